@@ -1,0 +1,54 @@
+"""One generated problem, before it is drawn: what every family produces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vasari.records import AnswerKind
+from vasari.tasks.scene import Scene
+from vasari.tasks.thinker import Thinker
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A short question about what is to be seen, with its short answer: the base model's training material."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A scene, a question that needs several steps, and a way to solve it."""
+
+    scene: Scene
+    scene_key: str
+    """Canonical text of the facts in the scene; problems with one key are the same picture in content."""
+    question: str
+    kind: AnswerKind
+    think: Callable[[Thinker], str]
+    """Writes the reasoning and returns the final answer (a letter for `choice`); exact with an exact thinker."""
+    answer: str
+    """The reference answer, computed from the facts and not by `think`, so that each checks the other."""
+    choices: tuple[str, ...] | None = None
+    facts: tuple[Fact, ...] = ()
+    """Perception questions about the same scene."""
+    guessable: bool = False
+    """The answer can be guessed without looking better than by chance (never set for ordinary problems)."""
+
+
+class Family(Protocol):
+    """A family of problems: a function from a seed and a level to a problem."""
+
+    name: str
+    """Short, lower case: "bars"."""
+    levels: tuple[str, ...]
+    """Difficulty levels, easiest first: ("1", "2", "3")."""
+
+    def sample(self, rng: np.random.Generator, level: str) -> Problem:
+        """A problem of this level; the same generator state gives the same problem."""
+        ...
