@@ -9,7 +9,9 @@ from __future__ import annotations
 import colorsys
 import functools
 import hashlib
-import io
+import math
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -90,9 +92,17 @@ def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
         image = render(scene, size=size, colours=colours)
     else:
         image = _render(scene, _STYLES[style], size=size, colours=colours)
-    file = io.BytesIO()
-    image.save(file, format="PNG", compress_level=1)
-    return file.getvalue()
+    return _png(image)
+
+
+def _png(image: Image.Image) -> bytes:
+    """The PNG file of an RGB image: unfiltered rows, which flat drawings compress best and Pillow's encoder does not try."""
+    pixels, stride = image.tobytes(), 3 * image.width
+    rows = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
+    header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 3)), (b"IEND", b""))
+    parts = (struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)) for tag, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def _colours(scene: Scene, style: str) -> dict[Colour, Rgb]:
@@ -105,23 +115,39 @@ def _colours(scene: Scene, style: str) -> dict[Colour, Rgb]:
     how = _STYLES[style]
     colours: dict[Colour, Rgb] = {"ink": how.ink, "paper": how.paper}
     for place, (name, rgb) in enumerate(PALETTE.items()):
-        shifts = [digest[3 * place + channel] / 127.5 - 1.0 for channel in range(3)]
-        colours[name] = _shifted(how.repaint.get(name, rgb), shifts, saturation=how.saturation)
+        # Four bits each: 4,096 shades of a colour, few enough to remember.
+        shifts = (digest[3 * place] >> 4, digest[3 * place + 1] >> 4, digest[3 * place + 2] >> 4)
+        colours[name] = _shade(how.repaint.get(name, rgb), shifts, how.saturation)
     return colours
 
 
-def _shifted(rgb: Rgb, shifts: list[float], *, saturation: float) -> Rgb:
+@functools.lru_cache(maxsize=65_536)
+def _shade(rgb: Rgb, shifts: tuple[int, int, int], saturation: float) -> Rgb:
+    """The colour with hue, saturation and brightness moved by shifts of 0 to 15, where 7.5 moves nothing."""
+    by_hue, by_chroma, by_value = (shift / 7.5 - 1.0 for shift in shifts)
     hue, chroma, value = colorsys.rgb_to_hsv(rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
-    hue = (hue + 0.008 * shifts[0]) % 1.0
-    chroma = min(1.0, chroma * saturation * (1.0 + 0.06 * shifts[1]))
-    value = min(1.0, value * (1.0 + 0.05 * shifts[2]))
-    red, green, blue = colorsys.hsv_to_rgb(hue, chroma, value)
+    chroma = min(1.0, chroma * saturation * (1.0 + 0.06 * by_chroma))
+    value = min(1.0, value * (1.0 + 0.05 * by_value))
+    red, green, blue = colorsys.hsv_to_rgb((hue + 0.008 * by_hue) % 1.0, chroma, value)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 @functools.lru_cache(maxsize=256)
 def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(pixels)
+
+
+@functools.lru_cache(maxsize=8192)
+def _stamp(text: str, pixels: int, bold: int, anchor: str) -> tuple[Image.Image, int, int]:
+    """A text as a mask, and where its top left corner lies from the anchor: charts repeat the same few numbers."""
+    font = _font(pixels)
+    left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox(
+        (0, 0), text, font=font, anchor=anchor, stroke_width=bold
+    )
+    x, y = math.floor(left), math.floor(top)
+    mask = Image.new("L", (max(1, math.ceil(right) - x), max(1, math.ceil(bottom) - y)))
+    ImageDraw.Draw(mask).text((-x, -y), text, fill=255, font=font, anchor=anchor, stroke_width=bold)
+    return mask, x, y
 
 
 def _render(scene: Scene, how: _Style, *, size: int, colours: Mapping[Colour, Rgb]) -> Image.Image:
@@ -193,12 +219,12 @@ class _Pen:
             self._canvas.ellipse(box, fill=fill, outline=edge, width=width)
 
     def _text(self, mark: Text) -> None:
-        font = _font(max(6, round(mark.size * self._how.lettering * self._scale)))
+        pixels = max(6, round(mark.size * self._how.lettering * self._scale))
         anchor = {"middle": "mm", "left": "lm", "right": "rm"}[mark.anchor]
-        bold = round(self._how.bold * self._scale / 224)
-        self._canvas.text(
-            self._at(mark.at), mark.text, fill=self._rgb(mark.colour), font=font, anchor=anchor, stroke_width=bold
-        )
+        bold = round(self._how.bold * self._scale / (112 * SUPERSAMPLE))
+        mask, left, top = _stamp(mark.text, pixels, bold, anchor)
+        x, y = self._at(mark.at)
+        self._canvas.bitmap((round(x) + left, round(y) + top), mask, fill=self._rgb(mark.colour))
 
 
 def rgb_of(colour: Colour, colours: Mapping[Colour, Rgb]) -> Rgb:
