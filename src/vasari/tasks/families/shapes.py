@@ -1,0 +1,245 @@
+"""Shapes in a grid: count by colour, by shape and by place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vasari.records import AnswerKind
+from vasari.tasks.families.common import CELL, COLOURS, braces, check_level, near_numbers, pick, shuffled, total, with_choices
+from vasari.tasks.problem import Fact, Problem
+from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, rectangle
+from vasari.tasks.thinker import Thinker
+
+_KINDS = ("disc", "square", "triangle")
+_ANCHOR = "black"
+
+_MOST = 9
+
+Place = tuple[int, int]
+"""Row and column, from 1, at the top left."""
+Thing = tuple[str, str]
+"""Colour and kind of shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the shapes are."""
+
+    side: int
+    things: dict[Place, Thing]
+
+    def num(self, wanted: str, row: int | None = None, column: int | None = None) -> int:
+        """How many shapes of this colour or kind ("shape": any but the anchor) lie in the row or the column."""
+        return sum(
+            (wanted in thing or (wanted == "shape" and _ANCHOR not in thing))
+            and row in (None, place[0])
+            and column in (None, place[1])
+            for place, thing in self.things.items()
+        )
+
+    def anchor(self) -> Place | None:
+        """Where the one black shape is."""
+        return next((place for place, thing in self.things.items() if thing[0] == _ANCHOR), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A question about a grid."""
+
+    question: str
+    answer: str
+    think: Callable[[Thinker], str]
+    facts: tuple[Fact, ...]
+    kind: AnswerKind = "number"
+
+
+def _plural(wanted: str) -> str:
+    return f"{wanted} shapes" if wanted in COLOURS else f"{wanted}s"
+
+
+def _line_facts(grid: Grid, wanted: str, axis: str) -> tuple[Fact, ...]:
+    return tuple(
+        Fact(f"How many {_plural(wanted)} are in {axis} {i}?", str(grid.num(wanted, **{axis: i})))
+        for i in range(1, grid.side + 1)
+    )
+
+
+def _read_lines(thinker: Thinker, grid: Grid, wanted: str, axis: str, num_lines: int) -> int:
+    """The count over the first rows or columns, one after the other."""
+    counts = [
+        thinker.read(f"{axis} {i}", grid.num(wanted, **{axis: i}), low=0, high=grid.side) for i in range(1, num_lines + 1)
+    ]
+    return total(thinker, counts)
+
+
+def _count(rng: np.random.Generator, grid: Grid) -> Drafted | None:
+    wanted = pick(rng, (*COLOURS, *_KINDS))
+    if grid.num(wanted) == 0 and rng.random() < 0.7:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        return str(_read_lines(thinker, grid, wanted, "row", grid.side))
+
+    answer = Counter(part for thing in grid.things.values() for part in thing)[wanted]
+    return Drafted(f"How many {_plural(wanted)} are there?", str(answer), think, _line_facts(grid, wanted, "row"))
+
+
+def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
+    anchor = grid.anchor()
+    axis, word = (("row", "above"), ("column", "left of"))[int(rng.integers(2))]
+    wanted = "shape" if grid.side == 3 else pick(rng, (*COLOURS, *_KINDS))
+    if anchor is None:
+        return None
+    here = anchor[0 if axis == "row" else 1]
+
+    def think(thinker: Thinker) -> str:
+        found = thinker.read(f"{_ANCHOR} {axis}", here, low=1, high=grid.side)
+        answer = _read_lines(thinker, grid, wanted, axis, found - 1)
+        if found == 1:
+            thinker.say("none")
+        return str(answer)
+
+    before = [thing for place, thing in grid.things.items() if place[0 if axis == "row" else 1] < here]
+    answer = len(before) if wanted == "shape" else Counter(part for thing in before for part in thing)[wanted]
+    if answer == 0 and rng.random() < 0.7:
+        return None
+    fact = Fact(f"Which {axis} is the {_ANCHOR} shape in?", str(here))
+    question = f"How many {_plural(wanted)} are {word} the {_ANCHOR} shape?"
+    return Drafted(question, str(answer), think, (fact, *_line_facts(grid, wanted, axis)))
+
+
+def _total_facts(grid: Grid, colours: tuple[str, ...]) -> tuple[Fact, ...]:
+    return tuple(Fact(f"How many {_plural(colour)} are there?", str(grid.num(colour))) for colour in colours)
+
+
+def _read_totals(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> dict[str, int]:
+    return {colour: thinker.read(colour, grid.num(colour), low=0, high=_MOST) for colour in colours}
+
+
+def _more(rng: np.random.Generator, grid: Grid) -> Drafted | None:
+    colours = shuffled(rng, COLOURS, 2)
+    answer = _winner(grid, colours)
+    if answer is None:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_totals(thinker, grid, colours)
+        return thinker.choose("more", max(seen, key=lambda colour: seen[colour]), colours)
+
+    question = f"Are there more {colours[0]} or {colours[1]} shapes?"
+    return Drafted(question, answer, think, _total_facts(grid, colours), "text")
+
+
+def _most(_: np.random.Generator, grid: Grid) -> Drafted | None:
+    answer = _winner(grid, COLOURS)
+    if answer is None:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_totals(thinker, grid, COLOURS)
+        return thinker.choose("most", max(seen, key=lambda colour: seen[colour]), COLOURS)
+
+    return Drafted("Which colour has the most shapes?", answer, think, _total_facts(grid, COLOURS), "text")
+
+
+def _winner(grid: Grid, colours: tuple[str, ...]) -> str | None:
+    """The colour with the most shapes; None on a tie."""
+    counts = Counter(colour for colour, _ in grid.things.values() if colour in colours).most_common()
+    tied = not counts or (len(counts) > 1 and counts[0][1] == counts[1][1])
+    return None if tied else counts[0][0]
+
+
+def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
+    counts = Counter(colour for colour, _ in grid.things.values() if colour != _ANCHOR)
+    members = [colour for colour, count in counts.items() if count == 2]
+    if not members:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_totals(thinker, grid, COLOURS)
+        found = sorted(colour for colour in COLOURS if seen[colour] == 2)
+        thinker.say("two " + (" ".join(found) or "none"))
+        return braces(found)
+
+    question = "Which colours have exactly two shapes?"
+    return Drafted(question, braces(members), think, _total_facts(grid, COLOURS), "set")
+
+
+_Draft = Callable[[np.random.Generator, Grid], Drafted | None]
+_DRAFTS: dict[str, tuple[_Draft, ...]] = {
+    "1": (_count,),
+    "2": (_count_beside, _count_beside, _more, _most),
+    "3": (_count, _count_beside, _count_beside, _exactly_two),
+}
+
+
+class Shapes:
+    """A grid of three or four cells a side with discs, squares and triangles; at most one is black."""
+
+    name: str = "shapes"
+    levels: tuple[str, ...] = ("1", "2", "3")
+
+    def sample(self, rng: np.random.Generator, level: str) -> Problem:
+        """A problem of this level; the same generator state gives the same problem."""
+        check_level(self.name, level, self.levels)
+        draft = _DRAFTS[level][int(rng.integers(len(_DRAFTS[level])))]
+        drafted = None
+        while drafted is None:
+            grid = _grid(rng, 4 if level == "3" else 3, anchored=draft is _count_beside)
+            drafted = draft(rng, grid)
+        places = [(row, column) for row in range(1, grid.side + 1) for column in range(1, grid.side + 1)]
+        inside = {place: " ".join(grid.things.get(place, ("nothing",))) for place in places}
+        problem = Problem(
+            scene=_draw(grid),
+            scene_key=f"shapes {grid.side} " + ", ".join(inside.values()),
+            question=drafted.question,
+            kind=drafted.kind,
+            think=drafted.think,
+            answer=drafted.answer,
+            facts=(
+                *drafted.facts,
+                *(Fact(f"What is in row {row} column {column}?", text) for (row, column), text in inside.items()),
+            ),
+        )
+        if problem.kind == "number" and rng.random() < 0.2:
+            problem = with_choices(rng, problem, near_numbers(rng, int(problem.answer)))
+        return problem
+
+
+def _grid(rng: np.random.Generator, side: int, *, anchored: bool) -> Grid:
+    """Five to seven shapes on nine cells or six to eight on sixteen, with colours of uneven shares."""
+    num = int(rng.integers(5, 8)) + side - 3
+    shares = rng.dirichlet(np.ones(len(COLOURS)))
+    things: dict[Place, Thing] = {}
+    for cell in rng.permutation(side * side)[:num]:
+        colour = COLOURS[int(rng.choice(len(COLOURS), p=shares))]
+        things[int(cell) // side + 1, int(cell) % side + 1] = colour, pick(rng, _KINDS)
+    if anchored:
+        place = next(iter(things))
+        things[place] = _ANCHOR, things[place][1]
+    return Grid(side, things)
+
+
+def _draw(grid: Grid) -> Scene:
+    """One shape a cell; the cells of both sizes coincide, so a row and a column are always at the same place."""
+    end = grid.side * CELL
+    marks: list[Mark] = []
+    for edge in range(1, grid.side + (grid.side < 4)):
+        marks.append(Line((edge * CELL, 0.0), (edge * CELL, end), colour="gray", width=0.01))
+        marks.append(Line((0.0, edge * CELL), (end, edge * CELL), colour="gray", width=0.01))
+    for (row, column), (colour, kind) in grid.things.items():
+        marks.append(_mark(((column - 0.5) * CELL, (row - 0.5) * CELL), colour, kind))
+    return Scene(tuple(marks))
+
+
+def _mark(centre: tuple[float, float], colour: str, kind: str) -> Mark:
+    x, y = centre
+    if kind == "disc":
+        return Disc(centre, 0.095, fill=colour)
+    if kind == "square":
+        return rectangle(x - 0.085, y - 0.085, x + 0.085, y + 0.085, fill=colour)
+    return Polygon(((x, y - 0.1), (x + 0.105, y + 0.085), (x - 0.105, y + 0.085)), fill=colour)
