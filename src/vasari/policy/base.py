@@ -1,0 +1,39 @@
+"""Who answers: the one thing that evaluation and scoring need of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from vasari.records import Prompt, Rollout
+from vasari.settings import Settings
+
+Progress = Callable[[int, int], None]
+"""Told (done, total) as work goes on."""
+
+
+class Decoding(Settings):
+    """How rollouts are drawn; stands beside every accuracy."""
+
+    num_rollouts: int = 8
+    """Rollouts a prompt."""
+    temperature: float = 1.0
+    """0 is greedy decoding."""
+    top_p: float = 1.0
+    """Nucleus mass kept; 1 keeps all."""
+    max_tokens: int = 96
+    """Longest rollout, in tokens."""
+    with_images: bool = True
+    """False is the blind control: the same prompts without their images."""
+    batch_rollouts: int = 256
+    """Rollouts generated at once."""
+
+
+class Policy(Protocol):
+    """Anything that answers prompts."""
+
+    def generate(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, progress: Progress | None = None
+    ) -> list[list[Rollout]]:
+        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts."""
+        ...
