@@ -36,13 +36,13 @@ def read_image_bytes(ref: ImageRef, *, where: str = "image", root: Path | None =
     if ref.data is not None:
         size, data = len(ref.data), ref.data
     else:
-        path = _resolve(str(ref.path), where=where, root=root)
+        path = resolve_path(str(ref.path), where=where, root=root)
         try:
             size = path.stat().st_size
             if size <= max_bytes:
                 data = path.read_bytes()
         except OSError as error:
-            raise ImageError(f"{where}: cannot read {ref.path!r}: {error.strerror or error}") from error
+            raise ImageError(f"{where}: cannot read {_name(ref)}: {error.strerror or error}") from error
     if size > max_bytes:
         raise ImageError(f"{where}: {_name(ref)} has {size:,} bytes, the limit is {max_bytes:,}")
     if size == 0:
@@ -90,7 +90,7 @@ def check_header(
     if ref.data is not None:
         data: bytes = read_image_bytes(ref, where=where, max_bytes=max_bytes)
         return _identify(data, ref, where=where, max_pixels=max_pixels).size
-    path = _resolve(str(ref.path), where=where, root=root)
+    path = resolve_path(str(ref.path), where=where, root=root)
     try:
         size = path.stat().st_size
         if size > max_bytes:
@@ -100,7 +100,7 @@ def check_header(
         with path.open("rb") as file:
             return _identify(file, ref, where=where, max_pixels=max_pixels).size
     except OSError as error:
-        raise ImageError(f"{where}: cannot read {ref.path!r}: {error.strerror or error}") from error
+        raise ImageError(f"{where}: cannot read {_name(ref)}: {error.strerror or error}") from error
 
 
 def _identify(source: bytes | io.BufferedReader, ref: ImageRef, *, where: str, max_pixels: int) -> Image.Image:
@@ -122,24 +122,34 @@ def _identify(source: bytes | io.BufferedReader, ref: ImageRef, *, where: str, m
     return image
 
 
-def _resolve(path: str, *, where: str, root: Path | None) -> Path:
-    """The file's path; inside `root`, links followed, when that is given."""
+def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
+    """The file's path; inside `root`, links followed, when that is given.
+
+    Raises:
+        ImageError: Nothing is there, it is not a regular file, or it lies outside `root`.
+    """
+    shown = _shortened(path)
     if "\0" in path:
-        raise ImageError(f"{where}: the path {path!r} holds a null character")
+        raise ImageError(f"{where}: the path {shown} holds a null character")
     if root is None:
         found = Path(path)
     else:
         if Path(path).is_absolute():
-            raise ImageError(f"{where}: the path {path!r} is absolute; it must be relative to {root}")
+            raise ImageError(f"{where}: the path {shown} is absolute; it must be relative to {root}")
         base = root.resolve()
         found = (base / path).resolve()
         if not found.is_relative_to(base):
-            raise ImageError(f"{where}: the path {path!r} leaves the folder {root}")
-    if not found.exists():
-        raise ImageError(f"{where}: the file {path!r} is missing")
-    if not found.is_file():
+            raise ImageError(f"{where}: the path {shown} leaves the folder {root}")
+    # A name too long for the file system, or a folder that may not be entered, is an OSError.
+    try:
+        exists, regular = found.exists(), found.is_file()
+    except OSError as error:
+        raise ImageError(f"{where}: cannot read {shown}: {error.strerror or error}") from error
+    if not exists:
+        raise ImageError(f"{where}: the file {shown} is missing")
+    if not regular:
         # A pipe or a device would block or never end.
-        raise ImageError(f"{where}: {path!r} is not a regular file")
+        raise ImageError(f"{where}: {shown} is not a regular file")
     return found
 
 
@@ -155,4 +165,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _name(ref: ImageRef) -> str:
-    return repr(ref.path) if ref.path is not None else f"image of {len(ref.data or b''):,} bytes"
+    return _shortened(ref.path) if ref.path is not None else f"image of {len(ref.data or b''):,} bytes"
+
+
+def _shortened(path: str) -> str:
+    return repr(path if len(path) <= 160 else f"{path[:157]}...")
