@@ -52,7 +52,7 @@ def _hours_later(rng: np.random.Generator, shown: int) -> Drafted:
         later = thinker.add(hour, num)
         if later > 12:
             later = thinker.subtract(later, 12)
-        return _say_time(thinker, later, minute)
+        return _clock_text(max(later, 1), minute)
 
     unit = "hour" if num == 1 else "hours"
     return f"What time is it {num} {unit} later?", _time_of(shown + 60 * num), think
@@ -76,24 +76,18 @@ def _minutes_later(rng: np.random.Generator, shown: int) -> Drafted:
             hour = thinker.add(hour, 1)
             if hour > 12:
                 hour = thinker.subtract(hour, 12)
-        return _say_time(thinker, hour, minute)
+        return _clock_text(max(hour, 1), minute % 60)
 
     return f"What time is it {num} minutes later?", _time_of(shown + num), think
 
 
-def _say_time(thinker: Thinker, hour: int, minute: int) -> str:
-    found = _clock_text(max(hour, 1), minute % 60)
-    thinker.say(f"time {found}")
-    return found
-
-
 def _minutes_between(left: int, right: int) -> Drafted:
     def think(thinker: Thinker) -> str:
-        hours = _read_hour(thinker, left, "left hour"), _read_hour(thinker, right, "right hour")
-        minutes = _read_minute(thinker, left, "minute"), _read_minute(thinker, right, "minute")
-        if hours[0] == hours[1]:
-            return str(difference(thinker, minutes[1], minutes[0]))
-        return str(thinker.add(thinker.subtract(60, minutes[0]), minutes[1]))
+        start = _read_hour(thinker, left, "left hour"), _read_minute(thinker, left, "left minute")
+        end = _read_hour(thinker, right, "right hour"), _read_minute(thinker, right, "right minute")
+        if start[0] == end[0]:
+            return str(difference(thinker, end[1], start[1]))
+        return str(thinker.add(thinker.subtract(60, start[1]), end[1]))
 
     return "How many minutes from the left to the right clock?", str((right - left) % _HALF_DAY), think
 
@@ -152,7 +146,7 @@ def _distractors(rng: np.random.Generator, answer: str) -> tuple[str, ...]:
 
 def _draw(shown: list[int], hands: tuple[str, str]) -> Scene:
     marks: list[Mark] = []
-    radius = 0.48 if len(shown) == 1 else 0.24
+    radius = 0.48 if len(shown) == 1 else 0.235
     centres = [(0.5, 0.5)] if len(shown) == 1 else [(0.25, 0.5), (0.75, 0.5)]
     for centre, minutes in zip(centres, shown, strict=True):
         marks += _dial(centre, radius, minutes, hands)

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from vasari.records import AnswerKind
-from vasari.tasks.families.common import CELL, COLOURS, braces, check_level, near_numbers, pick, shuffled, total, with_choices
+from vasari.tasks.families.common import (
+    CELL,
+    COLOURS,
+    braces,
+    check_level,
+    difference,
+    near_numbers,
+    pick,
+    shuffled,
+    total,
+    with_choices,
+)
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, rectangle
 from vasari.tasks.thinker import Thinker
@@ -134,6 +145,20 @@ def _more(rng: np.random.Generator, grid: Grid) -> Drafted | None:
     return Drafted(question, answer, think, _total_facts(grid, colours), "text")
 
 
+def _gap(rng: np.random.Generator, grid: Grid) -> Drafted | None:
+    colours = shuffled(rng, COLOURS, 2)
+    answer = grid.num(colours[0]) - grid.num(colours[1])
+    if answer < 0:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_totals(thinker, grid, colours)
+        return str(difference(thinker, seen[colours[0]], seen[colours[1]]))
+
+    question = f"How many more {colours[0]} than {colours[1]} shapes are there?"
+    return Drafted(question, str(answer), think, _total_facts(grid, colours))
+
+
 def _most(_: np.random.Generator, grid: Grid) -> Drafted | None:
     answer = _winner(grid, COLOURS)
     if answer is None:
@@ -171,8 +196,8 @@ def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
 
 _Draft = Callable[[np.random.Generator, Grid], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
-    "1": (_count,),
-    "2": (_count_beside, _count_beside, _more, _most),
+    "1": (_count, _more),
+    "2": (_count_beside, _most, _gap),
     "3": (_count, _count_beside, _count_beside, _exactly_two),
 }
 
@@ -213,7 +238,7 @@ class Shapes:
 def _grid(rng: np.random.Generator, side: int, *, anchored: bool) -> Grid:
     """Five to seven shapes on nine cells or six to eight on sixteen, with colours of uneven shares."""
     num = int(rng.integers(5, 8)) + side - 3
-    shares = rng.dirichlet(np.ones(len(COLOURS)))
+    shares = rng.dirichlet(np.full(len(COLOURS), 1.5))
     things: dict[Place, Thing] = {}
     for cell in rng.permutation(side * side)[:num]:
         colour = COLOURS[int(rng.choice(len(COLOURS), p=shares))]

@@ -187,7 +187,7 @@ def _draw(table: Table) -> Scene:
     marks += _texts([((j + 1.5) * CELL, 0.5 * CELL, column) for j, column in enumerate(columns)], "red")
     for (row, column), value in table.items():
         place = (columns.index(column) + 1.5) * CELL, (rows.index(row) + 1.5) * CELL
-        marks.append(Text(place, str(value), size=0.2))
+        marks.append(Text(place, str(value), size=0.22))
     return Scene(tuple(marks))
 
 
