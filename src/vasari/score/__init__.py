@@ -1,1 +1,28 @@
-"""TODO."""
+"""Verdicts, rewards and tokens -> numbers. NumPy only."""
+
+from vasari.score.advantage import ADVANTAGE_DENOMINATORS, AdvantageDenominator, AdvantageScale, group_advantages
+from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
+from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
+from vasari.score.reward import Reward, RewardSettings, format_ok, reward_of
+from vasari.score.variance import outcome_variance, pass_rate, reward_variance, unbiased_outcome_variance
+
+__all__ = [
+    "ADVANTAGE_DENOMINATORS",
+    "AdvantageDenominator",
+    "AdvantageScale",
+    "DIVERSITY_METRICS",
+    "DiversityMetric",
+    "MAX_OUTCOME_VARIANCE",
+    "Normalise",
+    "Reward",
+    "RewardSettings",
+    "format_ok",
+    "group_advantages",
+    "outcome_variance",
+    "pass_rate",
+    "promotion_score",
+    "reward_of",
+    "reward_variance",
+    "trajectory_diversity",
+    "unbiased_outcome_variance",
+]

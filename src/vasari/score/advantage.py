@@ -1,0 +1,85 @@
+"""Rewards of groups -> advantages, with the denominator named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vasari.errors import ConfigError, DataError
+
+AdvantageScale = Literal["none", "std"]
+"""`none` stops after centring; `std` divides by the group's standard deviation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvantageDenominator:
+    """What centred rewards are divided by: `std(ddof) + epsilon`, or nothing."""
+
+    scale: AdvantageScale = "std"
+    """"none" stops after centring (Dr. GRPO, arXiv:2503.20783)."""
+    ddof: int = 0
+    """0 for the population, 1 for the sample standard deviation."""
+    epsilon: float = 1e-6
+    """Added to the standard deviation."""
+
+    def __post_init__(self) -> None:
+        if self.scale not in get_args(AdvantageScale):
+            raise ConfigError(f"scale must be one of {', '.join(get_args(AdvantageScale))}, got {self.scale!r}")
+        if self.ddof not in (0, 1):
+            raise ConfigError(f"ddof must be 0 or 1, got {self.ddof}")
+        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
+            raise ConfigError(f"epsilon must be finite and at least 0, got {self.epsilon}")
+
+
+# TRL 1.16 GRPOTrainer; verl compute_grpo_outcome_advantage; EasyR1 the same; Dr. GRPO arXiv:2503.20783.
+ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
+    "trl": AdvantageDenominator(ddof=1, epsilon=1e-4),
+    "verl": AdvantageDenominator(ddof=1, epsilon=1e-6),
+    "easyr1": AdvantageDenominator(ddof=1, epsilon=1e-6),
+    "dr_grpo": AdvantageDenominator(scale="none"),
+    "population": AdvantageDenominator(ddof=0, epsilon=1e-6),
+}
+"""Denominators by the name of the trainer that uses them."""
+
+
+def group_advantages(rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0, epsilon: float = 1e-6) -> NDArray[np.float64]:
+    """Center each group's rewards on the group mean, and divide by its deviation where asked.
+
+    Args:
+        rewards: [prompt, rollout]; nan for an unverifiable rollout, which leaves its group's mean and deviation and
+            gets advantage 0.
+        scale: "none" stops after centring (Dr. GRPO, arXiv:2503.20783). "std" divides by `std(ddof) + epsilon`.
+        ddof: 0 for the population, 1 for the sample standard deviation; see `ADVANTAGE_DENOMINATORS`.
+        epsilon: Added to the standard deviation.
+
+    Returns:
+        Same shape. Rows sum to 0; a group with equal rewards, or with fewer than two verifiable ones, gives zeros.
+
+    Raises:
+        DataError: Not [prompt, rollout], fewer than two rollouts a group, or an infinite reward.
+        ConfigError: An unknown scale, a ddof other than 0 and 1, or a negative epsilon.
+    """
+    denominator = AdvantageDenominator(scale=scale, ddof=ddof, epsilon=epsilon)
+    values = np.asarray(rewards, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise DataError(f"rewards must be [prompt, rollout] with at least 2 rollouts a group, got shape {values.shape}")
+    if np.isinf(values).any():
+        raise DataError("rewards must be finite or nan, got an infinite one")
+    known = ~np.isnan(values)
+    num_known = known.sum(axis=1, keepdims=True)
+    total = np.where(known, values, 0.0).sum(axis=1, keepdims=True)
+    centred = np.where(known, values - total / np.maximum(num_known, 1), 0.0)
+    # Rounding leaves 1e-17 in a group of equal rewards, and the division would blow it up.
+    lowest = np.where(known, values, np.inf).min(axis=1, keepdims=True)
+    highest = np.where(known, values, -np.inf).max(axis=1, keepdims=True)
+    centred = np.where((num_known < 2) | (lowest >= highest), 0.0, centred)
+    if denominator.scale == "none":
+        return centred
+    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / np.maximum(num_known - denominator.ddof, 1))
+    divisor = deviation + denominator.epsilon
+    advantages: NDArray[np.float64] = np.divide(centred, divisor, out=np.zeros_like(centred), where=divisor > 0)
+    return advantages
