@@ -72,7 +72,7 @@ def _minutes_later(rng: np.random.Generator, shown: int) -> Drafted:
         hour, minute = _read_hour(thinker, shown), _read_minute(thinker, shown)
         minute = thinker.add(minute, num)
         if minute >= 60:
-            minute = thinker.subtract(minute, 60)
+            minute = difference(thinker, minute, 60)
             hour = thinker.add(hour, 1)
             if hour > 12:
                 hour = thinker.subtract(hour, 12)

@@ -44,11 +44,9 @@ class Grid:
     things: dict[Place, Thing]
 
     def num(self, wanted: str, row: int | None = None, column: int | None = None) -> int:
-        """How many shapes of this colour or kind ("shape": any but the anchor) lie in the row or the column."""
+        """How many shapes of this colour or kind ("shape": any) lie in the row or the column."""
         return sum(
-            (wanted in thing or (wanted == "shape" and _ANCHOR not in thing))
-            and row in (None, place[0])
-            and column in (None, place[1])
+            (wanted == "shape" or wanted in thing) and row in (None, place[0]) and column in (None, place[1])
             for place, thing in self.things.items()
         )
 
