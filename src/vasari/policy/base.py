@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
+from vasari.progress import Tell, silent
 from vasari.records import Prompt, Rollout
 from vasari.settings import Settings
-
-Progress = Callable[[int, int], None]
-"""Told (done, total) as work goes on."""
 
 
 class Decoding(Settings):
@@ -33,7 +31,7 @@ class Policy(Protocol):
     """Anything that answers prompts."""
 
     def generate(
-        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, progress: Progress | None = None
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
         """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts."""
         ...

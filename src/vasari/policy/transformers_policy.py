@@ -11,10 +11,11 @@ from transformers import AutoModelForImageTextToText
 
 from vasari.errors import StateError
 from vasari.imagefile import open_image
-from vasari.policy.base import Decoding, Progress
+from vasari.policy.base import Decoding
 from vasari.policy.chat import chat_messages
 from vasari.policy.image_reuse import reuse_image_features
 from vasari.policy.processor import load_processor
+from vasari.progress import Tell, silent
 from vasari.records import Prompt, Rollout
 
 
@@ -35,7 +36,7 @@ class TransformersPolicy:
         return cls(model.eval(), load_processor(path, max_pixels=max_pixels), system=system)
 
     def generate(
-        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, progress: Progress | None = None
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
         """One group for each prompt; the same seed, weights and batch size give the same rollouts."""
         groups: list[list[Rollout]] = []
@@ -47,8 +48,7 @@ class TransformersPolicy:
                 torch.manual_seed(seed)
                 for chunk in _chunks(prompts, max(1, decoding.batch_rollouts // decoding.num_rollouts)):
                     groups += self._generate_chunk(chunk, decoding)
-                    if progress is not None:
-                        progress(len(groups), len(prompts))
+                    tell(len(groups), len(prompts))
         finally:
             self.model.train(was_training)
         return groups

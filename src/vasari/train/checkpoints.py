@@ -1,0 +1,95 @@
+"""Checkpoints that survive a crash: complete or ignored, and a full disk never costs the one before."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vasari.errors import StorageError
+
+MARKER = "COMPLETE"
+"""A checkpoint without this file was cut off while it was written."""
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The complete checkpoints of a run, oldest first; half-written ones are removed."""
+    found = []
+    for path in folder.glob("checkpoint-*"):
+        step = re.fullmatch(r"checkpoint-(\d+)", path.name)
+        if step is None or not path.is_dir():
+            continue
+        if (path / MARKER).exists():
+            found.append((int(step.group(1)), path))
+        else:
+            shutil.rmtree(path)
+    return [path for _, path in sorted(found)]
+
+
+def mark_complete(folder: str | Path, step: int) -> None:
+    """Declare the checkpoint of this step complete, after all its bytes are on disk."""
+    path = Path(folder) / f"checkpoint-{step}"
+    if not path.is_dir():  # only the main process writes
+        return
+    for file in path.rglob("*"):
+        if file.is_file():
+            _sync(file)
+    (path / MARKER).write_text(f"{step}\n")
+    _sync(path / MARKER)
+
+
+@contextlib.contextmanager
+def guard_saving(folder: str | Path) -> Iterator[None]:
+    """Turn a disk that refuses into one clear error that says what is still there.
+
+    Raises:
+        StorageError: The disk is full, over quota, or read-only.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not _is_disk_error(error):
+            raise
+        kept = complete_checkpoints(Path(folder))
+        left = f"the last complete checkpoint is {kept[-1].name}" if kept else "no checkpoint was complete yet"
+        raise StorageError(f"{folder}: the disk refused the checkpoint ({error}); {left}. Free some space and resume.") from error
+
+
+def _is_disk_error(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return True
+        # torch and safetensors report a short write in words of their own.
+        if re.search(r"No space left|os error 28|File too large|os error 27|PytorchStreamWriter|unexpected pos", str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a model so that the folder holds either the old one or the new one, never half of each."""
+    staging = path.with_name(path.name + ".writing")
+    shutil.rmtree(staging, ignore_errors=True)
+    with guard_saving(path.parent):
+        model.save_pretrained(str(staging))
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    staging.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(file: Path) -> None:
+    handle = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,78 @@
+"""Prompts -> supervised batches: chat template, images, and a loss on the assistant's words alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from vasari.errors import DataError
+from vasari.imagefile import open_image
+from vasari.policy.chat import chat_messages, target_text
+from vasari.records import Prompt
+
+Target = Literal["reasoning", "short", "facts"]
+"""What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about its image."""
+
+
+class ChatCollator:
+    """Turns rows `{"index": i}` into a batch with labels; picklable, so that loader workers can run it."""
+
+    def __init__(
+        self, prompts: Sequence[Prompt], processor: Any, *, system: str, target: Target, facts_per_image: int = 4, seed: int = 0
+    ) -> None:
+        self.prompts = prompts
+        self.processor = processor
+        self.system = system
+        self.target = target
+        self.facts_per_image = facts_per_image
+        self.seed = seed
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Batch of input_ids, attention_mask, labels, and the images' tensors when there are any."""
+        conversations = [self._conversation(self.prompts[row["index"]], int(row.get("visit", 0))) for row in rows]
+        batch = self.processor.apply_chat_template(
+            conversations,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            return_assistant_tokens_mask=True,
+            processor_kwargs={"padding": True, "padding_side": "right"},
+        )
+        spoken = batch.pop("assistant_masks")
+        labels = batch["input_ids"].clone()
+        labels[torch.as_tensor(spoken) == 0] = -100
+        if (labels == -100).all():
+            raise DataError("no assistant tokens to learn from: the chat template marks none with {% generation %}")
+        batch["labels"] = labels
+        return dict(batch)
+
+    def _conversation(self, prompt: Prompt, visit: int) -> list[dict[str, Any]]:
+        messages = chat_messages(prompt, system="" if self.target == "facts" else self.system)
+        images = [open_image(ref, where=f"prompt {prompt.id!r}") for ref in prompt.images]
+        slots = [part for part in messages[-1]["content"] if part["type"] == "image"]
+        for slot, image in zip(slots, images, strict=True):
+            slot["image"] = image
+        if self.target != "facts":
+            return [*messages, _said(target_text(prompt, short=self.target == "short"))]
+        turns: list[dict[str, Any]] = []
+        for question, answer in self._facts(prompt, visit):
+            content = [{"type": "text", "text": question}]
+            turns += [{"role": "user", "content": [*slots, *content] if not turns else content}, _said(answer)]
+        return turns
+
+    def _facts(self, prompt: Prompt, visit: int) -> list[tuple[str, str]]:
+        facts = prompt.metadata.get("facts") or []
+        if not facts:
+            raise DataError(f"prompt {prompt.id!r} has no facts to learn from; generate prompts with tasks, or choose another target")
+        digest = hashlib.blake2b(f"{self.seed}:{visit}:{prompt.id}".encode(), digest_size=8).digest()
+        rng = np.random.default_rng(int.from_bytes(digest, "little"))
+        chosen = rng.permutation(len(facts))[: self.facts_per_image]
+        return [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
+
+
+def _said(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}

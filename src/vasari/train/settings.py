@@ -1,0 +1,140 @@
+"""Settings of supervised and reinforcement training, checked when they are made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from vasari.settings import Settings
+
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class LoraSettings(Settings):
+    """Train low-rank adapters instead of all weights."""
+
+    rank: Positive = 64
+    """Rank of the adapters."""
+    alpha: Positive = 128
+    """Scale of the adapters."""
+    dropout: Share = 0.0
+    """Dropout in the adapters."""
+    target_modules: str | list[str] = "all-linear"
+    """Module names, or `all-linear`."""
+
+
+class Optimisation(Settings):
+    """What both kinds of training share."""
+
+    warmup: Share = 0.05
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's weight decay."""
+    max_grad_norm: Rate = 1.0
+    """Gradients are clipped to this norm."""
+    bf16: bool = False
+    """Compute in bfloat16; for GPUs."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass to save memory."""
+    freeze_vision: bool = False
+    """Leave the vision encoder as it is."""
+    lora: LoraSettings | None = None
+    """Adapters, or None to train all weights."""
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Processes that prepare supervised batches."""
+    report_to: list[str] = []
+    """Trackers by TRL's names: trackio, wandb, tensorboard."""
+    deepspeed: str | None = None
+    """Path of a DeepSpeed configuration."""
+
+
+class SftSettings(Optimisation):
+    """Supervised training: the cold start, or a base model when the target is facts."""
+
+    target: Literal["reasoning", "short", "facts"] = "reasoning"
+    """What a prompt teaches: worked reasoning and answer, the bare answer, or short facts about its image."""
+    epochs: Rate = 5.0  # arXiv:2509.21268, section 6.1; table 5 has 3
+    """Passes over the prompts, at most."""
+    batch_prompts: Positive = 64
+    """Prompts an optimizer step, over all processes."""
+    micro_batch: Positive = 64
+    """Prompts a forward pass of one process."""
+    learning_rate: Rate = 1e-5
+    """Peak learning rate; it then falls as a cosine."""
+    facts_per_image: Positive = 4
+    """Facts asked of one image in one visit, for the target `facts`."""
+    validate_every: Positive = 100
+    """Steps between looks at the validation loss."""
+    patience: Positive = 3
+    """Looks without a better validation loss after which training stops; the best weights are kept."""
+    max_minutes: Rate | None = None
+    """Wall-clock budget; training stops cleanly when it is spent."""
+    save_every: Positive | None = None
+    """Steps between checkpoints; None saves with every validation."""
+
+
+class GrpoSettings(Optimisation):
+    """Group relative policy optimisation through TRL."""
+
+    steps: Positive = 100
+    """Optimizer updates."""
+    prompts_per_batch: Positive = 512  # arXiv:2509.21268, section 6.1
+    """Prompts drawn at once, over all processes."""
+    rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
+    """Rollouts a group."""
+    updates_per_batch: Positive = 2
+    """Optimizer updates on one batch of rollouts; with 1, no ratio ever leaves 1 and nothing is clipped."""
+    micro_batch: Positive = 64
+    """Rollouts a forward pass of one process."""
+    learning_rate: Rate = 1e-6
+    """Constant after the warm-up."""
+    kl_coefficient: Annotated[float, Field(ge=0)] = 0.01
+    """Weight of the k3 KL divergence to the cold start; 0 needs no reference model."""
+    clip_low: Rate = 0.2
+    """Ratios below 1 - clip_low are clipped."""
+    clip_high: Rate = 0.2
+    """Ratios above 1 + clip_high are clipped (DAPO: 0.28)."""
+    loss: Literal["grpo", "dapo", "dr_grpo", "gspo"] = "grpo"
+    """How token losses are put together, by TRL's names; gspo is sequence-level ratios with the grpo loss."""
+    scale_advantages: Literal["group", "batch", "none"] = "group"
+    """Standard deviation that divides an advantage (TRL's: Bessel-corrected, epsilon 1e-4)."""
+    temperature: Rate = 0.6  # arXiv:2509.21268, section 6.1
+    """Sampling temperature of rollouts."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Nucleus mass of rollouts."""
+    max_tokens: Positive = 4096
+    """Longest rollout; a longer one is cut and, without an answer, wrong."""
+    accuracy_reward: Annotated[float, Field(ge=0)] = 1.0
+    """Reward of a correct answer."""
+    format_reward: Annotated[float, Field(ge=0)] = 1.0
+    """Reward of the paper's format."""
+    validate_every: Positive = 20
+    """Steps between validations; a multiple of updates_per_batch."""
+    validation_rollouts: Positive = 1
+    """Rollouts a validation prompt, at the sampling temperature."""
+    save_every: Positive = 20
+    """Steps between checkpoints; a multiple of updates_per_batch."""
+    keep_checkpoints: Annotated[int, Field(ge=2)] = 2
+    """Checkpoints kept beside the best; two, so that a crash while saving loses none."""
+    refresh_batch: Positive = 256
+    """Rollouts generated at once while prompts are scored."""
+    vllm: Literal["off", "colocate", "server"] = "off"
+    """Who generates: transformers, or vLLM through TRL."""
+
+    @model_validator(mode="after")
+    def _check(self) -> GrpoSettings:
+        rollouts = self.prompts_per_batch * self.rollouts_per_prompt
+        if rollouts % self.updates_per_batch:
+            raise ValueError(
+                f"prompts_per_batch x rollouts_per_prompt = {rollouts} rollouts cannot be split into {self.updates_per_batch} updates"
+            )
+        for name in ("save_every", "validate_every"):
+            every = getattr(self, name)
+            if every % self.updates_per_batch:
+                raise ValueError(f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}), got {every}")
+        if self.vllm != "off" and self.lora is None and not self.bf16:
+            raise ValueError("vllm needs bf16: true, since its weights are kept in bfloat16")
+        return self

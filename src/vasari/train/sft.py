@@ -1,0 +1,153 @@
+"""Supervised training through TRL's SFTTrainer: the cold start on worked reasoning, and the base before it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import EarlyStoppingCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from vasari.errors import ConfigError
+from vasari.policy.image_reuse import reuse_image_features
+from vasari.policy.processor import save_processor
+from vasari.progress import Tell, silent
+from vasari.records import Prompt
+from vasari.train.adapters import prepare_weights
+from vasari.train.checkpoints import complete_checkpoints, guard_saving, mark_complete, save_model
+from vasari.train.collate import ChatCollator
+from vasari.train.settings import SftSettings
+from vasari.train.watch import MetricLog, TellProgress
+
+
+class StopAfter(TrainerCallback):  # type: ignore[misc]
+    """Stops training cleanly when its wall-clock budget is spent."""
+
+    def __init__(self, minutes: float) -> None:
+        self._seconds = minutes * 60
+        self._started = math.inf
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Ask the trainer to look at the validation loss a last time and stop."""
+        if time.monotonic() - self._started > self._seconds:
+            control.should_training_stop = True
+            control.should_evaluate = True
+            control.should_save = True
+        return control
+
+
+class ColdStartTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer whose checkpoints say when they are complete."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with guard_saving(self.args.output_dir):
+            super()._save_checkpoint(model, trial)
+            mark_complete(self.args.output_dir, self.state.global_step)
+
+
+def train_supervised(
+    model: Any,
+    processor: Any,
+    *,
+    train: Sequence[Prompt],
+    validation: Sequence[Prompt],
+    settings: SftSettings,
+    system: str,
+    out: Path,
+    seed: int,
+    resume: bool = False,
+    tell: Tell = silent,
+) -> dict[str, float]:
+    """Train `model` and leave the weights with the best validation loss in `out/model`.
+
+    Returns:
+        `steps`, `validation_loss` (the best), `train_loss`, `seconds`.
+
+    Raises:
+        ConfigError: There are no prompts to learn from, or none to validate on.
+    """
+    if not train or not validation:
+        raise ConfigError(f"supervised training needs prompts to learn from and to validate on, got {len(train)} and {len(validation)}")
+    out.mkdir(parents=True, exist_ok=True)
+    if model.config.model_type == "qwen2_5_vl":
+        reuse_image_features(model)
+    prompts = [*train, *validation]
+    collator = ChatCollator(
+        prompts, processor, system=system, target=settings.target, facts_per_image=settings.facts_per_image, seed=seed
+    )
+    stop = [StopAfter(settings.max_minutes)] if settings.max_minutes else []
+    # A second visit to an image asks other facts, so each pass has rows of its own.
+    passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
+    rows = {"index": list(range(len(train))) * passes, "visit": [v for v in range(passes) for _ in train]}
+    trainer = ColdStartTrainer(
+        model=prepare_weights(model, settings),
+        args=_arguments(settings, out, seed, epochs=settings.epochs / passes, num_rows=len(rows["index"])),
+        train_dataset=Dataset.from_dict(rows),
+        eval_dataset=Dataset.from_dict({"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}),
+        processing_class=processor,
+        data_collator=collator,
+        callbacks=[EarlyStoppingCallback(settings.patience), TellProgress(tell), MetricLog(out / "metrics.jsonl"), *stop],
+    )
+    done = complete_checkpoints(out) if resume else []
+    started = time.monotonic()
+    result = trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    if trainer.accelerator.is_main_process:
+        save_model(trainer.accelerator.unwrap_model(trainer.model), out / "model")
+        save_processor(processor, out / "model")
+    best = trainer.state.best_metric
+    return {
+        "steps": float(trainer.state.global_step),
+        "validation_loss": float(best) if best is not None else math.nan,
+        "train_loss": float(result.training_loss),
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _arguments(settings: SftSettings, out: Path, seed: int, *, epochs: float, num_rows: int) -> SFTConfig:
+    world = max(1, torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
+    micro = min(settings.micro_batch, settings.batch_prompts)
+    steps = max(1, math.ceil(num_rows * epochs / settings.batch_prompts))
+    every = min(settings.validate_every, steps)
+    return SFTConfig(
+        output_dir=str(out),
+        num_train_epochs=epochs,
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=max(1, settings.batch_prompts // (micro * world)),
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(settings.warmup * steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        adam_beta2=0.98,
+        bf16=settings.bf16,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        logging_steps=max(1, every // 10),
+        dataloader_num_workers=settings.workers,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        max_length=None,
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        log_level="error",
+        deepspeed=settings.deepspeed,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+    )
