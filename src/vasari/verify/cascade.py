@@ -1,0 +1,245 @@
+"""The order in which an answer is compared: exact, by kind without sympy, and only then symbolic."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import get_args
+
+from vasari.errors import ConfigError
+from vasari.records import AnswerKind, Outcome, Verdict
+from vasari.verify.arithmetic import Value
+from vasari.verify.choices import LETTERS, named_letters, option_groups, same_option
+from vasari.verify.extract import boxed_answers, extract_answer
+from vasari.verify.limits import MAX_EXPRESSION_CHARS, MAX_RESPONSE_CHARS, LimitExceededError, check_nesting
+from vasari.verify.normalise import compact, loosen, normalise
+from vasari.verify.numbers import Number, numbers_equal, parse_constant, parse_number, values_equal
+from vasari.verify.sets import DuplicateItemError, parse_set
+from vasari.verify.symbolic import shared_worker
+
+IRRATIONAL_TOLERANCE = 1e-6
+"""Relative tolerance between an irrational reference and an answer."""
+
+_MIN_DECIMALS, _MIN_DIGITS = 2, 3
+"""A decimal that rounds an irrational reference needs so many decimals, and so many significant digits."""
+
+_LONE_LETTER = re.compile(r"\(?([A-J])\)?")
+_FORMULA = re.compile(r"[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b")
+# Math-Verify reads "(1) 20" as the mixed number 21.
+_JUXTAPOSED = re.compile(r"[0-9)\]}]\s+[0-9]")
+_WORD = re.compile(r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan)\b)[a-zA-Z]{3,}")
+
+
+class _ReferenceError(ValueError):
+    """The reference cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A reference answer, read once."""
+
+    kind: AnswerKind
+    text: str
+    """Normalised."""
+    choices: tuple[str, ...] | None = None
+    letters: frozenset[str] = frozenset()
+    number: Number | None = None
+    value: Value | None = None
+    """Of constant arithmetic that is not a plain number."""
+    items: frozenset[str] = frozenset()
+
+
+def verify_answer(response: str, answer: str, choices: Sequence[str] | None = None, kind: AnswerKind | None = None) -> Verdict:
+    """Whether the final answer of a response is the reference answer.
+
+    Args:
+        response: Everything the policy wrote.
+        answer: The reference: a letter (or the text of an option) for "choice", else the value as text.
+        choices: Option texts, A first; None for a free answer.
+        kind: How to compare; None infers it from the reference and the choices (`infer_kind`).
+
+    Returns:
+        The verdict. `decided_by` is one of "exact", "choice", "number", "text", "set", "symbolic" (compared so), "no_answer"
+        (none stated), "ambiguous" (several different answers in the answer block), "limit" (too long, deep, large or slow:
+        INCORRECT) and "reference" (it cannot be read: UNVERIFIABLE). A symbolic comparison that is needed but could not be
+        made is UNVERIFIABLE too, with its reason. Malformed text raises nothing.
+
+    Raises:
+        ConfigError: `kind` is unknown.
+    """
+    if kind is not None and kind not in get_args(AnswerKind):
+        raise ConfigError(f"kind must be one of {get_args(AnswerKind)} or None, got {kind!r}")
+    try:
+        reference = _read_reference(answer, None if choices is None else tuple(choices), kind)
+    except (_ReferenceError, LimitExceededError) as error:
+        return Verdict(Outcome.UNVERIFIABLE, None, "reference", f"reference: {error}")
+    if len(response) > MAX_RESPONSE_CHARS:
+        return Verdict(Outcome.INCORRECT, None, "limit", f"response is longer than {MAX_RESPONSE_CHARS} characters")
+    found: str | None = None
+    try:
+        extraction = extract_answer(response)
+        found = extraction.text
+        if found is None:
+            return Verdict(Outcome.INCORRECT, None, "no_answer")
+        if extraction.ambiguous:
+            return Verdict(Outcome.INCORRECT, found, "ambiguous", "the answer block states several different answers")
+        check_nesting(found)
+        return _compare(found, reference)
+    except LimitExceededError as error:
+        return Verdict(Outcome.INCORRECT, found, "limit", str(error))
+
+
+def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
+    """How a reference is compared when nobody says.
+
+    With choices "choice"; else a lone capital A to J "choice", a number (with a unit, too) "number", what has mathematical
+    signs "expression", a list with commas "set" (in any order), everything else "text".
+    """
+    text = normalise(answer)
+    if choices or _LONE_LETTER.fullmatch(text):
+        return "choice"
+    if parse_number(text) is not None:
+        return "number"
+    braced = text.startswith(("{", "\\{")) and text.endswith("}") and "," in text
+    formula = bool(_FORMULA.search(text.replace("\\{", "").replace("\\}", "")))
+    formula = formula and not _WORD.search(text) and not _JUXTAPOSED.search(text)
+    if not braced and (parse_constant(text) is not None or formula):
+        return "expression"
+    if "," in text:
+        return "set"
+    return "text"
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_reference(answer: str, choices: tuple[str, ...] | None, kind: AnswerKind | None) -> _Reference:
+    boxes = boxed_answers(answer)
+    text = normalise(boxes[-1] if boxes else answer)
+    if not text:
+        raise _ReferenceError("it is empty")
+    if len(text) > MAX_RESPONSE_CHARS:
+        raise _ReferenceError("it is too long")
+    check_nesting(text)
+    kind = kind or infer_kind(text, choices)
+    if kind == "choice":
+        return _Reference(kind, text, choices, letters=_reference_letters(text, choices))
+    if kind == "set":
+        try:
+            items = parse_set(text)
+        except DuplicateItemError as error:
+            raise _ReferenceError(str(error)) from error
+        if not items:
+            raise _ReferenceError("a set without items")
+        return _Reference(kind, text, items=items)
+    if kind == "text":
+        return _Reference(kind, text)
+    number = parse_number(text)
+    value = parse_constant(text) if number is None else None
+    if kind == "number" and number is None and value is None:
+        raise _ReferenceError(f"{text[:80]!r} is not a number")
+    if number is None and isinstance(value, Fraction):
+        number, value = Number(value), None
+    return _Reference(kind, text, number=number, value=value)
+
+
+def _reference_letters(text: str, choices: tuple[str, ...] | None) -> frozenset[str]:
+    letters = named_letters(text, choices)
+    if not letters:
+        raise _ReferenceError(f"{text[:80]!r} is neither a letter nor an option")
+    if choices is None:
+        return letters
+    if len(choices) > len(LETTERS):
+        raise _ReferenceError(f"{len(choices)} options, more than letters")
+    outside = letters - set(LETTERS[: len(choices)])
+    if outside:
+        by_text = option_groups(choices).get(compact(text).casefold())
+        if by_text is None:
+            raise _ReferenceError(f"{', '.join(sorted(outside))} is outside the {len(choices)} options")
+        return by_text
+    return same_option(letters, choices) if len(letters) == 1 else letters
+
+
+def _compare(found: str, reference: _Reference) -> Verdict:
+    text = normalise(found)
+    if text == reference.text and reference.kind != "choice":
+        return Verdict(Outcome.CORRECT, found, "exact")
+    if reference.kind == "choice":
+        return _compare_choice(found, text, reference)
+    if reference.kind == "text":
+        words = loosen(text)
+        return _decided(bool(words) and words == loosen(reference.text), found, "text")
+    if reference.kind == "set":
+        try:
+            return _decided(parse_set(text) == reference.items, found, "set")
+        except DuplicateItemError as error:
+            return Verdict(Outcome.INCORRECT, found, "set", str(error))
+    return _compare_value(found, text, reference)
+
+
+def _compare_choice(found: str, text: str, reference: _Reference) -> Verdict:
+    letters = named_letters(text, reference.choices)
+    if len(letters) == 1 or (
+        reference.choices is not None and letters and letters in option_groups(reference.choices).values()
+    ):
+        right = letters <= reference.letters
+    else:
+        right = bool(letters) and letters == reference.letters
+    return _decided(right, found, "exact" if right and text == reference.text else "choice")
+
+
+def _compare_value(found: str, text: str, reference: _Reference) -> Verdict:
+    number = parse_number(text)
+    if reference.number is not None and number is not None:
+        return _decided(numbers_equal(number, reference.number), found, "number")
+    if reference.value is not None and number is not None:
+        return _decided(_rounds(number, float(reference.value)), found, "number")
+    if compact(text) == compact(reference.text):
+        return Verdict(Outcome.CORRECT, found, "exact")
+    value = parse_constant(text) if number is None else number.value
+    if value is not None and reference.number is not None:
+        return _decided(values_equal(value, reference.number), found, "number")
+    if value is not None and reference.value is not None:
+        return _decided(_close(float(value), float(reference.value)), found, "number")
+    if reference.kind == "number":
+        return Verdict(Outcome.INCORRECT, found, "number", "the answer is not a number")
+    return _compare_symbolic(found, text, reference)
+
+
+def _close(found: float, reference: float) -> bool:
+    return abs(found - reference) <= IRRATIONAL_TOLERANCE * abs(reference)
+
+
+def _rounds(number: Number, reference: float) -> bool:
+    """Whether a number is an irrational reference, or that one rounded to the decimals stated."""
+    found = float(number.value)
+    if _close(found, reference):
+        return True
+    if number.percent or number.decimals is None or number.decimals < _MIN_DECIMALS or number.digits < _MIN_DIGITS:
+        return False
+    return abs(found - reference) <= 0.5 * 10.0**-number.decimals * (1 + 1e-9)
+
+
+def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
+    if len(text) > MAX_EXPRESSION_CHARS:
+        raise LimitExceededError(f"an expression is longer than {MAX_EXPRESSION_CHARS} characters")
+    if _JUXTAPOSED.search(reference.text):
+        return Verdict(Outcome.UNVERIFIABLE, found, "reference", "reference: numbers side by side have no single reading")
+    if _JUXTAPOSED.search(text):
+        return Verdict(Outcome.INCORRECT, found, "symbolic", "numbers side by side have no single reading")
+    if ("%" in text) != ("%" in reference.text):
+        return Verdict(Outcome.INCORRECT, found, "symbolic", "only one of the two is a percentage")
+    result = shared_worker().compare(text.replace("**", "^"), reference.text.replace("**", "^"))
+    if result in ("equal", "different"):
+        return _decided(result == "equal", found, "symbolic")
+    if result == "limit":
+        return Verdict(Outcome.INCORRECT, found, "limit", "symbolic comparison took too much time or memory")
+    if result == "reference":
+        return Verdict(Outcome.UNVERIFIABLE, found, "reference", "reference: symbolic comparison cannot read it")
+    reasons = {"missing": "needs vasari[evaluate]", "crashed": "the symbolic worker died"}
+    return Verdict(Outcome.UNVERIFIABLE, found, "symbolic", reasons[result])
+
+
+def _decided(right: bool, found: str, rule: str) -> Verdict:
+    return Verdict(Outcome.CORRECT if right else Outcome.INCORRECT, found, rule)

@@ -1,0 +1,156 @@
+r"""The final answer that a response states: its answer block, its last `\boxed{}`, "the answer is ...", or all of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vasari.verify.limits import MAX_NESTING, LimitExceededError
+from vasari.verify.normalise import normalise
+
+SHORT_RESPONSE_CHARS = 64
+"""A response of at most so many characters may be an answer as it stands."""
+
+_THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
+_ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
+_END_TOKENS = re.compile(r"(?:<\|[a-z_]{1,24}\|>|</s>|<eos>)\s*\Z")
+_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{|\\[\\{}]|[{}]")
+_PHRASE = re.compile(
+    r"\b(?:answer|(?:correct|right|best)\s(?:option|choice))(?:\sletter)?(?:\s?(?:is|are|should\sbe|would\sbe)\b\s?:?|\s?[:=])",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"\.(?=\s|\Z)|[\n。]")
+_BOX_OPENER = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
+_MAX_UNWRAP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a response states as its answer."""
+
+    text: str | None
+    """The answer as written; None when the response states none."""
+    ambiguous: bool = False
+    """The response offers several different answers, to be right by one of them."""
+
+
+def extract_answer(response: str) -> Extraction:
+    r"""The final answer of a response.
+
+    1. Text inside `<think>` never counts; an unclosed `<think>` hides all that follows up to an `<answer>` tag, and a
+       `</think>` without opener hides all before it (templates that open the tag in the prompt).
+    2. Where there is an `<answer>` block only that block is read, an unclosed one to the end.
+       Several blocks, or several boxes in it, that differ are ambiguous.
+    3. The last non-empty `\boxed{}` (or `\fbox{}`), with nested braces. A box that is never closed is none.
+    4. The text after the last "the answer is", to the end of its sentence.
+    5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters.
+
+    Raises:
+        LimitExceededError: The braces of a box nest too deep.
+    """
+    visible = _END_TOKENS.sub("", _outside_thought(response)).strip()
+    blocks = _answer_blocks(visible)
+    if blocks is None:
+        stated = _stated(visible, whole=len(visible) <= SHORT_RESPONSE_CHARS)
+        return Extraction(stated[-1].strip() if stated else None)
+    answers = [answer.strip() for block in blocks for answer in _stated(block, whole=True)]
+    different = {normalise(answer) for answer in answers}
+    return Extraction(answers[-1] if answers else None, ambiguous=len(different) > 1)
+
+
+def boxed_answers(text: str) -> list[str]:
+    r"""The contents of all outermost closed `\boxed{}`, in order; a box in a box is unwrapped.
+
+    Raises:
+        LimitExceededError: Braces inside a box nest too deep.
+    """
+    contents = _outermost_boxes(text)
+    for _ in range(_MAX_UNWRAP):
+        inner = [_outermost_boxes(content) if "boxed" in content or "fbox" in content else [] for content in contents]
+        if not any(inner):
+            break
+        contents = [boxes[-1] if boxes else content for content, boxes in zip(contents, inner, strict=True)]
+    return contents
+
+
+def _outermost_boxes(text: str) -> list[str]:
+    """One pass with a stack, so that ten thousand opened boxes cost no more than ten thousand characters."""
+    stack: list[int] = []  # Where the content of an open box begins, or -1 for a plain brace.
+    num_open_boxes = 0
+    closed: list[tuple[int, int]] = []
+    for match in _BRACE.finditer(text):
+        brace = match.group()
+        if brace in ("{", "}"):
+            if brace == "{":
+                stack.append(-1)
+            elif stack:
+                start = stack.pop()
+                if start >= 0:
+                    num_open_boxes -= 1
+                    closed.append((start, match.start()))
+        elif len(brace) > 2:
+            stack.append(match.end())
+            num_open_boxes += 1
+        if num_open_boxes and len(stack) > MAX_NESTING:
+            raise LimitExceededError(f"braces of a box nest deeper than {MAX_NESTING}")
+    contents: list[str] = []
+    end_of_last = -1
+    for start, end in sorted(closed):
+        if start > end_of_last:
+            contents.append(text[start:end])
+            end_of_last = end
+    return contents
+
+
+def _outside_thought(text: str) -> str:
+    pieces: list[str] = []
+    position, opened = 0, False
+    for match in _THINK_TAG.finditer(text):
+        if match.group(1):
+            if not opened:
+                pieces.clear()
+            opened = False
+        elif not opened:
+            pieces.append(text[position : match.start()])
+            opened = True
+        position = match.end()
+    tail = text[position:]
+    if opened:
+        answer = _ANSWER_TAG.search(tail)
+        tail = tail[answer.start() :] if answer else ""
+    pieces.append(tail)
+    return " ".join(pieces)
+
+
+def _answer_blocks(text: str) -> list[str] | None:
+    """The contents of the answer blocks; None when no block is opened."""
+    blocks: list[str] = []
+    start: int | None = None
+    for match in _ANSWER_TAG.finditer(text):
+        if start is not None:
+            blocks.append(text[start : match.start()])
+        start = None if match.group(1) else match.end()
+    if start is not None:
+        blocks.append(text[start:])
+    return blocks or None
+
+
+def _stated(text: str, *, whole: bool) -> list[str]:
+    """The non-empty boxes, else the text after the last "the answer is", else all of the text if `whole`."""
+    boxes = [box for box in boxed_answers(text) if normalise(box)]
+    if boxes:
+        return boxes
+    found = _phrase(text) or (text if whole else "")
+    # What is left of an empty or a never closed box is no answer.
+    return [found] if normalise(found) and not _BOX_OPENER.search(found) else []
+
+
+def _phrase(text: str) -> str | None:
+    last = None
+    for match in _PHRASE.finditer(text):
+        last = match
+    if last is None:
+        return None
+    rest = text[last.end() :].lstrip(" \t\r\n:*")
+    end = _SENTENCE_END.search(rest)
+    return rest[: end.start()] if end else rest

@@ -1,0 +1,144 @@
+r"""Numbers as they are written in answers, exactly: `1,234`, `2 1/2`, `\frac{3}{4}`, `1.2e3`, `35°`, `21 cm`, `5%`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vasari.verify.arithmetic import NotArithmeticError, Value, evaluate
+from vasari.verify.limits import MAX_ARITHMETIC_CHARS, MAX_EXPONENT, LimitExceededError
+from vasari.verify.normalise import normalise
+from vasari.verify.units import canonical_unit
+
+DECIMAL_TOLERANCE = Fraction(1, 10**6)
+"""Relative tolerance, and only where the reference is written as a decimal; every other reference wants its exact value."""
+
+_MAX_NUMBER_CHARS = 256
+_UNSIGNED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+_FRACTION = r"[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{\s?[-+]?[0-9]+\s?\}\s?\{\s?[0-9]+\s?\}|[0-9]\s?[0-9])"
+_NUMBER = re.compile(
+    rf"(?P<sign>[-+]?)\s?[€£¥]?\s?"
+    rf"(?:(?P<whole>[0-9]+)\s?(?P<mixed>(?<=\s)[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{{[0-9]+\}}\s?\{{[0-9]+\}}|[0-9]\s?[0-9]))"
+    rf"|(?P<fraction>{_FRACTION})"
+    rf"|(?P<plain>{_UNSIGNED})"
+    rf"(?:[eE](?P<exponent>[-+]?[0-9]+)"
+    rf"|\s?(?:\*|\u00d7|\\times|\\cdot)\s?10\s?\^\s?(?:\{{\s?(?P<braced>[-+]?[0-9]+)\s?\}}|(?P<power>[-+]?[0-9]+)))?)"
+    rf"(?P<unit>.*)",
+    re.DOTALL,
+)
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_ASSIGNED = re.compile(r"(?:[a-zA-Z∠△\\].*)?(?:(?<![<>!:])=|≈|\\approx(?![a-zA-Z]))(?P<value>[^=≈]*)\Z", re.DOTALL)
+_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number as written."""
+
+    value: Fraction
+    """Exact. A percentage is kept as its hundredth: 5% is 1/20."""
+    percent: bool = False
+    unit: str = ""
+    """Canonical unit, or empty."""
+    decimals: int | None = None
+    """Digits after the point of a plain decimal; None for integers, fractions and arithmetic."""
+    digits: int = 0
+    """Significant digits of a plain decimal or integer, leading zeros not counted."""
+
+
+def parse_number(text: str) -> Number | None:
+    r"""The number that a text consists of, perhaps with a unit, or after `x =`; None for anything else.
+
+    Raises:
+        LimitExceededError: The number is too large to hold, such as 1e999999999.
+    """
+    text = _after_equals(normalise(text))
+    if not text or len(text) > _MAX_NUMBER_CHARS:
+        return None
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    unit = match.group("unit").strip()
+    scale, percent = 1, False
+    if unit.casefold() in ("%", "percent", "per cent"):
+        unit, percent = "", True
+    elif unit:
+        word, _, rest = unit.partition(" ")
+        if word in _SCALES:
+            scale, unit = _SCALES[word], rest
+        canonical = canonical_unit(unit) if unit else ""
+        if canonical is None:
+            return None
+        unit = canonical
+    value = _value(match)
+    if value is None:
+        return None
+    if match.group("sign") == "-":
+        value = -value
+    plain = (match.group("plain") or "").replace(",", "")
+    decimals = len(plain.partition(".")[2]) if "." in plain and scale == 1 else None
+    return Number(value * scale / (100 if percent else 1), percent, unit, decimals, len(plain.replace(".", "").lstrip("0")))
+
+
+def parse_constant(text: str) -> Value | None:
+    """The value of a number or of constant arithmetic, exact where it is rational; None for anything else.
+
+    Raises:
+        LimitExceededError: It nests too deep or grows too large.
+    """
+    number = parse_number(text)
+    if number is not None:
+        return number.value
+    try:
+        return evaluate(_after_equals(normalise(text)))
+    except NotArithmeticError:
+        return None
+
+
+def numbers_equal(found: Number, reference: Number) -> bool:
+    """Whether an answer is the reference number.
+
+    A percentage is its hundredth: 5% equals 0.05 and not 5. A unit in only one of the two is ignored, two different units
+    are a difference (nothing is converted). Values must be equal; a reference written as a decimal allows
+    `DECIMAL_TOLERANCE`.
+    """
+    if found.unit and reference.unit and found.unit != reference.unit:
+        return False
+    return values_equal(found.value, reference)
+
+
+def values_equal(found: Value, reference: Number) -> bool:
+    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where that is a decimal."""
+    if isinstance(found, float):
+        return abs(found - float(reference.value)) <= 1e-9 * abs(float(reference.value))
+    tolerance = DECIMAL_TOLERANCE * abs(reference.value) if reference.decimals is not None else 0
+    return abs(found - reference.value) <= tolerance
+
+
+def _after_equals(text: str) -> str:
+    match = _ASSIGNED.match(text) if len(text) <= MAX_ARITHMETIC_CHARS else None
+    return match.group("value").strip() if match else text
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    if match.group("whole"):
+        part = _fraction(match.group("mixed"))
+        return Fraction(match.group("whole")) + part if part is not None and 0 < part < 1 else None
+    if match.group("fraction"):
+        return _fraction(match.group("fraction"))
+    value = Fraction(match.group("plain").replace(",", ""))
+    exponent = match.group("exponent") or match.group("braced") or match.group("power")
+    if exponent is None:
+        return value
+    if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
+        raise LimitExceededError(f"an exponent is larger than {MAX_EXPONENT}")
+    return value * Fraction(10) ** int(exponent)
+
+
+def _fraction(text: str) -> Fraction | None:
+    parts = _INTEGER.findall(text)
+    if len(parts) == 1:  # \frac12
+        parts = list(parts[0])
+    top, bottom = int(parts[0]), int(parts[1])
+    return Fraction(top, bottom) if bottom else None

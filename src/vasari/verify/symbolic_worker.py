@@ -1,0 +1,57 @@
+"""The process in which Math-Verify runs: one JSON line in, two out. Started and killed by `symbolic.py`.
+
+In:  {"response": text, "reference": text}
+Out: {"stage": "reference", "ok": bool} as soon as the reference is read, so that a time-out can be laid at the right door,
+     then {"stage": "verdict", "equal": bool} or {"stage": "verdict", "limit": reason}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from vasari.verify.limits import WORKER_MEMORY_BYTES
+
+
+def main() -> None:
+    """Answer requests until standard input closes."""
+    _limit_memory()
+    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 - only the worker has this dependency
+
+    # Only LaTeX is parsed: Math-Verify's plain expressions go through sympy's parser, which evaluates Python.
+    targets = (LatexExtractionConfig(),)
+
+    def read(text: str) -> Any:
+        # The time limit is the parent's: it kills. Math-Verify's own needs signals and leaves work running.
+        return parse(f"${text}$", extraction_config=targets, parsing_timeout=None, raise_on_error=False)
+
+    _say({"stage": "ready"})
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            reference = read(request["reference"])
+            _say({"stage": "reference", "ok": bool(reference)})
+            if reference:
+                found = read(request["response"])
+                equal = bool(found) and verify(reference, found, timeout_seconds=None)
+                _say({"stage": "verdict", "equal": bool(equal)})
+        except (MemoryError, RecursionError, OverflowError) as error:
+            _say({"stage": "verdict", "limit": type(error).__name__})
+
+
+def _limit_memory() -> None:
+    try:
+        import resource  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
