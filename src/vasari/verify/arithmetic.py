@@ -264,6 +264,8 @@ def _power(base: Value, exponent: Value) -> Value:
         return base**exponent.numerator
     if base < 0 and not (isinstance(exponent, Fraction) and exponent.denominator == 1):
         raise NotArithmeticError("a root of a negative number")
+    if base == 0 and exponent < 0:
+        raise NotArithmeticError("division by zero")
     if exponent == Fraction(1, 2):
         return _root(base, 2)
     return _checked(math.pow(base, exponent))
