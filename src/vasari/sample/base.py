@@ -1,0 +1,169 @@
+"""The sampler's contract: what draws prompts, learns from groups, and can be saved and resumed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import ConfigError, DataError, StateError
+from vasari.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.pool import Pool, read_array
+
+SCHEMA = 1
+"""Version of `state_dict`."""
+
+
+class PromptSampler(ABC):
+    """Decides which prompts are rolled out next.
+
+    A trainer's loop: roll out what is `due`, `observe` it, `draw` a batch, roll it out, `observe` every group before any
+    filter. A subclass says how prompts are drawn (`_draw`), what is learnt (`_observe`) and what its state is (`_state`,
+    `_restore`); size checks, the pool's identity and the generator are kept here. `check_prompt_sampler` tests it.
+    """
+
+    name: ClassVar[str] = ""
+    """The sampler's name in a recipe."""
+
+    def __init__(self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None) -> None:
+        """A sampler over a pool of prompts.
+
+        Args:
+            num_prompts: Size of the pool.
+            seed: Seed of the sampler's own generator, at least 0.
+            prompt_ids: One unique id a prompt. With ids, saved state is refused for another pool even if its size is
+                the same, and can be mapped to a changed one.
+
+        Raises:
+            ConfigError: The pool is empty or the seed is not a whole number of at least 0.
+            DataError: Not one id a prompt, or an id that stands twice.
+        """
+        for label, value, least in (("num_prompts", num_prompts, 1), ("seed", seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ConfigError(f"{label} must be a whole number of at least {least}, got {value!r}")
+        self._pool = Pool(int(num_prompts), prompt_ids)
+        self._rng = np.random.default_rng(int(seed))
+
+    @property
+    def num_prompts(self) -> int:
+        """Size of the pool."""
+        return self._pool.num_prompts
+
+    @property
+    def unique(self) -> bool:
+        """Whether a prompt stands at most once in a batch."""
+        return True
+
+    @property
+    def num_rollouts_due(self) -> int:
+        """Rollouts that a prompt of `due` wants; 0 for a sampler that asks for none."""
+        return 0
+
+    def draw(self, num_prompts: int) -> Draw:
+        """The next batch: int64 indices into the pool, each with its role.
+
+        Raises:
+            ConfigError: Fewer than 1 prompt asked for, or more than the pool has without replacement.
+        """
+        if num_prompts < 1:
+            raise ConfigError(f"a batch needs at least 1 prompt, got {num_prompts}")
+        if self.unique and num_prompts > self.num_prompts:
+            raise ConfigError(f"a batch of {num_prompts} prompts cannot be drawn from {self.num_prompts} without replacement")
+        return self._draw(int(num_prompts))
+
+    def observe(self, groups: Sequence[GroupOutcome]) -> None:
+        """Learn from groups: every group, before any filter, zero-variance ones too.
+
+        Raises:
+            DataError: A group's prompt is not in the pool; nothing was learnt then.
+        """
+        for group in groups:
+            if not 0 <= group.index < self.num_prompts:
+                raise DataError(f"group of prompt {group.index}: the pool has prompts 0 to {self.num_prompts - 1}")
+        self._observe(groups)
+
+    @abstractmethod
+    def due(self, step: int) -> PromptIndices:
+        """Prompts that want extra rollouts before the next draw of this step; int64, often empty."""
+
+    @abstractmethod
+    def metrics(self) -> Mapping[str, float]:
+        """Numbers for a log line, named `sampler/...`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed sampler needs to continue the same stream: JSON values and plain arrays, nothing shared."""
+        return {
+            "schema": SCHEMA,
+            "sampler": self.name,
+            "rng": self._rng.bit_generator.state,
+            "pool": self._pool.state(),
+            "state": self._state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], *, remap: bool = False) -> None:
+        """Continue the stream of a saved state.
+
+        Args:
+            state: From `state_dict`; lists may stand for arrays, as after JSON.
+            remap: Map a changed pool by prompt id instead of refusing it: known prompts keep what was learnt of them,
+                new ones start as unseen.
+
+        Raises:
+            StateError: Another schema, sampler or pool (the difference is named), or a damaged state. The sampler is
+                unchanged then.
+        """
+        if not isinstance(state, Mapping) or state.get("schema") != SCHEMA:
+            found = state.get("schema") if isinstance(state, Mapping) else None
+            raise StateError(f"sampler state has schema {found!r}, expected {SCHEMA}")
+        if state.get("sampler") != self.name:
+            raise StateError(f"state is of sampler {state.get('sampler')!r}, not of {self.name!r}")
+        try:
+            origin = self._pool.origin(state["pool"], remap=remap)
+            rng = np.random.default_rng(0)
+            rng.bit_generator.state = state["rng"]
+            self._restore(state["state"], origin)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StateError(f"sampler state is damaged: {type(error).__name__}: {error}") from error
+        self._rng = rng
+
+    @abstractmethod
+    def _draw(self, num_prompts: int) -> Draw:
+        """The next batch; the size was checked."""
+
+    @abstractmethod
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        """Learn from groups; their indices were checked."""
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]:
+        """The subclass's own state: JSON values and copies of arrays."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
+        """Take over `_state`, all or nothing.
+
+        Args:
+            state: From `_state`.
+            origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1 for a new prompt.
+        """
+
+
+def carried_over(
+    state: Mapping[str, Any], key: str, *, dtype: type, origin: NDArray[np.int64] | None, num_prompts: int, missing: float
+) -> NDArray[Any]:
+    """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
+
+    Raises:
+        StateError: The array has another length than the pool it was saved for.
+    """
+    saved = read_array(state, key, dtype=dtype)
+    if origin is None:
+        if len(saved) != num_prompts:
+            raise StateError(f"saved {key!r} has {len(saved)} entries for {num_prompts} prompts")
+        return saved
+    if origin.max(initial=-1) >= len(saved):
+        raise StateError(f"saved {key!r} has {len(saved)} entries, fewer than its pool")
+    return np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype) if len(saved) else saved

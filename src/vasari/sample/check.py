@@ -1,0 +1,180 @@
+"""A checker that every prompt sampler must pass, ours or a user's."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import ConfigError, StateError
+from vasari.records import Draw, GroupOutcome
+from vasari.sample.base import PromptSampler
+from vasari.sample.state_file import load_state, save_state
+
+_POOL = 40
+_BATCH = 8
+
+
+def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = True) -> None:
+    """Return if samplers made by `make` keep the contract of `PromptSampler`; say what is broken if not.
+
+    Args:
+        make: Called as `make(num_prompts=..., seed=..., prompt_ids=...)`; arguments that it does not name are left out.
+        unique: Whether a prompt may stand only once in a batch.
+
+    Raises:
+        AssertionError: A part of the contract is broken; the message says which.
+    """
+    build = _builder(make)
+    _check_draws(build(), unique=unique)
+    _check_reproducible(build(), build())
+    _check_resume(build(), build())
+    _check_hard_groups(build(), unique=unique)
+    _check_pool(build)
+    if unique:
+        _check_batch_limit(build())
+
+
+def _builder(make: Callable[..., PromptSampler]) -> Callable[..., PromptSampler]:
+    parameters = inspect.signature(make).parameters
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+
+    def build(num_prompts: int = _POOL, prefix: str = "prompt") -> PromptSampler:
+        ids = [f"{prefix}-{place}" for place in range(num_prompts)]
+        wanted: dict[str, Any] = {"num_prompts": num_prompts, "seed": 7, "prompt_ids": ids}
+        sampler = make(**{key: value for key, value in wanted.items() if takes_all or key in parameters})
+        _require(isinstance(sampler, PromptSampler), f"make returned {type(sampler).__name__}, not a PromptSampler")
+        return sampler
+
+    return build
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)
+
+
+def _check_draw(draw: Draw, sampler: PromptSampler, num: int, *, unique: bool) -> None:
+    indices = draw.indices
+    _require(isinstance(indices, np.ndarray) and indices.dtype == np.int64, "draw.indices must be an int64 array")
+    _require(indices.shape == (num,), f"a draw of {num} prompts has indices of shape {indices.shape}")
+    _require(len(draw.roles) == num, f"a draw of {num} prompts has {len(draw.roles)} roles")
+    _require(set(draw.roles) <= {"promoted", "uniform", "probe"}, f"unknown roles in {set(draw.roles)}")
+    _require(bool(((indices >= 0) & (indices < sampler.num_prompts)).all()), "a drawn index lies outside the pool")
+    if unique:
+        _require(len(np.unique(indices)) == num, "a prompt stands twice in one batch")
+
+
+def _batch_size(sampler: PromptSampler) -> int:
+    return min(_BATCH, sampler.num_prompts)
+
+
+def _groups(
+    indices: NDArray[np.int64], *, step: int, purpose: Any = "train", verdict: float | None = None
+) -> list[GroupOutcome]:
+    """Groups of 4 rollouts that depend on prompt and step only; `verdict` makes them unanimous."""
+    groups = []
+    for index in dict.fromkeys(indices.tolist()):
+        rng = np.random.default_rng([index, step])
+        verdicts = rng.integers(0, 2, size=4).astype(np.float64) if verdict is None else np.full(4, verdict)
+        tokens = [rng.integers(0, 9, size=rng.integers(1, 12)).astype(np.int32) for _ in range(4)]
+        confidence = -rng.exponential(size=4)
+        group = GroupOutcome(
+            index=index,
+            rewards=verdicts,
+            verdicts=verdicts,
+            token_ids=tokens,
+            confidence=confidence,
+            purpose=purpose,
+            step=step,
+        )
+        groups.append(group)
+    return groups
+
+
+def _run(sampler: PromptSampler, *, start: int, num_steps: int) -> list[list[int]]:
+    """Batches of the trainer's loop: due, observe, draw, observe."""
+    batches = []
+    for step in range(start, start + num_steps):
+        sampler.observe(_groups(sampler.due(step), step=step, purpose="refresh"))
+        draw = sampler.draw(_batch_size(sampler))
+        batches.append(draw.indices.tolist())
+        sampler.observe(_groups(draw.indices, step=step))
+    return batches
+
+
+def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
+    for step in range(12):
+        due = sampler.due(step)
+        _require(isinstance(due, np.ndarray) and due.dtype == np.int64, "due must return an int64 array")
+        _require(len(np.unique(due)) == len(due), "due names a prompt twice")
+        _require(bool(((due >= 0) & (due < sampler.num_prompts)).all()), "due names a prompt outside the pool")
+        _require(not due.size or sampler.num_rollouts_due > 0, "prompts are due, but num_rollouts_due is 0")
+        sampler.observe(_groups(due, step=step, purpose="refresh"))
+        num = _batch_size(sampler) - step % 3
+        draw = sampler.draw(max(1, num))
+        _check_draw(draw, sampler, max(1, num), unique=unique)
+        sampler.observe(_groups(draw.indices, step=step))
+        wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
+        _require(not wrong, f"metrics must be numbers: {wrong}")
+    _check_draw(sampler.draw(1), sampler, 1, unique=unique)
+
+
+def _check_reproducible(one: PromptSampler, other: PromptSampler) -> None:
+    same = _run(one, start=0, num_steps=10) == _run(other, start=0, num_steps=10)
+    _require(same, "two samplers of one seed and one history draw different batches")
+
+
+def _check_resume(one: PromptSampler, other: PromptSampler) -> None:
+    _run(one, start=0, num_steps=7)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sampler.npz"
+        save_state(path, one.state_dict())
+        held = one.state_dict()
+        expected = _run(one, start=7, num_steps=10)
+        _run(other, start=0, num_steps=2)
+        other.load_state_dict(load_state(path))
+        _require(
+            _run(other, start=7, num_steps=10) == expected, "a sampler resumed from a file does not continue the same stream"
+        )
+    other.load_state_dict(held)
+    message = "a held state_dict changed while the sampler went on: it shares its arrays"
+    _require(_run(other, start=7, num_steps=10) == expected, message)
+
+
+def _check_hard_groups(sampler: PromptSampler, *, unique: bool) -> None:
+    everything = np.arange(sampler.num_prompts)
+    for step, verdict in enumerate((float("nan"), 0.0, float("nan"), 1.0)):
+        for purpose in ("refresh", "train"):
+            sampler.observe(_groups(everything, step=step, purpose=purpose, verdict=verdict))
+        _check_draw(sampler.draw(_batch_size(sampler)), sampler, _batch_size(sampler), unique=unique)
+    sampler.observe([])
+    _check_draw(sampler.draw(sampler.num_prompts), sampler, sampler.num_prompts, unique=unique)
+
+
+def _check_pool(build: Callable[..., PromptSampler]) -> None:
+    state = build().state_dict()
+    others = [build(num_prompts=_POOL + 1), build(prefix="other")]
+    own = build().state_dict()["pool"]
+    for other in others:
+        pool = other.state_dict()["pool"]
+        if pool["num_prompts"] == own["num_prompts"] and pool["fingerprint"] == own["fingerprint"]:
+            continue  # `make` fixes the pool
+        try:
+            other.load_state_dict(state)
+        except StateError:
+            continue
+        raise AssertionError("state of another pool was loaded without a StateError")
+
+
+def _check_batch_limit(sampler: PromptSampler) -> None:
+    try:
+        sampler.draw(sampler.num_prompts + 1)
+    except ConfigError:
+        return
+    raise AssertionError("a batch larger than the pool was drawn without a ConfigError")

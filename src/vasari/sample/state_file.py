@@ -1,0 +1,104 @@
+"""A sampler's state on disk: one `.npz` with a JSON header, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import StateError, StorageError
+
+_HEADER = "header"
+_ARRAY = "__array__"
+
+
+def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
+    """Write a state to `path`: to a temporary name beside it, flushed, then renamed.
+
+    Raises:
+        StateError: The state holds something that is neither JSON nor a plain array.
+        StorageError: The disk refused; what stood at `path` is intact.
+    """
+    path = Path(path)
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        header = json.dumps(_split(state, "state", arrays))
+    except (TypeError, ValueError) as error:
+        raise StateError(f"{path}: state holds what cannot be saved: {error}") from error
+    arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot save the sampler's state: {error}") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def load_state(path: Path | str) -> dict[str, Any]:
+    """The state saved at `path`. Nothing is unpickled.
+
+    Raises:
+        StateError: There is no file, or it is damaged or none of ours.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        state = _join(json.loads(arrays.pop(_HEADER).tobytes()), arrays)
+    except FileNotFoundError as error:
+        raise StateError(f"{path}: no saved state here") from error
+    except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise StateError(f"{path}: not a saved state, or damaged: {error}") from error
+    if not isinstance(state, dict):
+        raise StateError(f"{path}: not a saved state: its header is no object")
+    return state
+
+
+def _split(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
+    """The value with each array replaced by its name, and the arrays put aside."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            raise TypeError(f"{name} is an array of objects")
+        arrays[name] = value
+        return {_ARRAY: name}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str) or key == _ARRAY:
+                raise TypeError(f"{name} has the key {key!r}")
+        return {key: _split(inner, f"{name}.{key}", arrays) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_split(inner, f"{name}.{place}", arrays) for place, inner in enumerate(value)]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _join(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {_ARRAY}:
+            return arrays[value[_ARRAY]]
+        return {key: _join(inner, arrays) for key, inner in value.items()}
+    return [_join(inner, arrays) for inner in value] if isinstance(value, list) else value
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where the system lets a folder be opened."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

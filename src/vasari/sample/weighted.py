@@ -1,0 +1,97 @@
+"""Draws in proportion to weights from pools of millions: a sum a block, and only touched blocks are summed again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 1024
+_CHUNK = 2048
+_MAX_ROUNDS = 12
+
+
+class WeightedPool:
+    """Weights of a pool's prompts, finite and at least 0, and draws in proportion to them."""
+
+    def __init__(self, weights: NDArray[np.float64]) -> None:
+        self._num = len(weights)
+        self._weights = np.zeros((-(-self._num // _BLOCK), _BLOCK))
+        self._flat = self._weights.reshape(-1)
+        self._flat[: self._num] = weights
+        self._sums = self._weights.sum(axis=1)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """[prompts], not a copy: to be read only."""
+        return self._flat[: self._num]
+
+    def set(self, indices: NDArray[np.int64], values: NDArray[np.float64] | float) -> None:
+        """Change the weights of some prompts, each named once."""
+        self._flat[indices] = values
+        blocks = np.unique(indices // _BLOCK)
+        self._sums[blocks] = self._weights[blocks].sum(axis=1)
+
+    def draw(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
+        """`num` prompts, each drawn in proportion to the weights, with replacement; uniform when all weights are 0."""
+        cumulative = np.cumsum(self._sums)
+        total = float(cumulative[-1])
+        if total <= 0.0:
+            return rng.integers(self._num, size=num)
+        at = rng.random(num) * total
+        last = int(np.flatnonzero(self._sums)[-1])
+        blocks = np.minimum(np.searchsorted(cumulative, at, side="right"), last)
+        rest = np.maximum(at - (cumulative[blocks] - self._sums[blocks]), 0.0)
+        picks = np.empty(num, dtype=np.int64)
+        for start in range(0, num, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            picks[part] = blocks[part] * _BLOCK + self._place_in_block(blocks[part], rest[part])
+        return picks
+
+    def _place_in_block(self, blocks: NDArray[np.int64], rest: NDArray[np.float64]) -> NDArray[np.int64]:
+        rows = self._weights[blocks]
+        places = (np.cumsum(rows, axis=1) <= rest[:, None]).sum(axis=1)
+        # Rounding can carry a place past the last prompt with a weight: step back to it.
+        last = _BLOCK - 1 - (rows[:, ::-1] > 0).argmax(axis=1)
+        within: NDArray[np.int64] = np.minimum(places, last)
+        return within
+
+    def draw_unique(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
+        """`num` different prompts, one after the other in proportion to the weights of those left; at most the pool.
+
+        The law of Gumbel top-k on log weights. When the positive weights run out, the rest is uniform among those left.
+        """
+        picked: list[NDArray[np.int64]] = []
+        hidden: list[NDArray[np.float64]] = []
+        missing = num
+        for _ in range(_MAX_ROUNDS):
+            if not missing or not self._sums.any():
+                break
+            # Repeats of earlier picks are refused, which leaves the law of drawing from what is left.
+            candidates = self.draw(rng, missing)
+            fresh = candidates[np.sort(np.unique(candidates, return_index=True)[1])]
+            picked.append(fresh)
+            hidden.append(self._flat[fresh])
+            self.set(fresh, 0.0)
+            missing -= len(fresh)
+        if missing and self._sums.any():
+            picked.append(self._race(rng, missing))
+            hidden.append(self._flat[picked[-1]])
+            self.set(picked[-1], 0.0)
+            missing -= len(picked[-1])
+        chosen = np.concatenate(picked) if picked else np.zeros(0, dtype=np.int64)
+        if picked:
+            self.set(chosen, np.concatenate(hidden))
+        if missing:
+            others = rng.choice(self._num, size=min(self._num, missing + len(chosen)), replace=False)
+            chosen = np.concatenate([chosen, others[~np.isin(others, chosen)][:missing]])
+        return chosen
+
+    def _race(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
+        """The first `num` prompts, or all with a weight, of an exponential race: few weights hold nearly all the mass."""
+        running = np.flatnonzero(self._flat)
+        with np.errstate(over="ignore"):
+            times = rng.standard_exponential(len(running)) / self._flat[running]
+        if num < len(running):
+            first = np.argpartition(times, num - 1)[:num]
+            running, times = running[first], times[first]
+        return running[np.argsort(times, kind="stable")]
