@@ -208,14 +208,28 @@ class _Parser:
             return self._fraction(depth)
         if name == "sqrt":
             return self._root(depth)
+        exponent = self._function_exponent()
         bracketed = self._peek() == "("
         argument = self._postfix(depth + 1)
         if not bracketed and self._starts_factor():
             raise NotArithmeticError(f"{name} needs brackets here")
         try:
-            return _FUNCTIONS[name](float(argument))
+            value = _FUNCTIONS[name](float(argument))
         except ValueError as error:
             raise NotArithmeticError(f"{name} is not defined there") from error
+        return value if exponent is None else _checked(math.pow(value, exponent))
+
+    def _function_exponent(self) -> int | None:
+        r"""The 2 of `\sin^2 x`; an exponent of -1 would mean the inverse and is not read."""
+        if self._peek() != "^":
+            return None
+        texts = [token.text for token in self._tokens[self._next + 1 : self._next + 4]]
+        written = texts[:1] if texts[:1] != ["("] else texts
+        digit = written[1] if len(written) == 3 and written[2] == ")" else written[0] if len(written) == 1 else ""
+        if digit not in ("2", "3", "4"):
+            raise NotArithmeticError("a power of a function name must be 2, 3 or 4")
+        self._next += 1 + len(written)
+        return int(digit)
 
     def _fraction(self, depth: int) -> Value:
         return _checked(self._argument(depth) / self._argument(depth))

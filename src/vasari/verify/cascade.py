@@ -19,6 +19,7 @@ from vasari.verify.normalise import compact, loosen, normalise
 from vasari.verify.numbers import Number, numbers_equal, parse_constant, parse_number, values_equal
 from vasari.verify.sets import DuplicateItemError, parse_set
 from vasari.verify.symbolic import shared_worker
+from vasari.verify.units import split_unit
 
 IRRATIONAL_TOLERANCE = 1e-6
 """Relative tolerance between an irrational reference and an answer."""
@@ -49,6 +50,8 @@ class _Reference:
     number: Number | None = None
     value: Value | None = None
     """Of constant arithmetic that is not a plain number."""
+    unit: str = ""
+    """Canonical unit of an expression."""
     items: frozenset[str] = frozenset()
 
 
@@ -106,7 +109,7 @@ def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
     braced = text.startswith(("{", "\\{")) and text.endswith("}") and "," in text
     formula = bool(_FORMULA.search(text.replace("\\{", "").replace("\\}", "")))
     formula = formula and not _WORD.search(text) and not _JUXTAPOSED.search(text)
-    if not braced and (parse_constant(text) is not None or formula):
+    if not braced and (formula or parse_constant(split_unit(text).body) is not None):
         return "expression"
     if "," in text:
         return "set"
@@ -126,22 +129,35 @@ def _read_reference(answer: str, choices: tuple[str, ...] | None, kind: AnswerKi
     if kind == "choice":
         return _Reference(kind, text, choices, letters=_reference_letters(text, choices))
     if kind == "set":
-        try:
-            items = parse_set(text)
-        except DuplicateItemError as error:
-            raise _ReferenceError(str(error)) from error
-        if not items:
-            raise _ReferenceError("a set without items")
-        return _Reference(kind, text, items=items)
+        return _Reference(kind, text, items=_reference_items(text))
     if kind == "text":
         return _Reference(kind, text)
+    return _read_value(text, kind)
+
+
+def _read_value(text: str, kind: AnswerKind) -> _Reference:
     number = parse_number(text)
-    value = parse_constant(text) if number is None else None
-    if kind == "number" and number is None and value is None:
+    if number is not None:
+        return _Reference(kind, text, number=number)
+    measured = split_unit(text)
+    value = parse_constant(measured.body)
+    if value is None and kind == "number":
         raise _ReferenceError(f"{text[:80]!r} is not a number")
-    if number is None and isinstance(value, Fraction):
-        number, value = Number(value), None
-    return _Reference(kind, text, number=number, value=value)
+    if value is None:
+        return _Reference(kind, text)
+    if isinstance(value, Fraction):
+        return _Reference(kind, text, number=Number(value, unit=measured.unit))
+    return _Reference(kind, text, value=value, unit=measured.unit)
+
+
+def _reference_items(text: str) -> frozenset[str]:
+    try:
+        items = parse_set(text)
+    except DuplicateItemError as error:
+        raise _ReferenceError(str(error)) from error
+    if not items:
+        raise _ReferenceError("a set without items")
+    return items
 
 
 def _reference_letters(text: str, choices: tuple[str, ...] | None) -> frozenset[str]:
@@ -194,10 +210,15 @@ def _compare_value(found: str, text: str, reference: _Reference) -> Verdict:
     if reference.number is not None and number is not None:
         return _decided(numbers_equal(number, reference.number), found, "number")
     if reference.value is not None and number is not None:
-        return _decided(_rounds(number, float(reference.value)), found, "number")
+        same_unit = not number.unit or not reference.unit or number.unit == reference.unit
+        return _decided(same_unit and _rounds(number, float(reference.value)), found, "number")
     if compact(text) == compact(reference.text):
         return Verdict(Outcome.CORRECT, found, "exact")
-    value = parse_constant(text) if number is None else number.value
+    measured = split_unit(text)
+    value = parse_constant(measured.body)
+    expected = reference.number.unit if reference.number is not None else reference.unit
+    if value is not None and measured.unit and expected and measured.unit != expected:
+        return Verdict(Outcome.INCORRECT, found, "number", f"the unit is {measured.unit}, not {expected}")
     if value is not None and reference.number is not None:
         return _decided(values_equal(value, reference.number), found, "number")
     if value is not None and reference.value is not None:

@@ -11,6 +11,10 @@ from vasari.verify.normalise import normalise
 SHORT_RESPONSE_CHARS = 64
 """A response of at most so many characters may be an answer as it stands."""
 
+LABELLED_RESPONSE_CHARS = 512
+"""So may a single line of at most so many characters that opens with an option's label, such as "B. Rulers ..."."""
+
+_LABELLED_LINE = re.compile(rf"[(\[]?[A-Z][.:)\]]\s[^\n]{{1,{LABELLED_RESPONSE_CHARS}}}")
 _THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _END_TOKENS = re.compile(r"(?:<\|[a-z_]{1,24}\|>|</s>|<eos>)\s*\Z")
@@ -43,7 +47,7 @@ def extract_answer(response: str) -> Extraction:
        Several blocks, or several boxes in it, that differ are ambiguous.
     3. The last non-empty `\boxed{}` (or `\fbox{}`), with nested braces. A box that is never closed is none.
     4. The text after the last "the answer is", to the end of its sentence.
-    5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters.
+    5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters, or one line "B. its text".
 
     Raises:
         LimitExceededError: The braces of a box nest too deep.
@@ -51,7 +55,8 @@ def extract_answer(response: str) -> Extraction:
     visible = _END_TOKENS.sub("", _outside_thought(response)).strip()
     blocks = _answer_blocks(visible)
     if blocks is None:
-        stated = _stated(visible, whole=len(visible) <= SHORT_RESPONSE_CHARS)
+        short = len(visible) <= SHORT_RESPONSE_CHARS or bool(_LABELLED_LINE.fullmatch(visible))
+        stated = _stated(visible, whole=short)
         return Extraction(stated[-1].strip() if stated else None)
     answers = [answer.strip() for block in blocks for answer in _stated(block, whole=True)]
     different = {normalise(answer) for answer in answers}

@@ -12,7 +12,8 @@ from vasari.verify.normalise import normalise
 from vasari.verify.units import canonical_unit
 
 DECIMAL_TOLERANCE = Fraction(1, 10**6)
-"""Relative tolerance, and only where the reference is written as a decimal; every other reference wants its exact value."""
+"""Relative tolerance, and only where the reference is written as a decimal or cannot be (1/3, so 0.333 is wrong and
+0.33333333 right); every other reference wants its exact value."""
 
 _MAX_NUMBER_CHARS = 256
 _UNSIGNED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
@@ -100,8 +101,7 @@ def numbers_equal(found: Number, reference: Number) -> bool:
     """Whether an answer is the reference number.
 
     A percentage is its hundredth: 5% equals 0.05 and not 5. A unit in only one of the two is ignored, two different units
-    are a difference (nothing is converted). Values must be equal; a reference written as a decimal allows
-    `DECIMAL_TOLERANCE`.
+    are a difference (nothing is converted). Values must be equal, but for `DECIMAL_TOLERANCE`.
     """
     if found.unit and reference.unit and found.unit != reference.unit:
         return False
@@ -109,11 +109,20 @@ def numbers_equal(found: Number, reference: Number) -> bool:
 
 
 def values_equal(found: Value, reference: Number) -> bool:
-    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where that is a decimal."""
+    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where that applies."""
     if isinstance(found, float):
         return abs(found - float(reference.value)) <= 1e-9 * abs(float(reference.value))
-    tolerance = DECIMAL_TOLERANCE * abs(reference.value) if reference.decimals is not None else 0
-    return abs(found - reference.value) <= tolerance
+    tolerance = DECIMAL_TOLERANCE if reference.decimals is not None or not _terminates(reference.value) else 0
+    return abs(found - reference.value) <= tolerance * abs(reference.value)
+
+
+def _terminates(value: Fraction) -> bool:
+    """Whether a finite decimal can write the value."""
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
 
 
 def _after_equals(text: str) -> str:

@@ -77,10 +77,12 @@ class SymbolicWorker:
         self._kill()
         self._owner = os.getpid()
         self._lines = queue.Queue()
-        # One thread each, so that the address space limit is not spent on idle thread stacks.
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        # One thread each, so that the address space limit is not spent on idle thread stacks. What this process can import
+        # the worker can, and nothing from the working directory (-P).
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "vasari.verify.symbolic_worker"],
+            [sys.executable, "-P", "-m", "vasari.verify.symbolic_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

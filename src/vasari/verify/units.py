@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-_UNIT = re.compile(
-    r"[a-zA-ZµμΩ]+(?:[ /·.][a-zA-ZµμΩ]+){0,3}(?:\s?\^\s?\{?-?[1-4]\}?)?(?:/[a-zA-Z]+(?:\^\{?[1-4]\}?)?)?|°\s?[CFKcf]?",
+from vasari.verify.limits import MAX_ARITHMETIC_CHARS
+
+# No Greek letters but the two of units: 65π has no unit.
+_LETTERS = r"[a-zA-Z\u00b5\u03bc\u03a9\u4e00-\u9fff]+"
+_POWER = r"\s?\^\s?(?:\{\s?)?-?[1-4](?:\s?\})?"
+_UNIT = re.compile(rf"{_LETTERS}(?:[ /·.]{_LETTERS}){{0,3}}(?:{_POWER})?(?:/{_LETTERS}(?:{_POWER})?)?|°\s?[CFKcf]?")
+_TRAILING = re.compile(
+    rf"(?P<body>.*(?:[0-9π)}}]|\\pi))\s?(?P<unit>(?:(?:square|sq|cubic) )?(?:°|{_LETTERS})(?:{_POWER})?)", re.DOTALL
 )
 _SYMBOLS = (
     "m g s h l L N J W V A K C F Ω cm mm km dm nm in ft yd mi kg mg lb oz ml mL hr Hz kHz Pa kPa kW mA mW MW kJ eV mol sq cu"
@@ -23,8 +30,17 @@ _UNIT_SYNONYMS = {
     "kilometer": "km", "kilometre": "km", "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd",
     "mile": "mi", "gram": "g", "kilogram": "kg", "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h",
     "liter": "l", "litre": "l", "L": "l", "mL": "ml", "degree": "°", "deg": "°",
+    "米": "m", "厘米": "cm", "毫米": "mm", "千米": "km", "度": "°", "元": "",
     "dollar": "", "euro": "", "usd": "", "unit": "",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A formula and its canonical unit, "" for none."""
+
+    body: str
+    unit: str
 
 
 def canonical_unit(text: str) -> str | None:
@@ -39,7 +55,7 @@ def canonical_unit(text: str) -> str | None:
         return text.replace(" ", "").upper()
     body, _, power = text.replace("{", "").replace("}", "").replace(" ^", "^").partition("^")
     words = [word for word in re.split(r"[ /·.]", body) if word]
-    if any(word.casefold() in _NO_UNIT or (len(word) < 3 and word not in _SHORT_UNITS) for word in words):
+    if any(word.casefold() in _NO_UNIT or (len(word) < 3 and word.isascii() and word not in _SHORT_UNITS) for word in words):
         return None
     if words[0].casefold() in ("square", "sq", "cubic", "cu") and not power:
         power, words = ("2" if words[0].casefold().startswith("sq") else "3"), words[1:]
@@ -53,3 +69,12 @@ def _canonical_word(word: str) -> str:
     word = word.casefold()
     word = word.removesuffix("s") if len(word) > 3 else word
     return _UNIT_SYNONYMS.get(word, word)
+
+
+def split_unit(text: str) -> Measured:
+    """A normalised formula without its trailing unit, such as `9π cm^2`; without a unit it stays as it is."""
+    match = _TRAILING.fullmatch(text) if len(text) <= MAX_ARITHMETIC_CHARS else None
+    unit = canonical_unit(match.group("unit")) if match else None
+    if match is None or unit is None:
+        return Measured(text, "")
+    return Measured(match.group("body").strip(), unit)
