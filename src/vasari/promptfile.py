@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -145,7 +146,7 @@ def read_prompts(path: Path, *, limit: int | None = None, image_root: Path | Non
             prompts.append(prompt)
             if len(prompts) == limit:
                 break
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot read: {error}") from error
     if not prompts:
         raise DataError(f"{path}: the file holds no prompts")
@@ -244,7 +245,8 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
     texts = {name: _text(given[name], name, label) for name in COLUMNS if name not in ("images", "choices", "metadata")}
     for name in ("question", "answer"):
         if not texts[name].strip():
-            raise DataError(f"{label} has no {name!r} (columns read: {', '.join(COLUMNS[name])})")
+            who = label if given["id"] is not None else f"{where}: the prompt"
+            raise DataError(f"{who} has no {name!r} (columns read: {', '.join(COLUMNS[name])})")
     if texts["kind"] and texts["kind"] not in get_args(AnswerKind):
         raise DataError(f"{label}: 'kind' must be one of {get_args(AnswerKind)}, got {texts['kind']!r}")
     values = given["images"]
@@ -266,9 +268,9 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first value that says something: not null, not nan, not empty text."""
+    """The first value that says something: not null, not nan, not an empty text or list."""
     values = (row.get(name) for name in names)
-    return next((v for v in values if v is not None and v != "" and not (isinstance(v, float) and math.isnan(v))), None)
+    return next((v for v in values if v not in (None, "", []) and not (isinstance(v, float) and math.isnan(v))), None)
 
 
 def _text(value: Any, name: str, where: str) -> str:
@@ -289,7 +291,7 @@ def _text(value: Any, name: str, where: str) -> str:
 
 
 def _choices(value: Any, where: str) -> tuple[str, ...] | None:
-    if value is None or value == []:
+    if value is None:
         return None
     if not isinstance(value, list):
         raise DataError(f"{where}: 'choices' must be a list of texts, got {type(value).__name__}")
