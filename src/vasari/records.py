@@ -123,7 +123,7 @@ class GroupOutcome:
     """[rollouts] least token log-probability, or None."""
     purpose: Purpose = "train"
     step: int | None = None
-    """Optimizer step of the policy that wrote the rollouts."""
+    """When, by the clock that the sampler's `due` is asked with (our trainer counts batches); None: at its last asking."""
 
     def __post_init__(self) -> None:
         rewards = np.atleast_1d(np.asarray(self.rewards, dtype=np.float64))

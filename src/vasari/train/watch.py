@@ -20,9 +20,21 @@ class TellProgress(TrainerCallback):  # type: ignore[misc]
         self._tell = tell
         self._note = ""
 
+        self._done = 0
+        self._total = 1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Learn how many steps there are."""
+        self._done, self._total = state.global_step, state.max_steps
+
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Report after every step."""
+        self._done = state.global_step
         self._tell(state.global_step, state.max_steps, self._note)
+
+    def scoring(self, done: int, total: int, note: str = "") -> None:
+        """Report that prompts are being scored between two steps."""
+        self._tell(self._done, self._total, f"scoring prompts {done}/{total} {note}".rstrip())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Remember what to show beside the count."""

@@ -1,0 +1,196 @@
+"""One reinforcement training, from a cold start to `best` and `last`, resumable at any moment."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOConfig
+
+from vasari.errors import ConfigError, StateError
+from vasari.policy.base import Decoding
+from vasari.policy.processor import load_processor, save_processor
+from vasari.policy.transformers_policy import load_model
+from vasari.progress import Tell, silent
+from vasari.records import Prompt
+from vasari.rundir import drop_groups_from
+from vasari.sample import PromptSampler
+from vasari.score.reward import RewardSettings
+from vasari.train.adapters import prepare_weights
+from vasari.train.books import RolloutBooks
+from vasari.train.checkpoints import complete_checkpoints, save_model
+from vasari.train.grpo import VarianceAwareTrainer
+from vasari.train.refresh import Refresher
+from vasari.train.resume import read_books
+from vasari.train.score_snapshots import ScoreSnapshots
+from vasari.train.settings import GrpoSettings
+from vasari.train.validation import Validator
+from vasari.train.watch import MetricLog, TellProgress
+
+
+def train_grpo(
+    model_path: str,
+    *,
+    prompts: Sequence[Prompt],
+    validation: Sequence[Prompt],
+    sampler: PromptSampler,
+    settings: GrpoSettings,
+    system: str,
+    out: Path,
+    seed: int,
+    max_pixels: int | None = None,
+    resume: bool = False,
+    tell: Tell = silent,
+) -> dict[str, Any]:
+    """Train the model at `model_path` on the prompts that `sampler` chooses.
+
+    Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by validation accuracy), `last`.
+
+    Returns:
+        `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`, `repeated_rollouts`
+        (generated twice because of a crash), `seconds`.
+
+    Raises:
+        ConfigError: The pool is smaller than a batch, or rollouts do not divide over the processes.
+        StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits another pool or sampler.
+    """
+    if len(prompts) < settings.prompts_per_batch:
+        raise ConfigError(f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch}; lower grpo.prompts_per_batch")
+    checkpoint = _checkpoint(out, resume=resume)
+    out.mkdir(parents=True, exist_ok=True)
+    model = prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings)
+    processor = load_processor(model_path, max_pixels=max_pixels)
+    books = RolloutBooks(
+        prompts,
+        folder=out / "groups",
+        rewards=RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward),
+    )
+    validator = Validator(
+        validation, validation_decoding(settings), system=system, every=settings.validate_every, seed=seed, folder=out
+    )
+    notes = TellProgress(tell)
+    trainer = VarianceAwareTrainer(
+        prompts=prompts,
+        sampler=sampler,
+        books=books,
+        refresher=Refresher(prompts, refresh_decoding(settings), system=system, seed=seed, tell=notes.scoring),
+        system=system,
+        model=model,
+        processing_class=processor,
+        args=grpo_config(settings, out, seed),
+        callbacks=[validator, notes, MetricLog(out / "metrics.jsonl"), ScoreSnapshots(sampler, out / "scores.npz")],
+    )
+    validator.trainer = trainer
+    repeated = _forget_after(checkpoint, out) if trainer.accelerator.is_main_process else 0
+    trainer.accelerator.wait_for_everyone()
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.accelerator.is_main_process:
+        save_model(trainer.accelerator.unwrap_model(trainer.model), out / "last")
+        save_processor(processor, out / "last")
+    return {
+        "steps": trainer.state.global_step,
+        "batches": trainer.batch,
+        "rollouts": dict(books.ledger.rollouts),
+        "tokens": dict(books.ledger.tokens),
+        "best_step": validator.best_step,
+        "best_validation": validator.best if math.isfinite(validator.best) else None,
+        "repeated_rollouts": repeated,
+        "seconds": time.monotonic() - started,
+    }
+
+
+def validation_decoding(settings: GrpoSettings) -> Decoding:
+    """How validation rollouts are drawn: as in training."""
+    return Decoding(
+        num_rollouts=settings.validation_rollouts,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        batch_rollouts=settings.refresh_batch,
+    )
+
+
+def refresh_decoding(settings: GrpoSettings) -> Decoding:
+    """How prompts are scored: as in training; the sampler says how many rollouts."""
+    return validation_decoding(settings).model_copy(update={"num_rollouts": settings.rollouts_per_prompt})
+
+
+def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
+    """TRL's configuration of these settings.
+
+    Raises:
+        ConfigError: A batch does not divide over processes, micro-batches and updates.
+    """
+    world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else _world_from_environment()
+    rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
+    per_update = rollouts // settings.updates_per_batch
+    micro = min(settings.micro_batch, per_update // world if per_update >= world else 1)
+    if per_update % (micro * world):
+        raise ConfigError(
+            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update} an update, which {world} "
+            f"processes cannot take in micro-batches of {micro}; choose a micro_batch that divides {per_update // world}"
+        )
+    return GRPOConfig(
+        output_dir=str(out),
+        max_steps=settings.steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=per_update // (micro * world),
+        steps_per_generation=rollouts // (micro * world),
+        num_generations=settings.rollouts_per_prompt,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=math.ceil(settings.warmup * settings.steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        beta=settings.kl_coefficient,
+        use_bias_correction_kl=False,  # the paper's k3 estimator, without TRL's ratio
+        epsilon=settings.clip_low,
+        epsilon_high=settings.clip_high,
+        loss_type="grpo" if settings.loss == "gspo" else settings.loss,
+        importance_sampling_level="sequence" if settings.loss == "gspo" else "token",
+        scale_rewards=settings.scale_advantages,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=0,
+        max_completion_length=settings.max_tokens,
+        bf16=settings.bf16,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        use_vllm=settings.vllm != "off",
+        **({"vllm_mode": settings.vllm} if settings.vllm != "off" else {}),
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=settings.keep_checkpoints,
+        logging_steps=1,
+        ignore_data_skip=False,  # True restores the random state at another place: other weights after a resume
+        remove_unused_columns=False,
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        log_level="error",
+        deepspeed=settings.deepspeed,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+    )
+
+
+def _world_from_environment() -> int:
+    import os  # noqa: PLC0415
+
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _checkpoint(out: Path, *, resume: bool) -> Path | None:
+    done = complete_checkpoints(out) if out.exists() else []
+    if done and not resume:
+        raise StateError(f"{out}: already holds a run up to {done[-1].name}; pass --resume to continue it, or choose another --out")
+    return done[-1] if done else None
+
+
+def _forget_after(checkpoint: Path | None, out: Path) -> int:
+    """Drop the groups that the resumed run draws again; returns how many rollouts are paid for twice."""
+    batch = int(read_books(checkpoint)["batch"]) if checkpoint else 0
+    return drop_groups_from(out / "groups", batch) if (out / "groups").exists() else 0

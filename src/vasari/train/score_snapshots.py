@@ -1,0 +1,50 @@
+"""What a sampler thought of every prompt, after each scoring: the paper's figure 3."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import TrainerCallback
+
+from vasari.rundir import write_bytes
+from vasari.sample import PromptSampler
+
+MAX_SNAPSHOTS = 40
+
+
+class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
+    """Keeps the scores after each refresh, or at even distances when a sampler never refreshes."""
+
+    def __init__(self, sampler: PromptSampler, path: Path) -> None:
+        self._sampler = sampler
+        self._path = path
+        self._steps: list[int] = []
+        self._scores: list[Any] = []
+        self._every = 1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Take up the record of a resumed run."""
+        every = getattr(getattr(self._sampler, "settings", None), "refresh_every", 0)
+        self._every = max(1, int(every) or state.max_steps // 10)
+        if state.global_step and self._path.exists():
+            with np.load(self._path, allow_pickle=False) as old:
+                kept = old["step"] < state.global_step
+                self._steps = [int(s) for s in old["step"][kept]]
+                self._scores = list(old["vps"][kept])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Take a snapshot when the scores have changed much."""
+        scores = getattr(self._sampler, "scores", None)
+        if scores is None or not state.is_world_process_zero or len(self._steps) >= MAX_SNAPSHOTS:
+            return
+        now = np.asarray(scores(), dtype=np.float32)
+        if self._scores and (state.global_step - self._steps[-1] < self._every or np.array_equal(now, self._scores[-1])):
+            return
+        self._steps.append(state.global_step)
+        self._scores.append(now)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, step=np.array(self._steps), vps=np.stack(self._scores))
+        write_bytes(self._path, buffer.getvalue())

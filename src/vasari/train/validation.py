@@ -1,0 +1,116 @@
+"""Accuracy on validation prompts while training, and the best weights kept beside the last."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from accelerate.utils import broadcast_object_list, gather_object
+from transformers import TrainerCallback
+
+from vasari.evaluate.statistics import accuracy
+from vasari.policy.base import Decoding
+from vasari.policy.processor import save_processor
+from vasari.policy.transformers_policy import TransformersPolicy
+from vasari.records import Prompt
+from vasari.train.checkpoints import save_model
+from vasari.verify import verify_answer
+
+if TYPE_CHECKING:
+    from vasari.train.grpo import VarianceAwareTrainer
+
+
+class Validator(TrainerCallback):  # type: ignore[misc]
+    """Measures validation accuracy before the first and after every few steps; keeps the best weights in `best`."""
+
+    def __init__(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, system: str, every: int, seed: int, folder: Path
+    ) -> None:
+        self.trainer: VarianceAwareTrainer | None = None
+        self.best = -math.inf
+        self.best_step = 0
+        self._prompts = prompts
+        self._decoding = decoding
+        self._system = system
+        self._every = every
+        self._seed = seed
+        self._folder = folder
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measure the start; on a resumed run, continue the record from the checkpoint."""
+        if state.global_step == 0:
+            self._record_path.unlink(missing_ok=True)
+            self._measure(state)
+            return
+        rows = [row for row in read_validation(self._record_path) if row["step"] <= state.global_step]
+        if state.is_world_process_zero:
+            self._record_path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for row in rows:
+            if row["accuracy"] > self.best:
+                self.best, self.best_step = row["accuracy"], row["step"]
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Measure every few steps and at the end."""
+        if state.global_step % self._every == 0 or state.global_step >= state.max_steps:
+            self._measure(state)
+
+    @property
+    def _record_path(self) -> Path:
+        return self._folder / "validation.jsonl"
+
+    def _measure(self, state: Any) -> None:
+        trainer = self.trainer
+        if trainer is None or not self._prompts:
+            return
+        accelerator = trainer.accelerator
+        mine = self._prompts[accelerator.process_index :: accelerator.num_processes]
+        policy = TransformersPolicy(accelerator.unwrap_model(trainer.model), trainer.processing_class, system=self._system)
+        # The same random numbers at every step: changes of accuracy are changes of the policy.
+        groups = policy.generate(mine, self._decoding, seed=self._seed + accelerator.process_index)
+        solved = [
+            [verify_answer(r.text, p.answer, choices=p.choices, kind=p.kind).value for r in group]
+            for p, group in zip(mine, groups, strict=True)
+        ]
+        everyone: list[list[float]] = gather_object(solved)
+        if accelerator.is_main_process:
+            self._record(trainer, state, everyone)
+        box: list[Any] = [(self.best, self.best_step)]
+        broadcast_object_list(box, from_process=0)
+        self.best, self.best_step = box[0]
+
+    def _record(self, trainer: VarianceAwareTrainer, state: Any, verdicts: list[list[float]]) -> None:
+        interval = accuracy([np.array(v) for v in verdicts], seed=self._seed).interval
+        row = {
+            "schema": 1,
+            "step": state.global_step,
+            "batch": trainer.batch,
+            "accuracy": interval.mean,
+            "low": interval.low,
+            "high": interval.high,
+            "n": interval.n,
+            "rollouts": trainer.books.ledger.total_rollouts,
+            "tokens": sum(trainer.books.ledger.tokens.values()),
+            "rollouts_validation": sum(len(v) for v in verdicts),
+        }
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._record_path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        if interval.mean > self.best:
+            self.best, self.best_step = interval.mean, state.global_step
+            save_model(trainer.accelerator.unwrap_model(trainer.model), self._folder / "best")
+            save_processor(trainer.processing_class, self._folder / "best")
+
+
+def read_validation(path: Path) -> list[dict[str, Any]]:
+    """The rows of a validation record; a line that a crash cut off is dropped."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows

@@ -1,0 +1,59 @@
+"""Spare the forward and backward pass of rollouts that cannot move the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_BY_ROLLOUT = (
+    "prompt_ids",
+    "prompt_mask",
+    "completion_ids",
+    "completion_mask",
+    "advantages",
+    "old_per_token_logps",
+    "ref_per_token_logps",
+    "mm_token_type_ids",
+    "token_type_ids",
+    "importance_sampling_ratio",
+    "sampling_per_token_logps",
+)
+
+
+def drop_silent_rollouts(inputs: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """The rollouts of a micro-batch whose advantage is not zero, and the share of the micro-batch that they are.
+
+    At least one rollout stays, so that every process takes part in the backward pass. Their loss times the share is the
+    loss of the whole micro-batch when it is a mean over rollouts, since the others' terms are zero.
+    """
+    advantages = inputs["advantages"]
+    keep = torch.nonzero(advantages).flatten()
+    if len(keep) == 0:
+        keep = torch.zeros(1, dtype=torch.long, device=advantages.device)
+    if len(keep) == len(advantages):
+        return inputs, 1.0
+    kept = dict(inputs)
+    for name in _BY_ROLLOUT:
+        if isinstance(inputs.get(name), torch.Tensor):
+            kept[name] = inputs[name][keep]
+    if inputs.get("num_images") is not None:
+        kept |= _images_of(inputs, keep.tolist())
+    return kept, len(keep) / len(advantages)
+
+
+def _images_of(inputs: dict[str, Any], keep: list[int]) -> dict[str, Any]:
+    counts = list(inputs["num_images"])
+    if "image_grid_thw" not in inputs:
+        return {}
+    first = [sum(counts[:row]) for row in range(len(counts))]
+    images = [image for row in keep for image in range(first[row], first[row] + counts[row])]
+    grid = inputs["image_grid_thw"]
+    if not images:
+        return {"pixel_values": None, "image_grid_thw": None, "num_images": None}
+    patches = torch.split(inputs["pixel_values"], grid.prod(-1).tolist())
+    return {
+        "pixel_values": torch.cat([patches[i] for i in images]),
+        "image_grid_thw": grid[images],
+        "num_images": [counts[row] for row in keep],
+    }
