@@ -1,0 +1,28 @@
+"""One spelling for answers that mean the same, so that they vote together in maj@k."""
+
+from __future__ import annotations
+
+from vasari.records import Prompt
+from vasari.verify import infer_kind
+from vasari.verify.choices import named_letters
+from vasari.verify.limits import LimitExceededError
+from vasari.verify.normalise import compact, loosen, normalise
+from vasari.verify.numbers import parse_number
+
+
+def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
+    """What an extracted answer votes for: an option's letters, a number's value, or the normalised text; None abstains."""
+    if extraction is None:
+        return None
+    text = normalise(extraction)
+    kind = prompt.kind or infer_kind(prompt.answer, prompt.choices)
+    if kind == "choice":
+        letters = named_letters(text, prompt.choices)
+        return "".join(sorted(letters)) or loosen(text)
+    if kind in ("text", "set"):
+        return loosen(text)
+    try:
+        number = parse_number(text)
+    except LimitExceededError:
+        number = None
+    return compact(text) if number is None else str(number.value)
