@@ -12,7 +12,7 @@ from typing import get_args
 from vasari.errors import ConfigError
 from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify.arithmetic import Value
-from vasari.verify.choices import LETTERS, named_letters, option_groups, same_option
+from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
 from vasari.verify.extract import boxed_answers, extract_answer
 from vasari.verify.limits import MAX_EXPRESSION_CHARS, MAX_RESPONSE_CHARS, LimitExceededError, check_nesting
 from vasari.verify.normalise import compact, loosen, normalise
@@ -28,7 +28,7 @@ _MIN_DECIMALS, _MIN_DIGITS = 2, 3
 """A decimal that rounds an irrational reference needs so many decimals, and so many significant digits."""
 
 _LONE_LETTER = re.compile(r"\(?([A-J])\)?")
-_FORMULA = re.compile(r"[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b")
+_FORMULA = re.compile(r"[0-9][a-z]\b|[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b")
 # Math-Verify reads "(1) 20" as the mixed number 21.
 _JUXTAPOSED = re.compile(r"[0-9)\]}]\s+[0-9]")
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan)\b)[a-zA-Z]{3,}")
@@ -76,7 +76,7 @@ def verify_answer(response: str, answer: str, choices: Sequence[str] | None = No
     if kind is not None and kind not in get_args(AnswerKind):
         raise ConfigError(f"kind must be one of {get_args(AnswerKind)} or None, got {kind!r}")
     try:
-        reference = _read_reference(answer, None if choices is None else tuple(choices), kind)
+        reference = _read_reference(answer, tuple(choices) if choices else None, kind)
     except (_ReferenceError, LimitExceededError) as error:
         return Verdict(Outcome.UNVERIFIABLE, None, "reference", f"reference: {error}")
     if len(response) > MAX_RESPONSE_CHARS:
@@ -174,7 +174,7 @@ def _reference_letters(text: str, choices: tuple[str, ...] | None) -> frozenset[
         if by_text is None:
             raise _ReferenceError(f"{', '.join(sorted(outside))} is outside the {len(choices)} options")
         return by_text
-    return same_option(letters, choices) if len(letters) == 1 else letters
+    return letters
 
 
 def _compare(found: str, reference: _Reference) -> Verdict:
@@ -196,12 +196,7 @@ def _compare(found: str, reference: _Reference) -> Verdict:
 
 def _compare_choice(found: str, text: str, reference: _Reference) -> Verdict:
     letters = named_letters(text, reference.choices)
-    if len(letters) == 1 or (
-        reference.choices is not None and letters and letters in option_groups(reference.choices).values()
-    ):
-        right = letters <= reference.letters
-    else:
-        right = bool(letters) and letters == reference.letters
+    right = bool(letters) and option_texts(letters, reference.choices) == option_texts(reference.letters, reference.choices)
     return _decided(right, found, "exact" if right and text == reference.text else "choice")
 
 

@@ -30,7 +30,7 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
 
     "B", "(B)", "B.", "B) its text", "option B", the text of an option, and a number equal to exactly one option's.
     Several letters are several answers: a set of them is returned, so that listing all is wrong for a single one.
-    Options with the same text are one option: all their letters are returned for the text, and `same_option` knows it.
+    Options with the same text are one option: all their letters are returned for the text (`option_texts`).
     """
     text = normalise(text)
     if bare := _BARE.fullmatch(text):
@@ -59,9 +59,15 @@ def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
     return groups
 
 
-def same_option(letters: frozenset[str], choices: Sequence[str]) -> frozenset[str]:
-    """The letters with those of options that have the same text added."""
-    return letters.union(*(group for group in option_groups(choices).values() if group & letters))
+def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> frozenset[str]:
+    """The distinct option texts that letters stand for, so that two options with one text are one; letters without options."""
+    if not choices:
+        return letters
+    groups = option_groups(choices)
+    # A letter outside the options stands for itself.
+    return frozenset(
+        next((text for text, group in groups.items() if letter in group), f"outside {letter}") for letter in letters
+    )
 
 
 def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[str]:

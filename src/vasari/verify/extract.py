@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 
 from vasari.verify.limits import MAX_NESTING, LimitExceededError
-from vasari.verify.normalise import normalise
+from vasari.verify.normalise import compact, normalise
+from vasari.verify.numbers import parse_number
 
 SHORT_RESPONSE_CHARS = 64
 """A response of at most so many characters may be an answer as it stands."""
@@ -59,8 +60,19 @@ def extract_answer(response: str) -> Extraction:
         stated = _stated(visible, whole=short)
         return Extraction(stated[-1].strip() if stated else None)
     answers = [answer.strip() for block in blocks for answer in _stated(block, whole=True)]
-    different = {normalise(answer) for answer in answers}
+    different = {_identity(answer) for answer in answers}
     return Extraction(answers[-1] if answers else None, ambiguous=len(different) > 1)
+
+
+def _identity(answer: str) -> str:
+    """A key under which two spellings of one answer are equal: 1/2 and 0.5, (B) and b."""
+    try:
+        number = parse_number(answer)
+    except LimitExceededError:
+        number = None
+    if number is not None:
+        return f"{number.value} {number.unit}"
+    return compact(normalise(answer)).strip("()").casefold()
 
 
 def boxed_answers(text: str) -> list[str]:

@@ -12,7 +12,7 @@ _LETTERS = r"[a-zA-Z\u00b5\u03bc\u03a9\u4e00-\u9fff]+"
 _POWER = r"\s?\^\s?(?:\{\s?)?-?[1-4](?:\s?\})?"
 _UNIT = re.compile(rf"{_LETTERS}(?:[ /·.]{_LETTERS}){{0,3}}(?:{_POWER})?(?:/{_LETTERS}(?:{_POWER})?)?|°\s?[CFKcf]?")
 _TRAILING = re.compile(
-    rf"(?P<body>.*(?:[0-9π)}}]|\\pi))\s?(?P<unit>(?:(?:square|sq|cubic) )?(?:°|{_LETTERS})(?:{_POWER})?)", re.DOTALL
+    rf"(?P<body>.*(?:[0-9π)}}]|(?<![a-zA-Z])pi))\s?(?P<unit>(?:(?:square|sq|cubic) )?(?:°|{_LETTERS})(?:{_POWER})?)", re.DOTALL
 )
 _SYMBOLS = (
     "m g s h l L N J W V A K C F Ω cm mm km dm nm in ft yd mi kg mg lb oz ml mL hr Hz kHz Pa kPa kW mA mW MW kJ eV mol sq cu"
