@@ -71,13 +71,23 @@ class Pass:
             "model": self.fingerprint,
             "set": self.set_name,
             "name": self.decoding_name,
-            # The batch is how rollouts are computed, not what is measured: it may shrink when memory runs out.
-            "decoding": self.decoding.model_dump(exclude={"batch_rollouts"}),
+            "decoding": self.described,
             "seed": self.seed,
             "part": self.rollouts_per_part,
             "prompts": list(self.digests),
         }
         return _hex(json.dumps(what, sort_keys=True).encode())
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The decoding as it stands beside every accuracy."""
+        # The batch is how rollouts are computed, not what is measured: it may shrink when memory runs out.
+        return self.decoding.model_dump(exclude={"batch_rollouts"})
+
+    @property
+    def label(self) -> str:
+        """Set and decoding, for a person to read."""
+        return f"{self.set_name}, {self.decoding_name}"
 
     @property
     def num_rollouts(self) -> int:
@@ -133,16 +143,15 @@ def collect_rollouts(
     if not reuse:
         shutil.rmtree(parts, ignore_errors=True)
     kept = _read_passes(path) if reuse else {}
-    total = sum(item.num_rollouts for item in passes)
+    whole = sum(item.num_rollouts for item in passes)
     results: list[PassRows] = []
     done = 0
     for item in passes:
-        results.append(kept.get(item.key) or _run_pass(policy, item, parts, tell, before=done, total=total))
+        results.append(kept.get(item.key) or _run_pass(policy, item, parts, tell, before=done, whole=whole))
         done += item.num_rollouts
-        tell(done, total, f"{item.set_name}, {item.decoding_name}")
+        tell(done, whole, item.label)
     if set(kept) != {item.key for item in passes}:
-        seconds = {item.key: result.seconds for item, result in zip(passes, results, strict=True)}
-        _write_rows(path, [row for result in results for row in result.rows], seconds)
+        _write_rows(path, passes, results)
     shutil.rmtree(parts, ignore_errors=True)
     return results
 
@@ -166,27 +175,42 @@ def read_rollouts(path: Path, columns: Sequence[str] | None = None) -> list[Row]
     return rows
 
 
-def _part_of(tell: Tell, *, before: int, total: int, per_prompt: int, note: str) -> Tell:
-    """Progress of one part, told in prompts, as progress of the whole in rollouts."""
+def read_decodings(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """How the rollouts of a file were drawn, by set and name of the decoding.
 
-    def shifted(done: int, _: int, inner: str = "") -> None:
-        tell(before + done * per_prompt, total, inner or note)
+    Raises:
+        DataError: There is no such file, or it is no rollouts file.
+    """
+    try:
+        facts = pq.read_schema(path).metadata or {}
+        passes = json.loads(facts[b"vasari_passes"])
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file") from error
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise DataError(f"{path}: is no rollouts file of an evaluation") from error
+    return {(item["set"], item["name"]): item["decoding"] for item in passes.values()}
+
+
+def _part_of(tell: Tell, *, before: int, rollouts: int, whole: int, label: str) -> Tell:
+    """Progress of one part, in whatever unit, as progress of the whole in rollouts."""
+
+    def shifted(done: int, total: int, note: str = "") -> None:
+        tell(before + rollouts * done // max(1, total), whole, note or label)
 
     return shifted
 
 
-def _run_pass(policy: Policy, item: Pass, parts: Path, tell: Tell, *, before: int, total: int) -> PassRows:
+def _run_pass(policy: Policy, item: Pass, parts: Path, tell: Tell, *, before: int, whole: int) -> PassRows:
     rows: list[Row] = []
     seconds = 0.0
-    per_prompt = item.decoding.num_rollouts
     for start in range(0, len(item.prompts), item.prompts_per_part):
         path = parts / f"{item.key}-{start:08d}.parquet"
         part = _read_passes(path).get(item.key)
         if part is None:
-            note = f"{item.set_name}, {item.decoding_name}"
-            inner = _part_of(tell, before=before + start * per_prompt, total=total, per_prompt=per_prompt, note=note)
-            part = _generate(policy, item, start, inner)
-            _write_rows(path, part.rows, {item.key: part.seconds})
+            rollouts = len(item.prompts[start : start + item.prompts_per_part]) * item.decoding.num_rollouts
+            done = before + start * item.decoding.num_rollouts
+            part = _generate(policy, item, start, _part_of(tell, before=done, rollouts=rollouts, whole=whole, label=item.label))
+            _write_rows(path, [item], [part])
         rows += part.rows
         seconds += part.seconds
     return PassRows(rows, seconds)
@@ -220,19 +244,31 @@ def _row(item: Pass, prompt: Prompt, digest: str, group: Sequence[Rollout]) -> R
         "prompt_digest": digest,
         "category": prompt.category,
         "difficulty": prompt.difficulty,
-        "texts": [rollout.text for rollout in group],
+        "texts": [_storable(rollout.text) for rollout in group],
         "verdicts": [verdict.value for verdict in verdicts],
         "decided_by": [verdict.decided_by for verdict in verdicts],
-        "extractions": [verdict.extraction for verdict in verdicts],
+        "extractions": [None if verdict.extraction is None else _storable(verdict.extraction) for verdict in verdicts],
         "num_tokens": [len(rollout.token_ids) for rollout in group],
         "truncated": [rollout.truncated for rollout in group],
     }
 
 
-def _write_rows(path: Path, rows: Sequence[Row], seconds: Mapping[str, float]) -> None:
-    schema = ROLLOUT_SCHEMA.with_metadata({"vasari_schema": _SCHEMA_VERSION, "seconds": json.dumps(dict(seconds))})
+def _write_rows(path: Path, passes: Sequence[Pass], results: Sequence[PassRows]) -> None:
+    facts = {
+        item.key: {
+            "set": item.set_name,
+            "name": item.decoding_name,
+            "decoding": item.described,
+            "seconds": result.seconds,
+            "fingerprint": item.fingerprint,
+            "seed": item.seed,
+        }
+        for item, result in zip(passes, results, strict=True)
+    }
+    schema = ROLLOUT_SCHEMA.with_metadata({"vasari_schema": _SCHEMA_VERSION, "vasari_passes": json.dumps(facts)})
+    rows = [dict(row) for result in results for row in result.rows]
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), sink, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
     write_bytes(path, sink.getvalue().to_pybytes())
 
 
@@ -250,8 +286,13 @@ def _read_passes(path: Path) -> dict[str, PassRows]:
     rows: dict[str, list[Row]] = {}
     for row in table.to_pylist():
         rows.setdefault(row["pass_key"], []).append(row)
-    seconds = json.loads(facts[b"seconds"])
-    return {key: PassRows(found, float(seconds[key])) for key, found in rows.items()}
+    passes = json.loads(facts[b"vasari_passes"])
+    return {key: PassRows(found, float(passes[key]["seconds"])) for key, found in rows.items()}
+
+
+def _storable(text: str) -> str:
+    """The text with lone surrogates as question marks: they are no Unicode, and Parquet refuses them."""
+    return text.encode(errors="replace").decode()
 
 
 def _hex(content: bytes) -> str:

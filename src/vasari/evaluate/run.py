@@ -134,13 +134,13 @@ def _score_set(
     result: dict[str, Any] = {"num_prompts": len(rows), "sampled": _score_sampled(item, rows, settings)}
     if "greedy" in passes:
         greedy, greedy_found = passes["greedy"]
-        result["greedy"] = _describe(greedy) | _score_accuracy(greedy_found.rows, settings.seed)
+        result["greedy"] = {"decoding": greedy.described} | _score_accuracy(greedy_found.rows, settings.seed)
     if "blind" in passes:
         blind, blind_found = passes["blind"]
         majority = score_majority(blind.prompts, reference)
         scores = _score_accuracy(blind_found.rows, settings.seed)
         result["blind"] = (
-            _describe(blind)
+            {"decoding": blind.described}
             | scores
             | {
                 "majority": majority.accuracy,
@@ -167,7 +167,7 @@ def _score_sampled(item: Pass, rows: Sequence[Row], settings: EvaluateSettings) 
         return asdict(bootstrap_mean(values, seed=settings.seed))
 
     return (
-        _describe(item)
+        {"decoding": item.described}
         | _score_accuracy(rows, settings.seed)
         | {
             "pass_at": {str(k): interval(pass_at_k(verdicts, k)) for k in reported},
@@ -182,10 +182,6 @@ def _score_sampled(item: Pass, rows: Sequence[Row], settings: EvaluateSettings) 
 def _score_accuracy(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     found = accuracy([row["verdicts"] for row in rows], seed=seed)
     return {"accuracy": asdict(found.interval), "unverifiable": found.num_unverifiable}
-
-
-def _describe(item: Pass) -> dict[str, Any]:
-    return {"decoding": item.decoding.model_dump(exclude={"batch_rollouts"})}
 
 
 def _split(rows: Sequence[Row], label_of: Callable[[Row], str], seed: int) -> dict[str, dict[str, Any]]:
