@@ -1,0 +1,101 @@
+"""Opening a run's folder: the resolved recipe is written into it, and another recipe is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import vasari
+from vasari.cli.memory import PeakMemory
+from vasari.errors import StateError
+from vasari.recipe import Recipe
+from vasari.rundir import RunDir, read_json, write_json
+
+_VERSIONS = ("torch", "transformers", "trl", "accelerate", "peft", "datasets", "numpy", "pillow")
+_MAY_CHANGE = {"evaluate", "name"}
+"""Parts of a recipe that a later command may change in the same folder."""
+
+
+def open_run(recipe: Recipe, out: Path | None, *, resume: bool) -> RunDir:
+    """The folder of a run, with its settings written.
+
+    Raises:
+        StateError: The folder holds a run of other settings.
+    """
+    run = RunDir(out or Path("runs") / recipe.name)
+    resolved = recipe.model_dump(mode="json")
+    if run.settings.exists():
+        _refuse_other(read_json(run.settings)["recipe"], resolved, run.root, resume=resume)
+    write_json(run.settings, _facts(recipe, resolved))
+    return run
+
+
+def open_existing(root: Path) -> RunDir:
+    """The folder of a run that exists.
+
+    Raises:
+        StateError: There is no run.
+    """
+    run = RunDir(root)
+    if not run.settings.exists():
+        raise StateError(f"{root}: holds no run (no settings.json); give the folder that a `vasari` command wrote")
+    return run
+
+
+@contextlib.contextmanager
+def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
+    """Run a stage and keep its facts, its seconds and the peak memory of this process and its children.
+
+    A stage that a resumed command runs again adds its seconds to what the first attempt took.
+    """
+    path = run.stages / f"{name}.json"
+    before = read_json(path) if path.exists() else {}
+    facts: dict[str, Any] = {}
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        yield facts
+    seconds = time.monotonic() - started + (float(before.get("seconds", 0.0)) if facts.pop("continued", False) else 0.0)
+    if int(os.environ.get("RANK", "0")) == 0:
+        write_json(path, {"schema": 1, "stage": name, **facts, "seconds": seconds, "peak_memory_mb": memory.peak_mb})
+
+
+def _refuse_other(old: dict[str, Any], new: dict[str, Any], root: Path, *, resume: bool) -> None:
+    differing = [
+        f"{key} is {new.get(key)!r}, was {old.get(key)!r}" if not isinstance(new.get(key), dict) else _first_difference(key, old.get(key), new[key])
+        for key in new
+        if key not in _MAY_CHANGE and key != "sampler" and old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise StateError(f"{root}: holds a run of another recipe ({'; '.join(differing[:3])}); choose another --out")
+
+
+def _first_difference(key: str, old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in new:
+            if old.get(name) != new.get(name):
+                return _first_difference(f"{key}.{name}", old.get(name), new.get(name))
+    return f"{key} is {new!r}, was {old!r}"
+
+
+def _facts(recipe: Recipe, resolved: dict[str, Any]) -> dict[str, Any]:
+    versions = {"vasari": vasari.__version__, "python": platform.python_version()}
+    for package in _VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "schema": 1,
+        "recipe": resolved,
+        "versions": versions,
+        "seed": recipe.seed,
+        "started": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
+    }
