@@ -1,0 +1,29 @@
+import pytest
+
+from vasari.errors import ConfigError
+from vasari.sample import SAMPLER_NAMES, make_sampler, vas_settings
+
+
+@pytest.mark.parametrize("name", SAMPLER_NAMES)
+def test_a_sampler_has_the_name_it_was_made_by(name):
+    assert make_sampler(name, num_prompts=3, seed=0).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("vasari", {}, "sampler must be one of uniform, vas, got 'vasari'"),
+        ("uniform", {"alpha": 1}, "sampler 'uniform' has no setting 'alpha'; it has: none"),
+        ("vas", {"lambda_": 1, "gamma": 2}, "has no setting 'gamma', 'lambda_'; it has: alpha, beta, diversity"),
+        ("vas", {"preset": "mmr1"}, "must be one of default, paper, paper-ablation, paper-table6, got 'mmr1'"),
+        ("vas", {"preset": "paper", "mix_ratio": 2}, "mix_ratio must be in"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_does(name, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        make_sampler(name, num_prompts=3, seed=0, **settings)
+
+
+def test_settings_change_a_preset():
+    settings = vas_settings(preset="paper-ablation", beta=0.1)
+    assert (settings.num_refresh_rollouts, settings.beta, settings.replacement) == (8, 0.1, True)
