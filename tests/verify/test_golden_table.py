@@ -16,7 +16,15 @@ TABLE = Path(__file__).parents[1] / "golden" / "verify.jsonl"
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in TABLE.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{number}: {row['reason']}" for number, row in enumerate(ROWS, start=1)])
+def _parameters() -> list[Any]:
+    """One case a row; those that start the symbolic worker are slow."""
+    return [
+        pytest.param(row, id=f"{number}: {row['reason']}", marks=[pytest.mark.slow] if row["decided_by"] == "symbolic" else [])
+        for number, row in enumerate(ROWS, start=1)
+    ]
+
+
+@pytest.mark.parametrize("row", _parameters())
 def test_every_row_of_the_golden_table_gets_its_verdict(row):
     if row["decided_by"] == "symbolic" and not is_installed():
         pytest.skip("needs vasari[evaluate]")

@@ -14,7 +14,7 @@ from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify.arithmetic import Value
 from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
 from vasari.verify.extract import boxed_answers, extract_answer
-from vasari.verify.limits import MAX_EXPRESSION_CHARS, MAX_RESPONSE_CHARS, LimitExceededError, check_nesting
+from vasari.verify.limits import MAX_EXPRESSION_CHARS, MAX_RESPONSE_CHARS, LimitExceededError, check_growth, check_nesting
 from vasari.verify.normalise import compact, loosen, normalise
 from vasari.verify.numbers import Number, numbers_equal, parse_constant, parse_number, values_equal
 from vasari.verify.sets import DuplicateItemError, parse_set
@@ -93,6 +93,8 @@ def verify_answer(response: str, answer: str, choices: Sequence[str] | None = No
         return _compare(found, reference)
     except LimitExceededError as error:
         return Verdict(Outcome.INCORRECT, found, "limit", str(error))
+    except OverflowError:  # An exact number of a thousand digits against an irrational one.
+        return Verdict(Outcome.INCORRECT, found, "limit", "a number grows beyond what a float holds")
 
 
 def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
@@ -246,7 +248,9 @@ def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
         return Verdict(Outcome.INCORRECT, found, "symbolic", "numbers side by side have no single reading")
     if ("%" in text) != ("%" in reference.text):
         return Verdict(Outcome.INCORRECT, found, "symbolic", "only one of the two is a percentage")
-    result = shared_worker().compare(text.replace("**", "^"), reference.text.replace("**", "^"))
+    formula = text.replace("**", "^")
+    check_growth(formula)
+    result = shared_worker().compare(formula, reference.text.replace("**", "^"))
     if result in ("equal", "different"):
         return _decided(result == "equal", found, "symbolic")
     if result == "limit":

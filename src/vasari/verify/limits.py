@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from vasari.errors import VasariError
 
 MAX_RESPONSE_CHARS = 200_000
@@ -37,6 +39,22 @@ WORKER_MEMORY_BYTES = 2 * 1024**3
 
 class LimitExceededError(VasariError, ValueError):
     """An answer is longer, deeper or larger than the limits allow."""
+
+
+# A number to the power of a power, an exponent of five digits, a factorial of a factorial or of four digits.
+_BOMB = re.compile(
+    r"[0-9]\s?\^\s?\{?\s?[0-9]+\s?\}?\s?\^|\^\s?\{?\s?[0-9]{5}|(?:[0-9]{4}|[0-9]\}|\)|!)\s?!|[0-9]\s?[eE]\s?\+?[0-9]{4}"
+)
+
+
+def check_growth(formula: str) -> None:
+    """Pass when a formula holds no power tower, huge exponent or huge factorial that a computer algebra would expand.
+
+    Raises:
+        LimitExceededError: It does.
+    """
+    if _BOMB.search(formula):
+        raise LimitExceededError("a power tower, a huge exponent or a huge factorial")
 
 
 def check_nesting(text: str) -> None:
