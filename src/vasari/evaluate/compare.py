@@ -31,9 +31,9 @@ def compare_results(a: Path, b: Path, *, decoding: DecodingName = "sampled", see
         seed: Of the bootstrap.
 
     Returns:
-        By set: `decoding_a` and `decoding_b`, `num_prompts` in both files, `num_only_a` and `num_only_b` in one, the accuracy of
-        each over the shared prompts (`a`, `b`), `difference` (b minus a) with its 95% interval, `improvement` (the chance
-        that b is better, see `improvement_chance`), and the differences `by_category`.
+        By set: `decoding_a` and `decoding_b`, `num_prompts` in both files, `num_only_a` and `num_only_b` in one, the
+        accuracy of each over the shared prompts (`a`, `b`), `difference` (b minus a) with its 95% interval, `improvement`
+        (the chance that b is better, see `improvement_chance`), and the differences `by_category`.
 
     Raises:
         DataError: A file cannot be read, the two share no prompts, or a prompt of one id is another one in the other file.

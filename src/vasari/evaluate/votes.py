@@ -8,6 +8,7 @@ from vasari.verify.choices import named_letters
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.normalise import compact, loosen, normalise
 from vasari.verify.numbers import parse_number
+from vasari.verify.sets import DuplicateItemError, parse_set
 
 
 def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
@@ -19,10 +20,19 @@ def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
     if kind == "choice":
         letters = named_letters(text, prompt.choices)
         return "".join(sorted(letters)) or loosen(text)
-    if kind in ("text", "set"):
+    if kind == "text":
         return loosen(text)
+    if kind == "set":
+        return _set_vote(text)
     try:
         number = parse_number(text)
     except LimitExceededError:
         number = None
     return compact(text) if number is None else str(number.value)
+
+
+def _set_vote(text: str) -> str:
+    try:
+        return ", ".join(sorted(parse_set(text)))
+    except (DuplicateItemError, LimitExceededError):
+        return loosen(text)
