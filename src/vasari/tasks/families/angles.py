@@ -35,6 +35,8 @@ class Figure:
     think: Callable[[Thinker], int]
     equal: tuple[str, ...] = ()
     hint: str = ""
+    tick_at: float = 0.5
+    """Where along an equal stroke its mark stands, clear of the numbers."""
 
 
 def _ray(start: Point, degrees: float, length: float) -> Point:
@@ -120,7 +122,7 @@ def _quadrilateral(rng: np.random.Generator) -> Figure:
     while True:
         a, b, c = (5 * int(n) for n in rng.integers(12, 25, size=3))
         last, p, q = 360 - a - b - c, (0.0, 0.0), (1.0, 0.0)
-        s = _ray(p, a, float(rng.uniform(0.7, 1.0)))
+        s = _ray(p, a, 0.85)
         if 60 <= last <= 120 and (a + last - b) % 180:
             r = _meet(s, a + last - 180, q, 180 - b)
             if 0.6 < math.dist(r, s) < 1.3 and 0.6 < math.dist(r, q) < 1.3 and r[1] < -0.5:
@@ -160,7 +162,9 @@ def _split(rng: np.random.Generator) -> Figure:
         t.say("the middle angle is twice red")
         return difference(t, 180, t.add(t.multiply(2, _see(t, red)), _see(t, blue)))
 
-    return Figure(points, ("PQ", "QR", "RP", "RD"), (red, blue, green), think, ("PD", "RD"), "The marked lines are equal. ")
+    return Figure(
+        points, ("PQ", "QR", "RP", "RD"), (red, blue, green), think, ("PD", "RD"), "The marked lines are equal. ", 0.74
+    )
 
 
 KINDS: dict[str, tuple[Callable[[np.random.Generator], Figure], ...]] = {
@@ -174,7 +178,7 @@ def _fit(points: dict[str, Point], *, mirror: bool) -> dict[str, Point]:
     """The points, mirrored or not, scaled into the picture without distortion."""
     xs = [(-x if mirror else x) for x, _ in points.values()]
     ys = [y for _, y in points.values()]
-    scale = min(0.88 / (max(xs) - min(xs)), 0.86 / (max(ys) - min(ys)))
+    scale = min(0.82 / (max(xs) - min(xs)), 0.82 / (max(ys) - min(ys)))
     left, top = 0.5 - scale * (max(xs) + min(xs)) / 2, 0.5 - scale * (max(ys) + min(ys)) / 2
     return {name: (left + scale * x, top + scale * y) for name, x, y in zip(points, xs, ys, strict=True)}
 
@@ -193,14 +197,18 @@ def _draw(figure: Figure, points: dict[str, Point]) -> Scene:
         if (last - first) % 360 > 180:
             first, last = last, first
         sweep = (last - first) % 360
-        marks.append(Wedge(vertex, 0.11, first, first + sweep, fill=corner.colour))
-        turn, away = math.radians(first + sweep / 2), min(0.3, max(0.19, 0.075 / math.sin(math.radians(sweep / 2))))
+        marks.append(Wedge(vertex, 0.09, first, first + sweep, fill=corner.colour))
+        turn, away = (
+            math.radians(first + sweep / 2),
+            min(0.3, max(0.19 if corner.degrees < 100 else 0.22, 0.075 / math.sin(math.radians(sweep / 2)))),
+        )
         at = vertex[0] + away * math.sin(turn), vertex[1] - away * math.cos(turn)
         labels.append(Text(at, "?" if corner.asked else str(corner.degrees), 0.11))
     marks += [Line(points[s[0]], points[s[1]]) for s in figure.strokes]
     for stroke in figure.equal:
         start, end = points[stroke[0]], points[stroke[1]]
-        x, y, turn = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, math.radians(_heading(start, end))
+        turn = math.radians(_heading(start, end))
+        x, y = (start[i] + figure.tick_at * (end[i] - start[i]) for i in (0, 1))
         across = 0.04 * math.cos(turn), 0.04 * math.sin(turn)
         marks.append(Line((x - across[0], y - across[1]), (x + across[0], y + across[1]), width=0.02))
     return Scene(tuple(marks + labels))

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from vasari.tasks.families.common import add, check_level, difference
+from vasari.tasks.families.common import COLOURS, add, check_level, difference, pick, shuffled
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
 from vasari.tasks.thinker import Thinker
 
 
-def _dial(top: int, value: int) -> list[Mark]:
+def _dial(top: int, value: int, colour: str) -> list[Mark]:
     """A dial from 0 at the lower left to `top` at the lower right, with every second mark named."""
     centre, marks = (0.5, 0.54), [Disc((0.5, 0.54), 0.31, outline="ink")]
     drawn: list[Mark] = list(marks)
@@ -25,7 +25,7 @@ def _dial(top: int, value: int) -> list[Mark]:
         drawn.append(Line(at(0.31, step), at(0.25, step), width=0.016))
         if step % 2 == 0:
             drawn.append(Text(at(0.4, step), str(step), 0.11))
-    return [*drawn, Line(centre, at(0.24, value), "red", 0.035), Disc(centre, 0.045, fill="red")]
+    return [*drawn, Line(centre, at(0.24, value), colour, 0.035), Disc(centre, 0.045, fill=colour)]
 
 
 def _tube(x: float, value: int, labels: dict[int, str], top: int, colour: str) -> list[Mark]:
@@ -43,8 +43,8 @@ def _tube(x: float, value: int, labels: dict[int, str], top: int, colour: str) -
     return marks
 
 
-def _ruler(top: int, value: int) -> list[Mark]:
-    """A ruler from 0 to `top` with a red pointer above it."""
+def _ruler(top: int, value: int, colour: str) -> list[Mark]:
+    """A ruler from 0 to `top` with a pointer above it."""
     xs = [0.07 + 0.86 * step / top for step in range(top + 1)]
     marks: list[Mark] = [Line((xs[0], 0.55), (xs[-1], 0.55))]
     for step, x in enumerate(xs):
@@ -52,18 +52,19 @@ def _ruler(top: int, value: int) -> list[Mark]:
         if step % 2 == 0:
             marks.append(Text((x, 0.75), str(step), 0.11))
     tip = xs[value]
-    return [*marks, Polygon(((tip, 0.54), (tip - 0.06, 0.34), (tip + 0.06, 0.34)), fill="red")]
+    return [*marks, Polygon(((tip, 0.54), (tip - 0.06, 0.34), (tip + 0.06, 0.34)), fill=colour)]
 
 
 def _level_1(rng: np.random.Generator) -> Problem:
     """One gauge with a number at every second mark, and how far it must move to a given number."""
     form, top = str(rng.choice(["dial", "thermometer", "ruler"])), 2 * int(rng.integers(3, 6))
+    colour = pick(rng, COLOURS)
     value, target = (int(v) for v in rng.choice(top + 1, size=2, replace=False))
     evens = {step: str(step) for step in range(0, top + 1, 2)}
     marks = {
-        "dial": lambda: _dial(top, value),
-        "thermometer": lambda: _tube(0.55, value, evens, top, "red"),
-        "ruler": lambda: _ruler(top, value),
+        "dial": lambda: _dial(top, value, colour),
+        "thermometer": lambda: _tube(0.55, value, evens, top, colour),
+        "ruler": lambda: _ruler(top, value, colour),
     }[form]()
 
     def think(t: Thinker) -> str:
@@ -72,7 +73,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
 
     return Problem(
         scene=Scene(tuple(marks)),
-        scene_key=f"gauges {form} top{top} at{value}",
+        scene_key=f"gauges {form} {colour} top{top} at{value}",
         question=f"By how much must the reading of the {form} change to become {target}?",
         kind="number",
         think=think,
@@ -84,36 +85,36 @@ def _level_1(rng: np.random.Generator) -> Problem:
 def _level_2(rng: np.random.Generator) -> Problem:
     """Two thermometers with one scale: difference, sum, or the middle between them."""
     top, task = 10, str(rng.choice(["difference", "sum", "middle"]))
-    red, blue = (int(v) for v in rng.choice(top + 1, size=2, replace=False))
-    while task == "middle" and (red + blue) % 2:
-        red, blue = (int(v) for v in rng.choice(top + 1, size=2, replace=False))
+    one, two = shuffled(rng, COLOURS, 2)
+    first, second = (int(v) for v in rng.choice(top + 1, size=2, replace=False))
+    while task == "middle" and (first + second) % 2:
+        first, second = (int(v) for v in rng.choice(top + 1, size=2, replace=False))
     evens = {step: str(step) for step in range(0, top + 1, 2)}
-    marks = _tube(0.33, red, evens, top, "red") + _tube(0.85, blue, evens, top, "blue")
+    marks = _tube(0.33, first, evens, top, one) + _tube(0.85, second, evens, top, two)
 
     def think(t: Thinker) -> str:
-        r = t.read("red", red, low=0, high=top)
-        b = t.read("blue", blue, low=0, high=top)
+        a, b = t.read(one, first, low=0, high=top), t.read(two, second, low=0, high=top)
         if task == "difference":
-            return str(difference(t, r, b))
-        total = add(t, r, b)
+            return str(difference(t, a, b))
+        total = add(t, a, b)
         if task == "middle":
             t.say(f"{total}/2={total // 2}")
         return str(total // 2 if task == "middle" else total)
 
-    low, high = sorted((red, blue))
-    answer = {"difference": high - low, "sum": red + blue, "middle": low + (high - low) // 2}[task]
+    low, high = sorted((first, second))
+    answer = {"difference": high - low, "sum": first + second, "middle": low + (high - low) // 2}[task]
     return Problem(
         scene=Scene(tuple(marks)),
-        scene_key=f"gauges two top{top} red{red} blue{blue}",
+        scene_key=f"gauges two top{top} {one}{first} {two}{second}",
         question={
-            "difference": "How far apart are the red and the blue reading?",
-            "sum": "What do the red and the blue reading add up to?",
-            "middle": "Which number lies in the middle between the red and the blue reading?",
+            "difference": f"How far apart are the {one} and the {two} reading?",
+            "sum": f"What do the {one} and the {two} reading add up to?",
+            "middle": f"Which number lies in the middle between the {one} and the {two} reading?",
         }[task],
         kind="number",
         think=think,
         answer=str(answer),
-        facts=(Fact("What does red show?", str(red)), Fact("What does blue show?", str(blue))),
+        facts=(Fact(f"What does {one} show?", str(first)), Fact(f"What does {two} show?", str(second))),
     )
 
 
@@ -122,28 +123,29 @@ def _level_3(rng: np.random.Generator) -> Problem:
     marks_up, together = 5, bool(rng.random() < 0.5)
     units = [int(n) for n in rng.choice([2, 3, 4, 5, 10], size=2, replace=False)]
     steps = [int(n) for n in rng.integers(1, marks_up + 1, size=2)]
-    colours = ("red", "blue")
+    colours = shuffled(rng, COLOURS, 2)
     marks: list[Mark] = []
     for x, colour, unit, step in zip((0.33, 0.85), colours, units, steps, strict=True):
         marks += _tube(x, step, {0: "0", marks_up: str(unit * marks_up)}, marks_up, colour)
 
     def reading(t: Thinker, i: int) -> int:
-        step = t.read(f"{colours[i]} mark", steps[i], low=0, high=marks_up)
+        step = t.read(f"{colours[i]} mark", steps[i], low=1, high=marks_up)
         top = int(t.look("top", str(units[i] * marks_up), [str(n * marks_up) for n in (2, 3, 4, 5, 10)]))
         t.say(f"{top}/{marks_up}={top // marks_up}")
         return t.multiply(step, top // marks_up)
 
     def think(t: Thinker) -> str:
-        red, blue = reading(t, 0), reading(t, 1)
-        return str(add(t, red, blue) if together else difference(t, red, blue))
+        left, right = reading(t, 0), reading(t, 1)
+        return str(add(t, left, right) if together else difference(t, left, right))
 
     values = np.array(units) * np.array(steps)
     return Problem(
         scene=Scene(tuple(marks)),
         scene_key="gauges scales "
         + " ".join(f"{c}{s}of{marks_up}top{u * marks_up}" for c, u, s in zip(colours, units, steps, strict=True)),
-        question="The marks of each scale are evenly spaced. "
-        + ("What do the red and blue readings add up to?" if together else "How far apart are the red and blue readings?"),
+        question="What do the two readings add up to? Mind both scales."
+        if together
+        else "How far apart are the two readings? Mind both scales.",
         kind="number",
         think=think,
         answer=str(int(values.sum() if together else abs(values[0] - values[1]))),

@@ -180,10 +180,8 @@ class Grids:
             scene_key="grids "
             + " ".join(f"{'/'.join(a)}>{'/'.join(b)}" for a, b in puzzle.examples)
             + f" {'/'.join(puzzle.query)}>?",
-            question="Do to the lowest grid what was done above. "
-            + (
-                f"Which colour is at the {where}?" if level == "1" else "Write the result by rows, letters r b g y, like rb/gy."
-            ),
+            question="Do the same to the lowest grid. "
+            + (f"Which colour is at the {where}?" if level == "1" else "Write the result in letters, like rb/gy."),
             kind="text",
             think=think,
             answer=COLOURS[result[row][column]] if level == "1" else "/".join(result),

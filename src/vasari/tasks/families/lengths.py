@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vasari.tasks.families.common import add, check_level, difference, total
+from vasari.tasks.families.common import add, check_level, difference, pick, total
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
 from vasari.tasks.thinker import Thinker
+
+FILLS = ("yellow", "cyan", "pink", "orange")
+"""Light enough for black numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ def _box(width: int, height: int, *, size: float = 0.72) -> tuple[float, float, 
     return left, top, left + unit * width, top + unit * height
 
 
-def _rectangle(width: int, height: int, labels: tuple[str, str], fill: str = "yellow") -> list[Mark]:
+def _rectangle(width: int, height: int, labels: tuple[str, str], fill: str) -> list[Mark]:
     left, top, right, bottom = _box(width, height)
     return [
         rectangle(left, top, right, bottom, fill=fill, outline="ink"),
@@ -60,8 +63,9 @@ def _perimeter_or_area(rng: np.random.Generator) -> Drawn:
 
     question = "What is the area of the rectangle?" if area else "How long is the way around the rectangle?"
     answer = sum([width] * height) if area else width + height + width + height
-    marks = _rectangle(width, height, (str(width), str(height)))
-    return Drawn("rectangle", marks, {"bottom": width, "left": height}, question, think, str(answer))
+    fill = pick(rng, FILLS)
+    marks = _rectangle(width, height, (str(width), str(height)), fill)
+    return Drawn(f"rectangle {fill}", marks, {"bottom": width, "left": height}, question, think, str(answer))
 
 
 def _segment(parts: list[int], labels: list[str], whole: int | None) -> list[Mark]:
@@ -106,8 +110,8 @@ def _segment_gap(rng: np.random.Generator) -> Drawn:
 
 def _missing_side(rng: np.random.Generator) -> Drawn:
     (width, height), area = _sides(rng, 3, 9), bool(rng.random() < 0.5)
-    inside = width * height if area else 2 * (width + height)
-    marks = _rectangle(width, height, (str(width), "?"), "cyan" if area else "yellow")
+    inside, fill = width * height if area else 2 * (width + height), pick(rng, FILLS)
+    marks = _rectangle(width, height, (str(width), "?"), fill)
     left, top, right, bottom = _box(width, height)
     marks.append(Text(((left + right) / 2, (top + bottom) / 2), str(inside), 0.12, "black"))
 
@@ -121,19 +125,19 @@ def _missing_side(rng: np.random.Generator) -> Drawn:
 
     what = "area" if area else "way around it"
     question = f"The number inside the rectangle is its {what}. How long is the left side?"
-    return Drawn(f"side {what[:4]}", marks, {"bottom": width, "inside": inside}, question, think, str(height))
+    return Drawn(f"side {what[:4]} {fill}", marks, {"bottom": width, "inside": inside}, question, think, str(height))
 
 
 def _notched(rng: np.random.Generator) -> Drawn:
     """A rectangle without its upper right corner: its area, or the way around it."""
     width, height = (int(n) for n in rng.integers(5, 10, size=2))
     cut_w, cut_h = int(rng.integers(2, width - 2)), int(rng.integers(2, height - 2))
-    area = bool(rng.random() < 0.6)
+    area, fill = bool(rng.random() < 0.6), pick(rng, FILLS)
     left, top, right, bottom = _box(width, height)
     unit = (right - left) / width
     x, y = right - unit * cut_w, top + unit * cut_h
     marks: list[Mark] = [
-        Polygon(((left, top), (x, top), (x, y), (right, y), (right, bottom), (left, bottom)), fill="cyan", outline="ink"),
+        Polygon(((left, top), (x, top), (x, y), (right, y), (right, bottom), (left, bottom)), fill=fill, outline="ink"),
         Text(((left + right) / 2, bottom + 0.09), str(width), 0.12),
         Text((left - 0.1, (top + bottom) / 2), str(height), 0.12),
         Text(((x + right) / 2, y + 0.075), str(cut_w), 0.11, "black"),
@@ -155,7 +159,7 @@ def _notched(rng: np.random.Generator) -> Drawn:
         else width + height + (width - cut_w) + cut_h + cut_w + height - cut_h
     )
     numbers = {"bottom": width, "left": height, "cut's width": cut_w, "cut's height": cut_h}
-    return Drawn("notched", marks, numbers, question, think, str(answer))
+    return Drawn(f"notched {fill}", marks, numbers, question, think, str(answer))
 
 
 def root_text(square: int) -> str:
@@ -173,7 +177,9 @@ def _diagonal(rng: np.random.Generator) -> Drawn:
     short = int(rng.integers(2, {1: 9, 2: 5, 3: 4}[ratio] + 1))
     width, height = (short * ratio, short) if rng.random() < 0.7 else (short, short * ratio)
     left, top, right, bottom = _box(width, height)
-    marks = [*_rectangle(width, height, (str(width), str(height))), Line((left, bottom), (right, top), "red", 0.02)]
+    rising, fill = bool(rng.random() < 0.5), pick(rng, FILLS)
+    stroke = Line((left, bottom if rising else top), (right, top if rising else bottom), "red", 0.02)
+    marks = [*_rectangle(width, height, (str(width), str(height)), fill), stroke]
 
     def think(t: Thinker) -> str:
         w, h = t.read("bottom", width, low=2), t.read("left", height, low=2)
@@ -182,8 +188,15 @@ def _diagonal(rng: np.random.Generator) -> Drawn:
         return root_text(square)
 
     answer = f"{short}*sqrt({1 + ratio * ratio})"
-    question = "How long is the red diagonal of the rectangle, as a root in lowest terms, like 3*sqrt(7)?"
-    return Drawn("diagonal", marks, {"bottom": width, "left": height}, question, think, answer)
+    question = "How long is the red diagonal? Answer as a root in lowest terms, like 3*sqrt(7)."
+    return Drawn(
+        f"diagonal {'rising' if rising else 'falling'} {fill}",
+        marks,
+        {"bottom": width, "left": height},
+        question,
+        think,
+        answer,
+    )
 
 
 KINDS: dict[str, tuple[Callable[[np.random.Generator], Drawn], ...]] = {

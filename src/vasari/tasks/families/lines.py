@@ -135,9 +135,9 @@ def _level_3(rng: np.random.Generator) -> Problem:
     first, second = sorted(int(i) for i in rng.choice(4, size=2, replace=False))
 
     def gap_at(t: Thinker, i: int) -> int:
-        r = t.read(f"{LETTERS[i]} red", red[i], low=0, high=TOP)
-        b = t.read("blue", blue[i], low=0, high=TOP)
-        return difference(t, r, b)
+        near = [f"{r} {b}" for r in range(TOP + 1) for b in range(TOP + 1) if abs(r - red[i]) + abs(b - blue[i]) == 1]
+        r, b = t.look(LETTERS[i], f"{red[i]} {blue[i]}", near).split()
+        return difference(t, int(r), int(b))
 
     def think(t: Thinker) -> str:
         if task == "gap":
@@ -152,8 +152,8 @@ def _level_3(rng: np.random.Generator) -> Problem:
 
     question = {
         "gap": "At which letter are the red and the blue line furthest apart?",
-        "gaps": f"Add the gap between red and blue at {LETTERS[first]} to the gap at {LETTERS[second]}. What is the sum?",
-        "jump": "Between which two neighbouring letters does the red line rise most? Answer like AB.",
+        "gaps": f"What is the gap of red and blue at {LETTERS[first]} plus the gap at {LETTERS[second]}?",
+        "jump": "Between which neighbouring letters does red rise most? Answer like AB.",
     }[task]
     widest, steepest = int(np.argmax(gaps)), int(np.argmax(jumps))
     answer = {"gap": LETTERS[widest], "gaps": str(gaps[first] + gaps[second]), "jump": LETTERS[steepest : steepest + 2]}[task]

@@ -18,12 +18,12 @@ VALUES: dict[str, tuple[str, ...]] = {
     "shape": ("disc", "square", "triangle"),
 }
 RULES: dict[str, tuple[str, ...]] = {
-    "count": ("same", "grows", "all three"),
-    "size": ("same", "grows", "all three"),
-    "colour": ("same", "all three"),
-    "shape": ("same", "all three"),
+    "count": ("same", "grows", "mixes"),
+    "size": ("same", "grows", "mixes"),
+    "colour": ("same", "mixes"),
+    "shape": ("same", "mixes"),
 }
-"""Along a row an attribute stays the same, grows step by step, or takes three values in some order."""
+"""Along a row an attribute stays the same, grows step by step, or mixes three values in any order."""
 
 Cell = dict[str, str]
 """Attribute to value."""
@@ -43,7 +43,10 @@ def _columns(rng: np.random.Generator, attribute: str, rule: str) -> list[list[s
     """Three rows of three values that obey the rule."""
     values = VALUES[attribute]
     if rule == "grows":
-        starts = [int(n) for n in rng.integers(0, len(values) - 2, size=3)]
+        starts = [0, 0, 0]
+        if len(values) > 3:
+            # Two unlike rows: 1 2 3 twice would also fit a mix of three, and then 2 3 could be followed by 1.
+            starts = [*(int(n) for n in rng.permutation(2)), int(rng.integers(2))]
         return [list(values[s : s + 3]) for s in starts]
     three = shuffled(rng, values, 3)
     if rule == "same":
@@ -73,9 +76,9 @@ def _puzzle(rng: np.random.Generator, num_rules: int) -> Puzzle:
 
 
 def describe(cell: Cell, *, sized: bool) -> str:
-    """A picture in words: "2 red discs", or "1 small red disc" where sizes matter."""
-    size = f"{cell['size']} " if sized else ""
-    return f"{cell['count']} {size}{cell['colour']} {cell['shape']}" + ("s" if cell["count"] != "1" else "")
+    """A picture in words: "2 red discs", or "small red disc" where sizes matter and every picture holds one shape."""
+    lead = cell["size"] if sized else cell["count"]
+    return f"{lead} {cell['colour']} {cell['shape']}" + ("s" if cell["count"] != "1" else "")
 
 
 def _shape(cell: Cell, x: float, y: float, radius: float) -> Mark:
@@ -127,13 +130,13 @@ def _complete(rule: str, values: tuple[str, ...], row: list[str], known: list[st
 def _think(t: Thinker, puzzle: Puzzle) -> str:
     found: Cell = {}
     for attribute, rule in puzzle.rules.items():
-        values = VALUES[attribute]
-        seen_rule = t.choose(f"{attribute} in rows", rule, RULES[attribute])
-        known = [cell[attribute] for cell in puzzle.cells[0]]
-        if seen_rule == "all three":
-            t.say(f"top {' '.join(known)}")
-        row = [t.look(where, puzzle.cells[2][c][attribute], values) for c, where in enumerate(("last row", "then"))]
-        found[attribute] = t.choose("so", _complete(seen_rule, values, row, known), values)
+        values, known = VALUES[attribute], [cell[attribute] for cell in puzzle.cells[0]]
+        sentences = {name: f"{name} {' '.join(known)}" if name == "mixes" else name for name in RULES[attribute]}
+        chosen = t.choose(attribute, sentences[rule], list(sentences.values())).split()[0]
+        pair = [cell[attribute] for cell in puzzle.cells[2][:2]]
+        near = [f"{a} {b}" for a in values for b in values if (a == pair[0]) != (b == pair[1])]
+        row = t.look("last", " ".join(pair), near).split()
+        found[attribute] = t.choose("so", _complete(chosen, values, row, known), values)
     fits = [sum(option[a] == v for a, v in found.items()) for option in puzzle.options]
     plain = [sum(option[a] == puzzle.cells[0][0][a] for a in VALUES if a not in found) for option in puzzle.options]
     best = max(range(4), key=lambda i: (fits[i], plain[i]))

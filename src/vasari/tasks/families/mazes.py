@@ -84,7 +84,7 @@ def maze(rng: np.random.Generator, *, num_moves: int, num_walls: int) -> Problem
         scene=_draw(letters, walls),
         scene_key=f"paths maze {''.join(letters.values())} walls "
         + " ".join(sorted("".join(sorted((letters[a], letters[b]))) for a, b in closed)),
-        question=f"Start at {letters[start]}. Go {', '.join(moves)}. A red wall stops a move. Where do you end?",
+        question=f"From {letters[start]} go {', '.join(moves)}. Red walls stop you. Where are you?",
         kind="text",
         think=think,
         answer=letters[_end(start, moves, walls)],

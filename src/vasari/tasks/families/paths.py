@@ -55,7 +55,7 @@ def _graph(rng: np.random.Generator, num_edges: int) -> Graph:
 
 def _graph_scene(graph: Graph, *, weighted: bool) -> Scene:
     at = dict(zip(graph.names, SPOTS, strict=True))
-    edges = [tuple(sorted(edge)) for edge in graph.lengths]
+    edges = sorted(tuple(sorted(edge)) for edge in graph.lengths)
     marks: list[Mark] = [Line(at[a], at[b], "blue", 0.02) for a, b in edges]
     marks += [Disc(spot, 0.1, fill="yellow", outline="ink") for spot in SPOTS]
     marks += [Text(spot, name, 0.13, "black") for name, spot in at.items()]
@@ -69,6 +69,18 @@ def _graph_scene(graph: Graph, *, weighted: bool) -> Scene:
 def _graph_key(graph: Graph, *, weighted: bool) -> str:
     edges = sorted("".join(sorted(edge)) + (f"{length}" if weighted else "") for edge, length in graph.lengths.items())
     return f"paths {'weighted' if weighted else 'plain'} graph {''.join(graph.names)} " + " ".join(edges)
+
+
+def _plain_facts(graph: Graph) -> tuple[Fact, ...]:
+    """How many edges each node has, and which of the nodes that could be joined are."""
+    places = [(graph.names[a], graph.names[b]) for a, b in PAIRS]
+    return (
+        *(Fact(f"How many edges has node {n}?", str(len(graph.neighbours(n)))) for n in sorted(graph.names)),
+        *(
+            Fact(f"Are {a} and {b} joined by an edge?", "yes" if frozenset((a, b)) in graph.lengths else "no")
+            for a, b in places
+        ),
+    )
 
 
 def _see_neighbours(t: Thinker, graph: Graph, node: str) -> list[str]:
@@ -86,6 +98,8 @@ def _level_1(rng: np.random.Generator) -> Problem:
 
     def think(t: Thinker) -> str:
         seen = _see_neighbours(t, graph, node)
+        if listing:
+            t.say(f"{len(seen)} edges")
         return braces(seen) if listing else str(add(t, len(seen), len(_see_neighbours(t, graph, other))))
 
     degrees = [sum(name in edge for edge in graph.lengths) for name in (node, other)]
@@ -99,7 +113,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
         kind="set" if listing else "number",
         think=think,
         answer=braces(direct) if listing else str(sum(degrees)),
-        facts=tuple(Fact(f"How many edges has node {n}?", str(len(graph.neighbours(n)))) for n in sorted(graph.names)),
+        facts=_plain_facts(graph),
     )
 
 
@@ -133,7 +147,7 @@ def _route(rng: np.random.Generator) -> Problem:
             break
     way = ways[int(rng.integers(len(ways)))]
     answer = sum(length for edge, length in graph.lengths.items() if any(edge == {*pair} for pair in pairwise(way)))
-    question = f"How long is the way {'-'.join(way)}? The number on an edge is its length."
+    question = f"How long is the way {'-'.join(way)}? Numbers on edges are lengths."
     return _weighted(graph, question, lambda t: str(_measure(t, graph, way)), str(answer), kind="number")
 
 
@@ -143,17 +157,15 @@ def _shortest(rng: np.random.Generator) -> Problem:
         graph = _graph(rng, int(rng.integers(5, 7)))
         start, goal = sorted(shuffled(rng, graph.names, 2))
         routes = graph.routes(start, goal)
-        if 2 <= len(routes) <= 3 and sum(map(len, routes)) <= 11 and len(routes[0]) > 2:
+        num_edges = sum(len(way) - 1 for way in routes)
+        if 2 <= len(routes) <= 3 and num_edges <= len(routes) + 4 and len(routes[0]) > 2:
             break
 
     def think(t: Thinker) -> str:
-        found = []
-        for way in routes:
-            t.say("-".join(way))
-            found.append(_measure(t, graph, way))
+        found = [_measure(t, graph, way) for way in routes]
         return str(t.read("shortest", min(found), low=1))
 
-    question = f"The number on an edge is its length. How long is the shortest way from {start} to {goal}?"
+    question = f"Numbers on edges are lengths. How long is the shortest way from {start} to {goal}?"
     return _weighted(graph, question, think, str(_relaxed(graph, start)[goal]), kind="number")
 
 
@@ -189,9 +201,7 @@ def _two_steps(rng: np.random.Generator) -> Problem:
         kind="set",
         think=think,
         answer=braces(away),
-        facts=tuple(
-            Fact(f"Which nodes are joined to {n} by an edge?", braces(graph.neighbours(n))) for n in sorted(graph.names)
-        ),
+        facts=_plain_facts(graph),
     )
 
 

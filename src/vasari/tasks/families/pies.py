@@ -76,7 +76,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
         marks = _pie((0.5, 0.5), 0.33, parts, turn=turn, ticks=0)
         marks += _pie_labels((0.5, 0.5), 0.33, parts, labels, turn=turn)
     else:
-        marks = _stack(parts, labels)
+        turn, marks = 0.0, _stack(parts, labels)
 
     def think(t: Thinker) -> str:
         a, b = (int(t.look(c, str(parts[c]), [str(parts[c] - 5), str(parts[c] + 5)])) for c in (first, second))
@@ -100,7 +100,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
 def _read_share(t: Thinker, colour: str, eighths: int, whole: int) -> int:
     """Reason from eighths of a whole to a number."""
     seen = t.read(f"{colour} eighths", eighths, low=1, high=6)
-    total = int(t.look("of", str(whole), [str(whole - 8), str(whole + 8)]))
+    total = int(t.look("of", str(whole), [str(n) for n in (whole - 8, whole + 8) if n > 0]))
     t.say(f"{total}/8={total // 8}")
     return t.multiply(seen, total // 8)
 
@@ -110,6 +110,7 @@ def _level_2(rng: np.random.Generator) -> Problem:
     parts, whole = _parts(rng, 3, 8, 1), 8 * int(rng.integers(2, 10))
     as_pie, rest, turn = bool(rng.random() < 0.6), bool(rng.random() < 0.4), float(rng.integers(0, 8) * 45)
     asked = list(parts)[int(rng.integers(3))]
+    turn = turn if as_pie else 0.0
     marks = _pie((0.5, 0.42), 0.34, parts, turn=turn, ticks=8) if as_pie else _stack(parts, None)
     marks.append(Text((0.5, 0.92), f"all {whole}", 0.13))
 
@@ -139,7 +140,7 @@ def _level_3(rng: np.random.Generator) -> Problem:
     asked, together = shared[int(rng.integers(len(shared)))], bool(rng.random() < 0.5)
     marks: list[Mark] = []
     for x, parts, whole, turn in zip((0.25, 0.75), pies, wholes, turns, strict=True):
-        marks += _pie((x, 0.4), 0.2, parts, turn=turn, ticks=8)
+        marks += _pie((x, 0.4), 0.19, parts, turn=turn, ticks=8)
         marks.append(Text((x, 0.82), f"all {whole}", 0.13))
 
     def think(t: Thinker) -> str:
