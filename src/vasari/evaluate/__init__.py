@@ -1,1 +1,1 @@
-"""TODO."""
+"""A policy and sets of prompts -> scores with their uncertainty."""
