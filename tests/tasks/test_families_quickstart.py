@@ -26,7 +26,8 @@ seeds = st.integers(0, 2**32 - 1)
 WELL_FORMED = {
     "number": r"\d+",
     "choice": r"[A-D]",
-    "text": r"\d{1,2}:\d{2}|\w+( \w+){0,2}",
+    "text": r"\d{1,2}:\d{2}|\w+( \w+){0,2}|[rbgy]+(/[rbgy]+)+",
+    "expression": r"(\d+\*)?sqrt\(\d+\)|\d+",
     "set": r"\{(\w+(, \w+)*)?\}",
 }
 
@@ -118,7 +119,7 @@ def test_answers_fit_their_kind(name: str, level: str, seed: int) -> None:
     assert re.fullmatch(WELL_FORMED[problem.kind], problem.answer)
     assert problem.scene_key.startswith(f"{name} ")
     if problem.kind == "number":
-        assert 0 <= int(problem.answer) <= 99
+        assert 0 <= int(problem.answer) <= (180 if name == "angles" else 99)
     if problem.kind == "choice":
         assert problem.choices is not None
         assert len(set(problem.choices)) == len(problem.choices) == 4
