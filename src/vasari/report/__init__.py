@@ -1,1 +1,6 @@
-"""TODO."""
+"""A run's folder -> its numbers and its page."""
+
+from vasari.report.page import write_report
+from vasari.report.summary import write_summary
+
+__all__ = ["write_report", "write_summary"]

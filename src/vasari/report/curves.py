@@ -1,0 +1,229 @@
+"""Learning curves: the paper's figure 2, over all rollouts charged or over steps, arms on one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from vasari.records import PURPOSES
+from vasari.report.inputs import Arm, Run, dig, number
+from vasari.report.plot import CARD, DASHES, INK, QUIET, SERIES, drawing, to_svg
+
+MAX_POINTS = 160
+"""Points drawn of one curve; a longer one is averaged over neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One metric of the training log and how it is shown."""
+
+    key: str
+    title: str
+    note: str = ""
+    """What the number is, for a reader who does not know it."""
+    share: bool = False
+    """Shown in percent."""
+
+
+VALIDATION = Measure(
+    "accuracy", "Validation accuracy", "sampled; bands are 95% intervals, a ring marks the weights kept", share=True
+)
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("reward", "Reward", "mean over rollouts, format and accuracy together"),
+    Measure("grad_norm", "Gradient norm", "before clipping"),
+    Measure("clip_ratio/region_mean", "Clip fraction", "tokens whose ratio left the clip range", share=True),
+    Measure("zero_variance_share", "Zero-variance share", "groups whose rewards are all equal and teach nothing", share=True),
+)
+"""Panels of figure 2 beside validation accuracy."""
+
+MORE: tuple[Measure, ...] = (
+    Measure("rewards/_accuracy_reward/mean", "Accuracy reward"),
+    Measure("rewards/_format_reward/mean", "Format reward"),
+    Measure("completions/mean_length", "Rollout length", "tokens"),
+    Measure("entropy", "Entropy", "nats a token"),
+    Measure("kl", "KL divergence", "to the cold start"),
+    Measure("loss", "Loss"),
+    Measure("unverifiable_share", "Unverifiable share", "rollouts without a verdict", share=True),
+    Measure("sampler/promoted_mixed_share", "Promoted prompts of mixed outcome", share=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One arm's values; `x` has a value for each axis."""
+
+    place: int
+    """Position in the legend, which sets colour and dash."""
+    name: str
+    rollouts: NDArray[np.float64]
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+
+    def x(self, axis: str) -> NDArray[np.float64]:
+        """Positions on the axis "rollouts" or "steps"."""
+        return self.rollouts if axis == "rollouts" else self.steps
+
+
+def learning_curves(run: Run, order: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Panels of the page, `main` and `more`: each a title, a note and an SVG by axis; metrics that no arm logged are left out.
+
+    Args:
+        run: The run.
+        order: Arms in the order of the legend.
+    """
+    arms = [(place, run.arms[name]) for place, name in enumerate(order) if name in run.arms]
+    accuracy = [curve for place, arm in arms if (curve := validation_curve(place, arm)) is not None]
+    best = {name: number(dig(run.stages.get(f"rl-{name}", {}), "best_step")) for name in run.arms}
+    first = _panel("validation", VALIDATION, accuracy, best)
+    return {
+        "main": [panel for panel in [first, *(_metric_panel(measure, arms) for measure in MEASURES)] if panel],
+        "more": [panel for measure in MORE if (panel := _metric_panel(measure, arms))],
+    }
+
+
+def validation_curve(place: int, arm: Arm) -> Curve | None:
+    """Accuracy on the validation prompts over all rollouts charged before it; None without one."""
+    rows = [row for row in arm.validation if number(row.get("accuracy")) is not None]
+    if not rows:
+        return None
+    return Curve(
+        place=place,
+        name=arm.name,
+        rollouts=_column(rows, "rollouts"),
+        steps=_column(rows, "step"),
+        values=_column(rows, "accuracy"),
+        low=_column(rows, "low"),
+        high=_column(rows, "high"),
+    )
+
+
+def metric_curve(place: int, arm: Arm, key: str) -> Curve | None:
+    """A logged metric over all rollouts charged until then; None when it was never logged."""
+    charged, last = [], np.nan
+    for row in arm.metrics:
+        last = charged_rollouts(row, default=last)
+        charged.append(last)
+    kept = [place for place, row in enumerate(arm.metrics) if _value(row, key) is not None]
+    if not kept:
+        return None
+    values = np.array([_value(arm.metrics[i], key) for i in kept], dtype=np.float64)
+    return Curve(place, arm.name, np.array(charged, dtype=np.float64)[kept], _column(arm.metrics, "step")[kept], values)
+
+
+def charged_rollouts(row: Mapping[str, Any], *, default: float) -> float:
+    """Rollouts of all purposes that a logged line has been charged; the default for a line without a ledger."""
+    counts = [number(row.get(f"ledger/rollouts/{purpose}")) for purpose in PURPOSES]
+    return default if counts[0] is None else float(sum(count or 0 for count in counts))
+
+
+def cold_start_curve(run: Run) -> Markup | None:
+    """Training and validation loss of the supervised start over its steps; None when nothing was logged."""
+    curves = [
+        (label, [row for row in run.cold_start if number(row.get(key)) is not None], key)
+        for label, key in (("training", "loss"), ("validation", "eval_loss"))
+    ]
+    if not any(rows for _, rows, _ in curves):
+        return None
+    said = []
+    with drawing(height=2.3) as (figure, axes):
+        for place, (label, rows, key) in enumerate(curves):
+            if not rows:
+                continue
+            x, y = _thinned(_column(rows, "step"), _column(rows, key))
+            axes.plot(x, y, color=QUIET if place == 0 else INK, linewidth=1.0 if place == 0 else 1.8, label=label)
+            said.append(f"{label} loss from {y[0]:.3g} to {y[-1]:.3g}")
+        axes.legend(frameon=False, labelcolor=QUIET)
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        return to_svg(figure, name="cold-start-loss", alt=f"Cold start: {' and '.join(said)}.")
+
+
+def _metric_panel(measure: Measure, arms: Sequence[tuple[int, Arm]]) -> dict[str, Any] | None:
+    curves = [curve for place, arm in arms if (curve := metric_curve(place, arm, measure.key)) is not None]
+    name = "".join(letter if letter.isalnum() else "-" for letter in measure.key)
+    return _panel(name, measure, curves, {})
+
+
+def _panel(name: str, measure: Measure, curves: Sequence[Curve], best: Mapping[str, float | None]) -> dict[str, Any] | None:
+    if not curves:
+        return None
+    pictures = {axis: _picture(f"{name}-{axis}", measure, curves, best, axis) for axis in ("rollouts", "steps")}
+    return {"title": measure.title, "note": measure.note, **pictures}
+
+
+def _picture(name: str, measure: Measure, curves: Sequence[Curve], best: Mapping[str, float | None], axis: str) -> Markup:
+    with drawing() as (figure, axes):
+        for curve in curves:
+            _draw(axes, curve, best.get(curve.name), axis)
+        if measure.share:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+        axes.set_xlabel("rollouts charged" if axis == "rollouts" else "step")
+        axes.set_xlim(left=0)
+        said = "; ".join(_in_words(curve, share=measure.share) for curve in curves)
+        over = "all rollouts charged" if axis == "rollouts" else "steps"
+        return to_svg(figure, name=name, alt=f"{measure.title} over {over}. {said}.")
+
+
+def _draw(axes: Axes, curve: Curve, best_step: float | None, axis: str) -> None:
+    colour, dash = SERIES[curve.place % len(SERIES)], DASHES[curve.place % len(DASHES)]
+    x, y = curve.x(axis), curve.values
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.14, linewidth=0)
+        axes.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=3)
+        chosen = np.flatnonzero(curve.steps == best_step)
+        axes.plot(x[chosen], y[chosen], "o", markersize=8, markerfacecolor=CARD, markeredgecolor=colour, markeredgewidth=2)
+        return
+    x, y = _thinned(x, y)
+    if len(y) >= 12:
+        axes.plot(x, y, color=colour, linewidth=0.7, alpha=0.35)
+        y = _smoothed(y)
+    axes.plot(x, y, color=colour, linestyle=dash, marker="o" if len(y) == 1 else None)
+
+
+def _in_words(curve: Curve, *, share: bool) -> str:
+    spelled = [f"{value:.1%}" if share else f"{value:.3g}" for value in (curve.values[0], curve.values[-1])]
+    return f"{curve.name}: from {spelled[0]} to {spelled[1]} at step {curve.steps[-1]:.0f}"
+
+
+def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if len(y) <= MAX_POINTS:
+        return x, y
+    parts = np.array_split(np.arange(len(y)), MAX_POINTS)
+    return np.array([x[part].mean() for part in parts]), np.array([y[part].mean() for part in parts])
+
+
+def _smoothed(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A centred moving mean over a tenth of the curve, narrower at its ends."""
+    half = max(1, len(y) // 20)
+    return np.array([y[max(0, i - half) : i + half + 1].mean() for i in range(len(y))])
+
+
+def short_count(value: float) -> str:
+    """A count for an axis: 950, 12k, 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _column(rows: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
+    return np.array([np.nan if (value := number(row.get(key))) is None else value for row in rows], dtype=np.float64)
+
+
+def _value(row: Mapping[str, Any], key: str) -> float | None:
+    """A logged number; samplers' metrics may carry their prefix twice."""
+    found = number(row.get(key))
+    return found if found is not None or not key.startswith("sampler/") else number(row.get(f"sampler/{key}"))

@@ -1,0 +1,224 @@
+"""Single prompts: some before and after training, and those whose label is probably wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vasari.errors import VasariError
+from vasari.imagefile import open_image
+from vasari.records import Prompt
+from vasari.report.inputs import Groups, Run, read_rollouts, shown
+
+MAX_EXAMPLES = 8
+MAX_SUSPECTS = 12
+"""Probable wrong labels that are shown with their picture; all are counted."""
+
+MAX_TEXT = 1_600
+"""Characters of a rollout that are shown."""
+
+_THUMBNAIL = 256
+"""Longest side of a picture, in pixels."""
+
+_TAG = re.compile(r"(</?(?:think|answer)>)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspect:
+    """A prompt whose rollouts agree on an answer that its label calls wrong."""
+
+    prompt_id: str
+    answer: str
+    """The steady answer."""
+    share: float
+    """Of the rollouts that state an answer."""
+    num_visits: int
+    num_steady: int
+    """Visits in which it had the most votes."""
+    num_rollouts: int
+
+
+def pick_examples(run: Run, pool: Sequence[Prompt], *, before: str, after: str | None) -> list[dict[str, Any]]:
+    """Test prompts with their rollouts before and after: most gained, then still wrong, then lost, families taking turns."""
+    first = read_rollouts(run, before)
+    last = read_rollouts(run, after) if after else {}
+    shared = [p for p in pool if p.id in first and (p.id in last or not last)]
+    gains = {p.id: _share(last[p.id]["verdicts"]) - _share(first[p.id]["verdicts"]) if last else 0.0 for p in shared}
+    ranked = sorted(shared, key=lambda p: (-gains[p.id], p.id))
+    failing = [p for p in ranked if _share((last or first)[p.id]["verdicts"]) == 0.0]
+    gained = [p for p in ranked if gains[p.id] > 0]
+    lost = [p for p in reversed(ranked) if gains[p.id] < 0]
+    chosen: dict[str, str] = {}
+    for reason, candidates, limit in (
+        ("gained", gained, 4),
+        ("still wrong", failing, 2),
+        ("lost", lost, 1),
+        ("", ranked, MAX_EXAMPLES),
+    ):
+        _take(chosen, candidates, reason, min(limit, MAX_EXAMPLES - len(chosen)))
+    by_id = {p.id: p for p in shared}
+    return [
+        _card(by_id[key]) | {"reason": reason, "before": _said(first.get(key)), "after": _said(last.get(key))}
+        for key, reason in chosen.items()
+    ]
+
+
+def probable_wrong_labels(arms: Sequence[Groups], *, min_visits: int = 3, steady: float = 0.8) -> list[Suspect]:
+    """Prompts visited often whose majority answer is steady and never judged correct, the surest first.
+
+    A visit is a group of rollouts that state at least one answer; its majority is the answer with the most votes,
+    spelling aside. Suspect is a prompt whose most frequent majority holds in `steady` of at least `min_visits` visits,
+    is given by more than half of all answering rollouts, and was judged incorrect each time.
+    """
+    votes: dict[str, list[Counter[str]]] = {}
+    spelled: dict[tuple[str, str], str] = {}
+    right: set[tuple[str, str]] = set()
+    for groups in arms:
+        for prompt_id, said, verdicts in zip(groups.prompt_id, groups.extractions, groups.verdicts, strict=True):
+            counts: Counter[str] = Counter()
+            for answer, verdict in zip(said, verdicts, strict=False):
+                if answer is None or math.isnan(verdict):
+                    continue
+                key = _spelling(answer)
+                counts[key] += 1
+                spelled.setdefault((prompt_id, key), answer)
+                if verdict == 1.0:
+                    right.add((prompt_id, key))
+            if counts:
+                votes.setdefault(prompt_id, []).append(counts)
+    found = [
+        suspect
+        for prompt_id, visits in votes.items()
+        if len(visits) >= min_visits and (suspect := _suspect(prompt_id, visits, spelled, right, steady)) is not None
+    ]
+    return sorted(found, key=lambda s: (-s.share * math.log1p(s.num_rollouts), s.prompt_id))
+
+
+def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> list[dict[str, Any]]:
+    """The surest suspects with their prompts, for the page."""
+    return [
+        (_card(pool[s.prompt_id]) if s.prompt_id in pool else {"id": shown(s.prompt_id, 120), "images": [], "question": ""})
+        | {"suspect": s, "steady": _with_option(s.answer, pool.get(s.prompt_id)), "planted": planted(pool.get(s.prompt_id))}
+        for s in suspects[:MAX_SUSPECTS]
+    ]
+
+
+def planted(prompt: Prompt | None) -> str | None:
+    """The imperfection that a generated prompt was given on purpose; None for a sound or unknown one."""
+    found = prompt.metadata.get("imperfection") if prompt is not None else None
+    return shown(found, 40) if found else None
+
+
+def _suspect(
+    prompt_id: str,
+    visits: Sequence[Counter[str]],
+    spelled: Mapping[tuple[str, str], str],
+    right: set[tuple[str, str]],
+    steady: float,
+) -> Suspect | None:
+    majorities = Counter(min(counts, key=lambda answer: (-counts[answer], answer)) for counts in visits)
+    answer = min(majorities, key=lambda key: (-majorities[key], key))
+    given = sum(counts[answer] for counts in visits)
+    answered = sum(counts.total() for counts in visits)
+    if majorities[answer] < steady * len(visits) or given <= answered / 2 or (prompt_id, answer) in right:
+        return None
+    return Suspect(
+        prompt_id=prompt_id,
+        answer=spelled[prompt_id, answer],
+        share=given / answered,
+        num_visits=len(visits),
+        num_steady=majorities[answer],
+        num_rollouts=answered,
+    )
+
+
+def _spelling(answer: str) -> str:
+    return " ".join(answer.split()).casefold()
+
+
+def _take(chosen: dict[str, str], candidates: Sequence[Prompt], reason: str, limit: int) -> None:
+    """Add up to `limit` candidates, new families before families that are there already."""
+    families: Counter[str] = Counter()
+    rest = [p for p in candidates if p.id not in chosen]
+    for _ in range(limit):
+        if not rest:
+            return
+        best = min(range(len(rest)), key=lambda place: (families[rest[place].category], place))
+        prompt = rest.pop(best)
+        families[prompt.category] += 1
+        chosen[prompt.id] = reason
+
+
+def _share(verdicts: Sequence[float]) -> float:
+    return sum(v for v in verdicts if not math.isnan(v)) / len(verdicts) if verdicts else 0.0
+
+
+def _card(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "id": shown(prompt.id, 120),
+        "question": shown(prompt.question, MAX_TEXT),
+        "choices": [shown(choice, 300) for choice in prompt.choices or ()][:26],
+        "reference": _with_option(prompt.answer, prompt),
+        "category": shown(prompt.category, 60),
+        "difficulty": shown(prompt.difficulty, 60),
+        "images": [thumbnail(prompt, place) for place in range(min(len(prompt.images), 4))],
+    }
+
+
+def _with_option(answer: str, prompt: Prompt | None) -> str:
+    """The answer; a letter with the option that it stands for."""
+    letter = answer.strip().strip("()").upper()
+    choices = prompt.choices if prompt is not None else None
+    if choices and len(letter) == 1 and 0 <= (place := ord(letter) - ord("A")) < len(choices):
+        return shown(f"{letter}: {choices[place]}", 200)
+    return shown(answer, 200)
+
+
+def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
+    """An image of a prompt as a data address, decoded and encoded anew, with its alternative text."""
+    alt = f"Image {place + 1} of {len(prompt.images)} of prompt {shown(prompt.id, 120)}" + (
+        f", {shown(prompt.category, 60)}" if prompt.category else ""
+    )
+    try:
+        image = open_image(prompt.images[place], where=f"prompt {prompt.id!r}")
+    except VasariError:
+        return {"address": "", "alt": f"{alt}: it could not be read"}
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    best = b""
+    # Drawings are smaller as PNG, photographs as JPEG.
+    for kind, mime in (("PNG", "image/png"), ("JPEG", "image/jpeg")):
+        sink = io.BytesIO()
+        image.save(sink, format=kind, optimize=True, quality=82)
+        if not best or sink.tell() < 0.6 * len(best):
+            best, chosen = sink.getvalue(), mime
+    return {"address": f"data:{chosen};base64,{base64.b64encode(best).decode()}", "alt": alt}
+
+
+def _said(row: Mapping[str, Any] | None, *, limit: int = 2) -> dict[str, Any] | None:
+    """The verdicts of a prompt's rollouts and the texts of the first ones, a correct and a wrong one if there are both."""
+    if row is None:
+        return None
+    verdicts, texts = list(row["verdicts"]), list(row["texts"])
+    marks = [_mark(verdict) for verdict in verdicts]
+    order = list(
+        dict.fromkeys([*(marks.index(mark) for mark in ("correct", "incorrect") if mark in marks), *range(len(marks))])
+    )
+    told = [
+        {"mark": marks[i], "parts": _parts(texts[i])} for i in sorted(order[:limit]) if i < len(texts) and texts[i] is not None
+    ]
+    return {"marks": marks, "num_correct": marks.count("correct"), "rollouts": told}
+
+
+def _mark(verdict: float) -> str:
+    return "unverifiable" if math.isnan(verdict) else "correct" if verdict == 1.0 else "incorrect"
+
+
+def _parts(text: str) -> list[tuple[bool, str]]:
+    """The text in pieces; True marks a tag of the answer format."""
+    return [(bool(_TAG.fullmatch(piece)), piece) for piece in _TAG.split(shown(text, MAX_TEXT)) if piece]

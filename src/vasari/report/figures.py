@@ -1,0 +1,263 @@
+"""Pictures of the pool: how hard it was, how its scores moved (the paper's figure 3), and which prompts were drawn."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from vasari.records import Prompt
+from vasari.report.inputs import Groups, shown
+from vasari.report.plot import CARD, INK, QUIET, SERIES, drawing, to_svg
+from vasari.tasks.difficulty import DYNAMATH_PASS_RATES, shape_distance
+
+MAX_SNAPSHOTS = 6
+"""Histograms of scores in one picture."""
+
+MAX_LABELS = 16
+"""Rows of a picture of drawn prompts; smaller ones are put together."""
+
+PASS_RATE_BINS = ("never", "hard", "medium", "easy", "always")
+"""No rollout correct; up to a third; up to two thirds; more; all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """How many prompts went from one bin (row) to another (column) between two looks."""
+
+    title: str
+    labels: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+    @property
+    def rows(self) -> list[tuple[str, list[tuple[int, float]]]]:
+        """Each bin with its counts and their shares of the row."""
+        sums = self.counts.sum(axis=1)
+        return [
+            (label, [(int(count), float(count / total) if total else 0.0) for count in row])
+            for label, row, total in zip(self.labels, self.counts, sums, strict=True)
+        ]
+
+    @property
+    def num_prompts(self) -> int:
+        """Prompts seen at both looks."""
+        return int(self.counts.sum())
+
+    @property
+    def stayed(self) -> float:
+        """Share of prompts in the bin where they were."""
+        return float(np.trace(self.counts) / max(1, self.num_prompts))
+
+
+def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] | None:
+    """The pool's pass rates when first scored, beside real questions': the picture, their distance, and the prompts counted.
+
+    Groups of k rollouts and DynaMath's ten variants are brought to one number of rollouts by drawing without
+    replacement, exactly, so that the bars can be compared.
+
+    Args:
+        groups: Of each arm; a prompt's first scored group counts, `refresh` before `train`.
+    """
+    first: dict[int, list[float]] = {}
+    for found in groups:
+        # A refresh scores all prompts with the policy before training; a training group sees a policy that moved on.
+        order = sorted(range(len(found)), key=lambda i: (found.purpose[i] != "refresh", found.batch[i]))
+        for place in order:
+            seen = [value for value in found.verdicts[place] if not math.isnan(value)]
+            if seen:
+                first.setdefault(int(found.index[place]), seen)
+    if not first:
+        return None
+    sizes = Counter(len(seen) for seen in first.values())
+    size = min(10, max(sizes, key=lambda n: (sizes[n], n)))
+    counted = [seen for seen in first.values() if len(seen) >= size]
+    ours = np.mean([_thinned_counts(len(seen), int(sum(seen)), size) for seen in counted], axis=0)
+    real = sum(share * _thinned_counts(10, k, size) for k, share in enumerate(DYNAMATH_PASS_RATES))
+    distance = shape_distance([sum(seen) / len(seen) for seen in counted])
+    places = np.arange(size + 1) / size
+    with drawing(5.6, 2.6) as (figure, axes):
+        axes.bar(places, ours, width=0.78 / size, color=SERIES[0], alpha=0.85, label="this pool")
+        axes.plot(places, real, "o", color=INK, markersize=5, markerfacecolor=CARD, label="DynaMath, 14 models")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel("pass rate when first scored")
+        axes.set_ylabel("prompts")
+        axes.legend(frameon=False, labelcolor=QUIET)
+        alt = (
+            f"Pass rates of {len(counted)} prompts when first scored: {ours[0]:.0%} never solved, {ours[-1]:.0%} always; "
+            f"DynaMath's questions: {np.asarray(real)[0]:.0%} and {np.asarray(real)[-1]:.0%}."
+        )
+        return to_svg(figure, name="difficulty", alt=alt), distance, len(counted)
+
+
+def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
+    """[size + 1] chances of k correct among `size` rollouts drawn from `num` of which `correct` are right."""
+    ways = [math.comb(correct, k) * math.comb(num - correct, size - k) for k in range(size + 1)]
+    return np.array(ways, dtype=np.float64) / math.comb(num, size)
+
+
+def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: int) -> Markup | None:
+    """Promotion scores of the pool at several batches, the latest in front; None without scores."""
+    scores, batches = snapshots.get("vps"), snapshots.get("batch")
+    if scores is None or batches is None or not np.isfinite(scores).any():
+        return None
+    kept = np.unique(np.linspace(0, len(scores) - 1, min(MAX_SNAPSHOTS, len(scores))).round().astype(int))
+    top = float(np.nanmax(np.where(np.isfinite(scores), scores, np.nan))) or 1.0
+    edges = np.linspace(0, top, 33)
+    counts = [np.histogram(row[np.isfinite(row)], bins=edges)[0] / max(1, np.isfinite(row).sum()) for row in scores[kept]]
+    tallest = max(float(count.max()) for count in counts) or 1.0
+    with drawing(5.6, 0.9 + 0.42 * len(kept)) as (figure, axes):
+        for height, (row, count) in enumerate(zip(kept[::-1], counts[::-1], strict=True)):
+            # A ridge may rise into the row above it, the later snapshots lie lower and in front.
+            shape = np.repeat(count / tallest * 1.7, 2) + height
+            x = np.repeat(edges, 2)[1:-1]
+            layer = 10 - height
+            axes.fill_between(x, height, shape, color=CARD, alpha=0.75, zorder=layer, linewidth=0)
+            axes.fill_between(x, height, shape, color=SERIES[colour], alpha=0.22, zorder=layer, linewidth=0)
+            axes.plot(x, shape, color=SERIES[colour], linewidth=1.1, zorder=layer)
+            axes.plot(np.nanmean(scores[row]), height, "|", color=INK, markersize=7, zorder=20)
+        axes.set_yticks(range(len(kept)), [f"batch {batches[row]:.0f}" for row in kept[::-1]])
+        axes.grid(visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("promotion score (VPS); ticks mark means")
+        means = [float(np.nanmean(scores[row])) for row in (kept[0], kept[-1])]
+        alt = (
+            f"Histograms of the promotion scores of {scores.shape[1]} prompts at {len(kept)} batches; "
+            f"the mean goes from {means[0]:.3f} to {means[1]:.3f}."
+        )
+        return to_svg(figure, name="scores", alt=alt)
+
+
+def score_transitions(snapshots: Mapping[str, NDArray[np.float64]], *, num_bins: int = 4) -> list[Transition]:
+    """Moves of prompts between equally wide bins of the promotion score, between up to four snapshots evenly spaced."""
+    scores, batches = snapshots.get("vps"), snapshots.get("batch")
+    if scores is None or batches is None or len(scores) < 2 or not np.isfinite(scores).any():
+        return []
+    top = float(np.nanmax(np.where(np.isfinite(scores), scores, np.nan))) or 1.0
+    edges = np.linspace(0, top, num_bins + 1)
+    labels = tuple(f"{low:.2f}\u2013{high:.2f}" for low, high in itertools.pairwise(edges))
+    bins = [_binned(row, edges) for row in scores]
+    kept = np.unique(np.linspace(0, len(scores) - 1, min(4, len(scores))).round().astype(int))
+    return [
+        Transition(f"batch {batches[a]:.0f} \u2192 {batches[b]:.0f}", labels, _moves(bins[a], bins[b], num_bins))
+        for a, b in itertools.pairwise(kept)
+    ]
+
+
+def refresh_transitions(groups: Groups) -> list[Transition]:
+    """Moves of prompts between bins of the pass rate from refresh to refresh; at most the first two and the last."""
+    batches = np.unique(groups.batch[groups.purpose == "refresh"])
+    pairs = list(itertools.pairwise(batches))
+    if len(pairs) > 3:
+        pairs = [*pairs[:2], pairs[-1]]
+    looks = {
+        batch: _rates_at(groups, (groups.purpose == "refresh") & (groups.batch == batch)) for pair in pairs for batch in pair
+    }
+    return [_rate_moves(f"batch {a} \u2192 {b}", looks[a], looks[b]) for a, b in pairs]
+
+
+def visit_transition(groups: Groups) -> Transition | None:
+    """Moves of prompts between bins of the pass rate from their first to their last training group; None without a second."""
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+    for place in np.flatnonzero((groups.purpose == "train") & ~np.isnan(groups.pass_rate)):
+        index, rate = int(groups.index[place]), float(groups.pass_rate[place])
+        if index in first:
+            last[index] = rate
+        first.setdefault(index, rate)
+    return _rate_moves("first \u2192 last visit", first, last) if last else None
+
+
+def drawn_shares(
+    pool: Sequence[Prompt], arms: Sequence[tuple[int, str, Groups]], label_of: Mapping[str, str], *, name: str, title: str
+) -> Markup | None:
+    """What share of the training groups each label had, beside its share of the pool; None when there is one label only.
+
+    Args:
+        pool: The prompts that were drawn from.
+        arms: Position in the legend, name and groups of each arm.
+        label_of: Prompt id to label.
+        name: Of the picture.
+        title: What the labels are.
+    """
+    in_pool = Counter(label_of[prompt.id] for prompt in pool)
+    if len(in_pool) < 2:
+        return None
+    labels = [label for label, _ in in_pool.most_common(MAX_LABELS)]
+    labels = sorted(labels)[::-1]
+    with drawing(4.4, 0.75 + 0.27 * len(labels)) as (figure, axes):
+        heights = np.arange(len(labels), dtype=np.float64)
+        pool_shares = _shares(in_pool, labels)
+        axes.barh(heights, pool_shares, height=0.62, color=QUIET, alpha=0.22)
+        said = [f"pool: {_spelled(labels, pool_shares)}"]
+        for row, (place, arm, groups) in enumerate(arms):
+            offset = (row - (len(arms) - 1) / 2) * 0.22
+            for role, marker in ((None, "o"), ("promoted", "D")):
+                chosen = (groups.purpose == "train") & ((groups.role == role) if role else True)
+                counts = Counter(label_of.get(groups.prompt_id[i], "") for i in np.flatnonzero(chosen))
+                if not counts:
+                    continue
+                shares = _shares(counts, labels)
+                face = CARD if role else SERIES[place % len(SERIES)]
+                edge = SERIES[place % len(SERIES)]
+                axes.plot(shares, heights - offset, marker, color=edge, markerfacecolor=face, markersize=4.5 if role else 5.5)
+                said.append(f"{arm}{', promoted' if role else ''}: {_spelled(labels, shares)}")
+        axes.set_yticks(heights, [shown(label or "none", 22) for label in labels])
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.grid(visible=False)
+        axes.set_xlim(left=0)
+        return to_svg(figure, name=f"drawn-{name}", alt=shown(f"Share of prompts by {title}. {'; '.join(said)}.", 900))
+
+
+def visits(groups: Groups, num_pool: int) -> dict[str, Any]:
+    """How training spread over the pool: prompts seen, groups, and the visits of the most visited prompt."""
+    counts = np.bincount(groups.index[groups.purpose == "train"], minlength=1)
+    return {"seen": int((counts > 0).sum()), "pool": num_pool, "groups": int(counts.sum()), "most": int(counts.max())}
+
+
+def _rates_at(groups: Groups, chosen: NDArray[np.bool_]) -> dict[int, float]:
+    places = np.flatnonzero(chosen & ~np.isnan(groups.pass_rate))
+    return {int(groups.index[place]): float(groups.pass_rate[place]) for place in places}
+
+
+def _rate_moves(title: str, before: Mapping[int, float], after: Mapping[int, float]) -> Transition:
+    shared = [index for index in before if index in after]
+    left, right = (np.array([_rate_bin(rates[index]) for index in shared], dtype=np.int64) for rates in (before, after))
+    return Transition(title, PASS_RATE_BINS, _moves(left, right, len(PASS_RATE_BINS)))
+
+
+def _rate_bin(rate: float) -> int:
+    if rate in (0.0, 1.0):
+        return 0 if rate == 0.0 else 4
+    return 1 if rate <= 1 / 3 else 2 if rate <= 2 / 3 else 3
+
+
+def _binned(row: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bin of each score, -1 where it is unknown."""
+    places = np.clip(np.searchsorted(edges, np.nan_to_num(row), side="right") - 1, 0, len(edges) - 2)
+    return np.where(np.isfinite(row), places, -1).astype(np.int64)
+
+
+def _moves(before: NDArray[np.int64], after: NDArray[np.int64], num_bins: int) -> NDArray[np.int64]:
+    both = (before >= 0) & (after >= 0)
+    flat = np.bincount(before[both] * num_bins + after[both], minlength=num_bins * num_bins)
+    return flat.reshape(num_bins, num_bins).astype(np.int64)
+
+
+def _shares(counts: Mapping[str, int], labels: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([counts.get(label, 0) for label in labels], dtype=np.float64) / max(1, sum(counts.values()))
+
+
+def _spelled(labels: Sequence[str], shares: NDArray[np.float64]) -> str:
+    return ", ".join(
+        f"{shown(label or 'none', 22)} {share:.0%}" for label, share in zip(labels[::-1], shares[::-1], strict=True)
+    )

@@ -1,0 +1,224 @@
+"""A run as one page: `RUN/report.html`, self-contained, without scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from vasari.records import PURPOSES, Prompt
+from vasari.report.curves import cold_start_curve, learning_curves, short_count
+from vasari.report.examples import pick_examples, planted, probable_wrong_labels, suspect_cards
+from vasari.report.figures import (
+    difficulty_histogram,
+    drawn_shares,
+    refresh_transitions,
+    score_histograms,
+    score_transitions,
+    visit_transition,
+    visits,
+)
+from vasari.report.inputs import Groups, Run, dig, number, read_arm_groups, read_pool, read_run, read_snapshots, shown
+from vasari.report.plot import SERIES
+from vasari.report.summary import summarise, total
+from vasari.report.tables import (
+    PURPOSE_NOTES,
+    essentials,
+    family_by_level,
+    ladder,
+    model_name,
+    models_of,
+    plain,
+    side_facts,
+    spending,
+    stage_rows,
+)
+from vasari.rundir import write_bytes
+
+_LABELS = (
+    ("family", "family", lambda prompt: prompt.category),
+    ("level", "level", lambda prompt: prompt.difficulty),
+    ("imperfection", "imperfection planted on purpose", lambda prompt: planted(prompt) or "sound"),
+)
+
+
+def write_report(root: Path) -> Path:
+    """Write `RUN/report.html` and return its path; a run that is not finished gives the page of what is there.
+
+    Raises:
+        DataError: There is no such run folder.
+        StorageError: The disk refused.
+    """
+    run = read_run(root)
+    page = render(run)
+    write_bytes(run.place.report, page.encode("utf-8", "replace"))
+    return run.place.report
+
+
+def render(run: Run) -> str:
+    """The page's text; the same run gives the same text."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "percent": _percent,
+        "points": _points,
+        "count": _count,
+        "short": _short,
+        "duration": _duration,
+        "memory": _memory,
+        "model": model_name,
+    }
+    here = Path(__file__)
+    style = here.with_name("page.css").read_text(encoding="utf-8")
+    template = environment.from_string(here.with_name("page.html.j2").read_text(encoding="utf-8"))
+    return template.render(_content(run), style=Markup(style))  # noqa: S704 - our own file
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """All that the template shows."""
+    found = summarise(run)
+    final = found["final_arm"]
+    order = [name for name in run.arm_names if name == final] + [name for name in run.arm_names if name != final]
+    pool, test = read_pool(run, "train"), read_pool(run, "test")
+    groups = [(place, name, read) for place, name in enumerate(order) if (read := read_arm_groups(run, name)) is not None]
+    models = models_of(run, order)
+    before = "cold_start" if run.evaluation.get("cold_start") else "base"
+    content = {
+        "name": shown(found["name"] or run.root.resolve().name, 80),
+        "started": shown(found["started"] or "", 40).replace("T", " ").removesuffix("+00:00"),
+        "summary": found,
+        "before": before,
+        "final": final,
+        "order": order,
+        "num_series": len(SERIES),
+        "models": models,
+        "decoding": _decoding(found["decoding"]),
+        "version": shown(found["versions"]["vasari"], 40) if dig(found, "versions", "vasari") else "",
+        "charged": total(found["rollouts"]),
+        "seconds": _sum(found["wall_seconds"].values()),
+        "purposes": PURPOSES,
+        "purpose_notes": PURPOSE_NOTES,
+        "essentials": essentials(run),
+        "recipe": shown(json.dumps(run.recipe, indent=1, ensure_ascii=False), 20_000) if run.recipe else "",
+        "stages": stage_rows(run),
+        "ladder": ladder(run, models),
+        "side_facts": side_facts(run, models),
+        "grid": family_by_level(run, before, final),
+        "curves": learning_curves(run, order),
+        "cold_start_loss": cold_start_curve(run),
+        "spending": spending(run, order),
+        "examples": pick_examples(run, test, before=before, after=final),
+        **_pool_content(run, pool, groups, final),
+    }
+    return content | {"missing": _missing(run, content), "problems": [shown(problem, 400) for problem in run.problems]}
+
+
+def _pool_content(
+    run: Run, pool: Sequence[Prompt], groups: Sequence[tuple[int, str, Groups]], final: str | None
+) -> dict[str, Any]:
+    """Scores, draws and labels of the training pool."""
+    snapshots = read_snapshots(run, final) if final else {}
+    own = next((found for _, name, found in groups if name == final), None)
+    visited = [(name, last) for _, name, found in groups if (last := visit_transition(found)) is not None]
+    suspects = probable_wrong_labels([found for _, _, found in groups])
+    by_id = {prompt.id: prompt for prompt in pool}
+    marks = [planted(by_id.get(suspect.prompt_id)) for suspect in suspects]
+    return {
+        "difficulty": difficulty_histogram([found for _, _, found in groups]),
+        "scores": score_histograms(snapshots, colour=0),
+        "score_moves": score_transitions(snapshots),
+        "refresh_moves": refresh_transitions(own) if own is not None else [],
+        "visit_moves": visited,
+        "drawn": _drawn(pool, groups),
+        "visits": [(name, visits(found, len(pool))) for _, name, found in groups],
+        "suspects": suspect_cards(suspects, by_id),
+        "num_suspects": len(suspects),
+        "num_suspects_planted": marks.count("wrong_label"),
+        "num_planted": sum(planted(prompt) == "wrong_label" for prompt in pool),
+        "has_groups": bool(groups),
+    }
+
+
+def _drawn(pool: Sequence[Prompt], groups: Sequence[tuple[int, str, Groups]]) -> list[tuple[str, Any]]:
+    if not pool or not groups:
+        return []
+    pictures = [
+        (title, drawn_shares(pool, groups, {prompt.id: label(prompt) for prompt in pool}, name=name, title=title))
+        for name, title, label in _LABELS
+    ]
+    return [(title, picture) for title, picture in pictures if picture is not None]
+
+
+def _decoding(settings: Any) -> str:
+    """How rollouts were drawn, as a sentence that stands beside accuracies; "" when that is not known."""
+    words = (
+        ("num_rollouts", "{} rollouts a prompt"),
+        ("temperature", "temperature {}"),
+        ("top_p", "top-p {}"),
+        ("max_tokens", "at most {} tokens"),
+    )
+    said = [text.format(plain(dig(settings, key))) for key, text in words if dig(settings, key) is not None]
+    return f"Sampled: {', '.join(said)}." if said else ""
+
+
+def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
+    """What this run does not have (yet), in words."""
+    trained = [name for name in run.arms if not run.arms[name].metrics]
+    parts = [
+        (not run.settings, "settings.json: the recipe, seed and versions"),
+        (not run.stages, "stage files: times and memory"),
+        (not (run.place.prompts / "train.parquet").is_file(), "the training pool"),
+        (not run.cold_start, "the log of a cold start"),
+        (not run.arms, "reinforcement training"),
+        (bool(trained), f"logged steps of {', '.join(shown(name, 40) for name in trained)}"),
+        (bool(run.arms) and not content["has_groups"], "groups of reinforcement training"),
+        ("cold_start" not in run.evaluation, "an evaluation of the cold start"),
+        (content["final"] is None or content["final"] not in run.evaluation, "an evaluation of the final model"),
+        (not content["examples"], "stored rollouts of an evaluation"),
+    ]
+    return [text for absent, text in parts if absent]
+
+
+def _sum(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _percent(value: Any, digits: int = 1) -> str:
+    found = number(value)
+    return "\u2013" if found is None else f"{100 * found:.{digits}f}"
+
+
+def _points(value: Any) -> str:
+    """A difference of shares in points, with its sign."""
+    found = number(value)
+    return "\u2013" if found is None else f"{100 * found:+.1f}".replace("-", "\u2212")
+
+
+def _count(value: Any) -> str:
+    found = number(value)
+    return "\u2013" if found is None else f"{found:,.0f}" if abs(found) >= 100 or found == round(found) else f"{found:.1f}"
+
+
+def _short(value: Any) -> str:
+    found = number(value)
+    return "\u2013" if found is None else short_count(found)
+
+
+def _duration(value: Any) -> str:
+    found = number(value)
+    if found is None:
+        return "\u2013"
+    minutes, seconds = divmod(round(found), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{found:.1f} s" if found < 10 else f"{seconds} s"
+
+
+def _memory(value: Any) -> str:
+    found = number(value)
+    return "\u2013" if found is None else f"{found / 1024:.1f} GiB" if found >= 1024 else f"{found:.0f} MiB"

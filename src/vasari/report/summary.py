@@ -1,0 +1,176 @@
+"""A run in numbers: `RUN/summary.json`. What a run does not have is null, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vasari.evaluate.statistics import paired_difference
+from vasari.records import PURPOSES
+from vasari.report.inputs import Arm, Run, dig, interval, number, read_rollouts, read_run, whole
+from vasari.rundir import write_json
+
+SCHEMA = 1
+
+_STAGES = ("tasks", "sft", "rl", "evaluate")
+HELD_OUT = "test_held_out_style"
+
+
+def write_summary(root: Path) -> dict[str, Any]:
+    """Write `RUN/summary.json` and return what it holds.
+
+    Raises:
+        DataError: There is no such run folder.
+        StorageError: The disk refused.
+    """
+    run = read_run(root)
+    found = summarise(run)
+    write_json(run.place.summary, found)
+    return found
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """The numbers of a run; `final` is the arm of the recipe's sampler, or the last arm by name."""
+    final = run.final_arm
+    charged = {name: ledger(arm) for name, arm in run.arms.items()}
+    nothing: dict[str, dict[str, int | None]] = {unit: dict.fromkeys(PURPOSES) for unit in ("rollouts", "tokens")}
+    spent = charged.get(final or "", nothing)
+    return {
+        "schema": SCHEMA,
+        "name": dig(run.recipe, "name"),
+        "started": dig(run.settings, "started"),
+        "final_arm": final,
+        "seed": _first(run.settings.get("seed"), run.recipe.get("seed")),
+        "versions": run.settings.get("versions"),
+        "sampler": _sampler(run, final),
+        "decoding": _first(*(dig(run.evaluation.get(name, {}), "decoding") for name in (final or "", "cold_start", "base"))),
+        "accuracy": _scores(run, final, "test", "sampled", "accuracy"),
+        "greedy": _scores(run, final, "test", "greedy", "accuracy"),
+        "held_out_style": _scores(run, final, HELD_OUT, "sampled", "accuracy"),
+        "blind": _blind(run, final),
+        "difference": _differences(run, final),
+        "rollouts": spent["rollouts"],
+        "tokens": spent["tokens"],
+        "zero_variance_share": mean_of(run.arms.get(final or ""), "zero_variance_share"),
+        "by_arm": {name: _arm_facts(run, arm, charged[name]) for name, arm in run.arms.items()},
+        "wall_seconds": {stage: _seconds(run, stage) for stage in _STAGES},
+        "peak_memory_mb": _peak_memory(run),
+    }
+
+
+def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
+    """Rollouts and tokens by purpose in the last logged line that has them; None where nothing was logged."""
+    last: Mapping[str, Any] = next((row for row in reversed(arm.metrics) if "ledger/rollouts/train" in row), {})
+    return {
+        unit: {purpose: whole(last.get(f"ledger/{unit}/{purpose}")) for purpose in PURPOSES} for unit in ("rollouts", "tokens")
+    }
+
+
+def total(counts: Mapping[str, int | None]) -> int | None:
+    """The sum over purposes; None when none is known."""
+    known = [count for count in counts.values() if count is not None]
+    return sum(known) if known else None
+
+
+def mean_of(arm: Arm | None, key: str) -> float | None:
+    """The mean of a metric over the logged lines that have it."""
+    values = [value for row in (arm.metrics if arm else []) if (value := number(row.get(key))) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def score(run: Run, model: str | None, *path: str) -> dict[str, Any] | None:
+    """A stored score of a model, e.g. `score(run, "vas", "test", "sampled", "accuracy")`."""
+    return None if model is None else interval(dig(run.evaluation.get(model, {}), "sets", *path))
+
+
+def paired(run: Run, better: str | None, worse: str | None) -> dict[str, Any] | None:
+    """Sampled test accuracy of one model minus another's, paired by prompt; None without stored rollouts of both."""
+    if better is None or worse is None or better == worse:
+        return None
+    first, second = read_rollouts(run, better), read_rollouts(run, worse)
+    shared = [key for key in first if key in second and first[key]["verdicts"] and second[key]["verdicts"]]
+    if not shared:
+        return None
+    left, right = ([_solved(rows[key]["verdicts"]) for key in shared] for rows in (first, second))
+    return asdict(paired_difference(left, right))
+
+
+def _solved(verdicts: Sequence[float]) -> float:
+    """Share of correct rollouts; an unverifiable one is not solved, as in an accuracy."""
+    return float(np.nansum(verdicts)) / len(verdicts)
+
+
+def _scores(run: Run, final: str | None, *path: str) -> dict[str, Any]:
+    return {
+        "base": score(run, "base", *path),
+        "cold_start": score(run, "cold_start", *path),
+        "final": score(run, final, *path),
+        "by_arm": {name: score(run, name, *path) for name in run.arm_names},
+    }
+
+
+def _blind(run: Run, final: str | None) -> dict[str, Any]:
+    return {label: blind(run, model) for label, model in (("base", "base"), ("cold_start", "cold_start"), ("final", final))}
+
+
+def blind(run: Run, model: str | None) -> dict[str, Any] | None:
+    """How a model answers without images, beside the best constant answers; None when that was not measured."""
+    found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
+    if not isinstance(found, Mapping):
+        return None
+    majority = interval(found.get("majority"))
+    return {
+        "accuracy": interval(found.get("accuracy")),
+        "majority": majority["mean"] if majority else None,
+        "gap": number(found.get("gap")),
+    }
+
+
+def _differences(run: Run, final: str | None) -> dict[str, Any]:
+    return {
+        "final_minus_cold_start": paired(run, final, "cold_start"),
+        "final_minus_uniform": paired(run, final, "uniform"),
+    }
+
+
+def _arm_facts(run: Run, arm: Arm, spent: Mapping[str, Any]) -> dict[str, Any]:
+    stage = run.stages.get(f"rl-{arm.name}", {})
+    last = arm.metrics[-1] if arm.metrics else {}
+    return {
+        **spent,
+        "zero_variance_share": mean_of(arm, "zero_variance_share"),
+        "unverifiable_share": mean_of(arm, "unverifiable_share"),
+        "steps": _first(whole(stage.get("steps")), whole(last.get("step"))),
+        "best_step": whole(stage.get("best_step")),
+        "seconds": number(stage.get("seconds")),
+        "peak_memory_mb": number(stage.get("peak_memory_mb")),
+        "resumed": whole(stage.get("resumed")),
+    }
+
+
+def _sampler(run: Run, final: str | None) -> dict[str, Any]:
+    named = dig(run.recipe, "sampler", "name")
+    return {
+        "name": named if named is not None else final,
+        "settings": dig(run.recipe, "sampler", "settings"),
+    }
+
+
+def _seconds(run: Run, stage: str) -> float | None:
+    """Of a stage; `rl` is the sum over arms."""
+    names = [name for name in run.stages if name == stage or (stage == "rl" and name.startswith("rl-"))]
+    known = [seconds for name in names if (seconds := number(run.stages[name].get("seconds"))) is not None]
+    return sum(known) if known else None
+
+
+def _peak_memory(run: Run) -> float | None:
+    known = [peak for stage in run.stages.values() if (peak := number(stage.get("peak_memory_mb"))) is not None]
+    return max(known, default=None)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

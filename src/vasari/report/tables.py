@@ -1,0 +1,221 @@
+"""Tables of the page: the ladder of models (the paper's table 3), what was spent, and what was run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vasari.records import PURPOSES
+from vasari.report.inputs import NOT_ARMS, Run, dig, interval, number, shown
+from vasari.report.summary import HELD_OUT, blind, ledger, score, total
+
+MAX_ROWS = 40
+"""Families or levels in the ladder."""
+
+_NAMES = {"base": "Base", "cold_start": "Cold start", "uniform": "GRPO, uniform", "vas": "GRPO, VAS"}
+
+PURPOSE_NOTES = {
+    "train": "trained on",
+    "refresh": "scored prompts",
+    "probe": "tried prompts out",
+    "discarded": "a gate refused",
+}
+
+
+def model_name(model: str) -> str:
+    """What a model is called on the page."""
+    return _NAMES.get(model) or f"GRPO, {shown(model, 40)}"
+
+
+def models_of(run: Run, order: Sequence[str]) -> list[str]:
+    """Evaluated models from the first to the last stage."""
+    return [name for name in (*NOT_ARMS, *reversed(order)) if run.evaluation.get(name)]
+
+
+def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
+    """Blocks of rows, one column a model: measures, families, levels; rows that no model has are left out."""
+    measures: list[tuple[str, Callable[[str], Any]]] = [
+        ("Accuracy, sampled", lambda model: score(run, model, "test", "sampled", "accuracy")),
+        *(
+            (f"{label}@{k}", lambda model, kind=kind, k=k: score(run, model, "test", "sampled", kind, k))
+            for label, kind in (("pass", "pass_at"), ("maj", "maj_at"))
+            for k in _ks(run, models, kind)
+        ),
+        ("Accuracy, greedy", lambda model: score(run, model, "test", "greedy", "accuracy")),
+        ("Held-out drawing style", lambda model: score(run, model, HELD_OUT, "sampled", "accuracy")),
+        ("Blind: without images", lambda model: (blind(run, model) or {}).get("accuracy")),
+        ("Majority answer", lambda model: interval((blind(run, model) or {}).get("majority"))),
+    ]
+    blocks: list[dict[str, Any]] = [
+        {"title": "Test prompts", "rows": [_row(label, models, found) for label, found in measures]},
+        {"title": "By family", "rows": _split_rows(run, models, "by_category")},
+        {"title": "By level", "rows": _split_rows(run, models, "by_difficulty")},
+    ]
+    for block in blocks:
+        block["rows"] = [row for row in block["rows"] if any(row["cells"])]
+    return [block for block in blocks if block["rows"]]
+
+
+def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of plain numbers beside the accuracies: format, truncation, length, unverifiable rollouts."""
+    kinds = (
+        ("Answers in the format", "format", "share"),
+        ("Truncated rollouts", "truncated", "share"),
+        ("Tokens a rollout", "mean_tokens", "number"),
+        ("Unverifiable rollouts", "unverifiable", "number"),
+    )
+    rows = [
+        {
+            "label": label,
+            "kind": kind,
+            "cells": [number(dig(run.evaluation[m], "sets", "test", "sampled", key)) for m in models],
+        }
+        for label, key, kind in kinds
+    ]
+    return [row for row in rows if any(cell is not None for cell in row["cells"])]
+
+
+def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] | None:
+    """Accuracy of each family at each level, before and after; None without either."""
+    first, last = (
+        dig(run.evaluation.get(name or "", {}), "sets", "test", "by_category_difficulty") or {} for name in (before, after)
+    )
+    if not isinstance(first, Mapping) or not isinstance(last, Mapping):
+        return None
+    keys = [key for key in {**first, **last} if "/" in key]
+    families, levels = (sorted({key.rsplit("/", 1)[part] for key in keys})[:MAX_ROWS] for part in (0, 1))
+    if not families:
+        return None
+    rows = [
+        {
+            "family": shown(family, 40),
+            "cells": [(interval(first.get(f"{family}/{level}")), interval(last.get(f"{family}/{level}"))) for level in levels],
+        }
+        for family in families
+    ]
+    return {"levels": [shown(level, 20) for level in levels], "rows": rows}
+
+
+def spending(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
+    """For rollouts and tokens: each arm's counts by purpose with their shares of the largest total."""
+    books = {name: ledger(run.arms[name]) for name in order if name in run.arms}
+    found = []
+    for unit in ("rollouts", "tokens"):
+        totals = {name: total(book[unit]) for name, book in books.items()}
+        largest = max((count for count in totals.values() if count), default=0)
+        bars = [
+            {
+                "arm": name,
+                "total": totals[name],
+                "parts": [
+                    {"purpose": purpose, "count": count, "width": 100 * count / largest}
+                    for purpose in PURPOSES
+                    if (count := books[name][unit][purpose])
+                ],
+            }
+            for name in books
+            if totals[name]
+        ]
+        if bars:
+            found.append({"unit": unit, "bars": bars})
+    return found
+
+
+def stage_rows(run: Run) -> list[dict[str, Any]]:
+    """Each finished stage with its time, its memory and what it says of itself."""
+    first = {"tasks": 0, "sft": 1, "evaluate": 3}
+    rows = []
+    for name in sorted(run.stages, key=lambda stage: (first.get(stage, 2), stage)):
+        stage = run.stages[name]
+        facts = {key: value for key, value in stage.items() if key not in ("schema", "stage", "seconds", "peak_memory_mb")}
+        rows.append(
+            {
+                "name": shown(name, 60),
+                "seconds": number(stage.get("seconds")),
+                "memory": number(stage.get("peak_memory_mb")),
+                "facts": [(shown(key, 40).replace("_", " "), plain(value)) for key, value in list(facts.items())[:12]],
+            }
+        )
+    return rows
+
+
+def essentials(run: Run) -> list[tuple[str, str]]:
+    """The recipe in a few lines: prompts, model, both trainings, sampler, evaluation, machine."""
+    recipe = run.recipe
+    tasks, files, new = dig(recipe, "prompts", "tasks"), dig(recipe, "prompts", "files"), dig(recipe, "model", "new")
+    grpo, sft = dig(recipe, "grpo"), dig(recipe, "sft")
+    rollouts = [plain(dig(grpo, key)) for key in ("prompts_per_batch", "rollouts_per_prompt", "steps", "updates_per_batch")]
+    versions = run.settings.get("versions")
+    lines = [
+        ("Prompts", f"generated: {_facts(tasks, 'families', 'num_cold_start', 'num_train', 'num_test')}" if tasks else ""),
+        ("Prompts", f"from files: {_facts(files, 'train', 'cold_start', 'test')}" if files else ""),
+        ("Spoiled on purpose", _facts(tasks, "wrong_label_share", "guessable_share", "unsolvable_share")),
+        (
+            "Model",
+            plain(dig(recipe, "model", "path"))
+            if not new
+            else f"made from scratch: {_facts(new, 'hidden', 'layers', 'heads')}",
+        ),
+        ("Cold start", _facts(sft, "target", "epochs", "batch_prompts", "learning_rate")),
+        (
+            "Sampler",
+            " \u00b7 ".join(filter(None, [plain(dig(recipe, "sampler", "name")), _facts(dig(recipe, "sampler", "settings"))])),
+        ),
+        ("GRPO", "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(*rollouts) if grpo else ""),
+        ("", _facts(grpo, "loss", "learning_rate", "kl_coefficient", "temperature", "clip_low", "clip_high", "max_tokens")),
+        ("Evaluation", _facts(dig(recipe, "evaluate"), "num_rollouts", "temperature", "top_p", "max_tokens")),
+        ("Seed", plain(run.settings.get("seed", dig(recipe, "seed")))),
+        ("Versions", _facts(versions)),
+        ("Machine", _facts(run.settings.get("machine"))),
+        ("Command", plain(run.settings.get("command"))),
+    ]
+    return [(label, text) for label, text in lines if text]
+
+
+def plain(value: Any) -> str:
+    """A value of a settings file in few words; "" for nothing."""
+    if value is None or value in ({}, []):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return shown(", ".join(f"{key} {plain(part)}" for key, part in list(value.items())[:20]), 300)
+    if isinstance(value, list):
+        return shown(", ".join(plain(part) for part in value[:20]), 300)
+    return shown(value, 300)
+
+
+def _facts(content: Any, *keys: str) -> str:
+    """The named settings (all without names) as `name value`, those that are unset or zero left out."""
+    if not isinstance(content, Mapping):
+        return ""
+    named = {key: content.get(key) for key in keys or content}
+    return " \u00b7 ".join(
+        f"{shown(key, 40).replace('_', ' ')} {plain(value)}" for key, value in named.items() if value and plain(value)
+    )
+
+
+def _row(label: str, models: Sequence[str], found: Callable[[str], Any]) -> dict[str, Any]:
+    cells = [found(model) for model in models]
+    best = max((cell["mean"] for cell in cells if cell), default=None)
+    compared = label not in ("Majority answer", "Blind: without images") and len(models) > 1
+    return {"label": label, "cells": cells, "best": best if compared else None}
+
+
+def _split_rows(run: Run, models: Sequence[str], split: str) -> list[dict[str, Any]]:
+    labels: dict[str, None] = {}
+    for model in models:
+        found = dig(run.evaluation[model], "sets", "test", split)
+        labels |= dict.fromkeys(found) if isinstance(found, Mapping) else {}
+    return [
+        _row(shown(label, 40), models, lambda model, label=label: score(run, model, "test", split, label))  # type: ignore[misc]
+        for label in sorted(labels)[:MAX_ROWS]
+    ]
+
+
+def _ks(run: Run, models: Sequence[str], kind: str) -> list[str]:
+    """Numbers of rollouts at which some model was scored; at 1 it is the accuracy, which stands there already."""
+    found = {str(k) for model in models for k in dig(run.evaluation[model], "sets", "test", "sampled", kind) or {}}
+    return sorted((k for k in found if k.isdigit() and k != "1"), key=int)
