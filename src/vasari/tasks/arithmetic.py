@@ -9,9 +9,13 @@ def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, st
     """Questions such as "7+5" with their answers: sums to 99, differences from 0, in the wording of worked reasoning."""
     facts = []
     for _ in range(count):
-        left, right = (int(n) for n in rng.integers(0, [[31], [10]][int(rng.random() < 0.6)][0], size=2))
-        if rng.random() < 0.15:
-            left, right = 5 * int(rng.integers(0, 12)), 5 * int(rng.integers(1, 12))
+        kind = rng.random()
+        if kind < 0.55:
+            left, right = (int(n) for n in rng.integers(0, 10, size=2))
+        elif kind < 0.85:
+            left, right = int(rng.integers(0, 31)), int(rng.integers(0, 31))
+        else:  # minutes of a clock
+            left, right = 5 * int(rng.integers(0, 20)), 5 * int(rng.integers(0, 13))
         if rng.random() < 0.5:
             facts.append((f"{left}+{right}", str(left + right)))
         else:

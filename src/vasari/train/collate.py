@@ -13,6 +13,7 @@ from vasari.errors import DataError
 from vasari.imagefile import open_image
 from vasari.policy.chat import chat_messages, target_text
 from vasari.records import Prompt
+from vasari.tasks.arithmetic import arithmetic_facts
 
 Target = Literal["reasoning", "short", "facts"]
 """What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about its image."""
@@ -22,13 +23,14 @@ class ChatCollator:
     """Turns rows `{"index": i}` into a batch with labels; picklable, so that loader workers can run it."""
 
     def __init__(
-        self, prompts: Sequence[Prompt], processor: Any, *, system: str, target: Target, facts_per_image: int = 4, seed: int = 0
+        self, prompts: Sequence[Prompt], processor: Any, *, system: str, target: Target, facts_per_image: int = 4, sums_per_image: int = 0, seed: int = 0
     ) -> None:
         self.prompts = prompts
         self.processor = processor
         self.system = system
         self.target = target
         self.facts_per_image = facts_per_image
+        self.sums_per_image = sums_per_image
         self.seed = seed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
@@ -71,7 +73,8 @@ class ChatCollator:
         digest = hashlib.blake2b(f"{self.seed}:{visit}:{prompt.id}".encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
         chosen = rng.permutation(len(facts))[: self.facts_per_image]
-        return [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
+        asked = [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
+        return asked + arithmetic_facts(rng, self.sums_per_image)
 
 
 def _said(text: str) -> dict[str, Any]:

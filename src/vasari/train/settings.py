@@ -66,6 +66,8 @@ class SftSettings(Optimisation):
     """Peak learning rate; it then falls as a cosine."""
     facts_per_image: Positive = 4
     """Facts asked of one image in one visit, for the target `facts`."""
+    sums_per_image: Annotated[int, Field(ge=0)] = 0
+    """Short sums without a picture that follow an image's facts, for the target `facts`."""
     validate_every: Positive = 100
     """Steps between looks at the validation loss."""
     patience: Positive = 3

@@ -82,7 +82,13 @@ def train_supervised(
         reuse_image_features(model)
     prompts = [*train, *validation]
     collator = ChatCollator(
-        prompts, processor, system=system, target=settings.target, facts_per_image=settings.facts_per_image, seed=seed
+        prompts,
+        processor,
+        system=system,
+        target=settings.target,
+        facts_per_image=settings.facts_per_image,
+        sums_per_image=settings.sums_per_image,
+        seed=seed,
     )
     stop = [StopAfter(settings.max_minutes)] if settings.max_minutes else []
     # A second visit to an image asks other facts, so each pass has rows of its own.

@@ -1,0 +1,5 @@
+"""`python -m vasari`, for launchers such as torchrun."""
+
+from vasari.cli.main import main
+
+main()

@@ -1,0 +1,96 @@
+"""What each command does: open the run, do its stages, say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from vasari.cli.model_path import require_training, resolve_model
+from vasari.cli.prompt_job import prepare_prompts
+from vasari.cli.quiet import quiet_loading
+from vasari.cli.run_folder import open_existing, open_run
+from vasari.errors import StateError
+from vasari.recipe import Recipe, load_recipe
+from vasari.rundir import RunDir
+
+
+def sft_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> None:
+    """Prompts and supervised training."""
+    recipe = load_recipe(recipe_path, overrides)
+    require_training()
+    quiet_loading()
+    from vasari.cli.train_job import run_sft  # noqa: PLC0415  (torch takes seconds to import)
+
+    run = open_run(recipe, out, resume=resume)
+    prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+    typer.echo(f"cold start: {run_sft(recipe, run, prompts, resume=resume)}")
+
+
+def train_command(
+    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, sampler: str | None, resume: bool
+) -> None:
+    """Prompts if there are none yet, and reinforcement training from the cold start (or the recipe's model)."""
+    recipe = load_recipe(recipe_path, overrides)
+    require_training()
+    quiet_loading()
+    from vasari.cli.distributed import start_processes  # noqa: PLC0415
+    from vasari.cli.train_job import run_grpo  # noqa: PLC0415
+
+    with start_processes() as processes:
+        run = processes.main_first(lambda: open_run(recipe, out, resume=resume))
+        prompts = processes.main_first(lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
+        best = run_grpo(
+            recipe, run, prompts, arm=sampler or recipe.sampler.name, start=starting_point(recipe, run), resume=resume
+        )
+        if processes.is_main:
+            typer.echo(f"best weights: {best}")
+
+
+def starting_point(recipe: Recipe, run: RunDir) -> str:
+    """The weights that reinforcement training starts from.
+
+    Raises:
+        StateError: The recipe has a cold start that was not trained yet.
+    """
+    if recipe.sft is None:
+        if recipe.model.path is None:
+            raise StateError("a new model needs supervised training first: give the recipe an `sft` section")
+        return resolve_model(recipe.model.path)
+    model = run.cold_start / "model"
+    if not model.exists():
+        raise StateError(f"{model}: no cold start yet; run `vasari sft` with the same recipe and --out first")
+    return str(model)
+
+
+def evaluate_command(recipe_path: Path, out: Path | None, overrides: Sequence[str]) -> None:
+    """Results of every model of the run, then summary and report."""
+    recipe = load_recipe(recipe_path, overrides)
+    require_training()
+    quiet_loading()
+    from vasari.cli.evaluate_job import run_evaluation  # noqa: PLC0415
+
+    run = open_run(recipe, out, resume=True)
+    run_evaluation(recipe, run, prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
+    report_command(run.root)
+
+
+def report_command(root: Path) -> None:
+    """Summary and report of a run, and a few lines on the terminal."""
+    from vasari.cli.outcome import print_outcome  # noqa: PLC0415
+    from vasari.report import write_report, write_summary  # noqa: PLC0415  (matplotlib takes a second)
+
+    run = open_existing(root)
+    summary = write_summary(run.root)
+    page = write_report(run.root)
+    print_outcome(summary, page)
+
+
+def gallery_command(out: Path, *, per_level: int, seed: int) -> None:
+    """The gallery page of all families."""
+    from vasari.tasks.families import FAMILIES  # noqa: PLC0415
+    from vasari.tasks.gallery import write_gallery  # noqa: PLC0415
+
+    write_gallery(out, FAMILIES, per_level=per_level, seed=seed)
+    typer.echo(f"gallery: {out}")

@@ -1,0 +1,46 @@
+"""One command on several processes under torchrun: the main one prepares, the others wait and read."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes of this command."""
+
+    is_main: bool
+    many: bool
+
+    def main_first(self, work: Callable[[], T]) -> T:
+        """Let the main process do the work and write its files; the others do it after, and find them."""
+        if not self.is_main:
+            torch.distributed.barrier()
+        result = work()
+        if self.is_main and self.many:
+            torch.distributed.barrier()
+        return result
+
+
+@contextlib.contextmanager
+def start_processes() -> Iterator[Processes]:
+    """Join the other processes when torchrun started this one; alone otherwise."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not torch.distributed.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
+    try:
+        yield Processes(is_main=int(os.environ.get("RANK", "0")) == 0, many=world > 1)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

@@ -1,0 +1,143 @@
+"""The `vasari` command: arguments -> one function call."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+try:
+    import typer
+except ImportError:  # the core alone is installed: samplers and scores, no commands
+    sys.exit("the vasari command needs a few packages more: pip install 'vasari[train]'")
+
+import vasari
+from vasari.cli.quiet import quiet_libraries
+from vasari.errors import VasariError
+
+app = typer.Typer(
+    help="Variance-aware post-training for multimodal reasoning models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="A YAML recipe, e.g. recipes/quickstart.yaml.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: runs/NAME OF THE RECIPE]", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. --set grpo.steps=50. Repeatable.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue what an earlier command left unfinished in the same folder.")]
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/quickstart"),
+    sampler: Annotated[str, typer.Option(help="vas, uniform, or both for a comparison from the same cold start.")] = "vas",
+    tiny: Annotated[bool, typer.Option("--tiny", help="A one-minute run that shows the pipeline, not the method.")] = False,
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Do without the base model that ships with vasari.")] = False,
+    overrides: Overrides = None,
+    resume: Resume = False,
+) -> None:
+    """Prompts, cold start, GRPO with variance-aware sampling, evaluation, report: the whole method on a bare CPU.
+
+    Example: vasari quickstart --out runs/first
+    """
+    from vasari.cli.quickstart import run_quickstart  # noqa: PLC0415  (torch takes seconds to import)
+
+    run_quickstart(out, sampler=sampler, tiny=tiny, from_scratch=from_scratch, overrides=overrides or [], resume=resume)
+
+
+@app.command()
+def sft(recipe: RecipePath, out: Out = None, overrides: Overrides = None, resume: Resume = False) -> None:
+    """Supervised training of a recipe: the cold start on worked reasoning.
+
+    Example: vasari sft recipes/quickstart.yaml --set sft.epochs=2
+    """
+    from vasari.cli.commands import sft_command  # noqa: PLC0415
+
+    sft_command(recipe, out, overrides or [], resume=resume)
+
+
+@app.command()
+def train(
+    recipe: RecipePath,
+    out: Out = None,
+    sampler: Annotated[str | None, typer.Option(help="Another sampler than the recipe's, from the same cold start.")] = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+) -> None:
+    """GRPO of a recipe, from its cold start, with prompts chosen by its sampler.
+
+    Example: vasari train recipes/quickstart.yaml --sampler uniform --resume
+    On several processes: torchrun --nproc_per_node 2 -m vasari train RECIPE --out DIR
+    """
+    from vasari.cli.commands import train_command  # noqa: PLC0415
+
+    train_command(recipe, out, overrides or [], sampler=sampler, resume=resume)
+
+
+@app.command()
+def evaluate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
+    """Evaluate every model of a run on its test prompts: accuracy, pass@k, maj@k, greedy, blind.
+
+    Example: vasari evaluate recipes/quickstart.yaml --set evaluate.num_rollouts=16
+    """
+    from vasari.cli.commands import evaluate_command  # noqa: PLC0415
+
+    evaluate_command(recipe, out, overrides or [])
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]) -> None:
+    """Write a run's summary.json and report.html again.
+
+    Example: vasari report runs/quickstart
+    """
+    from vasari.cli.commands import report_command  # noqa: PLC0415
+
+    report_command(run)
+
+
+@app.command()
+def gallery(
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("gallery.html"),
+    per_level: Annotated[int, typer.Option(min=1, max=20, help="Problems of each family and level.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Which problems.")] = 0,
+) -> None:
+    """Draw every task family in every style, with its reasoning and facts, on one page.
+
+    Example: vasari gallery --out gallery.html
+    """
+    from vasari.cli.commands import gallery_command  # noqa: PLC0415
+
+    gallery_command(out, per_level=per_level, seed=seed)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(vasari.__version__)
+
+
+def main() -> None:
+    """Run the command; an error that a user can act on is one line and exit code 1."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    quiet_libraries()
+    try:
+        app()
+    except VasariError as error:
+        if os.environ.get("VASARI_TRACEBACK"):
+            raise
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("stopped; run the same command with --resume to go on", fg="yellow", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
