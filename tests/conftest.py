@@ -1,0 +1,94 @@
+"""A tiny random Qwen2.5-VL on disk, and small pools of prompts with none, one and two images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vasari.records import Prompt
+
+FAMILIES = ("bars", "tables")
+SYSTEM = "Think, then answer."
+
+
+@pytest.fixture(scope="session")
+def image_prompts() -> list[Prompt]:
+    """Twelve prompts with one image each."""
+    from vasari.tasks.pool import PoolSettings, make_pool
+
+    return make_pool(PoolSettings(families=FAMILIES, num_prompts=12, image_size=56), split="train", seed=3)
+
+
+@pytest.fixture(scope="session")
+def mixed_prompts(image_prompts: list[Prompt]) -> list[Prompt]:
+    """Nine prompts: without an image, with one, and with two, in turns."""
+    texts = [Prompt(id=f"text-{n}", question=f"What is {n} + 2?", answer=str(n + 2), kind="number") for n in range(3)]
+    pairs = [
+        dataclasses.replace(
+            image_prompts[n + 3], id=f"pair-{n}", images=(image_prompts[n + 3].images[0], image_prompts[n].images[0])
+        )
+        for n in range(3)
+    ]
+    singles = image_prompts[6:9]
+    return [prompt for turn in zip(texts, singles, pairs, strict=True) for prompt in turn]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, mixed_prompts: list[Prompt]) -> Path:
+    """Folder with a random Qwen2.5-VL of two thin layers, and its processor."""
+    from vasari.policy.chat import target_text
+    from vasari.policy.processor import save_processor
+    from vasari.train.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
+
+    sizes = SmallVlmSettings(
+        hidden=32,
+        layers=2,
+        heads=2,
+        feed_forward=48,
+        vision_hidden=32,
+        vision_layers=1,
+        vision_heads=2,
+        vision_feed_forward=48,
+        image_size=56,
+        vocabulary=400,
+    )
+    texts = [p.question for p in mixed_prompts] + [target_text(p) for p in mixed_prompts if p.solution]
+    tokenizer = train_tokenizer([*texts, SYSTEM, "user assistant system"], vocabulary=sizes.vocabulary)
+    folder = tmp_path_factory.mktemp("tiny")
+    small_vlm(tokenizer, sizes, seed=1).save_pretrained(str(folder))
+    save_processor(small_processor(tokenizer, sizes), folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_model(tiny_folder: Path) -> Any:
+    """The tiny model, loaded afresh."""
+    from vasari.policy.transformers_policy import load_model
+
+    return load_model(str(tiny_folder), dtype="float32").eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_processor(tiny_folder: Path) -> Any:
+    from vasari.policy.processor import load_processor
+
+    return load_processor(str(tiny_folder))
+
+
+@pytest.fixture
+def tiny_policy(tiny_model: Any, tiny_processor: Any) -> Any:
+    from vasari.policy.transformers_policy import TransformersPolicy
+
+    return TransformersPolicy(tiny_model, tiny_processor, system=SYSTEM)
+
+
+@pytest.fixture
+def fresh_policy(tiny_folder: Path) -> Callable[[], Any]:
+    """Makes policies that share nothing."""
+    from vasari.policy.transformers_policy import TransformersPolicy
+
+    return lambda: TransformersPolicy.load(str(tiny_folder), system=SYSTEM, dtype="float32")
