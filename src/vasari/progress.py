@@ -31,7 +31,9 @@ def stage(name: str, *, every_seconds: float = 15.0) -> Iterator[Tell]:
     started = time.monotonic()
     if console.is_terminal:
         columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True) as bar:
+        with Progress(
+            *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True
+        ) as bar:
             task = bar.add_task(name, total=None, note="")
             yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
     else:

@@ -40,7 +40,7 @@ class TaskPrompts(Settings):
     """Pixels a side."""
     shape: Literal["none", "dynamath"] = "none"
     """`dynamath` mixes levels as real visual questions are mixed in difficulty."""
-    level_weights: dict[str, float] = {}
+    level_weights: dict[str, float] = Field(default_factory=dict)
     """Weight of each level; empty draws all alike."""
     slip_rate: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Chance that a step of a demonstration goes wrong, as with imperfect teachers."""
@@ -67,15 +67,7 @@ class TaskPrompts(Settings):
             "validation": self.num_validation,
             "test": self.num_test,
         }
-        spoiled = (
-            {
-                "wrong_label_share": self.wrong_label_share,
-                "guessable_share": self.guessable_share,
-                "unsolvable_share": self.unsolvable_share,
-            }
-            if split == "train"
-            else {}
-        )
+        spoiled = split == "train"
         return PoolSettings(
             families=tuple(self.families),
             num_prompts=max(1, counts[split]),
@@ -83,7 +75,9 @@ class TaskPrompts(Settings):
             shape=self.shape,
             image_size=self.image_size,
             slip_rate=self.slip_rate if split == "cold_start" else 0.0,
-            **spoiled,
+            wrong_label_share=self.wrong_label_share if spoiled else 0.0,
+            guessable_share=self.guessable_share if spoiled else 0.0,
+            unsolvable_share=self.unsolvable_share if spoiled else 0.0,
         )
 
 
@@ -162,7 +156,7 @@ class SamplerSettings(Settings):
 
     name: str = "vas"
     """`vas`, `uniform`, ..."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of that sampler, e.g. `preset: paper`, `refresh: stale`."""
 
     @model_validator(mode="after")

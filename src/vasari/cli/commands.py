@@ -9,7 +9,6 @@ import typer
 
 from vasari.cli.model_path import require_training, resolve_model
 from vasari.cli.prompt_job import prepare_prompts
-from vasari.cli.quiet import quiet_loading
 from vasari.cli.run_folder import open_existing, open_run
 from vasari.errors import StateError
 from vasari.recipe import Recipe, load_recipe
@@ -20,26 +19,22 @@ def sft_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *
     """Prompts and supervised training."""
     recipe = load_recipe(recipe_path, overrides)
     require_training()
-    quiet_loading()
     from vasari.cli.train_job import run_sft  # noqa: PLC0415  (torch takes seconds to import)
 
-    run = open_run(recipe, out, resume=resume)
+    run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
     typer.echo(f"cold start: {run_sft(recipe, run, prompts, resume=resume)}")
 
 
-def train_command(
-    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, sampler: str | None, resume: bool
-) -> None:
+def train_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, sampler: str | None, resume: bool) -> None:
     """Prompts if there are none yet, and reinforcement training from the cold start (or the recipe's model)."""
     recipe = load_recipe(recipe_path, overrides)
     require_training()
-    quiet_loading()
-    from vasari.cli.distributed import start_processes  # noqa: PLC0415
     from vasari.cli.train_job import run_grpo  # noqa: PLC0415
+    from vasari.train.processes import start_processes  # noqa: PLC0415
 
     with start_processes() as processes:
-        run = processes.main_first(lambda: open_run(recipe, out, resume=resume))
+        run = processes.main_first(lambda: open_run(recipe, out))
         prompts = processes.main_first(lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
         best = run_grpo(
             recipe, run, prompts, arm=sampler or recipe.sampler.name, start=starting_point(recipe, run), resume=resume
@@ -68,10 +63,9 @@ def evaluate_command(recipe_path: Path, out: Path | None, overrides: Sequence[st
     """Results of every model of the run, then summary and report."""
     recipe = load_recipe(recipe_path, overrides)
     require_training()
-    quiet_loading()
     from vasari.cli.evaluate_job import run_evaluation  # noqa: PLC0415
 
-    run = open_run(recipe, out, resume=True)
+    run = open_run(recipe, out)
     run_evaluation(recipe, run, prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
     report_command(run.root)
 

@@ -26,9 +26,12 @@ app = typer.Typer(
 )
 
 RecipePath = Annotated[Path, typer.Argument(help="A YAML recipe, e.g. recipes/quickstart.yaml.", show_default=False)]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder of the run. [default: runs/NAME OF THE RECIPE]", show_default=False)]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the run. [default: runs/NAME OF THE RECIPE]", show_default=False)
+]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. --set grpo.steps=50. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. --set grpo.steps=50. Repeatable."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue what an earlier command left unfinished in the same folder.")]
 
@@ -38,7 +41,9 @@ def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/quickstart"),
     sampler: Annotated[str, typer.Option(help="vas, uniform, or both for a comparison from the same cold start.")] = "vas",
     tiny: Annotated[bool, typer.Option("--tiny", help="A one-minute run that shows the pipeline, not the method.")] = False,
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Do without the base model that ships with vasari.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Do without the base model that ships with vasari.")
+    ] = False,
     overrides: Overrides = None,
     resume: Resume = False,
 ) -> None:

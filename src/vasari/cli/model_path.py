@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from importlib import resources
 from pathlib import Path
 
@@ -39,12 +40,14 @@ def fingerprint(folder: Path) -> str:
 
 
 def require_training() -> None:
-    """Refuse early, in one line, where the training extra is not installed.
+    """Refuse early, in one line, where the training extra is not installed; else load torch, quietly.
 
     Raises:
         MissingExtraError: A package of `vasari[train]` is missing.
     """
-    try:
-        import trl  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise MissingExtraError(f"training and evaluation need torch and TRL: pip install 'vasari[train]' ({error})") from error
+    missing = [name for name in ("torch", "transformers", "trl") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"training and evaluation need {', '.join(missing)}: pip install 'vasari[train]'")
+    from vasari.policy.quiet import quiet_loading  # noqa: PLC0415  (torch takes seconds to import)
+
+    quiet_loading()

@@ -15,7 +15,11 @@ def print_outcome(summary: Mapping[str, Any], page: Path) -> None:
     console = Console(highlight=False)
     accuracy = summary.get("accuracy") or {}
     by_arm = accuracy.get("by_arm") or {}
-    rungs = {"base": accuracy.get("base"), "cold start": accuracy.get("cold_start"), **{f"+ GRPO, {arm}": value for arm, value in by_arm.items()}}
+    rungs = {
+        "base": accuracy.get("base"),
+        "cold start": accuracy.get("cold_start"),
+        **{f"+ GRPO, {arm}": value for arm, value in by_arm.items()},
+    }
     table = Table(title="accuracy on held-out prompts", title_justify="left")
     for heading in ("model", "accuracy", "95% interval", "rollouts charged: train + refresh"):
         table.add_column(heading)

@@ -24,7 +24,11 @@ SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")
 def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, list[Prompt]]:
     """The prompts of every split; made once and read again by later commands."""
     if (run.prompts / "train.parquet").exists():
-        return {split: read_prompts(run.prompts / f"{split}.parquet") for split in SPLITS if (run.prompts / f"{split}.parquet").exists()}
+        return {
+            split: read_prompts(run.prompts / f"{split}.parquet")
+            for split in SPLITS
+            if (run.prompts / f"{split}.parquet").exists()
+        }
     run.prompts.mkdir(parents=True, exist_ok=True)
     with measured(run, "tasks") as facts, stage("prompts") as tell:
         if recipe.prompts.tasks is not None:
@@ -62,7 +66,9 @@ def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Pro
             )
             done += count
     trained_on = splits.get("cold_start", []) + splits["train"]
-    check_disjoint(train=trained_on, validation=splits["validation"], test=splits["test"] + splits.get("test_held_out_style", []))
+    check_disjoint(
+        train=trained_on, validation=splits["validation"], test=splits["test"] + splits.get("test_held_out_style", [])
+    )
     return splits
 
 

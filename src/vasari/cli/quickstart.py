@@ -10,7 +10,6 @@ from vasari.cli.commands import report_command, starting_point
 from vasari.cli.evaluate_job import run_evaluation
 from vasari.cli.model_path import require_training
 from vasari.cli.prompt_job import prepare_prompts
-from vasari.cli.quiet import quiet_loading
 from vasari.cli.run_folder import open_run
 from vasari.errors import ConfigError
 from vasari.recipe import load_recipe
@@ -26,9 +25,7 @@ FROM_SCRATCH = (
 """What changes without the base: everything is learnt from the demonstrations, which takes far longer."""
 
 
-def run_quickstart(
-    out: Path, *, sampler: str, tiny: bool, from_scratch: bool, overrides: Sequence[str], resume: bool
-) -> None:
+def run_quickstart(out: Path, *, sampler: str, tiny: bool, from_scratch: bool, overrides: Sequence[str], resume: bool) -> None:
     """Prompts, cold start, reinforcement training, evaluation, gallery and report in one folder.
 
     Raises:
@@ -37,7 +34,6 @@ def run_quickstart(
     if sampler not in ARMS:
         raise ConfigError(f"--sampler must be one of {', '.join(ARMS)}, got {sampler!r}")
     require_training()
-    quiet_loading()
     from vasari.cli.train_job import run_grpo, run_sft  # noqa: PLC0415  (torch takes seconds to import)
 
     path = Path(str(resources.files("vasari") / "assets" / "recipes" / ("quickstart_tiny.yaml" if tiny else "quickstart.yaml")))
@@ -45,7 +41,7 @@ def run_quickstart(
     if sampler == "uniform":
         named.append("sampler.settings={}")
     recipe = load_recipe(path, [*named, *(FROM_SCRATCH if from_scratch else ()), *overrides])
-    run = open_run(recipe, out, resume=resume)
+    run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=path.parent)
     run_sft(recipe, run, prompts, resume=resume)
     for arm in ARMS[sampler]:

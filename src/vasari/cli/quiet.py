@@ -17,11 +17,3 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"(torch|transformers|trl|accelerate)\b")
     for name in ("transformers", "trl", "accelerate", "datasets", "torch.distributed"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def quiet_loading() -> None:
-    """Silence transformers' loading and saving bars, once it is imported."""
-    from transformers.utils import logging as transformers_logging  # noqa: PLC0415  (seconds to import)
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()

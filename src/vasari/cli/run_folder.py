@@ -24,7 +24,7 @@ _MAY_CHANGE = {"evaluate", "name"}
 """Parts of a recipe that a later command may change in the same folder."""
 
 
-def open_run(recipe: Recipe, out: Path | None, *, resume: bool) -> RunDir:
+def open_run(recipe: Recipe, out: Path | None) -> RunDir:
     """The folder of a run, with its settings written.
 
     Raises:
@@ -33,7 +33,7 @@ def open_run(recipe: Recipe, out: Path | None, *, resume: bool) -> RunDir:
     run = RunDir(out or Path("runs") / recipe.name)
     resolved = recipe.model_dump(mode="json")
     if run.settings.exists():
-        _refuse_other(read_json(run.settings)["recipe"], resolved, run.root, resume=resume)
+        _refuse_other(read_json(run.settings)["recipe"], resolved, run.root)
     write_json(run.settings, _facts(recipe, resolved))
     return run
 
@@ -67,9 +67,11 @@ def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
         write_json(path, {"schema": 1, "stage": name, **facts, "seconds": seconds, "peak_memory_mb": memory.peak_mb})
 
 
-def _refuse_other(old: dict[str, Any], new: dict[str, Any], root: Path, *, resume: bool) -> None:
+def _refuse_other(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
     differing = [
-        f"{key} is {new.get(key)!r}, was {old.get(key)!r}" if not isinstance(new.get(key), dict) else _first_difference(key, old.get(key), new[key])
+        f"{key} is {new.get(key)!r}, was {old.get(key)!r}"
+        if not isinstance(new.get(key), dict)
+        else _first_difference(key, old.get(key), new[key])
         for key in new
         if key not in _MAY_CHANGE and key != "sampler" and old.get(key) != new.get(key)
     ]

@@ -40,7 +40,7 @@ def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, re
         model, processor = open_model(recipe.model, [*examples, *prompts["validation"]], seed=recipe.seed)
         facts["continued"] = resume
         facts["num_parameters"] = sum(weight.numel() for weight in model.parameters())
-        facts |= train_supervised(
+        result = train_supervised(
             model,
             processor,
             train=examples,
@@ -52,10 +52,13 @@ def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, re
             resume=resume,
             tell=tell,
         )
+        facts.update(result)
     return model_folder
 
 
-def run_grpo(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, arm: str, start: Path | str, resume: bool) -> Path:
+def run_grpo(
+    recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, arm: str, start: Path | str, resume: bool
+) -> Path:
     """Train one arm from the cold start and return the folder of its best weights."""
     if recipe.grpo is None:
         raise ConfigError(f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards")
@@ -66,12 +69,10 @@ def run_grpo(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, a
         return best
     settings = recipe.sampler.settings if arm == recipe.sampler.name else {}
     pool = prompts["train"]
-    sampler = make_sampler(
-        arm, num_prompts=len(pool), seed=recipe.seed, prompt_ids=[prompt.id for prompt in pool], **settings
-    )
+    sampler = make_sampler(arm, num_prompts=len(pool), seed=recipe.seed, prompt_ids=[prompt.id for prompt in pool], **settings)
     with measured(run, f"rl-{arm}") as facts, stage(f"GRPO with {arm}") as tell:
         facts["continued"] = resume
-        facts |= train_grpo(
+        result = train_grpo(
             str(start),
             prompts=pool,
             validation=prompts["validation"],
@@ -84,6 +85,7 @@ def run_grpo(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, a
             resume=resume,
             tell=tell,
         )
+        facts.update(result)
     return best
 
 

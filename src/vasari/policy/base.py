@@ -30,8 +30,6 @@ class Decoding(Settings):
 class Policy(Protocol):
     """Anything that answers prompts."""
 
-    def generate(
-        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
-    ) -> list[list[Rollout]]:
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent) -> list[list[Rollout]]:
         """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts."""
         ...

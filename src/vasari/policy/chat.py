@@ -41,7 +41,9 @@ def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> l
     text = user_text(prompt)
     marks = len(_PLACEHOLDER.findall(text))
     if marks and marks != len(prompt.images):
-        raise DataError(f"prompt {prompt.id!r}: the question marks {marks} images with <image>, the prompt has {len(prompt.images)}")
+        raise DataError(
+            f"prompt {prompt.id!r}: the question marks {marks} images with <image>, the prompt has {len(prompt.images)}"
+        )
     content: list[dict[str, Any]] = []
     if not with_images:
         content.append({"type": "text", "text": _PLACEHOLDER.sub("", text)})

@@ -45,7 +45,10 @@ def distinct_images(patches: torch.Tensor, grid_thw: torch.Tensor) -> tuple[list
     lengths = grid_thw.prod(-1).tolist()
     images = torch.split(patches, lengths)
     # A cheap sum finds candidates, an exact comparison decides: two images that only look alike stay two.
-    sums = [tuple(grid) + tuple(image[:: max(1, len(image) // 8)].sum(0)[:16].tolist()) for grid, image in zip(grid_thw.tolist(), images, strict=True)]
+    sums = [
+        tuple(grid) + tuple(image[:: max(1, len(image) // 8)].sum(0)[:16].tolist())
+        for grid, image in zip(grid_thw.tolist(), images, strict=True)
+    ]
     seen: dict[tuple[float, ...], list[int]] = {}
     keep: list[int] = []
     source: list[int] = []

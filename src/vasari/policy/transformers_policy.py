@@ -35,9 +35,7 @@ class TransformersPolicy:
         model = load_model(path, dtype=dtype)
         return cls(model.eval(), load_processor(path, max_pixels=max_pixels), system=system)
 
-    def generate(
-        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
-    ) -> list[list[Rollout]]:
+    def generate(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent) -> list[list[Rollout]]:
         """One group for each prompt; the same seed, weights and batch size give the same rollouts."""
         groups: list[list[Rollout]] = []
         was_training = self.model.training

@@ -59,7 +59,9 @@ def guard_saving(folder: str | Path) -> Iterator[None]:
             raise
         kept = complete_checkpoints(Path(folder))
         left = f"the last complete checkpoint is {kept[-1].name}" if kept else "no checkpoint was complete yet"
-        raise StorageError(f"{folder}: the disk refused the checkpoint ({error}); {left}. Free some space and resume.") from error
+        raise StorageError(
+            f"{folder}: the disk refused the checkpoint ({error}); {left}. Free some space and resume."
+        ) from error
 
 
 def _is_disk_error(error: BaseException | None) -> bool:

@@ -23,7 +23,15 @@ class ChatCollator:
     """Turns rows `{"index": i}` into a batch with labels; picklable, so that loader workers can run it."""
 
     def __init__(
-        self, prompts: Sequence[Prompt], processor: Any, *, system: str, target: Target, facts_per_image: int = 4, sums_per_image: int = 0, seed: int = 0
+        self,
+        prompts: Sequence[Prompt],
+        processor: Any,
+        *,
+        system: str,
+        target: Target,
+        facts_per_image: int = 4,
+        sums_per_image: int = 0,
+        seed: int = 0,
     ) -> None:
         self.prompts = prompts
         self.processor = processor
@@ -69,7 +77,9 @@ class ChatCollator:
     def _facts(self, prompt: Prompt, visit: int) -> list[tuple[str, str]]:
         facts = prompt.metadata.get("facts") or []
         if not facts:
-            raise DataError(f"prompt {prompt.id!r} has no facts to learn from; generate prompts with tasks, or choose another target")
+            raise DataError(
+                f"prompt {prompt.id!r} has no facts to learn from; generate prompts with tasks, or choose another target"
+            )
         digest = hashlib.blake2b(f"{self.seed}:{visit}:{prompt.id}".encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
         chosen = rng.permutation(len(facts))[: self.facts_per_image]

@@ -32,7 +32,14 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPOTrainer that asks a `PromptSampler` what to roll out next, and tells it what came of it."""
 
     def __init__(
-        self, *, prompts: Sequence[Prompt], sampler: PromptSampler, books: RolloutBooks, refresher: Refresher, system: str, **trl: Any
+        self,
+        *,
+        prompts: Sequence[Prompt],
+        sampler: PromptSampler,
+        books: RolloutBooks,
+        refresher: Refresher,
+        system: str,
+        **trl: Any,
     ) -> None:
         self.prompt_sampler = sampler
         self.books = books
@@ -107,7 +114,13 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         confidence = self._confidence(output)
         local = [
             ScoredRollout(
-                index=r.index, text=r.text, token_ids=r.token_ids, verdict=r.verdict, reward=r.reward, truncated=r.truncated, confidence=c
+                index=r.index,
+                text=r.text,
+                token_ids=r.token_ids,
+                verdict=r.verdict,
+                reward=r.reward,
+                truncated=r.truncated,
+                confidence=c,
             )
             for r, c in zip(self._scored, confidence, strict=True)
         ]

@@ -40,9 +40,7 @@ class Refresher:
         if len(due) == 0:
             return
         mine = due[accelerator.process_index :: accelerator.num_processes]
-        policy = TransformersPolicy(
-            accelerator.unwrap_model(trainer.model), trainer.processing_class, system=self._system
-        )
+        policy = TransformersPolicy(accelerator.unwrap_model(trainer.model), trainer.processing_class, system=self._system)
         decoding = self._decoding.model_copy(update={"num_rollouts": num_rollouts})
         # Own random numbers: training continues the same stream whether prompts were scored or not.
         seed = self._seed + 1_000_003 * (batch + 1) + accelerator.process_index

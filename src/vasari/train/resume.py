@@ -21,7 +21,12 @@ def save_run_state(folder: Path, trainer: VarianceAwareTrainer) -> None:
     save_state(folder / SAMPLER_FILE, trainer.prompt_sampler.state_dict())
     write_json(
         folder / BOOKS_FILE,
-        {"schema": 1, "batch": trainer.batch, "ledger": trainer.books.ledger.state_dict(), "sampler": type(trainer.prompt_sampler).__name__},
+        {
+            "schema": 1,
+            "batch": trainer.batch,
+            "ledger": trainer.books.ledger.state_dict(),
+            "sampler": type(trainer.prompt_sampler).__name__,
+        },
     )
 
 

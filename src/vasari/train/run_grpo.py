@@ -59,7 +59,9 @@ def train_grpo(
         StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits another pool or sampler.
     """
     if len(prompts) < settings.prompts_per_batch:
-        raise ConfigError(f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch}; lower grpo.prompts_per_batch")
+        raise ConfigError(
+            f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch}; lower grpo.prompts_per_batch"
+        )
     checkpoint = _checkpoint(out, resume=resume)
     out.mkdir(parents=True, exist_ok=True)
     model = prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings)
@@ -186,7 +188,9 @@ def _world_from_environment() -> int:
 def _checkpoint(out: Path, *, resume: bool) -> Path | None:
     done = complete_checkpoints(out) if out.exists() else []
     if done and not resume:
-        raise StateError(f"{out}: already holds a run up to {done[-1].name}; pass --resume to continue it, or choose another --out")
+        raise StateError(
+            f"{out}: already holds a run up to {done[-1].name}; pass --resume to continue it, or choose another --out"
+        )
     return done[-1] if done else None
 
 

@@ -45,7 +45,7 @@ class Optimisation(Settings):
     """Adapters, or None to train all weights."""
     workers: Annotated[int, Field(ge=0)] = 1
     """Processes that prepare supervised batches."""
-    report_to: list[str] = []
+    report_to: list[str] = Field(default_factory=list)
     """Trackers by TRL's names: trackio, wandb, tensorboard."""
     deepspeed: str | None = None
     """Path of a DeepSpeed configuration."""

@@ -76,7 +76,9 @@ def train_supervised(
         ConfigError: There are no prompts to learn from, or none to validate on.
     """
     if not train or not validation:
-        raise ConfigError(f"supervised training needs prompts to learn from and to validate on, got {len(train)} and {len(validation)}")
+        raise ConfigError(
+            f"supervised training needs prompts to learn from and to validate on, got {len(train)} and {len(validation)}"
+        )
     out.mkdir(parents=True, exist_ok=True)
     if model.config.model_type == "qwen2_5_vl":
         reuse_image_features(model)

@@ -75,7 +75,9 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedToken
     tokenizer = Tokenizer(models.BPE())
     # Letters stay apart from digits and marks, and each digit stands alone, so "15+7=22" reads the same everywhere.
     words = pre_tokenizers.Split(Regex(r" ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]|\s"), behavior="isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - len(FORMAT_TOKENS),
@@ -108,7 +110,10 @@ def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *,
     """A randomly initialised Qwen2_5_VLForConditionalGeneration of these sizes."""
     head = settings.hidden // settings.heads
     third = head // 2 // 3
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "vision_start", "vision_end")}
+    ids = {
+        name: tokenizer.convert_tokens_to_ids(f"<|{name}|>")
+        for name in ("image_pad", "video_pad", "vision_start", "vision_end")
+    }
     config = Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
