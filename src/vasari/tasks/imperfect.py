@@ -24,8 +24,8 @@ def spoil(problem: Problem, how: Imperfection, *, family: Family, level: str, rn
     """The problem with one imperfection.
 
     * "wrong_label": the reference answer is another plausible one; the reasoning still leads to the right one.
-    * "guessable": a multiple choice with two options, right half of the time without looking; made from a problem
-      with a free answer.
+    * "guessable": a multiple choice with two options, right half of the time without looking. Of a multiple
+      choice the first two options stay: its reasoning, and perhaps its picture, name the letters.
     * "unsolvable": the picture is empty paper; question, reasoning and answer stay.
 
     Raises:
@@ -35,10 +35,17 @@ def spoil(problem: Problem, how: Imperfection, *, family: Family, level: str, rn
         return replace(problem, scene=Scene(()))
     if how == "wrong_label":
         return replace(problem, answer=wrong_answer(problem, family=family, level=level, rng=rng))
-    if problem.kind == "choice":
-        raise ConfigError("a multiple-choice problem has letters in its reasoning; spoil one with a free answer")
+    if not can_become_guessable(problem):
+        raise ConfigError(f"a multiple choice becomes guessable when its answer is A or B, got {problem.answer!r}")
+    if problem.kind == "choice" and problem.choices:
+        return replace(problem, choices=problem.choices[:2], guessable=True)
     other = wrong_answer(problem, family=family, level=level, rng=rng)
     return replace(with_choices(rng, problem, (other,)), guessable=True)
+
+
+def can_become_guessable(problem: Problem) -> bool:
+    """True for a free answer, and for a multiple choice whose answer is among its first two options."""
+    return problem.kind != "choice" or problem.answer in LETTERS[:2]
 
 
 def wrong_answer(problem: Problem, *, family: Family, level: str, rng: np.random.Generator) -> str:

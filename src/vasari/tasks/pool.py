@@ -20,7 +20,7 @@ from vasari.records import ImageRef, Prompt
 from vasari.tasks.difficulty import dynamath_level_weights
 from vasari.tasks.draw import HELD_OUT_STYLE, STYLES, draw
 from vasari.tasks.families import FAMILIES
-from vasari.tasks.imperfect import Imperfection, spoil
+from vasari.tasks.imperfect import Imperfection, can_become_guessable, spoil
 from vasari.tasks.problem import Family, Problem
 from vasari.tasks.thinker import Thinker
 
@@ -184,6 +184,9 @@ def _check(settings: PoolSettings, *, split: str, seed: int, stream: str, famili
         raise ConfigError(f"a {split} pool takes no imperfect prompts, got {settings.imperfections}")
     if split == "train" and HELD_OUT_STYLE in settings.styles:
         raise ConfigError(f"style {HELD_OUT_STYLE!r} is held out: draw validation and test pools with it")
+    strange = set(settings.level_weights).difference(*(families[name].levels for name in settings.families))
+    if strange:
+        raise ConfigError(f"level_weights names levels that no family has: {', '.join(sorted(strange))}")
     for name in settings.families:
         _level_chances(settings, families[name])
 
@@ -223,7 +226,7 @@ class _Maker:
 
     def make(self, number: int, family: Family, spoiling: Imperfection | None) -> Prompt:
         """Prompt `number` of the pool."""
-        level, problem, digest = self._sample(family, free_answer=spoiling == "guessable")
+        level, problem, digest = self._sample(family, spoiling=spoiling)
         true_answer = problem.answer
         if spoiling is not None:
             problem = spoil(problem, spoiling, family=family, level=level, rng=self._spoiler)
@@ -257,7 +260,7 @@ class _Maker:
             metadata=metadata,
         )
 
-    def _sample(self, family: Family, *, free_answer: bool) -> tuple[str, Problem, str]:
+    def _sample(self, family: Family, *, spoiling: Imperfection | None) -> tuple[str, Problem, str]:
         """The level, a problem of it that this split may show and this pool has not yet, and its scene's digest."""
         chances = _level_chances(self._settings, family)
         level = str(self._problems.choice(list(chances), p=list(chances.values())))
@@ -265,7 +268,8 @@ class _Maker:
             problem = family.sample(self._problems, level)
             key = (problem.scene_key, problem.question)
             digest = scene_digest(problem.scene_key)
-            if split_of(digest) != self._split or key in self._seen or (free_answer and problem.kind == "choice"):
+            unfit = spoiling == "guessable" and not can_become_guessable(problem)
+            if split_of(digest) != self._split or key in self._seen or unfit:
                 continue
             self._seen.add(key)
             return level, problem, digest
