@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vasari.errors import ConfigError, StateError
@@ -11,6 +11,7 @@ from vasari.records import PURPOSES
 charges = st.lists(st.tuples(st.sampled_from(PURPOSES), st.integers(0, 1000), st.integers(0, 10**6)))
 
 
+@settings(deadline=None)
 @given(charges)
 def test_the_total_is_all_that_was_charged(spent):
     ledger = Ledger()
@@ -20,6 +21,7 @@ def test_the_total_is_all_that_was_charged(spent):
     assert sum(ledger.tokens.values()) == sum(tokens for *_, tokens in spent)
 
 
+@settings(deadline=None)
 @given(charges, charges)
 def test_a_resumed_ledger_goes_on_counting(first, then):
     one, other = Ledger(), Ledger()

@@ -115,7 +115,7 @@ def test_training_groups_teach_all_but_full(refresh, learns, purpose):
     before = sampler.scores()
     sampler.observe([group(0, [0, 0], purpose=purpose)])
     assert (sampler.scores()[0] != before[0]) == learns
-    assert sampler.num_observed == int(learns)
+    assert sampler.observed_groups == int(learns)
 
 
 def test_prompts_never_seen_have_the_highest_possible_score():

@@ -31,8 +31,8 @@ class PoolPasses:
     def draw(self, rng: np.random.Generator, num: int, *, excluded: NDArray[np.int64] = _EMPTY) -> NDArray[np.int64]:
         """`num` different prompts, none of them in `excluded`; int64 in the order drawn.
 
-        Prompts that only `excluded` kept from this pass's end are owed: the next draws serve them first. The caller sees
-        to it that the pool has `num` prompts outside `excluded`.
+        Prompts that only `excluded` kept from this pass's end are owed, once each: the next draws serve them first. The
+        caller sees to it that the pool has `num` prompts outside `excluded`.
         """
         taken = np.isin(self._owed, excluded)
         served = self._owed[~taken][:num]

@@ -29,7 +29,7 @@ class VarianceAwareSampler(PromptSampler):
     """Draws `floor(mix_ratio * B)` prompts in proportion to their promotion score, and the rest uniformly.
 
     Without replacement a prompt stands once in a batch; its promoted part follows successive sampling in proportion to
-    the scores, its uniform part visits every prompt once per pass.
+    the scores, its uniform part visits every prompt once per pass (one that the same batches promote may lose a visit).
 
     A prompt that was never rolled out has the highest score there can be: it is drawn soon, and only `online` sampling
     meets such prompts after the start. One whose rollouts were all unverifiable has the mean score of the known ones,
@@ -72,7 +72,7 @@ class VarianceAwareSampler(PromptSampler):
         return self.settings.num_refresh_rollouts
 
     @property
-    def num_observed(self) -> int:
+    def observed_groups(self) -> int:
         """Groups that were learnt from."""
         return self._num_observed
 

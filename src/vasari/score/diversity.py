@@ -107,8 +107,9 @@ class _NgramCounter:
         size = max(0, len(self._tokens) - self.order + 1)
         self._codes = self._codes[:size] * self._num_tokens + self._tokens[self.order - 1 :]
         self._num_codes *= self._num_tokens
-        inside = self._owner[:size] == self._owner[self.order - 1 :]
-        keys: NDArray[np.int64] = (self._codes[inside] << self._owner_bits) | self._owner[:size][inside]
+        keys: NDArray[np.int64] = (self._codes << self._owner_bits) | self._owner[:size]
+        if self.order > 1:  # an n-gram ends in the rollout in which it starts
+            keys = keys[self._owner[:size] == self._owner[self.order - 1 :]]
         keys.sort()
         return keys
 
