@@ -69,7 +69,7 @@ def build_run(root: Path, *, num_pool: int = 48, num_test: int = 16, batches: in
         run.settings,
         _settings(num_pool=num_pool, num_test=num_test, batches=batches, batch=batch, group=group, sampler=sampler),
     )
-    _stages(run)
+    _stages(run, batches)
     _cold_start(run)
     for arm, settings in (("uniform", {}), ("vas", sampler["settings"])):
         _train(run, arm, settings, pool, batches=batches, batch=batch, group=group)
@@ -113,16 +113,22 @@ def _settings(*, num_pool, num_test, batches, batch, group, sampler) -> dict:
     }
 
 
-def _stages(run: RunDir) -> None:
+def _stages(run: RunDir, batches: int) -> None:
     facts = {
         "tasks": {"seconds": 4.0, "peak_memory_mb": 300.0, "num_prompts": {"train": 48, "test": 16}},
         "sft": {"seconds": 200.5, "peak_memory_mb": 1500.0, "steps": 400, "validation_loss": 0.31, "train_loss": 0.28},
-        "rl-uniform": {"seconds": 100.0, "peak_memory_mb": 1900.0, "steps": 12, "best_step": 12, "best_validation": 0.6},
+        "rl-uniform": {
+            "seconds": 100.0,
+            "peak_memory_mb": 1900.0,
+            "steps": 2 * batches,
+            "best_step": 2 * batches,
+            "best_validation": 0.6,
+        },
         "rl-vas": {
             "seconds": 150.0,
             "peak_memory_mb": 2048.0,
-            "steps": 12,
-            "best_step": 8,
+            "steps": 2 * batches,
+            "best_step": 2 * batches - 4,
             "best_validation": 0.7,
             "resumed": 1,
         },

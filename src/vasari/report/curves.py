@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from vasari.records import PURPOSES
@@ -41,6 +41,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("grad_norm", "Gradient norm", "before clipping"),
     Measure("clip_ratio/region_mean", "Clip fraction", "tokens whose ratio left the clip range", share=True),
     Measure("zero_variance_share", "Zero-variance share", "groups whose rewards are all equal and teach nothing", share=True),
+    Measure("entropy", "Entropy", "nats a token; near 0 the policy no longer explores"),
 )
 """Panels of figure 2 beside validation accuracy."""
 
@@ -48,7 +49,6 @@ MORE: tuple[Measure, ...] = (
     Measure("rewards/_accuracy_reward/mean", "Accuracy reward"),
     Measure("rewards/_format_reward/mean", "Format reward"),
     Measure("completions/mean_length", "Rollout length", "tokens"),
-    Measure("entropy", "Entropy", "nats a token"),
     Measure("kl", "KL divergence", "to the cold start"),
     Measure("loss", "Loss"),
     Measure("unverifiable_share", "Unverifiable share", "rollouts without a verdict", share=True),
@@ -144,7 +144,7 @@ def cold_start_curve(run: Run) -> Markup | None:
             said.append(f"{label} loss from {y[0]:.3g} to {y[-1]:.3g}")
         axes.legend(frameon=False, labelcolor=QUIET)
         axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         return to_svg(figure, name="cold-start-loss", alt=f"Cold start: {' and '.join(said)}.")
 
 
@@ -166,9 +166,9 @@ def _picture(name: str, measure: Measure, curves: Sequence[Curve], best: Mapping
         for curve in curves:
             _draw(axes, curve, best.get(curve.name), axis)
         if measure.share:
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
         axes.set_xlabel("rollouts charged" if axis == "rollouts" else "step")
         axes.set_xlim(left=0)

@@ -17,7 +17,7 @@ from vasari.records import Prompt
 from vasari.report.inputs import Groups, Run, read_rollouts, shown
 
 MAX_EXAMPLES = 8
-MAX_SUSPECTS = 12
+MAX_SUSPECTS = 9
 """Probable wrong labels that are shown with their picture; all are counted."""
 
 MAX_TEXT = 1_600

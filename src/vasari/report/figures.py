@@ -83,11 +83,11 @@ def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] 
     real = sum(share * _thinned_counts(10, k, size) for k, share in enumerate(DYNAMATH_PASS_RATES))
     distance = shape_distance([sum(seen) / len(seen) for seen in counted])
     places = np.arange(size + 1) / size
-    with drawing(5.6, 2.6) as (figure, axes):
+    with drawing(4.8, 2.6) as (figure, axes):
         axes.bar(places, ours, width=0.78 / size, color=SERIES[0], alpha=0.85, label="this pool")
         axes.plot(places, real, "o", color=INK, markersize=5, markerfacecolor=CARD, label="DynaMath, 14 models")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.set_xlabel("pass rate when first scored")
         axes.set_ylabel("prompts")
         axes.legend(frameon=False, labelcolor=QUIET)
@@ -104,17 +104,28 @@ def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
     return np.array(ways, dtype=np.float64) / math.comb(num, size)
 
 
+def distinct_snapshots(snapshots: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """The snapshots with a known score, less those that repeat the one before: between refreshes nothing may move."""
+    scores = snapshots.get("vps")
+    if scores is None:
+        return {}
+    kept: list[int] = []
+    for place, row in enumerate(scores):
+        if np.isfinite(row).any() and not (kept and np.array_equal(row, scores[kept[-1]], equal_nan=True)):
+            kept.append(place)
+    return {name: values[kept] for name, values in snapshots.items() if len(values) == len(scores)} if kept else {}
+
+
 def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: int) -> Markup | None:
     """Promotion scores of the pool at several batches, the latest in front; None without scores."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
-    if scores is None or batches is None or not np.isfinite(scores).any():
+    if scores is None or batches is None:
         return None
     kept = np.unique(np.linspace(0, len(scores) - 1, min(MAX_SNAPSHOTS, len(scores))).round().astype(int))
-    top = float(np.nanmax(np.where(np.isfinite(scores), scores, np.nan))) or 1.0
-    edges = np.linspace(0, top, 33)
+    edges = _edges(scores, 32)
     counts = [np.histogram(row[np.isfinite(row)], bins=edges)[0] / max(1, np.isfinite(row).sum()) for row in scores[kept]]
     tallest = max(float(count.max()) for count in counts) or 1.0
-    with drawing(5.6, 0.9 + 0.42 * len(kept)) as (figure, axes):
+    with drawing(4.8, 1.2 + 0.42 * len(kept)) as (figure, axes):
         for height, (row, count) in enumerate(zip(kept[::-1], counts[::-1], strict=True)):
             # A ridge may rise into the row above it, the later snapshots lie lower and in front.
             shape = np.repeat(count / tallest * 1.7, 2) + height
@@ -127,11 +138,12 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
         axes.set_yticks(range(len(kept)), [f"batch {batches[row]:.0f}" for row in kept[::-1]])
         axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.set_xlabel("promotion score (VPS); ticks mark means")
         means = [float(np.nanmean(scores[row])) for row in (kept[0], kept[-1])]
         alt = (
-            f"Histograms of the promotion scores of {scores.shape[1]} prompts at {len(kept)} batches; "
-            f"the mean goes from {means[0]:.3f} to {means[1]:.3f}."
+            f"Histograms of promotion scores, {scores.shape[1]} prompts at {len(kept)} batches; "
+            f"their mean goes from {means[0]:.3f} to {means[1]:.3f}."
         )
         return to_svg(figure, name="scores", alt=alt)
 
@@ -139,10 +151,9 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
 def score_transitions(snapshots: Mapping[str, NDArray[np.float64]], *, num_bins: int = 4) -> list[Transition]:
     """Moves of prompts between equally wide bins of the promotion score, between up to four snapshots evenly spaced."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
-    if scores is None or batches is None or len(scores) < 2 or not np.isfinite(scores).any():
+    if scores is None or batches is None or len(scores) < 2:
         return []
-    top = float(np.nanmax(np.where(np.isfinite(scores), scores, np.nan))) or 1.0
-    edges = np.linspace(0, top, num_bins + 1)
+    edges = _edges(scores, num_bins)
     labels = tuple(f"{low:.2f}\u2013{high:.2f}" for low, high in itertools.pairwise(edges))
     bins = [_binned(row, edges) for row in scores]
     kept = np.unique(np.linspace(0, len(scores) - 1, min(4, len(scores))).round().astype(int))
@@ -193,7 +204,7 @@ def drawn_shares(
         return None
     labels = [label for label, _ in in_pool.most_common(MAX_LABELS)]
     labels = sorted(labels)[::-1]
-    with drawing(4.4, 0.75 + 0.27 * len(labels)) as (figure, axes):
+    with drawing(4.0, 0.7 + 0.3 * len(labels)) as (figure, axes):
         heights = np.arange(len(labels), dtype=np.float64)
         pool_shares = _shares(in_pool, labels)
         axes.barh(heights, pool_shares, height=0.62, color=QUIET, alpha=0.22)
@@ -212,7 +223,7 @@ def drawn_shares(
                 said.append(f"{arm}{', promoted' if role else ''}: {_spelled(labels, shares)}")
         axes.set_yticks(heights, [shown(label or "none", 22) for label in labels])
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.grid(visible=False)
         axes.set_xlim(left=0)
         return to_svg(figure, name=f"drawn-{name}", alt=shown(f"Share of prompts by {title}. {'; '.join(said)}.", 900))
@@ -239,6 +250,13 @@ def _rate_bin(rate: float) -> int:
     if rate in (0.0, 1.0):
         return 0 if rate == 0.0 else 4
     return 1 if rate <= 1 / 3 else 2 if rate <= 2 / 3 else 3
+
+
+def _edges(scores: NDArray[np.float64], num_bins: int) -> NDArray[np.float64]:
+    """Edges of equally wide bins over all known scores; one wide where all scores are equal."""
+    known = scores[np.isfinite(scores)]
+    low, high = float(known.min()), float(known.max())
+    return np.linspace(low, high if high > low else low + 1.0, num_bins + 1)
 
 
 def _binned(row: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:

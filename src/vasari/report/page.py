@@ -15,6 +15,7 @@ from vasari.report.curves import cold_start_curve, learning_curves, short_count
 from vasari.report.examples import pick_examples, planted, probable_wrong_labels, suspect_cards
 from vasari.report.figures import (
     difficulty_histogram,
+    distinct_snapshots,
     drawn_shares,
     refresh_transitions,
     score_histograms,
@@ -120,7 +121,7 @@ def _pool_content(
     run: Run, pool: Sequence[Prompt], groups: Sequence[tuple[int, str, Groups]], final: str | None
 ) -> dict[str, Any]:
     """Scores, draws and labels of the training pool."""
-    snapshots = read_snapshots(run, final) if final else {}
+    snapshots = distinct_snapshots(read_snapshots(run, final)) if final else {}
     own = next((found for _, name, found in groups if name == final), None)
     visited = [(name, last) for _, name, found in groups if (last := visit_transition(found)) is not None]
     suspects = probable_wrong_labels([found for _, _, found in groups])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,7 @@ _STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
-    "font.size": 8.5,
+    "font.size": 9.5,
     "axes.edgecolor": RULE,
     "axes.labelcolor": QUIET,
     "axes.titlecolor": INK,
@@ -54,7 +55,7 @@ _STYLE = {
 
 
 @contextmanager
-def drawing(width: float = 4.4, height: float = 2.6) -> Iterator[tuple[Figure, Axes]]:
+def drawing(width: float = 4.0, height: float = 2.5) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one pair of axes in the page's style; `to_svg` belongs inside the block."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -71,7 +72,9 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
         alt: What the picture shows, in words.
     """
     sink = io.StringIO()
-    figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's fonts draw the text, not ours
+        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = sink.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
