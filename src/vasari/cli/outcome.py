@@ -23,10 +23,10 @@ def print_outcome(summary: Mapping[str, Any], page: Path) -> None:
     table = Table(title="accuracy on held-out prompts", title_justify="left")
     for heading in ("model", "accuracy", "95% interval", "rollouts charged: train + refresh"):
         table.add_column(heading)
-    spent = (summary.get("rollouts") or {}).get("by_arm") or {}
+    arms = summary.get("by_arm") or {}
     for name, value in rungs.items():
         if value:
-            counts = spent.get(name.removeprefix("+ GRPO, "), {})
+            counts = (arms.get(name.removeprefix("+ GRPO, ")) or {}).get("rollouts") or {}
             cost = f"{counts.get('train', 0):,} + {counts.get('refresh', 0):,}" if counts else ""
             table.add_row(name, f"{value['mean']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}", cost)
     console.print(table)

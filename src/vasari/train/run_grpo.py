@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PrinterCallback
 from trl import GRPOConfig
 
 from vasari.errors import ConfigError, StateError
@@ -86,6 +87,7 @@ def train_grpo(
         args=grpo_config(settings, out, seed),
         callbacks=[validator, notes, MetricLog(out / "metrics.jsonl"), ScoreSnapshots(sampler, out / "scores.npz")],
     )
+    trainer.remove_callback(PrinterCallback)
     validator.trainer = trainer
     repeated = _forget_after(checkpoint, out) if trainer.accelerator.is_main_process else 0
     trainer.accelerator.wait_for_everyone()

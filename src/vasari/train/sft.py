@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from vasari.errors import ConfigError
@@ -105,6 +105,7 @@ def train_supervised(
         data_collator=collator,
         callbacks=[EarlyStoppingCallback(settings.patience), TellProgress(tell), MetricLog(out / "metrics.jsonl"), *stop],
     )
+    trainer.remove_callback(PrinterCallback)
     done = complete_checkpoints(out) if resume else []
     started = time.monotonic()
     result = trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
