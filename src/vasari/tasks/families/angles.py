@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vasari.tasks.families.common import check_level, difference
+from vasari.tasks.families.common import COLOURS, check_level, difference, shuffled
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Line, Mark, Point, Scene, Text, Wedge
 from vasari.tasks.thinker import Thinker
@@ -70,9 +70,9 @@ def _pair(rng: np.random.Generator) -> tuple[int, int, int]:
             return a, b, 180 - a - b
 
 
-def _sum_triangle(rng: np.random.Generator) -> Figure:
+def _sum_triangle(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     a, b, c = _pair(rng)
-    red, blue, green = Corner("red", "P", "QR", a), Corner("blue", "Q", "PR", b), Corner("green", "R", "PQ", c, asked=True)
+    red, blue, green = Corner(hues[0], "P", "QR", a), Corner(hues[1], "Q", "PR", b), Corner(hues[2], "R", "PQ", c, asked=True)
     return Figure(
         _triangle(a, b),
         ("PQ", "QR", "RP"),
@@ -81,21 +81,21 @@ def _sum_triangle(rng: np.random.Generator) -> Figure:
     )
 
 
-def _sum_line(rng: np.random.Generator) -> Figure:
+def _sum_line(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     a, b, c = _pair(rng)
     points = {"O": (0.0, 0.0), "P": (1.0, 0.0), "S": (-1.0, 0.0), "Q": _ray((0, 0), a, 1.0), "R": _ray((0, 0), a + b, 1.0)}
-    red, blue, green = Corner("red", "O", "PQ", a), Corner("blue", "O", "QR", b), Corner("green", "O", "RS", c, asked=True)
+    red, blue, green = Corner(hues[0], "O", "PQ", a), Corner(hues[1], "O", "QR", b), Corner(hues[2], "O", "RS", c, asked=True)
     return Figure(
         points, ("SP", "OQ", "OR"), (red, blue, green), lambda t: difference(t, 180, t.add(_see(t, red), _see(t, blue)))
     )
 
 
-def _exterior(rng: np.random.Generator) -> Figure:
+def _exterior(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     a, b, c = _pair(rng)
     forward = bool(rng.random() < 0.5)
     points = _triangle(a, b) | {"E": (1.45, 0.0)}
-    first = Corner("red", "P", "QR", a)
-    far, outside = Corner("blue", "R", "PQ", c, asked=not forward), Corner("green", "Q", "RE", 180 - b, asked=forward)
+    first = Corner(hues[0], "P", "QR", a)
+    far, outside = Corner(hues[1], "R", "PQ", c, asked=not forward), Corner(hues[2], "Q", "RE", 180 - b, asked=forward)
 
     def think(t: Thinker) -> int:
         t.say("the outside angle is the sum of the far two")
@@ -104,9 +104,12 @@ def _exterior(rng: np.random.Generator) -> Figure:
     return Figure(points, ("PE", "QR", "RP"), (first, far, outside), think)
 
 
-def _isosceles(rng: np.random.Generator) -> Figure:
+def _isosceles(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     base, from_top = 5 * int(rng.integers(7, 15)), bool(rng.random() < 0.5)
-    bottom, top = Corner("red", "P", "QR", base, asked=from_top), Corner("blue", "R", "PQ", 180 - 2 * base, asked=not from_top)
+    bottom, top = (
+        Corner(hues[0], "P", "QR", base, asked=from_top),
+        Corner(hues[1], "R", "PQ", 180 - 2 * base, asked=not from_top),
+    )
 
     def think(t: Thinker) -> int:
         if not from_top:
@@ -118,7 +121,7 @@ def _isosceles(rng: np.random.Generator) -> Figure:
     return Figure(_triangle(base, base), ("PQ", "QR", "RP"), (bottom, top), think, ("QR", "RP"), "The marked sides are equal. ")
 
 
-def _quadrilateral(rng: np.random.Generator) -> Figure:
+def _quadrilateral(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     while True:
         a, b, c = (5 * int(n) for n in rng.integers(12, 25, size=3))
         last, p, q = 360 - a - b - c, (0.0, 0.0), (1.0, 0.0)
@@ -128,8 +131,8 @@ def _quadrilateral(rng: np.random.Generator) -> Figure:
             if 0.6 < math.dist(r, s) < 1.3 and 0.6 < math.dist(r, q) < 1.3 and r[1] < -0.5:
                 break
     points = {"P": p, "Q": q, "R": r, "S": s}
-    first, second, third = Corner("red", "P", "QS", a), Corner("blue", "Q", "PR", b), Corner("yellow", "R", "QS", c)
-    asked = Corner("green", "S", "PR", last, asked=True)
+    first, second, third = Corner(hues[0], "P", "QS", a), Corner(hues[1], "Q", "PR", b), Corner(hues[3], "R", "QS", c)
+    asked = Corner(hues[2], "S", "PR", last, asked=True)
 
     def think(t: Thinker) -> int:
         return difference(t, 360, t.add(t.add(_see(t, first), _see(t, second)), _see(t, third)))
@@ -137,9 +140,9 @@ def _quadrilateral(rng: np.random.Generator) -> Figure:
     return Figure(points, ("PQ", "QR", "RS", "SP"), (first, second, third, asked), think)
 
 
-def _isosceles_outside(rng: np.random.Generator) -> Figure:
+def _isosceles_outside(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     base = 5 * int(rng.integers(8, 15))
-    outside, top = Corner("red", "Q", "RE", 180 - base), Corner("green", "R", "PQ", 180 - 2 * base, asked=True)
+    outside, top = Corner(hues[0], "Q", "RE", 180 - base), Corner(hues[2], "R", "PQ", 180 - 2 * base, asked=True)
 
     def think(t: Thinker) -> int:
         return difference(t, 180, t.multiply(2, difference(t, 180, _see(t, outside))))
@@ -148,18 +151,18 @@ def _isosceles_outside(rng: np.random.Generator) -> Figure:
     return Figure(points, ("PE", "QR", "RP"), (outside, top), think, ("QR", "RP"), "The marked sides are equal. ")
 
 
-def _split(rng: np.random.Generator) -> Figure:
+def _split(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     while True:
-        near, far = 5 * int(rng.integers(6, 10)), 5 * int(rng.integers(6, 15))
-        if 180 - 2 * near - far >= 35:
+        near, far = 5 * int(rng.integers(7, 10)), 5 * int(rng.integers(8, 16))
+        points = _triangle(near, far)
+        if 180 - 2 * near - far >= 30 and points["R"][1] < -0.47:
             break
-    points = _triangle(near, far)
     points["D"] = (math.dist(points["R"], (0, 0)) / (2 * math.cos(math.radians(near))), 0.0)
-    red, blue = Corner("red", "P", "QR", near), Corner("blue", "Q", "PR", far)
-    green = Corner("green", "R", "DQ", 180 - 2 * near - far, asked=True)
+    red, blue = Corner(hues[0], "P", "QR", near), Corner(hues[1], "Q", "PR", far)
+    green = Corner(hues[2], "R", "DQ", 180 - 2 * near - far, asked=True)
 
     def think(t: Thinker) -> int:
-        t.say("the middle angle is twice red")
+        t.say(f"the middle angle is twice {red.colour}")
         return difference(t, 180, t.add(t.multiply(2, _see(t, red)), _see(t, blue)))
 
     return Figure(
@@ -167,7 +170,7 @@ def _split(rng: np.random.Generator) -> Figure:
     )
 
 
-KINDS: dict[str, tuple[Callable[[np.random.Generator], Figure], ...]] = {
+KINDS: dict[str, tuple[Callable[[np.random.Generator, tuple[str, ...]], Figure], ...]] = {
     "1": (_sum_triangle, _sum_line),
     "2": (_exterior, _isosceles),
     "3": (_quadrilateral, _isosceles_outside, _split),
@@ -224,13 +227,14 @@ class Angles:
         """An angle figure of this level."""
         check_level(self.name, level, self.levels)
         build = KINDS[level][int(rng.integers(len(KINDS[level])))]
-        figure, mirror = build(rng), bool(rng.random() < 0.5)
+        figure, mirror = build(rng, shuffled(rng, COLOURS)), bool(rng.random() < 0.5)
         asked = next(c for c in figure.corners if c.asked)
         given = [c for c in figure.corners if not c.asked]
         kind = build.__name__.strip("_")
         return Problem(
             scene=_draw(figure, _fit(figure.points, mirror=mirror)),
-            scene_key=f"angles {kind} {'mirrored ' if mirror else ''}" + " ".join(f"{c.colour}{c.degrees}" for c in given),
+            scene_key=f"angles {kind} {'mirrored ' if mirror else ''}"
+            + " ".join(f"{c.colour}{'?' if c.asked else c.degrees}" for c in figure.corners),
             question=f"{figure.hint}How many degrees has the {asked.colour} angle?",
             kind="number",
             think=lambda t: str(figure.think(t)),

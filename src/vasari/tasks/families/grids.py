@@ -84,7 +84,7 @@ def _fits(rule: str, examples: tuple[tuple[Rows, Rows], ...]) -> bool:
 
 
 def _puzzle(rng: np.random.Generator, level: str) -> Puzzle:
-    """A puzzle whose examples admit one transformation only, which changes the query."""
+    """A puzzle whose examples admit one result only, which is not the query itself."""
     side, num_examples = (3, 2) if level == "3" else (2, 1)
     group = pick(rng, ("move", "swap")) if level == "1" else pick(rng, ("move", "move", "swap"))
     rule = pick(rng, [name for name in LEVEL_RULES[level] if (name in SWAPS) == (group == "swap")])
@@ -92,8 +92,9 @@ def _puzzle(rng: np.random.Generator, level: str) -> Puzzle:
         inputs = [_grid(rng, side) for _ in range(num_examples)]
         examples = tuple((grid, RULES[rule](grid)) for grid in inputs)
         query = _grid(rng, side)
-        only = [name for name in RULES if _fits(name, examples) and (side > 2 or not name.startswith(("shift", "fill")))]
-        if only == [rule] and RULES[rule](query) != query:
+        result = RULES[rule](query)
+        named = [name for name in LEVEL_RULES[level] if _fits(name, examples)]
+        if named == [rule] and result != query and all(RULES[n](query) == result for n in RULES if _fits(n, examples)):
             return Puzzle(rule, examples, query)
 
 
