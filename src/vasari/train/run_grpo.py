@@ -85,7 +85,12 @@ def train_grpo(
         model=model,
         processing_class=processor,
         args=grpo_config(settings, out, seed),
-        callbacks=[validator, notes, MetricLog(out / "metrics.jsonl"), ScoreSnapshots(sampler, out / "scores.npz")],
+        callbacks=[
+            validator,
+            notes,
+            MetricLog(out / "metrics.jsonl"),
+            ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     validator.trainer = trainer

@@ -18,9 +18,10 @@ MAX_SNAPSHOTS = 40
 class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
     """Keeps the scores after each refresh, or at even distances when a sampler never refreshes."""
 
-    def __init__(self, sampler: PromptSampler, path: Path) -> None:
+    def __init__(self, sampler: PromptSampler, path: Path, *, updates_per_batch: int) -> None:
         self._sampler = sampler
         self._path = path
+        self._updates_per_batch = updates_per_batch
         self._steps: list[int] = []
         self._scores: list[Any] = []
         self._every = 1
@@ -28,7 +29,8 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take up the record of a resumed run."""
         every = getattr(getattr(self._sampler, "settings", None), "refresh_every", 0)
-        self._every = max(1, int(every) or state.max_steps // 10)
+        # The sampler's clock counts batches, the trainer's counts updates.
+        self._every = max(1, int(every) * self._updates_per_batch or state.max_steps // 10)
         if state.global_step and self._path.exists():
             with np.load(self._path, allow_pickle=False) as old:
                 kept = old["step"] < state.global_step
@@ -46,5 +48,6 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
         self._steps.append(state.global_step)
         self._scores.append(now)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, step=np.array(self._steps), vps=np.stack(self._scores))
+        steps = np.array(self._steps)
+        np.savez_compressed(buffer, step=steps, batch=steps // self._updates_per_batch, vps=np.stack(self._scores))
         write_bytes(self._path, buffer.getvalue())
