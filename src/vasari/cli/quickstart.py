@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from vasari.cli.commands import report_command, starting_point
+from vasari.cli.commands import gallery_command, report_command, starting_point
 from vasari.cli.evaluate_job import run_evaluation
 from vasari.cli.model_path import require_training
 from vasari.cli.prompt_job import prepare_prompts
@@ -43,6 +43,7 @@ def run_quickstart(out: Path, *, sampler: str, tiny: bool, from_scratch: bool, o
     recipe = load_recipe(path, [*named, *(FROM_SCRATCH if from_scratch else ()), *overrides])
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=path.parent)
+    gallery_command(run.root / "gallery.html", per_level=1, seed=recipe.seed)
     run_sft(recipe, run, prompts, resume=resume)
     for arm in ARMS[sampler]:
         run_grpo(recipe, run, prompts, arm=arm, start=starting_point(recipe, run), resume=resume)

@@ -131,7 +131,8 @@ class GrpoSettings(Optimisation):
         rollouts = self.prompts_per_batch * self.rollouts_per_prompt
         if rollouts % self.updates_per_batch:
             raise ValueError(
-                f"prompts_per_batch x rollouts_per_prompt = {rollouts} rollouts cannot be split into {self.updates_per_batch} updates"
+                f"prompts_per_batch x rollouts_per_prompt = {rollouts} rollouts cannot be split "
+                f"into {self.updates_per_batch} updates"
             )
         for name in ("save_every", "validate_every"):
             every = getattr(self, name)
