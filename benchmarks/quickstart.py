@@ -42,9 +42,9 @@ def spell(value: dict[str, float] | None) -> str:
     return "-" if value is None else f"{value['mean']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
 
 
-def rungs(summary: dict[str, Any]) -> dict[str, dict[str, Any] | None]:
-    """Accuracy of every model, lowest rung first."""
-    accuracy = summary["accuracy"]
+def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict[str, Any] | None]:
+    """Accuracy of every model, lowest rung first; sampled, or `greedy`."""
+    accuracy = summary[decoding]
     return {"base": accuracy.get("base"), "cold start": accuracy["cold_start"], **accuracy["by_arm"]}
 
 

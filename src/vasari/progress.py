@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ def silent(done: int, total: int, note: str = "") -> None:
 @contextmanager
 def stage(name: str, *, every_seconds: float = 15.0) -> Iterator[Tell]:
     """Show the progress of a stage with an estimate of what is left, and a closing line with the time it took."""
+    if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
+        yield silent
+        return
     console = Console(stderr=True)
     started = time.monotonic()
     if console.is_terminal:

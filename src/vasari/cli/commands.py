@@ -11,6 +11,7 @@ from vasari.cli.model_path import require_training, resolve_model
 from vasari.cli.prompt_job import prepare_prompts
 from vasari.cli.run_folder import open_existing, open_run
 from vasari.errors import StateError
+from vasari.progress import stage
 from vasari.recipe import Recipe, load_recipe
 from vasari.rundir import RunDir
 
@@ -76,8 +77,11 @@ def report_command(root: Path) -> None:
     from vasari.report import write_report, write_summary  # noqa: PLC0415  (matplotlib takes a second)
 
     run = open_existing(root)
-    summary = write_summary(run.root)
-    page = write_report(run.root)
+    with stage("report") as tell:
+        summary = write_summary(run.root)
+        tell(1, 2)
+        page = write_report(run.root)
+        tell(2, 2)
     print_outcome(summary, page)
 
 
