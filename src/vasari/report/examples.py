@@ -64,7 +64,7 @@ def pick_examples(run: Run, pool: Sequence[Prompt], *, before: str, after: str |
         _take(chosen, candidates, reason, min(limit, MAX_EXAMPLES - len(chosen)))
     by_id = {p.id: p for p in shared}
     return [
-        _card(by_id[key]) | {"reason": reason, "before": _said(first.get(key)), "after": _said(last.get(key))}
+        _card(by_id[key], key) | {"reason": reason, "before": _said(first.get(key)), "after": _said(last.get(key))}
         for key, reason in chosen.items()
     ]
 
@@ -103,7 +103,7 @@ def probable_wrong_labels(arms: Sequence[Groups], *, min_visits: int = 3, steady
 def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> list[dict[str, Any]]:
     """The surest suspects with their prompts, for the page."""
     return [
-        (_card(pool[s.prompt_id]) if s.prompt_id in pool else {"id": shown(s.prompt_id, 120), "images": [], "question": ""})
+        _card(pool.get(s.prompt_id), s.prompt_id)
         | {"suspect": s, "steady": _with_option(s.answer, pool.get(s.prompt_id)), "planted": planted(pool.get(s.prompt_id))}
         for s in suspects[:MAX_SUSPECTS]
     ]
@@ -159,7 +159,11 @@ def _share(verdicts: Sequence[float]) -> float:
     return sum(v for v in verdicts if not math.isnan(v)) / len(verdicts) if verdicts else 0.0
 
 
-def _card(prompt: Prompt) -> dict[str, Any]:
+def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
+    """What the page shows of a prompt; little of one that the pool does not hold."""
+    if prompt is None:
+        words = dict.fromkeys(("question", "category", "difficulty"), "")
+        return {"id": shown(prompt_id, 120), **words, "choices": [], "images": [], "reference": "\u2013"}
     return {
         "id": shown(prompt.id, 120),
         "question": shown(prompt.question, MAX_TEXT),

@@ -99,6 +99,7 @@ def _content(run: Run) -> dict[str, Any]:
         "decoding": _decoding(found["decoding"]),
         "version": shown(found["versions"]["vasari"], 40) if dig(found, "versions", "vasari") else "",
         "charged": total(found["rollouts"]),
+        "charged_uniform": total(dig(found, "by_arm", "uniform", "rollouts") or {}),
         "seconds": _sum(found["wall_seconds"].values()),
         "purposes": PURPOSES,
         "purpose_notes": PURPOSE_NOTES,
