@@ -61,11 +61,9 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
             spent = (summary["by_arm"].get(name) or {}).get("rollouts")
             cost = f"{spent['train']:,} + {spent['refresh']:,}" if spent else "-"
             lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} |")
-    lines += [
-        "",
-        "| seed | gain of the final model, points | blind accuracy - majority answer, points | held-out style | whole command, s | peak memory, MB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    headings = ("seed", "gain of the final model, points", "blind accuracy - majority answer, points")
+    headings += ("held-out style", "whole command, s", "peak memory, MB")
+    lines += ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for seed, summary in summaries.items():
         gain = 100 * (summary["accuracy"]["final"]["mean"] - summary["accuracy"]["cold_start"]["mean"])
         blind = summary["blind"]["final"]
