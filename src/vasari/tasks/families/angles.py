@@ -62,8 +62,8 @@ def _see(t: Thinker, corner: Corner) -> int:
     return int(t.look(corner.colour, str(corner.degrees), [str(corner.degrees - 5), str(corner.degrees + 5)]))
 
 
-def _pair(rng: np.random.Generator) -> tuple[int, int, int]:
-    """Three multiples of five from 35 that add up to 180."""
+def _three(rng: np.random.Generator) -> tuple[int, int, int]:
+    """Three multiples of five from 35 on that add up to 180."""
     while True:
         a, b = (5 * int(n) for n in rng.integers(7, 21, size=2))
         if 180 - a - b >= 35:
@@ -71,7 +71,7 @@ def _pair(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _sum_triangle(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    a, b, c = _pair(rng)
+    a, b, c = _three(rng)
     red, blue, green = Corner(hues[0], "P", "QR", a), Corner(hues[1], "Q", "PR", b), Corner(hues[2], "R", "PQ", c, asked=True)
     return Figure(
         _triangle(a, b),
@@ -82,7 +82,7 @@ def _sum_triangle(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
 
 
 def _sum_line(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    a, b, c = _pair(rng)
+    a, b, c = _three(rng)
     points = {"O": (0.0, 0.0), "P": (1.0, 0.0), "S": (-1.0, 0.0), "Q": _ray((0, 0), a, 1.0), "R": _ray((0, 0), a + b, 1.0)}
     red, blue, green = Corner(hues[0], "O", "PQ", a), Corner(hues[1], "O", "QR", b), Corner(hues[2], "O", "RS", c, asked=True)
     return Figure(
@@ -91,9 +91,12 @@ def _sum_line(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
 
 
 def _exterior(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    a, b, c = _pair(rng)
+    while True:
+        a, b, c = _three(rng)
+        points = _triangle(a, b) | {"E": (1.4, 0.0)}
+        if points["R"][1] < -0.68:
+            break
     forward = bool(rng.random() < 0.5)
-    points = _triangle(a, b) | {"E": (1.45, 0.0)}
     first = Corner(hues[0], "P", "QR", a)
     far, outside = Corner(hues[1], "R", "PQ", c, asked=not forward), Corner(hues[2], "Q", "RE", 180 - b, asked=forward)
 
@@ -105,7 +108,7 @@ def _exterior(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
 
 
 def _isosceles(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    base, from_top = 5 * int(rng.integers(7, 15)), bool(rng.random() < 0.5)
+    base, from_top = 5 * int(rng.integers(9, 15)), bool(rng.random() < 0.5)
     bottom, top = (
         Corner(hues[0], "P", "QR", base, asked=from_top),
         Corner(hues[1], "R", "PQ", 180 - 2 * base, asked=not from_top),
@@ -141,21 +144,21 @@ def _quadrilateral(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
 
 
 def _isosceles_outside(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    base = 5 * int(rng.integers(8, 15))
+    base = 5 * int(rng.integers(10, 15))
     outside, top = Corner(hues[0], "Q", "RE", 180 - base), Corner(hues[2], "R", "PQ", 180 - 2 * base, asked=True)
 
     def think(t: Thinker) -> int:
         return difference(t, 180, t.multiply(2, difference(t, 180, _see(t, outside))))
 
-    points = _triangle(base, base) | {"E": (1.5, 0.0)}
+    points = _triangle(base, base) | {"E": (1.4, 0.0)}
     return Figure(points, ("PE", "QR", "RP"), (outside, top), think, ("QR", "RP"), "The marked sides are equal. ")
 
 
 def _split(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     while True:
-        near, far = 5 * int(rng.integers(7, 10)), 5 * int(rng.integers(8, 16))
+        near, far = 5 * int(rng.integers(7, 10)), 5 * int(rng.integers(8, 14))
         points = _triangle(near, far)
-        if 180 - 2 * near - far >= 30 and points["R"][1] < -0.47:
+        if 180 - 2 * near - far >= 35 and points["R"][1] < -0.47:
             break
     points["D"] = (math.dist(points["R"], (0, 0)) / (2 * math.cos(math.radians(near))), 0.0)
     red, blue = Corner(hues[0], "P", "QR", near), Corner(hues[1], "Q", "PR", far)
