@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,18 @@ def test_python_in_a_document_runs_from_top_to_bottom(path, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_test_that_a_document_names_exists():
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"def (test_\w+)", tests))
+    missing = {name for path in DOCUMENTS for name in re.findall(r"`(test_\w+)`", path.read_text())} - defined
+    assert missing - {"test_held_out_style"} == set()  # a set of prompts
+
+
+def test_the_layers_of_the_architecture_are_those_of_the_contract():
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert (ROOT / "ARCHITECTURE.md").read_text().split("```\n")[1].splitlines() == contract
 
 
 def commands(path: Path) -> list[str]:
@@ -122,7 +135,9 @@ def sources():
 
 
 def test_no_file_is_longer_than_its_subject():
-    long = {str(path.relative_to(ROOT)): count for path in sources() if (count := len(path.read_text().splitlines())) > MAX_LINES}
+    long = {
+        str(path.relative_to(ROOT)): count for path in sources() if (count := len(path.read_text().splitlines())) > MAX_LINES
+    }
     assert long == {}
 
 
