@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from vasari.records import Prompt
+
+# A busy machine is slow for reasons that no test is about.
+settings.register_profile("vasari", deadline=None)
+settings.load_profile("vasari")
 
 FAMILIES = ("bars", "tables")
 SYSTEM = "Think, then answer."
@@ -61,6 +66,50 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, mixed_prompts: list[Pr
     folder = tmp_path_factory.mktemp("tiny")
     small_vlm(tokenizer, sizes, seed=1).save_pretrained(str(folder))
     save_processor(small_processor(tokenizer, sizes), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digit_prompts(image_prompts: list[Prompt]) -> list[Prompt]:
+    """Twelve prompts whose answer is a digit from 0 to 3: four without an image, four with one, four with two."""
+    prompts = []
+    for n, source in enumerate(image_prompts):
+        images = (source.images + image_prompts[n - 1].images)[: n % 3]
+        prompts.append(
+            Prompt(
+                id=f"digit-{n}",
+                question="How many?",
+                answer=str(n % 4),
+                images=images,
+                kind="number",
+                solution="see",
+                category="digits",
+            )
+        )
+    return prompts
+
+
+@pytest.fixture(scope="session")
+def taught_folder(tiny_folder: Path, digit_prompts: list[Prompt], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model after a lesson: it mostly keeps to the format and answers a digit from 0 to 3 at random."""
+    import torch
+
+    from vasari.policy.processor import load_processor, save_processor
+    from vasari.policy.transformers_policy import load_model
+    from vasari.train.collate import ChatCollator
+
+    torch.manual_seed(0)
+    model, processor = load_model(str(tiny_folder), dtype="float32"), load_processor(str(tiny_folder))
+    lessons = [dataclasses.replace(p, metadata={"final": str(digit)}) for p in digit_prompts[:6] for digit in range(4)]
+    batch = ChatCollator(lessons, processor, system=SYSTEM, target="reasoning")([{"index": i} for i in range(len(lessons))])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(30):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("taught")
+    model.save_pretrained(str(folder))
+    save_processor(processor, folder)
     return folder
 
 

@@ -32,7 +32,16 @@ def reuse_image_features(model: Any) -> None:
         return output
 
     visual.forward = forward
+    model.register_forward_pre_hook(_no_empty_images, with_kwargs=True)
     visual.encodes_repeats_once = True
+
+
+def _no_empty_images(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A part cut from a batch with images can have none: zero pixels, which the encoder does not take, become None."""
+    pixels = kwargs.get("pixel_values")
+    if pixels is not None and len(pixels) == 0:
+        kwargs = kwargs | {"pixel_values": None, "image_grid_thw": None}
+    return args, kwargs
 
 
 def distinct_images(patches: torch.Tensor, grid_thw: torch.Tensor) -> tuple[list[int], list[int]]:

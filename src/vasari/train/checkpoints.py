@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vasari.errors import StorageError
+from vasari.policy.processor import save_processor
 
 MARKER = "COMPLETE"
 """A checkpoint without this file was cut off while it was written."""
@@ -29,7 +30,7 @@ def complete_checkpoints(folder: Path) -> list[Path]:
         if (path / MARKER).exists():
             found.append((int(step.group(1)), path))
         else:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # another process may be removing it
     return [path for _, path in sorted(found)]
 
 
@@ -54,7 +55,7 @@ def guard_saving(folder: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # safetensors has an exception of its own
         if not _is_disk_error(error):
             raise
         kept = complete_checkpoints(Path(folder))
@@ -75,13 +76,19 @@ def _is_disk_error(error: BaseException | None) -> bool:
     return False
 
 
-def save_model(model: Any, path: Path) -> None:
-    """Write a model so that the folder holds either the old one or the new one, never half of each."""
-    staging = path.with_name(path.name + ".writing")
+def save_model(model: Any, processor: Any, path: Path) -> None:
+    """Write a model and its processor so that the folder holds either the old ones or the new, never half of each."""
+    staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
+    if old.exists() and not path.exists():  # a crash between the two renames below
+        old.rename(path)
     shutil.rmtree(staging, ignore_errors=True)
-    with guard_saving(path.parent):
-        model.save_pretrained(str(staging))
-    old = path.with_name(path.name + ".old")
+    try:
+        with guard_saving(path.parent):
+            model.save_pretrained(str(staging))
+            save_processor(processor, staging)
+    except StorageError:
+        shutil.rmtree(staging, ignore_errors=True)  # what is left of it fills the disk for nothing
+        raise
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.rename(old)

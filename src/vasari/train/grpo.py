@@ -50,8 +50,10 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         self._draw: Draw | None = None
         self._scored: list[ScoredRollout] = []
         config: GRPOConfig = trl["args"]
-        # The loader only counts: rows are bound to prompts when they are needed, so no image is opened for nothing.
-        rows = max(len(prompts), config.generation_batch_size // config.num_generations)
+        # The loader only counts: rows are bound to prompts when they are needed, so no image is opened for nothing. One
+        # pass over it is the whole run: a resumed run that had reached its last step must not begin another pass.
+        updates = config.steps_per_generation // config.gradient_accumulation_steps
+        rows = -(-config.max_steps // updates) * config.generation_batch_size // config.num_generations
         placeholder = [[{"role": "user", "content": "to be drawn"}]]
         super().__init__(
             train_dataset=Dataset.from_dict({"prompt": placeholder * rows}),
@@ -82,6 +84,11 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         broadcast_object_list(box, from_process=0)
         drawn: Draw = box[0]
         return drawn
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        # TRL says None for a prompt without images beside others that have some, which no processor takes.
+        ids, images, fields = super()._tokenize_prompts(prompts)
+        return ids, None if images is None else [own or [] for own in images], fields
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         # Left over from a batch with images, they would shift the positions of a batch without.
@@ -157,17 +164,24 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        kept, share = drop_silent_rollouts(inputs) if self.beta == 0.0 else (inputs, 1.0)
+        kept, share = drop_silent_rollouts(inputs, at_least=self._most_heard(inputs)) if self.beta == 0.0 else (inputs, 1.0)
         loss = super()._compute_loss(model, kept)
         # These losses divide by the rollouts that they see; the dropped ones, whose terms are zero, belong to the count.
         by_rollout = self.loss_type in ("grpo", "dr_grpo")
         return loss * share if by_rollout else loss  # type: ignore[no-any-return]
+
+    def _most_heard(self, inputs: dict[str, Any]) -> int:
+        """Rollouts with an advantage in the process that has most: TRL gathers metrics and needs one size everywhere."""
+        heard = torch.count_nonzero(inputs["advantages"]).reshape(1)
+        return int(self.accelerator.gather(heard).max())
 
     # State beside the checkpoint, complete or ignored.
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with guard_saving(self.args.output_dir):
             super()._save_checkpoint(model, trial)
+            # Every process writes its own random state: complete means all of them are there.
+            self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 save_run_state(self._checkpoint_folder(), self)
                 mark_complete(self.args.output_dir, self.state.global_step)

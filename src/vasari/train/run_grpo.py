@@ -14,7 +14,7 @@ from trl import GRPOConfig
 
 from vasari.errors import ConfigError, StateError
 from vasari.policy.base import Decoding
-from vasari.policy.processor import load_processor, save_processor
+from vasari.policy.processor import load_processor
 from vasari.policy.transformers_policy import load_model
 from vasari.progress import Tell, silent
 from vasari.records import Prompt
@@ -99,8 +99,7 @@ def train_grpo(
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.accelerator.is_main_process:
-        save_model(trainer.accelerator.unwrap_model(trainer.model), out / "last")
-        save_processor(processor, out / "last")
+        save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "last")
     return {
         "steps": trainer.state.global_step,
         "batches": trainer.batch,

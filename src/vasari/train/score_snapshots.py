@@ -33,7 +33,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
         self._every = max(1, int(every) * self._updates_per_batch or state.max_steps // 10)
         if state.global_step and self._path.exists():
             with np.load(self._path, allow_pickle=False) as old:
-                kept = old["step"] < state.global_step
+                kept = old["step"] <= state.global_step
                 self._steps = [int(s) for s in old["step"][kept]]
                 self._scores = list(old["vps"][kept])
 

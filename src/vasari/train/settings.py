@@ -82,7 +82,7 @@ class GrpoSettings(Optimisation):
     """Group relative policy optimisation through TRL."""
 
     steps: Positive = 100
-    """Optimizer updates."""
+    """Optimizer updates; a multiple of updates_per_batch."""
     prompts_per_batch: Positive = 512  # arXiv:2509.21268, section 6.1
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
@@ -134,7 +134,7 @@ class GrpoSettings(Optimisation):
                 f"prompts_per_batch x rollouts_per_prompt = {rollouts} rollouts cannot be split "
                 f"into {self.updates_per_batch} updates"
             )
-        for name in ("save_every", "validate_every"):
+        for name in ("steps", "save_every", "validate_every"):
             every = getattr(self, name)
             if every % self.updates_per_batch:
                 raise ValueError(f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}), got {every}")

@@ -15,7 +15,6 @@ from trl import SFTConfig, SFTTrainer
 
 from vasari.errors import ConfigError
 from vasari.policy.image_reuse import reuse_image_features
-from vasari.policy.processor import save_processor
 from vasari.progress import Tell, silent
 from vasari.records import Prompt
 from vasari.train.adapters import prepare_weights
@@ -51,7 +50,9 @@ class ColdStartTrainer(SFTTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with guard_saving(self.args.output_dir):
             super()._save_checkpoint(model, trial)
-            mark_complete(self.args.output_dir, self.state.global_step)
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                mark_complete(self.args.output_dir, self.state.global_step)
 
 
 def train_supervised(
@@ -110,8 +111,7 @@ def train_supervised(
     started = time.monotonic()
     result = trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
     if trainer.accelerator.is_main_process:
-        save_model(trainer.accelerator.unwrap_model(trainer.model), out / "model")
-        save_processor(processor, out / "model")
+        save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "model")
     best = trainer.state.best_metric
     return {
         "steps": float(trainer.state.global_step),

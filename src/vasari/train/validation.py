@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,10 @@ from transformers import TrainerCallback
 
 from vasari.evaluate.statistics import accuracy
 from vasari.policy.base import Decoding
-from vasari.policy.processor import save_processor
 from vasari.policy.transformers_policy import TransformersPolicy
 from vasari.records import Prompt
 from vasari.train.checkpoints import save_model
+from vasari.train.watch import append_row, read_rows, write_rows
 from vasari.verify import verify_answer
 
 if TYPE_CHECKING:
@@ -46,9 +45,9 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             self._record_path.unlink(missing_ok=True)
             self._measure(state)
             return
-        rows = [row for row in read_validation(self._record_path) if row["step"] <= state.global_step]
+        rows = [row for row in read_rows(self._record_path) if row["step"] <= state.global_step]
         if state.is_world_process_zero:
-            self._record_path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            write_rows(self._record_path, rows)
         for row in rows:
             if row["accuracy"] > self.best:
                 self.best, self.best_step = row["accuracy"], row["step"]
@@ -96,21 +95,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             "tokens": sum(trainer.books.ledger.tokens.values()),
             "rollouts_validation": sum(len(v) for v in verdicts),
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._record_path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_row(self._record_path, row)
         if interval.mean > self.best:
             self.best, self.best_step = interval.mean, state.global_step
-            save_model(trainer.accelerator.unwrap_model(trainer.model), self._folder / "best")
-            save_processor(trainer.processing_class, self._folder / "best")
-
-
-def read_validation(path: Path) -> list[dict[str, Any]]:
-    """The rows of a validation record; a line that a crash cut off is dropped."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+            save_model(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, self._folder / "best")

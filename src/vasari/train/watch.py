@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from vasari.errors import StorageError
 from vasari.progress import Tell
+from vasari.rundir import write_bytes
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]
@@ -53,17 +56,8 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
         """Forget what a crashed attempt logged beyond the checkpoint that is resumed."""
         if not state.is_world_process_zero:
             return
-        kept = []
-        if self._path.exists() and state.global_step > 0:
-            for line in self._path.read_text().splitlines():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:  # the line that the crash cut off
-                    continue
-                if row.get("step", 0) <= state.global_step:
-                    kept.append(line)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("".join(line + "\n" for line in kept))
+        rows = read_rows(self._path) if state.global_step > 0 else []
+        write_rows(self._path, [row for row in rows if row.get("step", 0) <= state.global_step])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Write one line."""
@@ -71,5 +65,36 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
             return
         numbers = {k: v for k, v in logs.items() if isinstance(v, int | float) and not (isinstance(v, float) and math.isnan(v))}
         row = {"schema": 1, "step": state.global_step, "time": round(time.time(), 3), **numbers}
-        with self._path.open("a") as file:
+        append_row(self._path, row)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file, none when it is missing; a line that a crash cut off is dropped."""
+    rows = []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a JSONL file anew; it holds either the old rows or the new ones."""
+    write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a JSONL file.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error

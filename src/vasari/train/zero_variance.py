@@ -21,16 +21,22 @@ _BY_ROLLOUT = (
 )
 
 
-def drop_silent_rollouts(inputs: dict[str, Any]) -> tuple[dict[str, Any], float]:
+def drop_silent_rollouts(inputs: dict[str, Any], *, at_least: int = 1) -> tuple[dict[str, Any], float]:
     """The rollouts of a micro-batch whose advantage is not zero, and the share of the micro-batch that they are.
 
-    At least one rollout stays, so that every process takes part in the backward pass. Their loss times the share is the
-    loss of the whole micro-batch when it is a mean over rollouts, since the others' terms are zero.
+    Their loss times the share is the loss of the whole micro-batch when it is a mean over rollouts, since the others'
+    terms are zero.
+
+    Args:
+        inputs: A micro-batch as TRL's `_compute_loss` takes it.
+        at_least: So many rollouts stay, silent ones if need be; never none, so that every process takes part in the
+            backward pass.
     """
     advantages = inputs["advantages"]
-    keep = torch.nonzero(advantages).flatten()
-    if len(keep) == 0:
-        keep = torch.zeros(1, dtype=torch.long, device=advantages.device)
+    heard = advantages != 0
+    num_kept = min(len(advantages), max(1, at_least, int(heard.sum())))
+    # Those with an advantage first, and all in their old order: a sum depends on the order of its terms.
+    keep = torch.argsort(~heard, stable=True)[:num_kept].sort().values
     if len(keep) == len(advantages):
         return inputs, 1.0
     kept = dict(inputs)

@@ -1,0 +1,95 @@
+"""Small GRPO trainings on the taught tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vasari.records import Prompt
+
+SYSTEM = "Think, then answer."
+
+
+def small_grpo(**changes: Any) -> Any:
+    """Settings of a training that takes a second: 3 prompts x 4 rollouts, one update a batch."""
+    from vasari.train.settings import GrpoSettings
+
+    settings = {
+        "steps": 2,
+        "prompts_per_batch": 3,
+        "rollouts_per_prompt": 4,
+        "updates_per_batch": 1,
+        "micro_batch": 4,
+        "learning_rate": 3e-3,
+        "kl_coefficient": 0.0,
+        "temperature": 1.0,
+        "max_tokens": 12,
+        "save_every": 1,
+        "validate_every": 2,
+        "warmup": 0.0,
+    }
+    return GrpoSettings(**(settings | changes))
+
+
+@pytest.fixture(scope="session")
+def make_trainer(taught_folder: Path) -> Callable[..., Any]:
+    """Makes a trainer over prompts, ready to generate its first batch."""
+    from vasari.policy.processor import load_processor
+    from vasari.policy.transformers_policy import load_model
+    from vasari.sample import make_sampler
+    from vasari.score.reward import RewardSettings
+    from vasari.train.books import RolloutBooks
+    from vasari.train.grpo import VarianceAwareTrainer
+    from vasari.train.refresh import Refresher
+    from vasari.train.run_grpo import grpo_config, refresh_decoding
+
+    def make(prompts: list[Prompt], out: Path, *, sampler: str = "uniform", **changes: Any) -> Any:
+        settings = small_grpo(**changes)
+        trainer = VarianceAwareTrainer(
+            prompts=prompts,
+            sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0),
+            books=RolloutBooks(prompts, folder=out / "groups", rewards=RewardSettings()),
+            refresher=Refresher(prompts, refresh_decoding(settings), system=SYSTEM, seed=0),
+            system=SYSTEM,
+            model=load_model(str(taught_folder), dtype="float32"),
+            processing_class=load_processor(str(taught_folder)),
+            args=grpo_config(settings, out, 0),
+        )
+        trainer.model.train()
+        trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
+        return trainer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def first_batch() -> Callable[[Any], dict[str, Any]]:
+    """The first batch of a trainer: drawn, generated, scored and observed."""
+
+    def batch(trainer: Any) -> dict[str, Any]:
+        rows = trainer.args.generation_batch_size
+        output: dict[str, Any] = trainer._generate_and_score_completions([trainer.train_dataset[0]] * rows)
+        return output
+
+    return batch
+
+
+@pytest.fixture
+def largest_file() -> Callable[[int], AbstractContextManager[None]]:
+    """Makes the disk refuse files above so many bytes while a block runs."""
+    import resource
+
+    @contextmanager
+    def limited(num_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

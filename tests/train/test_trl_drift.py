@@ -1,0 +1,125 @@
+"""Fails when TRL changes what `VarianceAwareTrainer` wraps, so that nobody finds out from a run."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from transformers import Trainer
+from trl import GRPOTrainer, SFTTrainer
+
+from vasari.records import Prompt
+from vasari.rundir import read_groups
+from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+
+WRAPPED = {
+    "_generate_and_score_completions": ["self", "inputs"],
+    "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+    "_tokenize_prompts": ["self", "prompts"],
+    "_generate_single_turn": ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"],
+    "_compute_loss": ["self", "model", "inputs"],
+    "_save_checkpoint": ["self", "model", "trial"],
+    "_load_optimizer_and_scheduler": ["self", "checkpoint"],
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_the_wrapped_method_has_the_signature_that_we_wrap(name):
+    assert list(inspect.signature(getattr(GRPOTrainer, name)).parameters) == WRAPPED[name]
+
+
+def test_the_cold_start_wraps_a_method_that_exists():
+    assert list(inspect.signature(SFTTrainer._save_checkpoint).parameters) == ["self", "model", "trial"]
+
+
+def test_the_random_state_is_restored_after_the_skipped_batches():
+    source = inspect.getsource(Trainer._run_epoch)
+    assert source.index("rng_to_sync = True") < source.index("self.get_batch_samples(") < source.rindex("self._load_rng_state(")
+
+
+UNREADABLE = Prompt(id="unreadable", question="How many?", answer="1 2 x", kind="expression")
+"""An answer to it cannot be compared and is unverifiable; a rollout without an answer is incorrect."""
+
+
+@pytest.fixture(scope="module")
+def prompts(digit_prompts):
+    return [*(dataclasses.replace(p, answer="0") for p in digit_prompts[:5]), UNREADABLE]
+
+
+@pytest.fixture(scope="module")
+def trainer(make_trainer, prompts, tmp_path_factory):
+    return make_trainer(
+        prompts,
+        tmp_path_factory.mktemp("drift"),
+        prompts_per_batch=6,
+        rollouts_per_prompt=8,
+        updates_per_batch=2,
+        save_every=2,
+        micro_batch=24,
+        temperature=1.2,
+    )
+
+
+@pytest.fixture(scope="module")
+def batch(trainer, first_batch):
+    torch.manual_seed(3)
+    return first_batch(trainer)
+
+
+@pytest.fixture(scope="module")
+def groups(batch, trainer):
+    return read_groups(trainer.books._folder).to_pylist()
+
+
+def test_the_output_has_the_keys_that_we_read(batch):
+    ours = {"advantages", "completion_ids", "completion_mask", "prompt_ids", "prompt_mask", "old_per_token_logps"}
+    images = {"pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids"}
+    assert batch.keys() == ours | images | {"num_items_in_batch"}
+
+
+def test_every_key_with_a_row_a_rollout_is_one_that_we_thin_out(batch):
+    from vasari.train.zero_variance import _BY_ROLLOUT
+
+    by_rollout = {name for name, value in batch.items() if isinstance(value, torch.Tensor) and value.ndim and len(value) == 48}
+    assert by_rollout <= {*_BY_ROLLOUT}
+
+
+def test_the_trainer_has_the_attributes_that_we_read(trainer):
+    assert trainer._tokenizer is trainer.processing_class.tokenizer
+    assert trainer.eos_token_ids == [trainer._tokenizer.eos_token_id]
+    assert (trainer.num_generations, trainer.beta, trainer.loss_type) == (8, 0.0, "grpo")
+
+
+def test_our_numbers_reach_trls_log(batch, trainer):
+    assert {"zero_variance_share", "ledger/rollouts/train", "sampler/passes"} <= trainer._metrics["train"].keys()
+
+
+def test_the_batch_holds_unverifiable_rollouts_beside_others(groups):
+    (rewards,) = [np.array(row["rewards"], dtype=float) for row in groups if row["prompt_id"] == "unreadable"]
+    assert 0 < np.isnan(rewards).sum() < len(rewards)
+
+
+def test_trls_advantages_are_ours_with_trls_denominator(batch, groups):
+    rewards = np.array([row["rewards"] for row in groups], dtype=float)
+    denominator = ADVANTAGE_DENOMINATORS["trl"]
+    expected = group_advantages(rewards, scale=denominator.scale, ddof=denominator.ddof, epsilon=denominator.epsilon)
+    np.testing.assert_allclose(batch["advantages"].numpy().reshape(6, 8), expected, atol=1e-6)
+    assert np.abs(expected).max() > 0.5
+
+
+def test_without_a_scale_trls_advantages_are_dr_grpos(make_trainer, prompts, first_batch, tmp_path):
+    trainer = make_trainer(prompts, tmp_path, rollouts_per_prompt=4, micro_batch=12, loss="dr_grpo", scale_advantages="none")
+    advantages = first_batch(trainer)["advantages"].numpy().reshape(3, 4)
+    rewards = np.array([row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()], dtype=float)
+    np.testing.assert_allclose(advantages, group_advantages(rewards, scale="none"), atol=1e-6)
+
+
+def test_the_texts_in_the_books_are_the_decoded_completions(batch, groups, trainer):
+    decoded = trainer._tokenizer.batch_decode(batch["completion_ids"], skip_special_tokens=True)
+    assert [text for row in groups for text in row["texts"]] == decoded
+
+
+def test_the_kept_confidence_is_the_least_log_probability(batch, groups):
+    lowest = batch["old_per_token_logps"].masked_fill(batch["completion_mask"] == 0, 0.0).amin(1)
+    assert [c for row in groups for c in row["confidence"]] == pytest.approx(lowest.tolist())
