@@ -17,9 +17,10 @@ find_python() {
             printf '%s\n' "$candidate"
             return
         fi
-        seen="$seen, $candidate is $("$candidate" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo broken)"
+        seen="$seen, $candidate ($("$candidate" -c 'import platform; print(platform.python_version())' 2>/dev/null || echo "does not run"))"
     done
-    fail "Python 3.11 or newer is needed; found ${seen:+: }${seen#, }${seen:-none}. Install one, or name it: PYTHON=/path/to/python3.11 $0"
+    seen="${seen#, }"
+    fail "Python 3.11 or newer is needed; found ${seen:-none}. Install one, or name it: PYTHON=/path/to/python3.11 $0"
 }
 
 # make_venv FOLDER: a virtual environment that runs.
