@@ -205,15 +205,15 @@ def test_shapes_lie_in_the_cells_that_their_facts_name(level: str, seed: int) ->
     problem = sample("shapes", level, seed)
     drawn = {}
     for mark in problem.scene.marks:
-        if not isinstance(mark, Line):
+        if not isinstance(mark, Line | Text):
             corners = outline(mark)
             x, y = (sum(values) / len(corners) for values in zip(*corners, strict=True))
             kind = "disc" if isinstance(mark, Disc) else {3: "triangle", 4: "square"}[len(corners)]
-            drawn[f"What is in row {int(4 * y) + 1} column {int(4 * x) + 1}?"] = f"{mark.fill} {kind}"
+            drawn[f"What is in row {' ABC'[int(4 * y)]} column {' XYZ'[int(4 * x)]}?"] = f"{mark.fill} {kind}"
     told = {f.question: f.answer for f in problem.facts if "What is in" in f.question and f.answer != "nothing"}
     assert drawn == told
     for fact in problem.facts:
-        if asked := re.fullmatch(r"How many (.+?)s (?:are there|are in (row|column) (\d))\?", fact.question):
+        if asked := re.fullmatch(r"How many (.+?)s (?:are there|are in (row|column) ([A-CX-Z]))\?", fact.question):
             wanted, axis, line = asked.groups()
             cells = [what for where, what in told.items() if axis is None or f"{axis} {line}" in where]
             part = wanted.removesuffix(" shape")

@@ -22,16 +22,18 @@ from vasari.tasks.families.common import (
     with_choices,
 )
 from vasari.tasks.problem import Fact, Problem
-from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, rectangle
+from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
 from vasari.tasks.thinker import Thinker
 
 _KINDS = ("disc", "square", "triangle")
+_ROWS = ("A", "B", "C")
+_COLUMNS = ("X", "Y", "Z")
 _ANCHOR = "black"
 
 _MOST = 9
 
-Place = tuple[int, int]
-"""Row and column, from 1, at the top left."""
+Place = tuple[str, str]
+"""Row letter and column letter, as drawn beside the grid."""
 Thing = tuple[str, str]
 """Colour and kind of shape."""
 
@@ -40,14 +42,14 @@ Thing = tuple[str, str]
 class Grid:
     """Where the shapes are."""
 
-    side: int
     things: dict[Place, Thing]
+    plain: bool
+    """Questions about places ask for any shape, not for a colour or a kind."""
 
-    def num(self, wanted: str, row: int | None = None, column: int | None = None) -> int:
-        """How many shapes of this colour or kind ("shape": any) lie in the row or the column."""
+    def num(self, wanted: str, line: str | None = None) -> int:
+        """How many shapes of this colour or kind ("shape": any) lie in the row or column of this letter."""
         return sum(
-            (wanted == "shape" or wanted in thing) and row in (None, place[0]) and column in (None, place[1])
-            for place, thing in self.things.items()
+            (wanted == "shape" or wanted in thing) and (line is None or line in place) for place, thing in self.things.items()
         )
 
     def anchor(self) -> Place | None:
@@ -70,19 +72,17 @@ def _plural(wanted: str) -> str:
     return f"{wanted} shapes" if wanted in COLOURS else f"{wanted}s"
 
 
-def _line_facts(grid: Grid, wanted: str, axis: str) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(f"How many {_plural(wanted)} are in {axis} {i}?", str(grid.num(wanted, **{axis: i})))
-        for i in range(1, grid.side + 1)
-    )
+def _axis(line: str) -> str:
+    return "row" if line in _ROWS else "column"
 
 
-def _read_lines(thinker: Thinker, grid: Grid, wanted: str, axis: str, num_lines: int) -> int:
-    """The count over the first rows or columns, one after the other."""
-    counts = [
-        thinker.read(f"{axis} {i}", grid.num(wanted, **{axis: i}), low=0, high=grid.side) for i in range(1, num_lines + 1)
-    ]
-    return total(thinker, counts)
+def _line_facts(grid: Grid, wanted: str, lines: tuple[str, ...]) -> tuple[Fact, ...]:
+    return tuple(Fact(f"How many {_plural(wanted)} are in {_axis(i)} {i}?", str(grid.num(wanted, i))) for i in lines)
+
+
+def _read_lines(thinker: Thinker, grid: Grid, wanted: str, lines: tuple[str, ...]) -> int:
+    """The count over these rows or columns, one after the other."""
+    return total(thinker, [thinker.read(f"{_axis(i)} {i}", grid.num(wanted, i), low=0, high=len(_ROWS)) for i in lines])
 
 
 def _count(rng: np.random.Generator, grid: Grid) -> Drafted | None:
@@ -91,34 +91,35 @@ def _count(rng: np.random.Generator, grid: Grid) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        return str(_read_lines(thinker, grid, wanted, "row", grid.side))
+        return str(_read_lines(thinker, grid, wanted, _ROWS))
 
     answer = Counter(part for thing in grid.things.values() for part in thing)[wanted]
-    return Drafted(f"How many {_plural(wanted)} are there?", str(answer), think, _line_facts(grid, wanted, "row"))
+    return Drafted(f"How many {_plural(wanted)} are there?", str(answer), think, _line_facts(grid, wanted, _ROWS))
 
 
 def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
     anchor = grid.anchor()
-    axis, word = (("row", "above"), ("column", "left of"))[int(rng.integers(2))]
-    wanted = "shape" if grid.side == 3 else pick(rng, (*COLOURS, *_KINDS))
+    lines, word = ((_ROWS, "above"), (_COLUMNS, "left of"))[int(rng.integers(2))]
+    wanted = "shape" if grid.plain else pick(rng, (*COLOURS, *_KINDS))
     if anchor is None:
         return None
-    here = anchor[0 if axis == "row" else 1]
+    here = next(letter for letter in anchor if letter in lines)
+    axis = _axis(here)
 
     def think(thinker: Thinker) -> str:
-        found = thinker.read(f"{_ANCHOR} {axis}", here, low=1, high=grid.side)
-        answer = _read_lines(thinker, grid, wanted, axis, found - 1)
-        if found == 1:
+        found = thinker.look(f"{_ANCHOR} {axis}", here, lines)
+        answer = _read_lines(thinker, grid, wanted, lines[: lines.index(found)])
+        if found == lines[0]:
             thinker.say("none")
         return str(answer)
 
-    before = [thing for place, thing in grid.things.items() if place[0 if axis == "row" else 1] < here]
+    before = [thing for place, thing in grid.things.items() if place[int(lines is _COLUMNS)] < here]
     answer = len(before) if wanted == "shape" else Counter(part for thing in before for part in thing)[wanted]
     if answer == 0 and rng.random() < 0.7:
         return None
-    fact = Fact(f"Which {axis} is the {_ANCHOR} shape in?", str(here))
+    fact = Fact(f"Which {axis} is the {_ANCHOR} shape in?", here)
     question = f"How many {_plural(wanted)} are {word} the {_ANCHOR} shape?"
-    return Drafted(question, str(answer), think, (fact, *_line_facts(grid, wanted, axis)))
+    return Drafted(question, str(answer), think, (fact, *_line_facts(grid, wanted, lines)))
 
 
 def _total_facts(grid: Grid, colours: tuple[str, ...]) -> tuple[Fact, ...]:
@@ -201,7 +202,7 @@ _DRAFTS: dict[str, tuple[_Draft, ...]] = {
 
 
 class Shapes:
-    """A grid of three or four cells a side with discs, squares and triangles; at most one is black."""
+    """A grid of nine cells under letters, with discs, squares and triangles; at most one is black."""
 
     name: str = "shapes"
     levels: tuple[str, ...] = ("1", "2", "3")
@@ -212,13 +213,13 @@ class Shapes:
         draft = _DRAFTS[level][int(rng.integers(len(_DRAFTS[level])))]
         drafted = None
         while drafted is None:
-            grid = _grid(rng, 4 if level == "3" else 3, anchored=draft is _count_beside)
+            grid = _grid(rng, full=level == "3", anchored=draft is _count_beside)
             drafted = draft(rng, grid)
-        places = [(row, column) for row in range(1, grid.side + 1) for column in range(1, grid.side + 1)]
+        places = [(row, column) for row in _ROWS for column in _COLUMNS]
         inside = {place: " ".join(grid.things.get(place, ("nothing",))) for place in places}
         problem = Problem(
             scene=_draw(grid),
-            scene_key=f"shapes {grid.side} " + ", ".join(inside.values()),
+            scene_key="shapes " + ", ".join(inside.values()),
             question=drafted.question,
             kind=drafted.kind,
             think=drafted.think,
@@ -233,29 +234,34 @@ class Shapes:
         return problem
 
 
-def _grid(rng: np.random.Generator, side: int, *, anchored: bool) -> Grid:
-    """Five to seven shapes on nine cells or six to eight on sixteen, with colours of uneven shares."""
-    num = int(rng.integers(5, 8)) + side - 3
+def _grid(rng: np.random.Generator, *, full: bool, anchored: bool) -> Grid:
+    """Four to six shapes on nine cells, or seven to nine, with colours of uneven shares."""
+    num = int(rng.integers(7, 10)) if full else int(rng.integers(4, 7))
     shares = rng.dirichlet(np.full(len(COLOURS), 1.5))
     things: dict[Place, Thing] = {}
-    for cell in rng.permutation(side * side)[:num]:
+    for cell in rng.permutation(len(_ROWS) * len(_COLUMNS))[:num]:
         colour = COLOURS[int(rng.choice(len(COLOURS), p=shares))]
-        things[int(cell) // side + 1, int(cell) % side + 1] = colour, pick(rng, _KINDS)
+        things[_ROWS[int(cell) // len(_COLUMNS)], _COLUMNS[int(cell) % len(_COLUMNS)]] = colour, pick(rng, _KINDS)
     if anchored:
         place = next(iter(things))
         things[place] = _ANCHOR, things[place][1]
-    return Grid(side, things)
+    return Grid(things, plain=not full)
 
 
 def _draw(grid: Grid) -> Scene:
-    """One shape a cell; the cells of both sizes coincide, so a row and a column are always at the same place."""
-    end = grid.side * CELL
+    """One shape a cell under and beside the letters, laid out as in tables."""
+    end = (len(_ROWS) + 1) * CELL
     marks: list[Mark] = []
-    for edge in range(1, grid.side + (grid.side < 4)):
+    for edge in range(1, len(_ROWS) + 1):
         marks.append(Line((edge * CELL, 0.0), (edge * CELL, end), colour="gray", width=0.01))
         marks.append(Line((0.0, edge * CELL), (end, edge * CELL), colour="gray", width=0.01))
+    for place, letter in enumerate(_COLUMNS, start=1):
+        marks.append(Text(((place + 0.5) * CELL, 0.5 * CELL), letter, size=0.16, colour="ink"))
+    for place, letter in enumerate(_ROWS, start=1):
+        marks.append(Text((0.5 * CELL, (place + 0.5) * CELL), letter, size=0.16, colour="ink"))
     for (row, column), (colour, kind) in grid.things.items():
-        marks.append(_mark(((column - 0.5) * CELL, (row - 0.5) * CELL), colour, kind))
+        centre = ((_COLUMNS.index(column) + 1.5) * CELL, (_ROWS.index(row) + 1.5) * CELL)
+        marks.append(_mark(centre, colour, kind))
     return Scene(tuple(marks))
 
 
