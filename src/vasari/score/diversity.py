@@ -110,6 +110,8 @@ class _NgramCounter:
         keys: NDArray[np.int64] = (self._codes << self._owner_bits) | self._owner[:size]
         if self.order > 1:  # an n-gram ends in the rollout in which it starts
             keys = keys[self._owner[:size] == self._owner[self.order - 1 :]]
+        if self._num_codes << self._owner_bits < 2**31:
+            return np.sort(keys.astype(np.int32)).astype(np.int64)  # half the bytes, two thirds of the time
         keys.sort()
         return keys
 
