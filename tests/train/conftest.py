@@ -36,6 +36,34 @@ def small_grpo(**changes: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[..., dict[str, Any]]:
+    """Runs a whole small training from the taught model, on the digit prompts where no others are given."""
+    from vasari.sample import make_sampler
+    from vasari.train.run_grpo import train_grpo
+
+    def run(
+        out: Path, *, prompts: list[Prompt] = digit_prompts, sampler: str = "uniform", resume: bool = False, **changes: Any
+    ) -> dict[str, Any]:
+        options = {"refresh_every": 2, "num_refresh_rollouts": 2} if sampler == "vas" else {}
+        chosen = make_sampler(sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options)
+        extra = {"tell": changes.pop("tell")} if "tell" in changes else {}
+        return train_grpo(
+            str(taught_folder),
+            prompts=prompts,
+            validation=digit_prompts[:2],
+            sampler=chosen,
+            settings=small_grpo(**changes),
+            system=SYSTEM,
+            out=out,
+            seed=0,
+            resume=resume,
+            **extra,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def make_trainer(taught_folder: Path) -> Callable[..., Any]:
     """Makes a trainer over prompts, ready to generate its first batch."""
     from vasari.policy.processor import load_processor

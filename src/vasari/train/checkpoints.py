@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vasari.errors import StorageError
+from transformers import PreTrainedModel
+
+from vasari.errors import StateError, StorageError
 from vasari.policy.processor import save_processor
 
 MARKER = "COMPLETE"
@@ -74,6 +76,26 @@ def _is_disk_error(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def restore_weights(model: Any, checkpoint: str | Path) -> None:
+    """Put the weights of a saved model into `model`, under whatever names the file holds them.
+
+    The Trainer of transformers 5 reads a checkpoint name by name and passes over names that it does not know, while
+    `save_pretrained` writes Qwen2.5-VL under its published names, which are not those in memory: a resumed run would go
+    on from the weights it began with, and the best model would be the last. Sharded and adapter checkpoints of DeepSpeed,
+    FSDP and PEFT have ways of their own and are left alone.
+
+    Raises:
+        StateError: The checkpoint lacks weights of the model.
+    """
+    path = Path(checkpoint)
+    if not isinstance(model, PreTrainedModel) or not list(path.glob("model*.safetensors")):
+        return
+    saved, report = type(model).from_pretrained(str(path), dtype=model.dtype, output_loading_info=True)
+    if report["missing_keys"]:
+        raise StateError(f"{path}: lacks the weights {sorted(report['missing_keys'])[:3]} of the model")
+    model.load_state_dict(saved.state_dict())
 
 
 def save_model(model: Any, processor: Any, path: Path) -> None:

@@ -21,7 +21,7 @@ from vasari.policy.image_reuse import reuse_image_features
 from vasari.records import Draw, Prompt
 from vasari.sample import PromptSampler
 from vasari.train.books import RolloutBooks, ScoredRollout
-from vasari.train.checkpoints import guard_saving, mark_complete
+from vasari.train.checkpoints import guard_saving, mark_complete, restore_weights
 from vasari.train.prompt_rows import prompt_row
 from vasari.train.refresh import Refresher
 from vasari.train.resume import load_run_state, save_run_state
@@ -61,7 +61,8 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             **trl,
         )
         if self.model.config.model_type == "qwen2_5_vl":
-            reuse_image_features(self.accelerator.unwrap_model(self.model))
+            for encoder in filter(None, (self.model, self.ref_model)):
+                reuse_image_features(self.accelerator.unwrap_model(encoder))
 
     # Draw, roll out, observe.
 
@@ -189,6 +190,10 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _checkpoint_folder(self) -> Path:
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        restore_weights(self.accelerator.unwrap_model(self.model), resume_from_checkpoint)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)

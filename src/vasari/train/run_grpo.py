@@ -137,7 +137,9 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
     world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else _world_from_environment()
     rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
     per_update = rollouts // settings.updates_per_batch
-    micro = min(settings.micro_batch, per_update // world if per_update >= world else 1)
+    if per_update < world:
+        raise ConfigError(f"an update has {per_update} rollouts, which {world} processes cannot take; use fewer processes")
+    micro = min(settings.micro_batch, per_update // world)
     if per_update % (micro * world):
         raise ConfigError(
             f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update} an update, which {world} "

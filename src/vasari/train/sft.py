@@ -18,7 +18,7 @@ from vasari.policy.image_reuse import reuse_image_features
 from vasari.progress import Tell, silent
 from vasari.records import Prompt
 from vasari.train.adapters import prepare_weights
-from vasari.train.checkpoints import complete_checkpoints, guard_saving, mark_complete, save_model
+from vasari.train.checkpoints import complete_checkpoints, guard_saving, mark_complete, restore_weights, save_model
 from vasari.train.collate import ChatCollator
 from vasari.train.settings import SftSettings
 from vasari.train.watch import MetricLog, TellProgress
@@ -45,7 +45,7 @@ class StopAfter(TrainerCallback):  # type: ignore[misc]
 
 
 class ColdStartTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's SFTTrainer whose checkpoints say when they are complete."""
+    """TRL's SFTTrainer whose checkpoints say when they are complete, and are read back whole."""
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         with guard_saving(self.args.output_dir):
@@ -53,6 +53,14 @@ class ColdStartTrainer(SFTTrainer):  # type: ignore[misc]
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 mark_complete(self.args.output_dir, self.state.global_step)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        restore_weights(self.accelerator.unwrap_model(self.model), resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        restore_weights(self.accelerator.unwrap_model(self.model), self.state.best_model_checkpoint)
 
 
 def train_supervised(

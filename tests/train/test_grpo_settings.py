@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from vasari.errors import ConfigError
+from vasari.train.run_grpo import grpo_config, refresh_decoding, validation_decoding
+from vasari.train.settings import GrpoSettings
+
+OUT = Path("unused")
+
+
+def grpo(**changes):
+    return GrpoSettings(
+        **({"steps": 4, "prompts_per_batch": 6, "save_every": 4, "validate_every": 4, "micro_batch": 8} | changes)
+    )
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(1, 6), st.integers(2, 6), st.integers(1, 3), st.integers(1, 12))
+def test_a_batch_is_all_its_rollouts_in_the_asked_number_of_updates(prompts, rollouts, updates, micro):
+    assume(prompts * rollouts % updates == 0)
+    chosen = grpo(
+        steps=updates,
+        save_every=updates,
+        validate_every=updates,
+        prompts_per_batch=prompts,
+        rollouts_per_prompt=rollouts,
+        updates_per_batch=updates,
+        micro_batch=micro,
+    )
+    per_update = prompts * rollouts // updates
+    assume(per_update % min(micro, per_update) == 0)
+    config = grpo_config(chosen, OUT, 0)
+    assert config.per_device_train_batch_size <= micro
+    assert config.generation_batch_size == prompts * rollouts
+    assert config.per_device_train_batch_size * config.gradient_accumulation_steps * updates == prompts * rollouts
+
+
+def test_a_micro_batch_that_does_not_divide_an_update_is_refused_with_what_would():
+    with pytest.raises(ConfigError, match=r"48 rollouts a batch in 2 updates are 24 an update.*micro_batch that divides 24"):
+        grpo_config(grpo(micro_batch=7), OUT, 0)
+
+
+def test_processes_that_cannot_share_an_update_are_named(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "5")
+    with pytest.raises(ConfigError, match="24 an update, which 5 processes cannot take"):
+        grpo_config(grpo(), OUT, 0)
+
+
+def test_more_processes_than_rollouts_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "64")
+    with pytest.raises(ConfigError, match=r"64 processes cannot take.*use fewer processes"):
+        grpo_config(grpo(), OUT, 0)
+
+
+@pytest.mark.parametrize("name", ["steps", "save_every", "validate_every"])
+def test_a_batch_is_never_left_half_used(name):
+    with pytest.raises(ValidationError, match=rf"{name} must be a multiple of updates_per_batch \(2\), got 5"):
+        grpo(**{name: 5})
+
+
+def test_rollouts_that_do_not_split_into_updates_are_refused():
+    with pytest.raises(ValidationError, match="= 9 rollouts cannot be split into 2 updates"):
+        grpo(prompts_per_batch=3, rollouts_per_prompt=3)
+
+
+def test_gspo_is_sequence_ratios_with_the_grpo_loss():
+    config = grpo_config(grpo(loss="gspo"), OUT, 0)
+    assert (config.loss_type, config.importance_sampling_level) == ("grpo", "sequence")
+
+
+def test_what_decides_exact_resuming_is_set():
+    config = grpo_config(grpo(), OUT, 0)
+    assert (config.ignore_data_skip, config.save_strategy, config.dataloader_num_workers) == (False, "steps", 0)
+
+
+def test_the_paper_has_the_plain_k3_estimator():
+    config = grpo_config(grpo(), OUT, 0)
+    assert (config.beta, config.use_bias_correction_kl) == (0.01, False)
+
+
+def test_prompts_are_scored_and_validated_as_they_are_trained():
+    chosen = grpo(temperature=0.7, top_p=0.9, max_tokens=33, validation_rollouts=2, rollouts_per_prompt=4)
+    scoring, validating = refresh_decoding(chosen), validation_decoding(chosen)
+    assert (scoring.temperature, scoring.top_p, scoring.max_tokens, scoring.num_rollouts) == (0.7, 0.9, 33, 4)
+    assert validating == scoring.model_copy(update={"num_rollouts": 2})

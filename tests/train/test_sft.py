@@ -1,0 +1,78 @@
+"""The cold start, on the random tiny model."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vasari.errors import ConfigError
+from vasari.policy.processor import load_processor
+from vasari.policy.transformers_policy import load_model
+from vasari.train.settings import SftSettings
+from vasari.train.sft import train_supervised
+from vasari.train.watch import read_rows
+
+SETTINGS = {"epochs": 4, "batch_prompts": 6, "micro_batch": 6, "validate_every": 2, "workers": 0, "learning_rate": 0.3}
+"""A rate at which the loss rises again, so that the best weights are not the last."""
+
+
+@pytest.fixture(scope="module")
+def train(tiny_folder, digit_prompts):
+    def run(out, *, resume=False, **changes):
+        return train_supervised(
+            load_model(str(tiny_folder), dtype="float32"),
+            load_processor(str(tiny_folder)),
+            train=digit_prompts,
+            validation=digit_prompts[:4],
+            settings=SftSettings(**(SETTINGS | changes)),
+            system="Think, then answer.",
+            out=out,
+            seed=0,
+            resume=resume,
+        )
+
+    return run
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def equal_weights(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_there_must_be_prompts_to_learn_from_and_to_validate_on(tiny_model, tiny_processor, digit_prompts, tmp_path):
+    with pytest.raises(ConfigError, match="needs prompts to learn from and to validate on, got 12 and 0"):
+        train_supervised(
+            tiny_model,
+            tiny_processor,
+            train=digit_prompts,
+            validation=[],
+            settings=SftSettings(),
+            system="",
+            out=tmp_path,
+            seed=0,
+        )
+
+
+@pytest.mark.slow
+def test_the_weights_with_the_best_validation_loss_are_kept(train, tmp_path):
+    facts = train(tmp_path)
+    losses = {row["step"]: row["eval_loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "eval_loss" in row}
+    best = min(losses, key=losses.get)
+    assert best < max(losses), f"the last is the best, which tests nothing: {losses}"
+    assert facts["validation_loss"] == losses[best]
+    assert equal_weights(weights(tmp_path / "model"), weights(tmp_path / f"checkpoint-{best}"))
+
+
+@pytest.mark.slow
+def test_a_resumed_cold_start_ends_with_the_same_weights(train, tmp_path):
+    import shutil
+
+    settings = {"learning_rate": 1e-3}
+    train(tmp_path / "whole", **settings)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "model")
+    shutil.rmtree(tmp_path / "cut" / "checkpoint-8")
+    train(tmp_path / "cut", resume=True, **settings)
+    assert equal_weights(weights(tmp_path / "cut" / "model"), weights(tmp_path / "whole" / "model"))

@@ -1,0 +1,38 @@
+from types import SimpleNamespace
+
+import pytest
+
+from vasari.policy.base import Decoding
+from vasari.train.validation import Validator
+from vasari.train.watch import read_rows, write_rows
+
+
+def at(step, *, main=True):
+    return SimpleNamespace(global_step=step, max_steps=10, is_world_process_zero=main)
+
+
+@pytest.fixture
+def validator(tmp_path):
+    return Validator([], Decoding(), system="", every=2, seed=0, folder=tmp_path)
+
+
+def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, tmp_path):
+    path = tmp_path / "validation.jsonl"
+    write_rows(path, [{"step": step, "accuracy": value} for step, value in [(0, 0.1), (2, 0.5), (4, 0.3), (6, 0.9)]])
+    with path.open("a") as file:
+        file.write('{"step": 8, "acc')
+    validator.on_train_begin(None, at(4), None)
+    assert [row["step"] for row in read_rows(path)] == [0, 2, 4]
+    assert (validator.best, validator.best_step) == (0.5, 2)
+
+
+def test_of_equal_accuracies_the_first_is_best(validator, tmp_path):
+    write_rows(tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}, {"step": 2, "accuracy": 0.5}])
+    validator.on_train_begin(None, at(2), None)
+    assert validator.best_step == 0
+
+
+def test_a_new_run_forgets_an_old_record(validator, tmp_path):
+    write_rows(tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}])
+    validator.on_train_begin(None, at(0), None)
+    assert not (tmp_path / "validation.jsonl").exists()
