@@ -73,3 +73,8 @@ def test_no_ids_have_no_digests():
 def test_a_fingerprint_knows_the_order():
     one, other = (prompt_digests(ids) for ids in (["a", "b"], ["b", "a"]))
     assert pool_fingerprint(one) != pool_fingerprint(other)
+
+
+def test_a_padded_array_of_tokens_is_refused() -> None:
+    with pytest.raises(DataError, match="padding cannot be told from tokens"):
+        GroupOutcome(index=0, rewards=np.ones(2), verdicts=np.ones(2), token_ids=np.zeros((2, 5), dtype=np.int32))  # type: ignore[arg-type]

@@ -31,6 +31,8 @@ class Ledger:
 
     def move(self, source: Purpose, target: Purpose, *, rollouts: int, tokens: int) -> None:
         """Charge rollouts to another purpose, e.g. from `train` to `discarded` once a gate refused their group."""
+        if source not in self._rollouts:
+            raise ConfigError(f"purpose must be one of {PURPOSES}, got {source!r}")
         if rollouts > self._rollouts[source] or tokens > self._tokens[source]:
             raise ConfigError(f"cannot move {rollouts} rollouts from {source!r}: it has {self._rollouts[source]}")
         self._rollouts[source] -= rollouts

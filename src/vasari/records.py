@@ -135,7 +135,12 @@ class GroupOutcome:
                 f"group of prompt {self.index}: rewards {rewards.shape} and verdicts {verdicts.shape} "
                 "must be vectors of one length, at least 1"
             )
-        if self.token_ids and len(self.token_ids) != rewards.size:
+        if getattr(self.token_ids, "ndim", 1) > 1:
+            raise DataError(
+                f"group of prompt {self.index}: token_ids is an array of several dimensions, where padding cannot be told "
+                "from tokens; give one unpadded sequence a rollout"
+            )
+        if len(self.token_ids) and len(self.token_ids) != rewards.size:
             raise DataError(f"group of prompt {self.index}: {len(self.token_ids)} token sequences for {rewards.size} rollouts")
         seen = verdicts[~np.isnan(verdicts)]
         if not np.isin(seen, (0.0, 1.0)).all():
