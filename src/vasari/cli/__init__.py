@@ -1,1 +1,1 @@
-"""TODO."""
+"""Arguments -> one function call."""

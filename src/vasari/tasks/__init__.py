@@ -1,1 +1,1 @@
-"""TODO."""
+"""Procedural visual reasoning prompts: image, question, worked reasoning, exact answer."""

@@ -91,7 +91,14 @@ class Scene:
 
 
 def rectangle(
-    left: float, top: float, right: float, bottom: float, *, fill: Colour | None = None, outline: Colour | None = None, width: float = 0.012
+    left: float,
+    top: float,
+    right: float,
+    bottom: float,
+    *,
+    fill: Colour | None = None,
+    outline: Colour | None = None,
+    width: float = 0.012,
 ) -> Polygon:
     """An axis-aligned rectangle."""
     return Polygon(((left, top), (right, top), (right, bottom), (left, bottom)), fill=fill, outline=outline, width=width)

@@ -59,38 +59,26 @@ def train_grpo(
         ConfigError: The pool is smaller than a batch, or rollouts do not divide over the processes.
         StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits another pool or sampler.
     """
-    if len(prompts) < settings.prompts_per_batch:
-        raise ConfigError(
-            f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch}; lower grpo.prompts_per_batch"
-        )
+    _check_pool(prompts, settings)
     checkpoint = _checkpoint(out, resume=resume)
     out.mkdir(parents=True, exist_ok=True)
-    model = prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings)
     processor = load_processor(model_path, max_pixels=max_pixels)
-    books = RolloutBooks(
-        prompts,
-        folder=out / "groups",
-        rewards=RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward),
-    )
+    notes = TellProgress(tell)
     validator = Validator(
         validation, validation_decoding(settings), system=system, every=settings.validate_every, seed=seed, folder=out
     )
-    notes = TellProgress(tell)
+    snapshots = ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch)
+    rewards = RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward)
     trainer = VarianceAwareTrainer(
         prompts=prompts,
         sampler=sampler,
-        books=books,
+        books=RolloutBooks(prompts, folder=out / "groups", rewards=rewards),
         refresher=Refresher(prompts, refresh_decoding(settings), system=system, seed=seed, tell=notes.scoring),
         system=system,
-        model=model,
+        model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
         processing_class=processor,
         args=grpo_config(settings, out, seed),
-        callbacks=[
-            validator,
-            notes,
-            MetricLog(out / "metrics.jsonl"),
-            ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch),
-        ],
+        callbacks=[validator, notes, MetricLog(out / "metrics.jsonl"), snapshots],
     )
     trainer.remove_callback(PrinterCallback)
     validator.trainer = trainer
@@ -100,15 +88,24 @@ def train_grpo(
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.accelerator.is_main_process:
         save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "last")
+    return _outcome(trainer, validator) | {"repeated_rollouts": repeated, "seconds": time.monotonic() - started}
+
+
+def _check_pool(prompts: Sequence[Prompt], settings: GrpoSettings) -> None:
+    if len(prompts) < settings.prompts_per_batch:
+        raise ConfigError(
+            f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch}; lower grpo.prompts_per_batch"
+        )
+
+
+def _outcome(trainer: VarianceAwareTrainer, validator: Validator) -> dict[str, Any]:
     return {
         "steps": trainer.state.global_step,
         "batches": trainer.batch,
-        "rollouts": dict(books.ledger.rollouts),
-        "tokens": dict(books.ledger.tokens),
+        "rollouts": dict(trainer.books.ledger.rollouts),
+        "tokens": dict(trainer.books.ledger.tokens),
         "best_step": validator.best_step,
         "best_validation": validator.best if math.isfinite(validator.best) else None,
-        "repeated_rollouts": repeated,
-        "seconds": time.monotonic() - started,
     }
 
 

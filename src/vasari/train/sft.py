@@ -102,12 +102,12 @@ def train_supervised(
         seed=seed,
     )
     stop = [StopAfter(settings.max_minutes)] if settings.max_minutes else []
-    # A second visit to an image asks other facts, so each pass has rows of its own.
-    passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
-    rows = {"index": list(range(len(train))) * passes, "visit": [v for v in range(passes) for _ in train]}
+    rows = _rows(len(train), settings)
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
-        args=_arguments(settings, out, seed, epochs=settings.epochs / passes, num_rows=len(rows["index"])),
+        args=_arguments(
+            settings, out, seed, epochs=settings.epochs * len(train) / len(rows["index"]), num_rows=len(rows["index"])
+        ),
         train_dataset=Dataset.from_dict(rows),
         eval_dataset=Dataset.from_dict({"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}),
         processing_class=processor,
@@ -127,6 +127,12 @@ def train_supervised(
         "train_loss": float(result.training_loss),
         "seconds": time.monotonic() - started,
     }
+
+
+def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
+    """Rows of the training set; a second visit to an image asks other facts, so each pass has rows of its own."""
+    passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
+    return {"index": list(range(num_train)) * passes, "visit": [v for v in range(passes) for _ in range(num_train)]}
 
 
 def _arguments(settings: SftSettings, out: Path, seed: int, *, epochs: float, num_rows: int) -> SFTConfig:
