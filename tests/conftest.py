@@ -113,6 +113,48 @@ def taught_folder(tiny_folder: Path, digit_prompts: list[Prompt], tmp_path_facto
     return folder
 
 
+@pytest.fixture(scope="session")
+def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[..., Path]:
+    """Writes the recipe of a small training on the digit prompts, and its prompt files; changes go by section."""
+    import yaml
+
+    from vasari.promptfile import write_prompts
+
+    def write(folder: Path, **changes: Any) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_prompts(folder / "pool.parquet", digit_prompts)
+        held_out = [dataclasses.replace(p, id=f"held-out-{p.id}") for p in digit_prompts[:3]]
+        write_prompts(folder / "held_out.parquet", held_out)
+        recipe: dict[str, Any] = {
+            "name": "small",
+            "prompts": {"files": {"train": "pool.parquet", "validation": "held_out.parquet", "test": "held_out.parquet"}},
+            "model": {"path": str(taught_folder), "system_prompt": "small"},
+            "sampler": {"name": "vas", "settings": {"refresh_every": 2, "num_refresh_rollouts": 2}},
+            "grpo": {
+                "steps": 4,
+                "prompts_per_batch": 4,
+                "rollouts_per_prompt": 4,
+                "updates_per_batch": 2,
+                "micro_batch": 4,
+                "learning_rate": 3.0e-3,
+                "kl_coefficient": 0.0,
+                "temperature": 1.0,
+                "max_tokens": 12,
+                "save_every": 2,
+                "validate_every": 4,
+                "warmup": 0.0,
+            },
+            "evaluate": {"num_rollouts": 2},
+        }
+        for section, values in changes.items():
+            recipe[section] = recipe[section] | values if isinstance(values, dict) and section in recipe else values
+        path = folder / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        return path
+
+    return write
+
+
 @pytest.fixture
 def tiny_model(tiny_folder: Path) -> Any:
     """The tiny model, loaded afresh."""

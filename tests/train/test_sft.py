@@ -1,5 +1,8 @@
 """The cold start, on the random tiny model."""
 
+import dataclasses
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -11,18 +14,17 @@ from vasari.train.settings import SftSettings
 from vasari.train.sft import train_supervised
 from vasari.train.watch import read_rows
 
-SETTINGS = {"epochs": 4, "batch_prompts": 6, "micro_batch": 6, "validate_every": 2, "workers": 0, "learning_rate": 0.3}
-"""A rate at which the loss rises again, so that the best weights are not the last."""
+SETTINGS = {"epochs": 4, "batch_prompts": 6, "micro_batch": 6, "validate_every": 2, "workers": 0, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")
 def train(tiny_folder, digit_prompts):
-    def run(out, *, resume=False, **changes):
+    def run(out, *, validation=digit_prompts[:4], resume=False, **changes):
         return train_supervised(
             load_model(str(tiny_folder), dtype="float32"),
             load_processor(str(tiny_folder)),
             train=digit_prompts,
-            validation=digit_prompts[:4],
+            validation=validation,
             settings=SftSettings(**(SETTINGS | changes)),
             system="Think, then answer.",
             out=out,
@@ -56,23 +58,22 @@ def test_there_must_be_prompts_to_learn_from_and_to_validate_on(tiny_model, tiny
 
 
 @pytest.mark.slow
-def test_the_weights_with_the_best_validation_loss_are_kept(train, tmp_path):
-    facts = train(tmp_path)
+def test_the_weights_with_the_best_validation_loss_are_kept(train, digit_prompts, tmp_path):
+    # Nothing that is taught is asked for, so that the validation loss rises and the best weights are not the last.
+    other = [dataclasses.replace(digit_prompts[0], id="other", solution="Which 578 north of gray 96 " * 6)]
+    facts = train(tmp_path, validation=other, learning_rate=0.05)
     losses = {row["step"]: row["eval_loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "eval_loss" in row}
     best = min(losses, key=losses.get)
-    assert best < max(losses), f"the last is the best, which tests nothing: {losses}"
+    assert best < max(losses)
     assert facts["validation_loss"] == losses[best]
     assert equal_weights(weights(tmp_path / "model"), weights(tmp_path / f"checkpoint-{best}"))
 
 
 @pytest.mark.slow
 def test_a_resumed_cold_start_ends_with_the_same_weights(train, tmp_path):
-    import shutil
-
-    settings = {"learning_rate": 1e-3}
-    train(tmp_path / "whole", **settings)
+    train(tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "model")
     shutil.rmtree(tmp_path / "cut" / "checkpoint-8")
-    train(tmp_path / "cut", resume=True, **settings)
+    train(tmp_path / "cut", resume=True)
     assert equal_weights(weights(tmp_path / "cut" / "model"), weights(tmp_path / "whole" / "model"))

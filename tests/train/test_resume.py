@@ -1,0 +1,194 @@
+"""A run that is killed and resumed is the run that nobody killed: prompts, texts, ledger, weights, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vasari.rundir import read_groups
+from vasari.train.watch import read_rows
+from vasari.verify import verify_answer
+
+pytestmark = pytest.mark.slow
+
+NUM_BATCHES, PROMPTS, ROLLOUTS = 6, 4, 4
+GRPO = {"steps": 12, "micro_batch": 2}
+MODES = {
+    "full": {"sampler": {"settings": {"refresh_every": 2, "num_refresh_rollouts": 2}}},
+    "stale": {
+        "sampler": {"settings": {"refresh": "stale", "refresh_every": 1, "stale_share": 0.3, "num_refresh_rollouts": 2}},
+        "grpo": {"kl_coefficient": 0.01},
+    },
+    "online": {"sampler": {"settings": {"refresh": "online"}}},
+}
+_OF_THE_PROCESS = {"time", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"}
+"""Logged numbers of the process: clocks, and the mean loss over the steps that it took itself."""
+
+Moment = Callable[[Path], bool]
+
+
+def generating(batch: int) -> Moment:
+    """The batch before is saved, this one is not yet rolled out."""
+    return lambda arm: (arm / f"checkpoint-{2 * batch}" / "COMPLETE").exists()
+
+
+def saving(batch: int) -> Moment:
+    """The checkpoint after this batch is being written."""
+    return lambda arm: (arm / f"checkpoint-{2 * batch + 2}").exists()
+
+
+def updating(batch: int) -> Moment:
+    """This batch is rolled out and observed; its updates are under way."""
+    return lambda arm: (arm / "groups" / f"{batch:06d}-train.parquet").exists()
+
+
+def command(recipe: Path, out: Path, *, processes: int, resume: bool) -> list[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    words = [sys.executable, *launcher, "-m", "vasari", "train", str(recipe), "--out", str(out)]
+    return [*words, "--resume"] if resume else words
+
+
+def run(recipe: Path, out: Path, *, processes: int = 1, kills: Sequence[Moment] = ()) -> None:
+    """Train to the end; each moment kills the command, with all its processes, and the next one resumes."""
+    for attempt, moment in enumerate([*kills, None]):
+        log = out.with_suffix(f".{attempt}.log")
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command(recipe, out, processes=processes, resume=attempt > 0),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+                start_new_session=True,
+            )
+            if moment is None:
+                code = process.wait()
+            else:
+                while process.poll() is None and not moment(out / "rl" / "vas"):
+                    time.sleep(0.002)
+                os.killpg(process.pid, signal.SIGKILL)
+                code = process.wait()
+        assert code == (0 if moment is None else -signal.SIGKILL), log.read_text()[-4000:]
+
+
+def drawn(arm: Path) -> str:
+    """Every group of the run as text, nan scores included."""
+    return str(read_groups(arm / "groups").to_pylist())
+
+
+def ledger(arm: Path) -> dict[str, dict[str, int]]:
+    state: dict[str, dict[str, int]] = json.loads((arm / "checkpoint-12" / "vasari_books.json").read_text())["ledger"]
+    return state
+
+
+def metrics(arm: Path) -> str:
+    return str(
+        [
+            {name: value for name, value in row.items() if name not in _OF_THE_PROCESS}
+            for row in read_rows(arm / "metrics.jsonl")
+        ]
+    )
+
+
+def assert_the_same_run(arm: Path, whole: Path) -> None:
+    assert drawn(arm) == drawn(whole)
+    assert ledger(arm) == ledger(whole)
+    assert read_rows(arm / "validation.jsonl") == read_rows(whole / "validation.jsonl")
+    for name in ("last", "best"):
+        one, other = (load_file(folder / name / "model.safetensors") for folder in (arm, whole))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    assert metrics(arm) == metrics(whole)
+    with np.load(arm / "scores.npz") as one, np.load(whole / "scores.npz") as other:
+        assert all(np.array_equal(one[key], other[key]) for key in ("step", "batch", "vps"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kills"),
+    [
+        ("full", [generating(2), saving(3), updating(5)]),
+        ("stale", [updating(3)]),
+        ("online", [saving(2)]),
+    ],
+)
+def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, write_recipe, tmp_path):
+    recipe = write_recipe(tmp_path / "recipe", **{"grpo": GRPO, **_merged(MODES[mode])})
+    run(recipe, tmp_path / "whole")
+    run(recipe, tmp_path / "killed", kills=kills)
+    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", tmp_path / "whole" / "rl" / "vas")
+    assert _moved(tmp_path / "whole" / "rl" / "vas")
+
+
+def test_a_run_killed_at_random_ends_as_the_undisturbed_one(write_recipe, tmp_path):
+    recipe = write_recipe(tmp_path / "recipe", grpo=GRPO)
+    started = time.monotonic()
+    run(recipe, tmp_path / "whole")
+    seconds = (time.monotonic() - started) * np.random.default_rng().uniform(0.4, 0.9)
+    born = time.monotonic()
+    run(recipe, tmp_path / "killed", kills=[lambda arm: time.monotonic() - born > seconds])
+    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", tmp_path / "whole" / "rl" / "vas")
+
+
+@pytest.fixture(scope="module")
+def pair(write_recipe, tmp_path_factory):
+    """Two processes, undisturbed and killed: their arms' folders."""
+    folder = tmp_path_factory.mktemp("pair")
+    recipe = write_recipe(folder / "recipe", grpo=GRPO)
+    run(recipe, folder / "whole", processes=2)
+    run(recipe, folder / "killed", processes=2, kills=[saving(1), generating(4)])
+    return folder / "whole" / "rl" / "vas", folder / "killed" / "rl" / "vas"
+
+
+def test_two_processes_killed_end_as_the_undisturbed_two(pair):
+    whole, killed = pair
+    assert_the_same_run(killed, whole)
+    assert _moved(whole)
+
+
+def test_there_were_two_processes(pair):
+    states = sorted(path.name for path in (pair[0] / "checkpoint-12").glob("rng_state*"))
+    assert states == ["rng_state_0.pth", "rng_state_1.pth"]
+
+
+def test_no_group_of_two_processes_straddles_two_prompts(pair, digit_prompts):
+    rows = read_groups(pair[0] / "groups").to_pylist()
+    by_purpose = {purpose: list(rows_) for purpose, rows_ in itertools.groupby(sorted(rows, key=_purpose), key=_purpose)}
+    assert [len(row["texts"]) for row in by_purpose["train"]] == [ROLLOUTS] * (NUM_BATCHES * PROMPTS)
+    for row in rows:
+        prompt = digit_prompts[row["prompt_index"]]
+        assert row["prompt_id"] == prompt.id
+        verdicts = [verify_answer(text, prompt.answer, kind=prompt.kind).value for text in row["texts"]]
+        assert row["verdicts"] == verdicts
+
+
+def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
+    rows = read_groups(pair[0] / "groups").to_pylist()
+    for purpose in ("train", "refresh"):
+        own = [row for row in rows if row["purpose"] == purpose]
+        assert ledger(pair[0])["rollouts"][purpose] == sum(len(row["texts"]) for row in own)
+        assert ledger(pair[0])["tokens"][purpose] == sum(sum(row["num_tokens"]) for row in own)
+    assert ledger(pair[0])["rollouts"] == {"train": 96, "refresh": 3 * 12 * 2, "probe": 0, "discarded": 0}
+
+
+def _purpose(row: dict[str, str]) -> str:
+    return row["purpose"]
+
+
+def _merged(changes: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    return {**changes, "grpo": {**GRPO, **changes.get("grpo", {})}}
+
+
+def _moved(arm: Path) -> bool:
+    first, last = (load_file(arm / name / "model.safetensors") for name in ("checkpoint-10", "checkpoint-12"))
+    return any(not torch.equal(first[name], last[name]) for name in first)
