@@ -101,18 +101,15 @@ def train_supervised(
         sums_per_image=settings.sums_per_image,
         seed=seed,
     )
-    stop = [StopAfter(settings.max_minutes)] if settings.max_minutes else []
     rows = _rows(len(train), settings)
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
-        args=_arguments(
-            settings, out, seed, epochs=settings.epochs * len(train) / len(rows["index"]), num_rows=len(rows["index"])
-        ),
+        args=_arguments(settings, out, seed, num_train=len(train)),
         train_dataset=Dataset.from_dict(rows),
         eval_dataset=Dataset.from_dict({"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}),
         processing_class=processor,
         data_collator=collator,
-        callbacks=[EarlyStoppingCallback(settings.patience), TellProgress(tell), MetricLog(out / "metrics.jsonl"), *stop],
+        callbacks=_callbacks(settings, out, tell),
     )
     trainer.remove_callback(PrinterCallback)
     done = complete_checkpoints(out) if resume else []
@@ -129,16 +126,22 @@ def train_supervised(
     }
 
 
+def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
+    callbacks = [EarlyStoppingCallback(settings.patience), TellProgress(tell), MetricLog(out / "metrics.jsonl")]
+    return callbacks + ([StopAfter(settings.max_minutes)] if settings.max_minutes else [])
+
+
 def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
     """Rows of the training set; a second visit to an image asks other facts, so each pass has rows of its own."""
     passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
     return {"index": list(range(num_train)) * passes, "visit": [v for v in range(passes) for _ in range(num_train)]}
 
 
-def _arguments(settings: SftSettings, out: Path, seed: int, *, epochs: float, num_rows: int) -> SFTConfig:
+def _arguments(settings: SftSettings, out: Path, seed: int, *, num_train: int) -> SFTConfig:
     world = max(1, torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
     micro = min(settings.micro_batch, settings.batch_prompts)
-    steps = max(1, math.ceil(num_rows * epochs / settings.batch_prompts))
+    epochs = settings.epochs * num_train / len(_rows(num_train, settings)["index"])
+    steps = max(1, math.ceil(num_train * settings.epochs / settings.batch_prompts))
     every = min(settings.validate_every, steps)
     return SFTConfig(
         output_dir=str(out),
