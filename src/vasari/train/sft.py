@@ -86,7 +86,7 @@ def train_supervised(
     """
     if not train or not validation:
         raise ConfigError(
-            f"supervised training needs prompts to learn from and to validate on, got {len(train)} and {len(validation)}"
+            f"supervised training needs prompts to learn from ({len(train)}) and to validate on ({len(validation)})"
         )
     out.mkdir(parents=True, exist_ok=True)
     if model.config.model_type == "qwen2_5_vl":
