@@ -101,11 +101,10 @@ def train_supervised(
         sums_per_image=settings.sums_per_image,
         seed=seed,
     )
-    rows = _rows(len(train), settings)
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
         args=_arguments(settings, out, seed, num_train=len(train)),
-        train_dataset=Dataset.from_dict(rows),
+        train_dataset=Dataset.from_dict(_rows(len(train), settings)),
         eval_dataset=Dataset.from_dict({"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}),
         processing_class=processor,
         data_collator=collator,
