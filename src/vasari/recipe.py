@@ -205,7 +205,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except OSError as error:
         raise ConfigError(f"recipe {path}: {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe {path} is not YAML: {error}") from error
+        raise ConfigError(f"recipe {path} is not YAML: {_one_line(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"recipe {path}: expected keys and values at the top, got {type(content).__name__}")
     for override in overrides:
@@ -228,7 +228,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {_one_line(error)}") from error
     *parents, last = key.split(".")
     node = content
     for parent in parents:
@@ -239,6 +239,10 @@ def _override(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: {parent!r} holds a value, not settings")
         node = child
     node[last] = value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _explain(error: Any) -> str:
