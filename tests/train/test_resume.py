@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -114,6 +115,20 @@ def assert_the_same_run(arm: Path, whole: Path) -> None:
         assert all(np.array_equal(one[key], other[key]) for key in ("step", "batch", "vps"))
 
 
+@pytest.fixture(scope="module")
+def whole(write_recipe, tmp_path_factory):
+    """The recipe of a mode, and the arm's folder of its undisturbed run."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    @functools.cache
+    def undisturbed(mode: str) -> tuple[Path, Path]:
+        recipe = write_recipe(folder / f"{mode}-recipe", **_merged(MODES[mode]))
+        run(recipe, folder / mode)
+        return recipe, folder / mode / "rl" / "vas"
+
+    return undisturbed
+
+
 @pytest.mark.parametrize(
     ("mode", "kills"),
     [
@@ -122,29 +137,31 @@ def assert_the_same_run(arm: Path, whole: Path) -> None:
         ("online", [saving(2)]),
     ],
 )
-def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, write_recipe, tmp_path):
-    recipe = write_recipe(tmp_path / "recipe", **{"grpo": GRPO, **_merged(MODES[mode])})
-    run(recipe, tmp_path / "whole")
+def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, whole, tmp_path):
+    recipe, undisturbed = whole(mode)
     run(recipe, tmp_path / "killed", kills=kills)
-    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", tmp_path / "whole" / "rl" / "vas")
-    assert _moved(tmp_path / "whole" / "rl" / "vas")
+    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", undisturbed)
+    assert _moved(undisturbed)
 
 
-def test_a_run_killed_at_random_ends_as_the_undisturbed_one(write_recipe, tmp_path):
-    recipe = write_recipe(tmp_path / "recipe", grpo=GRPO)
-    started = time.monotonic()
-    run(recipe, tmp_path / "whole")
-    seconds = (time.monotonic() - started) * np.random.default_rng().uniform(0.4, 0.9)
-    born = time.monotonic()
-    run(recipe, tmp_path / "killed", kills=[lambda arm: time.monotonic() - born > seconds])
-    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", tmp_path / "whole" / "rl" / "vas")
+def test_a_run_killed_at_random_ends_as_the_undisturbed_one(whole, tmp_path):
+    recipe, undisturbed = whole("full")
+    rng = np.random.default_rng()
+    batch, delay = int(rng.integers(1, NUM_BATCHES)), float(rng.uniform(0, 0.5))
+    reached = generating(batch)
+
+    def moment(arm: Path) -> bool:
+        return reached(arm) and time.sleep(delay) is None
+
+    run(recipe, tmp_path / "killed", kills=[moment])
+    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", undisturbed)
 
 
 @pytest.fixture(scope="module")
 def pair(write_recipe, tmp_path_factory):
     """Two processes, undisturbed and killed: their arms' folders."""
     folder = tmp_path_factory.mktemp("pair")
-    recipe = write_recipe(folder / "recipe", grpo=GRPO)
+    recipe = write_recipe(folder / "recipe", **_merged(MODES["full"]))
     run(recipe, folder / "whole", processes=2)
     run(recipe, folder / "killed", processes=2, kills=[saving(1), generating(4)])
     return folder / "whole" / "rl" / "vas", folder / "killed" / "rl" / "vas"

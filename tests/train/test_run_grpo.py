@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -153,3 +154,22 @@ def test_the_vision_encoder_can_stay_as_it_is(run_small, tmp_path, taught_folder
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     assert moved
     assert not any(name.startswith("visual") or ".visual." in name for name in moved)
+
+
+@pytest.mark.slow
+def test_adapters_train_resume_and_answer(run_small, tmp_path, digit_prompts):
+    from vasari.policy.base import Decoding
+
+    settings = {"lora": {"rank": 2, "alpha": 4}, "freeze_vision": True, "kl_coefficient": 0.01, "sampler": "vas"}
+    run_small(tmp_path, **settings)
+    trained = load_file(tmp_path / "last" / "adapter_model.safetensors")
+    assert any(value.any() for name, value in trained.items() if "lora_B" in name)
+    assert not any("visual" in name for name in trained)
+    for leftover in (tmp_path / "checkpoint-2", tmp_path / "last"):
+        shutil.rmtree(leftover)
+    run_small(tmp_path, **settings, resume=True)
+    again = load_file(tmp_path / "last" / "adapter_model.safetensors")
+    assert all(torch.equal(again[name], value) for name, value in trained.items())
+    policy = TransformersPolicy.load(str(tmp_path / "last"), system="Think, then answer.")
+    ((rollout,),) = policy.generate(digit_prompts[1:2], Decoding(num_rollouts=1, max_tokens=4), seed=0)
+    assert len(rollout.token_ids) > 0

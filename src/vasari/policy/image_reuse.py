@@ -14,7 +14,8 @@ import torch
 
 def reuse_image_features(model: Any) -> None:
     """Let a Qwen2.5-VL model encode repeated images of a batch once. Calling it twice does nothing more."""
-    visual = model.model.visual
+    body = without_adapters(model).model
+    visual = body.visual
     if getattr(visual, "encodes_repeats_once", False):
         return
     encode = visual.forward
@@ -32,8 +33,13 @@ def reuse_image_features(model: Any) -> None:
         return output
 
     visual.forward = forward
-    model.register_forward_pre_hook(_no_empty_images, with_kwargs=True)
+    body.register_forward_pre_hook(_no_empty_images, with_kwargs=True)
     visual.encodes_repeats_once = True
+
+
+def without_adapters(model: Any) -> Any:
+    """The model itself, when low-rank adapters are wrapped around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _no_empty_images(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -13,7 +13,7 @@ from vasari.errors import StateError
 from vasari.imagefile import open_image
 from vasari.policy.base import Decoding
 from vasari.policy.chat import chat_messages
-from vasari.policy.image_reuse import reuse_image_features
+from vasari.policy.image_reuse import reuse_image_features, without_adapters
 from vasari.policy.processor import load_processor
 from vasari.progress import Tell, silent
 from vasari.records import Prompt, Rollout
@@ -54,7 +54,7 @@ class TransformersPolicy:
     def _generate_chunk(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[Rollout]]:
         inputs = self._encode(prompts, with_images=decoding.with_images).to(self.model.device)
         # Left over from a batch with images, they would shift the positions of a batch without.
-        self.model.model.rope_deltas = None
+        without_adapters(self.model).model.rope_deltas = None
         sampling = (
             {"do_sample": True, "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0}
             if decoding.temperature > 0

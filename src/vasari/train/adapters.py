@@ -17,6 +17,7 @@ def prepare_weights(model: Any, settings: Optimisation) -> Any:
             lora_alpha=settings.lora.alpha,
             lora_dropout=settings.lora.dropout,
             target_modules=settings.lora.target_modules,
+            exclude_modules=r".*\bvisual\b.*" if settings.freeze_vision else None,
             task_type="CAUSAL_LM",
         )
         return get_peft_model(model, adapters)

@@ -17,7 +17,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from vasari.policy.image_reuse import reuse_image_features
+from vasari.policy.image_reuse import reuse_image_features, without_adapters
 from vasari.records import Draw, Prompt
 from vasari.sample import PromptSampler
 from vasari.train.books import RolloutBooks, ScoredRollout
@@ -93,7 +93,7 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         # Left over from a batch with images, they would shift the positions of a batch without.
-        inner = self.accelerator.unwrap_model(self.model)
+        inner = without_adapters(self.accelerator.unwrap_model(self.model))
         if hasattr(inner, "model") and hasattr(inner.model, "rope_deltas"):
             inner.model.rope_deltas = None
         return super()._generate_single_turn(*args, **kwargs)
