@@ -117,7 +117,8 @@ def make_pool(
     problems as they are, and a longer pool begins with the shorter one (when no prompt is spoiled).
 
     `Prompt.metadata` holds "scene" (digest), "style", "slips" (steps that went wrong in the solution), "final" (the
-    answer that the solution reaches), "imperfection" (None or its name) and "facts" ([question, answer] pairs).
+    answer that the solution reaches), "imperfection" (None or its name), "facts" ([question, answer] pairs) and
+    "reads" (the part of the solution that says what is to be seen).
 
     Args:
         settings: What the pool holds.
@@ -246,6 +247,7 @@ class _Maker:
             "final": final,
             "imperfection": spoiling,
             "facts": [[fact.question, fact.answer] for fact in problem.facts],
+            "reads": ". ".join(thinker.reads),
         }
         return Prompt(
             id=f"{self._split}-{self._stream}-{family.name}-{level}-{number:05d}-{digest[:8]}",

@@ -22,6 +22,8 @@ class Thinker:
     """Chance in [0, 1] that one step goes wrong."""
     steps: list[str] = field(default_factory=list)
     """Sentences written so far."""
+    reads: list[str] = field(default_factory=list)
+    """The sentences among them that only say what is to be seen."""
     num_slips: int = 0
     """How many steps went wrong."""
 
@@ -32,16 +34,13 @@ class Thinker:
     def read(self, what: str, value: int, *, low: int = 0, high: int = 99) -> int:
         """Read a number off the picture and write `what value`; a slip reads a neighbouring value in [low, high]."""
         seen = self._slip_number(value, low=low, high=high)
-        self.say(f"{what} {seen}")
+        self._say_read(f"{what} {seen}")
         return seen
 
     def look(self, what: str, value: str, alternatives: Sequence[str]) -> str:
         """Read a label off the picture and write `what value`; a slip reads one of the other alternatives."""
-        seen = value
-        others = [a for a in alternatives if a != value]
-        if others and self._slips():
-            seen = str(self.rng.choice(others))
-        self.say(f"{what} {seen}")
+        seen = self._slip_label(value, alternatives)
+        self._say_read(f"{what} {seen}")
         return seen
 
     def add(self, left: int, right: int) -> int:
@@ -58,11 +57,21 @@ class Thinker:
 
     def choose(self, sentence: str, value: str, alternatives: Sequence[str]) -> str:
         """Conclude with a label, written `sentence value`; a slip concludes another one."""
-        return self.look(sentence, value, alternatives)
+        found = self._slip_label(value, alternatives)
+        self.say(f"{sentence} {found}")
+        return found
 
     def text(self) -> str:
         """The reasoning as one text: the sentences, joined by ". " and closed with a full stop."""
         return ". ".join(self.steps) + "."
+
+    def _say_read(self, sentence: str) -> None:
+        self.say(sentence)
+        self.reads.append(sentence)
+
+    def _slip_label(self, value: str, alternatives: Sequence[str]) -> str:
+        others = [a for a in alternatives if a != value]
+        return str(self.rng.choice(others)) if others and self._slips() else value
 
     def _slips(self) -> bool:
         slipped = bool(self.rng.random() < self.slip_rate)

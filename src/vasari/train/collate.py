@@ -31,6 +31,7 @@ class ChatCollator:
         target: Target,
         facts_per_image: int = 4,
         sums_per_image: int = 0,
+        reads: bool = False,
         seed: int = 0,
     ) -> None:
         self.prompts = prompts
@@ -39,6 +40,7 @@ class ChatCollator:
         self.target = target
         self.facts_per_image = facts_per_image
         self.sums_per_image = sums_per_image
+        self.reads = reads
         self.seed = seed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
@@ -84,7 +86,9 @@ class ChatCollator:
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
         chosen = rng.permutation(len(facts))[: self.facts_per_image]
         asked = [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
-        return asked + arithmetic_facts(rng, self.sums_per_image)
+        reads = str(prompt.metadata.get("reads") or "")
+        first = [(f"Read: {prompt.question}", f"{reads}.")] if self.reads and reads else []
+        return first + asked + arithmetic_facts(rng, self.sums_per_image)
 
 
 def _said(text: str) -> dict[str, Any]:

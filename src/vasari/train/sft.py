@@ -99,6 +99,7 @@ def train_supervised(
         target=settings.target,
         facts_per_image=settings.facts_per_image,
         sums_per_image=settings.sums_per_image,
+        reads=settings.reads,
         seed=seed,
     )
     trainer = ColdStartTrainer(
