@@ -92,23 +92,13 @@ def train_supervised(
     if model.config.model_type == "qwen2_5_vl":
         reuse_image_features(model)
     prompts = [*train, *validation]
-    collator = ChatCollator(
-        prompts,
-        processor,
-        system=system,
-        target=settings.target,
-        facts_per_image=settings.facts_per_image,
-        sums_per_image=settings.sums_per_image,
-        reads=settings.reads,
-        seed=seed,
-    )
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
         args=_arguments(settings, out, seed, num_train=len(train)),
         train_dataset=Dataset.from_dict(_rows(len(train), settings)),
         eval_dataset=Dataset.from_dict({"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}),
         processing_class=processor,
-        data_collator=collator,
+        data_collator=_collator(prompts, processor, settings, system=system, seed=seed),
         callbacks=_callbacks(settings, out, tell),
     )
     trainer.remove_callback(PrinterCallback)
@@ -124,6 +114,19 @@ def train_supervised(
         "train_loss": float(result.training_loss),
         "seconds": time.monotonic() - started,
     }
+
+
+def _collator(prompts: Sequence[Prompt], processor: Any, settings: SftSettings, *, system: str, seed: int) -> ChatCollator:
+    return ChatCollator(
+        prompts,
+        processor,
+        system=system,
+        target=settings.target,
+        facts_per_image=settings.facts_per_image,
+        sums_per_image=settings.sums_per_image,
+        reads=settings.reads,
+        seed=seed,
+    )
 
 
 def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
