@@ -159,10 +159,10 @@ def test_one_picture_is_always_described_by_one_key(name: str, level: str) -> No
 class Recorder(Thinker):
     """Keeps what is read off the picture, by its words."""
 
-    reads: dict[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
 
     def read(self, what: str, value: int, *, low: int = 0, high: int = 99) -> int:
-        self.reads[what] = str(value)
+        self.told[what] = str(value)
         return super(Recorder, self).read(what, value, low=low, high=high)
 
 
@@ -175,7 +175,7 @@ def test_every_number_that_is_read_is_a_fact_of_the_same_words(name: str, level:
     problem = sample(name, level, seed)
     recorder = Recorder(np.random.default_rng(0))
     problem.think(recorder)
-    for what, value in recorder.reads.items():
+    for what, value in recorder.told.items():
         if what not in CONCLUSIONS:
             words = set(what.split())
             assert any(words <= set(re.findall(r"\w+", f.question)) and f.answer == value for f in problem.facts), what

@@ -21,6 +21,9 @@ from vasari.tasks.scene import Colour, Disc, Line, Mark, Polygon, Scene, Text
 _POINTS = 72
 """Points an inch: a figure of one inch with `size` dots an inch is `size` pixels wide whatever the size."""
 
+_LEAST_POINTS = 4.6
+"""A pixel at the smallest image; FreeType refuses letters below a pixel."""
+
 _LETTERING = 0.95
 """Factor on text size: DejaVu Sans runs wider than most fonts."""
 
@@ -64,7 +67,7 @@ def _artist(mark: Mark, colours: Mapping[Colour, Rgb]) -> Any:
             mark.text,
             color=_unit(mark.colour, colours),
             fontfamily="DejaVu Sans",
-            fontsize=size * _POINTS,
+            fontsize=max(size * _POINTS, _LEAST_POINTS),
             ha={"middle": "center", "left": "left", "right": "right"}[mark.anchor],
             va="baseline",
             usetex=False,
