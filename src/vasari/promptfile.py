@@ -161,7 +161,7 @@ def check_images(prompts: Sequence[Prompt], *, progress: Callable[[int, int], No
         progress: Called with the prompts done and their total.
 
     Raises:
-        ImageError: How many images fail, and the first ten of them, one a line.
+        ImageError: How many images fail, and the first ten of them.
     """
     problems: list[str] = []
     num_images = num_failed = 0
@@ -176,8 +176,8 @@ def check_images(prompts: Sequence[Prompt], *, progress: Callable[[int, int], No
         if progress is not None:
             progress(done, len(prompts))
     if num_failed:
-        more = f"\n... and {num_failed - len(problems)} more" if num_failed > len(problems) else ""
-        raise ImageError(f"{num_failed} of {num_images} images cannot be used:\n" + "\n".join(problems) + more)
+        more = [f"and {num_failed - len(problems)} more"] if num_failed > len(problems) else []
+        raise ImageError(f"{num_failed} of {num_images} images cannot be used: " + "; ".join(problems + more))
 
 
 def _hf_features() -> dict[str, Any]:
