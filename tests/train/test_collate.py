@@ -82,6 +82,15 @@ def test_sums_follow_the_facts(collate, tiny_processor, image_prompts):
     assert all(answer.isdigit() for answer in answers[1:])
 
 
+def test_reading_comes_first_and_named_sums_last(collate, tiny_processor, image_prompts):
+    prompt = image_prompts[0]
+    batch = collate([prompt], target="facts", facts_per_image=1, reads=True, named_sums_per_image=2)
+    answers = learnt(batch, tiny_processor)[0].split("<|im_end|>")[:-1]
+    assert len(answers) == 4
+    assert answers[0] == f"{prompt.metadata['reads']}."
+    assert all("=" in answer or answer.startswith("largest") for answer in answers[2:])
+
+
 def test_a_collator_survives_the_way_to_a_worker(tiny_processor, image_prompts):
     collator = ChatCollator(image_prompts, tiny_processor, system=SYSTEM, target="short")
     again = pickle.loads(pickle.dumps(collator))  # noqa: S301  (as a loader's workers get it)

@@ -22,3 +22,39 @@ def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, st
             high, low = max(left, right), min(left, right)
             facts.append((f"{high}-{low}", str(high - low)))
     return facts
+
+
+_NAMES = ("red", "blue", "green", "yellow", "row A", "row B", "row C", "A X", "A Y", "A Z", "B X", "B Y", "C X", "C Z")
+
+
+def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
+    """Questions about a list of named numbers, such as "red 5. blue 3. red plus blue", with the sums that answer them.
+
+    They need no picture: what is learnt is to find a number by its name and to carry it into a sum.
+    """
+    facts = []
+    for _ in range(count):
+        names = [str(name) for name in rng.permutation(_NAMES)[: int(rng.integers(2, 6))]]
+        values = [int(value) for value in rng.integers(0, 10, size=len(names))]
+        told = " ".join(f"{name} {value}." for name, value in zip(names, values, strict=True))
+        one, two = (int(place) for place in rng.permutation(len(names))[:2])
+        kind = rng.random()
+        if kind < 0.3:
+            ask, answer = f"{names[one]} plus {names[two]}", f"{values[one]}+{values[two]}={values[one] + values[two]}."
+        elif kind < 0.6:
+            high, low = (one, two) if values[one] >= values[two] else (two, one)
+            ask, answer = f"{names[high]} minus {names[low]}", f"{values[high]}-{values[low]}={values[high] - values[low]}."
+        elif kind < 0.8:
+            ask, answer = "sum of all", _running_sum(values)
+        else:
+            ask, answer = "largest, smallest", f"largest {max(values)}. smallest {min(values)}."
+        facts.append((f"{told} {ask}", answer))
+    return facts
+
+
+def _running_sum(values: list[int]) -> str:
+    steps, total = [], values[0]
+    for value in values[1:]:
+        steps.append(f"{total}+{value}={total + value}.")
+        total += value
+    return " ".join(steps)

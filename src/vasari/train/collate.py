@@ -13,7 +13,7 @@ from vasari.errors import DataError
 from vasari.imagefile import open_image
 from vasari.policy.chat import chat_messages, target_text
 from vasari.records import Prompt
-from vasari.tasks.arithmetic import arithmetic_facts
+from vasari.tasks.arithmetic import arithmetic_facts, named_sums
 
 Target = Literal["reasoning", "short", "facts"]
 """What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about its image."""
@@ -31,6 +31,7 @@ class ChatCollator:
         target: Target,
         facts_per_image: int = 4,
         sums_per_image: int = 0,
+        named_sums_per_image: int = 0,
         reads: bool = False,
         seed: int = 0,
     ) -> None:
@@ -40,6 +41,7 @@ class ChatCollator:
         self.target = target
         self.facts_per_image = facts_per_image
         self.sums_per_image = sums_per_image
+        self.named_sums_per_image = named_sums_per_image
         self.reads = reads
         self.seed = seed
 
@@ -88,7 +90,7 @@ class ChatCollator:
         asked = [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
         reads = str(prompt.metadata.get("reads") or "")
         first = [(f"Read: {prompt.question}", f"{reads}.")] if self.reads and reads else []
-        return first + asked + arithmetic_facts(rng, self.sums_per_image)
+        return first + asked + arithmetic_facts(rng, self.sums_per_image) + named_sums(rng, self.named_sums_per_image)
 
 
 def _said(text: str) -> dict[str, Any]:

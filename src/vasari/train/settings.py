@@ -68,6 +68,8 @@ class SftSettings(Optimisation):
     """Facts asked of one image in one visit, for the target `facts`."""
     sums_per_image: Annotated[int, Field(ge=0)] = 0
     """Short sums without a picture that follow an image's facts, for the target `facts`."""
+    named_sums_per_image: Annotated[int, Field(ge=0)] = 0
+    """Questions about a list of named numbers, without a picture, for the target `facts`."""
     reads: bool = False
     """Ask first what must be read off the image to answer its question, for the target `facts`."""
     validate_every: Positive = 100

@@ -124,6 +124,7 @@ def _collator(prompts: Sequence[Prompt], processor: Any, settings: SftSettings, 
         target=settings.target,
         facts_per_image=settings.facts_per_image,
         sums_per_image=settings.sums_per_image,
+        named_sums_per_image=settings.named_sums_per_image,
         reads=settings.reads,
         seed=seed,
     )
