@@ -40,6 +40,8 @@ def test_a_named_sum_adds_the_numbers_that_its_names_have(seed: int) -> None:
             assert answer.startswith(f"{told[one]}{'+' if word == 'plus' else '-'}{told[two]}=")
         elif asked == "sum of all":
             assert answer.endswith(f"={sum(told.values())}.")
+        elif asked == "most":
+            assert told[answer.removeprefix("most ").removesuffix(".")] == max(told.values())
         else:
             assert answer == f"largest {max(told.values())}. smallest {min(told.values())}."
 

@@ -18,7 +18,7 @@ from vasari.progress import stage
 from vasari.recipe import ModelSettings, Recipe
 from vasari.records import Prompt
 from vasari.rundir import RunDir
-from vasari.sample import make_sampler
+from vasari.sample import make_sampler, prompt_features
 from vasari.train.run_grpo import train_grpo
 from vasari.train.sft import train_supervised
 from vasari.train.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
@@ -69,7 +69,14 @@ def run_grpo(
         return best
     settings = recipe.sampler.settings if arm == recipe.sampler.name else {}
     pool = prompts["train"]
-    sampler = make_sampler(arm, num_prompts=len(pool), seed=recipe.seed, prompt_ids=[prompt.id for prompt in pool], **settings)
+    sampler = make_sampler(
+        arm,
+        num_prompts=len(pool),
+        seed=recipe.seed,
+        prompt_ids=[prompt.id for prompt in pool],
+        features=prompt_features(pool),
+        **settings,
+    )
     with measured(run, f"rl-{arm}") as facts, stage(f"GRPO with {arm}") as tell:
         facts["continued"] = resume
         result = train_grpo(

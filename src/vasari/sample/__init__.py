@@ -2,6 +2,7 @@
 
 from vasari.sample.base import PromptSampler
 from vasari.sample.check import check_prompt_sampler
+from vasari.sample.features import PoolFeatures, prompt_features
 from vasari.sample.gate import AllGate, Gate, MixedGate, make_gate
 from vasari.sample.registry import SAMPLER_NAMES, make_sampler, vas_settings
 from vasari.sample.state_file import load_state, save_state
@@ -13,6 +14,7 @@ __all__ = [
     "AllGate",
     "Gate",
     "MixedGate",
+    "PoolFeatures",
     "PromptSampler",
     "Refresh",
     "SAMPLER_NAMES",
@@ -24,6 +26,7 @@ __all__ = [
     "load_state",
     "make_gate",
     "make_sampler",
+    "prompt_features",
     "save_state",
     "vas_settings",
 ]

@@ -3,59 +3,101 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from vasari.errors import ConfigError
 from vasari.sample.base import PromptSampler
+from vasari.sample.features import PoolFeatures
 from vasari.sample.uniform import UniformSampler
 from vasari.sample.vas import VarianceAwareSampler
 from vasari.sample.vas_settings import VAS_PRESETS, VarianceAwareSettings
 
-_SAMPLERS: dict[str, type[UniformSampler] | type[VarianceAwareSampler]] = {
-    "uniform": UniformSampler,
-    "vas": VarianceAwareSampler,
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a sampler of one name is made."""
+
+    sampler: Any
+    settings: Any = None
+    """Its dataclass of settings, the sampler's first argument; None for a sampler without settings."""
+    presets: Mapping[str, Any] = field(default_factory=dict)
+    """Settings by name; "default" need not be listed."""
+    takes_features: bool = False
+    """Whether the sampler has an argument `features`."""
+
+
+_KINDS: dict[str, _Kind] = {
+    "uniform": _Kind(UniformSampler),
+    "vas": _Kind(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
 }
 
-SAMPLER_NAMES: tuple[str, ...] = tuple(_SAMPLERS)
+SAMPLER_NAMES: tuple[str, ...] = tuple(_KINDS)
 """Names that `make_sampler` knows."""
 
 
 def make_sampler(
-    name: str, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None, **settings: Any
+    name: str,
+    *,
+    num_prompts: int,
+    seed: int,
+    prompt_ids: Iterable[str] | None = None,
+    features: PoolFeatures | None = None,
+    **settings: Any,
 ) -> PromptSampler:
     """The sampler of that name over a pool of `num_prompts` prompts.
 
     Args:
-        name: "uniform" or "vas".
+        name: One of `SAMPLER_NAMES`.
         num_prompts: Size of the pool.
         seed: Seed of the sampler's own generator.
         prompt_ids: One unique id a prompt, or None.
-        **settings: For "vas" the fields of `VarianceAwareSettings`, and `preset`, a name of `VAS_PRESETS` whose
-            settings the others change. For "uniform" none.
+        features: What is known of the prompts beforehand (`prompt_features`), for the samplers that use it.
+        **settings: Fields of that sampler's settings, and `preset`, the name of settings that the others change.
 
     Raises:
         ConfigError: The name or a setting is unknown, or a value is out of range.
+        DataError: The features are of a pool of another size.
     """
-    if name not in _SAMPLERS:
-        raise ConfigError(f"sampler must be one of {', '.join(_SAMPLERS)}, got {name!r}")
-    if name == "vas":
-        chosen = vas_settings(**settings)
-        return VarianceAwareSampler(chosen, num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
-    _refuse_unknown(name, settings, ())
-    return UniformSampler(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+    if name not in _KINDS:
+        raise ConfigError(f"sampler must be one of {', '.join(_KINDS)}, got {name!r}")
+    kind = _KINDS[name]
+    if features is not None:
+        features.check(num_prompts)
+    given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": prompt_ids}
+    if kind.takes_features:
+        given["features"] = features
+    chosen = sampler_settings(name, **settings)
+    made: PromptSampler = kind.sampler(**given) if chosen is None else kind.sampler(chosen, **given)
+    return made
 
 
-def vas_settings(preset: str = "default", **changes: Any) -> VarianceAwareSettings:
-    """The settings of a preset, with some of them changed.
+def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:
+    """The settings of a sampler's preset, with some of them changed; None for a sampler without settings.
 
     Raises:
         ConfigError: The preset or a setting is unknown, or a value is out of range.
     """
-    if preset not in VAS_PRESETS:
-        raise ConfigError(f"preset of sampler 'vas' must be one of {', '.join(VAS_PRESETS)}, got {preset!r}")
-    _refuse_unknown("vas", changes, [field.name for field in dataclasses.fields(VarianceAwareSettings)])
-    return dataclasses.replace(VAS_PRESETS[preset], **changes)
+    kind = _KINDS[name]
+    if kind.settings is None:
+        _refuse_unknown(name, changes if preset == "default" else {"preset": preset, **changes}, ())
+        return None
+    presets = {"default": kind.settings(), **kind.presets}
+    if preset not in presets:
+        raise ConfigError(f"preset of sampler {name!r} must be one of {', '.join(presets)}, got {preset!r}")
+    _refuse_unknown(name, changes, [entry.name for entry in dataclasses.fields(kind.settings)])
+    return dataclasses.replace(presets[preset], **changes)
+
+
+def vas_settings(preset: str = "default", **changes: Any) -> VarianceAwareSettings:
+    """The settings of a preset of "vas", with some of them changed.
+
+    Raises:
+        ConfigError: The preset or a setting is unknown, or a value is out of range.
+    """
+    chosen: VarianceAwareSettings = sampler_settings("vas", preset, **changes)
+    return chosen
 
 
 def _refuse_unknown(name: str, settings: Iterable[str], known: Iterable[str]) -> None:

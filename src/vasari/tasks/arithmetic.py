@@ -37,19 +37,25 @@ def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
         names = [str(name) for name in rng.permutation(_NAMES)[: int(rng.integers(2, 6))]]
         values = [int(value) for value in rng.integers(0, 10, size=len(names))]
         told = " ".join(f"{name} {value}." for name, value in zip(names, values, strict=True))
-        one, two = (int(place) for place in rng.permutation(len(names))[:2])
-        kind = rng.random()
-        if kind < 0.3:
-            ask, answer = f"{names[one]} plus {names[two]}", f"{values[one]}+{values[two]}={values[one] + values[two]}."
-        elif kind < 0.6:
-            high, low = (one, two) if values[one] >= values[two] else (two, one)
-            ask, answer = f"{names[high]} minus {names[low]}", f"{values[high]}-{values[low]}={values[high] - values[low]}."
-        elif kind < 0.8:
-            ask, answer = "sum of all", _running_sum(values)
-        else:
-            ask, answer = "largest, smallest", f"largest {max(values)}. smallest {min(values)}."
+        ask, answer = _about_list(rng, names, values)
         facts.append((f"{told} {ask}", answer))
     return facts
+
+
+def _about_list(rng: np.random.Generator, names: list[str], values: list[int]) -> tuple[str, str]:
+    """A question about the list, in the wording of worked reasoning, and its answer."""
+    one, two = (int(place) for place in rng.permutation(len(names))[:2])
+    kind = rng.random()
+    if kind < 0.25:
+        return f"{names[one]} plus {names[two]}", f"{values[one]}+{values[two]}={values[one] + values[two]}."
+    if kind < 0.5:
+        high, low = (one, two) if values[one] >= values[two] else (two, one)
+        return f"{names[high]} minus {names[low]}", f"{values[high]}-{values[low]}={values[high] - values[low]}."
+    if kind < 0.7:
+        return "sum of all", _running_sum(values)
+    if kind < 0.85:
+        return "largest, smallest", f"largest {max(values)}. smallest {min(values)}."
+    return "most", f"most {names[values.index(max(values))]}."
 
 
 def _running_sum(values: list[int]) -> str:

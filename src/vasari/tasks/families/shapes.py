@@ -12,6 +12,7 @@ from vasari.records import AnswerKind
 from vasari.tasks.families.common import (
     CELL,
     COLOURS,
+    add,
     braces,
     check_level,
     difference,
@@ -64,7 +65,8 @@ class Drafted:
     question: str
     answer: str
     think: Callable[[Thinker], str]
-    facts: tuple[Fact, ...]
+    facts: tuple[Fact, ...] = ()
+    """What is to be seen beside the totals, which every grid has."""
     kind: AnswerKind = "number"
 
 
@@ -83,18 +85,6 @@ def _line_facts(grid: Grid, wanted: str, lines: tuple[str, ...]) -> tuple[Fact, 
 def _read_lines(thinker: Thinker, grid: Grid, wanted: str, lines: tuple[str, ...]) -> int:
     """The count over these rows or columns, one after the other."""
     return total(thinker, [thinker.read(f"{_axis(i)} {i}", grid.num(wanted, i), low=0, high=len(_ROWS)) for i in lines])
-
-
-def _count(rng: np.random.Generator, grid: Grid) -> Drafted | None:
-    wanted = pick(rng, (*COLOURS, *_KINDS))
-    if grid.num(wanted) == 0 and rng.random() < 0.7:
-        return None
-
-    def think(thinker: Thinker) -> str:
-        return str(_read_lines(thinker, grid, wanted, _ROWS))
-
-    answer = Counter(part for thing in grid.things.values() for part in thing)[wanted]
-    return Drafted(f"How many {_plural(wanted)} are there?", str(answer), think, _line_facts(grid, wanted, _ROWS))
 
 
 def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
@@ -122,12 +112,40 @@ def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
     return Drafted(question, str(answer), think, (fact, *_line_facts(grid, wanted, lines)))
 
 
-def _total_facts(grid: Grid, colours: tuple[str, ...]) -> tuple[Fact, ...]:
-    return tuple(Fact(f"How many {_plural(colour)} are there?", str(grid.num(colour))) for colour in colours)
-
-
 def _read_totals(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> dict[str, int]:
     return {colour: thinker.read(colour, grid.num(colour), low=0, high=_MOST) for colour in colours}
+
+
+def _either(rng: np.random.Generator, grid: Grid) -> Drafted:
+    one, two = shuffled(rng, COLOURS, 2)
+
+    def think(thinker: Thinker) -> str:
+        return str(total(thinker, list(_read_totals(thinker, grid, (one, two)).values())))
+
+    return Drafted(f"How many shapes are {one} or {two}?", str(grid.num(one) + grid.num(two)), think)
+
+
+def _others(rng: np.random.Generator, grid: Grid) -> Drafted:
+    wanted = pick(rng, COLOURS)
+    rest = tuple(colour for colour in COLOURS if colour != wanted)
+
+    def think(thinker: Thinker) -> str:
+        return str(total(thinker, list(_read_totals(thinker, grid, rest).values())))
+
+    return Drafted(f"How many shapes are not {wanted}?", str(sum(grid.num(colour) for colour in rest)), think)
+
+
+def _three_terms(rng: np.random.Generator, grid: Grid) -> Drafted | None:
+    one, two, less = shuffled(rng, COLOURS, 3)
+    answer = grid.num(one) + grid.num(two) - grid.num(less)
+    if answer < 0:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_totals(thinker, grid, (one, two, less))
+        return str(difference(thinker, add(thinker, seen[one], seen[two]), seen[less]))
+
+    return Drafted(f"How many more shapes are {one} or {two} than {less}?", str(answer), think)
 
 
 def _more(rng: np.random.Generator, grid: Grid) -> Drafted | None:
@@ -141,7 +159,7 @@ def _more(rng: np.random.Generator, grid: Grid) -> Drafted | None:
         return thinker.choose("more", max(seen, key=lambda colour: seen[colour]), colours)
 
     question = f"Are there more {colours[0]} or {colours[1]} shapes?"
-    return Drafted(question, answer, think, _total_facts(grid, colours), "text")
+    return Drafted(question, answer, think, kind="text")
 
 
 def _gap(rng: np.random.Generator, grid: Grid) -> Drafted | None:
@@ -155,7 +173,7 @@ def _gap(rng: np.random.Generator, grid: Grid) -> Drafted | None:
         return str(difference(thinker, seen[colours[0]], seen[colours[1]]))
 
     question = f"How many more {colours[0]} than {colours[1]} shapes are there?"
-    return Drafted(question, str(answer), think, _total_facts(grid, colours))
+    return Drafted(question, str(answer), think)
 
 
 def _most(_: np.random.Generator, grid: Grid) -> Drafted | None:
@@ -167,7 +185,7 @@ def _most(_: np.random.Generator, grid: Grid) -> Drafted | None:
         seen = _read_totals(thinker, grid, COLOURS)
         return thinker.choose("most", max(seen, key=lambda colour: seen[colour]), COLOURS)
 
-    return Drafted("Which colour has the most shapes?", answer, think, _total_facts(grid, COLOURS), "text")
+    return Drafted("Which colour has the most shapes?", answer, think, kind="text")
 
 
 def _winner(grid: Grid, colours: tuple[str, ...]) -> str | None:
@@ -190,14 +208,14 @@ def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
         return braces(found)
 
     question = "Which colours have exactly two shapes?"
-    return Drafted(question, braces(members), think, _total_facts(grid, COLOURS), "set")
+    return Drafted(question, braces(members), think, kind="set")
 
 
 _Draft = Callable[[np.random.Generator, Grid], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
-    "1": (_count, _more),
-    "2": (_count_beside, _most, _gap),
-    "3": (_count, _count_beside, _count_beside, _exactly_two),
+    "1": (_either, _more),
+    "2": (_most, _gap, _others),
+    "3": (_three_terms, _exactly_two, _count_beside),
 }
 
 
@@ -215,23 +233,23 @@ class Shapes:
         while drafted is None:
             grid = _grid(rng, full=level == "3", anchored=draft is _count_beside)
             drafted = draft(rng, grid)
-        places = [(row, column) for row in _ROWS for column in _COLUMNS]
-        inside = {place: " ".join(grid.things.get(place, ("nothing",))) for place in places}
+        inside = (" ".join(grid.things.get((row, column), ("nothing",))) for row in _ROWS for column in _COLUMNS)
         problem = Problem(
             scene=_draw(grid),
-            scene_key="shapes " + ", ".join(inside.values()),
+            scene_key="shapes " + ", ".join(inside),
             question=drafted.question,
             kind=drafted.kind,
             think=drafted.think,
             answer=drafted.answer,
-            facts=(
-                *drafted.facts,
-                *(Fact(f"What is in row {row} column {column}?", text) for (row, column), text in inside.items()),
-            ),
+            facts=(*drafted.facts, *_total_facts(grid)),
         )
         if problem.kind == "number" and rng.random() < 0.2:
             problem = with_choices(rng, problem, near_numbers(rng, int(problem.answer)))
         return problem
+
+
+def _total_facts(grid: Grid) -> tuple[Fact, ...]:
+    return tuple(Fact(f"How many {_plural(wanted)} are there?", str(grid.num(wanted))) for wanted in (*COLOURS, *_KINDS))
 
 
 def _grid(rng: np.random.Generator, *, full: bool, anchored: bool) -> Grid:

@@ -170,7 +170,7 @@ class Tables:
             kind="number" if answer.isdigit() else "text",
             think=think,
             answer=answer,
-            facts=tuple(Fact(f"What is in row {r} column {c}?", str(value)) for (r, c), value in table.items()),
+            facts=tuple(Fact(f"What is {r} {c}?", str(value)) for (r, c), value in table.items()),
         )
         if problem.kind == "number" and rng.random() < 0.2:
             problem = with_choices(rng, problem, near_numbers(rng, int(answer)))

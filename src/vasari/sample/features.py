@@ -1,0 +1,91 @@
+"""What is known of a pool's prompts before any rollout: categories, descriptions, difficulty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import DataError
+from vasari.records import Prompt
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFeatures:
+    """Side information about a pool of prompts; every part may be left out."""
+
+    categories: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """[prompts] number of each prompt's category, or empty: all of one category."""
+    category_names: tuple[str, ...] = ()
+    """Name of each number in `categories`."""
+    values: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    """[prompts, dims] anything that may predict pass rates (lengths, embeddings), each column of mean 0 and deviation 1."""
+    difficulty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """[prompts] prior difficulty in [0, 1], 1 = hardest, nan where unknown; or empty."""
+    pass_rates: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """[prompts] true pass rates in [0, 1], for the oracle; or empty."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2:
+            raise DataError(f"values must be [prompts, dims], got an array of shape {self.values.shape}")
+        if not np.isfinite(self.values).all():
+            raise DataError("values must be finite numbers")
+        if len(self.categories) and not (self.categories.min() >= 0 and self.categories.max() < len(self.category_names)):
+            raise DataError(f"categories must be numbers from 0 to {len(self.category_names) - 1}, one for each name")
+        for name in ("difficulty", "pass_rates"):
+            array = getattr(self, name)
+            if ((array < 0) | (array > 1)).any():
+                raise DataError(f"{name} must be in [0, 1]")
+
+    def check(self, num_prompts: int) -> None:
+        """Refuse features of another pool.
+
+        Raises:
+            DataError: A part that is given has not one row a prompt.
+        """
+        for name in ("categories", "values", "difficulty", "pass_rates"):
+            rows = len(getattr(self, name))
+            if rows not in (0, num_prompts):
+                raise DataError(f"{name} of {rows} prompts for a pool of {num_prompts}")
+
+
+def prompt_features(prompts: Sequence[Prompt], extra: NDArray[np.float64] | None = None) -> PoolFeatures:
+    """Categories from `category`, difficulty from the rank of its label, and statistics of the texts.
+
+    The columns of `values` are the standardised logarithms of the question's length in words and of the number of
+    numbers in it, the numbers of images and of options, and the columns of `extra`.
+
+    Args:
+        prompts: The pool, in its order.
+        extra: [prompts, dims] further columns, e.g. embeddings; standardised here.
+
+    Raises:
+        DataError: `extra` has not one row a prompt, or holds a value that is not finite.
+    """
+    names = tuple(sorted({prompt.category for prompt in prompts}))
+    number = {name: place for place, name in enumerate(names)}
+    columns = np.array([_statistics(prompt) for prompt in prompts], dtype=np.float64).reshape(len(prompts), 4)
+    if extra is not None:
+        if extra.ndim != 2 or len(extra) != len(prompts):
+            raise DataError(f"extra features of shape {extra.shape} for {len(prompts)} prompts")
+        columns = np.hstack([columns, extra.astype(np.float64)])
+    spread = columns.std(axis=0)
+    levels = sorted({prompt.difficulty for prompt in prompts} - {""})
+    rank = {level: (place + 0.5) / len(levels) for place, level in enumerate(levels)}
+    return PoolFeatures(
+        categories=np.array([number[prompt.category] for prompt in prompts], dtype=np.int64),
+        category_names=names,
+        values=((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)),
+        difficulty=np.array([rank.get(prompt.difficulty, math.nan) for prompt in prompts]) if levels else np.zeros(0),
+    )
+
+
+def _statistics(prompt: Prompt) -> tuple[float, float, float, float]:
+    words = prompt.question.split()
+    numbers = sum(any(letter.isdigit() for letter in word) for word in words)
+    return math.log1p(len(words)), math.log1p(numbers), float(len(prompt.images)), float(len(prompt.choices or ()))
