@@ -40,7 +40,7 @@ def test_columns_of_the_user_stand_last():
 
 @pytest.mark.parametrize("extra", [np.zeros(3), np.zeros((2, 1)), np.full((3, 1), np.nan)])
 def test_columns_that_fit_no_pool_are_refused(extra):
-    with pytest.raises(DataError, match="extra features|finite"):
+    with pytest.raises(DataError, match=r"extra features|finite"):
         prompt_features(PROMPTS, extra)
 
 
@@ -58,5 +58,5 @@ def test_impossible_features_are_refused(wrong, message):
 
 
 def test_features_of_another_pool_are_refused():
-    with pytest.raises(DataError, match="values of 3 prompts for a pool of 5"):
+    with pytest.raises(DataError, match="categories of 3 prompts for a pool of 5"):
         make_sampler("uniform", num_prompts=5, seed=0, features=prompt_features(PROMPTS))
