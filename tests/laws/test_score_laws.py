@@ -109,14 +109,14 @@ def test_a_promotion_score_never_falls_when_a_part_rises(parts, normalise):
     assert (score >= 0).all()
 
 
-@given(tables, st.floats(-5, 5), st.sampled_from(["none", "std"]), st.sampled_from([0, 1]))
+@given(tables, st.floats(-5, 5), st.sampled_from(["none", "std", "leave_one_out"]), st.sampled_from([0, 1]))
 def test_adding_a_constant_to_every_reward_changes_no_advantage(rewards, shift, scale, ddof):
     before = group_advantages(rewards, scale=scale, ddof=ddof)
     after = group_advantages(rewards + shift, scale=scale, ddof=ddof)
     np.testing.assert_allclose(after, before, atol=1e-9)
 
 
-@given(tables, st.sampled_from(["none", "std"]), st.sampled_from([0, 1]))
+@given(tables, st.sampled_from(["none", "std", "leave_one_out"]), st.sampled_from([0, 1]))
 def test_advantages_sum_to_zero_and_are_zero_where_unverifiable(rewards, scale, ddof):
     advantages = group_advantages(rewards, scale=scale, ddof=ddof)
     np.testing.assert_allclose(advantages.sum(axis=1), 0.0, atol=1e-9)

@@ -13,7 +13,9 @@ FIRST = {
     "trl": 0.75 / (0.5 + 1e-4),
     "verl": 0.75 / (0.5 + 1e-6),
     "easyr1": 0.75 / (0.5 + 1e-6),
+    "nanochat": 0.75,
     "dr_grpo": 0.75,
+    "rloo": 1.0,
     "population": 0.75 / (math.sqrt(3) / 4 + 1e-6),
 }
 
@@ -36,7 +38,12 @@ def test_an_unverifiable_rollout_leaves_mean_and_deviation_and_gets_zero():
     assert with_gap[0, 1] == 0.0
 
 
-@pytest.mark.parametrize("scale", ["none", "std"])
+def test_leave_one_out_subtracts_the_mean_of_the_other_verifiable_rollouts():
+    # 4 - (1 + 0) / 2 = 3.5; 1 - (4 + 0) / 2 = -1; 0 - (4 + 1) / 2 = -2.5.
+    np.testing.assert_allclose(group_advantages([[4.0, NAN, 1.0, 0.0]], scale="leave_one_out"), [[3.5, 0.0, -1.0, -2.5]])
+
+
+@pytest.mark.parametrize("scale", ["none", "std", "leave_one_out"])
 def test_fewer_than_two_verifiable_rollouts_give_zeros(scale):
     assert not group_advantages([[1.0, NAN, NAN], [NAN, NAN, NAN]], scale=scale).any()
 
@@ -58,7 +65,7 @@ def test_infinite_rewards_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"scale": "batch"}, "none, std, got 'batch'"),
+        ({"scale": "batch"}, "none, std, leave_one_out, got 'batch'"),
         ({"scale": "std", "ddof": 2}, "ddof must be 0 or 1"),
         ({"scale": "std", "epsilon": -1.0}, "epsilon"),
     ],

@@ -2,6 +2,7 @@
 
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, AdvantageDenominator, AdvantageScale, group_advantages
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
+from vasari.score.loss import LOSSES, LossReduction, LossSettings, PolicyLoss, RatioLevel, policy_loss
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
 from vasari.score.reward import Reward, RewardSettings, format_ok, reward_of
 from vasari.score.variance import outcome_variance, pass_rate, reward_variance, unbiased_outcome_variance
@@ -12,14 +13,20 @@ __all__ = [
     "AdvantageScale",
     "DIVERSITY_METRICS",
     "DiversityMetric",
+    "LOSSES",
+    "LossReduction",
+    "LossSettings",
     "MAX_OUTCOME_VARIANCE",
     "Normalise",
+    "PolicyLoss",
+    "RatioLevel",
     "Reward",
     "RewardSettings",
     "format_ok",
     "group_advantages",
     "outcome_variance",
     "pass_rate",
+    "policy_loss",
     "promotion_score",
     "reward_of",
     "reward_variance",

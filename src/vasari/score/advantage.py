@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vasari.errors import ConfigError, DataError
 
-AdvantageScale = Literal["none", "std"]
-"""`none` stops after centring; `std` divides by the group's standard deviation."""
+AdvantageScale = Literal["none", "std", "leave_one_out"]
+"""`none` stops after centring; `std` divides by the group's standard deviation; `leave_one_out` subtracts from each
+reward the mean of the others, which is centring times n / (n - 1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class AdvantageDenominator:
     """What centred rewards are divided by: `std(ddof) + epsilon`, or nothing."""
 
     scale: AdvantageScale = "std"
-    """"none" stops after centring (Dr. GRPO, arXiv:2503.20783)."""
+    """"none" stops after centring (Dr. GRPO, arXiv:2503.20783); "leave_one_out" has the mean of the others as baseline
+    (RLOO, arXiv:2402.14740)."""
     ddof: int = 0
     """0 for the population, 1 for the sample standard deviation."""
     epsilon: float = 1e-6
@@ -35,12 +37,15 @@ class AdvantageDenominator:
             raise ConfigError(f"epsilon must be finite and at least 0, got {self.epsilon}")
 
 
-# TRL 1.16 GRPOTrainer; verl compute_grpo_outcome_advantage; EasyR1 the same; Dr. GRPO arXiv:2503.20783.
+# TRL 1.16 GRPOTrainer; verl compute_grpo_outcome_advantage; EasyR1 the same; nanochat's scripts/chat_rl.py;
+# Dr. GRPO arXiv:2503.20783; RLOO arXiv:2402.14740.
 ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
     "trl": AdvantageDenominator(ddof=1, epsilon=1e-4),
     "verl": AdvantageDenominator(ddof=1, epsilon=1e-6),
     "easyr1": AdvantageDenominator(ddof=1, epsilon=1e-6),
+    "nanochat": AdvantageDenominator(scale="none"),
     "dr_grpo": AdvantageDenominator(scale="none"),
+    "rloo": AdvantageDenominator(scale="leave_one_out"),
     "population": AdvantageDenominator(ddof=0, epsilon=1e-6),
 }
 """Denominators by the name of the trainer that uses them."""
@@ -53,6 +58,7 @@ def group_advantages(rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0
         rewards: [prompt, rollout]; nan for an unverifiable rollout, which leaves its group's mean and deviation and
             gets advantage 0.
         scale: "none" stops after centring (Dr. GRPO, arXiv:2503.20783). "std" divides by `std(ddof) + epsilon`.
+            "leave_one_out" subtracts the mean of the other rollouts' rewards (RLOO, arXiv:2402.14740).
         ddof: 0 for the population, 1 for the sample standard deviation; see `ADVANTAGE_DENOMINATORS`.
         epsilon: Added to the standard deviation.
 
@@ -77,7 +83,9 @@ def group_advantages(rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0
     lowest = np.where(known, values, np.inf).min(axis=1, keepdims=True)
     highest = np.where(known, values, -np.inf).max(axis=1, keepdims=True)
     centred = np.where((num_known < 2) | (lowest >= highest), 0.0, centred)
-    if denominator.scale == "none":
+    if denominator.scale == "leave_one_out":  # r - (sum - r) / (n - 1) = (r - mean) n / (n - 1)
+        centred *= num_known / np.maximum(num_known - 1, 1)
+    if denominator.scale != "std":
         return centred
     deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / np.maximum(num_known - denominator.ddof, 1))
     divisor = deviation + denominator.epsilon
