@@ -121,6 +121,8 @@ class GroupOutcome:
     """One sequence a rollout, up to and including the end token, never padded."""
     confidence: NDArray[np.float64] | None = None
     """[rollouts] least token log-probability, or None."""
+    answers: Sequence[str | None] = ()
+    """Final answer of each rollout as the verifier read it, None where it found none; empty when not known."""
     purpose: Purpose = "train"
     step: int | None = None
     """When, by the clock that the sampler's `due` is asked with (our trainer counts batches); None: at its last asking."""
@@ -142,6 +144,8 @@ class GroupOutcome:
             )
         if len(self.token_ids) and len(self.token_ids) != rewards.size:
             raise DataError(f"group of prompt {self.index}: {len(self.token_ids)} token sequences for {rewards.size} rollouts")
+        if len(self.answers) and len(self.answers) != rewards.size:
+            raise DataError(f"group of prompt {self.index}: {len(self.answers)} answers for {rewards.size} rollouts")
         seen = verdicts[~np.isnan(verdicts)]
         if not np.isin(seen, (0.0, 1.0)).all():
             raise DataError(f"group of prompt {self.index}: verdicts must be 0, 1 or nan, got {seen.tolist()}")

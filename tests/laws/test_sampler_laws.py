@@ -20,6 +20,7 @@ KINDS = {
     "stale": {"name": "vas", "refresh": "stale", "refresh_every": 3, "stale_share": 0.3, "num_refresh_rollouts": 4},
     "online": {"name": "vas", "refresh": "online"},
     "greedy": {"name": "vas", "refresh": "online", "mix_ratio": 1.0, "diversity": "edit_distance"},
+    "progress": {"name": "progress"},
     "paper": {"name": "vas", "preset": "paper", "refresh_every": 3, "num_refresh_rollouts": 4},
 }
 kinds = st.sampled_from(sorted(KINDS))

@@ -4,6 +4,8 @@ from vasari.sample.base import PromptSampler
 from vasari.sample.check import check_prompt_sampler
 from vasari.sample.features import PoolFeatures, prompt_features
 from vasari.sample.gate import AllGate, Gate, MixedGate, make_gate
+from vasari.sample.progress import ProgressSampler
+from vasari.sample.progress_settings import ProgressSettings
 from vasari.sample.registry import SAMPLER_NAMES, make_sampler, vas_settings
 from vasari.sample.state_file import load_state, save_state
 from vasari.sample.uniform import UniformSampler
@@ -15,6 +17,8 @@ __all__ = [
     "Gate",
     "MixedGate",
     "PoolFeatures",
+    "ProgressSampler",
+    "ProgressSettings",
     "PromptSampler",
     "Refresh",
     "SAMPLER_NAMES",

@@ -10,6 +10,8 @@ from typing import Any
 from vasari.errors import ConfigError
 from vasari.sample.base import PromptSampler
 from vasari.sample.features import PoolFeatures
+from vasari.sample.progress import ProgressSampler
+from vasari.sample.progress_settings import ProgressSettings
 from vasari.sample.uniform import UniformSampler
 from vasari.sample.vas import VarianceAwareSampler
 from vasari.sample.vas_settings import VAS_PRESETS, VarianceAwareSettings
@@ -31,6 +33,7 @@ class _Kind:
 _KINDS: dict[str, _Kind] = {
     "uniform": _Kind(UniformSampler),
     "vas": _Kind(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
+    "progress": _Kind(ProgressSampler, ProgressSettings, takes_features=True),
 }
 
 SAMPLER_NAMES: tuple[str, ...] = tuple(_KINDS)

@@ -103,6 +103,7 @@ def outcome(group: Sequence[ScoredRollout], *, purpose: Purpose, batch: int) -> 
         verdicts=np.array([r.verdict.value for r in group]),
         token_ids=[np.asarray(r.token_ids, dtype=np.int32) for r in group],
         confidence=None if np.isnan(confidence).any() else confidence,
+        answers=[_short(r.verdict.extraction) for r in group],
         purpose=purpose,
         step=batch,
     )

@@ -1,0 +1,219 @@
+"""Prompts by what a group of rollouts is expected to teach, learnt from training groups alone: no rollout is extra."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.belief import PassRateBelief
+from vasari.sample.distrust import ARRAYS, Distrust, counts
+from vasari.sample.features import PoolFeatures
+from vasari.sample.progress_settings import ProgressSettings
+from vasari.score.value import group_value
+
+_LOGITS = np.linspace(-8.0, 8.0, 257)
+_NUM_DEVIATIONS = 33
+_LENGTH_MEMORY = 0.7
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+@final
+class ProgressSampler(PromptSampler):
+    """Draws the prompts whose next group is expected to teach most, and listens for variance that teaches nothing.
+
+    The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)] under the belief about its pass rate p (`PassRateBelief`),
+    where V_n is the expected spread of a group's advantages (`group_value`); times the distrust factor (`Distrust`);
+    divided by its relative length to `cost_power`. All but a share `explore` of a batch is drawn in proportion to
+    value ** `sharpness` without replacement; the rest are the prompts not seen for longest, so that every prompt returns.
+
+    After the tracker of BOTS and GPS (arXiv:2510.26374 and 2602.01970: a belief in place of refreshes); coherence and the
+    answers judged two ways are ours. What it gives up on is in `given_up`: likely wrong labels, for people to look at.
+    """
+
+    name: ClassVar[str] = "progress"
+
+    def __init__(
+        self,
+        settings: ProgressSettings | None = None,
+        *,
+        num_prompts: int,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+        features: PoolFeatures | None = None,
+    ) -> None:
+        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+        self.settings = settings or ProgressSettings()
+        """What this sampler was made with."""
+        self._features = features or PoolFeatures()
+        self._belief, self._distrust = self._blank()
+        self._seen_at = np.full(self.num_prompts, -1, dtype=np.int32)
+        self._length = np.full(self.num_prompts, np.nan, dtype=np.float32)
+        self._step = 0
+        self._num_rollouts = 8
+        self._log_loss = math.nan
+        self._picked = np.zeros(0, dtype=np.int64)
+        self._table: tuple[int, NDArray[np.float32]] | None = None
+
+    def due(self, step: int) -> PromptIndices:
+        """Nothing, at any step: training groups are the observations."""
+        self._step = step
+        return np.zeros(0, dtype=np.int64)
+
+    def scores(self) -> NDArray[np.float64]:
+        """[prompts] value of a group of each prompt now, higher = drawn more often; positive."""
+        belief, age = self._belief, self._age()
+        places = np.rint((np.clip(belief.logits(), -8.0, 8.0) + 8.0) * 16.0).astype(np.int32)
+        share = np.sqrt(belief.variances(age) / np.float32(self.settings.prior_variance))
+        spread = np.rint(share * (_NUM_DEVIATIONS - 1)).astype(np.int32)
+        found: NDArray[np.float64] = self._values().ravel()[places * _NUM_DEVIATIONS + spread] * self._distrust.factor()
+        if self.settings.cost_power:
+            found /= self._relative_cost()
+        return found
+
+    def given_up(self) -> NDArray[np.int64]:
+        """Prompts whose variance looks like noise, the most suspect first: look at their labels and their verifier."""
+        return self._distrust.given_up()
+
+    def metrics(self) -> Mapping[str, float]:
+        """What the belief expects, how well it foretold the last groups, and what the last batch was drawn from."""
+        seen = self._seen_at >= 0
+        factor = self._distrust.factor()
+        rate = 0.5 * (1.0 + np.tanh(0.5 * self._belief.logits()))
+        return {
+            "sampler/seen_share": float(seen.mean()),
+            "sampler/pass_rate_expected": float(rate.mean()),
+            "sampler/log_loss": self._log_loss,
+            "sampler/distrusted_share": float((factor <= 0.2).mean()),
+            "sampler/distrusted_in_batch": float((factor[self._picked] <= 0.2).mean()) if self._picked.size else math.nan,
+            "sampler/coherence_in_batch": _mean(self._distrust.mean_coherence()[self._picked]),
+            "sampler/given_up": float(len(self.given_up())),
+            "sampler/steps_since_seen": _mean(self._step - self._seen_at[seen]),
+            "sampler/drift": self._belief.delta,
+        }
+
+    def _draw(self, num_prompts: int) -> Draw:
+        num_explored = math.ceil(self.settings.explore * num_prompts - 1e-9)
+        num_promoted = num_prompts - num_explored
+        with np.errstate(divide="ignore"):
+            keys = self.settings.sharpness * np.log(self.scores())
+        # Adding Gumbel noise and taking the largest draws in proportion to exp(key), one after the other.
+        keys -= np.log(self._rng.standard_exponential(self.num_prompts))
+        resting = (self._seen_at >= 0) & (self._age() < self.settings.cooldown)
+        keys[resting] -= 1e9
+        promoted = _largest(keys, num_promoted)
+        waited = self._age().astype(np.float64) + self._rng.random(self.num_prompts)
+        waited[self._seen_at < 0] += 2.0**31
+        waited[promoted] = -np.inf
+        explored = _largest(waited, num_explored)
+        self._picked = promoted
+        roles: list[Role] = ["promoted"] * num_promoted
+        roles += ["probe"] * num_explored
+        return Draw(np.concatenate([promoted, explored]), tuple(roles))
+
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        if not groups:
+            return
+        at, correct, num, trained = counts(groups)
+        for group in groups:
+            self._step = max(self._step, self._step if group.step is None else group.step)
+        if at.size:
+            age = self._age()[at]
+            before = self._belief.predicted(at, age)
+            rate = 1.0 / (1.0 + np.exp(-before[0]))
+            self._log_loss = -float(np.mean((correct * np.log(rate) + (num - correct) * np.log1p(-rate)) / num))
+            self._distrust.learn(groups, at, correct, num, before)
+            self._belief.learn(at, correct, num, age, trained)
+            self._num_rollouts = max(2, int(np.median(num)))
+        for group in groups:
+            self._seen_at[group.index] = self._step
+            if group.num_tokens:
+                mean, old = group.num_tokens / group.num_rollouts, float(self._length[group.index])
+                new = mean if math.isnan(old) else _LENGTH_MEMORY * old + (1 - _LENGTH_MEMORY) * mean
+                self._length[group.index] = new
+
+    def _age(self) -> NDArray[np.int32]:
+        """[prompts] steps since each prompt was seen; never seen counts from the start."""
+        age: NDArray[np.int32] = self._step - np.maximum(self._seen_at, 0)
+        return age
+
+    def _values(self) -> NDArray[np.float32]:
+        """[logits, deviations] value before distrust and cost, on a grid of beliefs."""
+        if self._table is None or self._table[0] != self._num_rollouts:
+            deviations = np.linspace(0.0, math.sqrt(self.settings.prior_variance), _NUM_DEVIATIONS)
+            logits = _LOGITS[:, None, None] + deviations[:, None] * _NODES
+            worth = group_value(1.0 / (1.0 + np.exp(-logits)), self._num_rollouts, "std")
+            mean = worth @ _WEIGHTS
+            spread = np.sqrt(np.maximum((worth - mean[..., None]) ** 2 @ _WEIGHTS, 0.0))
+            table = np.maximum(mean + self.settings.optimism * spread, 1e-6).astype(np.float32)
+            self._table = self._num_rollouts, table
+        return self._table[1]
+
+    def _relative_cost(self) -> NDArray[np.float64]:
+        known = ~np.isnan(self._length)
+        if not known.any():
+            return np.ones(self.num_prompts)
+        mean = float(self._length[known].mean())
+        if mean <= 0:
+            return np.ones(self.num_prompts)
+        relative = np.where(known, self._length / mean, 1.0).astype(np.float64)
+        return np.clip(relative**self.settings.cost_power, 1 / 3, 3.0)
+
+    def _blank(self) -> tuple[PassRateBelief, Distrust]:
+        settings, known = self.settings, self._features
+        belief = PassRateBelief(
+            self.num_prompts, known if settings.shared else None, prior_variance=settings.prior_variance, drift=settings.drift
+        )
+        categories = known.categories if len(known.categories) else np.zeros(self.num_prompts, dtype=np.int64)
+        return belief, Distrust(self.num_prompts, categories, len(known.category_names), settings)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "belief": self._belief.state(),
+            "residual": self._belief.residual.copy(),
+            "variance": self._belief.variance.copy(),
+            "trained": self._belief.trained.copy(),
+            "seen_at": self._seen_at.copy(),
+            "length": self._length.copy(),
+            **{name: array.copy() for name, array in self._distrust.kept.items()},
+            "step": self._step,
+            "num_rollouts": self._num_rollouts,
+            "log_loss": self._log_loss,
+            "picked": self._picked.copy(),
+        }
+
+    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
+        def saved(name: str, dtype: type, missing: float) -> NDArray[Any]:
+            return carried_over(state, name, dtype=dtype, origin=origin, num_prompts=self.num_prompts, missing=missing)
+
+        belief, distrust = self._blank()
+        belief.restore(state["belief"])
+        belief.residual = saved("residual", np.float32, 0.0)
+        belief.variance = saved("variance", np.float32, self.settings.prior_variance)
+        belief.trained = saved("trained", np.bool_, 0)
+        distrust.kept = {name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()}
+        seen_at, length = saved("seen_at", np.int32, -1), saved("length", np.float32, math.nan)
+        step, num_rollouts, log_loss = int(state["step"]), int(state["num_rollouts"]), float(state["log_loss"])
+        picked = np.array(state["picked"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
+        if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):
+            raise ValueError("a saved belief is not finite")
+        self._belief, self._distrust, self._seen_at, self._length = belief, distrust, seen_at, length
+        self._step, self._num_rollouts, self._log_loss, self._picked = step, num_rollouts, log_loss, picked
+
+
+def _largest(keys: NDArray[np.float64], num: int) -> NDArray[np.int64]:
+    """Places of the `num` largest keys, the largest first."""
+    if num <= 0:
+        return np.zeros(0, dtype=np.int64)
+    places = np.argpartition(-keys, num - 1)[:num] if num < len(keys) else np.arange(len(keys))
+    return places[np.argsort(-keys[places], kind="stable")].astype(np.int64)
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else math.nan

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vasari.errors import ConfigError, StateError
+from vasari.records import GroupOutcome
+from vasari.sample import PoolFeatures, make_sampler
+
+POOL = 60
+
+
+def sampler_of(num_prompts=POOL, **settings):
+    return make_sampler("progress", num_prompts=num_prompts, seed=1, **settings)
+
+
+def group(index, verdicts, *, step, sure=None, answers=(), tokens=5):
+    verdicts = np.array(verdicts, dtype=float)
+    return GroupOutcome(
+        index=index,
+        rewards=verdicts,
+        verdicts=verdicts,
+        token_ids=[[1] * tokens] * len(verdicts),
+        confidence=None if sure is None else np.array(sure, dtype=float),
+        answers=answers,
+        step=step,
+    )
+
+
+def fed(sampler, rolled_out, *, steps=6, size=20, **facts):
+    """The sampler after some steps, where `rolled_out(index, rng)` gives the verdicts and confidences of a group."""
+    rng = np.random.default_rng(3)
+    for step in range(steps):
+        sampler.due(step)
+        outcomes = [(int(i), *rolled_out(int(i), rng)) for i in sampler.draw(size).indices]
+        sampler.observe([group(i, verdicts, step=step, sure=sure, **facts) for i, verdicts, sure in outcomes])
+    sampler.due(steps)
+    return sampler
+
+
+def by_third(index, rng):
+    """Prompts solved always, half the time, never."""
+    verdicts = [np.ones(8), np.array([1.0, 0] * 4), np.zeros(8)][index % 3]
+    return verdicts, verdicts - 1.5 + 0.01 * rng.normal(size=8)
+
+
+def test_prompts_solved_half_the_time_are_preferred_to_solved_and_unsolvable_ones():
+    sampler = fed(sampler_of(cooldown=0), by_third)
+    scores = sampler.scores()
+    assert np.median(scores[1::3]) > scores[0::3].max()
+    assert np.median(scores[1::3]) > scores[2::3].max()
+    assert np.mean(sampler.draw(20).indices[:19] % 3 == 1) > 0.9
+
+
+def test_every_prompt_is_seen_before_one_is_long_repeated():
+    sampler = fed(sampler_of(), by_third, steps=9)
+    assert sampler.metrics()["sampler/seen_share"] == 1.0
+
+
+def test_coin_flips_lose_to_prompts_whose_verdicts_follow_from_the_rollouts():
+    def odd_ones_are_noise(index, rng):
+        verdicts = rng.permutation([1.0, 0] * 4)
+        return verdicts, rng.normal(size=8) if index % 2 else verdicts + 0.3 * rng.normal(size=8)
+
+    scores = fed(sampler_of(), odd_ones_are_noise, steps=30).scores()
+    assert np.median(scores[0::2]) > 3 * np.median(scores[1::2])
+
+
+def test_an_answer_that_is_judged_both_ways_takes_the_prompt_out_of_favour():
+    sampler = sampler_of(num_prompts=2)
+    for step in range(4):
+        sampler.due(step)
+        sampler.observe(
+            [
+                group(0, [1, 0, 1, 0], step=step, answers=["5", "5", "5", "5"]),
+                group(1, [1, 0, 1, 0], step=step, answers=["5", "6", "5", "7"]),
+            ]
+        )
+    assert sampler.scores()[0] < 0.25 * sampler.scores()[1]
+    assert sampler.given_up().tolist() == [0]
+
+
+def test_a_majority_that_is_refused_again_and_again_is_named():
+    sampler = sampler_of(num_prompts=3)
+    for step in range(3):
+        sampler.due(step)
+        sampler.observe([group(1, [0, 0, 0, 1], step=step, answers=["5", "5", "5", "6"])])
+    assert sampler.given_up().tolist() == [1]
+
+
+def test_long_rollouts_cost_value():
+    sampler = sampler_of(num_prompts=2)
+    sampler.observe([group(0, [1, 0], step=0, tokens=10), group(1, [1, 0], step=0, tokens=40)])
+    # Relative lengths 0.4 and 1.6, to the power one half: a ratio of 2.
+    assert sampler.scores()[0] / sampler.scores()[1] == pytest.approx(2.0)
+
+
+def test_a_prompt_rests_after_it_was_seen():
+    sampler = sampler_of(cooldown=3, explore=0.0)
+    sampler.due(0)
+    first = sampler.draw(20).indices
+    sampler.observe([group(int(i), [1, 0, 1, 0], step=0) for i in first])
+    sampler.due(2)
+    assert not set(first) & set(sampler.draw(40).indices)
+    assert len(set(sampler.draw(POOL).indices)) == POOL
+
+
+def test_the_share_of_exploration_goes_to_the_prompts_not_seen_for_longest():
+    sampler = sampler_of(num_prompts=4, explore=0.5, cooldown=0)
+    for step, place in enumerate((2, 0, 3, 1)):
+        sampler.observe([group(place, [1, 1, 1, 1], step=step)])
+    sampler.due(4)
+    draw = sampler.draw(2)
+    assert draw.roles == ("promoted", "probe")
+    assert draw.indices[1] == (2 if draw.indices[0] != 2 else 0)
+
+
+def test_groups_without_a_verdict_teach_nothing_but_that_they_were_seen():
+    sampler = sampler_of()
+    before = sampler.scores()
+    sampler.observe([group(4, [np.nan] * 4, step=0)])
+    assert sampler.scores() == pytest.approx(before)
+
+
+@pytest.mark.parametrize("part", ["shared", "coherence", "agreement", "inert_guard"])
+def test_every_part_can_be_switched_off(part):
+    known = PoolFeatures(categories=np.arange(POOL) % 3, category_names=("a", "b", "c"))
+
+    def noisy(index, rng):
+        return rng.permutation(8) < 2 + 2 * (index % 3), rng.normal(size=8)
+
+    def scores(**settings):
+        sampler = fed(sampler_of(features=known, **settings), noisy, steps=12, answers=["5"] * 8)
+        return sampler.scores()
+
+    others = dict.fromkeys({"coherence", "agreement", "inert_guard"} - {part}, False)
+    assert scores(**others) != pytest.approx(scores(**others | {part: False}))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"explore": 1.5}, r"explore must be in \[0, 1\]"),
+        ({"prior_variance": 0}, "prior_variance must be positive"),
+        ({"optimism": float("nan")}, "optimism must be a finite number"),
+        ({"cooldown": 1.5}, "cooldown must be a whole number"),
+        ({"coherence": "yes"}, "coherence must be true or false"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        sampler_of(**wrong)
+
+
+def test_a_state_of_a_pool_with_other_features_is_refused():
+    state = sampler_of(features=PoolFeatures(values=np.zeros((POOL, 2)))).state_dict()
+    with pytest.raises(StateError, match="saved with 3 features"):
+        sampler_of().load_state_dict(state)
