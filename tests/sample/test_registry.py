@@ -12,7 +12,7 @@ def test_a_sampler_has_the_name_it_was_made_by(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("vasari", {}, "sampler must be one of uniform, vas, got 'vasari'"),
+        ("vasari", {}, r"sampler must be one of uniform, vas, .*got 'vasari'"),
         ("uniform", {"alpha": 1}, "sampler 'uniform' has no setting 'alpha'; it has: none"),
         ("vas", {"lambda_": 1, "gamma": 2}, "has no setting 'gamma', 'lambda_'; it has: alpha, beta, diversity"),
         ("vas", {"preset": "mmr1"}, "must be one of default, paper, paper-ablation, paper-table6, got 'mmr1'"),

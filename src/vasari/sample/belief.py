@@ -115,10 +115,11 @@ class PassRateBelief:
         return design
 
     def _learn_shared(self, design: Floats, surprise: Floats, noise: Floats) -> None:
-        precision: Floats = np.linalg.inv(self._spread + _SHARED_DRIFT * np.eye(len(self.theta)))
+        grown = self._spread + _SHARED_DRIFT * np.eye(len(self.theta))
+        precision: Floats = np.asarray(np.linalg.inv(grown), dtype=np.float64)
         weighted = design / noise[:, None]
         self._spread = np.asarray(np.linalg.inv(precision + design.T @ weighted), dtype=np.float64)
-        self.theta = self.theta + self._spread @ (weighted.T @ surprise)
+        self.theta += self._spread @ (weighted.T @ surprise)
 
 
 def _sigmoid(logit: Floats) -> Floats:
