@@ -108,6 +108,40 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.", show_def
 
 
 @app.command()
+def score(
+    file: Annotated[
+        Path, typer.Argument(help="Stored rollouts (JSON lines or Parquet), or a run's folder.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Where to: .jsonl, .csv or .parquet. [default: beside FILE, NAME.scores]", show_default=False
+        ),
+    ] = None,
+    metric: Annotated[str, typer.Option(help="Diversity: self_bleu, distinct_n or edit_distance.")] = "self_bleu",
+    n: Annotated[int, typer.Option("--n", help="Longest n-gram of self_bleu; the n-gram of distinct_n.")] = 3,
+    alpha: Annotated[float, typer.Option(help="Weight of outcome variance, which lives in [0, 1/4].")] = 0.8,
+    beta: Annotated[float, typer.Option(help="Weight of diversity, in [0, 1]; 0 leaves it uncomputed.")] = 0.2,
+    normalise: Annotated[str, typer.Option(help="none, or range: outcome variance times 4.")] = "none",
+    ovs: Annotated[str, typer.Option(help="plugin: p(1-p); unbiased: n/(n-1) times that.")] = "plugin",
+    groups: Annotated[str, typer.Option(help="last: a prompt's group of the last batch; pool: all its rollouts.")] = "last",
+    arm: Annotated[str | None, typer.Option(help="Which sampler's groups, for a run with several.", show_default=False)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+) -> None:
+    """Score stored rollouts: pass rate, outcome variance, diversity and promotion score of every prompt.
+
+    A row is a rollout (prompt_id, text or token_ids, and verdict, reward or answer) or a group of them as lists.
+
+    Example: vasari score rollouts.jsonl --ovs unbiased --out scores.csv
+    Of a run: vasari score runs/quickstart --arm vas --groups last
+    """
+    from vasari.cli.score_job import ScoreSettings, run_score  # noqa: PLC0415
+
+    settings = ScoreSettings(metric=metric, n=n, alpha=alpha, beta=beta, normalise=normalise, ovs=ovs, groups=groups)
+    run_score(file, settings, out=out, arm=arm, overwrite=overwrite)
+
+
+@app.command()
 def gallery(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("gallery.html"),
     per_level: Annotated[int, typer.Option(min=1, max=20, help="Problems of each family and level.")] = 2,

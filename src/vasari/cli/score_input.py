@@ -1,0 +1,307 @@
+"""Stored rollouts -> groups to score: JSON lines and Parquet, one row a rollout or a group, and the groups of a run."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import ConfigError, DataError, MissingExtraError
+from vasari.progress import Tell, silent
+from vasari.records import AnswerKind, Outcome, Verdict
+from vasari.verify import verify_answer
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "prompt": ("prompt_id", "question_id", "pid", "uid", "id"),
+    "text": ("texts", "text", "responses", "response", "completions", "completion", "rollout"),
+    "tokens": ("token_ids", "response_ids", "completion_ids"),
+    "verdict": ("verdicts", "verdict", "correct"),
+    "reward": ("rewards", "reward"),
+    "answer": ("answer", "reference_answer", "ground_truth"),
+    "choices": ("choices", "options"),
+    "kind": ("kind",),
+    "when": ("batch", "step"),
+    "set": ("set",),
+    "decoding": ("decoding",),
+}
+"""What a row may say -> names its column may have; the first that is there counts."""
+
+JSON_LINES = (".jsonl", ".json-lines", ".jsonl.gz", ".json-lines.gz")
+MAX_LINE_BYTES = 256 * 2**20
+"""Longest line, unpacked: a small gzip file can unpack to anything."""
+
+_PARQUET_BATCH = 256
+_WORDS = {outcome.value: Verdict(outcome).value for outcome in Outcome}
+
+GroupKey = tuple[str, str, str]
+"""Set, decoding (both "" but in files of an evaluation), prompt id."""
+
+
+@dataclass(slots=True)
+class StoredGroup:
+    """The rollouts of one prompt."""
+
+    when: float = -math.inf
+    """Batch or step; -inf where rows name none."""
+    verdicts: list[float] = field(default_factory=list)
+    """1, 0, or nan: unverifiable, or not given."""
+    rewards: list[float] = field(default_factory=list)
+    """nan where none is given."""
+    tokens: list[NDArray[np.int32] | None] = field(default_factory=list)
+    """Token ids, or numbers of words; None where the row holds neither or they were not asked for."""
+
+
+@dataclass(slots=True)
+class StoredRollouts:
+    """All that was read."""
+
+    groups: dict[GroupKey, StoredGroup] = field(default_factory=dict)
+    has_verdicts: bool = False
+    """Whether any row gave a verdict, or an answer to verify by."""
+    unit: str = ""
+    """"token ids" or "words"; "" where nothing was read that has a diversity."""
+    num_earlier: int = 0
+    """Rollouts of earlier groups of a prompt, which were left out."""
+
+
+def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
+    """The files that a path means: itself, the group files of a folder, or those of one arm of a run.
+
+    Raises:
+        DataError: There is nothing to read, or it is of no known kind.
+        ConfigError: A run has several arms and none was named, or not that one.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder")
+    if not path.is_dir():
+        if not path.name.endswith((".parquet", *JSON_LINES)):
+            raise DataError(f"{path}: rollouts are read from {', '.join((*JSON_LINES, '.parquet'))} and from run folders")
+        return [path]
+    if (path / "rl").is_dir():
+        arms = sorted(folder.parent.name for folder in (path / "rl").glob("*/groups"))
+        if arm is None and len(arms) > 1:
+            raise ConfigError(f"{path}: holds several arms, choose one with --arm: {', '.join(arms)}")
+        if not arms or (arm is not None and arm not in arms):
+            raise ConfigError(
+                f"{path}: holds no groups of {f'arm {arm!r}' if arm else 'any arm'}; there are: {', '.join(arms) or 'none'}"
+            )
+        path = path / "rl" / (arm or arms[0]) / "groups"
+    elif (path / "groups").is_dir():
+        path = path / "groups"
+    files = sorted(path.glob("*.parquet"))
+    if not files:
+        raise DataError(f"{path}: holds no group files (*.parquet); give a run's folder, or a file of rollouts")
+    return files
+
+
+def read_groups(files: list[Path], *, pooled: bool, with_tokens: bool, tell: Tell = silent) -> StoredRollouts:
+    """The rollouts of each prompt.
+
+    Args:
+        files: From `find_input`.
+        pooled: True puts all groups of a prompt together; False keeps the one of the last batch or step, which is of
+            one policy.
+        with_tokens: False leaves texts and token ids unread.
+        tell: Told how much of the files is read.
+
+    Raises:
+        DataError: A row is damaged, lacks what is needed, or contradicts others; file and line are named.
+        MissingExtraError: A Parquet file, and pyarrow is not installed.
+    """
+    reader = _Reader(pooled=pooled, with_tokens=with_tokens)
+    for place, file in enumerate(files):
+        for where, row, share in _rows(file):
+            reader.add(row, where)
+            tell(int(1000 * (place + share)), 1000 * len(files), f"{len(reader.found.groups):,} prompts")
+    if not reader.found.groups:
+        raise DataError(f"{files[0]}: holds no rollouts")
+    return reader.found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], float]]:
+    """Where each row stands, the row, and the share of the file that is read by then."""
+    if path.name.endswith(".parquet"):
+        yield from _parquet_rows(path)
+        return
+    size = max(1, path.stat().st_size)
+    try:
+        with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream:
+            number = 0
+            while line := stream.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if line.strip():
+                    yield f"{path}:{number}", _parse(line, f"{path}:{number}"), raw.tell() / size
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+
+
+def _parse(line: bytes, where: str) -> Mapping[str, Any]:
+    if len(line) > MAX_LINE_BYTES:
+        raise DataError(f"{where}: the line is longer than {MAX_LINE_BYTES:,} bytes")
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}")
+    return row
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], float]]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtraError(f"{path}: reading Parquet needs pyarrow: pip install 'vasari[jobs]'") from error
+    known = {name for names in COLUMNS.values() for name in names}
+    try:
+        with pq.ParquetFile(path) as file:
+            number, total = 0, max(1, file.metadata.num_rows)
+            columns = [name for name in file.schema_arrow.names if name in known]
+            for batch in file.iter_batches(batch_size=_PARQUET_BATCH, columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", row, number / total
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+class _Reader:
+    """Sorts rows into groups."""
+
+    def __init__(self, *, pooled: bool, with_tokens: bool) -> None:
+        self.found = StoredRollouts()
+        self._pooled = pooled
+        self._with_tokens = with_tokens
+        self._words: dict[str, int] = {}
+
+    def add(self, row: Mapping[str, Any], where: str) -> None:
+        """Take over one row: a rollout, or a group as a row of lists."""
+        given = {name: next((row[n] for n in names if row.get(n) is not None), None) for name, names in COLUMNS.items()}
+        if given["prompt"] is None:
+            raise DataError(f"{where}: has no prompt id (columns read: {', '.join(COLUMNS['prompt'])})")
+        key = (str(given["set"] or ""), str(given["decoding"] or ""), str(given["prompt"]))
+        where = f"{where}: prompt {key[2]!r}"
+        # A verdict that is there and null says "unverifiable"; one that is missing says nothing.
+        columns = _columns(given, where, judged=any(name in row for name in COLUMNS["verdict"]))
+        size = max((len(column) for column in columns.values() if column is not None), default=1)
+        when = -math.inf if given["when"] is None else _number(given["when"], "batch or step", where)
+        group = self._group(key, when, size)
+        if group is None:
+            return
+        group.verdicts += self._verdicts(given, columns, size, where)
+        group.rewards += [_number(value, "reward", where) for value in columns["reward"] or [None] * size]
+        group.tokens += self._tokens(columns, size, where)
+
+    def _group(self, key: GroupKey, when: float, size: int) -> StoredGroup | None:
+        """The group that a row belongs to; None for one that is older than what is kept."""
+        group = self.found.groups.setdefault(key, StoredGroup(when))
+        if self._pooled or group.when == when:
+            return group
+        if when < group.when:
+            self.found.num_earlier += size
+            return None
+        self.found.num_earlier += len(group.verdicts)
+        self.found.groups[key] = StoredGroup(when)
+        return self.found.groups[key]
+
+    def _verdicts(
+        self, given: Mapping[str, Any], columns: Mapping[str, list[Any] | None], size: int, where: str
+    ) -> list[float]:
+        if columns["verdict"] is not None:
+            self.found.has_verdicts = True
+            return [_verdict(value, where) for value in columns["verdict"]]
+        if given["answer"] is None or columns["text"] is None:
+            return [math.nan] * size
+        self.found.has_verdicts = True
+        choices, kind = given["choices"], given["kind"] or None
+        if kind is not None and kind not in get_args(AnswerKind):
+            raise DataError(f"{where}: kind must be one of {', '.join(get_args(AnswerKind))}, got {kind!r}")
+        options = None if choices is None else [str(option) for option in choices]
+        return [verify_answer(_text(text, where), str(given["answer"]), options, kind).value for text in columns["text"]]
+
+    def _tokens(self, columns: Mapping[str, list[Any] | None], size: int, where: str) -> list[NDArray[np.int32] | None]:
+        if not self._with_tokens or (columns["tokens"] is None and columns["text"] is None):
+            return [None] * size
+        unit = "words" if columns["tokens"] is None else "token ids"
+        self.found.unit = self.found.unit or unit
+        if unit != self.found.unit:
+            raise DataError(
+                f"{where}: has {unit} where earlier rows have {self.found.unit}; diversity needs one of them throughout"
+            )
+        if columns["tokens"] is not None:
+            return [_token_ids(ids, where) for ids in columns["tokens"]]
+        number = self._words
+        return [
+            np.array([number.setdefault(word, len(number)) for word in _text(text, where).split()], dtype=np.int32)
+            for text in columns["text"] or []
+        ]
+
+
+def _columns(given: Mapping[str, Any], where: str, *, judged: bool) -> dict[str, list[Any] | None]:
+    """Text, tokens, verdict and reward as lists of one length."""
+    columns: dict[str, list[Any] | None] = {}
+    for name in ("text", "tokens", "verdict", "reward"):
+        value = given[name]
+        is_list = isinstance(value, list)
+        if name == "tokens" and is_list and not all(isinstance(part, list) for part in value):
+            is_list = False  # one rollout's token ids are a list themselves
+        columns[name] = None if value is None else value if is_list else [value]
+    sizes = {name: len(column) for name, column in columns.items() if column is not None}
+    verifiable = given["answer"] is not None and "text" in sizes
+    if not (judged or "reward" in sizes or verifiable):
+        raise DataError(
+            f"{where}: has no verdict, no reward, and no text with a reference answer to verify it by; columns read: "
+            + ", ".join(name for part in ("verdict", "reward", "text", "answer") for name in COLUMNS[part])
+        )
+    if len(set(sizes.values())) > 1 or 0 in sizes.values():
+        raise DataError(f"{where}: the columns do not tell of the same rollouts: {sizes}")
+    return columns
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{where}: a rollout's text must be text, got {type(value).__name__}")
+    return value
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    """A number; nan for null."""
+    if value is None:
+        return math.nan
+    if not isinstance(value, int | float) or math.isinf(value):
+        raise DataError(f"{where}: {name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def _verdict(value: Any, where: str) -> float:
+    if isinstance(value, str) and value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    number = math.nan if value is None else value
+    if not isinstance(number, int | float) or not (number in (0, 1) or math.isnan(number)):
+        raise DataError(
+            f"{where}: a verdict must be 1, 0, true, false, null or one of {', '.join(_WORDS)}, got {value!r}; "
+            "graded numbers are rewards"
+        )
+    return float(number)
+
+
+def _token_ids(value: Any, where: str) -> NDArray[np.int32]:
+    try:
+        ids = np.asarray(value if len(value) else np.zeros(0, dtype=np.int64))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where}: token ids must be a list of whole numbers") from error
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise DataError(f"{where}: token ids must be a list of whole numbers")
+    if ids.size and (ids.min() < 0 or ids.max() >= 2**31):
+        raise DataError(f"{where}: {int(ids.min() if ids.min() < 0 else ids.max())} is no token id; leave padding out")
+    return ids.astype(np.int32)
