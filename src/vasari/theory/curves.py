@@ -1,0 +1,158 @@
+"""Held-out accuracy over all rollouts charged, and what is read off such curves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import DataError
+from vasari.ledger import Ledger
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The points of one arm's run, in the order of rollouts."""
+
+    arm: str
+    budget: int
+    """Charged rollouts after which the run ended; the last step may pass it."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """Everything that was charged; its total is the curve's x-axis."""
+    uncharged: Ledger = field(default_factory=Ledger)
+    """Rollouts that an arm with free refresh had for nothing."""
+    _points: list[tuple[float, ...]] = field(default_factory=list)
+
+    def add(self, *, step: int, accuracy: float, noise_share: float, mixed_share: float) -> None:
+        """A point at what the ledger has charged so far."""
+        charged = self.ledger
+        self._points.append(
+            (charged.total_rollouts, sum(charged.tokens.values()), step, accuracy, noise_share, mixed_share),
+        )
+
+    def _column(self, place: int) -> NDArray[np.float64]:
+        return np.array([point[place] for point in self._points], dtype=np.float64)
+
+    @property
+    def rollouts(self) -> NDArray[np.float64]:
+        """[points] rollouts charged so far, not falling."""
+        return self._column(0)
+
+    @property
+    def tokens(self) -> NDArray[np.float64]:
+        """[points] tokens charged so far."""
+        return self._column(1)
+
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """[points] training steps so far."""
+        return self._column(2)
+
+    @property
+    def accuracy(self) -> NDArray[np.float64]:
+        """[points] expected share of the held-out prompts solved."""
+        return self._column(3)
+
+    @property
+    def noise_share(self) -> NDArray[np.float64]:
+        """[points] share of noisy prompts in the batches since the point before; nan where there was none."""
+        return self._column(4)
+
+    @property
+    def mixed_share(self) -> NDArray[np.float64]:
+        """[points] share of groups with both verdicts since the point before; nan where there was none."""
+        return self._column(5)
+
+    def accuracy_at(self, rollouts: float) -> float:
+        """Accuracy once so many rollouts are charged, between points along a line; the last one beyond the end."""
+        return float(np.interp(rollouts, self.rollouts, self.accuracy))
+
+    @property
+    def final_accuracy(self) -> float:
+        """Accuracy at the budget."""
+        return self.accuracy_at(self.budget)
+
+    def rollouts_to(self, target: float) -> float:
+        """Rollouts charged when the accuracy first reaches the target; infinite where it does not within the budget."""
+        rollouts, accuracy = self.rollouts, self.accuracy
+        reached = np.flatnonzero(accuracy >= target)
+        if not reached.size:
+            return math.inf
+        first = int(reached[0])
+        if first == 0:
+            return float(rollouts[0])
+        below, above = accuracy[first - 1], accuracy[first]
+        share = (target - below) / (above - below)
+        found = float(rollouts[first - 1] + share * (rollouts[first] - rollouts[first - 1]))
+        return found if found <= self.budget else math.inf
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CensoredTimes:
+    """Rollouts to a target over seeds, where some seeds never arrived within the budget."""
+
+    num_seeds: int
+    num_reached: int
+    median: float
+    """Median over all seeds, those that did not arrive counted as later than the budget: infinite when half did not."""
+    restricted_mean: float
+    """Mean of the lesser of time and budget: no seed is left out and none counts as infinite."""
+
+
+def censored_times(times: NDArray[np.float64] | list[float], *, budget: float) -> CensoredTimes:
+    """Summary of rollouts to a target, infinite where a seed did not reach it within the budget.
+
+    Leaving out the seeds that did not arrive would flatter an arm that seldom arrives.
+
+    Raises:
+        DataError: No times, or one that is nan or negative.
+    """
+    values = np.asarray(times, dtype=np.float64)
+    if values.ndim != 1 or not values.size or np.isnan(values).any() or (values < 0).any():
+        raise DataError(f"times must be a vector of numbers of at least 0, infinite where not reached; got {times}")
+    values = np.where(values > budget, math.inf, values)
+    ordered = np.sort(values)
+    middle = (ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2])
+    return CensoredTimes(
+        num_seeds=len(values),
+        num_reached=int(np.isfinite(values).sum()),
+        median=float(sum(middle) / 2),
+        restricted_mean=float(np.minimum(values, budget).mean()),
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Mean difference over paired seeds with its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_difference(
+    values: NDArray[np.float64] | list[float],
+    baseline: NDArray[np.float64] | list[float],
+    *,
+    confidence: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+) -> PairedDifference:
+    """Mean of `values - baseline`, seed by seed, with a percentile bootstrap over the seeds.
+
+    Raises:
+        DataError: Not one baseline a value, or none.
+    """
+    differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    if differences.ndim != 1 or not differences.size or len(values) != len(baseline):
+        raise DataError(f"paired values need one baseline each, got {len(values)} and {len(baseline)}")
+    rng = np.random.default_rng(seed)
+    means = differences[rng.integers(len(differences), size=(num_resamples, len(differences)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return PairedDifference(float(differences.mean()), float(low), float(high))

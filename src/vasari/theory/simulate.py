@@ -1,0 +1,233 @@
+"""Runs samplers and gates on a simulated learner: the same pool, the same luck, every rollout charged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import ConfigError
+from vasari.records import PromptIndices, Purpose
+from vasari.sample import SAMPLER_NAMES, PromptSampler, make_gate, make_sampler
+from vasari.theory.curves import Curve
+from vasari.theory.learner import LinearLearner
+from vasari.theory.pools import SimulatedPool
+from vasari.theory.rollouts import SimulatedGroups, pass_rates, roll_out
+from vasari.theory.variance_greedy import VarianceGreedySampler
+
+_CHUNK = 2048
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One strategy of a comparison."""
+
+    name: str
+    sampler: str = "uniform"
+    """A name that `make_sampler` knows, or "variance_greedy"."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the sampler."""
+    gate: str = "all"
+    """A name that `make_gate` knows."""
+    charge_refresh: bool = True
+    """False counts the rollouts that a sampler asks for apart, as the paper's plots do: a bound, not a strategy."""
+
+
+ARMS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm(name="uniform"),
+        Arm(name="vas", sampler="vas", settings={"preset": "paper-ablation"}),
+        Arm(name="vas_free", sampler="vas", settings={"preset": "paper-ablation"}, charge_refresh=False),
+        Arm(name="vas_online", sampler="vas", settings={"refresh": "online"}),
+        Arm(name="variance_greedy", sampler="variance_greedy"),
+        Arm(name="mixed", gate="mixed"),
+    )
+}
+"""Arms by name; `arm_of` knows the registered samplers with their default settings as well."""
+
+
+def arm_of(name: str) -> Arm:
+    """The arm of that name: one of `ARMS`, or a registered sampler with its default settings.
+
+    Raises:
+        ConfigError: The name is unknown.
+    """
+    if name in ARMS:
+        return ARMS[name]
+    if name not in SAMPLER_NAMES:
+        raise ConfigError(f"arm must be one of {', '.join(dict.fromkeys([*ARMS, *SAMPLER_NAMES]))}, got {name!r}")
+    return Arm(name=name, sampler=name)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationSettings:
+    """How a simulated run goes; the same for every arm of a comparison."""
+
+    prompts_per_batch: int = 64
+    rollouts_per_prompt: int = 8
+    budget: int = 102_400
+    """Charged rollouts after which a run ends; 200 steps of 64 prompts x 8 rollouts."""
+    learning_rate: float = 0.03
+    """Of Adam."""
+    score_noise: float = 1.0
+    """Deviation of the part of a rollout's score that has nothing to do with its answer, in each direction."""
+    evaluate_every: int = 5
+    """Steps between points of a curve."""
+    max_redraws: int = 4
+    """How often a gate may draw again within a step."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("prompts_per_batch", 1),
+            ("rollouts_per_prompt", 2),
+            ("budget", 1),
+            ("evaluate_every", 1),
+            ("max_redraws", 0),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        for name in ("learning_rate", "score_noise"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+                raise ConfigError(f"{name} must be finite and at least 0, got {value!r}")
+
+
+def simulate(arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None = None, *, seed: int) -> Curve:
+    """The arm's curve on this pool: held-out accuracy over all rollouts charged, up to the budget.
+
+    Args:
+        arm: The strategy.
+        pool: Shared by the arms of a comparison.
+        settings: Shared too; None for the defaults.
+        seed: Shared too: prompts are rolled out with the same random numbers at the same visit, and updates have the
+            same noise.
+
+    Raises:
+        ConfigError: The arm's sampler, gate or settings are unknown, or the pool is smaller than a batch.
+    """
+    return _Run(arm, pool, settings or SimulationSettings(), seed).to_the_end()
+
+
+class _Run:
+    """One arm, step by step."""
+
+    def __init__(self, arm: Arm, pool: SimulatedPool, settings: SimulationSettings, seed: int) -> None:
+        self._arm, self._pool, self._settings, self._seed = arm, pool, settings, seed
+        self._learner = LinearLearner(pool, learning_rate=settings.learning_rate, score_noise=settings.score_noise)
+        self._sampler = self._make_sampler()
+        self._gate = make_gate(arm.gate)
+        self._visits = {purpose: np.zeros(pool.num_prompts, dtype=np.int64) for purpose in ("train", "refresh")}
+        self._curve = Curve(arm.name, settings.budget)
+        self._step = 0
+        self._drawn: list[PromptIndices] = []
+        self._mixed: list[NDArray[np.bool_]] = []
+
+    def _make_sampler(self) -> PromptSampler:
+        arm, num = self._arm, self._pool.num_prompts
+        if arm.sampler == VarianceGreedySampler.name:
+            return VarianceGreedySampler(num_prompts=num, seed=self._seed, **arm.settings)
+        everything = np.arange(num)
+        true_rates = pass_rates(self._pool, everything, self._learner.solve_rates(everything), 0)
+        features = self._pool.features(np.clip(true_rates, 0.0, 1.0) if arm.sampler == "oracle" else None)
+        return make_sampler(arm.sampler, num_prompts=num, seed=self._seed, features=features, **arm.settings)
+
+    def to_the_end(self) -> Curve:
+        curve, budget = self._curve, self._settings.budget
+        self._record()
+        while curve.ledger.total_rollouts < budget:
+            if self._refresh():
+                self._record()
+            if curve.ledger.total_rollouts >= budget:
+                break
+            self._train()
+            self._step += 1
+            if self._step % self._settings.evaluate_every == 0:
+                self._record()
+        self._record()
+        return curve
+
+    def _record(self) -> None:
+        drawn = np.concatenate([np.zeros(0, dtype=np.int64), *self._drawn])
+        mixed = np.concatenate([np.zeros(0, dtype=np.bool_), *self._mixed])
+        self._curve.add(
+            step=self._step,
+            accuracy=self._learner.accuracy(),
+            noise_share=float(self._pool.is_noise[drawn].mean()) if drawn.size else math.nan,
+            mixed_share=float(mixed.mean()) if mixed.size else math.nan,
+        )
+        self._drawn, self._mixed = [], []
+
+    def _refresh(self) -> bool:
+        """Roll out what is due; whether anything was."""
+        due = self._sampler.due(self._step)
+        if not due.size:
+            return False
+        self._record()
+        ledger = self._curve.ledger if self._arm.charge_refresh else self._curve.uncharged
+        for start in range(0, len(due), _CHUNK):
+            part = due[start : start + _CHUNK]
+            groups = self._roll_out(part, "refresh", self._sampler.num_rollouts_due)
+            ledger.charge("refresh", rollouts=groups.verdicts.size, tokens=groups.num_tokens)
+            self._sampler.observe(groups.outcomes("refresh", self._step))
+        return True
+
+    def _roll_out(self, indices: PromptIndices, purpose: Purpose, num_rollouts: int) -> SimulatedGroups:
+        visits = self._visits[purpose]
+        groups = roll_out(
+            self._pool,
+            indices,
+            self._learner.solve_rates(indices),
+            visits=visits[indices] + _earlier(indices),
+            num_rollouts=num_rollouts,
+            step=self._step,
+            seed=2 * self._seed + (purpose == "refresh"),
+        )
+        np.add.at(visits, indices, 1)
+        return groups
+
+    def _train(self) -> None:
+        """Draw, roll out, observe, admit, update; a gate may draw again in place of what it refuses."""
+        settings, ledger = self._settings, self._curve.ledger
+        wanted = settings.prompts_per_batch
+        trained: list[tuple[PromptIndices, NDArray[np.float64], NDArray[np.float64]]] = []
+        for _ in range(settings.max_redraws + 1):
+            groups = self._roll_out(self._sampler.draw(wanted).indices, "train", settings.rollouts_per_prompt)
+            ledger.charge("train", rollouts=groups.verdicts.size, tokens=groups.num_tokens)
+            outcomes = groups.outcomes("train", self._step)
+            self._sampler.observe(outcomes)
+            admission = self._gate.admit(outcomes)
+            kept = admission.admitted
+            refused = [outcomes[place] for place in np.flatnonzero(~kept)]
+            ledger.move(
+                "train",
+                "discarded",
+                rollouts=sum(group.num_rollouts for group in refused),
+                tokens=sum(group.num_tokens for group in refused),
+            )
+            self._drawn.append(groups.indices)
+            self._mixed.append(groups.verdicts.std(axis=1) > 0)
+            trained.append((groups.indices[kept], groups.right[kept], groups.verdicts[kept]))
+            wanted = admission.redraw
+            if not wanted or ledger.total_rollouts >= settings.budget:
+                break
+        indices, right, verdicts = (np.concatenate(part) for part in zip(*trained, strict=True))
+        rng = np.random.default_rng([self._seed, 1, self._step])
+        self._learner.update(indices, right, verdicts, batch=settings.prompts_per_batch, rng=rng)
+
+
+def _earlier(indices: PromptIndices) -> NDArray[np.int64]:
+    """How often each prompt stands earlier in the batch: a batch drawn with replacement may hold it twice."""
+    order = np.argsort(indices, kind="stable")
+    ordered = indices[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(indices) else np.zeros(0, dtype=np.int64)
+    earlier = np.empty(len(indices), dtype=np.int64)
+    earlier[order] = np.arange(len(indices)) - np.repeat(starts, np.diff(np.r_[starts, len(indices)]))
+    return earlier

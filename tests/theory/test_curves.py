@@ -1,0 +1,87 @@
+"""Curves over rollouts charged, and times that are censored at the budget."""
+
+import math
+
+import numpy as np
+import pytest
+
+from vasari.errors import DataError
+from vasari.theory.curves import Curve, censored_times, paired_difference
+
+
+def curve_of(points, budget=300):
+    curve = Curve("arm", budget)
+    charged = 0
+    for rollouts, accuracy in points:
+        curve.ledger.charge("train", rollouts=rollouts - charged, tokens=2 * (rollouts - charged))
+        charged = rollouts
+        curve.add(step=0, accuracy=accuracy, noise_share=math.nan, mixed_share=math.nan)
+    return curve
+
+
+def test_the_x_axis_is_what_the_ledger_charged():
+    curve = curve_of([(0, 0.1), (100, 0.2)])
+    assert curve.rollouts.tolist() == [0, 100]
+    assert curve.tokens.tolist() == [0, 200]
+
+
+def test_rollouts_to_a_target_lie_on_the_line_between_two_points():
+    # From 0.2 at 100 to 0.4 at 200: 0.35 after three quarters of the way.
+    assert curve_of([(0, 0.1), (100, 0.2), (200, 0.4)]).rollouts_to(0.35) == pytest.approx(175)
+
+
+def test_the_first_time_counts_when_accuracy_falls_again():
+    assert curve_of([(0, 0.1), (100, 0.5), (200, 0.2), (300, 0.6)]).rollouts_to(0.5) == 100
+
+
+def test_a_target_met_at_the_start_costs_nothing_and_one_never_met_is_infinite():
+    curve = curve_of([(0, 0.1), (100, 0.2)])
+    assert curve.rollouts_to(0.1) == 0
+    assert curve.rollouts_to(0.9) == math.inf
+
+
+def test_a_target_met_beyond_the_budget_is_not_met():
+    curve = curve_of([(0, 0.0), (200, 0.2), (400, 0.4)])
+    assert curve.rollouts_to(0.29) == pytest.approx(290)
+    assert curve.rollouts_to(0.35) == math.inf
+    assert curve.final_accuracy == pytest.approx(0.3)
+
+
+def test_a_jump_of_the_x_axis_at_equal_accuracy_is_no_progress():
+    # A refresh: 500 rollouts are charged and nothing is learnt.
+    assert curve_of([(0, 0.1), (100, 0.2), (200, 0.2), (300, 0.4)]).accuracy_at(150) == pytest.approx(0.2)
+
+
+def test_seeds_that_do_not_arrive_count_as_late_in_the_median_and_as_the_budget_in_the_mean():
+    # Sorted 10, 20, late: median 20, mean (10 + 20 + 100) / 3.
+    found = censored_times([20.0, math.inf, 10.0], budget=100)
+    assert (found.num_seeds, found.num_reached, found.median) == (3, 2, 20.0)
+    assert found.restricted_mean == pytest.approx(130 / 3)
+
+
+def test_the_median_is_not_reached_when_half_the_seeds_do_not_arrive():
+    assert censored_times([10.0, math.inf], budget=100).median == math.inf
+    assert censored_times([10.0, 101.0], budget=100).num_reached == 1
+
+
+@pytest.mark.parametrize("times", [[], [math.nan], [-1.0]])
+def test_times_that_no_run_has_are_refused(times):
+    with pytest.raises(DataError, match=r"times must be a vector of numbers of at least 0"):
+        censored_times(times, budget=10)
+
+
+def test_a_constant_difference_has_an_interval_of_no_width():
+    found = paired_difference([0.5, 0.7, 0.6], [0.4, 0.6, 0.5])
+    assert (found.mean, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_the_interval_of_a_paired_difference_is_that_of_the_mean():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0.0, 0.1, size=400)
+    found = paired_difference(noise + 0.02, np.zeros(400))
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * noise.std() / 20, rel=0.1)
+
+
+def test_values_without_a_baseline_each_are_refused():
+    with pytest.raises(DataError, match=r"one baseline each, got 2 and 1"):
+        paired_difference([0.1, 0.2], [0.1])
