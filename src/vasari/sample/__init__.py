@@ -4,6 +4,7 @@ from vasari.sample.base import PromptSampler
 from vasari.sample.check import check_prompt_sampler
 from vasari.sample.features import PoolFeatures, prompt_features
 from vasari.sample.gate import AllGate, Gate, MixedGate, make_gate
+from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
 from vasari.sample.registry import SAMPLER_NAMES, make_sampler, vas_settings
@@ -16,6 +17,8 @@ __all__ = [
     "AllGate",
     "Gate",
     "MixedGate",
+    "Mmr1Sampler",
+    "Mmr1Settings",
     "PoolFeatures",
     "ProgressSampler",
     "ProgressSettings",

@@ -10,6 +10,7 @@ from typing import Any
 from vasari.errors import ConfigError
 from vasari.sample.base import PromptSampler
 from vasari.sample.features import PoolFeatures
+from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
 from vasari.sample.uniform import UniformSampler
@@ -33,6 +34,7 @@ class _Kind:
 _KINDS: dict[str, _Kind] = {
     "uniform": _Kind(UniformSampler),
     "vas": _Kind(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
+    "mmr1": _Kind(Mmr1Sampler, Mmr1Settings),
     "progress": _Kind(ProgressSampler, ProgressSettings, takes_features=True),
 }
 
