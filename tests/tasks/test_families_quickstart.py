@@ -218,7 +218,7 @@ def test_shapes_lie_where_their_facts_count_them(level: str, seed: int) -> None:
             inside = [thing for place, thing in drawn.items() if axis is None or f"{axis} {line}" in place]
             assert int(fact.answer) == sum(part in thing for thing in inside)
             counted += 1
-    assert counted >= 7  # each colour and each kind
+    assert counted >= 4  # each colour
 
 
 @pytest.mark.parametrize("level", ["1", "2", "3"])

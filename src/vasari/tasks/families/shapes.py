@@ -249,7 +249,7 @@ class Shapes:
 
 
 def _total_facts(grid: Grid) -> tuple[Fact, ...]:
-    return tuple(Fact(f"How many {_plural(wanted)} are there?", str(grid.num(wanted))) for wanted in (*COLOURS, *_KINDS))
+    return tuple(Fact(f"How many {_plural(wanted)} are there?", str(grid.num(wanted))) for wanted in COLOURS)
 
 
 def _grid(rng: np.random.Generator, *, full: bool, anchored: bool) -> Grid:
