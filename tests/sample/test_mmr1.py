@@ -182,9 +182,9 @@ def test_damaged_state_is_refused_and_changes_nothing(key, value, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mix_ratio": 1.5}, r"mix_ratio must be in \[0, 1\]"),
-        ({"momentum": 2}, r"momentum must be in \[0, 1\]"),
-        ({"alpha": -1}, r"alpha must be a finite number of at least 0"),
+        ({"mix_ratio": 1.5}, r"mix_ratio must be at least 0 and at most 1, got 1.5"),
+        ({"momentum": 2}, r"momentum must be at least 0 and at most 1"),
+        ({"alpha": -1}, r"alpha must be at least 0, got -1"),
         ({"beta": math.inf}, r"beta must be a finite number"),
         ({"refresh_every": 0}, r"refresh_every must be a whole number"),
         ({"refresh_batch": True}, r"refresh_batch must be a whole number"),

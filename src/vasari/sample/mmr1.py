@@ -16,6 +16,7 @@ from vasari.errors import ConfigError, DataError, StateError
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.pool import read_array
+from vasari.sample.setting_checks import check_choice, check_number, check_whole
 from vasari.sample.weighted import WeightedPool
 from vasari.score.diversity import trajectory_diversity
 
@@ -54,20 +55,14 @@ class Mmr1Settings:
     """A released refresh fills its last batch of so many prompts with copies of the last prompt; they are only counted."""
 
     def __post_init__(self) -> None:
-        for name in ("mix_ratio", "alpha", "beta", "momentum"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name} must be a finite number of at least 0, got {value!r}")
-        for name in ("mix_ratio", "momentum"):
-            if getattr(self, name) > 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        check_number("alpha", self.alpha, least=0)
+        check_number("beta", self.beta, least=0)
+        check_number("mix_ratio", self.mix_ratio, least=0, most=1)
+        check_number("momentum", self.momentum, least=0, most=1)
         for name in ("refresh_every", "num_refresh_rollouts", "refresh_batch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
-        for name, known in (("diversity", get_args(Mmr1Diversity)), ("accuracy", get_args(Accuracy))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+            check_whole(name, getattr(self, name), least=1)
+        check_choice("diversity", self.diversity, get_args(Mmr1Diversity))
+        check_choice("accuracy", self.accuracy, get_args(Accuracy))
 
 
 @final
