@@ -184,6 +184,8 @@ class Admission:
     """[groups] True where the group trains."""
     redraw: int = 0
     """How many prompts to draw in place of the refused ones."""
+    more: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """[groups] how many rollouts to add to each group before the gate is asked again; empty: none to any."""
 
 
 def prompt_digests(ids: Iterable[str]) -> NDArray[np.uint64]:
