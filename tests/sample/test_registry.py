@@ -1,12 +1,19 @@
+import numpy as np
 import pytest
 
 from vasari.errors import ConfigError
-from vasari.sample import SAMPLER_NAMES, make_sampler, vas_settings
+from vasari.sample import SAMPLER_NAMES, PoolFeatures, make_sampler, vas_settings
 
 
 @pytest.mark.parametrize("name", SAMPLER_NAMES)
 def test_a_sampler_has_the_name_it_was_made_by(name):
-    assert make_sampler(name, num_prompts=3, seed=0).name == name
+    features = PoolFeatures(difficulty=np.array([0.1, 0.5, 0.9]), pass_rates=np.array([0.9, 0.5, 0.1]))
+    assert make_sampler(name, num_prompts=3, seed=0, features=features).name == name
+
+
+@pytest.mark.parametrize("name", SAMPLER_NAMES)
+def test_a_recipe_can_check_the_settings_of_a_sampler_before_the_pool_is_known(name):
+    assert len(make_sampler(name, num_prompts=1, seed=0).draw(1)) == 1
 
 
 @pytest.mark.parametrize(

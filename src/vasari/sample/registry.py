@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from vasari.errors import ConfigError
 from vasari.sample.base import PromptSampler
+from vasari.sample.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.features import PoolFeatures
 from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
+from vasari.sample.oracle import OracleSampler, OracleSettings
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
+from vasari.sample.retain import RetainSampler, RetainSettings
+from vasari.sample.skip import SkipSampler, SkipSettings
+from vasari.sample.target import TARGET_PRESETS, TargetSampler, TargetSettings
 from vasari.sample.uniform import UniformSampler
 from vasari.sample.vas import VarianceAwareSampler
 from vasari.sample.vas_settings import VAS_PRESETS, VarianceAwareSettings
@@ -31,11 +38,33 @@ class _Kind:
     """Whether the sampler has an argument `features`."""
 
 
+def _wrapped(wrapper: Any) -> Any:
+    """What makes a wrapper around the sampler that its settings name."""
+
+    def make(
+        settings: Any, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None, features: PoolFeatures | None
+    ) -> PromptSampler:
+        ids = None if prompt_ids is None else tuple(prompt_ids)
+        given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": ids, "features": features}
+        inner = make_sampler(settings.inner, **given, **settings.inner_settings)
+        # With one seed, the wrapper and its inner sampler would draw the same numbers.
+        own = int(np.random.SeedSequence([seed, *wrapper.name.encode()]).generate_state(1)[0])
+        made: PromptSampler = wrapper(settings, inner=inner, seed=own, prompt_ids=ids)
+        return made
+
+    return make
+
+
 _KINDS: dict[str, _Kind] = {
     "uniform": _Kind(UniformSampler),
     "vas": _Kind(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
     "mmr1": _Kind(Mmr1Sampler, Mmr1Settings),
     "progress": _Kind(ProgressSampler, ProgressSettings, takes_features=True),
+    "bins": _Kind(BinsSampler, BinsSettings, BINS_PRESETS, takes_features=True),
+    "target": _Kind(TargetSampler, TargetSettings, TARGET_PRESETS, takes_features=True),
+    "oracle": _Kind(OracleSampler, OracleSettings, takes_features=True),
+    "skip": _Kind(_wrapped(SkipSampler), SkipSettings, takes_features=True),
+    "retain": _Kind(_wrapped(RetainSampler), RetainSettings, takes_features=True),
 }
 
 SAMPLER_NAMES: tuple[str, ...] = tuple(_KINDS)
