@@ -1,0 +1,97 @@
+"""Softmax policies over a few answers, where every expectation of the paper's theory is a sum and nothing is sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import DataError
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftmaxPrompt:
+    """A prompt with its answers: pi(a) proportional to exp(theta . features[a]), and what each answer earns."""
+
+    features: NDArray[np.float64]
+    """[answers, dims]; the identity gives every answer a logit of its own."""
+    rewards: NDArray[np.float64]
+    """[answers] mean reward of each answer."""
+    noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """[answers] variance of the reward given the answer, or empty for none: a verifier that flips coins."""
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 2 or self.rewards.shape != self.features.shape[:1] or len(self.rewards) < 2:
+            raise DataError(
+                f"features {self.features.shape} and rewards {self.rewards.shape} must be [answers, dims] and [answers], "
+                "with at least 2 answers"
+            )
+        if self.noise.shape not in ((0,), self.rewards.shape) or (self.noise < 0).any():
+            raise DataError(f"noise must be one variance of at least 0 an answer, or empty, got {self.noise}")
+
+    @property
+    def noise_variance(self) -> NDArray[np.float64]:
+        """[answers] variance of the reward given the answer."""
+        return self.noise if self.noise.size else np.zeros(len(self.rewards))
+
+    def probabilities(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[answers] pi(a | x) at the parameters `theta`."""
+        logits = self.features @ theta
+        weights = np.exp(logits - logits.max())
+        chosen: NDArray[np.float64] = weights / weights.sum()
+        return chosen
+
+    def value(self, theta: NDArray[np.float64]) -> float:
+        """J_x(theta), the mean reward (arXiv:2509.21268, equation 1)."""
+        return float(self.probabilities(theta) @ self.rewards)
+
+    def scores(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[answers, dims] g(x, a) = grad log pi(a | x); their mean under pi is 0 (arXiv:2509.21268, equation 2)."""
+        scores: NDArray[np.float64] = self.features - self.probabilities(theta) @ self.features
+        return scores
+
+    def gradient(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[dims] grad J_x(theta) = E[R g] (arXiv:2509.21268, equation 2)."""
+        gradient: NDArray[np.float64] = (self.probabilities(theta) * self.rewards) @ self.scores(theta)
+        return gradient
+
+    def fisher(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[dims, dims] Gamma_theta(x) = E[g g^T] (arXiv:2509.21268, appendix A.1)."""
+        scores = self.scores(theta)
+        fisher: NDArray[np.float64] = (self.probabilities(theta)[:, None] * scores).T @ scores
+        return fisher
+
+    def variance(self, theta: NDArray[np.float64]) -> float:
+        """Var[R], of answers and of noise: E Var(R | a) + Var E(R | a)."""
+        chosen = self.probabilities(theta)
+        residual = self.rewards - chosen @ self.rewards
+        return float(chosen @ (self.noise_variance + residual**2))
+
+    @property
+    def span(self) -> float:
+        """Difference of the highest and the lowest mean reward."""
+        return float(self.rewards.max() - self.rewards.min())
+
+    @property
+    def diameter(self) -> float:
+        """Greatest distance of two answers' features; no score is longer, whatever theta is."""
+        apart = self.features[:, None, :] - self.features[None, :, :]
+        return float(np.sqrt((apart**2).sum(axis=2).max()))
+
+    @property
+    def smoothness(self) -> float:
+        """An L with |Hessian of J_x| <= L at every theta: half the span of rewards times the squared diameter.
+
+        The Hessian is E[(R - J) g g^T], so its norm is at most E|R - J| max|g|^2, and a bounded variable is on average
+        no farther from its mean than half its span.
+        """
+        return 0.5 * self.span * self.diameter**2
+
+    @classmethod
+    def tabular(cls, rewards: NDArray[np.float64] | list[float], noise: NDArray[np.float64] | None = None) -> SoftmaxPrompt:
+        """A prompt whose answers have a logit each."""
+        values = np.asarray(rewards, dtype=np.float64)
+        return cls(features=np.eye(len(values)), rewards=values, noise=np.zeros(0) if noise is None else noise)
