@@ -46,7 +46,7 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
     ) -> dict[str, Any]:
         options = {"refresh_every": 2, "num_refresh_rollouts": 2} if sampler == "vas" else {}
         chosen = make_sampler(sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options)
-        extra = {"tell": changes.pop("tell")} if "tell" in changes else {}
+        extra = {name: changes.pop(name) for name in ("tell", "make_books", "callbacks") if name in changes}
         return train_grpo(
             str(taught_folder),
             prompts=prompts,

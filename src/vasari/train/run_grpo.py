@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig
 
 from vasari.errors import ConfigError, StateError
@@ -23,6 +23,7 @@ from vasari.sample import PromptSampler
 from vasari.score.reward import RewardSettings
 from vasari.train.adapters import prepare_weights
 from vasari.train.books import RolloutBooks
+from vasari.train.budget import StopAtBudget, within_budget
 from vasari.train.checkpoints import complete_checkpoints, save_model
 from vasari.train.grpo import VarianceAwareTrainer
 from vasari.train.refresh import Refresher
@@ -46,10 +47,13 @@ def train_grpo(
     max_pixels: int | None = None,
     resume: bool = False,
     tell: Tell = silent,
+    make_books: Callable[..., RolloutBooks] = RolloutBooks,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> dict[str, Any]:
     """Train the model at `model_path` on the prompts that `sampler` chooses.
 
     Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by validation accuracy), `last`.
+    `make_books` makes what scores rollouts, from the arguments of `RolloutBooks`; `callbacks` are called after our own.
 
     Returns:
         `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`, `repeated_rollouts`
@@ -61,6 +65,7 @@ def train_grpo(
     """
     _check_pool(prompts, settings)
     checkpoint = _checkpoint(out, resume=resume)
+    settings = within_budget(settings, checkpoint)
     out.mkdir(parents=True, exist_ok=True)
     processor = load_processor(model_path, max_pixels=max_pixels)
     notes = TellProgress(tell)
@@ -69,26 +74,33 @@ def train_grpo(
     )
     snapshots = ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch)
     rewards = RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward)
+    books = make_books(prompts, folder=out / "groups", rewards=rewards)
+    watching = [StopAtBudget(books.ledger, settings), validator, notes, MetricLog(out / "metrics.jsonl"), snapshots]
     trainer = VarianceAwareTrainer(
         prompts=prompts,
         sampler=sampler,
-        books=RolloutBooks(prompts, folder=out / "groups", rewards=rewards),
+        books=books,
         refresher=Refresher(prompts, refresh_decoding(settings), system=system, seed=seed, tell=notes.scoring),
         system=system,
         model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
         processing_class=processor,
         args=grpo_config(settings, out, seed),
-        callbacks=[validator, notes, MetricLog(out / "metrics.jsonl"), snapshots],
+        callbacks=[*watching, *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     validator.trainer = trainer
+    facts = _train(trainer, processor, checkpoint=checkpoint, out=out)
+    return _outcome(trainer, validator) | facts
+
+
+def _train(trainer: VarianceAwareTrainer, processor: Any, *, checkpoint: Path | None, out: Path) -> dict[str, Any]:
     repeated = _forget_after(checkpoint, out) if trainer.accelerator.is_main_process else 0
     trainer.accelerator.wait_for_everyone()
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.accelerator.is_main_process:
         save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "last")
-    return _outcome(trainer, validator) | {"repeated_rollouts": repeated, "seconds": time.monotonic() - started}
+    return {"repeated_rollouts": repeated, "seconds": time.monotonic() - started}
 
 
 def _check_pool(prompts: Sequence[Prompt], settings: GrpoSettings) -> None:

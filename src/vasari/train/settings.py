@@ -87,6 +87,8 @@ class GrpoSettings(Optimisation):
 
     steps: Positive = 100
     """Optimizer updates; a multiple of updates_per_batch."""
+    max_rollouts: Positive | None = None
+    """Budget of rollouts, whatever they are spent on: training ends after the batch that reaches it; None: `steps` alone."""
     prompts_per_batch: Positive = 512  # arXiv:2509.21268, section 6.1
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8

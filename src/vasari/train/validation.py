@@ -54,7 +54,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure every few steps and at the end."""
-        if state.global_step % self._every == 0 or state.global_step >= state.max_steps:
+        if state.global_step % self._every == 0 or state.global_step >= state.max_steps or control.should_training_stop:
             self._measure(state)
 
     @property

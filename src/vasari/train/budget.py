@@ -1,0 +1,41 @@
+"""A budget of rollouts: training ends when it is spent, whatever it was spent on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback
+
+from vasari.ledger import Ledger
+from vasari.train.resume import read_books
+from vasari.train.settings import GrpoSettings
+
+
+class StopAtBudget(TrainerCallback):  # type: ignore[misc]
+    """Ends training after the batch that spends the last rollout of `settings.max_rollouts`."""
+
+    def __init__(self, ledger: Ledger, settings: GrpoSettings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop between two batches, never between the updates of one."""
+        most = self._settings.max_rollouts
+        if most is None or state.global_step % self._settings.updates_per_batch:
+            return
+        # The main process keeps the ledger.
+        spent: list[Any] = [self._ledger.total_rollouts]
+        broadcast_object_list(spent, from_process=0)
+        if spent[0] >= most:
+            control.should_training_stop = True
+
+
+def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:
+    """The settings, with the checkpoint's step as the last one where the budget is spent by then."""
+    if settings.max_rollouts is None or checkpoint is None:
+        return settings
+    if sum(read_books(checkpoint)["ledger"]["rollouts"].values()) < settings.max_rollouts:
+        return settings
+    return settings.model_copy(update={"steps": int(checkpoint.name.removeprefix("checkpoint-"))})
