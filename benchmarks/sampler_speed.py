@@ -1,0 +1,204 @@
+"""How long does each sampler take, and how much does it hold, on pools of millions?
+
+    python benchmarks/sampler_speed.py [--only vas,uniform] [--draw-pool 10000000] [--pool 1600000] [--repeats 9]
+
+Each sampler runs in a process of its own. Prints one table and writes it to `benchmarks/results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vasari
+from vasari.records import GroupOutcome
+from vasari.sample import SAMPLER_NAMES, PoolFeatures, PromptSampler, load_state, make_sampler, save_state
+
+BATCH, ROLLOUTS, NUM_CATEGORIES, NUM_COLUMNS = 512, 16, 20, 4
+SETTINGS: dict[str, dict[str, Any]] = {"vas": {"refresh": "online", "beta": 0.0}}
+"""Settings other than a sampler's own; diversity has a benchmark of its own."""
+
+
+def features(num_prompts: int) -> PoolFeatures:
+    """Made-up categories, difficulties, true pass rates and four columns of numbers."""
+    rng = np.random.default_rng(1)
+    return PoolFeatures(
+        categories=rng.integers(NUM_CATEGORIES, size=num_prompts),
+        category_names=tuple(f"category {n}" for n in range(NUM_CATEGORIES)),
+        values=rng.standard_normal((num_prompts, NUM_COLUMNS)),
+        difficulty=rng.random(num_prompts),
+        pass_rates=rng.random(num_prompts),
+    )
+
+
+def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
+    """A group of each prompt, at pass rates that differ; the first ones are of a refresh, the others of training."""
+    rng = np.random.default_rng(step)
+    made = []
+    for index in dict.fromkeys(indices.tolist()):
+        verdicts = (rng.random(ROLLOUTS) < rng.random()).astype(np.float64)
+        confidence = -rng.exponential(size=ROLLOUTS)
+        tokens = [np.zeros(2, dtype=np.int32)] * ROLLOUTS
+        group = GroupOutcome(
+            index=index,
+            rewards=verdicts,
+            verdicts=verdicts,
+            token_ids=tokens,
+            confidence=confidence,
+            purpose="train",
+            step=step,
+        )
+        made.append(group)
+    return made
+
+
+def make(name: str, num_prompts: int, given: PoolFeatures, ids: list[str] | None = None) -> PromptSampler:
+    """A sampler of that name."""
+    settings = SETTINGS.get(name, {})
+    return make_sampler(name, num_prompts=num_prompts, seed=0, features=given, prompt_ids=ids, **settings)
+
+
+def timed(function: Callable[[], Any]) -> float:
+    """CPU milliseconds of one call."""
+    start = time.process_time()
+    function()
+    return 1000 * (time.process_time() - start)
+
+
+def draws_and_observations(name: str, num_prompts: int, repeats: int) -> dict[str, list[float]]:
+    """CPU milliseconds of each draw and each observation, less a first one of both."""
+    sampler = make(name, num_prompts, features(num_prompts))
+    spent: dict[str, list[float]] = {"draw": [], "observe": []}
+    for step in range(repeats + 1):
+        drawn: list[Any] = []
+        spent["draw"].append(timed(lambda: drawn.append(sampler.draw(BATCH))))  # noqa: B023
+        outcomes = groups(drawn[0].indices, step)
+        spent["observe"].append(timed(lambda: sampler.observe(outcomes)))  # noqa: B023
+    return {key: values[1:] for key, values in spent.items()}
+
+
+def state(name: str, num_prompts: int) -> dict[str, float]:
+    """Seconds (CPU and wall) to save and to restore the state of a pool with ids, and its megabytes on disk."""
+    given = features(num_prompts)
+    ids = [f"prompt-{n}" for n in range(num_prompts)]
+    one, other = make(name, num_prompts, given, ids), make(name, num_prompts, given, ids)
+    one.observe(groups(one.draw(BATCH).indices, 0))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sampler.npz"
+        cpu, wall = time.process_time(), time.perf_counter()
+        save_state(path, one.state_dict())
+        other.load_state_dict(load_state(path))
+        return {
+            "cpu": time.process_time() - cpu,
+            "wall": time.perf_counter() - wall,
+            "megabytes": path.stat().st_size / 1e6,
+        }
+
+
+def bytes_per_prompt(name: str, num_prompts: int) -> float:
+    """What a sampler without ids holds after a batch, beside the features it was given."""
+    given = features(num_prompts)
+    tracemalloc.start()
+    sampler = make(name, num_prompts, given)
+    sampler.observe(groups(sampler.draw(BATCH).indices, 0))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return held / num_prompts
+
+
+def measure(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """All numbers of one sampler."""
+    return {
+        "large": draws_and_observations(name, args.draw_pool, args.repeats),
+        "middle": draws_and_observations(name, args.pool, args.repeats),
+        "state": state(name, args.pool),
+        "bytes": bytes_per_prompt(name, args.pool),
+    }
+
+
+def import_seconds(repeats: int) -> list[float]:
+    """CPU seconds of `import vasari.sample` in a new process, NumPy included."""
+    code = "import time; start = time.process_time(); import vasari.sample; print(time.process_time() - start)"
+    run = [sys.executable, "-c", code]
+    return [float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) for _ in range(repeats)]
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Median (range)."""
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+
+
+def row(name: str, found: dict[str, Any]) -> str:
+    """One line of the table."""
+    cells = [name, spread(found["large"]["draw"]), spread(found["middle"]["draw"]), spread(found["middle"]["observe"])]
+    saved = found["state"]
+    cells += [f"{saved['cpu']:.2f} ({saved['wall']:.2f})", f"{saved['megabytes']:.0f}", f"{found['bytes']:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def report(args: argparse.Namespace, rows: list[str]) -> str:
+    """The page."""
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    command = f"python benchmarks/sampler_speed.py {' '.join(sys.argv[1:])}".strip()
+    large, middle = (f"{size / 1e6:g} million" for size in (args.draw_pool, args.pool))
+    lines = [
+        "# Samplers on pools of millions",
+        "",
+        f"Batches of {BATCH} prompts, groups of {ROLLOUTS}; milliseconds of CPU time of one thread, median (range) of "
+        f"{args.repeats}. The state is that of {middle} prompts with ids, saved and restored: CPU seconds (wall).",
+        "Groups are observed on that pool too. Bytes a prompt are without ids and features. `vas` is online, without diversity,",
+        "which is [measured apart](diversity_speed_x86_64-2cpu_2026-11-22.md).",
+        "",
+        f"| sampler | draw of {large}, ms | draw of {middle}, ms | observe, ms | state, s | state, MB | bytes a prompt |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        f"`import vasari.sample` with NumPy: {spread(import_seconds(args.repeats), 3)} s of CPU time.",
+        "",
+        f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {machine}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(SAMPLER_NAMES), help="names, separated by commas")
+    for name, default in (("draw-pool", 10_000_000), ("pool", 1_600_000), ("repeats", 9)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(args, args.measure)))
+        return
+    rows = []
+    for name in args.only.split(","):
+        command = [sys.executable, __file__, "--measure", name, "--draw-pool", str(args.draw_pool)]
+        command += ["--pool", str(args.pool), "--repeats", str(args.repeats)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        rows.append(row(name, json.loads(done.stdout.splitlines()[-1])))
+        print(rows[-1], file=sys.stderr, flush=True)
+    text = report(args, rows)
+    print(text)
+    args.out.mkdir(parents=True, exist_ok=True)
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    (args.out / f"sampler_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
