@@ -246,7 +246,12 @@ def test_table_numbers_stand_below_and_beside_their_letters(level: str, seed: in
     texts = [m for m in problem.scene.marks if isinstance(m, Text)]
     rows = {m.at[1]: m.text for m in texts if m.colour == "blue"}
     columns = {m.at[0]: m.text for m in texts if m.colour == "red"}
-    drawn = {f"What is {rows[m.at[1]]} {columns[m.at[0]]}?": m.text for m in texts if m.colour == "ink"}
+    numbers = sorted((m.at[1], m.at[0], m.text) for m in texts if m.colour == "ink")
+    drawn = {f"What is {rows[y]} {columns[x]}?": text for y, x, text in numbers}
+    for height, row in rows.items():
+        drawn[f"What is in row {row}?"] = " ".join(text for y, _, text in numbers if y == height)
+    for place, column in columns.items():
+        drawn[f"What is in column {column}?"] = " ".join(text for _, x, text in numbers if x == place)
     assert drawn == {f.question: f.answer for f in problem.facts}
 
 

@@ -21,6 +21,7 @@ from vasari.train.adapters import prepare_weights
 from vasari.train.checkpoints import complete_checkpoints, guard_saving, mark_complete, restore_weights, save_model
 from vasari.train.collate import ChatCollator
 from vasari.train.settings import SftSettings
+from vasari.train.trl_arguments import common_arguments
 from vasari.train.watch import MetricLog, TellProgress
 
 
@@ -148,6 +149,7 @@ def _arguments(settings: SftSettings, out: Path, seed: int, *, num_train: int) -
     steps = max(1, math.ceil(num_train * settings.epochs / settings.batch_prompts))
     every = min(settings.validate_every, steps)
     return SFTConfig(
+        **common_arguments(settings, seed),
         output_dir=str(out),
         num_train_epochs=epochs,
         per_device_train_batch_size=micro,
@@ -156,14 +158,9 @@ def _arguments(settings: SftSettings, out: Path, seed: int, *, num_train: int) -
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(settings.warmup * steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         adam_beta2=0.98,
-        bf16=settings.bf16,
-        gradient_checkpointing=settings.gradient_checkpointing,
         eval_strategy="steps",
         eval_steps=every,
-        save_strategy="steps",
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=True,
@@ -172,12 +169,5 @@ def _arguments(settings: SftSettings, out: Path, seed: int, *, num_train: int) -
         logging_steps=max(1, every // 10),
         dataloader_num_workers=settings.workers,
         dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
         max_length=None,
-        report_to=list(settings.report_to) or "none",
-        disable_tqdm=True,
-        log_level="error",
-        deepspeed=settings.deepspeed,
-        seed=seed,
-        use_cpu=not torch.cuda.is_available(),
     )

@@ -170,11 +170,21 @@ class Tables:
             kind="number" if answer.isdigit() else "text",
             think=think,
             answer=answer,
-            facts=tuple(Fact(f"What is {r} {c}?", str(value)) for (r, c), value in table.items()),
+            facts=_facts(table),
         )
         if problem.kind == "number" and rng.random() < 0.2:
             problem = with_choices(rng, problem, near_numbers(rng, int(answer)))
         return problem
+
+
+def _facts(table: Table) -> tuple[Fact, ...]:
+    """Every number by its cell, and the numbers of every row and column in order."""
+    cells = [Fact(f"What is {row} {column}?", str(value)) for (row, column), value in table.items()]
+    lines = [
+        Fact(f"What is in {_word(name)}?", " ".join(str(table[cell]) for cell in _line(table, name)))
+        for name in (*_rows(table), *_columns(table))
+    ]
+    return (*cells, *lines)
 
 
 def _draw(table: Table) -> Scene:
