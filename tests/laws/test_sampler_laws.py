@@ -29,6 +29,13 @@ KINDS = {
     "oracle": {"name": "oracle"},
     "skip": {"name": "skip", "inner": "vas", "inner_settings": {"refresh": "stale", "refresh_every": 3}},
     "retain": {"name": "retain", "share": 0.4, "repair_window": 1},
+    "mopps": {"name": "beta", "candidate_factor": 2},
+    "time": {"name": "beta", "candidate_factor": 0, "decay_on": "time", "score": "group_value", "value": "knap"},
+    "information": {"name": "beta", "draw": "mean", "score": "information", "decay": 1.0},
+    "hmm": {"name": "hmm", "candidate_factor": 2},
+    "remembering": {"name": "hmm", "candidate_factor": 0, "decay": 1.0, "entropy_weight": 0.1},
+    "replay": {"name": "replay", "cooldown": 1},
+    "prioritised": {"name": "prioritised", "retest_every": 2},
     "paper": {"name": "vas", "preset": "paper", "refresh_every": 3, "num_refresh_rollouts": 4},
     "mmr1": {"name": "mmr1", "refresh_every": 3, "num_refresh_rollouts": 4, "beta": 0.2, "momentum": 0.5},
 }

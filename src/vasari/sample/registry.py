@@ -11,12 +11,16 @@ import numpy as np
 
 from vasari.errors import ConfigError
 from vasari.sample.base import PromptSampler
+from vasari.sample.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.features import PoolFeatures
+from vasari.sample.hmm import HMM_PRESETS, HmmSampler, HmmSettings
 from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
 from vasari.sample.oracle import OracleSampler, OracleSettings
+from vasari.sample.prioritised import PrioritisedSampler, PrioritisedSettings
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
+from vasari.sample.replay import ReplaySampler, ReplaySettings
 from vasari.sample.retain import RetainSampler, RetainSettings
 from vasari.sample.skip import SkipSampler, SkipSettings
 from vasari.sample.target import TARGET_PRESETS, TargetSampler, TargetSettings
@@ -65,6 +69,10 @@ _KINDS: dict[str, _Kind] = {
     "oracle": _Kind(OracleSampler, OracleSettings, takes_features=True),
     "skip": _Kind(_wrapped(SkipSampler), SkipSettings, takes_features=True),
     "retain": _Kind(_wrapped(RetainSampler), RetainSettings, takes_features=True),
+    "beta": _Kind(BetaSampler, BetaSettings, BETA_PRESETS),
+    "hmm": _Kind(HmmSampler, HmmSettings, HMM_PRESETS),
+    "replay": _Kind(ReplaySampler, ReplaySettings),
+    "prioritised": _Kind(PrioritisedSampler, PrioritisedSettings),
 }
 
 SAMPLER_NAMES: tuple[str, ...] = tuple(_KINDS)

@@ -5,6 +5,15 @@ from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajector
 from vasari.score.loss import LOSSES, LossReduction, LossSettings, PolicyLoss, RatioLevel, policy_loss
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
 from vasari.score.reward import Reward, RewardSettings, format_ok, reward_of
+from vasari.score.value import (
+    GROUP_VALUES,
+    GroupValue,
+    beta_information,
+    expected_group_value,
+    group_value,
+    group_value_table,
+    mixed_probability,
+)
 from vasari.score.variance import outcome_variance, pass_rate, reward_variance, unbiased_outcome_variance
 
 __all__ = [
@@ -13,6 +22,8 @@ __all__ = [
     "AdvantageScale",
     "DIVERSITY_METRICS",
     "DiversityMetric",
+    "GROUP_VALUES",
+    "GroupValue",
     "LOSSES",
     "LossReduction",
     "LossSettings",
@@ -22,8 +33,13 @@ __all__ = [
     "RatioLevel",
     "Reward",
     "RewardSettings",
+    "beta_information",
+    "expected_group_value",
     "format_ok",
     "group_advantages",
+    "group_value",
+    "group_value_table",
+    "mixed_probability",
     "outcome_variance",
     "pass_rate",
     "policy_loss",

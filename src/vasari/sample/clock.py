@@ -1,0 +1,45 @@
+"""The steps that a sampler has seen go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vasari.errors import StateError
+
+
+class StepClock:
+    """Counts steps by the numbers that `due` is asked with; in a loop that never asks, every draw is a step."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        """The present step; groups are observed at it."""
+        self._num_draws = 0
+        self._asked = False
+
+    def ask(self, step: int) -> None:
+        """`due` was asked at this step."""
+        self.now, self._asked = int(step), True
+
+    def draw(self) -> None:
+        """A batch is about to be drawn."""
+        if not self._asked:
+            self.now = self._num_draws
+        self._num_draws += 1
+
+    def state(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> StepClock:
+        """A clock that goes on from a saved one.
+
+        Raises:
+            StateError: A saved number of draws below 0.
+        """
+        clock = cls()
+        clock.now, clock._num_draws, clock._asked = int(state["now"]), int(state["num_draws"]), bool(state["asked"])
+        if clock._num_draws < 0:
+            raise StateError(f"sampler state is damaged: {clock._num_draws} draws")
+        return clock
