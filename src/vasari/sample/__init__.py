@@ -8,8 +8,8 @@ from vasari.sample.features import PoolFeatures, prompt_features
 from vasari.sample.gate import GATE_NAMES, AllGate, Gate, MixedGate, make_gate
 from vasari.sample.hmm import HMM_PRESETS, HmmSampler, HmmSettings
 from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
-from vasari.sample.prioritised import PrioritisedSampler, PrioritisedSettings
 from vasari.sample.oracle import OracleSampler, OracleSettings
+from vasari.sample.prioritised import PrioritisedSampler, PrioritisedSettings
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
 from vasari.sample.registry import SAMPLER_NAMES, make_sampler, vas_settings

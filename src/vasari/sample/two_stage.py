@@ -73,12 +73,13 @@ class TwoStageGate:
     What a trainer does with it, in each step:
 
     1. Ask `wanted` about the drawn prompts, leave out those it does not want, and draw others in their place.
-    2. Roll out `settings.num_screening` times, charge `train`, let the sampler observe the groups, and call `admit`.
-    3. `Admission.more` says how many rollouts of the same prompt to add to each group, with the same policy and before any
-       update. Charge them `train`, let the sampler observe *these new rollouts only* (it has seen the screening's), join
-       old and new into one group, and call `admit` again with the joined groups: now they are admitted.
-    4. A group that is neither admitted nor asked for more is refused: move its rollouts in the ledger from `train` to
-       `probe`, as nothing trains on them. `Admission.redraw` prompts may be drawn in their place, and begin at 1.
+    2. Roll out `settings.num_screening` times, charge `train`, and call `admit`.
+    3. A group that is neither admitted nor asked for more rollouts is refused: move its rollouts in the ledger from
+       `train` to `probe`, as nothing trains on them, and let the sampler observe the group with purpose `probe`.
+       `Admission.redraw` prompts may be drawn in the place of the refused ones, and begin at 1.
+    4. `Admission.more` says how many rollouts of the same prompt to add to each other group, with the same policy and
+       before any update. Charge them `train`, join old and new rollouts into one group, let the sampler observe *the
+       joined group, once* (a prompt's halves apart would count as two visits), and call `admit` again: now it trains.
 
     Deferral and eviction are remembered by position in the pool, so that a saved state belongs to one pool; the
     sampler's state beside it refuses another. A loop that never asks `wanted` has neither.
