@@ -244,9 +244,9 @@ def turn(hand: Line) -> float:
 def test_table_numbers_stand_below_and_beside_their_letters(level: str, seed: int) -> None:
     problem = sample("tables", level, seed)
     texts = [m for m in problem.scene.marks if isinstance(m, Text)]
-    rows = {m.at[1]: m.text for m in texts if m.colour == "blue"}
-    columns = {m.at[0]: m.text for m in texts if m.colour == "red"}
-    numbers = sorted((m.at[1], m.at[0], m.text) for m in texts if m.colour == "ink")
+    rows = {m.at[1]: m.text for m in texts if m.text in "ABC"}
+    columns = {m.at[0]: m.text for m in texts if m.text in "XYZ"}
+    numbers = sorted((m.at[1], m.at[0], m.text) for m in texts if m.text.isdigit())
     drawn = {f"What is {rows[y]} {columns[x]}?": text for y, x, text in numbers}
     for height, row in rows.items():
         drawn[f"What is in row {row}?"] = " ".join(text for y, _, text in numbers if y == height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from vasari.tasks.thinker import Thinker
 
 _ROWS = ("A", "B", "C")
 _COLUMNS = ("X", "Y", "Z")
+_INK = {"A": "red", "B": "blue", "C": "green"}
+"""Each row is written in a colour of its own: a small model finds columns by itself long before it finds rows."""
 _MAX = 9
 
 Cell = tuple[str, str]
@@ -193,11 +195,11 @@ def _draw(table: Table) -> Scene:
     right, bottom = (len(columns) + 1) * CELL, (len(rows) + 1) * CELL
     marks: list[Mark] = [_rule((edge * CELL, 0.0), (edge * CELL, bottom), edge) for edge in range(1, len(columns) + 2)]
     marks += [_rule((0.0, edge * CELL), (right, edge * CELL), edge) for edge in range(1, len(rows) + 2)]
-    marks += _texts([(0.5 * CELL, (i + 1.5) * CELL, row) for i, row in enumerate(rows)], "blue")
-    marks += _texts([((j + 1.5) * CELL, 0.5 * CELL, column) for j, column in enumerate(columns)], "red")
+    marks += [_text(0.5 * CELL, (i + 1.5) * CELL, row, 0.17, _INK[row]) for i, row in enumerate(rows)]
+    marks += [_text((j + 1.5) * CELL, 0.5 * CELL, column, 0.17, "ink") for j, column in enumerate(columns)]
     for (row, column), value in table.items():
         place = (columns.index(column) + 1.5) * CELL, (rows.index(row) + 1.5) * CELL
-        marks.append(Text(place, str(value), size=0.22))
+        marks.append(_text(*place, str(value), 0.22, _INK[row]))
     return Scene(tuple(marks))
 
 
@@ -205,5 +207,5 @@ def _rule(start: tuple[float, float], end: tuple[float, float], edge: int) -> Li
     return Line(start, end, colour="ink" if edge == 1 else "gray", width=0.02 if edge == 1 else 0.01)
 
 
-def _texts(places: Sequence[tuple[float, float, str]], colour: str) -> list[Mark]:
-    return [Text((x, y), text, size=0.17, colour=colour) for x, y, text in places]
+def _text(x: float, y: float, text: str, size: float, colour: str) -> Mark:
+    return Text((x, y), text, size=size, colour=colour)
