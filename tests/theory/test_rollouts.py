@@ -122,3 +122,14 @@ def test_tokens_have_the_prompts_length_and_its_diversity():
     assert lengths == np.repeat(pool.lengths[:NUM], 8).tolist()
     assert groups.num_tokens == 8 * pool.lengths[:NUM].sum()
     assert groups.outcomes("train", 0)[5].num_tokens == 8 * pool.lengths[5]
+
+
+def test_a_group_in_two_stages_is_the_group_in_one():
+    pool, prompts = pool_of("clean"), np.arange(5)
+    given = {"solve_rates": np.full(5, 0.5), "visits": np.zeros(5, dtype=np.int64), "step": 0, "seed": 0}
+    whole = roll_out(pool, prompts, num_rollouts=8, **given)
+    stages = roll_out(pool, prompts, num_rollouts=3, **given).joined(roll_out(pool, prompts, num_rollouts=5, first=3, **given))
+    np.testing.assert_array_equal(stages.verdicts, whole.verdicts)
+    np.testing.assert_array_equal(stages.confidence, whole.confidence)
+    assert stages.num_tokens == whole.num_tokens
+    assert [len(group) for group in stages.tokens] == [8] * 5

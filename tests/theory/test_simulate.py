@@ -1,6 +1,7 @@
 """Simulated runs: everything is charged, arms share their luck, and the trap exists."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -56,6 +57,28 @@ def test_groups_that_a_gate_refuses_are_charged_as_discarded(pool):
     assert curve.ledger.rollouts["discarded"] > 0
     assert curve.ledger.total_rollouts >= 640
     assert curve.steps[-1] < 20
+
+
+def test_a_screening_that_is_refused_is_charged_as_a_probe_and_the_others_get_a_whole_group(pool):
+    arm = Arm(name="two", gate="two_stage", gate_settings={"num_screening": 2, "num_rollouts": 4})
+    ledger = simulate(arm, pool, SHORT, seed=0).ledger
+    assert ledger.rollouts["probe"] > 0
+    assert ledger.rollouts["probe"] % 2 == 0
+    assert ledger.rollouts["train"] % 4 == 0
+    assert ledger.rollouts["discarded"] == 0
+
+
+def test_a_run_ends_when_a_gate_wants_no_prompt_any_more():
+    # Prompts that nearly always pass, each evicted after its first screening that is all right.
+    easy = make_simulated_pool(dataclasses.replace(SMALL, num_prompts=8, coin_flip=0.0), seed=0)
+    easy.difficulty[:] = -30.0
+    arm = Arm(name="two", gate="two_stage", gate_settings={"num_screening": 2, "num_rollouts": 4, "evict_after": 1})
+    assert simulate(arm, easy, SHORT, seed=0).ledger.rollouts == {"train": 0, "refresh": 0, "probe": 16, "discarded": 0}
+
+
+def test_an_oracle_draws_no_noise(pool):
+    curve = simulate(arm_of("oracle"), pool, SHORT, seed=0)
+    assert np.nanmax(curve.noise_share) == 0.0
 
 
 def test_tokens_are_charged_as_they_were_generated(pool):
@@ -123,20 +146,27 @@ def test_settings_that_no_run_can_have_are_refused(changes, message):
         SimulationSettings(**changes)
 
 
-def finals(arm, pool_name):
-    """Final accuracy of seeds that no setting was chosen on."""
-    found = [simulate(arm, make_simulated_pool(pool_settings(pool_name), seed=s), seed=s) for s in HELD_OUT_SEEDS]
-    return np.array([curve.final_accuracy for curve in found])
+@functools.cache
+def finals(name, pool_name):
+    """Final accuracy of an arm on seeds that no setting was chosen on."""
+    pools = [make_simulated_pool(pool_settings(pool_name), seed=seed) for seed in HELD_OUT_SEEDS]
+    return np.array(
+        [simulate(arm_of(name), p, seed=seed).final_accuracy for p, seed in zip(pools, HELD_OUT_SEEDS, strict=True)]
+    )
 
 
 @pytest.mark.slow
 def test_refreshes_that_are_charged_cost_vas_more_than_its_choice_gains():
-    free = finals(ARMS["vas_free"], "clean")
-    assert (finals(ARMS["vas"], "clean") < free - 0.02).all()
+    assert (finals("vas", "clean") < finals("vas_free", "clean") - 0.02).all()
 
 
 @pytest.mark.slow
 def test_seeking_variance_wins_on_a_clean_pool_and_loses_on_a_noisy_one():
-    uniform, greedy = ({pool: finals(ARMS[arm], pool) for pool in ("clean", "noisy")} for arm in ("uniform", "variance_greedy"))
-    assert (greedy["clean"] > uniform["clean"]).all()
-    assert (greedy["noisy"] < uniform["noisy"]).all()
+    assert (finals("variance_greedy", "clean") > finals("uniform", "clean")).all()
+    assert (finals("variance_greedy", "noisy") < finals("uniform", "noisy")).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool_name", ["clean", "noisy"])
+def test_progress_ends_above_uniform(pool_name):
+    assert (finals("progress", pool_name) > finals("uniform", pool_name)).all()

@@ -55,6 +55,21 @@ class SimulatedGroups:
         """All tokens."""
         return sum(len(rollout) for group in self.tokens for rollout in group)
 
+    def select(self, kept: NDArray[np.bool_]) -> SimulatedGroups:
+        """The groups where `kept` is True."""
+        tokens = [self.tokens[place] for place in np.flatnonzero(kept)]
+        return SimulatedGroups(self.indices[kept], self.right[kept], self.verdicts[kept], self.confidence[kept], tokens)
+
+    def joined(self, later: SimulatedGroups) -> SimulatedGroups:
+        """The same groups with the rollouts of `later` behind theirs."""
+        return SimulatedGroups(
+            self.indices,
+            np.concatenate([self.right, later.right], axis=1),
+            np.concatenate([self.verdicts, later.verdicts], axis=1),
+            np.concatenate([self.confidence, later.confidence], axis=1),
+            [[*before, *after] for before, after in zip(self.tokens, later.tokens, strict=True)],
+        )
+
     def outcomes(self, purpose: Purpose, step: int) -> list[GroupOutcome]:
         """The groups as a sampler sees them."""
         return [
@@ -98,6 +113,7 @@ def roll_out(
     num_rollouts: int,
     step: int,
     seed: int,
+    first: int = 0,
 ) -> SimulatedGroups:
     """Rollouts of these prompts.
 
@@ -112,8 +128,9 @@ def roll_out(
         num_rollouts: Rollouts a prompt.
         step: Training steps so far, for rates that drift.
         seed: Seed of the comparison; different for refreshes and for training.
+        first: Rollouts that these groups already have at this visit, which these continue.
     """
-    rollout = np.arange(num_rollouts)[None, :]
+    rollout = np.arange(first, first + num_rollouts)[None, :]
 
     def uniforms(channel: str) -> NDArray[np.float64]:
         return keyed_uniforms(seed, _CHANNELS[channel], indices[:, None], visits[:, None], rollout)
@@ -131,19 +148,19 @@ def roll_out(
         right.astype(np.float64),
         verdicts.astype(np.float64),
         np.minimum(normal + shift * (right - 1.0) - 4.0, 0.0),
-        _tokens(pool, indices, visits, num_rollouts, seed),
+        _tokens(pool, indices, visits, rollout, seed),
     )
 
 
 def _tokens(
-    pool: SimulatedPool, indices: PromptIndices, visits: NDArray[np.int64], num_rollouts: int, seed: int
+    pool: SimulatedPool, indices: PromptIndices, visits: NDArray[np.int64], rollout: NDArray[np.int64], seed: int
 ) -> list[list[NDArray[np.int32]]]:
     """[prompts][rollouts] a prompt's template, each token replaced with the probability that is the prompt's diversity."""
     lengths = pool.lengths[indices]
     place = np.arange(int(lengths.max(initial=0)))[None, None, :]
     prompt, visit = indices[:, None, None], visits[:, None, None]
     template = keyed_uniforms(seed, _CHANNELS["template"], prompt, place)
-    keys = (prompt, visit, np.arange(num_rollouts)[None, :, None], place)
+    keys = (prompt, visit, rollout[:, :, None], place)
     replaced = keyed_uniforms(seed, _CHANNELS["replace"], *keys) < pool.diversity[indices][:, None, None]
     tokens = (_VOCABULARY * np.where(replaced, keyed_uniforms(seed, _CHANNELS["token"], *keys), template)).astype(np.int32)
     return [[row[:length] for row in group] for group, length in zip(tokens, lengths.tolist(), strict=True)]

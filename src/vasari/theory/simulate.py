@@ -11,15 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.errors import ConfigError
-from vasari.records import PromptIndices, Purpose
+from vasari.records import GroupOutcome, PromptIndices, Purpose
 from vasari.sample import SAMPLER_NAMES, PromptSampler, make_gate, make_sampler
+from vasari.sample.oracle import OracleSampler
+from vasari.sample.two_stage import TwoStageGate
 from vasari.theory.curves import Curve
 from vasari.theory.learner import LinearLearner
 from vasari.theory.pools import SimulatedPool
-from vasari.theory.rollouts import SimulatedGroups, pass_rates, roll_out
+from vasari.theory.rollouts import SimulatedGroups, roll_out
 from vasari.theory.variance_greedy import VarianceGreedySampler
 
 _CHUNK = 2048
+_DISCARDED: Purpose = "discarded"
+_SCREENED: Purpose = "probe"
 
 
 @final
@@ -34,6 +38,8 @@ class Arm:
     """Settings of the sampler."""
     gate: str = "all"
     """A name that `make_gate` knows."""
+    gate_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the gate."""
     charge_refresh: bool = True
     """False counts the rollouts that a sampler asks for apart, as the paper's plots do: a bound, not a strategy."""
 
@@ -47,6 +53,7 @@ ARMS: dict[str, Arm] = {
         Arm(name="vas_online", sampler="vas", settings={"refresh": "online"}),
         Arm(name="variance_greedy", sampler="variance_greedy"),
         Arm(name="mixed", gate="mixed"),
+        Arm(name="two_stage", gate="two_stage"),
     )
 }
 """Arms by name; `arm_of` knows the registered samplers with their default settings as well."""
@@ -123,7 +130,7 @@ class _Run:
         self._arm, self._pool, self._settings, self._seed = arm, pool, settings, seed
         self._learner = LinearLearner(pool, learning_rate=settings.learning_rate, score_noise=settings.score_noise)
         self._sampler = self._make_sampler()
-        self._gate = make_gate(arm.gate)
+        self._gate = make_gate(arm.gate, **arm.gate_settings)
         self._visits = {purpose: np.zeros(pool.num_prompts, dtype=np.int64) for purpose in ("train", "refresh")}
         self._curve = Curve(arm.name, settings.budget)
         self._step = 0
@@ -134,10 +141,14 @@ class _Run:
         arm, num = self._arm, self._pool.num_prompts
         if arm.sampler == VarianceGreedySampler.name:
             return VarianceGreedySampler(num_prompts=num, seed=self._seed, **arm.settings)
-        everything = np.arange(num)
-        true_rates = pass_rates(self._pool, everything, self._learner.solve_rates(everything), 0)
-        features = self._pool.features(np.clip(true_rates, 0.0, 1.0) if arm.sampler == "oracle" else None)
+        known = self._valued_rates() if arm.sampler == OracleSampler.name else None
+        features = self._pool.features(known)
         return make_sampler(arm.sampler, num_prompts=num, seed=self._seed, features=features, **arm.settings)
+
+    def _valued_rates(self) -> NDArray[np.float64]:
+        """[prompts] true pass rates, 0 where the verdict is not that of the answer: what an oracle knows."""
+        everything = np.arange(self._pool.num_prompts)
+        return np.where(self._pool.is_noise, 0.0, self._learner.solve_rates(everything))
 
     def to_the_end(self) -> Curve:
         curve, budget = self._curve, self._settings.budget
@@ -145,9 +156,12 @@ class _Run:
         while curve.ledger.total_rollouts < budget:
             if self._refresh():
                 self._record()
-            if curve.ledger.total_rollouts >= budget:
+            before = curve.ledger.total_rollouts
+            if before >= budget:
                 break
             self._train()
+            if curve.ledger.total_rollouts == before:  # a gate wants none of the prompts any more
+                break
             self._step += 1
             if self._step % self._settings.evaluate_every == 0:
                 self._record()
@@ -174,53 +188,88 @@ class _Run:
         ledger = self._curve.ledger if self._arm.charge_refresh else self._curve.uncharged
         for start in range(0, len(due), _CHUNK):
             part = due[start : start + _CHUNK]
-            groups = self._roll_out(part, "refresh", self._sampler.num_rollouts_due)
+            visits = self._next_visits(part, "refresh")
+            groups = self._roll_out(part, "refresh", self._sampler.num_rollouts_due, visits=visits)
             ledger.charge("refresh", rollouts=groups.verdicts.size, tokens=groups.num_tokens)
             self._sampler.observe(groups.outcomes("refresh", self._step))
         return True
 
-    def _roll_out(self, indices: PromptIndices, purpose: Purpose, num_rollouts: int) -> SimulatedGroups:
-        visits = self._visits[purpose]
-        groups = roll_out(
+    def _roll_out(
+        self, indices: PromptIndices, purpose: Purpose, num_rollouts: int, *, visits: NDArray[np.int64], first: int = 0
+    ) -> SimulatedGroups:
+        return roll_out(
             self._pool,
             indices,
             self._learner.solve_rates(indices),
-            visits=visits[indices] + _earlier(indices),
+            visits=visits,
             num_rollouts=num_rollouts,
             step=self._step,
             seed=2 * self._seed + (purpose == "refresh"),
+            first=first,
         )
-        np.add.at(visits, indices, 1)
-        return groups
+
+    def _next_visits(self, indices: PromptIndices, purpose: Purpose) -> NDArray[np.int64]:
+        """[indices] how often each was rolled out before for this purpose; counts these visits."""
+        counts = self._visits[purpose]
+        visits = counts[indices] + _earlier(indices)
+        np.add.at(counts, indices, 1)
+        return visits
 
     def _train(self) -> None:
         """Draw, roll out, observe, admit, update; a gate may draw again in place of what it refuses."""
-        settings, ledger = self._settings, self._curve.ledger
+        settings, trained = self._settings, []
+        if isinstance(self._sampler, OracleSampler):
+            self._sampler.update_pass_rates(self._valued_rates())
         wanted = settings.prompts_per_batch
-        trained: list[tuple[PromptIndices, NDArray[np.float64], NDArray[np.float64]]] = []
         for _ in range(settings.max_redraws + 1):
-            groups = self._roll_out(self._sampler.draw(wanted).indices, "train", settings.rollouts_per_prompt)
-            ledger.charge("train", rollouts=groups.verdicts.size, tokens=groups.num_tokens)
-            outcomes = groups.outcomes("train", self._step)
-            self._sampler.observe(outcomes)
-            admission = self._gate.admit(outcomes)
-            kept = admission.admitted
-            refused = [outcomes[place] for place in np.flatnonzero(~kept)]
-            ledger.move(
-                "train",
-                "discarded",
-                rollouts=sum(group.num_rollouts for group in refused),
-                tokens=sum(group.num_tokens for group in refused),
-            )
-            self._drawn.append(groups.indices)
-            self._mixed.append(groups.verdicts.std(axis=1) > 0)
-            trained.append((groups.indices[kept], groups.right[kept], groups.verdicts[kept]))
-            wanted = admission.redraw
-            if not wanted or ledger.total_rollouts >= settings.budget:
+            drawn = self._sampler.draw(wanted).indices
+            if isinstance(self._gate, TwoStageGate):
+                drawn = drawn[self._gate.wanted(drawn, self._step)]
+            groups, redraw = self._admitted(drawn)
+            wanted = redraw + wanted - len(drawn)
+            trained.append(groups)
+            if not wanted or self._curve.ledger.total_rollouts >= settings.budget:
                 break
-        indices, right, verdicts = (np.concatenate(part) for part in zip(*trained, strict=True))
-        rng = np.random.default_rng([self._seed, 1, self._step])
-        self._learner.update(indices, right, verdicts, batch=settings.prompts_per_batch, rng=rng)
+        # Groups that all were refused after a screening have fewer rollouts than those that train.
+        trained = [groups for groups in trained if len(groups.indices)] or trained[:1]
+        self._learner.update(
+            np.concatenate([groups.indices for groups in trained]),
+            np.concatenate([groups.right for groups in trained]),
+            np.concatenate([groups.verdicts for groups in trained]),
+            batch=settings.prompts_per_batch,
+            rng=np.random.default_rng([self._seed, 1, self._step]),
+        )
+
+    def _admitted(self, indices: PromptIndices) -> tuple[SimulatedGroups, int]:
+        """The groups of these prompts that train, and how many prompts to draw in place of the others."""
+        num_first, refused_as = self._settings.rollouts_per_prompt, _DISCARDED
+        if isinstance(self._gate, TwoStageGate):
+            num_first, refused_as = self._gate.settings.num_screening, _SCREENED
+        visits = self._next_visits(indices, "train")
+        groups = self._roll_out(indices, "train", num_first, visits=visits)
+        outcomes = self._observe(groups)
+        self._drawn.append(indices)
+        self._mixed.append(groups.verdicts.std(axis=1) > 0)
+        admission = self._gate.admit(outcomes)
+        kept = admission.admitted
+        if admission.more.any():
+            kept = admission.more > 0
+        refused = groups.select(~kept)
+        self._curve.ledger.move("train", refused_as, rollouts=refused.verdicts.size, tokens=refused.num_tokens)
+        groups = groups.select(kept)
+        if admission.more.any():
+            num_more = int(admission.more.max())
+            rest = self._roll_out(groups.indices, "train", num_more, visits=visits[kept], first=num_first)
+            self._observe(rest)
+            groups = groups.joined(rest)
+        return groups, admission.redraw
+
+    def _observe(self, groups: SimulatedGroups) -> list[GroupOutcome]:
+        """Charge the groups as `train` and show them to the sampler, before any filter."""
+        self._curve.ledger.charge("train", rollouts=groups.verdicts.size, tokens=groups.num_tokens)
+        outcomes = groups.outcomes("train", self._step)
+        self._sampler.observe(outcomes)
+        return outcomes
 
 
 def _earlier(indices: PromptIndices) -> NDArray[np.int64]:
