@@ -1,0 +1,294 @@
+"""How many rollouts does each way of choosing prompts need, all of them charged, to train a small VLM as far as uniform does?
+
+    python benchmarks/sample_efficiency.py --tune --seeds 100 101 [--lrs 3e-5 1e-4 3e-4]     learning rates, on their own seeds
+    python benchmarks/sample_efficiency.py [--seeds 0 1 ... 7] [--jobs 2]                    the study, and its write-up
+    python benchmarks/sample_efficiency.py --analyse                                         the write-up of what is done
+
+GRPO of the small VLM from one cold start, for every pool, arm and seed: a cell. A finished cell is not repeated and a broken
+one goes on from its checkpoint; give the same --out. Accuracy on clean held-out prompts is measured at marks of the budget,
+which counts rollouts of all purposes. The cold start is trained once from the recipe unless --cold-start names a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vasari
+from sample_efficiency.analysis import PoolResult, analyse, as_json
+from sample_efficiency.arms import ARMS, REQUIRED, Arm, define, missing_part
+from sample_efficiency.curves import Curve
+from sample_efficiency.plots import draw_pool
+from sample_efficiency.pools import POOLS
+from sample_efficiency.study import TUNED_FILE, Cell, Task, cell_folder, check_fresh, learning_rate, read_tuned
+from sample_efficiency.workers import run_cells
+from sample_efficiency.write_up import completeness, method, pool_section
+from vasari.cli.model_path import fingerprint, require_training, resolve_model
+from vasari.errors import ConfigError, VasariError
+from vasari.recipe import Recipe, load_recipe
+from vasari.rundir import read_json, write_json
+
+BENCHMARKS = Path(__file__).parent
+CRITERION = "mean accuracy over the second half of the budget"
+
+SMALL_RECIPE = (
+    "prompts.tasks.families=[bars, tables]",
+    "prompts.tasks.num_train=20",
+    "prompts.tasks.image_size=56",
+    "grpo.prompts_per_batch=4",
+    "grpo.rollouts_per_prompt=4",
+    "grpo.micro_batch=8",
+    "grpo.max_tokens=12",
+    "grpo.save_every=2",
+)
+SMALL = {
+    "arms": ["uniform", "progress"],
+    "pools": ["noisy"],
+    "seeds": [0],
+    "budget": 48,
+    "marks": 3,
+    "held_out": 6,
+    "held_out_rollouts": 2,
+    "oracle_rollouts": 2,
+    "cold_start": "vasari:tiny-base",
+}
+"""A run through everything in a minute that shows nothing."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument
+    add("--out", type=Path, default=Path("runs/sample_efficiency"), help="folder of cold start and cells")
+    add("--cold-start", help="model folder or name; else trained from the recipe into --out")
+    add("--recipe", type=Path, default=BENCHMARKS.parent / "recipes" / "quickstart.yaml")
+    add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="changes a key of the recipe")
+    add("--pools", nargs="+", default=["realistic", "noisy"], choices=list(POOLS))
+    add("--arms", nargs="+", default=list(REQUIRED), metavar="ARM", help=f"of {', '.join(ARMS)}")
+    add("--define", action="append", default=[], metavar="NAME=SAMPLER[,key=value...]", help="a further arm, to try something")
+    add("--seeds", type=int, nargs="+", default=None, help="0 to 7, or 100 and 101 with --tune")
+    add("--budget", type=int, default=15360, help="rollouts of all purposes, for every arm")
+    add("--marks", type=int, default=16, help="measurements of accuracy over the budget")
+    add("--held-out", type=int, default=192, help="held-out prompts that measure accuracy")
+    add("--held-out-rollouts", type=int, default=4, help="rollouts of each")
+    add("--oracle-every", type=int, default=5, help="batches between measurements of true pass rates")
+    add("--oracle-rollouts", type=int, default=16)
+    add("--lr", dest="rates", action="append", default=[], metavar="ARM=VALUE", help="learning rate of an arm")
+    add("--tuned", type=Path, help="tuned.json; else the one in --out")
+    add("--tune", action="store_true", help="sweep learning rates and write tuned.json")
+    add("--lrs", type=float, nargs="+", default=[3e-5, 1e-4, 3e-4], help="learning rates of the sweep")
+    add("--jobs", type=int, default=1, help="cells at a time, one thread each")
+    add("--analyse", action="store_true", help="run nothing, write up what is done")
+    add("--results", type=Path, help="where the write-up goes; else benchmarks/results, or --out with --small")
+    add("--small", action="store_true", help="everything once, too small to show anything")
+    add("--run-cell", type=Path, help=argparse.SUPPRESS)
+    return made
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The parsed command line, with the defaults of --small and --tune."""
+    command_line = parser()
+    if command_line.parse_args(arguments).small:
+        command_line.set_defaults(**SMALL)
+    chosen = command_line.parse_args(arguments)
+    if chosen.small:
+        chosen.overrides = [*SMALL_RECIPE, *chosen.overrides]
+    chosen.results = chosen.results or (chosen.out / "results" if chosen.small else BENCHMARKS / "results")
+    chosen.seeds = chosen.seeds or ([100, 101] if chosen.tune else list(range(8)))
+    return chosen
+
+
+def cold_start(chosen: argparse.Namespace, recipe: Recipe) -> str:
+    """The model that every cell starts from; trained once when none is named."""
+    if chosen.cold_start:
+        return resolve_model(chosen.cold_start)
+    folder = chosen.out / "cold_start"
+    model = folder / "cold_start" / "model"
+    if not (folder / "stages" / "sft.json").exists():
+        if chosen.analyse:
+            raise ConfigError(f"{folder}: there is no cold start yet; run the benchmark without --analyse first")
+        from vasari.cli.prompt_job import prepare_prompts  # noqa: PLC0415  (torch takes seconds to import)
+        from vasari.cli.run_folder import open_run  # noqa: PLC0415
+        from vasari.cli.train_job import run_sft  # noqa: PLC0415
+
+        alone = recipe.model_copy(update={"grpo": None})
+        run = open_run(alone, folder)
+        run_sft(alone, run, prepare_prompts(alone, run, recipe_folder=chosen.recipe.parent), resume=True)
+    return str(model.resolve())
+
+
+def arms_to_run(chosen: argparse.Namespace) -> dict[str, Arm]:
+    """The arms asked for that this version can run; the others are named.
+
+    Raises:
+        ConfigError: An arm is unknown.
+    """
+    known = {**ARMS, **dict(define(text) for text in chosen.define)}
+    names = [*chosen.arms, *(name for name in known if name not in ARMS and name not in chosen.arms)]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"there is no arm {', '.join(unknown)}; there are {', '.join(known)}")
+    found = {}
+    for name in names:
+        missing = missing_part(known[name])
+        if missing is None:
+            found[name] = known[name]
+        else:
+            print(f"arm {name} is left out: {missing}")
+    return found
+
+
+def given_rates(chosen: argparse.Namespace) -> dict[str, float]:
+    """Learning rates from the command line.
+
+    Raises:
+        ConfigError: One is not ARM=VALUE.
+    """
+    rates = {}
+    for text in chosen.rates:
+        arm, _, value = text.partition("=")
+        try:
+            rates[arm] = float(value)
+        except ValueError as error:
+            raise ConfigError(f"--lr takes ARM=VALUE, got {text!r}") from error
+    return rates
+
+
+def plan(chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]) -> tuple[list[Cell], dict[str, str]]:
+    """All cells, complete sets of arms first, and where each arm's learning rate comes from."""
+    model = cold_start(chosen, recipe)
+    assert recipe.grpo is not None  # noqa: S101  (checked in main)
+    fixed: dict[str, Any] = {
+        "tuning": chosen.tune,
+        "budget": chosen.budget,
+        "num_marks": chosen.marks,
+        "num_prompts_measured": chosen.held_out,
+        "num_rollouts_measured": chosen.held_out_rollouts,
+        "oracle_every": chosen.oracle_every,
+        "oracle_rollouts": chosen.oracle_rollouts,
+        "cold_start": model,
+        "fingerprint": fingerprint(Path(model)),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    tuned = {} if chosen.tune else read_tuned(chosen.tuned or chosen.out / TUNED_FILE)
+    check_fresh(chosen.seeds, tuned)
+    given, cells, sources = given_rates(chosen), [], {}
+    for seed in chosen.seeds:
+        for pool in chosen.pools:
+            for arm, definition in arms.items():
+                rate, source = learning_rate(
+                    arm, definition, pool=pool, given=given, tuned=tuned, fallback=recipe.grpo.learning_rate
+                )
+                sources.setdefault(f"{arm} on {pool}", f"{rate:g}, {source}")
+                for value in chosen.lrs if chosen.tune else [rate]:
+                    task = Task(pool=pool, arm=arm, definition=definition, seed=seed, learning_rate=value, **fixed)
+                    cells.append(Cell(task, cell_folder(chosen.out, task)))
+    return cells, sources
+
+
+def tune(chosen: argparse.Namespace, cells: Sequence[Cell]) -> None:
+    """Choose each arm's learning rate from the finished sweep and write tuned.json; unfinished arms stay as they were."""
+    path = chosen.out / TUNED_FILE
+    old = read_tuned(path)
+    chosen_rates: dict[str, dict[str, float]] = old.get("chosen", {})
+    scores: dict[str, dict[str, dict[str, float]]] = old.get("scores", {})
+    marks = chosen.budget * np.arange(chosen.marks // 2, chosen.marks + 1) / chosen.marks
+    for pool, arm in sorted({(cell.task.pool, cell.task.arm) for cell in cells}):
+        own = [cell for cell in cells if (cell.task.pool, cell.task.arm) == (pool, arm)]
+        if not all(cell.done() for cell in own):
+            print(f"{pool} / {arm}: the sweep is not complete, no learning rate is chosen")
+            continue
+        found: dict[float, list[float]] = {}
+        for cell in own:
+            shares = Curve.read(read_json(cell.curve_path)).at("rollouts", marks)
+            found.setdefault(cell.task.learning_rate, []).append(float(np.nanmean(shares)))
+        means = {rate: float(np.mean(values)) for rate, values in sorted(found.items())}
+        best = max(means, key=lambda rate: means[rate])
+        edge = "" if len(means) < 3 or best not in (min(means), max(means)) else ", at the edge of the sweep"
+        print(f"{pool} / {arm}: {', '.join(f'{rate:g}: {mean:.3f}' for rate, mean in means.items())}; chosen {best:g}{edge}")
+        chosen_rates.setdefault(pool, {})[arm] = best
+        scores.setdefault(pool, {})[arm] = {f"{rate:g}": mean for rate, mean in means.items()}
+    seeds = sorted({*old.get("seeds", []), *chosen.seeds})
+    facts = {"schema": 1, "seeds": seeds, "budget": chosen.budget, "criterion": CRITERION}
+    write_json(path, facts | {"chosen": chosen_rates, "scores": scores})
+    print(f"written to {path}")
+
+
+def write_up(chosen: argparse.Namespace, cells: Sequence[Cell], arms: Sequence[str], sources: Mapping[str, str]) -> None:
+    """Analyse the finished cells and leave Markdown, JSON and figures."""
+    finished = [cell for cell in cells if cell.done()]
+    print(completeness(cells))
+    if not finished:
+        return
+    contents = [read_json(cell.curve_path) for cell in finished]
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    name = f"sample_efficiency_{machine}_{datetime.date.today().isoformat()}"
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    sections, numbers = [], {}
+    for pool in chosen.pools:
+        curves = [Curve.read(content) for content in contents if content["pool"] == pool]
+        if not curves:
+            sections.append(f"## Pool `{pool}`\n\nNo cell of this pool is done.")
+            continue
+        result: PoolResult = analyse(pool, curves, budget=chosen.budget, num_marks=chosen.marks)
+        figure = f"{name}_{pool}.svg"
+        draw_pool(result, chosen.results / figure)
+        sections.append(pool_section(result, arms=arms, num_seeds=len(chosen.seeds), figure=figure))
+        numbers[pool] = as_json(result)
+    rates: dict[str, list[str]] = {}
+    for arm, source in sources.items():
+        rates.setdefault(source, []).append(arm)
+    tuned = read_tuned(chosen.tuned or chosen.out / TUNED_FILE)
+    commits = sorted({content["commit"] for content in contents})
+    task = json.loads(finished[0].task.model_dump_json())
+    note = method(task, tuned=tuned, rates={s: ", ".join(a) for s, a in rates.items()}, commits=commits)
+    command = " ".join(["python benchmarks/sample_efficiency.py", *sys.argv[1:]])
+    smoke = "**A smoke test: these numbers mean nothing.**\n\n" if chosen.small else ""
+    text = "\n\n".join([completeness(cells), *sections, "## How it was measured", note])
+    body = f"# Rollouts to uniform's accuracy, every rollout charged\n\n{smoke}{text}\n\n"
+    target = chosen.results / f"{name}.md"
+    target.write_text(f"{body}`{command}`, vasari {vasari.__version__}, {machine}.\n")
+    facts = {"schema": 1, "complete": len(finished) == len(cells), "cells_done": len(finished), "cells": len(cells)}
+    write_json(target.with_suffix(".json"), facts | {"task": task, "tuned": tuned, "commits": commits, "pools": numbers})
+    print("\n\n".join(sections))
+    print(f"\nwritten to {target}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is missing, then write up; 1 when a cell failed, 2 for settings that cannot be run."""
+    chosen = options(arguments)
+    try:
+        require_training()
+        if chosen.run_cell is not None:
+            from sample_efficiency.cell import run_cell  # noqa: PLC0415  (torch takes seconds to import)
+
+            run_cell(chosen.run_cell)
+            return 0
+        recipe = load_recipe(chosen.recipe, chosen.overrides)
+        if recipe.grpo is None or recipe.prompts.tasks is None:
+            raise ConfigError(f"recipe {chosen.recipe} must have `prompts.tasks` and `grpo`: the benchmark makes its own pools")
+        cells, sources = plan(chosen, recipe, arms_to_run(chosen))
+        missing = [cell for cell in cells if not cell.done()]
+        print(f"{len(cells) - len(missing)} of {len(cells)} cells are done", flush=True)
+        failed = [] if chosen.analyse else run_cells(missing, jobs=chosen.jobs)
+        if chosen.tune:
+            tune(chosen, cells)
+        else:
+            write_up(chosen, cells, [*dict.fromkeys(cell.task.arm for cell in cells)], sources)
+    except VasariError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""One cell: a training on one pool with one arm and one seed, and its curve."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sample_efficiency.arms import build_sampler
+from sample_efficiency.pools import NOISE, POOLS, CoinFlipBooks, held_out_prompts, training_pool
+from sample_efficiency.study import CURVE_FILE, Task
+from sample_efficiency.watch import BatchRecord, Marks, TrueRates
+from vasari.errors import ConfigError
+from vasari.recipe import Recipe, TaskPrompts, parse_recipe
+from vasari.records import Prompt
+from vasari.rundir import read_groups, read_json, write_json
+from vasari.sample import OracleSampler
+from vasari.train.run_grpo import refresh_decoding, train_grpo, validation_decoding
+from vasari.train.settings import GrpoSettings
+from vasari.train.watch import read_rows
+
+_RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "metrics.jsonl")
+"""What is kept of a finished training beside its curve."""
+
+
+def run_cell(folder: Path) -> None:
+    """Train the cell whose task lies in `folder`, from its last checkpoint where there is one, and write its curve."""
+    task = Task.model_validate(read_json(folder / "task.json"))
+    recipe = parse_recipe(task.recipe, where=str(folder))
+    tasks, grpo = required(recipe)
+    grpo = cell_settings(task, grpo)
+    prompts = training_pool(tasks, task.pool, seed=task.seed)
+    run = folder / "run"
+    sampler = build_sampler(task.definition, prompts, seed=task.seed, num_rollouts=grpo.rollouts_per_prompt)
+    measured = held_out_prompts(tasks, task.num_prompts_measured, tuning=task.tuning)
+    record = BatchRecord(run, sampler=sampler, updates_per_batch=grpo.updates_per_batch)
+    marks = Marks(
+        run,
+        measured,
+        validation_decoding(grpo).model_copy(update={"num_rollouts": task.num_rollouts_measured}),
+        system=recipe.model.system,
+        seed=task.seed,
+        every_rollouts=task.budget / task.num_marks,
+        updates_per_batch=grpo.updates_per_batch,
+        free_refresh=task.definition.free_refresh,
+    )
+    watchers: list[Any] = [record, marks]
+    if isinstance(sampler, OracleSampler):
+        watchers.append(_true_rates(task, run, prompts, sampler, grpo, recipe))
+
+    def make_books(*args: Any, **settings: Any) -> CoinFlipBooks:
+        books = CoinFlipBooks(*args, **settings, seed=task.seed)
+        record.ledger = marks.ledger = books.ledger
+        return books
+
+    started = time.monotonic()
+    facts = train_grpo(
+        task.cold_start,
+        prompts=prompts,
+        validation=[],
+        sampler=sampler,
+        settings=grpo,
+        system=recipe.model.system,
+        out=run,
+        seed=task.seed,
+        max_pixels=recipe.model.max_pixels,
+        resume=True,
+        make_books=make_books,
+        callbacks=watchers,
+    )
+    seconds = time.monotonic() - started
+    write_json(folder / CURVE_FILE, _curve(task, run, prompts) | {"facts": facts, "seconds": seconds, "commit": commit()})
+    for path in run.iterdir():
+        if path.name not in _RUN_FILES:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
+    """The generated prompts and the training settings of a recipe.
+
+    Raises:
+        ConfigError: The recipe lacks one of the two.
+    """
+    if recipe.prompts.tasks is None or recipe.grpo is None:
+        raise ConfigError(f"recipe {recipe.name!r} must have `prompts.tasks` and `grpo`: the benchmark makes its own pools")
+    return recipe.prompts.tasks, recipe.grpo
+
+
+def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:
+    """GRPO of the recipe, with the cell's learning rate, gate and budget.
+
+    Every batch costs at least its own rollouts, so that no arm can take more steps than uniform does; all warm up over
+    the same number of steps.
+    """
+    per_batch = grpo.prompts_per_batch * grpo.rollouts_per_prompt
+    changes: dict[str, Any] = {
+        "learning_rate": task.learning_rate,
+        "steps": math.ceil(task.budget / per_batch) * grpo.updates_per_batch,
+        "max_rollouts": None if task.definition.free_refresh else task.budget,
+    }
+    if task.definition.gate != "all":
+        changes["gate"] = task.definition.gate
+    return GrpoSettings.model_validate(grpo.model_dump() | changes)
+
+
+def _true_rates(
+    task: Task, run: Path, prompts: list[Prompt], sampler: OracleSampler, grpo: GrpoSettings, recipe: Recipe
+) -> TrueRates:
+    return TrueRates(
+        run,
+        prompts,
+        np.array([prompt.metadata.get("imperfection") in NOISE for prompt in prompts]),
+        refresh_decoding(grpo).model_copy(update={"num_rollouts": task.oracle_rollouts}),
+        sampler=sampler,
+        system=recipe.model.system,
+        seed=task.seed,
+        every_batches=task.oracle_every,
+        updates_per_batch=grpo.updates_per_batch,
+    )
+
+
+def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
+    """Everything that the analysis reads of a cell."""
+    curve: dict[str, Any] = {
+        "schema": 1,
+        "pool": task.pool,
+        "arm": task.arm,
+        "seed": task.seed,
+        "learning_rate": task.learning_rate,
+        "budget": task.budget,
+        "free_refresh": task.definition.free_refresh,
+        "batches": read_rows(run / "batches.jsonl"),
+        "points": read_rows(run / "points.jsonl"),
+        "trained_on": _trained_on(run, prompts),
+    }
+    rates = read_rows(run / "pass_rates.jsonl")
+    if rates:
+        curve["first_pass_rates"] = [c / rates[0]["num_rollouts"] for c in rates[0]["correct"]]
+    return curve
+
+
+def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
+    """Share of each batch's training groups by imperfection, in the order of the batches, and of groups without variance."""
+    table = read_groups(run / "groups", ["batch", "purpose", "prompt_index", "rewards"]).to_pylist()
+    rows = [row for row in table if row["purpose"] == "train"]
+    batches = sorted({row["batch"] for row in rows})
+    kinds = sorted({kind for shares in POOLS.values() for kind in shares})
+    shares: dict[str, list[float]] = {kind: [] for kind in [*kinds, "zero_variance"]}
+    for batch in batches:
+        own = [row for row in rows if row["batch"] == batch]
+        found = [prompts[row["prompt_index"]].metadata.get("imperfection") for row in own]
+        for kind in kinds:
+            shares[kind].append(found.count(kind) / len(own))
+        silent = [len({reward for reward in row["rewards"] if not math.isnan(reward)}) < 2 for row in own]
+        shares["zero_variance"].append(float(np.mean(silent)))
+    return shares
+
+
+def commit() -> str:
+    """The commit of this code, with a mark where files differ from it; "unknown" outside a repository."""
+    root = Path(__file__).parents[2]
+    found = []
+    for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--", "src", "benchmarks", "recipes"]):
+        with contextlib.suppress(OSError):
+            done = subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=False)
+            found.append(done.stdout.strip() if done.returncode == 0 else "")
+    if len(found) < 2 or not found[0]:
+        return "unknown"
+    return found[0] + (" with changes" if found[1] else "")

@@ -1,0 +1,138 @@
+"""What one study runs: its cells, their folders, and which are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sample_efficiency.arms import Arm
+from vasari.errors import ConfigError, StateError
+from vasari.rundir import read_json, write_json
+from vasari.settings import Settings
+
+CURVE_FILE = "curve.json"
+"""A cell that has one is done."""
+
+TUNED_FILE = "tuned.json"
+
+_MAY_DIFFER = {"cold_start"}
+"""Where the cold start lies; its fingerprint says which it is."""
+
+
+class Task(Settings):
+    """All that decides what comes out of a cell; written into its folder as `task.json`."""
+
+    pool: str
+    arm: str
+    definition: Arm
+    seed: int
+    learning_rate: float
+    tuning: bool
+    """Measured on validation prompts instead of test prompts."""
+    budget: int
+    """Rollouts, whatever they are spent on."""
+    num_marks: int
+    """Measurements of accuracy over the budget, beside the one of the cold start."""
+    num_prompts_measured: int
+    """Held-out prompts that measure accuracy."""
+    num_rollouts_measured: int
+    """Rollouts of each of them."""
+    oracle_every: int
+    """Batches between measurements of the oracle's pass rates."""
+    oracle_rollouts: int
+    """Rollouts of each prompt in such a measurement."""
+    cold_start: str
+    fingerprint: str
+    """Of the cold start's weights."""
+    recipe: dict[str, Any]
+    """The resolved recipe: prompts, model and grpo are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training and its folder."""
+
+    task: Task
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        rate = f", lr {self.task.learning_rate:g}" if self.task.tuning else ""
+        return f"{self.task.pool} / {self.task.arm} / seed {self.task.seed}{rate}"
+
+    @property
+    def curve_path(self) -> Path:
+        """Written when the cell is done."""
+        return self.folder / CURVE_FILE
+
+    def done(self) -> bool:
+        """Whether there is a result, of these settings.
+
+        Raises:
+            StateError: The folder holds a cell of other settings; the first difference is named.
+        """
+        path = self.folder / "task.json"
+        if not path.exists():
+            return False
+        old, new = read_json(path), json.loads(self.task.model_dump_json())
+        differing = _difference(old, new)
+        if differing is not None:
+            raise StateError(f"{self.folder}: holds a cell of other settings ({differing}); choose another --out or remove it")
+        return self.curve_path.exists()
+
+    def prepare(self) -> None:
+        """Write the task for the process that runs it."""
+        write_json(self.folder / "task.json", json.loads(self.task.model_dump_json()))
+
+
+def _difference(old: Any, new: Any, where: str = "") -> str | None:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new} - (_MAY_DIFFER if not where else set())):
+            found = _difference(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
+            if found is not None:
+                return found
+        return None
+    return None if old == new else f"{where} was {old!r}, is {new!r}"
+
+
+def cell_folder(out: Path, task: Task) -> Path:
+    """Where a cell lies."""
+    if task.tuning:
+        return out / "tuning" / task.pool / task.arm / f"lr{task.learning_rate:g}" / f"seed{task.seed}"
+    return out / "cells" / task.pool / task.arm / f"seed{task.seed}"
+
+
+def learning_rate(
+    arm: str, definition: Arm, *, pool: str, given: Mapping[str, float], tuned: Mapping[str, Any], fallback: float
+) -> tuple[float, str]:
+    """The learning rate of an arm and where it comes from: given, tuned, tuned for its parent, or the recipe's."""
+    if arm in given:
+        return given[arm], "given"
+    chosen = tuned.get("chosen", {}).get(pool, {})
+    if arm in chosen:
+        return float(chosen[arm]), "tuned"
+    if definition.parent in given:
+        return given[definition.parent], f"given for {definition.parent}"
+    if definition.parent in chosen:
+        return float(chosen[definition.parent]), f"tuned for {definition.parent}"
+    return fallback, "recipe, not tuned"
+
+
+def read_tuned(path: Path | None) -> dict[str, Any]:
+    """What was tuned; empty when there is no file."""
+    return read_json(path) if path is not None and path.exists() else {}
+
+
+def check_fresh(seeds: Sequence[int], tuned: Mapping[str, Any]) -> None:
+    """Refuse final seeds on which learning rates were tuned.
+
+    Raises:
+        ConfigError: A seed was used for tuning.
+    """
+    used = sorted(set(seeds) & set(tuned.get("seeds", [])))
+    if used:
+        raise ConfigError(f"seeds {used} were used to tune the learning rates; give others with --seeds")
