@@ -76,7 +76,8 @@ def test_an_unknown_pool_or_setting_is_named():
         pool_settings("clean", coins=0.1)
 
 
-@pytest.mark.slow
-def test_a_million_prompts_are_made():
-    pool = make_simulated_pool(pool_settings("million"), seed=0)
-    assert pool.num_prompts == 1_000_000
+def test_a_prompt_takes_57_bytes_and_4_for_each_direction():
+    pool = small()
+    arrays = [value for name in pool.__slots__ if isinstance(value := getattr(pool, name), np.ndarray)]
+    # Stated difficulty is kept for the 200 prompts alone, 8 bytes each.
+    assert sum(array.nbytes for array in arrays) == 250 * (57 - 8 + 4 * 4) + 200 * 8

@@ -170,3 +170,12 @@ def test_seeking_variance_wins_on_a_clean_pool_and_loses_on_a_noisy_one():
 @pytest.mark.parametrize("pool_name", ["clean", "noisy"])
 def test_progress_ends_above_uniform(pool_name):
     assert (finals("progress", pool_name) > finals("uniform", pool_name)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uniform", "vas_online", "progress"])
+def test_a_million_prompts_are_simulated(name):
+    million = make_simulated_pool(pool_settings("million"), seed=0)
+    curve = simulate(arm_of(name), million, SimulationSettings(budget=5120, evaluate_every=10), seed=0)
+    assert curve.steps[-1] == 10
+    assert curve.final_accuracy > curve.accuracy[0]
