@@ -27,6 +27,15 @@ def test_the_highest_are_taken_best_first(scores, data):
     assert [scores[place] for place in places] == sorted(scores, reverse=True)[:num]
 
 
+@pytest.mark.parametrize("num_levels", [1, 2, 50, 10**9])
+@pytest.mark.parametrize("num", [1, 100, 4999, 5000])
+def test_the_highest_of_many_are_those_of_a_sort(num_levels, num):
+    scores = np.random.default_rng(num).integers(0, num_levels, size=5000) / num_levels
+    places = highest(scores, num, np.random.default_rng(0))
+    assert len(np.unique(places)) == num
+    np.testing.assert_array_equal(np.round(scores[places], 9), np.round(np.sort(scores)[::-1][:num], 9))
+
+
 def test_ties_are_broken_evenly_also_those_that_rounding_tells_apart():
     # 0.5 - 0.4 and 0.6 - 0.5 differ in the last bit.
     scores, counts = np.array([-(0.5 - 0.4), -(0.6 - 0.5), -0.3, -0.1]), np.zeros(4)

@@ -48,20 +48,33 @@ def tally(groups: Sequence[GroupOutcome]) -> Tally:
 def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Places of the `num` highest scores, best first, equal ones in random order: int64 [num].
 
-    Scores that agree to nine decimals are equal. A partition, not a sort: 1.6 million scores take milliseconds.
+    Scores that agree to nine decimals are equal. Nothing is sorted: 1.6 million scores take milliseconds.
     """
     if not num:
         return np.zeros(0, dtype=np.int64)
-    size, scores = len(scores), np.round(scores, _EQUAL_DECIMALS)
-    if num < size:
-        least = np.partition(scores, size - num)[size - num]
+    scores = np.round(scores, _EQUAL_DECIMALS)
+    if num < len(scores):
+        least = _bound(scores, num)
         above = np.flatnonzero(scores > least)
-        tied = rng.choice(np.flatnonzero(scores == least), size=num - len(above), replace=False)
-        picked = np.concatenate([above, tied])
+        if len(above) > num:
+            least = np.partition(scores[above], len(above) - num)[len(above) - num]
+            above = above[scores[above] > least]
+        tied = np.flatnonzero(scores == least)
+        picked = np.concatenate([above, rng.choice(tied, size=num - len(above), replace=False)])
     else:
-        picked = np.arange(size)
+        picked = np.arange(len(scores))
     order = np.lexsort((rng.random(len(picked)), -scores[picked]))
     return picked[order].astype(np.int64)
+
+
+def _bound(scores: NDArray[np.float64], num: int) -> float:
+    """A score that the `num`-th highest is no lower than, and near it: the `num`-th highest of the maxima of blocks.
+
+    A partition of the whole takes a quarter of a second where most of 1.6 million scores are equal.
+    """
+    width = max(1, len(scores) // (4 * num))
+    maxima = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
+    return float(np.partition(maxima, len(maxima) - num)[len(maxima) - num])
 
 
 class Candidates:

@@ -33,7 +33,7 @@ class ReplaySettings:
     highest_rate: float = 0.75
     """Largest pass rate that does."""
     cooldown: int = 5
-    """Steps that must lie between two visits of a prompt, at least 0."""
+    """Steps that must lie between a visit of a prompt, fresh or not, and its next replay, at least 0."""
     max_reuse: int = 3
     """Replays of a prompt between two fresh visits, at least 1."""
 

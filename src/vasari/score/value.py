@@ -15,7 +15,7 @@ GroupValue = Literal["std", "var", "mix", "knap"]
 
 GROUP_VALUES: tuple[GroupValue, ...] = get_args(GroupValue)
 
-_DIGAMMA_FROM = 8.0
+_DIGAMMA_SHIFT = 8
 # Bernoulli numbers B_2k / 2k of psi(x) = ln x - 1/(2x) - sum_k B_2k / (2k x^2k); the next term is below 1e-13 at x = 8.
 _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 
@@ -150,14 +150,13 @@ def beta_information(alpha: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
 def digamma(x: ArrayLike) -> NDArray[np.float64]:
     """Digamma function psi(x) for x > 0, to 1e-12 or so; the shape of `x`.
 
-    `psi(x) = psi(x + 1) - 1 / x` up to x = 8, then the asymptotic series.
+    `psi(x) = psi(x + 8) - sum_{i < 8} 1 / (x + i)`, and the asymptotic series from 8 on.
     """
-    shifted = np.array(x, dtype=np.float64)
-    below = np.zeros(shifted.shape)
-    for _ in range(math.ceil(_DIGAMMA_FROM)):
-        small = shifted < _DIGAMMA_FROM
-        below += np.where(small, 1.0 / shifted, 0.0)
-        shifted = np.where(small, shifted + 1.0, shifted)
+    x = np.asarray(x, dtype=np.float64)
+    below = np.zeros(x.shape)
+    for i in range(_DIGAMMA_SHIFT):
+        below += 1.0 / (x + i)
+    shifted = x + _DIGAMMA_SHIFT
     inverse = 1.0 / (shifted * shifted)
     series = np.zeros(shifted.shape)
     for coefficient in reversed(_DIGAMMA_SERIES):
