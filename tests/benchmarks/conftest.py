@@ -1,0 +1,8 @@
+"""Benchmarks are scripts: their folder is where Python finds their parts."""
+
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+if str(BENCHMARKS) not in sys.path:
+    sys.path.insert(0, str(BENCHMARKS))
