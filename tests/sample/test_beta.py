@@ -219,7 +219,6 @@ def test_state_of_the_whole_pool_is_taken_over_by_a_sampler_of_candidates():
     assert len(some.draw(2)) == 2
 
 
-@pytest.mark.slow
 def test_a_batch_of_a_large_pool_is_drawn_from_beliefs_of_all():
     num = 1_600_000
     sampler = beta(num, candidate_factor=0, decay_on="time")

