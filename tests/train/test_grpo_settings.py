@@ -77,6 +77,10 @@ def test_what_decides_exact_resuming_is_set():
     assert (config.ignore_data_skip, config.save_strategy, config.dataloader_num_workers) == (False, "steps", 0)
 
 
+def test_no_process_gathers_images_that_another_may_not_have():
+    assert grpo_config(grpo(), OUT, 0).log_multimodal is False
+
+
 def test_the_paper_has_the_plain_k3_estimator():
     config = grpo_config(grpo(), OUT, 0)
     assert (config.beta, config.use_bias_correction_kl) == (0.01, False)

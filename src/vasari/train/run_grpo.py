@@ -177,6 +177,8 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         top_p=settings.top_p,
         top_k=0,
         max_completion_length=settings.max_tokens,
+        # True gathers images only on processes whose share has some, and the others run on to the next exchange.
+        log_multimodal=False,
         bf16=settings.bf16,
         gradient_checkpointing=settings.gradient_checkpointing,
         use_vllm=settings.vllm != "off",
