@@ -241,15 +241,16 @@ def turn(hand: Line) -> float:
 
 @pytest.mark.parametrize("level", ["1", "2", "3"])
 @given(seed=seeds)
-def test_table_numbers_stand_below_and_beside_their_letters(level: str, seed: int) -> None:
+def test_table_numbers_stand_below_their_letters_in_the_colour_of_their_row(level: str, seed: int) -> None:
     problem = sample("tables", level, seed)
     texts = [m for m in problem.scene.marks if isinstance(m, Text)]
-    rows = {m.at[1]: m.text for m in texts if m.text in "ABC"}
+    rows = {m.centre[1]: m.fill for m in problem.scene.marks if isinstance(m, Disc)}
     columns = {m.at[0]: m.text for m in texts if m.text in "XYZ"}
     numbers = sorted((m.at[1], m.at[0], m.text) for m in texts if m.text.isdigit())
+    assert all(m.colour == rows[m.at[1]] for m in texts if m.text.isdigit())
     drawn = {f"What is {rows[y]} {columns[x]}?": text for y, x, text in numbers}
     for height, row in rows.items():
-        drawn[f"What is in row {row}?"] = " ".join(text for y, _, text in numbers if y == height)
+        drawn[f"What is in the {row} row?"] = " ".join(text for y, _, text in numbers if y == height)
     for place, column in columns.items():
         drawn[f"What is in column {column}?"] = " ".join(text for _, x, text in numbers if x == place)
     assert drawn == {f.question: f.answer for f in problem.facts}

@@ -24,7 +24,21 @@ def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, st
     return facts
 
 
-_NAMES = ("red", "blue", "green", "yellow", "row A", "row B", "row C", "A X", "A Y", "A Z", "B X", "B Y", "C X", "C Z")
+_NAMES = (
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "row A",
+    "row B",
+    "row C",
+    "red X",
+    "red Y",
+    "blue X",
+    "blue Z",
+    "green Y",
+    "green Z",
+)
 
 
 def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:

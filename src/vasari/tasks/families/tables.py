@@ -1,4 +1,4 @@
-"""Tables of one-digit numbers: look up cells, then add, subtract, compare."""
+"""Tables of one-digit numbers, a colour to each row: look up cells, then add, subtract, compare."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import numpy as np
 
 from vasari.tasks.families.common import CELL, add, check_level, difference, near_numbers, pick, shuffled, total, with_choices
 from vasari.tasks.problem import Fact, Problem
-from vasari.tasks.scene import Line, Mark, Scene, Text
+from vasari.tasks.scene import Disc, Line, Mark, Scene, Text
 from vasari.tasks.thinker import Thinker
 
-_ROWS = ("A", "B", "C")
+_ROWS = ("red", "blue", "green")
 _COLUMNS = ("X", "Y", "Z")
-_INK = {"A": "red", "B": "blue", "C": "green"}
-"""Each row is written in a colour of its own: a small model finds columns by itself long before it finds rows."""
 _MAX = 9
 
 Cell = tuple[str, str]
-"""Row letter, column letter."""
+"""Colour of the row, letter of the column."""
 Table = dict[Cell, int]
 """The numbers, row by row."""
 Drafted = tuple[str, str, Callable[[Thinker], str]]
@@ -39,7 +37,7 @@ def _line(table: Table, name: str) -> list[Cell]:
 
 
 def _word(name: str) -> str:
-    return f"row {name}" if name in _ROWS else f"column {name}"
+    return f"the {name} row" if name in _ROWS else f"column {name}"
 
 
 def _read_cell(thinker: Thinker, table: Table, cell: Cell) -> int:
@@ -136,7 +134,7 @@ def _two_largest(rng: np.random.Generator, table: Table) -> Drafted:
         return str(add(thinker, largest[0], largest[1]))
 
     answer = sum(sorted(table[cell] for cell in _line(table, name))[-1] for name in names)
-    return f"What is the largest of row {names[0]} plus the largest of row {names[1]}?", str(answer), think
+    return f"What is the largest of {_word(names[0])} plus the largest of {_word(names[1])}?", str(answer), think
 
 
 _Draft = Callable[[np.random.Generator, Table], Drafted | None]
@@ -149,7 +147,7 @@ _DRAFTS: dict[str, tuple[tuple[_Draft, tuple[tuple[int, int], ...]], ...]] = {
 
 
 class Tables:
-    """Two or three rows and columns of one-digit numbers under letters."""
+    """Two or three columns of one-digit numbers under letters, each row written in a colour."""
 
     name: str = "tables"
     levels: tuple[str, ...] = ("1", "2", "3")
@@ -162,7 +160,8 @@ class Tables:
         num_rows, num_columns = sizes[int(rng.integers(len(sizes)))]
         drafted = None
         while drafted is None:
-            table = {(r, c): int(rng.integers(_MAX + 1)) for r in _ROWS[:num_rows] for c in _COLUMNS[:num_columns]}
+            rows = shuffled(rng, _ROWS, num_rows)
+            table = {(r, c): int(rng.integers(_MAX + 1)) for r in rows for c in _COLUMNS[:num_columns]}
             drafted = draft(rng, table)
         question, answer, think = drafted
         problem = Problem(
@@ -190,16 +189,16 @@ def _facts(table: Table) -> tuple[Fact, ...]:
 
 
 def _draw(table: Table) -> Scene:
-    """Row letters in the first column of cells, column letters in the first row."""
+    """A disc in the colour of its row in the first column of cells, column letters in the first row."""
     rows, columns = _rows(table), _columns(table)
     right, bottom = (len(columns) + 1) * CELL, (len(rows) + 1) * CELL
     marks: list[Mark] = [_rule((edge * CELL, 0.0), (edge * CELL, bottom), edge) for edge in range(1, len(columns) + 2)]
     marks += [_rule((0.0, edge * CELL), (right, edge * CELL), edge) for edge in range(1, len(rows) + 2)]
-    marks += [_text(0.5 * CELL, (i + 1.5) * CELL, row, 0.17, _INK[row]) for i, row in enumerate(rows)]
+    marks += [Disc((0.5 * CELL, (i + 1.5) * CELL), 0.06, fill=row) for i, row in enumerate(rows)]
     marks += [_text((j + 1.5) * CELL, 0.5 * CELL, column, 0.17, "ink") for j, column in enumerate(columns)]
     for (row, column), value in table.items():
         place = (columns.index(column) + 1.5) * CELL, (rows.index(row) + 1.5) * CELL
-        marks.append(_text(*place, str(value), 0.22, _INK[row]))
+        marks.append(_text(*place, str(value), 0.22, row))
     return Scene(tuple(marks))
 
 
