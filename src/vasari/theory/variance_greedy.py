@@ -39,7 +39,7 @@ class VarianceGreedySampler(PromptSampler):
 
     def _draw(self, num_prompts: int) -> Draw:
         variance = np.where(np.isnan(self._rates), 2.0 * MAX_OUTCOME_VARIANCE, self._rates * (1.0 - self._rates))
-        # The second key breaks ties at random; whole numbers of a 64th part keep near ties from hiding behind rounding.
+        # Ties are broken at random, by less than one step of the rounded variance.
         keys = np.round(variance * 1e9) + self._rng.random(self.num_prompts) * 0.5
         taken = np.argpartition(-keys, num_prompts - 1)[:num_prompts].astype(np.int64)
         roles: list[Role] = ["promoted"] * num_prompts
