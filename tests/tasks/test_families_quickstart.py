@@ -18,7 +18,7 @@ from vasari.tasks.problem import Problem
 from vasari.tasks.scene import PALETTE, Disc, Line, Mark, Polygon, Text, Wedge
 from vasari.tasks.thinker import Thinker
 
-QUICKSTART = ("bars", "clocks", "shapes", "tables")
+QUICKSTART = ("bars", "clocks", "dice", "shapes", "tables")
 CASES = [(name, level) for name, family in FAMILIES.items() for level in family.levels]
 every_case = pytest.mark.parametrize(("name", "level"), CASES)
 seeds = st.integers(0, 2**32 - 1)
@@ -197,6 +197,23 @@ def test_bars_are_drawn_as_tall_as_their_facts_say(level: str, seed: int) -> Non
         if isinstance(m, Polygon)
     }
     assert drawn == {f.question.split()[4]: int(f.answer) for f in problem.facts}
+
+
+@pytest.mark.parametrize("level", ["1", "2", "3"])
+@given(seed=seeds)
+def test_dice_show_as_many_pips_as_their_facts_say(level: str, seed: int) -> None:
+    problem = sample("dice", level, seed)
+    squares = [m for m in problem.scene.marks if isinstance(m, Polygon)]
+    pips = [m for m in problem.scene.marks if isinstance(m, Disc)]
+
+    def inside(square: Polygon) -> int:
+        (left, top), (right, bottom) = min(square.points), max(square.points)
+        return sum(left < pip.centre[0] < right and top < pip.centre[1] < bottom for pip in pips)
+
+    assert {str(square.fill): inside(square) for square in squares} == {
+        fact.question.split()[2].rstrip("?"): int(fact.answer) for fact in problem.facts
+    }
+    assert len(pips) == sum(inside(square) for square in squares)  # no die lies on another
 
 
 @pytest.mark.parametrize("level", ["1", "2", "3"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vasari.tasks.families.angles import Angles
 from vasari.tasks.families.bars import BarCharts
 from vasari.tasks.families.clocks import Clocks
+from vasari.tasks.families.dice import ColouredDice
 from vasari.tasks.families.gauges import Gauges
 from vasari.tasks.families.grids import Grids
 from vasari.tasks.families.lengths import Lengths
@@ -19,6 +20,7 @@ from vasari.tasks.problem import Family
 FAMILIES: dict[str, Family] = {
     "bars": BarCharts(),
     "clocks": Clocks(),
+    "dice": ColouredDice(),
     "shapes": Shapes(),
     "tables": Tables(),
     "angles": Angles(),

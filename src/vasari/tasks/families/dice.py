@@ -1,0 +1,200 @@
+"""Dice of different colours: read their pips, then add, subtract, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vasari.records import AnswerKind
+from vasari.tasks.families.common import (
+    CELL,
+    COLOURS,
+    add,
+    braces,
+    check_level,
+    difference,
+    near_numbers,
+    pick,
+    shuffled,
+    total,
+    with_choices,
+)
+from vasari.tasks.problem import Fact, Problem
+from vasari.tasks.scene import Disc, Mark, Scene, rectangle
+from vasari.tasks.thinker import Thinker
+
+_PIPS = 6
+_SIDE = 4
+"""The dice lie on a grid of this many cells a side."""
+
+Dice = dict[str, int]
+"""Colour to pips."""
+Drafted = tuple[str, str, AnswerKind, Callable[[Thinker], str]]
+"""Question, reference answer, its kind, reasoning."""
+
+
+def _read(thinker: Thinker, dice: Dice, colour: str) -> int:
+    return thinker.read(colour, dice[colour], low=1, high=_PIPS)
+
+
+def _read_all(thinker: Thinker, dice: Dice) -> Dice:
+    return {colour: _read(thinker, dice, colour) for colour in dice}
+
+
+def _sum_of_two(rng: np.random.Generator, dice: Dice) -> Drafted:
+    one, two = shuffled(rng, list(dice), 2)
+
+    def think(thinker: Thinker) -> str:
+        return str(add(thinker, _read(thinker, dice, one), _read(thinker, dice, two)))
+
+    return f"What is {one} plus {two}?", str(dice[one] + dice[two]), "number", think
+
+
+def _gap_of_two(rng: np.random.Generator, dice: Dice) -> Drafted:
+    one, two = sorted(shuffled(rng, list(dice), 2), key=lambda colour: -dice[colour])
+
+    def think(thinker: Thinker) -> str:
+        return str(difference(thinker, _read(thinker, dice, one), _read(thinker, dice, two)))
+
+    return f"What is {one} minus {two}?", str(dice[one] - dice[two]), "number", think
+
+
+def _total(_: np.random.Generator, dice: Dice) -> Drafted:
+    def think(thinker: Thinker) -> str:
+        return str(total(thinker, list(_read_all(thinker, dice).values())))
+
+    return "What is the sum of all numbers?", str(sum(dice.values())), "number", think
+
+
+def _best(rng: np.random.Generator, dice: Dice) -> Drafted | None:
+    word, extreme = (("largest", max), ("smallest", min))[int(rng.integers(2))]
+    ends = [colour for colour, pips in dice.items() if pips == extreme(dice.values())]
+    if len(ends) > 1:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_all(thinker, dice)
+        return thinker.choose(word, extreme(seen, key=lambda colour: seen[colour]), list(dice))
+
+    return f"Which colour has the {word} number?", ends[0], "text", think
+
+
+def _without(rng: np.random.Generator, dice: Dice) -> Drafted:
+    left_out = pick(rng, list(dice))
+    rest = [colour for colour in dice if colour != left_out]
+
+    def think(thinker: Thinker) -> str:
+        return str(total(thinker, [_read(thinker, dice, colour) for colour in rest]))
+
+    answer = sum(dice[colour] for colour in rest)
+    return f"What is the sum of all numbers that are not {left_out}?", str(answer), "number", think
+
+
+def _three_terms(rng: np.random.Generator, dice: Dice) -> Drafted | None:
+    one, two, less = shuffled(rng, list(dice), 3)
+    answer = dice[one] + dice[two] - dice[less]
+    if answer < 0:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        both = add(thinker, _read(thinker, dice, one), _read(thinker, dice, two))
+        return str(difference(thinker, both, _read(thinker, dice, less)))
+
+    return f"What is {one} plus {two} minus {less}?", str(answer), "number", think
+
+
+def _larger_pair(rng: np.random.Generator, dice: Dice) -> Drafted | None:
+    colours = shuffled(rng, list(dice), 4)
+    pairs = [sorted(colours[:2]), sorted(colours[2:])]
+    sums = [sum(dice[colour] for colour in pair) for pair in pairs]
+    if sums[0] == sums[1]:
+        return None
+    names = [" plus ".join(pair) for pair in pairs]
+
+    def think(thinker: Thinker) -> str:
+        found = [total(thinker, [_read(thinker, dice, colour) for colour in pair]) for pair in pairs]
+        return thinker.choose("larger", names[0] if found[0] >= found[1] else names[1], names)
+
+    question = f"Which is larger, {names[0]} or {names[1]}?"
+    return question, names[sums.index(max(sums))], "text", think
+
+
+def _above(rng: np.random.Generator, dice: Dice) -> Drafted | None:
+    limit = int(rng.integers(2, 5))
+    above = [colour for colour, pips in dice.items() if pips > limit]
+    if not above:
+        return None
+
+    def think(thinker: Thinker) -> str:
+        seen = _read_all(thinker, dice)
+        found = sorted(colour for colour in seen if seen[colour] > limit)
+        thinker.say("more " + (" ".join(found) or "none"))
+        return braces(found)
+
+    return f"Which colours have more than {limit}?", braces(above), "set", think
+
+
+_Draft = Callable[[np.random.Generator, Dice], Drafted | None]
+_DRAFTS: dict[str, tuple[_Draft, ...]] = {
+    "1": (_sum_of_two, _gap_of_two),
+    "2": (_best, _without, _total),
+    "3": (_three_terms, _larger_pair, _above),
+}
+
+
+class ColouredDice:
+    """Three or four dice, each of its own colour, somewhere on the table."""
+
+    name: str = "dice"
+    levels: tuple[str, ...] = ("1", "2", "3")
+
+    def sample(self, rng: np.random.Generator, level: str) -> Problem:
+        """A problem of this level; the same generator state gives the same problem."""
+        check_level(self.name, level, self.levels)
+        draft = _DRAFTS[level][int(rng.integers(len(_DRAFTS[level])))]
+        drafted = None
+        while drafted is None:
+            colours = shuffled(rng, COLOURS, 3 if level == "1" else 4)
+            dice: Dice = {colour: int(rng.integers(1, _PIPS + 1)) for colour in colours}
+            drafted = draft(rng, dice)
+        question, answer, kind, think = drafted
+        places = [int(place) for place in rng.permutation(_SIDE**2)[: len(dice)]]
+        problem = Problem(
+            scene=_draw(dice, places),
+            scene_key="dice " + ", ".join(f"{c} {n} at {at}" for (c, n), at in zip(dice.items(), places, strict=True)),
+            question=question,
+            kind=kind,
+            think=think,
+            answer=answer,
+            facts=tuple(Fact(f"What is {colour}?", str(pips)) for colour, pips in dice.items()),
+        )
+        if kind == "number" and rng.random() < 0.2:
+            problem = with_choices(rng, problem, near_numbers(rng, int(answer)))
+        return problem
+
+
+_AT = {"centre": (0.0, 0.0), "left": (-1.0, 0.0), "right": (1.0, 0.0)} | {
+    f"{row}{column}": (float(x), float(y))
+    for row, y in (("upper ", -1), ("lower ", 1))
+    for column, x in (("left", -1), ("right", 1))
+}
+_FACES: dict[int, tuple[str, ...]] = {
+    1: ("centre",),
+    2: ("upper left", "lower right"),
+    3: ("upper left", "centre", "lower right"),
+    4: ("upper left", "upper right", "lower left", "lower right"),
+    5: ("upper left", "upper right", "centre", "lower left", "lower right"),
+    6: ("upper left", "upper right", "left", "right", "lower left", "lower right"),
+}
+"""Where the pips of a face lie."""
+
+
+def _draw(dice: Dice, places: list[int]) -> Scene:
+    """One die a cell: a filled square with light pips."""
+    marks: list[Mark] = []
+    for (colour, pips), place in zip(dice.items(), places, strict=True):
+        x, y = (place % _SIDE + 0.5) * CELL, (place // _SIDE + 0.5) * CELL
+        marks.append(rectangle(x - 0.115, y - 0.115, x + 0.115, y + 0.115, fill=colour))
+        marks += [Disc((x + 0.062 * _AT[at][0], y + 0.062 * _AT[at][1]), 0.026, fill="paper") for at in _FACES[pips]]
+    return Scene(tuple(marks))
