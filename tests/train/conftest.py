@@ -68,7 +68,7 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
     """Makes a trainer over prompts, ready to generate its first batch."""
     from vasari.policy.processor import load_processor
     from vasari.policy.transformers_policy import load_model
-    from vasari.sample import make_sampler
+    from vasari.sample import make_gate, make_sampler
     from vasari.score.reward import RewardSettings
     from vasari.train.books import RolloutBooks
     from vasari.train.grpo import VarianceAwareTrainer
@@ -80,8 +80,14 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
         trainer = VarianceAwareTrainer(
             prompts=prompts,
             sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0),
-            books=RolloutBooks(prompts, folder=out / "groups", rewards=RewardSettings()),
+            books=RolloutBooks(
+                prompts,
+                folder=out / "groups",
+                rewards=RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward),
+            ),
             refresher=Refresher(prompts, refresh_decoding(settings), system=SYSTEM, seed=0),
+            gate=make_gate(settings.gate),
+            max_generations=settings.max_generations,
             system=SYSTEM,
             model=load_model(str(taught_folder), dtype="float32"),
             processing_class=load_processor(str(taught_folder)),

@@ -46,6 +46,16 @@ def test_every_rollout_and_token_is_charged_to_its_purpose(books, purpose):
     assert books.ledger.tokens[purpose] == 5
 
 
+def test_a_group_that_a_gate_left_out_is_charged_and_kept_as_discarded_in_its_place(books, tmp_path):
+    groups = [[books.score(0, WRONG, [1])], [books.score(0, RIGHT, [1, 2])], [books.score(0, WRONG, [1, 2, 3])]]
+    facts = {"batch": 3, "step": 7, "purpose": "train", "roles": ["uniform"] * 3, "scores": [0.0] * 3}
+    seen = books.record(groups, **facts, discarded=[0, 2])
+    assert books.ledger.rollouts == {"train": 1, "refresh": 0, "probe": 0, "discarded": 2}
+    assert books.ledger.tokens == {"train": 2, "refresh": 0, "probe": 0, "discarded": 4}
+    assert read_groups(tmp_path)["purpose"].to_pylist() == ["discarded", "train", "discarded"]
+    assert [group.purpose for group in seen] == ["train"] * 3
+
+
 def test_a_group_is_kept_on_disk_as_it_was(books, tmp_path):
     group = [books.score(0, RIGHT, [1, 2]), dataclasses.replace(books.score(0, "no", [5], truncated=True), confidence=-3.0)]
     record(books, group)

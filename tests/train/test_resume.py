@@ -33,6 +33,8 @@ MODES = {
         "grpo": {"kl_coefficient": 0.01},
     },
     "online": {"sampler": {"settings": {"refresh": "online"}}},
+    # Without a reward for the format many groups have no variance, and a batch takes several generations.
+    "gate": {"sampler": {"settings": {"refresh": "online"}}, "grpo": {"gate": "mixed", "format_reward": 0.0}},
 }
 _OF_THE_PROCESS = {"time", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"}
 """Logged numbers of the process: clocks, and the mean loss over the steps that it took itself."""
@@ -135,6 +137,7 @@ def whole(write_recipe, tmp_path_factory):
         ("full", [generating(2), saving(3), updating(5)]),
         ("stale", [updating(3)]),
         ("online", [saving(2)]),
+        ("gate", [updating(3)]),
     ],
 )
 def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, whole, tmp_path):
@@ -196,6 +199,22 @@ def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
         assert ledger(pair[0])["rollouts"][purpose] == sum(len(row["texts"]) for row in own)
         assert ledger(pair[0])["tokens"][purpose] == sum(sum(row["num_tokens"]) for row in own)
     assert ledger(pair[0])["rollouts"] == {"train": 96, "refresh": 3 * 12 * 2, "probe": 0, "discarded": 0}
+
+
+def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe, tmp_path):
+    recipe = write_recipe(tmp_path / "recipe", **_merged(MODES["gate"]))
+    run(recipe, tmp_path / "whole", processes=2)
+    run(recipe, tmp_path / "killed", processes=2, kills=[saving(2)])
+    arm = tmp_path / "whole" / "rl" / "vas"
+    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", arm)
+    assert _moved(arm)
+    rows = read_groups(arm / "groups").to_pylist()
+    trained = [row for row in rows if row["purpose"] == "train"]
+    assert all(len(set(row["rewards"])) > 1 for row in trained)
+    assert 0 < len(trained) <= NUM_BATCHES * PROMPTS
+    assert max(row["generations"] for row in read_rows(arm / "metrics.jsonl") if "generations" in row) > 1
+    expected = {"train": ROLLOUTS * len(trained), "discarded": ROLLOUTS * (len(rows) - len(trained))}
+    assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
 
 
 def _purpose(row: dict[str, str]) -> str:

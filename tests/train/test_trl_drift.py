@@ -79,10 +79,10 @@ def test_the_output_has_the_keys_that_we_read(batch):
 
 
 def test_every_key_with_a_row_a_rollout_is_one_that_we_thin_out(batch):
-    from vasari.train.zero_variance import _BY_ROLLOUT
+    from vasari.train.join import ROLLOUT_FIELDS
 
     by_rollout = {name for name, value in batch.items() if isinstance(value, torch.Tensor) and value.ndim and len(value) == 48}
-    assert by_rollout <= {*_BY_ROLLOUT}
+    assert by_rollout <= ROLLOUT_FIELDS.keys()
 
 
 def test_the_trainer_has_the_attributes_that_we_read(trainer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,26 @@ class RolloutBooks:
         purpose: Purpose,
         roles: Sequence[str],
         scores: Sequence[float],
+        discarded: Collection[int] = (),
     ) -> list[GroupOutcome]:
-        """Charge the groups, keep them on disk, and return them as a sampler sees them."""
-        for group in groups:
+        """Charge the groups, keep them on disk in their order, and return them as a sampler sees them.
+
+        Args:
+            groups: Rolled out for one purpose.
+            batch: The batch that they belong to.
+            step: Optimizer updates before it.
+            purpose: What they were rolled out for.
+            roles: Why each prompt was drawn.
+            scores: What its sampler thought of each prompt; nan when nothing.
+            discarded: Places of the groups that a gate left out; they are charged and kept as `discarded`.
+        """
+        charged: list[Purpose] = ["discarded" if place in discarded else purpose for place in range(len(groups))]
+        for group, spent_on in zip(groups, charged, strict=True):
             tokens = sum(len(rollout.token_ids) for rollout in group)
-            self.ledger.charge(purpose, rollouts=len(group), tokens=tokens)
+            self.ledger.charge(spent_on, rollouts=len(group), tokens=tokens)
         rows = [
-            self._row(group, batch=batch, step=step, purpose=purpose, role=role, score=score)
-            for group, role, score in zip(groups, roles, scores, strict=True)
+            self._row(group, batch=batch, step=step, purpose=spent_on, role=role, score=score)
+            for group, spent_on, role, score in zip(groups, charged, roles, scores, strict=True)
         ]
         write_groups(self._folder, batch, purpose, rows)
         # The sampler's clock counts batches, as `due` does.

@@ -1,13 +1,14 @@
 """GRPO on TRL's trainer, with prompts chosen late: drawn, rolled out and observed inside one generation.
 
-TRL's methods are wrapped and never copied (docs/decisions/trl-late-binding.md). The loop is draw, roll out, observe:
+TRL's methods are wrapped and never copied (docs/decisions/trl-late-binding.md). The loop is draw, roll out, observe, admit:
 the sampler decides on the main process just before the rollouts, because a data loader would have committed the next
-batches before this batch's rewards exist.
+batches before this batch's rewards exist; a gate decides there after them (docs/decisions/gates-in-training.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from vasari.policy.image_reuse import reuse_image_features, without_adapters
 from vasari.records import Draw, Prompt
-from vasari.sample import PromptSampler
-from vasari.train.books import RolloutBooks, ScoredRollout
+from vasari.sample import Gate, PromptSampler
+from vasari.train.books import RolloutBooks, ScoredRollout, outcome
 from vasari.train.checkpoints import guard_saving, mark_complete, restore_weights
+from vasari.train.gated_batch import GatedBatch, ScoredGroup, check_gate
+from vasari.train.join import join_rollouts
 from vasari.train.prompt_rows import prompt_row
 from vasari.train.refresh import Refresher
 from vasari.train.resume import load_run_state, save_run_state
@@ -38,6 +41,8 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         sampler: PromptSampler,
         books: RolloutBooks,
         refresher: Refresher,
+        gate: Gate,
+        max_generations: int,
         system: str,
         **trl: Any,
     ) -> None:
@@ -45,11 +50,13 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         self.books = books
         self.refresher = refresher
         self.batch = 0
+        self._gate = gate
+        self._max_generations = max_generations
         self._prompts = prompts
         self._system = system
-        self._draw: Draw | None = None
         self._scored: list[ScoredRollout] = []
         config: GRPOConfig = trl["args"]
+        check_gate(gate, num_prompts=config.generation_batch_size // config.num_generations, num_processes=config.world_size)
         # The loader only counts: rows are bound to prompts when they are needed, so no image is opened for nothing. One
         # pass over it is the whole run: a resumed run that had reached its last step must not begin another pass.
         updates = config.steps_per_generation // config.gradient_accumulation_steps
@@ -64,21 +71,41 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             for encoder in filter(None, (self.model, self.ref_model)):
                 reuse_image_features(self.accelerator.unwrap_model(encoder))
 
-    # Draw, roll out, observe.
+    # Draw, roll out, observe, admit.
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)  # type: ignore[no-any-return]
         self.refresher.run(self, batch=self.batch)
-        draw = self._draw_prompts(len(inputs) * self.accelerator.num_processes // self.num_generations)
-        rows = np.repeat(draw.indices, self.num_generations)
-        start = len(inputs) * self.accelerator.process_index
-        self._draw = draw
-        bound = {int(i): prompt_row(self._prompts, int(i), system=self._system) for i in set(rows[start : start + len(inputs)])}
-        output = super()._generate_and_score_completions([bound[int(i)] for i in rows[start : start + len(inputs)]])
-        self._observe(output)
+        world = self.accelerator.num_processes
+        wanted = len(inputs) * world // self.num_generations
+        batch = GatedBatch(self._gate, num_prompts=wanted, num_processes=world, max_generations=self._max_generations)
+        outputs: list[dict[str, Any]] = []
+        filled: list[list[int]] = []
+        while wanted:
+            draw = self._draw_prompts(wanted)
+            outputs.append(self._roll_out(draw))
+            wanted, filled = self._observe(outputs[-1], draw, batch)
+        if self.accelerator.is_main_process:
+            self._book(batch)
         self.batch += 1
-        return output  # type: ignore[no-any-return]
+        return self._joined(outputs, filled[self.accelerator.process_index]) if len(outputs) > 1 else outputs[0]
+
+    def _roll_out(self, draw: Draw) -> dict[str, Any]:
+        """TRL's batch of this process's share of the drawn prompts, generated and scored."""
+        rows = np.repeat(draw.indices, self.num_generations)
+        share = len(rows) // self.accelerator.num_processes
+        own = rows[share * self.accelerator.process_index :][:share].tolist()
+        bound = {index: prompt_row(self._prompts, index, system=self._system) for index in set(own)}
+        return super()._generate_and_score_completions([bound[index] for index in own])  # type: ignore[no-any-return]
+
+    def _joined(self, outputs: list[dict[str, Any]], groups: list[int]) -> dict[str, Any]:
+        """The batch that the gate left: these of the groups that this process rolled out."""
+        size = self.num_generations
+        rows = [row for group in groups for row in range(group * size, (group + 1) * size)]
+        joined = join_rollouts(outputs, rows, pad_token_id=self._tokenizer.pad_token_id)
+        joined["num_items_in_batch"] = self.accelerator.gather(joined["completion_mask"].sum()).sum()
+        return joined
 
     def _draw_prompts(self, num_prompts: int) -> Draw:
         box: list[Any] = [self.prompt_sampler.draw(num_prompts) if self.accelerator.is_main_process else None]
@@ -117,43 +144,56 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         # None in both parts is TRL's word for a rollout that must leave its group's baseline.
         return None if np.isnan(rollout.reward.total) else rollout.reward.breakdown[name]
 
-    def _observe(self, output: dict[str, Any]) -> None:
-        """Hand every group to books and sampler, before any filter, zero-variance groups too."""
-        confidence = self._confidence(output)
-        local = [
-            ScoredRollout(
-                index=r.index,
-                text=r.text,
-                token_ids=r.token_ids,
-                verdict=r.verdict,
-                reward=r.reward,
-                truncated=r.truncated,
-                confidence=c,
-            )
-            for r, c in zip(self._scored, confidence, strict=True)
-        ]
-        everyone: list[ScoredRollout] = gather_object(local)
-        if self.accelerator.is_main_process and self._draw is not None:
-            size = self.num_generations
-            groups = [everyone[i : i + size] for i in range(0, len(everyone), size)]
-            scores = prompt_scores(self.prompt_sampler, self._draw.indices)
-            outcomes = self.books.record(
-                groups, batch=self.batch, step=self.state.global_step, purpose="train", roles=self._draw.roles, scores=scores
-            )
-            self.prompt_sampler.observe(outcomes)
-            rewards = np.array([group.rewards for group in outcomes])
-            # Our own count: TRL's looks at the whole batch under some reward scalings.
-            silent = np.nanmax(rewards, axis=1, initial=-np.inf) - np.nanmin(rewards, axis=1, initial=np.inf) <= 1e-9
-            facts = {
-                "batch": float(self.batch),
-                "zero_variance_share": float(silent.mean()),
-                "unverifiable_share": float(np.isnan(rewards).mean()),
-                **{name: float(value) for name, value in self.books.ledger.metrics().items()},
-                **{name: float(value) for name, value in self.prompt_sampler.metrics().items()},
-            }
-            for name, value in facts.items():
-                self._metrics["train"][name].append(value)
+    def _observe(self, output: dict[str, Any], draw: Draw, batch: GatedBatch) -> tuple[int, list[list[int]]]:
+        """Hand every group to the sampler, zero-variance groups too, and then to the gate.
+
+        Returns:
+            How many prompts to roll out next, and the groups of each process that make up the batch so far.
+        """
+        local = [replace(r, confidence=c) for r, c in zip(self._scored, self._confidence(output), strict=True)]
         self._scored = []
+        everyone: list[ScoredRollout] = gather_object(local)
+        box: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            size = self.num_generations
+            scores = prompt_scores(self.prompt_sampler, draw.indices)
+            groups = [
+                ScoredGroup(everyone[place * size : (place + 1) * size], role, score)
+                for place, (role, score) in enumerate(zip(draw.roles, scores, strict=True))
+            ]
+            outcomes = [outcome(group.rollouts, purpose="train", batch=self.batch) for group in groups]
+            self.prompt_sampler.observe(outcomes)
+            box = [(batch.offer(groups, outcomes), batch.filled())]
+        broadcast_object_list(box, from_process=0)
+        decided: tuple[int, list[list[int]]] = box[0]
+        return decided
+
+    def _book(self, batch: GatedBatch) -> None:
+        """Charge and keep all groups of a batch, each with its one purpose, and log the batch in numbers."""
+        groups, discarded = batch.groups, batch.discarded()
+        self.books.record(
+            [group.rollouts for group in groups],
+            batch=self.batch,
+            step=self.state.global_step,
+            purpose="train",
+            roles=[group.role for group in groups],
+            scores=[group.score for group in groups],
+            discarded=discarded,
+        )
+        rewards = np.array([[rollout.reward.total for rollout in group.rollouts] for group in groups])
+        # Our own count: TRL's looks at the whole batch under some reward scalings.
+        silent = np.nanmax(rewards, axis=1, initial=-np.inf) - np.nanmin(rewards, axis=1, initial=np.inf) <= 1e-9
+        facts = {
+            "batch": float(self.batch),
+            "zero_variance_share": float(silent.mean()),
+            "unverifiable_share": float(np.isnan(rewards).mean()),
+            "generations": float(batch.num_generations),
+            "trained_share": 1 - len(discarded) / len(groups),
+            **{name: float(value) for name, value in self.books.ledger.metrics().items()},
+            **{name: float(value) for name, value in self.prompt_sampler.metrics().items()},
+        }
+        for name, value in facts.items():
+            self._metrics["train"][name].append(value)
 
     def _confidence(self, output: dict[str, Any]) -> list[float]:
         """Least token log-probability of each local rollout; nan when TRL did not need the log-probabilities."""

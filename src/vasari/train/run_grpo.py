@@ -19,7 +19,7 @@ from vasari.policy.transformers_policy import load_model
 from vasari.progress import Tell, silent
 from vasari.records import Prompt
 from vasari.rundir import drop_groups_from
-from vasari.sample import PromptSampler
+from vasari.sample import PromptSampler, make_gate
 from vasari.score.reward import RewardSettings
 from vasari.train.adapters import prepare_weights
 from vasari.train.books import RolloutBooks
@@ -30,6 +30,7 @@ from vasari.train.refresh import Refresher
 from vasari.train.resume import read_books
 from vasari.train.score_snapshots import ScoreSnapshots
 from vasari.train.settings import GrpoSettings
+from vasari.train.trl_arguments import common_arguments
 from vasari.train.validation import Validator
 from vasari.train.watch import MetricLog, TellProgress
 
@@ -81,6 +82,8 @@ def train_grpo(
         sampler=sampler,
         books=books,
         refresher=Refresher(prompts, refresh_decoding(settings), system=system, seed=seed, tell=notes.scoring),
+        gate=make_gate(settings.gate),
+        max_generations=settings.max_generations,
         system=system,
         model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
         processing_class=processor,
@@ -155,6 +158,7 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
             f"processes cannot take in micro-batches of {micro}; choose a micro_batch that divides {per_update // world}"
         )
     return GRPOConfig(
+        **common_arguments(settings, seed),
         output_dir=str(out),
         max_steps=settings.steps,
         per_device_train_batch_size=micro,
@@ -164,8 +168,6 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=math.ceil(settings.warmup * settings.steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
         beta=settings.kl_coefficient,
         use_bias_correction_kl=False,  # the paper's k3 estimator, without TRL's ratio
         epsilon=settings.clip_low,
@@ -179,22 +181,12 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         max_completion_length=settings.max_tokens,
         # True gathers images only on processes whose share has some, and the others run on to the next exchange.
         log_multimodal=False,
-        bf16=settings.bf16,
-        gradient_checkpointing=settings.gradient_checkpointing,
         use_vllm=settings.vllm != "off",
         **({"vllm_mode": settings.vllm} if settings.vllm != "off" else {}),
-        save_strategy="steps",
         save_steps=settings.save_every,
         save_total_limit=settings.keep_checkpoints,
         logging_steps=1,
         ignore_data_skip=False,  # True restores the random state at another place: other weights after a resume
-        remove_unused_columns=False,
-        report_to=list(settings.report_to) or "none",
-        disable_tqdm=True,
-        log_level="error",
-        deepspeed=settings.deepspeed,
-        seed=seed,
-        use_cpu=not torch.cuda.is_available(),
     )
 
 

@@ -93,6 +93,10 @@ class GrpoSettings(Optimisation):
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
     """Rollouts a group."""
+    gate: Literal["all", "mixed"] = "all"
+    """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's dynamic sampling)."""
+    max_generations: Positive = 4
+    """How often `mixed` rolls out prompts for one batch, at most; refused groups then fill it."""
     updates_per_batch: Positive = 2
     """Optimizer updates on one batch of rollouts; with 1, no ratio ever leaves 1 and nothing is clipped."""
     micro_batch: Positive = 64

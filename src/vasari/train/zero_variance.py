@@ -6,19 +6,7 @@ from typing import Any
 
 import torch
 
-_BY_ROLLOUT = (
-    "prompt_ids",
-    "prompt_mask",
-    "completion_ids",
-    "completion_mask",
-    "advantages",
-    "old_per_token_logps",
-    "ref_per_token_logps",
-    "mm_token_type_ids",
-    "token_type_ids",
-    "importance_sampling_ratio",
-    "sampling_per_token_logps",
-)
+from vasari.train.join import ROLLOUT_FIELDS
 
 
 def drop_silent_rollouts(inputs: dict[str, Any], *, at_least: int = 1) -> tuple[dict[str, Any], float]:
@@ -40,7 +28,7 @@ def drop_silent_rollouts(inputs: dict[str, Any], *, at_least: int = 1) -> tuple[
     if len(keep) == len(advantages):
         return inputs, 1.0
     kept = dict(inputs)
-    for name in _BY_ROLLOUT:
+    for name in ROLLOUT_FIELDS:
         if isinstance(inputs.get(name), torch.Tensor):
             kept[name] = inputs[name][keep]
     if inputs.get("num_images") is not None:

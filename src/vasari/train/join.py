@@ -1,0 +1,129 @@
+"""Join what several generations of TRL gave into one batch of chosen rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import pad
+from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
+
+from vasari.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """How a field with a row a rollout grows when it is joined with a wider one."""
+
+    prompt: bool = False
+    """It has the prompt's columns, padded on the left."""
+    completion: bool = False
+    """It has the completion's columns, padded on the right."""
+    fill: float | None = 0.0
+    """What is put there; None for the padding token."""
+    optional: bool = False
+    """TRL leaves it out where no prompt has an image; then it is all `fill`."""
+
+
+# Log-probabilities are 0 where the completion is masked, as TRL's are, and ratios of them 1.
+ROLLOUT_FIELDS: Mapping[str, Padding] = {
+    "prompt_ids": Padding(prompt=True, fill=None),
+    "prompt_mask": Padding(prompt=True),
+    "completion_ids": Padding(completion=True, fill=None),
+    "completion_mask": Padding(completion=True),
+    "advantages": Padding(),
+    "old_per_token_logps": Padding(completion=True),
+    "ref_per_token_logps": Padding(completion=True),
+    "mm_token_type_ids": Padding(prompt=True, completion=True, optional=True),
+    "token_type_ids": Padding(prompt=True, completion=True, optional=True),
+    "importance_sampling_ratio": Padding(completion=True, fill=1.0),
+    "sampling_per_token_logps": Padding(completion=True),
+}
+"""Fields of TRL's batch with one row a rollout."""
+
+_IMAGE_FIELDS = ("pixel_values", "image_grid_thw", "num_images", "image_position_ids", "image_sizes", "num_tiles")
+
+
+def join_rollouts(outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int) -> dict[str, Any]:
+    """A batch of the chosen rollouts, as TRL's `_generate_and_score_completions` gives it.
+
+    Advantages stay as they were computed, within the generation of their group. `num_items_in_batch`, the tokens of the
+    batch over all processes, is left out: the caller counts them anew.
+
+    Args:
+        outputs: What each generation gave.
+        rows: The chosen rollouts, ascending, counted through all outputs one after the other.
+        pad_token_id: Pads prompts on the left and completions on the right to the longest of the joined outputs.
+
+    Raises:
+        ConfigError: The model's batches have a field that cannot be joined.
+    """
+    parts = _chosen(outputs, rows)
+    names = dict.fromkeys(name for part in parts for name in part)
+    prompt, completion = (max(part[f"{name}_ids"].shape[1] for part in parts) for name in ("prompt", "completion"))
+    joined: dict[str, Any] = {}
+    for name in names:
+        values = [part.get(name) for part in parts]
+        if name not in ROLLOUT_FIELDS:
+            joined[name] = [image for value, part in zip(values, parts, strict=True) for image in _images(value, values, part)]
+            continue
+        padding = ROLLOUT_FIELDS[name]
+        fill = float(pad_token_id) if padding.fill is None else padding.fill
+        if any(value is None for value in values) and not padding.optional:
+            raise ConfigError(f"TRL gave {name!r} in some generations of a batch only; use grpo.gate: all, which joins none")
+        # One number for a whole rollout, as sequence-level ratios are, has no columns to pad.
+        widths = [1 if value is None or value.ndim == 1 else value.shape[1] for value in values]
+        grown = [
+            _grown(value, part, padding, prompt=prompt, completion=completion if max(widths) > 1 else 1, fill=fill)
+            for value, part in zip(values, parts, strict=True)
+        ]
+        joined[name] = torch.cat(grown)
+    whole: dict[str, Any] = unsplit_pixel_values_by_grid(joined)
+    return whole
+
+
+def _chosen(outputs: Sequence[dict[str, Any]], rows: Sequence[int]) -> list[dict[str, Any]]:
+    """The chosen rollouts of each generation that has any, images as a list with one entry a rollout."""
+    parts = []
+    start = 0
+    for output in outputs:
+        size = len(output["completion_ids"])
+        own = [row - start for row in rows if start <= row < start + size]
+        start += size
+        if not own:
+            continue
+        part = {}
+        for name, value in split_pixel_values_by_grid(output).items():
+            if name == "num_items_in_batch" or value is None:
+                continue
+            if name in ROLLOUT_FIELDS:
+                part[name] = value[own]
+            elif name in _IMAGE_FIELDS and isinstance(value, list) and len(value) == size:
+                part[name] = [value[row] for row in own]
+            else:
+                raise ConfigError(f"rollouts of this model cannot be joined over generations: {name!r}; use grpo.gate: all")
+        parts.append(part)
+    return parts
+
+
+def _grown(
+    value: torch.Tensor | None, part: dict[str, Any], padding: Padding, *, prompt: int, completion: int, fill: float
+) -> torch.Tensor:
+    own_prompt, own_completion = part["prompt_ids"].shape[1], part["completion_ids"].shape[1]
+    if value is None:
+        # Only in text: a generation without an image.
+        ids = part["prompt_ids"]
+        return torch.full((len(ids), prompt + completion), fill, dtype=ids.dtype, device=ids.device)
+    left = prompt - own_prompt if padding.prompt else 0
+    right = completion - min(own_completion, value.shape[1]) if padding.completion else 0
+    return pad(value, (left, right), value=fill) if left or right else value
+
+
+def _images(value: list[Any] | None, others: Sequence[list[Any] | None], part: dict[str, Any]) -> list[Any]:
+    """One entry a rollout; none of anything where the generation had no image."""
+    if value is not None:
+        return value
+    like = next(other[0] for other in others if other)
+    return [like[:0] if isinstance(like, torch.Tensor) else 0] * len(part["completion_ids"])
