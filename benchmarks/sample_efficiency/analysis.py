@@ -69,6 +69,12 @@ def trained_on(curves: Mapping[int, Curve], kind: str, *, part: slice) -> float 
     return float(np.mean(values)) if values else None
 
 
+def trained_on_over_time(curves: Mapping[int, Curve], kind: str, *, parts: int = 10) -> list[float]:
+    """Mean share of training groups of a kind in each part of the batches, over seeds."""
+    cut = [[float(p.mean()) for p in np.array_split(c.cell["trained_on"][kind], parts) if p.size] for c in curves.values()]
+    return [float(v) for v in np.mean([row[: min(map(len, cut))] for row in cut], axis=0)]
+
+
 def spent_on(curves: Mapping[int, Curve], purpose: str) -> float:
     """Mean share of all rollouts that went to a purpose, over seeds."""
     last = [c.cell["batches"][-1]["rollouts"] for c in curves.values()]
@@ -113,6 +119,7 @@ def as_json(result: PoolResult) -> dict[str, Any]:
             "coin_flips": trained_on(own, "coin_flip", part=slice(None)),
             "wrong_labels": trained_on(own, "wrong_label", part=slice(None)),
             "zero_variance": trained_on(own, "zero_variance", part=slice(None)),
+            "over_time": {kind: trained_on_over_time(own, kind) for kind in ("coin_flip", "wrong_label", "zero_variance")},
             "refresh_share": spent_on(own, "refresh"),
             "discarded_share": spent_on(own, "discarded"),
             "log_loss": log_loss(own),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from sample_efficiency.arms import build_sampler
 from sample_efficiency.pools import NOISE, POOLS, CoinFlipBooks, held_out_prompts, training_pool
 from sample_efficiency.study import CURVE_FILE, Task
 from sample_efficiency.watch import BatchRecord, Marks, TrueRates
-from vasari.errors import ConfigError
+from vasari.errors import ConfigError, StateError
 from vasari.recipe import Recipe, TaskPrompts, parse_recipe
 from vasari.records import Prompt
 from vasari.rundir import read_groups, read_json, write_json
@@ -30,7 +31,20 @@ _RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "me
 
 
 def run_cell(folder: Path) -> None:
-    """Train the cell whose task lies in `folder`, from its last checkpoint where there is one, and write its curve."""
+    """Train the cell whose task lies in `folder`, from its last checkpoint where there is one, and write its curve.
+
+    Raises:
+        StateError: Another process is at it.
+    """
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StateError(f"{folder}: another process runs this cell; wait for it or end it") from error
+        _train_and_write(folder)
+
+
+def _train_and_write(folder: Path) -> None:
     task = Task.model_validate(read_json(folder / "task.json"))
     recipe = parse_recipe(task.recipe, where=str(folder))
     tasks, grpo = required(recipe)

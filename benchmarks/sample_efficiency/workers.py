@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ def run_cells(cells: Sequence[Cell], *, jobs: int) -> list[Cell]:
     """Run cells, `jobs` at a time, in their order; returns those that failed, whose logs say why."""
     waiting, running, failed = deque(cells), {}, []
     done, started = 0, time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` ends the cells as well
     try:
         while waiting or running:
             while waiting and len(running) < jobs:

@@ -1,5 +1,6 @@
 """The benchmark's pools, control and bookkeeping; then all of it once, on the tiny model."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -193,6 +194,17 @@ def test_a_finished_cell_of_other_settings_is_refused(study, taught_folder):
     done = run(study, taught_folder, "--analyse", "--budget", "64")
     assert done.returncode == 2
     assert "holds a cell of other settings (budget was 48, is 64)" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cell_that_another_process_runs_is_left_alone(study):
+    folder = study / "cells" / "noisy" / "progress" / "seed0"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        words = [sys.executable, str(SCRIPT), "--run-cell", str(folder)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "another process runs this cell" in done.stderr
 
 
 @pytest.mark.slow
