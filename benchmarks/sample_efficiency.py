@@ -53,7 +53,6 @@ SMALL_RECIPE = (
 SMALL = {
     "arms": ["uniform", "progress"],
     "pools": ["noisy"],
-    "seeds": [0],
     "budget": 48,
     "marks": 3,
     "held_out": 6,
@@ -103,7 +102,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if chosen.small:
         chosen.overrides = [*SMALL_RECIPE, *chosen.overrides]
     chosen.results = chosen.results or (chosen.out / "results" if chosen.small else BENCHMARKS / "results")
-    chosen.seeds = chosen.seeds or ([100, 101] if chosen.tune else list(range(8)))
+    usual = [100, 101] if chosen.tune else list(range(8))
+    chosen.seeds = chosen.seeds or usual[: 1 if chosen.small else None]
     return chosen
 
 

@@ -55,9 +55,11 @@ def analyse(pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, 
 
 
 def share_of_saving(result: PoolResult, arm: str) -> float | None:
-    """What an arm saves of uniform's rollouts, over what the oracle saves; None without an oracle that saves anything."""
+    """What an arm saves of uniform's rollouts, over what the oracle saves; None where one of them never reaches uniform."""
     found = result.comparisons["rollouts"]
     if arm not in found or "oracle" not in found or found[arm].seeds != found["oracle"].seeds:
+        return None
+    if not (found[arm].reached and found["oracle"].reached):
         return None
     most = 1.0 - found["oracle"].ratio.value
     return (1.0 - found[arm].ratio.value) / most if most > 0.01 else None
