@@ -155,8 +155,9 @@ class ColouredDice:
         draft = _DRAFTS[level][int(rng.integers(len(_DRAFTS[level])))]
         drafted = None
         while drafted is None:
-            colours = shuffled(rng, COLOURS, 3 if level == "1" else 4)
-            dice: Dice = {colour: int(rng.integers(1, _PIPS + 1)) for colour in colours}
+            there = shuffled(rng, COLOURS, 3 if level == "1" else 4)
+            # They are named in one order, because nothing in the picture gives them another.
+            dice: Dice = {colour: int(rng.integers(1, _PIPS + 1)) for colour in COLOURS if colour in there}
             drafted = draft(rng, dice)
         question, answer, kind, think = drafted
         places = [int(place) for place in rng.permutation(_SIDE**2)[: len(dice)]]
