@@ -1,6 +1,8 @@
-"""Short sums without a picture: part of what a base model knows before it reasons."""
+"""Short sums and questions about named numbers, without a picture: part of what a base model knows before it reasons."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,57 +26,121 @@ def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, st
     return facts
 
 
-_NAMES = (
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "row A",
-    "row B",
-    "row C",
-    "red X",
-    "red Y",
-    "blue X",
-    "blue Z",
-    "green Y",
-    "green Z",
-)
+_COLOURS = ("red", "blue", "green", "yellow")
+_PLACES = ("row A", "row B", "row C", "column X", "column Y", "column Z")
+
+Told = dict[str, int]
+"""Name to number, in the order told; no number stands twice."""
 
 
 def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    """Questions about a list of named numbers, such as "red 5. blue 3. red plus blue", with the sums that answer them.
+    """Questions about a list of named numbers, such as "red 5. blue 3. red plus blue", with the steps that answer them.
 
-    They need no picture: what is learnt is to find a number by its name and to carry it into a sum.
+    They need no picture: what is learnt is to find a number by its name, to carry it on, and to find a name by its number.
     """
     facts = []
     for _ in range(count):
-        names = [str(name) for name in rng.permutation(_NAMES)[: int(rng.integers(2, 6))]]
-        values = [int(value) for value in rng.integers(0, 10, size=len(names))]
-        told = " ".join(f"{name} {value}." for name, value in zip(names, values, strict=True))
-        ask, answer = _about_list(rng, names, values)
-        facts.append((f"{told} {ask}", answer))
+        names = _COLOURS if rng.random() < 0.8 else _PLACES
+        chosen = [names[int(i)] for i in rng.permutation(len(names))[: int(rng.integers(3, 5))]]
+        values = rng.permutation(10)[: len(chosen)]
+        told: Told = {name: int(value) for name, value in zip(chosen, values, strict=True)}
+        ask, answer = _ASKED[int(rng.integers(len(_ASKED)))](rng, told)
+        facts.append((" ".join(f"{name} {value}." for name, value in told.items()) + f" {ask}", answer))
     return facts
 
 
-def _about_list(rng: np.random.Generator, names: list[str], values: list[int]) -> tuple[str, str]:
-    """A question about the list, in the wording of worked reasoning, and its answer."""
-    one, two = (int(place) for place in rng.permutation(len(names))[:2])
-    kind = rng.random()
-    if kind < 0.25:
-        return f"{names[one]} plus {names[two]}", f"{values[one]}+{values[two]}={values[one] + values[two]}."
-    if kind < 0.5:
-        high, low = (one, two) if values[one] >= values[two] else (two, one)
-        return f"{names[high]} minus {names[low]}", f"{values[high]}-{values[low]}={values[high] - values[low]}."
-    if kind < 0.7:
-        return "sum of all", _running_sum(values)
-    if kind < 0.85:
-        return "largest, smallest", f"largest {max(values)}. smallest {min(values)}."
-    return "most", f"most {names[values.index(max(values))]}."
+def _equation(left: int, sign: str, right: int) -> str:
+    return f"{left}{sign}{right}={left + right if sign == '+' else left - right}."
 
 
-def _running_sum(values: list[int]) -> str:
-    steps, total = [], values[0]
-    for value in values[1:]:
-        steps.append(f"{total}+{value}={total + value}.")
-        total += value
-    return " ".join(steps)
+def _picked(rng: np.random.Generator, told: Told, num: int) -> list[str]:
+    names = list(told)
+    return [names[int(i)] for i in rng.permutation(len(names))[:num]]
+
+
+def _sum(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    one, two = _picked(rng, told, 2)
+    return f"{one} plus {two}", _equation(told[one], "+", told[two])
+
+
+def _difference(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    high, low = sorted(_picked(rng, told, 2), key=lambda name: -told[name])
+    return f"{high} minus {low}", _equation(told[high], "-", told[low])
+
+
+def _three_terms(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    one, two, less = sorted(_picked(rng, told, 3), key=lambda name: -told[name])
+    both = told[one] + told[two]
+    answer = f"{_equation(told[one], '+', told[two])} {_equation(both, '-', told[less])}"
+    return f"{one} plus {two} minus {less}", answer
+
+
+def _total(_: np.random.Generator, told: Told) -> tuple[str, str]:
+    steps, running = [], 0
+    for place, value in enumerate(told.values()):
+        if place:
+            steps.append(_equation(running, "+", value))
+        running += value
+    return "sum of all", " ".join(steps)
+
+
+def _extreme(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    word = ("tallest", "shortest", "second tallest", "largest", "smallest", "most")[int(rng.integers(6))]
+    ranked = sorted(told, key=lambda name: -told[name])
+    place = {"shortest": -1, "smallest": -1, "second tallest": 1}.get(word, 0)
+    return word, f"{word} {ranked[place]}."
+
+
+def _spread(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    word = ("shortest", "second tallest")[int(rng.integers(2))]
+    ranked = sorted(told.values(), reverse=True)
+    low = ranked[-1] if word == "shortest" else ranked[1]
+    return f"tallest minus {word}", f"tallest {ranked[0]}. {word} {low}. {_equation(ranked[0], '-', low)}"
+
+
+def _more(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    one, two = _picked(rng, told, 2)
+    return f"more {one} or {two}", f"more {one if told[one] > told[two] else two}."
+
+
+def _above(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    limit = int(rng.integers(1, 8))
+    found = sorted(name for name, value in told.items() if value > limit)
+    return f"more than {limit}", f"more {' '.join(found) or 'none'}."
+
+
+def _taller(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    mark = _picked(rng, told, 1)[0]
+    return f"taller than {mark}", f"taller {sum(value > told[mark] for value in told.values())}."
+
+
+def _equal_to(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    value = told[_picked(rng, told, 1)[0]] if rng.random() < 0.8 else int(rng.integers(10))
+    found = sorted(name for name, own in told.items() if own == value)
+    return f"exactly {value}", f"exactly {' '.join(found) or 'none'}."
+
+
+def _option(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    texts = [str(value) for value in told.values()] if rng.random() < 0.6 else list(told)
+    letters = "ABCD"[: len(texts)]
+    place = int(rng.integers(len(texts)))
+    options = " ".join(f"{letter}) {text}" for letter, text in zip(letters, texts, strict=True))
+    return f"{options} {texts[place]}", f"{texts[place]} is {letters[place]}."
+
+
+_ASKED: tuple[Callable[[np.random.Generator, Told], tuple[str, str]], ...] = (
+    _sum,
+    _difference,
+    _three_terms,
+    _total,
+    _total,
+    _extreme,
+    _extreme,
+    _spread,
+    _more,
+    _above,
+    _taller,
+    _equal_to,
+    _option,
+)
+"""What is asked of a list, each as likely as it stands here."""

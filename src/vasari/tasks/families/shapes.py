@@ -204,7 +204,7 @@ def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
     def think(thinker: Thinker) -> str:
         seen = _read_totals(thinker, grid, COLOURS)
         found = sorted(colour for colour in COLOURS if seen[colour] == 2)
-        thinker.say("two " + (" ".join(found) or "none"))
+        thinker.say("exactly " + (" ".join(found) or "none"))
         return braces(found)
 
     question = "Which colours have exactly two shapes?"
