@@ -116,9 +116,9 @@ def _total(_: np.random.Generator, bars: Bars) -> Drafted:
 
 
 _DRAFTS: dict[str, tuple[Callable[[np.random.Generator, Bars], Drafted], ...]] = {
-    "1": (_sum_of_two, _difference_of_two, _ranked),
-    "2": (_spread, _spread, _ranked),
-    "3": (_three_terms, _num_taller, _total),
+    "1": (_sum_of_two, _difference_of_two),
+    "2": (_three_terms, _total, _spread),
+    "3": (_three_terms, _total, _total, _num_taller, _ranked),
 }
 
 

@@ -138,8 +138,8 @@ def _above(rng: np.random.Generator, dice: Dice) -> Drafted | None:
 _Draft = Callable[[np.random.Generator, Dice], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
     "1": (_sum_of_two, _gap_of_two),
-    "2": (_best, _without, _total),
-    "3": (_three_terms, _larger_pair, _above),
+    "2": (_three_terms, _without, _best),
+    "3": (_three_terms, _three_terms, _total, _larger_pair, _above),
 }
 
 

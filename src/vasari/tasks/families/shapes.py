@@ -213,9 +213,9 @@ def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
 
 _Draft = Callable[[np.random.Generator, Grid], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
-    "1": (_either, _more),
-    "2": (_most, _gap, _others),
-    "3": (_three_terms, _exactly_two, _count_beside),
+    "1": (_either, _gap),
+    "2": (_others, _three_terms, _more),
+    "3": (_three_terms, _others, _most, _exactly_two, _count_beside),
 }
 
 
