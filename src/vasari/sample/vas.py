@@ -56,6 +56,7 @@ class VarianceAwareSampler(PromptSampler):
         self._step = 0
         self._num_observed = 0
         self._num_without_diversity = 0
+        self._warned = False
         self._promoted = np.zeros(0, dtype=np.int64)
         self._passes = PoolPasses(size)
         self._unread: set[int] = set()
@@ -171,7 +172,8 @@ class VarianceAwareSampler(PromptSampler):
         if self.settings.beta == 0 or np.isnan(group.verdicts).all():
             return math.nan
         if len(group.token_ids) < 2:
-            if not self._num_without_diversity:
+            if not self._warned:
+                self._warned = True
                 logger.warning(
                     "prompt %d came with %d token sequences: its diversity is unknown and adds nothing to its score; "
                     "pass token_ids of two rollouts or more, or set beta=0",
