@@ -78,7 +78,7 @@ def contents(folder: Path) -> dict[str, str]:
         ({"grpo": MINIMAL["grpo"] | {"steps": "many"}}, ["grpo.steps", "got 'many'"]),
         ({"grpo": MINIMAL["grpo"] | {"steps": 3}}, ["steps must be a multiple of updates_per_batch (2), got 3"]),
         ({"sampler": {"name": "magic"}}, ["sampler must be one of", "got 'magic'"]),
-        ({"sampler": {"name": "vas", "settings": {"mix_ratio": 2}}}, ["mix_ratio must be in [0, 1], got 2"]),
+        ({"sampler": {"name": "vas", "settings": {"mix_ratio": 2}}}, ["mix_ratio must be at least 0 and at most 1, got 2"]),
         ({"prompts": {}}, ["give either `tasks`", "or `files`"]),
         ({"prompts": {"tasks": {"families": ["unicorns"]}}}, ["unknown task families ['unicorns']"]),
         ({"model": {}}, ["give either `path`", "or `new`"]),

@@ -23,7 +23,7 @@ def test_a_recipe_can_check_the_settings_of_a_sampler_before_the_pool_is_known(n
         ("uniform", {"alpha": 1}, "sampler 'uniform' has no setting 'alpha'; it has: none"),
         ("vas", {"lambda_": 1, "gamma": 2}, "has no setting 'gamma', 'lambda_'; it has: alpha, beta, diversity"),
         ("vas", {"preset": "mmr1"}, "must be one of default, paper, paper-ablation, paper-table6, got 'mmr1'"),
-        ("vas", {"preset": "paper", "mix_ratio": 2}, "mix_ratio must be in"),
+        ("vas", {"preset": "paper", "mix_ratio": 2}, "mix_ratio must be at least 0 and at most 1, got 2"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(name, settings, message):

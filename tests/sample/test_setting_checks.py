@@ -3,7 +3,7 @@ import math
 import pytest
 
 from vasari.errors import ConfigError
-from vasari.sample.setting_checks import check_choice, check_number, check_whole
+from vasari.sample.setting_checks import check_choice, check_number, check_switch, check_whole
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 1])
@@ -39,3 +39,11 @@ def test_unknown_names_are_refused_with_the_known_ones():
     check_choice("rule", "a", ("a", "b"))
     with pytest.raises(ConfigError, match="rule must be one of a, b, got 'c'"):
         check_choice("rule", "c", ("a", "b"))
+
+
+@pytest.mark.parametrize("value", [0, 1, "yes", None])
+def test_what_is_neither_true_nor_false_is_refused(value):
+    check_switch("part", True)
+    check_switch("part", False)
+    with pytest.raises(ConfigError, match="part must be true or false, got"):
+        check_switch("part", value)

@@ -202,11 +202,11 @@ def test_presets_are_the_papers(preset, expected):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mix_ratio": 1.5}, r"mix_ratio must be in \[0, 1\], got 1.5"),
+        ({"mix_ratio": 1.5}, "mix_ratio must be at least 0 and at most 1, got 1.5"),
         ({"mix_ratio": "half"}, "mix_ratio must be a finite number, got 'half'"),
         ({"alpha": -1}, "alpha must be finite and at least 0"),
         ({"beta": NAN}, "beta must be a finite number"),
-        ({"stale_share": 0.0}, r"stale_share must be in \(0, 1\]"),
+        ({"stale_share": 0.0}, "stale_share must be above 0 and at most 1, got 0"),
         ({"refresh_every": 0}, "refresh_every must be a whole number of at least 1"),
         ({"num_refresh_rollouts": 2.5}, "num_refresh_rollouts must be a whole number"),
         ({"refresh": "never"}, "refresh must be one of full, stale, online, got 'never'"),

@@ -61,7 +61,8 @@ def test_shares_above_one_are_refused():
     [
         ({"num_prompts": 0}, r"num_prompts must be a whole number of at least 1, got 0"),
         ({"num_skills": 1.5}, r"num_skills must be a whole number of at least 1, got 1\.5"),
-        ({"coin_flip": -0.1}, r"must be finite and at least 0"),
+        ({"coin_flip": -0.1}, r"coin_flip must be at least 0, got -0\.1"),
+        ({"impossible": float("nan")}, r"impossible must be a finite number, got nan"),
     ],
 )
 def test_settings_that_no_pool_can_have_are_refused(changes, message):

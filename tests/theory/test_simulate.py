@@ -138,7 +138,7 @@ def test_an_unknown_arm_is_named():
     ("changes", "message"),
     [
         ({"rollouts_per_prompt": 1}, r"rollouts_per_prompt must be a whole number of at least 2, got 1"),
-        ({"learning_rate": -1.0}, r"learning_rate must be finite and at least 0, got -1\.0"),
+        ({"learning_rate": -1.0}, r"learning_rate must be at least 0, got -1\.0"),
     ],
 )
 def test_settings_that_no_run_can_have_are_refused(changes, message):

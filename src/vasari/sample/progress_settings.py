@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from vasari.errors import ConfigError
+from vasari.sample.setting_checks import check_number, check_switch, check_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +14,7 @@ class ProgressSettings:
     shared: bool = True
     """Learn what prompts share: categories and feature values."""
     prior_variance: float = 6.0
-    """Variance of the logit of an unseen prompt; staleness returns to it."""
+    """Variance of the logit of an unseen prompt, above 0, or no count could change the belief; staleness returns to it."""
     drift: float = 0.03
     """Variance that a step without rollouts adds."""
     optimism: float = 0.5
@@ -36,16 +35,10 @@ class ProgressSettings:
     """A prompt returns at the earliest this many steps after it was seen, as long as the pool has others."""
 
     def __post_init__(self) -> None:
-        for name in ("prior_variance", "drift", "optimism", "cost_power", "sharpness", "explore"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise ConfigError(f"{name} must be a finite number of at least 0, got {value!r}")
-        if self.prior_variance == 0:
-            raise ConfigError("prior_variance must be positive: without it no count could change the belief")
-        if self.explore > 1:
-            raise ConfigError(f"explore must be in [0, 1], got {self.explore}")
-        if isinstance(self.cooldown, bool) or not isinstance(self.cooldown, int) or self.cooldown < 0:
-            raise ConfigError(f"cooldown must be a whole number of at least 0, got {self.cooldown!r}")
+        check_number("prior_variance", self.prior_variance, above=0)
+        for name in ("drift", "optimism", "cost_power", "sharpness"):
+            check_number(name, getattr(self, name), least=0)
+        check_number("explore", self.explore, least=0, most=1)
+        check_whole("cooldown", self.cooldown, least=0)
         for name in ("shared", "coherence", "agreement", "inert_guard"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} must be true or false, got {getattr(self, name)!r}")
+            check_switch(name, getattr(self, name))

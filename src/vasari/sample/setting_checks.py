@@ -1,4 +1,4 @@
-"""Checks that settings share: a number in its range, a whole number, one of several names."""
+"""Checks that settings share: a number in its range, a whole number, one of several names, a switch."""
 
 from __future__ import annotations
 
@@ -42,3 +42,13 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
     names = tuple(known)
     if value not in names:
         raise ConfigError(f"{name} must be one of {', '.join(names)}, got {value!r}")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Return if `value` is true or false.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, got {value!r}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vasari.errors import ConfigError
+from vasari.sample.setting_checks import check_choice, check_number, check_switch, check_whole
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric
 from vasari.score.promotion import Normalise, check_weights
 
@@ -41,27 +40,16 @@ class VarianceAwareSettings:
     """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill several places."""
 
     def __post_init__(self) -> None:
-        for name in ("mix_ratio", "alpha", "beta", "stale_share"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ConfigError(f"{name} must be a finite number, got {value!r}")
-        for name in ("num_refresh_rollouts", "refresh_every"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if not 0.0 <= self.mix_ratio <= 1.0:
-            raise ConfigError(f"mix_ratio must be in [0, 1], got {self.mix_ratio}")
-        if not 0.0 < self.stale_share <= 1.0:
-            raise ConfigError(f"stale_share must be in (0, 1], got {self.stale_share}")
+        check_number("mix_ratio", self.mix_ratio, least=0, most=1)
+        check_number("stale_share", self.stale_share, above=0, most=1)
+        for name in ("alpha", "beta"):
+            check_number(name, getattr(self, name))
         check_weights(self.alpha, self.beta, self.normalise)
-        for name, value, known in (
-            ("diversity", self.diversity, DIVERSITY_METRICS),
-            ("refresh", self.refresh, get_args(Refresh)),
-        ):
-            if value not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-        if not isinstance(self.replacement, bool):
-            raise ConfigError(f"replacement must be true or false, got {self.replacement!r}")
+        for name in ("num_refresh_rollouts", "refresh_every"):
+            check_whole(name, getattr(self, name), least=1)
+        check_choice("diversity", self.diversity, DIVERSITY_METRICS)
+        check_choice("refresh", self.refresh, get_args(Refresh))
+        check_switch("replacement", self.replacement)
 
 
 # The paper states three settings: section 6.1, the ablation (N = 8, T = 28), and table 6 (n = 16, T = 56).

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vasari.errors import ConfigError
 from vasari.records import PromptIndices
 from vasari.sample import PoolFeatures
+from vasari.sample.setting_checks import check_number, check_whole
 
 PromptKind = Literal["clean", "coin_flip", "drifting", "guessable", "mislabelled", "impossible"]
 """How a prompt's verdicts come about; see `SimulatedPoolSettings`."""
@@ -54,13 +55,10 @@ class SimulatedPoolSettings:
 
     def __post_init__(self) -> None:
         for name in ("num_prompts", "num_held_out", "num_skills", "num_random", "num_tokens"):
-            value = getattr(self, name)
-            least = 0 if name == "num_random" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            check_whole(name, getattr(self, name), least=0 if name == "num_random" else 1)
         shares = [getattr(self, name) for name in _NOISE_SHARES]
-        if not all(isinstance(share, int | float) and math.isfinite(share) and share >= 0 for share in shares):
-            raise ConfigError(f"shares of {', '.join(_NOISE_SHARES)} must be finite and at least 0, got {shares}")
+        for name, share in zip(_NOISE_SHARES, shares, strict=True):
+            check_number(name, share, least=0)
         if sum(shares) > 1.0 + 1e-9:
             raise ConfigError(f"shares of {', '.join(_NOISE_SHARES)} must sum to at most 1, got {sum(shares):g}")
 

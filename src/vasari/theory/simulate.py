@@ -14,6 +14,7 @@ from vasari.errors import ConfigError
 from vasari.records import GroupOutcome, PromptIndices, Purpose
 from vasari.sample import SAMPLER_NAMES, PromptSampler, make_gate, make_sampler
 from vasari.sample.oracle import OracleSampler
+from vasari.sample.setting_checks import check_number, check_whole
 from vasari.sample.two_stage import TwoStageGate
 from vasari.theory.curves import Curve
 from vasari.theory.learner import LinearLearner
@@ -98,13 +99,9 @@ class SimulationSettings:
             ("evaluate_every", 1),
             ("max_redraws", 0),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
+            check_whole(name, getattr(self, name), least=least)
         for name in ("learning_rate", "score_noise"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name} must be finite and at least 0, got {value!r}")
+            check_number(name, getattr(self, name), least=0)
 
 
 def simulate(arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None = None, *, seed: int) -> Curve:
