@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,53 @@ def test_a_prompt_rests_after_it_was_seen():
     assert len(set(sampler.draw(POOL).indices)) == POOL
 
 
+@pytest.mark.parametrize("first", [None, 100])
+def test_seen_prompts_come_back_in_a_loop_that_never_asks_what_is_due(first):
+    sampler = sampler_of(num_prompts=200, cooldown=2, explore=0.0)
+    batches = []
+    for turn in range(12):
+        batches.append(set(sampler.draw(10).indices.tolist()))
+        step = None if first is None else first + turn
+        sampler.observe([group(i, [1, 0, 1, 0], step=step) for i in batches[-1]])
+        assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx(turn - last_turns(batches))
+    # Solved half the time is worth more than never seen: after one batch of rest they return, before all 200 were met.
+    assert all(not one & other for one, other in itertools.pairwise(batches))
+    assert len(set().union(*batches)) < 100
+
+
+def last_turns(batches):
+    """Mean number of the last batch that each prompt met so far was in."""
+    return np.mean(list({i: turn for turn, batch in enumerate(batches) for i in batch}.values()))
+
+
+def test_groups_of_earlier_steps_are_seen_at_their_own_step():
+    sampler = sampler_of(num_prompts=3, explore=0.5, cooldown=0)
+    sampler.due(9)
+    sampler.observe([group(0, [1, 1], step=8), group(1, [1, 1], step=4), group(2, [1, 1], step=None)])
+    # Seen at 8, 4 and, without a step, at the last asking: 9.
+    assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
+    sampler.observe([group(0, [1, 1], step=2)])
+    assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
+
+
+def test_a_state_with_a_bare_step_goes_on_with_or_without_asking():
+    sampler = sampler_of(num_prompts=4, explore=0.0, cooldown=2)
+    sampler.due(7)
+    sampler.observe([group(i, [1, 0], step=7) for i in (0, 1)])
+    state = sampler.state_dict()
+    state["state"]["step"] = state["state"].pop("clock")["now"]
+    asked, unasked = sampler_of(num_prompts=4, explore=0.0, cooldown=2), sampler_of(num_prompts=4, explore=0.0, cooldown=2)
+    for other in (asked, unasked):
+        other.load_state_dict(state)
+    asked.due(8)
+    for other in (asked, unasked):
+        assert set(other.draw(2).indices.tolist()) == {2, 3}  # the others rest at step 8
+        assert other.metrics()["sampler/steps_since_seen"] == 1.0
+    del state["state"]["step"]
+    with pytest.raises(StateError, match=r"damaged: KeyError: 'step'"):
+        sampler_of(num_prompts=4).load_state_dict(state)
+
+
 def test_the_share_of_exploration_goes_to_the_prompts_not_seen_for_longest():
     sampler = sampler_of(num_prompts=4, explore=0.5, cooldown=0)
     for step, place in enumerate((2, 0, 3, 1)):
@@ -140,10 +189,10 @@ def test_every_part_can_be_switched_off(part):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"explore": 1.5}, r"explore must be in \[0, 1\]"),
-        ({"prior_variance": 0}, "prior_variance must be positive"),
+        ({"explore": 1.5}, "explore must be at least 0 and at most 1, got 1.5"),
+        ({"prior_variance": 0}, "prior_variance must be above 0, got 0"),
         ({"optimism": float("nan")}, "optimism must be a finite number"),
-        ({"cooldown": 1.5}, "cooldown must be a whole number"),
+        ({"cooldown": 1.5}, "cooldown must be a whole number of at least 0, got 1.5"),
         ({"coherence": "yes"}, "coherence must be true or false"),
     ],
 )

@@ -13,9 +13,9 @@ from vasari.sample.clock import StepClock
 from vasari.sample.ranked import Candidates, highest, tally
 
 
-def outcome(index, verdicts):
+def outcome(index, verdicts, purpose="train"):
     verdicts = np.array(verdicts, dtype=np.float64)
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts)
+    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, purpose=purpose)
 
 
 @settings(max_examples=30, deadline=None)
@@ -55,6 +55,12 @@ def test_verdicts_are_counted_by_prompt_without_the_unverifiable():
     assert seen.pass_rates.tolist() == [0, 2 / 3]
 
 
+def test_a_prompt_was_trained_on_where_one_of_its_groups_was():
+    seen = tally([outcome(4, [1]), outcome(7, [1], "refresh"), outcome(9, [0], "probe"), outcome(9, [1]), outcome(7, [0])])
+    assert seen.prompts[seen.trained].tolist() == [4, 7, 9]
+    assert not tally([outcome(7, [1], "refresh"), outcome(7, [math.nan])]).trained.any()
+
+
 def test_no_groups_count_nothing():
     assert tally([]).prompts.tolist() == []
 
@@ -89,6 +95,24 @@ def test_a_clock_goes_by_draws_until_it_is_asked():
     again = StepClock.restored(clock.state())
     again.draw()
     assert again.now == 8
+
+
+def test_a_clock_moves_up_to_the_groups_it_saw_and_goes_on_from_there():
+    clock = StepClock()
+    clock.draw()
+    assert [clock.saw(None), clock.saw(100), clock.saw(98), clock.saw(None)] == [0, 100, 98, 100]
+    clock.draw()
+    assert clock.now == 101
+    clock.ask(3)
+    assert clock.saw(None) == 3
+
+
+def test_a_clock_set_to_a_step_goes_on_with_the_next_draw_or_where_it_is_asked():
+    unasked, asked = StepClock.at(7), StepClock.at(7)
+    asked.ask(8)
+    for clock in (unasked, asked):
+        clock.draw()
+    assert (unasked.now, asked.now) == (8, 8)
 
 
 def test_a_clock_of_negative_draws_is_refused():

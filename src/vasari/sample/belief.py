@@ -12,6 +12,11 @@ from vasari.sample.features import PoolFeatures
 
 Floats = NDArray[np.float64]
 
+NODES, WEIGHTS = (np.asarray(column, dtype=np.float64) for column in np.polynomial.hermite_e.hermegauss(7))
+"""Where to take a function of a standard normal number, and how each value counts (Gauss-Hermite): its mean is
+`f(NODES) @ WEIGHTS`, exact for polynomials up to degree 13."""
+WEIGHTS /= WEIGHTS.sum()
+
 _MAX_SURPRISE = 4.0
 _LEAST_INFORMATION = 0.05
 _SHARED_DRIFT = 0.002
@@ -67,7 +72,7 @@ class PassRateBelief:
     ) -> None:
         """Take in counts: `correct[i]` of `num[i]` rollouts of prompt `at[i]`, each prompt named once."""
         mean, variance = self.predicted(at, age)
-        rate = _sigmoid(mean)
+        rate = sigmoid(mean)
         information = np.maximum(num * rate * (1 - rate), _LEAST_INFORMATION)
         surprise = np.clip((correct - num * rate) / information, -_MAX_SURPRISE, _MAX_SURPRISE)
         returned = self.trained[at]
@@ -78,10 +83,10 @@ class PassRateBelief:
         prior = shared + self.residual[at] + self.delta * returned
         logit = prior.copy()
         for _ in range(_NEWTON_STEPS):
-            rate = _sigmoid(logit)
+            rate = sigmoid(logit)
             slope = correct - num * rate - (logit - prior) / variance
             logit += np.clip(slope / (num * rate * (1 - rate) + 1.0 / variance), -2.0, 2.0)
-        rate = _sigmoid(logit)
+        rate = sigmoid(logit)
         self.residual[at] = logit - shared
         self.variance[at] = 1.0 / (num * rate * (1 - rate) + 1.0 / variance)
         self.trained[at] = trained
@@ -122,6 +127,13 @@ class PassRateBelief:
         self.theta += self._spread @ (weighted.T @ surprise)
 
 
-def _sigmoid(logit: Floats) -> Floats:
-    found: Floats = 0.5 * (1.0 + np.tanh(0.5 * logit))
+def sigmoid(logits: Floats) -> Floats:
+    """Pass rates of these logits, 1 / (1 + exp(-logit)); no logit overflows."""
+    rates: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits))
+    return rates
+
+
+def log_likelihood(logits: Floats, correct: Floats, num: Floats) -> Floats:
+    """Log probability of `correct` of `num` rollouts at these logits, up to the binomial coefficient; finite."""
+    found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(0.0, logits)
     return found

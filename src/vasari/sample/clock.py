@@ -9,7 +9,7 @@ from vasari.errors import StateError
 
 
 class StepClock:
-    """Counts steps by the numbers that `due` is asked with; in a loop that never asks, every draw is a step."""
+    """Counts steps by the numbers that `due` is asked with; in a loop that never asks, every draw but the first is a step."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -23,13 +23,27 @@ class StepClock:
 
     def draw(self) -> None:
         """A batch is about to be drawn."""
-        if not self._asked:
-            self.now = self._num_draws
+        if not self._asked and self._num_draws:
+            self.now += 1
         self._num_draws += 1
+
+    def saw(self, step: int | None) -> int:
+        """The step at which a group was rolled out: its own, to which the present moves up, or the present one for None."""
+        if step is None:
+            return self.now
+        self.now = max(self.now, int(step))
+        return int(step)
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
         return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
+
+    @classmethod
+    def at(cls, now: int) -> StepClock:
+        """A clock that stands at a step with its batch drawn, asked or not: what a state without a clock continues from."""
+        clock = cls()
+        clock.now, clock._num_draws = now, 1
+        return clock
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> StepClock:

@@ -11,17 +11,20 @@ from numpy.typing import NDArray
 
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
-from vasari.sample.belief import PassRateBelief
-from vasari.sample.distrust import ARRAYS, Distrust, counts
+from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, log_likelihood, sigmoid
+from vasari.sample.clock import StepClock
+from vasari.sample.distrust import ARRAYS, DISTRUSTED, Distrust
 from vasari.sample.features import PoolFeatures
+from vasari.sample.gumbel import gumbel_top
 from vasari.sample.progress_settings import ProgressSettings
+from vasari.sample.ranked import highest, tally
 from vasari.score.value import group_value
 
 _LOGITS = np.linspace(-8.0, 8.0, 257)
 _NUM_DEVIATIONS = 33
 _LENGTH_MEMORY = 0.7
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_RESTS = 1e9
+"""What a resting prompt's log weight is lowered by: it comes after all others, and in proportion among its like."""
 
 
 @final
@@ -55,15 +58,15 @@ class ProgressSampler(PromptSampler):
         self._belief, self._distrust = self._blank()
         self._seen_at = np.full(self.num_prompts, -1, dtype=np.int32)
         self._length = np.full(self.num_prompts, np.nan, dtype=np.float32)
-        self._step = 0
+        self._clock = StepClock()
         self._num_rollouts = 8
         self._log_loss = math.nan
         self._picked = np.zeros(0, dtype=np.int64)
         self._table: tuple[int, NDArray[np.float32]] | None = None
 
     def due(self, step: int) -> PromptIndices:
-        """Nothing, at any step: training groups are the observations."""
-        self._step = step
+        """Nothing, at any step: training groups are the observations; rest and age go by it."""
+        self._clock.ask(step)
         return np.zeros(0, dtype=np.int64)
 
     def scores(self) -> NDArray[np.float64]:
@@ -72,46 +75,43 @@ class ProgressSampler(PromptSampler):
         places = np.rint((np.clip(belief.logits(), -8.0, 8.0) + 8.0) * 16.0).astype(np.int32)
         share = np.sqrt(belief.variances(age) / np.float32(self.settings.prior_variance))
         spread = np.rint(share * (_NUM_DEVIATIONS - 1)).astype(np.int32)
-        found: NDArray[np.float64] = self._values().ravel()[places * _NUM_DEVIATIONS + spread] * self._distrust.factor()
+        found: NDArray[np.float64] = self._values().ravel()[places * _NUM_DEVIATIONS + spread] * self._distrust.judged().factor
         if self.settings.cost_power:
             found /= self._relative_cost()
         return found
 
     def given_up(self) -> NDArray[np.int64]:
         """Prompts whose variance looks like noise, the most suspect first: look at their labels and their verifier."""
-        return self._distrust.given_up()
+        return self._distrust.given_up(self._distrust.judged().learnable)
 
     def metrics(self) -> Mapping[str, float]:
         """What the belief expects, how well it foretold the last groups, and what the last batch was drawn from."""
         seen = self._seen_at >= 0
-        factor = self._distrust.factor()
-        rate = 0.5 * (1.0 + np.tanh(0.5 * self._belief.logits()))
+        judged = self._distrust.judged()
+        distrusted = judged.factor <= DISTRUSTED
         return {
             "sampler/seen_share": float(seen.mean()),
-            "sampler/pass_rate_expected": float(rate.mean()),
+            "sampler/pass_rate_expected": float(sigmoid(self._belief.logits().astype(np.float64)).mean()),
             "sampler/log_loss": self._log_loss,
-            "sampler/distrusted_share": float((factor <= 0.2).mean()),
-            "sampler/distrusted_in_batch": float((factor[self._picked] <= 0.2).mean()) if self._picked.size else math.nan,
-            "sampler/coherence_in_batch": _mean(self._distrust.mean_coherence()[self._picked]),
-            "sampler/given_up": float(len(self.given_up())),
-            "sampler/steps_since_seen": _mean(self._step - self._seen_at[seen]),
+            "sampler/distrusted_share": float(distrusted.mean()),
+            "sampler/distrusted_in_batch": _mean(distrusted[self._picked]),
+            "sampler/coherence_in_batch": _mean(judged.coherence[self._picked]),
+            "sampler/given_up": float(len(self._distrust.given_up(judged.learnable))),
+            "sampler/steps_since_seen": _mean(self._age()[seen]),
             "sampler/drift": self._belief.delta,
         }
 
     def _draw(self, num_prompts: int) -> Draw:
+        self._clock.draw()
         num_explored = math.ceil(self.settings.explore * num_prompts - 1e-9)
         num_promoted = num_prompts - num_explored
-        with np.errstate(divide="ignore"):
-            keys = self.settings.sharpness * np.log(self.scores())
-        # Adding Gumbel noise and taking the largest draws in proportion to exp(key), one after the other.
-        keys -= np.log(self._rng.standard_exponential(self.num_prompts))
-        resting = (self._seen_at >= 0) & (self._age() < self.settings.cooldown)
-        keys[resting] -= 1e9
-        promoted = _largest(keys, num_promoted)
-        waited = self._age().astype(np.float64) + self._rng.random(self.num_prompts)
-        waited[self._seen_at < 0] += 2.0**31
+        age, unseen = self._age(), self._seen_at < 0
+        log_weights = self.settings.sharpness * np.log(self.scores())
+        log_weights[~unseen & (age < self.settings.cooldown)] -= _RESTS
+        promoted = gumbel_top(self._rng, log_weights, num_promoted)
+        waited = np.where(unseen, np.inf, age)
         waited[promoted] = -np.inf
-        explored = _largest(waited, num_explored)
+        explored = highest(waited, num_explored, self._rng)
         self._picked = promoted
         roles: list[Role] = ["promoted"] * num_promoted
         roles += ["probe"] * num_explored
@@ -120,19 +120,17 @@ class ProgressSampler(PromptSampler):
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         if not groups:
             return
-        at, correct, num, trained = counts(groups)
-        for group in groups:
-            self._step = max(self._step, self._step if group.step is None else group.step)
-        if at.size:
-            age = self._age()[at]
-            before = self._belief.predicted(at, age)
-            rate = 1.0 / (1.0 + np.exp(-before[0]))
-            self._log_loss = -float(np.mean((correct * np.log(rate) + (num - correct) * np.log1p(-rate)) / num))
-            self._distrust.learn(groups, at, correct, num, before)
-            self._belief.learn(at, correct, num, age, trained)
+        seen = tally(groups)
+        steps = [self._clock.saw(group.step) for group in groups]
+        if seen.prompts.size:
+            correct, num, age = seen.num_correct, seen.num_verifiable, self._age()[seen.prompts]
+            before = self._belief.predicted(seen.prompts, age)
+            self._log_loss = -float(np.mean(log_likelihood(before[0], correct, num) / num))
+            self._distrust.learn(groups, seen, before)
+            self._belief.learn(seen.prompts, correct, num, age, seen.trained)
             self._num_rollouts = max(2, int(np.median(num)))
-        for group in groups:
-            self._seen_at[group.index] = self._step
+        for group, step in zip(groups, steps, strict=True):
+            self._seen_at[group.index] = max(step, self._seen_at[group.index])
             if group.num_tokens:
                 mean, old = group.num_tokens / group.num_rollouts, float(self._length[group.index])
                 new = mean if math.isnan(old) else _LENGTH_MEMORY * old + (1 - _LENGTH_MEMORY) * mean
@@ -140,17 +138,17 @@ class ProgressSampler(PromptSampler):
 
     def _age(self) -> NDArray[np.int32]:
         """[prompts] steps since each prompt was seen; never seen counts from the start."""
-        age: NDArray[np.int32] = self._step - np.maximum(self._seen_at, 0)
+        age: NDArray[np.int32] = np.maximum(self._clock.now - np.maximum(self._seen_at, 0), 0).astype(np.int32)
         return age
 
     def _values(self) -> NDArray[np.float32]:
         """[logits, deviations] value before distrust and cost, on a grid of beliefs."""
         if self._table is None or self._table[0] != self._num_rollouts:
             deviations = np.linspace(0.0, math.sqrt(self.settings.prior_variance), _NUM_DEVIATIONS)
-            logits = _LOGITS[:, None, None] + deviations[:, None] * _NODES
-            worth = group_value(1.0 / (1.0 + np.exp(-logits)), self._num_rollouts, "std")
-            mean = worth @ _WEIGHTS
-            spread = np.sqrt(np.maximum((worth - mean[..., None]) ** 2 @ _WEIGHTS, 0.0))
+            logits = _LOGITS[:, None, None] + deviations[:, None] * NODES
+            worth = group_value(sigmoid(logits), self._num_rollouts, "std")
+            mean = worth @ WEIGHTS
+            spread = np.sqrt(np.maximum((worth - mean[..., None]) ** 2 @ WEIGHTS, 0.0))
             table = np.maximum(mean + self.settings.optimism * spread, 1e-6).astype(np.float32)
             self._table = self._num_rollouts, table
         return self._table[1]
@@ -182,7 +180,7 @@ class ProgressSampler(PromptSampler):
             "seen_at": self._seen_at.copy(),
             "length": self._length.copy(),
             **{name: array.copy() for name, array in self._distrust.kept.items()},
-            "step": self._step,
+            "clock": self._clock.state(),
             "num_rollouts": self._num_rollouts,
             "log_loss": self._log_loss,
             "picked": self._picked.copy(),
@@ -199,20 +197,14 @@ class ProgressSampler(PromptSampler):
         belief.trained = saved("trained", np.bool_, 0)
         distrust.kept = {name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()}
         seen_at, length = saved("seen_at", np.int32, -1), saved("length", np.float32, math.nan)
-        step, num_rollouts, log_loss = int(state["step"]), int(state["num_rollouts"]), float(state["log_loss"])
+        # States from before the clock hold the step alone.
+        clock = StepClock.restored(state["clock"]) if "clock" in state else StepClock.at(int(state["step"]))
+        num_rollouts, log_loss = int(state["num_rollouts"]), float(state["log_loss"])
         picked = np.array(state["picked"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):
             raise ValueError("a saved belief is not finite")
         self._belief, self._distrust, self._seen_at, self._length = belief, distrust, seen_at, length
-        self._step, self._num_rollouts, self._log_loss, self._picked = step, num_rollouts, log_loss, picked
-
-
-def _largest(keys: NDArray[np.float64], num: int) -> NDArray[np.int64]:
-    """Places of the `num` largest keys, the largest first."""
-    if num <= 0:
-        return np.zeros(0, dtype=np.int64)
-    places = np.argpartition(-keys, num - 1)[:num] if num < len(keys) else np.arange(len(keys))
-    return places[np.argsort(-keys[places], kind="stable")].astype(np.int64)
+        self._clock, self._num_rollouts, self._log_loss, self._picked = clock, num_rollouts, log_loss, picked
 
 
 def _mean(values: NDArray[Any]) -> float:

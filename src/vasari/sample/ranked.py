@@ -26,6 +26,8 @@ class Tally:
     """[seen] correct rollouts of each, over all its groups."""
     num_verifiable: NDArray[np.float64]
     """[seen] verifiable rollouts of each, at least 1."""
+    trained: NDArray[np.bool_]
+    """[seen] whether one of its groups was rolled out to train on it."""
 
     @property
     def pass_rates(self) -> NDArray[np.float64]:
@@ -38,11 +40,12 @@ def tally(groups: Sequence[GroupOutcome]) -> Tally:
     indices = np.array([group.index for group in groups], dtype=np.int64)
     correct = np.array([np.nansum(group.verdicts) for group in groups], dtype=np.float64)
     verifiable = np.array([(~np.isnan(group.verdicts)).sum() for group in groups], dtype=np.float64)
+    training = np.array([group.purpose == "train" for group in groups], dtype=np.float64)
     prompts, place = np.unique(indices[verifiable > 0], return_inverse=True)
-    sums = np.zeros((2, len(prompts)))
-    for row, values in zip(sums, (correct, verifiable), strict=True):
+    sums = np.zeros((3, len(prompts)))
+    for row, values in zip(sums, (correct, verifiable, training), strict=True):
         np.add.at(row, place, values[verifiable > 0])
-    return Tally(prompts, sums[0], sums[1])
+    return Tally(prompts, sums[0], sums[1], sums[2] > 0)
 
 
 def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> NDArray[np.int64]:
