@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -52,6 +53,31 @@ def test_prompts_solved_half_the_time_are_preferred_to_solved_and_unsolvable_one
     assert np.median(scores[1::3]) > scores[0::3].max()
     assert np.median(scores[1::3]) > scores[2::3].max()
     assert np.mean(sampler.draw(20).indices[:19] % 3 == 1) > 0.9
+
+
+def test_the_value_of_a_prompt_is_the_expected_spread_and_a_bonus_for_not_knowing():
+    # Nothing is seen, so the logit is normal, here with variance 1 and as a sum over a fine grid; groups have 8 rollouts.
+    logits = np.linspace(-20, 20, 4001)
+    weights = np.exp(-(logits**2) / 2)
+    weights /= weights.sum()
+    rates = 1 / (1 + np.exp(-logits))
+    spread = sum(math.comb(8, k) * rates**k * (1 - rates) ** (8 - k) * math.sqrt(k * (8 - k)) / 8 for k in range(9))
+    mean = weights @ spread
+    deviation = math.sqrt(weights @ (spread - mean) ** 2)
+    plain, hopeful = (sampler_of(prior_variance=1.0, optimism=optimism).scores() for optimism in (0.0, 2.0))
+    # The sampler takes seven nodes for the integral.
+    assert plain == pytest.approx(mean, rel=1e-3)
+    assert hopeful - plain == pytest.approx(2 * deviation, rel=0.02)
+
+
+def test_first_picks_are_proportional_to_the_value_to_the_power_of_the_sharpness():
+    sampler = sampler_of(num_prompts=2, sharpness=4.0, explore=0.0, cooldown=0)
+    sampler.observe([group(0, [1] * 7 + [0], step=0), group(1, [1, 0] * 4, step=0)])
+    first, second = sampler.scores() ** 4
+    share = np.mean([sampler.draw(1).indices[0] == 0 for _ in range(1000)])
+    # A binomial share of 1000: six deviations are at most 0.095.
+    assert share == pytest.approx(first / (first + second), abs=0.095)
+    assert first / (first + second) < 0.3
 
 
 def test_every_prompt_is_seen_before_one_is_long_repeated():
