@@ -1,0 +1,62 @@
+r"""The process in which Math-Verify reads whole responses: a JSON line in, one out; started and killed by `math_verify_reader.py`.
+
+In:  {"response": text, "answer": text}
+Out: {"equal": bool, "found": text or null}, or {"limit": reason}.
+
+Math-Verify's plain expressions go through sympy's `parse_expr`, which runs Python; its regular expression lets digits,
+brackets and the signs `+ - * / ^` pass and nothing else, so no name can be looked up. Powers can still explode: hence
+the limits of memory here and of time in the parent.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from vasari.verify.limits import WORKER_MEMORY_BYTES
+
+
+def main() -> None:
+    """Answer requests until standard input closes."""
+    _limit_memory()
+    import logging  # noqa: PLC0415
+
+    from math_verify import parse, verify  # noqa: PLC0415 - only this process has the dependency
+
+    logging.disable(logging.CRITICAL)
+
+    def answer_to(request: dict[str, str]) -> dict[str, Any]:
+        # The time limit is the parent's: it kills. Math-Verify's own needs signals and leaves work running.
+        found = parse(request["response"], parsing_timeout=None)
+        if not found:
+            return {"equal": False, "found": None}
+        expected = parse(request["answer"], parsing_timeout=None)
+        return {"equal": bool(verify(found, expected, timeout_seconds=None)), "found": str(found[0])[:1000]}
+
+    answer_to({"response": "the answer is $x+1$", "answer": "$1+x$"})  # The first comparison builds tables for half a second.
+    _say({"ready": True})
+    for line in sys.stdin:
+        try:
+            _say(answer_to(json.loads(line)))
+        except (MemoryError, RecursionError, OverflowError) as error:
+            _say({"limit": type(error).__name__})
+        except Exception as error:  # noqa: BLE001 - the official script calls this "not correct", whatever it was
+            _say({"equal": False, "found": None, "error": type(error).__name__})
+
+
+def _limit_memory() -> None:
+    try:
+        import resource  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Scoring protocols by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vasari.errors import ConfigError
+from vasari.evaluate.protocols.official import official_verdict
+from vasari.evaluate.protocols.paper import paper_verdict
+from vasari.evaluate.protocols.stored_output import StoredOutput
+from vasari.evaluate.protocols.vasari_rule import vasari_verdict
+from vasari.records import Outcome, Verdict
+from vasari.verify.limits import LimitExceededError
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringProtocol:
+    """A rule that turns stored outputs into verdicts."""
+
+    name: str
+    summary: str
+    rule: Callable[[StoredOutput], Verdict]
+
+    def verdict(self, output: StoredOutput) -> Verdict:
+        """The verdict on one output; what the rule cannot cope with is UNVERIFIABLE, never wrong.
+
+        Raises:
+            MissingExtraError: The rule needs a package that is not installed.
+        """
+        try:
+            return self.rule(output)
+        except LimitExceededError as error:
+            return Verdict(Outcome.INCORRECT, None, "limit", str(error))
+        except (ValueError, ArithmeticError, TypeError, LookupError, RecursionError, MemoryError) as error:
+            return Verdict(Outcome.UNVERIFIABLE, None, "error", f"{type(error).__name__}: {error}"[:200])
+
+
+PROTOCOLS: Mapping[str, ScoringProtocol] = {
+    "official": ScoringProtocol("official", "the benchmark's own scorer, its bugs included", official_verdict),
+    "paper": ScoringProtocol("paper", "Math-Verify, MathRuler's rule, exact match, most similar option", paper_verdict),
+    "vasari": ScoringProtocol("vasari", "our verifier on the raw response", vasari_verdict),
+}
+
+
+def scoring_protocol(name: str) -> ScoringProtocol:
+    """The protocol of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
+    return PROTOCOLS[name]

@@ -1,0 +1,116 @@
+"""The protocol `vasari`: our own verifier on the raw response, with each benchmark's fields turned into its arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+from vasari.evaluate.protocols.boxed_math import boxed_contents, split_answers
+from vasari.evaluate.protocols.stored_output import StoredOutput
+from vasari.records import AnswerKind, Outcome, Verdict
+from vasari.verify import verify_answer
+
+# A backslash and a letter that somebody's JSON or Python took for a control character: \frac, \times, \right, \bar.
+_DAMAGED = re.compile(
+    r"\x0c(?=[a-z])|\t(?=imes|ext|frac|an\b|heta|o\b)|\r(?=ight|m\b|ho)|\x08(?=oxed|ar|eta|inom)|\x0b(?=ec|ar)|\x07(?=lpha|ngle)"
+)
+_REPAIRS = {"\x0c": "\\f", "\t": "\\t", "\r": "\\r", "\x08": "\\b", "\x0b": "\\v", "\x07": "\\a"}
+_LETTERS = re.compile(r"[A-Z](?:, ?[A-Z])*")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_PLAIN_NUMBER = re.compile(r"[$]?\s*(-?[\d,]*\.?\d+(?:[eE][-+]?\d{1,2})?)\b.{0,20}")
+# GeoQA writes units in Chinese, and roots with the sign in front of braces.
+_FOREIGN = (
+    ("√{", "\\sqrt{"),
+    ("平方厘米", "cm^2"),
+    ("平方米", "m^2"),
+    ("厘米", "cm"),
+    ("千米", "km"),
+    ("米", "m"),
+    ("度", "°"),
+)
+
+
+def vasari_verdict(output: StoredOutput) -> Verdict:
+    """What `verify_answer` says of the raw response; no stored extraction is looked at.
+
+    A reference that is an option's text (MathVista) is handed over as its letter, so that an option spelled "B" is not
+    taken for the label B. A number that MathVista rounds is right when it rounds to the reference. A question with several
+    blanks is right when each of its last boxes is.
+    """
+    answer = repair(output.answer)
+    if len(output.answers) > 1:
+        return _several(output)
+    choices = tuple(map(repair, output.choices)) if output.choices else None
+    if choices:
+        return verify_answer(output.response, _as_letter(answer, choices), choices, "choice")
+    if output.answer_type == "list":
+        return _listed(output.response, answer)
+    for foreign, plain in _FOREIGN:
+        answer = answer.replace(foreign, plain)
+    verdict = verify_answer(output.response, answer, None, _kind(output, answer))
+    return _rounded(verdict, answer, output.precision) if output.answer_type == "float" else verdict
+
+
+def repair(text: str) -> str:
+    r"""LaTeX with its backslashes back, where a form feed stands for `\f` and the like."""
+    return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)
+
+
+def _as_letter(answer: str, choices: Sequence[str]) -> str:
+    if answer in choices:
+        place = choices.index(answer)
+        # MATH-Vision's references are letters, and its options may be those letters in another order.
+        own = len(answer) == 1 and "A" <= answer <= "Z" and ord(answer) - ord("A") < len(choices)
+        if not own or choices[ord(answer) - ord("A")] == answer:
+            return chr(ord("A") + place) if place < 26 else answer
+    return answer
+
+
+def _kind(output: StoredOutput, answer: str) -> AnswerKind | None:
+    if output.answer_type in ("integer", "float") or output.benchmark == "gsm8k":
+        return "number"
+    if _LETTERS.fullmatch(answer.strip()):
+        return "choice"
+    return None
+
+
+def _rounded(verdict: Verdict, answer: str, precision: int | None) -> Verdict:
+    """A wrong number that rounds to the reference at the stated decimals is right."""
+    if verdict.outcome is not Outcome.INCORRECT or verdict.extraction is None or precision is None:
+        return verdict
+    match = _PLAIN_NUMBER.fullmatch(verdict.extraction.strip())
+    if match is None:
+        return verdict
+    try:
+        value = Decimal(match.group(1).replace(",", ""))
+        rounded = value.quantize(Decimal(1).scaleb(-precision), rounding=ROUND_HALF_UP)
+        right = rounded == Decimal(answer)
+    except (InvalidOperation, ValueError):
+        return verdict
+    return Verdict(Outcome.CORRECT, verdict.extraction, "number") if right else verdict
+
+
+def _listed(response: str, answer: str) -> Verdict:
+    """A list in its order: MathVista's only two such references repeat items, which a set cannot."""
+    shown = verify_answer(response, answer, None, "text")
+    if shown.extraction is None or shown.outcome is Outcome.CORRECT:
+        return shown
+    found, expected = (_NUMBER.findall(text) for text in (shown.extraction[:10_000], answer))
+    right = [Decimal(number) for number in found] == [Decimal(number) for number in expected]
+    return Verdict(Outcome.CORRECT if right else Outcome.INCORRECT, shown.extraction, "set")
+
+
+def _several(output: StoredOutput) -> Verdict:
+    parts = split_answers(boxed_contents(output.response))[-len(output.answers) :]
+    if not parts:
+        return Verdict(Outcome.INCORRECT, None, "no_answer")
+    stated = ", ".join(parts)
+    if len(parts) < len(output.answers):
+        return Verdict(Outcome.INCORRECT, stated, "set", f"{len(parts)} answers to {len(output.answers)} blanks")
+    verdicts = [verify_answer(part, repair(answer)) for part, answer in zip(parts, output.answers, strict=True)]
+    for outcome in (Outcome.INCORRECT, Outcome.UNVERIFIABLE):
+        for verdict in verdicts:
+            if verdict.outcome is outcome:
+                return Verdict(outcome, stated, verdict.decided_by, verdict.reason)
+    return Verdict(Outcome.CORRECT, stated, verdicts[0].decided_by)
