@@ -1,0 +1,56 @@
+"""An OpenAI-compatible server as a dependable function: client, limits, cost, response store.
+
+Requests are plain records, and their answers are kept under a hash of what was asked:
+
+* a judge asks for one answer to each undecided verdict: `ask_all(settings, store, requests)`;
+* an evaluation asks for N answers a prompt: `ask_all(..., num_responses=N)`; another run finds them in the store;
+* grading asks until a bin is decided: `ask_all(..., num_responses=N, decided=function)`;
+* code with an event loop of its own uses `Client`, with `ask` for one request and `stream` for many.
+
+`forecast` says what a run would take, `write_batch` and `read_batch` use providers' batch files instead.
+Needs `pip install 'vasari[curate]'`.
+"""
+
+from vasari.endpoint.batch import BatchFiles, BatchResults, read_batch, write_batch
+from vasari.endpoint.client import Answers, Client, Decided, RunReport
+from vasari.endpoint.forecast import Forecast, forecast
+from vasari.endpoint.images import FindImage, image_part
+from vasari.endpoint.prices import Price
+from vasari.endpoint.request import Image, Message, Request, Sampling, user_message
+from vasari.endpoint.response import FAILURE_REASONS, TRANSIENT, Failure, Response
+from vasari.endpoint.run import Asked, ask_all
+from vasari.endpoint.settings import EndpointSettings
+from vasari.endpoint.store import ResponseStore, StoreHealth, write_dead_letters
+from vasari.endpoint.usage import Usage
+
+__all__ = [
+    "Answers",
+    "Asked",
+    "BatchFiles",
+    "BatchResults",
+    "Client",
+    "Decided",
+    "EndpointSettings",
+    "FAILURE_REASONS",
+    "Failure",
+    "FindImage",
+    "Forecast",
+    "Image",
+    "Message",
+    "Price",
+    "Request",
+    "Response",
+    "ResponseStore",
+    "RunReport",
+    "Sampling",
+    "StoreHealth",
+    "TRANSIENT",
+    "Usage",
+    "ask_all",
+    "forecast",
+    "image_part",
+    "read_batch",
+    "user_message",
+    "write_batch",
+    "write_dead_letters",
+]

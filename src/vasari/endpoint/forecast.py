@@ -1,0 +1,138 @@
+"""What a run will ask, cost and take, before anything is sent."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from vasari.endpoint.estimate import TokenEstimate, most_output_tokens
+from vasari.endpoint.lookup import look_up
+from vasari.endpoint.prices import money_spent
+from vasari.endpoint.request import Request
+from vasari.endpoint.response import Response
+from vasari.endpoint.settings import EndpointSettings
+from vasari.endpoint.store import ResponseStore
+from vasari.endpoint.usage import Usage
+
+ASSUMED_SECONDS = 10.0
+"""Time of an answer when the store has none to tell."""
+
+SAMPLE = 1000
+"""So many stored answers, at most, tell what answers of this run will be like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """A run as far as it can be known; `most` figures hold unless input tokens are misjudged."""
+
+    requests: int
+    """Answers to buy; attempts that fail come on top."""
+    from_store: int
+    """Answers and failures that are there already."""
+    input_tokens: int
+    output_tokens: int
+    """As expected: what answers in the store had, else the limit."""
+    most_output_tokens: int
+    money: Decimal | None
+    """As expected; None without a price for every model."""
+    most_money: Decimal | None
+    already_spent: Decimal
+    """By earlier runs on this store."""
+    fits_budget: bool | None
+    """Whether `most_money` and `already_spent` stay within the budget; None without one."""
+    seconds: float
+    """At the rate limits, or at full concurrency if that is slower."""
+
+    def __str__(self) -> str:
+        money = "unknown (no price)" if self.money is None else f"{self.money:.4f}, at most {self.most_money:.4f}"
+        fits = {None: "", True: "; within the budget", False: "; MAY EXCEED THE BUDGET, and would then stop"}[self.fits_budget]
+        return (
+            f"{self.requests:,} requests to send, {self.from_store:,} answered already; "
+            f"{self.input_tokens:,} input and {self.output_tokens:,} output tokens (at most {self.most_output_tokens:,}); "
+            f"money {money}, {self.already_spent:.4f} spent before{fits}; about {self.seconds:,.0f} s"
+        )
+
+
+def forecast(
+    settings: EndpointSettings,
+    store: ResponseStore,
+    requests: Iterable[Request],
+    *,
+    num_responses: int = 1,
+    retry_failed: Collection[str] = (),
+) -> Forecast:
+    """What asking these requests would take; sends nothing and needs no key.
+
+    Args:
+        settings: Limits and prices.
+        store: Its answers are not bought again, and tell how long answers are.
+        requests: What would be asked; gone through once. Equal requests count once.
+        num_responses: Answers to each, without curtailing.
+        retry_failed: As in `Client`.
+    """
+    estimate = TokenEstimate(image_tokens=settings.image_tokens)
+    seen: set[tuple[str, int]] = set()
+    learnt, guessed = 0, defaultdict[str, float](float)
+    limits: Counter[tuple[str, int]] = Counter()
+    for request in requests:
+        for index in range(num_responses):
+            if (request.key, index) in seen:
+                continue
+            seen.add((request.key, index))
+            found = look_up(store, request, index, retry_failed=retry_failed)
+            if found is None:
+                guessed[request.model] += estimate.raw_input_tokens(request)
+                limits[request.model, most_output_tokens(request)] += 1
+            elif isinstance(found, Response) and learnt < SAMPLE:
+                estimate.learn(request, found)
+                learnt += 1
+    return _total(settings, store, estimate, guessed, limits, len(seen))
+
+
+def _total(
+    settings: EndpointSettings,
+    store: ResponseStore,
+    estimate: TokenEstimate,
+    guessed: Mapping[str, float],
+    limits: Counter[tuple[str, int]],
+    wanted: int,
+) -> Forecast:
+    """The sums of what was found, by model."""
+    count = sum(limits.values())
+    expected, most = dict[str, Usage](), dict[str, Usage]()
+    for (model, limit), number in limits.items():
+        likely = number * estimate.output_tokens_within(limit)
+        expected[model] = expected.get(model, Usage()) + Usage(requests=number, output_tokens=likely)
+        most[model] = most.get(model, Usage()) + Usage(requests=number, output_tokens=number * limit)
+    for model, raw in guessed.items():
+        inputs = Usage(input_tokens=round(raw * estimate.input_ratio))
+        expected[model] += inputs
+        most[model] += inputs
+    input_tokens = sum(used.input_tokens for used in expected.values())
+    output_tokens = sum(used.output_tokens for used in expected.values())
+    priced = {model for model, _ in limits} <= set(settings.prices)
+    money = money_spent(settings.prices, expected) if priced else None
+    most_money = money_spent(settings.prices, most) if priced else None
+    spent = money_spent(settings.prices, store.usage)
+    fits = None
+    if settings.budget is not None and most_money is not None:
+        fits = spent + most_money <= settings.budget
+    times = [count * (estimate.seconds or ASSUMED_SECONDS) / settings.max_concurrency]
+    if settings.requests_per_minute:
+        times.append(count * 60 / settings.requests_per_minute)
+    if settings.tokens_per_minute:
+        times.append((input_tokens + output_tokens) * 60 / settings.tokens_per_minute)
+    return Forecast(
+        requests=count,
+        from_store=wanted - count,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        most_output_tokens=sum(used.output_tokens for used in most.values()),
+        money=money,
+        most_money=most_money,
+        already_spent=spent,
+        fits_budget=fits,
+        seconds=max(times),
+    )

@@ -1,0 +1,90 @@
+"""Images by content hash: hashed once, encoded only while they are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from vasari.endpoint.request import Image
+from vasari.errors import ImageError
+from vasari.imagefile import MAX_BYTES, read_image_bytes
+from vasari.records import ImageRef
+
+FindImage = Callable[[str], bytes]
+"""Encoded bytes of the image with this SHA-256; raises KeyError or OSError when there is none."""
+
+_MAGIC: tuple[tuple[bytes, int, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
+    (b"\xff\xd8\xff", 0, "image/jpeg"),
+    (b"WEBP", 8, "image/webp"),
+    (b"GIF8", 0, "image/gif"),
+)
+
+
+def image_part(
+    ref: ImageRef, *, detail: str | None = None, where: str = "image", root: Path | None = None, max_bytes: int = MAX_BYTES
+) -> Image:
+    """The image as a part of a message: its hash and its kind; the bytes stay where they are.
+
+    Raises:
+        ImageError: Missing, empty, too large, outside `root`, or of a kind that servers do not take.
+    """
+    data = read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes)
+    if ref.data is None and root is not None:
+        ref = ImageRef(path=str((root / str(ref.path)).resolve()))
+    return Image(digest=hashlib.sha256(data).hexdigest(), media_type=media_type(data, where=where), detail=detail, ref=ref)
+
+
+def media_type(data: bytes, *, where: str = "image") -> str:
+    """PNG, JPEG, WebP or GIF by the first bytes.
+
+    Raises:
+        ImageError: Neither of them.
+    """
+    for magic, offset, name in _MAGIC:
+        if data[offset : offset + len(magic)] == magic:
+            return name
+    raise ImageError(f"{where}: neither PNG, JPEG, WebP nor GIF, which are what servers take; it begins with {data[:8]!r}")
+
+
+async def encode_images(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
+    """Base64 of each image, made now.
+
+    Raises:
+        ImageError: An image is gone, or is no longer the one that was hashed.
+    """
+    encoded = []
+    for image in images:
+        if image.ref is not None and image.ref.data is not None:
+            data = image.ref.data
+        else:
+            # Files may lie on a slow disk; the other requests go on meanwhile.
+            data = await asyncio.to_thread(_fetch, image, find)
+        encoded.append(binascii.b2a_base64(data, newline=False))
+    return encoded
+
+
+def encode_images_now(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
+    """As `encode_images`, for callers without an event loop."""
+    return [binascii.b2a_base64(_fetch(image, find), newline=False) for image in images]
+
+
+def _fetch(image: Image, find: FindImage | None) -> bytes:
+    name = f"image {image.digest[:12]}"
+    if image.ref is not None:
+        data = read_image_bytes(image.ref, where=name)
+        if image.ref.data is not None:
+            return data
+    elif find is None:
+        raise ImageError(f"{name}: the request carries no place for it, and the client was given no function `images`")
+    else:
+        try:
+            data = find(image.digest)
+        except (KeyError, OSError) as error:
+            raise ImageError(f"{name}: not found: {error}") from error
+    if hashlib.sha256(data).hexdigest() != image.digest:
+        raise ImageError(f"{name}: its bytes have changed since the request was made")
+    return data

@@ -1,0 +1,195 @@
+"""What is asked, as plain records; its key; and the bytes that are sent.
+
+The key names what decides an answer: model, messages, images by content, sampling, seed. What only limits the answer
+(`max_tokens`) or only labels the row (`id`) stays outside, so that raising a limit does not buy everything again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from vasari.endpoint.libraries import orjson
+from vasari.errors import DataError
+from vasari.records import ImageRef
+
+Role = Literal["system", "developer", "user", "assistant"]
+
+LimitField = Literal["max_tokens", "max_completion_tokens"]
+"""What the server calls the token limit; OpenAI's reasoning models take the second only."""
+
+KEY_VERSION = 1
+"""Part of every key: a change of the canonical form must not find old answers."""
+
+OWN_FIELDS = frozenset(
+    {"model", "messages", "temperature", "top_p", "stop", "seed", "max_tokens", "max_completion_tokens", "n", "stream"}
+)
+"""Fields that `Sampling.extra` may not set: they have their own place, or would change the form of the answer."""
+
+# The standard library writes floats by repr, which has not changed in ten years: keys outlive versions of orjson.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image in a message, by the hash of its encoded bytes; `image_part` makes one."""
+
+    digest: str
+    """SHA-256 of the encoded bytes, in hex."""
+    media_type: str
+    """`image/png`, ..."""
+    detail: str | None = None
+    """OpenAI's `low` or `high`; None leaves it to the server."""
+    ref: ImageRef | None = field(default=None, compare=False, repr=False)
+    """Where the bytes are; None: the client's `images` function finds them by digest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation: texts and images in order."""
+
+    role: Role
+    parts: tuple[str | Image, ...]
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The images of this message, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Image))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How an answer is drawn. All of it but `max_tokens` is part of the key."""
+
+    temperature: float | None = None
+    """None leaves it to the server, as everywhere here."""
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    """A limit: raising it asks only those again whose answer was truncated."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further JSON fields as the server takes them: `top_k`, `response_format`, `chat_template_kwargs`, ..."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise DataError(f"max_tokens must be at least 1 or None, got {self.max_tokens}")
+        if taken := sorted(OWN_FIELDS & set(self.extra)):
+            raise DataError(f"sampling.extra may not set {taken}: they have fields of their own, or change the answer's form")
+        try:
+            _CANONICAL.encode(dict(self.extra))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"sampling.extra is not JSON: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One thing to ask of a model."""
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int | None = None
+    """Sent with the first answer; further answers to the same request get seeds derived from it."""
+    id: str = field(default="", compare=False)
+    """The caller's name for the row, for failures and batch files; not part of the key."""
+
+    def __post_init__(self) -> None:
+        if not self.messages:
+            raise DataError(f"request {self.id!r} has no messages")
+
+    @cached_property
+    def key(self) -> str:
+        """128-bit hash of the canonical form, in hex."""
+        return hashlib.blake2b(canonical(self).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    @cached_property
+    def images(self) -> tuple[Image, ...]:
+        """All images, in the order in which they are sent."""
+        return tuple(part for message in self.messages for part in message.parts if isinstance(part, Image))
+
+
+def user_message(text: str, images: Sequence[Image] = ()) -> Message:
+    """A user's turn: the images, then the text."""
+    return Message(role="user", parts=(*images, text))
+
+
+def canonical(request: Request) -> str:
+    """The request as JSON with sorted keys, images by digest, limits left out: what the key is the hash of."""
+    sampling = request.sampling
+    return _CANONICAL.encode(
+        {
+            "version": KEY_VERSION,
+            "model": request.model,
+            "messages": [[message.role, [_canonical_part(part) for part in message.parts]] for message in request.messages],
+            "temperature": None if sampling.temperature is None else float(sampling.temperature),
+            "top_p": None if sampling.top_p is None else float(sampling.top_p),
+            "stop": list(sampling.stop),
+            "extra": dict(sampling.extra),
+            "seed": request.seed,
+        }
+    )
+
+
+def rollout_seed(seed: int | None, index: int) -> int | None:
+    """The seed of the answer number `index`: the request's own for 0, then 31-bit hashes; None when there is none."""
+    if seed is None or index == 0:
+        return seed
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=4).digest(), "big") >> 1
+
+
+def wire_body(request: Request, index: int, encoded: Sequence[bytes], *, limit_field: LimitField = "max_tokens") -> bytes:
+    """The JSON body of a chat completion.
+
+    Args:
+        request: What is asked.
+        index: Number of the answer, which decides the seed.
+        encoded: Base64 of each of the request's images, in order; freed by the caller, kept by nobody.
+        limit_field: What the server calls `max_tokens`.
+
+    Raises:
+        DataError: A text is not valid Unicode.
+    """
+    waiting = iter(encoded)
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [_wire_message(message, waiting) for message in request.messages],
+    }
+    optional = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop": list(sampling.stop) or None,
+        limit_field: sampling.max_tokens,
+        "seed": rollout_seed(request.seed, index),
+    }
+    body.update({name: value for name, value in optional.items() if value is not None})
+    body.update(sampling.extra)
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise DataError(f"request {request.id!r} cannot be written as JSON: {error}") from error
+
+
+def _canonical_part(part: str | Image) -> Any:
+    if isinstance(part, str):
+        return part
+    return {"image": part.digest, "media_type": part.media_type, "detail": part.detail}
+
+
+def _wire_message(message: Message, waiting: Any) -> dict[str, Any]:
+    if len(message.parts) == 1 and isinstance(message.parts[0], str):
+        # Servers that take no lists, and chat templates that take no parts, take this.
+        return {"role": message.role, "content": message.parts[0]}
+    return {"role": message.role, "content": [_wire_part(part, waiting) for part in message.parts]}
+
+
+def _wire_part(part: str | Image, waiting: Any) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    # A fragment is copied as it is: base64 needs no search for characters to escape.
+    url = orjson.Fragment(b"".join((b'"data:', part.media_type.encode(), b";base64,", next(waiting), b'"')))
+    return {"type": "image_url", "image_url": {"url": url} if part.detail is None else {"url": url, "detail": part.detail}}

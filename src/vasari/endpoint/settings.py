@@ -1,0 +1,75 @@
+"""Which server, how fast, how patiently, for how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from vasari.endpoint.prices import Price
+from vasari.endpoint.request import LimitField
+from vasari.settings import Settings
+
+
+class EndpointSettings(Settings):
+    """An OpenAI-compatible server and how to treat it. Holds no key: only the name of the variable that does."""
+
+    base_url: str
+    """Up to and including the version: `https://api.openai.com/v1`, `http://localhost:8000/v1`."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; None for a server that wants none."""
+    auth_header: Literal["authorization", "api-key"] = "authorization"
+    """`authorization: Bearer KEY`, or `api-key: KEY` as Azure has it."""
+    limit_field: LimitField = "max_tokens"
+    """What the server calls the token limit."""
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Input and output together."""
+    max_concurrency: int = Field(default=64, ge=1)
+    """Requests at once, at most."""
+    start_concurrency: int = Field(default=8, ge=1)
+    """Requests at once before anything is known of the server."""
+    latency_tolerance: float = Field(default=4.0, gt=1.0)
+    """How many times its first latency a server may take before fewer requests are sent at once."""
+
+    timeout_seconds: float = Field(default=600.0, gt=0)
+    """For one attempt, from sending to the last byte."""
+    connect_seconds: float = Field(default=10.0, gt=0)
+    max_attempts: int = Field(default=6, ge=1)
+    backoff_seconds: float = Field(default=0.5, gt=0)
+    """Wait after the first failed attempt; doubled each time, half of it random."""
+    max_backoff_seconds: float = Field(default=60.0, gt=0)
+    max_pause_seconds: float = Field(default=300.0, ge=0)
+    """A server that asks for a longer wait (a daily quota) stops the run instead."""
+    max_failures_in_a_row: int = Field(default=50, ge=1)
+    """So many requests that all failed, without an answer between, stop the run: the server is down, not the rows bad."""
+    max_response_bytes: int = Field(default=1_000_000, ge=1)
+    """Larger answers are refused while they arrive."""
+
+    prices: Mapping[str, Price] = Field(default_factory=dict)
+    """By model. Needed for a budget; without them money is not counted."""
+    budget: Decimal | None = Field(default=None, ge=0)
+    """Money that this store may cost in all, earlier runs included."""
+    image_tokens: int = Field(default=1000, ge=0)
+    """Input tokens that an image is taken to have, for limits and forecasts, until the server has said better."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must begin with http:// or https:// and name a host")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            # Not repeated in the message: what stands there may be a key.
+            raise ValueError("must hold no user, password or query; a key belongs into an environment variable (api_key_env)")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _budget_has_prices(self) -> Self:
+        if self.budget is not None and not self.prices:
+            raise ValueError("a budget needs prices")
+        return self
