@@ -42,6 +42,14 @@ def spell(value: dict[str, float] | None) -> str:
     return "-" if value is None else f"{value['mean']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
 
 
+def points(difference: dict[str, float] | None) -> str:
+    """A paired difference of accuracies in points, with its interval."""
+    if difference is None:
+        return "-"
+    mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
 def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict[str, Any] | None]:
     """Accuracy of every model, lowest rung first; sampled, or `greedy`."""
     accuracy = summary[decoding]
@@ -61,30 +69,38 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
             spent = (summary["by_arm"].get(name) or {}).get("rollouts")
             cost = f"{spent['train']:,} + {spent['refresh']:,}" if spent else "-"
             lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} |")
-    headings = ("seed", "gain of the final model, points", "blind accuracy - majority answer, points")
+    headings = ("seed", "final - cold start, points", "VAS - uniform, points", "blind accuracy - majority answer, points")
     headings += ("held-out style", "whole command, s", "peak memory, MB")
     lines += ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for seed, summary in summaries.items():
-        gain = 100 * (summary["accuracy"]["final"]["mean"] - summary["accuracy"]["cold_start"]["mean"])
         blind = summary["blind"]["final"]
-        blind_gap = 100 * (blind["accuracy"]["mean"] - blind["majority"])
-        held_out = spell(summary["held_out_style"]["final"])
-        cost = f"{summary['command_seconds']:.0f} | {summary['peak_memory_mb']:.0f}"
-        lines.append(f"| {seed} | {gain:.1f} | {blind_gap:.1f} | {held_out} | {cost} |")
-    arms = [set(summary["accuracy"]["by_arm"]) for summary in summaries.values()]
-    if all({"uniform", "vas"} <= names for names in arms):
-        differences = [
-            100 * (s["accuracy"]["by_arm"]["vas"]["mean"] - s["accuracy"]["by_arm"]["uniform"]["mean"])
-            for s in summaries.values()
+        cells = [
+            str(seed),
+            points(summary["difference"].get("final_minus_cold_start")),
+            points(summary["difference"].get("final_minus_uniform")),
+            f"{100 * (blind['accuracy']['mean'] - blind['majority']):+.1f}",
+            spell(summary["held_out_style"]["final"]),
+            f"{summary['command_seconds']:.0f}",
+            f"{summary['peak_memory_mb']:.0f}",
         ]
-        spread = (
-            f"{np.mean(differences):+.1f} points on the mean, {min(differences):+.1f} to {max(differences):+.1f} over seeds"
-        )
-        lines += [
-            "",
-            f"VAS - uniform, same number of training rollouts, the refreshes on top: {spread} ({len(differences)} seeds).",
-        ]
-    return "\n".join(lines)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, *over_seeds(list(summaries.values()))])
+
+
+def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
+    """What VAS adds to uniform prompts over all seeds; nothing without two seeds that ran both."""
+    found = [summary["difference"].get("final_minus_uniform") for summary in summaries]
+    means = [100 * difference["mean"] for difference in found if difference is not None]
+    if len(means) < 2:
+        return []
+    half = 100 * 1.96 * float(np.sqrt(sum(((d["high"] - d["low"]) / 3.92) ** 2 for d in found if d))) / len(means)
+    mean = float(np.mean(means))
+    return [
+        "",
+        f"VAS - uniform over {len(means)} seeds, with the same rollouts to train on and the refreshes on top: {mean:+.1f} "
+        f"points ({mean - half:+.1f} to {mean + half:+.1f} by the prompts alone; single seeds {min(means):+.1f} to "
+        f"{max(means):+.1f}).",
+    ]
 
 
 def main() -> None:
@@ -101,13 +117,14 @@ def main() -> None:
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     versions = next(iter(summaries.values()))["versions"]
     decoding = next(iter(summaries.values()))["decoding"]
-    command = " ".join(["python benchmarks/quickstart.py", *sys.argv[1:]])
+    command = f"python benchmarks/quickstart.py --seeds {' '.join(map(str, arguments.seeds))} --sampler {arguments.sampler}"
+    command += "".join(f" --set {override}" for override in arguments.overrides)
     result = Path(__file__).parent / "results" / f"quickstart_{machine}_{datetime.date.today().isoformat()}.md"
     result.write_text(
         f"# The quickstart, and VAS beside uniform prompts\n\n{text}\n\n"
         f"Accuracy: {decoding['num_rollouts']} rollouts a test prompt at temperature {decoding['temperature']}, "
         f"top-p {decoding['top_p']}; prompts that neither base, cold start nor RL saw; intervals by bootstrap over "
-        f"prompts. Arms of a seed share the cold start.\n\n"
+        f"prompts, differences paired. Arms of a seed share the cold start.\n\n"
         f"`{command}`, vasari {vasari.__version__}, torch {versions['torch']}, transformers {versions['transformers']}, "
         f"TRL {versions['trl']}, {machine}.\n"
     )

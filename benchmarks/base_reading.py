@@ -1,0 +1,129 @@
+"""What does the base model read, and what does it work out in a text, by kind of question?
+
+    python benchmarks/base_reading.py [--model src/vasari/assets/tiny_base] [--pictures 120]
+
+Asks about validation pictures, which no training saw: every fact of a picture, and questions about lists of named numbers.
+An answer counts when each of its tokens is the most likely one after the tokens before it. Prints one table and writes it to
+`benchmarks/results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import vasari
+from vasari.cli.quiet import quiet_libraries
+from vasari.policy.processor import load_processor
+from vasari.policy.transformers_policy import load_model
+from vasari.tasks.pool import PoolSettings, make_pool
+from vasari.train.collate import ChatCollator
+
+SHIPPED = Path(vasari.__file__).parent / "assets" / "tiny_base"
+FAMILIES = ("bars", "dice", "shapes")
+BATCH = 64
+
+
+def kind_of_ask(question: str) -> str:
+    """What is asked of a list of named numbers."""
+    asked = question.rsplit(". ", maxsplit=1)[-1]
+    if "A)" in asked:
+        return "an option's letter"
+    for word, kind in (
+        ("far apart", "far apart, two sums"),
+        ("taller", "how many are above"),
+        ("more than", "which are above"),
+        ("more", "the larger of two"),
+        ("exactly", "which are equal"),
+        ("minus shortest", "largest minus smallest"),
+        ("minus second", "largest minus second"),
+        ("sum of all", "sum of all"),
+    ):
+        if word in asked:
+            return kind
+    if "plus" in asked:
+        return "sum and difference of three" if "minus" in asked else "sum of two"
+    return "difference of two" if "minus" in asked else "the largest or smallest"
+
+
+def kind(question: str, family: str) -> str:
+    """What kind of question it is, for the table."""
+    if "Read:" in question:
+        return f"{family}: what the question needs"
+    if re.search(r"\d\. ", question):
+        return f"text: {kind_of_ask(question)}"
+    return f"{family}: {'a line' if re.search(r'row|column', question) else 'a colour'}"
+
+
+def answered(model: Any, processor: Any, batch: dict[str, torch.Tensor]) -> Iterator[list[tuple[str, bool]]]:
+    """For each conversation its questions, each with whether every token of the answer is the most likely one."""
+    labels = batch.pop("labels")[:, 1:].numpy()
+    with torch.no_grad():
+        likely = model(**batch).logits[:, :-1].argmax(-1).numpy()
+    for told, guessed, ids in zip(labels, likely, batch["input_ids"].numpy(), strict=True):
+        spoken = np.flatnonzero(told != -100)
+        answers = np.split(spoken, np.flatnonzero(np.diff(spoken) > 1) + 1)
+        ends = [0, *(int(answer[-1]) + 1 for answer in answers)]
+        questions = [
+            processor.tokenizer.decode(ids[end : int(answer[0]) + 1]) for end, answer in zip(ends, answers, strict=False)
+        ]
+        yield [(q, bool((told[a] == guessed[a]).all())) for q, a in zip(questions, answers, strict=True)]
+
+
+def main() -> None:
+    """Ask, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=SHIPPED)
+    parser.add_argument("--pictures", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=5)
+    arguments = parser.parse_args()
+    quiet_libraries()
+    model, processor = load_model(str(arguments.model)).eval(), load_processor(str(arguments.model))
+    settings = PoolSettings(families=FAMILIES, num_prompts=arguments.pictures)
+    prompts = make_pool(settings, split="validation", seed=arguments.seed)
+    collator = ChatCollator(
+        prompts,
+        processor,
+        system="",
+        target="facts",
+        reads=True,
+        facts_per_image=1,
+        named_sums_per_image=5,
+        seed=arguments.seed,
+    )
+    found: dict[str, list[bool]] = defaultdict(list)
+    for first in range(0, len(prompts), BATCH):
+        rows = range(first, min(first + BATCH, len(prompts)))
+        conversations = answered(model, processor, collator([{"index": row} for row in rows]))
+        for row, conversation in zip(rows, conversations, strict=True):
+            for question, ok in conversation:
+                found[kind(question, prompts[row].category or "")].append(ok)
+    lines = ["| question | asked | right |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {len(ok)} | {np.mean(ok):.2f} |" for name, ok in sorted(found.items())]
+    text = "\n".join(lines)
+    print(text)
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    result = Path(__file__).parent / "results" / f"base_reading_{machine}_{datetime.date.today().isoformat()}.md"
+    if arguments.model != SHIPPED:
+        return
+    result.write_text(
+        f"# What the shipped base reads\n\n{text}\n\n{arguments.pictures} validation pictures; an answer is right when each "
+        f"token of it is the most likely one.\n\n"
+        f"`python benchmarks/base_reading.py --pictures {arguments.pictures} --seed {arguments.seed}`, "
+        f"vasari {vasari.__version__}, torch {torch.__version__}, {machine}.\n"
+    )
+    print(f"\nwritten to {result}")
+
+
+if __name__ == "__main__":
+    main()
