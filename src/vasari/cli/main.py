@@ -142,6 +142,34 @@ def score(
 
 
 @app.command()
+def rescore(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Stored outputs: .jsonl, .tsv or .json, each also as .gz.", metavar="FILE...", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the verdicts and scores.", show_default=False)],
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option("--protocol", help="official, paper or vasari; several side by side.", show_default="vasari"),
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Of rows that name none. [default: from the file's name]", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another rescoring in the same folder.")] = False,
+) -> None:
+    """Score stored model outputs by a protocol, offline; a killed run continues where it was.
+
+    Reads rows of our own (id, benchmark, response, answer, choices, ...), lmms-eval's samples and VLMEvalKit's tables.
+
+    Example: vasari rescore outputs.jsonl.gz --protocol official vasari --out scores
+    """
+    from vasari.cli.rescore_job import run_rescore  # noqa: PLC0415
+
+    run_rescore(files, protocol or ["vasari"], out=out, benchmark=benchmark, workers=workers, overwrite=overwrite)
+
+
+@app.command()
 def gallery(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("gallery.html"),
     per_level: Annotated[int, typer.Option(min=1, max=20, help="Problems of each family and level.")] = 2,

@@ -1,4 +1,4 @@
-r"""The process in which Math-Verify reads whole responses: a JSON line in, one out; started and killed by `math_verify_reader.py`.
+r"""The process in which Math-Verify reads whole responses; `math_verify_reader.py` starts and kills it.
 
 In:  {"response": text, "answer": text}
 Out: {"equal": bool, "found": text or null}, or {"limit": reason}.

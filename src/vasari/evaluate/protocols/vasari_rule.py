@@ -13,7 +13,8 @@ from vasari.verify import verify_answer
 
 # A backslash and a letter that somebody's JSON or Python took for a control character: \frac, \times, \right, \bar.
 _DAMAGED = re.compile(
-    r"\x0c(?=[a-z])|\t(?=imes|ext|frac|an\b|heta|o\b)|\r(?=ight|m\b|ho)|\x08(?=oxed|ar|eta|inom)|\x0b(?=ec|ar)|\x07(?=lpha|ngle)"
+    r"\x0c(?=[a-z])|\t(?=imes|ext|frac|an\b|heta|o\b)|\r(?=ight|m\b|ho)|\x08(?=oxed|ar|eta|inom)|\x0b(?=ec|ar)"
+    r"|\x07(?=lpha|ngle)"
 )
 _REPAIRS = {"\x0c": "\\f", "\t": "\\t", "\r": "\\r", "\x08": "\\b", "\x0b": "\\v", "\x07": "\\a"}
 _LETTERS = re.compile(r"[A-Z](?:, ?[A-Z])*")

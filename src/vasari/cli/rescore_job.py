@@ -1,0 +1,104 @@
+"""Stored model outputs -> verdicts by named protocols, with a table of scores and of disagreements on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vasari.errors import ConfigError
+from vasari.evaluate.protocols import PROTOCOLS
+from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
+from vasari.progress import stage
+
+_MAX_REASONS = 8
+
+
+def run_rescore(
+    files: Sequence[Path],
+    protocols: Sequence[str],
+    *,
+    out: Path,
+    benchmark: str | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+) -> Path:
+    """Score stored outputs, print a summary, and return the folder with the results.
+
+    Args:
+        files: Stored outputs. A word that names a protocol and no file is one more protocol, so that
+            `--protocol official vasari` means both.
+        protocols: Names, several joined by commas or given one by one.
+        out: Folder of the results.
+        benchmark: For rows that name none.
+        workers: Processes.
+        overwrite: Replace another rescoring.
+
+    Raises:
+        ConfigError: A protocol is unknown, or the folder holds another rescoring.
+        DataError: A file cannot be read, or no row of any holds an output.
+    """
+    names = [name for group in protocols for name in group.split(",") if name]
+    names += [str(path) for path in files if _is_protocol(path)]
+    inputs = tuple(path for path in files if not _is_protocol(path))
+    if len({path.resolve() for path in inputs}) < len(inputs):
+        raise ConfigError("a file is given twice")
+    settings = RescoreSettings(files=inputs, protocols=tuple(names), benchmark=benchmark or "", workers=workers)
+    with stage("rescore") as tell:
+        scores = rescore(settings, out, overwrite=overwrite, tell=tell)
+    print_scores(scores, RescoreDir(out))
+    return out
+
+
+def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
+    """Print accuracies with intervals, what could not be judged, disagreements with reasons, and where everything lies."""
+    console = Console(highlight=False)
+    table = Table(title="accuracy over all outputs, 95% interval", title_justify="left")
+    for heading in ("outputs", "protocol"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("n", "accuracy", "not judged", "no answer", "cut"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    by_protocol = scores["protocols"]
+    for rows in zip(*by_protocol.values(), strict=True):
+        for name, row in zip(by_protocol, rows, strict=True):
+            accuracy = f"{row['accuracy']:.3f} ({row['low']:.3f}-{row['high']:.3f})"
+            counts = [f"{row[key]:,}" for key in ("num_unverifiable", "num_no_answer", "num_truncated")]
+            table.add_row(f"{row['benchmark']} {row['model']}".strip(), name, f"{row['n']:,}", accuracy, *counts)
+    console.print(table)
+    _print_stored(console, by_protocol)
+    for pair in scores["disagreements"]:
+        _print_disagreements(console, pair)
+    if scores["num_bad_rows"]:
+        console.print(f"{scores['num_bad_rows']:,} rows hold no output: {folder.bad_rows}", style="yellow")
+    console.print(f"verdicts and scores: {folder.root}")
+
+
+def _print_stored(console: Console, by_protocol: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    for name, rows in by_protocol.items():
+        stored = [row["stored_official"] for row in rows if "stored_official" in row]
+        if stored:
+            count, agreeing = (sum(row[key] for row in stored) for key in ("n", "num_agreeing"))
+            console.print(f"{name}: {agreeing:,} of {count:,} stored official verdicts are the same ({agreeing / count:.2%})")
+
+
+def _print_disagreements(console: Console, pair: Mapping[str, Any]) -> None:
+    first, second = pair["protocols"]
+    console.print(f"{first} and {second} differ on {pair['num_differing']:,} of {pair['num_compared']:,} outputs")
+    if not pair["reasons"]:
+        return
+    table = Table()
+    for heading in (first, second, "why", "n"):
+        table.add_column(heading, justify="right" if heading == "n" else "left")
+    for row in pair["reasons"][:_MAX_REASONS]:
+        table.add_row(row[first], row[second], row["reason"], f"{row['n']:,}")
+    rest = sum(row["n"] for row in pair["reasons"][_MAX_REASONS:])
+    if rest:
+        table.add_row("", "", "other", f"{rest:,}")
+    console.print(table)
+
+
+def _is_protocol(path: Path) -> bool:
+    return str(path) in PROTOCOLS and not path.exists()

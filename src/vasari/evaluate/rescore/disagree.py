@@ -1,0 +1,100 @@
+"""Where two protocols differ on the same outputs, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vasari.evaluate.protocols import StoredOutput
+from vasari.evaluate.rescore.verdict_file import StoredVerdict
+
+_REASONS = {
+    "nearest_option": "{who} takes the option nearest in spelling",
+    "no_answer": "{who} finds no stated answer",
+    "ambiguous": "{who} finds several different answers",
+    "limit": "{who} refuses what exceeds a limit",
+    "reference": "{who} cannot read the reference",
+    "needs_llm": "{who} needs an extraction by an LLM",
+    "random": "{who} draws a letter at random",
+    "unsupported": "{who} has no rule for this benchmark",
+    "error": "{who} fails on this output",
+    "crashed": "{who} fails on this output",
+}
+"""What a rule means for a disagreement, the most telling first."""
+
+_MAX_SHOWN = 300
+"""Characters of a text in the list."""
+
+
+@dataclass(slots=True)
+class Disagreements:
+    """How often the verdicts of two protocols differ, by reason."""
+
+    first: str
+    second: str
+    num_compared: int = 0
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """(outcome of the first, of the second, reason)."""
+
+    def add(self, output: StoredOutput, first: StoredVerdict, second: StoredVerdict) -> str | None:
+        """Count two verdicts on one output; the line of the list where they differ."""
+        self.num_compared += 1
+        if first.outcome == second.outcome:
+            return None
+        reason = self.reason(first, second)
+        self.reasons[first.outcome, second.outcome, reason] += 1
+        row = {
+            "benchmark": output.benchmark,
+            "model": output.model,
+            "id": output.id,
+            "reason": reason,
+            self.first: _shown(first),
+            self.second: _shown(second),
+            "answer": output.answer[:_MAX_SHOWN],
+            "choices": list(output.choices) if output.choices else None,
+            "response_end": output.response[-_MAX_SHOWN:],
+        }
+        return json.dumps(row) + "\n"
+
+    def reason(self, first: StoredVerdict, second: StoredVerdict) -> str:
+        """Why they differ, as far as the rules that decided tell."""
+        for rule, sentence in _REASONS.items():
+            for who, verdict in ((self.first, first), (self.second, second)):
+                if verdict.decided_by == rule:
+                    return sentence.format(who=who)
+        if _plain(first.extraction) != _plain(second.extraction):
+            return "they read different answers"
+        return f"they compare the same answer by different rules ({first.decided_by}, {second.decided_by})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts, the most frequent reason first."""
+        rows: Sequence[dict[str, Any]] = [
+            {self.first: first, self.second: second, "reason": reason, "n": count}
+            for (first, second, reason), count in self.reasons.most_common()
+        ]
+        return {
+            "protocols": [self.first, self.second],
+            "num_compared": self.num_compared,
+            "num_differing": sum(self.reasons.values()),
+            "reasons": rows,
+        }
+
+
+def all_pairs(protocols: Sequence[str]) -> Iterable[Disagreements]:
+    """The first protocol against every other one."""
+    return [Disagreements(protocols[0], other) for other in protocols[1:]]
+
+
+def _shown(verdict: StoredVerdict) -> dict[str, str | None]:
+    return {
+        "outcome": verdict.outcome,
+        "decided_by": verdict.decided_by,
+        "extraction": verdict.extraction if verdict.extraction is None else verdict.extraction[:_MAX_SHOWN],
+    }
+
+
+def _plain(text: str | None) -> str:
+    return "".join(character for character in (text or "").casefold() if character.isalnum())

@@ -1,0 +1,69 @@
+"""What a rescoring was asked to do, and where its results lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vasari.errors import ConfigError
+from vasari.evaluate.protocols import scoring_protocol
+
+MAX_WORKERS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreSettings:
+    """Stored outputs, protocols, and how many processes share the work."""
+
+    files: tuple[Path, ...]
+    """Read in this order; verdicts lie in it."""
+
+    protocols: tuple[str, ...] = ("vasari",)
+    """By name, each once; the first one's verdicts are in `verdicts.jsonl`."""
+
+    benchmark: str = ""
+    """For rows that name none; empty: from the file's name."""
+
+    workers: int = 1
+    """Processes; 1 scores in this one."""
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ConfigError("nothing to rescore: give at least one file")
+        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
+            raise ConfigError(f"name at least one protocol, and each once, got {', '.join(self.protocols) or 'none'}")
+        for name in self.protocols:
+            scoring_protocol(name)
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ConfigError(f"workers must be from 1 to {MAX_WORKERS}, got {self.workers}")
+
+
+@dataclass(frozen=True, slots=True)
+class RescoreDir:
+    """The files of a rescoring."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """What was asked, with a digest of every input."""
+        return self.root / "settings.json"
+
+    def verdicts(self, protocols: tuple[str, ...], name: str) -> Path:
+        """A row an output: `verdicts.jsonl` of the first protocol, `verdicts.NAME.jsonl` of every other."""
+        return self.root / ("verdicts.jsonl" if name == protocols[0] else f"verdicts.{name}.jsonl")
+
+    @property
+    def scores(self) -> Path:
+        """Accuracies with intervals, and counts."""
+        return self.root / "scores.json"
+
+    @property
+    def bad_rows(self) -> Path:
+        """Rows that hold no output, each with its file, line and reason."""
+        return self.root / "bad_rows.jsonl"
+
+    @property
+    def disagreements(self) -> Path:
+        """Outputs on which two protocols differ, with what each read and why."""
+        return self.root / "disagreements.jsonl"

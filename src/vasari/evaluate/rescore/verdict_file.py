@@ -1,0 +1,103 @@
+"""Verdicts on disk: one JSON line an output, in the order of the input, so that a killed run knows where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vasari.errors import StateError, StorageError
+from vasari.records import Outcome, Verdict
+
+_OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """A line of a verdict file."""
+
+    id: str
+    outcome: str
+    """correct, incorrect or unverifiable."""
+    decided_by: str
+    extraction: str | None
+
+
+def as_line(identity: str, verdict: Verdict) -> str:
+    """The line of a verdict: exactly `id`, `outcome`, `decided_by` and `extraction`."""
+    row = {
+        "id": identity,
+        "outcome": verdict.outcome.value,
+        "decided_by": verdict.decided_by,
+        "extraction": verdict.extraction,
+    }
+    return json.dumps(row) + "\n"
+
+
+def count_whole_lines(path: Path) -> int:
+    """How many verdicts a file holds; what a killed run left of a last line is cut off. 0 when there is no file.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with path.open("rb+") as file:
+            count = end = 0
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                count, end = count + 1, end + len(line)
+            file.truncate(end)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+    return count
+
+
+def keep_first(path: Path, count: int) -> None:
+    """Cut a file after its first `count` lines.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    if not path.exists():
+        return
+    try:
+        with path.open("rb+") as file:
+            end = sum(len(line) for _, line in zip(range(count), file, strict=False))
+            file.truncate(end)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Append lines, so that they outlive this process.
+
+    Raises:
+        StorageError: The disk refused; whole lines that were there stay.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write("".join(lines).encode())
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error
+
+
+def read_verdicts(path: Path) -> Iterator[StoredVerdict]:
+    """The verdicts of a file, one at a time.
+
+    Raises:
+        StateError: A line is not a verdict.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                verdict = StoredVerdict(row["id"], row["outcome"], row["decided_by"], row["extraction"])
+            except (ValueError, TypeError, KeyError) as error:
+                raise StateError(f"{path}:{number}: is no verdict; score again with --overwrite") from error
+            if verdict.outcome not in _OUTCOMES:
+                raise StateError(f"{path}:{number}: {verdict.outcome!r} is no outcome; score again with --overwrite")
+            yield verdict
