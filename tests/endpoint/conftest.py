@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import threading
@@ -156,9 +157,10 @@ class Server:
     async def answer_drip(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
-        for _ in range(600):
-            await answer.write(b" ")
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(600):
+                await answer.write(b" ")
+                await asyncio.sleep(0.05)
         return answer
 
     async def answer_large(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
@@ -167,8 +169,9 @@ class Server:
     async def answer_endless(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "application/json"})
         await answer.prepare(request)
-        for _ in range(10_000):
-            await answer.write(b" " * 65536)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(10_000):
+                await answer.write(b" " * 65536)
         return answer
 
 

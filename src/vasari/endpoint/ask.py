@@ -231,7 +231,7 @@ class Asker:
         self.counts[attempt.reason] += 1
         logger.debug("request %s: %s: %s", request.id or request.key, attempt.reason, attempt.detail)
         if attempt.reason in _CONGESTION:
-            self.concurrency.congested(sent_at=sent_at, now=now)
+            self.concurrency.failed(sent_at=sent_at, now=now, refused=attempt.reason == "rate_limited")
         if attempt.reason == "unauthorised":
             self.stop(f"the server does not accept the key: {attempt.detail}")
         if attempt.wait_seconds is not None:

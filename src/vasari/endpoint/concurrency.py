@@ -1,8 +1,9 @@
 """How many requests at once: more while the server keeps up, fewer when it refuses or slows down.
 
-Additive increase, multiplicative decrease, as in TCP. A self-hosted server seldom refuses: it queues, and only its latency
-tells. Time per unit of work is compared with what it was at the start, when the server was not loaded; the measure is a
-quotient because answers of many tokens take long on any server.
+Additive increase, multiplicative decrease, as in TCP. A 429 speaks of load and counts at once. Errors and time-outs may be
+mere noise, which asking less would not cure: they count when they are many. A self-hosted server does neither, it queues, and
+only its latency tells. Time per unit of work is compared with what it was at the start, when the server was not loaded; the
+measure is a quotient because answers of many tokens take long on any server.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from collections import deque
 WORK_OF_A_REQUEST = 16
 """Tokens' worth of time that a request costs beside its generated tokens: prefill, image, network."""
 
-ON_REFUSAL, ON_SLOWNESS = 0.5, 0.85
-"""What is left of the limit after a 429, a 5xx or a time-out; and after a window of slow answers."""
+ON_REFUSAL, ON_ERRORS, ON_SLOWNESS = 0.7, 0.5, 0.85
+"""What is left of the limit after a 429, after a window with many errors, after a window of slow answers."""
+
+MANY_ERRORS = 0.2
+"""Share of a window's attempts that ended in a 5xx, a time-out or a cut connection."""
 
 MIN_WINDOW = 8
-"""Answers, at least, whose median is compared."""
+"""Attempts, at least, that are judged together."""
 
 
 class AdaptiveConcurrency:
@@ -39,7 +43,9 @@ class AdaptiveConcurrency:
         self._fell_at = float("-inf")
         self._doubling = True
         self._window: list[float] = []
+        self._errors = 0
         self._least: float | None = None
+        self._window_size = max(MIN_WINDOW, self.limit)
 
     @property
     def limit(self) -> int:
@@ -78,16 +84,29 @@ class AdaptiveConcurrency:
         # Doubling in a round trip at first, then one more in a round trip.
         self._limit = min(self._most, self._limit + (1.0 if self._doubling else 1.0 / self._limit))
         self._admit()
-        if len(self._window) >= max(MIN_WINDOW, self.limit):
-            self._judge(statistics.median(self._window), sent_at + seconds)
-            self._window.clear()
+        self._judge_window(sent_at + seconds)
 
-    def congested(self, *, sent_at: float, now: float) -> None:
-        """Learn from a 429, a 5xx or a time-out; those of one moment count once."""
-        if sent_at >= self._fell_at:
+    def failed(self, *, sent_at: float, now: float, refused: bool) -> None:
+        """Learn from an attempt without an answer: a refusal (429) or an error that load may have caused."""
+        if sent_at < self._fell_at:
+            return
+        if refused:
             self._fall(ON_REFUSAL, now)
+        else:
+            self._errors += 1
+            self._judge_window(now)
 
-    def _judge(self, seconds_a_unit: float, now: float) -> None:
+    def _judge_window(self, now: float) -> None:
+        attempts = len(self._window) + self._errors
+        if attempts < self._window_size:
+            return
+        if self._errors > MANY_ERRORS * attempts:
+            self._fall(ON_ERRORS, now)
+        elif self._window:
+            self._judge_latency(statistics.median(self._window), now)
+        self._new_window()
+
+    def _judge_latency(self, seconds_a_unit: float, now: float) -> None:
         if self._least is None or seconds_a_unit < self._least:
             self._least = seconds_a_unit
         elif seconds_a_unit > self._tolerance * self._least:
@@ -100,7 +119,13 @@ class AdaptiveConcurrency:
         self._limit = max(1.0, self._limit * share)
         self._doubling = False
         self._fell_at = now
+        self._new_window()
+
+    def _new_window(self) -> None:
+        # About a round trip; fixed at its start, for a window that grew with the limit would not end while it grows.
+        self._window_size = max(MIN_WINDOW, self.limit)
         self._window.clear()
+        self._errors = 0
 
     def _admit(self) -> None:
         while self._waiting and self._active < self.limit:

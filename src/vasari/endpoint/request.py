@@ -125,8 +125,8 @@ def canonical(request: Request) -> str:
             "version": KEY_VERSION,
             "model": request.model,
             "messages": [[message.role, [_canonical_part(part) for part in message.parts]] for message in request.messages],
-            "temperature": None if sampling.temperature is None else float(sampling.temperature),
-            "top_p": None if sampling.top_p is None else float(sampling.top_p),
+            "temperature": _number(sampling.temperature),
+            "top_p": _number(sampling.top_p),
             "stop": list(sampling.stop),
             "extra": dict(sampling.extra),
             "seed": request.seed,
@@ -172,6 +172,11 @@ def wire_body(request: Request, index: int, encoded: Sequence[bytes], *, limit_f
         return orjson.dumps(body)
     except orjson.JSONEncodeError as error:
         raise DataError(f"request {request.id!r} cannot be written as JSON: {error}") from error
+
+
+def _number(value: float | None) -> float | None:
+    """One form for 1 and 1.0, for 0.0 and -0.0."""
+    return None if value is None else float(value) + 0.0
 
 
 def _canonical_part(part: str | Image) -> Any:

@@ -1,0 +1,84 @@
+"""Limits a minute, Retry-After, back-off."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vasari.endpoint import ResponseStore, ask_all
+from vasari.endpoint.rates import Backoff, Bucket, retry_after
+
+NOON = datetime.datetime(2026, 11, 22, 12, 0, 0, tzinfo=datetime.UTC)
+
+
+@given(st.integers(1, 5000), st.lists(st.floats(0, 30), min_size=1, max_size=300))
+def test_no_sixty_seconds_take_more_than_the_limit(per_minute, gaps):
+    bucket, now, sent = Bucket(per_minute), 0.0, []
+    for gap in gaps:
+        now += gap
+        sent.append(now + bucket.take(1, now=now))
+    for first in range(len(sent)):
+        # Half open and a hair shorter: rounding may put the next one a hair before the full minute.
+        assert sum(sent[first] <= moment < sent[first] + 60 - 1e-6 for moment in sent[first:]) <= per_minute
+
+
+def test_a_limit_of_120_lets_two_go_at_once_and_then_waits_as_worked_by_hand():
+    bucket = Bucket(120)
+    # It holds one second's worth, 2; the rest of the minute's 120 flows in at 118 / 60 a second.
+    assert bucket.take(1, now=0.0) == 0.0
+    assert bucket.take(1, now=0.0) == 0.0
+    assert bucket.take(1, now=0.0) == pytest.approx(60 / 118)
+
+
+def test_what_was_not_used_is_given_back():
+    bucket = Bucket(6000)
+    bucket.take(1000, now=0.0)
+    bucket.give_back(950, now=0.0)
+    # 100 held, 50 used: 50 left, and 60 more need 10 at (6000 - 100) / 60 a second.
+    assert bucket.take(60, now=0.0) == pytest.approx(10 * 60 / 5900)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after": " 0.5 "}, 0.5),
+        ({"Retry-After": "Sun, 22 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"Retry-After": "Sun, 22 Nov 2026 13:01:00 +0100"}, 60.0),
+        ({"Retry-After": "Sun, 22 Nov 2026 11:59:00 GMT"}, 0.0),
+        ({"retry-after-ms": "250", "Retry-After": "1"}, 0.25),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": ""}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_seconds_and_as_a_date(headers, seconds):
+    assert retry_after(headers, now=NOON) == seconds
+
+
+@given(st.integers(1, 100), st.integers(0, 2**32))
+def test_backoff_doubles_up_to_its_limit_and_is_half_random(attempt, seed):
+    wait = Backoff(first_seconds=0.5, most_seconds=60.0, seed=seed).seconds(attempt)
+    whole = min(60.0, 0.5 * 2 ** (attempt - 1))
+    assert whole / 2 <= wait <= whole
+
+
+def test_requests_a_minute_are_kept_against_a_server(server, settings, ask_for, tmp_path):
+    with ResponseStore(tmp_path) as store:
+        ask_all(settings(requests_per_minute=1200), store, ask_for(30))
+    # 20 may go at once, the other 10 at (1200 - 20) / 60 = 19.67 a second: 0.51 s.
+    assert server.times[-1] - server.times[0] >= 0.45
+
+
+def test_tokens_a_minute_count_what_was_used_and_not_what_might_have_been(server, settings, ask_for, tmp_path):
+    with ResponseStore(tmp_path) as store:
+        # 50 tokens each by the server's count, 200 by the limit; 12,000 a minute: 200 at once, then 196.7 a second.
+        ask_all(settings(tokens_per_minute=12_000, max_concurrency=1), store, ask_for(10, max_tokens=200))
+    # 10 x 50 = 500 tokens, 300 beyond the first 200, less the last one's: between 1.0 and 2 s; by limits alone it were 9 s.
+    assert 0.9 <= server.times[-1] - server.times[0] <= 4.0

@@ -1,0 +1,121 @@
+"""Keys: the same for what has the same answer, different for what has not."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vasari.endpoint import Image, Message, Request, Sampling, image_part, user_message
+from vasari.endpoint.request import canonical, rollout_seed, wire_body
+from vasari.errors import DataError, ImageError
+from vasari.records import ImageRef
+
+texts = st.text(max_size=20)
+images = st.builds(Image, digest=st.sampled_from(["a" * 64, "b" * 64]), media_type=st.just("image/png"))
+messages = st.builds(
+    Message, role=st.sampled_from(["system", "user", "assistant"]), parts=st.lists(texts | images, max_size=3).map(tuple)
+)
+samplings = st.builds(
+    Sampling,
+    temperature=st.none() | st.floats(0, 2),
+    top_p=st.none() | st.floats(0, 1),
+    stop=st.lists(texts, max_size=2).map(tuple),
+    max_tokens=st.none() | st.integers(1, 1000),
+    extra=st.dictionaries(st.sampled_from(["top_k", "min_p"]), st.integers(0, 50)),
+)
+requests = st.builds(
+    Request,
+    model=texts,
+    messages=st.lists(messages, min_size=1, max_size=3).map(tuple),
+    sampling=samplings,
+    seed=st.none() | st.integers(0, 10),
+)
+
+
+@given(requests, st.none() | st.integers(1, 10**6), st.text())
+def test_limits_and_names_are_not_part_of_the_key(request_, limit, name):
+    other = dataclasses.replace(request_, sampling=dataclasses.replace(request_.sampling, max_tokens=limit), id=name)
+    assert other.key == request_.key
+
+
+@given(requests, requests)
+def test_two_requests_have_one_key_only_if_nothing_but_limits_differs(first, second):
+    def unlimited(request):
+        return dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, max_tokens=None))
+
+    assert (first.key == second.key) == (unlimited(first) == unlimited(second))
+
+
+def test_the_key_is_a_hash_of_json_with_sorted_keys_and_is_stable():
+    request = Request(
+        model="m",
+        messages=(user_message("é?", [Image(digest="ab" * 32, media_type="image/png")]),),
+        sampling=Sampling(temperature=1, extra={"top_k": 5}),
+        seed=7,
+    )
+    text = (
+        '{"extra":{"top_k":5},"messages":[["user",[{"detail":null,"image":"'
+        + "ab" * 32
+        + '","media_type":"image/png"},"é?"]]],'
+        '"model":"m","seed":7,"stop":[],"temperature":1.0,"top_p":null,"version":1}'
+    )
+    assert canonical(request) == text
+    assert request.key == hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def test_where_an_image_lies_is_not_part_of_the_key(tmp_path):
+    data = b"\xff\xd8\xff jpeg"
+    (tmp_path / "a.jpg").write_bytes(data)
+    parts = [image_part(ImageRef(data=data)), image_part(ImageRef(path=str(tmp_path / "a.jpg")))]
+    keys = {Request(model="m", messages=(user_message("?", [part]),)).key for part in parts}
+    assert len(keys) == 1
+
+
+def test_an_image_is_known_by_its_first_bytes(tmp_path):
+    kinds = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"RIFF0000WEBP": "webp", b"GIF89a": "gif"}
+    for data, kind in kinds.items():
+        assert image_part(ImageRef(data=data)).media_type == f"image/{kind}"
+    with pytest.raises(ImageError, match=r"figure 3: neither PNG, JPEG, WebP nor GIF.*b'BM'"):
+        image_part(ImageRef(data=b"BM"), where="figure 3")
+    with pytest.raises(ImageError, match="leaves the folder"):
+        image_part(ImageRef(path="../x.png"), root=tmp_path)
+
+
+@given(st.integers(0, 2**40), st.integers(1, 1000))
+def test_seeds_of_further_answers_are_31_bits_and_differ_from_the_first(seed, index):
+    assert rollout_seed(seed, 0) == seed
+    assert 0 <= rollout_seed(seed, index) < 2**31
+    assert rollout_seed(None, index) is None
+
+
+@given(requests)
+def test_the_body_is_json_with_every_image_in_its_place(request_):
+    try:
+        body = json.loads(wire_body(request_, 0, [b"AAAA"] * len(request_.images)))
+    except DataError:
+        assert any("\ud800" <= c <= "\udfff" for c in repr(request_) + canonical(request_))
+        return
+    urls = [
+        part["image_url"]["url"]
+        for m in body["messages"]
+        for part in m["content"]
+        if isinstance(part, dict) and "image_url" in part
+    ]
+    assert urls == ["data:image/png;base64,AAAA"] * len(request_.images)
+    assert body.get("max_tokens") == request_.sampling.max_tokens
+
+
+def test_what_cannot_be_asked_is_refused():
+    with pytest.raises(DataError, match="row 7' has no messages"):
+        Request(model="m", messages=(), id="row 7")
+    with pytest.raises(DataError, match="max_tokens must be at least 1 or None, got 0"):
+        Sampling(max_tokens=0)
+    with pytest.raises(DataError, match=r"may not set \['n', 'stream'\]"):
+        Sampling(extra={"stream": True, "n": 4})
+    with pytest.raises(DataError, match=r"sampling\.extra is not JSON"):
+        Sampling(extra={"bias": float("nan")})
