@@ -44,7 +44,8 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
         return _several(output)
     choices = tuple(map(repair, output.choices)) if output.choices else None
     if choices:
-        return verify_answer(output.response, _as_letter(answer, choices), choices, "choice")
+        by_text = output.question_type == "multi_choice"  # MathVista's references are texts, those of the others letters.
+        return verify_answer(output.response, _as_letter(answer, choices, by_text=by_text), choices, "choice")
     if output.answer_type == "list":
         return _listed(output.response, answer)
     for foreign, plain in _FOREIGN:
@@ -58,13 +59,11 @@ def repair(text: str) -> str:
     return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)
 
 
-def _as_letter(answer: str, choices: Sequence[str]) -> str:
-    if answer in choices:
-        place = choices.index(answer)
-        # MATH-Vision's references are letters, and its options may be those letters in another order.
-        own = len(answer) == 1 and "A" <= answer <= "Z" and ord(answer) - ord("A") < len(choices)
-        if not own or choices[ord(answer) - ord("A")] == answer:
-            return chr(ord("A") + place) if place < 26 else answer
+def _as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
+    """The letter of the option that a reference spells out, the first of several with one text; else the reference."""
+    label = len(answer) == 1 and 0 <= ord(answer) - ord("A") < len(choices)
+    if answer in choices and (by_text or not label) and len(choices) <= 26:
+        return chr(ord("A") + choices.index(answer))
     return answer
 
 

@@ -113,7 +113,8 @@ def interval(right: Sequence[bool], clusters: Iterable[Hashable]) -> tuple[float
     middle = p + _Z**2 / (2 * n)
     half = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
     scale = 1 + _Z**2 / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    # Rounding may put an end of it a last digit beside a share of 0 or 1.
+    return min(p, max(0.0, (middle - half) / scale)), max(p, min(1.0, (middle + half) / scale))
 
 
 def _short(tally: Tally) -> dict[str, Any]:
