@@ -178,7 +178,7 @@ class Asker:
         if self.budget is None:
             return None
         most = price_of(self._settings.prices, request.model).most(
-            input_tokens=self._estimate.input_tokens(request), output_tokens=most_output_tokens(request)
+            input_tokens=self._estimate.most_input_tokens(request), output_tokens=most_output_tokens(request)
         )
         if await self.budget.reserve(most):
             return most
@@ -251,7 +251,7 @@ class Asker:
         """What an attempt without an answer used at most."""
         return Usage(
             lost_requests=1,
-            lost_input_tokens=self._estimate.input_tokens(request),
+            lost_input_tokens=self._estimate.most_input_tokens(request),
             lost_output_tokens=most_output_tokens(request),
         )
 

@@ -11,6 +11,9 @@ BYTES_A_TOKEN = 3.0
 TOKENS_A_MESSAGE = 8
 """Role and separators."""
 
+MOST_TOKENS_A_MESSAGE = 32
+"""What a chat template may add to a message."""
+
 UNLIMITED_TOKENS = 32_768
 """What an answer without a limit is taken to have, at most."""
 
@@ -18,6 +21,11 @@ UNLIMITED_TOKENS = 32_768
 def most_output_tokens(request: Request) -> int:
     """Output tokens at most."""
     return request.sampling.max_tokens or UNLIMITED_TOKENS
+
+
+def _text_bytes(request: Request) -> int:
+    texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
 class TokenEstimate:
@@ -31,9 +39,13 @@ class TokenEstimate:
 
     def raw_input_tokens(self, request: Request) -> float:
         """Input tokens by rule of thumb: bytes, messages and images."""
-        texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
-        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-        return size / BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(request.images)
+        fixed = TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(request.images)
+        return _text_bytes(request) / BYTES_A_TOKEN + fixed
+
+    def most_input_tokens(self, request: Request) -> int:
+        """Input tokens at most: no token is shorter than a byte. Holds as far as `image_tokens` does."""
+        fixed = MOST_TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(request.images)
+        return max(_text_bytes(request) + fixed, self.input_tokens(request))
 
     def learn(self, request: Request, response: Response) -> None:
         """Take the server's counts into account; a server that gives none leaves the rule of thumb."""

@@ -55,7 +55,7 @@ class EndpointSettings(Settings):
     budget: Decimal | None = Field(default=None, ge=0)
     """Money that this store may cost in all, earlier runs included."""
     image_tokens: int = Field(default=1000, ge=0)
-    """Input tokens that an image is taken to have, for limits and forecasts, until the server has said better."""
+    """Input tokens that an image has at most; a budget rests on it, limits and forecasts correct it by the server's counts."""
 
     @field_validator("base_url")
     @classmethod

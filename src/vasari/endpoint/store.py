@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Literal, Self
 
 from vasari.endpoint.libraries import orjson
 from vasari.endpoint.response import Failure, Response
+from vasari.endpoint.rows import failure_line, failure_of, response_line, response_of
 from vasari.endpoint.usage import Usage
 from vasari.errors import ConfigError, StateError, StorageError
 
@@ -104,12 +104,12 @@ class ResponseStore:
     def get(self, key: str, index: int = 0) -> Response | None:
         """The latest answer number `index` to the request with this key."""
         place = self._responses.get(_slot(key, index))
-        return None if place is None else _response(self._read(place))
+        return None if place is None else response_of(self._read(place))
 
     def get_failure(self, key: str, index: int = 0) -> Failure | None:
         """The failure that is the last word on this request."""
         place = self._failures.get(_slot(key, index))
-        return None if place is None else _failure(self._read(place))
+        return None if place is None else failure_of(self._read(place))
 
     def add(self, key: str, response: Response, *, model: str, request_id: str = "", usage: Usage | None = None) -> None:
         """Append an answer.
@@ -126,7 +126,7 @@ class ResponseStore:
         """
         usage = usage if usage is not None else Usage.of(response)
         slot = _slot(key, response.index)
-        self._responses[slot] = self._append(_response_line(key, response, model, request_id, usage))
+        self._responses[slot] = self._append(response_line(key, response, model, request_id, usage))
         self._failures.pop(slot, None)
         self._count(model, usage)
 
@@ -137,7 +137,7 @@ class ResponseStore:
             StorageError: The disk refused; what was saved before is unharmed.
         """
         usage = usage if usage is not None else Usage()
-        self._failures[_slot(key, failure.index)] = self._append(_failure_line(key, failure, model, usage))
+        self._failures[_slot(key, failure.index)] = self._append(failure_line(key, failure, model, usage))
         self._count(model, usage)
 
     def add_lost(self, model: str, usage: Usage) -> None:
@@ -152,7 +152,7 @@ class ResponseStore:
     def failures(self) -> Iterator[Failure]:
         """The requests whose last word is a failure: the dead-letter table."""
         for place in list(self._failures.values()):
-            yield _failure(self._read(place))
+            yield failure_of(self._read(place))
 
     def flush(self) -> None:
         """Return when the disk has everything."""
@@ -323,85 +323,8 @@ def _slot(key: str, index: int) -> bytes:
     return bytes.fromhex(key) + index.to_bytes(4, "big")
 
 
-def _clean(text: str) -> str:
-    """The text without lone surrogates, which JSON cannot hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _check_header(row: Any, path: Path) -> None:
     if not isinstance(row, dict) or row.get("kind") != "vasari responses":
         raise StateError(f"{path}: its first line is not the header of a response store")
     if row.get("schema") != SCHEMA:
         raise StateError(f"{path}: schema {row.get('schema')!r}, expected {SCHEMA}")
-
-
-def _response_line(key: str, response: Response, model: str, request_id: str, usage: Usage) -> bytes:
-    return orjson.dumps(
-        {
-            "key": key,
-            "index": response.index,
-            "id": _clean(request_id),
-            "model": model,
-            "text": response.text,
-            "reasoning": response.reasoning,
-            "finish_reason": response.finish_reason,
-            "limit": response.limit,
-            "tokens": [response.input_tokens, response.cached_input_tokens, response.output_tokens],
-            "served": response.model,
-            "seconds": round(response.seconds, 4),
-            "attempts": response.attempts,
-            "usage": usage.to_row(),
-            "time": round(time.time(), 3),
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
-
-
-def _response(row: dict[str, Any]) -> Response:
-    prompt, cached, completion = row["tokens"]
-    return Response(
-        text=row["text"],
-        finish_reason=row["finish_reason"],
-        reasoning=row["reasoning"],
-        index=row["index"],
-        limit=row["limit"],
-        input_tokens=prompt,
-        cached_input_tokens=cached,
-        output_tokens=completion,
-        model=row["served"],
-        seconds=row["seconds"],
-        attempts=row["attempts"],
-        from_store=True,
-    )
-
-
-def _failure_line(key: str, failure: Failure, model: str, usage: Usage) -> bytes:
-    return orjson.dumps(
-        {
-            "key": key,
-            "index": failure.index,
-            "id": _clean(failure.request_id),
-            "model": model,
-            "failure": failure.reason,
-            "detail": failure.detail,
-            "limit": failure.limit,
-            "status": failure.status,
-            "attempts": failure.attempts,
-            "usage": usage.to_row(),
-            "time": round(time.time(), 3),
-        },
-        option=orjson.OPT_APPEND_NEWLINE,
-    )
-
-
-def _failure(row: dict[str, Any]) -> Failure:
-    return Failure(
-        reason=row["failure"],
-        detail=row["detail"],
-        request_id=row["id"],
-        index=row["index"],
-        limit=row["limit"],
-        status=row["status"],
-        attempts=row["attempts"],
-        from_store=True,
-    )
