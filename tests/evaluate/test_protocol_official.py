@@ -182,7 +182,8 @@ def test_chartqa_is_relaxed_by_five_percent(response, answer, outcome):
 @pytest.mark.parametrize(
     ("response", "answer", "outcome"),
     [
-        ("<think>..</think> <answer>45</answer>", "45°", "correct"),
+        ("<think>It is 45.</think> <answer>45</answer>", "45°", "correct"),
+        ("<think>It is 45.</think> <answer>60</answer>", "60°", "incorrect"),  # It reads the thought: no space before 60.
         ("<answer>100</answer>", "140°", "incorrect"),
         ("?", "1", "incorrect"),
     ],

@@ -104,7 +104,7 @@ def test_the_paper_takes_the_most_similar_option(response, answer, outcome, rule
     ("response", "answer", "outcome", "rule"),
     [
         (r"\boxed{\frac{1}{2}}", "0.5", "correct", "math_verify"), (r"\boxed{3 cm}", "3", "correct", "math_verify"),
-        (r"\boxed{red}", "Red", "correct", "mathruler"), (r"\boxed{7}", "8", "incorrect", "math_verify"),
+        (r"\boxed{red}", "Red", "correct", "math_verify"), (r"\boxed{7}", "8", "incorrect", "math_verify"),
         ("So the answer is 7.", "7", "correct", "math_verify"), ("no idea", "7", "incorrect", "no_answer"),
     ],
 )  # fmt: skip
