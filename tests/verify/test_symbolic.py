@@ -88,7 +88,7 @@ def test_without_math_verify_only_symbolic_answers_are_unverifiable():
     code = (
         "import sys; sys.modules['math_verify'] = None\n"
         "from vasari.verify import verify_answer as v\n"
-        "print(v(r'\\boxed{x^2+2x+1}', '(x+1)^2').reason, '|', v(r'\\boxed{9.17}', '2*sqrt(21)').decided_by)"
+        "print(v(r'\\boxed{\\log_2(2x)}', r'\\log_2(x)+1').reason, '|', v(r'\\boxed{9.17}', '2*sqrt(21)').decided_by)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "needs vasari[evaluate] | number"

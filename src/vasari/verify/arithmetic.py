@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -40,6 +40,10 @@ _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "ln": math.log, "exp": math.exp,
 }  # fmt: skip
 _NAMES = sorted({*_CONSTANTS, *_FUNCTIONS, "sqrt", "frac", "arcsin", "arccos", "arctan"}, key=len, reverse=True)
+_GREEK_NAMES = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega"
+_GREEK = frozenset(_GREEK_NAMES.split())
+_SHORT_WORDS = frozenset(("lg", "or", "if", "is", "no", "to", "of", "in", "at", "on", "by", "as", "an", "be", "do", "it", "we"))
+_NAME = re.compile(r"\\?[a-zA-Z]+")
 _MAX_FACTORIAL = 100
 
 
@@ -49,11 +53,12 @@ class _Token:
     text: str
 
 
-def evaluate(text: str) -> Value:
-    """The value of a constant expression.
+def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
+    """The value of a constant expression, or of a formula where its variables have the given values.
 
     Args:
         text: Normalised text.
+        values: Value of each variable, a single letter or a Greek letter's name; None reads constants only.
 
     Raises:
         NotArithmeticError: It is something else, is undefined (division by zero), or has more than one common reading.
@@ -61,7 +66,7 @@ def evaluate(text: str) -> Value:
     """
     if len(text) > MAX_ARITHMETIC_CHARS:
         raise NotArithmeticError(f"longer than {MAX_ARITHMETIC_CHARS} characters")
-    parser = _Parser(_tokens(text))
+    parser = _Parser(_tokens(text, known=values or {}), values or {})
     try:
         value = parser.sum(0)
         parser.expect_end()
@@ -72,7 +77,26 @@ def evaluate(text: str) -> Value:
         raise NotArithmeticError("division by zero") from error
 
 
-def _tokens(text: str) -> list[_Token]:
+def variables(text: str) -> frozenset[str]:
+    """The names in a normalised formula that are neither functions nor constants: single letters and Greek names."""
+    found: set[str] = set()
+    for name in _NAME.findall(text):
+        bare = name.removeprefix("\\")
+        if bare in _NAMES or _SYNONYMS.get(bare, bare) in _NAMES or bare in _SYNONYMS:
+            continue
+        found.update(_letters_of(name) or ())
+    return frozenset(found)
+
+
+def _letters_of(name: str) -> list[str] | None:
+    """The variables whose product a name is: one Greek letter, or one or two Latin ones; None for words and commands."""
+    bare = name.removeprefix("\\")
+    if bare in _GREEK:
+        return [bare]
+    return list(name) if len(name) <= 2 and name not in _SHORT_WORDS and not name.startswith("\\") else None
+
+
+def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
     tokens: list[_Token] = []
     position = 0
     text = text.rstrip()
@@ -83,7 +107,7 @@ def _tokens(text: str) -> list[_Token]:
         position = match.end()
         kind = match.lastgroup or ""
         if kind == "name":
-            tokens.extend(_name_tokens(match.group("name").removeprefix("\\")))
+            tokens.extend(_name_tokens(match.group("name"), known))
         else:
             found = match.group(kind)
             tokens.append(_Token(kind, _SYNONYMS.get(found, found)))
@@ -92,20 +116,25 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
-def _name_tokens(name: str) -> list[_Token]:
-    name = _SYNONYMS.get(name, name)
-    if name in "*/°":
-        return [_Token("op", name)]
-    if name not in _NAMES:
-        raise NotArithmeticError(f"unknown name {name!r}")
-    return [_Token("name", _SYNONYMS.get(name, name))]
+def _name_tokens(name: str, known: Mapping[str, float]) -> list[_Token]:
+    bare = name.removeprefix("\\")
+    bare = _SYNONYMS.get(bare, bare)
+    if bare in "*/°":
+        return [_Token("op", bare)]
+    if bare in _NAMES:
+        return [_Token("name", _SYNONYMS.get(bare, bare))]
+    letters = _letters_of(name)
+    if not known or letters is None or any(letter not in known and letter not in _CONSTANTS for letter in letters):
+        raise NotArithmeticError(f"unknown name {bare!r}")
+    return [_Token("name", letter) for letter in letters]
 
 
 class _Parser:
     """Recursive descent; every level of brackets, powers and functions counts against `MAX_NESTING`."""
 
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_Token], values: Mapping[str, float]) -> None:
         self._tokens = tokens
+        self._values = values
         self._next = 0
 
     def expect_end(self) -> None:
@@ -204,6 +233,8 @@ class _Parser:
     def _named(self, name: str, depth: int) -> Value:
         if name in _CONSTANTS:
             return _CONSTANTS[name]
+        if name in self._values:
+            return self._values[name]
         if name == "frac":
             return self._fraction(depth)
         if name == "sqrt":

@@ -13,10 +13,12 @@ from vasari.errors import ConfigError
 from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify.arithmetic import Value
 from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
-from vasari.verify.extract import boxed_answers, extract_answer
+from vasari.verify.extract import Extraction, boxed_answers, extract_answer
+from vasari.verify.formulas import formulas_equal
 from vasari.verify.limits import MAX_EXPRESSION_CHARS, MAX_RESPONSE_CHARS, LimitExceededError, check_growth, check_nesting
 from vasari.verify.normalise import compact, loosen, normalise
 from vasari.verify.numbers import Number, numbers_equal, parse_constant, parse_number, values_equal
+from vasari.verify.prose import declines, number_in, stated_number, stated_option
 from vasari.verify.sets import DuplicateItemError, parse_set
 from vasari.verify.symbolic import shared_worker
 from vasari.verify.units import split_unit
@@ -84,17 +86,60 @@ def verify_answer(response: str, answer: str, choices: Sequence[str] | None = No
     found: str | None = None
     try:
         extraction = extract_answer(response)
-        found = extraction.text
+        found = _read_answer(extraction, reference)
         if found is None:
             return Verdict(Outcome.INCORRECT, None, "no_answer")
         if extraction.ambiguous:
             return Verdict(Outcome.INCORRECT, found, "ambiguous", "the answer block states several different answers")
         check_nesting(found)
-        return _compare(found, reference)
+        verdict = _compare(found, reference)
+        if verdict.outcome is Outcome.INCORRECT and _in_percent(found, extraction, reference):
+            return _compare(found.replace("\\%", "").replace("%", ""), reference)
+        return verdict
     except LimitExceededError as error:
         return Verdict(Outcome.INCORRECT, found, "limit", str(error))
     except OverflowError:  # An exact number of a thousand digits against an irrational one.
         return Verdict(Outcome.INCORRECT, found, "limit", "a number grows beyond what a float holds")
+
+
+def _read_answer(extraction: Extraction, reference: _Reference) -> str | None:
+    """What is compared: the extraction, or where that is prose, what the prose states for a reference of this kind."""
+    found = extraction.text
+    # A box that is empty or cut off says that the answer was to stand there: no prose stands in for it.
+    if extraction.source in ("box", "block") or reference.kind in ("text", "set") or "\\boxed" in extraction.visible:
+        return found
+    if reference.kind == "choice":
+        if found is not None and named_letters(normalise(found), reference.choices):
+            return found
+        stated = stated_option(found, reference.choices) if found is not None else None
+        return stated or stated_option(extraction.visible, reference.choices) or _unless_declined(found)
+    if found is not None and (_is_value(found) or not _WORD.search(normalise(found))):
+        return found
+    if found is None:
+        return stated_number(extraction.visible)
+    # "Here is the answer:" above a paragraph is a heading; what follows it is read as prose.
+    stated = number_in(found) if extraction.source == "phrase" else None
+    return stated or stated_number(extraction.visible) or _unless_declined(found)
+
+
+def _unless_declined(found: str | None) -> str | None:
+    return None if found is not None and declines(found) else found
+
+
+def _in_percent(found: str, extraction: Extraction, reference: _Reference) -> bool:
+    """Whether an answer in percent may be meant for a bare number: only if the response speaks of percent beside its answer."""
+    if reference.number is None or reference.number.percent or "%" not in found:
+        return False
+    rest = extraction.visible.replace(found, " ", 1)
+    return "%" in rest or "percent" in rest.casefold()
+
+
+def _is_value(text: str) -> bool:
+    text = normalise(text)
+    try:
+        return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
+    except LimitExceededError:
+        return True
 
 
 def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
@@ -248,16 +293,23 @@ def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
         return Verdict(Outcome.INCORRECT, found, "symbolic", "numbers side by side have no single reading")
     if ("%" in text) != ("%" in reference.text):
         return Verdict(Outcome.INCORRECT, found, "symbolic", "only one of the two is a percentage")
-    formula = text.replace("**", "^")
+    formula, expected = text.replace("**", "^"), reference.text.replace("**", "^")
     check_growth(formula)
-    result = shared_worker().compare(formula, reference.text.replace("**", "^"))
+    equal = formulas_equal(formula, expected)
+    if equal is not None:
+        return _decided(equal, found, "symbolic")
+    result = shared_worker().compare(formula, expected)
     if result in ("equal", "different"):
         return _decided(result == "equal", found, "symbolic")
     if result == "limit":
         return Verdict(Outcome.INCORRECT, found, "limit", "symbolic comparison took too much time or memory")
     if result == "reference":
         return Verdict(Outcome.UNVERIFIABLE, found, "reference", "reference: symbolic comparison cannot read it")
-    reasons = {"missing": "needs vasari[evaluate]", "crashed": "the symbolic worker died"}
+    reasons = {
+        "missing": "needs vasari[evaluate]",
+        "crashed": "the symbolic worker died",
+        "starved": "the machine was too busy",
+    }
     return Verdict(Outcome.UNVERIFIABLE, found, "symbolic", reasons[result])
 
 

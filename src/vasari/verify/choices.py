@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
-from vasari.verify.normalise import compact, normalise
-from vasari.verify.numbers import parse_number
+from vasari.verify.arithmetic import Value
+from vasari.verify.limits import LimitExceededError
+from vasari.verify.normalise import compact, loosen, normalise
+from vasari.verify.numbers import parse_constant, parse_number
+from vasari.verify.units import split_unit
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _LETTER = r"[A-Za-z]"
 _BARE = re.compile(
-    rf"(?:(?:the\s)?(?:correct\s)?(?:option|choice|answer)\s?(?:is\s?)?:?\s?)?[(\[{{]?({_LETTER})[)\]}}]?[.:,)]*", re.IGNORECASE
+    rf"(?:(?:the\s)?(?:correct\s)?(?:option|choice|answer)\s?(?:is\s?)?:?\s?)?[(\[{{]?\s?({_LETTER})\s?[)\]}}]?[.:,)]*",
+    re.IGNORECASE,
 )
 _LABELLED = re.compile(
     rf"(?:(?:option|choice)\s)?(?:[(\[]({_LETTER})[)\]]|({_LETTER})\s?[.:)])\s?[-:.]?\s?(?P<rest>\S.*)",
@@ -22,6 +29,7 @@ _LABEL = re.compile(rf"[(\[]({_LETTER})[)\]]|(?<![^\W_])({_LETTER})(?=[.:)](?:\s
 _SEVERAL = re.compile(
     rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:,|;|/|&|\s|(?:,\s?)?\band\b|\bor\b)\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+", re.IGNORECASE
 )
+_CLAUSE = re.compile(r"[,;\n]|[.:](?=\s|\Z)")
 _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 
 
@@ -33,19 +41,25 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
     Options with the same text are one option: all their letters are returned for the text (`option_texts`).
     """
     text = normalise(text)
+    if choices and len(text) > 1 and text in choices and not _SINGLE.fullmatch(text):
+        return letters_of_text(text, choices)
     if bare := _BARE.fullmatch(text):
-        return frozenset(bare.group(1).upper())
-    by_text = _letters_of_text(text, choices)
+        letter = bare.group(1).upper()
+        outside = bool(choices) and letter not in LETTERS[: len(choices or ())]
+        return (letters_of_text(text, choices) if outside else frozenset()) or frozenset(letter)
+    by_text = letters_of_text(text, choices)
     if by_text:
         return by_text
-    if _SEVERAL.fullmatch(text):
-        return frozenset(letter.upper() for letter in _SINGLE.findall(text))
+    several = frozenset(letter.upper() for letter in _SINGLE.findall(text)) if _SEVERAL.fullmatch(text) else frozenset()
+    if several and (not choices or several <= set(LETTERS[: len(choices)])):
+        return several
     if labelled := _LABELLED.fullmatch(text):
         return _labelled(labelled, choices)
     letter, _, rest = text.partition(" ")
-    if len(letter) == 1 and letter.upper() in LETTERS and letter.upper() in _letters_of_text(rest, choices):
+    rest = rest.strip("()[] ")
+    if len(letter) == 1 and letter.upper() in LETTERS and letter.upper() in letters_of_text(rest, choices):
         return frozenset(letter.upper())
-    return frozenset()
+    return several
 
 
 def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -73,31 +87,108 @@ def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> froz
 def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[str]:
     letter = (match.group(1) or match.group(2)).upper()
     rest = match.group("rest")
-    named = _letters_of_text(rest, choices)
-    if named:
-        return frozenset(letter) if letter in named else named | {letter}
     others = {(found.group(1) or found.group(2)).upper() for found in _LABEL.finditer(rest)}
     if choices is not None:
         others &= set(LETTERS[: len(choices)])
+    named = letters_of_text(rest, choices)
+    if not named and not others:
+        named = letters_of_text(_CLAUSE.split(rest, maxsplit=1)[0], choices)
+    if named:
+        if letter in named:
+            return frozenset(letter)
+        # "(D) No" of two options: the label is none of theirs, the text is.
+        return named if choices and letter not in LETTERS[: len(choices)] else named | {letter}
     return frozenset(letter) | others
 
 
-def _letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+def letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """The letters of the option that a text is, by its words or by its value; empty when it is none or several."""
     if not choices or not text:
         return frozenset()
-    groups = option_groups(choices)
+    options = _read_options(tuple(choices))
     key = compact(normalise(text))
-    found = groups.get(key) or groups.get(key.casefold())
+    found = options.groups.get(key) or options.groups.get(key.casefold()) or options.loose.get(_words(text) or "-")
     if found:
         return found
-    number = parse_number(text)
-    if number is None:
+    value, unit = _value(text)
+    if value is None:
         return frozenset()
     equal = [
         letters
-        for option, letters in ((normalise(choices[LETTERS.index(min(group))]), group) for group in groups.values())
-        if (parsed := parse_number(option)) is not None
-        and (parsed.value, parsed.percent) == (number.value, number.percent)
-        and (not parsed.unit or not number.unit or parsed.unit == number.unit)
+        for letters, option, option_unit in options.values
+        if option is not None and _same(value, option) and (not unit or not option_unit or unit == option_unit)
     ]
     return equal[0] if len(equal) == 1 else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """Options, read once."""
+
+    groups: dict[str, frozenset[str]]
+    loose: dict[str, frozenset[str]]
+    """Letters by words without punctuation, where that tells the options apart."""
+    values: tuple[tuple[frozenset[str], Value | None, str], ...]
+    """Letters, value and unit of each distinct option; the value is None for an option that is no constant."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_options(choices: tuple[str, ...]) -> _Options:
+    groups = option_groups(choices)
+    words = [_words(choices[LETTERS.index(min(group))]) for group in groups.values()]
+    loose = {word: group for word, group in zip(words, groups.values(), strict=True) if word and words.count(word) == 1}
+    values = tuple((group, *_value(choices[LETTERS.index(min(group))])) for group in groups.values())
+    return _Options(groups, loose, values)
+
+
+def _words(text: str) -> str:
+    """A text as plain words, "" for a formula, where a sign may be all the difference."""
+    text = normalise(text)
+    return loosen(text) if _PLAIN.fullmatch(text) else ""
+
+
+def _value(text: str) -> tuple[Value | None, str]:
+    """The value of a constant and its unit; a percentage counts by its number, as options give the scale."""
+    text = normalise(text)
+    try:
+        number = parse_number(text)
+        if number is not None:
+            return number.value * (100 if number.percent else 1), number.unit
+        measured = split_unit(text)
+        return parse_constant(measured.body), measured.unit
+    except LimitExceededError:
+        return None, ""
+
+
+def _same(left: Value, right: Value) -> bool:
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        return left == right
+    return abs(float(left) - float(right)) <= 1e-9 * max(abs(float(left)), abs(float(right)))
+
+
+@functools.lru_cache(maxsize=4096)
+def option_words(choices: tuple[str, ...]) -> tuple[str, ...]:
+    """Each option as plain words, for finding it in a sentence."""
+    return tuple(loosen(normalise(choice)) for choice in choices)
+
+
+_PLAIN = re.compile(r"(?=.*[^\W\d_]{2})[\w\s.,;:'\"!?&()-]+", re.DOTALL)
+_OPTION_MARK = re.compile(r"\(([A-J])\)")
+
+
+def options_in_question(question: str) -> tuple[str, ...] | None:
+    """The option texts that a question lists as "(A) ... (B) ...", or None when it does not, or only letters."""
+    marks: list[re.Match[str]] = []
+    for mark in _OPTION_MARK.finditer(question):
+        letter = mark.group(1)
+        if letter == "A":
+            marks = [mark]
+        elif marks and letter == LETTERS[len(marks)]:
+            marks.append(mark)
+    if len(marks) < 2:
+        return None
+    ends = [mark.start() for mark in marks[1:]] + [len(question)]
+    texts = tuple(question[mark.end() : end].strip(" ,;.\n") for mark, end in zip(marks, ends, strict=True))
+    if any(not text for text in texts):
+        return None
+    return texts

@@ -1,9 +1,10 @@
-r"""The final answer that a response states: its answer block, its last `\boxed{}`, "the answer is ...", or all of it."""
+r"""Where a response states its answer: its answer block, its last `\boxed{}`, "the answer is ...", or all of it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from vasari.verify.limits import MAX_NESTING, LimitExceededError
 from vasari.verify.normalise import compact, normalise
@@ -15,16 +16,23 @@ SHORT_RESPONSE_CHARS = 64
 LABELLED_RESPONSE_CHARS = 512
 """So may a single line of at most so many characters that opens with an option's label, such as "B. Rulers ..."."""
 
+Source = Literal["block", "box", "phrase", "whole", "none"]
+"""Where an answer was found: a whole answer block, a box, after "the answer is", a short response as it stands."""
+
 _LABELLED_LINE = re.compile(rf"[(\[]?[A-Z][.:)\]]\s[^\n]{{1,{LABELLED_RESPONSE_CHARS}}}")
 _THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
 _ANSWER_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
-_END_TOKENS = re.compile(r"(?:<\|[a-z_]{1,24}\|>|</s>|<eos>)\s*\Z")
+_END_TOKENS = re.compile(r"(?:<\|[a-z_]{1,24}\|>|</?s>|<eos>)\s*\Z")
 _BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{|\\[\\{}]|[{}]")
 _PHRASE = re.compile(
-    r"\b(?:answer|(?:correct|right|best)\s(?:option|choice))(?:\sletter)?(?:\s?(?:is|are|should\sbe|would\sbe)\b\s?:?|\s?[:=])",
+    r"\b(?:answer|(?:correct|right|best)\s(?:option|choice)|(?:option|choice)\sletter)"
+    r"(?:\s(?:to|for|of)\s(?:the|this|your|my)\s(?:[a-z]+\s){0,2}?(?:question|problem|exercise|equation))?(?:\s(?:option|letter))*"
+    r"\*{0,2}(?:\s?(?:is|are|should\sbe|would\sbe|will\sbe|must\sbe|could\sbe)\b\s?:?|\s?[:=])"
+    r"|\b(?:solution|result)\sis\b|答案(?:的)?(?:选项|应该|应当)?[是为选]?\s?[:\uff1a]?|####",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"\.(?=\s|\Z)|[\n。]")
+_SENTENCE_END = re.compile(r"\.(?=[\"']?(?:\s|\Z))|[\n。]")
+_NEXT_QUESTION = re.compile(r"\n\s{0,4}(?:\*\*)?(?:Next )?(?:Question|Hint|Problem|Human|User)\s?\d*\s?:")
 _BOX_OPENER = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 _MAX_UNWRAP = 8
 
@@ -37,6 +45,9 @@ class Extraction:
     """The answer as written; None when the response states none."""
     ambiguous: bool = False
     """The response offers several different answers, to be right by one of them."""
+    source: Source = "none"
+    visible: str = ""
+    """The response without its thought, or its answer block: where prose may be read when `text` will not do."""
 
 
 def extract_answer(response: str) -> Extraction:
@@ -50,18 +61,25 @@ def extract_answer(response: str) -> Extraction:
     4. The text after the last "the answer is", to the end of its sentence.
     5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters, or one line "B. its text".
 
+    What else prose says, for a reference of a known kind, is read by `vasari.verify.prose`.
+
     Raises:
         LimitExceededError: The braces of a box nest too deep.
     """
     visible = _END_TOKENS.sub("", _outside_thought(response)).strip()
     blocks = _answer_blocks(visible)
     if blocks is None:
+        visible = _before_next_question(visible)
         short = len(visible) <= SHORT_RESPONSE_CHARS or bool(_LABELLED_LINE.fullmatch(visible))
-        stated = _stated(visible, whole=short)
-        return Extraction(stated[-1].strip() if stated else None)
-    answers = [answer.strip() for block in blocks for answer in _stated(block, whole=True)]
+        stated, source = _stated(visible, whole="whole" if short else None)
+        return Extraction(stated[-1].strip() if stated else None, source=source, visible=visible)
+    found = [_stated(block, whole="block") for block in blocks]
+    answers = [answer.strip() for stated, _ in found for answer in stated]
     different = {_identity(answer) for answer in answers}
-    return Extraction(answers[-1] if answers else None, ambiguous=len(different) > 1)
+    sources = [source for stated, source in found if stated]
+    return Extraction(
+        answers[-1] if answers else None, len(different) > 1, sources[-1] if sources else "none", "\n".join(blocks).strip()
+    )
 
 
 def _identity(answer: str) -> str:
@@ -81,6 +99,8 @@ def boxed_answers(text: str) -> list[str]:
     Raises:
         LimitExceededError: Braces inside a box nest too deep.
     """
+    if "boxed" not in text and "fbox" not in text:
+        return []
     contents = _outermost_boxes(text)
     for _ in range(_MAX_UNWRAP):
         inner = [_outermost_boxes(content) if "boxed" in content or "fbox" in content else [] for content in contents]
@@ -139,6 +159,15 @@ def _outside_thought(text: str) -> str:
     return " ".join(pieces)
 
 
+def _before_next_question(text: str) -> str:
+    """The part of a response before the model asks itself another question, if that part states an answer."""
+    other = _NEXT_QUESTION.search(text)
+    if other is None:
+        return text
+    before = text[: other.start()]
+    return before if _stated(before, whole=None)[0] else text
+
+
 def _answer_blocks(text: str) -> list[str] | None:
     """The contents of the answer blocks; None when no block is opened."""
     blocks: list[str] = []
@@ -152,22 +181,25 @@ def _answer_blocks(text: str) -> list[str] | None:
     return blocks or None
 
 
-def _stated(text: str, *, whole: bool) -> list[str]:
-    """The non-empty boxes, else the text after the last "the answer is", else all of the text if `whole`."""
+def _stated(text: str, *, whole: Source | None) -> tuple[list[str], Source]:
+    """The non-empty boxes, else the text after the last "the answer is", else all of the text where `whole` names it."""
     boxes = [box for box in boxed_answers(text) if normalise(box)]
     if boxes:
-        return boxes
-    found = _phrase(text) or (text if whole else "")
+        return boxes, "box"
+    phrase = _phrase(text)
+    found = phrase or (text if whole else "")
     # What is left of an empty or a never closed box is no answer.
-    return [found] if normalise(found) and not _BOX_OPENER.search(found) else []
+    if not normalise(found) or _BOX_OPENER.search(found):
+        return [], "none"
+    return [found], "phrase" if phrase else whole or "none"
 
 
 def _phrase(text: str) -> str | None:
-    last = None
-    for match in _PHRASE.finditer(text):
-        last = match
-    if last is None:
-        return None
-    rest = text[last.end() :].lstrip(" \t\r\n:*")
-    end = _SENTENCE_END.search(rest)
-    return rest[: end.start()] if end else rest
+    """The sentence after the last phrase that something follows."""
+    for match in reversed(list(_PHRASE.finditer(text))):
+        rest = text[match.end() :].lstrip(" \t\r\n:*")
+        end = _SENTENCE_END.search(rest)
+        stated = rest[: end.start()] if end else rest
+        if stated.strip():
+            return stated
+    return None

@@ -24,11 +24,14 @@ MAX_SET_ITEMS = 1_000
 MAX_BITS = 4_096
 """Bits of a numerator or a denominator."""
 
-MAX_EXPONENT = 1_000
+MAX_EXPONENT = 1_024
 """Size of an integer exponent, and of the exponent in scientific notation."""
 
 SYMBOLIC_SECONDS = 2.0
-"""Wall-clock seconds for one symbolic comparison."""
+"""Seconds of processor time for one symbolic comparison."""
+
+SYMBOLIC_WALL_SECONDS = 10.0
+"""Wall-clock seconds after which its worker is killed."""
 
 WORKER_START_SECONDS = 30.0
 """Wall-clock seconds for the symbolic worker to load its libraries."""

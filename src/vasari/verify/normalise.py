@@ -15,7 +15,8 @@ _OTHERS = (
 )
 _QUOTES = dict.fromkeys("\u2018\u2019", "'") | dict.fromkeys("\u201c\u201d", '"')
 # Before NFKC, which turns "2½" into "21/2" and "5²" into "52".
-_CHARACTERS = str.maketrans(_VULGAR | _SUPERSCRIPTS | _OTHERS | _QUOTES)
+_INVISIBLE: dict[str, str | None] = dict.fromkeys("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\x96\x97")
+_CHARACTERS = str.maketrans(_INVISIBLE | _VULGAR | _SUPERSCRIPTS | _OTHERS | _QUOTES)
 
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)\s*\{([^{}]*)\}")
 _DEGREES = re.compile(
@@ -27,7 +28,7 @@ _DELIMITERS = re.compile(r"\\[()\[\]!$]|\$")
 _FRACTION_NAME = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 _SPACE = re.compile(r"\s+")
 _EDGE = " \t\n*`"
-_PUNCTUATION = re.compile(r"[^\w\s.+%°/^{}()\[\]\\<>=-]")
+_PUNCTUATION = re.compile(r"[^\w\s.+%°/^{}()\[\]\\<>=√∞≤≥≠±*\u00d7÷:-]")
 _WORD_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)")
 _WRAPPER_DEPTH = 4
@@ -45,7 +46,7 @@ def normalise(text: str) -> str:
         text, changed = _WRAPPER.subn(r"\1", text)
         if not changed:
             break
-    text = _DEGREES.sub("°", text)
+    text = _DEGREES.sub("°", text).replace("*°", "°")
     text = _SIZING.sub("", text)
     text = _SPACING.sub(" ", text)
     text = text.replace(r"\%", "%").replace("{,}", ",")
@@ -71,7 +72,7 @@ def compact(text: str) -> str:
 def _strip_edges(text: str) -> str:
     while True:
         before = text
-        text = text.strip(_EDGE).rstrip(".,;:")
+        text = text.strip(_EDGE).rstrip(".,;:。")
         if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
             text = text[1:-1]
         if text == before:

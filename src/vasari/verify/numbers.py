@@ -30,6 +30,9 @@ _NUMBER = re.compile(
 )
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _ASSIGNED = re.compile(r"(?:[a-zA-Z∠△\\].*)?(?:(?<![<>!:])=|≈|\\approx(?![a-zA-Z]))(?P<value>[^=≈]*)\Z", re.DOTALL)
+_RATIO = re.compile(r"([^:]{1,100}):([^:]{1,100})")
+_TIME = re.compile(r"\d{1,2}:[0-5]\d")
+_MAX_SIDES = 8
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 
 
@@ -55,6 +58,8 @@ def parse_number(text: str) -> Number | None:
         LimitExceededError: The number is too large to hold, such as 1e999999999.
     """
     text = _after_equals(normalise(text))
+    if "=" in text:
+        text = _last_of_equal(text)
     if not text or len(text) > _MAX_NUMBER_CHARS:
         return None
     match = _NUMBER.fullmatch(text)
@@ -91,10 +96,30 @@ def parse_constant(text: str) -> Value | None:
     number = parse_number(text)
     if number is not None:
         return number.value
+    text = _last_of_equal(_after_equals(normalise(text)))
+    ratio = _RATIO.fullmatch(text)
     try:
-        return evaluate(_after_equals(normalise(text)))
+        if ratio is None:
+            return evaluate(text)
+        if _TIME.fullmatch(text):
+            return None
+        bottom = evaluate(ratio.group(2))
+        return evaluate(ratio.group(1)) / bottom if bottom else None
     except NotArithmeticError:
         return None
+
+
+def _last_of_equal(text: str) -> str:
+    """The 576 of "24*24 = 576", where the sides are constants and equal; else the text as it is."""
+    sides = text.split("=")
+    if not 2 <= len(sides) <= _MAX_SIDES or len(text) > MAX_ARITHMETIC_CHARS:
+        return text
+    try:
+        values = [evaluate(side) for side in sides]
+    except NotArithmeticError:
+        return text
+    same = all(abs(float(value) - float(values[-1])) <= 1e-9 * max(1.0, abs(float(values[-1]))) for value in values)
+    return sides[-1].strip() if same else text
 
 
 def numbers_equal(found: Number, reference: Number) -> bool:
@@ -105,14 +130,14 @@ def numbers_equal(found: Number, reference: Number) -> bool:
     """
     if found.unit and reference.unit and found.unit != reference.unit:
         return False
-    return values_equal(found.value, reference)
+    return values_equal(found.value, reference, decimal=found.decimals is not None)
 
 
-def values_equal(found: Value, reference: Number) -> bool:
-    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where that applies."""
+def values_equal(found: Value, reference: Number, *, decimal: bool = False) -> bool:
+    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where the reference or (`decimal`) it is one."""
     if isinstance(found, float):
         return abs(found - float(reference.value)) <= 1e-9 * abs(float(reference.value))
-    tolerance = DECIMAL_TOLERANCE if reference.decimals is not None or not _terminates(reference.value) else 0
+    tolerance = DECIMAL_TOLERANCE if reference.decimals is not None or (decimal and not _terminates(reference.value)) else 0
     return abs(found - reference.value) <= tolerance * abs(reference.value)
 
 

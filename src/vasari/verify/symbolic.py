@@ -5,24 +5,32 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import json
+import math
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Literal
 
-from vasari.verify.limits import SYMBOLIC_SECONDS, WORKER_START_SECONDS
+from vasari.verify.limits import SYMBOLIC_SECONDS, SYMBOLIC_WALL_SECONDS, WORKER_START_SECONDS
 
-SymbolicResult = Literal["equal", "different", "limit", "reference", "crashed", "missing"]
-"""What came of a comparison: "reference" when that cannot be read, "limit" when the answer cost too much."""
+SymbolicResult = Literal["equal", "different", "limit", "reference", "crashed", "starved", "missing"]
+"""What came of a comparison: "reference" when that cannot be read, "limit" when the answer cost too much, "starved" when the
+machine was too busy to give the worker its processor time."""
+
+
+_CLOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
+"""What ends a worker whose clock ran out inside C code."""
 
 
 class SymbolicWorker:
     """One worker process, started on first use, restarted after it was killed or died; may be used from any thread."""
 
-    def __init__(self, *, timeout_seconds: float = SYMBOLIC_SECONDS) -> None:
+    def __init__(self, *, timeout_seconds: float = SYMBOLIC_WALL_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -51,6 +59,7 @@ class SymbolicWorker:
         process = self._process
         if process is None or process.stdin is None:
             return "crashed"
+        used_before = _processor_seconds(process.pid)
         process.stdin.write(json.dumps({"response": response, "reference": reference}) + "\n")
         process.stdin.flush()
         deadline = time.monotonic() + self._timeout_seconds
@@ -59,8 +68,11 @@ class SymbolicWorker:
             message = self._receive(deadline)
             if message is None:
                 timed_out = process.poll() is None
+                used = _processor_seconds(process.pid) - used_before
                 self._kill()
-                if not timed_out:
+                if timed_out and used < 0.5 * min(SYMBOLIC_SECONDS, self._timeout_seconds):
+                    return "starved"
+                if not timed_out and process.returncode != -_CLOCK_SIGNAL:
                     return "crashed"
                 return "limit" if reference_read else "reference"
             if "limit" in message:
@@ -121,6 +133,15 @@ class SymbolicWorker:
                     pipe.close()
                 except OSError:
                     continue
+
+
+def _processor_seconds(pid: int) -> float:
+    """Seconds of processor time that a process has used; infinite where the system does not tell, or the process is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return math.inf
 
 
 def is_installed() -> bool:

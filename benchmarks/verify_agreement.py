@@ -1,0 +1,195 @@
+"""How often does `verify_answer`, reading raw responses, agree with published official verdicts, and where not?
+
+    python benchmarks/verify_agreement.py --data DIR [--only NAME] [--disagreements FILE]
+
+DIR holds published outputs, `*.jsonl.gz`, one row a line: benchmark, question, choices, answer, question_type, answer_type,
+response, official_extraction, official_correct. A row counts where its official extraction states an answer (`states`): the
+official scorers also credit refusals (nearest option, random letter), which is no verdict on an answer.
+Prints one table and writes it to `benchmarks/results/`; the disagreements go to FILE, one JSON line each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import datetime
+import gzip
+import json
+import os
+import platform
+import re
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import vasari
+from vasari.records import AnswerKind, Outcome, Verdict
+from vasari.verify import verify_answer
+from vasari.verify.choices import LETTERS, named_letters, options_in_question
+from vasari.verify.numbers import parse_constant
+
+Row = dict[str, Any]
+_LETTER = re.compile(r"\(?([a-z])\)?", re.IGNORECASE)
+# The official rule takes the pronoun I and the article A for options, and draws a letter where it finds none.
+_MMMU_STATED = re.compile(r"(?:^|[\n:(*{]|\b(?i:is|option)\b)[\s\\(*{]*([A-J])(?:[.)*:}\s]|\Z)")
+
+
+@dataclass
+class Tally:
+    """Counts of one run."""
+
+    rows: int = 0
+    stated: int = 0
+    agree: int = 0
+    ours: int = 0
+    """Correct by ours, of the stated."""
+    official: int = 0
+    credited: int = 0
+    """Rows without a stated answer that the official scorer calls correct."""
+    decided: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
+def arguments(row: Row) -> tuple[str, str, list[str] | None, AnswerKind | None]:
+    """The arguments of `verify_answer` for a stored row."""
+    answer = row["answer"]
+    if isinstance(answer, list):
+        answer = answer[0] if len(answer) == 1 else ", ".join(answer)
+    answer = str(answer)
+    choices = row.get("choices") or None
+    if choices and isinstance(choices[0], list):  # One MMMU-Pro row nests its options.
+        choices = choices[0]
+    kind: AnswerKind | None = None
+    if row["benchmark"] == "logicvista":
+        choices, kind = options_in_question(row["question"] or ""), "choice"
+    elif row["benchmark"] == "gsm8k" or row.get("answer_type") in ("integer", "float"):
+        kind = "number"
+    return row["response"] or "", answer, list(choices) if choices else None, kind
+
+
+def states(row: Row) -> bool:
+    """Whether the official extraction is an answer: a letter, an option, or for free answers a value."""
+    text = row.get("official_extraction")
+    if row["benchmark"] == "mmmu_pro":
+        return text in _MMMU_STATED.findall((row["response"] or "").strip())
+    if text is None or text == [] or not str(text).strip() or not (row["response"] or "").strip():
+        return False
+    text = str(text)
+    if row["benchmark"] == "logicvista":
+        return all(len(letter) == 1 for letter in ast.literal_eval(text))
+    if row["benchmark"] in ("gsm8k", "gaokao-mathcloze"):
+        return True
+    choices = row.get("choices")
+    if choices:
+        packed = {re.sub(r"[\s$]", "", option).casefold() for option in choices}
+        stated = named_letters(text, choices)
+        inside = len(stated) == 1 and min(stated) in LETTERS[: len(choices)]
+        return inside or re.sub(r"[\s$]", "", text).casefold() in packed
+    if row.get("answer_type") == "list":
+        return "[" in text
+    try:
+        return parse_constant(text) is not None or (row["benchmark"] == "mathvision" and bool(_LETTER.fullmatch(text)))
+    except ValueError:
+        return True
+
+
+def score(rows: list[Row], sink: Any) -> Tally:
+    """Verify the rows of one run and write what differs to `sink`."""
+    tally = Tally(rows=len(rows))
+    start = time.perf_counter()
+    verdicts = [verify_answer(*arguments(row)) for row in rows]
+    tally.seconds = time.perf_counter() - start
+    for row, verdict in zip(rows, verdicts, strict=True):
+        ours, official = verdict.outcome is Outcome.CORRECT, bool(row["official_correct"])
+        stated = states(row)
+        tally.decided[verdict.decided_by] += 1
+        if stated:
+            tally.stated += 1
+            tally.agree += ours == official
+            tally.ours += ours
+            tally.official += official
+        else:
+            tally.credited += official
+        if sink and ours != official:
+            sink.write(json.dumps(_difference(row, verdict, stated), ensure_ascii=False) + "\n")
+    return tally
+
+
+def _difference(row: Row, verdict: Verdict, stated: bool) -> Row:
+    keys = ("benchmark", "model", "id", "question", "choices", "answer", "answer_type", "response", "official_extraction")
+    kept = {key: row.get(key) for key in (*keys, "official_correct")}
+    return kept | {
+        "stated": stated,
+        "ours": verdict.outcome.value,
+        "rule": verdict.decided_by,
+        "extraction": verdict.extraction,
+    }
+
+
+def table(tallies: dict[str, Tally]) -> list[str]:
+    """Markdown rows, one a run, and one a benchmark with its runs together."""
+    lines = []
+    for name, tally in tallies.items():
+        share = f"{100 * tally.agree / tally.stated:.2f}%" if tally.stated else "-"
+        counts = (tally.rows, tally.stated, share, tally.stated - tally.agree, tally.official, tally.ours, tally.credited)
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} | {tally.rows / tally.seconds:,.0f} |")
+    return lines
+
+
+def merged(tallies: dict[str, Tally]) -> dict[str, Tally]:
+    """Totals by benchmark; MathVista's programs and guesses apart from its prose."""
+    totals: dict[str, Tally] = {}
+    for name, tally in tallies.items():
+        group = name.partition("__")[0] + (" (programs)" if "_code" in name else "")
+        total = totals.setdefault(group, Tally())
+        for key in ("rows", "stated", "agree", "ours", "official", "credited", "seconds"):
+            setattr(total, key, getattr(total, key) + getattr(tally, key))
+        total.decided += tally.decided
+    return totals
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--disagreements", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    tallies: dict[str, Tally] = {}
+    sink = args.disagreements.open("w", encoding="utf-8") if args.disagreements else None
+    for path in sorted(args.data.glob(f"*{args.only or '_'}*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        name = path.name.removesuffix(".jsonl.gz")
+        tallies[name] = score(rows, sink)
+        print(*table({name: tallies[name]}), dict(tallies[name].decided.most_common()), flush=True)
+    if sink:
+        sink.close()
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    columns = ("rows", "an answer stated", "agreement", "differ", "official correct", "ours correct", "credited without answer")
+    head = " | ".join((*columns, "verdicts/s |"))
+    rule = "| --- " * 9 + "|"
+    text = "\n".join(
+        [
+            "# Verdicts from raw responses beside published official verdicts",
+            "",
+            "Agreement counts rows whose official extraction states an answer. The last column but one counts rows without one",
+            "that the official scorer calls correct (nearest option, random letter); ours calls none of them a stated answer.",
+            "",
+            f"| benchmark | {head}", rule, *table(merged(tallies)), "", f"| run | {head}", rule, *table(tallies), "",
+            f"`python benchmarks/verify_agreement.py {' '.join(sys.argv[1:3]).replace(str(args.data), 'DIR')}`, "
+            f"vasari {vasari.__version__}, Python {platform.python_version()}, {machine}.",
+        ]
+    )  # fmt: skip
+    print(text)
+    if not args.only:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / f"verify_agreement_{machine}_{datetime.date.today().isoformat()}.md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

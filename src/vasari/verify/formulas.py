@@ -1,0 +1,150 @@
+"""Equality of formulas without computer algebra: their values at a few points, sides and items one by one.
+
+Two formulas that differ at a point where both are defined are different. Formulas that agree at every point drawn (irrational,
+of both signs, the same in each process) are equal: for what `arithmetic` reads, a chance agreement has no measure.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Callable
+
+from vasari.verify.arithmetic import NotArithmeticError, evaluate, variables
+from vasari.verify.limits import MAX_SET_ITEMS, LimitExceededError
+
+NUM_POINTS = 6
+"""Points at which formulas are compared."""
+
+_MIN_DEFINED = 3
+"""Points at which both must be defined to be called equal."""
+
+_EQUAL, _DIFFERENT = 1e-10, 1e-7
+"""Relative differences up to which values are equal, and from which they differ; between the two nothing is decided."""
+
+_MAX_VARIABLES = 8
+_OPENERS, _CLOSERS = "([{", ")]}"
+_INFINITY = re.compile(r"\+?\s?(?:\\infty|∞|infinity|oo)")
+_UNION = re.compile(r"\\cup(?![a-zA-Z])|\u222a")
+
+
+def formulas_equal(found: str, reference: str) -> bool | None:
+    """Whether two normalised formulas are equal; None when this cannot tell.
+
+    Expressions, equations of one equals sign (the sides' differences must be proportional), and tuples, lists, intervals and
+    unions of these, item by item and with the same brackets.
+
+    Raises:
+        LimitExceededError: One nests too deep or grows too large.
+    """
+    left, right = _UNION.split(found), _UNION.split(reference)
+    if len(left) > 1 or len(right) > 1:
+        return _all_equal(left, right, _items_equal) if len(left) == len(right) else None
+    return _items_equal(found, reference)
+
+
+def _items_equal(found: str, reference: str) -> bool | None:
+    left, right = _listed(found), _listed(reference)
+    if left is None and right is None:
+        return _values_equal(found, reference)
+    if left is None or right is None:
+        return None
+    if left[0] != right[0] or len(left[1]) != len(right[1]):
+        return False
+    return _all_equal(left[1], right[1], _values_equal)
+
+
+def _all_equal(left: list[str], right: list[str], equal: Callable[[str, str], bool | None]) -> bool | None:
+    results = [equal(one, other) for one, other in zip(left, right, strict=True)]
+    if False in results:
+        return False
+    return None if None in results else True
+
+
+def _listed(text: str) -> tuple[str, list[str]] | None:
+    """The brackets and the items of "(1, 2]", None for what is no list."""
+    text = text.strip()
+    if len(text) < 3 or text[0] not in "([" or text[-1] not in ")]":
+        return None
+    items, depth, start = [], 0, 1
+    for place, character in enumerate(text):
+        if character in _OPENERS:
+            depth += 1
+        elif character in _CLOSERS:
+            depth -= 1
+            if depth == 0 and place < len(text) - 1:
+                return None
+        elif character == "," and depth == 1:
+            items.append(text[start:place])
+            start = place + 1
+    if not items or len(items) > MAX_SET_ITEMS:
+        return None
+    return text[0] + text[-1], [*items, text[start:-1]]
+
+
+def _values_equal(found: str, reference: str) -> bool | None:
+    found, reference = found.strip(), reference.strip()
+    ends = [_infinite(found), _infinite(reference)]
+    if any(ends):
+        return ends[0] == ends[1]
+    if found.count("=") != reference.count("=") or found.count("=") > 1:
+        return None
+    names = variables(found) | variables(reference)
+    if len(names) > _MAX_VARIABLES:
+        return None
+    try:
+        agree = _agree(found.split("="), reference.split("="), names)
+    except NotArithmeticError:
+        return None
+    # The imaginary unit was a free variable: i^2 = -1 is unknown here.
+    return None if agree is False and names & {"i", "j"} else agree
+
+
+def _infinite(text: str) -> str:
+    sign = "-" if text.startswith("-") else ""
+    return sign + "∞" if _INFINITY.fullmatch(text.removeprefix("-").strip()) else ""
+
+
+def _agree(found: list[str], reference: list[str], names: frozenset[str]) -> bool | None:
+    pairs: list[tuple[float, float]] = []
+    for number in range(NUM_POINTS):
+        point = {name: _coordinate(name, number) for name in names}
+        try:
+            pairs.append((_difference(found, point), _difference(reference, point)))
+        except NotArithmeticError:
+            if not names:
+                raise
+    if len(found) > 1:
+        return _proportional(pairs)
+    gaps = [abs(left - right) / max(abs(left), abs(right), 1e-12) for left, right in pairs]
+    return _decided(gaps)
+
+
+def _proportional(pairs: list[tuple[float, float]]) -> bool | None:
+    """Whether two equations, as left minus right side, are multiples of each other."""
+    if any(abs(value) < 1e-9 for pair in pairs for value in pair):
+        return None
+    ratios = [left / right for left, right in pairs]
+    return _decided([abs(ratio - ratios[0]) / abs(ratios[0]) for ratio in ratios]) if ratios else None
+
+
+def _decided(gaps: list[float]) -> bool | None:
+    if any(gap > _DIFFERENT for gap in gaps):
+        return False
+    return True if len(gaps) >= _MIN_DEFINED and all(gap <= _EQUAL for gap in gaps) else None
+
+
+def _difference(sides: list[str], point: dict[str, float]) -> float:
+    try:
+        return float(evaluate(sides[0], point)) - (float(evaluate(sides[1], point)) if len(sides) > 1 else 0.0)
+    except LimitExceededError:
+        raise
+    except OverflowError as error:
+        raise LimitExceededError("a number grows beyond what a float holds") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _coordinate(name: str, number: int) -> float:
+    value = random.Random(f"{name} {number}").uniform(0.4, 2.2)
+    return -value if number % 3 == 2 else value

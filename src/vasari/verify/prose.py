@@ -1,0 +1,251 @@
+"""What plain sentences state: the option that a conclusion names, the number that it gives.
+
+Read only where no box, answer block or "the answer is" settles the answer. A sentence that declines to answer states nothing,
+and where a sentence names several options or gives no number, nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from vasari.verify.choices import LETTERS, letters_of_text, named_letters, option_words
+from vasari.verify.normalise import loosen, normalise
+from vasari.verify.prose_patterns import (
+    ANSWERS,
+    BECAUSE,
+    BREAK,
+    CLAUSE_END,
+    CONCLUDES,
+    CONDITION,
+    COPULA,
+    DATES,
+    DECLINES,
+    EQUATED,
+    JOINT,
+    LABEL_AT_START,
+    LABELS,
+    LAST_LINE,
+    LETTER_AT_END,
+    LETTER_NAMED,
+    LIST_LINE,
+    MARKED,
+    NEGATED,
+    NOT,
+    NUMBER_WORDS,
+    NUMERAL,
+    REJECTS,
+    RESULT,
+    SO,
+    SPOKEN,
+    YEAR,
+    YES_NO,
+)
+
+MAX_TAIL_CHARS = 2_000
+"""Characters at each end of a response that are read as sentences."""
+
+MAX_DIGITS = 40
+"""Characters of a number that is read in prose."""
+
+
+def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
+    """The letter of the one option that prose concludes with, or None.
+
+    In this order: "option B ... is correct"; a last line that is a letter; a response that opens with a label ("(B) ...", "B,
+    because"), or with yes, no, true or false where these are options; a sentence that concludes, the last and the first
+    sentence, if it names one option only, by its letter, its words or its number; for the options yes and no, a first sentence
+    that denies.
+    """
+    head, tail = text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]
+    marked = [match for match in MARKED.finditer(tail) if not REJECTS.search(match.group())]
+    if marked:
+        return next(group for group in marked[-1].groups() if group)
+    last = LAST_LINE.search(tail)
+    if last:
+        return last.group(1)
+    listed = len(LIST_LINE.findall(text)) > 1 or _lists_options(tail, choices)
+    opened = None if listed else _opening(head, choices)
+    if opened is not None:
+        return opened or None
+    if listed:
+        head, tail = LIST_LINE.sub("", head), LIST_LINE.sub("", tail)
+    for sentence in _likely_sentences(head, tail):
+        letter = _named_in(sentence, choices)
+        if letter:
+            return letter
+        if DECLINES.search(sentence):
+            return None
+    return _denial(head, choices)
+
+
+def stated_number(text: str) -> str | None:
+    """The number that prose concludes with, as digits and a percent sign, or None."""
+    for sentence in _likely_sentences(text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]):
+        found = number_in(sentence)
+        if found is not None or DECLINES.search(sentence):
+            return found
+    return None
+
+
+def declines(sentence: str) -> bool:
+    """Whether a sentence says that there is no answer to give."""
+    return bool(DECLINES.search(sentence))
+
+
+def number_in(sentence: str) -> str | None:
+    """The number that one sentence gives; None if it has none, or declines to answer.
+
+    After its last "=", else after its first "is" (a condition before the first comma, and what goes before "so", do not count),
+    else its only one, the one that opens it, or its last that is no year and no figure's number.
+    """
+    if DECLINES.search(sentence):
+        return None
+    for start in _clause_starts(sentence):
+        numerals = [numeral for numeral in NUMERAL.finditer(sentence, start) if len(numeral.group()) <= MAX_DIGITS]
+        if numerals:
+            main = _main(sentence, numerals)
+            return None if main is None else _digits(main)
+    return None
+
+
+def _clause_starts(sentence: str) -> list[int]:
+    """Where the main clause may begin, best first."""
+    results = [match.end() for match in RESULT.finditer(sentence)]
+    condition = CONDITION.match(sentence)
+    return [*results[-1:], condition.end() if condition else 0]
+
+
+def _main(sentence: str, numerals: list[re.Match[str]]) -> re.Match[str] | None:
+    given = [numeral for numeral in numerals if COPULA.search(sentence[max(0, numeral.start() - 60) : numeral.start()])]
+    equated = [numeral for numeral in given if EQUATED.search(sentence[max(0, numeral.start() - 60) : numeral.start()])]
+    if given:
+        return given[-1] if equated else given[0]
+    if len(numerals) > 1 and JOINT.fullmatch(sentence[numerals[0].end() : numerals[1].start()]):
+        return None
+    if len(numerals) == 1 or not sentence[: numerals[0].start()].strip(" *\"'("):
+        return numerals[0]
+    loose = [numeral for numeral in numerals if not _named_by(sentence, numeral)]
+    return (loose or numerals)[-1]
+
+
+def _named_by(sentence: str, numeral: re.Match[str]) -> bool:
+    """Whether a numeral is a year, or names a figure, a step or the like."""
+    before = sentence[max(0, numeral.start() - 20) : numeral.start()]
+    text = numeral.group().strip()
+    return bool(LABELS.search(before)) or bool(YEAR.fullmatch(text) and DATES.search(before))
+
+
+def _digits(numeral: re.Match[str]) -> str:
+    if numeral.group("word"):
+        return NUMBER_WORDS[numeral.group("word").casefold()]
+    return re.sub(r"[\s$€£¥]", "", numeral.group("digits")).replace("\u2212", "-")
+
+
+def _likely_sentences(head: str, tail: str) -> Iterator[str]:
+    """The last that concludes ("therefore"), the last, the last that opens with "so", then the first: each once."""
+    sentences = [sentence for sentence in BREAK.split(tail) if sentence and re.search(r"\w", sentence)]
+    if not sentences:
+        return
+    concluding = [sentence for sentence in sentences if CONCLUDES.match(sentence)]
+    opening = next((sentence for sentence in BREAK.split(head) if sentence and re.search(r"\w", sentence)), "")
+    weak = [sentence for sentence in sentences if SO.match(sentence)]
+    seen: set[str] = set()
+    answering = [sentence for sentence in sentences if ANSWERS.search(sentence)]
+    for sentence in (*concluding[-1:], sentences[-1], *answering[-1:], *weak[-1:], opening):
+        if sentence and sentence not in seen:
+            seen.add(sentence)
+            yield sentence
+
+
+def _lists_options(text: str, choices: Sequence[str] | None) -> bool:
+    """Whether two or more lines are different options, whatever numbers stand before them."""
+    if not choices:
+        return False
+    lines = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in text.splitlines()[-30:]]
+    return len({letters for line in lines if line and (letters := letters_of_text(line, choices))}) > 1
+
+
+def _opening(head: str, choices: Sequence[str] | None) -> str | None:
+    """The label, or the yes or no, that a response opens with; "" when the two contradict each other."""
+    label = LABEL_AT_START.match(head)
+    letter = next((group for group in label.groups() if group), "").upper() if label else ""
+    line = head[: head.find("\n")] if "\n" in head else head
+    if len({match.group(2) for match in LETTER_NAMED.finditer(line) if match.group(2)}) > 1:
+        return ""
+    if not choices:
+        return letter or None
+    rest = head[label.end() :].lstrip(" .:)-") if label else head.lstrip(" \"'*")
+    clause = CLAUSE_END.split(rest, maxsplit=1)[0]
+    spoken = YES_NO.match(rest)
+    named = named_letters(spoken.group(1), choices) if spoken else frozenset()
+    if not named and letter:
+        named = letters_of_text(clause, choices)
+    if letter not in LETTERS[: len(choices)]:
+        return next(iter(named)) if len(named) == 1 else None
+    if letter and named and letter not in named:
+        return ""
+    return letter or (next(iter(named)) if len(named) == 1 else None)
+
+
+def _denial(head: str, choices: Sequence[str] | None) -> str | None:
+    """The letter of "no", where the options are yes and no and the first sentence says that something is not so."""
+    if not choices or {choice.casefold().strip() for choice in choices} != {"yes", "no"}:
+        return None
+    first = BREAK.split(head.strip(), maxsplit=1)[0]
+    denies = NEGATED.search(first) and not DECLINES.search(head)
+    return next(iter(named_letters("no", choices))) if denies else None
+
+
+def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
+    declined = declines(sentence)
+    named = {match.group(1) or match.group(2) for match in LETTER_NAMED.finditer(sentence)}
+    at_end = LETTER_AT_END.search(sentence)
+    if at_end:
+        named.add(at_end.group(1))
+    if choices:
+        named &= set(LETTERS[: len(choices)])
+    if len(named) == 1 and not declined:
+        letter = min(named)
+        if not REJECTS.search(sentence) or (choices and REJECTS.search(choices[LETTERS.index(letter)])):
+            return letter
+    if named or not choices:
+        return None
+    return _option_mentioned(sentence, choices, declined=declined)
+
+
+def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) -> str | None:
+    """The letter of the only option whose words, or whose number, a sentence or its main clause holds."""
+    options = [
+        (letter, option)
+        for letter, option in zip(LETTERS, option_words(tuple(choices)), strict=False)
+        if len(option) > 1 and option not in SPOKEN and (not declined or DECLINES.search(option))
+    ]
+    cut = BECAUSE.search(sentence)
+    clauses = (sentence, sentence[: cut.start()]) if cut else (sentence,)
+    for clause in clauses:
+        found = _mentions(clause, options)
+        if len(found) == 1:
+            return found[0]
+    if found:
+        return None
+    number = number_in(sentence)
+    letters = named_letters(number, choices) if number else frozenset()
+    return next(iter(letters)) if len(letters) == 1 else None
+
+
+def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
+    """The letters of the options whose words stand in a clause; a longer option hides a shorter one inside it."""
+    text = _plain(clause)
+    found = []
+    for letter, option in sorted(options, key=lambda pair: -len(pair[1])):
+        place = text.find(f" {option} ")
+        if place >= 0:
+            if not NOT.search(text[max(0, place - 30) : place + 1]):
+                found.append(letter)
+            text = text.replace(f" {option} ", "  #  ")
+    return found
+
+
+def _plain(sentence: str) -> str:
+    return f" {loosen(normalise(sentence))} "
