@@ -38,6 +38,9 @@ def told_and_asked(question: str) -> tuple[dict[str, int], str]:
 def expected(told: dict[str, int], asked: str) -> str | None:
     """The end of the answer, found by other means; None for a question that another test checks."""
     ranked = sorted(told, key=lambda name: told[name])
+    if found := re.fullmatch(r"far apart (.+) plus (.+) and (.+) plus (.+)", asked):
+        one, two, three, four = (told[name] for name in found.groups())
+        return f"={abs(one + two - three - four)}."
     if found := re.fullmatch(r"(.+) plus (.+) minus (.+)", asked):
         one, two, less = (told[name] for name in found.groups())
         return f"={one + two - less}."
@@ -47,17 +50,25 @@ def expected(told: dict[str, int], asked: str) -> str | None:
         return f"={told[found[1]] + told[found[3]] * (1 if found[2] == 'plus' else -1)}."
     if asked == "sum of all":
         return f"={sum(told.values())}."
+    return expected_comparison(told, asked)
+
+
+def expected_comparison(told: dict[str, int], asked: str) -> str | None:
+    """The end of the answer where numbers are compared, not added."""
+    ranked = sorted(told, key=lambda name: told[name])
     if asked in ("tallest", "largest", "most"):
-        return f"{asked} {ranked[-1]}."
-    if asked in ("shortest", "smallest", "second tallest"):
-        return f"{asked} {ranked[-2 if asked == 'second tallest' else 0]}."
+        return f" {ranked[-1]} {told[ranked[-1]]}."
+    if asked in ("shortest", "smallest"):
+        return f" {ranked[0]} {told[ranked[0]]}."
     if found := re.fullmatch(r"more (.+) or (.+)", asked):
-        return f"more {max(found[1], found[2], key=lambda name: told[name])}."
+        most = max(found[1], found[2], key=lambda name: told[name])
+        return f"more {most} {told[most]}."
     if found := re.fullmatch(r"taller than (.+)", asked):
-        return f"taller {[told[name] for name in reversed(ranked)].index(told[found[1]])}."
+        return f" over {told[found[1]]} {[told[name] for name in reversed(ranked)].index(told[found[1]])}."
     if found := re.fullmatch(r"(more than|exactly) (\d)", asked):
         places = [value > int(found[2]) if found[1] == "more than" else value == int(found[2]) for value in told.values()]
-        return " ".join(sorted(name for name, wanted in zip(told, places, strict=True) if wanted) or ["none"]) + "."
+        names = [name for name, wanted in zip(told, places, strict=True) if wanted]
+        return f" {asked if found[1] == 'more than' else 'exactly'} {' '.join(names) or 'none'}."
     return None
 
 
@@ -67,10 +78,12 @@ def test_answers_about_named_numbers_are_those_found_by_other_means(seed: int) -
         told, asked = told_and_asked(question)
         found = expected(told, asked)
         if found is None:
-            options, text = re.fullmatch(r"(A\) .*) (\S+|\S+ [A-Z])", asked).groups()  # type: ignore[union-attr]
-            letter = answer.removesuffix(".").rsplit(" is ", 1)[1]
-            assert f"{letter}) {answer.rsplit(' is ', 1)[0]}" in options
-            assert answer.startswith(text) or answer.rsplit(" is ", 1)[0].endswith(text)
+            *passed, last = answer.removesuffix(".").split(". ")
+            listed = [re.fullmatch(r"(.+) ([A-D]) (.+) (yes|no)", step).groups() for step in (*passed, last)]  # type: ignore[union-attr]
+            assert asked.startswith(" ".join(f"{letter}) {text}" for _, letter, text, _ in listed))
+            assert all(asked.endswith(f" {sought}") for sought, *_ in listed)
+            assert [verdict for *_, verdict in listed] == [("yes" if sought == text else "no") for sought, _, text, _ in listed]
+            assert listed[-1][3] == "yes"
         else:
             assert answer.endswith(found)
 

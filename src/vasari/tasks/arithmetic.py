@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -27,6 +27,14 @@ def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, st
 
 
 _COLOURS = ("red", "blue", "green", "yellow")
+_EXTREMES = (
+    ("tallest", "taller"),
+    ("shortest", "shorter"),
+    ("largest", "larger"),
+    ("smallest", "smaller"),
+    ("most", "more"),
+)
+"""What is asked for, and the word that keeps the best so far."""
 _PLACES = ("row A", "row B", "row C", "column X", "column Y", "column Z")
 
 Told = dict[str, int]
@@ -36,7 +44,7 @@ Told = dict[str, int]
 def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
     """Questions about a list of named numbers, such as "red 5. blue 3. red plus blue", with the steps that answer them.
 
-    They need no picture: what is learnt is to find a number by its name, to carry it on, and to find a name by its number.
+    They need no picture: what is learnt is to find a number by its name, to carry it on, and to keep the best so far in mind.
     """
     facts = []
     for _ in range(count):
@@ -85,10 +93,29 @@ def _total(_: np.random.Generator, told: Told) -> tuple[str, str]:
 
 
 def _extreme(rng: np.random.Generator, told: Told) -> tuple[str, str]:
-    word = ("tallest", "shortest", "second tallest", "largest", "smallest", "most")[int(rng.integers(6))]
-    ranked = sorted(told, key=lambda name: -told[name])
-    place = {"shortest": -1, "smallest": -1, "second tallest": 1}.get(word, 0)
-    return word, f"{word} {ranked[place]}."
+    word, better = _EXTREMES[int(rng.integers(len(_EXTREMES)))]
+    return word, _walk(list(told.items()), better, smallest=word in ("shortest", "smallest"))
+
+
+def _walk(items: Sequence[tuple[str, int]], better: str, *, smallest: bool) -> str:
+    """The best so far, said again after each number."""
+    best = items[0]
+    steps = [f"{best[0]} {best[1]}."]
+    for name, value in items[1:]:
+        if (value < best[1]) if smallest else (value > best[1]):
+            best = name, value
+        steps.append(f"{name} {value}. {better} {best[0]} {best[1]}.")
+    return " ".join(steps)
+
+
+def _gather(told: Told, word: str, fits: Callable[[int], bool]) -> str:
+    """The names found so far, said again after each number."""
+    found: list[str] = []
+    steps = []
+    for name, value in told.items():
+        found += [name] if fits(value) else []
+        steps.append(f"{name} {value}. {word} {' '.join(found) or 'none'}.")
+    return " ".join(steps)
 
 
 def _spread(rng: np.random.Generator, told: Told) -> tuple[str, str]:
@@ -100,24 +127,37 @@ def _spread(rng: np.random.Generator, told: Told) -> tuple[str, str]:
 
 def _more(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     one, two = _picked(rng, told, 2)
-    return f"more {one} or {two}", f"more {one if told[one] > told[two] else two}."
+    return f"more {one} or {two}", _walk([(one, told[one]), (two, told[two])], "more", smallest=False)
 
 
 def _above(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     limit = int(rng.integers(1, 8))
-    found = sorted(name for name, value in told.items() if value > limit)
-    return f"more than {limit}", f"more {' '.join(found) or 'none'}."
+    return f"more than {limit}", _gather(told, f"more than {limit}", lambda value: value > limit)
 
 
 def _taller(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     mark = _picked(rng, told, 1)[0]
-    return f"taller than {mark}", f"taller {sum(value > told[mark] for value in told.values())}."
+    count, steps = 0, [f"{mark} {told[mark]}."]
+    for name, value in told.items():
+        if name != mark:
+            count += value > told[mark]
+            steps.append(f"{name} {value}. over {told[mark]} {count}.")
+    return f"taller than {mark}", " ".join(steps)
+
+
+def _far_apart(rng: np.random.Generator, told: Told) -> tuple[str, str]:
+    if len(told) < 4:
+        return _difference(rng, told)
+    pairs = _picked(rng, told, 4)
+    first, second = told[pairs[0]] + told[pairs[1]], told[pairs[2]] + told[pairs[3]]
+    sums = " ".join(_equation(told[one], "+", told[two]) for one, two in (pairs[:2], pairs[2:]))
+    asked = f"far apart {pairs[0]} plus {pairs[1]} and {pairs[2]} plus {pairs[3]}"
+    return asked, f"{sums} {_equation(max(first, second), '-', min(first, second))}"
 
 
 def _equal_to(rng: np.random.Generator, told: Told) -> tuple[str, str]:
-    value = told[_picked(rng, told, 1)[0]] if rng.random() < 0.8 else int(rng.integers(10))
-    found = sorted(name for name, own in told.items() if own == value)
-    return f"exactly {value}", f"exactly {' '.join(found) or 'none'}."
+    wanted = told[_picked(rng, told, 1)[0]] if rng.random() < 0.8 else int(rng.integers(10))
+    return f"exactly {wanted}", _gather(told, "exactly", lambda value: value == wanted)
 
 
 def _option(rng: np.random.Generator, told: Told) -> tuple[str, str]:
@@ -125,22 +165,28 @@ def _option(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     letters = "ABCD"[: len(texts)]
     place = int(rng.integers(len(texts)))
     options = " ".join(f"{letter}) {text}" for letter, text in zip(letters, texts, strict=True))
-    return f"{options} {texts[place]}", f"{texts[place]} is {letters[place]}."
+    walked = [f"{texts[place]} {letter} {text} no." for letter, text in zip(letters[:place], texts, strict=False)]
+    return f"{options} {texts[place]}", " ".join([*walked, f"{texts[place]} {letters[place]} {texts[place]} yes."])
 
 
 _ASKED: tuple[Callable[[np.random.Generator, Told], tuple[str, str]], ...] = (
     _sum,
     _difference,
     _three_terms,
+    _far_apart,
     _total,
-    _total,
+    _extreme,
     _extreme,
     _extreme,
     _spread,
     _more,
     _above,
+    _above,
+    _taller,
     _taller,
     _equal_to,
+    _option,
+    _option,
     _option,
 )
 """What is asked of a list, each as likely as it stands here."""

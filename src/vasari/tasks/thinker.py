@@ -61,6 +61,10 @@ class Thinker:
         self.say(f"{sentence} {found}")
         return found
 
+    def settle(self, value: str, alternatives: Sequence[str]) -> str:
+        """Conclude with a label without writing it; a slip concludes another one. The caller writes what follows from it."""
+        return self._slip_label(value, alternatives)
+
     def text(self) -> str:
         """The reasoning as one text: the sentences, joined by ". " and closed with a full stop."""
         return ". ".join(self.steps) + "."

@@ -14,6 +14,8 @@ from vasari.tasks.families.common import (
     difference,
     near_numbers,
     pick,
+    running_best,
+    running_count,
     shuffled,
     total,
     with_choices,
@@ -59,15 +61,15 @@ def _difference_of_two(rng: np.random.Generator, bars: Bars) -> Drafted:
 
 
 def _ranked(rng: np.random.Generator, bars: Bars) -> Drafted:
-    word = pick(rng, ("tallest", "shortest") if len(bars) == 3 else ("tallest", "shortest", "second tallest"))
-    place = {"tallest": 0, "second tallest": 1, "shortest": -1}[word]
+    word, better, extreme = (("tallest", "taller", max), ("shortest", "shorter", min))[int(rng.integers(2))]
 
     def think(thinker: Thinker) -> str:
-        seen = _read_all(thinker, bars)
-        return thinker.choose(word, sorted(seen, key=lambda colour: -seen[colour])[place], list(bars))
+        def read(colour: str) -> int:
+            return _read(thinker, bars, colour)
 
-    by_height = {height: colour for colour, height in bars.items()}
-    return f"Which bar is the {word}?", by_height[sorted(by_height, reverse=True)[place]], think
+        return running_best(thinker, read, list(bars), word=better, largest=word == "tallest")
+
+    return f"Which bar is the {word}?", extreme(bars, key=lambda colour: bars[colour]), think
 
 
 def _spread(rng: np.random.Generator, bars: Bars) -> Drafted:
@@ -101,8 +103,11 @@ def _num_taller(rng: np.random.Generator, bars: Bars) -> Drafted:
 
     def think(thinker: Thinker) -> str:
         limit = _read(thinker, bars, mark)
-        others = [_read(thinker, bars, colour) for colour in bars if colour != mark]
-        return str(thinker.read("taller", sum(height > limit for height in others), low=0, high=len(others)))
+
+        def read(colour: str) -> int:
+            return _read(thinker, bars, colour)
+
+        return str(running_count(thinker, read, [colour for colour in bars if colour != mark], limit=limit))
 
     answer = sorted(bars.values(), reverse=True).index(bars[mark])
     return f"How many bars are taller than the {mark} bar?", str(answer), think

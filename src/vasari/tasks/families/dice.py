@@ -16,6 +16,8 @@ from vasari.tasks.families.common import (
     difference,
     near_numbers,
     pick,
+    running_best,
+    running_set,
     shuffled,
     total,
     with_choices,
@@ -68,14 +70,16 @@ def _total(_: np.random.Generator, dice: Dice) -> Drafted:
 
 
 def _best(rng: np.random.Generator, dice: Dice) -> Drafted | None:
-    word, extreme = (("largest", max), ("smallest", min))[int(rng.integers(2))]
+    word, better, extreme = (("largest", "larger", max), ("smallest", "smaller", min))[int(rng.integers(2))]
     ends = [colour for colour, pips in dice.items() if pips == extreme(dice.values())]
     if len(ends) > 1:
         return None
 
     def think(thinker: Thinker) -> str:
-        seen = _read_all(thinker, dice)
-        return thinker.choose(word, extreme(seen, key=lambda colour: seen[colour]), list(dice))
+        def read(colour: str) -> int:
+            return _read(thinker, dice, colour)
+
+        return running_best(thinker, read, list(dice), word=better, largest=word == "largest")
 
     return f"Which colour has the {word} number?", ends[0], "text", think
 
@@ -104,20 +108,18 @@ def _three_terms(rng: np.random.Generator, dice: Dice) -> Drafted | None:
     return f"What is {one} plus {two} minus {less}?", str(answer), "number", think
 
 
-def _larger_pair(rng: np.random.Generator, dice: Dice) -> Drafted | None:
+def _gap_of_pairs(rng: np.random.Generator, dice: Dice) -> Drafted:
     colours = shuffled(rng, list(dice), 4)
-    pairs = [sorted(colours[:2]), sorted(colours[2:])]
-    sums = [sum(dice[colour] for colour in pair) for pair in pairs]
-    if sums[0] == sums[1]:
-        return None
-    names = [" plus ".join(pair) for pair in pairs]
+    pairs = colours[:2], colours[2:]
 
     def think(thinker: Thinker) -> str:
-        found = [total(thinker, [_read(thinker, dice, colour) for colour in pair]) for pair in pairs]
-        return thinker.choose("larger", names[0] if found[0] >= found[1] else names[1], names)
+        read = [[_read(thinker, dice, colour) for colour in pair] for pair in pairs]
+        first, second = (total(thinker, numbers) for numbers in read)
+        return str(difference(thinker, first, second))
 
-    question = f"Which is larger, {names[0]} or {names[1]}?"
-    return question, names[sums.index(max(sums))], "text", think
+    first, second = (sum(dice[colour] for colour in pair) for pair in pairs)
+    question = f"How far apart are {pairs[0][0]} plus {pairs[0][1]} and {pairs[1][0]} plus {pairs[1][1]}?"
+    return question, str(abs(first - second)), "number", think
 
 
 def _above(rng: np.random.Generator, dice: Dice) -> Drafted | None:
@@ -127,10 +129,10 @@ def _above(rng: np.random.Generator, dice: Dice) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        seen = _read_all(thinker, dice)
-        found = sorted(colour for colour in seen if seen[colour] > limit)
-        thinker.say("more " + (" ".join(found) or "none"))
-        return braces(found)
+        def read(colour: str) -> int:
+            return _read(thinker, dice, colour)
+
+        return running_set(thinker, read, list(dice), word=f"more than {limit}", fits=lambda pips: pips > limit)
 
     return f"Which colours have more than {limit}?", braces(above), "set", think
 
@@ -139,7 +141,7 @@ _Draft = Callable[[np.random.Generator, Dice], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
     "1": (_sum_of_two, _gap_of_two),
     "2": (_three_terms, _without, _best),
-    "3": (_three_terms, _three_terms, _total, _larger_pair, _above),
+    "3": (_three_terms, _three_terms, _total, _gap_of_pairs, _above),
 }
 
 

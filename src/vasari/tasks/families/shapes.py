@@ -18,6 +18,8 @@ from vasari.tasks.families.common import (
     difference,
     near_numbers,
     pick,
+    running_best,
+    running_set,
     shuffled,
     total,
     with_choices,
@@ -112,8 +114,19 @@ def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
     return Drafted(question, str(answer), think, (fact, *_line_facts(grid, wanted, lines)))
 
 
+def _read_total(thinker: Thinker, grid: Grid, colour: str) -> int:
+    return thinker.read(colour, grid.num(colour), low=0, high=_MOST)
+
+
 def _read_totals(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> dict[str, int]:
-    return {colour: thinker.read(colour, grid.num(colour), low=0, high=_MOST) for colour in colours}
+    return {colour: _read_total(thinker, grid, colour) for colour in colours}
+
+
+def _best(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> str:
+    def read(colour: str) -> int:
+        return _read_total(thinker, grid, colour)
+
+    return running_best(thinker, read, colours, word="more", largest=True)
 
 
 def _either(rng: np.random.Generator, grid: Grid) -> Drafted:
@@ -155,8 +168,7 @@ def _more(rng: np.random.Generator, grid: Grid) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        seen = _read_totals(thinker, grid, colours)
-        return thinker.choose("more", max(seen, key=lambda colour: seen[colour]), colours)
+        return _best(thinker, grid, colours)
 
     question = f"Are there more {colours[0]} or {colours[1]} shapes?"
     return Drafted(question, answer, think, kind="text")
@@ -182,8 +194,7 @@ def _most(_: np.random.Generator, grid: Grid) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        seen = _read_totals(thinker, grid, COLOURS)
-        return thinker.choose("most", max(seen, key=lambda colour: seen[colour]), COLOURS)
+        return _best(thinker, grid, COLOURS)
 
     return Drafted("Which colour has the most shapes?", answer, think, kind="text")
 
@@ -202,10 +213,10 @@ def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        seen = _read_totals(thinker, grid, COLOURS)
-        found = sorted(colour for colour in COLOURS if seen[colour] == 2)
-        thinker.say("exactly " + (" ".join(found) or "none"))
-        return braces(found)
+        def read(colour: str) -> int:
+            return _read_total(thinker, grid, colour)
+
+        return running_set(thinker, read, COLOURS, word="exactly", fits=lambda count: count == 2)
 
     question = "Which colours have exactly two shapes?"
     return Drafted(question, braces(members), think, kind="set")
@@ -215,7 +226,7 @@ _Draft = Callable[[np.random.Generator, Grid], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
     "1": (_either, _gap),
     "2": (_others, _three_terms, _more),
-    "3": (_three_terms, _others, _most, _exactly_two, _count_beside),
+    "3": (_three_terms, _three_terms, _others, _most, _exactly_two, _count_beside),
 }
 
 
