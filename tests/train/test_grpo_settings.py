@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from transformers import get_scheduler
 
 from vasari.errors import ConfigError
 from vasari.train.run_grpo import grpo_config, refresh_decoding, validation_decoding
@@ -91,3 +93,17 @@ def test_prompts_are_scored_and_validated_as_they_are_trained():
     scoring, validating = refresh_decoding(chosen), validation_decoding(chosen)
     assert (scoring.temperature, scoring.top_p, scoring.max_tokens, scoring.num_rollouts) == (0.7, 0.9, 33, 4)
     assert validating == scoring.model_copy(update={"num_rollouts": 2})
+
+
+@pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)])
+def test_the_learning_rate_stays_at_its_peak_or_falls_to_zero(schedule, halfway, end):
+    config = grpo_config(grpo(schedule=schedule, steps=100, warmup=0.0, learning_rate=0.5), OUT, 0)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
+    scheduler = get_scheduler(config.lr_scheduler_type, optimizer, 0, 100)
+    rates = []
+    for _ in range(100):
+        optimizer.step()
+        scheduler.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[49] == pytest.approx(0.5 * halfway)
+    assert rates[-1] == pytest.approx(0.5 * end, abs=1e-12)

@@ -166,7 +166,7 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         steps_per_generation=rollouts // (micro * world),
         num_generations=settings.rollouts_per_prompt,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
+        lr_scheduler_type="constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
         warmup_steps=math.ceil(settings.warmup * settings.steps),
         beta=settings.kl_coefficient,
         use_bias_correction_kl=False,  # the paper's k3 estimator, without TRL's ratio

@@ -102,7 +102,9 @@ class GrpoSettings(Optimisation):
     micro_batch: Positive = 64
     """Rollouts a forward pass of one process."""
     learning_rate: Rate = 1e-6
-    """Constant after the warm-up."""
+    """Peak learning rate, after the warm-up."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate goes on from its peak: it stays, or falls to 0 over `steps`."""
     kl_coefficient: Annotated[float, Field(ge=0)] = 0.01
     """Weight of the k3 KL divergence to the cold start; 0 needs no reference model."""
     clip_low: Rate = 0.2
