@@ -117,5 +117,9 @@ def test_what_cannot_be_asked_is_refused():
         Sampling(max_tokens=0)
     with pytest.raises(DataError, match=r"may not set \['n', 'stream'\]"):
         Sampling(extra={"stream": True, "n": 4})
+    with pytest.raises(DataError, match="got the text 'What' itself"):
+        Message(role="user", parts="What")
+    with pytest.raises(DataError, match="media type is like 'image/png'"):
+        Image(digest="ab" * 32, media_type='image/png"')
     with pytest.raises(DataError, match=r"sampling\.extra is not JSON"):
         Sampling(extra={"bias": float("nan")})

@@ -118,7 +118,7 @@ class Asker:
         lost, attempt = Usage(), Attempt()
         made = 0
         while made < self._settings.max_attempts and not self.stopped_by:
-            if made and attempt.wait_seconds is None:
+            if made and (attempt.wait_seconds or 0.0) < self._settings.backoff_seconds:
                 await self._sleep(self._backoff.seconds(made))
             try:
                 tried = await self._attempt(request, index)

@@ -15,7 +15,7 @@ MOST_TOKENS_A_MESSAGE = 32
 """What a chat template may add to a message."""
 
 UNLIMITED_TOKENS = 32_768
-"""What an answer without a limit is taken to have, at most."""
+"""What an answer without a limit is taken to have, at most; a budget then rests on it."""
 
 
 def most_output_tokens(request: Request) -> int:

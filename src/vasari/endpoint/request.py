@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +32,11 @@ OWN_FIELDS = frozenset(
 )
 """Fields that `Sampling.extra` may not set: they have their own place, or would change the form of the answer."""
 
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
+
+# Stands for an image until the rest is JSON; being random, it is in no text.
+_MARK = secrets.token_hex(16)
+
 # The standard library writes floats by repr, which has not changed in ten years: keys outlive versions of orjson.
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -47,6 +54,10 @@ class Image:
     ref: ImageRef | None = field(default=None, compare=False, repr=False)
     """Where the bytes are; None: the client's `images` function finds them by digest."""
 
+    def __post_init__(self) -> None:
+        if not _MEDIA_TYPE.fullmatch(self.media_type):
+            raise DataError(f"an image's media type is like 'image/png', got {self.media_type!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -54,6 +65,10 @@ class Message:
 
     role: Role
     parts: tuple[str | Image, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.parts, str):  # type: ignore[unreachable]  # not every caller checks types
+            raise DataError(f"a message's parts are a tuple of texts and images, got the text {self.parts[:40]!r} itself")
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -153,11 +168,10 @@ def wire_body(request: Request, index: int, encoded: Sequence[bytes], *, limit_f
     Raises:
         DataError: A text is not valid Unicode.
     """
-    waiting = iter(encoded)
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [_wire_message(message, waiting) for message in request.messages],
+        "messages": [{"role": message.role, "content": _content(message)} for message in request.messages],
     }
     optional = {
         "temperature": sampling.temperature,
@@ -169,9 +183,14 @@ def wire_body(request: Request, index: int, encoded: Sequence[bytes], *, limit_f
     body.update({name: value for name, value in optional.items() if value is not None})
     body.update(sampling.extra)
     try:
-        return orjson.dumps(body)
+        first, *others = orjson.dumps(body).split(_MARK.encode())
     except orjson.JSONEncodeError as error:
         raise DataError(f"request {request.id!r} cannot be written as JSON: {error}") from error
+    # Base64 needs no search for characters to escape, and is copied once.
+    pieces = [first]
+    for image, data, text in zip(request.images, encoded, others, strict=True):
+        pieces += (b"data:", image.media_type.encode(), b";base64,", data, text)
+    return b"".join(pieces)
 
 
 def _number(value: float | None) -> float | None:
@@ -185,16 +204,15 @@ def _canonical_part(part: str | Image) -> Any:
     return {"image": part.digest, "media_type": part.media_type, "detail": part.detail}
 
 
-def _wire_message(message: Message, waiting: Any) -> dict[str, Any]:
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """What a message says, in OpenAI's form, with a mark in the place of each image's data."""
     if len(message.parts) == 1 and isinstance(message.parts[0], str):
         # Servers that take no lists, and chat templates that take no parts, take this.
-        return {"role": message.role, "content": message.parts[0]}
-    return {"role": message.role, "content": [_wire_part(part, waiting) for part in message.parts]}
+        return message.parts[0]
+    return [_part(part) for part in message.parts]
 
 
-def _wire_part(part: str | Image, waiting: Any) -> dict[str, Any]:
+def _part(part: str | Image) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    # A fragment is copied as it is: base64 needs no search for characters to escape.
-    url = orjson.Fragment(b"".join((b'"data:', part.media_type.encode(), b";base64,", next(waiting), b'"')))
-    return {"type": "image_url", "image_url": {"url": url} if part.detail is None else {"url": url, "detail": part.detail}}
+    return {"type": "image_url", "image_url": {"url": _MARK} if part.detail is None else {"url": _MARK, "detail": part.detail}}
