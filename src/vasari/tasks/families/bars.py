@@ -149,15 +149,9 @@ class BarCharts:
             answer=answer,
             facts=tuple(Fact(f"How tall is the {colour} bar?", str(height)) for colour, height in bars.items()),
         )
-        if rng.random() < 0.2:
-            problem = with_choices(rng, problem, _distractors(rng, answer))
+        if problem.kind == "number" and rng.random() < 0.2:
+            problem = with_choices(rng, problem, near_numbers(rng, int(answer)))
         return problem
-
-
-def _distractors(rng: np.random.Generator, answer: str) -> tuple[str, ...]:
-    if answer.isdigit():
-        return near_numbers(rng, int(answer))
-    return tuple(colour for colour in COLOURS if colour != answer)
 
 
 def _draw(bars: Bars) -> Scene:

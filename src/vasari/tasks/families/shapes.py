@@ -226,7 +226,8 @@ _Draft = Callable[[np.random.Generator, Grid], Drafted | None]
 _DRAFTS: dict[str, tuple[_Draft, ...]] = {
     "1": (_either, _gap),
     "2": (_others, _three_terms, _more),
-    "3": (_three_terms, _three_terms, _others, _most, _exactly_two, _count_beside),
+    "3": (_three_terms, _others, _most, _exactly_two),
+    "4": (_count_beside,),
 }
 
 
@@ -234,7 +235,7 @@ class Shapes:
     """A grid of nine cells under letters, with discs, squares and triangles; at most one is black."""
 
     name: str = "shapes"
-    levels: tuple[str, ...] = ("1", "2", "3")
+    levels: tuple[str, ...] = ("1", "2", "3", "4")
 
     def sample(self, rng: np.random.Generator, level: str) -> Problem:
         """A problem of this level; the same generator state gives the same problem."""
@@ -242,7 +243,7 @@ class Shapes:
         draft = _DRAFTS[level][int(rng.integers(len(_DRAFTS[level])))]
         drafted = None
         while drafted is None:
-            grid = _grid(rng, full=level == "3", anchored=draft is _count_beside)
+            grid = _grid(rng, full=level in ("3", "4"), anchored=draft is _count_beside)
             drafted = draft(rng, grid)
         inside = (" ".join(grid.things.get((row, column), ("nothing",))) for row in _ROWS for column in _COLUMNS)
         problem = Problem(
