@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,7 +76,7 @@ def test_protocols_side_by_side_list_where_they_differ_and_why(run, tmp_path):
     assert "official and vasari differ on 1 of 2 outputs" in said
     (row,) = verdicts(tmp_path / "out", "disagreements.jsonl")
     assert (row["id"], row["official"]["outcome"], row["vasari"]["outcome"]) == ("3", "correct", "incorrect")
-    assert row["reason"] == "they compare the same answer by different rules (value, number)"
+    assert row["reason"] == "official compares values rounded to two decimals"
     assert [len(verdicts(tmp_path / "out", name)) for name in ("verdicts.jsonl", "verdicts.vasari.jsonl")] == [2, 2]
 
 
@@ -235,6 +236,24 @@ def test_several_workers_write_what_one_writes(run, tmp_path):
         run(file, "--protocol", "official,vasari", "--workers", workers, "--out", tmp_path / str(workers))
     for name in ("verdicts.jsonl", "verdicts.vasari.jsonl", "scores.json", "disagreements.jsonl"):
         assert (tmp_path / "1" / name).read_text() == (tmp_path / "2" / name).read_text()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_costs_no_verdict(tmp_path):
+    rows = [{**RIGHT, "id": str(i)} for i in range(20_000)]
+    file = write(tmp_path / "a.jsonl", rows)
+    words = [sys.executable, "-m", "vasari", "rescore", str(file), "--protocol", "official", "--workers", "2"]
+    process = subprocess.Popen([*words, "--out", str(tmp_path / "out")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    path = tmp_path / "out/verdicts.jsonl"
+    while process.poll() is None and (not path.exists() or path.stat().st_size < 50_000):
+        time.sleep(0.01)
+    for child in psutil.Process(process.pid).children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            child.kill()
+            break
+    assert process.wait() == 0
+    assert [row["id"] for row in verdicts(tmp_path / "out")] == [row["id"] for row in rows]
+    assert {row["outcome"] for row in verdicts(tmp_path / "out")} == {"correct"}
 
 
 @pytest.mark.slow

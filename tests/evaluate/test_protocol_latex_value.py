@@ -25,7 +25,7 @@ from vasari.verify.limits import LimitExceededError
         ("1/2(4)", 0.125), (r"2\frac{1}{4}", 0.5), (r"2 \times 3", 6), (r"2\cdot3", 6), (r"\sqrt{16}", 4.0),
         (r"\sqrt[3]{27}", 3.0), (r"2\pi", 2 * math.pi), (r"\sin{\frac{\pi}{2}}", 1.0), (r"\sin^{2}(1)", math.sin(1) ** 2),
         (r"\tan^{-1}(1)", math.pi / 4), (r"\log_{2}(8)", 3.0), (r"\log(100)", 2.0), ("e^2", math.e**2), ("5!", 120),
-        (r"\binom{5}{2}", 10), (r"20\%", 0.2), ("$7$", 7), ("{5}", 5), ("[5]", 5), (r"\left(5\right)", 5),
+        (r"\binom{5}{2}", 10), (r"{5\choose2}", 10), (r"20\%", 0.2), ("$7$", 7), ("{5}", 5), ("[5]", 5), (r"\left(5\right)", 5),
         (r"\lfloor2.5\rfloor", 2), ("x=5", 5), ("3<5", 1), (r"3 \geq 5", 0), (r"\tau", math.tau),
         # The grammar has no end mark: what fits nothing is left over.
         ("12)", 12), ("12.", 12), ("0.333...", 0.333), ("5&6", 5), ("1101_{2}", 1101), ("5'", 5),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,16 @@ def test_code_in_a_response_is_never_run(tmp_path):
     for benchmark in ("mathvision", "gsm8k", "gaokao-mathcloze"):
         assert said(benchmark, trap, "1") == "incorrect"
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["(" + "1," * 90_000 + "1)", "\\boxed{" + "x+" * 90_000 + "x}", "\\text{" * 30_000, "-" * 190_000]
+)
+def test_long_nonsense_is_read_in_no_time(text):
+    started = time.process_time()
+    for benchmark in ("mathvision", "gsm8k", "gaokao-mathcloze", "mmmu_pro"):
+        assert said(benchmark, text, "B", choices=["1", "2"]) == "incorrect" or benchmark == "mmmu_pro"
+    assert time.process_time() - started < 2
 
 
 def test_a_response_of_megabytes_is_a_limit():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +16,8 @@ from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
 from vasari.progress import stage
 
 _MAX_REASONS = 8
+_COUNTS = {"num_unverifiable": "unjudged", "num_no_answer": "no answer", "num_truncated": "cut"}
+"""Counts of the scores and their headings; one that is 0 everywhere is left out."""
 
 
 def run_rescore(
@@ -56,17 +59,21 @@ def run_rescore(
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
     """Print accuracies with intervals, what could not be judged, disagreements with reasons, and where everything lies."""
     console = Console(highlight=False)
-    table = Table(title="accuracy over all outputs, 95% interval", title_justify="left")
-    for heading in ("outputs", "protocol"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("n", "accuracy", "not judged", "no answer", "cut"):
-        table.add_column(heading, justify="right", no_wrap=True)
     by_protocol = scores["protocols"]
+    every = [row for rows in by_protocol.values() for row in rows]
+    counts = {key: heading for key, heading in _COUNTS.items() if any(row[key] for row in every)}
+    table = Table(
+        title="accuracy over all outputs, with its 95% interval", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1)
+    )
+    table.add_column("outputs", overflow="fold", min_width=14)
+    table.add_column("protocol", no_wrap=True)
+    for heading in ("n", "accuracy", *counts.values()):
+        table.add_column(heading, justify="right", no_wrap=True)
     for rows in zip(*by_protocol.values(), strict=True):
-        for name, row in zip(by_protocol, rows, strict=True):
+        for place, (name, row) in enumerate(zip(by_protocol, rows, strict=True)):
             accuracy = f"{row['accuracy']:.3f} ({row['low']:.3f}-{row['high']:.3f})"
-            counts = [f"{row[key]:,}" for key in ("num_unverifiable", "num_no_answer", "num_truncated")]
-            table.add_row(f"{row['benchmark']} {row['model']}".strip(), name, f"{row['n']:,}", accuracy, *counts)
+            title = f"{row['benchmark']} {row['model']}".strip() if place == 0 else ""
+            table.add_row(title, name, f"{row['n']:,}", accuracy, *(f"{row[key]:,}" for key in counts))
     console.print(table)
     _print_stored(console, by_protocol)
     for pair in scores["disagreements"]:
@@ -89,7 +96,7 @@ def _print_disagreements(console: Console, pair: Mapping[str, Any]) -> None:
     console.print(f"{first} and {second} differ on {pair['num_differing']:,} of {pair['num_compared']:,} outputs")
     if not pair["reasons"]:
         return
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in (first, second, "why", "n"):
         table.add_column(heading, justify="right" if heading == "n" else "left")
     for row in pair["reasons"][:_MAX_REASONS]:

@@ -31,7 +31,7 @@ _TOKEN = re.compile(
     r"|(?P<function>\\(?:arcsinh|arccosh|arctanh|arcsin|arccos|arctan|arsinh|arcosh|artanh|sinh|cosh|tanh|sin|cos|tan|exp|log"
     r"|ln|floor))"
     r"|(?P<floor>\\lfloor|\\rfloor)"
-    r"|(?P<sqrt>\\sqrt)|(?P<frac>\\frac)|(?P<binom>\\[td]?binom)|(?P<pi>\\pi)|(?P<tau>\\tau)"
+    r"|(?P<sqrt>\\sqrt)|(?P<frac>\\frac)|(?P<binom>\\[td]?binom)|(?P<choose>\\choose)|(?P<pi>\\pi)|(?P<tau>\\tau)"
     r"|(?P<sizing>\\m?left|\\m?right)"
     r"|(?P<bracket>\\lbrace|\\rbrace|\\lbrack|\\rbrack|\\lgroup|\\rgroup|\\[{}]|[()\[\]{}])"
     r"|(?P<e>e)|(?P<nameless>" + _NAMELESS + r"|[a-z]|\\\|)"

@@ -217,6 +217,9 @@ class _Parser:
             raise LimitExceededError(f"brackets nest deeper than {MAX_NESTING}")
         closer = OPENERS[self._tokens.take().text]
         value = self._sum()
+        if closer == "}" and self._tokens.is_next("\\choose"):
+            self._tokens.take()
+            value = _binomial(value, self._sum())
         self._tokens.expect(closer)
         self._depth -= 1
         return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib.util
 import json
+import math
 import os
 import queue
 import subprocess
@@ -13,13 +14,18 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
+import psutil
+
 from vasari.errors import MissingExtraError
 
 READ_SECONDS = 10.0
-"""Wall-clock seconds for one response; Math-Verify's own limit is 5 seconds for each of its steps."""
+"""Seconds for one response; Math-Verify's own limit is 5 seconds for each of its steps."""
 
-START_SECONDS = 120.0
-"""Wall-clock seconds for the process to load its libraries."""
+START_SECONDS = 60.0
+"""Seconds for the process to load its libraries."""
+
+_PATIENCE = 12
+"""A process that got no CPU time on a busy machine is given so many times its seconds: a verdict must not hang on the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +113,28 @@ class MathVerifyReader:
 
     def _receive(self, seconds: float) -> str | None:
         """The next line, or None when the time is up or the process died."""
+        before = self._cpu_seconds()
+        for _ in range(_PATIENCE):
+            try:
+                line = self._lines.get(timeout=seconds)
+            except queue.Empty:
+                if self._cpu_seconds() - before > seconds / 2:
+                    return None
+                continue
+            if line is None and self._process is not None:
+                self._process.wait()
+            return line
+        return None
+
+    def _cpu_seconds(self) -> float:
+        """What the process has used so far; infinite where that cannot be told."""
+        if self._process is None:
+            return math.inf
         try:
-            line = self._lines.get(timeout=seconds)
-        except queue.Empty:
-            return None
-        if line is None and self._process is not None:
-            self._process.wait()
-        return line
+            used = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return math.inf
+        return float(used.user + used.system)
 
     def _kill(self) -> None:
         process, self._process = self._process, None

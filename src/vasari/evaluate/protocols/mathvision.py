@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from vasari.evaluate.protocols.latex_braces import brace_fractions, brace_roots, slash_as_fraction
 from vasari.evaluate.protocols.latex_tokens import FormulaError
-from vasari.evaluate.protocols.latex_value import Real, formula_value
+from vasari.evaluate.protocols.latex_value import MAX_FORMULA_CHARS, Real, formula_value
+from vasari.verify.limits import LimitExceededError
 
 _PHRASES = ("the final answer is", "the answer is", "the correct answer is", "the answer should be")
 _REMOVED = (
@@ -140,6 +141,8 @@ def _rounded_tuple(text: str) -> str:
     brackets = text[0] + text[-1]
     if brackets not in ("()", "[]") or len(items) < 2:
         return text
+    if len(text) > MAX_FORMULA_CHARS:
+        raise LimitExceededError(f"a tuple is longer than {MAX_FORMULA_CHARS} characters")
     try:
         spelled = [item if "infty" in item or item in ("a", "-a") else str(_rounded(item)) for item in items]
     except FormulaError:

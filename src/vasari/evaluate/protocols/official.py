@@ -134,6 +134,7 @@ RULES: Mapping[str, Callable[[StoredOutput], Verdict]] = {
     "mmmu_pro": _mmmu_pro,
     "geoqa": _geoqa,
     "gsm8k": _gsm8k,
+    "cmath": _gsm8k,
     "gaokao-mathcloze": _gaokao,
     "chartqa": _chartqa,
 }

@@ -19,7 +19,9 @@ BENCHMARK_NAMES = {
     "mathvista": "mathvista", "mathvistamini": "mathvista", "mathvistatestmini": "mathvista",
     "mathvision": "mathvision", "mathv": "mathvision", "mathvisionmini": "mathvision", "mathvisiontest": "mathvision",
     "mathvisiontestmini": "mathvision", "logicvista": "logicvista", "mmmupro": "mmmu_pro", "geoqa": "geoqa", "gsm8k": "gsm8k",
-    "gaokaomathcloze": "gaokao-mathcloze", "chartqa": "chartqa", "chartqatest": "chartqa", "mathverse": "mathverse",
+    "cmath": "cmath",
+    "gaokaomathcloze": "gaokao-mathcloze", "chartqa": "chartqa", "chartqatest": "chartqa",
+    "mathverse": "mathverse",
 }  # fmt: skip
 """Names of benchmarks in rows and file names, lower case without separators, and our name."""
 
@@ -142,6 +144,8 @@ def _text(row: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
         return value
     if isinstance(value, int | float):
         return str(value)
+    if name == "response":  # A failed call left its error as an object: official scorers read nothing in it.
+        return ""
     raise DataError(f"{name!r} must be text, got {type(value).__name__}")
 
 

@@ -67,6 +67,9 @@ class Disagreements:
                     return sentence.format(who=who)
         if _plain(first.extraction) != _plain(second.extraction):
             return "they read different answers"
+        for who, verdict in ((self.first, first), (self.second, second)):
+            if who == "official" and (verdict.decided_by, verdict.outcome) == ("value", "correct"):
+                return "official compares values rounded to two decimals"
         return f"they compare the same answer by different rules ({first.decided_by}, {second.decided_by})"
 
     def as_json(self) -> dict[str, Any]:
