@@ -60,3 +60,10 @@ def test_a_run_scores_its_rollouts_with_the_books_it_is_given(run_small, tmp_pat
 
     facts = run_small(tmp_path, steps=1, make_books=Noted)
     assert made[0].ledger.rollouts == facts["rollouts"]
+
+
+@pytest.mark.slow
+def test_training_ends_with_the_batch_that_spends_its_minutes(run_small, tmp_path):
+    facts = run_small(tmp_path, steps=4, updates_per_batch=2, micro_batch=3, max_minutes=1e-9, save_every=2)
+    assert (facts["steps"], facts["batches"]) == (2, 1)
+    assert read_rows(tmp_path / "validation.jsonl")[-1]["step"] == 2

@@ -89,6 +89,9 @@ class GrpoSettings(Optimisation):
     """Optimizer updates; a multiple of updates_per_batch."""
     max_rollouts: Positive | None = None
     """Budget of rollouts, whatever they are spent on: training ends after the batch that reaches it; None: `steps` alone."""
+    max_minutes: Rate | None = None
+    """Wall-clock budget of one start: training ends after the batch that spends it. What a run learns then depends on the
+    machine."""
     prompts_per_batch: Positive = 512  # arXiv:2509.21268, section 6.1
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
