@@ -6,6 +6,7 @@ import pytest
 from vasari.errors import ConfigError
 from vasari.records import Outcome, Verdict
 from vasari.score import RewardSettings, format_ok, reward_of
+from vasari.verify import verify_answer
 
 GOOD = r"<think>two and two</think><answer>so \boxed{4}.</answer>"
 
@@ -84,6 +85,9 @@ def test_the_papers_format_is_accepted(text):
         r"</think>x<think><answer>\boxed{4}</answer>",
         r"<think>x</think></answer>\boxed{4}<answer>",
         GOOD.upper(),
+        r"<think>x</think><answer>\boxed{A}\boxed{B}\boxed{C}</answer>",
+        r"<think>x</think><answer>\boxed{4} or \boxed{4}</answer>",
+        r"Write <think>...</think><answer>\boxed{}</answer>. " + GOOD,
     ],
 )
 def test_other_forms_are_refused(text):
@@ -97,3 +101,25 @@ def test_a_megabyte_of_hostile_text_takes_no_time(filler):
     format_ok(f"<think>x</think><answer>{body}</answer>")
     format_ok(body)
     assert time.perf_counter() - start < 5.0
+
+
+# What a policy may try for a reward it has not earned; the key is B, and only the format may be paid.
+GAMES = {
+    "several boxes": (r"<think>x</think><answer>\boxed{A}\boxed{B}\boxed{C}</answer>", 0.0),
+    "every letter in one box": (r"<think>x</think><answer>\boxed{A, B, C, D}</answer>", 1.0),
+    "every letter as text": (r"<think>x</think><answer>A B C D</answer>", 0.0),
+    "two answer blocks": (r"<think>x</think><answer>\boxed{A}</answer><answer>\boxed{B}</answer>", 0.0),
+    "only in the thought": (r"<think>\boxed{B}</think><answer>see above</answer>", 0.0),
+    "an unclosed thought": (r"<think>x \boxed{B}", 0.0),
+    "an unclosed box": (r"<think>x</think><answer>\boxed{B</answer>", 0.0),
+    "the prompt echoed": (r"Put your answer in one \boxed{}. <think></think><answer></answer>", 0.0),
+    "all options listed": ("(A) 1\n(B) 2\n(C) 3\n(D) 4", 0.0),
+    "repetition": ("The options are A, B, C and D. " * 3200, 0.0),
+}
+
+
+@pytest.mark.parametrize(("text", "total"), GAMES.values(), ids=GAMES)
+def test_no_game_is_paid_for_accuracy(text, total):
+    verdict = verify_answer(text, "B", ["1", "2", "3", "4"])
+    assert verdict.outcome is Outcome.INCORRECT
+    assert reward_of(verdict, format_ok(text)).total == total

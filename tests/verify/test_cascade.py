@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import random
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from vasari.errors import ConfigError
 from vasari.records import Outcome
 from vasari.verify import infer_kind, verify_answer
+from vasari.verify.numbers import parse_number
 
 KINDS = ["number", "choice", "text", "set", "expression", None]
 words = st.text("abcdefghijklmnopqrstuvwxyz", min_size=3, max_size=10)
@@ -78,6 +82,43 @@ def test_an_integer_is_right_exactly_when_it_is_the_reference(said, reference):
 def test_a_fraction_may_be_expanded(value, factor):
     expanded = rf"\boxed{{\frac{{{value.numerator * factor}}}{{{value.denominator * factor}}}}}"
     assert verify_answer(expanded, f"{value.numerator}/{value.denominator}", kind="number").outcome is Outcome.CORRECT
+
+
+@given(numbers, st.integers(0, 9))
+def test_a_right_number_plus_a_digit_is_wrong(reference, digit):
+    digits = [place for place, character in enumerate(reference) if character.isdigit()]
+    longer = reference[: digits[-1] + 1] + str(digit) + reference[digits[-1] + 1 :]
+    # 0 and 00 are one number, 1.50 is 1.500, and beyond six digits a decimal has its tolerance.
+    before, after = parse_number(reference), parse_number(longer)
+    if before is not None and (after is None or abs(before.value - after.value) > Fraction(1, 10**6) * abs(before.value)):
+        assert verify_answer(rf"\boxed{{{longer}}}", reference, kind="number").outcome is Outcome.INCORRECT
+
+
+@given(
+    st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["{}", "({})", r"\boxed{{{}}}", "The answer is {}.", "{}. because", "{})"])
+)
+def test_every_letter_but_the_key_is_wrong_in_every_form(key, form):
+    options = [f"option number {number}" for number in range(10)]
+    right = [letter for letter in "ABCDEFGHIJ" if verify_answer(form.format(letter), key, options).outcome is Outcome.CORRECT]
+    assert right == [key]
+
+
+@given(integers, integers)
+def test_two_numbers_are_equal_in_either_order(left, right):
+    assert verify_answer(rf"\boxed{{{left}}}", str(right)).outcome is verify_answer(rf"\boxed{{{right}}}", str(left)).outcome
+
+
+def test_a_seeded_fuzzer_never_makes_it_raise():
+    rng = random.Random(4)
+    golden = (Path(__file__).parents[1] / "golden" / "verify.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in golden if '"symbolic"' not in line and '"expression"' not in line]
+    for _ in range(1500):
+        row, other = rng.choice(rows), rng.choice(rows)
+        text = row["response"][:300]
+        place, stop = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
+        piece = rng.choice([other["response"][:40], rng.choice(FRAGMENTS), chr(rng.randrange(0x3000)), text[place:stop] * 3])
+        kind = rng.choice(["number", "choice", "text", "set"])
+        assert verify_answer(text[:place] + piece + text[stop:], row["answer"], row["choices"], kind).outcome in Outcome
 
 
 @given(st.integers(1, 10**6))

@@ -15,7 +15,14 @@ from vasari.verify.arithmetic import Value
 from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
 from vasari.verify.extract import Extraction, boxed_answers, extract_answer
 from vasari.verify.formulas import formulas_equal
-from vasari.verify.limits import MAX_EXPRESSION_CHARS, MAX_RESPONSE_CHARS, LimitExceededError, check_growth, check_nesting
+from vasari.verify.limits import (
+    MAX_EXPRESSION_CHARS,
+    MAX_RESPONSE_CHARS,
+    LimitExceededError,
+    check_growth,
+    check_nesting,
+    check_symbolic,
+)
 from vasari.verify.normalise import compact, loosen, normalise
 from vasari.verify.numbers import Number, numbers_equal, parse_constant, parse_number, values_equal
 from vasari.verify.prose import declines, number_in, stated_number, stated_option
@@ -33,6 +40,7 @@ _LONE_LETTER = re.compile(r"\(?([A-J])\)?")
 _FORMULA = re.compile(r"[0-9][a-z]\b|[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b")
 # Math-Verify reads "(1) 20" as the mixed number 21.
 _JUXTAPOSED = re.compile(r"[0-9)\]}]\s+[0-9]")
+_UNWORKED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap)(?![a-zA-Z])|\\binom\s?\{[^{}]*[0-9]{3}")
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan)\b)[a-zA-Z]{3,}")
 
 
@@ -298,6 +306,9 @@ def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
     equal = formulas_equal(formula, expected)
     if equal is not None:
         return _decided(equal, found, "symbolic")
+    if _UNWORKED.search(formula) and not _UNWORKED.search(expected):
+        return Verdict(Outcome.INCORRECT, found, "symbolic", "a sum, product, integral or limit is not worked out")
+    check_symbolic(formula)
     result = shared_worker().compare(formula, expected)
     if result in ("equal", "different"):
         return _decided(result == "equal", found, "symbolic")

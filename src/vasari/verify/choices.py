@@ -30,6 +30,7 @@ _SEVERAL = re.compile(
     rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:,|;|/|&|\s|(?:,\s?)?\band\b|\bor\b)\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+", re.IGNORECASE
 )
 _CLAUSE = re.compile(r"[,;\n]|[.:](?=\s|\Z)")
+_MAX_LISTED = 64
 _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 
 
@@ -50,6 +51,8 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
     by_text = letters_of_text(text, choices)
     if by_text:
         return by_text
+    if choices and (labelled := _LABELLED.fullmatch(text)) and _agrees(labelled, choices):
+        return frozenset((labelled.group(1) or labelled.group(2)).upper())
     several = frozenset(letter.upper() for letter in _SINGLE.findall(text)) if _SEVERAL.fullmatch(text) else frozenset()
     if several and (not choices or several <= set(LETTERS[: len(choices)])):
         return several
@@ -84,10 +87,17 @@ def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> froz
     )
 
 
+def _agrees(match: re.Match[str], choices: Sequence[str]) -> bool:
+    """Whether the text after a label is the text of that option."""
+    return (match.group(1) or match.group(2)).upper() in letters_of_text(match.group("rest"), choices)
+
+
 def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[str]:
     letter = (match.group(1) or match.group(2)).upper()
     rest = match.group("rest")
-    others = {(found.group(1) or found.group(2)).upper() for found in _LABEL.finditer(rest)}
+    # A long text may hold "B." at the end of a sentence; only "(B)" is a label there.
+    marks = _LABEL.finditer(rest)
+    others = {(mark.group(1) or mark.group(2)).upper() for mark in marks if mark.group(1) or len(rest) <= _MAX_LISTED}
     if choices is not None:
         others &= set(LETTERS[: len(choices)])
     named = letters_of_text(rest, choices)

@@ -31,6 +31,7 @@ _PHRASE = re.compile(
     r"|\b(?:solution|result)\sis\b|答案(?:的)?(?:选项|应该|应当)?[是为选]?\s?[:\uff1a]?|####",
     re.IGNORECASE,
 )
+_ENDS_IN_PHRASE = re.compile(r"\banswer\s?(?:is|:|=)?\W{0,4}\Z", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\.(?=[\"']?(?:\s|\Z))|[\n。]")
 _NEXT_QUESTION = re.compile(r"\n\s{0,4}(?:\*\*)?(?:Next )?(?:Question|Hint|Problem|Human|User)\s?\d*\s?:")
 _BOX_OPENER = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
@@ -187,7 +188,7 @@ def _stated(text: str, *, whole: Source | None) -> tuple[list[str], Source]:
     if boxes:
         return boxes, "box"
     phrase = _phrase(text)
-    found = phrase or (text if whole else "")
+    found = phrase or (text if whole and not _ENDS_IN_PHRASE.search(text) else "")
     # What is left of an empty or a never closed box is no answer.
     if not normalise(found) or _BOX_OPENER.search(found):
         return [], "none"

@@ -18,6 +18,12 @@ MAX_ARITHMETIC_CHARS = 512
 MAX_EXPRESSION_CHARS = 1_000
 """Characters of an answer that are sent to symbolic comparison."""
 
+MAX_SYMBOLIC_NESTING = 12
+"""Open brackets at once, in an answer that is sent to symbolic comparison."""
+
+MAX_SYMBOLIC_DIGITS = 40
+"""Digits in a row, in an answer that is sent to symbolic comparison."""
+
 MAX_SET_ITEMS = 1_000
 """Items of an answer that is read as a set."""
 
@@ -33,7 +39,7 @@ SYMBOLIC_SECONDS = 2.0
 SYMBOLIC_WALL_SECONDS = 10.0
 """Wall-clock seconds after which its worker is killed."""
 
-WORKER_START_SECONDS = 30.0
+WORKER_START_SECONDS = 120.0
 """Wall-clock seconds for the symbolic worker to load its libraries."""
 
 WORKER_MEMORY_BYTES = 2 * 1024**3
@@ -44,6 +50,7 @@ class LimitExceededError(VasariError, ValueError):
     """An answer is longer, deeper or larger than the limits allow."""
 
 
+_DIGITS = re.compile(rf"[0-9]{{{MAX_SYMBOLIC_DIGITS + 1}}}")
 # A number to the power of a power, an exponent of five digits, a factorial of a factorial or of four digits.
 _BOMB = re.compile(
     r"[0-9]\s?\^\s?\{?\s?[0-9]+\s?\}?\s?\^|\^\s?\{?\s?[0-9]{5}|(?:[0-9]{4}|[0-9]\}|\)|!)\s?!|[0-9]\s?[eE]\s?\+?[0-9]{4}"
@@ -60,8 +67,22 @@ def check_growth(formula: str) -> None:
         raise LimitExceededError("a power tower, a huge exponent or a huge factorial")
 
 
-def check_nesting(text: str) -> None:
-    """Pass when brackets of all kinds never nest deeper than `MAX_NESTING`; closers without opener are ignored.
+def check_symbolic(formula: str) -> None:
+    """Pass when a formula is short, flat and plain enough for a computer algebra.
+
+    Raises:
+        LimitExceededError: It is not.
+    """
+    if len(formula) > MAX_EXPRESSION_CHARS:
+        raise LimitExceededError(f"an expression is longer than {MAX_EXPRESSION_CHARS} characters")
+    if _DIGITS.search(formula):
+        raise LimitExceededError(f"a number has more than {MAX_SYMBOLIC_DIGITS} digits")
+    check_nesting(formula, MAX_SYMBOLIC_NESTING)
+    check_growth(formula)
+
+
+def check_nesting(text: str, deepest: int = MAX_NESTING) -> None:
+    """Pass when brackets of all kinds never nest deeper than `deepest`; closers without opener are ignored.
 
     Raises:
         LimitExceededError: They do.
@@ -70,7 +91,7 @@ def check_nesting(text: str) -> None:
     for character in text:
         if character in "({[":
             depth += 1
-            if depth > MAX_NESTING:
-                raise LimitExceededError(f"brackets nest deeper than {MAX_NESTING}")
+            if depth > deepest:
+                raise LimitExceededError(f"brackets nest deeper than {deepest}")
         elif character in ")}]" and depth:
             depth -= 1

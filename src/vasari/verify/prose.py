@@ -38,12 +38,17 @@ from vasari.verify.prose_patterns import (
     RESULT,
     SO,
     SPOKEN,
+    SPOKEN_AT_END,
+    THING_NAMED,
     YEAR,
     YES_NO,
 )
 
 MAX_TAIL_CHARS = 2_000
 """Characters at each end of a response that are read as sentences."""
+
+MAX_LOOSE_NUMERALS = 4
+"""Numbers of a sentence among which one is chosen by its place; a sentence with more is a list."""
 
 MAX_DIGITS = 40
 """Characters of a number that is read in prose."""
@@ -64,12 +69,12 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
     last = LAST_LINE.search(tail)
     if last:
         return last.group(1)
-    listed = len(LIST_LINE.findall(text)) > 1 or _lists_options(tail, choices)
-    opened = None if listed else _opening(head, choices)
+    plain = _without_lists(tail, choices)
+    opened = _opening(head, choices) if plain == tail else None
     if opened is not None:
         return opened or None
-    if listed:
-        head, tail = LIST_LINE.sub("", head), LIST_LINE.sub("", tail)
+    if plain != tail:
+        head, tail = plain[:MAX_TAIL_CHARS], plain
     for sentence in _likely_sentences(head, tail):
         letter = _named_in(sentence, choices)
         if letter:
@@ -123,6 +128,8 @@ def _main(sentence: str, numerals: list[re.Match[str]]) -> re.Match[str] | None:
         return given[-1] if equated else given[0]
     if len(numerals) > 1 and JOINT.fullmatch(sentence[numerals[0].end() : numerals[1].start()]):
         return None
+    if len(numerals) > MAX_LOOSE_NUMERALS:
+        return None
     if len(numerals) == 1 or not sentence[: numerals[0].start()].strip(" *\"'("):
         return numerals[0]
     loose = [numeral for numeral in numerals if not _named_by(sentence, numeral)]
@@ -158,16 +165,23 @@ def _likely_sentences(head: str, tail: str) -> Iterator[str]:
             yield sentence
 
 
-def _lists_options(text: str, choices: Sequence[str] | None) -> bool:
-    """Whether two or more lines are different options, whatever numbers stand before them."""
-    if not choices:
-        return False
-    lines = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in text.splitlines()[-30:]]
-    return len({letters for line in lines if line and (letters := letters_of_text(line, choices))}) > 1
+def _without_lists(text: str, choices: Sequence[str] | None) -> str:
+    """A text without the lines that only list options: two or more labelled lines, or lines that are different options."""
+    lines = text.splitlines()
+    bare = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in lines]
+    options = [letters_of_text(line, choices) if line and choices else frozenset() for line in bare]
+    listing = len({letters for letters in options if letters}) > 1
+    labelled = [bool(LIST_LINE.match(line)) for line in lines]
+    listed = sum(labelled) > 1
+    if not listing and not listed:
+        return text
+    kept = zip(lines, options, labelled, strict=True)
+    return "\n".join(line for line, letters, label in kept if not (listing and letters) and not (listed and label))
 
 
 def _opening(head: str, choices: Sequence[str] | None) -> str | None:
     """The label, or the yes or no, that a response opens with; "" when the two contradict each other."""
+    head = re.sub(r"^\W*\d{1,2}[.)]\s+", "", head)
     label = LABEL_AT_START.match(head)
     letter = next((group for group in label.groups() if group), "").upper() if label else ""
     line = head[: head.find("\n")] if "\n" in head else head
@@ -198,20 +212,31 @@ def _denial(head: str, choices: Sequence[str] | None) -> str | None:
 
 
 def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
-    declined = declines(sentence)
+    direct = named_letters(sentence, choices)
+    if len(direct) == 1 and (not choices or direct <= set(LETTERS[: len(choices)])):
+        return min(direct)
     named = {match.group(1) or match.group(2) for match in LETTER_NAMED.finditer(sentence)}
-    at_end = LETTER_AT_END.search(sentence)
+    at_end = LETTER_AT_END.search(sentence) or (THING_NAMED.search(sentence) if _are_letters(choices) else None)
     if at_end:
         named.add(at_end.group(1))
     if choices:
         named &= set(LETTERS[: len(choices)])
-    if len(named) == 1 and not declined:
+    declined = declines(sentence)
+    if len(named) == 1:
         letter = min(named)
-        if not REJECTS.search(sentence) or (choices and REJECTS.search(choices[LETTERS.index(letter)])):
+        text = choices[LETTERS.index(letter)] if choices else ""
+        if (not declined or declines(text)) and (not REJECTS.search(sentence) or REJECTS.search(text)):
             return letter
     if named or not choices:
         return None
-    return _option_mentioned(sentence, choices, declined=declined)
+    spoken = SPOKEN_AT_END.search(sentence)
+    by_word = named_letters(spoken.group(1), choices) if spoken and not declined else frozenset()
+    return min(by_word) if len(by_word) == 1 else _option_mentioned(sentence, choices, declined=declined)
+
+
+def _are_letters(choices: Sequence[str] | None) -> bool:
+    """Whether the options are letters only, or unknown: "figure C" is then the option C."""
+    return not choices or all(choice.strip().upper() == letter for letter, choice in zip(LETTERS, choices, strict=False))
 
 
 def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) -> str | None:

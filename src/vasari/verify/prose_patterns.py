@@ -42,7 +42,14 @@ LETTER_NAMED = re.compile(
     r"[\"'(\[*]{0,3}([A-Z])(?![A-Za-z0-9'])"
     r"|(?<![A-Za-z0-9])[(\[]([A-Z])[)\]]",
 )
-LETTER_AT_END = re.compile(r"\b(?:is|be|are|by|was|get)\s[\"'(\[*]{0,3}([A-Z])[\"')\]*]{0,3}[.!]?\s*\Z")
+LETTER_AT_END = re.compile(
+    r"\b(?:is|be|are|by|was|get)\s[\"'(\[*]{0,3}([A-Z])[\"')\]*]{0,3}(?:[.!]?\s*\Z|,\s(?!(?:and\s|or\s)?[A-Z]\b))"
+)
+THING_NAMED = re.compile(
+    r"\b(?:(?:is|be|to)\s|\A\W*)(?:the\s)?(?i:image|figure|set|ball|box|picture|diagram|shape|piece|graph|object|pattern|cube)\s"
+    r"([A-Z])\b"
+)
+SPOKEN_AT_END = re.compile(r"\b(?:is|are|be)\s\W{0,4}(yes|no|true|false)\W*\Z", re.IGNORECASE)
 LABEL_AT_START = re.compile(
     r"\W*?(?:\d{1,2}[.)]\s*)?(?:(?:option|choice|选项?)\s?)?\W{0,3}?"
     r"(?:[(\[]\s?([A-Za-z])\s?[)\]]|([A-Z])(?:\s?[.:)](?=[\s\"'*]|\Z)|\s[-\u2013](?=\s))|"
@@ -70,7 +77,7 @@ NUMBER_WORDS = {word: str(value) for value, word in enumerate(_WORDS)} | {"thirt
 _DIGITS = r"[-+\u2212]?\s?[$€£¥]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?![\d/]))?(?:\s?%)?"
 # No numeral: what is joined to letters ("A-847"), a piece of a formula, and the ends of a range or ratio ("6 to 8", "1:2").
 NUMERAL = re.compile(
-    r"(?<![\w.,/])(?<![A-Za-z][-\u2010\u2011])(?<!\d\sto\s)(?<!\d[-\u2013:])(?<!\d\s[\u2013:]\s)(?<![\^*+{√])(?<![*+\u00d7]\s)"
+    r"(?<![\w.,/])(?<![A-Za-z][-\u2010\u2011(])(?<!\d\sto\s)(?<!\d[-\u2013:])(?<!\d\s[\u2013:]\s)(?<![\^*+{√])(?<![*+\u00d7]\s)"
     rf"(?:(?P<digits>{_DIGITS})(?!\d)|(?P<word>{'|'.join(NUMBER_WORDS)})\b)"
     r"(?!\s?[/:\u2013]\s?\d|-\d|\sto\s\d|\.\d|\s?[\^*+\u00d7√π(]|\s?\\(?:sqrt|frac|pi|cdot|times))",
     re.IGNORECASE,

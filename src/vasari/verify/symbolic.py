@@ -36,6 +36,8 @@ class SymbolicWorker:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._owner = 0
+        self.num_started = 0
+        """Processes started so far; one, unless some were killed."""
 
     def compare(self, response: str, reference: str) -> SymbolicResult:
         """Whether two normalised LaTeX expressions are equal; "missing" when Math-Verify is not installed."""
@@ -93,6 +95,7 @@ class SymbolicWorker:
         # the worker can, and nothing from the working directory (-P).
         path = os.pathsep.join(entry for entry in sys.path if entry)
         environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
+        self.num_started += 1
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "vasari.verify.symbolic_worker"],
             stdin=subprocess.PIPE,

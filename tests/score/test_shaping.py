@@ -1,0 +1,89 @@
+"""Length and repetition terms against values worked by hand."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vasari.errors import ConfigError
+from vasari.records import Outcome, Verdict
+from vasari.score import RewardSettings, reward_of
+from vasari.score.shaping import CosineLength, RepetitionPenalty
+
+COSINE = CosineLength(max_tokens=100, correct_start=2.0, correct_end=1.0, wrong_start=-10.0, wrong_end=0.0, exceeded=-7.0)
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "correct", "value"),
+    # Half way the cosine is 0: the middle of start and end. At a third, cos(pi/3) = 1/2: end + 3/4 of the way back.
+    [(0, True, 2.0), (50, True, 1.5), (0, False, -10.0), (50, False, -5.0), (100, True, -7.0), (1000, False, -7.0)],
+)
+def test_the_cosine_runs_from_start_to_end(num_tokens, correct, value):
+    assert COSINE.value(num_tokens, correct=correct) == pytest.approx(value)
+
+
+def test_a_third_of_the_length_is_three_quarters_of_the_way_back():
+    term = CosineLength(max_tokens=90, correct_start=1.0, correct_end=0.0)
+    assert term.value(30, correct=True) == pytest.approx(0.75)
+
+
+@given(st.integers(0, 98))
+def test_a_right_answer_gains_by_being_shorter_and_a_wrong_one_by_being_longer(num_tokens):
+    assert COSINE.value(num_tokens, correct=True) > COSINE.value(num_tokens + 1, correct=True)
+    assert COSINE.value(num_tokens, correct=False) < COSINE.value(num_tokens + 1, correct=False)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "value"),
+    # 2-grams: "a b a b" has ab, ba, ab: 2 of 3 differ, so a third is repeated.
+    [("abcd", 0.0), ("abab", -1 / 3), ("aaaaa", -3 / 4), ("a", 0.0), ("", 0.0)],
+)
+def test_the_share_of_repeated_ngrams_is_lost(tokens, value):
+    assert RepetitionPenalty(ngram=2, worst=1.0).value(tokens) == pytest.approx(value)
+
+
+@given(st.lists(st.integers(0, 3), max_size=60))
+def test_the_repetition_term_stays_in_its_range(tokens):
+    assert -0.5 <= RepetitionPenalty(ngram=3, worst=0.5).value(tokens) <= 0.0
+
+
+def test_a_hundred_kilobytes_of_repetition_lose_nearly_everything():
+    assert RepetitionPenalty(ngram=20, worst=1.0).value(["seven"] * 100_000) < -0.999
+
+
+def test_the_breakdown_holds_the_terms_that_were_asked_for():
+    settings = RewardSettings(length=COSINE, repetition=RepetitionPenalty(ngram=2))
+    reward = reward_of(Verdict(Outcome.CORRECT), True, settings, tokens="abab" + "c" * 46)
+    # 50 of 100 tokens: 1.5. 49 2-grams: ab ba ab bc and 45 times cc; 4 different ones.
+    assert reward.breakdown == {
+        "accuracy": 1.0,
+        "format": 1.0,
+        "length": pytest.approx(1.5),
+        "repetition": pytest.approx(-45 / 49),
+    }
+    assert reward.total == pytest.approx(3.5 - 45 / 49)
+
+
+def test_an_unverifiable_rollout_has_no_reward_whatever_its_length():
+    reward = reward_of(Verdict(Outcome.UNVERIFIABLE), True, RewardSettings(length=COSINE), tokens="abc")
+    assert math.isnan(reward.total)
+
+
+def test_a_term_without_tokens_is_refused():
+    with pytest.raises(ConfigError, match=r"need the rollout's tokens, got None"):
+        reward_of(Verdict(Outcome.CORRECT), True, RewardSettings(length=COSINE))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CosineLength(max_tokens=0), r"max_tokens of at least 1, got 0"),
+        (lambda: CosineLength(max_tokens=9, exceeded=math.nan), r"exceeded must be finite, got nan"),
+        (lambda: RepetitionPenalty(ngram=0), r"ngram must be at least 1, got 0"),
+        (lambda: RepetitionPenalty(worst=-1.0), r"worst must be finite and at least 0, got -1.0"),
+    ],
+)
+def test_impossible_terms_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
