@@ -1,0 +1,124 @@
+"""How many verdicts a second does one process give, beside Math-Verify on the same answers in the same run?
+
+    python benchmarks/verify_speed.py --data DIR [--rows 1000] [--repeats 3]
+
+DIR holds published MATH-Vision outputs, `mathvision__*.jsonl.gz`. Two rows: raw chain-of-thought responses, and the answers
+that the official scorer had extracted. The processor time of ours includes its worker's, whose start is not counted.
+Math-Verify parses gold and response as its documentation says, in this process and without its signals; it knows no options.
+Prints one table and writes it to `benchmarks/results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import gzip
+import json
+import logging
+import os
+import platform
+import random
+import statistics
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from math_verify import parse, verify
+
+import vasari
+from vasari.records import Outcome
+from vasari.verify import verify_answer
+from vasari.verify.symbolic import shared_worker
+
+CHAINS = ("ChatGPT3.5-CoT_Text_Image_Caption", "GPT4-CoT_Text_Only")
+Row = dict[str, Any]
+
+
+def load(folder: Path, names: tuple[str, ...]) -> list[Row]:
+    """The rows of the named runs."""
+    rows = []
+    for name in names:
+        with gzip.open(folder / f"mathvision__{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            rows += [json.loads(line) for line in lines]
+    return rows
+
+
+def ours(row: Row, text: str) -> bool:
+    """Our verdict."""
+    return verify_answer(text, str(row["answer"]), row["choices"] or None).outcome is Outcome.CORRECT
+
+
+def theirs(row: Row, text: str) -> bool:
+    """Math-Verify's verdict, without its signals so that it costs no more than it must."""
+    gold = parse(f"${str(row['answer']).strip('$')}$", parsing_timeout=None)
+    return bool(verify(gold, parse(text, parsing_timeout=None), timeout_seconds=None))
+
+
+def seconds(judge: Callable[[Row, str], bool], rows: list[Row], field: str) -> tuple[float, int]:
+    """Processor time for all rows, and how many are right."""
+    start = _used()
+    right = sum(judge(row, str(row[field] or "")) for row in rows)
+    return _used() - start, right
+
+
+def _used() -> float:
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children()))
+
+
+def measure(rows: list[Row], field: str, label: str, repeats: int) -> str:
+    """One row of the table; the two sides alternate."""
+    rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+    right = {"ours": 0, "theirs": 0}
+    for _ in range(repeats):
+        for name, judge in (("ours", ours), ("theirs", theirs)):
+            used, right[name] = seconds(judge, rows, field)
+            rates[name].append(len(rows) / used)
+    shown = {
+        name: f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})" for name, values in rates.items()
+    }
+    ratio = statistics.median(rates["ours"]) / statistics.median(rates["theirs"])
+    official = sum(bool(row["official_correct"]) for row in rows)
+    counts = f"{right['ours']} | {right['theirs']} | {official}"
+    return f"| {label} | {len(rows)} | {shown['ours']} | {shown['theirs']} | {ratio:.0f}x | {counts} |"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    logging.disable(logging.WARNING)  # Math-Verify says of each parse that it has no time limit.
+    rows = random.Random(0).sample(load(args.data, CHAINS), args.rows)
+    theirs(rows[0], "$x$")  # Imports and tables are not counted.
+    shared_worker().compare("x", "x")
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    command = " ".join(sys.argv[1:]).replace(str(args.data), "DIR")
+    lines = [
+        "# Verdicts a second beside Math-Verify",
+        "",
+        f"{args.rows} rows drawn with seed 0 from two MATH-Vision chain-of-thought runs (MIT), median (range) of "
+        f"{args.repeats} repeats, processor time of one process (ours with its worker).",
+        "",
+        "| answers | rows | ours /s | Math-Verify /s | ratio | ours right | Math-Verify right | official right |",
+        "| --- " * 8 + "|",
+        measure(rows, "response", "chain-of-thought responses", args.repeats),
+        measure(rows, "official_extraction", "extracted answers", args.repeats),
+        "",
+        f"`python benchmarks/verify_speed.py {command}`, vasari {vasari.__version__}, Math-Verify {version('math-verify')}, "
+        f"Python {platform.python_version()}, {machine}, load {os.getloadavg()[0]:.1f}.",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f"verify_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
