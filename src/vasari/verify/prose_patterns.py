@@ -19,7 +19,8 @@ DECLINES = re.compile(
     r"not (?:possible|able|provided|specified|given|enough|clear|mentioned|visible|available|sufficient|"
     r"include|contain|provide|show|specify|explicitly)|"
     r"(?:doesn't|don't) (?:have|provide|give|contain|include|specify|show|know)|"
-    r"insufficient|no (?:information|answer|result|conclusion|solution)|nobody|"
+    r"insufficient|no (?:(?:specific|further|additional|enough|such) )?(?:information|answer|result|conclusion|solution)|"
+    r"nobody|"
     r"without (?:more|further|additional|any|the|knowing|specific|that|this)|"
     r"difficult to (?:determine|say|tell)|please provide|need (?:more|to know|additional))\b",
     re.IGNORECASE,
