@@ -17,10 +17,10 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
 def test_answers_come_in_the_order_of_the_requests(server, settings, ask_for, tmp_path):
     with ResponseStore(tmp_path) as store:
         asked = ask_all(settings(), store, ask_for(20))
-    sent = {body["messages"][0]["content"]: body for body in server.bodies}
-    from_server = [sent[f"What is {n} + 2?"] for n in range(20)]
+    sent = {body["messages"][0]["content"]: server.completion(body) for body in server.bodies}
+    texts = [sent[f"What is {n} + 2?"]["choices"][0]["message"]["content"] for n in range(20)]
     assert [answers.request.id for answers in asked.answers] == [f"row-{n}" for n in range(20)]
-    assert len(from_server) == 20
+    assert [answers.response.text for answers in asked.answers] == texts
     assert asked.report.answered == 20
 
 
@@ -116,6 +116,21 @@ def test_equal_requests_at_the_same_time_are_bought_once(server, settings, ask_f
     assert len(server.bodies) == 1
     assert len({answers.response.text for answers in asked.answers}) == 1
     assert (asked.report.answered, asked.report.from_store) == (1, 5)
+
+
+def test_who_waits_for_another_s_answer_asks_when_that_one_gives_up(server, settings, ask_for, tmp_path):
+    server.seconds = 0.2
+
+    async def play():
+        async with Client(settings(), store) as client:
+            first, second = (asyncio.create_task(client.ask(ask_for(1)[0])) for _ in range(2))
+            await asyncio.sleep(0.1)
+            first.cancel()
+            return await second
+
+    with ResponseStore(tmp_path) as store:
+        assert asyncio.run(play()).response is not None
+    assert len(server.bodies) == 2
 
 
 def test_images_are_sent_as_data_urls_and_stored_by_hash_alone(server, settings, tmp_path):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.endpoint import Image, Message, Request, Sampling, image_part, user_message
+from vasari.endpoint.images import encode_images_now
 from vasari.endpoint.request import canonical, rollout_seed, wire_body
 from vasari.errors import DataError, ImageError
 from vasari.records import ImageRef
@@ -108,6 +110,21 @@ def test_the_body_is_json_with_every_image_in_its_place(request_):
     ]
     assert urls == ["data:image/png;base64,AAAA"] * len(request_.images)
     assert body.get("max_tokens") == request_.sampling.max_tokens
+
+
+def test_an_image_is_in_memory_twice_for_a_moment_and_once_while_it_is_sent():
+    part = image_part(ImageRef(data=b"\x89PNG\r\n\x1a\n" + bytes(2_999_992)))
+    request = Request(model="m", messages=(user_message("?", [part]),))
+    tracemalloc.start()
+    try:
+        body = wire_body(request, 0, encode_images_now(request.images, None))
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Base64 of 3,000,000 bytes has 4,000,000.
+    assert 4_000_000 < len(body) < 4_001_000
+    assert held < 4_100_000
+    assert peak < 8_200_000
 
 
 def test_what_cannot_be_asked_is_refused():

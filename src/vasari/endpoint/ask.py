@@ -133,7 +133,7 @@ class Asker:
             made, attempt = made + 1, tried
             if attempt.response is not None:
                 self._failures_in_a_row = 0
-                return self._keep(request, index, attempt.response, made, lost)
+                return self._keep(request, index, attempt.response, attempt.seconds, made, lost)
             if attempt.reason in BILLED_PERHAPS:
                 lost += self._lost(request)
             if attempt.reason not in TRANSIENT:
@@ -223,7 +223,7 @@ class Asker:
         self.counts["attempts"] += 1
         response = attempt.response
         if response is not None:
-            self._estimate.learn(request, response)
+            self._estimate.learn(request, response, seconds=attempt.seconds)
             self.concurrency.succeeded(sent_at=sent_at, seconds=now - sent_at, output_tokens=response.output_tokens)
             if self._tokens and response.input_tokens:
                 self._give_back(0, tokens - response.input_tokens - response.output_tokens)
@@ -262,9 +262,12 @@ class Asker:
         size = len(response.text.encode()) + len(response.reasoning.encode())
         return Usage(requests=1, input_tokens=self._estimate.input_tokens(request), output_tokens=-(-size // 3))
 
-    def _keep(self, request: Request, index: int, response: Response, attempts: int, lost: Usage) -> Response:
-        response = replace(response, index=index, limit=request.sampling.max_tokens, attempts=attempts)
-        usage = self._used(request, response) + lost
+    def _keep(self, request: Request, index: int, response: Response, seconds: float, attempts: int, lost: Usage) -> Response:
+        limit = request.sampling.max_tokens
+        response = replace(response, index=index, limit=limit, seconds=seconds, attempts=attempts)
+        usage = self._used(request, response)
+        if lost.lost_requests:
+            usage += lost
         self._store.add(request.key, response, model=request.model, request_id=request.id, usage=usage)
         self._count(request.model, usage)
         return response

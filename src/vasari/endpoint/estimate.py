@@ -23,11 +23,6 @@ def most_output_tokens(request: Request) -> int:
     return request.sampling.max_tokens or UNLIMITED_TOKENS
 
 
-def _text_bytes(request: Request) -> int:
-    texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
-    return sum(len(text.encode("utf-8", "replace")) for text in texts)
-
-
 class TokenEstimate:
     """Tokens of a request to come, corrected by what the server said of those before."""
 
@@ -40,14 +35,14 @@ class TokenEstimate:
     def raw_input_tokens(self, request: Request) -> float:
         """Input tokens by rule of thumb: bytes, messages and images."""
         fixed = TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(request.images)
-        return _text_bytes(request) / BYTES_A_TOKEN + fixed
+        return request.text_bytes / BYTES_A_TOKEN + fixed
 
     def most_input_tokens(self, request: Request) -> int:
         """Input tokens at most: no token is shorter than a byte. Holds as far as `image_tokens` does."""
         fixed = MOST_TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(request.images)
-        return max(_text_bytes(request) + fixed, self.input_tokens(request))
+        return max(request.text_bytes + fixed, self.input_tokens(request))
 
-    def learn(self, request: Request, response: Response) -> None:
+    def learn(self, request: Request, response: Response, *, seconds: float) -> None:
         """Take the server's counts into account; a server that gives none leaves the rule of thumb."""
         if response.input_tokens:
             self._guessed += self.raw_input_tokens(request)
@@ -55,7 +50,7 @@ class TokenEstimate:
         if response.output_tokens:
             self._outputs += response.output_tokens
             self._answers += 1
-            self._seconds += response.seconds
+            self._seconds += seconds
 
     @property
     def input_ratio(self) -> float:

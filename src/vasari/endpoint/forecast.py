@@ -86,7 +86,7 @@ def forecast(
                 guessed[request.model] += estimate.raw_input_tokens(request)
                 limits[request.model, most_output_tokens(request)] += 1
             elif isinstance(found, Response) and learnt < SAMPLE:
-                estimate.learn(request, found)
+                estimate.learn(request, found, seconds=found.seconds)
                 learnt += 1
     return _total(settings, store, estimate, guessed, limits, len(seen))
 

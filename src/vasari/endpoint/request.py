@@ -126,6 +126,12 @@ class Request:
         """All images, in the order in which they are sent."""
         return tuple(part for message in self.messages for part in message.parts if isinstance(part, Image))
 
+    @cached_property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of all texts."""
+        texts = (part for message in self.messages for part in message.parts if isinstance(part, str))
+        return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
 
 def user_message(text: str, images: Sequence[Image] = ()) -> Message:
     """A user's turn: the images, then the text."""

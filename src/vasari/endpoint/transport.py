@@ -82,12 +82,14 @@ class Transport:
         except NotACompletionError as error:
             attempt = Attempt(reason=error.reason, detail=str(error), status=200)
         else:
-            seconds = time.perf_counter() - started
-            text, reasoning = self._secret.blot(response.text), self._secret.blot(response.reasoning)
-            return Attempt(
-                response=replace(response, text=text, reasoning=reasoning, seconds=seconds), status=status, seconds=seconds
-            )
+            return Attempt(response=self._blotted(response), status=status, seconds=time.perf_counter() - started)
         return replace(attempt, detail=self._secret.blot(attempt.detail), seconds=time.perf_counter() - started)
+
+    def _blotted(self, response: Response) -> Response:
+        text, reasoning = self._secret.blot(response.text), self._secret.blot(response.reasoning)
+        if text is response.text and reasoning is response.reasoning:
+            return response
+        return replace(response, text=text, reasoning=reasoning)
 
     async def _exchange(self, body: bytes) -> tuple[bytes, int]:
         """The body of a 200, and its status.

@@ -17,6 +17,9 @@ from vasari.evaluate.rescore.lines import MAX_LINE_BYTES, Line, read_lines
 
 _TABLE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MAX_LINES_A_CELL = 100_000
+_AMBIGUOUS = ("mathv", "cmath")
+"""Names of benchmarks that begin or end other words."""
+
 _IDENTITIES = ("pid", "id", "question_id", "qid", "sample_index")
 _SPREADSHEETS = (".xlsx", ".xls", ".pkl")
 
@@ -86,7 +89,7 @@ def benchmark_of_file(path: Path) -> str:
     """The benchmark that a file's name mentions, the longest name first; empty when it mentions none."""
     plain = "".join(character for character in path.name.lower() if character.isalnum())
     for name in sorted(BENCHMARK_NAMES, key=len, reverse=True):
-        if len(name) > 5 and name in plain:
+        if name not in _AMBIGUOUS and name in plain:
             return BENCHMARK_NAMES[name]
     return ""
 
