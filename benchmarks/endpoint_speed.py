@@ -1,0 +1,388 @@
+"""What does the endpoint client cost beside bare aiohttp, and what does a killed run repeat?
+
+    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20]
+
+A server process answers after 20 ms. Clients run 64-way in processes of their own, in turns, each request with an image of
+80 KB that no other has. Then answers are read from a store, and a run of 3,000 requests is killed at random moments.
+Prints tables and writes them to `benchmarks/results/`. The openai row needs `pip install openai`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import random
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+
+import vasari
+from fast_server import ANSWER, LATENCY_SECONDS
+from vasari.endpoint import (
+    Answers,
+    Client,
+    EndpointSettings,
+    Price,
+    Request,
+    Response,
+    ResponseStore,
+    Sampling,
+    ask_all,
+    image_part,
+    user_message,
+)
+from vasari.records import ImageRef
+
+WAYS = 64
+IMAGE_BYTES = 80_000
+
+
+def make_images(count: int) -> list[bytes]:
+    """Distinct images, by their first bytes a PNG."""
+    noise = random.Random(0).randbytes(IMAGE_BYTES - 16)
+    return [b"\x89PNG\r\n\x1a\n" + n.to_bytes(8, "big") + noise for n in range(count)]
+
+
+async def in_ways(ask: Callable[[int], Any], count: int) -> None:
+    """Call for 0, 1, ... from `WAYS` workers."""
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            await ask(number)
+
+    await asyncio.gather(*(work() for _ in range(WAYS)))
+
+
+def body_of(image: bytes, number: int) -> dict[str, Any]:
+    """The request as a dictionary, for those who want one."""
+    url = {"url": "data:image/png;base64," + base64.b64encode(image).decode()}
+    content = [{"type": "image_url", "image_url": url}, {"type": "text", "text": f"What is shown in figure {number}?"}]
+    return {"model": "m", "messages": [{"role": "user", "content": content}], "max_tokens": 512, "temperature": 1.0}
+
+
+async def run_bare(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
+    """Aiohttp and orjson alone: no store, no limits, no retries."""
+    texts = [""] * len(images)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=WAYS)) as session:
+
+        async def ask(number: int) -> None:
+            body = orjson.dumps(body_of(images[number], number))
+            async with session.post(f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}) as got:
+                texts[number] = orjson.loads(await got.read())["choices"][0]["message"]["content"]
+
+        spent()
+        await in_ways(ask, len(images))
+    return texts
+
+
+async def run_openai(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
+    """The openai package, its retries off."""
+    import openai  # noqa: PLC0415  (optional)
+
+    texts = [""] * len(images)
+    async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=120.0) as client:
+
+        async def ask(number: int) -> None:
+            got = await client.chat.completions.create(**body_of(images[number], number))
+            texts[number] = got.choices[0].message.content or ""
+
+        spent()
+        await in_ways(ask, len(images))
+    return texts
+
+
+def our_settings(url: str, *, adaptive: bool) -> EndpointSettings:
+    """All limits on, high enough not to bind."""
+    return EndpointSettings(
+        base_url=url,
+        max_concurrency=WAYS,
+        start_concurrency=8 if adaptive else WAYS,
+        latency_tolerance=4.0 if adaptive else 1e9,
+        requests_per_minute=10**8,
+        tokens_per_minute=10**12,
+        prices={"m": Price(input=Decimal("0.15"), output=Decimal("0.60"))},
+        budget=Decimal(10**6),
+    )
+
+
+async def run_ours(url: str, images: list[bytes], spent: Callable[[], Any], *, adaptive: bool) -> list[str]:
+    """`vasari.endpoint`: images hashed, answers stored, limits and budget kept."""
+    sampling = Sampling(max_tokens=512, temperature=1.0)
+    texts = [""] * len(images)
+    folder = tempfile.mkdtemp()
+    try:
+        with ResponseStore(folder) as store:
+            async with Client(our_settings(url, adaptive=adaptive), store) as client:
+
+                def requests() -> Iterator[Request]:
+                    for number, image in enumerate(images):
+                        part = image_part(ImageRef(data=image))
+                        message = user_message(f"What is shown in figure {number}?", [part])
+                        yield Request(model="m", messages=(message,), sampling=sampling)
+
+                spent()
+                async for answers in client.stream(requests()):
+                    texts[answers.position] = answers.responses[0].text
+    finally:
+        shutil.rmtree(folder)
+    return texts
+
+
+RUNS: dict[str, Callable[..., Any]] = {
+    "aiohttp + orjson, bare": run_bare,
+    "vasari.endpoint": lambda *args: run_ours(*args, adaptive=False),
+    "vasari.endpoint, adaptive from 8": lambda *args: run_ours(*args, adaptive=True),
+    "openai": run_openai,
+}
+
+
+def run_client(name: str, url: str, count: int) -> None:
+    """Ask in this process and print what it took."""
+    images = make_images(count)
+    asyncio.run(RUNS[name](url, images[:100], lambda: None))  # imports, and the first connection
+    start: list[float] = []
+
+    def spent() -> None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        start[:] = [time.perf_counter(), usage.ru_utime + usage.ru_stime]
+
+    texts = asyncio.run(RUNS[name](url, images, spent))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    if not all(texts):
+        raise SystemExit(f"{name}: {texts.count('')} requests have no answer")
+    seconds, cpu = time.perf_counter() - start[0], usage.ru_utime + usage.ru_stime - start[1]
+    print(json.dumps({"rate": count / seconds, "cpu_ms": cpu / count * 1e3}))
+
+
+def run_cached(count: int) -> None:
+    """Read answers from a store and print how fast."""
+    folder = tempfile.mkdtemp()
+    requests = [Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n) for n in range(count)]
+    with ResponseStore(folder, sync="never") as store:
+        start = time.process_time()
+        for request in requests:
+            store.add(request.key, Response(text=ANSWER * 3, finish_reason="stop"), model="m")
+        write = count / (time.process_time() - start)
+    # New records: the keys of those above are known already.
+    requests = [Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n) for n in range(count)]
+    start = time.process_time()
+    with ResponseStore(folder) as store:
+        opened = count / (time.process_time() - start)
+        start = time.process_time()
+        found: list[Answers] = []
+        report = ask_all(EndpointSettings(base_url="http://127.0.0.1:9/v1"), store, requests, take=found.append).report
+        read = count / (time.process_time() - start)
+    shutil.rmtree(folder)
+    if report.from_store != count or len(found) != count:
+        raise SystemExit("not every answer was found")
+    print(json.dumps({"write": write, "open": opened, "read": read}))
+
+
+def run_resumable(url: str, folder: str, count: int) -> None:
+    """Ask text requests with a store, and write the answers; may be killed."""
+    requests = (
+        Request(model="m", messages=(user_message(f"What is {n} + 2?"),), sampling=Sampling(max_tokens=512), seed=n)
+        for n in range(count)
+    )
+    with ResponseStore(Path(folder) / "store") as store:
+        asked = ask_all(our_settings(url, adaptive=False), store, requests)
+    texts = [answers.responses[0].text for answers in asked.answers]
+    (Path(folder) / "texts.json").write_text(json.dumps(texts))
+
+
+def call(*arguments: object) -> subprocess.Popen[str]:
+    """This script, in another process."""
+    return subprocess.Popen([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+
+
+def numbers_of(process: subprocess.Popen[str]) -> dict[str, float]:
+    """What the process prints."""
+    out, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    result: dict[str, float] = json.loads(out)
+    return result
+
+
+@contextlib.contextmanager
+def a_server() -> Iterator[str]:
+    """A server process, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fast_server.py")), str(port)])
+    url = f"http://127.0.0.1:{port}/v1"
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            asked_of(url)
+            break
+        time.sleep(0.05)
+    try:
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def asked_of(url: str) -> int:
+    """How many requests the server has had."""
+    with urllib.request.urlopen(url) as answer:  # noqa: S310  (our own address)
+        return int(answer.read())
+
+
+def measure_kills(num_kills: int, count: int) -> list[str]:
+    """Rows on a run that is killed so often and resumed."""
+    folder = tempfile.mkdtemp()
+    chance = random.Random(20)
+    moments = sorted(chance.sample(range(50, count - 50), num_kills))
+    with a_server() as url:
+        whole = Path(folder) / "whole"
+        whole.mkdir()
+        numbers_or_wait(call("--resumable", url, whole, count))
+        base = asked_of(url)
+        broken = Path(folder) / "broken"
+        broken.mkdir()
+        for kill, moment in enumerate(moments):
+            process = call("--resumable", url, broken, count)
+            # Each kill repeats some requests, and the count should not run ahead of the moments for that.
+            while asked_of(url) - base < moment + kill * WAYS // 2 and process.poll() is None:
+                time.sleep(chance.random() / 100)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        numbers_or_wait(call("--resumable", url, broken, count))
+        asked = asked_of(url) - base
+    same = (broken / "texts.json").read_bytes() == (whole / "texts.json").read_bytes()
+    with ResponseStore(broken / "store") as store:
+        health = store.health
+    shutil.rmtree(folder)
+    return [
+        f"| {num_kills} | {count:,} | {asked:,} | {asked - count} | {num_kills * WAYS:,} "
+        f"| {'the same' if same else 'DIFFERENT'} | {count - health.responses} | {health.damaged_lines} |"
+    ]
+
+
+def numbers_or_wait(process: subprocess.Popen[str]) -> None:
+    """Until the process has ended well."""
+    if process.wait():
+        raise SystemExit(f"a client ended with {process.returncode}")
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median (least-most)."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def measure_clients(requests: int, repeats: int) -> list[str]:
+    """Rows on the clients, which run in turns."""
+    names = [name for name in RUNS if name != "openai" or importlib.util.find_spec("openai")]
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    cpus: dict[str, list[float]] = {name: [] for name in names}
+    with a_server() as url:
+        for _ in range(repeats):
+            for name in names:
+                result = numbers_of(call("--client", name, url, requests if name != "openai" else requests // 4))
+                rates[name].append(result["rate"])
+                cpus[name].append(result["cpu_ms"])
+    bare = names[0]
+    rows = []
+    for name in names:
+        turns = [mine / theirs for mine, theirs in zip(rates[name], rates[bare], strict=True)]
+        cpu = [mine / theirs for mine, theirs in zip(cpus[name], cpus[bare], strict=True)]
+        rows.append(
+            f"| {name} | {max(rates[name]):,.0f} | {max(rates[name]) / max(rates[bare]):.2f} "
+            f"| {statistics.median(rates[name]):,.0f} | {spread(turns, '.2f')} "
+            f"| {spread(cpus[name], '.3f')} | {spread(cpu, '.2f')} |"
+        )
+    return rows
+
+
+def versions() -> str:
+    """What was measured with."""
+    names = ("aiohttp", "orjson", "openai")
+    found = [f"{name} {importlib.metadata.version(name)}" for name in names if importlib.util.find_spec(name)]
+    return f"vasari {vasari.__version__}, {', '.join(found)}, Python {platform.python_version()}"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("requests", 2000), ("repeats", 5), ("kills", 20), ("killed-requests", 3000), ("cached", 50_000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    cached = [numbers_of(call("--read-store", args.cached)) for _ in range(args.repeats)]
+    columns = [spread([run[name] for run in cached], ",.0f") for name in ("read", "open", "write")]
+    lines = [
+        "# The endpoint client",
+        "",
+        f"{WAYS}-way against a server process that answers after {LATENCY_SECONDS * 1e3:.0f} ms, images of "
+        f"{IMAGE_BYTES // 1000} KB, all different; {args.requests:,} requests a run (a quarter for openai), "
+        f"{args.repeats} runs in turns, medians with ranges; the best run is the one that others on this "
+        "machine disturbed least. Ours hashes each image, stores each answer, "
+        "and keeps limits of requests, tokens and money.",
+        "",
+        "| client | requests/s, best run | of bare | median | of bare, by turns | CPU ms a request | of bare, by turns |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *measure_clients(args.requests, args.repeats),
+        "",
+        f"Answers of 2 KB from a store of {args.cached:,}, through `ask_all`, keys computed; a second of CPU time:",
+        "",
+        "| read, answers/s | opened, answers/s | written, answers/s |",
+        "| --- | --- | --- |",
+        f"| {' | '.join(columns)} |",
+        "",
+        "A run killed (SIGKILL) at random moments and resumed, beside one that was not:",
+        "",
+        "| kills | requests | sent | sent twice | in flight at most | output | lost | damaged lines |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        *measure_kills(args.kills, args.killed_requests),
+        "",
+        f"`{f'python benchmarks/endpoint_speed.py {chr(32).join(sys.argv[1:])}'.strip()}`, {versions()}, {machine}, "
+        f"load average {os.getloadavg()[1]:.1f} (others worked on this machine; server and client share its cores).",
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / f"endpoint_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+
+
+def inner(arguments: list[str]) -> None:
+    """One of this script's own processes."""
+    kind, *rest = arguments
+    if kind == "--client":
+        run_client(rest[0], rest[1], int(rest[2]))
+    elif kind == "--read-store":
+        run_cached(int(rest[0]))
+    else:
+        run_resumable(rest[0], rest[1], int(rest[2]))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in ("--client", "--read-store", "--resumable"):
+        inner(sys.argv[1:])
+    else:
+        main()
