@@ -97,10 +97,10 @@ def test_other_forms_are_refused(text):
 @pytest.mark.parametrize("filler", ["\\boxed{", "{", "\\", "\\boxed   ", "<think", "<answer>", "}", "\\boxed \\", " "])
 def test_a_megabyte_of_hostile_text_takes_no_time(filler):
     body = filler * (1_000_000 // len(filler))
-    start = time.perf_counter()
+    start = time.process_time()
     format_ok(f"<think>x</think><answer>{body}</answer>")
     format_ok(body)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 # What a policy may try for a reward it has not earned; the key is B, and only the format may be paid.

@@ -14,7 +14,7 @@ from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify.arithmetic import Value
 from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
 from vasari.verify.extract import Extraction, boxed_answers, extract_answer
-from vasari.verify.formulas import formulas_equal
+from vasari.verify.formulas import formulas_equal, may_be_formula
 from vasari.verify.limits import (
     MAX_EXPRESSION_CHARS,
     MAX_RESPONSE_CHARS,
@@ -40,7 +40,7 @@ _LONE_LETTER = re.compile(r"\(?([A-J])\)?")
 _FORMULA = re.compile(r"[0-9][a-z]\b|[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b")
 # Math-Verify reads "(1) 20" as the mixed number 21.
 _JUXTAPOSED = re.compile(r"[0-9)\]}]\s+[0-9]")
-_UNWORKED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap)(?![a-zA-Z])|\\binom\s?\{[^{}]*[0-9]{3}")
+_UNWORKED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap)(?![a-zA-Z])|\\binom\s?\{[^{}]*(?:\^|[0-9]{3})")
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan)\b)[a-zA-Z]{3,}")
 
 
@@ -299,15 +299,20 @@ def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
         return Verdict(Outcome.UNVERIFIABLE, found, "reference", "reference: numbers side by side have no single reading")
     if _JUXTAPOSED.search(text):
         return Verdict(Outcome.INCORRECT, found, "symbolic", "numbers side by side have no single reading")
-    if ("%" in text) != ("%" in reference.text):
-        return Verdict(Outcome.INCORRECT, found, "symbolic", "only one of the two is a percentage")
     formula, expected = text.replace("**", "^"), reference.text.replace("**", "^")
+    if ("%" in formula) != ("%" in expected):
+        return Verdict(Outcome.INCORRECT, found, "symbolic", "only one of the two is a percentage")
     check_growth(formula)
     equal = formulas_equal(formula, expected)
-    if equal is not None:
-        return _decided(equal, found, "symbolic")
+    return _by_worker(found, formula, expected) if equal is None else _decided(equal, found, "symbolic")
+
+
+def _by_worker(found: str, formula: str, expected: str) -> Verdict:
+    """The verdict of computer algebra, for an answer that is fit for it."""
     if _UNWORKED.search(formula) and not _UNWORKED.search(expected):
         return Verdict(Outcome.INCORRECT, found, "symbolic", "a sum, product, integral or limit is not worked out")
+    if not may_be_formula(formula, expected):
+        return Verdict(Outcome.INCORRECT, found, "symbolic", "the answer is no formula")
     check_symbolic(formula)
     result = shared_worker().compare(formula, expected)
     if result in ("equal", "different"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import random
 import re
+import unicodedata
 from collections.abc import Callable
 
 from vasari.verify.arithmetic import NotArithmeticError, evaluate, variables
@@ -26,6 +27,21 @@ _EQUAL, _DIFFERENT = 1e-10, 1e-7
 _MAX_VARIABLES = 8
 _OPENERS, _CLOSERS = "([{", ")]}"
 _INFINITY = re.compile(r"\+?\s?(?:\\infty|∞|infinity|oo)")
+_COMMAND = re.compile(r"\\[a-zA-Z]+")
+_WORD = re.compile(r"[a-zA-Z]{3,}|_{2,}|[;'\"`]")
+_COMMAND_NAMES = (
+    "frac sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp pi infty cdot times div pm mp le leq "
+    "leqslant ge geq geqslant ne neq lt gt approx equiv in notin cup cap setminus emptyset varnothing subset subseteq mathbb "
+    "mathbf mathrm mathcal text overline vec hat bar alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa "
+    "lambda mu nu xi rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega binom sum prod "
+    "int lim to rightarrow begin end cdots ldots dots mid lfloor rfloor lceil rceil lvert rvert langle rangle angle triangle "
+    "circ prime quad wedge vee land lor neg forall exists max min gcd mod bmod pmod det dim ker deg partial nabla"
+)
+_COMMANDS = frozenset("\\" + name for name in _COMMAND_NAMES.split())
+_FUNCTION_NAMES = (
+    "sqrt sin cos tan cot sec csc log exp abs acos asin atan min max gcd and or matrix pmatrix bmatrix vmatrix cases"
+)
+_FUNCTION_WORDS = frozenset(_FUNCTION_NAMES.split())
 _UNION = re.compile(r"\\cup(?![a-zA-Z])|\u222a")
 
 
@@ -42,6 +58,17 @@ def formulas_equal(found: str, reference: str) -> bool | None:
     if len(left) > 1 or len(right) > 1:
         return _all_equal(left, right, _items_equal) if len(left) == len(right) else None
     return _items_equal(found, reference)
+
+
+def may_be_formula(found: str, reference: str) -> bool:
+    """Whether an answer holds only characters, words and commands that mathematics uses, or that the reference has too."""
+    if any(unicodedata.category(character).startswith("C") for character in found):
+        return False
+    known = _COMMANDS | set(_COMMAND.findall(reference))
+    if not set(_COMMAND.findall(found)) <= known:
+        return False
+    words = set(_WORD.findall(_COMMAND.sub(" ", found)))
+    return words <= _FUNCTION_WORDS | set(_WORD.findall(_COMMAND.sub(" ", reference)))
 
 
 def _items_equal(found: str, reference: str) -> bool | None:

@@ -18,7 +18,7 @@ MAX_ARITHMETIC_CHARS = 512
 MAX_EXPRESSION_CHARS = 1_000
 """Characters of an answer that are sent to symbolic comparison."""
 
-MAX_SYMBOLIC_NESTING = 12
+MAX_SYMBOLIC_NESTING = 8
 """Open brackets at once, in an answer that is sent to symbolic comparison."""
 
 MAX_SYMBOLIC_DIGITS = 40
