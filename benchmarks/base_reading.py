@@ -89,7 +89,7 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet_libraries()
     model, processor = load_model(str(arguments.model)).eval(), load_processor(str(arguments.model))
-    settings = PoolSettings(families=FAMILIES, num_prompts=arguments.pictures)
+    settings = PoolSettings(families=FAMILIES, num_prompts=arguments.pictures, shape="dynamath")
     prompts = make_pool(settings, split="validation", seed=arguments.seed)
     collator = ChatCollator(
         prompts,
