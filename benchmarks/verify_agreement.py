@@ -179,7 +179,7 @@ def main() -> None:
             "# Verdicts from raw responses beside published official verdicts",
             "",
             "Agreement counts rows whose official extraction states an answer. The last column but one counts rows without one",
-            "that the official scorer calls correct (nearest option, random letter); ours calls none of them a stated answer.",
+            "that the official scorer calls correct (nearest option, random letter).",
             "",
             f"| benchmark | {head}", rule, *table(merged(tallies)), "", f"| run | {head}", rule, *table(tallies), "",
             f"`python benchmarks/verify_agreement.py {' '.join(sys.argv[1:3]).replace(str(args.data), 'DIR')}`, "
