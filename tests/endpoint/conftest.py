@@ -69,13 +69,13 @@ class Server:
             target=lambda: (self.loop.run_until_complete(run()), self.loop.run_forever()), daemon=True
         )
         self.thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
 
     def stop(self) -> None:
         """Close all connections."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self.loop).result(60)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)
         self.loop.close()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -24,7 +24,7 @@ def start(server, folder, count, output):
 
 def wait_for(server, number, process):
     """Until the server has been asked so often, or the process has ended."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600  # a busy machine starts a process slowly
     while len(server.bodies) < number and process.poll() is None:
         assert time.monotonic() < deadline, "the client does not ask"
         time.sleep(0.002)
@@ -57,7 +57,7 @@ def test_the_first_interrupt_keeps_what_is_in_flight_and_leaves_the_rest(server,
     process = start(server, tmp_path / "store", 1000, tmp_path / "out.txt")
     wait_for(server, 100, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 0, process.stderr.read()
+    assert process.wait(300) == 0, process.stderr.read()
     rows = (tmp_path / "out.txt").read_text().splitlines()
     answered = sum("\tanswer " in row for row in rows)
     assert rows[-1] == "interrupted"
@@ -77,7 +77,7 @@ def test_the_second_interrupt_ends_at_once_with_a_usable_store(server, tmp_path)
     time.sleep(1)
     assert process.poll() is None, "it waits for what is in flight"
     process.send_signal(signal.SIGINT)
-    process.wait(20)
+    process.wait(300)
     assert b"KeyboardInterrupt" in process.stderr.read()
     with ResponseStore(tmp_path / "store") as store:
         assert len(store) >= 60
