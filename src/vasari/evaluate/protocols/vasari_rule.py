@@ -10,6 +10,7 @@ from vasari.evaluate.protocols.boxed_math import boxed_contents, split_answers
 from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify import verify_answer
+from vasari.verify.choices import options_in_question
 
 # A backslash and a letter that somebody's JSON or Python took for a control character: \frac, \times, \right, \bar.
 _DAMAGED = re.compile(
@@ -43,6 +44,8 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
     if len(output.answers) > 1:
         return _several(output)
     choices = tuple(map(repair, output.choices)) if output.choices else None
+    if choices is None and _LETTERS.fullmatch(answer.strip()):
+        return verify_answer(output.response, answer, options_in_question(output.question), "choice")
     if choices:
         by_text = output.question_type == "multi_choice"  # MathVista's references are texts, those of the others letters.
         return verify_answer(output.response, _as_letter(answer, choices, by_text=by_text), choices, "choice")
@@ -50,7 +53,8 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
         return _listed(output.response, answer)
     for foreign, plain in _FOREIGN:
         answer = answer.replace(foreign, plain)
-    verdict = verify_answer(output.response, answer, None, _kind(output, answer))
+    kind: AnswerKind | None = "number" if output.answer_type in ("integer", "float") or output.benchmark == "gsm8k" else None
+    verdict = verify_answer(output.response, answer, None, kind)
     return _rounded(verdict, answer, output.precision) if output.answer_type == "float" else verdict
 
 
@@ -65,14 +69,6 @@ def _as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
     if answer in choices and (by_text or not label) and len(choices) <= 26:
         return chr(ord("A") + choices.index(answer))
     return answer
-
-
-def _kind(output: StoredOutput, answer: str) -> AnswerKind | None:
-    if output.answer_type in ("integer", "float") or output.benchmark == "gsm8k":
-        return "number"
-    if _LETTERS.fullmatch(answer.strip()):
-        return "choice"
-    return None
 
 
 def _rounded(verdict: Verdict, answer: str, precision: int | None) -> Verdict:
