@@ -127,7 +127,7 @@ def test_a_graded_reward_is_no_verdict():
     ("settings", "message"),
     [
         ({"num_rollouts": 0}, r"num_rollouts must be in \[1, 128\], got 0"),
-        ({"easy_from": 0.2}, r"0 <= hard_to < easy_from <= 1, got 0\.2 and 0\.2"),
+        ({"easy_from": 0.2}, r"0 <= hard_to < easy_from <= 1, got hard_to=0\.2, easy_from=0\.2"),
         ({"decide": "both"}, r"decide must be 'bin' or 'keep', got 'both'"),
         ({"min_verifiable": 9}, r"min_verifiable must be in \[1, 8\], got 9"),
         ({"kept": (UNGRADED,)}, r"an ungraded prompt has no pass rate"),

@@ -1,0 +1,135 @@
+"""Training prompts that are benchmark prompts: found by figure and text, copied or in other words.
+
+A prompt leaks a benchmark prompt when one of three rules holds; each needs the same
+numbers, and no conflict of numeric answers.
+
+* `copy`: the figures agree (cut by up to 5%, resized, recompressed) and at least 0.8 of the benchmark question's words and
+  pairs of words are in the prompt, with the same symbols.
+* `paraphrase`: the figures agree, numbers and symbols are the same, the answers are equal; the wording does not matter.
+* `text`: a question of 8 words or more with 0.8 of its words, where one side has no image to compare.
+
+The texts are compared first, so an image is compared only with those of benchmark prompts that have the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vasari.curate.dropped import Dropped
+from vasari.curate.image_hash import CROP_RADIUS, NUM_CROPS, hamming
+from vasari.curate.image_index import ImageIndex
+from vasari.curate.question_text import QuestionText, answer_key, answers_conflict, containment, read_question
+from vasari.errors import ConfigError, DataError
+from vasari.records import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakSettings:
+    """When a training prompt counts as a benchmark prompt."""
+
+    max_bits: int = CROP_RADIUS
+    """Bits of 256 by which a prompt's image may differ from the nearest of the 25 hashes of a benchmark image."""
+    min_containment: float = 0.8
+    """Share of the benchmark question's words and pairs of words that a copy has."""
+    min_words: int = 8
+    """Words without a figure to compare say too little below this number."""
+    paraphrases: bool = True
+    """Look for other wordings over the same figure."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_bits <= 256:
+            raise ConfigError(f"max_bits must be in [0, 256], got {self.max_bits}")
+        if not 0.0 < self.min_containment <= 1.0:
+            raise ConfigError(f"min_containment must be in (0, 1], got {self.min_containment}")
+        if self.min_words < 1:
+            raise ConfigError(f"min_words must be at least 1, got {self.min_words}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """One benchmark prompt, read."""
+
+    prompt: Prompt
+    text: QuestionText
+    answer: str
+    index: int
+
+
+class BenchmarkIndex:
+    """Benchmark prompts, ready to be searched; it does not change.
+
+    Memory: about 2 KB a benchmark prompt, and 800 bytes a distinct image: 20 MB for 7,000 prompts.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], images: ImageIndex, settings: LeakSettings | None = None) -> None:
+        """Take the benchmark's prompts and their images, from `index_images(prompts, crops=True)`.
+
+        Raises:
+            DataError: `images` is of other prompts, or has no crops.
+        """
+        if len(images.starts) != len(prompts) + 1 or images.codes.shape[1:] != (NUM_CROPS, 4):
+            raise DataError(f"need index_images(prompts, crops=True) of these {len(prompts)} benchmark prompts")
+        self.settings = settings or LeakSettings()
+        self._images = images
+        self._by_numbers: dict[frozenset[str], list[_Reference]] = defaultdict(list)
+        for index, prompt in enumerate(prompts):
+            text = read_question(prompt.question)
+            self._by_numbers[frozenset(text.numbers)].append(_Reference(prompt, text, answer_key(prompt), index))
+
+    def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
+        """The training prompts that leak a benchmark prompt, ascending, each with the first that it collides with.
+
+        Memory: 8 bytes for each pair of a prompt's image and a hash of a benchmark image with the same numbers, one prompt
+        at a time. Give the pool in parts to bound the rest.
+
+        Args:
+            prompts: Training prompts.
+            images: Of these prompts, from `index_images(prompts)`.
+
+        Raises:
+            DataError: `images` is of other prompts, or has crops.
+        """
+        if len(images.starts) != len(prompts) + 1 or images.codes.ndim != 2:
+            raise DataError(f"need index_images(prompts, crops=False) of these {len(prompts)} prompts")
+        found = (self._leak(prompt, index, images) for index, prompt in enumerate(prompts))
+        return tuple(drop for drop in found if drop is not None)
+
+    def _leak(self, prompt: Prompt, index: int, images: ImageIndex) -> Dropped | None:
+        text, answer = read_question(prompt.question), answer_key(prompt)
+        for reference in self._by_numbers.get(frozenset(text.numbers), ()):
+            if answers_conflict(answer, reference.answer):
+                continue
+            same_symbols = text.symbols == reference.text.symbols
+            shared = containment(reference.text, text)
+            copied = same_symbols and shared >= self.settings.min_containment
+            reworded = self.settings.paraphrases and same_symbols and answer == reference.answer != ""
+            rule, bits = "", 256
+            if prompt.images and reference.prompt.images:
+                if copied or reworded:
+                    bits = self._bits(index, images, reference.index)
+                    if bits <= self.settings.max_bits:
+                        rule = "copy" if copied else "paraphrase"
+            elif copied and len(reference.text.words) >= self.settings.min_words:
+                rule = "text"
+            if rule:
+                figure = f"figures {bits} of 256 bits apart" if bits < 256 else "no figure compared"
+                return Dropped(
+                    index=index,
+                    id=prompt.id,
+                    reason=f"benchmark_leak_{rule}",
+                    collided_with=reference.prompt.id,
+                    detail=f"{shared:.2f} of its words, same numbers, {figure}",
+                )
+        return None
+
+    def _bits(self, index: int, images: ImageIndex, reference: int) -> int:
+        """The distance of the benchmark prompt's images to the nearest of the prompt's, the worst of them; 256 without any."""
+        own, theirs = images.codes[images.of(index)], self._images.codes[self._images.of(reference)]
+        if not len(own) or not len(theirs):
+            return 256
+        distances = hamming(own[:, None, None], theirs[None])  # [own, theirs, crops]
+        return int(np.max(distances.min(axis=(0, 2))))
