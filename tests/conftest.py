@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from hypothesis import settings
 
 from vasari.records import Prompt
 
-# A busy machine is slow for reasons that no test is about.
-settings.register_profile("vasari", deadline=None)
-settings.load_profile("vasari")
+# A busy machine is slow for reasons that no test is about. VASARI_TEST_PROFILE=thorough tries far more examples.
+settings.register_profile("vasari", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("VASARI_TEST_PROFILE", "vasari"))
 
 FAMILIES = ("bars", "tables")
 SYSTEM = "Think, then answer."

@@ -45,7 +45,8 @@ def test_a_thousand_hostile_answers_take_a_minute_and_cost_no_worker(tmp_path, m
     credited = {row["family"] for row, verdict in zip(ROWS, verdicts, strict=True) if verdict.outcome is Outcome.CORRECT}
     assert credited <= RIGHT
     shared_worker().close()  # Its time is counted when it has ended.
-    assert _processor_seconds() - before < 60
+    # Processor time, not the clock: a bomb that escapes its limits costs hours; without one it is under a minute.
+    assert _processor_seconds() - before < 120
     assert shared_worker().num_started - started <= 1
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 * 1024**2  # KiB
     assert list(tmp_path.iterdir()) == []  # No code ran.
