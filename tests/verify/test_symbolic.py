@@ -48,7 +48,7 @@ def test_a_bomb_in_the_reference_is_laid_at_the_reference():
 
 def test_a_worker_that_was_killed_is_replaced(worker):
     worker.compare("x", "x")
-    process = worker._process
+    process = worker._process._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -58,7 +58,7 @@ def test_a_worker_that_was_killed_is_replaced(worker):
 def test_a_worker_that_dies_during_a_comparison_is_a_crash_of_ours():
     patient = SymbolicWorker(timeout_seconds=60)
     patient.compare("x", "x")
-    process = patient._process
+    process = patient._process._process
     assert process is not None
     killer = threading.Timer(0.5, process.kill)
     killer.start()
@@ -79,7 +79,7 @@ def test_many_threads_share_a_worker(worker):
 
 
 def test_the_memory_limit_stops_an_allocation():
-    code = "from vasari.verify.symbolic_worker import _limit_memory; _limit_memory(); bytearray(3 * 1024**3)"
+    code = "from vasari.verify.worker_side import limit_memory; limit_memory(); bytearray(3 * 1024**3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MemoryError" in done.stderr
 

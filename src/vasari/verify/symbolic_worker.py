@@ -13,7 +13,8 @@ import sys
 from types import FrameType
 from typing import Any
 
-from vasari.verify.limits import SYMBOLIC_SECONDS, WORKER_MEMORY_BYTES
+from vasari.verify.limits import SYMBOLIC_SECONDS
+from vasari.verify.worker_side import limit_memory, say
 
 
 class _TimeUpError(BaseException):
@@ -22,7 +23,7 @@ class _TimeUpError(BaseException):
 
 def main() -> None:
     """Answer requests until standard input closes."""
-    _limit_memory()
+    limit_memory()
     _prepare_clock()
     from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 - only the worker has this dependency
 
@@ -34,19 +35,19 @@ def main() -> None:
         return parse(f"${text}$", extraction_config=targets, parsing_timeout=None, raise_on_error=False)
 
     verify(read("x+1"), read("1+x"), timeout_seconds=None)  # The first comparison builds tables for half a second.
-    _say({"stage": "ready"})
+    say({"stage": "ready"})
     for line in sys.stdin:
         request = json.loads(line)
         try:
             _set_clock(SYMBOLIC_SECONDS)
             reference = read(request["reference"])
-            _say({"stage": "reference", "ok": bool(reference)})
+            say({"stage": "reference", "ok": bool(reference)})
             if reference:
                 found = read(request["response"])
                 equal = bool(found) and verify(reference, found, timeout_seconds=None)
-                _say({"stage": "verdict", "equal": bool(equal)})
+                say({"stage": "verdict", "equal": bool(equal)})
         except (MemoryError, RecursionError, OverflowError, _TimeUpError) as error:
-            _say({"stage": "verdict", "limit": type(error).__name__})
+            say({"stage": "verdict", "limit": type(error).__name__})
         finally:
             _set_clock(0.0)
 
@@ -69,19 +70,6 @@ def _set_clock(seconds: float) -> None:
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         signal.setitimer(signal.ITIMER_PROF, seconds + 0.5 if seconds else 0.0)
-
-
-def _limit_memory() -> None:
-    try:
-        import resource  # noqa: PLC0415 - POSIX only
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
-
-
-def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ import json
 import sys
 from typing import Any
 
-from vasari.verify.limits import WORKER_MEMORY_BYTES
+from vasari.verify.worker_side import limit_memory, say
 
 
 def main() -> None:
     """Answer requests until standard input closes."""
-    _limit_memory()
+    limit_memory()
     import logging  # noqa: PLC0415
 
     from math_verify import parse, verify  # noqa: PLC0415 - only this process has the dependency
@@ -35,27 +35,14 @@ def main() -> None:
         return {"equal": bool(verify(found, expected, timeout_seconds=None)), "found": str(found[0])[:1000]}
 
     answer_to({"response": "the answer is $x+1$", "answer": "$1+x$"})  # The first comparison builds tables for half a second.
-    _say({"ready": True})
+    say({"ready": True})
     for line in sys.stdin:
         try:
-            _say(answer_to(json.loads(line)))
+            say(answer_to(json.loads(line)))
         except (MemoryError, RecursionError, OverflowError) as error:
-            _say({"limit": type(error).__name__})
+            say({"limit": type(error).__name__})
         except Exception as error:  # noqa: BLE001 - the official script calls this "not correct", whatever it was
-            _say({"equal": False, "found": None, "error": type(error).__name__})
-
-
-def _limit_memory() -> None:
-    try:
-        import resource  # noqa: PLC0415 - POSIX only
-    except ImportError:
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
-
-
-def _say(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+            say({"equal": False, "found": None, "error": type(error).__name__})
 
 
 if __name__ == "__main__":

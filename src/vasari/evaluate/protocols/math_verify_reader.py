@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
-import json
-import math
-import os
-import queue
-import subprocess
-import sys
 import threading
 from dataclasses import dataclass
-from typing import Literal
-
-import psutil
+from typing import Any, Literal
 
 from vasari.errors import MissingExtraError
+from vasari.verify.line_process import LineProcess
 
 READ_SECONDS = 10.0
 """Seconds for one response; Math-Verify's own limit is 5 seconds for each of its steps."""
-
-START_SECONDS = 60.0
-"""Seconds for the process to load its libraries."""
 
 _PATIENCE = 12
 """A process that got no CPU time on a busy machine is given so many times its seconds: a verdict must not hang on the load."""
@@ -44,9 +34,7 @@ class MathVerifyReader:
     def __init__(self, *, timeout_seconds: float = READ_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._owner = 0
+        self._process = LineProcess("vasari.evaluate.protocols.math_verify_process")
 
     def read(self, response: str, answer: str) -> Reading:
         """Whether the answer that Math-Verify reads in a response equals what it reads in the reference.
@@ -57,112 +45,46 @@ class MathVerifyReader:
         if importlib.util.find_spec("math_verify") is None:
             raise MissingExtraError("this protocol needs Math-Verify: pip install 'vasari[evaluate]'")
         with self._lock:
-            if not self._started():
+            if not self._process.start():
                 return Reading("crashed")
             try:
                 return self._ask(response, answer)
             except (OSError, ValueError):
-                self._kill()
+                self._process.kill()
                 return Reading("crashed")
 
     def close(self) -> None:
         """Kill the process; the next reading starts another."""
         with self._lock:
-            self._kill()
+            self._process.kill()
 
     def _ask(self, response: str, answer: str) -> Reading:
-        process = self._process
-        if process is None or process.stdin is None:
-            return Reading("crashed")
-        process.stdin.write(json.dumps({"response": response, "answer": answer}) + "\n")
-        process.stdin.flush()
-        line = self._receive(self._timeout_seconds)
-        if line is None:
-            timed_out = process.poll() is None
-            self._kill()
+        self._process.send({"response": response, "answer": answer})
+        message = self._patiently()
+        if message is None:
+            timed_out = self._process.exit_status() is None
+            self._process.kill()
             return Reading("limit" if timed_out else "crashed")
-        message = json.loads(line)
         if "limit" in message:
             return Reading("limit")
         if message["found"] is None:
             return Reading("nothing")
         return Reading("equal" if message["equal"] else "different", message["found"])
 
-    def _started(self) -> bool:
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
-            return True
-        self._kill()
-        self._owner = os.getpid()
-        self._lines = queue.Queue()
-        # What this process can import the other can, and nothing from the working directory (-P).
-        path = os.pathsep.join(entry for entry in sys.path if entry)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "vasari.evaluate.protocols.math_verify_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path},
-        )
-        threading.Thread(target=_forward_lines, args=(self._process, self._lines), daemon=True).start()
-        if self._receive(START_SECONDS) is None:
-            self._kill()
-            return False
-        return True
-
-    def _receive(self, seconds: float) -> str | None:
-        """The next line, or None when the time is up or the process died."""
-        before = self._cpu_seconds()
+    def _patiently(self) -> dict[str, Any] | None:
+        """The next message, or None when the process used up its time or died."""
+        before = self._process.processor_seconds()
         for _ in range(_PATIENCE):
-            try:
-                line = self._lines.get(timeout=seconds)
-            except queue.Empty:
-                if self._cpu_seconds() - before > seconds / 2:
-                    return None
-                continue
-            if line is None and self._process is not None:
-                self._process.wait()
-            return line
+            message = self._process.receive(self._timeout_seconds)
+            spent = self._process.processor_seconds() - before > self._timeout_seconds / 2
+            if message is not None or spent or self._process.exit_status() is not None:
+                return message
         return None
-
-    def _cpu_seconds(self) -> float:
-        """What the process has used so far; infinite where that cannot be told."""
-        if self._process is None:
-            return math.inf
-        try:
-            used = psutil.Process(self._process.pid).cpu_times()
-        except psutil.Error:
-            return math.inf
-        return float(used.user + used.system)
-
-    def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():  # After a fork the process belongs to the parent.
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
 
 
 def shared_reader() -> MathVerifyReader:
     """The reader of this process."""
     return _SHARED
-
-
-def _forward_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    if process.stdout is not None:
-        try:
-            for line in process.stdout:
-                lines.put(line)
-        except ValueError:  # Closed by the killer while we read.
-            pass
-    lines.put(None)
 
 
 _SHARED = MathVerifyReader()

@@ -1,0 +1,125 @@
+"""A module of ours as a process of its own that answers JSON lines and may be killed at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from vasari.verify.limits import WORKER_START_SECONDS
+
+
+class LineProcess:
+    """One process, started on first use, restarted after it was killed or died; not for two threads at once.
+
+    The module says one line when it is ready, then answers each line of its standard input with one or several.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._owner = 0
+        self.num_started = 0
+        """Processes started so far; one, unless some were killed."""
+
+    def start(self) -> bool:
+        """Whether the process runs, started if need be."""
+        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+            return True
+        self.kill()
+        self._owner = os.getpid()
+        self._lines = queue.Queue()
+        # One thread each, so that the address space limit is not spent on idle thread stacks. What this process can import
+        # the other can, and nothing from the working directory (-P).
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self.num_started += 1
+        self._process = subprocess.Popen(  # noqa: S603 - a module of ours
+            [sys.executable, "-P", "-m", self._module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path},
+        )
+        threading.Thread(target=_forward_lines, args=(self._process, self._lines), daemon=True).start()
+        if self.receive(WORKER_START_SECONDS) is None:
+            self.kill()
+            return False
+        return True
+
+    def send(self, message: dict[str, str]) -> None:
+        """Write one line.
+
+        Raises:
+            OSError: The process is gone.
+        """
+        if self._process is None or self._process.stdin is None:
+            raise BrokenPipeError("the process is gone")
+        self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next message, or None when the time is up (then the process runs) or the process died."""
+        try:
+            line = self._lines.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
+        if line is None:
+            if self._process is not None:
+                self._process.wait()
+            return None
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def exit_status(self) -> int | None:
+        """What the process ended with, negative for a signal; None while it runs."""
+        return 0 if self._process is None else self._process.poll()
+
+    def processor_seconds(self) -> float:
+        """Processor time used so far; infinite where the system does not tell, or the process is gone."""
+        if self._process is None:
+            return math.inf
+        try:
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
+            fields = stat.rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError, AttributeError):
+            return math.inf
+
+    def kill(self) -> None:
+        """End the process; the next `start` starts another."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():  # After a fork the process belongs to the parent.
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue
+
+
+def seconds_until(deadline: float) -> float:
+    """Seconds from now to a moment of the monotonic clock, not negative."""
+    return max(0.0, deadline - time.monotonic())
+
+
+def _forward_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
+    if process.stdout is not None:
+        try:
+            for line in process.stdout:
+                lines.put(line)
+        except ValueError:  # Closed by the killer while we read.
+            pass
+    lines.put(None)
