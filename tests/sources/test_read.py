@@ -14,7 +14,7 @@ from PIL import Image
 
 from vasari.errors import ConfigError, DataError
 from vasari.imagefile import open_image
-from vasari.promptfile import COLUMNS, read_prompts
+from vasari.promptfile import COLUMNS, read_prompts, write_prompts
 from vasari.records import Prompt
 from vasari.sources import SOURCES, BadRow, describe_source, read_source
 from vasari.sources.spec import find_spec, read_spec
@@ -59,6 +59,28 @@ def test_a_drawn_grid_shows_the_colour_of_each_digit(plant):
     # Red, blue and green are shown; yellow is the answer.
     assert {(255, 65, 54), (0, 116, 217), (46, 204, 64)} <= colours
     assert (255, 220, 0) not in colours
+
+
+def test_the_name_of_a_shipped_source_is_that_of_its_file():
+    assert all(describe_source(name).name == name for name in SOURCES)
+
+
+def test_prompts_that_were_written_are_read_with_their_metadata(plant):
+    folder = plant({"notes.txt": "n"})
+    written = Prompt(
+        id="a",
+        question="Q?",
+        answer="B",
+        choices=("x", "y"),
+        kind="choice",
+        metadata={"style": "plain", "seed": 3, "source": "geometry3k", "licence": "MIT"},
+    )
+    write_prompts(folder / "train.parquet", [written])
+    (prompt,) = read_source("parquet", folder)
+    assert (prompt.question, prompt.answer, prompt.choices, prompt.kind) == ("Q?", "B", ("x", "y"), "choice")
+    facts = prompt.metadata
+    assert (facts["style"], facts["seed"], facts["native_id"], facts["source"]) == ("plain", 3, "a", "parquet")
+    assert (facts["native_source"], facts["licence"]) == ("geometry3k", "MIT")
 
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if describe_source(name).test_only])
@@ -288,7 +310,7 @@ rows = st.dictionaries(
 
 
 @pytest.mark.parametrize("name", ["jsonl", "sharegpt"])
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_every_row_is_a_prompt_or_a_bad_row(name, tmp_path_factory, rows):
     folder: Path = tmp_path_factory.mktemp("fuzz")

@@ -41,7 +41,7 @@ COUNTS = [
     ("dynamath", "dynamath", "test", 501, 0),
     ("puzzlevqa", "puzzlevqa", "test", 200, 0),
     ("tabmwp", "tabmwp", "val", 1000, 0),
-    ("sharegpt", "llamafactory_demo", "train", 500, 50),
+    ("sharegpt", "llamafactory_demo", "train", 500, 24),
     ("mathverse", "mathverse", "testmini_text_only", 788, 0),
 ]
 

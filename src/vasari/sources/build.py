@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,9 @@ from vasari.records import AnswerKind, ImageRef, Prompt
 from vasari.sources.answers import LETTERS, plain_text, reference_answer, split_choices
 from vasari.sources.columns import column_value, first_value, says_nothing
 from vasari.sources.spec import Layout, SourceSpec
+
+NO_LICENCE = "none stated"
+"""The licence of a description that knows of none; a row's own column `licence` then counts."""
 
 _MARK = "<image>"
 _LONE_LETTER = re.compile(r"[A-J]")
@@ -67,6 +71,11 @@ class Builder:
             "category": category,
             "tier": self.spec.tier,
         }
+        stated = facts.pop("licence", None) or facts.pop("license", None)
+        if stated and self.spec.licence == NO_LICENCE:
+            provenance["licence"] = str(stated)
+        # What a file says of itself stays beside what we say of the file.
+        facts = {f"native_{name}" if name in provenance else name: value for name, value in facts.items()}
         return Prompt(
             id=f"{self.spec.name}/{native_id}",
             question=question,
@@ -144,7 +153,8 @@ class Builder:
         facts: dict[str, Any] = {}
         if self.layout.keep_other_columns:
             named = {column for group in _columns(self.layout) for column in group}
-            facts = {name: v for name, v in row.items() if name not in named and not name.startswith("_") and _plain(v)}
+            others = {name: v for name, v in row.items() if name not in named and not name.startswith("_")}
+            facts = {name: v for name, v in (others | _own_metadata(others.pop("metadata", None))).items() if _plain(v)}
         for name, columns in self.layout.fields.metadata.items():
             value = first_value(row, columns)
             if not says_nothing(value) and (_plain(value) or (isinstance(value, list) and all(_plain(v) for v in value))):
@@ -178,6 +188,15 @@ def _kind(stated: Any, answer: str, choices: Sequence[str] | None, layout: Layou
 
 def _joined(value: Any) -> Any:
     return ", ".join(str(part) for part in value) if isinstance(value, list) else value
+
+
+def _own_metadata(value: Any) -> dict[str, Any]:
+    """The metadata of a file that Vasari wrote: JSON text of an object, or an object; else nothing."""
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _plain(value: Any) -> bool:

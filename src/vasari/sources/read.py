@@ -19,7 +19,7 @@ from vasari.sources.columns import column_value
 from vasari.sources.conversations import conversation_rows, llamafactory_rows
 from vasari.sources.raven import raven_rows
 from vasari.sources.rowfiles import RowItem, file_rows
-from vasari.sources.spec import TIER_NOTES, Layout, SourceSpec, Tier, find_spec, shipped_specs
+from vasari.sources.spec import TIER_NOTES, Layout, SourceSpec, Tier, find_spec, shipped_names
 from vasari.sources.wikitables import wikitable_rows
 
 Reader = Callable[[Path, Path, str], Iterator[RowItem]]
@@ -33,7 +33,7 @@ READERS: Mapping[str, Reader] = {
     "llamafactory": llamafactory_rows,
 }
 
-SOURCES: tuple[str, ...] = tuple(shipped_specs())
+SOURCES: tuple[str, ...] = shipped_names()
 """Names that `read_source` knows; it also takes the path of a YAML description."""
 
 _LISTED = 12

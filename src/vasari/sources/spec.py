@@ -159,12 +159,16 @@ def read_spec(path: Path) -> SourceSpec:
 
 
 @cache
-def shipped_specs() -> dict[str, SourceSpec]:
-    """Name -> description of every source that ships with the package."""
-    folder = resources.files("vasari.sources") / "mapped"
-    files = sorted((item for item in folder.iterdir() if item.name.endswith(".yaml")), key=lambda item: item.name)
-    specs = [_parse(item.read_text(encoding="utf-8"), item.name) for item in files]
-    return {spec.name: spec for spec in specs}
+def shipped_names() -> tuple[str, ...]:
+    """The names of the sources that ship with the package: those of their files, so that none is parsed for it."""
+    names = (item.name for item in (resources.files("vasari.sources") / "mapped").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+@cache
+def _shipped(name: str) -> SourceSpec:
+    file = resources.files("vasari.sources") / "mapped" / f"{name}.yaml"
+    return _parse(file.read_text(encoding="utf-8"), file.name)
 
 
 def find_spec(name: str) -> SourceSpec:
@@ -176,10 +180,10 @@ def find_spec(name: str) -> SourceSpec:
     """
     if name.endswith((".yaml", ".yml")):
         return read_spec(Path(name))
-    specs = shipped_specs()
-    if name not in specs:
-        raise ConfigError(f"there is no source {name!r}; there are {', '.join(specs)}, or the path of a YAML description")
-    return specs[name]
+    names = shipped_names()
+    if name not in names:
+        raise ConfigError(f"there is no source {name!r}; there are {', '.join(names)}, or the path of a YAML description")
+    return _shipped(name)
 
 
 def _parse(text: str, where: str) -> SourceSpec:
