@@ -18,6 +18,7 @@ from vasari.records import Prompt
         ("Let J K be the midsegment of A Q T B.", (), ("AQTB", "JK")),
         ("find cos(TSR).", (), ("RST",)),
         ("Is a circle round?", (), ()),
+        ("J, K and LM; m AB, then m", (), ("AB", "JK", "LM", "m")),
         ("", (), ()),
     ],
 )
@@ -56,7 +57,11 @@ def test_a_letter_is_compared_by_its_option_and_a_number_by_its_value():
 def test_only_numbers_that_differ_conflict():
     assert answers_conflict("10", "11")
     assert not answers_conflict("10.04", "10")
-    assert not answers_conflict("2*sqrt(3)", "3.46")
+    assert not answers_conflict("2*sqrt(3)", "3.46")  # 3.4641
+    assert answers_conflict("4/5", "3/5")
+    assert answers_conflict("6*pi", "-6*pi")
+    assert not answers_conflict("x+1", "x+2")
+    assert not answers_conflict("1/0", "2")
 
 
 def test_equal_texts_share_all_bands_and_different_ones_none():

@@ -12,7 +12,7 @@ prompts with the same words, numbers and answer over different images: those are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,7 +95,7 @@ class _Search:
         edges: dict[int, dict[int, Dropped]] = {}
         for band in range(NUM_BANDS):
             for group in _groups(mix(np.stack([facts[rows], bands[rows, band]], axis=1)), rows):
-                for earlier, drop in self.pairs(group, words):
+                for earlier, drop in self.pairs(group, words, edges):
                     edges.setdefault(drop.index, {})[earlier] = drop
         found: dict[int, Dropped] = {}
         for index in sorted(edges):
@@ -104,8 +104,10 @@ class _Search:
                 found[index] = edges[index][min(kept)]
         return found
 
-    def pairs(self, group: NDArray[np.int64], words: NDArray[np.uint64]) -> Iterator[tuple[int, Dropped]]:
-        """(earlier, later as dropped) for every later prompt of a band that agrees with an earlier one."""
+    def pairs(
+        self, group: NDArray[np.int64], words: NDArray[np.uint64], known: Mapping[int, Mapping[int, Dropped]]
+    ) -> Iterator[tuple[int, Dropped]]:
+        """(earlier, later as dropped) for every later prompt of a band that agrees with an earlier one, but for known pairs."""
         texts: dict[int, QuestionText] = {}
         while len(group) > 1:
             pivot, rest = int(group[0]), group[1:]
@@ -113,15 +115,21 @@ class _Search:
             matched = np.zeros(len(rest), dtype=bool)
             for place in np.flatnonzero(bits <= self.settings.max_bits):
                 other = int(rest[place])
-                similarity = 1.0
-                if words[pivot] != words[other]:
-                    for index in (pivot, other):
-                        texts.setdefault(index, read_question(self.prompts[index].question))
-                    similarity = jaccard(texts[pivot], texts[other])
+                if pivot in known.get(other, ()):
+                    matched[place] = True
+                    continue
+                similarity = 1.0 if words[pivot] == words[other] else self.similarity(pivot, other, texts)
                 if similarity >= self.settings.min_similarity:
                     matched[place] = True
                     yield pivot, self.dropped(pivot, other, int(bits[place]), similarity)
             group = rest[~matched]
+
+    def similarity(self, pivot: int, other: int, texts: dict[int, QuestionText]) -> float:
+        """Of the words of two questions, which are read once a group."""
+        for index in (pivot, other):
+            if index not in texts:
+                texts[index] = read_question(self.prompts[index].question)
+        return jaccard(texts[pivot], texts[other])
 
     def bits(self, pivot: int, rest: NDArray[np.int64]) -> NDArray[np.int64]:
         """[rest] the largest distance of two corresponding images; all have as many images as the pivot."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import unicodedata
 import zlib
@@ -24,11 +25,8 @@ NUM_BANDS, BAND_ROWS = 16, 4
 """Texts of Jaccard similarity s share a band of their MinHashes with probability 1 - (1 - s^4)^16: 0.988 at 0.7."""
 
 _TOKEN = re.compile(r"\d+(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+")
-# Capitals that name points, with or without spaces between them: "AB", "A B"; not the first letter of a word.
-_POINTS = re.compile(r"(?<![^\W\d_])[A-Z](?:\s?[A-Z])*(?![^\W\d_])")
-_LETTER = re.compile(r"(?<![^\W\d_])[a-z](?![^\W\d_])")
-# "A" before a word in small letters is an article, and "m" before an angle or an arc is "the measure of".
-_NOT_SYMBOLS = re.compile(r"\bA(?=\s+[a-z]{2})|\ba\b|\bm(?=\s*(?:\\|∠|angle\b|arc\b))|\\[a-zA-Z]+")
+_FACTOR = r"(?:\d{1,30}(?:\.\d{1,30})?|sqrt\(\d{1,30}(?:\.\d{1,30})?\)|pi)"
+_MEASURED = frozenset({"angle", "arc", "widehat", "overarc"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,36 @@ class QuestionText:
 
 
 def read_question(text: str) -> QuestionText:
-    """The compared parts of a question; LaTeX commands are read as words, thin spaces and braces are not."""
-    plain = unicodedata.normalize("NFKC", text)
-    words = tuple(_canonical(token) if token[0].isdigit() else token.lower() for token in _TOKEN.findall(plain))
-    bare = _NOT_SYMBOLS.sub(" ", plain)
-    points = {min(name, name[::-1]) for name in ("".join(run.split()) for run in _POINTS.findall(bare))}
-    symbols = points | set(_LETTER.findall(bare))
+    """The compared parts of a question; LaTeX commands are read as words, punctuation and braces are not read."""
+    tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text))
+    words = tuple(_canonical(token) if token[0].isdigit() else token.lower() for token in tokens)
     numbers = tuple(sorted(word for word in words if word[0].isdigit()))
-    return QuestionText(words, numbers, tuple(sorted(symbols)))
+    return QuestionText(words, numbers, _symbols(tokens))
+
+
+def _symbols(tokens: list[str]) -> tuple[str, ...]:
+    """Names of points and single letters; single capitals in a row are one name, whatever stands between them."""
+    found: set[str] = set()
+    name = ""
+    for place, letter in enumerate(tokens):
+        after = tokens[place + 1] if place + 1 < len(tokens) else ""
+        article = letter == "A" and not name and len(after) > 1 and after.islower()
+        if len(letter) == 1 and letter.isupper() and not article:
+            name += letter
+            continue
+        found.add(min(name, name[::-1]))
+        name = ""
+        if letter.isupper() and not article:
+            found.add(min(letter, letter[::-1]))
+        # "m" before an angle, an arc or a name is "the measure of".
+        elif len(letter) == 1 and letter.islower() and letter != "a" and not (letter == "m" and _is_measured(after)):
+            found.add(letter)
+    found.add(min(name, name[::-1]))
+    return tuple(sorted(found - {""}))
+
+
+def _is_measured(after: str) -> bool:
+    return after.lower() in _MEASURED or after.isupper()
 
 
 def jaccard(left: QuestionText, right: QuestionText) -> float:
@@ -83,27 +103,47 @@ def answer_key(prompt: Prompt) -> str:
 
 
 def answers_conflict(left: str, right: str) -> bool:
-    """Whether two answer keys are numbers that differ by more than 1%: another problem, not another way to write it."""
-    try:
-        a, b = float(left), float(right)
-    except ValueError:
-        return False
-    return abs(a - b) > 0.01 * max(abs(a), abs(b))
+    """Whether two answer keys are numbers, or products of numbers, pi and roots, that differ by more than 1%."""
+    a, b = _value(left), _value(right)
+    return a is not None and b is not None and abs(a - b) > 0.01 * max(abs(a), abs(b))
+
+
+def _value(key: str) -> float | None:
+    """The number that a key such as "-3/5", "2*sqrt(13)" or "6*pi" stands for; None for anything else."""
+    sign, body = (-1.0, key[1:]) if key.startswith("-") else (1.0, key)
+    if not re.fullmatch(rf"{_FACTOR}(?:[*/]{_FACTOR})*", body):
+        return None
+    value = sign
+    for operation, factor in re.findall(rf"([*/]?)({_FACTOR})", body):
+        root = factor.startswith("sqrt")
+        number = math.pi if factor == "pi" else float(factor[5:-1] if root else factor)
+        number = math.sqrt(number) if root else number
+        if operation == "/" and number == 0:
+            return None
+        value = value / number if operation == "/" else value * number
+    return value
 
 
 def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uint64]:
     """Keys that similar texts share: uint64 [texts, 16], each from 4 of 64 MinHashes (Broder 1997) of the shingles."""
+    known: dict[str, int] = {}
     hashes: list[int] = []
     ends = [0]
     for text in texts:
-        tokens = [zlib.crc32(word.encode()) for word in text.words]
-        hashes += tokens
-        hashes += [(a * 0x9E3779B97F4A7C15 + b * 0xC2B2AE3D27D4EB4F) % 2**64 for a, b in itertools.pairwise(tokens)]
+        for word in text.words:
+            if word not in known:
+                known[word] = zlib.crc32(word.encode())
+            hashes.append(known[word])
         ends.append(len(hashes))
     if len(ends) == 1:
         return np.zeros((0, NUM_BANDS), dtype=np.uint64)
+    single, bounds = np.array(hashes, dtype=np.uint64), np.array(ends, dtype=np.uint64)
+    # Beside each word the pair that it begins; the last word of a text begins none and stands twice, which changes no set.
+    pair = single * np.uint64(0x9E3779B97F4A7C15) + np.roll(single, -1) * np.uint64(0xC2B2AE3D27D4EB4F)
+    last = bounds[1:][np.diff(bounds) > 0].astype(np.int64) - 1
+    pair[last] = single[last]
     matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
-        np.array(hashes, dtype=np.uint64), np.array(ends, dtype=np.uint64), NUM_BANDS * BAND_ROWS, seed
+        np.stack([single, pair], axis=1).ravel(), 2 * bounds, NUM_BANDS * BAND_ROWS, seed
     )
     rows = np.array(matrix.to_rows(), dtype=np.uint64).reshape(-1, NUM_BANDS, BAND_ROWS)
     return mix(rows)
