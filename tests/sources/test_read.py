@@ -154,6 +154,11 @@ def test_a_pickle_is_refused_with_a_safe_form(plant):
         read_source("geoqa_plus", plant({"train.pk": b"cos\nsystem\n(S'true'\ntR."}))
 
 
+def test_the_id_0_is_an_id(plant):
+    (prompt,) = read_source("jsonl", plant({"train.jsonl": [QUIZ | {"id": 0}]}))
+    assert prompt.id == "jsonl/0"
+
+
 def test_a_limit_below_one_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"limit must be at least 1, got 0"):
         read_source("jsonl", tmp_path, limit=0)
@@ -232,6 +237,22 @@ def test_a_json_list_that_breaks_off_gives_the_rows_before(plant):
         ["q0", "q1", "q2", "q3"],
         ["train/train_human.json: after row 4"],
     )
+
+
+@pytest.mark.parametrize(("name", "text"), [("t.csv", 'q,a\n"1,5?",2,surplus\n'), ("t.tsv", "q\ta\n1,5?\t2\n")])
+def test_a_description_reads_tables(name, text, plant, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{HEAD}\nfiles: {{train: {name}}}\nkeep_other_columns: true\nfields: {{question: q, answer: a}}")
+    (prompt,) = read_source(str(own), plant({name: text}))
+    assert (prompt.question, prompt.answer, prompt.metadata["native_id"]) == ("1,5?", "2", f"{name}#1")
+
+
+def test_a_table_with_a_byte_that_is_no_utf8_costs_that_row(plant, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{HEAD}\nfiles: {{train: t.csv}}\nfields: {{question: q, answer: a}}")
+    first, second = read_source(str(own), plant({"t.csv": b"q,a\ncaf\xe9,1\nok,2\n"}))
+    assert isinstance(first, BadRow)
+    assert (first.where, second.question) == ("t.csv: row 1", "ok")
 
 
 def test_without_images_their_names_are_kept(plant):

@@ -51,7 +51,8 @@ class Builder:
         if not isinstance(value, list | dict) and str(value) in self.layout.answer_names:
             value = self.layout.answer_names[str(value)]
         answer = reference_answer(value, choices, self.layout.answer_as)
-        native_id = plain_text(first_value(row, fields.id), "the id") or f"{row['_file']}#{row['_row']}"
+        stated_id = first_value(row, fields.id)
+        native_id = plain_text(f"{row['_file']}#{row['_row']}" if stated_id is None else stated_id, "the id")
         refs, names = self._images(row)
         if self.images and question.count(_MARK) not in (0, len(refs)):
             raise DataError(f"the question marks {question.count(_MARK)} images, the row has {len(refs)}")
@@ -129,6 +130,8 @@ class Builder:
             data, path = value, None
         if not isinstance(data, bytes | None) or not isinstance(path, str | None) or (data is None and path is None):
             raise DataError(f"{where}: expected a path, bytes, or an object with 'bytes' or 'path', got {type(value).__name__}")
+        if path is not None and not _plain(path):
+            raise DataError(f"{where}: its path is not valid UTF-8")
         if data is None and path is not None:
             if path.startswith("data:"):
                 raise DataError(f"{where}: base64 images are not read; give a path, or bytes in a Parquet file")

@@ -68,7 +68,7 @@ def _descend(row: Any, path: str) -> Any:
 
 def _filled(value: Any, match: re.Match[str]) -> str | list[str] | None:
     if isinstance(value, list):
-        parts = [_filled(part, match) for part in value]
+        parts = [_filled(part, match) for part in value if not isinstance(part, list)]
         return [part for part in parts if isinstance(part, str)]
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None

@@ -32,7 +32,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
             panels = _array(archive, "image", shape=3)
             target = _array(archive, "target", shape=0)
     # NumPy and zipfile raise any of these on damaged files.
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
         yield RowItem(shown, problem=f"not a RAVEN archive: {error}")
         return
     if panels.dtype != np.uint8 or panels.shape[0] != 16 or 0 in panels.shape or target.dtype.kind not in "iu":

@@ -103,7 +103,8 @@ def _table(path: Path, shown: str) -> Iterator[RowItem]:
             if row is None:
                 return
             number += 1
-            yield RowItem(f"{shown}: row {number}", row)
+            # Cells beyond the header have no name.
+            yield RowItem(f"{shown}: row {number}", {name: cell for name, cell in row.items() if name is not None})
 
 
 def _lines(path: Path, shown: str) -> Iterator[RowItem]:
