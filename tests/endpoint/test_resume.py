@@ -74,7 +74,8 @@ def test_the_second_interrupt_ends_at_once_with_a_usable_store(server, tmp_path)
     process = start(server, tmp_path / "store", 1000, tmp_path / "out.txt")
     wait_for(server, 110, process)
     process.send_signal(signal.SIGINT)
-    time.sleep(1)
+    # Two signals before the first is handled are one: the second is sent when it has said that it stops.
+    assert b"no more requests are sent: interrupted" in process.stderr.readline()
     assert process.poll() is None, "it waits for what is in flight"
     process.send_signal(signal.SIGINT)
     process.wait(300)
