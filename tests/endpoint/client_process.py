@@ -5,6 +5,7 @@ python client_process.py URL FOLDER COUNT OUTPUT [CONCURRENCY]
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from vasari.endpoint import EndpointSettings, Request, ResponseStore, Sampling, 
 
 def main() -> None:
     """Run to the end, or until killed."""
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     url, folder, count, output, concurrency = sys.argv[1:6]
     settings = EndpointSettings(
         base_url=url, max_concurrency=int(concurrency), start_concurrency=int(concurrency), backoff_seconds=0.01

@@ -85,6 +85,9 @@ def _first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         return
     loop = asyncio.get_running_loop()
     before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # a job in the background of a script: Ctrl-C is not meant for it
+        yield
+        return
 
     def interrupted(*_: object) -> None:
         signal.signal(signal.SIGINT, before)
