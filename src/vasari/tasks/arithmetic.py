@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+
+from vasari.tasks.steps import running_best, running_count, running_match, running_set
+from vasari.tasks.thinker import Thinker
 
 
 def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
@@ -94,28 +97,15 @@ def _total(_: np.random.Generator, told: Told) -> tuple[str, str]:
 
 def _extreme(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     word, better = _EXTREMES[int(rng.integers(len(_EXTREMES)))]
-    return word, _walk(list(told.items()), better, smallest=word in ("shortest", "smallest"))
+    largest = word not in ("shortest", "smallest")
+    return word, _worked(told, lambda t, read: running_best(t, read, list(told), word=better, largest=largest))
 
 
-def _walk(items: Sequence[tuple[str, int]], better: str, *, smallest: bool) -> str:
-    """The best so far, said again after each number."""
-    best = items[0]
-    steps = [f"{best[0]} {best[1]}."]
-    for name, value in items[1:]:
-        if (value < best[1]) if smallest else (value > best[1]):
-            best = name, value
-        steps.append(f"{name} {value}. {better} {best[0]} {best[1]}.")
-    return " ".join(steps)
-
-
-def _gather(told: Told, word: str, fits: Callable[[int], bool]) -> str:
-    """The names found so far, said again after each number."""
-    found: list[str] = []
-    steps = []
-    for name, value in told.items():
-        found += [name] if fits(value) else []
-        steps.append(f"{name} {value}. {word} {' '.join(found) or 'none'}.")
-    return " ".join(steps)
+def _worked(told: Told, steps: Callable[[Thinker, Callable[[str], int]], object]) -> str:
+    """What an exact thinker writes who reads the numbers off the list."""
+    thinker = Thinker(np.random.default_rng(0))
+    steps(thinker, lambda name: thinker.read(name, told[name]))
+    return thinker.text()
 
 
 def _spread(rng: np.random.Generator, told: Told) -> tuple[str, str]:
@@ -127,22 +117,20 @@ def _spread(rng: np.random.Generator, told: Told) -> tuple[str, str]:
 
 def _more(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     one, two = _picked(rng, told, 2)
-    return f"more {one} or {two}", _walk([(one, told[one]), (two, told[two])], "more", smallest=False)
+    answer = _worked(told, lambda t, read: running_best(t, read, (one, two), word="more", largest=True))
+    return f"more {one} or {two}", answer
 
 
 def _above(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     limit = int(rng.integers(1, 8))
-    return f"more than {limit}", _gather(told, f"more than {limit}", lambda value: value > limit)
+    asked = f"more than {limit}"
+    return asked, _worked(told, lambda t, read: running_set(t, read, list(told), word=asked, fits=lambda n: n > limit))
 
 
 def _taller(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     mark = _picked(rng, told, 1)[0]
-    count, steps = 0, [f"{mark} {told[mark]}."]
-    for name, value in told.items():
-        if name != mark:
-            count += value > told[mark]
-            steps.append(f"{name} {value}. over {told[mark]} {count}.")
-    return f"taller than {mark}", " ".join(steps)
+    rest = [name for name in told if name != mark]
+    return f"taller than {mark}", _worked(told, lambda t, read: running_count(t, read, rest, limit=read(mark)))
 
 
 def _far_apart(rng: np.random.Generator, told: Told) -> tuple[str, str]:
@@ -157,7 +145,8 @@ def _far_apart(rng: np.random.Generator, told: Told) -> tuple[str, str]:
 
 def _equal_to(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     wanted = told[_picked(rng, told, 1)[0]] if rng.random() < 0.8 else int(rng.integers(10))
-    return f"exactly {wanted}", _gather(told, "exactly", lambda value: value == wanted)
+    steps = _worked(told, lambda t, read: running_set(t, read, list(told), word="exactly", fits=lambda n: n == wanted))
+    return f"exactly {wanted}", steps
 
 
 def _option(rng: np.random.Generator, told: Told) -> tuple[str, str]:
@@ -165,8 +154,8 @@ def _option(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     letters = "ABCD"[: len(texts)]
     place = int(rng.integers(len(texts)))
     options = " ".join(f"{letter}) {text}" for letter, text in zip(letters, texts, strict=True))
-    walked = [f"{texts[place]} {letter} {text} no." for letter, text in zip(letters[:place], texts, strict=False)]
-    return f"{options} {texts[place]}", " ".join([*walked, f"{texts[place]} {letters[place]} {texts[place]} yes."])
+    answer = _worked(told, lambda t, _: running_match(t, texts[place], dict(zip(letters, texts, strict=True))))
+    return f"{options} {texts[place]}", answer
 
 
 _ASKED: tuple[Callable[[np.random.Generator, Told], tuple[str, str]], ...] = (

@@ -39,7 +39,7 @@ class Thinker:
 
     def look(self, what: str, value: str, alternatives: Sequence[str]) -> str:
         """Read a label off the picture and write `what value`; a slip reads one of the other alternatives."""
-        seen = self._slip_label(value, alternatives)
+        seen = self.settle(value, alternatives)
         self._say_read(f"{what} {seen}")
         return seen
 
@@ -57,13 +57,14 @@ class Thinker:
 
     def choose(self, sentence: str, value: str, alternatives: Sequence[str]) -> str:
         """Conclude with a label, written `sentence value`; a slip concludes another one."""
-        found = self._slip_label(value, alternatives)
+        found = self.settle(value, alternatives)
         self.say(f"{sentence} {found}")
         return found
 
     def settle(self, value: str, alternatives: Sequence[str]) -> str:
         """Conclude with a label without writing it; a slip concludes another one. The caller writes what follows from it."""
-        return self._slip_label(value, alternatives)
+        others = [a for a in alternatives if a != value]
+        return str(self.rng.choice(others)) if others and self._slips() else value
 
     def text(self) -> str:
         """The reasoning as one text: the sentences, joined by ". " and closed with a full stop."""
@@ -72,10 +73,6 @@ class Thinker:
     def _say_read(self, sentence: str) -> None:
         self.say(sentence)
         self.reads.append(sentence)
-
-    def _slip_label(self, value: str, alternatives: Sequence[str]) -> str:
-        others = [a for a in alternatives if a != value]
-        return str(self.rng.choice(others)) if others and self._slips() else value
 
     def _slips(self) -> bool:
         slipped = bool(self.rng.random() < self.slip_rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -14,14 +15,13 @@ from vasari.tasks.families.common import (
     difference,
     near_numbers,
     pick,
-    running_best,
-    running_count,
     shuffled,
     total,
     with_choices,
 )
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Line, Mark, Scene, Text, rectangle
+from vasari.tasks.steps import running_best, running_count
 from vasari.tasks.thinker import Thinker
 
 _BASE = 0.97
@@ -64,10 +64,7 @@ def _ranked(rng: np.random.Generator, bars: Bars) -> Drafted:
     word, better, extreme = (("tallest", "taller", max), ("shortest", "shorter", min))[int(rng.integers(2))]
 
     def think(thinker: Thinker) -> str:
-        def read(colour: str) -> int:
-            return _read(thinker, bars, colour)
-
-        return running_best(thinker, read, list(bars), word=better, largest=word == "tallest")
+        return running_best(thinker, partial(_read, thinker, bars), list(bars), word=better, largest=word == "tallest")
 
     return f"Which bar is the {word}?", extreme(bars, key=lambda colour: bars[colour]), think
 
@@ -104,10 +101,8 @@ def _num_taller(rng: np.random.Generator, bars: Bars) -> Drafted:
     def think(thinker: Thinker) -> str:
         limit = _read(thinker, bars, mark)
 
-        def read(colour: str) -> int:
-            return _read(thinker, bars, colour)
-
-        return str(running_count(thinker, read, [colour for colour in bars if colour != mark], limit=limit))
+        others = [colour for colour in bars if colour != mark]
+        return str(running_count(thinker, partial(_read, thinker, bars), others, limit=limit))
 
     answer = sorted(bars.values(), reverse=True).index(bars[mark])
     return f"How many bars are taller than the {mark} bar?", str(answer), think

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from vasari.errors import ConfigError
 from vasari.tasks.problem import Problem
+from vasari.tasks.steps import running_match
 from vasari.tasks.thinker import Thinker
 
 LETTERS = ("A", "B", "C", "D")
@@ -63,58 +64,6 @@ def total(thinker: Thinker, values: Sequence[int]) -> int:
     return running
 
 
-def running_best(thinker: Thinker, read: Callable[[str], int], names: Sequence[str], *, word: str, largest: bool) -> str:
-    """The name of the largest (or smallest) number, found as one walks along: after each number the best so far is said again.
-
-    "red 5. blue 3. larger red 5. green 7. larger green 7": each step compares two numbers that were just said, so nobody has
-    to look back over the whole list. The first of equals stays.
-
-    Args:
-        thinker: Writes the steps.
-        read: Reads the number of a name off the picture and writes it.
-        names: In the order in which they are read, at least one.
-        word: Written before the best so far: "larger".
-        largest: Otherwise the smallest is sought.
-    """
-    best = names[0]
-    held = read(best)
-    for name in names[1:]:
-        value = read(name)
-        ahead = name if (value > held if largest else value < held) else best
-        if thinker.settle(ahead, (best, name)) == name:
-            best, held = name, value
-        thinker.say(f"{word} {best} {held}")
-    return best
-
-
-def running_set(
-    thinker: Thinker, read: Callable[[str], int], names: Sequence[str], *, word: str, fits: Callable[[int], bool]
-) -> str:
-    """The names whose numbers fit, as a set; after each number the names found so far are said again, "none" at first."""
-    found: list[str] = []
-    for name in names:
-        inside = fits(read(name))
-        if thinker.settle("in" if inside else "out", ("in", "out")) == "in":
-            found.append(name)
-        thinker.say(f"{word} {' '.join(found) or 'none'}")
-    return braces(found)
-
-
-def running_count(thinker: Thinker, read: Callable[[str], int], names: Sequence[str], *, limit: int) -> int:
-    """How many numbers are above the limit; after each number limit and count are said again: "green 9. over 7 1"."""
-    count = 0
-    for name in names:
-        above = read(name) > limit
-        count += thinker.settle("in" if above else "out", ("in", "out")) == "in"
-        thinker.say(f"over {limit} {count}")
-    return count
-
-
-def braces(names: Sequence[str]) -> str:
-    """A set as text, sorted: "{blue, red}"."""
-    return "{" + ", ".join(sorted(names)) + "}"
-
-
 def near_numbers(rng: np.random.Generator, value: int) -> tuple[str, ...]:
     """Three other numbers that a small mistake could have led to, none negative."""
     offsets = [o for o in (-3, -2, -1, 1, 2, 3) if value + o >= 0]
@@ -134,12 +83,7 @@ def with_choices(rng: np.random.Generator, problem: Problem, distractors: Sequen
         option = _nearest(found, options)
         if option != found:
             thinker.say(f"near {option}")
-        letter = thinker.settle(LETTERS[options.index(option)], LETTERS[: len(options)])
-        for each, text in zip(LETTERS, options, strict=False):
-            thinker.say(f"{option} {each} {text} {'yes' if each == letter else 'no'}")
-            if each == letter:
-                break
-        return letter
+        return running_match(thinker, option, dict(zip(LETTERS, options, strict=False)))
 
     return replace(problem, kind="choice", think=think, answer=LETTERS[options.index(problem.answer)], choices=options)
 

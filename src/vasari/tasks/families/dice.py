@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -11,19 +12,17 @@ from vasari.tasks.families.common import (
     CELL,
     COLOURS,
     add,
-    braces,
     check_level,
     difference,
     near_numbers,
     pick,
-    running_best,
-    running_set,
     shuffled,
     total,
     with_choices,
 )
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Disc, Mark, Scene, rectangle
+from vasari.tasks.steps import braces, running_best, running_set
 from vasari.tasks.thinker import Thinker
 
 _PIPS = 6
@@ -76,10 +75,7 @@ def _best(rng: np.random.Generator, dice: Dice) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        def read(colour: str) -> int:
-            return _read(thinker, dice, colour)
-
-        return running_best(thinker, read, list(dice), word=better, largest=word == "largest")
+        return running_best(thinker, partial(_read, thinker, dice), list(dice), word=better, largest=word == "largest")
 
     return f"Which colour has the {word} number?", ends[0], "text", think
 
@@ -129,10 +125,9 @@ def _above(rng: np.random.Generator, dice: Dice) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        def read(colour: str) -> int:
-            return _read(thinker, dice, colour)
-
-        return running_set(thinker, read, list(dice), word=f"more than {limit}", fits=lambda pips: pips > limit)
+        return running_set(
+            thinker, partial(_read, thinker, dice), list(dice), word=f"more than {limit}", fits=lambda pips: pips > limit
+        )
 
     return f"Which colours have more than {limit}?", braces(above), "set", think
 

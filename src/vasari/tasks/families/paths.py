@@ -9,10 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from vasari.records import AnswerKind
-from vasari.tasks.families.common import add, braces, check_level, shuffled, total
+from vasari.tasks.families.common import add, check_level, shuffled, total
 from vasari.tasks.families.mazes import maze
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Disc, Line, Mark, Point, Scene, Text
+from vasari.tasks.steps import braces
 from vasari.tasks.thinker import Thinker
 
 SPOTS: tuple[Point, ...] = ((0.12, 0.12), (0.88, 0.12), (0.5, 0.5), (0.12, 0.88), (0.88, 0.88))

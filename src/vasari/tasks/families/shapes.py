@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,19 +14,17 @@ from vasari.tasks.families.common import (
     CELL,
     COLOURS,
     add,
-    braces,
     check_level,
     difference,
     near_numbers,
     pick,
-    running_best,
-    running_set,
     shuffled,
     total,
     with_choices,
 )
 from vasari.tasks.problem import Fact, Problem
 from vasari.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
+from vasari.tasks.steps import braces, running_best, running_set
 from vasari.tasks.thinker import Thinker
 
 _KINDS = ("disc", "square", "triangle")
@@ -123,10 +122,7 @@ def _read_totals(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> dict
 
 
 def _best(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> str:
-    def read(colour: str) -> int:
-        return _read_total(thinker, grid, colour)
-
-    return running_best(thinker, read, colours, word="more", largest=True)
+    return running_best(thinker, partial(_read_total, thinker, grid), colours, word="more", largest=True)
 
 
 def _either(rng: np.random.Generator, grid: Grid) -> Drafted:
@@ -213,10 +209,7 @@ def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
         return None
 
     def think(thinker: Thinker) -> str:
-        def read(colour: str) -> int:
-            return _read_total(thinker, grid, colour)
-
-        return running_set(thinker, read, COLOURS, word="exactly", fits=lambda count: count == 2)
+        return running_set(thinker, partial(_read_total, thinker, grid), COLOURS, word="exactly", fits=lambda count: count == 2)
 
     question = "Which colours have exactly two shapes?"
     return Drafted(question, braces(members), think, kind="set")
