@@ -16,7 +16,7 @@ from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.policy.scripted import ScriptedPolicy, policy_with_pass_rates
 
-CHOSEN = EvaluateSettings(num_rollouts=4, greedy=False, blind=False)
+CHOSEN = EvaluateSettings(num_rollouts=4, greedy=False, blind=None)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_greedy_rollouts_are_compared_on_request(tmp_path, make_prompts):
     for name, right in (("a", "0"), ("b", "1")):
         policy = ScriptedPolicy(lambda p, rng, right=right: f"\\boxed{{{right}}}")
         evaluate_policy(
-            policy, {"t": make_prompts(4, answer=lambda i: "1")}, EvaluateSettings(blind=False), name=name, out=tmp_path
+            policy, {"t": make_prompts(4, answer=lambda i: "1")}, EvaluateSettings(blind=None), name=name, out=tmp_path
         )
     found = compare_results(tmp_path / "a-rollouts.parquet", tmp_path / "b-rollouts.parquet", decoding="greedy")
     assert found["sets"]["t"]["difference"]["mean"] == 1.0

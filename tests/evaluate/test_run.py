@@ -19,7 +19,7 @@ from vasari.evaluate.settings import EvaluateSettings
 from vasari.policy.scripted import ScriptedPolicy, policy_with_pass_rates
 from vasari.records import Prompt
 
-PLAIN = EvaluateSettings(greedy=False, blind=False)
+PLAIN = EvaluateSettings(greedy=False, blind=None)
 
 
 def say(answer: str) -> str:
@@ -99,7 +99,7 @@ def test_only_the_pass_at_k_that_the_rollouts_allow_are_reported(make_prompts, t
 def test_unverifiable_rollouts_are_not_solved_and_are_shown(make_prompts, tmp_path):
     prompts = [*make_prompts(3), replace(make_prompts(1)[0], id="broken", answer="no number", kind="number")]
     found = evaluate_policy(
-        policy_with_pass_rates(lambda _: 1.0), {"t": prompts}, EvaluateSettings(blind=False), name="m", out=tmp_path
+        policy_with_pass_rates(lambda _: 1.0), {"t": prompts}, EvaluateSettings(blind=None), name="m", out=tmp_path
     )
     scores = found["sets"]["t"]
     assert (scores["sampled"]["accuracy"]["mean"], scores["sampled"]["unverifiable"]) == (0.75, 8)
@@ -174,21 +174,21 @@ def test_how_rollouts_were_drawn_stands_beside_every_accuracy(make_prompts, tmp_
         "temperature": 0.6,
         "top_p": 0.9,
         "max_tokens": 50,
-        "with_images": True,
+        "images": "shown",
     }
     assert scores["greedy"]["decoding"] == {
         "num_rollouts": 1,
         "temperature": 0.0,
         "top_p": 1.0,
         "max_tokens": 50,
-        "with_images": True,
+        "images": "shown",
     }
     assert scores["blind"]["decoding"] == {
         "num_rollouts": 1,
         "temperature": 0.6,
         "top_p": 0.9,
         "max_tokens": 50,
-        "with_images": False,
+        "images": "removed",
     }
 
 

@@ -38,7 +38,7 @@ def test_equal_pixels_in_another_shape_stay_two():
 def encode(tiny_policy, image_prompts):
     """Features and weight gradients of the encoder for prompts with repeats, with a given model."""
     picks = [image_prompts[i] for i in (0, 0, 1, 0, 2, 1)]
-    inputs = tiny_policy._encode(picks, with_images=True)
+    inputs = tiny_policy._encode(picks, shown="shown")
 
     def run(model):
         model.zero_grad()

@@ -59,7 +59,9 @@ def test_greedy_rollouts_are_equal_and_do_not_depend_on_the_seed():
 
 def test_the_blind_control_takes_the_images_away():
     policy = ScriptedPolicy(lambda prompt, rng: f"{len(prompt.images)} images")
-    seen = [policy.generate([NUMBER], Decoding(num_rollouts=1, with_images=flag), seed=0)[0][0].text for flag in (True, False)]
+    seen = [
+        policy.generate([NUMBER], Decoding(num_rollouts=1, images=flag), seed=0)[0][0].text for flag in ("shown", "removed")
+    ]
     assert seen == ["1 images", "0 images"]
 
 

@@ -46,7 +46,7 @@ def test_groups_come_in_the_order_of_the_prompts_and_of_the_asked_size(tiny_poli
 def test_greedy_decoding_is_the_argmax_of_the_logits(tiny_policy, image_prompts):
     prompt = image_prompts[0]
     ((rollout,),) = tiny_policy.generate([prompt], GREEDY, seed=0)
-    inputs = tiny_policy._encode([prompt], with_images=True)
+    inputs = tiny_policy._encode([prompt], shown="shown")
     ids, expected = inputs["input_ids"], []
     forbidden = tiny_policy.model.config.image_token_id
     for _ in range(GREEDY.max_tokens):
@@ -81,10 +81,20 @@ def test_a_text_batch_after_images_equals_one_on_a_fresh_model(fresh_policy, mix
 
 
 def test_the_blind_control_answers_as_if_there_were_no_images(tiny_policy, image_prompts):
-    blind = Decoding(num_rollouts=2, max_tokens=8, with_images=False)
+    blind = Decoding(num_rollouts=2, max_tokens=8, images="removed")
     without = [dataclasses.replace(prompt, images=()) for prompt in image_prompts[:3]]
     expected = tiny_policy.generate(without, DRAWN.model_copy(update={"num_rollouts": 2}), seed=4)
     assert tokens(tiny_policy.generate(image_prompts[:3], blind, seed=4)) == tokens(expected)
+
+
+def test_a_white_page_hides_the_picture_and_keeps_the_form(tiny_policy, image_prompts):
+    blind = Decoding(num_rollouts=2, max_tokens=8, images="blank")
+    prompt, other = image_prompts[:2]
+    swapped = dataclasses.replace(prompt, images=other.images)
+    assert tokens(tiny_policy.generate([prompt], blind, seed=4)) == tokens(tiny_policy.generate([swapped], blind, seed=4))
+    assert torch.equal(
+        tiny_policy._encode([prompt], shown="blank")["input_ids"], tiny_policy._encode([prompt], shown="shown")["input_ids"]
+    )
 
 
 def test_images_change_what_is_answered(tiny_policy, image_prompts):

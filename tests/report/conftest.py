@@ -45,7 +45,7 @@ class MadeUpPolicy:
 
     def generate(self, prompts, decoding, *, seed, tell=None) -> list[list[Rollout]]:
         rng = np.random.default_rng(seed)
-        return [self.rollouts(p, decoding.num_rollouts, rng, blind=not decoding.with_images) for p in prompts]
+        return [self.rollouts(p, decoding.num_rollouts, rng, blind=decoding.images != "shown") for p in prompts]
 
 
 def build_run(root: Path, *, num_pool: int = 48, num_test: int = 16, batches: int = 6, batch: int = 12, group: int = 4) -> Path:

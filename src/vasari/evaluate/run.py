@@ -90,7 +90,7 @@ def plan_passes(sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings
     """
     if not sets:
         raise DataError("an evaluation needs at least one set of prompts")
-    switches: dict[DecodingName, bool] = {"sampled": True, "greedy": settings.greedy, "blind": settings.blind}
+    switches: dict[DecodingName, bool] = {"sampled": True, "greedy": settings.greedy, "blind": settings.blind is not None}
     passes: list[Pass] = []
     for set_name, whole in sets.items():
         prompts = _limited(set_name, whole, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,8 +25,10 @@ class EvaluateSettings(Settings):
     """Longest rollout, in tokens."""
     greedy: bool = True
     """Decode every prompt greedily too, once."""
-    blind: bool = True
-    """Sample the prompts that have images without them too, as a control."""
+    blind: Literal["blank", "removed"] | None = "removed"
+    """A control: answer the prompts that have images without them too, or with a white page in the place of each.
+    A small model that was never shown a prompt without an image writes nonsense then, which says nothing about the
+    prompts: `blank` for those."""
     blind_rollouts: Positive = 1
     """Rollouts a prompt of the blind control."""
     pass_at: tuple[Positive, ...] = (1, 2, 4, 8)
@@ -49,6 +51,6 @@ class EvaluateSettings(Settings):
             temperature=0.0 if greedy else self.temperature,
             top_p=1.0 if greedy else self.top_p,
             max_tokens=self.max_tokens,
-            with_images=name != "blind",
+            images=(self.blind or "shown") if name == "blind" else "shown",
             batch_rollouts=self.batch_rollouts,
         )

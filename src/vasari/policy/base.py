@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from vasari.progress import Tell, silent
 from vasari.records import Prompt, Rollout
 from vasari.settings import Settings
+
+Images = Literal["shown", "blank", "removed"]
+"""What becomes of a prompt's images."""
 
 
 class Decoding(Settings):
@@ -21,8 +24,8 @@ class Decoding(Settings):
     """Nucleus mass kept; 1 keeps all."""
     max_tokens: int = 96
     """Longest rollout, in tokens."""
-    with_images: bool = True
-    """False is the blind control: the same prompts without their images."""
+    images: Images = "shown"
+    """The two others are blind controls: a white page of the same size in each image's place, or no image at all."""
     batch_rollouts: int = 256
     """Rollouts generated at once."""
 

@@ -26,7 +26,7 @@ class ScriptedPolicy:
 
     Each prompt has its own generator, seeded by the call's seed and the prompt's id, so that a rollout does not depend on
     the prompts beside it. At temperature 0 every rollout of a prompt starts from one state, whatever the seed: all are
-    equal where the function draws nothing but from its generator. Without images the function sees a prompt without them.
+    equal where the function draws nothing but from its generator. In both blind controls it sees a prompt without images.
     """
 
     def __init__(self, answer: Callable[[Prompt, np.random.Generator], str]) -> None:
@@ -36,7 +36,7 @@ class ScriptedPolicy:
         """One group for each prompt; the same seed and ids give the same generators."""
         groups: list[list[Rollout]] = []
         for prompt in prompts:
-            seen = prompt if decoding.with_images else replace(prompt, images=())
+            seen = prompt if decoding.images == "shown" else replace(prompt, images=())
             groups.append(self._group(seen, decoding, seed))
             tell(len(groups), len(prompts))
         return groups

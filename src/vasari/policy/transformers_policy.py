@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers import AutoModelForImageTextToText
 
 from vasari.errors import StateError
 from vasari.imagefile import open_image
-from vasari.policy.base import Decoding
+from vasari.policy.base import Decoding, Images
 from vasari.policy.chat import chat_messages
 from vasari.policy.image_reuse import reuse_image_features, without_adapters
 from vasari.policy.processor import load_processor
@@ -52,7 +53,7 @@ class TransformersPolicy:
         return groups
 
     def _generate_chunk(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[Rollout]]:
-        inputs = self._encode(prompts, with_images=decoding.with_images).to(self.model.device)
+        inputs = self._encode(prompts, shown=decoding.images).to(self.model.device)
         # Left over from a batch with images, they would shift the positions of a batch without.
         without_adapters(self.model).model.rope_deltas = None
         sampling = (
@@ -77,14 +78,15 @@ class TransformersPolicy:
         size = decoding.num_rollouts
         return [rollouts[i : i + size] for i in range(0, len(rollouts), size)]
 
-    def _encode(self, prompts: Sequence[Prompt], *, with_images: bool) -> Any:
+    def _encode(self, prompts: Sequence[Prompt], *, shown: Images) -> Any:
         messages = []
         for prompt in prompts:
-            turns = chat_messages(prompt, system=self.system, with_images=with_images)
-            images = iter([open_image(ref, where=f"prompt {prompt.id!r}") for ref in prompt.images] if with_images else [])
+            turns = chat_messages(prompt, system=self.system, with_images=shown != "removed")
+            refs = iter(prompt.images)
             for part in turns[-1]["content"]:
                 if part["type"] == "image":
-                    part["image"] = next(images)
+                    image = open_image(next(refs), where=f"prompt {prompt.id!r}")
+                    part["image"] = image if shown == "shown" else Image.new("RGB", image.size, "white")
             messages.append(turns)
         return self.processor.apply_chat_template(
             messages,

@@ -118,7 +118,7 @@ def _blind(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def blind(run: Run, model: str | None) -> dict[str, Any] | None:
-    """How a model answers without images, beside the best constant answers; None when that was not measured."""
+    """How a model answers without seeing the images, beside the best constant answers; None when that was not measured."""
     found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
     if not isinstance(found, Mapping):
         return None

@@ -43,7 +43,7 @@ def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
         ),
         ("Accuracy, greedy", lambda model: score(run, model, "test", "greedy", "accuracy")),
         ("Held-out drawing style", lambda model: score(run, model, HELD_OUT, "sampled", "accuracy")),
-        ("Blind: without images", lambda model: (blind(run, model) or {}).get("accuracy")),
+        (_blind_label(run, models), lambda model: (blind(run, model) or {}).get("accuracy")),
         ("Majority answer", lambda model: interval((blind(run, model) or {}).get("majority"))),
     ]
     blocks: list[dict[str, Any]] = [
@@ -54,6 +54,15 @@ def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
     for block in blocks:
         block["rows"] = [row for row in block["rows"] if any(row["cells"])]
     return [block for block in blocks if block["rows"]]
+
+
+def _blind_label(run: Run, models: Sequence[str]) -> str:
+    """What the blind control showed in the images' place."""
+    for model in models:
+        instead = dig(run.evaluation.get(model, {}), "sets", "test", "blind", "decoding", "images")
+        if instead:
+            return {"blank": "Blind: white pages for images", "removed": "Blind: without images"}.get(str(instead), "Blind")
+    return "Blind"
 
 
 def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
@@ -200,7 +209,7 @@ def _facts(content: Any, *keys: str) -> str:
 def _row(label: str, models: Sequence[str], found: Callable[[str], Any]) -> dict[str, Any]:
     cells = [found(model) for model in models]
     best = max((cell["mean"] for cell in cells if cell), default=None)
-    compared = label not in ("Majority answer", "Blind: without images") and len(models) > 1
+    compared = label not in ("Majority answer", "Blind") and len(models) > 1
     return {"label": label, "cells": cells, "best": best if compared else None}
 
 
