@@ -162,24 +162,6 @@ def test_groups_of_earlier_steps_are_seen_at_their_own_step():
     assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
 
 
-def test_a_state_with_a_bare_step_goes_on_with_or_without_asking():
-    sampler = sampler_of(num_prompts=4, explore=0.0, cooldown=2)
-    sampler.due(7)
-    sampler.observe([group(i, [1, 0], step=7) for i in (0, 1)])
-    state = sampler.state_dict()
-    state["state"]["step"] = state["state"].pop("clock")["now"]
-    asked, unasked = sampler_of(num_prompts=4, explore=0.0, cooldown=2), sampler_of(num_prompts=4, explore=0.0, cooldown=2)
-    for other in (asked, unasked):
-        other.load_state_dict(state)
-    asked.due(8)
-    for other in (asked, unasked):
-        assert set(other.draw(2).indices.tolist()) == {2, 3}  # the others rest at step 8
-        assert other.metrics()["sampler/steps_since_seen"] == 1.0
-    del state["state"]["step"]
-    with pytest.raises(StateError, match=r"damaged: KeyError: 'step'"):
-        sampler_of(num_prompts=4).load_state_dict(state)
-
-
 def test_the_share_of_exploration_goes_to_the_prompts_not_seen_for_longest():
     sampler = sampler_of(num_prompts=4, explore=0.5, cooldown=0)
     for step, place in enumerate((2, 0, 3, 1)):

@@ -107,14 +107,6 @@ def test_a_clock_moves_up_to_the_groups_it_saw_and_goes_on_from_there():
     assert clock.saw(None) == 3
 
 
-def test_a_clock_set_to_a_step_goes_on_with_the_next_draw_or_where_it_is_asked():
-    unasked, asked = StepClock.at(7), StepClock.at(7)
-    asked.ask(8)
-    for clock in (unasked, asked):
-        clock.draw()
-    assert (unasked.now, asked.now) == (8, 8)
-
-
 def test_a_clock_of_negative_draws_is_refused():
     with pytest.raises(StateError, match=r"damaged: -1 draws"):
         StepClock.restored({"now": 0, "num_draws": -1, "asked": False})

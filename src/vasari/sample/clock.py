@@ -39,13 +39,6 @@ class StepClock:
         return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
 
     @classmethod
-    def at(cls, now: int) -> StepClock:
-        """A clock that stands at a step with its batch drawn, asked or not: what a state without a clock continues from."""
-        clock = cls()
-        clock.now, clock._num_draws = now, 1
-        return clock
-
-    @classmethod
     def restored(cls, state: Mapping[str, Any]) -> StepClock:
         """A clock that goes on from a saved one.
 

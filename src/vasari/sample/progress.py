@@ -197,8 +197,7 @@ class ProgressSampler(PromptSampler):
         belief.trained = saved("trained", np.bool_, 0)
         distrust.kept = {name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()}
         seen_at, length = saved("seen_at", np.int32, -1), saved("length", np.float32, math.nan)
-        # States from before the clock hold the step alone.
-        clock = StepClock.restored(state["clock"]) if "clock" in state else StepClock.at(int(state["step"]))
+        clock = StepClock.restored(state["clock"])
         num_rollouts, log_loss = int(state["num_rollouts"]), float(state["log_loss"])
         picked = np.array(state["picked"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.records import PromptIndices
+from vasari.sample.belief import sigmoid
 from vasari.score import group_advantages
 from vasari.theory.pools import SimulatedPool
 
@@ -46,8 +47,7 @@ class LinearLearner:
         pool, skills = self._pool, self._pool.num_skills
         logits = GENERAL_SCALE * self.weights[0] + SKILL_SCALE * self.weights[1 + pool.skills[indices]]
         logits = logits + RANDOM_SCALE * (pool.directions[indices] @ self.weights[1 + skills :]) - pool.difficulty[indices]
-        rates: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))
-        return rates
+        return sigmoid(logits)
 
     def accuracy(self) -> float:
         """Expected share of the held-out prompts that is solved."""

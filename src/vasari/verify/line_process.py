@@ -9,7 +9,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ class LineProcess:
         self._process.stdin.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message, or None when the time is up (then the process runs) or the process died."""
+        """The next message, or None when the time, none if negative, is up (then the process runs) or the process died."""
         try:
             line = self._lines.get(timeout=max(0.0, seconds))
         except queue.Empty:
@@ -108,11 +107,6 @@ class LineProcess:
                     pipe.close()
                 except OSError:
                     continue
-
-
-def seconds_until(deadline: float) -> float:
-    """Seconds from now to a moment of the monotonic clock, not negative."""
-    return max(0.0, deadline - time.monotonic())
 
 
 def _forward_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:

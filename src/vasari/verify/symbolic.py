@@ -10,7 +10,7 @@ import time
 from typing import Literal
 
 from vasari.verify.limits import SYMBOLIC_SECONDS, SYMBOLIC_WALL_SECONDS
-from vasari.verify.line_process import LineProcess, seconds_until
+from vasari.verify.line_process import LineProcess
 
 SymbolicResult = Literal["equal", "different", "limit", "reference", "crashed", "starved", "missing"]
 """What came of a comparison: "reference" when that cannot be read, "limit" when the answer cost too much, "starved" when the
@@ -58,7 +58,7 @@ class SymbolicWorker:
         deadline = time.monotonic() + self._timeout_seconds
         reference_read = False
         while True:
-            message = self._process.receive(seconds_until(deadline))
+            message = self._process.receive(deadline - time.monotonic())
             if message is None:
                 return self._silence(used_before, reference_read=reference_read)
             if "limit" in message:
