@@ -1,0 +1,272 @@
+r"""Long chains of thought by a teacher, kept only where they end in the verified answer.
+
+arXiv:2509.21268, section 5: a strong model writes the rationale of each prompt, and it is kept when its final answer is the
+reference. Here up to `num_rationales` are drawn a prompt; each is judged by rules (form, final answer, length, language,
+repetition), and of those that pass all one is chosen. The teacher never sees the reference answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic import Field, model_validator
+
+from vasari.curate.asking import ask_prompts, prompt_request
+from vasari.curate.dropped import Dropped
+from vasari.curate.rationale_checks import (
+    LanguageName,
+    is_cut_off,
+    is_language,
+    read_rationale,
+    repeated_share,
+    words_of,
+)
+from vasari.curate.stage import AskedModel, StageResult
+from vasari.endpoint import Request, Response
+from vasari.evaluate.votes import vote_of
+from vasari.records import Outcome, Prompt, Verdict
+from vasari.score import trajectory_diversity
+from vasari.settings import Settings
+from vasari.verify import verify_answer
+
+# The form is that of arXiv:2509.21268, appendix D; the wording is ours.
+TEACHER_PROMPT: Final = (
+    "You are shown a problem, with its picture or pictures if it has any. Solve it the way a careful expert thinks aloud. "
+    "First say what the pictures show that matters. Then reason step by step, with every calculation written out, consider "
+    "other readings where there are any, and check the result before you settle on it. Write in {language}.\n"
+    "Write all of the reasoning between <think> and </think>, and after it only the result between <answer> and </answer>, "
+    "with the final answer in \\boxed{{}}, like this:\n"
+    "<think> the reasoning </think><answer> \\boxed{{final answer}} </answer>\n"
+    "If options with letters are given, put only the letter of the right one in \\boxed{{}}."
+)
+
+REASONS: Final = (
+    "truncated",
+    "off_format",
+    "unverifiable",
+    "wrong_answer",
+    "too_short",
+    "too_long",
+    "wrong_language",
+    "repetitive",
+)
+"""Why a rationale is refused, in the order in which it is asked; a later one came nearer to being kept."""
+
+_LANGUAGE_NAMES: Final[Mapping[LanguageName, str]] = {
+    "en": "English",
+    "latin": "the language of the problem",
+    "zh": "Chinese",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "ru": "Russian",
+    "ar": "Arabic",
+    "any": "the language of the problem",
+}
+
+
+class AnnotateSettings(Settings):
+    """What the teacher is asked for, and which of its rationales are kept."""
+
+    system: str = TEACHER_PROMPT
+    """The teacher's instructions; `{language}` stands for the language, other braces are doubled."""
+    num_rationales: int = Field(default=4, ge=1, le=64)
+    """Rationales a prompt, at most."""
+    draw_all: bool = False
+    """Draw all of them, which measures how the answers differ; else none after the first that passes every check."""
+    prefer: Literal["first", "shortest", "median", "longest"] = "median"
+    """Which of several that pass is kept, by number of words; of an even number, the shorter of the two in the middle."""
+    seed: int | None = None
+    """Sent to the server, which may then answer the same again; None for servers that take none."""
+    min_words: int = Field(default=20, ge=1)
+    max_words: int = Field(default=8192, ge=1)
+    """Bounds for the thought."""
+    language: LanguageName = "en"
+    min_script_share: float = Field(default=0.95, ge=0.0, le=1.0)
+    """Least share of letters in the script of the language."""
+    min_function_words: float = Field(default=0.08, ge=0.0, le=1.0)
+    """Least share of English function words; for English only."""
+    max_repeated_share: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Largest share of passages of 8 words that the thought has said before."""
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> AnnotateSettings:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
+        try:
+            self.instructions()
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f"system may name {{language}} alone in braces, and other braces are doubled: {error!r}"
+            ) from error
+        return self
+
+    def instructions(self) -> str:
+        """The teacher's instructions for the language."""
+        return self.system.format(language=_LANGUAGE_NAMES[self.language])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One response of a teacher, and why it is refused."""
+
+    reason: str
+    """One of `REASONS`; empty where it passes."""
+    thought: str = ""
+    """Empty where the form is wrong."""
+    answer: str | None = None
+    """The final answer as the verifier read it; None where the form is wrong or none is stated."""
+    decided_by: str = ""
+    """The rule that decided on the answer, as in `Verdict`."""
+    num_words: int = 0
+    """Words of the thought."""
+
+
+def annotate(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings) -> StageResult:
+    """The prompts with a verified rationale as their solution; the others dropped, each with its reason.
+
+    A kept prompt's `solution` is the teacher's thought, and its target for training ends in the reference answer.
+    `metadata["annotation"]` holds the teacher, how many rationales were drawn and accepted, their final answers, and how
+    much those differ: `answer_diversity`, the probability that two of the answers drawn differ (`1 - sum p^2`), and with two
+    or more thoughts `rationale_diversity`, one minus self-BLEU of their words (1 = most diverse).
+
+    Reasons for a drop: those of `REASONS`, the one of the rationale that came nearest; "teacher_failed" when every request
+    failed; "unreadable" when none could be made; "not_asked" when the run stopped first.
+    """
+    judged: dict[tuple[int, int], Judged] = {}
+
+    def judge(index: int, response: Response) -> Judged:
+        place = (index, response.index)
+        if place not in judged:
+            judged[place] = judge_response(prompts[index], response, settings)
+        return judged[place]
+
+    async def settled(index: int, responses: Sequence[Response]) -> bool:
+        # Symbolic comparison may take seconds: the other requests go on meanwhile.
+        return not (await asyncio.to_thread(judge, index, responses[-1])).reason
+
+    def make(prompt: Prompt) -> Request:
+        return prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed)
+
+    found = ask_prompts(
+        prompts, model, make, num_responses=settings.num_rationales, settled=None if settings.draw_all else settled
+    )
+    kept: list[Prompt] = []
+    dropped: list[Dropped] = []
+    counts: Counter[str] = Counter()
+    for index, prompt in enumerate(prompts):
+        drop = found.dropped(index, prompt, failed="teacher_failed")
+        if drop is None:
+            group = [(response, judge(index, response)) for response in found.answers[index].responses]
+            counts.update(f"rationales_{one.reason or 'accepted'}" for _, one in group)
+            counts["rationales_failed"] += len(found.answers[index].failures)
+            chosen = choose([one for _, one in group], settings.prefer)
+            if chosen is not None:
+                kept.append(_annotated(prompt, model, group, chosen))
+                continue
+            drop = _refused(index, prompt, group)
+        dropped.append(drop)
+    return StageResult(
+        kept=tuple(kept), dropped=tuple(dropped), counts={name: count for name, count in counts.items() if count}
+    )
+
+
+def judge_response(prompt: Prompt, response: Response, settings: AnnotateSettings) -> Judged:
+    """What the rules say of one response of a teacher."""
+    text = response.text
+    if response.reasoning and "<think>" not in text.lower():
+        # A server that splits the reasoning off; the answer is left as the model wrote it.
+        text = f"<think>{response.reasoning}</think>{text}"
+    if response.truncated:
+        return Judged(reason="truncated")
+    rationale = read_rationale(text)
+    if rationale is None:
+        return Judged(reason="truncated" if is_cut_off(text) else "off_format")
+    verdict = verify_answer(f"<answer>{rationale.answer}</answer>", prompt.answer, prompt.choices, prompt.kind)
+    words = words_of(rationale.thought)
+    reason = _verdict_reason(verdict) or _text_reason(rationale.thought, words, settings)
+    return Judged(
+        reason=reason,
+        thought=rationale.thought,
+        answer=verdict.extraction,
+        decided_by=verdict.decided_by,
+        num_words=len(words),
+    )
+
+
+def choose(group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]) -> int | None:
+    """Position of the response to keep; None when none passes."""
+    passing = [place for place, one in enumerate(group) if not one.reason]
+    if not passing:
+        return None
+    by_length = sorted(passing, key=lambda place: (group[place].num_words, place))
+    return {
+        "first": passing[0],
+        "shortest": by_length[0],
+        "median": by_length[(len(by_length) - 1) // 2],
+        "longest": by_length[-1],
+    }[prefer]
+
+
+def answer_diversity(answers: Sequence[str]) -> float:
+    """Probability that two answers, drawn with replacement, differ: `1 - sum p^2` (Gini-Simpson); 0 when all agree or none."""
+    counts = Counter(answers)
+    total = len(answers)
+    return 1 - sum(count * count for count in counts.values()) / (total * total) if total else 0.0
+
+
+def _verdict_reason(verdict: Verdict) -> str:
+    if verdict.outcome is Outcome.CORRECT:
+        return ""
+    if verdict.outcome is Outcome.UNVERIFIABLE:
+        return "unverifiable"
+    # An empty box, or an answer block with two different ones, is a fault of form.
+    return "off_format" if verdict.decided_by in ("no_answer", "ambiguous") else "wrong_answer"
+
+
+def _text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
+    if len(words) < settings.min_words:
+        return "too_short"
+    if len(words) > settings.max_words:
+        return "too_long"
+    if not is_language(
+        thought,
+        settings.language,
+        min_script_share=settings.min_script_share,
+        min_function_words=settings.min_function_words,
+    ):
+        return "wrong_language"
+    return "repetitive" if repeated_share(words) > settings.max_repeated_share else ""
+
+
+def _annotated(prompt: Prompt, model: AskedModel, group: Sequence[tuple[Response, Judged]], chosen: int) -> Prompt:
+    response, best = group[chosen]
+    thoughts = [words_of(one.thought) for _, one in group if one.thought]
+    votes = [vote for _, one in group if (vote := vote_of(one.answer, prompt)) is not None]
+    facts: dict[str, Any] = {
+        "teacher": model.model,
+        "served_by": response.model,
+        "drawn": len(group),
+        "accepted": sum(not one.reason for _, one in group),
+        "chosen": response.index,
+        "num_words": best.num_words,
+        "decided_by": best.decided_by,
+        "answers": votes,
+        "answer_diversity": round(answer_diversity(votes), 4),
+    }
+    if len(thoughts) > 1:
+        facts["rationale_diversity"] = round(trajectory_diversity(thoughts), 4)
+    # "final" is the answer of the solution that stood here before; without it the target ends in the reference.
+    metadata = {name: value for name, value in prompt.metadata.items() if name != "final"} | {"annotation": facts}
+    return dataclasses.replace(prompt, solution=best.thought, metadata=metadata)
+
+
+def _refused(index: int, prompt: Prompt, group: Sequence[tuple[Response, Judged]]) -> Dropped:
+    reasons = Counter(one.reason for _, one in group)
+    nearest = max(reasons, key=REASONS.index)
+    detail = f"{len(group)} drawn: " + ", ".join(f"{name} {reasons[name]}" for name in REASONS if reasons[name])
+    return Dropped(index=index, id=prompt.id, reason=nearest, detail=detail)

@@ -1,0 +1,127 @@
+"""Prompts as requests to a model, and its answers by prompt; the reference answer is no part of a request made here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vasari.curate.dropped import Dropped
+from vasari.curate.stage import AskedModel
+from vasari.endpoint import Answers, Image, Message, Request, Response, ask_all, image_part
+from vasari.errors import DataError
+from vasari.policy.chat import chat_messages
+from vasari.records import Prompt
+
+Settled = Callable[[int, Sequence[Response]], "bool | Awaitable[bool]"]
+"""Whether the answers so far to the prompt at this position settle it, so that no more are drawn."""
+
+_TURNS: Mapping[str, str] = {"not_sent": "not_asked"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptAnswers:
+    """What came back for each prompt that was asked about."""
+
+    answers: Mapping[int, Answers]
+    """By position of the prompt."""
+    unreadable: Mapping[int, str]
+    """Why no request could be made, by position: an image is missing, or the question marks more images than there are."""
+
+    def dropped(self, index: int, prompt: Prompt, *, failed: str) -> Dropped | None:
+        """Why a prompt without a single answer is left out; None when there is an answer.
+
+        Args:
+            index: Position of the prompt.
+            prompt: The prompt.
+            failed: The reason to give when the server failed. Where the run stopped first it is "not_asked", and another run
+                asks; where no request could be made it is "unreadable".
+        """
+        if index in self.unreadable:
+            return Dropped(index=index, id=prompt.id, reason="unreadable", detail=self.unreadable[index])
+        found = self.answers[index]
+        if found.responses:
+            return None
+        failure = found.failures[0]
+        reason = _TURNS.get(failure.reason, failed)
+        return Dropped(index=index, id=prompt.id, reason=reason, detail=f"{failure.reason}: {failure.detail}"[:500])
+
+
+def prompt_request(
+    prompt: Prompt, model: AskedModel, *, system: str = "", seed: int | None = None, with_images: bool = True
+) -> Request:
+    """The question with its lettered options and its images, in the places where the question marks them.
+
+    Raises:
+        DataError: An image is missing or of a kind that servers do not take, or the marks do not fit the images.
+    """
+    messages = []
+    for turn in chat_messages(prompt, system=system, with_images=with_images):
+        images = iter(prompt.images)
+        parts: list[str | Image] = []
+        for part in turn["content"]:
+            if part["type"] == "text":
+                parts.append(part["text"])
+            else:
+                parts.append(image_part(next(images), where=f"prompt {prompt.id!r}"))
+        messages.append(Message(role=turn["role"], parts=tuple(parts)))
+    return Request(model=model.model, messages=tuple(messages), sampling=model.sampling, seed=seed, id=prompt.id)
+
+
+def ask_prompts(
+    prompts: Sequence[Prompt],
+    model: AskedModel,
+    make: Callable[[Prompt], Request],
+    *,
+    positions: Sequence[int] | None = None,
+    num_responses: int = 1,
+    settled: Settled | None = None,
+) -> PromptAnswers:
+    """Answers to one request a prompt, from the store or the server.
+
+    Args:
+        prompts: The stage's prompts.
+        model: Who is asked.
+        make: The request of a prompt; a DataError from it costs that prompt only.
+        positions: Which prompts to ask about; all by default.
+        num_responses: Most answers a prompt.
+        settled: Asked after each answer but the last.
+
+    Raises:
+        StorageError: The disk refuses to keep answers.
+        ConfigError: The key's variable is not set, or a model has no price and there is a budget.
+    """
+    wanted = range(len(prompts)) if positions is None else positions
+    asked: list[int] = []
+    unreadable: dict[int, str] = {}
+    answers: dict[int, Answers] = {}
+    place_of: dict[int, int] = {}
+
+    def requests() -> Iterator[Request]:
+        for index in wanted:
+            try:
+                request = make(prompts[index])
+            except DataError as error:
+                unreadable[index] = str(error)
+                continue
+            # By identity: two prompts may ask the same with different references.
+            place_of[id(request)] = index
+            asked.append(index)
+            yield request
+
+    def take(found: Answers) -> None:
+        answers[asked[found.position]] = found
+        if model.progress is not None:
+            model.progress(len(answers) + len(unreadable), len(wanted))
+
+    def decided(request: Request, responses: Sequence[Response]) -> bool | Awaitable[bool]:
+        return settled is not None and settled(place_of[id(request)], responses)
+
+    ask_all(
+        model.settings,
+        model.store,
+        requests(),
+        num_responses=num_responses,
+        decided=decided if settled is not None else None,
+        take=take,
+    )
+    return PromptAnswers(answers=answers, unreadable=unreadable)

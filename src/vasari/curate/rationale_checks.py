@@ -1,0 +1,173 @@
+"""What can be told of a rationale by rule: its form, its length, its language, how much it repeats itself."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+LanguageName = Literal["en", "latin", "zh", "ja", "ko", "ru", "ar", "any"]
+"""A language that a rationale may be asked for; "latin" is any that is written in Latin letters, "any" checks nothing."""
+
+REPEATED_NGRAM = 8
+"""Words of a passage that counts as said again."""
+
+MIN_WORDS_FOR_LANGUAGE = 20
+"""Fewer words than this say too little of which language they are; their script is still read."""
+
+# The forms of the most frequent function words of English; a rationale of formulas alone has few, one in German none.
+_ENGLISH: Final = frozenset(
+    {
+        *(
+            "the",
+            "of",
+            "and",
+            "to",
+            "in",
+            "is",
+            "are",
+            "that",
+            "for",
+            "it",
+            "as",
+            "was",
+            "with",
+            "be",
+            "by",
+            "on",
+            "this",
+            "we",
+        ),
+        *("so", "which", "from", "an", "or", "at", "not", "have", "has", "if", "then", "there", "their", "each", "all", "its"),
+    }
+)
+_TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE)
+_TAGS_OF_FORM: Final = ["<think>", "</think>", "<answer>", "</answer>"]
+# What chat templates and export formats read as a mark of their own.
+_FOREIGN_MARK = re.compile(r"<image>|<\|[^|<>]{1,40}\|>|<video>", re.IGNORECASE)
+_BOX = re.compile(r"\\boxed\s*\{")
+_LATEX = re.compile(r"\\[a-zA-Z]+")
+_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['\u2019][^\W_{_UNSPACED}]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Rationale:
+    """A response in the paper's form, without its tags."""
+
+    thought: str
+    """What stands between <think> and </think>, without surrounding space."""
+    answer: str
+    """What stands between <answer> and </answer>."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The script of a language, and what else marks it."""
+
+    scripts: frozenset[str]
+    """First words of the Unicode names of its letters."""
+    needed: frozenset[str] = frozenset()
+    """Scripts of which at least one letter must be there: kana, without which Han is not Japanese."""
+    function_words: frozenset[str] = frozenset()
+
+
+LANGUAGES: Final[Mapping[LanguageName, Language]] = {
+    "en": Language(frozenset({"LATIN"}), function_words=_ENGLISH),
+    "latin": Language(frozenset({"LATIN"})),
+    "zh": Language(frozenset({"CJK"}), needed=frozenset({"CJK"})),
+    "ja": Language(frozenset({"CJK", "HIRAGANA", "KATAKANA"}), needed=frozenset({"HIRAGANA", "KATAKANA"})),
+    "ko": Language(frozenset({"HANGUL", "CJK"}), needed=frozenset({"HANGUL"})),
+    "ru": Language(frozenset({"CYRILLIC"}), needed=frozenset({"CYRILLIC"})),
+    "ar": Language(frozenset({"ARABIC"}), needed=frozenset({"ARABIC"})),
+}
+
+
+def read_rationale(text: str) -> Rationale | None:
+    r"""The thought and the answer of `<think>...</think><answer>...\boxed{}...</answer>`; None for any other form.
+
+    Exactly one of each, in this order, nothing outside but white space, neither empty, a box in the answer, and no mark that
+    a chat template or an export format would take for its own (`<image>`, `<|im_end|>`).
+    """
+    pieces = _TAG.split(text)[::3]
+    if [tag.group().lower() for tag in _TAG.finditer(text)] != _TAGS_OF_FORM or _FOREIGN_MARK.search(text):
+        return None
+    before, thought, between, answer, after = (piece.strip() for piece in pieces)
+    if before or between or after or not thought or not _BOX.search(answer):
+        return None
+    return Rationale(thought, answer)
+
+
+def is_cut_off(text: str) -> bool:
+    """Whether a response opens a thought or an answer and ends before it closes it."""
+    tags = _TAG.findall(text)
+    return bool(tags) and not tags[-1][0]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, numbers included; where a script has no spaces between words each character is one."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text))
+
+
+def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
+    """Share of the passages of `n` words that were said before, in [0, 1]; 0 for a text shorter than that.
+
+    `1 - distinct / all` n-grams, case ignored. A text that goes on saying one sentence comes near 1.
+    """
+    lower = [word.casefold() for word in words]
+    count = len(lower) - n + 1
+    if count < 1:
+        return 0.0
+    return 1 - len({tuple(lower[i : i + n]) for i in range(count)}) / count
+
+
+def script_share(text: str, language: LanguageName) -> float:
+    """Share of the letters that a language's script has, in [0, 1]; 1 for a text without letters.
+
+    LaTeX commands are not read. Greek letters are mathematics, and beside another script so are Latin ones: they count for
+    neither side.
+    """
+    if language == "any":
+        return 1.0
+    scripts = LANGUAGES[language].scripts
+    neutral = {"GREEK"} if "LATIN" in scripts else {"GREEK", "LATIN"}
+    own = other = 0
+    for letter in unicodedata.normalize("NFKC", _LATEX.sub(" ", text)):
+        script = _script(letter)
+        if script in scripts:
+            own += 1
+        elif script and script not in neutral:
+            other += 1
+    return own / (own + other) if own + other else 1.0
+
+
+def is_language(text: str, language: LanguageName, *, min_script_share: float, min_function_words: float) -> bool:
+    """Whether a text is in a language, as far as its script and its commonest words tell.
+
+    Args:
+        text: A rationale.
+        language: The language asked for.
+        min_script_share: Least share of letters in its script.
+        min_function_words: Least share of its function words among its words, where the language has a list (English) and
+            the text has `MIN_WORDS_FOR_LANGUAGE` words of letters.
+    """
+    if language == "any":
+        return True
+    wanted = LANGUAGES[language]
+    if script_share(text, language) < min_script_share:
+        return False
+    if wanted.needed and not any(_script(letter) in wanted.needed for letter in text):
+        return False
+    words = [word.casefold() for word in words_of(_LATEX.sub(" ", text)) if word.isalpha() and len(word) > 1]
+    if not wanted.function_words or len(words) < MIN_WORDS_FOR_LANGUAGE:
+        return True
+    return sum(word in wanted.function_words for word in words) >= min_function_words * len(words)
+
+
+@functools.lru_cache(maxsize=8192)
+def _script(letter: str) -> str:
+    """The first word of a letter's Unicode name; empty for what is no letter."""
+    return unicodedata.name(letter, "UNNAMED").split(" ")[0].split("-")[0] if letter.isalpha() else ""
