@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vasari.errors import ConfigError
 from vasari.evaluate.protocols import PROTOCOLS, read_row, scoring_protocol
 from vasari.evaluate.protocols.mathruler import boxed_answer, is_equal
-from vasari.evaluate.protocols.paper import paper_verdict
+from vasari.evaluate.protocols.paper import paper_undecided, paper_verdict
 from vasari.evaluate.protocols.plain_expression import NotPlainError, are_equal, parse_plain, with_products
 from vasari.evaluate.protocols.vasari_rule import repair, vasari_verdict
 from vasari.records import Outcome, Verdict
@@ -113,16 +113,10 @@ def test_the_paper_asks_math_verify_first(response, answer, outcome, rule):
     assert (verdict.outcome.value, verdict.decided_by) == (outcome, rule)
 
 
-def test_a_judge_is_asked_only_about_what_is_wrong():
-    asked = []
-
-    def judge(row, extraction):
-        asked.append(extraction)
-        return Verdict(Outcome.CORRECT, extraction, "judge")
-
-    assert paper_verdict(output(r"\boxed{B}", "dog", **CHOICES), judge=judge).decided_by == "letter"
-    assert paper_verdict(output(r"\boxed{A}", "dog", **CHOICES), judge=judge).decided_by == "judge"
-    assert asked == ["A"]
+def test_a_judge_may_be_asked_where_an_answer_names_no_option_but_not_where_it_names_another():
+    unclear, wrong = output(r"\boxed{the barking one}", "dog", **CHOICES), output(r"\boxed{A}", "dog", **CHOICES)
+    assert paper_undecided(unclear, Verdict(Outcome.INCORRECT, "the barking one", "nearest_option"))
+    assert not paper_undecided(wrong, paper_verdict(wrong))
 
 
 def test_an_option_that_reads_like_a_label_is_no_label():

@@ -156,6 +156,10 @@ def rescore(
         str | None, typer.Option(help="Of rows that name none. [default: from the file's name]", show_default=False)
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
+    judge: Annotated[
+        Path | None,
+        typer.Option("--judge", help="YAML of an LLM that is asked where paper or vasari leave it open.", show_default=False),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another rescoring in the same folder.")] = False,
 ) -> None:
     """Score stored model outputs by a protocol, offline; a killed run continues where it was.
@@ -163,10 +167,11 @@ def rescore(
     Reads rows of our own (id, benchmark, response, answer, choices, ...), lmms-eval's samples and VLMEvalKit's tables.
 
     Example: vasari rescore outputs.jsonl.gz --protocol official vasari --out scores
+    With a judge: vasari rescore outputs.jsonl --protocol paper --judge judge.yaml --out scores
     """
     from vasari.cli.rescore_job import run_rescore  # noqa: PLC0415
 
-    run_rescore(files, protocol or ["vasari"], out=out, benchmark=benchmark, workers=workers, overwrite=overwrite)
+    run_rescore(files, protocol or ["vasari"], out=out, benchmark=benchmark, workers=workers, judge=judge, overwrite=overwrite)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,6 +14,9 @@ from vasari.errors import ConfigError
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
 from vasari.progress import stage
+
+if TYPE_CHECKING:
+    from vasari.verify.judge import JudgeSettings
 
 _MAX_REASONS = 8
 _COUNTS = {"num_unverifiable": "unjudged", "num_no_answer": "no answer", "num_truncated": "cut"}
@@ -27,6 +30,7 @@ def run_rescore(
     out: Path,
     benchmark: str | None = None,
     workers: int = 1,
+    judge: Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Score stored outputs, print a summary, and return the folder with the results.
@@ -38,10 +42,11 @@ def run_rescore(
         out: Folder of the results.
         benchmark: For rows that name none.
         workers: Processes.
+        judge: YAML file of an LLM that is asked about undecided verdicts.
         overwrite: Replace another rescoring.
 
     Raises:
-        ConfigError: A protocol is unknown, or the folder holds another rescoring.
+        ConfigError: A protocol or a setting of the judge is unknown, or the folder holds another rescoring.
         DataError: A file cannot be read, or no row of any holds an output.
     """
     names = [name for group in protocols for name in group.split(",") if name]
@@ -49,11 +54,21 @@ def run_rescore(
     inputs = tuple(path for path in files if not _is_protocol(path))
     if len({path.resolve() for path in inputs}) < len(inputs):
         raise ConfigError("a file is given twice")
-    settings = RescoreSettings(files=inputs, protocols=tuple(names), benchmark=benchmark or "", workers=workers)
+    settings = RescoreSettings(
+        files=inputs, protocols=tuple(names), benchmark=benchmark or "", workers=workers, judge=_read_judge(judge)
+    )
     with stage("rescore") as tell:
         scores = rescore(settings, out, overwrite=overwrite, tell=tell)
     print_scores(scores, RescoreDir(out))
     return out
+
+
+def _read_judge(path: Path | None) -> JudgeSettings | None:
+    if path is None:
+        return None
+    from vasari.verify.judge import load_judge  # noqa: PLC0415  (needs what a server needs)
+
+    return load_judge(path)
 
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
@@ -78,9 +93,23 @@ def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
     _print_stored(console, by_protocol)
     for pair in scores["disagreements"]:
         _print_disagreements(console, pair)
+    if "judge" in scores:
+        _print_judge(console, scores["judge"])
     if scores["num_bad_rows"]:
         console.print(f"{scores['num_bad_rows']:,} rows hold no output: {folder.bad_rows}", style="yellow")
     console.print(f"verdicts and scores: {folder.root}")
+
+
+def _print_judge(console: Console, judge: Mapping[str, Any]) -> None:
+    for name, row in judge["protocols"].items():
+        money = f", at a cost of {row['money']}" if float(row["money"]) else ""
+        console.print(
+            f"{name}: {judge['model']} judged {row['num_asked']:,} of {row['num_undecided']:,} undecided outputs "
+            f"({row['replies_bought']:,} replies bought{money}, {row['replies_from_store']:,} from the store); "
+            f"{row['num_without_verdict']:,} are without a verdict"
+        )
+        if row["stopped_by"]:
+            console.print(f"the judge was stopped: {row['stopped_by']}; the same command goes on", style="yellow")
 
 
 def _print_stored(console: Console, by_protocol: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

@@ -2,52 +2,59 @@ r"""The protocol `paper`: the evaluation that arXiv:2509.21268 describes in word
 
 The answer is the content of the last `\boxed{}`, as its prompt (table 8) asks for; without one, what Math-Verify finds in
 the response. Options: the letter, else the option with that text, else the most similar one. Everything else: Math-Verify,
-then MathRuler's rule, then the same text. Whatever is still wrong may be put to a judge.
+then MathRuler's rule, then the same text. The paper's last step is a judge: `paper_undecided` says what may be put to one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
 
 from vasari.evaluate.protocols import mathruler, mathvista
 from vasari.evaluate.protocols.math_verify_reader import shared_reader
 from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.records import Outcome, Verdict
 from vasari.verify.limits import MAX_RESPONSE_CHARS, LimitExceededError
+from vasari.verify.normalise import normalise
+from vasari.verify.numbers import parse_number
 
 _LETTER = re.compile(r"[(\[]?([A-Z])[)\].:]?")
 _LABELLED = re.compile(r"[(\[]?([A-Z])[)\].:]\s+\S.*", re.DOTALL)
 _SINGLE = re.compile(r"[A-Z](?:, [A-Z])*")
 
 
-class Judge(Protocol):
-    """Asked about an answer that every rule calls wrong."""
-
-    def __call__(self, output: StoredOutput, extraction: str) -> Verdict:
-        """What the judge says; UNVERIFIABLE when it fails."""
-        ...
-
-
-def paper_verdict(output: StoredOutput, *, judge: Judge | None = None) -> Verdict:
-    """The verdict of the paper's evaluation; `decided_by` names the step.
-
-    Args:
-        output: The response and its reference.
-        judge: Asked when no rule finds the answer right; None leaves it wrong.
-    """
+def paper_verdict(output: StoredOutput) -> Verdict:
+    """The verdict of the paper's evaluation before its judge; `decided_by` names the step."""
     if len(output.response) > MAX_RESPONSE_CHARS:
         return Verdict(Outcome.INCORRECT, None, "limit", f"response is longer than {MAX_RESPONSE_CHARS} characters")
     if not output.answer.strip():
         return Verdict(Outcome.UNVERIFIABLE, None, "reference", "reference: it is empty")
     try:
-        verdict = _by_rules(output)
+        return _by_rules(output)
     except LimitExceededError as error:
         return Verdict(Outcome.INCORRECT, None, "limit", str(error))
-    if judge is None or verdict.outcome is not Outcome.INCORRECT or verdict.extraction is None:
-        return verdict
-    return judge(output, verdict.extraction)
+
+
+def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
+    """Whether the paper's last step, a judge, may be asked: what the rules could read differs, or they failed on our side.
+
+    Not asked: where no answer is stated or a limit is exceeded, where the answer names an option and another one is right,
+    and where two plain numbers differ.
+    """
+    if verdict.outcome is Outcome.CORRECT or verdict.extraction is None:
+        return False
+    if verdict.decided_by == "letter":
+        return _letter(verdict.extraction) is None
+    if verdict.decided_by == "math_verify":
+        return not (_is_number(verdict.extraction) and _is_number(output.answer))
+    return verdict.decided_by == "nearest_option"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return parse_number(normalise(text)) is not None
+    except LimitExceededError:
+        return True
 
 
 def _by_rules(output: StoredOutput) -> Verdict:

@@ -21,6 +21,8 @@ class ScoringProtocol:
     name: str
     summary: str
     rule: Callable[[StoredOutput], Verdict]
+    takes_judge: bool = False
+    """What its rules leave undecided may be put to an LLM."""
 
     def verdict(self, output: StoredOutput) -> Verdict:
         """The verdict on one output; what the rule cannot cope with is UNVERIFIABLE, never wrong.
@@ -38,8 +40,8 @@ class ScoringProtocol:
 
 PROTOCOLS: Mapping[str, ScoringProtocol] = {
     "official": ScoringProtocol("official", "the benchmark's own scorer, its bugs included", official_verdict),
-    "paper": ScoringProtocol("paper", "Math-Verify, MathRuler's rule, exact match, most similar option", paper_verdict),
-    "vasari": ScoringProtocol("vasari", "our verifier on the raw response", vasari_verdict),
+    "paper": ScoringProtocol("paper", "Math-Verify, MathRuler's rule, exact match, most similar option", paper_verdict, True),
+    "vasari": ScoringProtocol("vasari", "our verifier on the raw response", vasari_verdict, True),
 }
 
 

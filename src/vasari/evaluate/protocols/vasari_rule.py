@@ -48,7 +48,7 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
         return verify_answer(output.response, answer, options_in_question(output.question), "choice")
     if choices:
         by_text = output.question_type == "multi_choice"  # MathVista's references are texts, those of the others letters.
-        return verify_answer(output.response, _as_letter(answer, choices, by_text=by_text), choices, "choice")
+        return verify_answer(output.response, as_letter(answer, choices, by_text=by_text), choices, "choice")
     if output.answer_type == "list":
         return _listed(output.response, answer)
     for foreign, plain in _FOREIGN:
@@ -63,7 +63,7 @@ def repair(text: str) -> str:
     return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)
 
 
-def _as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
+def as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
     """The letter of the option that a reference spells out, the first of several with one text; else the reference."""
     label = len(answer) == 1 and 0 <= ord(answer) - ord("A") < len(choices)
     if answer in choices and (by_text or not label) and len(choices) <= 26:

@@ -12,6 +12,7 @@ from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.rescore.verdict_file import StoredVerdict
 
 _REASONS = {
+    "judge": "{who} asked a judge",
     "nearest_option": "{who} takes the option nearest in spelling",
     "no_answer": "{who} finds no stated answer",
     "ambiguous": "{who} finds several different answers",

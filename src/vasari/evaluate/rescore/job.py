@@ -28,13 +28,14 @@ SCHEMA_VERSION = 1
 def rescore(settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent) -> dict[str, Any]:
     """The scores of stored outputs, as written to `out/scores.json`, beside every verdict in the order of the input.
 
-    A killed rescoring of the same files by the same protocols continues behind the last verdict on disk.
+    A killed rescoring of the same files by the same protocols continues behind the last verdict on disk. With a judge the
+    rules come first, then all that they leave undecided is asked; what was bought is kept, so the same command goes on.
 
     Args:
         settings: What to score, and how.
         out: Folder of the results; made when it is missing.
         overwrite: Discard another rescoring that lies there.
-        tell: Told the outputs done and their number (an estimate: bad rows are counted in).
+        tell: Told the outputs done and their number (an estimate: bad rows are counted in), then those judged.
 
     Raises:
         ConfigError: The folder holds another rescoring.
@@ -47,12 +48,23 @@ def rescore(settings: RescoreSettings, out: Path, *, overwrite: bool = False, te
     stream = islice(_outputs(settings), done, None)
     for chunk in score_in_order(stream, settings.protocols, workers=settings.workers):
         for name, lines in zip(settings.protocols, chunk, strict=True):
-            append_lines(folder.verdicts(settings.protocols, name), lines)
+            append_lines(_rule_file(settings, folder, name), lines)
         done += len(chunk[0])
         tell(done, max(done, total))
     if done == 0:
         raise DataError(f"{', '.join(map(str, settings.files))}: no row holds an output; {_first_reason(settings)}")
-    return _tally(settings, folder)
+    judge = None
+    if settings.judge is not None:
+        from vasari.evaluate.rescore.judging import judge_undecided  # noqa: PLC0415  (needs what a server needs)
+
+        judge = judge_undecided(settings, settings.judge, folder, lambda: _outputs(settings), tell=tell)
+    return _tally(settings, folder, judge)
+
+
+def _rule_file(settings: RescoreSettings, folder: RescoreDir, name: str) -> Path:
+    """Where the rules of a protocol write their verdicts."""
+    place = folder.by_rules if name in settings.judged else folder.verdicts
+    return place(settings.protocols, name)
 
 
 def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) -> int:
@@ -65,6 +77,8 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
         "protocols": list(settings.protocols),
         "benchmark": settings.benchmark,
     }
+    if settings.judge is not None:
+        asked["judge"] = settings.judge.identity()
     if folder.settings.exists() and not overwrite:
         try:
             found = read_json(folder.settings)
@@ -84,7 +98,7 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
 
 def _resume_at(settings: RescoreSettings, folder: RescoreDir) -> int:
     """How many outputs every protocol has a verdict on."""
-    paths = [folder.verdicts(settings.protocols, name) for name in settings.protocols]
+    paths = [_rule_file(settings, folder, name) for name in settings.protocols]
     done = min(count_whole_lines(path) for path in paths)
     for path in paths:
         keep_first(path, done)
@@ -105,7 +119,7 @@ def _first_reason(settings: RescoreSettings) -> str:
     return "the files are empty" if bad is None else f"{bad.file}:{bad.line}: {bad.reason}"
 
 
-def _tally(settings: RescoreSettings, folder: RescoreDir) -> dict[str, Any]:
+def _tally(settings: RescoreSettings, folder: RescoreDir, judge: dict[str, Any] | None) -> dict[str, Any]:
     """Scores of all verdicts on disk, written with the lists of disagreements and of bad rows."""
     names = settings.protocols
     scores = {name: Scores() for name in names}
@@ -127,12 +141,14 @@ def _tally(settings: RescoreSettings, folder: RescoreDir) -> dict[str, Any]:
                 line = pair.add(row, found[0], verdict)
                 if line is not None and differing is not None:
                     differing.write(line)
-    result = {
+    result: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "num_bad_rows": num_bad,
         "protocols": {name: scores[name].as_json() for name in names},
         "disagreements": [pair.as_json() for pair in pairs],
     }
+    if judge is not None:
+        result["judge"] = judge
     write_json(folder.scores, result)
     return result
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vasari.errors import ConfigError
 from vasari.evaluate.protocols import scoring_protocol
+
+if TYPE_CHECKING:  # asking needs packages that rescoring does not
+    from vasari.verify.judge import JudgeSettings
 
 MAX_WORKERS = 256
 
@@ -27,6 +31,9 @@ class RescoreSettings:
     workers: int = 1
     """Processes; 1 scores in this one."""
 
+    judge: JudgeSettings | None = None
+    """Asked about what the rules of `paper` and `vasari` leave undecided; None asks nobody."""
+
     def __post_init__(self) -> None:
         if not self.files:
             raise ConfigError("nothing to rescore: give at least one file")
@@ -36,6 +43,13 @@ class RescoreSettings:
             scoring_protocol(name)
         if not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers must be from 1 to {MAX_WORKERS}, got {self.workers}")
+        if self.judge is not None and not self.judged:
+            raise ConfigError(f"no protocol takes a judge: {', '.join(self.protocols)}; paper and vasari do")
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The protocols whose undecided verdicts go to the judge; none without one."""
+        return tuple(name for name in self.protocols if self.judge is not None and scoring_protocol(name).takes_judge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,16 @@ class RescoreDir:
     def verdicts(self, protocols: tuple[str, ...], name: str) -> Path:
         """A row an output: `verdicts.jsonl` of the first protocol, `verdicts.NAME.jsonl` of every other."""
         return self.root / ("verdicts.jsonl" if name == protocols[0] else f"verdicts.{name}.jsonl")
+
+    def by_rules(self, protocols: tuple[str, ...], name: str) -> Path:
+        """The verdicts before a judge was asked: `verdicts.rules.jsonl`, or `verdicts.NAME.rules.jsonl`."""
+        path = self.verdicts(protocols, name)
+        return path.with_name(f"{path.stem}.rules.jsonl")
+
+    @property
+    def judge(self) -> Path:
+        """Every reply of the judge that was bought, unless its settings name another folder."""
+        return self.root / "judge"
 
     @property
     def scores(self) -> Path:

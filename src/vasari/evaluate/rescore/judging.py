@@ -1,0 +1,89 @@
+"""The last step of a rescoring: what the rules left undecided goes to a judge, and those verdict files are written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from vasari.endpoint import ResponseStore
+from vasari.evaluate.protocols import StoredOutput
+from vasari.evaluate.protocols.paper import paper_undecided
+from vasari.evaluate.protocols.vasari_rule import as_letter, repair
+from vasari.evaluate.rescore.settings import RescoreDir, RescoreSettings
+from vasari.evaluate.rescore.verdict_file import as_line, read_verdicts
+from vasari.progress import Tell
+from vasari.records import Outcome, Verdict
+from vasari.rundir import write_bytes
+from vasari.verify.choices import options_in_question
+from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all
+
+Outputs = Callable[[], Iterator[StoredOutput]]
+"""Reads the stored outputs, from the first on."""
+
+
+def judge_undecided(
+    settings: RescoreSettings, judge: JudgeSettings, folder: RescoreDir, outputs: Outputs, *, tell: Tell
+) -> dict[str, Any]:
+    """What the judge was asked and what that took, by protocol, JSON-able; writes the verdict files of these protocols.
+
+    Raises:
+        ConfigError: The judge's key is not set, or there is a budget and no price.
+        StorageError: The disk refused.
+    """
+    found: dict[str, Any] = {}
+    with ResponseStore(judge.store or folder.judge) as store:
+        for name in settings.judged:
+
+            def items(name: str = name) -> Iterator[JudgeItem]:
+                rules = read_verdicts(folder.by_rules(settings.protocols, name))
+                for output, rule in zip(outputs(), rules, strict=True):
+                    yield judge_item(name, output, Verdict(Outcome(rule.outcome), rule.extraction, rule.decided_by))
+
+            total = sum(bool(item.undecided) for item in items())
+
+            def took(done: int, name: str = name, total: int = total) -> None:
+                tell(done, total, f"judge, {name}")
+
+            judged = judge_all(items(), judge, store, took=took)
+            lines = (as_line(output.id, verdict) for output, verdict in zip(outputs(), judged.verdicts, strict=True))
+            write_bytes(folder.verdicts(settings.protocols, name), "".join(lines).encode())
+            found[name] = _as_json(judged)
+    return {"model": judge.model, "format": judge.format, "protocols": found}
+
+
+def judge_item(protocol: str, output: StoredOutput, verdict: Verdict) -> JudgeItem:
+    """A stored output as a judge is to see it, with the verdict of a protocol's rules."""
+    answer = repair("; ".join(output.answers) if len(output.answers) > 1 else output.answer)
+    choices = tuple(map(repair, output.choices)) if output.choices else None
+    if choices:
+        answer = as_letter(answer, choices, by_text=output.question_type == "multi_choice")
+    if protocol == "paper":
+        undecided = paper_undecided(output, verdict)
+    else:
+        undecided = is_undecided(verdict, answer, choices or options_in_question(output.question))
+    return JudgeItem(
+        verdict=verdict,
+        answer=answer,
+        response=output.response,
+        question=output.question,
+        choices=choices,
+        undecided=undecided,
+        id=f"{output.benchmark} {output.model} {output.id}",
+    )
+
+
+def _as_json(judged: Judged) -> dict[str, Any]:
+    report = judged.report
+    return {
+        "num_undecided": judged.num_undecided,
+        "num_kept": judged.num_kept,
+        "num_asked": judged.num_asked,
+        "num_without_verdict": judged.num_without_verdict,
+        "replies_bought": report.answered,
+        "replies_from_store": report.from_store,
+        "failed": dict(report.failed),
+        "input_tokens": sum(usage.input_tokens for usage in report.usage.values()),
+        "output_tokens": sum(usage.output_tokens for usage in report.usage.values()),
+        "money": str(report.money),
+        "stopped_by": report.stopped_by,
+    }

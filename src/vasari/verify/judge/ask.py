@@ -1,0 +1,212 @@
+"""Undecided verdicts put to a judge, many at once; each reply is bought once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from vasari.endpoint import (
+    TRANSIENT,
+    Answers,
+    Request,
+    Response,
+    ResponseStore,
+    RunReport,
+    ask_all,
+    user_message,
+)
+from vasari.records import Outcome, Verdict
+from vasari.verify.judge.formats import FORMATS, JudgeFormat, Reading
+from vasari.verify.judge.settings import JudgeSettings
+from vasari.verify.judge.shown import (
+    addresses_judge,
+    clean,
+    cut_middle,
+    cut_start,
+    secret_code,
+    spelled_out,
+    visible_end,
+    with_options,
+)
+from vasari.verify.judge.undecided import is_undecided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeItem:
+    """A response, its reference, and what the rules say of it."""
+
+    verdict: Verdict
+    """Of the rules."""
+    answer: str
+    """The reference."""
+    response: str
+    question: str = ""
+    choices: tuple[str, ...] | None = None
+    undecided: bool | None = None
+    """Whether a judge may be asked; None: as `is_undecided` says of a verdict by `verify_answer`."""
+    id: str = ""
+    """For the table of failures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Verdicts after the judge, and what that took."""
+
+    verdicts: tuple[Verdict, ...]
+    """One an item, in their order: the judge's where it was asked, else those of the rules."""
+    num_undecided: int
+    num_kept: int
+    """Undecided and not put to the judge, with the reason in the verdict: the answer speaks to the judge, or is too long."""
+    num_asked: int
+    num_without_verdict: int
+    """Asked, and UNVERIFIABLE: the judge failed, could not be read, or could not tell."""
+    report: RunReport
+    """Requests, failures, tokens and money of this run."""
+
+
+def judge_verdicts(items: Iterable[JudgeItem], settings: JudgeSettings, store: ResponseStore) -> list[Verdict]:
+    """One verdict an item, in their order: `judge_all` without its counts."""
+    return list(judge_all(items, settings, store).verdicts)
+
+
+def judge_all(
+    items: Iterable[JudgeItem],
+    settings: JudgeSettings,
+    store: ResponseStore,
+    *,
+    took: Callable[[int], None] | None = None,
+) -> Judged:
+    """Ask a judge about the undecided items.
+
+    A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with the reason. An answer that
+    speaks to the judge is not shown to it and keeps the verdict of the rules. Replies in `store` cost nothing; failures
+    that may pass (a server that is down) are asked again.
+
+    Args:
+        items: Taken as there is room; only verdicts are kept in memory.
+        settings: The judge.
+        store: Where replies are kept and looked up.
+        took: Called with the number of items settled so far by the judge.
+
+    Raises:
+        StorageError: The disk refuses to keep replies.
+        ConfigError: The key's variable is not set, or there is a budget and no price.
+    """
+    desk = _Desk(settings, took)
+    asked = ask_all(
+        settings.endpoint,
+        store,
+        desk.requests(items),
+        num_responses=settings.num_replies,
+        decided=desk.readable if settings.num_replies > 1 else None,
+        retry_failed=TRANSIENT,
+        take=desk.take,
+    )
+    return Judged(
+        verdicts=tuple(desk.verdicts),
+        num_undecided=len(desk.places) + desk.num_kept,
+        num_kept=desk.num_kept,
+        num_asked=len(desk.places),
+        num_without_verdict=sum(desk.verdicts[place].outcome is Outcome.UNVERIFIABLE for place in desk.places),
+        report=asked.report,
+    )
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Turns items into requests, and replies into verdicts."""
+
+    settings: JudgeSettings
+    took: Callable[[int], None] | None
+    verdicts: list[Verdict] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    """Where in `verdicts` the answers to each request belong."""
+    codes: dict[str, str] = field(default_factory=dict)
+    """By request key."""
+    num_kept: int = 0
+    num_taken: int = 0
+
+    @property
+    def format(self) -> JudgeFormat:
+        return FORMATS[self.settings.format]
+
+    def requests(self, items: Iterable[JudgeItem]) -> Iterator[Request]:
+        """The requests of the undecided items, in their order."""
+        for item in items:
+            place = len(self.verdicts)
+            self.verdicts.append(item.verdict)
+            if not _may_ask(item):
+                continue
+            request, code, why_not = _request(item, self.settings, self.format)
+            if request is None:
+                self.num_kept += 1
+                self.verdicts[place] = replace(item.verdict, reason=f"not put to the judge: {why_not}")
+                continue
+            self.places.append(place)
+            self.codes[request.key] = code
+            yield request
+
+    def read(self, request: Request, response: Response) -> Reading:
+        """What one reply says."""
+        if response.truncated:
+            return Reading(None, f"its reply was cut at {response.limit or 'some'} tokens")
+        return self.format.read(response.text, self.codes[request.key])
+
+    def readable(self, request: Request, responses: Sequence[Response]) -> bool:
+        """Whether the last reply can be read, so that no further one is drawn."""
+        return self.read(request, responses[-1]).outcome is not None
+
+    def take(self, answers: Answers) -> None:
+        """Settle one item."""
+        place = self.places[answers.position]
+        self.verdicts[place] = self._verdict(self.verdicts[place], answers)
+        self.num_taken += 1
+        if self.took is not None:
+            self.took(self.num_taken)
+
+    def _verdict(self, before: Verdict, answers: Answers) -> Verdict:
+        readings = [self.read(answers.request, response) for response in answers.responses]
+        for reading in readings:
+            if reading.outcome is Outcome.UNVERIFIABLE:
+                return _failed(before, reading.reason)
+            if reading.outcome is not None:
+                return Verdict(reading.outcome, before.extraction, "judge")
+        if readings:
+            return _failed(before, readings[-1].reason)
+        failure = answers.failures[-1]
+        return _failed(before, f"{failure.reason}{': ' if failure.detail else ''}{failure.detail[:200]}")
+
+
+def _may_ask(item: JudgeItem) -> bool:
+    return is_undecided(item.verdict, item.answer, item.choices) if item.undecided is None else item.undecided
+
+
+def _failed(before: Verdict, why: str) -> Verdict:
+    return Verdict(Outcome.UNVERIFIABLE, before.extraction, "judge", f"judge: {why}")
+
+
+def _request(item: JudgeItem, settings: JudgeSettings, form: JudgeFormat) -> tuple[Request | None, str, str]:
+    """The request and its code, or why there is none."""
+    if len(item.answer) > settings.max_reference_chars:
+        return None, "", f"the reference is longer than {settings.max_reference_chars} characters"
+    stated = item.verdict.extraction
+    if form.reads_response or stated is None:
+        shown = visible_end(item.response, settings.max_response_chars)
+    else:
+        shown = cut_start(stated.strip(), settings.max_response_chars)
+    if not shown.strip():
+        return None, "", "the response is empty"
+    if addresses_judge(shown):
+        return None, "", "the answer speaks to the judge"
+    question = clean(cut_middle(with_options(item.question, item.choices), settings.max_question_chars))
+    answer, shown = clean(spelled_out(item.answer, item.choices)), clean(shown)
+    code = secret_code(question, answer, shown)
+    prompt = form.prompt(question=question, answer=answer, response=shown, code=code, template=settings.template)
+    request = Request(
+        model=settings.model,
+        messages=(user_message(prompt),),
+        sampling=settings.sampling(),
+        seed=settings.seed,
+        id=clean(item.id)[:200],
+    )
+    return request, code, ""
