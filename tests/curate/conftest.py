@@ -1,12 +1,27 @@
-"""Drawn figures for tests of curation."""
+"""Drawn figures for tests of curation, and a recorded teacher behind a real server."""
 
+import importlib.util
 import io
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from vasari.records import ImageRef, Prompt
+
+ROOT = Path(__file__).parents[2]
+
+
+def load_file(path):
+    """A module from a file outside the package: an example, or the server of another folder of tests."""
+    name = "loaded_" + "_".join(path.relative_to(ROOT).with_suffix("").parts)
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def figure(seed: int, *, label: str = "") -> Image.Image:
@@ -54,3 +69,58 @@ def draw_figure():
 @pytest.fixture
 def copy_image():
     return copied
+
+
+@pytest.fixture
+def recorded():
+    """The example's module."""
+    pytest.importorskip("aiohttp")
+    return load_file(ROOT / "examples" / "recorded_teacher.py")
+
+
+@pytest.fixture
+def teach(recorded):
+    """Start a recorded teacher for prompts; its server counts requests and misbehaves by `plan`, as the endpoint's does."""
+    base = load_file(ROOT / "tests" / "endpoint" / "conftest.py").Server
+    started = []
+
+    class TeacherServer(base):
+        def completion(self, body, **changes):
+            reply = self.teacher.answer(body)
+            whole = recorded.completion(body, reply)
+            whole["choices"][0]["message"].update(changes.get("message", {}))
+            whole["choices"][0]["finish_reason"] = changes.get("finish_reason", reply.finish_reason)
+            return whole
+
+    def start(prompts, *, seed=0, **faults):
+        server = TeacherServer()
+        server.teacher = recorded.RecordedTeacher(list(prompts), recorded.Faults(**faults), seed)
+        server.start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def asking(tmp_path):
+    """The model of a stage: a server, and a store in the test's folder."""
+    from vasari.curate.stage import AskedModel
+    from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
+
+    opened = []
+
+    def make(server, folder="store", max_tokens=None, **changes):
+        while opened:
+            opened.pop().close()
+        store = ResponseStore(tmp_path / folder)
+        opened.append(store)
+        fast = {"base_url": server.url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05, "timeout_seconds": 20.0}
+        sampling = Sampling(temperature=1.0, max_tokens=max_tokens)
+        return AskedModel(settings=EndpointSettings(**(fast | changes)), store=store, model="teacher", sampling=sampling)
+
+    yield make
+    for store in opened:
+        store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -92,10 +93,10 @@ def read_rationale(text: str) -> Rationale | None:
     Exactly one of each, in this order, nothing outside but white space, neither empty, a box in the answer, and no mark that
     a chat template or an export format would take for its own (`<image>`, `<|im_end|>`).
     """
-    pieces = _TAG.split(text)[::3]
-    if [tag.group().lower() for tag in _TAG.finditer(text)] != _TAGS_OF_FORM or _FOREIGN_MARK.search(text):
+    tags = [tag.group().lower() for tag in itertools.islice(_TAG.finditer(text), len(_TAGS_OF_FORM) + 1)]
+    if tags != _TAGS_OF_FORM or _FOREIGN_MARK.search(text):
         return None
-    before, thought, between, answer, after = (piece.strip() for piece in pieces)
+    before, thought, between, answer, after = (piece.strip() for piece in _TAG.split(text)[::3])
     if before or between or after or not thought or not _BOX.search(answer):
         return None
     return Rationale(thought, answer)
@@ -132,15 +133,7 @@ def script_share(text: str, language: LanguageName) -> float:
     """
     if language == "any":
         return 1.0
-    scripts = LANGUAGES[language].scripts
-    neutral = {"GREEK"} if "LATIN" in scripts else {"GREEK", "LATIN"}
-    own = other = 0
-    for letter in unicodedata.normalize("NFKC", _LATEX.sub(" ", text)):
-        script = _script(letter)
-        if script in scripts:
-            own += 1
-        elif script and script not in neutral:
-            other += 1
+    own, _, other = _count_letters(text, LANGUAGES[language])
     return own / (own + other) if own + other else 1.0
 
 
@@ -157,7 +150,9 @@ def is_language(text: str, language: LanguageName, *, min_script_share: float, m
     if language == "any":
         return True
     wanted = LANGUAGES[language]
-    if script_share(text, language) < min_script_share:
+    own, latin, other = _count_letters(text, wanted)
+    # Formulas have Latin letters in every language; where they outweigh its own, the words around them are not its words.
+    if own < min_script_share * (own + other) or own < latin:
         return False
     if wanted.needed and not any(_script(letter) in wanted.needed for letter in text):
         return False
@@ -165,6 +160,20 @@ def is_language(text: str, language: LanguageName, *, min_script_share: float, m
     if not wanted.function_words or len(words) < MIN_WORDS_FOR_LANGUAGE:
         return True
     return sum(word in wanted.function_words for word in words) >= min_function_words * len(words)
+
+
+def _count_letters(text: str, language: Language) -> tuple[int, int, int]:
+    """Letters of a language's script, Latin ones beside another script, and those of other scripts."""
+    own = latin = other = 0
+    for letter in unicodedata.normalize("NFKC", _LATEX.sub(" ", text)):
+        script = _script(letter)
+        if script in language.scripts:
+            own += 1
+        elif script == "LATIN":
+            latin += 1
+        elif script and script != "GREEK":
+            other += 1
+    return own, latin, other
 
 
 @functools.lru_cache(maxsize=8192)
