@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -17,6 +17,8 @@ from vasari.settings import Settings
 from vasari.tasks.families import FAMILIES
 from vasari.tasks.pool import PoolSettings
 from vasari.train.settings import GrpoSettings, SftSettings
+
+Parsed = TypeVar("Parsed", bound=Settings)
 
 SplitName = Literal["cold_start", "train", "validation", "test"]
 
@@ -200,6 +202,15 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range; names each.
     """
+    return parse_recipe(read_content(path, overrides), where=f"recipe {path}")
+
+
+def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What a recipe's YAML file holds, with `key.sub=value` overrides applied, not yet checked.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, or an override has no place in it.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -210,13 +221,22 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"recipe {path}: expected keys and values at the top, got {type(content).__name__}")
     for override in overrides:
         _override(content, override)
-    return parse_recipe(content, where=f"recipe {path}")
+    return content
 
 
 def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
     """The checked recipe of parsed content."""
+    return parse_settings(Recipe, content, where=where)
+
+
+def parse_settings(kind: type[Parsed], content: dict[str, Any], *, where: str) -> Parsed:
+    """Checked settings of parsed content.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is out of range; names each.
+    """
     try:
-        return Recipe.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{where}: {'; '.join(_explain(e) for e in error.errors())}") from error
 

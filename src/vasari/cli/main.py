@@ -175,6 +175,44 @@ def rescore(
 
 
 @app.command()
+def curate(
+    curation: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A YAML recipe, e.g. recipes/curate_tasks.yaml.", show_default=False)
+    ],
+    out: Out = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Local stages only; then requests, tokens and money of the rest.")
+    ] = False,
+    engine: Annotated[str, typer.Option(help="Where local stages work: local.")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the local stages.")] = 1,
+) -> None:
+    """Curate raw data sets to sft.parquet and rl.parquet, with a card, a funnel and a reason for every dropped row.
+
+    The same command goes on where it was stopped or killed; answers of models are never bought twice.
+
+    Example: vasari curate recipes/curate_tasks.yaml --out runs/curated
+    """
+    from vasari.cli.curate_job import run_curate  # noqa: PLC0415
+
+    run_curate(curation, out, overrides or [], engine=engine, workers=workers, dry=dry_run)
+
+
+@app.command()
+def curate_diff(
+    before: Annotated[Path, typer.Argument(help="Folder of a curation.", show_default=False)],
+    after: Annotated[Path, typer.Argument(help="Folder of another.", show_default=False)],
+) -> None:
+    """Say what differs between two curations: settings, prompts added, removed and changed, reasons.
+
+    Example: vasari curate-diff runs/before runs/after
+    """
+    from vasari.cli.curate_job import run_diff  # noqa: PLC0415
+
+    run_diff(before, after)
+
+
+@app.command()
 def gallery(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("gallery.html"),
     per_level: Annotated[int, typer.Option(min=1, max=20, help="Problems of each family and level.")] = 2,

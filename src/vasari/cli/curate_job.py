@@ -1,0 +1,105 @@
+"""`vasari curate` and `vasari curate-diff`: the recipe read, the stages shown, what came of them in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vasari.curate.diff import diff_curations
+from vasari.curate.dry_run import DryRun, dry_run
+from vasari.curate.engine import Engine, LocalEngine
+from vasari.curate.job import Curated, curate
+from vasari.curate.recipe import CurationRecipe
+from vasari.curate.settings import expand_presets
+from vasari.errors import ConfigError
+from vasari.progress import stage
+from vasari.recipe import parse_settings, read_content
+
+
+def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
+    """The checked recipe of a curation, its presets filled in.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range; names each.
+    """
+    where = f"recipe {path}"
+    return parse_settings(CurationRecipe, expand_presets(read_content(path, overrides), where=where), where=where)
+
+
+def run_curate(path: Path, out: Path | None, overrides: Sequence[str], *, engine: str, workers: int, dry: bool) -> None:
+    """Run a recipe, or say what it would take."""
+    recipe = load_curation(path, overrides)
+    root = out or Path("runs") / recipe.name
+    working = make_engine(engine, workers)
+    _warn(recipe)
+    if dry:
+        _print_forecast(dry_run(recipe, base=path.parent, root=root, engine=working, show=stage))
+        return
+    try:
+        curated = curate(recipe, base=path.parent, root=root, engine=working, show=stage)
+    except KeyboardInterrupt:
+        typer.secho("stopped; every answer is kept, and the same command goes on", fg="yellow", err=True)
+        raise typer.Exit(130) from None
+    _print_outcome(curated)
+
+
+def run_diff(before: Path, after: Path) -> None:
+    """Print what differs between two curations."""
+    typer.echo(str(diff_curations(before, after)))
+
+
+def make_engine(name: str, workers: int) -> Engine:
+    """Where local stages work.
+
+    Raises:
+        ConfigError: There is no such engine.
+    """
+    if name == "local":
+        return LocalEngine(workers)
+    raise ConfigError(f"--engine must be local, got {name!r}")
+
+
+def _warn(recipe: CurationRecipe) -> None:
+    """Say loudly that nothing is compared with benchmarks."""
+    if recipe.decontaminate is None or not recipe.decontaminate.benchmarks:
+        why = "switched off" if recipe.decontaminate is None else "the recipe names no benchmark (decontaminate.benchmarks)"
+        typer.secho(f"warning: NOT DECONTAMINATED: {why}; the card and the funnel say so too", fg="yellow", bold=True, err=True)
+
+
+def _print_forecast(found: DryRun) -> None:
+    typer.echo(f"{found.num_prompts:,} prompts after the local stages")
+    for name, forecast in found.stages.items():
+        typer.echo(f"{name}: {forecast}")
+    if not found.stages:
+        typer.echo("no stage asks a model")
+        return
+    requests = sum(one.requests for one in found.stages.values())
+    money = [one.money for one in found.stages.values()]
+    total = "unknown (a model has no price)" if None in money else f"{sum(one for one in money if one is not None):.4f}"
+    typer.echo(f"in all: at most {requests:,} requests, money {total}; what grading drops is not asked about later")
+
+
+def _print_outcome(curated: Curated) -> None:
+    console = Console(highlight=False)
+    table = Table(title="rows, by what each stage did", title_justify="left")
+    for heading, justify in (("stage", "left"), ("set", "left"), ("given", "right"), ("kept", "right"), ("dropped", "left")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for one in curated.funnel["stages"]:
+        reasons: dict[str, int] = {}
+        for counts in one["dropped"].values():
+            for reason, count in counts.items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        why = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(reasons.items(), key=lambda r: -r[1]))
+        given, kept = sum(one["given"].values()), sum(one["kept"].values())
+        table.add_row(one["title"], one["branch"], f"{given:,}", f"{kept:,}", why)
+    console.print(table)
+    for name, size in curated.sizes.items():
+        path = curated.root / f"{name}.parquet"
+        console.print(f"{path}: {size:,} prompts" if size else f"[yellow]no prompt is left for {name}.parquet[/yellow]")
+    if curated.funnel["dead_letters"]:
+        console.print(f"[yellow]{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl[/yellow]")
+    console.print(f"funnel: {curated.root / 'funnel.html'}")

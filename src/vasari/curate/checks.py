@@ -1,0 +1,120 @@
+"""What can be said of a prompt without asking anybody: its licence, its reference, its images."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vasari.curate.dropped import Dropped
+from vasari.curate.image_hash import hash_thumbnails, thumbnail
+from vasari.curate.rows import ImageFacts
+from vasari.curate.settings import CheckSettings
+from vasari.curate.stage import StageResult
+from vasari.errors import DataError, ImageError
+from vasari.imagefile import open_image, read_image_bytes
+from vasari.policy.chat import chat_messages
+from vasari.records import ImageRef, Outcome, Prompt
+from vasari.verify import verify_answer
+
+_REMEMBERED = 100_000
+"""Images whose facts a process remembers between shards: 300 bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at an image found: its facts, or why it is refused."""
+
+    facts: ImageFacts | None
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass
+class Checker:
+    """Looks at prompts; remembers the images that it has seen."""
+
+    settings: CheckSettings
+    facts: dict[str, ImageFacts] = field(default_factory=dict)
+    """Of the images of the last shard that was checked, by path."""
+    _looks: OrderedDict[str, _Look] = field(default_factory=OrderedDict)
+
+    def check(self, prompts: Sequence[Prompt]) -> StageResult:
+        """The prompts that pass; the others with the first thing that is wrong with them."""
+        self.facts = {}
+        kept, dropped = [], []
+        for index, prompt in enumerate(prompts):
+            wrong = self._licence(prompt) or self._question(prompt) or self._reference(prompt) or self._images(prompt)
+            if wrong is None:
+                kept.append(prompt)
+            else:
+                dropped.append(Dropped(index=index, id=prompt.id, reason=wrong[0], detail=wrong[1]))
+        return StageResult(kept=tuple(kept), dropped=tuple(dropped))
+
+    def _licence(self, prompt: Prompt) -> tuple[str, str] | None:
+        licence = str(prompt.metadata.get("licence", "none stated"))
+        wanted, unwanted = self.settings.licences, self.settings.not_licences
+        if wanted and not any(_matches(licence, pattern) for pattern in wanted):
+            return "licence_not_wanted", f"{licence!r} matches none of {wanted}"
+        hit = next((pattern for pattern in unwanted if _matches(licence, pattern)), None)
+        return None if hit is None else ("licence_not_wanted", f"{licence!r} matches {hit!r}")
+
+    def _question(self, prompt: Prompt) -> tuple[str, str] | None:
+        if len(prompt.question) > self.settings.max_question_chars:
+            return "question_too_long", f"{len(prompt.question):,} characters of {self.settings.max_question_chars:,}"
+        try:
+            chat_messages(prompt, system="")
+        except DataError as error:
+            return "image_marks", str(error)
+        return None
+
+    def _reference(self, prompt: Prompt) -> tuple[str, str] | None:
+        if not self.settings.self_verifying:
+            return None
+        verdict = verify_answer(f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind)
+        if verdict.outcome is Outcome.CORRECT:
+            return None
+        said = verdict.reason or f"read as {verdict.extraction!r} and judged {verdict.outcome.value} by {verdict.decided_by!r}"
+        return "reference_not_verifiable", f"{prompt.answer[:80]!r}: {said}"
+
+    def _images(self, prompt: Prompt) -> tuple[str, str] | None:
+        if len(prompt.images) > self.settings.max_images:
+            return "too_many_images", f"{len(prompt.images)} of at most {self.settings.max_images}"
+        for place, ref in enumerate(prompt.images, start=1):
+            look = self._look(ref, f"image {place}")
+            if look.facts is None:
+                return look.reason, look.detail
+            self.facts[str(ref.path)] = look.facts
+        return None
+
+    def _look(self, ref: ImageRef, where: str) -> _Look:
+        try:
+            data = read_image_bytes(ref, where=where, max_bytes=self.settings.max_image_bytes)
+        except ImageError as error:
+            return _Look(None, "image_unreadable", str(error))
+        digest = hashlib.sha256(data).hexdigest()
+        known = self._looks.get(digest)
+        if known is None:
+            known = self._first_look(data, digest, where)
+            self._looks[digest] = known
+            if len(self._looks) > _REMEMBERED:
+                self._looks.popitem(last=False)
+        return known
+
+    def _first_look(self, data: bytes, digest: str, where: str) -> _Look:
+        try:
+            image = open_image(ImageRef(data=data), where=where, max_pixels=self.settings.max_pixels)
+        except ImageError as error:
+            return _Look(None, "image_unreadable", str(error))
+        if min(image.size) < self.settings.min_side:
+            return _Look(None, "image_too_small", f"{where}: {image.size[0]} x {image.size[1]} pixels")
+        code = hash_thumbnails([thumbnail(image)])[0]
+        return _Look(ImageFacts(digest=digest, hash=np.ascontiguousarray(code).tobytes()))
+
+
+def _matches(licence: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(licence.casefold(), pattern.casefold())

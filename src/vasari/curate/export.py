@@ -1,0 +1,198 @@
+"""The two sets in the forms that other trainers read.
+
+* `sharegpt`: LLaMA-Factory's multimodal JSON (`messages`, `images`), pictures as files, and its `dataset_info.json`.
+* `trl`: conversational `prompt` (and `completion`) with `images`, as TRL's SFT and GRPO trainers take it.
+* `easyr1`: `problem` with `<image>` marks, `answer`, `images`.
+* `verl`: `data_source`, `prompt`, `images`, `ability`, `reward_model`, `extra_info`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vasari.curate.settings import ExportName
+from vasari.curate.shards import file_hash
+from vasari.errors import StorageError
+from vasari.imagefile import read_image_bytes
+from vasari.policy.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
+from vasari.records import Prompt
+from vasari.rundir import write_bytes, write_json
+
+_TEXT = pa.string()
+_PICTURES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))
+_TURNS = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
+_PARTS = pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))]))
+_SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
+_ROWS_PER_GROUP = 256
+
+Row = dict[str, Any]
+
+
+def write_exports(folder: Path, names: Sequence[ExportName], sets: Mapping[str, Sequence[Prompt]]) -> dict[str, str]:
+    """Write the exports of a run afresh and return the hash of each file, by its path below the folder.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    written: list[Path] = []
+    try:
+        for name in names:
+            for kind, prompts in sets.items():
+                if len(prompts):
+                    (folder / name).mkdir(parents=True, exist_ok=True)
+                    written += _write(folder / name, name, kind, prompts)
+    except OSError as error:
+        raise StorageError(f"{folder}: an export could not be written: {error.strerror or error}") from error
+    return {path.relative_to(folder).as_posix(): file_hash(path) for path in written}
+
+
+def marked_question(prompt: Prompt) -> str:
+    """The question with its options and one `<image>` for each picture: where it stands, else in front."""
+    text = user_text(prompt)
+    return text if "<image>" in text else "<image>" * len(prompt.images) + text
+
+
+def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
+    """A row of LLaMA-Factory's multimodal JSON; the RL set has its reference in place of a completion."""
+    said = target_text(prompt) if kind == "sft" else f"\\boxed{{{prompt.answer}}}"
+    turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)), ("assistant", said))
+    return {"messages": [{"role": role, "content": text} for role, text in turns], "images": list(image_names)}
+
+
+def trl_row(prompt: Prompt, kind: str) -> Row:
+    """A conversational row of TRL: parts of text and places of images; the RL set has `solution`, the reference."""
+    row: Row = {"id": prompt.id, "prompt": chat_messages(prompt, system=MMR1_SYSTEM_PROMPT), "images": _pictures(prompt)}
+    if kind == "sft":
+        row["completion"] = [{"role": "assistant", "content": [{"type": "text", "text": target_text(prompt)}]}]
+    else:
+        row["solution"] = prompt.answer
+    return row
+
+
+def easyr1_row(prompt: Prompt, _: str) -> Row:
+    """A row as EasyR1 reads it; its template adds the instructions."""
+    return {"problem": marked_question(prompt), "answer": prompt.answer, "images": _pictures(prompt)}
+
+
+def verl_row(prompt: Prompt, kind: str) -> Row:
+    """A row as verl's data set reads it, with the reference as ground truth of a rule."""
+    turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)))
+    return {
+        "data_source": str(prompt.metadata.get("source", "")),
+        "prompt": [{"role": role, "content": text} for role, text in turns],
+        "images": _pictures(prompt),
+        "ability": prompt.category,
+        "reward_model": {"style": "rule", "ground_truth": prompt.answer},
+        "extra_info": {"split": "train", "index": prompt.id, "answer": prompt.answer, "question": prompt.question, "set": kind},
+    }
+
+
+_EASYR1 = (("problem", _TEXT), ("answer", _TEXT), ("images", _PICTURES))
+_VERL = (
+    ("data_source", _TEXT),
+    ("prompt", _TURNS),
+    ("images", _PICTURES),
+    ("ability", _TEXT),
+    ("reward_model", pa.struct([("style", _TEXT), ("ground_truth", _TEXT)])),
+    ("extra_info", pa.struct([(name, _TEXT) for name in ("split", "index", "answer", "question", "set")])),
+)
+_TRL_SFT = (("id", _TEXT), ("prompt", _PARTS), ("completion", _PARTS), ("images", _PICTURES))
+_TRL_RL = (("id", _TEXT), ("prompt", _PARTS), ("solution", _TEXT), ("images", _PICTURES))
+_PARQUET: Mapping[str, tuple[Callable[[Prompt, str], Row], Mapping[str, tuple[tuple[str, Any], ...]]]] = {
+    "trl": (trl_row, {"sft": _TRL_SFT, "rl": _TRL_RL}),
+    "easyr1": (easyr1_row, {"sft": _EASYR1, "rl": _EASYR1}),
+    "verl": (verl_row, {"sft": _VERL, "rl": _VERL}),
+}
+
+
+def _write(folder: Path, name: ExportName, kind: str, prompts: Sequence[Prompt]) -> list[Path]:
+    if name == "sharegpt":
+        return _write_sharegpt(folder, kind, prompts)
+    make, columns = _PARQUET[name]
+    path = folder / f"{kind}.parquet"
+    schema = pa.schema(columns[kind]).with_metadata({"huggingface": json.dumps(_image_features(pa.schema(columns[kind])))})
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for rows in _groups(make(prompt, kind) for prompt in prompts):
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    return [path]
+
+
+def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[Path]:
+    path = folder / f"{kind}.json"
+    with path.open("w", encoding="utf-8") as file:
+        for place, prompt in enumerate(prompts):
+            row = sharegpt_row(prompt, kind, [_image_file(folder, data) for data in _bytes(prompt)])
+            file.write(("[\n" if place == 0 else ",\n") + json.dumps(row, ensure_ascii=False))
+        file.write("\n]\n")
+    info = folder / "dataset_info.json"
+    known = json.loads(info.read_text()) if info.exists() else {}
+    tags = {
+        "role_tag": "role",
+        "content_tag": "content",
+        "user_tag": "user",
+        "assistant_tag": "assistant",
+        "system_tag": "system",
+    }
+    known[f"vasari_{kind}"] = {
+        "file_name": path.name,
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages", "images": "images"},
+        "tags": tags,
+    }
+    write_json(info, known)
+    return [path]
+
+
+def _image_file(folder: Path, data: bytes) -> str:
+    """Write an image once, by the hash of its bytes, and return its name below the folder."""
+    suffix = next((name for magic, name in _SUFFIX.items() if data.startswith(magic)), "img")
+    name = f"images/{hashlib.sha256(data).hexdigest()[:32]}.{suffix}"
+    if not (folder / name).exists():
+        write_bytes(folder / name, data)
+    return name
+
+
+def _bytes(prompt: Prompt) -> Iterator[bytes]:
+    for place, ref in enumerate(prompt.images, start=1):
+        yield read_image_bytes(ref, where=f"prompt {prompt.id!r}, image {place}")
+
+
+def _pictures(prompt: Prompt) -> list[Row]:
+    names = [None if ref.path is None else os.path.basename(ref.path) for ref in prompt.images]  # noqa: PTH119
+    return [{"bytes": data, "path": name} for data, name in zip(_bytes(prompt), names, strict=True)]
+
+
+def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == _ROWS_PER_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _image_features(schema: pa.Schema) -> Row:
+    """What `datasets` must know beyond the Arrow types: that pictures are pictures."""
+    return {"info": {"features": {field.name: _feature(field.name, field.type) for field in schema}}}
+
+
+def _feature(name: str, kind: pa.DataType) -> Any:
+    if name == "images":
+        return {"feature": {"_type": "Image"}, "_type": "List"}
+    if pa.types.is_list(kind):
+        return {"feature": _feature("", kind.value_type), "_type": "List"}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature("", field.type) for field in kind}
+    return {"dtype": "string", "_type": "Value"}

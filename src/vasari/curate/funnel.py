@@ -1,0 +1,195 @@
+"""Where every row went: counts by stage, source and reason, as JSON and as a page without scripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from vasari.curate.shards import StageOutput
+from vasari.errors import StateError
+
+SCHEMA = 1
+
+DEAD_LETTERS = frozenset({"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"})
+"""Reasons for which nobody is to blame but the server: the dead-letter rows."""
+
+TITLES: Mapping[str, str] = {
+    "read": "read",
+    "check": "licence, reference, images",
+    "near_duplicates": "near-duplicates",
+    "decontaminate": "benchmark leaks",
+    "validity": "needs its image, one answer",
+    "grade": "graded",
+    "select": "chosen",
+    "annotate": "verified rationale",
+    "rephrase": "short answers",
+    "categorise": "categories",
+    "balance": "balanced",
+}
+
+
+def make_funnel(name: str, outputs: Sequence[StageOutput], decontamination: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of a run: stages in order, each with what it was given, kept and dropped, by source.
+
+    Raises:
+        StateError: A stage did not account for every row that the one before kept.
+    """
+    stages = []
+    kept: dict[str, Mapping[str, int]] = {}
+    for output in outputs:
+        counts = output.counts
+        before = kept.get(output.branch, kept.get("both"))
+        _accounted(output, before)
+        kept[output.branch] = counts["kept"]
+        stages.append(
+            {
+                "name": output.name,
+                "branch": output.branch,
+                "title": TITLES.get(output.name, output.name),
+                **{key: counts[key] for key in ("given", "kept", "dropped", "notes")},
+            }
+        )
+    sources = sorted(outputs[0].counts["given"])
+    sets = {branch: dict(kept[branch]) for branch in ("sft", "rl") if branch in kept}
+    dead = sum(
+        count
+        for stage in stages
+        for reasons in stage["dropped"].values()
+        for reason, count in reasons.items()
+        if reason in DEAD_LETTERS
+    )
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "sources": sources,
+        "stages": stages,
+        "sets": sets,
+        "dead_letters": dead,
+        "decontamination": dict(decontamination),
+    }
+
+
+def _accounted(output: StageOutput, before: Mapping[str, int] | None) -> None:
+    """Every row that came in went on or was dropped with a reason."""
+    counts = output.counts
+    out = Counter(counts["kept"])
+    for source, reasons in counts["dropped"].items():
+        out[source] += sum(reasons.values())
+    given = Counter(counts["given"])
+    if +out != +given or (before is not None and +given != +Counter(before)):
+        raise StateError(
+            f"stage {output.name!r} ({output.branch}): given {dict(given)}, went on or dropped {dict(out)}, the stage before "
+            f"kept {dict(before) if before is not None else 'nothing'}; remove the `stages` folder and run again"
+        )
+
+
+def render(funnel: Mapping[str, Any]) -> str:
+    """The page; the same funnel gives the same text, and everything from the data is escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["count"] = lambda value: f"{value:,}"
+    folder = resources.files("vasari.curate") / "page"
+    template = environment.from_string((folder / "funnel.html.j2").read_text(encoding="utf-8"))
+    style = (folder / "funnel.css").read_text(encoding="utf-8")
+    everything = _steps(funnel, None)
+    sources = [
+        {"name": name, "read": _read(funnel, name), "branches": _steps(funnel, name), "sets": _sets(funnel, name)}
+        for name in funnel["sources"]
+    ]
+    return template.render(
+        funnel=funnel,
+        style=Markup(style),  # noqa: S704  (our own file)
+        branches=everything,
+        total=_read(funnel, None),
+        sources=sorted(sources, key=lambda source: (-source["read"], source["name"])),
+        reasons=_reasons(funnel),
+        parts=_parts(funnel),
+        notes=[stage for stage in funnel["stages"] if stage["notes"] and stage["name"] != "balance"],
+    )
+
+
+def _read(funnel: Mapping[str, Any], source: str | None) -> int:
+    return _sum(funnel["stages"][0]["given"], source)
+
+
+def _sets(funnel: Mapping[str, Any], source: str) -> dict[str, int]:
+    return {branch: _sum(counts, source) for branch, counts in funnel["sets"].items()}
+
+
+def _steps(funnel: Mapping[str, Any], source: str | None) -> list[dict[str, Any]]:
+    """The bars of a funnel: one list for the stages of both sets, and one for each set."""
+    total = max(1, _read(funnel, source))
+    found = []
+    for branch in ("both", "sft", "rl"):
+        steps = []
+        for stage in funnel["stages"]:
+            if stage["branch"] != branch:
+                continue
+            given, kept = _sum(stage["given"], source), _sum(stage["kept"], source)
+            reasons: Counter[str] = Counter()
+            for name, counts in stage["dropped"].items():
+                if source in (None, name):
+                    reasons.update(counts)
+            steps.append(
+                {
+                    "title": stage["title"],
+                    "given": given,
+                    "kept": kept,
+                    "width": round(100 * kept / total, 2),
+                    "lost": round(100 * (given - kept) / total, 2),
+                    "reasons": reasons.most_common(),
+                }
+            )
+        if steps:
+            found.append({"branch": branch, "steps": steps})
+    return found
+
+
+def _reasons(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every reason, the most frequent first, with its counts by source."""
+    found: dict[tuple[str, str, str], Counter[str]] = {}
+    for stage in funnel["stages"]:
+        for source, reasons in stage["dropped"].items():
+            for reason, count in reasons.items():
+                found.setdefault((stage["branch"], stage["title"], reason), Counter())[source] += count
+    rows = [
+        {
+            "branch": branch,
+            "stage": stage,
+            "reason": reason,
+            "dead": reason in DEAD_LETTERS,
+            "total": sum(counts.values()),
+            "by_source": [counts.get(source, 0) for source in funnel["sources"]],
+        }
+        for (branch, stage, reason), counts in found.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["total"], row["reason"]))
+
+
+def _parts(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each part of the RL set wanted and has, by category."""
+    notes: Mapping[str, int] = next((stage["notes"] for stage in funnel["stages"] if stage["name"] == "balance"), {})
+    parts = []
+    for key, target in notes.items():
+        if not key.startswith("target of "):
+            continue
+        name = key.removeprefix("target of ")
+        counts = {k.removeprefix(f"{name}: "): n for k, n in notes.items() if k.startswith(f"{name}: ")}
+        short = {k.removeprefix(f"short of {name}: "): n for k, n in notes.items() if k.startswith(f"short of {name}: ")}
+        most = max([*counts.values(), 1])
+        bars = [
+            {"name": category, "count": count, "width": round(100 * count / most, 2), "short": short.get(category, 0)}
+            for category, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
+        parts.append(
+            {"name": name, "target": target, "has": sum(counts.values()), "missing": notes[f"missing in {name}"], "bars": bars}
+        )
+    return parts
+
+
+def _sum(counts: Mapping[str, int], source: str | None) -> int:
+    return sum(counts.values()) if source is None else counts.get(source, 0)

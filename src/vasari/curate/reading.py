@@ -1,0 +1,175 @@
+"""The recipe's sources, read one after another to shards; images that came as bytes go into the run's folder, once each."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vasari.curate.settings import BenchmarkEntry, SourceEntry
+from vasari.curate.shards import Lost, Stage
+from vasari.errors import ConfigError, ImageError
+from vasari.imagefile import read_image_bytes
+from vasari.records import ImageRef, Prompt
+from vasari.rundir import write_bytes
+from vasari.sources import BadRow, read_source
+from vasari.sources.spec import find_spec
+from vasari.tasks.pool import make_pool
+
+IMAGES = "images"
+"""Folder of the run that holds images by the hash of their bytes."""
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_SUFFIXES = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"), (b"GIF8", "gif"), (b"BM", "bmp"))
+
+
+def data_path(text: str, base: Path) -> Path:
+    """A path of a recipe: variables filled in, relative to the recipe's folder.
+
+    Raises:
+        ConfigError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match.group(1))
+        if not found:
+            raise ConfigError(
+                f"{text!r}: the environment variable {match.group(1)} is not set; set it to the folder of the data"
+            )
+        return found
+
+    return base / _VARIABLE.sub(value, text)
+
+
+def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
+    """The name of a source, or the full path of its description."""
+    name = str(entry.source)
+    return str(data_path(name, base)) if name.endswith((".yaml", ".yml")) else name
+
+
+def folder_state(folder: Path) -> str:
+    """128 bits of the names, sizes and times of all files of a folder; "" where there is none.
+
+    A file that was rewritten with the same content changes it: what is read again then has the same hash, and nothing after
+    it is done again.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for parent, folders, files in os.walk(folder):
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(parent, name)  # noqa: PTH118  (millions of files: Path is slow)
+            try:
+                facts = os.stat(path)  # noqa: PTH116
+            except OSError:
+                continue
+            digest.update(f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest() if folder.is_dir() else ""
+
+
+def source_state(entry: SourceEntry, base: Path, seed: int) -> dict[str, Any]:
+    """What decides the rows of a source: its settings, its description and its files."""
+    told: dict[str, Any] = entry.model_dump(mode="json")
+    if entry.source is None:
+        return told | {"seed": seed}
+    spec = find_spec(entry_source(entry, base)).model_dump_json()
+    told["description"] = hashlib.blake2b(spec.encode(), digest_size=16).hexdigest()
+    return told | {"files": folder_state(data_path(str(entry.folder), base))}
+
+
+def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | BadRow]:
+    """The prompts of one entry, and the rows that became none.
+
+    Raises:
+        ConfigError: An unknown source or split, or a test set without `allow_test`.
+        DataError: The folder does not have the source's shape.
+    """
+    if entry.tasks is not None:
+        made: Sequence[Prompt | BadRow] = make_pool(entry.tasks.pool(), split="train", seed=seed, stream="curate")
+        facts: dict[str, Any] = {"domain": "any", "licence": "Apache-2.0 (generated)", "split": "train", "tier": "generated"}
+    else:
+        folder = data_path(str(entry.folder), base)
+        facts = {}
+        name = entry_source(entry, base)
+        yield from _labelled(
+            read_source(name, folder, split=entry.split, allow_test=entry.allow_test, limit=entry.limit), entry, facts
+        )
+        return
+    yield from _labelled(iter(made[: entry.limit]), entry, facts)
+
+
+def _labelled(rows: Iterator[Prompt | BadRow], entry: SourceEntry, facts: dict[str, Any]) -> Iterator[Prompt | BadRow]:
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield dataclasses.replace(row, source=entry.label)
+            continue
+        own = {"source": entry.label} | ({"domain": entry.domain} if entry.domain else {})
+        yield dataclasses.replace(row, metadata={**facts, **row.metadata, **own})
+
+
+def read_entries(stage: Stage, entries: Sequence[SourceEntry], base: Path, *, seed: int, root: Path, shard_rows: int) -> int:
+    """Read all entries to shards of a stage and return how many there are; shards that exist are not written again."""
+    shard = _Shard()
+    taken: set[bytes] = set()
+    number = 0
+    for entry in entries:
+        for row in entry_rows(entry, base, seed):
+            shard.given[entry.label] += 1
+            if isinstance(row, BadRow):
+                shard.lost.append(Lost(id=row.where, source=row.source, reason="unreadable_row", detail=row.reason))
+            else:
+                _take(shard, row, taken, root)
+            if sum(shard.given.values()) == shard_rows:
+                _write(stage, number, shard, root)
+                shard, number = _Shard(), number + 1
+    if shard.given or not number:
+        _write(stage, number, shard, root)
+        number += 1
+    return number
+
+
+@dataclasses.dataclass
+class _Shard:
+    """Rows that wait to be written."""
+
+    given: Counter[str] = dataclasses.field(default_factory=Counter)
+    kept: list[Prompt] = dataclasses.field(default_factory=list)
+    lost: list[Lost] = dataclasses.field(default_factory=list)
+
+
+def _take(shard: _Shard, prompt: Prompt, taken: set[bytes], root: Path) -> None:
+    source = str(prompt.metadata["source"])
+    # Digests, not ids: a set of millions has to fit.
+    digest = hashlib.blake2b(prompt.id.encode(), digest_size=8).digest()
+    if digest in taken:
+        shard.lost.append(Lost(id=prompt.id, source=source, reason="id_taken", detail="another row has this id"))
+        return
+    try:
+        images = tuple(_kept_image(ref, prompt.id, root) for ref in prompt.images)
+    except ImageError as error:
+        shard.lost.append(Lost(id=prompt.id, source=source, reason="image_unreadable", detail=str(error)))
+        return
+    taken.add(digest)
+    shard.kept.append(dataclasses.replace(prompt, images=images))
+
+
+def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
+    """The image by the path of a file; bytes are put into the run's folder under their hash."""
+    if ref.data is None:
+        return ImageRef(path=str(Path(str(ref.path)).resolve()))
+    data = read_image_bytes(ref, where=f"prompt {prompt_id!r}")
+    digest = hashlib.sha256(data).hexdigest()
+    suffix = next((name for magic, name in _SUFFIXES if data.startswith(magic)), "img")
+    path = root / IMAGES / digest[:2] / f"{digest}.{suffix}"
+    if not path.exists():
+        write_bytes(path, data)
+    return ImageRef(path=str(path))
+
+
+def _write(stage: Stage, number: int, shard: _Shard, root: Path) -> None:
+    if not stage.has(number):
+        stage.write(number, given=shard.given, kept=shard.kept, facts={}, lost=shard.lost, notes={}, root=root)

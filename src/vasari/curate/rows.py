@@ -1,0 +1,286 @@
+"""Prompts as rows of a stage's shards: images by path and hash, so that a shard is text however large its images are."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from vasari.curate.image_hash import Codes
+from vasari.curate.image_index import ImageIndex
+from vasari.errors import StateError, StorageError
+from vasari.records import ImageRef, Prompt
+
+ROW_SCHEMA = 1
+
+HASH_BYTES = 32
+
+_PLAIN_FIELDS = ("id", "question", "answer", "kind", "category", "difficulty", "solution")
+_TEXT = pa.string()
+_IMAGE = pa.struct([("path", _TEXT), ("digest", _TEXT), ("hash", pa.binary(HASH_BYTES))])
+_SCHEMA = pa.schema(
+    [
+        *((name, _TEXT) for name in ("id", "question", "answer")),
+        ("images", pa.list_(_IMAGE)),
+        ("choices", pa.list_(_TEXT)),
+        *((name, _TEXT) for name in ("kind", "category", "difficulty", "solution", "metadata")),
+        # Repeated from the metadata, so that counting reads three columns.
+        *((name, _TEXT) for name in ("source", "domain", "licence")),
+    ],
+    metadata={"vasari_rows": str(ROW_SCHEMA)},
+)
+_TEXT_COLUMNS = ("id", "question", "answer", "choices", "category", "images.list.element.hash")
+GROUPS: tuple[str, ...] = ("source", "domain", "licence")
+"""Columns that are counted, each also a key of the metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What the first look at an image found."""
+
+    digest: str
+    """SHA-256 of the encoded bytes, in hex."""
+    hash: bytes
+    """The perceptual hash, 256 bits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The prompts of one shard, with the facts of their images by path."""
+
+    prompts: tuple[Prompt, ...]
+    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> ImageIndex:
+        """The hashes of the images, as the searches for duplicates and leaks take them."""
+        return _image_index([[self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts])
+
+
+def read_rows(path: Path, root: Path) -> Rows:
+    """The rows of a shard; image paths that were below `root` are below it again."""
+    table = _read(path)
+    facts: dict[str, ImageFacts] = {}
+    prompts = []
+    for row in table.to_pylist():
+        images = []
+        for image in row["images"] or ():
+            place = str(root / image["path"])
+            images.append(ImageRef(path=place))
+            if image["digest"] is not None:
+                facts[place] = ImageFacts(image["digest"], image["hash"])
+        prompts.append(_prompt(row, tuple(images)))
+    return Rows(prompts=tuple(prompts), facts=facts)
+
+
+def write_rows(path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts], root: Path) -> None:
+    """Write a shard, whole or not at all.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    rows = []
+    for prompt in prompts:
+        images = []
+        for ref in prompt.images:
+            known = facts.get(str(ref.path))
+            images.append(
+                {
+                    "path": _below(str(ref.path), root),
+                    "digest": known.digest if known else None,
+                    "hash": known.hash if known else None,
+                }
+            )
+        row = {name: getattr(prompt, name) for name in _PLAIN_FIELDS}
+        row |= {"images": images, "choices": None if prompt.choices is None else list(prompt.choices)}
+        row["metadata"] = json.dumps(dict(prompt.metadata), ensure_ascii=False)
+        rows.append(row | {name: str(prompt.metadata.get(name, "")) for name in GROUPS})
+    write_table(path, pa.Table.from_pylist(rows, schema=_SCHEMA))
+
+
+def num_rows(path: Path) -> int:
+    """Rows of a shard, by its footer."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write Parquet under a temporary name and rename it.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(table, unfinished, compression="zstd")
+        unfinished.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class PromptRows(Sequence[Prompt]):
+    """The prompts of many shards in order, read as they are asked for; one shard is in memory at a time."""
+
+    def __init__(self, paths: Sequence[Path], root: Path) -> None:
+        self._paths, self._root = list(paths), root
+        self._starts = _starts(self._paths)
+        self._held: tuple[int, tuple[Prompt, ...]] = (-1, ())
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __iter__(self) -> Iterator[Prompt]:
+        for number in range(len(self._paths)):
+            yield from self._shard(number)
+
+    @overload
+    def __getitem__(self, place: int) -> Prompt: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Prompt]: ...
+    def __getitem__(self, place: int | slice) -> Prompt | Sequence[Prompt]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        number = bisect.bisect_right(self._starts, place) - 1
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        return self._shard(number)[place - self._starts[number]]
+
+    def _shard(self, number: int) -> tuple[Prompt, ...]:
+        if self._held[0] != number:
+            self._held = (number, read_rows(self._paths[number], self._root).prompts)
+        return self._held[1]
+
+
+class TextRows(Sequence[Prompt]):
+    """The prompts of many shards as far as their questions, answers and options go, held as columns.
+
+    Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that leads nowhere; `images`
+    has the hashes.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, extra: Sequence[str] = ()) -> None:
+        self._tables: list[pa.Table] = []
+        hashes: list[NDArray[np.uint8]] = []
+        counts: list[NDArray[np.int64]] = []
+        for path in paths:
+            table = _read(path, (*_TEXT_COLUMNS, *extra)).combine_chunks()
+            images = table.column("images").combine_chunks()
+            offsets: NDArray[np.int64] = np.asarray(images.offsets, dtype=np.int64)
+            counts.append(offsets[1:] - offsets[:-1])
+            flat = images.flatten().field("hash")
+            raw = np.frombuffer(flat.buffers()[1], dtype=np.uint8) if len(flat) else np.zeros(0, dtype=np.uint8)
+            first = flat.offset * HASH_BYTES
+            hashes.append(raw[first : first + len(flat) * HASH_BYTES].reshape(-1, HASH_BYTES).copy())
+            self._tables.append(table.drop_columns(["images"]))
+        self._starts = [0]
+        for table in self._tables:
+            self._starts.append(self._starts[-1] + len(table))
+        self._counts = np.concatenate(counts) if counts else np.zeros(0, dtype=np.int64)
+        every = np.concatenate(hashes) if hashes else np.zeros((0, HASH_BYTES), dtype=np.uint8)
+        codes, members = np.unique(every, axis=0, return_inverse=True)
+        self.images = ImageIndex(
+            codes=np.ascontiguousarray(codes).view(np.uint64).reshape(-1, 4),
+            starts=np.concatenate([[0], np.cumsum(self._counts)]).astype(np.int64),
+            members=members.reshape(-1).astype(np.int64),
+            dropped=(),
+        )
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, place: int) -> Prompt: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Prompt]: ...
+    def __getitem__(self, place: int | slice) -> Prompt | Sequence[Prompt]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        choices = self._value("choices", place)
+        return Prompt(
+            id=self._value("id", place),
+            question=self._value("question", place),
+            answer=self._value("answer", place),
+            category=self._value("category", place),
+            choices=None if choices is None else tuple(choices),
+            images=(_SOMEWHERE,) * int(self._counts[place]),
+        )
+
+    def source(self, place: int) -> str:
+        """The source of a row; its column must have been asked for as `extra`."""
+        return str(self._value("source", place))
+
+    def metadata(self, place: int) -> dict[str, Any]:
+        """The metadata of a row; its column must have been asked for as `extra`."""
+        found: dict[str, Any] = json.loads(self._value("metadata", place))
+        return found
+
+    def _value(self, name: str, place: int) -> Any:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        number = bisect.bisect_right(self._starts, place) - 1
+        return self._tables[number].column(name)[place - self._starts[number]].as_py()
+
+
+_SOMEWHERE = ImageRef(path="(in the shard)")
+
+
+def _image_index(hashes: Sequence[Sequence[bytes]]) -> ImageIndex:
+    """An index from the stored hashes of each prompt's images."""
+    known: dict[bytes, int] = {}
+    members = [known.setdefault(code, len(known)) for codes in hashes for code in codes]
+    codes: Codes = np.frombuffer(b"".join(known), dtype=np.uint64).reshape(-1, 4)
+    return ImageIndex(
+        codes=codes,
+        starts=np.concatenate([[0], np.cumsum([len(codes) for codes in hashes])]).astype(np.int64),
+        members=np.array(members, dtype=np.int64),
+        dropped=(),
+    )
+
+
+def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=list(columns) if columns else None, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise StateError(f"{path}: a shard cannot be read ({error}); remove its stage's folder to make it again") from error
+    if (table.schema.metadata or {}).get(b"vasari_rows") != str(ROW_SCHEMA).encode():
+        raise StateError(f"{path}: not a shard of schema {ROW_SCHEMA}; remove the `stages` folder to make it again")
+    return table
+
+
+def _prompt(row: Mapping[str, Any], images: tuple[ImageRef, ...]) -> Prompt:
+    return Prompt(
+        id=row["id"],
+        question=row["question"],
+        answer=row["answer"],
+        images=images,
+        choices=None if row["choices"] is None else tuple(row["choices"]),
+        kind=row["kind"],
+        category=row["category"],
+        difficulty=row["difficulty"],
+        solution=row["solution"],
+        metadata=json.loads(row["metadata"]),
+    )
+
+
+def _starts(paths: Sequence[Path]) -> list[int]:
+    starts = [0]
+    for path in paths:
+        starts.append(starts[-1] + num_rows(path))
+    return starts
+
+
+def _below(path: str, root: Path) -> str:
+    """Relative where it is below the root, so that a run's folder may be moved."""
+    return Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else path

@@ -1,0 +1,215 @@
+"""A stage on disk: Parquet shards, what was dropped and why, counts, and a manifest once all of it is there.
+
+A stage's folder belongs to its fingerprint: the hash of its settings and of the content of the shards it reads. The same
+fingerprint finds its finished shards again; another one begins anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vasari.curate.dropped import Dropped
+from vasari.curate.rows import ImageFacts, write_rows, write_table
+from vasari.records import Prompt
+from vasari.rundir import read_json, write_json
+
+STAGE_SCHEMA = 1
+"""Part of every fingerprint: shards of an older form are made again."""
+
+DROPPED_SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "source", "stage", "branch", "reason", "collided_with", "detail")),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A row that goes no further, for the table of dropped rows."""
+
+    id: str
+    source: str
+    reason: str
+    collided_with: str | None = None
+    detail: str = ""
+
+    @classmethod
+    def of(cls, drop: Dropped, prompt: Prompt) -> Lost:
+        """What a stage says of a prompt."""
+        source = str(prompt.metadata.get("source", ""))
+        return cls(
+            id=drop.id, source=source, reason=drop.reason, collided_with=drop.collided_with, detail=_printable(drop.detail)
+        )
+
+
+class Stage:
+    """One stage's folder."""
+
+    def __init__(self, folder: Path, *, name: str, branch: str, settings: Mapping[str, Any], inputs: Sequence[str]) -> None:
+        self.folder = folder
+        self.name = name
+        self.branch = branch
+        """Which set the stage is on the way to: "both", "sft" or "rl"."""
+        told = {"schema": STAGE_SCHEMA, "stage": name, "branch": branch, "settings": settings, "inputs": list(inputs)}
+        self.told = json.loads(json.dumps(told, sort_keys=True, default=str))
+        self.fingerprint = hashlib.blake2b(json.dumps(self.told, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    @property
+    def manifest(self) -> Path:
+        """Settings, hashes and counts, written when the stage is done."""
+        return self.folder / "manifest.json"
+
+    def open(self) -> bool:
+        """Whether the stage is done already; else its folder is ready, with the shards that an earlier run finished."""
+        if self.manifest.exists() and read_json(self.manifest).get("fingerprint") == self.fingerprint:
+            return True
+        begun = self.folder / "begun.json"
+        if not (begun.exists() and read_json(begun).get("fingerprint") == self.fingerprint and not self.manifest.exists()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write_json(begun, {"fingerprint": self.fingerprint} | self.told)
+        return False
+
+    def part(self, number: int) -> Path:
+        """The prompts that a shard keeps."""
+        return self.folder / f"part-{number:05d}.parquet"
+
+    def has(self, number: int) -> bool:
+        """Whether a shard is finished: its counts are written last."""
+        return self._counts(number).exists()
+
+    def write(
+        self,
+        number: int,
+        *,
+        given: Counter[str],
+        kept: Sequence[Prompt],
+        facts: Mapping[str, ImageFacts],
+        lost: Sequence[Lost],
+        notes: Mapping[str, int],
+        root: Path,
+    ) -> None:
+        """Finish a shard.
+
+        Args:
+            number: Which.
+            given: Rows that it was given, by source.
+            kept: Prompts that go on.
+            facts: Of their images.
+            lost: Rows that do not.
+            notes: What else is counted.
+            root: Folder of the run.
+        """
+        write_rows(self.part(number), kept, facts, root)
+        rows = [
+            {name: getattr(row, name) for name in ("id", "source", "reason", "collided_with", "detail")}
+            | {"stage": self.name, "branch": self.branch}
+            for row in lost
+        ]
+        write_table(self._dropped(number), pa.Table.from_pylist(rows, schema=DROPPED_SCHEMA))
+        dropped: dict[str, Counter[str]] = {}
+        for row in lost:
+            dropped.setdefault(row.source, Counter())[row.reason] += 1
+        counts = {
+            "given": given,
+            "kept": Counter(str(prompt.metadata.get("source", "")) for prompt in kept),
+            "dropped": dropped,
+            "notes": dict(notes),
+        }
+        write_json(self._counts(number), counts)
+
+    def close(self, num_shards: int) -> None:
+        """Write the manifest: the stage is done."""
+        total = self.tally(num_shards)
+        parts = {self.part(number).name: file_hash(self.part(number)) for number in range(num_shards)}
+        write_json(self.manifest, self.told | {"fingerprint": self.fingerprint, "counts": total, "shards": parts})
+
+    def tally(self, num_shards: int) -> dict[str, Any]:
+        """The counts of all shards together."""
+        given: Counter[str] = Counter()
+        kept: Counter[str] = Counter()
+        notes: Counter[str] = Counter()
+        dropped: dict[str, Counter[str]] = {}
+        for number in range(num_shards):
+            counts = read_json(self._counts(number))
+            given.update(counts["given"])
+            kept.update(counts["kept"])
+            notes.update(counts["notes"])
+            for source, reasons in counts["dropped"].items():
+                dropped.setdefault(source, Counter()).update(reasons)
+        return {
+            "given": dict(sorted(given.items())),
+            "kept": dict(sorted(kept.items())),
+            "dropped": {source: dict(sorted(reasons.items())) for source, reasons in sorted(dropped.items())},
+            "notes": dict(sorted(notes.items())),
+        }
+
+    def result(self) -> StageOutput:
+        """A finished stage."""
+        content = read_json(self.manifest)
+        return StageOutput(folder=self.folder, name=self.name, branch=self.branch, manifest=content)
+
+    def _dropped(self, number: int) -> Path:
+        return self.folder / f"dropped-{number:05d}.parquet"
+
+    def _counts(self, number: int) -> Path:
+        return self.folder / f"counts-{number:05d}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageOutput:
+    """A finished stage: its shards and its manifest."""
+
+    folder: Path
+    name: str
+    branch: str
+    manifest: Mapping[str, Any]
+
+    @cached_property
+    def parts(self) -> tuple[Path, ...]:
+        """The shards, in order."""
+        return tuple(self.folder / name for name in sorted(self.manifest["shards"]))
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Content hashes of the shards, in order."""
+        return tuple(self.manifest["shards"][path.name] for path in self.parts)
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """`given` and `kept` by source, `dropped` by source and reason, `notes` by name."""
+        found: Mapping[str, Any] = self.manifest["counts"]
+        return found
+
+    @property
+    def num_kept(self) -> int:
+        """Rows that go on."""
+        return sum(self.counts["kept"].values())
+
+
+def dropped_tables(outputs: Iterable[StageOutput]) -> Iterator[pa.Table]:
+    """The rows that stages dropped, a table a shard."""
+    for output in outputs:
+        for path in output.parts:
+            yield pq.read_table(path.with_name(path.name.replace("part-", "dropped-")), schema=DROPPED_SCHEMA)
+
+
+def file_hash(path: Path) -> str:
+    """128 bits of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _printable(text: str) -> str:
+    """The text without halves of characters, which no table can hold."""
+    return text.encode("utf-8", "replace").decode()

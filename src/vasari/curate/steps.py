@@ -1,0 +1,293 @@
+"""What `vasari curate` does: the local stages, then those that ask a model, on the way to each of the two sets."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from vasari.curate.annotate import annotate
+from vasari.curate.balance import balance_prompts
+from vasari.curate.benchmarks import Benchmarks, benchmark_state, read_benchmarks
+from vasari.curate.categorise import categorise
+from vasari.curate.checks import Checker
+from vasari.curate.dropped import Dropped
+from vasari.curate.near_duplicates import DuplicateSettings, near_duplicates
+from vasari.curate.pass_rates import grade_by_model, grade_by_verdicts, read_verdicts
+from vasari.curate.pipeline import Progress, Run, ShardDecision
+from vasari.curate.reading import data_path, read_entries, source_state
+from vasari.curate.recipe import RlPart, RlRecipe
+from vasari.curate.rephrase import rephrase
+from vasari.curate.rows import ImageFacts, Rows, TextRows
+from vasari.curate.select import PART, routed, select_rl, select_sft
+from vasari.curate.settings import CheckSettings, GradeRecipe, LeakRecipe, SftRecipe
+from vasari.curate.shards import StageOutput, file_hash
+from vasari.curate.stage import AskedModel, StageResult
+from vasari.curate.validity import validity
+from vasari.records import Prompt
+
+Ask = Callable[[str], AskedModel]
+"""The model that the recipe knows by this name."""
+
+
+def local_stages(run: Run) -> StageOutput:
+    """Reading, checks, near-duplicates, benchmark leaks: all that asks nobody."""
+    recipe = run.recipe
+    output = _read(run)
+    output = run.spread("check", output, partial(_checker, recipe.checks), settings=recipe.checks.model_dump(mode="json"))
+    if recipe.duplicates is not None:
+        output = _near_duplicates(run, output)
+    if recipe.decontaminate is not None and recipe.decontaminate.benchmarks:
+        told = recipe.decontaminate.model_dump(mode="json") | {
+            "benchmarks": benchmark_state(recipe.decontaminate.benchmarks, run.base)
+        }
+        make = partial(_leaks, recipe.decontaminate, run.base)
+        output = run.spread("decontaminate", output, make, settings=told)
+    return output
+
+
+def graded(run: Run, before: StageOutput, ask: Ask) -> StageOutput:
+    """Validity and grading, as far as the recipe asks for them."""
+    recipe, output = run.recipe, before
+    if recipe.validity is not None:
+        stage = recipe.validity
+        output = run.apply(
+            "validity",
+            output,
+            _asking(ask, stage.model, lambda prompts, model: validity(prompts, model, stage.settings)),
+            settings=told_model(run, stage.model) | stage.settings.model_dump(mode="json"),
+        )
+    return output if recipe.grade is None else _grade(run, output, recipe.grade, ask)
+
+
+def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask) -> StageOutput:
+    """The supervised set: chosen by domain and bin, then with a verified rationale."""
+    told = recipe.model_dump(mode="json", exclude={"annotate"}) | {"annotated": recipe.annotate is not None}
+    output = run.apply("select", before, lambda prompts, *_: select_sft(prompts, recipe), settings=told, branch="sft")
+    if recipe.annotate is None:
+        return output
+    stage = recipe.annotate
+    return run.apply(
+        "annotate",
+        output,
+        _asking(ask, stage.model, lambda prompts, model: annotate(prompts, model, stage.settings)),
+        settings=told_model(run, stage.model) | stage.settings.model_dump(mode="json"),
+        branch="sft",
+    )
+
+
+def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> StageOutput:
+    """The RL set: chosen by domain and bin, with short answers, categorised, balanced to the targets."""
+    parts = {part.name: part for part in recipe.parts}
+    told: dict[str, Any] = {"parts": [part.model_dump(mode="json", exclude={"target", "balance_by"}) for part in recipe.parts]}
+    output = run.apply("select", before, lambda prompts, *_: select_rl(prompts, recipe.parts), settings=told, branch="rl")
+    if recipe.rephrase is not None:
+        first = recipe.rephrase
+        output = run.apply(
+            "rephrase",
+            output,
+            _asking(
+                ask,
+                first.model,
+                lambda prompts, model: rephrase(prompts, model, first.settings),
+                wanted=lambda prompt: parts[prompt.metadata[PART]].rephrase,
+            ),
+            settings=told_model(run, first.model) | first.settings.model_dump(mode="json"),
+            branch="rl",
+        )
+    if recipe.categorise is not None:
+        second = recipe.categorise
+        output = run.apply(
+            "categorise",
+            output,
+            _asking(
+                ask,
+                second.model,
+                lambda prompts, model: categorise(prompts, model, second.settings),
+                wanted=lambda prompt: parts[prompt.metadata[PART]].categorise,
+            ),
+            settings=told_model(run, second.model) | second.settings.model_dump(mode="json"),
+            branch="rl",
+        )
+    return _balance(run, output, recipe.parts)
+
+
+def told_model(run: Run, name: str) -> dict[str, Any]:
+    """What of a model decides its answers: not how fast or for how much it may be asked."""
+    entry = run.recipe.models[name]
+    told = entry.model_dump(mode="json", exclude={"endpoint"})
+    return {"asked": told | {"base_url": entry.endpoint.base_url}}
+
+
+def _read(run: Run) -> StageOutput:
+    recipe = run.recipe
+    told = {
+        "sources": [source_state(entry, run.base, recipe.seed) for entry in recipe.sources],
+        "shard_rows": recipe.shard_rows,
+    }
+    stage = run.stage("read", "both", told, ())
+    if not stage.open():
+        with run.watch(stage):
+            shards = read_entries(
+                stage, recipe.sources, run.base, seed=recipe.seed, root=run.root, shard_rows=recipe.shard_rows
+            )
+        stage.close(shards)
+    return run.done(stage)
+
+
+@dataclass
+class _Check:
+    """The checks of one process."""
+
+    checker: Checker
+
+    def __call__(
+        self, _: int, prompts: Sequence[Prompt], __: Mapping[str, ImageFacts]
+    ) -> tuple[StageResult, Mapping[str, ImageFacts]]:
+        """Check a shard."""
+        result = self.checker.check(prompts)
+        return result, self.checker.facts
+
+
+def _checker(settings: CheckSettings) -> ShardDecision:
+    return _Check(Checker(settings))
+
+
+@dataclass
+class _Leaks:
+    """The search for leaks of one process; the benchmarks are read when it starts."""
+
+    recipe: LeakRecipe
+    base: Path
+
+    @cached_property
+    def benchmarks(self) -> Benchmarks:
+        """Read once a process."""
+        return read_benchmarks(self.recipe, self.base)
+
+    def __call__(
+        self, number: int, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts]
+    ) -> tuple[StageResult, Mapping[str, ImageFacts]]:
+        """Search a shard; the first one also says what it was compared with."""
+        rows = Rows(prompts=tuple(prompts), facts=facts)
+        result = _without(prompts, self.benchmarks.index.leaks(rows.prompts, rows.index))
+        if number == 0:
+            notes = {f"benchmark_{name}": count for name, count in self.benchmarks.read.items()}
+            notes |= {f"benchmark_{name}_unread": count for name, count in self.benchmarks.unread.items()}
+            result = dataclasses.replace(result, counts=notes)
+        return result, facts
+
+
+def _leaks(recipe: LeakRecipe, base: Path) -> ShardDecision:
+    return _Leaks(recipe, base)
+
+
+def _near_duplicates(run: Run, before: StageOutput) -> StageOutput:
+    assert run.recipe.duplicates is not None  # noqa: S101  (asked by the caller)
+    settings = run.recipe.duplicates
+    everywhere = _Everywhere(lambda: (_duplicates_of(before, settings.max_bits, settings.min_similarity), {}))
+    return run.apply("near_duplicates", before, everywhere, settings=settings.model_dump(mode="json"))
+
+
+def _duplicates_of(before: StageOutput, max_bits: int, min_similarity: float) -> Sequence[Dropped]:
+    texts = TextRows(before.parts)
+    return near_duplicates(texts, texts.images, DuplicateSettings(max_bits=max_bits, min_similarity=min_similarity))
+
+
+def _balance(run: Run, before: StageOutput, parts: Sequence[RlPart]) -> StageOutput:
+    told = {"parts": [part.model_dump(mode="json") for part in parts], "seed": run.recipe.seed}
+    everywhere = _Everywhere(lambda: _over_quota(before, parts, run.recipe.seed))
+    return run.apply("balance", before, everywhere, settings=told, branch="rl")
+
+
+def _over_quota(before: StageOutput, parts: Sequence[RlPart], seed: int) -> tuple[Sequence[Dropped], Mapping[str, int]]:
+    """The prompts that no part has room for, ascending; and what each part lacks."""
+    texts = TextRows(before.parts, extra=("metadata", "source"))
+    owner = [str(texts.metadata(index)[PART]) for index in range(len(texts))]
+    dropped: list[Dropped] = []
+    notes: dict[str, int] = {}
+    for part in parts:
+        mine = [index for index, name in enumerate(owner) if name == part.name]
+        prompts = [_light(texts, index, part) for index in mine]
+        notes[f"target of {part.name}"] = part.target
+        if not prompts and part.wanted is None:
+            notes[f"missing in {part.name}"] = part.target
+            continue
+        found = balance_prompts(prompts, part.target, seed=seed, categories=part.wanted)
+        dropped += [
+            dataclasses.replace(drop, index=mine[drop.index], detail=f"part {part.name!r}: {drop.detail}")
+            for drop in found.dropped
+        ]
+        notes |= {f"{part.name}: {name or 'no category'}": count for name, count in found.allocation.counts.items()}
+        notes |= {f"short of {part.name}: {name or 'no category'}": n for name, n in found.allocation.shortfall.items()}
+        notes[f"missing in {part.name}"] = found.allocation.missing
+    return sorted(dropped, key=lambda drop: drop.index), notes
+
+
+def _light(texts: TextRows, index: int, part: RlPart) -> Prompt:
+    """An id and what is balanced over."""
+    prompt = texts[index]
+    group = {"category": prompt.category, "source": texts.source(index), "none": ""}[part.balance_by]
+    return Prompt(id=prompt.id, question="", answer="", category=group)
+
+
+class _Everywhere:
+    """A decision that needs all prompts at once, made before the first shard is written."""
+
+    def __init__(self, decide: Callable[[], tuple[Sequence[Dropped], Mapping[str, int]]]) -> None:
+        self._decide = decide
+
+    @cached_property
+    def decided(self) -> tuple[Sequence[Dropped], Mapping[str, int]]:
+        """The prompts to drop, ascending, and what is to be told."""
+        return self._decide()
+
+    def __call__(self, prompts: Sequence[Prompt], first: int, _: Progress) -> StageResult:
+        """What of it concerns a shard; the first one tells the rest."""
+        dropped, notes = self.decided
+        low = bisect.bisect_left(dropped, first, key=lambda drop: drop.index)
+        high = bisect.bisect_left(dropped, first + len(prompts), key=lambda drop: drop.index)
+        mine = [dataclasses.replace(drop, index=drop.index - first) for drop in dropped[low:high]]
+        return dataclasses.replace(_without(prompts, mine), counts=notes if first == 0 else {})
+
+
+def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask) -> StageOutput:
+    told = recipe.model_dump(mode="json")
+    if recipe.verdicts is not None:
+        path = data_path(recipe.verdicts, run.base)
+        verdicts = read_verdicts(path)
+        return run.apply(
+            "grade",
+            before,
+            lambda prompts, *_: grade_by_verdicts(prompts, verdicts, recipe),
+            settings=told | {"file": file_hash(path)},
+        )
+    name = str(recipe.model)
+    decide = _asking(ask, name, lambda prompts, model: grade_by_model(prompts, model, recipe))
+    return run.apply("grade", before, decide, settings=told | told_model(run, name))
+
+
+def _asking(
+    ask: Ask,
+    name: str,
+    stage: Callable[[Sequence[Prompt], AskedModel], StageResult],
+    *,
+    wanted: Callable[[Prompt], bool] = lambda _: True,
+) -> Callable[[Sequence[Prompt], int, Progress], StageResult]:
+    """The decision of a stage that asks a model, for the prompts that it is wanted for."""
+
+    def decide(prompts: Sequence[Prompt], _: int, progress: Progress) -> StageResult:
+        model = dataclasses.replace(ask(name), progress=progress)
+        return routed(prompts, wanted, lambda chosen: stage(chosen, model))
+
+    return decide
+
+
+def _without(prompts: Sequence[Prompt], dropped: Sequence[Dropped]) -> StageResult:
+    gone = {drop.index for drop in dropped}
+    kept = tuple(prompt for index, prompt in enumerate(prompts) if index not in gone)
+    return StageResult(kept=kept, dropped=tuple(dropped))
