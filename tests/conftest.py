@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +188,66 @@ def fresh_policy(tiny_folder: Path) -> Callable[[], Any]:
     from vasari.policy.transformers_policy import TransformersPolicy
 
     return lambda: TransformersPolicy.load(str(tiny_folder), system=SYSTEM, dtype="float32")
+
+
+class ScriptedServer:
+    """An OpenAI-compatible server on 127.0.0.1 that answers `script(body)`: a text, a (text, finish_reason) or a status."""
+
+    def __init__(self) -> None:
+        self.script: Callable[[dict[str, Any]], Any] = lambda body: "\\boxed{1}"
+        self.bodies: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(60)
+
+    def stop(self) -> None:
+        """Close all connections."""
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(60)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(60)
+        self._loop.close()
+
+    @staticmethod
+    def text_of(body: dict[str, Any]) -> str:
+        """All texts of the last message."""
+        content = body["messages"][-1]["content"]
+        return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+    def _serve(self) -> None:
+        from aiohttp import web
+
+        async def answer(request: Any) -> Any:
+            body = json.loads(await request.read())
+            self.bodies.append(body)
+            await asyncio.sleep(self.seconds)
+            said = self.script(body)
+            if isinstance(said, int):
+                return web.json_response({"error": {"message": "no"}}, status=said)
+            text, reason = said if isinstance(said, tuple) else (said, "stop")
+            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+            usage = {"prompt_tokens": 40, "completion_tokens": len(text.split())}
+            return web.json_response({"model": "served", "choices": [choice], "usage": usage})
+
+        async def start() -> None:
+            app = web.Application(client_max_size=2**28)
+            app.router.add_post("/v1/chat/completions", answer)
+            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await self._runner.setup()
+            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+            self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+            self._ready.set()
+
+        self._loop.run_until_complete(start())
+        self._loop.run_forever()
+
+
+@pytest.fixture
+def scripted_server() -> Iterator[ScriptedServer]:
+    """A server that answers by a script and keeps every request."""
+    pytest.importorskip("aiohttp")
+    made = ScriptedServer()
+    yield made
+    made.stop()
