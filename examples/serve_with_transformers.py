@@ -1,0 +1,44 @@
+r"""`transformers serve` for a small model of this project: the stock server, told of the processor that it lacks.
+
+    pip install 'transformers[serving]'
+    python examples/serve_with_transformers.py RUN/cold_start/model --port 8200
+
+Alone, `transformers serve RUN/cold_start/model` answers, but never sees an image: `AutoProcessor` looks for the class that
+the folder names ("ImageTextProcessor"), which transformers does not have, and falls back to the tokenizer without a word;
+its own class for the architecture asks for a video processor, which needs torchvision. Here the class is registered, and
+everything else is the stock server. All arguments are those of `transformers serve`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from transformers import AutoProcessor, Qwen2_5_VLConfig
+from transformers.cli.transformers import main as transformers
+
+from vasari.policy.processor import ImageTextProcessor, load_processor
+
+
+class ServedProcessor(ImageTextProcessor):
+    """Our processor, loaded from a model's folder in the way that `AutoProcessor` asks."""
+
+    @classmethod
+    def from_pretrained(cls, path: str, **_: Any) -> Any:
+        """The processor that lies beside a model; what a hub would need to know is not read."""
+        return load_processor(path)
+
+
+# AutoProcessor finds a registered class by the name that the folder gives.
+ServedProcessor.__name__ = ImageTextProcessor.__name__
+
+
+def main() -> None:
+    """Register the processor and hand over to `transformers serve`."""
+    AutoProcessor.register(Qwen2_5_VLConfig, ServedProcessor, exist_ok=True)
+    sys.argv = ["transformers", "serve", *sys.argv[1:]]
+    transformers()
+
+
+if __name__ == "__main__":
+    main()
