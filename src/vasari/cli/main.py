@@ -213,6 +213,30 @@ def curate_diff(
 
 
 @app.command()
+def contamination(
+    training: Annotated[
+        list[str],
+        typer.Argument(help="Prompt files, or SOURCE=FOLDER of a public data set.", metavar="TRAIN...", show_default=False),
+    ],
+    benchmark: Annotated[
+        list[str],
+        typer.Option("--benchmark", metavar="FILE", help="The same, a benchmark each. Repeatable.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of contamination.json and contamination.md.", show_default=False)],
+    text_only: Annotated[bool, typer.Option("--text-only", help="Read no images: words alone are compared.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a report in the same folder.")] = False,
+) -> None:
+    """Find benchmark prompts in a training set, by figure and text, copied or in other words.
+
+    Example: vasari contamination rl.parquet --benchmark mathvista.parquet --benchmark mathverse.parquet --out leaks
+    From native layouts: vasari contamination geometry3k=data/geometry3k --benchmark geometry3k:test=data/geometry3k --out leaks
+    """
+    from vasari.cli.contamination_job import run_contamination  # noqa: PLC0415
+
+    run_contamination(training, benchmark, out=out, text_only=text_only, overwrite=overwrite)
+
+
+@app.command()
 def gallery(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("gallery.html"),
     per_level: Annotated[int, typer.Option(min=1, max=20, help="Problems of each family and level.")] = 2,

@@ -14,8 +14,9 @@ The texts are compared first, so an image is compared only with those of benchma
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -49,12 +50,38 @@ class LeakSettings:
             raise ConfigError(f"min_words must be at least 1, got {self.min_words}")
 
 
+Rule = Literal["copy", "paraphrase", "text"]
+"""How a benchmark prompt was recognised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """A benchmark prompt in the training set."""
+
+    prompt: int
+    """Position of the training prompt among those that were searched."""
+    benchmark: int
+    """Position of the benchmark prompt."""
+    rule: Rule
+    shared: float
+    """Share of the benchmark question's words and pairs of words that the training prompt has."""
+    bits: int | None
+    """Bits of 256 by which the figures differ; None where none was compared."""
+
+    @property
+    def detail(self) -> str:
+        """The measured values, for a person to read."""
+        figure = "no figure compared" if self.bits is None else f"figures {self.bits} of 256 bits apart"
+        return f"{self.shared:.2f} of its words, same numbers, {figure}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Reference:
     """One benchmark prompt, read."""
 
     prompt: Prompt
     text: QuestionText
+    shingles: frozenset[tuple[str, ...]]
     answer: str
     index: int
 
@@ -62,7 +89,7 @@ class _Reference:
 class BenchmarkIndex:
     """Benchmark prompts, ready to be searched; it does not change.
 
-    Memory: about 2 KB a benchmark prompt, and 800 bytes a distinct image: 20 MB for 7,000 prompts.
+    Memory: about 6 KB a benchmark prompt, and 800 bytes a distinct image: 50 MB for 7,000 prompts.
     """
 
     def __init__(self, prompts: Sequence[Prompt], images: ImageIndex, settings: LeakSettings | None = None) -> None:
@@ -74,11 +101,12 @@ class BenchmarkIndex:
         if len(images.starts) != len(prompts) + 1 or images.codes.shape[1:] != (NUM_CROPS, 4):
             raise DataError(f"need index_images(prompts, crops=True) of these {len(prompts)} benchmark prompts")
         self.settings = settings or LeakSettings()
+        self.prompts = tuple(prompts)
         self._images = images
         self._by_numbers: dict[frozenset[str], list[_Reference]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             text = read_question(prompt.question)
-            self._by_numbers[frozenset(text.numbers)].append(_Reference(prompt, text, answer_key(prompt), index))
+            self._by_numbers[frozenset(text.numbers)].append(_Reference(prompt, text, text.shingles, answer_key(prompt), index))
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
         """The training prompts that leak a benchmark prompt, ascending, each with the first that it collides with.
@@ -93,21 +121,49 @@ class BenchmarkIndex:
         Raises:
             DataError: `images` is of other prompts, or has crops.
         """
+        self._check(prompts, images)
+        first = (next(self._occurrences(prompt, index, images), None) for index, prompt in enumerate(prompts))
+        return tuple(
+            Dropped(
+                index=found.prompt,
+                id=prompts[found.prompt].id,
+                reason=f"benchmark_leak_{found.rule}",
+                collided_with=self.prompts[found.benchmark].id,
+                detail=found.detail,
+            )
+            for found in first
+            if found is not None
+        )
+
+    def occurrences(self, prompts: Sequence[Prompt], images: ImageIndex) -> Iterator[Occurrence]:
+        """Every pair of a training prompt and a benchmark prompt that it holds, training prompt by training prompt.
+
+        Args:
+            prompts: Training prompts.
+            images: Of these prompts, from `index_images(prompts)`.
+
+        Raises:
+            DataError: `images` is of other prompts, or has crops.
+        """
+        self._check(prompts, images)
+        for index, prompt in enumerate(prompts):
+            yield from self._occurrences(prompt, index, images)
+
+    def _check(self, prompts: Sequence[Prompt], images: ImageIndex) -> None:
         if len(images.starts) != len(prompts) + 1 or images.codes.ndim != 2:
             raise DataError(f"need index_images(prompts, crops=False) of these {len(prompts)} prompts")
-        found = (self._leak(prompt, index, images) for index, prompt in enumerate(prompts))
-        return tuple(drop for drop in found if drop is not None)
 
-    def _leak(self, prompt: Prompt, index: int, images: ImageIndex) -> Dropped | None:
+    def _occurrences(self, prompt: Prompt, index: int, images: ImageIndex) -> Iterator[Occurrence]:
         text, answer = read_question(prompt.question), answer_key(prompt)
+        shingles = text.shingles
         for reference in self._by_numbers.get(frozenset(text.numbers), ()):
-            if answers_conflict(answer, reference.answer):
+            if text.symbols != reference.text.symbols or answers_conflict(answer, reference.answer):
                 continue
-            same_symbols = text.symbols == reference.text.symbols
-            shared = containment(reference.text, text)
-            copied = same_symbols and shared >= self.settings.min_containment
-            reworded = self.settings.paraphrases and same_symbols and answer == reference.answer != ""
-            rule, bits = "", 256
+            shared = containment(reference.shingles, shingles)
+            copied = shared >= self.settings.min_containment
+            reworded = self.settings.paraphrases and answer == reference.answer != ""
+            rule: Rule | None = None
+            bits: int | None = None
             if prompt.images and reference.prompt.images:
                 if copied or reworded:
                     bits = self._bits(index, images, reference.index)
@@ -115,16 +171,8 @@ class BenchmarkIndex:
                         rule = "copy" if copied else "paraphrase"
             elif copied and len(reference.text.words) >= self.settings.min_words:
                 rule = "text"
-            if rule:
-                figure = f"figures {bits} of 256 bits apart" if bits < 256 else "no figure compared"
-                return Dropped(
-                    index=index,
-                    id=prompt.id,
-                    reason=f"benchmark_leak_{rule}",
-                    collided_with=reference.prompt.id,
-                    detail=f"{shared:.2f} of its words, same numbers, {figure}",
-                )
-        return None
+            if rule is not None:
+                yield Occurrence(prompt=index, benchmark=reference.index, rule=rule, shared=shared, bits=bits)
 
     def _bits(self, index: int, images: ImageIndex, reference: int) -> int:
         """The distance of the benchmark prompt's images to the nearest of the prompt's, the worst of them; 256 without any."""

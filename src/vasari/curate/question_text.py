@@ -85,10 +85,9 @@ def jaccard(left: QuestionText, right: QuestionText) -> float:
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
-def containment(part: QuestionText, whole: QuestionText) -> float:
+def containment(part: frozenset[tuple[str, ...]], whole: frozenset[tuple[str, ...]]) -> float:
     """Share of the first question's shingles that the second has, in [0, 1]; 0 for an empty question."""
-    a = part.shingles
-    return len(a & whole.shingles) / len(a) if a else 0.0
+    return len(part & whole) / len(part) if part else 0.0
 
 
 def answer_key(prompt: Prompt) -> str:

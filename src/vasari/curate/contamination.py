@@ -1,0 +1,192 @@
+"""Which prompts of a benchmark stand in a training set, as a report to put beside the benchmark's scores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from vasari.curate.decontaminate import BenchmarkIndex, LeakSettings, Occurrence, Rule
+from vasari.curate.image_index import index_images
+from vasari.progress import Tell, silent
+from vasari.records import Prompt
+
+RULES: tuple[Rule, ...] = get_args(Rule)
+"""The surest first."""
+
+MAX_LISTED = 10
+"""Training prompts that are listed for one benchmark prompt; all are counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundItem:
+    """A benchmark prompt that stands in the training set."""
+
+    id: str
+    rule: Rule
+    """The surest of those that found it."""
+    num_training: int
+    """Training prompts that hold it."""
+    training: tuple[tuple[str, Rule, str], ...]
+    """(id, rule, measured values) of those, the surest first, at most `MAX_LISTED`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkContamination:
+    """What of one benchmark stands in the training set."""
+
+    name: str
+    num_prompts: int
+    num_unreadable: int
+    """Prompts whose image cannot be read: they were not searched for by figure."""
+    found: tuple[FoundItem, ...]
+    """In the benchmark's order."""
+    num_training: int
+    """Different training prompts that hold any of it."""
+
+    @property
+    def share(self) -> float:
+        """Of its prompts that were found, in [0, 1]; lower is better."""
+        return len(self.found) / self.num_prompts if self.num_prompts else 0.0
+
+    @property
+    def by_rule(self) -> dict[str, int]:
+        """How many were found by each rule, the surest for each."""
+        counts = Counter(item.rule for item in self.found)
+        return {rule: counts[rule] for rule in RULES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContaminationReport:
+    """Benchmarks against one training set."""
+
+    num_training: int
+    num_training_unreadable: int
+    """Training prompts whose image cannot be read."""
+    benchmarks: tuple[BenchmarkContamination, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, JSON-able."""
+        return {
+            "num_training": self.num_training,
+            "num_training_unreadable": self.num_training_unreadable,
+            "benchmarks": [_benchmark_json(row) for row in self.benchmarks],
+        }
+
+    def as_markdown(self) -> str:
+        """A table, a row a benchmark."""
+        head = ("benchmark", "prompts", "in the training set", "share", *RULES, "training prompts", "image unreadable")
+        lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+        for row in self.benchmarks:
+            counts = [f"{row.by_rule[rule]:,}" for rule in RULES]
+            cells = [_cell(row.name), f"{row.num_prompts:,}", f"{len(row.found):,}", f"{row.share:.2%}", *counts]
+            lines.append(f"| {' | '.join([*cells, f'{row.num_training:,}', f'{row.num_unreadable:,}'])} |")
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(slots=True)
+class _Search:
+    """One benchmark, and what has been found of it so far."""
+
+    name: str
+    index: BenchmarkIndex
+    num_unreadable: int
+    hits: dict[int, list[tuple[Occurrence, str]]] = field(default_factory=dict)
+    """(occurrence, training id) by place of the benchmark prompt, at most `MAX_LISTED` by rule."""
+    counts: Counter[int] = field(default_factory=Counter)
+    num_training: int = 0
+
+    def add(self, occurrence: Occurrence, prompt: str) -> None:
+        self.counts[occurrence.benchmark] += 1
+        hits = self.hits.setdefault(occurrence.benchmark, [])
+        if sum(hit.rule == occurrence.rule for hit, _ in hits) < MAX_LISTED:
+            hits.append((occurrence, prompt))
+
+    def result(self) -> BenchmarkContamination:
+        found = []
+        for place in sorted(self.hits):
+            hits = sorted(self.hits[place], key=lambda hit: RULES.index(hit[0].rule))
+            found.append(
+                FoundItem(
+                    id=self.index.prompts[place].id,
+                    rule=hits[0][0].rule,
+                    num_training=self.counts[place],
+                    training=tuple((prompt, hit.rule, hit.detail) for hit, prompt in hits[:MAX_LISTED]),
+                )
+            )
+        return BenchmarkContamination(
+            name=self.name,
+            num_prompts=len(self.index.prompts),
+            num_unreadable=self.num_unreadable,
+            found=tuple(found),
+            num_training=self.num_training,
+        )
+
+
+def contamination(
+    parts: Iterable[Sequence[Prompt]],
+    benchmarks: Mapping[str, Sequence[Prompt]],
+    settings: LeakSettings | None = None,
+    *,
+    num_training: int = 0,
+    tell: Tell = silent,
+) -> ContaminationReport:
+    """Which benchmark prompts stand in a training set, by the rules of `BenchmarkIndex`; every pair is looked for.
+
+    Memory: that of the benchmarks' indices, and one part of the training set.
+
+    Args:
+        parts: The training set, a part at a time.
+        benchmarks: Prompts by name.
+        settings: When a training prompt counts as a benchmark prompt.
+        num_training: How many training prompts there will be, for `tell`; 0 when not known.
+        tell: Told the training prompts searched.
+    """
+    searches = []
+    for name, prompts in benchmarks.items():
+        images = index_images(prompts, crops=True)
+        searches.append(_Search(name, BenchmarkIndex(prompts, images, settings), len(images.dropped)))
+    done = unreadable = 0
+    for part in parts:
+        images = index_images(part)
+        unreadable += len(images.dropped)
+        for search in searches:
+            holders = set()
+            for occurrence in search.index.occurrences(part, images):
+                search.add(occurrence, part[occurrence.prompt].id)
+                holders.add(occurrence.prompt)
+            search.num_training += len(holders)
+        done += len(part)
+        tell(done, max(done, num_training))
+    return ContaminationReport(
+        num_training=done,
+        num_training_unreadable=unreadable,
+        benchmarks=tuple(search.result() for search in searches),
+    )
+
+
+def _benchmark_json(row: BenchmarkContamination) -> dict[str, Any]:
+    items = [
+        {
+            "id": item.id,
+            "rule": item.rule,
+            "num_training": item.num_training,
+            "training": [{"id": prompt, "rule": rule, "detail": detail} for prompt, rule, detail in item.training],
+        }
+        for item in row.found
+    ]
+    return {
+        "name": row.name,
+        "num_prompts": row.num_prompts,
+        "num_found": len(row.found),
+        "share": row.share,
+        "by_rule": row.by_rule,
+        "num_training": row.num_training,
+        "num_unreadable": row.num_unreadable,
+        "found": items,
+    }
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
