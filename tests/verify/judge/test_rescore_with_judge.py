@@ -144,6 +144,7 @@ def row(**changes):
     [
         ("B", "letter", ["dog", "cat"], "A", False),
         ("the purring one", "nearest_option", ["dog", "cat"], "B", True),
+        ("9", "nearest_option", ["7", "8"], "B", False),
         ("C and D", "letter", None, "C, D", True),
         ("8", "math_verify", None, "7", False),
         ("seven", "math_verify", None, "7", True),

@@ -39,7 +39,7 @@ def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
     """Whether the paper's last step, a judge, may be asked: what the rules could read differs, or they failed on our side.
 
     Not asked: where no answer is stated or a limit is exceeded, where the answer names an option and another one is right,
-    and where two plain numbers differ.
+    where two plain numbers differ, and where a number is none of the options.
     """
     if verdict.outcome is Outcome.CORRECT or verdict.extraction is None:
         return False
@@ -47,7 +47,7 @@ def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
         return _letter(verdict.extraction) is None
     if verdict.decided_by == "math_verify":
         return not (_is_number(verdict.extraction) and _is_number(output.answer))
-    return verdict.decided_by == "nearest_option"
+    return verdict.decided_by == "nearest_option" and not _is_number(verdict.extraction)
 
 
 def _is_number(text: str) -> bool:

@@ -12,6 +12,7 @@ from vasari.verify.normalise import normalise
 from vasari.verify.numbers import parse_constant, parse_number
 from vasari.verify.units import split_unit
 
+_SPOKEN = re.compile(r"\w")
 _WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
 
 
@@ -24,7 +25,7 @@ def is_undecided(verdict: Verdict, answer: str, choices: Sequence[str] | None = 
     | INCORRECT by "text" | always: other words may mean the same |
     | INCORRECT by "set" | where the reference has words |
     | INCORRECT by "number" or "symbolic" | where the answer is in words, and no value |
-    | INCORRECT by "choice" | where the answer names no option |
+    | INCORRECT by "choice" | where the answer names no option and is no number |
     | INCORRECT by "no_answer", "ambiguous", "limit" | never: nothing is stated, too much, or a bomb |
     | UNVERIFIABLE by "symbolic" | always: the comparison failed on our side |
     | UNVERIFIABLE by "reference" | where there is a reference and there are no options |
@@ -34,22 +35,21 @@ def is_undecided(verdict: Verdict, answer: str, choices: Sequence[str] | None = 
         return False
     if verdict.outcome is Outcome.UNVERIFIABLE:
         return rule == "symbolic" or (rule == "reference" and not choices)
-    if stated is None:
+    if stated is None or not _SPOKEN.search(stated):
         return False
     if rule == "set":
         return bool(_WORD.search(answer))
     if rule == "choice":
-        return bool(choices) and not named_letters(stated, choices)
+        return bool(choices) and not named_letters(stated, choices) and not _has_value(stated)
     if rule in ("number", "symbolic"):
-        return in_words(stated)
+        return bool(_WORD.search(normalise(stated))) and not _has_value(stated)
     return rule == "text"
 
 
-def in_words(text: str) -> bool:
-    """Whether an answer has a word of three letters or more, and is neither a number nor constant arithmetic."""
+def _has_value(text: str) -> bool:
+    """Whether an answer is a number or constant arithmetic, with or without a unit, which rules compare."""
     text = normalise(text)
     try:
-        value = parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
+        return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
     except LimitExceededError:
-        return False
-    return not value and bool(_WORD.search(text))
+        return True
