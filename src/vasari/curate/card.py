@@ -99,7 +99,7 @@ def _funnel_table(funnel: Mapping[str, Any]) -> list[str]:
 def _told(recipe: CurationRecipe) -> Sequence[str]:
     """The recipe without folders, which are this machine's."""
     told = recipe.model_dump(mode="json", exclude_defaults=True)
-    for entry in [*told.get("sources", []), *told.get("decontaminate", {}).get("benchmarks", [])]:
+    for entry in [*told.get("sources", []), *(told.get("decontaminate") or {}).get("benchmarks", [])]:
         entry.pop("folder", None)
     for model in told.get("models", {}).values():
         model.get("endpoint", {}).pop("base_url", None)

@@ -1,0 +1,322 @@
+"""A whole curation against a recorded teacher over HTTP: every row accounted for, nothing asked twice, no reference leaked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+pytest.importorskip("aiohttp")
+
+from vasari.cli.curate_job import load_curation
+from vasari.curate.dry_run import dry_run
+from vasari.curate.job import curate
+from vasari.errors import DataError, StateError
+from vasari.policy.chat import target_text
+from vasari.promptfile import read_prompts
+from vasari.records import ImageRef, Prompt
+
+SOLUTION = (
+    "The picture shows a scale with a small red mark on it. I look at the mark and read the number that is written "
+    "beside it, and I check it once more from the other side. It is the value {answer}, so that is the answer."
+)
+NUM_ROWS = 18
+
+
+def rows(count=NUM_ROWS):
+    """Questions whose answers occur nowhere else, so that a leak would be seen."""
+    return [
+        {
+            "id": f"q{i}",
+            "question": f"Read mark number {i} in the picture.",
+            "answer": str(7_310_000 + 131 * i),
+            "image": f"images/{i}.png",
+            "solution": SOLUTION.format(answer=7_310_000 + 131 * i),
+        }
+        for i in range(count)
+    ]
+
+
+def write_source(folder: Path, entries: list[dict[str, Any]]) -> Path:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for place, row in enumerate(entries):
+        if row.get("image") and not (folder / row["image"]).exists():
+            cells = np.random.default_rng(place).integers(0, 256, size=(6, 6), dtype=np.uint8)
+            Image.fromarray(cells).resize((48, 48)).save(folder / row["image"])
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in entries))
+    return folder
+
+
+def known(folder: Path) -> list[Prompt]:
+    return [
+        Prompt(
+            id=row["id"],
+            question=row["question"],
+            answer=row["answer"],
+            solution=row["solution"],
+            images=(ImageRef(path=str(folder / row["image"])),),
+        )
+        for row in map(json.loads, (folder / "train.jsonl").read_text().splitlines())
+    ]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_source(tmp_path / "data", rows())
+
+
+@pytest.fixture
+def write_recipe(tmp_path):
+    """Writes a recipe that grades, annotates and makes both sets; changes go by section."""
+
+    def write(server, **changes):
+        endpoint = {"base_url": server.url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05, "timeout_seconds": 20.0}
+        recipe = {
+            "name": "tried",
+            "sources": [{"source": "jsonl", "folder": "data", "domain": "math"}],
+            "models": {"all": {"model": "teacher", "endpoint": endpoint, "temperature": 1.0, "max_tokens": 500}},
+            "grade": {"model": "all", "num_rollouts": 4},
+            "sft": {"annotate": {"model": "all", "settings": {"num_rationales": 2}}},
+            "rl": {
+                "rephrase": {"model": "all"},
+                "categorise": {"model": "all"},
+                "parts": [
+                    {"name": "m", "target": 4, "domains": ["math"], "bins": ["hard", "medium"], "rephrase": True}
+                    | {"categorise": True}
+                ],
+            },
+            "shard_rows": 7,
+        } | changes
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        return path
+
+    return write
+
+
+def run(path: Path, out: str = "out"):
+    return curate(load_curation(path), base=path.parent, root=path.parent / out)
+
+
+def dropped(root: Path) -> list[dict[str, Any]]:
+    return pq.read_table(root / "dropped.parquet").to_pylist()
+
+
+def misbehaving(body, attempt):
+    """A fifth of first attempts fail, each time in another way; what fails for good has its own reason."""
+    kinds = ["good"] * 28 + ["rate_limited", "error", "cut", "malformed", "wrong_type", "other_shape", "bad_request"]
+    return kinds[(len(str(body)) * 7 + attempt * 11) % len(kinds)]
+
+
+@pytest.mark.slow
+def test_every_row_is_kept_or_dropped_with_a_reason_though_servers_and_rows_fail(teach, write_recipe, tmp_path):
+    entries = rows()
+    entries[3]["image"] = "images/none.png"
+    folder = write_source(tmp_path / "data", [row for row in entries if row["id"] != "q3"])
+    prompts = known(folder)
+    with (folder / "train.jsonl").open("ab") as file:
+        file.write(json.dumps(entries[3]).encode() + b"\n\xff\xfe not text\n" + json.dumps({"id": "x"}).encode() + b"\n")
+    server = teach(prompts, spread=True, truncated=0.1, off_format=0.1)
+    server.plan = misbehaving
+
+    curated = run(write_recipe(server))
+
+    root = curated.root
+    out = Counter((row["branch"], row["reason"]) for row in dropped(root))
+    both = sum(count for (branch, _), count in out.items() if branch == "both")
+    for name in ("sft", "rl"):
+        kept = {prompt.id for prompt in read_prompts(root / f"{name}.parquet")} if curated.sizes[name] else set()
+        lost = [row["id"] for row in dropped(root) if row["branch"] in ("both", name)]
+        assert len(kept) == curated.sizes[name]
+        assert len(kept) + both + sum(n for (branch, _), n in out.items() if branch == name) == NUM_ROWS + 2
+        assert not kept & set(lost)
+        assert len(set(lost)) == len(lost)
+    assert out["both", "unreadable_row"] == 3
+    assert curated.sizes["sft"] > 0
+
+
+@pytest.mark.slow
+def test_a_run_gives_files_that_training_reads_as_they_are(teach, write_recipe, data):
+    server = teach(known(data), spread=True)
+
+    curated = run(write_recipe(server))
+
+    sft, rl = (read_prompts(curated.root / f"{name}.parquet") for name in ("sft", "rl"))
+    assert all(target_text(prompt).startswith("<think>The picture shows") for prompt in sft)
+    assert {prompt.difficulty for prompt in [*sft, *rl]} <= {"medium", "hard"}
+    assert all(prompt.images[0].data.startswith(b"\x89PNG") for prompt in [*sft, *rl])
+    assert len(rl) == 4
+    answers = {row["answer"] for row in rows()}
+    asked = [body for body in server.bodies if "Right answer" not in str(body)]  # rephrasing is told the answer
+    assert asked
+    assert not [answer for answer in answers for body in asked if answer in str(body["messages"])]
+
+
+@pytest.mark.slow
+def test_the_same_command_again_asks_nothing_and_changes_nothing(teach, write_recipe, data):
+    server = teach(known(data), spread=True)
+    path = write_recipe(server)
+    first = run(path)
+    asked = len(server.bodies)
+    files = {name: (first.root / name).read_bytes() for name in ("sft.parquet", "rl.parquet", "dropped.parquet", "README.md")}
+
+    again = run(path)
+    # Nothing is left but the answers: everything else is made again from them.
+    shutil.rmtree(first.root / "stages")
+    made = run(path)
+
+    assert len(server.bodies) == asked
+    for one in (again, made):
+        assert {name: (one.root / name).read_bytes() for name in files} == files
+
+
+@pytest.mark.slow
+def test_one_row_changed_asks_about_one_prompt(teach, write_recipe, data):
+    server = teach(known(data))
+    path = write_recipe(server, sft={}, rl=None)
+    run(path)
+    asked = len(server.bodies)
+    entries = rows()
+    entries[5]["question"] = "Read the mark that is number 5 in the picture."
+    write_source(data, entries)
+    server.teacher = type(server.teacher)(known(data))
+
+    run(path)
+
+    told = {str(body["messages"][-1]["content"][-1]["text"]) for body in server.bodies[asked:]}
+    assert told == {"Read the mark that is number 5 in the picture."}
+
+
+@pytest.mark.slow
+def test_a_raised_limit_asks_nothing_when_nothing_was_cut_off(teach, write_recipe, data):
+    server = teach(known(data), spread=True)
+    path = write_recipe(server)
+    first = run(path)
+    asked, sft = len(server.bodies), (first.root / "sft.parquet").read_bytes()
+    content = yaml.safe_load(path.read_text())
+    content["models"]["all"]["max_tokens"] = 5000
+    path.write_text(yaml.safe_dump(content))
+
+    again = run(path)
+
+    assert len(server.bodies) == asked
+    assert (again.root / "sft.parquet").read_bytes() == sft
+
+
+def test_a_spent_budget_stops_the_run_and_the_same_command_goes_on(teach, write_recipe, data):
+    server = teach(known(data))
+    path = write_recipe(server, rl=None)
+    content = yaml.safe_load(path.read_text())
+    content["models"]["all"]["endpoint"] |= {"prices": {"teacher": {"input": "0", "output": "1000"}}, "budget": "2.0"}
+    path.write_text(yaml.safe_dump(content))
+
+    with pytest.raises(StateError, match=r"stage 'grade' was stopped before it had asked about \d+ prompts"):
+        run(path)
+    before = len(server.bodies)
+    content["models"]["all"]["endpoint"]["budget"] = "900.0"
+    path.write_text(yaml.safe_dump(content))
+    curated = run(path)
+
+    assert before > 0
+    # Every prompt is easy: four rollouts of four decide it, and none was asked for twice.
+    assert len(server.bodies) == 4 * NUM_ROWS
+    assert {row["reason"] for row in dropped(curated.root)} == {"easy"}
+
+
+def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe, data):
+    server = teach(known(data))
+    path = write_recipe(server)
+
+    found = dry_run(load_curation(path), base=path.parent, root=path.parent / "out")
+
+    assert server.bodies == []
+    assert found.num_prompts == NUM_ROWS
+    # Numbers are short answers already, so nothing is rephrased: 18 x 4 rollouts, 18 x 2 rationales, 18 categories.
+    assert {name: one.requests for name, one in found.stages.items()} == {
+        "grade": 72,
+        "sft.annotate": 36,
+        "rl.rephrase": 0,
+        "rl.categorise": 18,
+    }
+
+
+def test_a_folder_of_another_shape_is_refused_with_what_was_expected_and_found(teach, write_recipe, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("hello")
+    server = teach([])
+
+    with pytest.raises(DataError, match=r"not the shape of .*Expected .*train\*\.jsonl.* Found: notes\.txt"):
+        run(write_recipe(server))
+
+
+def test_what_the_data_says_is_shown_as_text_in_the_page_and_the_card(teach, write_recipe, tmp_path):
+    entries = rows(3)
+    for row in entries:
+        row["category"] = "<script>alert(1)</script> | [x](javascript:y)"
+        row["licence"] = "<img src=x onerror=alert(2)>"
+    folder = write_source(tmp_path / "data", entries)
+    server = teach(known(folder))
+
+    curated = run(write_recipe(server, grade=None, sft={}, rl={"parts": [{"name": "all", "target": 2}]}))
+
+    page = (curated.root / "funnel.html").read_text()
+    card = (curated.root / "README.md").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "<script" not in card
+    assert "<img" not in card
+    assert "\\[x\\](javascript" in card
+
+
+def test_benchmark_prompts_are_removed_and_counted(teach, write_recipe, data, tmp_path):
+    bench = tmp_path / "bench"
+    (bench / "images").mkdir(parents=True)
+    shutil.copy(data / "images" / "2.png", bench / "images")
+    leaked = rows()[2] | {"question": "Read  mark number 2, in the picture!"}
+    (bench / "test.jsonl").write_text(json.dumps(leaked) + "\n" + json.dumps({"id": "bad"}) + "\n")
+    server = teach(known(data))
+    leaks = {"benchmarks": [{"source": "jsonl", "folder": "bench"}]}
+
+    curated = run(write_recipe(server, grade=None, sft={}, rl=None, decontaminate=leaks))
+
+    (drop,) = (row for row in dropped(curated.root) if row["stage"] == "decontaminate")
+    assert (drop["id"], drop["reason"], drop["collided_with"]) == ("jsonl/q2", "benchmark_leak_copy", "jsonl/q2")
+    told = json.loads((curated.root / "manifest.json").read_text())["decontamination"]
+    assert told == {"compared": True, "benchmarks": {"jsonl": 1}, "unread": {"jsonl": 1}, "removed": 1}
+    assert "1 rows removed" in (curated.root / "funnel.html").read_text()
+
+
+@pytest.mark.parametrize("leaks", [None, {"benchmarks": []}])
+def test_without_a_benchmark_page_card_and_manifest_say_so(teach, write_recipe, data, leaks):
+    server = teach([])
+
+    curated = run(write_recipe(server, grade=None, sft={}, rl=None, decontaminate=leaks))
+
+    for name in ("funnel.html", "README.md"):
+        assert "Not decontaminated" in (curated.root / name).read_text()
+    assert not json.loads((curated.root / "manifest.json").read_text())["decontamination"]["compared"]
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_shards_of_one(teach, write_recipe, data):
+    from vasari.curate.engine import LocalEngine
+
+    server = teach([])
+    path = write_recipe(server, grade=None, sft={}, rl=None)
+    one = run(path, "one")
+    two = curate(load_curation(path), base=path.parent, root=path.parent / "two", engine=LocalEngine(2))
+
+    shards = [
+        sorted(p.relative_to(root.root / "stages") for p in (root.root / "stages").rglob("*.parquet")) for root in (one, two)
+    ]
+    assert shards[0] == shards[1]
+    for name in shards[0]:
+        assert (one.root / "stages" / name).read_bytes() == (two.root / "stages" / name).read_bytes()
