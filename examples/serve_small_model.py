@@ -14,6 +14,7 @@ import base64
 import binascii
 import json
 import logging
+import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +148,8 @@ def read_request(body: dict[str, Any], *, system: str, max_tokens: int) -> Asked
     if images and question.startswith("<image>" * len(images)) and question.count("<image>") == len(images):
         question = question[len("<image>" * len(images)) :]
     prompt = Prompt(id=str(body.get("user") or "request"), question=question, answer="", images=tuple(images))
-    return Asked(prompt, system, decoding, int(body.get("seed") or 0))
+    seed = random.getrandbits(31) if body.get("seed") is None else int(body["seed"])
+    return Asked(prompt, system, decoding, seed)
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:
