@@ -6,7 +6,7 @@ way to try a recipe, and to see what verification keeps and refuses, on real ima
     python examples/recorded_teacher.py --source tabmwp=DATA/tabmwp:val --source puzzlevqa=DATA/puzzlevqa:test \
         --wrong 0.1 --truncated 0.05 --off-format 0.05 --port 8100
 
-and `base_url: http://127.0.0.1:8100/v1` in the recipe.
+and `base_url: http://127.0.0.1:8100/v1` in the recipe; `/replies` tells how many answers of each kind it has given.
 """
 
 from __future__ import annotations
@@ -257,9 +257,13 @@ def make_app(teacher: RecordedTeacher) -> web.Application:
     async def models(_: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "recorded-teacher", "object": "model"}]})
 
+    async def replies(_: web.Request) -> web.Response:
+        return web.json_response(dict(teacher.told))
+
     app = web.Application(client_max_size=2**28)
     app.router.add_post("/v1/chat/completions", complete)
     app.router.add_get("/v1/models", models)
+    app.router.add_get("/replies", replies)
     return app
 
 
@@ -300,7 +304,7 @@ def main() -> None:
     )
     teacher = RecordedTeacher(load(given.source, given.prompts, given.limit), faults, given.seed)
     logger.info("%d prompts; http://127.0.0.1:%d/v1", len(teacher.prompts), given.port)
-    web.run_app(make_app(teacher), host="127.0.0.1", port=given.port, print=None)
+    web.run_app(make_app(teacher), host="127.0.0.1", port=given.port, print=None, access_log=None)
     logger.info("replies: %s", dict(teacher.told))
 
 

@@ -218,7 +218,7 @@ def main() -> None:
     policy = TransformersPolicy.load(given.model, system=given.system)
     logger.info("%s; http://127.0.0.1:%d/v1", given.model, given.port)
     app = make_app(policy, name=given.name, system=given.system, max_tokens=given.max_tokens)
-    web.run_app(app, host="127.0.0.1", port=given.port, print=None)
+    web.run_app(app, host="127.0.0.1", port=given.port, print=None, access_log=None)
 
 
 if __name__ == "__main__":

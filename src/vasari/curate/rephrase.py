@@ -51,8 +51,11 @@ REFUSALS: Final = (
 """Why a rephrased prompt is refused, in the order in which it is asked."""
 
 _REPLY = re.compile(r"<question>([^<]*(?:<image\d*>[^<]*)*)</question>\s*<answer>([^<]*)</answer>", re.IGNORECASE)
+# "Look at the following table" speaks of a table; "which of the following", "the following is true" of options.
 _OPTIONS = re.compile(
-    r"\bfollowing\b|\boptions?\b|\bchoices?\b|\bchoose\b|\bselect\b|\bwhich one\b|\bof these\b|\banswers? (?:below|above)\b",
+    r"\bof (?:the following|these|those)\b|\bfollowing\s*[:?]|\bfollowing (?:is|are|was|has|have|best|could|can|must|will)\b"
+    r"|\bfollowing (?:options?|choices?|answers?|statements?|values?|numbers?|expressions?|equations?|figures?|shapes?)\b"
+    r"|\boptions?\b|\bchoices?\b|\bchoose\b|\bselect\b|\bwhich one\b|\banswers? (?:below|above)\b",
     re.IGNORECASE,
 )
 _MARK = re.compile(r"<image\d*>")
