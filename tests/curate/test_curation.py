@@ -290,8 +290,22 @@ def test_benchmark_prompts_are_removed_and_counted(teach, write_recipe, data, tm
     (drop,) = (row for row in dropped(curated.root) if row["stage"] == "decontaminate")
     assert (drop["id"], drop["reason"], drop["collided_with"]) == ("jsonl/q2", "benchmark_leak_copy", "jsonl/q2")
     told = json.loads((curated.root / "manifest.json").read_text())["decontamination"]
-    assert told == {"compared": True, "benchmarks": {"jsonl": 1}, "unread": {"jsonl": 1}, "removed": 1}
+    assert told == {"compared": True, "benchmarks": {"jsonl": 1}, "text_only": {}, "unread": {"jsonl": 1}, "removed": 1}
     assert "1 rows removed" in (curated.root / "funnel.html").read_text()
+
+
+def test_a_benchmark_whose_pictures_are_not_here_is_compared_by_its_texts(teach, write_recipe, data, tmp_path):
+    (tmp_path / "bench").mkdir()
+    question = "How many small red marks stand beside the long scale number 2 in the picture that is shown here?"
+    (tmp_path / "bench" / "test.jsonl").write_text(json.dumps(rows()[2] | {"question": question}) + "\n")
+    write_source(data, [rows()[0], rows()[2] | {"question": question}])
+    leaks = {"benchmarks": [{"source": "jsonl", "folder": "bench"}]}
+
+    curated = run(write_recipe(teach([]), grade=None, sft={}, rl=None, decontaminate=leaks))
+
+    (drop,) = (row for row in dropped(curated.root) if row["stage"] == "decontaminate")
+    assert (drop["id"], drop["reason"]) == ("jsonl/q2", "benchmark_leak_text")
+    assert "1 of them by text alone" in (curated.root / "README.md").read_text()
 
 
 @pytest.mark.parametrize("leaks", [None, {"benchmarks": []}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,9 @@ class Benchmarks:
     """What is kept out of the training sets."""
 
     index: BenchmarkIndex
-    read: dict[str, int]
-    """Prompts by benchmark."""
-    unread: dict[str, int]
-    """Rows that could not be read, by benchmark: nothing is compared with them."""
+    counts: dict[str, int]
+    """Prompts as `benchmark_NAME`; those whose images are not here, so that texts alone are compared, as `..._text_only`; rows
+    that could not be read at all, so that nothing is compared with them, as `..._unread`."""
 
 
 def benchmark_state(entries: Sequence[BenchmarkEntry], base: Path) -> list[dict[str, Any]]:
@@ -48,21 +48,23 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
         DataError: A folder does not have the source's shape, or a benchmark has no row that can be read.
     """
     prompts: list[Prompt] = []
-    read: dict[str, int] = {}
-    unread: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for entry in recipe.benchmarks:
-        name = entry_source(entry, base)
-        folder = data_path(entry.folder, base)
-        rows = read_source(name, folder, split=entry.split, allow_test=True, limit=entry.limit, images=entry.images)
-        label = find_spec(name).name
-        for row in rows:
-            if isinstance(row, BadRow):
-                unread[label] = unread.get(label, 0) + 1
-            else:
-                prompts.append(row)
-                read[label] = read.get(label, 0) + 1
-        if not read.get(label):
+        own, unread = _rows(entry, base, images=entry.images)
+        label = find_spec(entry_source(entry, base)).name
+        if unread and entry.images:
+            # An image that is missing takes its question along; without images it can still be compared.
+            seen = {prompt.id for prompt in own}
+            texts, unread = _rows(entry, base, images=False)
+            more = [prompt for prompt in texts if prompt.id not in seen]
+            counts[f"benchmark_{label}_text_only"] += len(more)
+            own += more
+        if not own:
+            folder = data_path(entry.folder, base)
             raise DataError(f"{folder}: no row of the benchmark {label} could be read, so nothing would be kept out")
+        counts[f"benchmark_{label}"] += len(own)
+        counts[f"benchmark_{label}_unread"] += unread
+        prompts += own
     settings = LeakSettings(
         max_bits=recipe.max_bits,
         min_containment=recipe.min_containment,
@@ -70,4 +72,13 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
         paraphrases=recipe.paraphrases,
     )
     index = BenchmarkIndex(prompts, index_images(prompts, crops=True), settings)
-    return Benchmarks(index=index, read=read, unread=unread)
+    return Benchmarks(index=index, counts={name: count for name, count in counts.items() if count})
+
+
+def _rows(entry: BenchmarkEntry, base: Path, *, images: bool) -> tuple[list[Prompt], int]:
+    """The prompts of a benchmark, and how many rows became none."""
+    folder = data_path(entry.folder, base)
+    rows = list(
+        read_source(entry_source(entry, base), folder, split=entry.split, allow_test=True, limit=entry.limit, images=images)
+    )
+    return [row for row in rows if not isinstance(row, BadRow)], sum(isinstance(row, BadRow) for row in rows)

@@ -66,7 +66,8 @@ def _contamination(facts: Mapping[str, Any]) -> list[str]:
     if not facts["compared"]:
         claim = "Scores on public benchmarks of models trained on this data prove nothing."
         return [f"> **Not decontaminated**: {facts['why']}. {claim}"]
-    names = ", ".join(f"{plain(name)} ({count:,} prompts)" for name, count in facts["benchmarks"].items())
+    alone = {name: f", {count:,} of them by text alone" for name, count in facts["text_only"].items()}
+    names = ", ".join(f"{plain(name)} ({count:,} prompts{alone.get(name, '')})" for name, count in facts["benchmarks"].items())
     lines = [f"Compared with {names} by figure and text; {facts['removed']:,} rows were removed."]
     if facts["unread"]:
         rows = ", ".join(f"{count:,} of {plain(name)}" for name, count in facts["unread"].items())

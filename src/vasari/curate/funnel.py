@@ -20,10 +20,10 @@ DEAD_LETTERS = frozenset({"grader_failed", "teacher_failed", "rephraser_failed",
 
 TITLES: Mapping[str, str] = {
     "read": "read",
-    "check": "licence, reference, images",
+    "check": "checked",
     "near_duplicates": "near-duplicates",
     "decontaminate": "benchmark leaks",
-    "validity": "needs its image, one answer",
+    "validity": "valid",
     "grade": "graded",
     "select": "chosen",
     "annotate": "verified rationale",

@@ -172,7 +172,8 @@ def decontamination(run: Run) -> dict[str, Any]:
     names = {key.removeprefix("benchmark_"): count for key, count in counts["notes"].items()}
     return {
         "compared": True,
-        "benchmarks": {name: count for name, count in names.items() if not name.endswith("_unread")},
+        "benchmarks": {name: count for name, count in names.items() if not name.endswith(("_unread", "_text_only"))},
+        "text_only": {name.removesuffix("_text_only"): n for name, n in names.items() if name.endswith("_text_only")},
         "unread": {name.removesuffix("_unread"): count for name, count in names.items() if name.endswith("_unread")},
         "removed": sum(sum(reasons.values()) for reasons in counts["dropped"].values()),
     }

@@ -176,9 +176,7 @@ class _Leaks:
         rows = Rows(prompts=tuple(prompts), facts=facts)
         result = _without(prompts, self.benchmarks.index.leaks(rows.prompts, rows.index))
         if number == 0:
-            notes = {f"benchmark_{name}": count for name, count in self.benchmarks.read.items()}
-            notes |= {f"benchmark_{name}_unread": count for name, count in self.benchmarks.unread.items()}
-            result = dataclasses.replace(result, counts=notes)
+            result = dataclasses.replace(result, counts=self.benchmarks.counts)
         return result, facts
 
 
