@@ -87,12 +87,11 @@ class RecordedTeacher:
         self.told: Counter[str] = Counter()
         """Replies by kind."""
         for prompt in self.prompts:
-            if prompt.solution:
-                text = plain(user_text(prompt))
-                images = tuple(digest(read_image_bytes(ref, where=prompt.id)) for ref in prompt.images)
-                self._known[text, images] = prompt
-                # A text that several prompts share says nothing of the answer; neither does one that is not recorded.
-                self._by_text[text] = None if text in self._by_text else prompt
+            text = plain(user_text(prompt))
+            images = tuple(digest(read_image_bytes(ref, where=prompt.id)) for ref in prompt.images)
+            self._known[text, images] = prompt
+            # A text that several prompts share says nothing of the answer; neither does one that is not recorded.
+            self._by_text[text] = None if text in self._by_text else prompt
 
     def answer(self, body: dict[str, Any]) -> Reply:
         """The reply to a chat completion request."""
@@ -111,11 +110,17 @@ class RecordedTeacher:
 
     def _solved(self, text: str, images: tuple[str, ...], draw: random.Random) -> Reply:
         prompt = self._known.get((text, images))
+        if prompt is not None and not prompt.solution:
+            return Reply("I know this problem, and not how to solve it.", "unknown")
         if prompt is None:
             same = self._by_text.get(text)
             if images or text not in self._by_text:
                 return Reply("I do not know this problem.", "unknown")
-            if same is not None and random.Random(f"{self.seed}:{same.id}:blind").random() < self.faults.blind:
+            if (
+                same is not None
+                and same.solution
+                and random.Random(f"{self.seed}:{same.id}:blind").random() < self.faults.blind
+            ):
                 return Reply(target_text(same), "good")
             return Reply(f"Without the picture I can only guess: \\boxed{{{guess(text, draw)}}}", "guess")
         return self._with_fault(prompt, self._fault(prompt, draw), draw)
