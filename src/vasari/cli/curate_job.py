@@ -99,7 +99,7 @@ def _print_outcome(curated: Curated) -> None:
     console.print(table)
     for name, size in curated.sizes.items():
         path = curated.root / f"{name}.parquet"
-        console.print(f"{path}: {size:,} prompts" if size else f"[yellow]no prompt is left for {name}.parquet[/yellow]")
+        typer.echo(f"{path}: {size:,} prompts" if size else f"no prompt is left for {name}.parquet, so there is none")
     if curated.funnel["dead_letters"]:
-        console.print(f"[yellow]{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl[/yellow]")
-    console.print(f"funnel: {curated.root / 'funnel.html'}")
+        typer.secho(f"{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl", fg="yellow")
+    typer.echo(f"funnel: {curated.root / 'funnel.html'}")

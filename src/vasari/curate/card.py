@@ -104,6 +104,7 @@ def _told(recipe: CurationRecipe) -> Sequence[str]:
         entry.pop("folder", None)
     for model in told.get("models", {}).values():
         model.get("endpoint", {}).pop("base_url", None)
+    told.get("judge", {}).get("endpoint", {}).pop("base_url", None)
     told.pop("responses", None)
     return json.dumps(told, indent=1, ensure_ascii=False).replace("```", "` ` `").splitlines()
 

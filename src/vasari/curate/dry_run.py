@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vasari.curate.asking import prompt_request
 from vasari.curate.engine import Engine, LocalEngine
-from vasari.curate.job import Models, locked, response_folder
+from vasari.curate.job import Models, locked
 from vasari.curate.pass_rates import grading_request
 from vasari.curate.pipeline import Run, Show
 from vasari.curate.recipe import CurationRecipe
@@ -61,7 +61,7 @@ def dry_run(
         StorageError: The disk refused.
     """
     root = root.resolve()
-    with locked(root), Models(recipe, response_folder(recipe, base, root)) as models:
+    with locked(root), Models(recipe, base=base, root=root) as models:
         run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show)
         output = local_stages(run)
         prompts = PromptRows(output.parts, root)

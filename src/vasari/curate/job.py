@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from vasari.endpoint.prices import money_spent
 from vasari.errors import StateError, StorageError
 from vasari.promptfile import write_prompts
 from vasari.rundir import read_json, write_bytes, write_json
+from vasari.verify.judge import Judged, JudgeItem, judge_all
 
 SCHEMA = 1
 
@@ -49,9 +50,11 @@ class Curated:
 class Models:
     """The models of a recipe, each with a store of its answers; opened when first asked. Use as a context."""
 
-    def __init__(self, recipe: CurationRecipe, folder: Path) -> None:
-        self._recipe, self._folder = recipe, folder
+    def __init__(self, recipe: CurationRecipe, *, base: Path, root: Path) -> None:
+        self._recipe, self._base = recipe, base
+        self._folder = root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
         self._asked: dict[str, AskedModel] = {}
+        self._judge: ResponseStore | None = None
 
     def __enter__(self) -> Models:
         return self
@@ -59,6 +62,8 @@ class Models:
     def __exit__(self, *_: object) -> None:
         for model in self._asked.values():
             model.store.close()
+        if self._judge is not None:
+            self._judge.close()
 
     def __call__(self, name: str) -> AskedModel:
         """The model that the recipe knows by this name."""
@@ -67,6 +72,14 @@ class Models:
             store = ResponseStore(self._folder / name)
             self._asked[name] = AskedModel(settings=entry.endpoint, store=store, model=entry.model, sampling=entry.sampling())
         return self._asked[name]
+
+    def appeal(self, items: Sequence[JudgeItem]) -> Judged:
+        """Put what the rules leave undecided to the recipe's judge."""
+        settings = self._recipe.judge
+        assert settings is not None  # noqa: S101  (asked by the caller)
+        if self._judge is None:
+            self._judge = ResponseStore(self._folder / "judge" if settings.store is None else self._base / settings.store)
+        return judge_all(items, settings, self._judge)
 
     def spending(self) -> dict[str, Any]:
         """What each model was asked in all, in tokens and money."""
@@ -123,9 +136,9 @@ def curate(
         StorageError: The disk refused.
     """
     root = root.resolve()
-    with locked(root), Models(recipe, response_folder(recipe, base, root)) as models:
+    with locked(root), Models(recipe, base=base, root=root) as models:
         run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show)
-        common = graded(run, local_stages(run), models)
+        common = graded(run, local_stages(run), models, models.appeal if recipe.judge is not None else None)
         sets: dict[str, StageOutput] = {}
         if recipe.sft is not None:
             sets["sft"] = sft_stages(run, common, recipe.sft, models)
@@ -133,11 +146,6 @@ def curate(
             sets["rl"] = rl_stages(run, common, recipe.rl, models)
         _remove_stale(run)
         return _write_all(run, sets, models)
-
-
-def response_folder(recipe: CurationRecipe, base: Path, root: Path) -> Path:
-    """Where the answers of models are kept."""
-    return root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,15 @@ from vasari.curate.dropped import Dropped
 from vasari.curate.grading import MAX_ROLLOUTS, Difficulty, Grade, Grader, Tally
 from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.endpoint import Request, Response
+from vasari.endpoint import Answers, Request, Response
 from vasari.errors import DataError
 from vasari.policy.chat import SYSTEM_PROMPTS
-from vasari.records import Prompt
+from vasari.records import Prompt, Verdict
 from vasari.verify import verify_answer
+from vasari.verify.judge import Judged, JudgeItem, is_undecided
 
-Judge = Callable[[Prompt, str], float]
-"""Whether a response is right: 1, 0, or nan where it cannot be told."""
-
-
-def judge_by_rule(prompt: Prompt, response: str) -> float:
-    """The verdict of the rules: 1 right, 0 wrong, nan unverifiable."""
-    return verify_answer(response, prompt.answer, prompt.choices, prompt.kind).value
+Appeal = Callable[[Sequence[JudgeItem]], Judged]
+"""A judge of the verdicts that rules leave undecided."""
 
 
 def grading_request(prompt: Prompt, model: AskedModel, recipe: GradeRecipe) -> Request:
@@ -45,32 +41,26 @@ def grading_request(prompt: Prompt, model: AskedModel, recipe: GradeRecipe) -> R
 
 
 def grade_by_model(
-    prompts: Sequence[Prompt], model: AskedModel, recipe: GradeRecipe, *, judge: Judge = judge_by_rule
+    prompts: Sequence[Prompt], model: AskedModel, recipe: GradeRecipe, *, appeal: Appeal | None = None
 ) -> StageResult:
     """The prompts in the bins that are kept, with `difficulty` and `metadata["grade"]`; the others dropped by their bin.
 
-    Rollouts are drawn until the bin is certain, so it is the one that all of them would have given. A rollout that the
-    token limit cut off counts as it stands: without an answer it is wrong. A request that failed counts as unverifiable.
+    Rollouts are verified by rules, and those that the rules leave undecided by the judge, if there is one. They are drawn
+    until the bin is certain whatever the judge will say, so it is the one that all of them would have given. A rollout that
+    the token limit cut off counts as it stands: without an answer it is wrong. A request that failed counts as unverifiable.
 
     Reasons for a drop: the bin ("easy", ..., "ungraded" where too few rollouts could be verified), "grader_failed" when
     every request failed, "unreadable" when none could be made, "not_asked" when the run stopped first.
     """
     grader = Grader(recipe.grading())
-    verdicts: dict[tuple[int, int], float] = {}
+    rules = _Rules(prompts, asks_judge=appeal is not None)
 
-    def verdict(index: int, response: Response) -> float:
-        place = (index, response.index)
-        if place not in verdicts:
-            verdicts[place] = judge(prompts[index], response.text)
-        return verdicts[place]
-
-    def settled(index: int, responses: Sequence[Response]) -> bool | Awaitable[bool]:
-        async def later() -> bool:
-            # Symbolic comparison may take seconds: the other requests go on meanwhile.
-            await asyncio.to_thread(verdict, index, responses[-1])
-            return not grader.next_wave(_tally(verdict(index, response) for response in responses))
-
-        return later()
+    async def settled(index: int, responses: Sequence[Response]) -> bool:
+        # Symbolic comparison may take seconds: the other requests go on meanwhile.
+        await asyncio.to_thread(rules.verdict, index, responses[-1])
+        # An undecided rollout counts as one not drawn yet: the judge may say anything.
+        known = [rules.verdict(index, one).value for one in responses if not rules.is_open(index, one)]
+        return not grader.next_wave(_tally(known))
 
     found = ask_prompts(
         prompts,
@@ -80,16 +70,17 @@ def grade_by_model(
         settled=settled,
     )
     result = _Graded(recipe, model.model)
+    judged = _appealed(rules, found.answers, appeal, result.counts)
     for index, prompt in enumerate(prompts):
         drop = found.dropped(index, prompt, failed="grader_failed")
         if drop is not None:
             result.dropped.append(drop)
             continue
         answers = found.answers[index]
-        if any(failure.reason == "not_sent" for failure in answers.failures):
+        if judged is None or any(failure.reason == "not_sent" for failure in answers.failures):
             result.dropped.append(Dropped(index=index, id=prompt.id, reason="not_asked", detail="the run stopped first"))
             continue
-        values = [verdict(index, response) for response in answers.responses]
+        values = [judged.get((index, one.index), rules.verdict(index, one)).value for one in answers.responses]
         result.counts["rollouts"] += len(values)
         result.counts["rollouts_truncated"] += sum(response.truncated for response in answers.responses)
         result.counts["rollouts_failed"] += len(answers.failures)
@@ -98,6 +89,54 @@ def grade_by_model(
         result.take(index, prompt, grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)])))
     result.counts["rollouts_saved"] = recipe.num_rollouts * len(found.answers) - result.counts["rollouts"]
     return result.finished()
+
+
+class _Rules:
+    """What the rules say of each rollout, asked once."""
+
+    def __init__(self, prompts: Sequence[Prompt], *, asks_judge: bool) -> None:
+        self._prompts, self._asks_judge = prompts, asks_judge
+        self._verdicts: dict[tuple[int, int], Verdict] = {}
+
+    def verdict(self, index: int, response: Response) -> Verdict:
+        """The verdict of the rules."""
+        place = (index, response.index)
+        if place not in self._verdicts:
+            prompt = self._prompts[index]
+            self._verdicts[place] = verify_answer(response.text, prompt.answer, prompt.choices, prompt.kind)
+        return self._verdicts[place]
+
+    def is_open(self, index: int, response: Response) -> bool:
+        """Whether a judge will be asked."""
+        prompt = self._prompts[index]
+        return self._asks_judge and is_undecided(self.verdict(index, response), prompt.answer, prompt.choices)
+
+    def item(self, index: int, response: Response) -> JudgeItem:
+        """What the judge is shown."""
+        prompt = self._prompts[index]
+        return JudgeItem(
+            verdict=self.verdict(index, response),
+            answer=prompt.answer,
+            response=response.text,
+            question=prompt.question,
+            choices=prompt.choices,
+            id=prompt.id,
+        )
+
+
+def _appealed(
+    rules: _Rules, answers: Mapping[int, Answers], appeal: Appeal | None, counts: Counter[str]
+) -> dict[tuple[int, int], Verdict] | None:
+    """The judge's verdicts by prompt and rollout; None when it was stopped before it had been asked everything."""
+    if appeal is None:
+        return {}
+    cases = [(i, one) for i in sorted(answers) for one in answers[i].responses if rules.is_open(i, one)]
+    judged = appeal([rules.item(index, response) for index, response in cases])
+    if judged.report.stopped_by:
+        return None
+    counts["judge_asked"] += judged.num_asked
+    counts["judge_without_verdict"] += judged.num_without_verdict
+    return {(index, response.index): verdict for (index, response), verdict in zip(cases, judged.verdicts, strict=True)}
 
 
 def grade_by_verdicts(prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], recipe: GradeRecipe) -> StageResult:

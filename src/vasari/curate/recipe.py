@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,7 @@ from vasari.curate.settings import (
 )
 from vasari.curate.validity import ValiditySettings
 from vasari.settings import Settings
+from vasari.verify.judge import JudgeSettings
 
 
 class ValidityStage(Settings):
@@ -107,6 +109,8 @@ class CurationRecipe(Settings):
     models: dict[str, ModelEntry] = Field(default_factory=dict)
     """Who may be asked, by a name of yours."""
     validity: ValidityStage | None = None
+    judge: JudgeSettings | None = None
+    """Who decides the rollouts of grading that rules leave undecided (docs/judge.md); None leaves them as the rules say."""
     grade: GradeRecipe | None = None
     """None grades nothing, and no stage may ask for a bin."""
     sft: SftRecipe | None = None
@@ -122,6 +126,9 @@ class CurationRecipe(Settings):
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        for name in self.models:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name == "judge":
+                raise ValueError(f"a model's name is of letters, digits, '-' and '_', and not 'judge'; got {name!r}")
         labels = [entry.label for entry in self.sources]
         if len(set(labels)) < len(labels):
             raise ValueError(f"two sources are called the same ({labels}); give one a `name`")

@@ -17,7 +17,7 @@ from vasari.curate.categorise import categorise
 from vasari.curate.checks import Checker
 from vasari.curate.dropped import Dropped
 from vasari.curate.near_duplicates import DuplicateSettings, near_duplicates
-from vasari.curate.pass_rates import grade_by_model, grade_by_verdicts, read_verdicts
+from vasari.curate.pass_rates import Appeal, grade_by_model, grade_by_verdicts, read_verdicts
 from vasari.curate.pipeline import Progress, Run, ShardDecision
 from vasari.curate.reading import data_path, read_entries, source_state
 from vasari.curate.recipe import RlPart, RlRecipe
@@ -50,8 +50,8 @@ def local_stages(run: Run) -> StageOutput:
     return output
 
 
-def graded(run: Run, before: StageOutput, ask: Ask) -> StageOutput:
-    """Validity and grading, as far as the recipe asks for them."""
+def graded(run: Run, before: StageOutput, ask: Ask, appeal: Appeal | None = None) -> StageOutput:
+    """Validity and grading, as far as the recipe asks for them; `appeal` is the recipe's judge."""
     recipe, output = run.recipe, before
     if recipe.validity is not None:
         stage = recipe.validity
@@ -61,7 +61,7 @@ def graded(run: Run, before: StageOutput, ask: Ask) -> StageOutput:
             _asking(ask, stage.model, lambda prompts, model: validity(prompts, model, stage.settings)),
             settings=told_model(run, stage.model) | stage.settings.model_dump(mode="json"),
         )
-    return output if recipe.grade is None else _grade(run, output, recipe.grade, ask)
+    return output if recipe.grade is None else _grade(run, output, recipe.grade, ask, appeal)
 
 
 def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask) -> StageOutput:
@@ -253,7 +253,7 @@ class _Everywhere:
         return dataclasses.replace(_without(prompts, mine), counts=notes if first == 0 else {})
 
 
-def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask) -> StageOutput:
+def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal: Appeal | None) -> StageOutput:
     told = recipe.model_dump(mode="json")
     if recipe.verdicts is not None:
         path = data_path(recipe.verdicts, run.base)
@@ -265,7 +265,9 @@ def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask) -> Stag
             settings=told | {"file": file_hash(path)},
         )
     name = str(recipe.model)
-    decide = _asking(ask, name, lambda prompts, model: grade_by_model(prompts, model, recipe))
+    decide = _asking(ask, name, lambda prompts, model: grade_by_model(prompts, model, recipe, appeal=appeal))
+    if run.recipe.judge is not None:
+        told |= {"judge": run.recipe.judge.identity()}
     return run.apply("grade", before, decide, settings=told | told_model(run, name))
 
 
