@@ -48,11 +48,13 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
         letter = bare.group(1).upper()
         outside = bool(choices) and letter not in LETTERS[: len(choices or ())]
         return (letters_of_text(text, choices) if outside else frozenset()) or frozenset(letter)
-    by_text = letters_of_text(text, choices)
-    if by_text:
-        return by_text
+    if by_words := _letters_by_words(text, choices):
+        return by_words
     if choices and (labelled := _LABELLED.fullmatch(text)) and _agrees(labelled, choices):
         return frozenset((labelled.group(1) or labelled.group(2)).upper())
+    # After the label: "H. 22.6/48" has the value of another option when H is read as a unit or a name.
+    if by_value := _letters_by_value(text, choices):
+        return by_value
     several = frozenset(letter.upper() for letter in _SINGLE.findall(text)) if _SEVERAL.fullmatch(text) else frozenset()
     if several and (not choices or several <= set(LETTERS[: len(choices)])):
         return several
@@ -113,13 +115,23 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
 
 def letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
     """The letters of the option that a text is, by its words or by its value; empty when it is none or several."""
+    return _letters_by_words(text, choices) or _letters_by_value(text, choices)
+
+
+def _letters_by_words(text: str, choices: Sequence[str] | None) -> frozenset[str]:
     if not choices or not text:
         return frozenset()
     options = _read_options(tuple(choices))
     key = compact(normalise(text))
-    found = options.groups.get(key) or options.groups.get(key.casefold()) or options.loose.get(_words(text) or "-")
-    if found:
-        return found
+    return (
+        options.groups.get(key) or options.groups.get(key.casefold()) or options.loose.get(_words(text) or "-") or frozenset()
+    )
+
+
+def _letters_by_value(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    if not choices or not text:
+        return frozenset()
+    options = _read_options(tuple(choices))
     value, unit = _value(text)
     if value is None:
         return frozenset()

@@ -24,10 +24,12 @@ from vasari.verify.prose_patterns import (
     EQUATED,
     JOINT,
     LABEL_AT_START,
+    LABELLED_LINE,
     LABELS,
     LAST_LINE,
     LETTER_AT_END,
     LETTER_NAMED,
+    LIST_HEADING,
     LIST_LINE,
     MARKED,
     NEGATED,
@@ -50,6 +52,9 @@ MAX_TAIL_CHARS = 2_000
 MAX_LOOSE_NUMERALS = 4
 """Numbers of a sentence among which one is chosen by its place; a sentence with more is a list."""
 
+MIN_SPELLED_WORDS = 4
+"""Words, numbers and signs of an option that a last line may spell out without its label."""
+
 MAX_DIGITS = 40
 """Characters of a number that is read in prose."""
 
@@ -57,10 +62,10 @@ MAX_DIGITS = 40
 def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The letter of the one option that prose concludes with, or None.
 
-    In this order: "option B ... is correct"; a last line that is a letter; a response that opens with a label ("(B) ...", "B,
-    because"), or with yes, no, true or false where these are options; a sentence that concludes, the last and the first
-    sentence, if it names one option only, by its letter, its words or its number; for the options yes and no, a first sentence
-    that denies.
+    In this order: "option B ... is correct"; a last line that is a letter; a line of its own that spells an option out, with
+    its label or as the last line; a response that opens with a label ("(B) ...", "B, because"), or with yes, no, true or false
+    where these are options; a sentence that concludes, the last and the first sentence, if it names one option only, by its
+    letter, its words or its number; for the options yes and no, a first sentence that denies.
     """
     head, tail = text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]
     marked = [match for match in MARKED.finditer(tail) if not REJECTS.search(match.group())]
@@ -69,6 +74,9 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
     last = LAST_LINE.search(tail)
     if last:
         return last.group(1)
+    spelled = _spelled_out(tail, choices)
+    if spelled is not None:
+        return spelled
     plain = _without_lists(tail, choices)
     opened = _opening(head, choices) if plain == tail else None
     if opened is not None:
@@ -177,6 +185,42 @@ def _without_lists(text: str, choices: Sequence[str] | None) -> str:
         return text
     kept = zip(lines, options, labelled, strict=True)
     return "\n".join(line for line, letters, label in kept if not (listing and letters) and not (listed and label))
+
+
+def _spelled_out(tail: str, choices: Sequence[str] | None) -> str | None:
+    """The letter of the one option on a line of its own: "G. its text" last or after a colon, or its long text last.
+
+    None where several options stand so: that is a list.
+    """
+    lines = [line.strip(" *_\t") for line in tail.splitlines() if line.strip(" *_\t")]
+    if not choices or len(lines) < 2:
+        return None
+    options = [_bare(choice) for choice in choices]
+    labelled = [(place, match.group(1)) for place, line in enumerate(lines) if (match := _own_label(line, options))]
+    if labelled:
+        place, letter = labelled[-1]
+        above = lines[place - 1] if place else ""
+        ends = place == len(lines) - 1 or above.endswith(":")
+        alone = len({letter for _, letter in labelled}) == 1 and not LIST_HEADING.fullmatch(above)
+        return letter if ends and alone else None
+    last = _bare(lines[-1])
+    if len(last) < MIN_SPELLED_WORDS or options.count(last) != 1 or any(_bare(line) in options for line in lines[:-1]):
+        return None
+    return LETTERS[options.index(last)]
+
+
+def _own_label(line: str, options: Sequence[tuple[str, ...]]) -> re.Match[str] | None:
+    """The label of a line that is an option's label and its words."""
+    match = LABELLED_LINE.fullmatch(line)
+    place = LETTERS.index(match.group(1)) if match else len(options)
+    if match is None or place >= len(options):
+        return None
+    return match if options[place] and _bare(match.group(2)) == options[place] else None
+
+
+def _bare(text: str) -> tuple[str, ...]:
+    """Words, numbers and signs of a text, in any punctuation."""
+    return tuple(re.findall(r"[^\W_]+|[-+*/^<>=]", normalise(text).casefold()))
 
 
 def _opening(head: str, choices: Sequence[str] | None) -> str | None:

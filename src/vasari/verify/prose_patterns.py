@@ -56,6 +56,8 @@ LABEL_AT_START = re.compile(
     r"(?:[(\[]\s?([A-Za-z])\s?[)\]]|([A-Z])(?:\s?[.:)](?=[\s\"'*]|\Z)|\s[-\u2013](?=\s))|"
     r"([A-Z])(?=,?\s+[(\[]|,\s(?!(?:and\s)?[A-Z]\b))|([A-Z])(?=\W{0,3}(?:\n|\Z)))",
 )
+LIST_HEADING = re.compile(r"\W*(?:the )?(?:answer )?(?:choices|options)(?: are| given)?\W*", re.IGNORECASE)
+LABELLED_LINE = re.compile(r"[(\[]?([A-Z])[)\]]?[.:)]?\*{0,2}[.:]?\s+(\S.*)", re.DOTALL)
 MARKED = re.compile(
     r"\b(?:option|choice|answer)?\s?[(\[]?\b([A-Z])\b[)\]]?[^.\n]{0,120}?\s(?:is|would be|must be)\s(?:therefore\s|thus\s)?"
     r"(?:the\s)?(?:most\s)?(?:correct|right|best|only|appropriate)\s?(?:\w+\s)?(?:answer|option|choice|one)?\b"
