@@ -18,6 +18,11 @@ from vasari.records import Prompt
 SETTINGS = AnnotateSettings(min_words=3)
 
 
+@pytest.fixture
+def few(image_prompts):
+    return image_prompts[:6]
+
+
 def respond(text, **fields):
     return Response(text=text, **fields)
 
@@ -29,12 +34,12 @@ def thought(answer="5", text="The red bar is three and the blue bar is two, so t
 PROMPT = Prompt(id="p", question="What is red plus blue?", answer="5")
 
 
-def test_a_faultless_teacher_annotates_every_prompt_with_its_reasoning(teach, asking, image_prompts):
-    server = teach(image_prompts)
-    result = annotate([dataclasses.replace(p, solution=None) for p in image_prompts], asking(server), SETTINGS)
-    assert [p.solution for p in result.kept] == [p.solution for p in image_prompts]
+def test_a_faultless_teacher_annotates_every_prompt_with_its_reasoning(teach, asking, few):
+    server = teach(few)
+    result = annotate([dataclasses.replace(p, solution=None) for p in few], asking(server), SETTINGS)
+    assert [p.solution for p in result.kept] == [p.solution for p in few]
     assert result.dropped == ()
-    assert result.counts == {"rationales_accepted": 12}
+    assert result.counts == {"rationales_accepted": 6}
 
 
 @pytest.mark.parametrize(
@@ -47,12 +52,12 @@ def test_a_faultless_teacher_annotates_every_prompt_with_its_reasoning(teach, as
         ("foreign", "wrong_language"),
     ],
 )
-def test_each_fault_of_a_teacher_has_its_reason(teach, asking, image_prompts, fault, reason):
-    server = teach(image_prompts, **{fault: 1.0})
-    result = annotate(image_prompts, asking(server), with_changes(num_rationales=2))
+def test_each_fault_of_a_teacher_has_its_reason(teach, asking, few, fault, reason):
+    server = teach(few, **{fault: 1.0})
+    result = annotate(few, asking(server), with_changes(num_rationales=2))
     assert result.kept == ()
     assert [(drop.index, drop.id, drop.reason) for drop in result.dropped] == [
-        (place, prompt.id, reason) for place, prompt in enumerate(image_prompts)
+        (place, prompt.id, reason) for place, prompt in enumerate(few)
     ]
     assert result.dropped[0].detail == f"2 drawn: {reason} 2"
 
@@ -61,33 +66,33 @@ def with_changes(**changes):
     return SETTINGS.model_copy(update=changes)
 
 
-def test_no_rationale_is_drawn_after_the_first_that_passes(teach, asking, image_prompts):
-    server = teach(image_prompts, wrong=0.5)
-    result = annotate(image_prompts, asking(server), with_changes(num_rationales=16))
+def test_no_rationale_is_drawn_after_the_first_that_passes(teach, asking, few):
+    server = teach(few, wrong=0.5)
+    result = annotate(few, asking(server), with_changes(num_rationales=16))
     drawn = [prompt.metadata["annotation"]["drawn"] for prompt in result.kept]
-    assert len(result.kept) == 12
+    assert len(result.kept) == 6
     assert sum(drawn) == len(server.bodies) == result.counts["rationales_accepted"] + result.counts["rationales_wrong_answer"]
-    assert result.counts["rationales_accepted"] == 12
+    assert result.counts["rationales_accepted"] == 6
 
 
-def test_a_second_run_asks_nothing_and_says_the_same(teach, asking, image_prompts):
-    server = teach(image_prompts, wrong=0.4, truncated=0.2)
-    first = annotate(image_prompts, asking(server), SETTINGS)
+def test_a_second_run_asks_nothing_and_says_the_same(teach, asking, few):
+    server = teach(few, wrong=0.4, truncated=0.2)
+    first = annotate(few, asking(server), SETTINGS)
     asked = len(server.bodies)
-    assert annotate(image_prompts, asking(server), SETTINGS) == first
+    assert annotate(few, asking(server), SETTINGS) == first
     assert len(server.bodies) == asked
 
 
-def test_no_request_holds_the_reference_or_what_leads_to_it(teach, asking, image_prompts):
-    server = teach(image_prompts)
+def test_no_request_holds_the_reference_or_what_leads_to_it(teach, asking, few):
+    server = teach(few)
     marked = [
         dataclasses.replace(
             p, answer=f"SECRET-{n}", choices=None, kind="text", solution=f"SECRET-{n}", metadata={"final": f"SECRET-{n}"}
         )
-        for n, p in enumerate(image_prompts)
+        for n, p in enumerate(few)
     ]
     annotate(marked, asking(server), SETTINGS)
-    assert len(server.bodies) >= 12
+    assert len(server.bodies) >= 6
     assert [body for body in server.bodies if "SECRET" in json.dumps(body)] == []
 
 
@@ -100,38 +105,38 @@ def test_prompts_that_differ_in_their_reference_alone_ask_alike(teach, asking):
     assert [prompt.id for prompt in result.kept] == ["a"]
 
 
-def test_images_go_with_the_question_and_stand_where_it_marks_them(teach, asking, image_prompts):
-    one = dataclasses.replace(image_prompts[0], question="See <image> here.")
+def test_images_go_with_the_question_and_stand_where_it_marks_them(teach, asking, few):
+    one = dataclasses.replace(few[0], question="See <image> here.")
     server = teach([one])
     annotate([one], asking(server), SETTINGS)
     content = server.bodies[0]["messages"][-1]["content"]
     assert [part["type"] for part in content] == ["text", "image_url", "text"]
 
 
-def test_a_prompt_without_its_image_costs_only_itself(teach, asking, image_prompts, tmp_path):
-    lost = dataclasses.replace(image_prompts[0], question="Is <image> like <image>?")
-    server = teach(image_prompts)
-    result = annotate([lost, *image_prompts[1:3]], asking(server), SETTINGS)
+def test_a_prompt_without_its_image_costs_only_itself(teach, asking, few, tmp_path):
+    lost = dataclasses.replace(few[0], question="Is <image> like <image>?")
+    server = teach(few)
+    result = annotate([lost, *few[1:3]], asking(server), SETTINGS)
     assert [(drop.id, drop.reason) for drop in result.dropped] == [(lost.id, "unreadable")]
     assert "marks 2 images" in result.dropped[0].detail
 
 
-def test_a_request_that_fails_is_a_teacher_that_failed(teach, asking, image_prompts):
-    server = teach(image_prompts)
+def test_a_request_that_fails_is_a_teacher_that_failed(teach, asking, few):
+    server = teach(few)
     server.plan = lambda body, attempt: "bad_request" if len(server.bodies) == 1 else "good"
-    result = annotate(image_prompts, asking(server, max_concurrency=1), with_changes(num_rationales=1))
+    result = annotate(few, asking(server, max_concurrency=1), with_changes(num_rationales=1))
     assert [(drop.reason, drop.detail) for drop in result.dropped] == [("teacher_failed", "refused: 400: image too large")]
 
 
-def test_prompts_that_a_stopped_run_left_are_not_asked_and_come_with_the_next(teach, asking, image_prompts):
-    server = teach(image_prompts)
+def test_prompts_that_a_stopped_run_left_are_not_asked_and_come_with_the_next(teach, asking, few):
+    server = teach(few)
     server.plan = lambda body, attempt: "error"
-    stopped = annotate(image_prompts, asking(server, max_attempts=1, max_failures_in_a_row=2, max_concurrency=1), SETTINGS)
+    stopped = annotate(few, asking(server, max_attempts=1, max_failures_in_a_row=2, max_concurrency=1), SETTINGS)
     reasons = Counter(drop.reason for drop in stopped.dropped)
-    assert reasons["not_asked"] >= 8
-    assert sum(reasons.values()) == 12
+    assert reasons["not_asked"] >= 3
+    assert sum(reasons.values()) == 6
     server.plan = lambda body, attempt: "good"
-    again = annotate(image_prompts, asking(server), SETTINGS)
+    again = annotate(few, asking(server), SETTINGS)
     assert len(again.kept) >= reasons["not_asked"]
 
 
@@ -200,11 +205,11 @@ def test_answer_diversity_is_the_chance_that_two_answers_differ():
     assert (answer_diversity(["5", "5"]), answer_diversity([])) == (0.0, 0.0)
 
 
-def test_what_was_drawn_is_told_in_the_metadata(teach, asking, image_prompts):
-    server = teach(image_prompts, wrong=0.5)
-    result = annotate(image_prompts, asking(server), with_changes(num_rationales=4, draw_all=True))
+def test_what_was_drawn_is_told_in_the_metadata(teach, asking, few):
+    server = teach(few, wrong=0.5)
+    result = annotate(few, asking(server), with_changes(num_rationales=4, draw_all=True))
     told = [prompt.metadata["annotation"] for prompt in result.kept]
-    assert len(server.bodies) == 48
+    assert len(server.bodies) == 24
     assert {one["drawn"] for one in told} == {4}
     assert sum(one["accepted"] for one in told) == result.counts["rationales_accepted"]
     assert all(one["answer_diversity"] == round(answer_diversity(one["answers"]), 4) for one in told)

@@ -21,13 +21,13 @@ from vasari.curate.rationale_checks import (
 plain = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="<>|"), max_size=60)
 
 
-@given(plain.filter(str.strip), plain, st.sampled_from(["", " ", "\n\n"]))
+@given(plain.map(lambda text: "a" + text), plain, st.sampled_from(["", " ", "\n\n"]))
 def test_what_is_written_in_the_form_is_read_back(thought, answer, space):
     text = f"{space}<think>{thought}</think>{space}<answer>{answer}\\boxed{{1}}</answer>{space}"
     assert read_rationale(text) == Rationale(thought.strip(), f"{answer}\\boxed{{1}}".strip())
 
 
-@given(plain.filter(str.strip), plain, st.integers(0, 200))
+@given(plain.map(lambda text: "a" + text), plain, st.integers(0, 200))
 def test_no_part_of_the_form_passes_for_the_whole(thought, answer, cut):
     text = f"<think>{thought}</think><answer>{answer}\\boxed{{1}}</answer>"
     assert read_rationale(text[: min(cut, len(text) - 1)]) is None

@@ -31,7 +31,7 @@ def open_prompts(image_prompts):
     """Prompts with an image and a text of their own, so that a blind teacher can know them."""
     return [
         dataclasses.replace(p, question=f"Picture {n}: {p.question}", answer=str(n), **OPEN)
-        for n, p in enumerate(image_prompts)
+        for n, p in enumerate(image_prompts[:6])
     ]
 
 
@@ -42,9 +42,9 @@ def test_the_chance_of_guessing_is_the_upper_tail_of_a_binomial(right, num, opti
     assert guess_probability(right, num, options) == pytest.approx(chance)
 
 
-@given(st.integers(1, 12), st.integers(2, 6), st.data())
-def test_more_right_answers_are_less_likely_guessed(num, options, data):
-    right = data.draw(st.integers(0, num - 1))
+@given(st.integers(1, 12), st.integers(2, 6), st.integers(0, 11))
+def test_more_right_answers_are_less_likely_guessed(num, options, right):
+    right %= num
     assert 0 < guess_probability(right + 1, num, options) < guess_probability(right, num, options) <= 1 + 1e-12
 
 
@@ -80,7 +80,7 @@ def test_prompts_that_are_answered_without_their_image_are_dropped(teach, asking
     result = validity(open_prompts, asking(server), BLIND)
     known = {p.id for p in open_prompts} - {p.id for p in result.kept}
     assert {(drop.id, drop.reason) for drop in result.dropped} == {(name, "answerable_blind") for name in known}
-    assert 0 < len(known) < 12
+    assert 0 < len(known) < 6
     # 4 of 6 are more than half: four right ones settle it.
     assert {drop.detail for drop in result.dropped} == {"right in 4 of 4 rollouts without the image"}
 
@@ -90,7 +90,7 @@ def test_blind_requests_hold_no_image_and_no_reference(teach, asking, open_promp
     marked = [dataclasses.replace(p, answer=f"SECRET-{n}", kind="text", solution="SECRET") for n, p in enumerate(open_prompts)]
     validity(marked, asking(server), ValiditySettings(num_blind=1, num_sighted=1))
     bodies = [json.dumps(body) for body in server.bodies]
-    assert [("image_url" in body, "SECRET" in body) for body in bodies] == [(False, False)] * 12 + [(True, False)] * 12
+    assert [("image_url" in body, "SECRET" in body) for body in bodies] == [(False, False)] * 6 + [(True, False)] * 6
 
 
 def test_a_prompt_without_an_image_is_not_asked_blind(teach, asking):
@@ -136,7 +136,7 @@ def test_a_wrong_key_is_flagged_with_the_answer_that_the_rollouts_agree_on(teach
     # The teacher knows the right answer; these keys are wrong.
     wrong = [dataclasses.replace(p, answer=str(100 + n), **OPEN) for n, p in enumerate(image_prompts[:1])]
     settings = ValiditySettings(num_blind=0, num_sighted=4)
-    result = validity([*wrong, *image_prompts[1:]], asking(server), settings)
+    result = validity([*wrong, *image_prompts[1:4]], asking(server), settings)
     assert [p.id for p in result.kept if "contested" in p.metadata] == [wrong[0].id]
     assert result.kept[0].metadata["contested"] == {"answer": image_prompts[0].answer, "share": 1.0, "num_rollouts": 4}
     dropping = settings.model_copy(update={"drop_contested": True})
