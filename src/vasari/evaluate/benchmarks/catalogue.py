@@ -1,0 +1,161 @@
+"""The benchmarks, one record each: where their prompts come from, how they are asked, what belongs together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vasari.errors import ConfigError
+from vasari.evaluate.benchmarks.forms import (
+    BARE,
+    PAPER,
+    QuestionForm,
+    mathverse_query,
+    mathverse_reasoning,
+    mathvision_query,
+    mathvista_query,
+    short_answer,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A published benchmark, or a source of the user's that is treated as one."""
+
+    name: str
+    """As the scoring protocols know it."""
+    title: str
+    source: str
+    """Name of its reader in `vasari.sources`, or the path of a YAML description."""
+    split: str
+    """The split that is reported."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Prompts of each split as published; a folder that holds fewer is not the benchmark."""
+    forms: Mapping[str, QuestionForm]
+    """Ways to ask, by name; every benchmark has `paper`, `official` and `bare`."""
+    cluster: str = "image"
+    """What several prompts share: a field of their metadata, or `image` for those that show the same picture."""
+    categories: Mapping[str, str]
+    """How results are split: heading -> field of the metadata, or `category` or `difficulty` of the prompt."""
+    official: str
+    """How far the official scorer goes without an LLM."""
+
+
+MATHVERSE = Benchmark(
+    name="mathverse",
+    title="MathVerse",
+    source="mathverse",
+    split="testmini",
+    sizes={"testmini": 3940, "testmini_text_only": 788},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(mathverse_query, "", "arXiv:2403.14624, query_wo"),
+        "official_cot": QuestionForm(mathverse_reasoning, "", "arXiv:2403.14624, query_cot"),
+        "bare": BARE,
+    },
+    # Five versions of one problem: 788 problems, not 3,940 independent ones.
+    cluster="problem_index",
+    categories={"version": "problem_version", "subject": "category", "subfield": "subfield", "question type": "question_type"},
+    official="official extraction and scoring are GPT's: nothing is decided without a judge",
+)
+
+MATHVISTA = Benchmark(
+    name="mathvista",
+    title="MathVista",
+    source="mathvista",
+    split="testmini",
+    sizes={"testmini": 1000},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(mathvista_query, "", "arXiv:2310.02255, query"),
+        "bare": BARE,
+    },
+    categories={
+        "task": "category",
+        "grade": "difficulty",
+        "skill": "skills",
+        "question type": "question_type",
+        "answer type": "answer_type",
+        "context": "context",
+    },
+    official="GPT extracts where the quick rules find nothing: responses that are no bare answer stay undecided",
+)
+
+MATHVISION = Benchmark(
+    name="mathvision",
+    title="MathVision",
+    source="mathvision",
+    split="test",
+    sizes={"test": 3040, "testmini": 304},
+    forms={"paper": PAPER, "official": QuestionForm(mathvision_query, "", "arXiv:2402.14804"), "bare": BARE},
+    categories={"subject": "category", "level": "difficulty"},
+    official="deterministic",
+)
+
+LOGICVISTA = Benchmark(
+    name="logicvista",
+    title="LogicVista",
+    source="logicvista",
+    split="test",
+    sizes={"test": 448},
+    forms={"paper": PAPER, "official": QuestionForm(BARE.text, "", "arXiv:2407.04973: the question alone"), "bare": BARE},
+    categories={"skill": "category", "capability": "capability"},
+    official="GPT extracts the letters: only empty and single-sign responses are decided without it",
+)
+
+CHARTQA = Benchmark(
+    name="chartqa",
+    title="ChartQA",
+    source="chartqa",
+    split="test",
+    sizes={"test": 2500},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(short_answer, "", "arXiv:2203.10244 prescribes none; as harnesses ask"),
+        "bare": BARE,
+    },
+    categories={"origin": "category"},
+    official="deterministic on the whole response: it must be the bare answer",
+)
+
+DYNAMATH = Benchmark(
+    name="dynamath",
+    title="DynaMath",
+    source="dynamath",
+    split="test",
+    sizes={"test": 501},
+    forms={"paper": PAPER, "official": QuestionForm(BARE.text, "", "arXiv:2411.00836: the question alone"), "bare": BARE},
+    categories={"subject": "category", "level": "difficulty", "answer type": "answer_type"},
+    official="no official rule is re-implemented: its scores are over ten variants of each seed question",
+)
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    benchmark.name: benchmark for benchmark in (MATHVERSE, MATHVISTA, MATHVISION, LOGICVISTA, CHARTQA, DYNAMATH)
+}
+"""By name; the first five in the order of table 2 of arXiv:2509.21268."""
+
+PAPER_COLUMNS: tuple[str, ...] = ("mathverse", "mathvista", "mathvision", "logicvista", "chartqa")
+"""The columns of table 2 of arXiv:2509.21268, whose average is its last one."""
+
+
+def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
+    """The benchmark of a name; with a source, a record of it as if it were one.
+
+    Raises:
+        ConfigError: There is none of this name, and no source is given.
+    """
+    if source is not None and name not in BENCHMARKS:
+        return Benchmark(
+            name=name,
+            title=name,
+            source=source,
+            split="test",
+            forms={"paper": PAPER, "official": BARE, "bare": BARE},
+            categories={"category": "category", "difficulty": "difficulty"},
+            official="none: it is a source of your own",
+        )
+    if name not in BENCHMARKS:
+        raise ConfigError(
+            f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}, or give the set a `source` of vasari.sources"
+        )
+    return BENCHMARKS[name]

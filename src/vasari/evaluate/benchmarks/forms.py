@@ -1,0 +1,135 @@
+r"""How a benchmark's questions are put to a model: the paper's way and each benchmark's own, by name.
+
+A form gives a system prompt and the text of the user's turn. It sees a prompt without its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vasari.errors import ConfigError
+from vasari.records import Prompt
+
+# arXiv:2509.21268, table 8, which lists it as the system prompt.
+PAPER_SYSTEM = (
+    "Please solve the problem step by step and put your answer in one \\boxed{}. "
+    "If it is a multiple-choice question, only one letter should appear inside the \\boxed{}."
+)
+
+# MATH-V (arXiv:2402.14804), the prompt of its published chain-of-thought runs.
+_MATHVISION = (
+    'Please solve the problem step by step and put your answer in one "\\boxed{}". '
+    'If it is a multiple choice question, only one letter is allowed in the "\\boxed{}".\n'
+)
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionForm:
+    """One way to ask."""
+
+    text: Callable[[Prompt], str]
+    """The user's turn."""
+    system: str = ""
+    source: str = ""
+    """Where the wording comes from."""
+
+
+def question_with_options(prompt: Prompt) -> str:
+    """The question, then a line for each option; options that are pictures of their letters are not listed."""
+    options = _options(prompt)
+    return f"{prompt.question}\nChoices:\n{options}" if options else prompt.question
+
+
+def mathvista_query(prompt: Prompt) -> str:
+    """MathVista's query (arXiv:2310.02255): a hint by the type of the answer, the question with its unit, the options.
+
+    As the row has it, else made alike: its repository keeps queries apart from questions.
+    """
+    facts = prompt.metadata
+    if facts.get("query"):
+        return str(facts["query"])
+    if prompt.choices:
+        wanted = "question and provide the correct option letter, e.g., A, B, C, D, at the end."
+    elif facts.get("answer_type") == "float":
+        one = _decimals(facts.get("precision")) == 1
+        places, example = ("one decimal place", "1.2, 1.3, 1.4") if one else ("two decimal places", "1.23, 1.34, 1.45")
+        wanted = f"question requiring a floating-point number with {places} and provide the final value, e.g., {example}, "
+        wanted += "at the end."
+    elif facts.get("answer_type") == "list":
+        wanted = (
+            "question requiring a Python list as an answer and provide the final list, "
+            "e.g., [1, 2, 3], [1.2, 1.3, 1.4], at the end."
+        )
+    else:
+        wanted = "question requiring an integer answer and provide the final value, e.g., 1, 2, 3, at the end."
+    unit = f" (Unit: {facts['unit']})" if facts.get("unit") else ""
+    options = _options(prompt, letters_too=True)
+    return f"Hint: Please answer the {wanted}\nQuestion: {prompt.question}{unit}" + (
+        f"\nChoices:\n{options}" if options else ""
+    )
+
+
+def mathvision_query(prompt: Prompt) -> str:
+    """MATH-V's prompt: box the answer, one letter where there are options."""
+    options = _options(prompt)
+    return f"{_MATHVISION}{prompt.question}\n" + (f"{options}\n" if options else "")
+
+
+def mathverse_query(prompt: Prompt) -> str:
+    """MathVerse's query without chain of thought, which its leaderboard calls w/o: as the row has it, else made alike."""
+    return str(prompt.metadata.get("query_wo") or _mathverse(prompt, "directly answer the question and provide", ""))
+
+
+def mathverse_reasoning(prompt: Prompt) -> str:
+    """MathVerse's query with chain of thought, which its CoT-E scores use: as the row has it, else made alike."""
+    stored = prompt.metadata.get("query")
+    return str(
+        stored or _mathverse(prompt, "first conduct reasoning, and then answer the question and provide", ", at the end")
+    )
+
+
+def short_answer(prompt: Prompt) -> str:
+    """The question and the request of a word or phrase, as harnesses ask ChartQA, which prescribes no prompt."""
+    return f"{question_with_options(prompt)}\nAnswer the question using a single word or phrase."
+
+
+PAPER = QuestionForm(question_with_options, PAPER_SYSTEM, "arXiv:2509.21268, table 8")
+BARE = QuestionForm(question_with_options, "", "the question alone")
+
+
+def find_form(forms: Mapping[str, QuestionForm], name: str, *, where: str) -> QuestionForm:
+    """The form of a name.
+
+    Raises:
+        ConfigError: The benchmark has none of this name.
+    """
+    if name not in forms:
+        raise ConfigError(f"{where} has no prompt {name!r}; there are {', '.join(forms)}")
+    return forms[name]
+
+
+def _mathverse(prompt: Prompt, task: str, end: str) -> str:
+    letters = bool(prompt.choices) or prompt.kind == "choice"
+    wanted = "the correct option letter, e.g., A, B, C, D" if letters else "the final value, e.g., 1, 2.5, 300"
+    if prompt.metadata.get("problem_version") == "Vision Only":
+        return f"According to the question shown in the image, please {task} {wanted}{end}."
+    options = "\n".join(f"{letter}:{text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False))
+    return f"Please {task} {wanted}{end}.\nQuestion: {prompt.question}" + (f"\nChoices:\n{options}" if options else "")
+
+
+def _options(prompt: Prompt, *, letters_too: bool = False) -> str:
+    """A line `(A) text` for each option."""
+    choices = prompt.choices or ()
+    if "".join(choices) == _LETTERS[: len(choices)] and not letters_too:
+        return ""
+    return "\n".join(f"({letter}) {text}" for letter, text in zip(_LETTERS, choices, strict=False))
+
+
+def _decimals(value: object) -> int | None:
+    try:
+        return int(float(str(value)))
+    except ValueError:
+        return None

@@ -1,0 +1,228 @@
+"""A model on benchmarks: outputs, verdicts, scores, a table; what is on disk is neither asked nor paid for again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vasari.errors import ConfigError, StateError
+from vasari.evaluate.benchmarks.collect import Collected, SetPass, collect, plan_passes
+from vasari.evaluate.benchmarks.load import LoadedSet, load_set
+from vasari.evaluate.benchmarks.outputs import OutputKey
+from vasari.evaluate.benchmarks.scores import average_of, finished, prompt_lines, score_blind, score_set
+from vasari.evaluate.benchmarks.scoring import ScoredPass, score_pass
+from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
+from vasari.evaluate.benchmarks.table import write_tables
+from vasari.policy.base import Policy
+from vasari.policy.chat import SYSTEM_PROMPTS
+from vasari.progress import Tell, silent
+from vasari.rundir import read_json, write_bytes, write_json
+
+if TYPE_CHECKING:  # asking needs packages that scoring does not
+    from vasari.verify.judge import JudgeSettings
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkPlan:
+    """What an evaluation will do, with everything read that it needs."""
+
+    settings: BenchmarkSettings
+    sets: tuple[LoadedSet, ...]
+    system: str
+    """The system prompt that the policy must send."""
+    passes: tuple[SetPass, ...]
+
+    @property
+    def num_rollouts(self) -> int:
+        """Of all passes."""
+        return sum(len(item.rollouts) for item in self.passes)
+
+
+def plan_benchmarks(settings: BenchmarkSettings, *, folder: Path, tell: Tell = silent) -> BenchmarkPlan:
+    """The prompts of all sets, read and put into words.
+
+    Args:
+        settings: Which sets, asked how.
+        folder: Paths of the settings are relative to it, such as the recipe's.
+        tell: Told the sets read and their number.
+
+    Raises:
+        ConfigError: A source or split does not exist, or the sets' prompts have different system prompts.
+        DataError: The files of a set are missing or of another shape.
+    """
+    sets = []
+    for number, name in enumerate(settings.sets):
+        tell(number, len(settings.sets), name)
+        sets.append(load_set(name, settings, folder=folder))
+    tell(len(sets), len(sets))
+    systems = {loaded.system for loaded in sets}
+    if settings.system_prompt is not None:
+        system = SYSTEM_PROMPTS.get(settings.system_prompt, settings.system_prompt)
+    elif len(systems) == 1:
+        system = next(iter(systems))
+    else:
+        raise ConfigError(f"prompt {settings.prompt!r} has another system prompt for some sets; evaluate them apart")
+    passes = plan_passes(sets, settings, system)
+    return BenchmarkPlan(settings=settings, sets=tuple(sets), system=system, passes=tuple(passes))
+
+
+def open_folder(folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, Any], resume: bool) -> None:
+    """Make the folder ready: write what is asked, or check that it is what was asked before.
+
+    Args:
+        folder: Of the results.
+        plan: What is wanted.
+        model: Facts that tell one model from another.
+        resume: Whether outputs that lie there may be used.
+
+    Raises:
+        ConfigError: The folder holds outputs and `resume` is not given, or outputs of another model or another way to ask.
+        StateError: What it says of itself cannot be read.
+    """
+    asked = {
+        "schema": SCHEMA_VERSION,
+        "model": model,
+        "system": plan.system,
+        "prompt": plan.settings.prompt,
+        "settings": plan.settings.model_dump(mode="json"),
+    }
+    if folder.outputs("shown").exists():
+        if not resume:
+            raise ConfigError(f"{folder.root}: holds outputs already; go on with --resume, or choose another --out")
+        _refuse_other(folder, asked)
+    write_json(folder.recipe, asked)
+    lines = [{"set": one.name, "where": row.where, "reason": row.reason} for one in plan.sets for row in one.bad_rows]
+    write_bytes(folder.bad_rows, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def evaluate_benchmarks(policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent) -> dict[str, Any]:
+    """The scores of a model on benchmarks: `collect_benchmarks`, then `score_benchmarks`."""
+    return score_benchmarks(plan, collect_benchmarks(policy, plan, out, name=name, tell=tell), out, name=name, tell=tell)
+
+
+def collect_benchmarks(policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent) -> Collected:
+    """Generate what lacks of the plan's rollouts, into `out/outputs.jsonl` and `out/blind/outputs.jsonl`.
+
+    Rollouts that lie there are used as far as they answer the same questions in the same way; `open_folder` checks that they
+    are of the same model.
+
+    Args:
+        policy: Answers prompts, with the plan's system prompt.
+        plan: Of `plan_benchmarks`.
+        out: Folder of the results.
+        name: Of the model, for the rows.
+        tell: Told the rollouts done and their total.
+
+    Raises:
+        DataError: The policy gave too few rollouts.
+        StateError: The folder holds something else.
+        StorageError: The disk refused.
+    """
+    folder = BenchmarkDir(out)
+    collected = collect(policy, plan.passes, folder, model=name, tell=tell)
+    write_bytes(folder.failures, "".join(json.dumps(row) + "\n" for row in collected.failures).encode())
+    return collected
+
+
+def score_benchmarks(
+    plan: BenchmarkPlan,
+    collected: Collected,
+    out: Path,
+    *,
+    name: str,
+    judge: JudgeSettings | None = None,
+    tell: Tell = silent,
+) -> dict[str, Any]:
+    """The scores of what lies in a folder, as written to `out/scores.json`; verdicts and tables lie beside it.
+
+    Args:
+        plan: Of `plan_benchmarks`.
+        collected: Of `collect_benchmarks`.
+        out: Folder of the results.
+        name: Of the model, for tables.
+        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None asks nobody.
+        tell: Told the outputs scored and their number.
+
+    Raises:
+        StateError: The folder holds something else.
+        StorageError: The disk refused.
+    """
+    folder, settings = BenchmarkDir(out), plan.settings
+    passes = {item.name for item in plan.passes}
+    scored = {
+        chosen: score_pass(settings, folder, chosen, judge=judge, tell=tell) for chosen in settings.passes if chosen in passes
+    }
+    sets: dict[str, dict[str, Any]] = {}
+    lines: list[str] = []
+    for item in plan.passes:
+        verdicts: ScoredPass = scored[item.name]
+        done = finished(item, verdicts, _failed(collected, item))
+        lines.append(prompt_lines(item, done, verdicts))
+        if item.name == "shown":
+            sets[item.loaded.name] = score_set(item.loaded, item, done, verdicts, settings)
+        else:
+            sets[item.loaded.name]["blind"] = score_blind(item, done, verdicts, settings)
+    result = {
+        "schema": SCHEMA_VERSION,
+        "model": name,
+        "prompt": settings.prompt,
+        "system": plan.system,
+        "protocols": list(settings.protocols),
+        "seed": settings.seed,
+        "is_complete": not any(one["num_missing"] or one.get("blind", {}).get("num_missing") for one in sets.values()),
+        "stopped_by": collected.stopped_by,
+        "num_failures": len([row for row in collected.failures if row["reason"] != "not_sent"]),
+        "judge": {chosen: found.judge for chosen, found in scored.items()} if judge is not None else None,
+        "average": average_of(sets, settings.protocols),
+        "sets": sets,
+    }
+    write_bytes(folder.by_prompt, "".join(lines).encode())
+    write_json(folder.scores, result)
+    write_tables([result], folder)
+    return result
+
+
+def read_scores(out: Path) -> dict[str, Any]:
+    """The scores in a folder.
+
+    Raises:
+        StateError: There are none.
+    """
+    path = BenchmarkDir(out).scores
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        raise StateError(f"{out}: holds no results on benchmarks ({path.name} is missing or damaged)") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA_VERSION or "sets" not in found:
+        raise StateError(f"{path}: is no result on benchmarks")
+    return found
+
+
+def _failed(collected: Collected, item: SetPass) -> set[OutputKey]:
+    return {
+        (row["set"], row["id"], row["rollout"])
+        for row in collected.failures
+        if row["pass"] == item.name and row["reason"] != "not_sent"
+    }
+
+
+def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:
+    try:
+        before = read_json(folder.recipe)
+        old = {name: before[name] for name in ("schema", "model", "system", "prompt")} | _decoding(before["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(f"{folder.recipe}: cannot be read; choose another --out") from error
+    new = {name: asked[name] for name in ("schema", "model", "system", "prompt")} | _decoding(asked["settings"])
+    differing: Sequence[str] = [f"{name} was {old[name]!r} and is {new[name]!r}" for name in new if old[name] != new[name]]
+    if differing:
+        raise ConfigError(f"{folder.root}: holds outputs of another evaluation ({'; '.join(differing)}); choose another --out")
+
+
+def _decoding(settings: dict[str, Any]) -> dict[str, Any]:
+    """What decides a rollout; `num_rollouts` and `max_tokens` may grow, protocols and sets may change."""
+    return {name: settings[name] for name in ("temperature", "top_p", "seed")}

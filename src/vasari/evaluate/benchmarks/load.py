@@ -1,0 +1,178 @@
+"""A benchmark's prompts: read, checked against its published size, and split into what is asked and what is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vasari.errors import ConfigError, DataError
+from vasari.evaluate.benchmarks.catalogue import Benchmark
+from vasari.evaluate.benchmarks.forms import QuestionForm
+from vasari.evaluate.benchmarks.settings import BenchmarkSet, BenchmarkSettings
+from vasari.evaluate.rollouts import prompt_digest
+from vasari.imagefile import read_image_bytes
+from vasari.records import Prompt
+from vasari.sources import BadRow, read_source
+
+_FIELDS = {"category", "difficulty"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One prompt of a benchmark."""
+
+    prompt: Prompt
+    """With its reference answer: for scoring."""
+    asked: Prompt
+    """What a policy is given: the text of the user's turn and the images, no answer, no solution, no facts."""
+    digest: str
+    """Of question, answer, options and images."""
+    cluster: str
+    """What it shares with other prompts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSet:
+    """The prompts of one set."""
+
+    name: str
+    benchmark: Benchmark
+    split: str
+    entries: tuple[Entry, ...]
+    bad_rows: tuple[BadRow, ...]
+    system: str
+    """The system prompt of its form."""
+
+    @property
+    def published_size(self) -> int | None:
+        """Prompts of the split as published, where we know it."""
+        return self.benchmark.sizes.get(self.split)
+
+
+def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedSet:
+    """The prompts of one set of a recipe.
+
+    Args:
+        name: Of the set.
+        settings: That name it.
+        folder: Paths are relative to it.
+
+    Raises:
+        ConfigError: An unknown source or split.
+        DataError: Files are missing or of another shape, or nothing is left to ask.
+    """
+    chosen, benchmark, form = settings.sets[name], settings.benchmark(name), settings.form(name)
+    split = chosen.split or benchmark.split
+    prompts: list[Prompt] = []
+    bad: list[BadRow] = []
+    for found in read_source(_source(chosen, benchmark, folder), folder / chosen.folder, split=split, allow_test=True):
+        if isinstance(found, BadRow):
+            bad.append(found)
+        elif _is_kept(found, chosen.only):
+            prompts.append(found)
+    if not prompts:
+        why = f"; the first bad row: {bad[0].where}: {bad[0].reason}" if bad else ""
+        raise DataError(f"set {name!r}: {folder / chosen.folder} has no prompt to ask ({len(bad)} bad rows{why})")
+    drawn = _drawn(prompts, chosen.limit, settings.seed)
+    return LoadedSet(
+        name=name,
+        benchmark=benchmark,
+        split=split,
+        entries=tuple(make_entry(prompt, benchmark, form) for prompt in drawn),
+        bad_rows=tuple(bad),
+        system=form.system,
+    )
+
+
+def make_entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm) -> Entry:
+    """A prompt with what is asked of it.
+
+    Raises:
+        ImageError: An image cannot be read.
+    """
+    return Entry(
+        prompt=prompt,
+        asked=asked_prompt(prompt, form),
+        digest=prompt_digest(prompt),
+        cluster=cluster_of(prompt, benchmark),
+    )
+
+
+def asked_prompt(prompt: Prompt, form: QuestionForm) -> Prompt:
+    """The prompt as a policy gets it: the form's text and the images; nothing else of it can reach a model."""
+    text = form.text(replace(prompt, answer="", solution=None))
+    return Prompt(id=prompt.id, question=text, answer="", images=prompt.images)
+
+
+def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
+    """What a prompt shares with others: its problem, or its images by content; its id when it has none."""
+    if benchmark.cluster != "image":
+        return str(prompt.metadata.get(benchmark.cluster) or prompt.id)
+    if not prompt.images:
+        return prompt.id
+    digest = hashlib.blake2b(digest_size=8)
+    for ref in prompt.images:
+        digest.update(read_image_bytes(ref, where=f"prompt {prompt.id!r}"))
+    return digest.hexdigest()
+
+
+def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
+    """The values of a category of a prompt: several where the benchmark lists several, none where it has none."""
+    value: Any = getattr(prompt, field) if field in _FIELDS else prompt.metadata.get(field)
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
+
+
+def output_row(entry: Entry, loaded: LoadedSet) -> dict[str, Any]:
+    """What an output's line says of its prompt, in the fields that the scoring protocols read."""
+    prompt, facts = entry.prompt, entry.prompt.metadata
+    row: dict[str, Any] = {
+        "id": prompt.id,
+        "set": loaded.name,
+        "benchmark": loaded.benchmark.name,
+        "split": loaded.split,
+        "cluster": entry.cluster,
+        "question": prompt.question,
+        "choices": list(prompt.choices) if prompt.choices else None,
+        # The reference as published, which MathVista compares by its text; the prompt's own is the option's letter.
+        "answer": str(facts.get("native_answer") or prompt.answer),
+    }
+    row |= {name: facts[name] for name in ("question_type", "answer_type", "precision", "unit") if name in facts}
+    named = {field: labels_of(prompt, field) for field in loaded.benchmark.categories.values()}
+    row["metadata"] = {field: values[0] for field, values in named.items() if len(values) == 1}
+    return row
+
+
+def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
+    """Hex digest of all that decides a rollout but the model: what is asked, the images, the decoding, the seed."""
+    what = {"system": system, "text": entry.asked.question, "prompt": entry.digest, **facts}
+    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _source(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path) -> str:
+    name = chosen.source or benchmark.source
+    return str(folder / name) if name.endswith((".yaml", ".yml")) else name
+
+
+def _is_kept(prompt: Prompt, only: Mapping[str, Sequence[str]]) -> bool:
+    for field, values in only.items():
+        if field not in _FIELDS and field not in prompt.metadata:
+            known = ", ".join(sorted(_FIELDS | set(prompt.metadata)))
+            raise ConfigError(f"only: prompt {prompt.id!r} has no field {field!r}; there are {known}")
+        if not set(labels_of(prompt, field)) & set(values):
+            return False
+    return True
+
+
+def _drawn(prompts: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
+    """All, or so many in their order: files are sorted by subject, so their first prompts are no picture of them."""
+    if limit is None or limit >= len(prompts):
+        return list(prompts)
+    rng = np.random.default_rng(seed)
+    return [prompts[i] for i in sorted(rng.choice(len(prompts), limit, replace=False))]

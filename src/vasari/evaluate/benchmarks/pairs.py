@@ -1,0 +1,116 @@
+"""Two models on the same benchmarks, prompt by prompt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import DataError, StateError
+from vasari.evaluate.benchmarks.job import read_scores
+from vasari.evaluate.benchmarks.settings import BenchmarkDir, PassName
+from vasari.evaluate.benchmarks.standard_error import clustered_standard_error
+from vasari.evaluate.compare import improvement_chance
+from vasari.evaluate.statistics import accuracy, paired_difference
+
+_Rows = dict[str, Mapping[str, Any]]
+"""Prompt id -> its line of `by_prompt.jsonl`."""
+
+
+def compare_benchmarks(
+    a: Path, b: Path, *, protocol: str | None = None, images: PassName = "shown", seed: int = 0
+) -> dict[str, Any]:
+    """How much better `b` is than `a`, paired by prompt, on each set that both have.
+
+    Args:
+        a: Result folder of the first model.
+        b: Result folder of the second.
+        protocol: Whose verdicts; None: the first protocol of `a`.
+        images: `shown`, or `blind` for the controls.
+        seed: Of the bootstrap.
+
+    Returns:
+        `model_a`, `model_b`, `protocol`, and by set: `num_prompts` in both, `num_only_a`, `num_only_b`, accuracies `a` and
+        `b` over the shared prompts, `difference` (b minus a) with interval and clustered standard error, `chance` that b is
+        better over resampled clusters, and `num_better`, `num_worse`, `num_equal` prompts.
+
+    Raises:
+        DataError: The two share no prompt, one was not scored by the protocol, or a prompt of one id is another in the other.
+        StateError: A folder holds no results.
+    """
+    first, second = read_scores(a), read_scores(b)
+    chosen = protocol or first["protocols"][0]
+    for place, result in ((a, first), (b, second)):
+        if chosen not in result["protocols"]:
+            raise DataError(f"{place}: was not scored by {chosen!r}; there are {', '.join(result['protocols'])}")
+    rows_a, rows_b = _by_set(a, images), _by_set(b, images)
+    sets = {
+        name: _compare_set(rows_a[name], rows_b[name], chosen, where=f"{a} and {b}, set {name!r}", seed=seed)
+        for name in rows_a
+        if rows_a[name].keys() & rows_b.get(name, {}).keys()
+    }
+    if not sets:
+        raise DataError(f"{a} and {b}: the two share no prompts; were they evaluated on the same sets?")
+    return {"model_a": first["model"], "model_b": second["model"], "protocol": chosen, "pass": images, "sets": sets}
+
+
+def _compare_set(first: _Rows, second: _Rows, protocol: str, *, where: str, seed: int) -> dict[str, Any]:
+    shared = [identity for identity in first if identity in second]
+    changed = [identity for identity in shared if first[identity]["digest"] != second[identity]["digest"]]
+    if changed:
+        raise DataError(f"{where}: {len(changed)} prompts have the same id and differ in content, such as {changed[0]!r}")
+    verdicts_a, verdicts_b = ([_verdicts(rows[identity], protocol, where) for identity in shared] for rows in (first, second))
+    solved_a, solved_b = _solved(verdicts_a), _solved(verdicts_b)
+    clusters = [first[identity]["cluster"] for identity in shared]
+    difference = solved_b - solved_a
+    interval = asdict(paired_difference(solved_b, solved_a, clusters=clusters, seed=seed))
+    return {
+        "num_prompts": len(shared),
+        "num_only_a": len(first) - len(shared),
+        "num_only_b": len(second) - len(shared),
+        "a": asdict(accuracy(verdicts_a, clusters=clusters, seed=seed).interval),
+        "b": asdict(accuracy(verdicts_b, clusters=clusters, seed=seed).interval),
+        "difference": interval | {"standard_error": clustered_standard_error(difference, clusters)},
+        "chance": improvement_chance(_cluster_totals(difference, clusters), seed=seed),
+        "num_better": int((difference > 0).sum()),
+        "num_worse": int((difference < 0).sum()),
+        "num_equal": int((difference == 0).sum()),
+    }
+
+
+def _cluster_totals(difference: NDArray[np.float64], clusters: list[str]) -> NDArray[np.float64]:
+    """[clusters] sums of the differences: their mean over resampled clusters has the sign of the mean over prompts."""
+    names: dict[str, int] = {}
+    codes = np.array([names.setdefault(cluster, len(names)) for cluster in clusters])
+    return np.bincount(codes, weights=difference).astype(np.float64)
+
+
+def _verdicts(row: Mapping[str, Any], protocol: str, where: str) -> NDArray[np.float64]:
+    try:
+        return np.array([float("nan") if value is None else float(value) for value in row["verdicts"][protocol]])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(f"{where}: prompt {row['id']!r} has no verdicts by {protocol!r}") from error
+
+
+def _solved(verdicts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """[prompts] share of correct rollouts; an undecided one is not solved."""
+    return np.array([float(np.nansum(row)) / row.size for row in verdicts])
+
+
+def _by_set(out: Path, wanted: PassName) -> dict[str, _Rows]:
+    path = BenchmarkDir(out).by_prompt
+    sets: dict[str, _Rows] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row["pass"] == wanted:
+                    sets.setdefault(row["set"], {})[row["id"]] = row
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(f"{path}: cannot be read as the verdicts of an evaluation on benchmarks") from error
+    return sets

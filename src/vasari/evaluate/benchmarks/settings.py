@@ -1,0 +1,168 @@
+"""What is evaluated on which benchmarks, and where the results lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
+from vasari.evaluate.benchmarks.forms import QuestionForm, find_form
+from vasari.evaluate.protocols import scoring_protocol
+from vasari.policy.base import Decoding, Images
+from vasari.settings import Settings
+
+Positive = Annotated[int, Field(ge=1)]
+
+PassName = Literal["shown", "blind"]
+"""With the images, or the control without them."""
+
+SET_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+
+
+class BenchmarkSet(Settings):
+    """One benchmark, or a part of one."""
+
+    folder: str
+    """Where its files lie, unpacked; relative to the recipe."""
+    benchmark: str | None = None
+    """Which benchmark; None: the one that the set is named after."""
+    source: str | None = None
+    """For a set of your own: a name of vasari.sources, or the path of a YAML description, relative to the recipe."""
+    split: str | None = None
+    """None: the split that is reported."""
+    only: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """A subset: field of the metadata, `category` or `difficulty` -> values that are kept."""
+    limit: Positive | None = None
+    """So many prompts, drawn with the seed; None: all."""
+
+
+class BenchmarkSettings(Settings):
+    """How a model is evaluated on benchmarks."""
+
+    sets: Mapping[Annotated[str, Field(pattern=SET_NAME)], BenchmarkSet]
+    """By name, such as `mathvision`."""
+    prompt: str = "paper"
+    """How questions are put: `paper` (arXiv:2509.21268, table 8), `official`, `bare`; MathVerse also has `official_cot`."""
+    system_prompt: str | None = None
+    """In place of the one that belongs to the prompt: `mmr1`, `none`, or a text; for models trained to a format."""
+    protocols: tuple[str, ...] = ("paper", "official", "vasari")
+    """How outputs are scored, side by side; the first one's numbers are in the table."""
+    num_rollouts: Positive = 1
+    """Rollouts a prompt."""
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 is greedy decoding, which suits one rollout."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Positive = 4096
+    """Longest rollout, in tokens. Raising it asks those again that were cut."""
+    pass_at: tuple[Positive, ...] = (1, 2, 4, 8, 16, 32)
+    """Which pass@k and maj@k are reported; those above `num_rollouts` are left out."""
+    blind: Literal["removed", "blank"] | None = None
+    """A control: the prompts that have images once more, without them or with white pages."""
+    blind_rollouts: Positive = 1
+    batch_rollouts: Positive = 8
+    """Rollouts that a model in this process generates at once."""
+    workers: Positive = 1
+    """Processes that share the scoring."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the rollouts, of drawn subsets, and of the intervals."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.sets:
+            raise ValueError("sets: name at least one benchmark")
+        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
+            raise ValueError("protocols: name at least one, and each once")
+        for name in self.protocols:
+            scoring_protocol(name)
+        for name in self.sets:
+            self.form(name)
+        if self.num_rollouts > 1 and self.temperature == 0:
+            raise ValueError("several rollouts at temperature 0 are one rollout several times; give a temperature")
+        return self
+
+    def benchmark(self, set_name: str) -> Benchmark:
+        """The record of a set."""
+        chosen = self.sets[set_name]
+        return find_benchmark(chosen.benchmark or set_name, source=chosen.source)
+
+    def form(self, set_name: str) -> QuestionForm:
+        """How a set's questions are put."""
+        return find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
+
+    def decoding(self, name: PassName) -> Decoding:
+        """How rollouts of a pass are drawn."""
+        shown: Images = (self.blind or "removed") if name == "blind" else "shown"
+        return Decoding(
+            num_rollouts=self.num_rollouts if name == "shown" else self.blind_rollouts,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            images=shown,
+            batch_rollouts=self.batch_rollouts,
+        )
+
+    @property
+    def passes(self) -> tuple[PassName, ...]:
+        """What is run."""
+        return ("shown", "blind") if self.blind is not None else ("shown",)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkDir:
+    """The files of an evaluation on benchmarks."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """What was asked, of which model, by which versions."""
+        return self.root / "recipe.json"
+
+    @property
+    def scores(self) -> Path:
+        """Every number, with its interval."""
+        return self.root / "scores.json"
+
+    @property
+    def by_prompt(self) -> Path:
+        """A line a prompt: its verdicts, for paired comparisons."""
+        return self.root / "by_prompt.jsonl"
+
+    @property
+    def bad_rows(self) -> Path:
+        """Rows of the benchmarks' files that became no prompt."""
+        return self.root / "bad_rows.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """Rollouts for which no answer came, with the reason."""
+        return self.root / "failures.jsonl"
+
+    @property
+    def responses(self) -> Path:
+        """What a server answered, unless another store is named."""
+        return self.root / "responses"
+
+    def table(self, suffix: str) -> Path:
+        """The table of results as `.md`, `.tex` or `.html`."""
+        return self.root / f"table{suffix}"
+
+    def of_pass(self, name: PassName) -> Path:
+        """The folder of a pass: the root itself, and `blind` below it."""
+        return self.root if name == "shown" else self.root / "blind"
+
+    def outputs(self, name: PassName) -> Path:
+        """A line a rollout, in the form that `vasari rescore` reads."""
+        return self.of_pass(name) / "outputs.jsonl"
+
+    def verdicts(self, name: PassName, protocols: tuple[str, ...], protocol: str) -> Path:
+        """A line a rollout, in the order of the outputs; of further protocols `verdicts.NAME.jsonl`."""
+        return self.of_pass(name) / ("verdicts.jsonl" if protocol == protocols[0] else f"verdicts.{protocol}.jsonl")
+
+    def scoring(self, name: PassName) -> Path:
+        """The rescoring behind the verdicts, with the list of disagreements between protocols."""
+        return self.of_pass(name) / "scoring"
