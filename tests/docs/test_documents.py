@@ -91,8 +91,9 @@ def parse(call: str) -> None:
     import click
     import typer
 
+    from vasari.cli.benchmark_recipe import is_benchmark_recipe, load_benchmark_recipe
     from vasari.cli.main import app
-    from vasari.recipe import load_recipe
+    from vasari.recipe import load_recipe, read_content
 
     words = shlex.split(call)
     if words[0].startswith("scripts/"):
@@ -111,7 +112,9 @@ def parse(call: str) -> None:
     context = command.make_context(words[1], arguments)
     recipe = context.params.get("recipe")
     if recipe is not None and (ROOT / recipe).exists():
-        load_recipe(ROOT / recipe, context.params.get("overrides") or [])
+        overrides = context.params.get("overrides") or []
+        load = load_benchmark_recipe if is_benchmark_recipe(read_content(ROOT / recipe)) else load_recipe
+        load(ROOT / recipe, overrides)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=names(DOCUMENTS))

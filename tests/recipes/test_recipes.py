@@ -11,8 +11,8 @@ from vasari.recipe import load_recipe
 from vasari.sample import vas_settings
 
 ROOT = Path(__file__).parents[2]
-# A curation has another form: test_curation_recipes.py.
-RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml") if not path.stem.startswith("curate_"))
+# Curations and benchmarks have other forms: test_curation_recipes.py, test_benchmark_recipes.py.
+RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml") if not path.stem.startswith(("curate_", "benchmarks")))
 SIZES = ("3b", "7b", "32b")
 
 

@@ -10,9 +10,9 @@ import typer
 from vasari.cli.model_path import require_training, resolve_model
 from vasari.cli.prompt_job import prepare_prompts
 from vasari.cli.run_folder import open_existing, open_run
-from vasari.errors import StateError
+from vasari.errors import ConfigError, StateError
 from vasari.progress import stage
-from vasari.recipe import Recipe, load_recipe
+from vasari.recipe import Recipe, load_recipe, read_content
 from vasari.rundir import RunDir
 
 
@@ -60,8 +60,19 @@ def starting_point(recipe: Recipe, run: RunDir) -> str:
     return str(model)
 
 
-def evaluate_command(recipe_path: Path, out: Path | None, overrides: Sequence[str]) -> None:
-    """Results of every model of the run, then summary and report."""
+def evaluate_command(
+    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool = False, dry_run: bool = False
+) -> None:
+    """Results of every model of a run, then summary and report; or of one model on the benchmarks that a recipe names."""
+    from vasari.cli.benchmark_recipe import is_benchmark_recipe  # noqa: PLC0415
+
+    if is_benchmark_recipe(read_content(recipe_path, overrides)):
+        from vasari.cli.benchmark_job import run_benchmarks  # noqa: PLC0415
+
+        run_benchmarks(recipe_path, out, overrides, resume=resume, dry_run=dry_run)
+        return
+    if dry_run:
+        raise ConfigError(f"recipe {recipe_path}: --dry-run forecasts evaluations on `benchmarks`, and it names none")
     recipe = load_recipe(recipe_path, overrides)
     require_training()
     from vasari.cli.evaluate_job import run_evaluation  # noqa: PLC0415

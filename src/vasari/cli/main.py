@@ -86,14 +86,48 @@ def train(
 
 
 @app.command()
-def evaluate(recipe: RecipePath, out: Out = None, overrides: Overrides = None) -> None:
-    """Evaluate every model of a run on its test prompts: accuracy, pass@k, maj@k, greedy, blind.
+def evaluate(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Of benchmarks: say what a server would be asked and what it costs; ask nothing.")
+    ] = False,
+) -> None:
+    """Evaluate every model of a run on its test prompts, or one model on published benchmarks.
+
+    A run: accuracy, pass@k, maj@k, greedy, blind; what is finished is read, not repeated.
+    Benchmarks (a recipe with `benchmarks`): outputs, verdicts by several protocols, scores and a table in the folder.
 
     Example: vasari evaluate recipes/quickstart.yaml --set evaluate.num_rollouts=16
+    Benchmarks: vasari evaluate recipes/benchmarks.yaml --out runs/benchmarks --dry-run
     """
     from vasari.cli.commands import evaluate_command  # noqa: PLC0415
 
-    evaluate_command(recipe, out, overrides or [])
+    evaluate_command(recipe, out, overrides or [], resume=resume, dry_run=dry_run)
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Results of `vasari evaluate` on benchmarks.", metavar="FOLDER...", show_default=False),
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="Whose verdicts. [default: the first one of each]", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the table in three formats.", show_default=False)
+    ] = None,
+) -> None:
+    """Compare models on benchmarks: one table, and each against the first, paired by prompt.
+
+    Example: vasari compare runs/base runs/trained --protocol vasari
+    """
+    from vasari.cli.benchmark_job import run_compare  # noqa: PLC0415
+
+    run_compare(folders, protocol=protocol, out=out)
 
 
 @app.command()
