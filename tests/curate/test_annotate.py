@@ -225,3 +225,66 @@ def test_bounds_that_leave_no_room_are_refused():
 def test_instructions_with_an_unknown_name_are_refused():
     with pytest.raises(ValueError, match=r"system may name \{language\} alone"):
         AnnotateSettings(system="Write \\boxed{answer}")
+
+
+PICTURE = Prompt(id="d", question="What does the picture show?", answer="a happy dog", kind="text")
+
+
+@pytest.fixture
+def judge(recorded, teach, tmp_path):
+    """A judge behind a server that says the same of every answer, and how often it was asked."""
+    from vasari.endpoint import EndpointSettings, ResponseStore
+    from vasari.verify.judge import JudgeSettings, judge_all
+
+    server = teach([])
+    stores = []
+
+    def start(label, **changes):
+        server.teacher.answer = lambda body: recorded.Reply(label, "good")
+        stores.append(ResponseStore(tmp_path / f"judge-{len(stores)}"))
+        endpoint = EndpointSettings(base_url=server.url, **({"backoff_seconds": 0.01} | changes))
+        settings = JudgeSettings(endpoint=endpoint, model="judge", format="xverify")
+        return lambda items: judge_all(items, settings, stores[-1])
+
+    start.server = server
+    yield start
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("label", "kept", "reason"), [("[Correct]", 1, None), ("[Incorrect]", 0, "wrong_answer"), ("?", 0, "unverifiable")]
+)
+def test_an_answer_in_other_words_is_kept_when_the_judge_says_so(recorded, teach, asking, judge, label, kept, reason):
+    server = teach([])
+    server.teacher.answer = lambda body: recorded.Reply(thought("a dog that is happy"), "good")
+    result = annotate([PICTURE], asking(server), with_changes(num_rationales=1), appeal=judge(label))
+    assert len(result.kept) == kept
+    assert [drop.reason for drop in result.dropped] == ([reason] if reason else [])
+    assert result.counts["judge_asked"] == 1
+    assert not result.kept or result.kept[0].metadata["annotation"]["decided_by"] == "judge"
+
+
+def test_the_judge_is_asked_only_where_nothing_passes_by_the_rules(recorded, teach, asking, judge):
+    server = teach([])
+    said = iter([thought("a dog that is happy"), thought("a happy dog")])
+    server.teacher.answer = lambda body: recorded.Reply(next(said), "good")
+    result = annotate([PICTURE], asking(server), with_changes(num_rationales=2), appeal=judge("[Correct]"))
+    assert result.kept[0].metadata["annotation"]["chosen"] == 1
+    assert judge.server.bodies == []
+
+
+def test_a_wrong_number_is_no_case_for_the_judge(recorded, teach, asking, judge):
+    server = teach([])
+    server.teacher.answer = lambda body: recorded.Reply(thought("6"), "good")
+    result = annotate([PROMPT], asking(server), with_changes(num_rationales=1), appeal=judge("[Correct]"))
+    assert ([drop.reason for drop in result.dropped], judge.server.bodies) == (["wrong_answer"], [])
+
+
+def test_a_judge_that_was_stopped_leaves_its_rows_to_the_next_run(recorded, teach, asking, judge):
+    server = teach([])
+    server.teacher.answer = lambda body: recorded.Reply(thought("a dog that is happy"), "good")
+    judge.server.plan = lambda body, attempt: "unauthorised"
+    result = annotate([PICTURE], asking(server), with_changes(num_rationales=1), appeal=judge("[Correct]"))
+    assert [drop.reason for drop in result.dropped] == ["not_asked"]
+    assert "the judge was stopped" in result.dropped[0].detail

@@ -2,7 +2,8 @@ r"""Long chains of thought by a teacher, kept only where they end in the verifie
 
 arXiv:2509.21268, section 5: a strong model writes the rationale of each prompt, and it is kept when its final answer is the
 reference. Here up to `num_rationales` are drawn a prompt; each is judged by rules (form, final answer, length, language,
-repetition), and of those that pass all one is chosen. The teacher never sees the reference answer.
+repetition), and of those that pass all one is chosen. The teacher never sees the reference answer; a judge, where there is
+one, is asked about final answers that the rules leave undecided.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -33,6 +34,8 @@ from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import trajectory_diversity
 from vasari.settings import Settings
 from vasari.verify import verify_answer
+from vasari.verify.judge import Judged as JudgedVerdicts
+from vasari.verify.judge import JudgeItem, is_undecided
 
 # The form is that of arXiv:2509.21268, appendix D; the wording is ours.
 TEACHER_PROMPT: Final = (
@@ -124,9 +127,29 @@ class Judged:
     """The rule that decided on the answer, as in `Verdict`."""
     num_words: int = 0
     """Words of the thought."""
+    text_reason: str = ""
+    """What is against the thought, whatever its answer."""
+    verdict: Verdict | None = None
+    """Of the final answer; None where the form is wrong."""
+
+    def with_verdict(self, verdict: Verdict) -> Judged:
+        """The same rationale after another verdict."""
+        reason = _verdict_reason(verdict) or self.text_reason
+        return dataclasses.replace(
+            self, reason=reason, verdict=verdict, answer=verdict.extraction, decided_by=verdict.decided_by
+        )
 
 
-def annotate(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings) -> StageResult:
+Group = list[tuple[Response, Judged]]
+"""What was drawn for a prompt, in the order of the answers' numbers."""
+
+Appeal = Callable[[Sequence[JudgeItem]], JudgedVerdicts]
+"""A judge of the verdicts that rules leave undecided."""
+
+
+def annotate(
+    prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings, *, appeal: Appeal | None = None
+) -> StageResult:
     """The prompts with a verified rationale as their solution; the others dropped, each with its reason.
 
     A kept prompt's `solution` is the teacher's thought, and its target for training ends in the reference answer.
@@ -136,6 +159,13 @@ def annotate(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSet
 
     Reasons for a drop: those of `REASONS`, the one of the rationale that came nearest; "teacher_failed" when every request
     failed; "unreadable" when none could be made; "not_asked" when the run stopped first.
+
+    Args:
+        prompts: With or without a solution; what is there is replaced.
+        model: The teacher.
+        settings: What it is asked for, and what is kept.
+        appeal: A judge. It is asked about undecided final answers of rationales that nothing else is against, where no
+            rationale of the prompt passes by the rules (with `draw_all`: about all of them).
     """
     judged: dict[tuple[int, int], Judged] = {}
 
@@ -155,13 +185,15 @@ def annotate(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSet
     found = ask_prompts(
         prompts, model, make, num_responses=settings.num_rationales, settled=None if settings.draw_all else settled
     )
+    groups = {i: [(response, judge(i, response)) for response in answers.responses] for i, answers in found.answers.items()}
+    counts: Counter[str] = Counter()
+    unheard = _appealed(prompts, groups, appeal, counts, draw_all=settings.draw_all)
     kept: list[Prompt] = []
     dropped: list[Dropped] = []
-    counts: Counter[str] = Counter()
     for index, prompt in enumerate(prompts):
         drop = found.dropped(index, prompt, failed="teacher_failed")
         if drop is None:
-            group = [(response, judge(index, response)) for response in found.answers[index].responses]
+            group = groups[index]
             counts.update(f"rationales_{one.reason or 'accepted'}" for _, one in group)
             counts["rationales_failed"] += len(found.answers[index].failures)
             chosen = choose([one for _, one in group], settings.prefer)
@@ -169,6 +201,8 @@ def annotate(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSet
                 kept.append(_annotated(prompt, model, group, chosen))
                 continue
             drop = _refused(index, prompt, group)
+            if index in unheard:
+                drop = dataclasses.replace(drop, reason="not_asked", detail=f"the judge was stopped; {drop.detail}")
         dropped.append(drop)
     return StageResult(
         kept=tuple(kept), dropped=tuple(dropped), counts={name: count for name, count in counts.items() if count}
@@ -188,14 +222,8 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
         return Judged(reason="truncated" if is_cut_off(text) else "off_format")
     verdict = verify_answer(f"<answer>{rationale.answer}</answer>", prompt.answer, prompt.choices, prompt.kind)
     words = words_of(rationale.thought)
-    reason = _verdict_reason(verdict) or _text_reason(rationale.thought, words, settings)
-    return Judged(
-        reason=reason,
-        thought=rationale.thought,
-        answer=verdict.extraction,
-        decided_by=verdict.decided_by,
-        num_words=len(words),
-    )
+    found = _text_reason(rationale.thought, words, settings)
+    return Judged(reason="", thought=rationale.thought, num_words=len(words), text_reason=found).with_verdict(verdict)
 
 
 def choose(group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]) -> int | None:
@@ -243,7 +271,42 @@ def _text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> 
     return "repetitive" if repeated_share(words) > settings.max_repeated_share else ""
 
 
-def _annotated(prompt: Prompt, model: AskedModel, group: Sequence[tuple[Response, Judged]], chosen: int) -> Prompt:
+def _appealed(
+    prompts: Sequence[Prompt], groups: dict[int, Group], appeal: Appeal | None, counts: Counter[str], *, draw_all: bool
+) -> set[int]:
+    """Put the judge's verdicts in the place of undecided ones; returns the prompts whose judge was stopped before it spoke."""
+    if appeal is None:
+        return set()
+    cases: list[tuple[int, int]] = []
+    items: list[JudgeItem] = []
+    for index in sorted(groups):
+        prompt, group = prompts[index], groups[index]
+        if not draw_all and any(not one.reason for _, one in group):
+            continue
+        for place, (_, one) in enumerate(group):
+            if one.verdict is None or one.text_reason or not is_undecided(one.verdict, prompt.answer, prompt.choices):
+                continue
+            cases.append((index, place))
+            items.append(
+                JudgeItem(
+                    verdict=one.verdict,
+                    answer=prompt.answer,
+                    response=f"\\boxed{{{one.answer}}}",
+                    question=prompt.question,
+                    choices=prompt.choices,
+                    id=prompt.id,
+                )
+            )
+    found = appeal(items)
+    counts["judge_asked"] += found.num_asked
+    counts["judge_without_verdict"] += found.num_without_verdict
+    for (index, place), verdict in zip(cases, found.verdicts, strict=True):
+        response, one = groups[index][place]
+        groups[index][place] = response, one.with_verdict(verdict)
+    return {index for index, _ in cases} if found.report.stopped_by else set()
+
+
+def _annotated(prompt: Prompt, model: AskedModel, group: Group, chosen: int) -> Prompt:
     response, best = group[chosen]
     thoughts = [words_of(one.thought) for _, one in group if one.thought]
     votes = [vote for _, one in group if (vote := vote_of(one.answer, prompt)) is not None]
@@ -265,7 +328,7 @@ def _annotated(prompt: Prompt, model: AskedModel, group: Sequence[tuple[Response
     return dataclasses.replace(prompt, solution=best.thought, metadata=metadata)
 
 
-def _refused(index: int, prompt: Prompt, group: Sequence[tuple[Response, Judged]]) -> Dropped:
+def _refused(index: int, prompt: Prompt, group: Group) -> Dropped:
     reasons = Counter(one.reason for _, one in group)
     nearest = max(reasons, key=REASONS.index)
     detail = f"{len(group)} drawn: " + ", ".join(f"{name} {reasons[name]}" for name in REASONS if reasons[name])
