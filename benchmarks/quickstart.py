@@ -1,9 +1,12 @@
-"""What does the quickstart give, and what does VAS add to uniform prompts when every rollout is charged?
+r"""What does the quickstart give, and what does VAS add to uniform prompts when every rollout is charged?
 
     python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler both] [--out runs/benchmark_quickstart]
 
 Runs `vasari quickstart` in a process of its own for each seed, reads its `summary.json`, prints one table and writes it to
-`benchmarks/results/`. A finished seed is read again and not repeated.
+`benchmarks/results/`. A finished seed is read again and not repeated. An old processor is imitated by the environment:
+
+    ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+        python benchmarks/quickstart.py --seeds 0 --sampler vas --out runs/old_processor
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ from typing import Any
 import numpy as np
 
 import vasari
+
+RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+"""Variables that keep torch from newer instructions of the processor."""
 
 
 def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -119,7 +125,10 @@ def main() -> None:
     decoding = next(iter(summaries.values()))["decoding"]
     command = f"python benchmarks/quickstart.py --seeds {' '.join(map(str, arguments.seeds))} --sampler {arguments.sampler}"
     command += "".join(f" --set {override}" for override in arguments.overrides)
-    result = Path(__file__).parent / "results" / f"quickstart_{machine}_{datetime.date.today().isoformat()}.md"
+    restrictions = [f"{name}={os.environ[name]}" for name in RESTRICTIONS if name in os.environ]
+    command = " ".join([*restrictions, command])
+    kind = ("" if arguments.sampler == "both" else f"_{arguments.sampler}") + ("_old_processor" if restrictions else "")
+    result = Path(__file__).parent / "results" / f"quickstart{kind}_{machine}_{datetime.date.today().isoformat()}.md"
     result.write_text(
         f"# The quickstart, and VAS beside uniform prompts\n\n{text}\n\n"
         f"Accuracy: {decoding['num_rollouts']} rollouts a test prompt at temperature {decoding['temperature']}, "
