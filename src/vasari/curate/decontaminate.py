@@ -89,7 +89,7 @@ class _Reference:
 class BenchmarkIndex:
     """Benchmark prompts, ready to be searched; it does not change.
 
-    Memory: about 6 KB a benchmark prompt, and 800 bytes a distinct image: 50 MB for 7,000 prompts.
+    Memory: about 10 KB a benchmark prompt, and 800 bytes a distinct image: 75 MB for 7,000 prompts.
     """
 
     def __init__(self, prompts: Sequence[Prompt], images: ImageIndex, settings: LeakSettings | None = None) -> None:

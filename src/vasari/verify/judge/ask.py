@@ -79,8 +79,8 @@ def judge_all(
     """Ask a judge about the undecided items.
 
     A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with the reason. An answer that
-    speaks to the judge is not shown to it and keeps the verdict of the rules. Replies in `store` cost nothing; failures
-    that may pass (a server that is down) are asked again.
+    speaks to the judge, or is one of its labels, is not shown to it and keeps the verdict of the rules. Replies in `store`
+    cost nothing; failures that may pass (a server that is down) are asked again.
 
     Args:
         items: Taken as there is room; only verdicts are kept in memory.
@@ -201,6 +201,8 @@ def _request(item: JudgeItem, settings: JudgeSettings, form: JudgeFormat) -> tup
     question = clean(cut_middle(with_options(item.question, item.choices), settings.max_question_chars))
     answer, shown = clean(spelled_out(item.answer, item.choices)), clean(shown)
     code = secret_code(question, answer, shown)
+    if form.read(shown, code).outcome is not None:
+        return None, "", "the answer is a label of the judge"
     prompt = form.prompt(question=question, answer=answer, response=shown, code=code, template=settings.template)
     request = Request(
         model=settings.model,
