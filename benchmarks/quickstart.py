@@ -64,7 +64,8 @@ def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict
 
 def table(summaries: dict[int, dict[str, Any]]) -> str:
     """The answer as Markdown."""
-    lines = ["| seed | model | sampled accuracy (95%) | greedy | rollouts train + refresh |", "| --- | --- | --- | --- | --- |"]
+    columns = ("seed", "model", "sampled accuracy (95%)", "greedy", "rollouts train + refresh", "zero-variance groups")
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for seed, summary in summaries.items():
         greedy = {
             "base": summary["greedy"].get("base"),
@@ -72,9 +73,10 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
             **summary["greedy"]["by_arm"],
         }
         for name, value in rungs(summary).items():
-            spent = (summary["by_arm"].get(name) or {}).get("rollouts")
-            cost = f"{spent['train']:,} + {spent['refresh']:,}" if spent else "-"
-            lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} |")
+            arm = summary["by_arm"].get(name)
+            cost = f"{arm['rollouts']['train']:,} + {arm['rollouts']['refresh']:,}" if arm else "-"
+            silent = f"{arm['zero_variance_share']:.2f}" if arm else "-"
+            lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} | {silent} |")
     headings = ("seed", "final - cold start, points", "VAS - uniform, points", "blind accuracy - majority answer, points")
     headings += ("held-out style", "whole command, s", "peak memory, MB")
     lines += ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
