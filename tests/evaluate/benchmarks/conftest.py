@@ -88,6 +88,8 @@ def write_recipe(data: Path, tmp_path: Path) -> Callable[..., Path]:
         settings: dict[str, Any] = {
             "sets": {name: {"folder": f"data/{name}"} for name in ("mathvision", "mathvista", "mathverse")},
             "max_tokens": 64,
+            # `paper` starts a process for Math-Verify, which takes a second.
+            "protocols": ["vasari", "official"],
         }
         server = {"model": "small", "base_url": url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05, "max_attempts": 2}
         path = tmp_path / "recipe.yaml"

@@ -158,6 +158,25 @@ def test_models_are_compared_in_one_table_and_pair_by_pair(run, scripted_server,
     assert "holds no results" in run("compare", tmp_path / "a", tmp_path, code=1)
 
 
+def test_a_judge_is_asked_about_what_the_rules_leave_undecided(run, scripted_server, write_recipe, tmp_path):
+    def script(body):
+        if body["model"] == "judge":
+            return "[Correct]"
+        return "\\boxed{a dozen}" if "How many?" in scripted_server.text_of(body) else solve(body, scripted_server.text_of)
+
+    scripted_server.script = script
+    judge = {"model": "judge", "format": "xverify", "endpoint": {"base_url": scripted_server.url}}
+    (tmp_path / "judge.yaml").write_text(yaml.safe_dump(judge))
+    recipe = write_recipe(scripted_server.url, sets={"mathvision": {"folder": "data/mathvision"}}, protocols=["vasari"])
+    found = []
+    for name, words in (("rules", ()), ("judged", ("--set", "judge=judge.yaml"))):
+        run("evaluate", recipe, "--out", tmp_path / name, *words)
+        found.append(scores_of(tmp_path / name)["sets"]["mathvision"]["protocols"]["vasari"])
+    assert [one["counts"]["correct"] for one in found] == [3, 4]
+    assert found[1]["decided_by"]["judge"] == 1
+    assert [body["model"] for body in scripted_server.bodies].count("judge") == 1
+
+
 WRONG = [
     ({"model": {"path": "x"}}, "either `model` (a folder of weights) or `endpoint` (a server), not both"),
     ({"prompts": {}}, "`benchmarks` and `prompts` are two recipes"),
@@ -216,6 +235,19 @@ def test_a_killed_evaluation_goes_on_and_ends_as_one_that_was_not(solver, write_
     for name in ("outputs.jsonl", "verdicts.jsonl", "scores.json", "by_prompt.jsonl", "table.html"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert 800 <= asked <= 800 + 2 * 64  # what was in flight at each kill
+
+
+@pytest.mark.slow
+def test_the_papers_protocol_is_the_first_of_three_by_default(run, solver, write_recipe, tmp_path):
+    path = write_recipe(solver.url)
+    recipe = yaml.safe_load(path.read_text())
+    del recipe["benchmarks"]["protocols"]
+    path.write_text(yaml.safe_dump(recipe))
+    run("evaluate", path, "--out", tmp_path / "out")
+    scores = scores_of(tmp_path / "out")
+    assert scores["protocols"] == ["paper", "official", "vasari"]
+    assert scores["sets"]["mathvision"]["protocols"]["paper"]["accuracy"]["mean"] == 1.0
+    assert "by protocol paper" in (tmp_path / "out/table.tex").read_text()
 
 
 @pytest.mark.slow

@@ -141,6 +141,15 @@ def test_every_file_has_a_line_a_rollout_or_a_prompt_in_the_order_of_the_plan(da
     }  # fmt: skip
 
 
+def test_categories_are_a_page_of_tables_by_protocol(data, tmp_path):
+    todo = plan(data, "mathvision", num_rollouts=2, temperature=1.0)
+    evaluate_benchmarks(Script(VISION), todo, tmp_path / "out", name="m")
+    page = (tmp_path / "out/categories.md").read_text().splitlines()
+    assert "| mathvision: level | prompts | vasari | official |" in page
+    # Of level 2 one prompt is solved always and one half the time: deviations of 1/4, sqrt(2 x 1/16) / 2 = 0.177.
+    assert any(line.startswith("| 2 | 2 | 75.0 ± 17.7 |") for line in page)
+
+
 def test_lost_outputs_are_generated_again_and_no_others(data, tmp_path):
     todo = plan(data, "mathvision", "mathverse", batch_rollouts=3)
     path = tmp_path / "out/outputs.jsonl"
@@ -162,10 +171,10 @@ def test_lost_outputs_are_generated_again_and_no_others(data, tmp_path):
 def test_a_finished_evaluation_asks_nothing_and_may_be_scored_by_other_protocols(data, tmp_path):
     evaluate_benchmarks(Script(VISION), plan(data, "mathvision"), tmp_path / "out", name="m")
     policy = Script(VISION)
-    scores = evaluate_benchmarks(policy, plan(data, "mathvision", protocols=("paper",)), tmp_path / "out", name="m")
+    scores = evaluate_benchmarks(policy, plan(data, "mathvision", protocols=("official",)), tmp_path / "out", name="m")
     assert policy.asked == []
-    assert list(scores["sets"]["mathvision"]["protocols"]) == ["paper"]
-    assert read_scores(tmp_path / "out")["protocols"] == ["paper"]
+    assert list(scores["sets"]["mathvision"]["protocols"]) == ["official"]
+    assert read_scores(tmp_path / "out")["protocols"] == ["official"]
 
 
 def test_a_raised_limit_asks_the_truncated_ones_again(data, tmp_path):

@@ -73,6 +73,11 @@ class Collected:
     """Of a server's runs."""
 
     @property
+    def lost(self) -> list[dict[str, Any]]:
+        """The failures that asking again does not mend: what was not sent yet is none."""
+        return [row for row in self.failures if row["reason"] != "not_sent"]
+
+    @property
     def stopped_by(self) -> str:
         """Why it ended early; empty when it did not."""
         return next((report.stopped_by for report in self.reports if report.stopped_by), "")

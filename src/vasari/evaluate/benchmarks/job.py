@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import vasari
 from vasari.errors import ConfigError, StateError
+from vasari.evaluate.benchmarks.categories import as_category_markdown
 from vasari.evaluate.benchmarks.collect import Collected, SetPass, collect, plan_passes
 from vasari.evaluate.benchmarks.load import LoadedSet, load_set
 from vasari.evaluate.benchmarks.outputs import OutputKey
@@ -86,6 +88,7 @@ def open_folder(folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, A
     """
     asked = {
         "schema": SCHEMA_VERSION,
+        "vasari": vasari.__version__,
         "model": model,
         "system": plan.system,
         "prompt": plan.settings.prompt,
@@ -125,7 +128,7 @@ def collect_benchmarks(policy: Policy, plan: BenchmarkPlan, out: Path, *, name: 
     """
     folder = BenchmarkDir(out)
     collected = collect(policy, plan.passes, folder, model=name, tell=tell)
-    write_bytes(folder.failures, "".join(json.dumps(row) + "\n" for row in collected.failures).encode())
+    write_bytes(folder.failures, "".join(json.dumps(row) + "\n" for row in collected.lost).encode())
     return collected
 
 
@@ -176,7 +179,7 @@ def score_benchmarks(
         "seed": settings.seed,
         "is_complete": not any(one["num_missing"] or one.get("blind", {}).get("num_missing") for one in sets.values()),
         "stopped_by": collected.stopped_by,
-        "num_failures": len([row for row in collected.failures if row["reason"] != "not_sent"]),
+        "num_failures": len(collected.lost),
         "judge": {chosen: found.judge for chosen, found in scored.items()} if judge is not None else None,
         "average": average_of(sets, settings.protocols),
         "sets": sets,
@@ -184,6 +187,7 @@ def score_benchmarks(
     write_bytes(folder.by_prompt, "".join(lines).encode())
     write_json(folder.scores, result)
     write_tables([result], folder)
+    write_bytes(folder.categories, as_category_markdown(result).encode())
     return result
 
 
@@ -204,11 +208,7 @@ def read_scores(out: Path) -> dict[str, Any]:
 
 
 def _failed(collected: Collected, item: SetPass) -> set[OutputKey]:
-    return {
-        (row["set"], row["id"], row["rollout"])
-        for row in collected.failures
-        if row["pass"] == item.name and row["reason"] != "not_sent"
-    }
+    return {(row["set"], row["id"], row["rollout"]) for row in collected.lost if row["pass"] == item.name}
 
 
 def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:

@@ -151,6 +151,11 @@ class BenchmarkDir:
         """The table of results as `.md`, `.tex` or `.html`."""
         return self.root / f"table{suffix}"
 
+    @property
+    def categories(self) -> Path:
+        """Accuracy by each benchmark's own categories."""
+        return self.root / "categories.md"
+
     def of_pass(self, name: PassName) -> Path:
         """The folder of a pass: the root itself, and `blind` below it."""
         return self.root if name == "shown" else self.root / "blind"

@@ -56,8 +56,8 @@ def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None 
 
 def as_markdown(table: Table) -> str:
     """The table in GitHub's Markdown, every cell escaped."""
-    lines = [_markdown_row(table.head), "|" + " --- |" + " ---: |" * (len(table.head) - 1)]
-    lines += [_markdown_row(row) for row in table.rows]
+    lines = [markdown_row(table.head), "|" + " --- |" + " ---: |" * (len(table.head) - 1)]
+    lines += [markdown_row(row) for row in table.rows]
     return "\n".join([*lines, "", *(f"* {_markdown(note)}" for note in table.notes), ""])
 
 
@@ -174,7 +174,8 @@ def _how(result: Mapping[str, Any]) -> str:
     )
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table, every cell escaped."""
     return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
 
 
