@@ -92,8 +92,29 @@ def test_a_request_holds_the_system_prompt_the_image_the_options_and_the_decodin
     assert body["messages"][0]["content"] == "Think."
     assert scripted_server.text_of(body) == "Question 0? A) one B) two"
     assert pictures(body) == [asked.images[0].data]
-    sent = {name: body[name] for name in ("model", "temperature", "top_p", "max_tokens", "seed", "top_k")}
-    assert sent == {"model": "small", "temperature": 0.5, "top_p": 0.9, "max_tokens": 7, "seed": 11, "top_k": 5}
+    sent = {name: body[name] for name in ("model", "temperature", "top_p", "max_tokens", "top_k")}
+    assert sent == {"model": "small", "temperature": 0.5, "top_p": 0.9, "max_tokens": 7, "top_k": 5}
+
+
+def test_a_server_is_told_top_p_even_where_it_keeps_all(scripted_server, make_policy):
+    make_policy().generate([prompt()], Decoding(num_rollouts=1, temperature=0.0), seed=11)
+    body = scripted_server.bodies[0]
+    assert (body["temperature"], body["top_p"], body["seed"]) == (0.0, 1.0, 11)
+
+
+def test_a_server_that_takes_no_sampling_gets_none(scripted_server, make_policy):
+    make_policy(send_sampling=False).generate([prompt()], Decoding(num_rollouts=1), seed=0)
+    assert not {"temperature", "top_p"} & set(scripted_server.bodies[0])
+
+
+@pytest.mark.parametrize(("temperature", "num_requests"), [(0.0, 1), (1.0, 2)])
+def test_two_prompts_that_ask_the_same_share_a_greedy_answer_and_are_drawn_apart(
+    scripted_server, make_policy, temperature, num_requests
+):
+    twins = [prompt(0), prompt(1, question="Question 0?")]
+    groups = make_policy().generate(twins, Decoding(num_rollouts=1, temperature=temperature), seed=0)
+    assert [len(group) for group in groups] == [1, 1]
+    assert len(scripted_server.bodies) == num_requests
 
 
 def test_a_server_that_wants_no_seed_gets_none(scripted_server, make_policy):
@@ -124,10 +145,10 @@ def test_a_bitmap_is_sent_as_a_png_with_the_same_pixels(scripted_server, make_po
 
 
 def test_groups_come_in_the_order_of_the_prompts_with_as_many_rollouts_as_asked(scripted_server, make_policy):
-    scripted_server.script = lambda body: f"{scripted_server.text_of(body)} {body['seed']}"
+    scripted_server.script = lambda body: f"{scripted_server.text_of(body)} drawn with {body['seed']}"
     groups = make_policy().generate([prompt(n) for n in range(5)], Decoding(num_rollouts=3, temperature=1.0), seed=0)
     assert [len(group) for group in groups] == [3] * 5
-    assert [group[0].text for group in groups] == [f"Question {n}? 0" for n in range(5)]
+    assert [group[0].text.split(" drawn")[0] for group in groups] == [f"Question {n}?" for n in range(5)]
     assert len({rollout.text for rollout in groups[0]}) == 3  # each rollout has a seed of its own
 
 

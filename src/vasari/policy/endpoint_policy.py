@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -44,6 +45,8 @@ class EndpointModel(EndpointSettings):
     """As the server calls it."""
     send_seed: bool = True
     """Whether requests carry a seed; some servers refuse one."""
+    send_sampling: bool = True
+    """Whether requests carry temperature and top-p; reasoning models of some providers refuse them."""
     detail: Literal["low", "high", "auto"] | None = None
     """OpenAI's detail of images; None leaves it to the server."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
@@ -162,10 +165,11 @@ class EndpointPolicy:
                 for part in turn["content"]
             )
             messages.append(Message(role=turn["role"], parts=parts))
+        told = self.settings.send_sampling
         sampling = Sampling(
-            temperature=decoding.temperature,
-            # 1 keeps all, which is what a server does that is told nothing.
-            top_p=None if decoding.top_p == 1.0 else decoding.top_p,
+            # Both, always: a server that is told nothing may take the model's own defaults (vLLM does).
+            temperature=decoding.temperature if told else None,
+            top_p=decoding.top_p if told else None,
             max_tokens=decoding.max_tokens,
             extra=dict(self.settings.extra),
         )
@@ -173,7 +177,7 @@ class EndpointPolicy:
             model=self.settings.model,
             messages=tuple(messages),
             sampling=sampling,
-            seed=seed if self.settings.send_seed else None,
+            seed=_seed_of(prompt, decoding, seed) if self.settings.send_seed else None,
             id=prompt.id,
         )
 
@@ -203,6 +207,13 @@ def as_rollout(response: Response) -> Rollout:
     rollout = scripted_rollout(response.text, max_tokens=len(response.text) + 1)
     tokens = rollout.token_ids[:-1] if response.truncated else rollout.token_ids
     return replace(rollout, token_ids=tokens, truncated=response.truncated)
+
+
+def _seed_of(prompt: Prompt, decoding: Decoding, seed: int) -> int:
+    """A seed of the prompt's own, so that two prompts that ask the same are drawn apart; greedy, they have one answer."""
+    if decoding.temperature == 0:
+        return seed
+    return int.from_bytes(hashlib.blake2b(f"{seed} {prompt.id}".encode(), digest_size=4).digest(), "big") >> 1
 
 
 def _why(failures: Sequence[Failure], report: RunReport) -> str:

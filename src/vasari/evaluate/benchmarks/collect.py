@@ -181,6 +181,7 @@ def _each(policy: AnswersEach, item: SetPass, places: Sequence[int], writer: _Wr
                     {
                         "response": response.text,
                         **({"reasoning": response.reasoning} if response.reasoning else {}),
+                        "finish_reason": response.finish_reason,
                         "truncated": response.truncated,
                         "num_tokens": response.output_tokens,
                     },
