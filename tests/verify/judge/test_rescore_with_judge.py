@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -168,3 +170,23 @@ def test_a_reference_that_is_an_options_text_is_shown_with_its_own_letter():
 
 def test_several_blanks_are_shown_together():
     assert judge_item("vasari", row(answer=["cat", "dog"]), Verdict(Outcome.INCORRECT, "a, b", "text")).answer == "cat; dog"
+
+
+@pytest.mark.slow
+def test_a_killed_run_buys_again_at_most_what_was_in_flight(run, tmp_path, server):
+    rows = [{**CAT, "id": str(n), "response": f"<answer>feline number {n}</answer>"} for n in range(400)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judge = json.loads((tmp_path / "judge.yaml").read_text())
+    judge["endpoint"] |= {"max_concurrency": 4, "start_concurrency": 4}
+    (tmp_path / "judge.yaml").write_text(json.dumps(judge))
+    words = ["-m", "vasari", "rescore", "rows.jsonl", "--judge", "judge.yaml", "--out", "out"]
+    process = subprocess.Popen([sys.executable, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(server.prompts) < 100:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    before = len(server.prompts)
+    assert 100 <= before < 400
+    run()
+    assert 400 <= len(server.prompts) <= 404
+    assert {decided for _, decided in verdicts(tmp_path).values()} == {"judge"}

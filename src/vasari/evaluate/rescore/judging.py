@@ -31,6 +31,7 @@ def judge_undecided(
         StorageError: The disk refused.
     """
     found: dict[str, Any] = {}
+    before = sum(1 for _ in outputs())
     with ResponseStore(judge.store or folder.judge) as store:
         for name in settings.judged:
 
@@ -41,13 +42,15 @@ def judge_undecided(
 
             total = sum(bool(item.undecided) for item in items())
 
-            def took(done: int, name: str = name, total: int = total) -> None:
-                tell(done, total, f"judge, {name}")
+            # Behind the outputs that the rules are done with, so that what is left is estimated from both.
+            def took(done: int, name: str = name, total: int = total, before: int = before) -> None:
+                tell(before + done, before + total, f"judge, {name}")
 
             judged = judge_all(items(), judge, store, took=took)
             lines = (as_line(output.id, verdict) for output, verdict in zip(outputs(), judged.verdicts, strict=True))
             write_bytes(folder.verdicts(settings.protocols, name), "".join(lines).encode())
             found[name] = _as_json(judged)
+            before += total
     return {"model": judge.model, "format": judge.format, "protocols": found}
 
 
