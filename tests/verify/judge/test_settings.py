@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from vasari.errors import ConfigError
@@ -72,3 +75,10 @@ def test_braces_in_the_texts_stay_what_they_are(name):
     prompt = FORMATS[name].prompt(question="{answer}", answer="{x | x > {response}}", response="{code}{}", code="0badcafe")
     assert "{x | x > {response}}" in prompt
     assert "{code}{}" in prompt
+
+
+@pytest.mark.slow
+def test_verifying_and_rescoring_without_a_judge_load_no_client():
+    code = "import sys, vasari.verify, vasari.cli.rescore_job; print([m for m in ('aiohttp', 'orjson') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
