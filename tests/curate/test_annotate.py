@@ -140,6 +140,15 @@ def test_prompts_that_a_stopped_run_left_are_not_asked_and_come_with_the_next(te
     assert len(again.kept) >= reasons["not_asked"]
 
 
+def test_a_prompt_stopped_between_its_rationales_is_not_called_wrong(teach, asking, few):
+    server = teach(few, wrong=1.0)
+    server.plan = lambda body, attempt: "good" if len(server.bodies) == 1 else "unauthorised"
+    result = annotate(few[:1], asking(server, max_concurrency=1), with_changes(num_rationales=3))
+    assert [(drop.reason, drop.detail) for drop in result.dropped] == [
+        ("not_asked", "the run was stopped; 1 drawn: wrong_answer 1")
+    ]
+
+
 def test_reasoning_that_a_server_splits_off_is_the_thought():
     judged = judge_response(PROMPT, respond("<answer>\\boxed{5}</answer>", reasoning="Three and two are five."), SETTINGS)
     assert (judged.reason, judged.thought) == ("", "Three and two are five.")

@@ -123,11 +123,12 @@ def verdict(right):
         (["7", "7", "8", "5"], None),
         (["5", "5", "5", "5"], None),
         (["7", "7", "7", None], "7"),
+        (["7", "7"], None),  # two were cut off
         ([], None),
     ],
 )
 def test_an_answer_is_contested_when_three_of_four_rollouts_agree_on_another(votes, answer):
-    found = contest([(vote, verdict(vote == "5")) for vote in votes], ValiditySettings())
+    found = contest([(vote, verdict(vote == "5")) for vote in votes], 4, ValiditySettings())
     assert (found.answer if found else None) == answer
 
 
@@ -150,6 +151,28 @@ def test_a_prompt_whose_requests_fail_is_kept_and_counted(teach, asking, open_pr
     server.plan = lambda body, attempt: "bad_request"
     result = validity(open_prompts[:3], asking(server), ValiditySettings(num_blind=1, num_sighted=1))
     assert (len(result.kept), result.counts) == (3, {"blind_failed": 3, "sighted_failed": 3})
+
+
+def test_a_rollout_that_failed_does_not_count_against_a_prompt(teach, asking, open_prompts):
+    server = teach(open_prompts, blind=1.0)
+    # The first rollout is right and the others fail: 1 of 1, but 1 of 4.
+    server.plan = lambda body, attempt: "good" if len(server.bodies) == 1 else "bad_request"
+    model = asking(server, max_concurrency=1)
+    result = validity(open_prompts[:1], model, ValiditySettings(num_blind=4))
+    assert [p.metadata["validity"] for p in result.kept] == [{"blind_rollouts": 1, "blind_correct": 1}]
+
+
+def test_a_prompt_whose_rollouts_were_stopped_half_way_is_left_to_the_next_run(teach, asking, open_prompts):
+    server = teach(open_prompts, blind=1.0)
+    server.plan = lambda body, attempt: "good" if len(server.bodies) <= 2 else "unauthorised"
+    model = asking(server, max_concurrency=1)
+    result = validity(open_prompts[:1], model, ValiditySettings(num_blind=4))
+    assert [(drop.reason, drop.detail) for drop in result.dropped] == [
+        ("not_asked", "the run was stopped after 2 blind rollouts")
+    ]
+    server.plan = lambda body, attempt: "good"
+    again = validity(open_prompts[:1], asking(server), ValiditySettings(num_blind=4))
+    assert [drop.reason for drop in again.dropped] == ["answerable_blind"]
 
 
 def test_a_second_run_asks_nothing(teach, asking, open_prompts):

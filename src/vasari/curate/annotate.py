@@ -201,8 +201,9 @@ def annotate(
                 kept.append(_annotated(prompt, model, group, chosen))
                 continue
             drop = _refused(index, prompt, group)
-            if index in unheard:
-                drop = dataclasses.replace(drop, reason="not_asked", detail=f"the judge was stopped; {drop.detail}")
+            if index in unheard or found.stopped(index):
+                who = "judge" if index in unheard else "run"
+                drop = found.not_asked(index, prompt, f"the {who} was stopped; {drop.detail}")
         dropped.append(drop)
     return StageResult(
         kept=tuple(kept), dropped=tuple(dropped), counts={name: count for name, count in counts.items() if count}

@@ -15,8 +15,6 @@ from vasari.records import Prompt
 Settled = Callable[[int, Sequence[Response]], "bool | Awaitable[bool]"]
 """Whether the answers so far to the prompt at this position settle it, so that no more are drawn."""
 
-_TURNS: Mapping[str, str] = {"not_sent": "not_asked"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptAnswers:
@@ -41,9 +39,19 @@ class PromptAnswers:
         found = self.answers[index]
         if found.responses:
             return None
-        failure = found.failures[0]
-        reason = _TURNS.get(failure.reason, failed)
-        return Dropped(index=index, id=prompt.id, reason=reason, detail=f"{failure.reason}: {failure.detail}"[:500])
+        failure = found.failures[-1]
+        detail = f"{failure.reason}: {failure.detail}"[:500]
+        if self.stopped(index):
+            return self.not_asked(index, prompt, detail)
+        return Dropped(index=index, id=prompt.id, reason=failed, detail=detail)
+
+    def stopped(self, index: int) -> bool:
+        """Whether the run stopped before all answers to a prompt were asked for; the next run asks for the rest."""
+        return index in self.answers and any(failure.reason == "not_sent" for failure in self.answers[index].failures)
+
+    def not_asked(self, index: int, prompt: Prompt, detail: str) -> Dropped:
+        """A prompt that is left to the next run."""
+        return Dropped(index=index, id=prompt.id, reason="not_asked", detail=detail)
 
 
 def prompt_request(
@@ -122,6 +130,7 @@ def ask_prompts(
         requests(),
         num_responses=num_responses,
         decided=decided if settled is not None else None,
+        retry_failed=model.retry_failed,
         take=take,
     )
     return PromptAnswers(answers=answers, unreadable=unreadable)

@@ -224,6 +224,8 @@ def _named(
     counts: Counter[str] = Counter()
     for index in wanted:
         drop = found.dropped(index, prompts[index], failed="classifier_failed")
+        if drop is None and found.stopped(index):
+            drop = found.not_asked(index, prompts[index], "the run was stopped")
         if drop is not None:
             counts[drop.reason] += 1
             named[index] = UNCATEGORISED, f"{drop.reason}: {drop.detail}"

@@ -64,7 +64,7 @@ class Contest:
 
     answer: str
     share: float
-    """Of the rollouts that the limit did not cut off, those that give it."""
+    """Of the rollouts, those that give it; cut off and failed ones give none."""
     num_rollouts: int
 
 
@@ -138,19 +138,20 @@ def is_answerable_blind(verdicts: Sequence[float], num_options: int, settings: V
     return num_options < 2 or guess_probability(right, len(verdicts), num_options) < settings.max_guess_probability
 
 
-def contest(answers: Sequence[tuple[str | None, Verdict]], settings: ValiditySettings) -> Contest | None:
+def contest(answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, settings: ValiditySettings) -> Contest | None:
     """The other answer on which enough rollouts agree; None when there is none.
 
     Args:
-        answers: What each rollout votes for (`vote_of`), and its verdict.
+        answers: What each rollout that was read votes for (`vote_of`), and its verdict.
+        num_rollouts: All rollouts, cut off and failed ones included.
         settings: The share that must agree.
     """
     votes = Counter(vote for vote, verdict in answers if vote and verdict.outcome is Outcome.INCORRECT)
     if not votes:
         return None
     answer, count = max(votes.items(), key=lambda one: (one[1], one[0]))
-    share = count / len(answers)
-    return Contest(answer=answer, share=share, num_rollouts=len(answers)) if share >= settings.min_agreement else None
+    share = count / num_rollouts
+    return Contest(answer=answer, share=share, num_rollouts=num_rollouts) if share >= settings.min_agreement else None
 
 
 def _blind(
@@ -187,10 +188,13 @@ def _blind(
                 outcomes[index] = drop
             continue
         group = [verdict(index, response) for response in found.answers[index].responses]
-        right = int(sum(group))
+        right, options, lost = int(sum(group)), len(prompts[index].choices or ()), len(found.answers[index].failures)
         counts.update(blind_rollouts=len(group), blind_correct=right)
         outcomes[index] = {"blind_rollouts": len(group), "blind_correct": right}
-        if is_answerable_blind(group, len(prompts[index].choices or ()), settings):
+        if found.stopped(index) and is_answerable_blind([*group, *[1.0] * lost], options, settings):
+            outcomes[index] = found.not_asked(index, prompts[index], f"the run was stopped after {len(group)} blind rollouts")
+        # A rollout that failed says nothing for the prompt to be dropped.
+        elif is_answerable_blind([*group, *[0.0] * lost], options, settings):
             detail = f"right in {right} of {len(group)} rollouts without the image"
             outcomes[index] = Dropped(index=index, id=prompts[index].id, reason="answerable_blind", detail=detail)
     return outcomes
@@ -215,8 +219,11 @@ def _sighted(
             else:
                 outcomes[index] = drop
             continue
+        if found.stopped(index):
+            outcomes[index] = found.not_asked(index, prompt, "the run was stopped")
+            continue
         read = [_verdict(prompt, response) for response in found.answers[index].responses if not response.truncated]
-        other = contest([(vote_of(one.extraction, prompt), one) for one in read], settings)
+        other = contest([(vote_of(one.extraction, prompt), one) for one in read], settings.num_sighted, settings)
         if other is None:
             continue
         counts["contested"] += 1
