@@ -37,9 +37,9 @@ def rows(count=NUM_ROWS):
         {
             "id": f"q{i}",
             "question": f"Read mark number {i} in the picture.",
-            "answer": str(7_310_000 + 131 * i),
+            "answer": str(73_100 + 131 * i),
             "image": f"images/{i}.png",
-            "solution": SOLUTION.format(answer=7_310_000 + 131 * i),
+            "solution": SOLUTION.format(answer=73_100 + 131 * i),
         }
         for i in range(count)
     ]
@@ -229,6 +229,28 @@ def test_a_spent_budget_stops_the_run_and_the_same_command_goes_on(teach, write_
     # Every prompt is easy: four rollouts of four decide it, and none was asked for twice.
     assert len(server.bodies) == 4 * NUM_ROWS
     assert {row["reason"] for row in dropped(curated.root)} == {"easy"}
+
+
+def test_what_failed_stays_failed_until_it_is_asked_for_again(teach, write_recipe, data):
+    server = teach(known(data), wrong=1.0)
+    path = write_recipe(server, sft=None, rl={"parts": [{"name": "m", "target": NUM_ROWS}]})
+    content = yaml.safe_load(path.read_text())
+    content["models"]["all"]["endpoint"]["max_attempts"] = 1
+    path.write_text(yaml.safe_dump(content))
+    server.plan = lambda body, attempt: "error" if "mark number 4 " in str(body) else "good"
+    first = run(path)
+    assert first.sizes == {"rl": NUM_ROWS - 1}
+    server.plan = lambda body, attempt: "good"
+    asked = len(server.bodies)
+
+    again = run(path)
+    after = len(server.bodies)
+    retried = curate(load_curation(path), base=path.parent, root=path.parent / "out", retry_failed=True)
+
+    assert after == asked
+    assert again.sizes == {"rl": NUM_ROWS - 1}
+    assert retried.sizes == {"rl": NUM_ROWS}
+    assert {"mark number 4 " in str(body) for body in server.bodies[after:]} == {True}
 
 
 def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe, data):

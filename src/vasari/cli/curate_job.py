@@ -30,7 +30,9 @@ def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
     return parse_settings(CurationRecipe, expand_presets(read_content(path, overrides), where=where), where=where)
 
 
-def run_curate(path: Path, out: Path | None, overrides: Sequence[str], *, engine: str, workers: int, dry: bool) -> None:
+def run_curate(
+    path: Path, out: Path | None, overrides: Sequence[str], *, engine: str, workers: int, dry: bool, retry_failed: bool
+) -> None:
     """Run a recipe, or say what it would take."""
     recipe = load_curation(path, overrides)
     root = out or Path("runs") / recipe.name
@@ -40,7 +42,7 @@ def run_curate(path: Path, out: Path | None, overrides: Sequence[str], *, engine
         _print_forecast(dry_run(recipe, base=path.parent, root=root, engine=working, show=stage))
         return
     try:
-        curated = curate(recipe, base=path.parent, root=root, engine=working, show=stage)
+        curated = curate(recipe, base=path.parent, root=root, engine=working, show=stage, retry_failed=retry_failed)
     except KeyboardInterrupt:
         typer.secho("stopped; every answer is kept, and the same command goes on", fg="yellow", err=True)
         raise typer.Exit(130) from None

@@ -220,6 +220,9 @@ def curate(
     ] = False,
     engine: Annotated[str, typer.Option(help="Where local stages work: local.")] = "local",
     workers: Annotated[int, typer.Option(min=1, help="Processes of the local stages.")] = 1,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again what got no answer before, e.g. while a server was down.")
+    ] = False,
 ) -> None:
     """Curate raw data sets to sft.parquet and rl.parquet, with a card, a funnel and a reason for every dropped row.
 
@@ -229,7 +232,7 @@ def curate(
     """
     from vasari.cli.curate_job import run_curate  # noqa: PLC0415
 
-    run_curate(curation, out, overrides or [], engine=engine, workers=workers, dry=dry_run)
+    run_curate(curation, out, overrides or [], engine=engine, workers=workers, dry=dry_run, retry_failed=retry_failed)
 
 
 @app.command()

@@ -27,7 +27,7 @@ from vasari.curate.rows import PromptRows
 from vasari.curate.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
 from vasari.curate.stage import AskedModel
 from vasari.curate.steps import graded, local_stages, rl_stages, sft_stages
-from vasari.endpoint import ResponseStore
+from vasari.endpoint import TRANSIENT, ResponseStore
 from vasari.endpoint.prices import money_spent
 from vasari.errors import StateError, StorageError
 from vasari.promptfile import write_prompts
@@ -50,8 +50,9 @@ class Curated:
 class Models:
     """The models of a recipe, each with a store of its answers; opened when first asked. Use as a context."""
 
-    def __init__(self, recipe: CurationRecipe, *, base: Path, root: Path) -> None:
+    def __init__(self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False) -> None:
         self._recipe, self._base = recipe, base
+        self._retry = tuple(sorted(TRANSIENT)) if retry_failed else ()
         self._folder = root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
         self._asked: dict[str, AskedModel] = {}
         self._judge: ResponseStore | None = None
@@ -70,7 +71,9 @@ class Models:
         if name not in self._asked:
             entry = self._recipe.models[name]
             store = ResponseStore(self._folder / name)
-            self._asked[name] = AskedModel(settings=entry.endpoint, store=store, model=entry.model, sampling=entry.sampling())
+            self._asked[name] = AskedModel(
+                settings=entry.endpoint, store=store, model=entry.model, sampling=entry.sampling(), retry_failed=self._retry
+            )
         return self._asked[name]
 
     def appeal(self, items: Sequence[JudgeItem]) -> Judged:
@@ -118,7 +121,13 @@ class Models:
 
 
 def curate(
-    recipe: CurationRecipe, *, base: Path, root: Path, engine: Engine | None = None, show: Show | None = None
+    recipe: CurationRecipe,
+    *,
+    base: Path,
+    root: Path,
+    engine: Engine | None = None,
+    show: Show | None = None,
+    retry_failed: bool = False,
 ) -> Curated:
     """Run a recipe, or what an earlier run of it left to do.
 
@@ -128,6 +137,7 @@ def curate(
         root: Folder of the run.
         engine: Where local stages work; this process by default.
         show: Shows the progress of each stage.
+        retry_failed: Ask again what an earlier run got no answer to, where that may pass (a server that was down).
 
     Raises:
         ConfigError: A setting does not fit the data.
@@ -136,8 +146,8 @@ def curate(
         StorageError: The disk refused.
     """
     root = root.resolve()
-    with locked(root), Models(recipe, base=base, root=root) as models:
-        run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show)
+    with locked(root), Models(recipe, base=base, root=root, retry_failed=retry_failed) as models:
+        run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show, retry_failed=retry_failed)
         common = graded(run, local_stages(run), models, models.appeal if recipe.judge is not None else None)
         sets: dict[str, StageOutput] = {}
         if recipe.sft is not None:

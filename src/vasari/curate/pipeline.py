@@ -40,6 +40,8 @@ class Run:
     """Folder of the run."""
     engine: Engine = field(default_factory=LocalEngine)
     show: Show | None = None
+    retry_failed: bool = False
+    """Ask again what failed for good in an earlier run."""
     outputs: list[StageOutput] = field(default_factory=list)
     """Stages that are done, in order."""
 
@@ -74,7 +76,7 @@ class Run:
             StateError: The run was stopped (budget, interrupt, a server that is down); the same command goes on.
         """
         stage = self.stage(name, branch, settings, before.hashes)
-        if not stage.open():
+        if not stage.open(retry_failed=self.retry_failed):
             with self.watch(stage) as shown:
                 first = 0
                 for number, path in enumerate(before.parts):

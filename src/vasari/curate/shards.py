@@ -70,10 +70,16 @@ class Stage:
         """Settings, hashes and counts, written when the stage is done."""
         return self.folder / "manifest.json"
 
-    def open(self) -> bool:
-        """Whether the stage is done already; else its folder is ready, with the shards that an earlier run finished."""
-        if self.manifest.exists() and read_json(self.manifest).get("fingerprint") == self.fingerprint:
-            return True
+    def open(self, *, retry_failed: bool = False) -> bool:
+        """Whether the stage is done already; else its folder is ready, with the shards that an earlier run finished.
+
+        Args:
+            retry_failed: Begin anew where requests failed for good: the answers are kept, so only those are asked again.
+        """
+        if self.manifest.exists():
+            told = read_json(self.manifest)
+            if told.get("fingerprint") == self.fingerprint and not (retry_failed and _num_failed(told["counts"])):
+                return True
         begun = self.folder / "begun.json"
         if not (begun.exists() and read_json(begun).get("fingerprint") == self.fingerprint and not self.manifest.exists()):
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -208,6 +214,12 @@ def file_hash(path: Path) -> str:
     """128 bits of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _num_failed(counts: Mapping[str, Any]) -> int:
+    """Requests and prompts that failed, as stages count them: names that end in "_failed"."""
+    dropped = sum(n for reasons in counts["dropped"].values() for name, n in reasons.items() if name.endswith("_failed"))
+    return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith("_failed")))
 
 
 def _printable(text: str) -> str:

@@ -25,6 +25,8 @@ class AskedModel:
     model: str
     """As the server knows it."""
     sampling: Sampling
+    retry_failed: tuple[str, ...] = ()
+    """Reasons (of `vasari.endpoint.FAILURE_REASONS`) whose stored failures are asked again."""
     progress: Callable[[int, int], None] | None = None
     """Called with the prompts done and their total."""
 

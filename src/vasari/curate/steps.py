@@ -204,8 +204,9 @@ def _balance(run: Run, before: StageOutput, parts: Sequence[RlPart]) -> StageOut
 
 def _over_quota(before: StageOutput, parts: Sequence[RlPart], seed: int) -> tuple[Sequence[Dropped], Mapping[str, int]]:
     """The prompts that no part has room for, ascending; and what each part lacks."""
-    texts = TextRows(before.parts, extra=("metadata", "source"))
-    owner = [str(texts.metadata(index)[PART]) for index in range(len(texts))]
+    one = parts[0].name if len(parts) == 1 else None
+    texts = TextRows(before.parts, extra=("source",) if one else ("metadata", "source"))
+    owner = [one or str(texts.metadata(index)[PART]) for index in range(len(texts))]
     dropped: list[Dropped] = []
     notes: dict[str, int] = {}
     for part in parts:
@@ -228,9 +229,8 @@ def _over_quota(before: StageOutput, parts: Sequence[RlPart], seed: int) -> tupl
 
 def _light(texts: TextRows, index: int, part: RlPart) -> Prompt:
     """An id and what is balanced over."""
-    prompt = texts[index]
-    group = {"category": prompt.category, "source": texts.source(index), "none": ""}[part.balance_by]
-    return Prompt(id=prompt.id, question="", answer="", category=group)
+    group = "" if part.balance_by == "none" else texts.value(part.balance_by, index)
+    return Prompt(id=texts.value("id", index), question="", answer="", category=group)
 
 
 class _Everywhere:
