@@ -13,7 +13,7 @@ from vasari.errors import DataError
 from vasari.imagefile import open_image
 from vasari.records import Prompt
 from vasari.sources import BadRow, read_source
-from vasari.sources.answers import last_boxed, reference_answer, split_choices
+from vasari.sources.answers import last_boxed, listed, reference_answer, split_choices
 from vasari.sources.columns import column_value
 
 
@@ -209,3 +209,14 @@ def test_options_are_read_from_a_question(question, rest, choices):
 def test_a_column_names_a_value(column, value):
     row = {"a": 1, "b": {"c": "x"}, "l": ["y", "z"], "d.e": "dotted", "u": "http://h/q/p.png?w=3"}
     assert column_value(row, column) == value
+
+
+@pytest.mark.parametrize("text", ["a, b", "['a'", "__import__('os').getcwd()", "[" * 10_000, "{'a': 1}", "[1]" + " " * 200_000])
+def test_choices_that_are_no_list_written_as_text_cost_their_row_and_run_nothing(text):
+    with pytest.raises(DataError, match=r"the choices must be a list written as text, got"):
+        listed(text)
+
+
+def test_choices_written_as_text_are_read_and_lists_stay_as_they_are():
+    assert listed("['a', \"b's\", 3]") == ["a", "b's", 3]
+    assert listed(["x"]) == ["x"]

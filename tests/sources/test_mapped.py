@@ -44,6 +44,24 @@ CASES = {
         "7",
         1,
     ),
+    "mmmu_pro": (
+        {
+            "standard (10 options)/test-0.parquet": [
+                {
+                    "id": "h1",
+                    "question": "<image 1>?",
+                    "options": "['a', 'b']",
+                    "answer": "B",
+                    "image_1": IMAGE,
+                    "image_2": None,
+                }
+            ]
+        },
+        "h1",
+        "<image 1>?",
+        "B",
+        1,
+    ),
     "mathv360k": (
         {
             "train_samples_all_tuning.json": [{"id": "t1", "image": "TabMWP/images/1.png", "conversations": SAID}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from vasari.errors import DataError
 from vasari.sources.spec import AnswerForm
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_MAX_LIST_CHARS = 100_000
 
 _CHOICES = re.compile(r"\s*\bchoices?\s*:\s*", re.IGNORECASE)
 _LETTER = re.compile(r"\(?([A-Z])[).:]?")
@@ -84,6 +87,23 @@ def last_boxed(text: str) -> str:
         if depth == 0:
             return text[start:place].strip()
     return ""
+
+
+def listed(value: Any) -> Any:
+    """The list that a text writes out, as Python prints one; never evaluated. Any other value as it is.
+
+    Raises:
+        DataError: The text is no list, or a very long one.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        found = ast.literal_eval(value) if len(value) <= _MAX_LIST_CHARS else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        found = None
+    if not isinstance(found, list | tuple):
+        raise DataError(f"the choices must be a list written as text, got {value[:40]!r}")
+    return list(found)
 
 
 def split_choices(question: str) -> tuple[str, tuple[str, ...] | None]:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from vasari.errors import DataError, ImageError
 from vasari.imagefile import check_header, resolve_path
 from vasari.records import AnswerKind, ImageRef, Prompt
-from vasari.sources.answers import LETTERS, plain_text, reference_answer, split_choices
+from vasari.sources.answers import LETTERS, listed, plain_text, reference_answer, split_choices
 from vasari.sources.columns import column_value, first_value, says_nothing
 from vasari.sources.spec import Layout, SourceSpec
 
@@ -96,6 +96,8 @@ class Builder:
         value = first_value(row, self.layout.fields.choices)
         if value is None:
             return question, None
+        if self.layout.choices_as == "literal":
+            value = listed(value)
         if isinstance(value, Mapping):
             # Options under their letters; Parquet gives a mapping every key that any row has.
             value = [option for option in value.values() if option is not None]

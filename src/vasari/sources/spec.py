@@ -84,8 +84,9 @@ class Layout(Settings):
     boxed: the last \\boxed{} of a solution. first, most: of a list, the first or the most frequent."""
     answer_names: dict[str, str] = Field(default_factory=dict)
     """Code in the file -> the answer that it stands for."""
-    choices_as: Literal["texts", "letters", "in_question"] = "texts"
-    """letters: the options are pictures. in_question: the options follow "Choices:" in the question."""
+    choices_as: Literal["texts", "letters", "in_question", "literal"] = "texts"
+    """letters: the options are pictures. in_question: the options follow "Choices:" in the question. literal: the list is
+    written as text, ['a', 'b']."""
     keep_other_columns: bool = False
     """Columns that no field names join the metadata, when they hold text or numbers."""
 

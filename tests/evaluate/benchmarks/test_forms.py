@@ -20,6 +20,8 @@ from vasari.evaluate.benchmarks.forms import (
     mathverse_reasoning,
     mathvision_query,
     mathvista_query,
+    mmmu_direct,
+    mmmu_reasoning,
     question_with_options,
 )
 from vasari.evaluate.benchmarks.load import asked_prompt
@@ -86,6 +88,16 @@ def test_mathverse_points_to_the_image_where_the_question_is_in_it():
     assert mathverse_query(row) == (
         "According to the question shown in the image, please directly answer the question and provide "
         "the correct option letter, e.g., A, B, C, D."
+    )
+
+
+def test_mmmu_pro_asks_for_a_letter_at_once_or_after_reasoning():
+    row = prompt(choices=("one", "two"))
+    start = "Q?\nA. one\nB. two\n"
+    assert mmmu_direct(row) == f"{start}Answer with the option letter from the given choices directly."
+    assert mmmu_reasoning(row) == (
+        f"{start}Answer the preceding multiple choice question. The last line of your response should be of the following "
+        "format: 'Answer: $LETTER' (without quotes) where LETTER is one of options. Think step by step before answering."
     )
 
 

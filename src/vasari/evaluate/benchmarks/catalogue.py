@@ -14,6 +14,8 @@ from vasari.evaluate.benchmarks.forms import (
     mathverse_reasoning,
     mathvision_query,
     mathvista_query,
+    mmmu_direct,
+    mmmu_reasoning,
     short_answer,
 )
 
@@ -129,8 +131,24 @@ DYNAMATH = Benchmark(
     official="no official rule is re-implemented: its scores are over ten variants of each seed question",
 )
 
+MMMU_PRO = Benchmark(
+    name="mmmu_pro",
+    title="MMMU-Pro",
+    source="mmmu_pro",
+    split="test",
+    sizes={"test": 1730, "test_4_options": 1730},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(mmmu_direct, "", "arXiv:2409.02813, direct"),
+        "official_cot": QuestionForm(mmmu_reasoning, "", "arXiv:2409.02813, chain of thought"),
+        "bare": BARE,
+    },
+    categories={"subject": "category", "difficulty": "difficulty"},
+    official="where no letter can be read it draws one at random: those responses stay undecided",
+)
+
 BENCHMARKS: Mapping[str, Benchmark] = {
-    benchmark.name: benchmark for benchmark in (MATHVERSE, MATHVISTA, MATHVISION, LOGICVISTA, CHARTQA, DYNAMATH)
+    benchmark.name: benchmark for benchmark in (MATHVERSE, MATHVISTA, MATHVISION, LOGICVISTA, CHARTQA, DYNAMATH, MMMU_PRO)
 }
 """By name; the first five in the order of table 2 of arXiv:2509.21268."""
 

@@ -96,6 +96,20 @@ def short_answer(prompt: Prompt) -> str:
     return f"{question_with_options(prompt)}\nAnswer the question using a single word or phrase."
 
 
+def mmmu_direct(prompt: Prompt) -> str:
+    """MMMU-Pro's direct prompt (arXiv:2409.02813): question, options, the request of a letter."""
+    return f"{prompt.question}\n{_lettered(prompt)}\nAnswer with the option letter from the given choices directly."
+
+
+def mmmu_reasoning(prompt: Prompt) -> str:
+    """MMMU-Pro's prompt with chain of thought: the last line states the letter."""
+    return (
+        f"{prompt.question}\n{_lettered(prompt)}\nAnswer the preceding multiple choice question. The last line of your "
+        "response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of options. "
+        "Think step by step before answering."
+    )
+
+
 PAPER = QuestionForm(question_with_options, PAPER_SYSTEM, "arXiv:2509.21268, table 8")
 BARE = QuestionForm(question_with_options, "", "the question alone")
 
@@ -126,6 +140,11 @@ def _options(prompt: Prompt, *, letters_too: bool = False) -> str:
     if "".join(choices) == _LETTERS[: len(choices)] and not letters_too:
         return ""
     return "\n".join(f"({letter}) {text}" for letter, text in zip(_LETTERS, choices, strict=False))
+
+
+def _lettered(prompt: Prompt) -> str:
+    """A line `A. text` for each option."""
+    return "\n".join(f"{letter}. {text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False))
 
 
 def _decimals(value: object) -> int | None:

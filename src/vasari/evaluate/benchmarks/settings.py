@@ -46,7 +46,8 @@ class BenchmarkSettings(Settings):
     sets: Mapping[Annotated[str, Field(pattern=SET_NAME)], BenchmarkSet]
     """By name, such as `mathvision`."""
     prompt: str = "paper"
-    """How questions are put: `paper` (arXiv:2509.21268, table 8), `official`, `bare`; MathVerse also has `official_cot`."""
+    """How questions are put: `paper` (arXiv:2509.21268, table 8), `official`, `bare`; MathVerse and MMMU-Pro
+    also have `official_cot`."""
     system_prompt: str | None = None
     """In place of the one that belongs to the prompt: `mmr1`, `none`, or a text; for models trained to a format."""
     protocols: tuple[str, ...] = ("paper", "official", "vasari")
