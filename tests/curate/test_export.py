@@ -1,0 +1,111 @@
+"""Exports hold what the trainers of their names read."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+pytest.importorskip("aiohttp")
+
+from vasari.curate.export import marked_question, write_exports
+from vasari.records import ImageRef, Prompt
+from vasari.sources import read_source
+
+NAMES = ("sharegpt", "trl", "easyr1", "verl")
+
+
+def png(value):
+    buffer = io.BytesIO()
+    Image.new("L", (20, 20), value).save(buffer, "PNG")
+    return ImageRef(data=buffer.getvalue(), path=f"{value}.png")
+
+
+@pytest.fixture
+def prompts():
+    facts = {"source": "quiz", "licence": "MIT"}
+    return [
+        Prompt(id="a", question="How long?", answer="5", images=(png(1),), solution="It is 5.", category="len", metadata=facts),
+        Prompt(
+            id="b",
+            question="First <image>, then <image>: which?",
+            answer="B",
+            choices=("left", "right"),
+            images=(png(1), png(2)),
+            solution="Right.",
+            metadata=facts,
+        ),
+        Prompt(id="c", question="2 + 3?", answer="5", solution="Five.", metadata=facts),
+    ]
+
+
+def test_llamafactorys_form_is_read_back_with_images_turns_and_answers(prompts, tmp_path):
+    hashes = write_exports(tmp_path / "out", ("sharegpt",), {"sft": prompts})
+
+    folder = tmp_path / "out" / "sharegpt"
+    rows = json.loads((folder / "sft.json").read_text())
+    assert set(hashes) == {"sharegpt/sft.json"}
+    assert [row["messages"][1]["content"] for row in rows] == [
+        "<image>How long?",
+        "First <image>, then <image>: which? A) left B) right",
+        "2 + 3?",
+    ]
+    assert rows[1]["messages"][2]["content"] == "<think>Right.</think><answer>\\boxed{B}</answer>"
+    assert [len(row["images"]) for row in rows] == [1, 2, 0]
+    assert rows[0]["images"][0] == rows[1]["images"][0]  # one file for equal bytes
+    info = json.loads((folder / "dataset_info.json").read_text())["vasari_sft"]
+    assert (info["file_name"], info["formatting"]) == ("sft.json", "sharegpt")
+    # Our own reader of LLaMA-Factory's formats, made from its published samples.
+    found = list(read_source("llamafactory", folder))
+    assert [len(one.images) for one in found] == [1, 2, 0]
+
+
+def test_easyr1_and_verl_get_marks_references_and_images(prompts, tmp_path):
+    write_exports(tmp_path, ("easyr1", "verl"), {"rl": prompts})
+
+    plain = pq.read_table(tmp_path / "easyr1" / "rl.parquet").to_pylist()
+    assert [row["problem"].count("<image>") == len(row["images"]) for row in plain] == [True] * 3
+    assert [row["answer"] for row in plain] == ["5", "B", "5"]
+    row = pq.read_table(tmp_path / "verl" / "rl.parquet").to_pylist()[0]
+    assert row["reward_model"] == {"style": "rule", "ground_truth": "5"}
+    assert [turn["role"] for turn in row["prompt"]] == ["system", "user"]
+    assert (row["data_source"], row["ability"], row["extra_info"]["index"]) == ("quiz", "len", "a")
+    assert row["images"][0]["bytes"] == prompts[0].images[0].data
+
+
+def test_trl_gets_parts_in_the_order_of_the_question(prompts, tmp_path):
+    write_exports(tmp_path, ("trl",), {"sft": prompts, "rl": prompts})
+
+    row = pq.read_table(tmp_path / "trl" / "sft.parquet").to_pylist()[1]
+    assert [part["type"] for part in row["prompt"][1]["content"]] == ["text", "image", "text", "image", "text"]
+    assert row["completion"][0]["content"][0]["text"].endswith("\\boxed{B}</answer>")
+    assert pq.read_table(tmp_path / "trl" / "rl.parquet").column("solution").to_pylist() == ["5", "B", "5"]
+
+
+def test_a_set_without_prompts_has_no_export_and_an_old_one_is_gone(prompts, tmp_path):
+    write_exports(tmp_path / "out", ("easyr1",), {"sft": prompts})
+
+    hashes = write_exports(tmp_path / "out", ("verl",), {"sft": prompts, "rl": []})
+
+    assert set(hashes) == {"verl/sft.parquet"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["verl"]
+
+
+def test_images_stand_in_front_of_a_question_that_marks_none(prompts):
+    assert marked_question(prompts[0]) == "<image>How long?"
+    assert marked_question(prompts[1]).startswith("First <image>, then")
+
+
+@pytest.mark.slow
+def test_datasets_opens_the_exports_with_images_decoded(prompts, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    write_exports(tmp_path / "out", NAMES, {"sft": prompts})
+
+    for name in ("trl", "easyr1", "verl"):
+        file = str(tmp_path / "out" / name / "sft.parquet")
+        found = datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
+        assert [[image.size for image in row["images"]] for row in found] == [[(20, 20)], [(20, 20)] * 2, []]
