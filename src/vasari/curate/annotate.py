@@ -28,7 +28,7 @@ from vasari.curate.rationale_checks import (
     words_of,
 )
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.endpoint import Request, Response
+from vasari.endpoint import Response
 from vasari.evaluate.votes import vote_of
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import trajectory_diversity
@@ -179,11 +179,12 @@ def annotate(
         # Symbolic comparison may take seconds: the other requests go on meanwhile.
         return not (await asyncio.to_thread(judge, index, responses[-1])).reason
 
-    def make(prompt: Prompt) -> Request:
-        return prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed)
-
     found = ask_prompts(
-        prompts, model, make, num_responses=settings.num_rationales, settled=None if settings.draw_all else settled
+        prompts,
+        model,
+        lambda prompt: prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed),
+        num_responses=settings.num_rationales,
+        settled=None if settings.draw_all else settled,
     )
     groups = {i: [(response, judge(i, response)) for response in answers.responses] for i, answers in found.answers.items()}
     counts: Counter[str] = Counter()
@@ -202,8 +203,9 @@ def annotate(
                 continue
             drop = _refused(index, prompt, group)
             if index in unheard or found.stopped(index):
-                who = "judge" if index in unheard else "run"
-                drop = found.not_asked(index, prompt, f"the {who} was stopped; {drop.detail}")
+                drop = found.not_asked(
+                    index, prompt, f"the {'judge' if index in unheard else 'run'} was stopped; {drop.detail}"
+                )
         dropped.append(drop)
     return StageResult(
         kept=tuple(kept), dropped=tuple(dropped), counts={name: count for name, count in counts.items() if count}
@@ -223,7 +225,7 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
         return Judged(reason="truncated" if is_cut_off(text) else "off_format")
     verdict = verify_answer(f"<answer>{rationale.answer}</answer>", prompt.answer, prompt.choices, prompt.kind)
     words = words_of(rationale.thought)
-    found = _text_reason(rationale.thought, words, settings)
+    found = text_reason(rationale.thought, words, settings)
     return Judged(reason="", thought=rationale.thought, num_words=len(words), text_reason=found).with_verdict(verdict)
 
 
@@ -257,7 +259,8 @@ def _verdict_reason(verdict: Verdict) -> str:
     return "off_format" if verdict.decided_by in ("no_answer", "ambiguous") else "wrong_answer"
 
 
-def _text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
+def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
+    """What is against a thought, given its words too: one of the last four of `REASONS`, or nothing."""
     if len(words) < settings.min_words:
         return "too_short"
     if len(words) > settings.max_words:
