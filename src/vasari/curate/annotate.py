@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from vasari.curate.asking import ask_prompts, prompt_request
+from vasari.curate.asking import PromptAnswers, ask_prompts, prompt_request
 from vasari.curate.dropped import Dropped
 from vasari.curate.rationale_checks import (
     LanguageName,
@@ -167,26 +167,7 @@ def annotate(
         appeal: A judge. It is asked about undecided final answers of rationales that nothing else is against, where no
             rationale of the prompt passes by the rules (with `draw_all`: about all of them).
     """
-    judged: dict[tuple[int, int], Judged] = {}
-
-    def judge(index: int, response: Response) -> Judged:
-        place = (index, response.index)
-        if place not in judged:
-            judged[place] = judge_response(prompts[index], response, settings)
-        return judged[place]
-
-    async def settled(index: int, responses: Sequence[Response]) -> bool:
-        # Symbolic comparison may take seconds: the other requests go on meanwhile.
-        return not (await asyncio.to_thread(judge, index, responses[-1])).reason
-
-    found = ask_prompts(
-        prompts,
-        model,
-        lambda prompt: prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed),
-        num_responses=settings.num_rationales,
-        settled=None if settings.draw_all else settled,
-    )
-    groups = {i: [(response, judge(i, response)) for response in answers.responses] for i, answers in found.answers.items()}
+    found, groups = _drawn(prompts, model, settings)
     counts: Counter[str] = Counter()
     unheard = _appealed(prompts, groups, appeal, counts, draw_all=settings.draw_all)
     kept: list[Prompt] = []
@@ -210,6 +191,31 @@ def annotate(
     return StageResult(
         kept=tuple(kept), dropped=tuple(dropped), counts={name: count for name, count in counts.items() if count}
     )
+
+
+def _drawn(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings) -> tuple[PromptAnswers, dict[int, Group]]:
+    """The teacher's answers, and by position of the prompt what the rules say of each."""
+    judged: dict[tuple[int, int], Judged] = {}
+
+    def judge(index: int, response: Response) -> Judged:
+        place = (index, response.index)
+        if place not in judged:
+            judged[place] = judge_response(prompts[index], response, settings)
+        return judged[place]
+
+    async def settled(index: int, responses: Sequence[Response]) -> bool:
+        # Symbolic comparison may take seconds: the other requests go on meanwhile.
+        return not (await asyncio.to_thread(judge, index, responses[-1])).reason
+
+    found = ask_prompts(
+        prompts,
+        model,
+        lambda prompt: prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed),
+        num_responses=settings.num_rationales,
+        settled=None if settings.draw_all else settled,
+    )
+    groups = {i: [(response, judge(i, response)) for response in answers.responses] for i, answers in found.answers.items()}
+    return found, groups
 
 
 def judge_response(prompt: Prompt, response: Response, settings: AnnotateSettings) -> Judged:
