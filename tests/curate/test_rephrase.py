@@ -54,6 +54,12 @@ def test_options_that_are_pictures_are_refused():
     assert right_option(Prompt(id="m", question="?", answer="A, C", choices=("x y", "z w", "u v"))) is None
 
 
+@pytest.mark.parametrize("option", ["none of these", "All of the above", "A and B", "(B) or (C)", "None", "both of them"])
+def test_an_option_about_other_options_is_no_answer_without_them(option):
+    prompt = Prompt(id="o", question="Which is true?", answer="C", choices=("x is 2", "x is 3", option))
+    assert rephrase_by_rule(prompt, SETTINGS).refused == "needs_options"
+
+
 @pytest.mark.parametrize(
     ("prompt", "question", "answer", "refused"),
     [

@@ -58,6 +58,11 @@ _OPTIONS = re.compile(
     r"|\boptions?\b|\bchoices?\b|\bchoose\b|\bselect\b|\bwhich one\b|\banswers? (?:below|above)\b",
     re.IGNORECASE,
 )
+# An option that means other options is no answer without them.
+_OF_OPTIONS = re.compile(
+    r"(?i:\b(?:none|all|both|neither|any|each|some|two|three) of (?:the|these|those|them)\b|\b(?:above|others)\b)"
+    r"|(?i:^\s*(?:none|all|both|neither)\s*\.?\s*$)|(?<![A-Za-z])\(?[A-J]\)? (?:and|or|&) \(?[A-J]\)?(?![A-Za-z])"
+)
 _MARK = re.compile(r"<image\d*>")
 
 
@@ -132,7 +137,10 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
             return Rephrased(prompt.question, prompt.answer)
         option = right_option(prompt)
         if option is None:
-            return Rephrased(refused="needs_options", detail="the options are not texts, or several are right")
+            return Rephrased(
+                refused="needs_options",
+                detail="the options are no texts, several are right, or the right one is about the others",
+            )
         if _OPTIONS.search(prompt.question) or infer_kind(option) not in ("number", "expression"):
             return None
         return check(prompt, prompt.question, option, settings)
@@ -149,7 +157,7 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
 
 
 def right_option(prompt: Prompt) -> str | None:
-    """The text of the one right option; None where there are no texts, or several are right."""
+    """The text of the one right option; None where there are no texts, several are right, or it speaks of the others."""
     if not prompt.choices:
         return None
     letters = named_letters(normalise(prompt.answer), prompt.choices)
@@ -160,7 +168,7 @@ def right_option(prompt: Prompt) -> str | None:
         return None
     option = prompt.choices[place].strip()
     # "A" for the picture marked A.
-    return option if option and infer_kind(option) != "choice" else None
+    return option if option and infer_kind(option) != "choice" and not _OF_OPTIONS.search(option) else None
 
 
 def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -> Rephrased:
