@@ -179,8 +179,9 @@ def _print_pair(console: Console, pair: Mapping[str, Any]) -> None:
         box=SIMPLE_HEAD,
         padding=(0, 1),
     )
-    for heading in ("set", "prompts", "first", "second", "difference, 95% interval", "chance that it is better"):
-        table.add_column(heading, justify="left" if heading == "set" else "right", no_wrap=heading != "set")
+    table.add_column("set", overflow="fold", min_width=10)
+    for heading in ("n", "first", "second", "difference (95%)", "P(better)"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, one in pair["sets"].items():
         gap = one["difference"]
         table.add_row(
@@ -212,7 +213,7 @@ def _print_cost(reports: Sequence[RunReport]) -> None:
     money = sum(report.money for report in reports)
     cost = f", {money:.4f} by the price table" if money else ""
     console = Console(stderr=True, highlight=False)
-    console.print(f"{bought:,} answers bought, {stored:,} from the store; {tokens:,} output tokens{cost}")
+    console.print(f"{bought:,} answers bought, {stored:,} from the store; {tokens:,} output tokens{cost}", soft_wrap=True)
 
 
 def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> None:

@@ -153,6 +153,7 @@ def test_models_are_compared_in_one_table_and_pair_by_pair(run, scripted_server,
     assert "strong minus weak | model, by vasari, paired by prompt" in said
     assert "weak \\| model" in said  # in the table
     assert "+1.000" in said
+    assert {"mathvision", "mathvista", "mathverse"} <= set(said.split())
     said = run("compare", tmp_path / "a", code=1)
     assert "compare needs at least two folders" in said
     assert "holds no results" in run("compare", tmp_path / "a", tmp_path, code=1)

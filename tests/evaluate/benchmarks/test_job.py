@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import pytest
 from pydantic import ValidationError
@@ -148,6 +149,16 @@ def test_categories_are_a_page_of_tables_by_protocol(data, tmp_path):
     assert "| mathvision: level | prompts | vasari | official |" in page
     # Of level 2 one prompt is solved always and one half the time: deviations of 1/4, sqrt(2 x 1/16) / 2 = 0.177.
     assert any(line.startswith("| 2 | 2 | 75.0 ± 17.7 |") for line in page)
+
+
+def test_a_category_that_needs_a_judge_throughout_has_no_accuracy(data, tmp_path):
+    texts = {"mathvista/1": ["1.2"], "mathvista/2": ["I think it is Beta."]}
+    evaluate_benchmarks(Script(texts), plan(data, "mathvista"), tmp_path / "out", name="m")
+    page = (tmp_path / "out/categories.md").read_text().splitlines()
+    assert "| word | 1 | 100.0 ± 0.0 | 100.0 ± 0.0 |" in page
+    assert "| figure | 1 | 100.0 ± 0.0 | - |" in page
+    # Of the skill that both have, one is right by the official scorer and one undecided.
+    assert any(re.fullmatch(r"\| algebra \| 2 \| 100\.0 ± 0\.0 \| ≥ 50\.0 ± .*", line) for line in page)
 
 
 def test_lost_outputs_are_generated_again_and_no_others(data, tmp_path):

@@ -80,6 +80,13 @@ def test_part_of_a_benchmark_another_split_and_cut_rollouts_are_said():
     assert "at most 4,096 tokens" in notes
 
 
+def test_notes_say_whose_they_are_where_there_are_several_models():
+    cut = one_set("mathvista", "MathVista", 30, counts={"truncated": 7})
+    notes = results_table([result("a", mathvista=cut), result("b")]).notes
+    assert "a, MathVista: 7 of 1,000 rollouts were cut by the token limit." in notes
+    assert "MathVista: 7 of 1,000 rollouts were cut by the token limit." in results_table([result("a", mathvista=cut)]).notes
+
+
 def test_a_model_without_some_column_has_a_gap_and_no_mean():
     short = result("small")
     del short["sets"]["chartqa"]

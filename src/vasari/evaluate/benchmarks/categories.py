@@ -28,11 +28,14 @@ def as_category_markdown(result: Mapping[str, Any]) -> str:
             lines += [markdown_row([f"{name}: {heading}", "prompts", *protocols]), "| --- |" + " ---: |" * (len(protocols) + 1)]
             by_protocol = [scores[protocol]["by_category"][heading] for protocol in protocols]
             for label, first in by_protocol[0].items():
-                cells = (_cell(found[label]["accuracy"]) for found in by_protocol)
+                cells = (_cell(found[label]) for found in by_protocol)
                 lines.append(markdown_row([label, f"{first['num_prompts']:,}", *cells]))
             lines.append("")
     return "\n".join(lines)
 
 
-def _cell(accuracy: Mapping[str, float]) -> str:
-    return f"{100 * accuracy['mean']:.1f} ± {100 * accuracy['standard_error']:.1f}"
+def _cell(found: Mapping[str, Any]) -> str:
+    if found["num_undecided"] == found["num_rollouts"]:
+        return "-"
+    accuracy = found["accuracy"]
+    return f"{'≥ ' if found['num_undecided'] else ''}{100 * accuracy['mean']:.1f} ± {100 * accuracy['standard_error']:.1f}"

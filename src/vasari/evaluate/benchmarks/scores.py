@@ -168,6 +168,7 @@ def _score_accuracy(verdicts: list[NDArray[np.float64]], clusters: Sequence[str]
         "accuracy": asdict(found.interval) | {"standard_error": clustered_standard_error(shares, clusters)},
         "num_prompts": len(verdicts),
         "num_rollouts": found.num_rollouts,
+        "num_undecided": found.num_unverifiable,
     }
 
 

@@ -43,7 +43,9 @@ def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None 
     rows = []
     for result in results:
         chosen = protocol or result["protocols"][0]
-        cells = [_cell(result["sets"].get(name), chosen, notes) for name in names]
+        remarks: list[str] = []
+        cells = [_cell(result["sets"].get(name), chosen, remarks) for name in names]
+        notes += [f"{result['model']}, {remark}" for remark in remarks] if len(results) > 1 else remarks
         rows.append((result["model"], *cells, _average(result, chosen, names)))
     used = {protocol or one["protocols"][0] for one in results}
     first = [
