@@ -1,11 +1,15 @@
 """What do the stages that ask a model keep and refuse on real images, from a teacher whose faults are known?
 
     python benchmarks/curate_stages.py --data DIR
+    python examples/serve_small_model.py RUN/cold_start/model --port 8200 &
+    python benchmarks/curate_stages.py --data DIR --small http://127.0.0.1:8200/v1
 
-DIR has the folders `tabmwp` (1,000 problems, CC BY-NC-SA 4.0) and `puzzlevqa` (200, MIT). The teacher is
+DIR has the folders `tabmwp` (1,000 problems, CC BY-NC-SA 4.0) and `puzzlevqa` (200, MIT), and may have `verdicts` with
+published answers of models to MathVision. The teacher is
 `examples/recorded_teacher.py` in a process of its own: it answers over HTTP from the solutions in the data, a tenth of its
 answers wrong, and truncated, off-format, repetitive and foreign ones besides. Every response that the store holds is compared
-with what the stage says of it. Prints tables and writes them.
+with what the stage says of it. `--small` adds a real model, small, behind a server: it grades generated prompts with their
+images, annotates them, and answers them blind. Prints tables and writes them.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import gzip
 import json
 import os
 import platform
@@ -23,17 +28,23 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 import vasari
-from vasari.curate.annotate import AnnotateSettings, annotate
+from vasari.curate.annotate import AnnotateSettings, annotate, text_reason
+from vasari.curate.pass_rates import grade_by_model
+from vasari.curate.rationale_checks import LANGUAGES, MIN_WORDS_FOR_LANGUAGE, repeated_share, words_of
 from vasari.curate.rephrase import RephraseSettings, rephrase
+from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.curate.validity import ValiditySettings, validity
 from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.records import Prompt
 from vasari.sources import BadRow, read_source
+from vasari.tasks.pool import PoolSettings, make_pool
 
 ROOT = Path(__file__).parents[1]
 SPLITS = {"tabmwp": "val", "puzzlevqa": "test"}
@@ -88,6 +99,77 @@ def run_stages(name: str, prompts: Sequence[Prompt], model: AskedModel) -> list[
     return lines
 
 
+def measure_texts(texts: Mapping[str, Sequence[str]]) -> list[str]:
+    """What the rules for language and repetition measure of texts that should pass, and of some that should not."""
+    lines = [
+        "",
+        "Shares that `annotate` has thresholds for: English function words (at least 0.08 by default) and passages of 8 words "
+        "that were said before (at most 0.4).",
+        "",
+        "| texts | number | function words: least, median | repeated: median, 99%, most | refused |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    settings = AnnotateSettings(min_words=1)
+    for name, group in texts.items():
+        words = [words_of(text) for text in group]
+        named = [[word.casefold() for word in one if word.isalpha() and len(word) > 1] for one in words]
+        known = LANGUAGES["en"].function_words
+        functions = [sum(word in known for word in one) / len(one) for one in named if len(one) >= MIN_WORDS_FOR_LANGUAGE]
+        repeated = [repeated_share(one) for one in words]
+        refused = Counter(text_reason(text, one, settings) for text, one in zip(group, words, strict=True))
+        middle, high = np.percentile(repeated, [50, 99])
+        lines.append(
+            f"| {name} | {len(group):,} | {min(functions):.2f}, {np.median(functions):.2f} | {middle:.2f}, {high:.2f}, "
+            f"{max(repeated):.2f} | {', '.join(f'{why} {n}' for why, n in sorted(refused.items()) if why) or 'none'} |"
+        )
+    return lines
+
+
+def answers_of(path: Path) -> list[str]:
+    """The longer answers of a model, from a file of published outputs."""
+    with gzip.open(path, "rt", encoding="utf-8") as rows:
+        answers = [json.loads(row).get("response") or "" for row in rows]
+    return [answer for answer in answers if len(answer) > 200]
+
+
+def run_small(url: str, name: str, count: int) -> list[str]:
+    """What a small model behind a server makes of generated prompts that it has not seen."""
+    pool = PoolSettings(families=("bars", "dice", "shapes"), num_prompts=count)
+    prompts = make_pool(pool, split="test", seed=77)
+    lines = [
+        "",
+        f"A small VLM of a quickstart run after its cold start, behind the same protocol, on {count} prompts of its kinds that "
+        "it has not seen; temperature 1, up to 96 tokens:",
+        "",
+        "| stage | prompts | kept | dropped | counts | asked | again | s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    with tempfile.TemporaryDirectory() as folder, ResponseStore(folder) as store:
+        settings = EndpointSettings(base_url=url, max_concurrency=64, start_concurrency=64, latency_tolerance=1000.0)
+        model = AskedModel(settings=settings, store=store, model=name, sampling=Sampling(temperature=1.0, max_tokens=96))
+        write = AnnotateSettings(system="Think, then answer.", num_rationales=4, min_words=3, language="latin")
+        runs: dict[str, Callable[[], StageResult]] = {
+            "grade, 8 rollouts": lambda: grade_by_model(prompts, model, GradeRecipe(model=name, system="small")),
+            "annotate, best of 4": lambda: annotate(prompts, model, write),
+            "validity, 6 blind, 8 sighted": lambda: validity(
+                prompts,
+                model,
+                ValiditySettings(num_blind=6, num_sighted=8, system="Think, then answer.", blind_system="Think, then answer."),
+            ),
+        }
+        for stage, run in runs.items():
+            before, started = len(store), time.perf_counter()
+            result = run()
+            seconds, bought = time.perf_counter() - started, len(store) - before
+            if run() != result:
+                raise SystemExit(f"{stage} decides otherwise when its answers come from the store")
+            lines.append(
+                f"| {stage} | {count:,} | {len(result.kept):,} | {reasons(result)} | {told(result)} | {bought:,} | "
+                f"{len(store) - before - bought} | {seconds:.0f} |"
+            )
+    return lines
+
+
 def replies(model: AskedModel) -> Counter[str]:
     """How many answers of each kind the teacher has given."""
     address = model.settings.base_url.removesuffix("/v1") + "/replies"
@@ -115,6 +197,9 @@ def main() -> None:
     """Run all stages on all sources and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--small", help="address of a server with a small model of a run")
+    parser.add_argument("--small-name", default="small", help="what that server calls it")
+    parser.add_argument("--small-prompts", type=int, default=150)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     lines = [
@@ -130,6 +215,7 @@ def main() -> None:
     ]
     with teacher(given.data) as url, tempfile.TemporaryDirectory() as folder, ResponseStore(folder) as store:
         settings = EndpointSettings(base_url=url, max_concurrency=32)
+        texts: dict[str, list[str]] = {}
         model = AskedModel(
             settings=settings, store=store, model="recorded", sampling=Sampling(temperature=1.0, max_tokens=4096)
         )
@@ -137,6 +223,12 @@ def main() -> None:
             rows = read_source(name, given.data / name, split=split, allow_test=True)
             prompts = [row for row in rows if not isinstance(row, BadRow)]
             lines += run_stages(name, prompts, model)
+            texts[f"{name}: solutions"] = [prompt.solution for prompt in prompts if prompt.solution]
+    for path in sorted((given.data / "verdicts").glob("mathvision__*CoT*.jsonl.gz")):
+        texts[path.name.removesuffix(".jsonl.gz").replace("__", ": ")] = answers_of(path)
+    lines += measure_texts({name: group for name, group in texts.items() if len(group) >= 100})
+    if given.small:
+        lines += run_small(given.small, given.small_name, given.small_prompts)
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     today = datetime.datetime.now(datetime.UTC).date()
     versions = f"vasari {vasari.__version__}, Python {platform.python_version()}, {machine}"
