@@ -104,9 +104,9 @@ def run_compare(folders: Sequence[Path], *, protocol: str | None = None, out: Pa
     if len(folders) < 2:
         raise ConfigError("compare needs at least two folders of results")
     results = [read_scores(folder) for folder in folders]
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     # Markdown as it stands: to be read here, and to be copied.
-    console.print(as_markdown(results_table(results, protocol=protocol)), markup=False, soft_wrap=True)
+    console.print(as_markdown(results_table(results, protocol=protocol)), soft_wrap=True)
     pairs = [compare_benchmarks(folders[0], other, protocol=protocol) for other in folders[1:]]
     for pair in pairs:
         _print_pair(console, pair)
@@ -118,7 +118,7 @@ def run_compare(folders: Sequence[Path], *, protocol: str | None = None, out: Pa
 
 def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
     """Print accuracies by protocol with intervals, what is no wrong answer, the blind control, and where everything lies."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     rows = [
         (name, one, protocol, found) for name, one in scores["sets"].items() for protocol, found in one["protocols"].items()
     ]
@@ -196,12 +196,12 @@ def _print_pair(console: Console, pair: Mapping[str, Any]) -> None:
 
 
 def _print_plan(plan: BenchmarkPlan) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     for loaded in plan.sets:
         size = loaded.published_size
         whole = f" of {size:,}" if size and size != len(loaded.entries) else ""
         bad = f", {len(loaded.bad_rows):,} rows could not be read" if loaded.bad_rows else ""
-        console.print(f"{loaded.name}: {len(loaded.entries):,}{whole} prompts of {loaded.split}{bad}", markup=False)
+        console.print(f"{loaded.name}: {len(loaded.entries):,}{whole} prompts of {loaded.split}{bad}")
 
 
 def _print_cost(reports: Sequence[RunReport]) -> None:
@@ -212,12 +212,12 @@ def _print_cost(reports: Sequence[RunReport]) -> None:
     tokens = sum(used.output_tokens for report in reports for used in report.usage.values())
     money = sum(report.money for report in reports)
     cost = f", {money:.4f} by the price table" if money else ""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     console.print(f"{bought:,} answers bought, {stored:,} from the store; {tokens:,} output tokens{cost}", soft_wrap=True)
 
 
 def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if recipe.endpoint is None:
         console.print(f"{plan.num_rollouts:,} rollouts by a model in this process, which costs nothing but time")
         return
@@ -225,7 +225,7 @@ def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: Benchm
         policy = stack.enter_context(_server(recipe, plan, folder, temporary=True))
         for item in plan.passes:
             forecast = policy.forecast([entry.asked for entry in item.entries], item.decoding, seed=item.seed)
-            console.print(f"{item.loaded.name}, {item.name}: {forecast}", markup=False, soft_wrap=True)
+            console.print(f"{item.loaded.name}, {item.name}: {forecast}", soft_wrap=True)
 
 
 def _read_judge(recipe: BenchmarkRecipe, folder: Path) -> JudgeSettings | None:

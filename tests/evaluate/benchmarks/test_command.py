@@ -178,6 +178,14 @@ def test_a_judge_is_asked_about_what_the_rules_leave_undecided(run, scripted_ser
     assert [body["model"] for body in scripted_server.bodies].count("judge") == 1
 
 
+def test_a_name_in_brackets_is_printed_as_it_stands(run, scripted_server, write_recipe, tmp_path):
+    recipe = write_recipe(scripted_server.url, sets={"mathvision": {"folder": "data/mathvision"}})
+    content = yaml.safe_load(recipe.read_text())
+    recipe.write_text(yaml.safe_dump(content | {"label": "[/red] [bold]x"}))
+    assert "[/red] [bold]x: accuracy" in run("evaluate", recipe, "--out", tmp_path / "[a]")
+    assert "[/red] [bold]x minus [/red] [bold]x" in run("compare", tmp_path / "[a]", tmp_path / "[a]")
+
+
 WRONG = [
     ({"model": {"path": "x"}}, "either `model` (a folder of weights) or `endpoint` (a server), not both"),
     ({"prompts": {}}, "`benchmarks` and `prompts` are two recipes"),
