@@ -47,7 +47,9 @@ def test_a_thousand_hostile_answers_take_a_minute_and_cost_no_worker(tmp_path, m
     shared_worker().close()  # Its time is counted when it has ended.
     # Processor time, not the clock: a bomb that escapes its limits costs hours; without one it is under a minute.
     assert _processor_seconds() - before < 120
-    assert shared_worker().num_started - started <= 1
+    # On a loaded machine a worker may get no processor; that answer is unverifiable, and says so.
+    starved = sum("too busy" in verdict.reason for verdict in verdicts)
+    assert shared_worker().num_started - started <= 1 + starved
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2 * 1024**2  # KiB
     assert list(tmp_path.iterdir()) == []  # No code ran.
 
