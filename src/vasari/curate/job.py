@@ -148,10 +148,11 @@ def curate(
     root = root.resolve()
     with locked(root), Models(recipe, base=base, root=root, retry_failed=retry_failed) as models:
         run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show, retry_failed=retry_failed)
-        common = graded(run, local_stages(run), models, models.appeal if recipe.judge is not None else None)
+        appeal = models.appeal if recipe.judge is not None else None
+        common = graded(run, local_stages(run), models, appeal)
         sets: dict[str, StageOutput] = {}
         if recipe.sft is not None:
-            sets["sft"] = sft_stages(run, common, recipe.sft, models)
+            sets["sft"] = sft_stages(run, common, recipe.sft, models, appeal)
         if recipe.rl is not None:
             sets["rl"] = rl_stages(run, common, recipe.rl, models)
         _remove_stale(run)

@@ -64,8 +64,8 @@ def graded(run: Run, before: StageOutput, ask: Ask, appeal: Appeal | None = None
     return output if recipe.grade is None else _grade(run, output, recipe.grade, ask, appeal)
 
 
-def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask) -> StageOutput:
-    """The supervised set: chosen by domain and bin, then with a verified rationale."""
+def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask, appeal: Appeal | None = None) -> StageOutput:
+    """The supervised set: chosen by domain and bin, then with a verified rationale; `appeal` is the recipe's judge."""
     told = recipe.model_dump(mode="json", exclude={"annotate"}) | {"annotated": recipe.annotate is not None}
     output = run.apply("select", before, lambda prompts, *_: select_sft(prompts, recipe), settings=told, branch="sft")
     if recipe.annotate is None:
@@ -74,8 +74,8 @@ def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask) -> St
     return run.apply(
         "annotate",
         output,
-        _asking(ask, stage.model, lambda prompts, model: annotate(prompts, model, stage.settings)),
-        settings=told_model(run, stage.model) | stage.settings.model_dump(mode="json"),
+        _asking(ask, stage.model, lambda prompts, model: annotate(prompts, model, stage.settings, appeal=appeal)),
+        settings=told_model(run, stage.model) | _told_judge(run) | stage.settings.model_dump(mode="json"),
         branch="sft",
     )
 
@@ -266,9 +266,12 @@ def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal:
         )
     name = str(recipe.model)
     decide = _asking(ask, name, lambda prompts, model: grade_by_model(prompts, model, recipe, appeal=appeal))
-    if run.recipe.judge is not None:
-        told |= {"judge": run.recipe.judge.identity()}
-    return run.apply("grade", before, decide, settings=told | told_model(run, name))
+    return run.apply("grade", before, decide, settings=told | _told_judge(run) | told_model(run, name))
+
+
+def _told_judge(run: Run) -> dict[str, Any]:
+    """What of the judge decides its verdicts; nothing without one."""
+    return {} if run.recipe.judge is None else {"judge": run.recipe.judge.identity()}
 
 
 def _asking(
