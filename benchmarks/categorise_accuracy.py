@@ -23,14 +23,14 @@ from pathlib import Path
 import numpy as np
 
 import vasari
-from vasari.curate.categorise import (
+from vasari.curate.ask.categorise import (
     MATHVISION_SUBJECTS,
     CategoriseSettings,
     CategoryAccuracy,
     compare_categories,
     measure_categories,
 )
-from vasari.curate.question_text import read_question
+from vasari.curate.match.question_text import read_question
 from vasari.curate.stage import AskedModel
 from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.policy.chat import user_text

@@ -23,7 +23,7 @@ import yaml
 from PIL import Image, ImageDraw
 
 from vasari.cli.curate_job import load_curation
-from vasari.curate.job import curate
+from vasari.curate.run.job import curate
 from vasari.progress import silent
 
 WORDS = 3_000

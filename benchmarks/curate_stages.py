@@ -34,13 +34,13 @@ from pathlib import Path
 import numpy as np
 
 import vasari
-from vasari.curate.annotate import AnnotateSettings, annotate, text_reason
-from vasari.curate.pass_rates import grade_by_model
-from vasari.curate.rationale_checks import LANGUAGES, MIN_WORDS_FOR_LANGUAGE, repeated_share, words_of
-from vasari.curate.rephrase import RephraseSettings, rephrase
+from vasari.curate.ask.annotate import AnnotateSettings, annotate, text_reason
+from vasari.curate.ask.rationale_checks import LANGUAGES, MIN_WORDS_FOR_LANGUAGE, repeated_share, words_of
+from vasari.curate.ask.rephrase import RephraseSettings, rephrase
+from vasari.curate.ask.validity import ValiditySettings, validity
+from vasari.curate.choose.pass_rates import grade_by_model
 from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.curate.validity import ValiditySettings, validity
 from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.records import Prompt
 from vasari.sources import BadRow, read_source

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vasari
-from vasari.curate.grading import Grader, GradingSettings, Tally
+from vasari.curate.choose.grading import Grader, GradingSettings, Tally
 
 Verdicts = NDArray[np.float64]
 

@@ -32,11 +32,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import vasari
-from vasari.curate.decontaminate import BenchmarkIndex
-from vasari.curate.image_hash import hash_thumbnails, thumbnail
-from vasari.curate.image_index import index_images
-from vasari.curate.near_duplicates import near_duplicates
-from vasari.curate.question_text import containment, read_question
+from vasari.curate.match.decontaminate import BenchmarkIndex
+from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
+from vasari.curate.match.image_index import index_images
+from vasari.curate.match.near_duplicates import near_duplicates
+from vasari.curate.match.question_text import containment, read_question
 from vasari.imagefile import open_image
 from vasari.records import ImageRef, Prompt
 

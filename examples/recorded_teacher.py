@@ -27,8 +27,8 @@ from typing import Any
 
 from aiohttp import web
 
-from vasari.curate.categorise import CATEGORIES, CLASSIFIER_PROMPT, MATHVISION_SUBJECTS
-from vasari.curate.rephrase import REPHRASE_PROMPT
+from vasari.curate.ask.categorise import CATEGORIES, CLASSIFIER_PROMPT, MATHVISION_SUBJECTS
+from vasari.curate.ask.rephrase import REPHRASE_PROMPT
 from vasari.imagefile import read_image_bytes
 from vasari.policy.chat import target_text, user_text
 from vasari.promptfile import read_prompts

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.annotate import AnnotateSettings, Judged, annotate, answer_diversity, choose, judge_response
+from vasari.curate.ask.annotate import AnnotateSettings, Judged, annotate, answer_diversity, choose, judge_response
 from vasari.endpoint import Response
 from vasari.records import Prompt
 

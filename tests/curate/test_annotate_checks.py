@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.curate.rationale_checks import (
+from vasari.curate.ask.rationale_checks import (
     Rationale,
     is_cut_off,
     is_language,

@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.annotate import REASONS, AnnotateSettings, annotate
-from vasari.curate.categorise import CategoriseSettings, categorise
-from vasari.curate.rephrase import RephraseSettings, rephrase
+from vasari.curate.ask.annotate import REASONS, AnnotateSettings, annotate
+from vasari.curate.ask.categorise import CategoriseSettings, categorise
+from vasari.curate.ask.rephrase import RephraseSettings, rephrase
+from vasari.curate.ask.validity import ValiditySettings, validity
 from vasari.curate.stage import check_result
-from vasari.curate.validity import ValiditySettings, validity
 from vasari.endpoint import write_dead_letters
 
 # Ways to misbehave, as the server of tests/endpoint knows them, and what the client calls them.

@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.annotate import AnnotateSettings, annotate
-from vasari.curate.rephrase import RephraseSettings, rephrase
+from vasari.curate.ask.annotate import AnnotateSettings, annotate
+from vasari.curate.ask.rephrase import RephraseSettings, rephrase
 from vasari.records import Outcome, Prompt
 from vasari.sources import read_source
 from vasari.verify import verify_answer

@@ -19,9 +19,9 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("torch")
 
-from vasari.curate.annotate import AnnotateSettings, annotate
-from vasari.curate.asking import ask_prompts, prompt_request
-from vasari.curate.grading import Difficulty, Grader, GradingSettings
+from vasari.curate.ask.annotate import AnnotateSettings, annotate
+from vasari.curate.ask.asking import ask_prompts, prompt_request
+from vasari.curate.choose.grading import Difficulty, Grader, GradingSettings
 from vasari.curate.stage import AskedModel, check_result
 from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.verify import verify_answer

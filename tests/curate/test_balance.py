@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.curate.balance import balance_prompts, water_fill
+from vasari.curate.choose.balance import balance_prompts, water_fill
 from vasari.errors import ConfigError, DataError
 from vasari.records import Prompt
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.categorise import (
+from vasari.curate.ask.categorise import (
     CATEGORIES,
     MATHVISION_SUBJECTS,
     UNCATEGORISED,

@@ -11,10 +11,10 @@ from PIL import Image
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.checks import Checker
+from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import RlPart
-from vasari.curate.select import PART, routed, select_rl, select_sft
+from vasari.curate.run.checks import Checker
 from vasari.curate.settings import CheckSettings, SftRecipe
 from vasari.curate.stage import StageResult, check_result
 from vasari.errors import ConfigError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vasari.curate.contamination import contamination
-from vasari.curate.decontaminate import BenchmarkIndex
-from vasari.curate.image_index import index_images
+from vasari.curate.match.contamination import contamination
+from vasari.curate.match.decontaminate import BenchmarkIndex
+from vasari.curate.match.image_index import index_images
 from vasari.records import ImageRef
 
 QUESTION = "In triangle ABC, AB = 3 and BC = 4. Find the length of AC."

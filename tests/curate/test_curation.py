@@ -17,8 +17,8 @@ from PIL import Image
 pytest.importorskip("aiohttp")
 
 from vasari.cli.curate_job import load_curation
-from vasari.curate.dry_run import dry_run
-from vasari.curate.job import curate
+from vasari.curate.run.dry_run import dry_run
+from vasari.curate.run.job import curate
 from vasari.errors import DataError, StateError
 from vasari.policy.chat import target_text
 from vasari.promptfile import read_prompts
@@ -343,7 +343,7 @@ def test_without_a_benchmark_page_card_and_manifest_say_so(teach, write_recipe, 
 
 @pytest.mark.slow
 def test_two_processes_give_the_shards_of_one(teach, write_recipe, data):
-    from vasari.curate.engine import LocalEngine
+    from vasari.curate.run.engine import LocalEngine
 
     server = teach([])
     path = write_recipe(server, grade=None, sft={}, rl=None)

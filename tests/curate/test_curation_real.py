@@ -14,7 +14,7 @@ import yaml
 pytest.importorskip("aiohttp")
 
 from vasari.cli.curate_job import load_curation
-from vasari.curate.job import curate
+from vasari.curate.run.job import curate
 from vasari.promptfile import check_images, read_prompts
 from vasari.sources import BadRow, read_source
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vasari.curate.rows import ImageFacts, PromptRows, TextRows, read_rows, write_rows
+from vasari.curate.run.rows import ImageFacts, PromptRows, TextRows, read_rows, write_rows
 from vasari.errors import StateError
 from vasari.records import ImageRef, Prompt
 

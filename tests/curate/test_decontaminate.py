@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from vasari.curate.decontaminate import BenchmarkIndex, LeakSettings
-from vasari.curate.image_index import index_images
+from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
+from vasari.curate.match.image_index import index_images
 from vasari.errors import ConfigError, DataError
 
 QUESTION = "In triangle ABC, AB = 3 and BC = 4. Find the length of AC."

@@ -11,7 +11,7 @@ from PIL import Image
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.export import marked_question, write_exports
+from vasari.curate.out.export import marked_question, write_exports
 from vasari.records import ImageRef, Prompt
 from vasari.sources import read_source
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.curate.grading import Difficulty, Grader, GradingSettings, Tally, wilson_interval
+from vasari.curate.choose.grading import Difficulty, Grader, GradingSettings, Tally, wilson_interval
 from vasari.errors import ConfigError, DataError
 
 NAN = math.nan

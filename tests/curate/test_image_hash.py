@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vasari.curate.image_hash import COPY_RADIUS, CROP_RADIUS, hamming, hash_crops, hash_thumbnails, thumbnail
+from vasari.curate.match.image_hash import COPY_RADIUS, CROP_RADIUS, hamming, hash_crops, hash_thumbnails, thumbnail
 from vasari.imagefile import open_image
 
 

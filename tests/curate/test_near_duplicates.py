@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vasari.curate.image_index import index_images
-from vasari.curate.near_duplicates import DuplicateSettings, near_duplicates
+from vasari.curate.match.image_index import index_images
+from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.errors import ConfigError, DataError
 from vasari.records import ImageRef, Prompt
 

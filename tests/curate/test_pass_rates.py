@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.pass_rates import grade_by_model, grade_by_verdicts, read_verdicts
+from vasari.curate.choose.pass_rates import grade_by_model, grade_by_verdicts, read_verdicts
 from vasari.curate.settings import GradeRecipe
 from vasari.endpoint import EndpointSettings, ResponseStore
 from vasari.errors import DataError

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.curate.question_text import answer_key, answers_conflict, band_keys, containment, jaccard, read_question
+from vasari.curate.match.question_text import answer_key, answers_conflict, band_keys, containment, jaccard, read_question
 from vasari.records import Prompt
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.rephrase import RephraseSettings, check, read_reply, rephrase, rephrase_by_rule, right_option
+from vasari.curate.ask.rephrase import RephraseSettings, check, read_reply, rephrase, rephrase_by_rule, right_option
 from vasari.endpoint import Response
 from vasari.records import Outcome, Prompt
 from vasari.verify import verify_answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.validity import (
+from vasari.curate.ask.validity import (
     ValiditySettings,
     contest,
     guess_probability,

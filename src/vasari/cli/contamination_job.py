@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 import vasari
-from vasari.curate.contamination import RULES, ContaminationReport, contamination
-from vasari.curate.decontaminate import LeakSettings
+from vasari.curate.match.contamination import RULES, ContaminationReport, contamination
+from vasari.curate.match.decontaminate import LeakSettings
 from vasari.errors import ConfigError, DataError
 from vasari.progress import stage
 from vasari.promptfile import SUFFIXES, read_prompts

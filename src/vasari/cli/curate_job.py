@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from vasari.curate.diff import diff_curations
-from vasari.curate.dry_run import DryRun, dry_run
-from vasari.curate.engine import Engine, LocalEngine
-from vasari.curate.job import Curated, curate
+from vasari.curate.out.diff import diff_curations
 from vasari.curate.recipe import CurationRecipe
+from vasari.curate.run.dry_run import DryRun, dry_run
+from vasari.curate.run.engine import Engine, LocalEngine
+from vasari.curate.run.job import Curated, curate
 from vasari.curate.settings import expand_presets
 from vasari.errors import ConfigError
 from vasari.progress import stage

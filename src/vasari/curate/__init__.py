@@ -1,12 +1,12 @@
 """Parts of data curation, as functions over prompts and arrays: grading, balance, near-duplicates, decontamination."""
 
-from vasari.curate.balance import Allocation, Balanced, balance_prompts, water_fill
-from vasari.curate.decontaminate import BenchmarkIndex, LeakSettings
+from vasari.curate.choose.balance import Allocation, Balanced, balance_prompts, water_fill
+from vasari.curate.choose.grading import Difficulty, Grade, Grader, GradingSettings, Tally, wilson_interval
 from vasari.curate.dropped import Dropped
-from vasari.curate.grading import Difficulty, Grade, Grader, GradingSettings, Tally, wilson_interval
-from vasari.curate.image_hash import hamming, hash_crops, hash_thumbnails, thumbnail
-from vasari.curate.image_index import ImageIndex, index_images
-from vasari.curate.near_duplicates import DuplicateSettings, near_duplicates
+from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
+from vasari.curate.match.image_hash import hamming, hash_crops, hash_thumbnails, thumbnail
+from vasari.curate.match.image_index import ImageIndex, index_images
+from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 
 __all__ = [
     "Allocation",

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vasari.curate.categorise import CATEGORIES, CategoriseSettings
-from vasari.curate.rephrase import RephraseSettings
+from vasari.curate.ask.categorise import CATEGORIES, CategoriseSettings
+from vasari.curate.ask.rephrase import RephraseSettings
+from vasari.curate.ask.validity import ValiditySettings
 from vasari.curate.settings import (
     Bin,
     CheckSettings,
@@ -20,7 +21,6 @@ from vasari.curate.settings import (
     SftRecipe,
     SourceEntry,
 )
-from vasari.curate.validity import ValiditySettings
 from vasari.settings import Settings
 from vasari.verify.judge import JudgeSettings
 

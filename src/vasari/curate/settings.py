@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
-from vasari.curate.annotate import AnnotateSettings
-from vasari.curate.grading import Difficulty, GradingSettings
+from vasari.curate.ask.annotate import AnnotateSettings
+from vasari.curate.choose.grading import Difficulty, GradingSettings
 from vasari.endpoint import EndpointSettings, Sampling
 from vasari.errors import ConfigError
 from vasari.imagefile import MAX_PIXELS

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from vasari.curate.decontaminate import BenchmarkIndex, LeakSettings, Occurrence, Rule
-from vasari.curate.image_index import index_images
+from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings, Occurrence, Rule
+from vasari.curate.match.image_index import index_images
 from vasari.progress import Tell, silent
 from vasari.records import Prompt
 

@@ -17,9 +17,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from vasari.curate.asking import PromptAnswers, ask_prompts, prompt_request
-from vasari.curate.dropped import Dropped
-from vasari.curate.rationale_checks import (
+from vasari.curate.ask.asking import PromptAnswers, ask_prompts, prompt_request
+from vasari.curate.ask.rationale_checks import (
     LanguageName,
     is_cut_off,
     is_language,
@@ -27,6 +26,7 @@ from vasari.curate.rationale_checks import (
     repeated_share,
     words_of,
 )
+from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Response
 from vasari.evaluate.votes import vote_of

@@ -11,9 +11,9 @@ from typing import Final
 
 from pydantic import Field
 
-from vasari.curate.asking import ask_prompts, prompt_request
+from vasari.curate.ask.asking import ask_prompts, prompt_request
+from vasari.curate.choose.grading import wilson_interval
 from vasari.curate.dropped import Dropped
-from vasari.curate.grading import wilson_interval
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Response
 from vasari.errors import DataError

@@ -16,10 +16,10 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from vasari.curate.asking import ask_prompts
+from vasari.curate.ask.asking import ask_prompts
+from vasari.curate.ask.rationale_checks import words_of
 from vasari.curate.dropped import Dropped
-from vasari.curate.question_text import read_question
-from vasari.curate.rationale_checks import words_of
+from vasari.curate.match.question_text import read_question
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Message, Request, Response, user_message
 from vasari.records import Outcome, Prompt

@@ -21,9 +21,9 @@ from typing import Literal
 import numpy as np
 
 from vasari.curate.dropped import Dropped
-from vasari.curate.image_hash import CROP_RADIUS, NUM_CROPS, hamming
-from vasari.curate.image_index import ImageIndex
-from vasari.curate.question_text import QuestionText, answer_key, answers_conflict, containment, read_question
+from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, hamming
+from vasari.curate.match.image_index import ImageIndex
+from vasari.curate.match.question_text import QuestionText, answer_key, answers_conflict, containment, read_question
 from vasari.errors import ConfigError, DataError
 from vasari.records import Prompt
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vasari.curate.dropped import Dropped
-from vasari.curate.rows import ImageFacts, write_rows, write_table
+from vasari.curate.run.rows import ImageFacts, write_rows, write_table
 from vasari.records import Prompt
 from vasari.rundir import read_json, write_json
 

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vasari.curate.engine import Engine, LocalEngine, Work
 from vasari.curate.recipe import CurationRecipe
-from vasari.curate.rows import ImageFacts, num_rows, read_rows
-from vasari.curate.shards import Lost, Stage, StageOutput
+from vasari.curate.run.engine import Engine, LocalEngine, Work
+from vasari.curate.run.rows import ImageFacts, num_rows, read_rows
+from vasari.curate.run.shards import Lost, Stage, StageOutput
 from vasari.curate.stage import StageResult, check_result
 from vasari.errors import StateError
 from vasari.progress import Tell, silent

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.curate.dropped import Dropped
-from vasari.curate.image_hash import Codes, hash_crops, hash_thumbnails, thumbnail
+from vasari.curate.match.image_hash import Codes, hash_crops, hash_thumbnails, thumbnail
 from vasari.errors import ImageError
 from vasari.imagefile import open_image, read_image_bytes
 from vasari.records import Prompt

@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
-from vasari.curate.card import make_card, set_counts
-from vasari.curate.engine import Engine, LocalEngine
-from vasari.curate.export import write_exports
-from vasari.curate.funnel import make_funnel, render
-from vasari.curate.pipeline import Run, Show
-from vasari.curate.reading import data_path
+from vasari.curate.out.card import make_card, set_counts
+from vasari.curate.out.export import write_exports
+from vasari.curate.out.funnel import make_funnel, render
 from vasari.curate.recipe import CurationRecipe
-from vasari.curate.rows import PromptRows
-from vasari.curate.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
+from vasari.curate.run.engine import Engine, LocalEngine
+from vasari.curate.run.pipeline import Run, Show
+from vasari.curate.run.reading import data_path
+from vasari.curate.run.rows import PromptRows
+from vasari.curate.run.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
+from vasari.curate.run.steps import graded, local_stages, rl_stages, sft_stages
 from vasari.curate.stage import AskedModel
-from vasari.curate.steps import graded, local_stages, rl_stages, sft_stages
 from vasari.endpoint import TRANSIENT, ResponseStore
 from vasari.endpoint.prices import money_spent
 from vasari.errors import StateError, StorageError

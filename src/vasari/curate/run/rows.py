@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from vasari.curate.image_hash import Codes
-from vasari.curate.image_index import ImageIndex
+from vasari.curate.match.image_hash import Codes
+from vasari.curate.match.image_index import ImageIndex
 from vasari.errors import StateError, StorageError
 from vasari.records import ImageRef, Prompt
 

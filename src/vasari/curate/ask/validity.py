@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import Field
 
-from vasari.curate.asking import PromptAnswers, ask_prompts, prompt_request
+from vasari.curate.ask.asking import PromptAnswers, ask_prompts, prompt_request
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Request, Response

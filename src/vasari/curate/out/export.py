@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vasari.curate.run.shards import file_hash
 from vasari.curate.settings import ExportName
-from vasari.curate.shards import file_hash
 from vasari.errors import StorageError
 from vasari.imagefile import read_image_bytes
 from vasari.policy.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text

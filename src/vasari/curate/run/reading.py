@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vasari.curate.run.shards import Lost, Stage
 from vasari.curate.settings import BenchmarkEntry, SourceEntry
-from vasari.curate.shards import Lost, Stage
 from vasari.errors import ConfigError, ImageError
 from vasari.imagefile import read_image_bytes
 from vasari.records import ImageRef, Prompt

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from vasari.curate.recipe import CurationRecipe
-from vasari.curate.shards import StageOutput
+from vasari.curate.run.shards import StageOutput
 
 _COLUMNS = ("source", "domain", "category", "difficulty", "licence")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")

@@ -10,24 +10,24 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from vasari.curate.annotate import annotate
-from vasari.curate.balance import balance_prompts
-from vasari.curate.benchmarks import Benchmarks, benchmark_state, read_benchmarks
-from vasari.curate.categorise import categorise
-from vasari.curate.checks import Checker
+from vasari.curate.ask.annotate import annotate
+from vasari.curate.ask.categorise import categorise
+from vasari.curate.ask.rephrase import rephrase
+from vasari.curate.ask.validity import validity
+from vasari.curate.choose.balance import balance_prompts
+from vasari.curate.choose.pass_rates import Appeal, grade_by_model, grade_by_verdicts, read_verdicts
+from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
-from vasari.curate.near_duplicates import DuplicateSettings, near_duplicates
-from vasari.curate.pass_rates import Appeal, grade_by_model, grade_by_verdicts, read_verdicts
-from vasari.curate.pipeline import Progress, Run, ShardDecision
-from vasari.curate.reading import data_path, read_entries, source_state
+from vasari.curate.match.benchmarks import Benchmarks, benchmark_state, read_benchmarks
+from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.curate.recipe import RlPart, RlRecipe
-from vasari.curate.rephrase import rephrase
-from vasari.curate.rows import ImageFacts, Rows, TextRows
-from vasari.curate.select import PART, routed, select_rl, select_sft
+from vasari.curate.run.checks import Checker
+from vasari.curate.run.pipeline import Progress, Run, ShardDecision
+from vasari.curate.run.reading import data_path, read_entries, source_state
+from vasari.curate.run.rows import ImageFacts, Rows, TextRows
+from vasari.curate.run.shards import StageOutput, file_hash
 from vasari.curate.settings import CheckSettings, GradeRecipe, LeakRecipe, SftRecipe
-from vasari.curate.shards import StageOutput, file_hash
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.curate.validity import validity
 from vasari.records import Prompt
 
 Ask = Callable[[str], AskedModel]

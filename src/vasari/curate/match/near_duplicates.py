@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.curate.dropped import Dropped
-from vasari.curate.image_hash import COPY_RADIUS, hamming
-from vasari.curate.image_index import ImageIndex
-from vasari.curate.question_text import NUM_BANDS, QuestionText, answer_key, band_keys, jaccard, mix, read_question
+from vasari.curate.match.image_hash import COPY_RADIUS, hamming
+from vasari.curate.match.image_index import ImageIndex
+from vasari.curate.match.question_text import NUM_BANDS, QuestionText, answer_key, band_keys, jaccard, mix, read_question
 from vasari.errors import ConfigError, DataError
 from vasari.records import Prompt
 

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vasari.curate.asking import prompt_request
-from vasari.curate.engine import Engine, LocalEngine
-from vasari.curate.job import Models, locked
-from vasari.curate.pass_rates import grading_request
-from vasari.curate.pipeline import Run, Show
+from vasari.curate.ask.asking import prompt_request
+from vasari.curate.ask.rephrase import rephrase_by_rule
+from vasari.curate.choose.pass_rates import grading_request
+from vasari.curate.choose.select import PART, select_rl, select_sft
 from vasari.curate.recipe import CurationRecipe
-from vasari.curate.rephrase import rephrase_by_rule
-from vasari.curate.rows import PromptRows
-from vasari.curate.select import PART, select_rl, select_sft
+from vasari.curate.run.engine import Engine, LocalEngine
+from vasari.curate.run.job import Models, locked
+from vasari.curate.run.pipeline import Run, Show
+from vasari.curate.run.rows import PromptRows
+from vasari.curate.run.steps import local_stages
 from vasari.curate.stage import AskedModel
-from vasari.curate.steps import local_stages
 from vasari.endpoint import Forecast, Request, forecast
 from vasari.errors import DataError
 from vasari.records import Prompt

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vasari.curate.asking import ask_prompts, prompt_request
+from vasari.curate.ask.asking import ask_prompts, prompt_request
+from vasari.curate.choose.grading import MAX_ROLLOUTS, Difficulty, Grade, Grader, Tally
 from vasari.curate.dropped import Dropped
-from vasari.curate.grading import MAX_ROLLOUTS, Difficulty, Grade, Grader, Tally
 from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Answers, Request, Response

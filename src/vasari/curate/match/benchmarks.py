@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vasari.curate.decontaminate import BenchmarkIndex, LeakSettings
-from vasari.curate.image_index import index_images
-from vasari.curate.reading import data_path, entry_source, folder_state
+from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
+from vasari.curate.match.image_index import index_images
+from vasari.curate.run.reading import data_path, entry_source, folder_state
 from vasari.curate.settings import BenchmarkEntry, LeakRecipe
 from vasari.errors import DataError
 from vasari.records import Prompt

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vasari.curate.dropped import Dropped
-from vasari.curate.image_hash import hash_thumbnails, thumbnail
-from vasari.curate.rows import ImageFacts
+from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
+from vasari.curate.run.rows import ImageFacts
 from vasari.curate.settings import CheckSettings
 from vasari.curate.stage import StageResult
 from vasari.errors import DataError, ImageError

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from vasari.curate.shards import StageOutput
+from vasari.curate.run.shards import StageOutput
 from vasari.errors import StateError
 
 SCHEMA = 1
@@ -92,7 +92,7 @@ def render(funnel: Mapping[str, Any]) -> str:
     """The page; the same funnel gives the same text, and everything from the data is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda value: f"{value:,}"
-    folder = resources.files("vasari.curate") / "page"
+    folder = resources.files("vasari.curate.out") / "page"
     template = environment.from_string((folder / "funnel.html.j2").read_text(encoding="utf-8"))
     style = (folder / "funnel.css").read_text(encoding="utf-8")
     everything = _steps(funnel, None)

@@ -1,0 +1,1 @@
+"""What a curation leaves beside its sets: exports, card, funnel, the difference between two."""
