@@ -199,7 +199,7 @@ def other_answer(prompt: Prompt, draw: random.Random) -> str:
     if found is None:
         return f"not {prompt.answer}"
     value = float(found.group().replace(",", "")) + draw.choice([-2, -1, 1, 2, 10])
-    return prompt.answer[: found.start()] + f"{value:g}" + prompt.answer[found.end() :]
+    return prompt.answer[: found.start()] + f"{value:.12g}" + prompt.answer[found.end() :]
 
 
 def guess(text: str, draw: random.Random) -> str:

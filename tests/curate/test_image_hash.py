@@ -59,3 +59,11 @@ def test_other_drawings_are_far(draw_figure):
 
 def test_a_blank_image_has_a_hash():
     assert hash_thumbnails([thumbnail(Image.new("RGB", (3, 500), "white"))]).shape == (1, 4)
+
+
+@pytest.mark.parametrize("grey", [2, 77, 128, 255])
+def test_a_flat_image_hashes_as_its_copies_do_and_not_as_noise(grey):
+    flat = thumbnail(Image.new("RGB", (90, 60), (grey,) * 3))
+    lighter = thumbnail(Image.new("RGB", (200, 500), (grey - 1,) * 3))
+    assert hamming(hash_thumbnails([flat]), hash_thumbnails([lighter])).tolist() == [0]
+    assert hamming(hash_crops([flat]), hash_thumbnails([lighter])[:, None]).max() == 0

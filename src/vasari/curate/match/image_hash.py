@@ -30,6 +30,8 @@ CROP_RADIUS = 46
 """Bits by which a copy, also cut by up to 5%, differs at most from the nearest of the 25 hashes."""
 
 _NODES, _FREQUENCIES = 64, 16
+_ROUNDING = 0.25
+"""Smaller coefficients are sums' rounding (0.03 at most), and a flat image has no others; one grey level makes 1,000."""
 # Shares of the width (or height) cut off at the lower and the upper end.
 _CUTS = ((0.0, 0.0), (0.025, 0.025), (0.05, 0.05), (0.0, 0.05), (0.05, 0.0))
 
@@ -63,7 +65,7 @@ def _hashes(thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], axis: N
         waves = waves.transpose(0, 1, 3, 2, 4).reshape(-1, cuts * cuts, _FREQUENCIES**2)
         # Half of the 256 coefficients lie above the 128th: a partition finds it faster than a median.
         middle = np.partition(waves, _FREQUENCIES**2 // 2 - 1, axis=2)[:, :, _FREQUENCIES**2 // 2 - 1]
-        parts.append(np.packbits(waves > middle[:, :, None], axis=2).view(np.uint64))
+        parts.append(np.packbits(waves > middle[:, :, None] + _ROUNDING, axis=2).view(np.uint64))
     return np.concatenate(parts)
 
 
