@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,4 +44,7 @@ def start_processes() -> Iterator[Processes]:
         yield Processes(is_main=int(os.environ.get("RANK", "0")) == 0, many=world > 1)
     finally:
         if torch.distributed.is_initialized():
+            # A trainer that lies about in a cycle holds the group, whose threads then outlive the interpreter and abort the
+            # process ("terminate called without an active exception").
+            gc.collect()
             torch.distributed.destroy_process_group()
