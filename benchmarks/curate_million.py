@@ -1,6 +1,6 @@
 """One question: how much memory and time do the local stages of a curation take for a million rows over 1,000 images?
 
-    python benchmarks/curate_million.py --rows 1000000 --images 1000 --folder /tmp/million
+    python benchmarks/curate_million.py --rows 1000000 --images 1000 --folder runs/million
 
 Reading, checks, near-duplicates, benchmark leaks and balance; a hundredth of the rows are planted copies with other
 punctuation. Peak memory is that of the curating process (`ru_maxrss`), which is started afresh.

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from vasari.errors import ConfigError
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.policy.chat import SYSTEM_PROMPTS
 from vasari.sample import make_sampler
-from vasari.settings import Settings
+from vasari.settings import Settings, parse_settings, read_yaml
 from vasari.tasks.families import FAMILIES
 from vasari.tasks.pool import PoolSettings
 from vasari.train.settings import GrpoSettings, SftSettings
-
-Parsed = TypeVar("Parsed", bound=Settings)
 
 SplitName = Literal["cold_start", "train", "validation", "test"]
 
@@ -211,14 +209,7 @@ def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: The file is missing or not YAML, or an override has no place in it.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"recipe {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"recipe {path} is not YAML: {_one_line(error)}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"recipe {path}: expected keys and values at the top, got {type(content).__name__}")
+    content = read_yaml(path, what="recipe")
     for override in overrides:
         _override(content, override)
     return content
@@ -229,18 +220,6 @@ def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
     return parse_settings(Recipe, content, where=where)
 
 
-def parse_settings(kind: type[Parsed], content: dict[str, Any], *, where: str) -> Parsed:
-    """Checked settings of parsed content.
-
-    Raises:
-        ConfigError: A key is unknown, or a value is out of range; names each.
-    """
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {'; '.join(_explain(e) for e in error.errors())}") from error
-
-
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
@@ -248,7 +227,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not YAML: {_one_line(error)}") from error
+        raise ConfigError(f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}") from error
     *parents, last = key.split(".")
     node = content
     for parent in parents:
@@ -259,15 +238,3 @@ def _override(content: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: {parent!r} holds a value, not settings")
         node = child
     node[last] = value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the whole"
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {place!r}"
-    got = "" if error["type"] in ("value_error", "missing") else f", got {error.get('input')!r}"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}{got}"

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from vasari.errors import ConfigError
 from vasari.evaluate.benchmarks import BenchmarkSettings
-from vasari.recipe import parse_settings, read_content
-from vasari.settings import Settings
+from vasari.recipe import read_content
+from vasari.settings import Settings, parse_settings
 
 if TYPE_CHECKING:  # asking a server needs packages that a model in this process does not
     from vasari.policy.endpoint_policy import EndpointModel
@@ -66,7 +66,7 @@ class BenchmarkRecipe(Settings):
         """
         from vasari.policy.endpoint_policy import EndpointModel  # noqa: PLC0415  (an extra)
 
-        return parse_settings(EndpointModel, self.endpoint or {}, where="endpoint")
+        return parse_settings(EndpointModel, self.endpoint or {}, where="endpoint", show_values=False)
 
 
 def is_benchmark_recipe(content: dict[str, Any]) -> bool:

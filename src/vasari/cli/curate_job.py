@@ -17,7 +17,8 @@ from vasari.curate.run.job import Curated, curate
 from vasari.curate.settings import expand_presets
 from vasari.errors import ConfigError
 from vasari.progress import stage
-from vasari.recipe import parse_settings, read_content
+from vasari.recipe import read_content
+from vasari.settings import parse_settings
 
 
 def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
@@ -27,7 +28,8 @@ def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range; names each.
     """
     where = f"recipe {path}"
-    return parse_settings(CurationRecipe, expand_presets(read_content(path, overrides), where=where), where=where)
+    content = expand_presets(read_content(path, overrides), where=where)
+    return parse_settings(CurationRecipe, content, where=where, show_values=False)
 
 
 def run_curate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -129,20 +130,14 @@ def write_table(path: Path, table: pa.Table) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-class PromptRows(Sequence[Prompt]):
-    """The prompts of many shards in order, read as they are asked for; one shard is in memory at a time."""
+class _ShardedRows(Sequence[Prompt]):
+    """Prompts of many shards, by their place in all of them."""
 
-    def __init__(self, paths: Sequence[Path], root: Path) -> None:
-        self._paths, self._root = list(paths), root
-        self._starts = _starts(self._paths)
-        self._held: tuple[int, tuple[Prompt, ...]] = (-1, ())
+    _starts: list[int]
+    """Where each shard begins, and where the last one ends."""
 
     def __len__(self) -> int:
         return self._starts[-1]
-
-    def __iter__(self) -> Iterator[Prompt]:
-        for number in range(len(self._paths)):
-            yield from self._shard(number)
 
     @overload
     def __getitem__(self, place: int) -> Prompt: ...
@@ -151,10 +146,33 @@ class PromptRows(Sequence[Prompt]):
     def __getitem__(self, place: int | slice) -> Prompt | Sequence[Prompt]:
         if isinstance(place, slice):
             return [self[index] for index in range(*place.indices(len(self)))]
-        number = bisect.bisect_right(self._starts, place) - 1
+        return self._prompt(*self._where(place))
+
+    def _where(self, place: int) -> tuple[int, int]:
         if not 0 <= place < len(self):
             raise IndexError(place)
-        return self._shard(number)[place - self._starts[number]]
+        number = bisect.bisect_right(self._starts, place) - 1
+        return number, place - self._starts[number]
+
+    @abstractmethod
+    def _prompt(self, number: int, row: int) -> Prompt:
+        """The prompt in a row of a shard."""
+
+
+class PromptRows(_ShardedRows):
+    """The prompts of many shards in order, read as they are asked for; one shard is in memory at a time."""
+
+    def __init__(self, paths: Sequence[Path], root: Path) -> None:
+        self._paths, self._root = list(paths), root
+        self._starts = _starts(self._paths)
+        self._held: tuple[int, tuple[Prompt, ...]] = (-1, ())
+
+    def __iter__(self) -> Iterator[Prompt]:
+        for number in range(len(self._paths)):
+            yield from self._shard(number)
+
+    def _prompt(self, number: int, row: int) -> Prompt:
+        return self._shard(number)[row]
 
     def _shard(self, number: int) -> tuple[Prompt, ...]:
         if self._held[0] != number:
@@ -162,7 +180,7 @@ class PromptRows(Sequence[Prompt]):
         return self._held[1]
 
 
-class TextRows(Sequence[Prompt]):
+class TextRows(_ShardedRows):
     """The prompts of many shards as far as their questions, answers and options go, held as columns.
 
     Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that leads nowhere; `images`
@@ -196,16 +214,8 @@ class TextRows(Sequence[Prompt]):
             dropped=(),
         )
 
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    @overload
-    def __getitem__(self, place: int) -> Prompt: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Prompt]: ...
-    def __getitem__(self, place: int | slice) -> Prompt | Sequence[Prompt]:
-        if isinstance(place, slice):
-            return [self[index] for index in range(*place.indices(len(self)))]
+    def _prompt(self, number: int, row: int) -> Prompt:
+        place = self._starts[number] + row
         choices = self._value("choices", place)
         return Prompt(
             id=self._value("id", place),
@@ -226,10 +236,8 @@ class TextRows(Sequence[Prompt]):
         return found
 
     def _value(self, name: str, place: int) -> Any:
-        if not 0 <= place < len(self):
-            raise IndexError(place)
-        number = bisect.bisect_right(self._starts, place) - 1
-        return self._tables[number].column(name)[place - self._starts[number]].as_py()
+        number, row = self._where(place)
+        return self._tables[number].column(name)[row].as_py()
 
 
 _SOMEWHERE = ImageRef(path="(in the shard)")

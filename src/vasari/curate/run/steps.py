@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from vasari.curate.ask.annotate import annotate
 from vasari.curate.ask.categorise import categorise
@@ -29,6 +30,7 @@ from vasari.curate.run.shards import StageOutput, file_hash
 from vasari.curate.settings import CheckSettings, GradeRecipe, LeakRecipe, SftRecipe
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.records import Prompt
+from vasari.settings import Settings
 
 Ask = Callable[[str], AskedModel]
 """The model that the recipe knows by this name."""
@@ -55,12 +57,7 @@ def graded(run: Run, before: StageOutput, ask: Ask, appeal: Appeal | None = None
     recipe, output = run.recipe, before
     if recipe.validity is not None:
         stage = recipe.validity
-        output = run.apply(
-            "validity",
-            output,
-            _asking(ask, stage.model, lambda prompts, model: validity(prompts, model, stage.settings)),
-            settings=told_model(run, stage.model) | stage.settings.model_dump(mode="json"),
-        )
+        output = _asked(run, output, "validity", stage, lambda prompts, model: validity(prompts, model, stage.settings), ask)
     return output if recipe.grade is None else _grade(run, output, recipe.grade, ask, appeal)
 
 
@@ -71,12 +68,15 @@ def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask, appea
     if recipe.annotate is None:
         return output
     stage = recipe.annotate
-    return run.apply(
-        "annotate",
+    return _asked(
+        run,
         output,
-        _asking(ask, stage.model, lambda prompts, model: annotate(prompts, model, stage.settings, appeal=appeal)),
-        settings=told_model(run, stage.model) | _told_judge(run) | stage.settings.model_dump(mode="json"),
+        "annotate",
+        stage,
+        lambda prompts, model: annotate(prompts, model, stage.settings, appeal=appeal),
+        ask,
         branch="sft",
+        told=_told_judge(run),
     )
 
 
@@ -87,31 +87,27 @@ def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> Stag
     output = run.apply("select", before, lambda prompts, *_: select_rl(prompts, recipe.parts), settings=told, branch="rl")
     if recipe.rephrase is not None:
         first = recipe.rephrase
-        output = run.apply(
-            "rephrase",
+        output = _asked(
+            run,
             output,
-            _asking(
-                ask,
-                first.model,
-                lambda prompts, model: rephrase(prompts, model, first.settings),
-                wanted=lambda prompt: parts[prompt.metadata[PART]].rephrase,
-            ),
-            settings=told_model(run, first.model) | first.settings.model_dump(mode="json"),
+            "rephrase",
+            first,
+            lambda prompts, model: rephrase(prompts, model, first.settings),
+            ask,
             branch="rl",
+            wanted=lambda prompt: parts[prompt.metadata[PART]].rephrase,
         )
     if recipe.categorise is not None:
         second = recipe.categorise
-        output = run.apply(
-            "categorise",
+        output = _asked(
+            run,
             output,
-            _asking(
-                ask,
-                second.model,
-                lambda prompts, model: categorise(prompts, model, second.settings),
-                wanted=lambda prompt: parts[prompt.metadata[PART]].categorise,
-            ),
-            settings=told_model(run, second.model) | second.settings.model_dump(mode="json"),
+            "categorise",
+            second,
+            lambda prompts, model: categorise(prompts, model, second.settings),
+            ask,
             branch="rl",
+            wanted=lambda prompt: parts[prompt.metadata[PART]].categorise,
         )
     return _balance(run, output, recipe.parts)
 
@@ -272,6 +268,32 @@ def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal:
 def _told_judge(run: Run) -> dict[str, Any]:
     """What of the judge decides its verdicts; nothing without one."""
     return {} if run.recipe.judge is None else {"judge": run.recipe.judge.identity()}
+
+
+class _AskingStage(Protocol):
+    """A stage of a recipe that asks a model."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def settings(self) -> Settings: ...
+
+
+def _asked(
+    run: Run,
+    before: StageOutput,
+    name: str,
+    stage: _AskingStage,
+    work: Callable[[Sequence[Prompt], AskedModel], StageResult],
+    ask: Ask,
+    *,
+    branch: str = "both",
+    wanted: Callable[[Prompt], bool] = lambda _: True,
+    told: Mapping[str, Any] = MappingProxyType({}),
+) -> StageOutput:
+    """A stage whose work asks a model; done again when the model, the stage's settings or what else is told have changed."""
+    settings = told_model(run, stage.model) | dict(told) | stage.settings.model_dump(mode="json")
+    return run.apply(name, before, _asking(ask, stage.model, work, wanted=wanted), settings=settings, branch=branch)
 
 
 def _asking(

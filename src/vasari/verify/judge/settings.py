@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from vasari.endpoint import EndpointSettings, Sampling
 from vasari.errors import ConfigError, DataError
-from vasari.settings import Settings
+from vasari.settings import Settings, parse_settings, read_yaml
 
 FormatName = Literal["vasari", "compass_verifier", "xverify"]
 
@@ -80,24 +79,14 @@ def load_judge(path: Path) -> JudgeSettings:
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range; names each.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"judge {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"judge {path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"judge {path}: expected keys and values at the top, got {type(content).__name__}")
+    content = read_yaml(path, what="judge")
     if (name := content.pop("template_file", None)) is not None:
         if "template" in content or not isinstance(name, str):
             raise ConfigError(f"judge {path}: give template_file, the name of a file, or template, not both")
         content["template"] = _read_template(path.parent / name, path)
     if isinstance(content.get("store"), str):
         content["store"] = path.parent / content["store"]
-    try:
-        return JudgeSettings.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"judge {path}: {'; '.join(_explain(row) for row in error.errors())}") from error
+    return parse_settings(JudgeSettings, content, where=f"judge {path}", show_values=False)
 
 
 def _read_template(file: Path, path: Path) -> str:
@@ -105,11 +94,3 @@ def _read_template(file: Path, path: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"judge {path}: template_file {file}: {error}") from error
-
-
-def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the whole"
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {place!r}"
-    # The value is not repeated: a key pasted into the wrong field would be printed.
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
