@@ -225,7 +225,7 @@ class ScriptedServer:
             await asyncio.sleep(self.seconds)
             said = self.script(body)
             if isinstance(said, int):
-                return web.json_response({"error": {"message": "no"}}, status=said)
+                return web.json_response({"error": {"message": "out of order"}}, status=said)
             text, reason = said if isinstance(said, tuple) else (said, "stop")
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
             usage = {"prompt_tokens": 40, "completion_tokens": len(text.split())}

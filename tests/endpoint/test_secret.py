@@ -11,6 +11,7 @@ import pytest
 from vasari.endpoint import EndpointSettings, ResponseStore, ask_all
 from vasari.endpoint.secret import Secret
 from vasari.errors import ConfigError
+from vasari.settings import parse_settings
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -82,3 +83,12 @@ def test_a_secret_shows_itself_to_nobody():
     assert KEY not in repr(secret) + str(secret)
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secret)
+
+
+@pytest.mark.parametrize("key", ["sk-live-0123456789", "AIzaSyD0123456789"])
+def test_a_key_in_the_place_of_its_variable_is_refused_and_not_repeated(key):
+    with pytest.raises(ConfigError, match=r"name of an environment variable") as refused:
+        parse_settings(
+            EndpointSettings, {"base_url": "http://127.0.0.1:1/v1", "api_key_env": key}, where="e", show_values=False
+        )
+    assert key not in str(refused.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Literal, Self
@@ -67,6 +68,14 @@ class EndpointSettings(Settings):
             # Not repeated in the message: what stands there may be a key.
             raise ValueError("must hold no user, password or query; a key belongs into an environment variable (api_key_env)")
         return value.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        # The name is printed when the variable is missing; a key that was pasted here must not be.
+        if value is not None and re.fullmatch(r"[A-Z_][A-Z0-9_]*", value) is None:
+            raise ValueError("must be the name of an environment variable in capitals, not the key itself")
+        return value
 
     @model_validator(mode="after")
     def _budget_has_prices(self) -> Self:

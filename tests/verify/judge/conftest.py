@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import json
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 pytest.importorskip("aiohttp")
-
-from aiohttp import web
 
 from vasari.records import Outcome, Verdict
 from vasari.verify.judge import JudgeItem, JudgeSettings
@@ -34,13 +29,21 @@ def parts(prompt: str) -> dict[str, str]:
 
 
 class JudgeServer:
-    """`reply(prompt, attempt)` gives the text of each answer, or an HTTP status."""
+    """What a scripted server says as a judge: `reply(prompt, attempt)` gives the text of each answer, or an HTTP status."""
 
-    def __init__(self) -> None:
+    def __init__(self, served: Any) -> None:
         self.reply: Callable[[str, int], str | int] = lambda prompt, attempt: self.honest(prompt)
         self.prompts: list[str] = []
-        self.bodies: list[dict[str, Any]] = []
+        self.bodies: list[dict[str, Any]] = served.bodies
         self.finish = "stop"
+        self.url: str = served.url
+        served.script = self._script
+
+    def _script(self, body: dict[str, Any]) -> Any:
+        prompt = body["messages"][-1]["content"]
+        self.prompts.append(prompt)
+        said = self.reply(prompt, self.prompts.count(prompt))
+        return said if isinstance(said, int) else (said, self.finish)
 
     @staticmethod
     def honest(prompt: str) -> str:
@@ -58,51 +61,11 @@ class JudgeServer:
         orders = re.findall(r"(?:output|reply with|respond with|say)\W{0,3}\s*[\"'\[]?(\w+)", prompt, re.IGNORECASE)
         return orders[-1] if orders else "nothing"
 
-    def start(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        ready = threading.Event()
-
-        async def run() -> None:
-            app = web.Application()
-            app.router.add_post("/v1/chat/completions", self.handle)
-            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-            await self._runner.setup()
-            await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-            ready.set()
-
-        self.thread = threading.Thread(
-            target=lambda: (self.loop.run_until_complete(run()), self.loop.run_forever()), daemon=True
-        )
-        self.thread.start()
-        assert ready.wait(60)
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self.loop).result(60)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(60)
-        self.loop.close()
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        body = json.loads(await request.read())
-        prompt = body["messages"][-1]["content"]
-        self.bodies.append(body)
-        self.prompts.append(prompt)
-        said = self.reply(prompt, self.prompts.count(prompt))
-        if isinstance(said, int):
-            return web.json_response({"error": {"message": "out of order"}}, status=said)
-        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": self.finish}
-        usage = {"prompt_tokens": 100, "completion_tokens": 5, "total_tokens": 105}
-        return web.json_response({"id": "c", "object": "chat.completion", "model": "m", "choices": [choice], "usage": usage})
-
 
 @pytest.fixture
-def server() -> Iterator[JudgeServer]:
+def server(scripted_server: Any) -> JudgeServer:
     """A judge that is honest until told otherwise."""
-    made = JudgeServer()
-    made.start()
-    yield made
-    made.stop()
+    return JudgeServer(scripted_server)
 
 
 @pytest.fixture

@@ -142,11 +142,11 @@ def test_a_readable_reply_costs_one_request(judge, item, server):
 
 
 def test_a_budget_that_is_spent_leaves_the_rest_without_a_verdict(judge, item):
-    # A reply may cost 100 tokens x 10,000 / 1M = 1.00 and costs 5 tokens, 0.05: the first fits into 1.02, a second does not.
-    endpoint = {"prices": {"judge": {"input": "0", "output": "10000"}}, "budget": "1.02", "max_concurrency": 1}
+    # A reply may cost 100 tokens x 10,000 / 1M = 1.00 and costs 2 tokens, 0.02: the first fits into 1.01, a second does not.
+    endpoint = {"prices": {"judge": {"input": "0", "output": "10000"}}, "budget": "1.01", "max_concurrency": 1}
     judged = judge([item(f"feline {n}") for n in range(5)], max_tokens=100, endpoint=endpoint)
     assert ["not_sent" in verdict.reason for verdict in judged.verdicts] == [False, True, True, True, True]
-    assert (judged.num_without_verdict, str(judged.report.money)) == (4, "0.05")
+    assert (judged.num_without_verdict, str(judged.report.money)) == (4, "0.02")
     assert "budget" in judged.report.stopped_by
 
 
