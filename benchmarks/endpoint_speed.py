@@ -39,6 +39,7 @@ import aiohttp
 import orjson
 
 import vasari
+import vasari.endpoint.images
 from fast_server import ANSWER, LATENCY_SECONDS
 from vasari.endpoint import (
     Answers,
@@ -151,10 +152,17 @@ async def run_ours(url: str, images: list[bytes], spent: Callable[[], Any], *, a
     return texts
 
 
+async def run_without_pybase64(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
+    """As where pybase64 is not installed: the standard library's base64, which bare aiohttp has too."""
+    vasari.endpoint.images.base64_of = base64.b64encode
+    return await run_ours(url, images, spent, adaptive=False)
+
+
 RUNS: dict[str, Callable[..., Any]] = {
     "aiohttp + orjson, bare": run_bare,
     "vasari.endpoint": lambda *args: run_ours(*args, adaptive=False),
     "vasari.endpoint, adaptive from 8": lambda *args: run_ours(*args, adaptive=True),
+    "vasari.endpoint without pybase64": run_without_pybase64,
     "openai": run_openai,
 }
 
@@ -321,7 +329,7 @@ def measure_clients(requests: int, repeats: int) -> list[str]:
 
 def versions() -> str:
     """What was measured with."""
-    names = ("aiohttp", "orjson", "openai")
+    names = ("aiohttp", "orjson", "pybase64", "openai")
     found = [f"{name} {importlib.metadata.version(name)}" for name in names if importlib.util.find_spec(name)]
     return f"vasari {vasari.__version__}, {', '.join(found)}, Python {platform.python_version()}"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vasari.endpoint import EndpointSettings, Price, ResponseStore, Usage, ask_all, forecast
 from vasari.endpoint.prices import Budget
+from vasari.endpoint.usage import UsageCount
 from vasari.errors import ConfigError
 
 CENTS = Price(input=Decimal("0.15"), output=Decimal("0.60"))
@@ -30,6 +31,21 @@ def test_batch_files_cost_their_share_and_lost_attempts_are_counted_apart():
     price = Price(input=1, output=4, batch_factor="0.5")
     assert price.of(usage) == Decimal("2.5")
     assert price.at_risk(usage) == Decimal(2)
+
+
+_COUNTS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "lost_requests", "batch_output_tokens")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.dictionaries(st.sampled_from(_COUNTS), st.integers(0, 10**9)))))
+def test_a_running_total_by_model_is_the_sum_of_what_was_added(added):
+    total = UsageCount()
+    for model, counts in added:
+        total.add(model, Usage(**counts))
+    found = total.by_model()
+    assert set(found) == {model for model, _ in added}
+    for model, usage in found.items():
+        for name in _COUNTS:
+            assert getattr(usage, name) == sum(counts.get(name, 0) for other, counts in added if other == model)
 
 
 def test_prices_from_a_file_of_floats_are_what_was_written():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.endpoint import ResponseStore, ask_all
+from vasari.endpoint import RateLimits, ResponseStore, ask_all
 from vasari.endpoint.rates import Backoff, Bucket, retry_after
 
 NOON = datetime.datetime(2026, 11, 22, 12, 0, 0, tzinfo=datetime.UTC)
@@ -67,6 +67,30 @@ def test_backoff_doubles_up_to_its_limit_and_is_half_random(attempt, seed):
     wait = Backoff(first_seconds=0.5, most_seconds=60.0, seed=seed).seconds(attempt)
     whole = min(60.0, 0.5 * 2 ** (attempt - 1))
     assert whole / 2 <= wait <= whole
+
+
+def test_runs_that_share_their_limits_keep_them_together(server, settings, ask_for, tmp_path):
+    limited = settings(requests_per_minute=240)
+    limits = RateLimits.of(limited)
+    # 4 may go at once, one second's worth; the others wait for 60 / (240 - 4) = 0.254 s each. Three runs of 3 are 9 requests:
+    # 5 x 0.254 = 1.27 s between the first and the last. With limits of its own no run of 3 would wait at all.
+    for number in range(3):
+        with ResponseStore(tmp_path / str(number)) as store:
+            ask_all(limited, store, ask_for(3), limits=limits)
+    assert len(server.times) == 9
+    assert server.times[-1] - server.times[0] >= 1.2
+
+
+def test_a_pause_that_one_run_was_asked_to_make_holds_for_the_next(server, settings, ask_for, tmp_path):
+    patient = settings(max_attempts=1)
+    limits = RateLimits.of(patient)
+    server.retry_after = "1"
+    server.plan = lambda body, attempt: "rate_limited" if len(server.times) == 1 else "good"
+    with ResponseStore(tmp_path / "first") as store:
+        ask_all(patient, store, ask_for(1), limits=limits)
+    with ResponseStore(tmp_path / "second") as store:
+        ask_all(patient, store, ask_for(1), limits=limits)
+    assert server.times[1] - server.times[0] >= 0.95
 
 
 def test_requests_a_minute_are_kept_against_a_server(server, settings, ask_for, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -13,12 +14,15 @@ from hypothesis import strategies as st
 
 from vasari.endpoint import Image, Message, Request, Sampling, image_part, user_message
 from vasari.endpoint.images import encode_images_now
+from vasari.endpoint.libraries import base64_of
 from vasari.endpoint.request import canonical, rollout_seed, wire_body
 from vasari.errors import DataError, ImageError
 from vasari.records import ImageRef
 
 texts = st.text(max_size=20)
-images = st.builds(Image, digest=st.sampled_from(["a" * 64, "b" * 64]), media_type=st.just("image/png"))
+images = st.builds(
+    Image, digest=st.sampled_from(["a" * 64, "b" * 64]), media_type=st.just("image/png"), detail=st.sampled_from([None, "low"])
+)
 messages = st.builds(
     Message, role=st.sampled_from(["system", "user", "assistant"]), parts=st.lists(texts | images, max_size=3).map(tuple)
 )
@@ -68,6 +72,41 @@ def test_the_key_is_a_hash_of_json_with_sorted_keys_and_is_stable():
     )
     assert canonical(request) == text
     assert request.key == hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@given(requests)
+def test_what_the_key_is_the_hash_of_is_what_the_standard_library_writes_for_the_same_content(request_):
+    def part_of(part):
+        if isinstance(part, str):
+            return part
+        return {"image": part.digest, "media_type": part.media_type, "detail": part.detail}
+
+    def real(value):
+        return None if value is None else float(value) + 0.0  # 0.0 and -0.0 ask the same
+
+    sampling = request_.sampling
+    content = {
+        "version": 1,
+        "model": request_.model,
+        "messages": [[message.role, [part_of(part) for part in message.parts]] for message in request_.messages],
+        "temperature": real(sampling.temperature),
+        "top_p": real(sampling.top_p),
+        "stop": list(sampling.stop),
+        "extra": dict(sampling.extra),
+        "seed": request_.seed,
+    }
+    assert canonical(request_) == json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def test_a_temperature_that_is_no_number_has_no_key():
+    request = Request(model="m", messages=(user_message("?"),), sampling=Sampling(temperature=float("nan")))
+    with pytest.raises(ValueError, match=r"Out of range float values are not JSON compliant"):
+        canonical(request)
+
+
+@given(st.binary(max_size=200))
+def test_images_are_sent_in_the_standard_librarys_base64(data):
+    assert base64_of(data) == base64.b64encode(data)
 
 
 def test_where_an_image_lies_is_not_part_of_the_key(tmp_path):

@@ -15,6 +15,7 @@ from vasari.endpoint.batch import BatchFiles, BatchResults, read_batch, write_ba
 from vasari.endpoint.client import Answers, Client, Decided, RunReport
 from vasari.endpoint.forecast import Forecast, forecast
 from vasari.endpoint.images import FindImage, image_part
+from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.prices import Price
 from vasari.endpoint.request import Image, Message, Request, Sampling, user_message
 from vasari.endpoint.response import FAILURE_REASONS, TRANSIENT, Failure, Response
@@ -38,6 +39,7 @@ __all__ = [
     "Image",
     "Message",
     "Price",
+    "RateLimits",
     "Request",
     "Response",
     "ResponseStore",

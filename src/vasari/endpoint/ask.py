@@ -13,15 +13,16 @@ from decimal import Decimal
 from vasari.endpoint.concurrency import AdaptiveConcurrency
 from vasari.endpoint.estimate import TokenEstimate, most_output_tokens
 from vasari.endpoint.images import FindImage, encode_images
+from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.lookup import look_up
 from vasari.endpoint.prices import Budget, money_spent, price_of
-from vasari.endpoint.rates import Backoff, Bucket
+from vasari.endpoint.rates import Backoff
 from vasari.endpoint.request import Request, wire_body
 from vasari.endpoint.response import BILLED_PERHAPS, FAILURE_REASONS, TRANSIENT, Failure, Response
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
 from vasari.endpoint.transport import Attempt, Transport
-from vasari.endpoint.usage import Usage
+from vasari.endpoint.usage import Usage, UsageCount
 from vasari.errors import ConfigError, DataError, ImageError
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Asker:
         *,
         images: FindImage | None = None,
         retry_failed: Collection[str] = (),
+        limits: RateLimits | None = None,
         seed: int = 0,
     ) -> None:
         if unknown := sorted(set(retry_failed) - set(FAILURE_REASONS)):
@@ -50,8 +52,7 @@ class Asker:
         self._images = images
         self._retry_failed = frozenset(retry_failed)
         self._estimate = TokenEstimate(image_tokens=settings.image_tokens)
-        self._requests = Bucket(settings.requests_per_minute) if settings.requests_per_minute else None
-        self._tokens = Bucket(settings.tokens_per_minute) if settings.tokens_per_minute else None
+        self._limits = RateLimits.of(settings) if limits is None else limits
         self._backoff = Backoff(first_seconds=settings.backoff_seconds, most_seconds=settings.max_backoff_seconds, seed=seed)
         self.concurrency = AdaptiveConcurrency(
             start=settings.start_concurrency, most=settings.max_concurrency, latency_tolerance=settings.latency_tolerance
@@ -61,14 +62,13 @@ class Asker:
             self.budget = Budget(settings.budget, spent=money_spent(settings.prices, store.usage))
         self._in_flight: dict[tuple[str, int, int | None], asyncio.Future[Response | Failure]] = {}
         self._failed_now: set[tuple[str, int]] = set()
-        self._paused_until = float("-inf")
         self._failures_in_a_row = 0
         self._stopping = asyncio.Event()
         self.stopped_by = ""
         """Why nothing more is sent; empty while the run goes on."""
         self.counts: Counter[str] = Counter()
         """`attempts`, and attempts that failed by reason."""
-        self.usage: dict[str, Usage] = {}
+        self.usage = UsageCount()
         """What this run has used, by model."""
 
     def stop(self, why: str) -> None:
@@ -121,7 +121,7 @@ class Asker:
             if made and (attempt.wait_seconds or 0.0) < self._settings.backoff_seconds:
                 await self._sleep(self._backoff.seconds(made))
             try:
-                tried = await self._attempt(request, index)
+                tried = await self._attempt(request, index, made + 1)
             except ImageError as error:
                 attempt = Attempt(reason="image", detail=str(error))
                 break
@@ -133,7 +133,7 @@ class Asker:
             made, attempt = made + 1, tried
             if attempt.response is not None:
                 self._failures_in_a_row = 0
-                return self._keep(request, index, attempt.response, attempt.seconds, made, lost)
+                return self._keep(request, attempt.response, lost)
             if attempt.reason in BILLED_PERHAPS:
                 lost += self._lost(request)
             if attempt.reason not in TRANSIENT:
@@ -142,7 +142,7 @@ class Asker:
             return self._not_sent(request, index, lost, made)
         return self._give_up(request, index, attempt, made, lost)
 
-    async def _attempt(self, request: Request, index: int) -> Attempt | None:
+    async def _attempt(self, request: Request, index: int, number: int) -> Attempt | None:
         """One attempt within all limits; None when the run stopped before it was sent."""
         reserved = await self._reserve(request)
         spent = Decimal(0)
@@ -160,7 +160,7 @@ class Asker:
                     await encode_images(request.images, self._images) if request.images else (),
                     limit_field=self._settings.limit_field,
                 )
-                attempt = await self._transport.post(body)
+                attempt = await self._transport.post(body, index=index, limit=request.sampling.max_tokens, attempts=number)
                 del body  # not kept through back-off: it is made again
             finally:
                 self.concurrency.release()
@@ -190,33 +190,23 @@ class Asker:
 
     async def _wait_for_turn(self, request: Request) -> int:
         """Wait for pauses and limits; returns the tokens that were taken from the limit."""
-        clock = asyncio.get_running_loop().time
-        tokens = 0
+        limits, tokens = self._limits, 0
         while not self.stopped_by:
-            if (pause := self._paused_until - clock()) > 0:
+            if (pause := limits.pause()) > 0:
                 await self._sleep(pause)
                 continue
-            if self._requests is None and self._tokens is None:
+            if not limits.limited:
                 return tokens
-            now = clock()
-            wait = self._requests.take(1, now=now) if self._requests else 0.0
-            if self._tokens:
+            if limits.counts_tokens:
                 tokens = self._estimate.input_tokens(request) + self._estimate.output_tokens(request)
-                wait = max(wait, self._tokens.take(tokens, now=now))
-            if wait > 0:
-                await self._sleep(wait)
-            if self._paused_until <= clock():
+            if (wait := limits.take(tokens)) <= 0:
+                return tokens
+            await self._sleep(wait)
+            if limits.pause() <= 0:
                 return tokens
             # A pause began meanwhile: whoever waited would send at its end all at once.
-            self._give_back(1, tokens)
+            limits.give_back(requests=1, tokens=tokens)
         return tokens
-
-    def _give_back(self, requests: int, tokens: int) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._requests and requests:
-            self._requests.give_back(requests, now=now)
-        if self._tokens and tokens:
-            self._tokens.give_back(tokens, now=now)
 
     def _learn(self, request: Request, attempt: Attempt, *, tokens: int, sent_at: float, now: float) -> None:
         """Tell limits and concurrency what an attempt was like."""
@@ -225,8 +215,8 @@ class Asker:
         if response is not None:
             self._estimate.learn(request, response, seconds=attempt.seconds)
             self.concurrency.succeeded(sent_at=sent_at, seconds=now - sent_at, output_tokens=response.output_tokens)
-            if self._tokens and response.input_tokens:
-                self._give_back(0, tokens - response.input_tokens - response.output_tokens)
+            if response.input_tokens and self._limits.counts_tokens:
+                self._limits.give_back(tokens=tokens - response.input_tokens - response.output_tokens)
             return
         self.counts[attempt.reason] += 1
         logger.debug("request %s: %s: %s", request.id or request.key, attempt.reason, attempt.detail)
@@ -238,7 +228,7 @@ class Asker:
             if attempt.wait_seconds > self._settings.max_pause_seconds:
                 self.stop(f"the server asks to wait {attempt.wait_seconds:,.0f} s ({attempt.detail})")
             else:
-                self._paused_until = max(self._paused_until, now + attempt.wait_seconds)
+                self._limits.pause_for(attempt.wait_seconds)
 
     def _billed(self, request: Request, attempt: Attempt) -> Decimal:
         """What an attempt costs, or may."""
@@ -262,14 +252,12 @@ class Asker:
         size = len(response.text.encode()) + len(response.reasoning.encode())
         return Usage(requests=1, input_tokens=self._estimate.input_tokens(request), output_tokens=-(-size // 3))
 
-    def _keep(self, request: Request, index: int, response: Response, seconds: float, attempts: int, lost: Usage) -> Response:
-        limit = request.sampling.max_tokens
-        response = replace(response, index=index, limit=limit, seconds=seconds, attempts=attempts)
+    def _keep(self, request: Request, response: Response, lost: Usage) -> Response:
         usage = self._used(request, response)
         if lost.lost_requests:
             usage += lost
         self._store.add(request.key, response, model=request.model, request_id=request.id, usage=usage)
-        self._count(request.model, usage)
+        self.usage.add(request.model, usage)
         return response
 
     def _give_up(self, request: Request, index: int, attempt: Attempt, attempts: int, lost: Usage) -> Failure:
@@ -283,7 +271,7 @@ class Asker:
             attempts=attempts,
         )
         self._store.add_failure(request.key, failure, model=request.model, usage=lost)
-        self._count(request.model, lost)
+        self.usage.add(request.model, lost)
         self._failed_now.add((request.key, index))
         if attempt.reason in TRANSIENT:
             self._failures_in_a_row += 1
@@ -296,7 +284,7 @@ class Asker:
     def _not_sent(self, request: Request, index: int, lost: Usage, attempts: int) -> Failure:
         if lost.lost_requests:
             self._store.add_lost(request.model, lost)
-            self._count(request.model, lost)
+            self.usage.add(request.model, lost)
         return Failure(
             reason="not_sent",
             detail=self.stopped_by,
@@ -305,9 +293,6 @@ class Asker:
             limit=request.sampling.max_tokens,
             attempts=attempts,
         )
-
-    def _count(self, model: str, usage: Usage) -> None:
-        self.usage[model] = self.usage.get(model, Usage()) + usage
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, unless the run stops."""

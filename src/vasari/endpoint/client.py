@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from vasari.endpoint.ask import Asker
 from vasari.endpoint.images import FindImage
+from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.prices import money_spent
 from vasari.endpoint.request import Request
 from vasari.endpoint.response import Failure, Response
@@ -82,6 +83,8 @@ class Client:
         store: Where answers are kept and looked up; stays open when the client is closed.
         images: Finds the bytes of images whose request does not carry them, by their SHA-256.
         retry_failed: Reasons (of `FAILURE_REASONS`) whose stored failures are asked again.
+        limits: What is left of the minute's limits, shared with other clients of the same server; by default those of
+            `settings`, all of them left.
         seed: Of the random part of back-off.
 
     Raises:
@@ -95,11 +98,14 @@ class Client:
         *,
         images: FindImage | None = None,
         retry_failed: Collection[str] = (),
+        limits: RateLimits | None = None,
         seed: int = 0,
     ) -> None:
         self.settings = settings
         self._transport = Transport(settings, Secret.from_environment(settings.api_key_env))
-        self._asker = Asker(settings, store, self._transport, images=images, retry_failed=retry_failed, seed=seed)
+        self._asker = Asker(
+            settings, store, self._transport, images=images, retry_failed=retry_failed, limits=limits, seed=seed
+        )
         self._outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
 
@@ -125,6 +131,7 @@ class Client:
     def report(self) -> RunReport:
         """The run so far."""
         asker, outcomes = self._asker, self._outcomes
+        usage = asker.usage.by_model()
         return RunReport(
             answered=outcomes["answered"],
             from_store=outcomes["from_store"],
@@ -132,8 +139,8 @@ class Client:
             not_sent=outcomes["f:not_sent"],
             attempts=asker.counts["attempts"],
             attempts_failed={name: count for name, count in sorted(asker.counts.items()) if name != "attempts"},
-            usage=dict(asker.usage),
-            money=money_spent(self.settings.prices, asker.usage),
+            usage=usage,
+            money=money_spent(self.settings.prices, usage),
             seconds=time.monotonic() - self._started,
             stopped_by=asker.stopped_by,
         )

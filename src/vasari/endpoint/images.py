@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from vasari.endpoint.libraries import base64_of
 from vasari.endpoint.request import Image
 from vasari.errors import ImageError
 from vasari.imagefile import MAX_BYTES, read_image_bytes
@@ -63,13 +63,13 @@ async def encode_images(images: tuple[Image, ...], find: FindImage | None) -> li
         else:
             # Files may lie on a slow disk; the other requests go on meanwhile.
             data = await asyncio.to_thread(_fetch, image, find)
-        encoded.append(binascii.b2a_base64(data, newline=False))
+        encoded.append(base64_of(data))
     return encoded
 
 
 def encode_images_now(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
     """As `encode_images`, for callers without an event loop."""
-    return [binascii.b2a_base64(_fetch(image, find), newline=False) for image in images]
+    return [base64_of(_fetch(image, find)) for image in images]
 
 
 def _fetch(image: Image, find: FindImage | None) -> bytes:

@@ -1,6 +1,9 @@
-"""The two libraries of the endpoint client, or one line that says how to install them."""
+"""The libraries of the endpoint client, or one line that says how to install them."""
 
 from __future__ import annotations
+
+import base64
+from collections.abc import Callable
 
 from vasari.errors import MissingExtraError
 
@@ -10,4 +13,14 @@ try:
 except ImportError as error:  # named here once, so that every way into the package says the same
     raise MissingExtraError(f"asking an endpoint needs {error.name}: pip install 'vasari[curate]'") from error
 
-__all__ = ["aiohttp", "orjson"]
+base64_of: Callable[[bytes], bytes]
+"""The data in base64."""
+try:
+    import pybase64
+
+    # The same bytes in a fifteenth of the time; the standard library spends a quarter of a whole request with an 80 KB image.
+    base64_of = pybase64.b64encode
+except ImportError:  # not built for this machine, or an older environment
+    base64_of = base64.b64encode
+
+__all__ = ["aiohttp", "base64_of", "orjson"]

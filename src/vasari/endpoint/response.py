@@ -99,8 +99,17 @@ class NotACompletionError(Exception):
         self.reason = reason
 
 
-def parse_completion(body: bytes) -> Response:
+def parse_completion(
+    body: bytes, *, index: int = 0, limit: int | None = None, seconds: float = 0.0, attempts: int = 1
+) -> Response:
     """The first choice of a chat completion.
+
+    Args:
+        body: The JSON.
+        index: Number of the answer, and with the others what `Response` says of how it was asked.
+        limit: The `max_tokens`.
+        seconds: From sending to the last byte.
+        attempts: How many it took.
 
     Raises:
         NotACompletionError: Malformed JSON, an error in place of an answer, or another shape.
@@ -130,6 +139,10 @@ def parse_completion(body: bytes) -> Response:
         cached_input_tokens=counts[1],
         output_tokens=counts[2],
         model=str(content.get("model") or ""),
+        index=index,
+        limit=limit,
+        seconds=seconds,
+        attempts=attempts,
     )
 
 

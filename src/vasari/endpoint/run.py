@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from vasari.endpoint.client import Answers, Client, Decided, RunReport
 from vasari.endpoint.images import FindImage
+from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.request import Request
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
@@ -34,6 +35,7 @@ def ask_all(
     decided: Decided | None = None,
     images: FindImage | None = None,
     retry_failed: Collection[str] = (),
+    limits: RateLimits | None = None,
     take: Callable[[Answers], None] | None = None,
 ) -> Asked:
     """Ask all requests and wait for them.
@@ -50,6 +52,7 @@ def ask_all(
         decided: As in `Client.ask`.
         images: As in `Client`.
         retry_failed: As in `Client`.
+        limits: As in `Client`: of the server, where several runs ask it.
         take: Called with the answers to each request as they come; then none are kept in memory.
 
     Raises:
@@ -59,7 +62,7 @@ def ask_all(
 
     async def main() -> Asked:
         found: dict[int, Answers] = {}
-        async with Client(settings, store, images=images, retry_failed=retry_failed) as client:
+        async with Client(settings, store, images=images, retry_failed=retry_failed, limits=limits) as client:
             with _first_interrupt(lambda: client.stop("interrupted")):
                 async with contextlib.aclosing(client.stream(requests, num_responses=num_responses, decided=decided)) as stream:
                     async for answers in stream:

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from vasari.endpoint.libraries import orjson
 from vasari.endpoint.response import Failure, Response
 from vasari.endpoint.rows import failure_line, failure_of, response_line, response_of
-from vasari.endpoint.usage import Usage
+from vasari.endpoint.usage import Usage, UsageCount
 from vasari.errors import ConfigError, StateError, StorageError
 
 SCHEMA = 1
@@ -66,7 +66,7 @@ class ResponseStore:
         self._path = self.folder / f"responses-{shard}.jsonl"
         self._responses: dict[bytes, int] = {}
         self._failures: dict[bytes, int] = {}
-        self._usage: dict[str, Usage] = {}
+        self._usage = UsageCount()
         self._files: list[int] = []
         self._torn = self._damaged = 0
         self._closed = False
@@ -99,7 +99,7 @@ class ResponseStore:
     @property
     def usage(self) -> dict[str, Usage]:
         """What all that is in the store has used, by model as it was asked for."""
-        return dict(self._usage)
+        return self._usage.by_model()
 
     def get(self, key: str, index: int = 0) -> Response | None:
         """The latest answer number `index` to the request with this key."""
@@ -128,7 +128,7 @@ class ResponseStore:
         slot = _slot(key, response.index)
         self._responses[slot] = self._append(response_line(key, response, model, request_id, usage))
         self._failures.pop(slot, None)
-        self._count(model, usage)
+        self._usage.add(model, usage)
 
     def add_failure(self, key: str, failure: Failure, *, model: str, usage: Usage | None = None) -> None:
         """Append a failure; an answer to the same request (a truncated one) stays beside it.
@@ -138,7 +138,7 @@ class ResponseStore:
         """
         usage = usage if usage is not None else Usage()
         self._failures[_slot(key, failure.index)] = self._append(failure_line(key, failure, model, usage))
-        self._count(model, usage)
+        self._usage.add(model, usage)
 
     def add_lost(self, model: str, usage: Usage) -> None:
         """Append what a request used that got neither answer nor failure: the run stopped between two attempts.
@@ -147,7 +147,7 @@ class ResponseStore:
             StorageError: The disk refused; what was saved before is unharmed.
         """
         self._append(orjson.dumps({"model": model, "usage": usage.to_row()}, option=orjson.OPT_APPEND_NEWLINE))
-        self._count(model, usage)
+        self._usage.add(model, usage)
 
     def failures(self) -> Iterator[Failure]:
         """The requests whose last word is a failure: the dead-letter table."""
@@ -226,10 +226,7 @@ class ResponseStore:
             else:
                 self._responses[slot] = place
                 self._failures.pop(slot, None)
-        self._count(row["model"], usage)
-
-    def _count(self, model: str, usage: Usage) -> None:
-        self._usage[model] = self._usage.get(model, Usage()) + usage
+        self._usage.add(row["model"], usage)
 
     def _append(self, line: bytes) -> int:
         """Where the line lies now."""

@@ -71,18 +71,26 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, body: bytes) -> Attempt:
-        """Send one chat completion request; never raises but when cancelled."""
+    async def post(self, body: bytes, *, index: int = 0, limit: int | None = None, attempts: int = 1) -> Attempt:
+        """Send one chat completion request; never raises but when cancelled.
+
+        Args:
+            body: What is sent.
+            index: Number of the answer, and with the others what the response is to say of how it was asked.
+            limit: The `max_tokens`.
+            attempts: How many this one makes.
+        """
         started = time.perf_counter()
         try:
-            answer, status = await self._exchange(body)
-            response = parse_completion(answer)
+            answer = await self._exchange(body)
+            seconds = time.perf_counter() - started
+            response = parse_completion(answer, index=index, limit=limit, seconds=seconds, attempts=attempts)
         except _RefusedError as error:
             attempt = Attempt(reason=error.reason, detail=error.detail, status=error.status, wait_seconds=error.wait)
         except NotACompletionError as error:
             attempt = Attempt(reason=error.reason, detail=str(error), status=200)
         else:
-            return Attempt(response=self._blotted(response), status=status, seconds=time.perf_counter() - started)
+            return Attempt(response=self._blotted(response), status=200, seconds=seconds)
         return replace(attempt, detail=self._secret.blot(attempt.detail), seconds=time.perf_counter() - started)
 
     def _blotted(self, response: Response) -> Response:
@@ -91,8 +99,8 @@ class Transport:
             return response
         return replace(response, text=text, reasoning=reasoning)
 
-    async def _exchange(self, body: bytes) -> tuple[bytes, int]:
-        """The body of a 200, and its status.
+    async def _exchange(self, body: bytes) -> bytes:
+        """The body of a 200.
 
         Raises:
             _RefusedError: Anything else.
@@ -109,7 +117,7 @@ class Transport:
                 if kind != "application/json" and not kind.endswith("+json"):
                     shown = await _beginning(answer, 80)
                     raise _RefusedError("wrong_content_type", f"{kind}: {shown!r}", 200)
-                return await self._read(answer), 200
+                return await self._read(answer)
         except aiohttp.ConnectionTimeoutError:
             raise _RefusedError("no_connection", f"no connection after {self._settings.connect_seconds:g} s") from None
         except TimeoutError:  # aiohttp's own time-outs are of this kind

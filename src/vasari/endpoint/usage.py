@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Self
 
 from vasari.endpoint.response import Response
@@ -54,7 +55,7 @@ class Usage:
 
     def to_row(self) -> list[int]:
         """The counts in the order of the fields, trailing zeros left out."""
-        row = [getattr(self, name) for name in _FIELDS]
+        row = list(_COUNTS(self))
         while row and row[-1] == 0:
             row.pop()
         return row
@@ -63,6 +64,26 @@ class Usage:
     def from_row(cls, row: Sequence[int]) -> Self:
         """The inverse of `to_row`."""
         return cls(**dict(zip(_FIELDS, row, strict=False)))
+
+
+class UsageCount:
+    """A running total by model, which costs less to add to than a sum of records."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[int]] = {}
+
+    def add(self, model: str, usage: Usage) -> None:
+        """Add what one more request has used."""
+        row = self._rows.get(model)
+        if row is None:
+            row = self._rows[model] = [0] * len(_FIELDS)
+        for place, count in enumerate(_COUNTS(usage)):
+            if count:
+                row[place] += count
+
+    def by_model(self) -> dict[str, Usage]:
+        """The totals so far."""
+        return {model: Usage.from_row(row) for model, row in self._rows.items()}
 
 
 _FIELDS = (
@@ -76,3 +97,4 @@ _FIELDS = (
     "batch_input_tokens",
     "batch_output_tokens",
 )
+_COUNTS = attrgetter(*_FIELDS)
