@@ -110,7 +110,8 @@ class CurationRecipe(Settings):
     """Who may be asked, by a name of yours."""
     validity: ValidityStage | None = None
     judge: JudgeSettings | None = None
-    """Who decides the rollouts of grading that rules leave undecided (docs/judge.md); None leaves them as the rules say."""
+    """Who decides the answers of grading and annotation that rules leave undecided (docs/judge.md); None leaves them as the
+    rules say."""
     grade: GradeRecipe | None = None
     """None grades nothing, and no stage may ask for a bin."""
     sft: SftRecipe | None = None

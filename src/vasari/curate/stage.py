@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from vasari.curate.dropped import Dropped
-from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
+from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
 from vasari.errors import ConfigError
 from vasari.records import Prompt
 
@@ -27,6 +27,8 @@ class AskedModel:
     sampling: Sampling
     retry_failed: tuple[str, ...] = ()
     """Reasons (of `vasari.endpoint.FAILURE_REASONS`) whose stored failures are asked again."""
+    limits: RateLimits | None = None
+    """What is left of the server's limits a minute; the stages and shards of a run share it."""
     progress: Callable[[int, int], None] | None = None
     """Called with the prompts done and their total."""
 

@@ -131,6 +131,7 @@ def ask_prompts(
         num_responses=num_responses,
         decided=decided if settled is not None else None,
         retry_failed=model.retry_failed,
+        limits=model.limits,
         take=take,
     )
     return PromptAnswers(answers=answers, unreadable=unreadable)

@@ -27,7 +27,7 @@ from vasari.curate.run.rows import PromptRows
 from vasari.curate.run.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
 from vasari.curate.run.steps import graded, local_stages, rl_stages, sft_stages
 from vasari.curate.stage import AskedModel
-from vasari.endpoint import TRANSIENT, ResponseStore
+from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
 from vasari.endpoint.prices import money_spent
 from vasari.errors import StateError, StorageError
 from vasari.promptfile import write_prompts
@@ -56,6 +56,7 @@ class Models:
         self._folder = root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
         self._asked: dict[str, AskedModel] = {}
         self._judge: ResponseStore | None = None
+        self._limits: dict[tuple[object, ...], RateLimits] = {}
 
     def __enter__(self) -> Models:
         return self
@@ -72,7 +73,12 @@ class Models:
             entry = self._recipe.models[name]
             store = ResponseStore(self._folder / name)
             self._asked[name] = AskedModel(
-                settings=entry.endpoint, store=store, model=entry.model, sampling=entry.sampling(), retry_failed=self._retry
+                settings=entry.endpoint,
+                store=store,
+                model=entry.model,
+                sampling=entry.sampling(),
+                retry_failed=self._retry,
+                limits=self._limits_of(entry.endpoint),
             )
         return self._asked[name]
 
@@ -82,7 +88,12 @@ class Models:
         assert settings is not None  # noqa: S101  (asked by the caller)
         if self._judge is None:
             self._judge = ResponseStore(self._folder / "judge" if settings.store is None else self._base / settings.store)
-        return judge_all(items, settings, self._judge)
+        return judge_all(items, settings, self._judge, limits=self._limits_of(settings.endpoint))
+
+    def _limits_of(self, endpoint: EndpointSettings) -> RateLimits:
+        """One for each server, key and limits: a server counts by account, whatever the recipe calls its models."""
+        minute = (endpoint.requests_per_minute, endpoint.tokens_per_minute)
+        return self._limits.setdefault((endpoint.base_url, endpoint.api_key_env, *minute), RateLimits.of(endpoint))
 
     def spending(self) -> dict[str, Any]:
         """What each model was asked in all, in tokens and money."""

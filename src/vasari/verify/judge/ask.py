@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from vasari.endpoint import (
     TRANSIENT,
     Answers,
+    RateLimits,
     Request,
     Response,
     ResponseStore,
@@ -75,6 +76,7 @@ def judge_all(
     store: ResponseStore,
     *,
     took: Callable[[int], None] | None = None,
+    limits: RateLimits | None = None,
 ) -> Judged:
     """Ask a judge about the undecided items.
 
@@ -87,6 +89,7 @@ def judge_all(
         settings: The judge.
         store: Where replies are kept and looked up.
         took: Called with the number of items settled so far by the judge.
+        limits: Of the server, where others ask it too (`vasari.endpoint.RateLimits`).
 
     Raises:
         StorageError: The disk refuses to keep replies.
@@ -100,6 +103,7 @@ def judge_all(
         num_responses=settings.num_replies,
         decided=desk.readable if settings.num_replies > 1 else None,
         retry_failed=TRANSIENT,
+        limits=limits,
         take=desk.take,
     )
     return Judged(
