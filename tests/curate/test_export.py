@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -92,6 +93,88 @@ def test_a_set_without_prompts_has_no_export_and_an_old_one_is_gone(prompts, tmp
 
     assert set(hashes) == {"verl/sft.parquet"}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["verl"]
+
+
+def identities(folder):
+    """Inode and time of change of every file: a file written again has another of either."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+CONTENT = {"sft": ["one", "two"], "rl": ["three"]}
+
+
+@pytest.fixture
+def written(prompts, tmp_path):
+    """Exports of both sets, their folder, and the same call again with other sets or content."""
+
+    def again(content=CONTENT, names=NAMES, sets=None):
+        return write_exports(tmp_path / "out", names, sets or {"sft": prompts, "rl": prompts}, content=content)
+
+    again.hashes, again.folder = again(), tmp_path / "out"
+    return again
+
+
+def test_exports_of_the_same_content_are_left_as_they_are(written):
+    before = identities(written.folder)
+    assert written() == written.hashes
+    assert identities(written.folder) == before
+
+
+def test_an_export_whose_content_has_changed_is_written_again(written, prompts):
+    before = identities(written.folder)
+    changed = [dataclasses.replace(prompts[0], answer="6"), *prompts[1:]]
+
+    hashes = written(content=CONTENT | {"rl": ["four"]}, sets={"sft": prompts, "rl": changed})
+
+    after = identities(written.folder)
+    assert all(after[name] != before[name] for name in written.hashes)
+    assert pq.read_table(written.folder / "trl" / "rl.parquet").column("solution").to_pylist() == ["6", "B", "5"]
+    assert {name for name in hashes if hashes[name] != written.hashes[name]} == {
+        f"{name}/rl.{'json' if name == 'sharegpt' else 'parquet'}" for name in NAMES
+    }
+
+
+def test_an_export_that_is_not_made_any_more_is_gone_and_the_others_are_left(written):
+    before = identities(written.folder)
+    hashes = written(names=("sharegpt",))
+    assert set(hashes) == {"sharegpt/sft.json", "sharegpt/rl.json"}
+    assert identities(written.folder) == {name: value for name, value in before.items() if name.startswith("sharegpt/")}
+    assert written(names=()) == {}
+    assert not written.folder.exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["trl/sft.parquet", "sharegpt/rl.json", "sharegpt/dataset_info.json", "sharegpt/images", "sharegpt/made_from.json"]
+)
+@pytest.mark.parametrize("missing", [False, True])
+def test_an_export_that_is_damaged_or_missing_is_made_again_and_no_other(written, file, missing):
+    before = identities(written.folder)
+    path = written.folder / file
+    path = next(path.iterdir()) if path.is_dir() else path
+    good = path.read_bytes()
+    path.unlink() if missing else path.write_bytes(good[:-1] + b"?")
+
+    assert written() == written.hashes
+
+    assert path.read_bytes() == good
+    after = identities(written.folder)
+    others = [name for name in before if name.split("/")[0] != file.split("/")[0]]
+    assert [after[name] for name in others] == [before[name] for name in others]
+    mended = identities(written.folder)
+    written()
+    assert identities(written.folder) == mended
+
+
+def test_an_export_that_a_crash_left_half_written_is_made_again(written):
+    # The word of what it was made from comes last, so it is what a crash leaves out.
+    (written.folder / "verl" / "made_from.json").unlink()
+    (written.folder / "verl" / "rl.parquet").unlink()
+    assert written() == written.hashes
+    assert (written.folder / "verl" / "rl.parquet").exists()
 
 
 def test_images_stand_in_front_of_a_question_that_marks_none(prompts):

@@ -19,41 +19,109 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import vasari
 from vasari.curate.run.shards import file_hash
 from vasari.curate.settings import ExportName
 from vasari.errors import StorageError
 from vasari.imagefile import read_image_bytes
 from vasari.policy.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
 from vasari.records import Prompt
-from vasari.rundir import write_bytes, write_json
+from vasari.rundir import read_json, write_bytes, write_json
 
 _TEXT = pa.string()
 _PICTURES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))
 _TURNS = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
 _PARTS = pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))]))
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
+_INFO = "dataset_info.json"
 _ROWS_PER_GROUP = 256
+
+EXPORT_SCHEMA = 1
+"""Part of what an export is known by: a change of a form makes it again."""
+
+MADE_FROM = "made_from.json"
+"""Lies beside an export's files, and is written after them."""
 
 Row = dict[str, Any]
 
 
-def write_exports(folder: Path, names: Sequence[ExportName], sets: Mapping[str, Sequence[Prompt]]) -> dict[str, str]:
-    """Write the exports of a run afresh and return the hash of each file, by its path below the folder.
+def write_exports(
+    folder: Path,
+    names: Sequence[ExportName],
+    sets: Mapping[str, Sequence[Prompt]],
+    *,
+    content: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
+    """Write the exports of a run and return the hash of each file, by its path below the folder.
+
+    An export that is there already, whole and made from the same content, is left as it is; others that an earlier run left
+    are removed.
+
+    Args:
+        folder: Of all exports; each has a folder of its own in it.
+        names: Which to write.
+        sets: The prompts of each set.
+        content: What each set was read from, as hashes. Without it everything is written afresh.
 
     Raises:
         StorageError: The disk refused.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    written: list[Path] = []
+    hashes: dict[str, str] = {}
+    filled = {kind: prompts for kind, prompts in sets.items() if len(prompts)}
+    wanted = {name for name in names if filled}
     try:
-        for name in names:
-            for kind, prompts in sets.items():
-                if len(prompts):
-                    (folder / name).mkdir(parents=True, exist_ok=True)
-                    written += _write(folder / name, name, kind, prompts)
+        for other in [path for path in folder.iterdir() if path.name not in wanted] if folder.is_dir() else []:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
+        if not wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+        for name in names if filled else ():
+            place = folder / name
+            made_from = "" if content is None else _fingerprint(name, {kind: content[kind] for kind in filled})
+            found = _left_whole(place, made_from) if made_from else None
+            if found is None:
+                found = _write_afresh(place, name, filled, made_from)
+            hashes |= {f"{name}/{file}": value for file, value in found.items()}
     except OSError as error:
         raise StorageError(f"{folder}: an export could not be written: {error.strerror or error}") from error
-    return {path.relative_to(folder).as_posix(): file_hash(path) for path in written}
+    return hashes
+
+
+def _write_afresh(folder: Path, name: ExportName, sets: Mapping[str, Sequence[Prompt]], fingerprint: str) -> dict[str, str]:
+    """The hashes of an export's files, the last of which to be written says what they were made from."""
+    if folder.exists():
+        (folder / MADE_FROM).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    written = [path for kind, prompts in sets.items() for path in _write(folder, name, kind, prompts)]
+    hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in written}
+    if fingerprint:
+        beside = {path.name: file_hash(path) for path in folder.glob(_INFO)}
+        images = sum(1 for _ in (folder / "images").iterdir()) if (folder / "images").is_dir() else 0
+        write_json(folder / MADE_FROM, {"fingerprint": fingerprint, "files": hashes, "beside": beside, "images": images})
+    return hashes
+
+
+def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
+    """The hashes of an export's files when it was made from this content and nothing of it has changed since."""
+    try:
+        told = read_json(folder / MADE_FROM)
+        files: dict[str, str] = told["files"]
+        if told["fingerprint"] != fingerprint:
+            return None
+        if any(file_hash(folder / file) != value for file, value in (files | told["beside"]).items()):
+            return None
+        images = list((folder / "images").iterdir()) if told["images"] else []
+        if len(images) != told["images"] or any(path.stem != _digest(path.read_bytes()) for path in images):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # torn, edited or not there: it is made again
+    return files
+
+
+def _fingerprint(name: ExportName, content: Mapping[str, Sequence[str]]) -> str:
+    """Of all that decides an export's bytes: its form as this version writes it, and its sets in their order."""
+    told = [EXPORT_SCHEMA, vasari.__version__, name, MMR1_SYSTEM_PROMPT, [[kind, list(of)] for kind, of in content.items()]]
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
 
 
 def marked_question(prompt: Prompt) -> str:
@@ -134,7 +202,7 @@ def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[
             row = sharegpt_row(prompt, kind, [_image_file(folder, data) for data in _bytes(prompt)])
             file.write(("[\n" if place == 0 else ",\n") + json.dumps(row, ensure_ascii=False))
         file.write("\n]\n")
-    info = folder / "dataset_info.json"
+    info = folder / _INFO
     known = json.loads(info.read_text()) if info.exists() else {}
     tags = {
         "role_tag": "role",
@@ -156,10 +224,15 @@ def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[
 def _image_file(folder: Path, data: bytes) -> str:
     """Write an image once, by the hash of its bytes, and return its name below the folder."""
     suffix = next((name for magic, name in _SUFFIX.items() if data.startswith(magic)), "img")
-    name = f"images/{hashlib.sha256(data).hexdigest()[:32]}.{suffix}"
+    name = f"images/{_digest(data)}.{suffix}"
     if not (folder / name).exists():
         write_bytes(folder / name, data)
     return name
+
+
+def _digest(data: bytes) -> str:
+    """What an image's file is called."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _bytes(prompt: Prompt) -> Iterator[bytes]:

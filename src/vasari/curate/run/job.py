@@ -221,7 +221,9 @@ def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Cur
     counts = {name: set_counts(output) for name, output in sets.items()}
     write_bytes(root / "README.md", make_card(recipe, funnel, counts).encode("utf-8", "replace"))
     dead = models.write_dead_letters(root / "dead_letters.jsonl")
-    exports = write_exports(root / "exports", recipe.exports, {n: PromptRows(o.parts, root) for n, o in sets.items()})
+    rows = {name: PromptRows(output.parts, root) for name, output in sets.items()}
+    content = {name: output.hashes for name, output in sets.items()}
+    exports = write_exports(root / "exports", recipe.exports, rows, content=content)
     sizes = {name: output.num_kept for name, output in sets.items()}
     manifest = {
         "schema": SCHEMA,
