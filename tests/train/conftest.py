@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from vasari.records import Prompt
+from vasari.records import Draw, GroupOutcome, Prompt, PromptIndices
+from vasari.sample import PromptSampler
 
 SYSTEM = "Think, then answer."
 
@@ -68,16 +70,15 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
     """Makes a trainer over prompts, ready to generate its first batch."""
     from vasari.policy.processor import load_processor
     from vasari.policy.transformers_policy import load_model
-    from vasari.sample import make_gate, make_sampler
+    from vasari.sample import make_sampler
     from vasari.score.reward import RewardSettings
     from vasari.train.books import RolloutBooks
-    from vasari.train.grpo import VarianceAwareTrainer
     from vasari.train.refresh import Refresher
-    from vasari.train.run_grpo import grpo_config, refresh_decoding
+    from vasari.train.run_grpo import grpo_config, refresh_decoding, trainer_for
 
     def make(prompts: list[Prompt], out: Path, *, sampler: str = "uniform", **changes: Any) -> Any:
         settings = small_grpo(**changes)
-        trainer = VarianceAwareTrainer(
+        trainer = trainer_for(settings)(
             prompts=prompts,
             sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0),
             books=RolloutBooks(
@@ -86,8 +87,6 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
                 rewards=RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward),
             ),
             refresher=Refresher(prompts, refresh_decoding(settings), system=SYSTEM, seed=0),
-            gate=make_gate(settings.gate),
-            max_generations=settings.max_generations,
             system=SYSTEM,
             model=load_model(str(taught_folder), dtype="float32"),
             processing_class=load_processor(str(taught_folder)),
@@ -110,6 +109,41 @@ def first_batch() -> Callable[[Any], dict[str, Any]]:
         return output
 
     return batch
+
+
+class Remembering(PromptSampler):
+    """Draws the pool in order, and remembers what it was asked and told."""
+
+    def __init__(self, num_prompts: int) -> None:
+        super().__init__(num_prompts=num_prompts, seed=0)
+        self.drawn: list[int] = []
+        self.told: list[GroupOutcome] = []
+
+    def due(self, step: int) -> PromptIndices:
+        return np.zeros(0, dtype=np.int64)
+
+    def metrics(self) -> Mapping[str, float]:
+        return {}
+
+    def _draw(self, num_prompts: int) -> Draw:
+        indices = (len(self.drawn) + np.arange(num_prompts)) % self.num_prompts
+        self.drawn += indices.tolist()
+        return Draw(indices, ("uniform",) * num_prompts)
+
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        self.told += groups
+
+    def _state(self) -> dict[str, Any]:
+        return {}
+
+    def _restore(self, state: Mapping[str, Any], origin: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def remembering_sampler() -> type[Remembering]:
+    """A sampler over so many prompts that keeps what it drew (`drawn`) and what it was told (`told`)."""
+    return Remembering
 
 
 @pytest.fixture

@@ -56,6 +56,16 @@ def test_a_group_that_a_gate_left_out_is_charged_and_kept_as_discarded_in_its_pl
     assert [group.purpose for group in seen] == ["train"] * 3
 
 
+def test_a_screening_beside_whole_groups_is_charged_and_kept_as_a_probe(books, tmp_path):
+    groups = [[books.score(0, WRONG, [1])] * 2, [books.score(0, RIGHT, [1, 2])] * 4, [books.score(1, RIGHT, [3])] * 4]
+    facts = {"batch": 3, "step": 7, "purpose": "train", "roles": ["uniform"] * 3, "scores": [0.0] * 3}
+    books.record(groups, **facts, probes=[0], discarded=[2])
+    assert books.ledger.rollouts == {"train": 4, "refresh": 0, "probe": 2, "discarded": 4}
+    assert books.ledger.tokens == {"train": 8, "refresh": 0, "probe": 2, "discarded": 4}
+    rows = read_groups(tmp_path).to_pylist()
+    assert [(row["purpose"], len(row["texts"])) for row in rows] == [("probe", 2), ("train", 4), ("discarded", 4)]
+
+
 def test_a_group_is_kept_on_disk_as_it_was(books, tmp_path):
     group = [books.score(0, RIGHT, [1, 2]), dataclasses.replace(books.score(0, "no", [5], truncated=True), confidence=-3.0)]
     record(books, group)

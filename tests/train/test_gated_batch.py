@@ -122,7 +122,7 @@ def test_every_group_has_one_purpose_and_the_batch_keeps_its_size(slots, num_pro
 
 
 def test_a_gate_that_draws_again_needs_whole_groups_on_each_process():
-    check_gate(AllGate(), num_prompts=3, num_processes=2)
-    check_gate(MixedGate(), num_prompts=4, num_processes=2)
+    check_gate(AllGate(), num_prompts=3, num_rollouts=8, num_processes=2)
+    check_gate(MixedGate(), num_prompts=4, num_rollouts=8, num_processes=2)
     with pytest.raises(ConfigError, match=r"3 prompts do not divide over 2 processes; choose grpo\.prompts_per_batch"):
-        check_gate(MixedGate(), num_prompts=3, num_processes=2)
+        check_gate(MixedGate(), num_prompts=3, num_rollouts=8, num_processes=2)

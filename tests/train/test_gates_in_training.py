@@ -9,9 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vasari.records import Draw
 from vasari.rundir import read_groups
-from vasari.sample import PromptSampler
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 from vasari.train.watch import read_rows
 
@@ -154,38 +152,12 @@ def test_a_run_trains_on_groups_with_variance_and_charges_all_others(whole):
     assert max(generations) > 1
 
 
-class Remembering(PromptSampler):
-    """Draws the pool in order, and remembers what it was asked and told."""
-
-    def __init__(self, num_prompts):
-        super().__init__(num_prompts=num_prompts, seed=0)
-        self.drawn, self.told = [], []
-
-    def due(self, step):
-        return np.zeros(0, dtype=np.int64)
-
-    def metrics(self):
-        return {}
-
-    def _draw(self, num_prompts):
-        indices = (len(self.drawn) + np.arange(num_prompts)) % self.num_prompts
-        self.drawn += indices.tolist()
-        return Draw(indices, ("uniform",) * num_prompts)
-
-    def _observe(self, groups):
-        self.told += groups
-
-    def _state(self):
-        return {}
-
-    def _restore(self, state, origin):
-        pass
-
-
 @pytest.mark.slow
-def test_a_sampler_is_told_of_every_group_in_the_order_in_which_it_drew_them(make_trainer, first_batch, prompts, tmp_path):
+def test_a_sampler_is_told_of_every_group_in_the_order_in_which_it_drew_them(
+    make_trainer, first_batch, prompts, remembering_sampler, tmp_path
+):
     trainer = make_trainer(prompts, tmp_path, **MIXED | {"prompts_per_batch": 12, "micro_batch": 12})
-    trainer.prompt_sampler = Remembering(12)
+    trainer.prompt_sampler = remembering_sampler(12)
     torch.manual_seed(0)
     first_batch(trainer)
     told = trainer.prompt_sampler.told

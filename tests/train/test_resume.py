@@ -19,6 +19,8 @@ import torch
 from safetensors.torch import load_file
 
 from vasari.rundir import read_groups
+from vasari.sample import load_state
+from vasari.train.resume import GATE_FILE
 from vasari.train.watch import read_rows
 from vasari.verify import verify_answer
 
@@ -35,6 +37,11 @@ MODES = {
     "online": {"sampler": {"settings": {"refresh": "online"}}},
     # Without a reward for the format many groups have no variance, and a batch takes several generations.
     "gate": {"sampler": {"settings": {"refresh": "online"}}, "grpo": {"gate": "mixed", "format_reward": 0.0}},
+    # The gate remembers prompts: whom it deferred and evicted must survive as well.
+    "screening": {
+        "sampler": {"settings": {"refresh": "online"}},
+        "grpo": {"gate": "two_stage", "screening": {"rollouts": 2, "defer_batches": 2, "evict_after": 1}},
+    },
 }
 _OF_THE_PROCESS = {"time", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"}
 """Logged numbers of the process: clocks, and the mean loss over the steps that it took itself."""
@@ -95,6 +102,12 @@ def ledger(arm: Path) -> dict[str, dict[str, int]]:
     return state
 
 
+def gate_state(arm: Path) -> dict[str, object]:
+    """Of a gate that remembers prompts."""
+    path = arm / "checkpoint-12" / GATE_FILE
+    return load_state(path) if path.exists() else {}
+
+
 def metrics(arm: Path) -> str:
     return str(
         [
@@ -115,6 +128,7 @@ def assert_the_same_run(arm: Path, whole: Path) -> None:
     assert metrics(arm) == metrics(whole)
     with np.load(arm / "scores.npz") as one, np.load(whole / "scores.npz") as other:
         assert all(np.array_equal(one[key], other[key]) for key in ("step", "batch", "vps"))
+    assert str(gate_state(arm)) == str(gate_state(whole))
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +152,7 @@ def whole(write_recipe, tmp_path_factory):
         ("stale", [updating(3)]),
         ("online", [saving(2)]),
         ("gate", [updating(3)]),
+        ("screening", [saving(2), updating(4)]),
     ],
 )
 def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, whole, tmp_path):
@@ -214,6 +229,23 @@ def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe,
     assert 0 < len(trained) <= NUM_BATCHES * PROMPTS
     assert max(row["generations"] for row in read_rows(arm / "metrics.jsonl") if "generations" in row) > 1
     expected = {"train": ROLLOUTS * len(trained), "discarded": ROLLOUTS * (len(rows) - len(trained))}
+    assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
+
+
+def test_two_processes_share_what_both_screened_and_resume(write_recipe, tmp_path):
+    recipe = write_recipe(tmp_path / "recipe", **_merged(MODES["screening"]))
+    run(recipe, tmp_path / "whole", processes=2)
+    run(recipe, tmp_path / "killed", processes=2, kills=[updating(2)])
+    arm = tmp_path / "whole" / "rl" / "vas"
+    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", arm)
+    assert _moved(arm)
+    rows = read_groups(arm / "groups").to_pylist()
+    trained = [row for row in rows if row["purpose"] == "train"]
+    assert {len(row["texts"]) for row in trained} == {ROLLOUTS}
+    assert all(sorted(row["verdicts"][:2]) == [0.0, 1.0] for row in trained)
+    # Both processes roll out equally many prompts further.
+    assert all(sum(row["batch"] == batch for row in trained) in (0, 2, 4) for batch in range(NUM_BATCHES))
+    expected = {"train": ROLLOUTS * len(trained), "probe": 2 * (len(rows) - len(trained))}
     assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
 
 

@@ -62,6 +62,7 @@ class RolloutBooks:
         roles: Sequence[str],
         scores: Sequence[float],
         discarded: Collection[int] = (),
+        probes: Collection[int] = (),
     ) -> list[GroupOutcome]:
         """Charge the groups, keep them on disk in their order, and return them as a sampler sees them.
 
@@ -73,8 +74,13 @@ class RolloutBooks:
             roles: Why each prompt was drawn.
             scores: What its sampler thought of each prompt; nan when nothing.
             discarded: Places of the groups that a gate left out; they are charged and kept as `discarded`.
+            probes: Places of the groups that were screened only; they are charged and kept as `probe`.
         """
-        charged: list[Purpose] = ["discarded" if place in discarded else purpose for place in range(len(groups))]
+        charged = [purpose] * len(groups)
+        for place in discarded:
+            charged[place] = "discarded"
+        for place in probes:
+            charged[place] = "probe"
         for group, spent_on in zip(groups, charged, strict=True):
             tokens = sum(len(rollout.token_ids) for rollout in group)
             self.ledger.charge(spent_on, rollouts=len(group), tokens=tokens)

@@ -8,7 +8,7 @@ from typing import final
 
 from vasari.errors import ConfigError
 from vasari.records import GroupOutcome
-from vasari.sample import AllGate, Gate
+from vasari.sample import AllGate, Gate, TwoStageGate
 from vasari.train.books import ScoredRollout
 
 
@@ -58,7 +58,10 @@ class GatedBatch:
         admission = self._gate.admit(outcomes)
         name = type(self._gate).__name__
         if admission.more.any():
-            raise ConfigError(f"{name} wants more rollouts of the same prompts; this trainer rolls out whole groups at once")
+            raise ConfigError(
+                f"{name} wants more rollouts of the same prompts, and this trainer rolls out whole groups at once; "
+                "vasari.train.two_stage_grpo.TwoStageTrainer serves a TwoStageGate"
+            )
         if len(admission.admitted) != len(outcomes):
             raise ConfigError(f"{name} decided on {len(admission.admitted)} of {len(outcomes)} groups")
         self.num_generations += 1
@@ -97,12 +100,18 @@ class GatedBatch:
         return [admitted for admitted, owner in zip(self._admitted, self._process, strict=True) if owner == process]
 
 
-def check_gate(gate: Gate, *, num_prompts: int, num_processes: int) -> None:
-    """Refuse a gate that draws again where a group's rollouts lie on two processes.
+def check_gate(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
+    """Refuse a gate that draws again where a group's rollouts lie on two processes, and one that makes other groups.
 
     Raises:
-        ConfigError: The prompts of a batch do not divide over the processes.
+        ConfigError: The prompts of a batch do not divide over the processes, or a `TwoStageGate` makes groups of another
+            size than the trainer.
     """
+    if isinstance(gate, TwoStageGate) and gate.settings.num_rollouts != num_rollouts:
+        raise ConfigError(
+            f"the gate makes groups of {gate.settings.num_rollouts} rollouts and this training's have {num_rollouts}; "
+            f"make it with num_rollouts={num_rollouts}"
+        )
     if not isinstance(gate, AllGate) and num_prompts % num_processes:
         raise ConfigError(
             f"{type(gate).__name__} fills each process's share of a batch by itself, and {num_prompts} prompts do not divide "

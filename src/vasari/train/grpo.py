@@ -50,13 +50,18 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         self.books = books
         self.refresher = refresher
         self.batch = 0
-        self._gate = gate
+        self.gate = gate
         self._max_generations = max_generations
         self._prompts = prompts
         self._system = system
         self._scored: list[ScoredRollout] = []
         config: GRPOConfig = trl["args"]
-        check_gate(gate, num_prompts=config.generation_batch_size // config.num_generations, num_processes=config.world_size)
+        check_gate(
+            gate,
+            num_prompts=config.generation_batch_size // config.num_generations,
+            num_rollouts=config.num_generations,
+            num_processes=config.world_size,
+        )
         # The loader only counts: rows are bound to prompts when they are needed, so no image is opened for nothing. One
         # pass over it is the whole run: a resumed run that had reached its last step must not begin another pass.
         updates = config.steps_per_generation // config.gradient_accumulation_steps
@@ -77,9 +82,15 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)  # type: ignore[no-any-return]
         self.refresher.run(self, batch=self.batch)
+        output = self._rolled_out_batch(len(inputs))
+        self.batch += 1
+        return output
+
+    def _rolled_out_batch(self, num_rows: int) -> dict[str, Any]:
+        """A batch of so many rollouts on this process: drawn, rolled out, observed, admitted and booked."""
         world = self.accelerator.num_processes
-        wanted = len(inputs) * world // self.num_generations
-        batch = GatedBatch(self._gate, num_prompts=wanted, num_processes=world, max_generations=self._max_generations)
+        wanted = num_rows * world // self.num_generations
+        batch = GatedBatch(self.gate, num_prompts=wanted, num_processes=world, max_generations=self._max_generations)
         outputs: list[dict[str, Any]] = []
         filled: list[list[int]] = []
         while wanted:
@@ -87,17 +98,27 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             outputs.append(self._roll_out(draw))
             wanted, filled = self._observe(outputs[-1], draw, batch)
         if self.accelerator.is_main_process:
-            self._book(batch)
-        self.batch += 1
+            self._book(batch.groups, discarded=batch.discarded(), num_generations=batch.num_generations)
         return self._joined(outputs, filled[self.accelerator.process_index]) if len(outputs) > 1 else outputs[0]
 
     def _roll_out(self, draw: Draw) -> dict[str, Any]:
         """TRL's batch of this process's share of the drawn prompts, generated and scored."""
-        rows = np.repeat(draw.indices, self.num_generations)
-        share = len(rows) // self.accelerator.num_processes
-        own = rows[share * self.accelerator.process_index :][:share].tolist()
-        bound = {index: prompt_row(self._prompts, index, system=self._system) for index in set(own)}
-        return super()._generate_and_score_completions([bound[index] for index in own])  # type: ignore[no-any-return]
+        return self._trl_batch(self._own_rows(draw, self.num_generations))
+
+    def _trl_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's batch of these rows, in whole groups."""
+        return super()._generate_and_score_completions(rows)  # type: ignore[no-any-return]
+
+    def _own_rows(self, draw: Draw, num_rollouts: int) -> list[dict[str, Any]]:
+        """This process's share of the rows of so many rollouts of each drawn prompt."""
+        places = np.repeat(draw.indices, num_rollouts)
+        share = len(places) // self.accelerator.num_processes
+        return self._rows(places[share * self.accelerator.process_index :][:share].tolist())
+
+    def _rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """A row for each of these prompts, images opened once a prompt."""
+        bound = {index: prompt_row(self._prompts, index, system=self._system) for index in set(indices)}
+        return [bound[index] for index in indices]
 
     def _joined(self, outputs: list[dict[str, Any]], groups: list[int]) -> dict[str, Any]:
         """The batch that the gate left: these of the groups that this process rolled out."""
@@ -126,12 +147,16 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         return super()._generate_single_turn(*args, **kwargs)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
-        self._scored = [
-            self.books.score(row["prompt_index"], completion[0]["content"], ids, truncated=ids[-1] not in ends)
-            for row, completion, ids in zip(inputs, completions, completion_ids_list, strict=True)
-        ]
+        self._scored = self._score_rows(inputs, completions, completion_ids_list)
         return super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)  # type: ignore[no-any-return]
+
+    def _score_rows(self, rows: Any, completions: Any, completion_ids: Any) -> list[ScoredRollout]:
+        """The rollouts of these rows, verified."""
+        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        return [
+            self.books.score(row["prompt_index"], completion[0]["content"], ids, truncated=ids[-1] not in ends)
+            for row, completion, ids in zip(rows, completions, completion_ids, strict=True)
+        ]
 
     def _accuracy_reward(self, **_: Any) -> list[float | None]:
         return [self._part(rollout, "accuracy") for rollout in self._scored]
@@ -150,9 +175,7 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         Returns:
             How many prompts to roll out next, and the groups of each process that make up the batch so far.
         """
-        local = [replace(r, confidence=c) for r, c in zip(self._scored, self._confidence(output), strict=True)]
-        self._scored = []
-        everyone: list[ScoredRollout] = gather_object(local)
+        everyone = self._everyones_rollouts(output)
         box: list[Any] = [None]
         if self.accelerator.is_main_process:
             size = self.num_generations
@@ -168,9 +191,22 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         decided: tuple[int, list[list[int]]] = box[0]
         return decided
 
-    def _book(self, batch: GatedBatch) -> None:
+    def _everyones_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:
+        """The scored rollouts of all processes, one process after the other, with what TRL's batch says of them."""
+        local = [replace(r, confidence=c) for r, c in zip(self._scored, self._confidence(output), strict=True)]
+        self._scored = []
+        everyone: list[ScoredRollout] = gather_object(local)
+        return everyone
+
+    def _book(
+        self,
+        groups: Sequence[ScoredGroup],
+        *,
+        discarded: Sequence[int],
+        num_generations: int,
+        probes: Sequence[int] = (),
+    ) -> None:
         """Charge and keep all groups of a batch, each with its one purpose, and log the batch in numbers."""
-        groups, discarded = batch.groups, batch.discarded()
         self.books.record(
             [group.rollouts for group in groups],
             batch=self.batch,
@@ -179,16 +215,17 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             roles=[group.role for group in groups],
             scores=[group.score for group in groups],
             discarded=discarded,
+            probes=probes,
         )
-        rewards = np.array([[rollout.reward.total for rollout in group.rollouts] for group in groups])
+        rewards = [np.array([rollout.reward.total for rollout in group.rollouts]) for group in groups]
         # Our own count: TRL's looks at the whole batch under some reward scalings.
-        silent = np.nanmax(rewards, axis=1, initial=-np.inf) - np.nanmin(rewards, axis=1, initial=np.inf) <= 1e-9
+        silent = [np.nanmax(own, initial=-np.inf) - np.nanmin(own, initial=np.inf) <= 1e-9 for own in rewards]
         facts = {
             "batch": float(self.batch),
-            "zero_variance_share": float(silent.mean()),
-            "unverifiable_share": float(np.isnan(rewards).mean()),
-            "generations": float(batch.num_generations),
-            "trained_share": 1 - len(discarded) / len(groups),
+            "zero_variance_share": float(np.mean(silent)),
+            "unverifiable_share": float(np.isnan(np.concatenate(rewards)).mean()),
+            "generations": float(num_generations),
+            "trained_share": 1 - (len(discarded) + len(probes)) / len(groups),
             **{name: float(value) for name, value in self.books.ledger.metrics().items()},
             **{name: float(value) for name, value in self.prompt_sampler.metrics().items()},
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from vasari.policy.transformers_policy import load_model
 from vasari.progress import Tell, silent
 from vasari.records import Prompt
 from vasari.rundir import drop_groups_from
-from vasari.sample import PromptSampler, make_gate
+from vasari.sample import PromptSampler
 from vasari.score.reward import RewardSettings
 from vasari.train.adapters import prepare_weights
 from vasari.train.books import RolloutBooks
@@ -31,6 +32,7 @@ from vasari.train.resume import read_books
 from vasari.train.score_snapshots import ScoreSnapshots
 from vasari.train.settings import GrpoSettings
 from vasari.train.trl_arguments import common_arguments
+from vasari.train.two_stage_grpo import TwoStageTrainer
 from vasari.train.validation import Validator
 from vasari.train.watch import MetricLog, TellProgress
 
@@ -77,13 +79,11 @@ def train_grpo(
     rewards = RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward)
     books = make_books(prompts, folder=out / "groups", rewards=rewards)
     watching = [StopAtBudget(books.ledger, settings), validator, notes, MetricLog(out / "metrics.jsonl"), snapshots]
-    trainer = VarianceAwareTrainer(
+    trainer = trainer_for(settings)(
         prompts=prompts,
         sampler=sampler,
         books=books,
         refresher=Refresher(prompts, refresh_decoding(settings), system=system, seed=seed, tell=notes.scoring),
-        gate=make_gate(settings.gate),
-        max_generations=settings.max_generations,
         system=system,
         model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
         processing_class=processor,
@@ -94,6 +94,14 @@ def train_grpo(
     validator.trainer = trainer
     facts = _train(trainer, processor, checkpoint=checkpoint, out=out)
     return _outcome(trainer, validator) | facts
+
+
+def trainer_for(settings: GrpoSettings) -> Callable[..., VarianceAwareTrainer]:
+    """Makes the trainer that serves the gate of these settings, from the other arguments of `VarianceAwareTrainer`."""
+    of_the_gate: dict[str, Any] = {"gate": settings.make_gate(), "max_generations": settings.max_generations}
+    if settings.gate == "two_stage":
+        return partial(TwoStageTrainer, candidates=settings.screening.candidates, **of_the_gate)
+    return partial(VarianceAwareTrainer, **of_the_gate)
 
 
 def _train(trainer: VarianceAwareTrainer, processor: Any, *, checkpoint: Path | None, out: Path) -> dict[str, Any]:

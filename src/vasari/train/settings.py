@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from vasari.sample import Gate, make_gate
 from vasari.settings import Settings
 
 Positive = Annotated[int, Field(ge=1)]
@@ -82,6 +83,30 @@ class SftSettings(Optimisation):
     """Steps between checkpoints; None saves with every validation."""
 
 
+class ScreeningSettings(Settings):
+    """What `gate: two_stage` does with a drawn prompt before it is given a whole group; the default is SPEED's rule."""
+
+    rollouts: Annotated[int, Field(ge=2)] = 4
+    """Rollouts that a drawn prompt gets first; below `rollouts_per_prompt`, whose part they become."""
+    low: Share = 0.0
+    """Least pass rate of these to go on (Pilot-Commit: 0.125); all wrong never goes on."""
+    high: Share = 1.0
+    """Greatest pass rate of these to go on (Pilot-Commit: 0.75); all right never goes on."""
+    candidates: Annotated[float, Field(ge=1)] = 1.0
+    """Prompts screened at once, as a multiple of those that the batch lacks (Pilot-Commit: 3); screened in vain where more
+    go on than are lacking, but in fewer, larger generations."""
+    defer_batches: Annotated[int, Field(ge=0)] = 0
+    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is drawn."""
+    evict_after: Annotated[int, Field(ge=0)] = 0
+    """Screenings in a row, all right, after which a prompt is never screened again (Pilot-Commit: 1); 0: never."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ScreeningSettings:
+        if self.low > self.high:
+            raise ValueError(f"low must be at most high, got {self.low} and {self.high}")
+        return self
+
+
 class GrpoSettings(Optimisation):
     """Group relative policy optimisation through TRL."""
 
@@ -96,10 +121,13 @@ class GrpoSettings(Optimisation):
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
     """Rollouts a group."""
-    gate: Literal["all", "mixed"] = "all"
-    """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's dynamic sampling)."""
+    gate: Literal["all", "mixed", "two_stage"] = "all"
+    """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's dynamic sampling);
+    `two_stage` gives prompts a few rollouts, and the rest where these promise variance (SPEED, Pilot-Commit)."""
+    screening: ScreeningSettings = ScreeningSettings()
+    """The first stage of `two_stage`."""
     max_generations: Positive = 4
-    """How often `mixed` rolls out prompts for one batch, at most; refused groups then fill it."""
+    """How often `mixed` rolls out, and `two_stage` screens prompts for one batch, at most; refused groups then fill it."""
     updates_per_batch: Positive = 2
     """Optimizer updates on one batch of rollouts; with 1, no ratio ever leaves 1 and nothing is clipped."""
     micro_batch: Positive = 64
@@ -155,4 +183,30 @@ class GrpoSettings(Optimisation):
                 raise ValueError(f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}), got {every}")
         if self.vllm != "off" and self.lora is None and not self.bf16:
             raise ValueError("vllm needs bf16: true, since its weights are kept in bfloat16")
+        self._check_screening()
         return self
+
+    def _check_screening(self) -> None:
+        if self.gate != "two_stage":
+            if self.screening != ScreeningSettings():
+                raise ValueError(f"screening is for gate: two_stage, and the gate is {self.gate}")
+        elif self.screening.rollouts >= self.rollouts_per_prompt:
+            raise ValueError(
+                f"screening.rollouts must be below rollouts_per_prompt, or there is no second stage; got "
+                f"{self.screening.rollouts} and {self.rollouts_per_prompt}"
+            )
+
+    def make_gate(self) -> Gate:
+        """The gate of these settings, for groups of `rollouts_per_prompt`."""
+        if self.gate != "two_stage":
+            return make_gate(self.gate)
+        first = self.screening
+        return make_gate(
+            self.gate,
+            num_screening=first.rollouts,
+            num_rollouts=self.rollouts_per_prompt,
+            low=first.low,
+            high=first.high,
+            defer_steps=first.defer_batches,
+            evict_after=first.evict_after,
+        )

@@ -1,0 +1,230 @@
+"""Real batches under the gate of two stages: what is generated, what trains, what is charged, what is observed."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from vasari.rundir import read_groups
+from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+
+# Two of six rollouts are the screening. A rollout is right one time in four, so three prompts of eight go on.
+SIZE, FIRST = 6, 2
+SCREENED = {
+    "gate": "two_stage",
+    "screening": {"rollouts": FIRST},
+    "rollouts_per_prompt": SIZE,
+    "format_reward": 0.5,
+    "temperature": 1.2,
+    "max_generations": 30,
+}
+
+
+def rows_of(folder, purpose):
+    return [row for row in read_groups(folder).to_pylist() if row["purpose"] == purpose]
+
+
+def watch_generations(trainer):
+    """Each time that the trainer generates: how many rollouts, and how many of a prompt follow each other."""
+    asked = []
+    single_turn = trainer._generate_single_turn
+
+    def remembered(prompt_ids, *rest, **more):
+        asked.append((len(prompt_ids), trainer.num_generations))
+        return single_turn(prompt_ids, *rest, **more)
+
+    trainer._generate_single_turn = remembered
+    return asked
+
+
+@pytest.fixture(scope="module")
+def prompts(digit_prompts):
+    """The digit prompts thrice, without, with one and with two images; the first three have an answer never given."""
+    thrice = [dataclasses.replace(p, id=f"{p.id}-{copy}") for copy in range(3) for p in digit_prompts]
+    return [dataclasses.replace(p, answer="77") for p in thrice[:3]] + thrice[3:]
+
+
+@pytest.fixture(scope="module")
+def trainer(make_trainer, prompts, tmp_path_factory):
+    # Two updates a batch, so that TRL keeps the log-probabilities of the policy that wrote.
+    changes = SCREENED | {"prompts_per_batch": 4, "updates_per_batch": 2, "save_every": 2, "micro_batch": 6}
+    trainer = make_trainer(prompts, tmp_path_factory.mktemp("screened"), **changes)
+    trainer.asked = watch_generations(trainer)
+    trainer.verified = 0
+    score = trainer.books.score
+
+    def counted(*rollout, **facts):
+        trainer.verified += 1
+        return score(*rollout, **facts)
+
+    trainer.books.score = counted
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def batch(trainer, first_batch):
+    torch.manual_seed(0)
+    batch = first_batch(trainer)
+    assert trainer._metrics["train"]["generations"][-1] > 1
+    return batch
+
+
+@pytest.fixture(scope="module")
+def trained(trainer, batch):
+    return rows_of(trainer.books._folder, "train")
+
+
+@pytest.fixture(scope="module")
+def screened(trainer, batch):
+    return rows_of(trainer.books._folder, "probe")
+
+
+def test_whole_groups_train_and_their_first_rollouts_promised_variance(batch, trained):
+    assert [len(row["texts"]) for row in trained] == [SIZE] * 4
+    assert [sorted(row["verdicts"][:FIRST]) for row in trained] == [[0.0, 1.0]] * 4
+    assert len(batch["advantages"]) == 4 * SIZE
+
+
+def test_what_is_kept_of_refused_prompts_is_a_unanimous_screening(screened):
+    assert screened
+    assert [len(row["texts"]) for row in screened] == [FIRST] * len(screened)
+    assert all(len(set(row["verdicts"])) == 1 for row in screened)
+
+
+def test_only_the_rest_of_a_promising_group_is_generated(trainer, batch, trained, screened):
+    screenings, rest = trainer.asked[:-1], trainer.asked[-1]
+    assert sum(num for num, _ in screenings) == FIRST * (len(trained) + len(screened))
+    assert {size for _, size in screenings} == {FIRST}
+    assert rest == (4 * (SIZE - FIRST), SIZE - FIRST)
+    assert len(screenings) == trainer._metrics["train"]["generations"][-1]
+    assert trainer.num_generations == SIZE
+
+
+def test_every_rollout_is_charged_once_for_what_it_was_spent_on(trainer, batch, trained, screened):
+    assert trainer.books.ledger.rollouts == {"train": 4 * SIZE, "refresh": 0, "probe": FIRST * len(screened), "discarded": 0}
+    tokens = [sum(sum(row["num_tokens"]) for row in rows) for rows in (trained, screened)]
+    assert [trainer.books.ledger.tokens[name] for name in ("train", "probe")] == tokens
+
+
+def test_trl_counts_the_tokens_of_every_rollout_once(trainer, batch, trained, screened):
+    """What TRL counts is prompts as well; they are as long as the processor says."""
+    lengths = {index: len(trainer._tokenize_prompts([_messages(trainer, index)])[0][0]) for index in range(36)}
+    rows = [*trained, *screened]
+    expected = sum(sum(row["num_tokens"]) + lengths[row["prompt_index"]] * len(row["num_tokens"]) for row in rows)
+    assert trainer.state.num_input_tokens_seen == expected
+
+
+def test_advantages_are_those_of_the_whole_group(batch, trained):
+    rewards = np.array([row["rewards"] for row in trained])
+    trl = ADVANTAGE_DENOMINATORS["trl"]
+    expected = group_advantages(rewards, scale=trl.scale, ddof=trl.ddof, epsilon=trl.epsilon)
+    np.testing.assert_allclose(batch["advantages"].view(4, SIZE), expected, atol=1e-6)
+    apart = [group_advantages(part, scale=trl.scale, ddof=1, epsilon=1e-4) for part in np.split(rewards, [FIRST], axis=1)]
+    assert np.abs(expected - np.concatenate(apart, axis=1)).max() > 0.1
+
+
+def test_the_batch_holds_the_rollouts_that_the_books_call_trained(trainer, batch, trained):
+    decoded = trainer._tokenizer.batch_decode(batch["completion_ids"], skip_special_tokens=True)
+    assert decoded == [text for row in trained for text in row["texts"]]
+    assert batch["completion_mask"].sum(1).tolist() == [num for row in trained for num in row["num_tokens"]]
+
+
+def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(trainer, batch, trained):
+    """With a pilot's tokens beside another prompt's images, the model would say something else."""
+    for place, row in enumerate(trained):
+        own = slice(place * SIZE, (place + 1) * SIZE)
+        alone = trainer._tokenize_prompts([_messages(trainer, row["prompt_index"])])[0][0]
+        ids, mask = batch["prompt_ids"][own], batch["prompt_mask"][own].bool()
+        assert all(line[keep].tolist() == list(alone) for line, keep in zip(ids, mask, strict=True))
+    images = {name: batch[name] for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")}
+    assert batch["num_images"] == [row["prompt_index"] % 3 for row in trained for _ in range(SIZE)]
+    with torch.no_grad():
+        logps, _, _ = trainer._get_per_token_logps_and_entropies(
+            trainer.model,
+            torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1),
+            torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1),
+            batch["completion_ids"].shape[1],
+            **images,
+        )
+    torch.testing.assert_close(logps, batch["old_per_token_logps"], atol=1e-4, rtol=1e-4)
+
+
+def test_a_verdict_of_the_screening_stands(trainer, batch):
+    """A reward by chance must not be drawn again: as many rollouts are verified as are paid for."""
+    assert trainer.verified == trainer.books.ledger.total_rollouts
+
+
+def test_the_log_says_how_much_was_screened_and_what_came_of_it(trainer, batch, trained, screened):
+    logged = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+    assert logged["trained_share"] == pytest.approx(4 / (4 + len(screened)))
+    assert logged["ledger/rollouts/probe"] == FIRST * len(screened)
+    # Unanimous and without variance, but where a format was missed.
+    silent = [len(set(row["rewards"])) == 1 for row in [*trained, *screened]]
+    assert logged["zero_variance_share"] == pytest.approx(np.mean(silent))
+
+
+@pytest.mark.slow
+def test_a_sampler_is_told_of_a_prompt_once_of_whole_groups_and_of_screenings(
+    make_trainer, first_batch, prompts, remembering_sampler, tmp_path
+):
+    changes = SCREENED | {"screening": {"rollouts": FIRST, "candidates": 8.0}, "prompts_per_batch": 4, "micro_batch": 12}
+    trainer = make_trainer(prompts, tmp_path, **changes)
+    trainer.prompt_sampler = remembering_sampler(36)
+    torch.manual_seed(2)
+    first_batch(trainer)
+    told = trainer.prompt_sampler.told
+    assert sorted(group.index for group in told) == sorted(trainer.prompt_sampler.drawn)
+    whole = [group for group in told if group.purpose == "train"]
+    assert [group.num_rollouts for group in whole] == [SIZE] * 4
+    probes = [group for group in told if group.purpose == "probe"]
+    assert {group.num_rollouts for group in probes} == {FIRST}
+    # 32 candidates for four places: some promised variance in vain, and are told and paid for as well.
+    assert any(len(set(group.verdicts)) > 1 for group in probes)
+    assert trainer.books.ledger.rollouts["probe"] == FIRST * len(probes)
+    kept = {row["prompt_index"]: row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()}
+    assert {group.index: group.rewards.tolist() for group in told} == kept
+
+
+@pytest.mark.slow
+def test_screenings_fill_a_batch_without_moving_the_weights(make_trainer, first_batch, digit_prompts, tmp_path):
+    changes = SCREENED | {"prompts_per_batch": 12, "micro_batch": 12, "max_generations": 1, "updates_per_batch": 2}
+    trainer = make_trainer(digit_prompts, tmp_path, **changes | {"save_every": 2})
+    asked = watch_generations(trainer)
+    torch.manual_seed(0)
+    output = first_batch(trainer)
+    trained = rows_of(tmp_path / "groups", "train")
+    assert 0 < len(trained) < 12
+    assert asked == [(12 * FIRST, FIRST), (len(trained) * (SIZE - FIRST), SIZE - FIRST)]
+    assert len(output["advantages"]) == 12 * SIZE
+    heard = torch.count_nonzero(output["advantages"].view(12, SIZE), dim=1).bool()
+    # Those that train come first.
+    assert heard.tolist() == [True] * len(trained) + [False] * (12 - len(trained))
+    assert trainer.books.ledger.rollouts == {
+        "train": SIZE * len(trained),
+        "refresh": 0,
+        "probe": FIRST * (12 - len(trained)),
+        "discarded": 0,
+    }
+
+
+@pytest.mark.slow
+def test_nothing_more_is_generated_where_no_prompt_promises_variance(make_trainer, first_batch, digit_prompts, tmp_path):
+    hopeless = [dataclasses.replace(prompt, answer="77") for prompt in digit_prompts]
+    trainer = make_trainer(hopeless, tmp_path, **SCREENED | {"max_generations": 2, "micro_batch": 6})
+    asked = watch_generations(trainer)
+    output = first_batch(trainer)
+    assert asked == [(3 * FIRST, FIRST)] * 2
+    assert not output["advantages"].any()
+    assert len(output["advantages"]) == 3 * SIZE
+    assert trainer.books.ledger.rollouts == {"train": 0, "refresh": 0, "probe": 2 * 3 * FIRST, "discarded": 0}
+    # A screening of two, thrice over, is what fills a place of six.
+    ids = output["completion_ids"].view(3, SIZE, -1)
+    assert all(torch.equal(ids[:, place], ids[:, place + FIRST]) for place in range(SIZE - FIRST))
+
+
+def _messages(trainer, index):
+    from trl import prepare_multimodal_messages
+
+    (row,) = trainer._rows([index])
+    return prepare_multimodal_messages(row["prompt"], images=row["images"])
