@@ -16,6 +16,7 @@ from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 WRAPPED = {
     "_generate_and_score_completions": ["self", "inputs"],
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+    "_generate": ["self", "prompts"],
     "_tokenize_prompts": ["self", "prompts"],
     "_generate_single_turn": ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"],
     "_compute_loss": ["self", "model", "inputs"],

@@ -70,7 +70,7 @@ class TwoStageGate:
     reads verdicts, unlike the other gates: thresholds on a pass rate mean nothing for graded rewards. A screening without
     two verifiable rollouts is refused, and neither defers nor evicts.
 
-    What a trainer does with it, in each step:
+    What a trainer does with it, in each step (`vasari.train.two_stage_grpo.TwoStageTrainer` does on TRL):
 
     1. Ask `wanted` about the drawn prompts, leave out those it does not want, and draw others in their place.
     2. Roll out `settings.num_screening` times, charge `train`, and call `admit`.
