@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vasari.curate.dropped import Dropped
 from vasari.errors import ConfigError, DataError
@@ -79,13 +83,86 @@ def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allo
     )
 
 
+class Pool:
+    """Prompts to choose from, in 20 bytes each: a keyed digest of the id, and the category as a number."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = seed
+        self._ranks = bytearray()
+        self._codes = array("i")
+        self._names: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def add(self, id_: str, category: str) -> None:
+        """Add one more prompt."""
+        self._ranks += _rank(self._seed, "prompt", id_)
+        self._codes.append(self._names.setdefault(category, len(self._names)))
+
+    def choose(self, target: int, categories: Iterable[str] | None) -> Choice:
+        """Which to keep, as `balance_prompts` says.
+
+        Raises:
+            ConfigError: No category, or a negative target.
+        """
+        wanted = sorted(set(self._names) if categories is None else set(categories))
+        codes: NDArray[np.int32] = np.frombuffer(self._codes, dtype=np.int32) if len(self) else np.zeros(0, dtype=np.int32)
+        counts = np.bincount(codes, minlength=len(self._names))
+        supply = {name: int(counts[self._names[name]]) if name in self._names else 0 for name in wanted}
+        allocation = water_fill(supply, target, seed=self._seed)
+        quota = np.zeros(len(self._names), dtype=np.int64)
+        for name, number in self._names.items():
+            quota[number] = allocation.counts.get(name, 0)
+        order = np.lexsort((*self._numbers(), codes))
+        starts = np.cumsum(counts) - counts
+        kept = np.zeros(len(self), dtype=np.bool_)
+        kept[order] = np.arange(len(self)) - starts[codes[order]] < quota[codes[order]]
+        return Choice(kept=kept, allocation=allocation, codes=codes, names=tuple(self._names), supply=supply)
+
+    def same_id(self) -> tuple[int, int] | None:
+        """Two positions with one id; None where all ids differ."""
+        low, high = self._numbers()
+        order = np.lexsort((low, high))
+        same = np.flatnonzero((high[order[1:]] == high[order[:-1]]) & (low[order[1:]] == low[order[:-1]]))
+        return (int(order[same[0]]), int(order[same[0] + 1])) if len(same) else None
+
+    def _numbers(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """[prompts], [prompts] the lower and the higher half of each digest: as numbers they sort as the bytes do."""
+        halves = np.frombuffer(self._ranks, dtype=">u8").reshape(-1, 2).astype(np.uint64)
+        return halves[:, 1], halves[:, 0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a pool gives; positions are those in which its prompts were added."""
+
+    kept: NDArray[np.bool_]
+    """[prompts]"""
+    allocation: Allocation
+    codes: NDArray[np.int32]
+    """[prompts] place of its category in `names`."""
+    names: tuple[str, ...]
+    supply: Mapping[str, int]
+    """Prompts there are of each category that is wanted."""
+
+    def drop(self, position: int, *, index: int, id_: str) -> Dropped:
+        """Why the prompt at a position is not kept."""
+        name = self.names[self.codes[position]]
+        if name in self.supply:
+            detail = f"category {name!r} gives {self.allocation.counts[name]} of {self.supply[name]}"
+            return Dropped(index=index, id=id_, reason="over_quota", detail=detail)
+        detail = f"category {name!r} is none of the {len(self.supply)} wanted"
+        return Dropped(index=index, id=id_, reason="category_not_wanted", detail=detail)
+
+
 def balance_prompts(
     prompts: Sequence[Prompt], target: int, *, seed: int = 0, categories: Iterable[str] | None = None
 ) -> Balanced:
     """Which prompts to keep so that categories are as equal as the supply allows.
 
     Within a category the prompts with the least keyed digests of their ids are kept: the choice depends on seed and ids, not
-    on the order of the rows, and one more prompt in the input displaces at most one. Memory: one digest of 16 bytes a prompt.
+    on the order of the rows, and one more prompt in the input displaces at most one.
 
     Args:
         prompts: The pool; ids are unique.
@@ -97,32 +174,19 @@ def balance_prompts(
         DataError: Two prompts have the same id.
         ConfigError: No category, or a negative target.
     """
-    wanted = sorted({p.category for p in prompts} if categories is None else set(categories))
-    members: dict[str, list[int]] = {name: [] for name in wanted}
-    seen: dict[str, int] = {}
-    for index, prompt in enumerate(prompts):
-        if prompt.id in seen:
-            raise DataError(f"prompts {seen[prompt.id]} and {index} have the same id {prompt.id!r}; ids must be unique")
-        seen[prompt.id] = index
-        if prompt.category in members:
-            members[prompt.category].append(index)
-    allocation = water_fill({name: len(found) for name, found in members.items()}, target, seed=seed)
-    kept: set[int] = set()
-    for name, found in members.items():
-        found.sort(key=lambda index: _rank(seed, "prompt", prompts[index].id))
-        kept.update(found[: allocation.counts[name]])
-    dropped = []
-    for index, prompt in enumerate(prompts):
-        if index in kept:
-            continue
-        if prompt.category in members:
-            quota, have = allocation.counts[prompt.category], len(members[prompt.category])
-            detail = f"category {prompt.category!r} gives {quota} of {have}"
-            dropped.append(Dropped(index=index, id=prompt.id, reason="over_quota", detail=detail))
-        else:
-            detail = f"category {prompt.category!r} is none of the {len(wanted)} wanted"
-            dropped.append(Dropped(index=index, id=prompt.id, reason="category_not_wanted", detail=detail))
-    return Balanced(kept=tuple(sorted(kept)), dropped=tuple(dropped), allocation=allocation)
+    pool = Pool(seed=seed)
+    for prompt in prompts:
+        pool.add(prompt.id, prompt.category)
+    if same := pool.same_id():
+        raise DataError(f"prompts {same[0]} and {same[1]} have the same id {prompts[same[0]].id!r}; ids must be unique")
+    choice = pool.choose(target, categories)
+    return Balanced(
+        kept=tuple(np.flatnonzero(choice.kept).tolist()),
+        dropped=tuple(
+            choice.drop(index, index=index, id_=prompts[index].id) for index in np.flatnonzero(~choice.kept).tolist()
+        ),
+        allocation=choice.allocation,
+    )
 
 
 def _rank(seed: int, kind: str, name: str) -> bytes:

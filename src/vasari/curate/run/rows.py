@@ -41,6 +41,8 @@ _SCHEMA = pa.schema(
     metadata={"vasari_rows": str(ROW_SCHEMA)},
 )
 _TEXT_COLUMNS = ("id", "question", "answer", "choices", "category", "images.list.element.hash")
+_ROWS_TOGETHER = 100_000
+"""Of shards that are held: many small buffers take twice the memory of few large ones."""
 GROUPS: tuple[str, ...] = ("source", "domain", "licence")
 """Columns that are counted, each also a key of the metadata."""
 
@@ -107,6 +109,11 @@ def write_rows(path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageF
         row["metadata"] = json.dumps(dict(prompt.metadata), ensure_ascii=False)
         rows.append(row | {name: str(prompt.metadata.get(name, "")) for name in GROUPS})
     write_table(path, pa.Table.from_pylist(rows, schema=_SCHEMA))
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a shard."""
+    return _read(path, columns)
 
 
 def num_rows(path: Path) -> int:
@@ -187,30 +194,36 @@ class TextRows(_ShardedRows):
     has the hashes.
     """
 
-    def __init__(self, paths: Sequence[Path], *, extra: Sequence[str] = ()) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._tables: list[pa.Table] = []
-        hashes: list[NDArray[np.uint8]] = []
+        pending: list[pa.Table] = []
+        known: dict[bytes, int] = {}
+        members: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         counts: list[NDArray[np.int64]] = []
         for path in paths:
-            table = _read(path, (*_TEXT_COLUMNS, *extra)).combine_chunks()
+            table = _read(path, _TEXT_COLUMNS).combine_chunks()
             images = table.column("images").combine_chunks()
             offsets: NDArray[np.int64] = np.asarray(images.offsets, dtype=np.int64)
             counts.append(offsets[1:] - offsets[:-1])
             flat = images.flatten().field("hash")
             raw = np.frombuffer(flat.buffers()[1], dtype=np.uint8) if len(flat) else np.zeros(0, dtype=np.uint8)
             first = flat.offset * HASH_BYTES
-            hashes.append(raw[first : first + len(flat) * HASH_BYTES].reshape(-1, HASH_BYTES).copy())
-            self._tables.append(table.drop_columns(["images"]))
+            hashes = raw[first : first + len(flat) * HASH_BYTES].view(f"V{HASH_BYTES}")
+            distinct, place = np.unique(hashes, return_inverse=True)
+            codes = np.array([known.setdefault(code.tobytes(), len(known)) for code in distinct], dtype=np.int64)
+            members.append(codes[place])
+            pending.append(table.drop_columns(["images"]))
+            if sum(map(len, pending)) >= _ROWS_TOGETHER or path is paths[-1]:
+                self._tables.append(pa.concat_tables(pending).combine_chunks())
+                pending = []
         self._starts = [0]
         for table in self._tables:
             self._starts.append(self._starts[-1] + len(table))
         self._counts = np.concatenate(counts) if counts else np.zeros(0, dtype=np.int64)
-        every = np.concatenate(hashes) if hashes else np.zeros((0, HASH_BYTES), dtype=np.uint8)
-        codes, members = np.unique(every, axis=0, return_inverse=True)
         self.images = ImageIndex(
-            codes=np.ascontiguousarray(codes).view(np.uint64).reshape(-1, 4),
+            codes=np.frombuffer(b"".join(known), dtype=np.uint64).reshape(-1, 4),
             starts=np.concatenate([[0], np.cumsum(self._counts)]).astype(np.int64),
-            members=members.reshape(-1).astype(np.int64),
+            members=np.concatenate(members),
             dropped=(),
         )
 
@@ -225,15 +238,6 @@ class TextRows(_ShardedRows):
             choices=None if choices is None else tuple(choices),
             images=(_SOMEWHERE,) * int(self._counts[place]),
         )
-
-    def value(self, column: str, place: int) -> str:
-        """The text in a column of a row; one that is not of the question must have been asked for as `extra`."""
-        return str(self._value(column, place))
-
-    def metadata(self, place: int) -> dict[str, Any]:
-        """The metadata of a row; its column must have been asked for as `extra`."""
-        found: dict[str, Any] = json.loads(self._value("metadata", place))
-        return found
 
     def _value(self, name: str, place: int) -> Any:
         number, row = self._where(place)

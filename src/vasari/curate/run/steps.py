@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,6 @@ from vasari.curate.ask.annotate import annotate
 from vasari.curate.ask.categorise import categorise
 from vasari.curate.ask.rephrase import rephrase
 from vasari.curate.ask.validity import validity
-from vasari.curate.choose.balance import balance_prompts
 from vasari.curate.choose.pass_rates import Appeal, grade_by_model, grade_by_verdicts, read_verdicts
 from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
@@ -24,6 +23,7 @@ from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicat
 from vasari.curate.recipe import RlPart, RlRecipe
 from vasari.curate.run.checks import Checker
 from vasari.curate.run.pipeline import Progress, Run, ShardDecision
+from vasari.curate.run.quotas import choose_for
 from vasari.curate.run.reading import data_path, read_entries, source_state
 from vasari.curate.run.rows import ImageFacts, Rows, TextRows
 from vasari.curate.run.shards import StageOutput, file_hash
@@ -183,7 +183,7 @@ def _leaks(recipe: LeakRecipe, base: Path) -> ShardDecision:
 def _near_duplicates(run: Run, before: StageOutput) -> StageOutput:
     assert run.recipe.duplicates is not None  # noqa: S101  (asked by the caller)
     settings = run.recipe.duplicates
-    everywhere = _Everywhere(lambda: (_duplicates_of(before, settings.max_bits, settings.min_similarity), {}))
+    everywhere = _Everywhere(lambda: _Listed(_duplicates_of(before, settings.max_bits, settings.min_similarity)))
     return run.apply("near_duplicates", before, everywhere, settings=settings.model_dump(mode="json"))
 
 
@@ -194,59 +194,48 @@ def _duplicates_of(before: StageOutput, max_bits: int, min_similarity: float) ->
 
 def _balance(run: Run, before: StageOutput, parts: Sequence[RlPart]) -> StageOutput:
     told = {"parts": [part.model_dump(mode="json") for part in parts], "seed": run.recipe.seed}
-    everywhere = _Everywhere(lambda: _over_quota(before, parts, run.recipe.seed))
+    everywhere = _Everywhere(lambda: choose_for(parts, before.parts, seed=run.recipe.seed))
     return run.apply("balance", before, everywhere, settings=told, branch="rl")
 
 
-def _over_quota(before: StageOutput, parts: Sequence[RlPart], seed: int) -> tuple[Sequence[Dropped], Mapping[str, int]]:
-    """The prompts that no part has room for, ascending; and what each part lacks."""
-    one = parts[0].name if len(parts) == 1 else None
-    texts = TextRows(before.parts, extra=("source",) if one else ("metadata", "source"))
-    owner = [one or str(texts.metadata(index)[PART]) for index in range(len(texts))]
-    dropped: list[Dropped] = []
-    notes: dict[str, int] = {}
-    for part in parts:
-        mine = [index for index, name in enumerate(owner) if name == part.name]
-        prompts = [_light(texts, index, part) for index in mine]
-        notes[f"target of {part.name}"] = part.target
-        if not prompts and part.wanted is None:
-            notes[f"missing in {part.name}"] = part.target
-            continue
-        found = balance_prompts(prompts, part.target, seed=seed, categories=part.wanted)
-        dropped += [
-            dataclasses.replace(drop, index=mine[drop.index], detail=f"part {part.name!r}: {drop.detail}")
-            for drop in found.dropped
-        ]
-        notes |= {f"{part.name}: {name or 'no category'}": count for name, count in found.allocation.counts.items()}
-        notes |= {f"short of {part.name}: {name or 'no category'}": n for name, n in found.allocation.shortfall.items()}
-        notes[f"missing in {part.name}"] = found.allocation.missing
-    return sorted(dropped, key=lambda drop: drop.index), notes
+class _Decided(Protocol):
+    """A decision about all prompts of a stage."""
+
+    @property
+    def notes(self) -> Mapping[str, int]: ...
+
+    def within(self, prompts: Sequence[Prompt], first: int) -> Sequence[Dropped]:
+        """What of it concerns a shard, by place in the shard."""
 
 
-def _light(texts: TextRows, index: int, part: RlPart) -> Prompt:
-    """An id and what is balanced over."""
-    group = "" if part.balance_by == "none" else texts.value(part.balance_by, index)
-    return Prompt(id=texts.value("id", index), question="", answer="", category=group)
+@dataclass(frozen=True)
+class _Listed:
+    """The prompts to drop, ascending."""
+
+    dropped: Sequence[Dropped]
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+    def within(self, prompts: Sequence[Prompt], first: int) -> Sequence[Dropped]:
+        low = bisect.bisect_left(self.dropped, first, key=lambda drop: drop.index)
+        high = bisect.bisect_left(self.dropped, first + len(prompts), key=lambda drop: drop.index)
+        return [dataclasses.replace(drop, index=drop.index - first) for drop in self.dropped[low:high]]
 
 
 class _Everywhere:
     """A decision that needs all prompts at once, made before the first shard is written."""
 
-    def __init__(self, decide: Callable[[], tuple[Sequence[Dropped], Mapping[str, int]]]) -> None:
+    def __init__(self, decide: Callable[[], _Decided]) -> None:
         self._decide = decide
 
     @cached_property
-    def decided(self) -> tuple[Sequence[Dropped], Mapping[str, int]]:
-        """The prompts to drop, ascending, and what is to be told."""
+    def decided(self) -> _Decided:
+        """Made once, when the first shard asks."""
         return self._decide()
 
     def __call__(self, prompts: Sequence[Prompt], first: int, _: Progress) -> StageResult:
         """What of it concerns a shard; the first one tells the rest."""
-        dropped, notes = self.decided
-        low = bisect.bisect_left(dropped, first, key=lambda drop: drop.index)
-        high = bisect.bisect_left(dropped, first + len(prompts), key=lambda drop: drop.index)
-        mine = [dataclasses.replace(drop, index=drop.index - first) for drop in dropped[low:high]]
-        return dataclasses.replace(_without(prompts, mine), counts=notes if first == 0 else {})
+        result = _without(prompts, self.decided.within(prompts, first))
+        return dataclasses.replace(result, counts=self.decided.notes if first == 0 else {})
 
 
 def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal: Appeal | None) -> StageOutput:
