@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -14,6 +17,7 @@ from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.dry_run import DryRun, dry_run
 from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.job import Curated, curate
+from vasari.curate.run.reading import data_path
 from vasari.curate.settings import expand_presets
 from vasari.errors import ConfigError
 from vasari.progress import stage
@@ -32,19 +36,29 @@ def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
     return parse_settings(CurationRecipe, content, where=where, show_values=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """Where local stages work, as the command line says it."""
+
+    name: str = "local"
+    workers: int | None = None
+    """None: 1 on this machine, as many as there are cores with Ray."""
+    ray_address: str | None = None
+
+
 def run_curate(
-    path: Path, out: Path | None, overrides: Sequence[str], *, engine: str, workers: int, dry: bool, retry_failed: bool
+    path: Path, out: Path | None, overrides: Sequence[str], *, engine: EngineOptions, dry: bool, retry_failed: bool
 ) -> None:
     """Run a recipe, or say what it would take."""
     recipe = load_curation(path, overrides)
     root = out or Path("runs") / recipe.name
-    working = make_engine(engine, workers)
-    _warn(recipe)
-    if dry:
-        _print_forecast(dry_run(recipe, base=path.parent, root=root, engine=working, show=stage))
-        return
     try:
-        curated = curate(recipe, base=path.parent, root=root, engine=working, show=stage, retry_failed=retry_failed)
+        with open_engine(engine, recipe, base=path.parent, root=root) as working:
+            _warn(recipe)
+            if dry:
+                _print_forecast(dry_run(recipe, base=path.parent, root=root, engine=working, show=stage))
+                return
+            curated = curate(recipe, base=path.parent, root=root, engine=working, show=stage, retry_failed=retry_failed)
     except KeyboardInterrupt:
         typer.secho("stopped; every answer is kept, and the same command goes on", fg="yellow", err=True)
         raise typer.Exit(130) from None
@@ -56,15 +70,38 @@ def run_diff(before: Path, after: Path) -> None:
     typer.echo(str(diff_curations(before, after)))
 
 
-def make_engine(name: str, workers: int) -> Engine:
-    """Where local stages work.
+def open_engine(options: EngineOptions, recipe: CurationRecipe, *, base: Path, root: Path) -> AbstractContextManager[Engine]:
+    """Where local stages work, as long as the context lasts.
 
     Raises:
-        ConfigError: There is no such engine.
+        ConfigError: There is no such engine, or no Ray cluster at its address.
+        MissingExtraError: Ray is not installed.
+        StateError: Ray does not start, or a machine does not see the folders.
     """
-    if name == "local":
-        return LocalEngine(workers)
-    raise ConfigError(f"--engine must be local, got {name!r}")
+    if options.name == "local":
+        if options.ray_address is not None:
+            raise ConfigError("--ray-address says where --engine ray works; --engine is local")
+        return contextlib.nullcontext(LocalEngine(options.workers or 1))
+    if options.name != "ray":
+        raise ConfigError(f"--engine must be local or ray, got {options.name!r}")
+    from vasari.cluster import joined_ray  # noqa: PLC0415  (Ray takes seconds to import)
+
+    servers = [entry.endpoint for entry in recipe.models.values()] + ([recipe.judge.endpoint] if recipe.judge else [])
+    return joined_ray(
+        root=root.resolve(),
+        address=options.ray_address or "local",
+        workers=options.workers,
+        data=_data_folders(recipe, base),
+        secrets=[server.api_key_env for server in servers if server.api_key_env is not None],
+    )
+
+
+def _data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
+    """Where sources and benchmarks lie."""
+    folders = [entry.folder for entry in recipe.sources if entry.folder is not None]
+    folders += [entry.folder for entry in recipe.decontaminate.benchmarks] if recipe.decontaminate is not None else []
+    # Not resolved: a link that is missing on another machine is what is looked for.
+    return [data_path(folder, base).absolute() for folder in folders]
 
 
 def _warn(recipe: CurationRecipe) -> None:

@@ -218,8 +218,17 @@ def curate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Local stages only; then requests, tokens and money of the rest.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="Where local stages work: local.")] = "local",
-    workers: Annotated[int, typer.Option(min=1, help="Processes of the local stages.")] = 1,
+    engine: Annotated[str, typer.Option(help="Where local stages work: local, or ray for many machines.")] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster to join: auto or HOST:PORT. [default: start one here]", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes of the local stages. [default: 1; with ray, the cluster's cores]", show_default=False
+        ),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what got no answer before, e.g. while a server was down.")
     ] = False,
@@ -229,10 +238,12 @@ def curate(
     The same command goes on where it was stopped or killed; answers of models are never bought twice.
 
     Example: vasari curate recipes/curate_tasks.yaml --out runs/curated
+    On a cluster: vasari curate recipes/curate_tasks.yaml --out /shared/curated --engine ray --ray-address auto
     """
-    from vasari.cli.curate_job import run_curate  # noqa: PLC0415
+    from vasari.cli.curate_job import EngineOptions, run_curate  # noqa: PLC0415
 
-    run_curate(curation, out, overrides or [], engine=engine, workers=workers, dry=dry_run, retry_failed=retry_failed)
+    options = EngineOptions(name=engine, workers=workers, ray_address=ray_address)
+    run_curate(curation, out, overrides or [], engine=options, dry=dry_run, retry_failed=retry_failed)
 
 
 @app.command()

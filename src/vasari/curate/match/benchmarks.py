@@ -40,6 +40,15 @@ def benchmark_state(entries: Sequence[BenchmarkEntry], base: Path) -> list[dict[
     return told
 
 
+def located(recipe: LeakRecipe, base: Path) -> LeakRecipe:
+    """The recipe with full paths, for a process with another working folder and without this one's environment."""
+    entries = [
+        entry.model_copy(update={"source": _full_source(entry, base), "folder": str(data_path(entry.folder, base).absolute())})
+        for entry in recipe.benchmarks
+    ]
+    return recipe.model_copy(update={"benchmarks": entries})
+
+
 def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
     """The benchmarks of a recipe, read and hashed.
 
@@ -73,6 +82,11 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
     )
     index = BenchmarkIndex(prompts, index_images(prompts, crops=True), settings)
     return Benchmarks(index=index, counts={name: count for name, count in counts.items() if count})
+
+
+def _full_source(entry: BenchmarkEntry, base: Path) -> str:
+    source = entry_source(entry, base)
+    return str(Path(source).absolute()) if source.endswith((".yaml", ".yml")) else source
 
 
 def _rows(entry: BenchmarkEntry, base: Path, *, images: bool) -> tuple[list[Prompt], int]:

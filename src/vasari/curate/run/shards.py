@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,15 @@ import pyarrow.parquet as pq
 
 from vasari.curate.dropped import Dropped
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
+from vasari.errors import StateError
 from vasari.records import Prompt
 from vasari.rundir import read_json, write_json
 
 STAGE_SCHEMA = 1
 """Part of every fingerprint: shards of an older form are made again."""
+
+_SEEN_SECONDS = 90.0
+"""How long a file of another machine may stay unseen: NFS remembers for up to a minute that a name was not there."""
 
 DROPPED_SCHEMA = pa.schema(
     [
@@ -135,7 +140,12 @@ class Stage:
         write_json(self._counts(number), counts)
 
     def close(self, num_shards: int) -> None:
-        """Write the manifest: the stage is done."""
+        """Write the manifest: the stage is done.
+
+        Raises:
+            StateError: A shard that another machine says it has finished does not appear here.
+        """
+        self._await(num_shards, _SEEN_SECONDS)
         total = self.tally(num_shards)
         parts = {self.part(number).name: file_hash(self.part(number)) for number in range(num_shards)}
         write_json(self.manifest, self.told | {"fingerprint": self.fingerprint, "counts": total, "shards": parts})
@@ -164,6 +174,17 @@ class Stage:
         """A finished stage."""
         content = read_json(self.manifest)
         return StageOutput(folder=self.folder, name=self.name, branch=self.branch, manifest=content)
+
+    def _await(self, num_shards: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for number in range(num_shards):
+            while not self.has(number):
+                if time.monotonic() > deadline:
+                    raise StateError(
+                        f"{self._counts(number)}: a worker has finished this shard, and {seconds:.0f} seconds later it is not "
+                        "to be seen here: --out must be on a disk that all machines share"
+                    )
+                time.sleep(0.05)
 
     def _dropped(self, number: int) -> Path:
         return self.folder / f"dropped-{number:05d}.parquet"

@@ -18,7 +18,7 @@ from vasari.curate.ask.validity import validity
 from vasari.curate.choose.pass_rates import Appeal, grade_by_model, grade_by_verdicts, read_verdicts
 from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
-from vasari.curate.match.benchmarks import Benchmarks, benchmark_state, read_benchmarks
+from vasari.curate.match.benchmarks import Benchmarks, benchmark_state, located, read_benchmarks
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.curate.recipe import RlPart, RlRecipe
 from vasari.curate.run.checks import Checker
@@ -47,7 +47,7 @@ def local_stages(run: Run) -> StageOutput:
         told = recipe.decontaminate.model_dump(mode="json") | {
             "benchmarks": benchmark_state(recipe.decontaminate.benchmarks, run.base)
         }
-        make = partial(_leaks, recipe.decontaminate, run.base)
+        make = partial(_leaks, located(recipe.decontaminate, run.base), run.base)
         output = run.spread("decontaminate", output, make, settings=told)
     return output
 
