@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vasari.errors import StateError
 from vasari.rundir import read_groups
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 
@@ -19,6 +20,8 @@ SCREENED = {
     "temperature": 1.2,
     "max_generations": 30,
 }
+
+LONG = SCREENED | {"micro_batch": 6, "max_generations": 3}
 
 
 def rows_of(folder, purpose):
@@ -221,6 +224,73 @@ def test_nothing_more_is_generated_where_no_prompt_promises_variance(make_traine
     # A screening of two, thrice over, is what fills a place of six.
     ids = output["completion_ids"].view(3, SIZE, -1)
     assert all(torch.equal(ids[:, place], ids[:, place + FIRST]) for place in range(SIZE - FIRST))
+
+
+@pytest.mark.slow
+def test_a_batchs_deviation_and_the_reference_are_of_whole_groups(make_trainer, first_batch, prompts, tmp_path):
+    changes = SCREENED | {"scale_advantages": "batch", "kl_coefficient": 0.05, "micro_batch": 6}
+    trainer = make_trainer(prompts, tmp_path, **changes)
+    torch.manual_seed(1)
+    output = first_batch(trainer)
+    rewards = np.array([row["rewards"] for row in rows_of(tmp_path / "groups", "train")])
+    assert rewards.shape == (3, SIZE)
+    # TRL: (r - mean of the group) / (Bessel-corrected deviation of the batch + 1e-4).
+    expected = (rewards - rewards.mean(1, keepdims=True)) / (rewards.std(ddof=1) + 1e-4)
+    np.testing.assert_allclose(output["advantages"].view(3, SIZE), expected, atol=1e-5)
+    assert output["ref_per_token_logps"].shape == output["completion_ids"].shape
+
+
+@pytest.mark.slow
+def test_log_probabilities_that_a_backend_says_stay_with_their_rollouts(make_trainer, first_batch, prompts, tmp_path):
+    """TRL corrects for what vLLM sampled from by them; here its `rollout_func` plays the backend."""
+    trainer = make_trainer([dataclasses.replace(p, answer="1") for p in prompts], tmp_path, **SCREENED | {"micro_batch": 6})
+    said = []
+
+    def right_and_wrong_in_turn(messages, trainer):
+        texts = [f"<think>see</think><answer>\\boxed{{{1 + place % 2}}}</answer>" for place in range(len(messages))]
+        ids = [[*trainer._tokenizer(text)["input_ids"], trainer._tokenizer.eos_token_id] for text in texts]
+        numbers = range(len(said) + 1, len(said) + len(texts) + 1)
+        said.extend(numbers)
+        return {
+            "prompt_ids": trainer._tokenize_prompts(messages)[0],
+            "completion_ids": ids,
+            "logprobs": [[-float(number)] * len(own) for number, own in zip(numbers, ids, strict=True)],
+        }
+
+    trainer.rollout_func = right_and_wrong_in_turn
+    output = first_batch(trainer)
+    # Three prompts: rollouts 1 to 6 are their screenings, 7 to 18 the rest.
+    expected = [[-1, -2, -7, -8, -9, -10], [-3, -4, -11, -12, -13, -14], [-5, -6, -15, -16, -17, -18]]
+    assert output["sampling_per_token_logps"][:, 0].view(3, SIZE).tolist() == expected
+    assert [row["verdicts"] for row in rows_of(tmp_path / "groups", "train")] == [[1, 0] * 3] * 3
+
+
+@pytest.fixture(scope="module")
+def run(run_small, prompts, tmp_path_factory):
+    """A finished run of a budget of 60 rollouts with steps for many more, and what it reported."""
+    out = tmp_path_factory.mktemp("run")
+    return out, run_small(out, prompts=prompts, steps=12, max_rollouts=60, validate_every=12, **LONG)
+
+
+@pytest.mark.slow
+def test_screenings_count_against_the_budget(run):
+    out, facts = run
+    spent = np.zeros(facts["batches"], dtype=int)
+    for row in read_groups(out / "groups").to_pylist():
+        spent[row["batch"]] += len(row["rewards"])
+    assert spent.sum() == sum(facts["rollouts"].values()) >= 60
+    assert spent[:-1].sum() < 60
+    assert facts["rollouts"]["probe"] > 0
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_under_another_gate(run, run_small, prompts, tmp_path):
+    other = {name: value for name, value in LONG.items() if name not in ("gate", "screening")}
+    with pytest.raises(StateError, match=r"written with the gate two_stage, and this run goes on without it"):
+        run_small(run[0], prompts=prompts, steps=12, validate_every=12, resume=True, **other)
+    run_small(tmp_path, prompts=prompts, steps=1, validate_every=1, **other)
+    with pytest.raises(StateError, match=r"written without the gate two_stage, and this run goes on with it"):
+        run_small(tmp_path, prompts=prompts, steps=2, validate_every=2, resume=True, **LONG)
 
 
 def _messages(trainer, index):

@@ -129,11 +129,11 @@ class TwoStageTrainer(VarianceAwareTrainer):
         size, known = self.num_generations, self._known
         new = [row for row, pilot in enumerate(known) if pilot is None]
         # All processes have something to generate or none has: TRL gathers what it counts.
-        generated: tuple[Any, ...] = ([], [], None, [], None, {}, None, [])
+        generated: tuple[Any, ...] = ([], [], None, [], None)
         if new:
             with self._group_size(size - self.gate.settings.num_screening):
                 generated = super()._generate([prompts[row] for row in new])
-        _, new_ids, tool_mask, new_completions, new_logprobs, *_ = generated
+        _, new_ids, _, new_completions, new_logprobs, *_ = generated
         # Prompts are read once more, each once: TRL gave those of the new rollouts only.
         ids, images, _ = self._tokenize_prompts(prompts[::size])
         place = {row: position for position, row in enumerate(new)}
@@ -141,7 +141,7 @@ class TwoStageTrainer(VarianceAwareTrainer):
         return (
             [own for own in ids for _ in range(size)],
             [new_ids[place[row]] if pilot is None else list(pilot.rollout.token_ids) for row, pilot in enumerate(known)],
-            tool_mask,
+            None,
             [
                 new_completions[place[row]] if pilot is None else [{"role": "assistant", "content": pilot.rollout.text}]
                 for row, pilot in enumerate(known)
