@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import time
 
 import pytest
 
@@ -63,6 +64,17 @@ def make_policy(scripted_server, tmp_path):
 def pictures(body):
     urls = [part["image_url"]["url"] for part in body["messages"][-1]["content"] if part["type"] == "image_url"]
     return [base64.b64decode(url.split(",", 1)[1]) for url in urls]
+
+
+@pytest.mark.slow
+def test_the_limit_a_minute_holds_over_all_that_a_policy_is_asked(scripted_server, make_policy):
+    policy = make_policy(requests_per_minute=240)
+    times = []
+    scripted_server.script = lambda body: times.append(time.monotonic()) or "7"
+    for seed in (0, 1):
+        policy.generate([prompt(number, images=()) for number in range(4)], Decoding(num_rollouts=1), seed=seed)
+    # 240 a minute let 4 go at once, and one more each 60 / (240 - 4) = 0.254 s; the eighth goes 4 x 0.254 = 1.02 s later.
+    assert times[7] - times[0] >= 0.97
 
 
 def test_the_reference_answer_the_solution_and_the_facts_never_reach_the_server(scripted_server, make_policy):

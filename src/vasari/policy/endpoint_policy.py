@@ -19,6 +19,7 @@ from vasari.endpoint import (
     Forecast,
     Image,
     Message,
+    RateLimits,
     Request,
     Response,
     ResponseStore,
@@ -76,6 +77,7 @@ class EndpointPolicy:
         self.settings = settings
         self.store = store
         self.system = system
+        self._limits = RateLimits.of(settings)
 
     def generate(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent) -> list[list[Rollout]]:
         """One group for each prompt.
@@ -133,6 +135,7 @@ class EndpointPolicy:
             requests(),
             num_responses=decoding.num_rollouts,
             retry_failed=self.settings.retry_failed,
+            limits=self._limits,
             take=lambda answers: take(replace(answers, position=places[answers.position])),
         ).report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from vasari.endpoint import ResponseStore
+from vasari.endpoint import RateLimits, ResponseStore
 from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.protocols.paper import paper_undecided
 from vasari.evaluate.protocols.vasari_rule import as_letter, repair
@@ -32,6 +32,7 @@ def judge_undecided(
     """
     found: dict[str, Any] = {}
     before = sum(1 for _ in outputs())
+    limits = RateLimits.of(judge.endpoint)
     with ResponseStore(judge.store or folder.judge) as store:
         for name in settings.judged:
 
@@ -46,7 +47,7 @@ def judge_undecided(
             def took(done: int, name: str = name, total: int = total, before: int = before) -> None:
                 tell(before + done, before + total, f"judge, {name}")
 
-            judged = judge_all(items(), judge, store, took=took)
+            judged = judge_all(items(), judge, store, took=took, limits=limits)
             lines = (as_line(output.id, verdict) for output, verdict in zip(outputs(), judged.verdicts, strict=True))
             write_bytes(folder.verdicts(settings.protocols, name), "".join(lines).encode())
             found[name] = _as_json(judged)
