@@ -178,6 +178,27 @@ def test_the_same_command_again_asks_nothing_and_changes_nothing(teach, write_re
         assert {name: (one.root / name).read_bytes() for name in files} == files
 
 
+def test_exports_are_written_again_for_a_changed_row_and_not_for_the_same_rows(teach, write_recipe, data):
+    path = write_recipe(teach([]), grade=None, sft={}, rl=None, exports=["trl", "sharegpt"])
+    folder = run(path).root / "exports"
+    files = [folder / "trl" / "sft.parquet", folder / "sharegpt" / "sft.json"]
+
+    def seen():
+        return [(file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
+
+    first = seen()
+    told = json.loads((folder.parent / "manifest.json").read_text())["exports"]
+    run(path)
+    assert seen() == first
+    assert json.loads((folder.parent / "manifest.json").read_text())["exports"] == told
+    entries = rows()
+    entries[5]["answer"] = "999999"
+    write_source(data, entries)
+    run(path)
+    assert all(before != after for before, after in zip(first, seen(), strict=True))
+    assert "999999" in files[1].read_text()
+
+
 @pytest.mark.slow
 def test_one_row_changed_asks_about_one_prompt(teach, write_recipe, data):
     server = teach(known(data))
