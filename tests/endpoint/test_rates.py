@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.endpoint import RateLimits, ResponseStore, ask_all
+from vasari.endpoint import Client, RateLimits, ResponseStore, ask_all
 from vasari.endpoint.rates import Backoff, Bucket, retry_after
 
 NOON = datetime.datetime(2026, 11, 22, 12, 0, 0, tzinfo=datetime.UTC)
@@ -79,6 +80,24 @@ def test_runs_that_share_their_limits_keep_them_together(server, settings, ask_f
             ask_all(limited, store, ask_for(3), limits=limits)
     assert len(server.times) == 9
     assert server.times[-1] - server.times[0] >= 1.2
+
+
+def test_what_a_stopped_run_was_waiting_for_is_left_to_the_next(server, settings, ask_for, tmp_path):
+    limited = settings(requests_per_minute=60)
+    limits = RateLimits.of(limited)
+
+    async def play(store):
+        async with Client(limited, store, limits=limits) as client:
+            tasks = [asyncio.create_task(client.ask(request)) for request in ask_for(8)]
+            await asyncio.sleep(0.3)
+            client.stop("enough")
+            await asyncio.gather(*tasks)
+
+    with ResponseStore(tmp_path) as store:
+        asyncio.run(play(store))
+    assert len(server.times) == 1
+    # One of 60 a minute was used, and one comes back each 60 / 59 = 1.02 s; the seven that waited would make it more than 7 s.
+    assert limits.take(0) <= 1.02
 
 
 def test_a_pause_that_one_run_was_asked_to_make_holds_for_the_next(server, settings, ask_for, tmp_path):

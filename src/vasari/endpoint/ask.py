@@ -201,11 +201,16 @@ class Asker:
                 tokens = self._estimate.input_tokens(request) + self._estimate.output_tokens(request)
             if (wait := limits.take(tokens)) <= 0:
                 return tokens
-            await self._sleep(wait)
-            if limits.pause() <= 0:
+            used = False
+            try:
+                await self._sleep(wait)
+                # Where a pause began meanwhile, whoever waited would send at its end all at once.
+                used = not self.stopped_by and limits.pause() <= 0
+            finally:
+                if not used:
+                    limits.give_back(requests=1, tokens=tokens)
+            if used:
                 return tokens
-            # A pause began meanwhile: whoever waited would send at its end all at once.
-            limits.give_back(requests=1, tokens=tokens)
         return tokens
 
     def _learn(self, request: Request, attempt: Attempt, *, tokens: int, sent_at: float, now: float) -> None:
