@@ -1,6 +1,6 @@
 """How many rollouts does each way of choosing prompts need, all of them charged, to train a small VLM as far as uniform does?
 
-    python benchmarks/sample_efficiency.py --tune --seeds 100 101 [--lrs 3e-5 1e-4 3e-4]     learning rates, on their own seeds
+    python benchmarks/sample_efficiency.py --tune --seeds 100 101 [--lrs 5e-5 1e-4 2e-4]     learning rates, on their own seeds
     python benchmarks/sample_efficiency.py [--seeds 0 1 ... 7] [--jobs 2]                    the study, and its write-up
     python benchmarks/sample_efficiency.py --analyse                                         the write-up of what is done
 
@@ -26,7 +26,9 @@ import numpy as np
 import vasari
 from sample_efficiency.analysis import PoolResult, analyse, as_json
 from sample_efficiency.arms import ARMS, REQUIRED, Arm, define, missing_part
+from sample_efficiency.cold_start import train_cold_start
 from sample_efficiency.curves import Curve
+from sample_efficiency.graded import make_stock
 from sample_efficiency.plots import draw_pool
 from sample_efficiency.pools import POOLS
 from sample_efficiency.study import TUNED_FILE, Cell, Task, cell_folder, check_fresh, learning_rate, read_tuned
@@ -41,7 +43,7 @@ BENCHMARKS = Path(__file__).parent
 CRITERION = "mean accuracy over the second half of the budget"
 
 SMALL_RECIPE = (
-    "prompts.tasks.families=[bars, tables]",
+    "prompts.tasks.families=[bars, dice]",
     "prompts.tasks.num_train=20",
     "prompts.tasks.image_size=56",
     "grpo.prompts_per_batch=4",
@@ -55,6 +57,7 @@ SMALL = {
     "pools": ["noisy"],
     "budget": 48,
     "marks": 3,
+    "stock": 120,
     "held_out": 6,
     "held_out_rollouts": 2,
     "oracle_rollouts": 2,
@@ -69,22 +72,23 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--out", type=Path, default=Path("runs/sample_efficiency"), help="folder of cold start and cells")
     add("--cold-start", help="model folder or name; else trained from the recipe into --out")
-    add("--recipe", type=Path, default=BENCHMARKS.parent / "recipes" / "quickstart.yaml")
+    add("--recipe", type=Path, default=BENCHMARKS / "sample_efficiency" / "recipe.yaml")
     add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="changes a key of the recipe")
     add("--pools", nargs="+", default=["realistic", "noisy"], choices=list(POOLS))
     add("--arms", nargs="+", default=list(REQUIRED), metavar="ARM", help=f"of {', '.join(ARMS)}")
     add("--define", action="append", default=[], metavar="NAME=SAMPLER[,key=value...]", help="a further arm, to try something")
     add("--seeds", type=int, nargs="+", default=None, help="0 to 7, or 100 and 101 with --tune")
-    add("--budget", type=int, default=15360, help="rollouts of all purposes, for every arm")
-    add("--marks", type=int, default=16, help="measurements of accuracy over the budget")
-    add("--held-out", type=int, default=192, help="held-out prompts that measure accuracy")
-    add("--held-out-rollouts", type=int, default=4, help="rollouts of each")
-    add("--oracle-every", type=int, default=5, help="batches between measurements of true pass rates")
-    add("--oracle-rollouts", type=int, default=16)
+    add("--budget", type=int, default=6144, help="rollouts of all purposes, for every arm")
+    add("--marks", type=int, default=8, help="measurements of accuracy over the budget")
+    add("--stock", type=int, default=1600, help="prompts that the cold start grades and pools are drawn from")
+    add("--held-out", type=int, default=160, help="held-out prompts that measure accuracy")
+    add("--held-out-rollouts", type=int, default=3, help="rollouts of each")
+    add("--oracle-every", type=int, default=8, help="batches between measurements of true pass rates")
+    add("--oracle-rollouts", type=int, default=8)
     add("--lr", dest="rates", action="append", default=[], metavar="ARM=VALUE", help="learning rate of an arm")
     add("--tuned", type=Path, help="tuned.json; else the one in --out")
     add("--tune", action="store_true", help="sweep learning rates and write tuned.json")
-    add("--lrs", type=float, nargs="+", default=[3e-5, 1e-4, 3e-4], help="learning rates of the sweep")
+    add("--lrs", type=float, nargs="+", default=[5e-5, 1e-4, 2e-4], help="learning rates of the sweep")
     add("--jobs", type=int, default=1, help="cells at a time, one thread each")
     add("--analyse", action="store_true", help="run nothing, write up what is done")
     add("--results", type=Path, help="where the write-up goes; else benchmarks/results, or --out with --small")
@@ -112,18 +116,9 @@ def cold_start(chosen: argparse.Namespace, recipe: Recipe) -> str:
     if chosen.cold_start:
         return resolve_model(chosen.cold_start)
     folder = chosen.out / "cold_start"
-    model = folder / "cold_start" / "model"
-    if not (folder / "stages" / "sft.json").exists():
-        if chosen.analyse:
-            raise ConfigError(f"{folder}: there is no cold start yet; run the benchmark without --analyse first")
-        from vasari.cli.prompt_job import prepare_prompts  # noqa: PLC0415  (torch takes seconds to import)
-        from vasari.cli.run_folder import open_run  # noqa: PLC0415
-        from vasari.cli.train_job import run_sft  # noqa: PLC0415
-
-        alone = recipe.model_copy(update={"grpo": None})
-        run = open_run(alone, folder)
-        run_sft(alone, run, prepare_prompts(alone, run, recipe_folder=chosen.recipe.parent), resume=True)
-    return str(model.resolve())
+    if chosen.analyse and not folder.exists():
+        raise ConfigError(f"{folder}: there is no cold start yet; run the benchmark without --analyse first")
+    return str(train_cold_start(recipe, folder))
 
 
 def arms_to_run(chosen: argparse.Namespace) -> dict[str, Arm]:
@@ -166,6 +161,9 @@ def given_rates(chosen: argparse.Namespace) -> dict[str, float]:
 def plan(chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]) -> tuple[list[Cell], dict[str, str]]:
     """All cells, complete sets of arms first, and where each arm's learning rate comes from."""
     model = cold_start(chosen, recipe)
+    name = "tuning" if chosen.tune else "final"
+    sizes = {"num_train": chosen.stock, "num_held_out": max(2, chosen.stock // 4)}
+    stock = make_stock(chosen.out / "stock" / name, model, recipe, **sizes, tuning=chosen.tune)
     assert recipe.grpo is not None  # noqa: S101  (checked in main)
     fixed: dict[str, Any] = {
         "tuning": chosen.tune,
@@ -177,6 +175,7 @@ def plan(chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]) ->
         "oracle_rollouts": chosen.oracle_rollouts,
         "cold_start": model,
         "fingerprint": fingerprint(Path(model)),
+        "stock": str(stock),
         "recipe": recipe.model_dump(mode="json"),
     }
     tuned = {} if chosen.tune else read_tuned(chosen.tuned or chosen.out / TUNED_FILE)

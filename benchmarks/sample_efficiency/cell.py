@@ -15,10 +15,11 @@ import numpy as np
 
 from sample_efficiency.arms import build_sampler
 from sample_efficiency.pools import NOISE, POOLS, CoinFlipBooks, held_out_prompts, training_pool
-from sample_efficiency.study import CURVE_FILE, Task
+from sample_efficiency.study import CURVE_FILE, Task, required
 from sample_efficiency.watch import BatchRecord, Marks, TrueRates
-from vasari.errors import ConfigError, StateError
-from vasari.recipe import Recipe, TaskPrompts, parse_recipe
+from vasari.errors import StateError
+from vasari.promptfile import read_prompts
+from vasari.recipe import Recipe, parse_recipe
 from vasari.records import Prompt
 from vasari.rundir import read_groups, read_json, write_json
 from vasari.sample import OracleSampler
@@ -49,10 +50,10 @@ def _train_and_write(folder: Path) -> None:
     recipe = parse_recipe(task.recipe, where=str(folder))
     tasks, grpo = required(recipe)
     grpo = cell_settings(task, grpo)
-    prompts = training_pool(tasks, task.pool, seed=task.seed)
+    prompts = training_pool(read_prompts(Path(task.stock) / "train.parquet"), task.pool, tasks.num_train, seed=task.seed)
     run = folder / "run"
     sampler = build_sampler(task.definition, prompts, seed=task.seed, num_rollouts=grpo.rollouts_per_prompt)
-    measured = held_out_prompts(tasks, task.num_prompts_measured, tuning=task.tuning)
+    measured = held_out_prompts(read_prompts(Path(task.stock) / "held_out.parquet"), task.num_prompts_measured)
     record = BatchRecord(run, sampler=sampler, updates_per_batch=grpo.updates_per_batch)
     marks = Marks(
         run,
@@ -93,17 +94,6 @@ def _train_and_write(folder: Path) -> None:
     for path in run.iterdir():
         if path.name not in _RUN_FILES:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
-    """The generated prompts and the training settings of a recipe.
-
-    Raises:
-        ConfigError: The recipe lacks one of the two.
-    """
-    if recipe.prompts.tasks is None or recipe.grpo is None:
-        raise ConfigError(f"recipe {recipe.name!r} must have `prompts.tasks` and `grpo`: the benchmark makes its own pools")
-    return recipe.prompts.tasks, recipe.grpo
 
 
 def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:

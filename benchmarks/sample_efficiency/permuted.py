@@ -38,6 +38,11 @@ class PermutedSampler(PromptSampler):
         """As the inner sampler."""
         return self.inner.unique
 
+    @property
+    def hears_confidence(self) -> bool:
+        """As the inner sampler."""
+        return self.inner.hears_confidence
+
     def due(self, step: int) -> PromptIndices:
         """Nothing; the inner sampler hears of the step."""
         return self.inner.due(step)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from vasari.recipe import TaskPrompts
+from sample_efficiency.graded import SPOILED_SHARES, shaped_draw
 from vasari.records import GroupOutcome, Outcome, Prompt, Verdict
 from vasari.score.reward import RewardSettings, format_ok, reward_of
-from vasari.tasks.pool import make_pool
 from vasari.train.books import RolloutBooks, ScoredRollout
 
 COIN_FLIP = "coin_flip"
@@ -29,20 +28,21 @@ POOLS: Mapping[str, Mapping[str, float]] = {
 }
 """Share of prompts with each imperfection, by pool."""
 
-_VALIDATION_SEED = 7
+_HELD_OUT_SEED = 7
 
 
-def training_pool(tasks: TaskPrompts, pool: str, *, seed: int) -> list[Prompt]:
-    """The prompts of a pool; another seed gives other prompts and other spoiled ones."""
+def training_pool(stock: Sequence[Prompt], pool: str, num_prompts: int, *, seed: int) -> list[Prompt]:
+    """The prompts of a pool, drawn from the graded stock; another seed gives other prompts and other coin flips."""
+    rng = np.random.default_rng([seed, 0])
     shares = POOLS[pool]
-    settings = dataclasses.replace(
-        tasks.pool("train"),
-        wrong_label_share=shares.get("wrong_label", 0.0),
-        guessable_share=shares.get("guessable", 0.0),
-        unsolvable_share=0.0,
-    )
-    prompts = make_pool(settings, split="train", seed=seed, stream="efficiency")
-    return flip_coins(prompts, round(shares.get(COIN_FLIP, 0.0) * len(prompts)), seed=seed)
+    counts = {kind: round(shares.get(kind, 0.0) * num_prompts) for kind in SPOILED_SHARES}
+    counts[None] = num_prompts - sum(counts.values())
+    drawn = [
+        prompt
+        for kind, num in counts.items()
+        for prompt in shaped_draw([p for p in stock if p.metadata.get("imperfection") == kind], num, rng)
+    ]
+    return flip_coins(drawn, round(shares.get(COIN_FLIP, 0.0) * num_prompts), seed=seed)
 
 
 def flip_coins(prompts: Sequence[Prompt], num: int, *, seed: int) -> list[Prompt]:
@@ -55,11 +55,9 @@ def flip_coins(prompts: Sequence[Prompt], num: int, *, seed: int) -> list[Prompt
     ]
 
 
-def held_out_prompts(tasks: TaskPrompts, num: int, *, tuning: bool) -> list[Prompt]:
-    """Clean prompts that measure accuracy: the same for all seeds, others for tuning than for the final runs."""
-    split = "validation" if tuning else "test"
-    settings = dataclasses.replace(tasks.pool(split), num_prompts=num)  # type: ignore[arg-type]
-    return make_pool(settings, split=split, seed=_VALIDATION_SEED, stream="efficiency")  # type: ignore[arg-type]
+def held_out_prompts(stock: Sequence[Prompt], num: int) -> list[Prompt]:
+    """Clean prompts that measure accuracy, of the same shape: the same for all seeds."""
+    return shaped_draw(stock, num, np.random.default_rng(_HELD_OUT_SEED))
 
 
 class CoinFlipBooks(RolloutBooks):

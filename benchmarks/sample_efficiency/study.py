@@ -10,16 +10,18 @@ from typing import Any
 
 from sample_efficiency.arms import Arm
 from vasari.errors import ConfigError, StateError
+from vasari.recipe import Recipe, TaskPrompts
 from vasari.rundir import read_json, write_json
 from vasari.settings import Settings
+from vasari.train.settings import GrpoSettings
 
 CURVE_FILE = "curve.json"
 """A cell that has one is done."""
 
 TUNED_FILE = "tuned.json"
 
-_MAY_DIFFER = {"cold_start"}
-"""Where the cold start lies; its fingerprint says which it is."""
+_MAY_DIFFER = {"cold_start", "stock"}
+"""Where the cold start and the prompts that it graded lie; its fingerprint says which they are."""
 
 
 class Task(Settings):
@@ -47,6 +49,8 @@ class Task(Settings):
     cold_start: str
     fingerprint: str
     """Of the cold start's weights."""
+    stock: str
+    """Folder of the graded prompts."""
     recipe: dict[str, Any]
     """The resolved recipe: prompts, model and grpo are used."""
 
@@ -99,6 +103,17 @@ def _difference(old: Any, new: Any, where: str = "") -> str | None:
     return None if old == new else f"{where} was {old!r}, is {new!r}"
 
 
+def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
+    """The generated prompts and the training settings of a recipe.
+
+    Raises:
+        ConfigError: The recipe lacks one of the two.
+    """
+    if recipe.prompts.tasks is None or recipe.grpo is None:
+        raise ConfigError(f"recipe {recipe.name!r} must have `prompts.tasks` and `grpo`: the benchmark makes its own pools")
+    return recipe.prompts.tasks, recipe.grpo
+
+
 def cell_folder(out: Path, task: Task) -> Path:
     """Where a cell lies."""
     if task.tuning:
@@ -109,16 +124,20 @@ def cell_folder(out: Path, task: Task) -> Path:
 def learning_rate(
     arm: str, definition: Arm, *, pool: str, given: Mapping[str, float], tuned: Mapping[str, Any], fallback: float
 ) -> tuple[float, str]:
-    """The learning rate of an arm and where it comes from: given, tuned, tuned for its parent, or the recipe's."""
-    if arm in given:
-        return given[arm], "given"
-    chosen = tuned.get("chosen", {}).get(pool, {})
-    if arm in chosen:
-        return float(chosen[arm]), "tuned"
-    if definition.parent in given:
-        return given[definition.parent], f"given for {definition.parent}"
-    if definition.parent in chosen:
-        return float(chosen[definition.parent]), f"tuned for {definition.parent}"
+    """The learning rate of an arm and where it comes from: given, tuned (on another pool if need be), or the recipe's.
+
+    What holds for an arm's parent holds for the arm, unless there is something of its own.
+    """
+    by_pool = tuned.get("chosen", {})
+    pools = [pool, *(name for name in by_pool if name != pool)]
+    names = [(arm, "")] + ([(definition.parent, f" for {definition.parent}")] if definition.parent else [])
+    for name, whose in names:
+        if name in given:
+            return given[name], f"given{whose}"
+        for found in pools:
+            if name in by_pool.get(found, {}):
+                where = "" if found == pool else f" on pool {found}"
+                return float(by_pool[found][name]), f"tuned{whose}{where}"
     return fallback, "recipe, not tuned"
 
 

@@ -14,20 +14,31 @@ from transformers import TrainerCallback
 from vasari.ledger import Ledger
 from vasari.policy.base import Decoding
 from vasari.policy.transformers_policy import TransformersPolicy
+from vasari.progress import Tell, silent
 from vasari.records import Prompt
 from vasari.sample import OracleSampler, PromptSampler
 from vasari.train.watch import append_row, read_rows, write_rows
 from vasari.verify import verify_answer
 
 
-def count_correct(model: Any, processor: Any, prompts: Sequence[Prompt], decoding: Decoding, *, system: str, seed: int) -> Any:
+def count_correct(
+    model: Any,
+    processor: Any,
+    prompts: Sequence[Prompt],
+    decoding: Decoding,
+    *,
+    system: str,
+    seed: int,
+    tell: Tell = silent,
+) -> NDArray[np.int64]:
     """[prompts] how many of `decoding.num_rollouts` rollouts of each prompt are correct; nothing is charged."""
-    groups = TransformersPolicy(model, processor, system=system).generate(prompts, decoding, seed=seed)
+    groups = TransformersPolicy(model, processor, system=system).generate(prompts, decoding, seed=seed, tell=tell)
     verdicts = [
         [verify_answer(r.text, p.answer, choices=p.choices, kind=p.kind).value for r in group]
         for p, group in zip(prompts, groups, strict=True)
     ]
-    return np.nansum(np.array(verdicts), axis=1).astype(np.int64)
+    counts: NDArray[np.int64] = np.nansum(np.array(verdicts), axis=1).astype(np.int64)
+    return counts
 
 
 class BatchRecord(TrainerCallback):  # type: ignore[misc]

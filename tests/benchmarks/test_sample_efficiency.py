@@ -122,11 +122,18 @@ def test_an_arm_that_cannot_be_read_is_refused():
         ({"progress": 2.0}, {"progress": 3.0}, (2.0, "given for progress")),
         ({}, {"progress": 3.0}, (3.0, "tuned for progress")),
         ({}, {"uniform": 3.0}, (5.0, "recipe, not tuned")),
+        ({"progress": 2.0}, {"progress-no-cost": 3.0}, (3.0, "tuned")),
     ],
 )
 def test_a_learning_rate_is_the_arms_own_or_its_parents(given, tuned, expected):
     name, chosen = "progress-no-cost", {"chosen": {"noisy": tuned}}
     assert learning_rate(name, ARMS[name], pool="noisy", given=given, tuned=chosen, fallback=5.0) == expected
+
+
+def test_a_rate_tuned_on_another_pool_is_taken_and_said():
+    tuned = {"chosen": {"realistic": {"beta": 2.0}, "clean": {"uniform": 3.0}}}
+    found = learning_rate("beta", ARMS["beta"], pool="noisy", given={}, tuned=tuned, fallback=5.0)
+    assert found == (2.0, "tuned on pool realistic")
 
 
 def test_seeds_of_the_tuning_are_refused_for_the_study():

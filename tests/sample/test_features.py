@@ -22,9 +22,30 @@ def test_prompts_of_a_category_share_its_number():
 
 
 def test_every_column_that_varies_has_mean_0_and_deviation_1():
-    values = prompt_features(PROMPTS).values
+    values = prompt_features(PROMPTS, text_dims=0).values
     assert values.mean(axis=0) == pytest.approx(0.0, abs=1e-12)
     assert values.std(axis=0) == pytest.approx([1.0, 1.0, 0.0, 1.0])  # no prompt has an image
+
+
+def asked(*questions):
+    return [Prompt(id=str(place), question=question, answer="1") for place, question in enumerate(questions)]
+
+
+def test_a_word_is_counted_at_its_hash_with_its_sign():
+    """CRC-32, of which "123456789" has the published check 0xCBF43926: "the" 0x3C456DE6, "count" 0x85D94462. Both even, so
+    their sign is -1; without the last bit they are 0x1E22B6F3 = 3 and 0x42ECA231 = 1 modulo 4."""
+    hashed = prompt_features(asked("The", "Count"), text_dims=4).values[:, 4:]
+    np.testing.assert_allclose(hashed, [[0, 1, 0, -1], [0, -1, 0, 1]])  # -1 against 0, standardised
+
+
+def test_questions_of_one_wording_have_the_same_columns_whatever_their_case():
+    values = prompt_features(asked("How many dots?", "how many DOTS?", "Which dot?")).values
+    assert values[0].tolist() == values[1].tolist() != values[2].tolist()
+
+
+def test_the_order_of_words_counts():
+    values = prompt_features(asked("red minus blue", "blue minus red", "blue plus red")).values
+    assert values[0].tolist() != values[1].tolist()
 
 
 def test_difficulty_is_the_rank_of_the_label_and_unknown_without_one():

@@ -124,3 +124,26 @@ def test_the_texts_in_the_books_are_the_decoded_completions(batch, groups, train
 def test_the_kept_confidence_is_the_least_log_probability(batch, groups):
     lowest = batch["old_per_token_logps"].masked_fill(batch["completion_mask"] == 0, 0.0).amin(1)
     assert [c for row in groups for c in row["confidence"]] == pytest.approx(lowest.tolist())
+
+
+def kept_confidence(folder):
+    return [row["confidence"] for row in read_groups(folder / "groups").to_pylist()]
+
+
+def test_a_sampler_that_hears_confidence_gets_it_also_with_one_update_a_batch(make_trainer, prompts, first_batch, tmp_path):
+    """TRL computes no log-probabilities then; with two updates it does, and they are these."""
+    settings = {"sampler": "progress", "prompts_per_batch": 6, "rollouts_per_prompt": 8, "micro_batch": 24, "save_every": 2}
+    ours = make_trainer(prompts, tmp_path / "one", updates_per_batch=1, **settings)
+    trls = make_trainer(prompts, tmp_path / "two", updates_per_batch=2, **settings)
+    for trainer in (ours, trls):
+        torch.manual_seed(3)
+        first_batch(trainer)
+    for own, trl in zip(kept_confidence(tmp_path / "one"), kept_confidence(tmp_path / "two"), strict=True):
+        assert own == pytest.approx(trl, abs=1e-5)
+
+
+def test_nothing_is_computed_for_a_sampler_that_does_not_hear(make_trainer, prompts, first_batch, tmp_path):
+    first_batch(
+        make_trainer(prompts, tmp_path, prompts_per_batch=3, rollouts_per_prompt=4, updates_per_batch=1, micro_batch=12)
+    )
+    assert all(np.isnan(np.array(row, dtype=float)).all() for row in kept_confidence(tmp_path))

@@ -58,6 +58,11 @@ class PromptSampler(ABC):
         return True
 
     @property
+    def hears_confidence(self) -> bool:
+        """Whether a group's `confidence` is learnt from: a trainer that would not compute it otherwise then does."""
+        return False
+
+    @property
     def num_rollouts_due(self) -> int:
         """Rollouts that a prompt of `due` wants; 0 for a sampler that asks for none."""
         return 0

@@ -24,6 +24,10 @@ ENOUGH_COHERENCE = 0.35
 """Mean signed squared correlation from which a prompt is fully trusted: what hard, learnable prompts show."""
 DISTRUSTED = 0.2
 """A prompt whose factor is no higher counts as distrusted."""
+REFUSED_ONCE = 0.7
+"""Factor for each group in a row whose majority answer was refused: of a policy that is sure of another answer, little can be
+heard that would change it. On the small VLM 79% of the groups of wrong labels are so, of learnable prompts 5%."""
+_MOST_REFUSALS = 10
 _PRIOR_COHERENCE = 0.45
 _MIXED_BEFORE_GUARD = 3
 
@@ -81,6 +85,7 @@ class Distrust:
         if self.settings.agreement:
             torn, pairs = self.kept["torn"].astype(np.float64), self.kept["pairs"].astype(np.float64)
             found *= np.clip(1.0 - 4.0 * torn / (pairs + 4.0), LEAST, 1.0)
+            found *= REFUSED_ONCE ** np.minimum(self.kept["refusals"], _MOST_REFUSALS).astype(np.float64)
         return np.maximum(found, LEAST)
 
     def _guarded(self, learnable: Floats, mean_coherence: Floats) -> Floats:

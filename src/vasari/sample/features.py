@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -54,15 +56,20 @@ class PoolFeatures:
                 raise DataError(f"{name} of {rows} prompts for a pool of {num_prompts}")
 
 
-def prompt_features(prompts: Sequence[Prompt], extra: NDArray[np.float64] | None = None) -> PoolFeatures:
-    """Categories from `category`, difficulty from the rank of its label, and statistics of the texts.
+def prompt_features(
+    prompts: Sequence[Prompt], extra: NDArray[np.float64] | None = None, *, text_dims: int = 32
+) -> PoolFeatures:
+    """Categories from `category`, difficulty from the rank of its label, statistics and wording of the texts.
 
     The columns of `values` are the standardised logarithms of the question's length in words and of the number of
-    numbers in it, the numbers of images and of options, and the columns of `extra`.
+    numbers in it, the numbers of images and of options, the question's words and pairs of words hashed into
+    `text_dims` columns (arXiv:0902.2206), and the columns of `extra`. The wording is what tells a question of a form
+    that is solved or hopeless before its first rollout.
 
     Args:
         prompts: The pool, in its order.
         extra: [prompts, dims] further columns, e.g. embeddings; standardised here.
+        text_dims: Columns for the wording, 0 for none; each costs 12 bytes a prompt.
 
     Raises:
         DataError: `extra` has not one row a prompt, or holds a value that is not finite.
@@ -70,6 +77,8 @@ def prompt_features(prompts: Sequence[Prompt], extra: NDArray[np.float64] | None
     names = tuple(sorted({prompt.category for prompt in prompts}))
     number = {name: place for place, name in enumerate(names)}
     columns = np.array([_statistics(prompt) for prompt in prompts], dtype=np.float64).reshape(len(prompts), 4)
+    if text_dims:
+        columns = np.hstack([columns, _hashed_words([prompt.question for prompt in prompts], text_dims)])
     if extra is not None:
         if extra.ndim != 2 or len(extra) != len(prompts):
             raise DataError(f"extra features of shape {extra.shape} for {len(prompts)} prompts")
@@ -89,3 +98,14 @@ def _statistics(prompt: Prompt) -> tuple[float, float, float, float]:
     words = prompt.question.split()
     numbers = sum(any(letter.isdigit() for letter in word) for word in words)
     return math.log1p(len(words)), math.log1p(numbers), float(len(prompt.images)), float(len(prompt.choices or ()))
+
+
+def _hashed_words(questions: Sequence[str], num_dims: int) -> NDArray[np.float64]:
+    """[questions, dims] signed counts of words and of pairs of neighbouring words, each at the place of its hash."""
+    counts = np.zeros((len(questions), num_dims))
+    for row, question in zip(counts, questions, strict=True):
+        words = question.lower().split()
+        for term in (*words, *map(" ".join, pairwise(words))):
+            found = zlib.crc32(term.encode())
+            row[(found >> 1) % num_dims] += 1.0 if found & 1 else -1.0
+    return counts

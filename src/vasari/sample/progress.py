@@ -64,6 +64,11 @@ class ProgressSampler(PromptSampler):
         self._picked = np.zeros(0, dtype=np.int64)
         self._table: tuple[int, NDArray[np.float32]] | None = None
 
+    @property
+    def hears_confidence(self) -> bool:
+        """Coherence is heard from it."""
+        return self.settings.coherence
+
     def due(self, step: int) -> PromptIndices:
         """Nothing, at any step: training groups are the observations; rest and age go by it."""
         self._clock.ask(step)

@@ -45,6 +45,11 @@ class SamplerWrapper(PromptSampler):
         self._step = 0
 
     @property
+    def hears_confidence(self) -> bool:
+        """As the inner sampler."""
+        return self.inner.hears_confidence
+
+    @property
     def num_rollouts_due(self) -> int:
         """Rollouts that a prompt of `due` wants: the inner sampler's."""
         return self.inner.num_rollouts_due

@@ -30,6 +30,20 @@ from vasari.train.refresh import Refresher
 from vasari.train.resume import load_run_state, save_run_state
 from vasari.train.zero_variance import drop_silent_rollouts
 
+_SEEN_BY_THE_MODEL = (
+    "pixel_values",
+    "image_grid_thw",
+    "num_images",
+    "pixel_attention_mask",
+    "spatial_shapes",
+    "num_tiles",
+    "image_sizes",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_position_ids",
+)
+"""What TRL's batch holds of images, and hands to the model beside the tokens."""
+
 
 class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPOTrainer that asks a `PromptSampler` what to roll out next, and tells it what came of it."""
@@ -233,11 +247,26 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             self._metrics["train"][name].append(value)
 
     def _confidence(self, output: dict[str, Any]) -> list[float]:
-        """Least token log-probability of each local rollout; nan when TRL did not need the log-probabilities."""
+        """Least token log-probability of each local rollout; nan when neither TRL nor the sampler needs it."""
         logps = output.get("old_per_token_logps")
+        if logps is None and self.prompt_sampler.hears_confidence:
+            logps = self._log_probabilities(output)
         if logps is None:
             return [float("nan")] * len(self._scored)
         return logps.masked_fill(output["completion_mask"] == 0, 0.0).min(dim=1).values.tolist()  # type: ignore[no-any-return]
+
+    def _log_probabilities(self, output: dict[str, Any]) -> torch.Tensor:
+        """[rollouts, tokens] of the completions under the policy that wrote them, which TRL skips for one update a batch."""
+        with torch.no_grad():
+            found: torch.Tensor = self._get_per_token_logps_and_entropies(
+                self.model,
+                torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
+                torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
+                output["completion_ids"].size(1),
+                batch_size=self.args.per_device_train_batch_size,
+                **{name: output[name] for name in _SEEN_BY_THE_MODEL if name in output},
+            )[0]
+        return found
 
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 
