@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -116,11 +118,13 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path):
 
 
 def test_a_server_that_is_no_ray_is_refused(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
 
         with (
             pytest.raises(ConfigError, match=rf"--ray-address {address}: the cluster cannot be joined from this machine"),
             joined_ray(root=tmp_path, address=address),
         ):
             pass
+        server.shutdown()

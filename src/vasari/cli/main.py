@@ -221,13 +221,11 @@ def curate(
     engine: Annotated[str, typer.Option(help="Where local stages work: local, or ray for many machines.")] = "local",
     ray_address: Annotated[
         str | None,
-        typer.Option(help="Ray cluster to join: auto or HOST:PORT. [default: start one here]", show_default=False),
+        typer.Option(help="Ray cluster to join: auto or HOST:PORT; by default one is started here.", show_default=False),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Processes of the local stages. [default: 1; with ray, the cluster's cores]", show_default=False
-        ),
+        typer.Option(min=1, help="Processes of the local stages; by default 1, and with ray one a core.", show_default=False),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what got no answer before, e.g. while a server was down.")

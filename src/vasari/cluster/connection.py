@@ -27,6 +27,9 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 120.0
 """How long a machine may take to start a process that looks at the folders."""
 
+_PATIENCE_VARIABLE, _NUM_ATTEMPTS = "RAY_gcs_server_port_wait_time_s", "2"
+"""How often Ray tries to join; its twenty times take minutes where something listens that is no Ray."""
+
 _FAILURES = (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError)
 """What Ray raises when it cannot be joined or started; a wrong version of Ray or Python is a RuntimeError."""
 
@@ -70,7 +73,7 @@ def joined_ray(
 
 def _start(workers: int | None, secrets: Sequence[str]) -> None:
     try:
-        with _without(secrets):
+        with _environment(dict.fromkeys(secrets)):
             ray.init(
                 address="local",
                 num_cpus=workers,
@@ -88,7 +91,8 @@ def _join(address: str) -> None:
     if address != "auto":
         _check_address(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _environment({_PATIENCE_VARIABLE: os.environ.get(_PATIENCE_VARIABLE, _NUM_ATTEMPTS)}):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except _FAILURES as error:
         ray.shutdown()
         raise ConfigError(
@@ -149,8 +153,12 @@ def _trouble(answer: Any) -> str | None:
         failure = ray.get(answer, timeout=0)
     except ray.exceptions.GetTimeoutError:
         return f"no process started within {_ANSWER_SECONDS:.0f} seconds"
-    except ray.exceptions.RayError as error:
+    except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+        return None  # the machine is gone: no actor will work there
+    except ray.exceptions.RayTaskError as error:
         return f"vasari does not run there ({_last_line(error)}): install the same version on every machine"
+    except ray.exceptions.RayError as error:
+        return f"no process runs there ({_last_line(error)})"
     return None if failure is None else str(failure)
 
 
@@ -168,10 +176,19 @@ def _last_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _without(names: Sequence[str]) -> Iterator[None]:
-    """Hide variables of the environment from the processes that are started meanwhile."""
-    hidden = {name: os.environ.pop(name) for name in set(names) if name in os.environ}
+def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables, or hide those that are None from processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
     try:
         yield
     finally:
-        os.environ.update(hidden)
+        _set(before)
+
+
+def _set(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from vasari.cluster.ray_library import ray
 from vasari.cluster.shared_folders import Meeting
 from vasari.cluster.worker import ShardWorker
-from vasari.curate.run.engine import MakeWork
 from vasari.errors import StateError, VasariError
+
+if TYPE_CHECKING:
+    from vasari.curate.run.engine import MakeWork
 
 logger = logging.getLogger(__name__)
 
@@ -40,62 +42,100 @@ class RayEngine:
             StateError: A worker does not see the folders, or died again and again; what is finished stays.
             VasariError: What the work raised.
         """
-        options = {"num_cpus": 1, "max_restarts": -1, "max_task_retries": NUM_RETRIES}
-        actor_class = ray.remote(ShardWorker).options(**options)
-        # Held here while actors may start again; in a list, so that each fetches it when it begins.
+        # Not Ray's own retries: they are used up in the seconds before a machine that is lost is known to be.
+        actor_class = ray.remote(ShardWorker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
+        # Held here while actors may start; in a list, so that each fetches it when it begins.
         shared = ray.put(make)
-        actors = [actor_class.remote([shared], self.meeting) for _ in range(min(self.workers, len(numbers)))]
+        pool = _Pool(lambda: actor_class.remote([shared], self.meeting), min(self.workers, len(numbers)), deque(numbers))
         try:
-            yield from _spread(actors, deque(numbers))
+            yield from pool.spread()
         finally:
-            for actor in actors:
-                _stop(actor)
+            pool.stop()
 
 
-def _spread(actors: Sequence[Any], waiting: deque[int]) -> Iterator[int]:
-    """Give shards to actors that are ready, one at a time, until none is left."""
-    running: dict[Any, tuple[Any, int | None]] = {actor.begin.remote(): (actor, None) for actor in actors}
-    told = False
-    while waiting or any(number is not None for _, number in running.values()):
-        done, _ = ray.wait(list(running), num_returns=1, timeout=_PATIENCE_SECONDS)
-        if not done:
-            if not told and all(number is None for _, number in running.values()):
+@dataclass
+class _Pool:
+    """Actors that take one shard at a time; one that died is replaced, wherever Ray finds a core."""
+
+    start: Callable[[], Any]
+    size: int
+    waiting: deque[int]
+    """Shards that nobody has."""
+    running: dict[Any, tuple[Any, int | None]] = field(default_factory=dict)
+    """By the answer that is waited for: an actor, and its shard, or None while it begins."""
+    lost: Counter[int] = field(default_factory=Counter)
+    """By shard: workers that died with it."""
+    stillborn: int = 0
+    """Workers that died before they could take a shard, since one could."""
+
+    def spread(self) -> Iterator[int]:
+        """Give shards to the actors that are ready until none is left."""
+        for _ in range(self.size):
+            self._add()
+        told = False
+        while self.waiting or any(number is not None for _, number in self.running.values()):
+            done, _ = ray.wait(list(self.running), num_returns=1, timeout=_PATIENCE_SECONDS)
+            if done:
+                finished = self._take(done[0])
+                if finished is not None:
+                    yield finished
+            elif not told and all(number is None for _, number in self.running.values()):
                 logger.warning("no Ray worker has started yet; if the cluster's cores are busy, this waits until one is free")
                 told = True
-            continue
-        actor, number = running.pop(done[0])
-        _raise_failure(done[0], number)
-        if waiting:
-            following = waiting.popleft()
-            running[actor.finish.remote(following)] = (actor, following)
+
+    def stop(self) -> None:
+        """End the actors that are left."""
+        for actor, _ in self.running.values():
+            _end(actor)
+
+    def _add(self) -> None:
+        actor = self.start()
+        self.running[actor.begin.remote()] = (actor, None)
+
+    def _take(self, answer: Any) -> int | None:
+        """The shard that an actor has finished, if one; the actor gets the next."""
+        actor, number = self.running.pop(answer)
+        try:
+            failure = ray.get(answer)
+        except ray.exceptions.RayTaskError:
+            raise  # a fault of ours, with its traceback
+        except ray.exceptions.RayError as error:
+            _end(actor)
+            self._replace(number, error)
+            return None
+        if isinstance(failure, VasariError):
+            raise failure
+        self.stillborn = 0
+        if self.waiting:
+            following = self.waiting.popleft()
+            self.running[actor.finish.remote(following)] = (actor, following)
         else:
-            _stop(actor)  # its core may be what a worker that is started again waits for
-        if number is not None:
-            yield number
+            _end(actor)  # its core may be what a replacement waits for
+        return number
+
+    def _replace(self, number: int | None, error: Exception) -> None:
+        if number is None:
+            self.stillborn += 1
+            if self.stillborn > NUM_RETRIES * self.size:
+                raise StateError(f"no worker could begin: {_reason(error)}") from error
+        else:
+            self.lost[number] += 1
+            if self.lost[number] > NUM_RETRIES:
+                raise StateError(
+                    f"shard {number} could not be finished, begun {1 + NUM_RETRIES} times: {_reason(error)}"
+                ) from error
+            self.waiting.appendleft(number)
+        if self.waiting:
+            self._add()
 
 
-def _raise_failure(answer: Any, number: int | None) -> None:
-    what = "a worker" if number is None else f"shard {number}"
-    try:
-        failure = ray.get(answer)
-    except ray.exceptions.RayTaskError:
-        raise  # a fault of ours, with its traceback
-    except ray.exceptions.RayError as error:
-        tries = "" if number is None else f", begun {1 + NUM_RETRIES} times"
-        raise StateError(
-            f"{what} could not be finished{tries}: {_first_line(error)}; "
-            "was a process killed, or is memory short? The same command goes on"
-        ) from error
-    if isinstance(failure, VasariError):
-        raise failure
-
-
-def _first_line(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    said = lines[0].rstrip(".")[:200] if lines else type(error).__name__
+    return f"{said}; was a process killed, or is memory short? The same command goes on"
 
 
-def _stop(actor: Any) -> None:
+def _end(actor: Any) -> None:
     # Ray may be gone already, e.g. when the cluster was stopped under us.
     with contextlib.suppress(ray.exceptions.RayError, RuntimeError):
         ray.kill(actor)

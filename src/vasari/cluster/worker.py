@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vasari.cluster.ray_library import ray
 from vasari.cluster.shared_folders import Meeting, check_meeting
-from vasari.curate.run.engine import MakeWork, Work
 from vasari.errors import VasariError
+
+if TYPE_CHECKING:  # a process that only looks for folders imports no more than that takes
+    from vasari.curate.run.engine import MakeWork, Work
 
 
 def look_around(meeting: Meeting) -> VasariError | None:
@@ -23,8 +25,7 @@ def look_around(meeting: Meeting) -> VasariError | None:
 class ShardWorker:
     """A process that works on shards, made into an actor by the engine.
 
-    An actor that Ray starts again, perhaps on another machine, gets the same arguments and looks around again. Errors that a
-    user can act on are answers: Ray would wrap what is raised.
+    Errors that a user can act on are answers: Ray would wrap what is raised.
     """
 
     def __init__(self, make: Sequence[Any], meeting: Meeting) -> None:
