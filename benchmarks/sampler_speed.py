@@ -28,13 +28,13 @@ import vasari
 from vasari.records import GroupOutcome
 from vasari.sample import SAMPLER_NAMES, PoolFeatures, PromptSampler, load_state, make_sampler, save_state
 
-BATCH, ROLLOUTS, NUM_CATEGORIES, NUM_COLUMNS = 512, 16, 20, 4
+BATCH, ROLLOUTS, NUM_CATEGORIES, NUM_COLUMNS = 512, 16, 20, 36
 SETTINGS: dict[str, dict[str, Any]] = {"vas": {"refresh": "online", "beta": 0.0}}
 """Settings other than a sampler's own; diversity has a benchmark of its own."""
 
 
 def features(num_prompts: int) -> PoolFeatures:
-    """Made-up categories, difficulties, true pass rates and four columns of numbers."""
+    """Made-up categories, difficulties, true pass rates and as many columns of numbers as `prompt_features` makes."""
     rng = np.random.default_rng(1)
     return PoolFeatures(
         categories=rng.integers(NUM_CATEGORIES, size=num_prompts),

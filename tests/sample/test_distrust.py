@@ -55,6 +55,15 @@ def test_an_answer_judged_two_ways_cuts_the_value_by_its_share_of_pairs():
     assert judged.factor == pytest.approx([1.0, 0.2, 0.03, 1.0])
 
 
+def test_each_refused_majority_in_a_row_takes_three_tenths_of_the_value_and_an_accepted_one_gives_it_back():
+    sense = distrust(**SILENT | {"agreement": True})
+    refused = group(0, [0, 0, 0, 1], answers=["5", "5", "5", "6"])
+    judged = told(sense, refused, refused, group(1, [0, 0, 0, 0], answers=["1", "2", "3", "4"]))
+    # 5 + 5 + 5 against the label 6, twice: 0.7 * 0.7. Prompt 1 has no majority. Three pairs a group, none of them torn.
+    assert judged.factor == pytest.approx([0.49, 1.0, 1.0, 1.0])
+    assert told(sense, group(0, [1, 1, 1, 0], answers=["6", "6", "6", "5"])).factor[0] == pytest.approx(1.0)
+
+
 def test_counts_that_never_move_are_weighed_against_a_rate_that_can():
     sense = distrust(**SILENT | {"inert_guard": True})
     told(sense, group(3, [1, 1, 0, 0]))

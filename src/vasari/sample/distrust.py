@@ -25,8 +25,8 @@ ENOUGH_COHERENCE = 0.35
 DISTRUSTED = 0.2
 """A prompt whose factor is no higher counts as distrusted."""
 REFUSED_ONCE = 0.7
-"""Factor for each group in a row whose majority answer was refused: of a policy that is sure of another answer, little can be
-heard that would change it. On the small VLM 79% of the groups of wrong labels are so, of learnable prompts 5%."""
+"""Factor for each group in a row whose majority answer was refused: a policy that agrees on another answer hears little that
+would change it, and where the label is wrong it should not."""
 _MOST_REFUSALS = 10
 _PRIOR_COHERENCE = 0.45
 _MIXED_BEFORE_GUARD = 3

@@ -22,7 +22,8 @@ class ProgressSettings:
     coherence: bool = True
     """Distrust verdicts that the policy's confidence does not foretell."""
     agreement: bool = True
-    """Distrust a prompt on which one and the same answer was judged both right and wrong."""
+    """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose majority answer is refused
+    again and again."""
     inert_guard: bool = True
     """Distrust counts that a pass rate which never moves explains better, unless they rise."""
     cost_power: float = 0.5
