@@ -121,7 +121,7 @@ def make_stock(folder: Path, model: str, recipe: Recipe, *, num_train: int, num_
             prompts = ungraded_stock(tasks, split, num, tuning=tuning)
             graded = grade(prompts, policy, validation_decoding(grpo), seed=_SEEDS[split], tell=tell)
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = path.with_name(f"partial-{path.name}")
         write_prompts(partial, graded)
         partial.replace(path)
     return folder.resolve()
