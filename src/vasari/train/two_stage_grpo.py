@@ -7,7 +7,7 @@ groups under one policy (docs/decisions/gates-in-training.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -68,7 +68,7 @@ class TwoStageTrainer(VarianceAwareTrainer):
             self._conclude(batch, [rollouts for slot, rollouts in groups if slot.commits])
         return output
 
-    def _from_main(self, decide: Any) -> Any:
+    def _from_main(self, decide: Callable[[], Any]) -> Any:
         """What the main process decides, in every process."""
         box: list[Any] = [decide() if self.accelerator.is_main_process else None]
         broadcast_object_list(box, from_process=0)
