@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add("--oracle-every", type=int, default=8, help="batches between measurements of true pass rates")
     add("--oracle-rollouts", type=int, default=8)
     add("--lr", dest="rates", action="append", default=[], metavar="ARM=VALUE", help="learning rate of an arm")
-    add("--tuned", type=Path, help="tuned.json; else the one in --out")
+    add("--tuned", type=Path, help="tuned.json; else the one in --out, or the one beside this code")
     add("--tune", action="store_true", help="sweep learning rates and write tuned.json")
     add("--lrs", type=float, nargs="+", default=[5e-5, 1e-4, 2e-4], help="learning rates of the sweep")
     add("--jobs", type=int, default=1, help="cells at a time, one thread each")
@@ -106,6 +106,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if chosen.small:
         chosen.overrides = [*SMALL_RECIPE, *chosen.overrides]
     chosen.results = chosen.results or (chosen.out / "results" if chosen.small else BENCHMARKS / "results")
+    own = chosen.out / TUNED_FILE
+    chosen.tuned = chosen.tuned or (own if own.exists() else BENCHMARKS / "sample_efficiency" / TUNED_FILE)
     usual = [100, 101] if chosen.tune else list(range(8))
     chosen.seeds = chosen.seeds or usual[: 1 if chosen.small else None]
     return chosen
@@ -178,7 +180,7 @@ def plan(chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]) ->
         "stock": str(stock),
         "recipe": recipe.model_dump(mode="json"),
     }
-    tuned = {} if chosen.tune else read_tuned(chosen.tuned or chosen.out / TUNED_FILE)
+    tuned = {} if chosen.tune else read_tuned(chosen.tuned)
     check_fresh(chosen.seeds, tuned)
     given, cells, sources = given_rates(chosen), [], {}
     for seed in chosen.seeds:
@@ -246,7 +248,7 @@ def write_up(chosen: argparse.Namespace, cells: Sequence[Cell], arms: Sequence[s
     rates: dict[str, list[str]] = {}
     for arm, source in sources.items():
         rates.setdefault(source, []).append(arm)
-    tuned = read_tuned(chosen.tuned or chosen.out / TUNED_FILE)
+    tuned = read_tuned(chosen.tuned)
     commits = sorted({content["commit"] for content in contents})
     task = json.loads(finished[0].task.model_dump_json())
     note = method(task, tuned=tuned, rates={s: ", ".join(a) for s, a in rates.items()}, commits=commits)
