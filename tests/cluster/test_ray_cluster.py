@@ -27,10 +27,14 @@ STORE = 80 * 2**20
 @pytest.fixture(scope="module")
 def cluster():
     """A head of one core, to which nodes are added."""
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False},
-    )
+    head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+    for attempt in range(3):
+        try:
+            made = Cluster(initialize_head=True, head_node_args=dict(head))
+            break
+        except Exception as error:  # Ray gives its own processes 30 seconds, which a busy machine may exceed
+            if attempt == 2 or "timed out" not in str(error):
+                raise
     yield made
     made.shutdown()
 

@@ -23,15 +23,13 @@ LOCAL = "local"
 _OBJECT_STORE_BYTES = 80 * 2**20
 """Shards travel as files, so next to nothing is put there; Ray takes no less than 75 MiB."""
 
+_START_ATTEMPTS = 3
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 120.0
 """How long a machine may take to start a process that looks at the folders."""
 
-_PATIENCE_VARIABLE, _NUM_ATTEMPTS = "RAY_gcs_server_port_wait_time_s", "2"
-"""How often Ray tries to join; its twenty times take minutes where something listens that is no Ray."""
-
-_FAILURES = (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError)
-"""What Ray raises when it cannot be joined or started; a wrong version of Ray or Python is a RuntimeError."""
+_PATIENCE_VARIABLE, _NUM_ATTEMPTS = "RAY_gcs_server_port_wait_time_s", "1"
+"""How often Ray tries to join, half a minute each; its twenty times take long where something listens that is no Ray."""
 
 
 @contextlib.contextmanager
@@ -72,19 +70,23 @@ def joined_ray(
 
 
 def _start(workers: int | None, secrets: Sequence[str]) -> None:
-    try:
-        with _environment(dict.fromkeys(secrets)):
-            ray.init(
-                address="local",
-                num_cpus=workers,
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except _FAILURES as error:
-        ray.shutdown()
-        raise StateError(f"Ray did not start on this machine: {_one_line(error)}") from error
+    """Start Ray on this machine; it gives its own processes 30 seconds, which a busy machine may exceed once."""
+    for attempt in range(1, _START_ATTEMPTS + 1):
+        try:
+            with _environment(dict.fromkeys(secrets)):
+                ray.init(
+                    address="local",
+                    num_cpus=workers,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            return
+        except Exception as error:  # a bare Exception is what Ray raises when its processes are late
+            ray.shutdown()
+            if attempt == _START_ATTEMPTS:
+                raise StateError(f"Ray did not start on this machine, which may be too busy: {_one_line(error)}") from error
 
 
 def _join(address: str) -> None:
@@ -93,7 +95,7 @@ def _join(address: str) -> None:
     try:
         with _environment({_PATIENCE_VARIABLE: os.environ.get(_PATIENCE_VARIABLE, _NUM_ATTEMPTS)}):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except _FAILURES as error:
+    except Exception as error:
         ray.shutdown()
         raise ConfigError(
             f"--ray-address {address}: the cluster cannot be joined from this machine ({_one_line(error)}); "
