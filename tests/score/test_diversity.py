@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nltk.metrics.distance import edit_distance
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
@@ -47,6 +49,22 @@ def test_self_bleu_of_long_rollouts_is_nltk_whatever_the_vocabulary(largest):
 def test_other_ngram_orders_are_nltk_too(n):
     rng = np.random.default_rng(n)
     group = [rng.integers(0, 5, size=30).tolist() for _ in range(5)]
+    assert trajectory_diversity(group, n=n) == pytest.approx(nltk_diversity(group, n), abs=1e-12)
+
+
+# Around the limits of 16, 31, 32 and 63 bits, and negative ones.
+ids_of_any_size = st.sampled_from(
+    [0, 1, 2, 2**16 - 1, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, -1, -(2**31)]
+)
+
+
+@given(
+    rollouts=st.lists(st.lists(ids_of_any_size, max_size=10), min_size=1, max_size=4),
+    copies=st.integers(1, 3),
+    n=st.integers(1, 4),
+)
+def test_self_bleu_of_short_empty_equal_or_odd_rollouts_is_nltk(rollouts, copies, n):
+    group = rollouts * max(2, copies) if len(rollouts) == 1 else rollouts * copies
     assert trajectory_diversity(group, n=n) == pytest.approx(nltk_diversity(group, n), abs=1e-12)
 
 
