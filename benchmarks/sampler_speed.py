@@ -161,7 +161,7 @@ def report(args: argparse.Namespace, rows: list[str]) -> str:
         f"Batches of {BATCH} prompts, groups of {ROLLOUTS}; milliseconds of CPU time of one thread, median (range) of "
         f"{args.repeats}. The state is that of {middle} prompts with ids, saved and restored: CPU seconds (wall).",
         "Groups are observed on that pool too. Bytes a prompt are without ids and features. `vas` is online, without",
-        "diversity, which is [measured apart](diversity_speed_x86_64-2cpu_2026-11-22.md).",
+        "diversity, which is [measured apart](diversity_speed_x86_64-2cpu_2026-11-23.md).",
         "",
         f"| sampler | draw of {large}, ms | draw of {middle}, ms | observe, ms | state, s | state, MB | bytes a prompt |",
         "| --- | --- | --- | --- | --- | --- | --- |",
