@@ -27,7 +27,7 @@ app = typer.Typer(
 
 RecipePath = Annotated[Path, typer.Argument(help="A YAML recipe, e.g. recipes/quickstart.yaml.", show_default=False)]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder of the run. [default: runs/NAME OF THE RECIPE]", show_default=False)
+    Path | None, typer.Option("--out", help="Folder of the run. \\[default: runs/NAME OF THE RECIPE]", show_default=False)
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -115,7 +115,7 @@ def compare(
         typer.Argument(help="Results of `vasari evaluate` on benchmarks.", metavar="FOLDER...", show_default=False),
     ],
     protocol: Annotated[
-        str | None, typer.Option(help="Whose verdicts. [default: the first one of each]", show_default=False)
+        str | None, typer.Option(help="Whose verdicts. \\[default: the first one of each]", show_default=False)
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the table in three formats.", show_default=False)
@@ -149,7 +149,7 @@ def score(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Where to: .jsonl, .csv or .parquet. [default: beside FILE, NAME.scores]", show_default=False
+            "--out", help="Where to: .jsonl, .csv or .parquet. \\[default: beside FILE, NAME.scores]", show_default=False
         ),
     ] = None,
     metric: Annotated[str, typer.Option(help="Diversity: self_bleu, distinct_n or edit_distance.")] = "self_bleu",
@@ -187,7 +187,7 @@ def rescore(
         typer.Option("--protocol", help="official, paper or vasari; several side by side.", show_default="vasari"),
     ] = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="Of rows that name none. [default: from the file's name]", show_default=False)
+        str | None, typer.Option(help="Of rows that name none. \\[default: from the file's name]", show_default=False)
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 1,
     judge: Annotated[
