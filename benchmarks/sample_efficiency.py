@@ -31,7 +31,7 @@ from sample_efficiency.curves import Curve
 from sample_efficiency.graded import make_stock
 from sample_efficiency.plots import draw_pool
 from sample_efficiency.pools import POOLS
-from sample_efficiency.study import TUNED_FILE, Cell, Task, cell_folder, check_fresh, learning_rate, read_tuned
+from sample_efficiency.study import MAY_DIFFER, TUNED_FILE, Cell, Task, cell_folder, check_fresh, learning_rate, read_tuned
 from sample_efficiency.workers import run_cells
 from sample_efficiency.write_up import completeness, method, pool_section
 from vasari.cli.model_path import fingerprint, require_training, resolve_model
@@ -250,9 +250,10 @@ def write_up(chosen: argparse.Namespace, cells: Sequence[Cell], arms: Sequence[s
         rates.setdefault(source, []).append(arm)
     tuned = read_tuned(chosen.tuned)
     commits = sorted({content["commit"] for content in contents})
-    task = json.loads(finished[0].task.model_dump_json())
+    task = json.loads(finished[0].task.model_dump_json(exclude=MAY_DIFFER))
     note = method(task, tuned=tuned, rates={s: ", ".join(a) for s, a in rates.items()}, commits=commits)
-    command = " ".join(["python benchmarks/sample_efficiency.py", *sys.argv[1:]])
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # no path of this machine
+    command = " ".join(["python benchmarks/sample_efficiency.py", *words])
     smoke = "**A smoke test: these numbers mean nothing.**\n\n" if chosen.small else ""
     text = "\n\n".join([completeness(cells), *sections, "## How it was measured", note])
     body = f"# Rollouts to uniform's accuracy, every rollout charged\n\n{smoke}{text}\n\n"

@@ -20,7 +20,7 @@ CURVE_FILE = "curve.json"
 
 TUNED_FILE = "tuned.json"
 
-_MAY_DIFFER = {"cold_start", "stock"}
+MAY_DIFFER = {"cold_start", "stock"}
 """Where the cold start and the prompts that it graded lie; its fingerprint says which they are."""
 
 
@@ -95,7 +95,7 @@ class Cell:
 
 def _difference(old: Any, new: Any, where: str = "") -> str | None:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new} - (_MAY_DIFFER if not where else set())):
+        for key in sorted({*old, *new} - (MAY_DIFFER if not where else set())):
             found = _difference(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))
             if found is not None:
                 return found

@@ -106,7 +106,7 @@ def method(task: Mapping[str, Any], *, tuned: Mapping[str, Any], rates: Mapping[
         f"rollouts each, so that pass rates are distributed as DynaMath's (27% never, 17% always solved): "
         f"{', '.join(tasks['families'])}, taught with and without slips, and families that were never taught. All arms of a "
         f"seed share pool, cold start and random numbers. GRPO of {grpo['prompts_per_batch']} prompts x "
-        f"{grpo['rollouts_per_prompt']} rollouts a batch, {grpo['updates_per_batch']} updates, temperature "
+        f"{grpo['rollouts_per_prompt']} rollouts a batch ({grpo['updates_per_batch']} update(s) each), temperature "
         f"{grpo['temperature']:g}, at most {grpo['max_tokens']} tokens; budget {task['budget']:,} rollouts of all purposes "
         f"({task['budget'] // per_batch} batches of uniform).",
         f"Accuracy: {task['num_prompts_measured']} clean held-out prompts of the same shape, the same for all, "
