@@ -1,10 +1,11 @@
 """What does the endpoint client cost beside bare aiohttp, and what does a killed run repeat?
 
-    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20]
+    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20] [--curator PYTHON]
 
 A server process answers after 20 ms. Clients run 64-way in processes of their own, in turns, each request with an image of
 80 KB that no other has. Then answers are read from a store, and a run of 3,000 requests is killed at random moments.
-Prints tables and writes them to `benchmarks/results/`. The openai row needs `pip install openai`.
+Prints tables and writes them to `benchmarks/results/`. The openai row needs `pip install openai`, the curator row the path
+of an interpreter that has `bespokelabs-curator` (an environment of its own: it pins many versions).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ import orjson
 
 import vasari
 import vasari.endpoint.images
+from curator_client import IMAGE_BYTES, WAYS, curator_process, curator_version, make_images
 from fast_server import ANSWER, LATENCY_SECONDS
 from vasari.endpoint import (
     Answers,
@@ -56,14 +58,7 @@ from vasari.endpoint import (
 )
 from vasari.records import ImageRef
 
-WAYS = 64
-IMAGE_BYTES = 80_000
-
-
-def make_images(count: int) -> list[bytes]:
-    """Distinct images, by their first bytes a PNG."""
-    noise = random.Random(0).randbytes(IMAGE_BYTES - 16)
-    return [b"\x89PNG\r\n\x1a\n" + n.to_bytes(8, "big") + noise for n in range(count)]
+QUARTERED = ("openai", "curator")  # slow: a quarter of the requests is enough
 
 
 async def in_ways(ask: Callable[[int], Any], count: int) -> None:
@@ -231,7 +226,7 @@ def numbers_of(process: subprocess.Popen[str]) -> dict[str, float]:
     out, _ = process.communicate()
     if process.returncode:
         raise SystemExit(process.returncode)
-    result: dict[str, float] = json.loads(out)
+    result: dict[str, float] = json.loads(out.splitlines()[-1])  # curator prints more before it
     return result
 
 
@@ -303,15 +298,19 @@ def spread(values: list[float], form: str) -> str:
     return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
 
 
-def measure_clients(requests: int, repeats: int) -> list[str]:
+def measure_clients(requests: int, repeats: int, curator: str) -> list[str]:
     """Rows on the clients, which run in turns."""
     names = [name for name in RUNS if name != "openai" or importlib.util.find_spec("openai")]
+    names += ["curator"] if curator else []
     rates: dict[str, list[float]] = {name: [] for name in names}
     cpus: dict[str, list[float]] = {name: [] for name in names}
     with a_server() as url:
         for _ in range(repeats):
             for name in names:
-                result = numbers_of(call("--client", name, url, requests if name != "openai" else requests // 4))
+                count = requests // 4 if name in QUARTERED else requests
+                result = numbers_of(
+                    curator_process(curator, url, count) if name == "curator" else call("--client", name, url, count)
+                )
                 rates[name].append(result["rate"])
                 cpus[name].append(result["cpu_ms"])
     bare = names[0]
@@ -327,10 +326,11 @@ def measure_clients(requests: int, repeats: int) -> list[str]:
     return rows
 
 
-def versions() -> str:
+def versions(curator: str) -> str:
     """What was measured with."""
     names = ("aiohttp", "orjson", "pybase64", "openai")
     found = [f"{name} {importlib.metadata.version(name)}" for name in names if importlib.util.find_spec(name)]
+    found += [curator_version(curator)] if curator else []
     return f"vasari {vasari.__version__}, {', '.join(found)}, Python {platform.python_version()}"
 
 
@@ -339,23 +339,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("requests", 2000), ("repeats", 5), ("kills", 20), ("killed-requests", 3000), ("cached", 50_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--curator", metavar="PYTHON", default="", help="an interpreter that has bespokelabs-curator")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+    command = " ".join(["python benchmarks/endpoint_speed.py", *("PYTHON" if a == args.curator else a for a in sys.argv[1:])])
     cached = [numbers_of(call("--read-store", args.cached)) for _ in range(args.repeats)]
     columns = [spread([run[name] for run in cached], ",.0f") for name in ("read", "open", "write")]
     lines = [
         "# The endpoint client",
         "",
         f"{WAYS}-way against a server process that answers after {LATENCY_SECONDS * 1e3:.0f} ms, images of "
-        f"{IMAGE_BYTES // 1000} KB, all different; {args.requests:,} requests a run (a quarter for openai), "
+        f"{IMAGE_BYTES // 1000} KB, all different; {args.requests:,} requests a run (a quarter for openai and curator), "
         f"{args.repeats} runs in turns, medians with ranges; the best run is the one that others on this "
         "machine disturbed least. Ours hashes each image, stores each answer, "
         "and keeps limits of requests, tokens and money.",
         "",
         "| client | requests/s, best run | of bare | median | of bare, by turns | CPU ms a request | of bare, by turns |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *measure_clients(args.requests, args.repeats),
+        *measure_clients(args.requests, args.repeats, args.curator),
+        *([] if args.curator else ["", "Not measured: curator (`--curator PYTHON`)."]),
         "",
         f"Answers of 2 KB from a store of {args.cached:,}, through `ask_all`, keys computed; a second of CPU time:",
         "",
@@ -369,7 +372,7 @@ def main() -> None:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *measure_kills(args.kills, args.killed_requests),
         "",
-        f"`{f'python benchmarks/endpoint_speed.py {chr(32).join(sys.argv[1:])}'.strip()}`, {versions()}, {machine}, "
+        f"`{command}`, {versions(args.curator)}, {machine}, "
         f"load average {os.getloadavg()[1]:.1f} (others worked on this machine; server and client share its cores).",
     ]
     text = "\n".join(lines) + "\n"
