@@ -24,6 +24,10 @@ from typing import Any
 
 WAYS = 64
 IMAGE_BYTES = 80_000
+CURATOR_NOTE = (
+    "Curator's row is one call on a list of rows: requests written to its files, sent, answers written and collected; "
+    "processes that it starts are in its CPU time. Its images lie in files, which it reads when it sends them."
+)
 QUIET = {
     "TELEMETRY_ENABLED": "false",
     "CURATOR_DISABLE_CACHE": "1",

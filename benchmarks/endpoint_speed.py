@@ -41,7 +41,7 @@ import orjson
 
 import vasari
 import vasari.endpoint.images
-from curator_client import IMAGE_BYTES, WAYS, curator_process, curator_version, make_images
+from curator_client import CURATOR_NOTE, IMAGE_BYTES, WAYS, curator_process, curator_version, make_images
 from fast_server import ANSWER, LATENCY_SECONDS
 from vasari.endpoint import (
     Answers,
@@ -358,7 +358,8 @@ def main() -> None:
         "| client | requests/s, best run | of bare | median | of bare, by turns | CPU ms a request | of bare, by turns |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *measure_clients(args.requests, args.repeats, args.curator),
-        *([] if args.curator else ["", "Not measured: curator (`--curator PYTHON`)."]),
+        "",
+        CURATOR_NOTE if args.curator else "Not measured: curator (`--curator PYTHON`).",
         "",
         f"Answers of 2 KB from a store of {args.cached:,}, through `ask_all`, keys computed; a second of CPU time:",
         "",
