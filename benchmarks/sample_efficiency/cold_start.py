@@ -1,7 +1,6 @@
 """The model that all cells start from: some forms of questions taught without a fault, others by a teacher who often slips.
 
-The small model learns to reason from both, so its pass rates differ by skill: what was taught well it solves nearly always,
-what was taught with slips it can do (greedily, it does) and often does not.
+The small model learns to reason from both, slips included, so its pass rates differ by skill; `graded` measures them.
 """
 
 from __future__ import annotations
@@ -36,8 +35,9 @@ MAX_WORDS = 8
 _COLOUR = re.compile(r"\b(red|blue|green|yellow)\b")
 _LEVEL_WEIGHTS = {"1": 3.0, "2": 3.0, "3": 1.0}
 _FORMS_EXPECTED = 12
-_SEED = 5
+_SEED, _ORDER_SEED = 5, 0
 _STREAM = "studyd"
+"""Seed and stream of the demonstrations: others make another cold start than the one whose results are published."""
 
 
 def form(prompt: Prompt) -> str:
@@ -70,7 +70,7 @@ def demonstrations(tasks: TaskPrompts) -> list[Prompt]:
                 if is_short(prompt) and (own in SLIPPED) == (slip_rate > 0) and taken[own] < wanted:
                     found.append(prompt)
                     taken[own] += 1
-    order = np.random.default_rng(0).permutation(len(found))
+    order = np.random.default_rng(_ORDER_SEED).permutation(len(found))
     return [found[place] for place in order]
 
 

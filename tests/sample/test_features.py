@@ -48,6 +48,10 @@ def test_the_order_of_words_counts():
     assert values[0].tolist() != values[1].tolist()
 
 
+def test_half_a_character_is_a_word_like_others():
+    assert np.isfinite(prompt_features(asked("What is \ud835 plus 1?", "What?")).values).all()
+
+
 def test_difficulty_is_the_rank_of_the_label_and_unknown_without_one():
     difficulty = prompt_features(PROMPTS).difficulty
     assert difficulty[:2] == pytest.approx([0.25, 0.75])

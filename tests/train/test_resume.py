@@ -178,10 +178,13 @@ def test_a_run_killed_at_random_ends_as_the_undisturbed_one(whole, tmp_path):
 @pytest.fixture(scope="module")
 def pair(write_recipe, tmp_path_factory):
     """Two processes, undisturbed and killed: their arms' folders."""
-    folder = tmp_path_factory.mktemp("pair")
-    recipe = write_recipe(folder / "recipe", **_merged(MODES["full"]))
+    return two_processes(write_recipe, tmp_path_factory.mktemp("pair"), "full", kills=[saving(1), generating(4)])
+
+
+def two_processes(write_recipe, folder, mode, *, kills):
+    recipe = write_recipe(folder / "recipe", **_merged(MODES[mode]))
     run(recipe, folder / "whole", processes=2)
-    run(recipe, folder / "killed", processes=2, kills=[saving(1), generating(4)])
+    run(recipe, folder / "killed", processes=2, kills=kills)
     return folder / "whole" / "rl" / "vas", folder / "killed" / "rl" / "vas"
 
 
@@ -217,11 +220,8 @@ def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
 
 
 def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe, tmp_path):
-    recipe = write_recipe(tmp_path / "recipe", **_merged(MODES["gate"]))
-    run(recipe, tmp_path / "whole", processes=2)
-    run(recipe, tmp_path / "killed", processes=2, kills=[saving(2)])
-    arm = tmp_path / "whole" / "rl" / "vas"
-    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", arm)
+    arm, killed = two_processes(write_recipe, tmp_path, "gate", kills=[saving(2)])
+    assert_the_same_run(killed, arm)
     assert _moved(arm)
     rows = read_groups(arm / "groups").to_pylist()
     trained = [row for row in rows if row["purpose"] == "train"]
@@ -233,11 +233,8 @@ def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe,
 
 
 def test_two_processes_share_what_both_screened_and_resume(write_recipe, tmp_path):
-    recipe = write_recipe(tmp_path / "recipe", **_merged(MODES["screening"]))
-    run(recipe, tmp_path / "whole", processes=2)
-    run(recipe, tmp_path / "killed", processes=2, kills=[updating(2)])
-    arm = tmp_path / "whole" / "rl" / "vas"
-    assert_the_same_run(tmp_path / "killed" / "rl" / "vas", arm)
+    arm, killed = two_processes(write_recipe, tmp_path, "screening", kills=[updating(2)])
+    assert_the_same_run(killed, arm)
     assert _moved(arm)
     rows = read_groups(arm / "groups").to_pylist()
     trained = [row for row in rows if row["purpose"] == "train"]

@@ -18,7 +18,7 @@ base64_of: Callable[[bytes], bytes]
 try:
     import pybase64
 
-    # The same bytes in a fifteenth of the time; the standard library spends a quarter of a whole request with an 80 KB image.
+    # The same bytes in less time, of which images cost most: benchmarks/endpoint_speed.py measures the client with both.
     base64_of = pybase64.b64encode
 except ImportError:  # not built for this machine, or an older environment
     base64_of = base64.b64encode

@@ -106,6 +106,6 @@ def _hashed_words(questions: Sequence[str], num_dims: int) -> NDArray[np.float64
     for row, question in zip(counts, questions, strict=True):
         words = question.lower().split()
         for term in (*words, *map(" ".join, pairwise(words))):
-            found = zlib.crc32(term.encode())
+            found = zlib.crc32(term.encode(errors="surrogatepass"))  # a file may hold half a character
             row[(found >> 1) % num_dims] += 1.0 if found & 1 else -1.0
     return counts

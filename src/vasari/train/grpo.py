@@ -7,7 +7,7 @@ batches before this batch's rewards exist; a gate decides there after them (docs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,10 +143,14 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         return joined
 
     def _draw_prompts(self, num_prompts: int) -> Draw:
-        box: list[Any] = [self.prompt_sampler.draw(num_prompts) if self.accelerator.is_main_process else None]
-        broadcast_object_list(box, from_process=0)
-        drawn: Draw = box[0]
+        drawn: Draw = self._from_main(lambda: self.prompt_sampler.draw(num_prompts))
         return drawn
+
+    def _from_main(self, decide: Callable[[], Any]) -> Any:
+        """What the main process decides, in every process."""
+        box: list[Any] = [decide() if self.accelerator.is_main_process else None]
+        broadcast_object_list(box, from_process=0)
+        return box[0]
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
         # TRL says None for a prompt without images beside others that have some, which no processor takes.
@@ -190,8 +194,8 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             How many prompts to roll out next, and the groups of each process that make up the batch so far.
         """
         everyone = self._everyones_rollouts(output)
-        box: list[Any] = [None]
-        if self.accelerator.is_main_process:
+
+        def decide() -> tuple[int, list[list[int]]]:
             size = self.num_generations
             scores = prompt_scores(self.prompt_sampler, draw.indices)
             groups = [
@@ -200,9 +204,9 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             ]
             outcomes = [outcome(group.rollouts, purpose="train", batch=self.batch) for group in groups]
             self.prompt_sampler.observe(outcomes)
-            box = [(batch.offer(groups, outcomes), batch.filled())]
-        broadcast_object_list(box, from_process=0)
-        decided: tuple[int, list[list[int]]] = box[0]
+            return batch.offer(groups, outcomes), batch.filled()
+
+        decided: tuple[int, list[list[int]]] = self._from_main(decide)
         return decided
 
     def _everyones_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:

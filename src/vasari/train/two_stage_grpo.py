@@ -7,13 +7,13 @@ groups under one policy (docs/decisions/gates-in-training.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from trl import prepare_multimodal_messages
 
 from vasari.records import Draw
@@ -67,12 +67,6 @@ class TwoStageTrainer(VarianceAwareTrainer):
         if self.accelerator.is_main_process:
             self._conclude(batch, [rollouts for slot, rollouts in groups if slot.commits])
         return output
-
-    def _from_main(self, decide: Callable[[], Any]) -> Any:
-        """What the main process decides, in every process."""
-        box: list[Any] = [decide() if self.accelerator.is_main_process else None]
-        broadcast_object_list(box, from_process=0)
-        return box[0]
 
     # The first stage.
 
