@@ -1,9 +1,9 @@
-r"""What does the quickstart give, and what does VAS add to uniform prompts when every rollout is charged?
+r"""What does the quickstart give, and what do `progress` and VAS add to uniform prompts, every rollout charged?
 
-    python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler both] [--out runs/benchmark_quickstart]
+    python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler all] [--out runs/benchmark_quickstart]
 
 Runs `vasari quickstart` in a process of its own for each seed, reads its `summary.json`, prints one table and writes it to
-`benchmarks/results/`. A finished seed is read again and not repeated. An old processor is imitated by the environment:
+`benchmarks/results/`. What an earlier call finished is not repeated. An old processor is imitated by the environment:
 
     ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
         python benchmarks/quickstart.py --seeds 0 --sampler vas --out runs/old_processor
@@ -18,7 +18,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +30,12 @@ RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUC
 
 
 def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """The summary of one quickstart, with the wall seconds of the whole command."""
+    """The summary of one quickstart; what an earlier call finished is read and not repeated."""
     out = folder / f"seed{seed}-{sampler}"
-    clock = out / "command_seconds.json"
-    if not clock.exists():
-        command = [sys.executable, "-m", "vasari", "quickstart", "--out", str(out), "--sampler", sampler, "--resume"]
-        started = time.monotonic()
-        subprocess.run([*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True)
-        clock.write_text(json.dumps(time.monotonic() - started))
+    command = [sys.executable, "-m", "vasari", "quickstart", "--out", str(out), "--sampler", sampler, "--resume"]
+    subprocess.run([*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True)
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
-    return summary | {"command_seconds": json.loads(clock.read_text())}
+    return summary
 
 
 def spell(value: dict[str, float] | None) -> str:
@@ -77,45 +72,60 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
             cost = f"{arm['rollouts']['train']:,} + {arm['rollouts']['refresh']:,}" if arm else "-"
             silent = f"{arm['zero_variance_share']:.2f}" if arm else "-"
             lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} | {silent} |")
-    headings = ("seed", "final - cold start, points", "VAS - uniform, points", "blind accuracy - majority answer, points")
-    headings += ("held-out style", "whole command, s", "peak memory, MB")
+    arms = compared(list(summaries.values()))
+    headings = ("seed", "final - cold start, points", *(f"{arm} - uniform, points" for arm in arms))
+    headings += (
+        "blind accuracy - majority answer, points",
+        "held-out style",
+        "cold start and all arms, min",
+        "peak memory, MB",
+    )
     lines += ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for seed, summary in summaries.items():
         blind = summary["blind"]["final"]
         cells = [
             str(seed),
             points(summary["difference"].get("final_minus_cold_start")),
-            points(summary["difference"].get("final_minus_uniform")),
+            *(points(summary["difference"]["by_arm_minus_uniform"].get(arm)) for arm in arms),
             f"{100 * (blind['accuracy']['mean'] - blind['majority']):+.1f}",
             spell(summary["held_out_style"]["final"]),
-            f"{summary['command_seconds']:.0f}",
+            f"{(summary['wall_seconds']['sft'] + summary['wall_seconds']['rl']) / 60:.0f}",
             f"{summary['peak_memory_mb']:.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, *over_seeds(list(summaries.values()))])
 
 
+def compared(summaries: list[dict[str, Any]]) -> list[str]:
+    """Arms that some seed compared with uniform prompts, by name."""
+    found = (summary["difference"]["by_arm_minus_uniform"] for summary in summaries)
+    return sorted({arm for differences in found for arm, difference in differences.items() if difference})
+
+
 def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
-    """What VAS adds to uniform prompts over all seeds; nothing without two seeds that ran both."""
-    found = [summary["difference"].get("final_minus_uniform") for summary in summaries]
-    means = [100 * difference["mean"] for difference in found if difference is not None]
-    if len(means) < 2:
-        return []
-    half = 100 * 1.96 * float(np.sqrt(sum(((d["high"] - d["low"]) / 3.92) ** 2 for d in found if d))) / len(means)
-    mean = float(np.mean(means))
-    return [
-        "",
-        f"VAS - uniform over {len(means)} seeds, with the same rollouts to train on and the refreshes on top: {mean:+.1f} "
-        f"points ({mean - half:+.1f} to {mean + half:+.1f} by the prompts alone; single seeds {min(means):+.1f} to "
-        f"{max(means):+.1f}).",
-    ]
+    """What each arm adds to uniform prompts over all seeds; nothing without two seeds that ran both."""
+    lines = []
+    for arm in compared(summaries):
+        found = [d for summary in summaries if (d := summary["difference"]["by_arm_minus_uniform"].get(arm))]
+        if len(found) < 2:
+            continue
+        means = [100 * difference["mean"] for difference in found]
+        half = 100 * 1.96 * float(np.sqrt(sum(((d["high"] - d["low"]) / 3.92) ** 2 for d in found))) / len(found)
+        mean = float(np.mean(means))
+        lines += [
+            "",
+            f"{arm} - uniform over {len(means)} seeds, with the same rollouts to train on and refreshes on top: {mean:+.1f} "
+            f"points ({mean - half:+.1f} to {mean + half:+.1f} by the prompts alone; single seeds {min(means):+.1f} to "
+            f"{max(means):+.1f}).",
+        ]
+    return lines
 
 
 def main() -> None:
     """Run, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--sampler", default="both", choices=["both", "vas", "uniform"])
+    parser.add_argument("--sampler", default="all", choices=["all", "progress", "vas", "uniform"])
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark_quickstart"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
@@ -129,10 +139,10 @@ def main() -> None:
     command += "".join(f" --set {override}" for override in arguments.overrides)
     restrictions = [f"{name}={os.environ[name]}" for name in RESTRICTIONS if name in os.environ]
     command = " ".join([*restrictions, command])
-    kind = ("" if arguments.sampler == "both" else f"_{arguments.sampler}") + ("_old_processor" if restrictions else "")
+    kind = ("" if arguments.sampler == "all" else f"_{arguments.sampler}") + ("_old_processor" if restrictions else "")
     result = Path(__file__).parent / "results" / f"quickstart{kind}_{machine}_{datetime.date.today().isoformat()}.md"
     result.write_text(
-        f"# The quickstart, and VAS beside uniform prompts\n\n{text}\n\n"
+        f"# The quickstart, and its samplers beside uniform prompts\n\n{text}\n\n"
         f"Accuracy: {decoding['num_rollouts']} rollouts a test prompt at temperature {decoding['temperature']}, "
         f"top-p {decoding['top_p']}; prompts that neither base, cold start nor RL saw; intervals by bootstrap over "
         f"prompts, differences paired. Arms of a seed share the cold start.\n\n"

@@ -12,6 +12,7 @@ from sample_efficiency.curves import Axis, Comparison, Curve, Floats, compare, m
 from vasari.tasks.difficulty import shape_distance
 
 NUM_RESAMPLES = 2000
+OURS = "progress"
 
 AXES: tuple[Axis, ...] = ("rollouts", "tokens")
 
@@ -29,6 +30,8 @@ class PoolResult:
     """Mean curve of each arm over its seeds, and the ends of its interval."""
     comparisons: Mapping[Axis, Mapping[str, Comparison]]
     """Each arm beside uniform, on the seeds that both have."""
+    ours: Mapping[str, Comparison]
+    """`progress` beside each other arm, as the others stand beside uniform, over rollouts."""
 
 
 def analyse(pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, num: int = NUM_RESAMPLES) -> PoolResult:
@@ -41,17 +44,22 @@ def analyse(pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, 
     marks: dict[Axis, Floats] = {"rollouts": budget * steps, "tokens": tokens * steps}
     means: dict[Axis, dict[str, tuple[Floats, Floats, Floats]]] = {}
     comparisons: dict[Axis, dict[str, Comparison]] = {}
+    ours: dict[str, Comparison] = {}
     for axis in AXES:
         found = {arm: {seed: c.at(axis, marks[axis]) for seed, c in own.items()} for arm, own in by_arm.items()}
         means[axis] = {arm: mean_curve(list(own.values()), num=num) for arm, own in found.items()}
-        uniform = found.get("uniform", {})
-        comparisons[axis] = {}
-        for arm, own in found.items():
-            seeds = sorted(set(own) & set(uniform))
-            if seeds:
-                ours, theirs = [own[s] for s in seeds], [uniform[s] for s in seeds]
-                comparisons[axis][arm] = compare(ours, theirs, seeds, marks[axis], num=num)
-    return PoolResult(pool=pool, marks=marks, curves=by_arm, means=means, comparisons=comparisons)
+        beside = {arm: _paired(own, found.get("uniform", {}), marks[axis], num) for arm, own in found.items()}
+        comparisons[axis] = {arm: comparison for arm, comparison in beside.items() if comparison is not None}
+        if axis == "rollouts":
+            beside = {arm: _paired(found.get(OURS, {}), own, marks[axis], num) for arm, own in found.items() if arm != OURS}
+            ours = {arm: comparison for arm, comparison in beside.items() if comparison is not None}
+    return PoolResult(pool=pool, marks=marks, curves=by_arm, means=means, comparisons=comparisons, ours=ours)
+
+
+def _paired(arm: Mapping[int, Floats], base: Mapping[int, Floats], marks: Floats, num: int) -> Comparison | None:
+    """Two arms on the seeds that both have; None where there is none."""
+    seeds = sorted(set(arm) & set(base))
+    return compare([arm[s] for s in seeds], [base[s] for s in seeds], seeds, marks, num=num) if seeds else None
 
 
 def share_of_saving(result: PoolResult, arm: str) -> float | None:
@@ -81,6 +89,11 @@ def spent_on(curves: Mapping[int, Curve], purpose: str) -> float:
     """Mean share of all rollouts that went to a purpose, over seeds."""
     last = [c.cell["batches"][-1]["rollouts"] for c in curves.values()]
     return float(np.mean([row[purpose] / sum(row.values()) for row in last]))
+
+
+def minutes(curves: Mapping[int, Curve]) -> float:
+    """Median wall minutes of a cell; a cell that went on after an interruption may count what lay between."""
+    return float(np.median([c.cell["seconds"] for c in curves.values()])) / 60
 
 
 def log_loss(curves: Mapping[int, Curve]) -> float | None:
@@ -114,9 +127,10 @@ def as_json(result: PoolResult) -> dict[str, Any]:
         arms[arm] = {
             "seeds": sorted(own),
             "learning_rates": learning_rates,
-            "minutes": float(np.mean([c.cell["seconds"] for c in own.values()])) / 60,
+            "minutes": minutes(own),
             "curves": {axis: _mean_json(result.means[axis][arm]) for axis in AXES},
             "beside_uniform": {axis: _compared(result.comparisons[axis].get(arm)) for axis in AXES},
+            "progress_beside_it": _compared(result.ours.get(arm)),
             "share_of_the_oracles_saving": share_of_saving(result, arm),
             "coin_flips": trained_on(own, "coin_flip", part=slice(None)),
             "wrong_labels": trained_on(own, "wrong_label", part=slice(None)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sample_efficiency.analysis import PoolResult, log_loss, pool_shape, share_of_saving, spent_on, trained_on
+from sample_efficiency.analysis import OURS, PoolResult, log_loss, minutes, pool_shape, share_of_saving, spent_on, trained_on
 from sample_efficiency.curves import Comparison, Estimate
 from sample_efficiency.pools import POOLS
 from sample_efficiency.study import Cell
@@ -53,10 +53,18 @@ def pool_section(result: PoolResult, *, arms: Sequence[str], num_seeds: int, fig
         cells += [spell(found.mean_difference, sign="+"), _ratio(found), _ratio(by_token)]
         lines.append(f"| {' | '.join([*cells, percent(share_of_saving(result, arm))])} |")
     headings = ("arm", "seeds that reached their uniform's final accuracy", "restricted mean, of the budget")
-    headings += ("refresh", "discarded", "coin flips", "wrong labels", "no variance", "log loss of the belief", "min a cell")
+    headings += (
+        "refresh",
+        "discarded",
+        "coin flips",
+        "wrong labels",
+        "no variance",
+        "log loss of the belief",
+        "median min a cell",
+    )
     lines += ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     lines += [_mechanics(result, arm) for arm in arms if result.curves.get(arm)]
-    return "\n".join([*lines, "", _described(result)])
+    return "\n".join([*lines, *_ours(result, arms), "", _described(result)])
 
 
 def _ratio(found: Comparison | None) -> str:
@@ -73,8 +81,19 @@ def _mechanics(result: PoolResult, arm: str) -> str:
     cells += [percent(spent_on(own, "refresh")), percent(spent_on(own, "discarded"))]
     cells += [percent(trained_on(own, kind, part=everything)) for kind in ("coin_flip", "wrong_label", "zero_variance")]
     cells.append("-" if loss is None else f"{loss:.3f}")
-    minutes = sum(c.cell["seconds"] for c in own.values()) / len(own) / 60
-    return f"| {' | '.join([*cells, f'{minutes:.1f}'])} |"
+    return f"| {' | '.join([*cells, f'{minutes(own):.1f}'])} |"
+
+
+def _ours(result: PoolResult, arms: Sequence[str]) -> list[str]:
+    """`progress` beside every other arm; nothing where it was not run."""
+    headings = (f"`{OURS}` beside", "accuracy at budget, minus its", "mean over budget, minus its")
+    headings += ("rollouts to its final accuracy / its",)
+    rows = [(arm, result.ours[arm]) for arm in arms if arm in result.ours and arm != "uniform"]
+    lines = ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
+    for arm, found in rows:
+        cells = [arm, spell(found.final_difference, sign="+"), spell(found.mean_difference, sign="+"), _ratio(found)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines if rows else []
 
 
 def _described(result: PoolResult) -> str:

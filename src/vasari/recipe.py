@@ -155,14 +155,21 @@ class SamplerSettings(Settings):
     """Which prompts are rolled out."""
 
     name: str = "vas"
-    """`vas`, `uniform`, ..."""
+    """`progress`, `vas`, `uniform`, ..."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of that sampler, e.g. `preset: paper`, `refresh: stale`."""
+    others: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of the samplers that `--sampler` may name instead; one that is not here has its defaults."""
 
     @model_validator(mode="after")
     def _check(self) -> SamplerSettings:
-        make_sampler(self.name, num_prompts=1, seed=0, **self.settings)
+        for name in (self.name, *self.others):
+            make_sampler(name, num_prompts=1, seed=0, **self.of(name))
         return self
+
+    def of(self, name: str) -> dict[str, Any]:
+        """The settings of the sampler of this name."""
+        return self.settings if name == self.name else self.others.get(name, {})
 
 
 class Recipe(Settings):

@@ -79,6 +79,8 @@ def contents(folder: Path) -> dict[str, str]:
         ({"grpo": MINIMAL["grpo"] | {"steps": 3}}, ["steps must be a multiple of updates_per_batch (2), got 3"]),
         ({"sampler": {"name": "magic"}}, ["sampler must be one of", "got 'magic'"]),
         ({"sampler": {"name": "vas", "settings": {"mix_ratio": 2}}}, ["mix_ratio must be at least 0 and at most 1, got 2"]),
+        ({"sampler": {"name": "uniform", "others": {"vas": {"mix_ratio": 2}}}}, ["mix_ratio must be at least 0", "got 2"]),
+        ({"sampler": {"name": "uniform", "others": {"magic": {}}}}, ["sampler must be one of", "got 'magic'"]),
         ({"prompts": {}}, ["give either `tasks`", "or `files`"]),
         ({"prompts": {"tasks": {"families": ["unicorns"]}}}, ["unknown task families ['unicorns']"]),
         ({"model": {}}, ["give either `path`", "or `new`"]),
@@ -248,6 +250,11 @@ def test_a_folder_that_holds_no_model_is_refused(refused, recipe, pool, tmp_path
 def test_an_unknown_sampler_on_the_command_line_is_refused(refused, recipe, pool, tmp_path):
     pool(rows())
     assert "sampler must be one of" in refused("train", recipe(), "--out", tmp_path / "run", "--sampler", "magic")
+
+
+def test_the_quickstart_refuses_an_unknown_sampler_before_it_has_cost_anything(refused, tmp_path):
+    assert "sampler must be one of" in refused("quickstart", "--out", tmp_path / "run", "--sampler", "magic")
+    assert not (tmp_path / "run").exists()
 
 
 def test_evaluating_a_run_without_a_model_is_refused(refused, write_recipe, tmp_path):

@@ -8,6 +8,8 @@ import pytest
 
 from vasari.errors import DataError
 from vasari.report import write_summary
+from vasari.report.inputs import read_run
+from vasari.report.tables import essentials
 from vasari.rundir import read_groups
 
 
@@ -85,6 +87,23 @@ def test_the_difference_is_paired_by_prompt(summary):
     assert gain["n"] == 16
     assert gain["mean"] == pytest.approx(accuracy["final"]["mean"] - accuracy["cold_start"]["mean"])
     assert gain["low"] <= gain["mean"] <= gain["high"]
+
+
+def test_every_arm_but_uniform_is_compared_with_it(summary):
+    compared = summary["difference"]["by_arm_minus_uniform"]
+    assert set(compared) == {"vas"}
+    assert compared["vas"] == summary["difference"]["final_minus_uniform"]
+
+
+def test_an_arm_that_is_not_the_recipes_sampler_shows_its_own_settings(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    path = tmp_path / "run" / "settings.json"
+    settings = json.loads(path.read_text())
+    settings["recipe"]["sampler"] = {"name": "progress", "settings": {}, "others": {"vas": {"mix_ratio": 0.25}}}
+    path.write_text(json.dumps(settings))
+    assert write_summary(tmp_path / "run")["sampler"] == {"name": "vas", "settings": {"mix_ratio": 0.25}}
+    named = [text for label, text in essentials(read_run(tmp_path / "run")) if label == "Sampler"]
+    assert named == ["uniform", "vas \u00b7 mix ratio 0.25"]
 
 
 def test_an_empty_folder_gives_nulls_and_no_zero(tmp_path):

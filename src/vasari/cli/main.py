@@ -39,7 +39,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue what an earlier
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path("runs/quickstart"),
-    sampler: Annotated[str, typer.Option(help="vas, uniform, or both for a comparison from the same cold start.")] = "vas",
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="Another sampler than the recipe's, e.g. vas; all: it, vas and uniform.", show_default=False),
+    ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="A one-minute run that shows the pipeline, not the method.")] = False,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Do without the base model that ships with vasari.")
@@ -47,7 +50,7 @@ def quickstart(
     overrides: Overrides = None,
     resume: Resume = False,
 ) -> None:
-    """Prompts, cold start, GRPO with variance-aware sampling, evaluation, report: the whole method on a bare CPU.
+    """Prompts, cold start, GRPO on chosen prompts, evaluation, report: the whole method on a bare CPU.
 
     Example: vasari quickstart --out runs/first
     """

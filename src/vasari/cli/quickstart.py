@@ -11,10 +11,11 @@ from vasari.cli.evaluate_job import run_evaluation
 from vasari.cli.model_path import require_training
 from vasari.cli.prompt_job import prepare_prompts
 from vasari.cli.run_folder import open_run
-from vasari.errors import ConfigError
 from vasari.recipe import load_recipe
+from vasari.sample import make_sampler
 
-ARMS = {"vas": ("vas",), "uniform": ("uniform",), "both": ("uniform", "vas")}
+ALL = "all"
+"""Compares the recipe's sampler with uniform prompts and VAS, from the same cold start."""
 
 FROM_SCRATCH = (
     "model.path=null",
@@ -25,27 +26,28 @@ FROM_SCRATCH = (
 """What changes without the base: everything is learnt from the demonstrations, which takes far longer."""
 
 
-def run_quickstart(out: Path, *, sampler: str, tiny: bool, from_scratch: bool, overrides: Sequence[str], resume: bool) -> None:
+def run_quickstart(
+    out: Path, *, sampler: str | None, tiny: bool, from_scratch: bool, overrides: Sequence[str], resume: bool
+) -> None:
     """Prompts, cold start, reinforcement training, evaluation, gallery and report in one folder.
 
     Raises:
-        ConfigError: The sampler is none of vas, uniform, both.
+        ConfigError: There is no such sampler.
     """
-    if sampler not in ARMS:
-        raise ConfigError(f"--sampler must be one of {', '.join(ARMS)}, got {sampler!r}")
     require_training()
     from vasari.cli.train_job import run_grpo, run_sft  # noqa: PLC0415  (torch takes seconds to import)
 
     path = Path(str(resources.files("vasari") / "assets" / "recipes" / ("quickstart_tiny.yaml" if tiny else "quickstart.yaml")))
-    named = [] if sampler == "both" else [f"sampler.name={sampler}"]
-    if sampler == "uniform":
-        named.append("sampler.settings={}")
-    recipe = load_recipe(path, [*named, *(FROM_SCRATCH if from_scratch else ()), *overrides])
+    recipe = load_recipe(path, [*(FROM_SCRATCH if from_scratch else ()), *overrides])
+    own = recipe.sampler.name
+    arms = list(dict.fromkeys(["uniform", "vas", own])) if sampler == ALL else [sampler or own]
+    for arm in arms:  # a wrong name is refused before the cold start is paid for
+        make_sampler(arm, num_prompts=1, seed=0, **recipe.sampler.of(arm))
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=path.parent)
     gallery_command(run.root / "gallery.html", per_level=1, seed=recipe.seed)
     run_sft(recipe, run, prompts, resume=resume)
-    for arm in ARMS[sampler]:
+    for arm in arms:
         run_grpo(recipe, run, prompts, arm=arm, start=starting_point(recipe, run), resume=resume)
     run_evaluation(recipe, run, prompts)
     report_command(run.root)

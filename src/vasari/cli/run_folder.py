@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import vasari
 from vasari.cli.memory import PeakMemory
 from vasari.errors import StateError
@@ -33,7 +35,7 @@ def open_run(recipe: Recipe, out: Path | None) -> RunDir:
     run = RunDir(out or Path("runs") / recipe.name)
     resolved = recipe.model_dump(mode="json")
     if run.settings.exists():
-        _refuse_other(read_json(run.settings)["recipe"], resolved, run.root)
+        _refuse_other(_with_defaults(read_json(run.settings)["recipe"]), resolved, run.root)
     write_json(run.settings, _facts(recipe, resolved))
     return run
 
@@ -67,12 +69,20 @@ def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
         write_json(path, {"schema": 1, "stage": name, **facts, "seconds": seconds, "peak_memory_mb": memory.peak_mb})
 
 
+def _with_defaults(old: dict[str, Any]) -> dict[str, Any]:
+    """A stored recipe with the keys that vasari has gained since; as it is where today's vasari cannot read it."""
+    try:
+        return Recipe.model_validate(old).model_dump(mode="json")
+    except ValidationError:
+        return old
+
+
 def _refuse_other(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
     differing = [
         f"{key} is {new.get(key)!r}, was {old.get(key)!r}"
         if not isinstance(new.get(key), dict)
         else _first_difference(key, old.get(key), new[key])
-        for key in new
+        for key in {**old, **new}
         if key not in _MAY_CHANGE and key != "sampler" and old.get(key) != new.get(key)
     ]
     if differing:

@@ -67,7 +67,6 @@ def run_grpo(
         if not resume:
             raise StateError(f"{best}: exists; pass --resume to keep it, or choose another --out")
         return best
-    settings = recipe.sampler.settings if arm == recipe.sampler.name else {}
     pool = prompts["train"]
     sampler = make_sampler(
         arm,
@@ -75,7 +74,7 @@ def run_grpo(
         seed=recipe.seed,
         prompt_ids=[prompt.id for prompt in pool],
         features=prompt_features(pool),
-        **settings,
+        **recipe.sampler.of(arm),
     )
     with measured(run, f"rl-{arm}") as facts, stage(f"GRPO with {arm}") as tell:
         facts["continued"] = resume

@@ -82,6 +82,12 @@ class Run:
             return str(named)
         return names[-1] if names else None
 
+    def sampler_settings(self, arm: str | None) -> Any:
+        """What the recipe set for the sampler of this arm; None when it set nothing."""
+        if arm is None or arm == dig(self.recipe, "sampler", "name"):
+            return dig(self.recipe, "sampler", "settings")
+        return dig(self.recipe, "sampler", "others", arm)
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:

@@ -134,6 +134,7 @@ def _differences(run: Run, final: str | None) -> dict[str, Any]:
     return {
         "final_minus_cold_start": paired(run, final, "cold_start"),
         "final_minus_uniform": paired(run, final, "uniform"),
+        "by_arm_minus_uniform": {arm: paired(run, arm, "uniform") for arm in run.arm_names if arm != "uniform"},
     }
 
 
@@ -154,10 +155,7 @@ def _arm_facts(run: Run, arm: Arm, spent: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sampler(run: Run, final: str | None) -> dict[str, Any]:
     named = dig(run.recipe, "sampler", "name")
-    return {
-        "name": named if named is not None else final,
-        "settings": dig(run.recipe, "sampler", "settings"),
-    }
+    return {"name": final if final is not None else named, "settings": run.sampler_settings(final)}
 
 
 def _seconds(run: Run, stage: str) -> float | None:

@@ -154,7 +154,7 @@ def essentials(run: Run) -> list[tuple[str, str]]:
     tasks, files, new = dig(recipe, "prompts", "tasks"), dig(recipe, "prompts", "files"), dig(recipe, "model", "new")
     grpo, sft = dig(recipe, "grpo"), dig(recipe, "sft")
     rollouts = [plain(dig(grpo, key)) for key in ("prompts_per_batch", "rollouts_per_prompt", "steps", "updates_per_batch")]
-    versions = run.settings.get("versions")
+    versions, arms = run.settings.get("versions"), run.arm_names or [dig(recipe, "sampler", "name")]
     lines = [
         ("Prompts", f"generated: {_facts(tasks, 'families', 'num_cold_start', 'num_train', 'num_test')}" if tasks else ""),
         ("Prompts", f"from files: {_facts(files, 'train', 'cold_start', 'test')}" if files else ""),
@@ -166,10 +166,7 @@ def essentials(run: Run) -> list[tuple[str, str]]:
             else f"made from scratch: {_facts(new, 'hidden', 'layers', 'heads')}",
         ),
         ("Cold start", _facts(sft, "target", "epochs", "batch_prompts", "learning_rate")),
-        (
-            "Sampler",
-            " \u00b7 ".join(filter(None, [plain(dig(recipe, "sampler", "name")), _facts(dig(recipe, "sampler", "settings"))])),
-        ),
+        *(("Sampler", " \u00b7 ".join(filter(None, [plain(arm), _facts(run.sampler_settings(arm))]))) for arm in arms),
         ("GRPO", "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(*rollouts) if grpo else ""),
         ("", _facts(grpo, "loss", "learning_rate", "kl_coefficient", "temperature", "clip_low", "clip_high", "max_tokens")),
         ("Evaluation", _facts(dig(recipe, "evaluate"), "num_rollouts", "temperature", "top_p", "max_tokens")),
