@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import vasari
+from vasari.rundir import read_groups
 
 RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 """Variables that keep torch from newer instructions of the processor."""
@@ -35,7 +36,12 @@ def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str
     command = [sys.executable, "-m", "vasari", "quickstart", "--out", str(out), "--sampler", sampler, "--resume"]
     subprocess.run([*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True)
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
-    return summary
+    return summary | {"prompts_seen": {arm: prompts_seen(out / "rl" / arm / "groups") for arm in summary["by_arm"]}}
+
+
+def prompts_seen(groups: Path) -> int:
+    """How many different prompts an arm trained on."""
+    return len({row["prompt_index"] for row in read_groups(groups).to_pylist() if row["purpose"] == "train"})
 
 
 def spell(value: dict[str, float] | None) -> str:
@@ -59,7 +65,15 @@ def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict
 
 def table(summaries: dict[int, dict[str, Any]]) -> str:
     """The answer as Markdown."""
-    columns = ("seed", "model", "sampled accuracy (95%)", "greedy", "rollouts train + refresh", "zero-variance groups")
+    columns = (
+        "seed",
+        "model",
+        "sampled accuracy (95%)",
+        "greedy",
+        "rollouts train + refresh",
+        "zero-variance groups",
+        "different prompts",
+    )
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for seed, summary in summaries.items():
         greedy = {
@@ -71,7 +85,8 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
             arm = summary["by_arm"].get(name)
             cost = f"{arm['rollouts']['train']:,} + {arm['rollouts']['refresh']:,}" if arm else "-"
             silent = f"{arm['zero_variance_share']:.2f}" if arm else "-"
-            lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} | {silent} |")
+            seen = f"{summary['prompts_seen'][name]:,}" if arm else "-"
+            lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} | {silent} | {seen} |")
     arms = compared(list(summaries.values()))
     headings = ("seed", "final - cold start, points", *(f"{arm} - uniform, points" for arm in arms))
     headings += (
