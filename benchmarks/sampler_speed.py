@@ -60,7 +60,7 @@ def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
             token_ids=tokens,
             confidence=confidence,
             purpose="train",
-            step=step,
+            batch=step,
         )
         made.append(group)
     return made

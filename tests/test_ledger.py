@@ -38,8 +38,8 @@ def test_moving_changes_the_purpose_and_not_the_total():
     ledger = Ledger()
     ledger.charge("train", rollouts=16, tokens=400)
     ledger.move("train", "discarded", rollouts=8, tokens=150)
-    assert ledger.rollouts == {"train": 8, "refresh": 0, "probe": 0, "discarded": 8}
-    assert ledger.tokens == {"train": 250, "refresh": 0, "probe": 0, "discarded": 150}
+    assert ledger.rollouts == {"train": 8, "refresh": 0, "screen": 0, "discarded": 8}
+    assert ledger.tokens == {"train": 250, "refresh": 0, "screen": 0, "discarded": 150}
 
 
 def test_moving_more_than_was_charged_is_refused():
@@ -61,15 +61,15 @@ def test_a_negative_charge_is_refused(charge):
 
 
 def test_state_of_another_schema_is_refused():
-    with pytest.raises(StateError, match="schema 2, expected 1"):
-        Ledger().load_state_dict({"schema": 2})
+    with pytest.raises(StateError, match="schema 3, expected 2"):
+        Ledger().load_state_dict({"schema": 3})
 
 
 def test_counts_that_were_handed_out_do_not_change():
     ledger = Ledger()
     before = ledger.rollouts
-    ledger.charge("probe", rollouts=3, tokens=3)
-    assert before["probe"] == 0
+    ledger.charge("screen", rollouts=3, tokens=3)
+    assert before["screen"] == 0
 
 
 def test_metrics_name_each_purpose():

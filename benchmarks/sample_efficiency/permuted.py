@@ -39,9 +39,9 @@ class PermutedSampler(PromptSampler):
         return self.inner.unique
 
     @property
-    def hears_confidence(self) -> bool:
+    def uses_logprobs(self) -> bool:
         """As the inner sampler."""
-        return self.inner.hears_confidence
+        return self.inner.uses_logprobs
 
     def due(self, step: int) -> PromptIndices:
         """Nothing; the inner sampler hears of the step."""

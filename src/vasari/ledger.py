@@ -61,12 +61,14 @@ class Ledger:
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-able state."""
-        return {"schema": 1, "rollouts": dict(self._rollouts), "tokens": dict(self._tokens)}
+        return {"schema": 2, "rollouts": dict(self._rollouts), "tokens": dict(self._tokens)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue counting from a saved state."""
-        if state.get("schema") != 1:
-            raise StateError(f"ledger state has schema {state.get('schema')!r}, expected 1")
+        if state.get("schema") not in (1, 2):
+            raise StateError(f"ledger state has schema {state.get('schema')!r}, expected 2")
         for name in PURPOSES:
-            self._rollouts[name] = int(state["rollouts"].get(name, 0))
-            self._tokens[name] = int(state["tokens"].get(name, 0))
+            # Schema 1 called rollouts that screen a prompt probes.
+            saved = "probe" if name == "screen" and state["schema"] == 1 else name
+            self._rollouts[name] = int(state["rollouts"].get(saved, 0))
+            self._tokens[name] = int(state["tokens"].get(saved, 0))

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from vasari.errors import ConfigError
 from vasari.evaluate.settings import EvaluateSettings
+from vasari.plugins import names_from_a_file
 from vasari.policy.chat import SYSTEM_PROMPTS
 from vasari.sample import make_sampler
 from vasari.settings import Settings, parse_settings, read_yaml
@@ -155,7 +156,7 @@ class SamplerSettings(Settings):
     """Which prompts are rolled out."""
 
     name: str = "vas"
-    """`progress`, `vas`, `uniform`, ..."""
+    """`progress`, `vas`, `uniform`, ..., or the user's own as `package.module:attribute`."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of that sampler, e.g. `preset: paper`, `refresh: stale`."""
     others: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -163,8 +164,9 @@ class SamplerSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> SamplerSettings:
-        for name in (self.name, *self.others):
-            make_sampler(name, num_prompts=1, seed=0, **self.of(name))
+        with names_from_a_file():
+            for name in (self.name, *self.others):
+                make_sampler(name, num_prompts=1, seed=0, **self.of(name))
         return self
 
     def of(self, name: str) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from vasari.errors import DataError
 
-Purpose = Literal["train", "refresh", "probe", "discarded"]
+Purpose = Literal["train", "refresh", "screen", "discarded"]
 """What a rollout was spent on."""
 
-PURPOSES: tuple[Purpose, ...] = ("train", "refresh", "probe", "discarded")
+PURPOSES: tuple[Purpose, ...] = ("train", "refresh", "screen", "discarded")
 
-Role = Literal["promoted", "uniform", "probe"]
+Role = Literal["promoted", "uniform", "revisit"]
 """Why a prompt is in a batch."""
 
 AnswerKind = Literal["number", "choice", "text", "set", "expression"]
@@ -124,8 +124,9 @@ class GroupOutcome:
     answers: Sequence[str | None] = ()
     """Final answer of each rollout as the verifier read it, None where it found none; empty when not known."""
     purpose: Purpose = "train"
-    step: int | None = None
-    """When, by the clock that the sampler's `due` is asked with (our trainer counts batches); None: at its last asking."""
+    batch: int | None = None
+    """The batch (one draw of prompts) that it was rolled out for, as `PromptSampler.due` counts them; None: the one that
+    `due` was asked about last."""
 
     def __post_init__(self) -> None:
         rewards = np.atleast_1d(np.asarray(self.rewards, dtype=np.float64))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vasari.errors import ConfigError
 
@@ -15,6 +15,20 @@ class Settings(BaseModel):
     """Settings of one job. A file from a stranger is parsed, not trusted: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Named(Settings):
+    """Something that a recipe names, one of ours or `package.module:attribute`, with its settings; a bare name has none."""
+
+    name: str
+    """One of ours, or the user's own as `package.module:attribute`."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Its settings by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_bare_name(cls, content: Any) -> Any:
+        return {"name": content} if isinstance(content, str) else content
 
 
 Parsed = TypeVar("Parsed", bound=Settings)

@@ -14,9 +14,9 @@ histories = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, 4), st.i
 SAYS = {
     "oracle": ({"name": "oracle", "value": "std"}, lambda sampler: sampler.values()),
     "dots": ({"name": "target", "preset": "dots"}, lambda sampler: sampler.predicted_rates()),
-    "sec": ({"name": "bins"}, lambda sampler: sampler.scores()[sampler._categories]),
-    "dump": ({"name": "bins", "preset": "dump", "window": 5}, lambda sampler: sampler.scores()[sampler._categories]),
-    "thompson": ({"name": "bins", "preset": "thompson"}, lambda sampler: sampler.scores()[sampler._categories]),
+    "sec": ({"name": "bins"}, lambda sampler: sampler.category_scores()[sampler._categories]),
+    "dump": ({"name": "bins", "preset": "dump", "window": 5}, lambda sampler: sampler.category_scores()[sampler._categories]),
+    "thompson": ({"name": "bins", "preset": "thompson"}, lambda sampler: sampler.category_scores()[sampler._categories]),
     "skip": ({"name": "skip"}, lambda sampler: sampler.keep_chances()),
     "retain": ({"name": "retain", "repair_window": 1}, lambda sampler: np.isin(np.arange(SIZE), sampler.overdue())),
 }
@@ -24,7 +24,7 @@ SAYS = {
 
 def group(index, num_right, step):
     verdicts = np.array([1.0] * num_right + [0.0] * (4 - num_right))
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, step=step)
+    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, batch=step)
 
 
 @settings(max_examples=40, deadline=None)

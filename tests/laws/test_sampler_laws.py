@@ -64,7 +64,7 @@ def sampler_of(kind, num_prompts, seed, **changes):
 def group(index, verdicts, *, purpose="refresh", step=None, tokens=None):
     verdicts = np.array(verdicts, dtype=np.float64)
     tokens = tokens if tokens is not None else [[1, 2, 3]] * len(verdicts)
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, purpose=purpose, step=step)
+    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, purpose=purpose, batch=step)
 
 
 def random_groups(indices, step, purpose):

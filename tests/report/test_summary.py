@@ -49,8 +49,8 @@ def test_every_evaluated_model_is_found_under_its_name(summary):
 
 def test_rollouts_are_those_of_the_final_arms_ledger(summary):
     # 6 batches of 12 prompts x 4 rollouts; two refreshes of 48 prompts x 4 rollouts
-    assert summary["rollouts"] == {"train": 288, "refresh": 384, "probe": 0, "discarded": 0}
-    assert summary["by_arm"]["uniform"]["rollouts"] == {"train": 288, "refresh": 0, "probe": 0, "discarded": 0}
+    assert summary["rollouts"] == {"train": 288, "refresh": 384, "screen": 0, "discarded": 0}
+    assert summary["by_arm"]["uniform"]["rollouts"] == {"train": 288, "refresh": 0, "screen": 0, "discarded": 0}
 
 
 def test_tokens_are_those_of_the_stored_groups(finished_run, summary):
@@ -110,7 +110,7 @@ def test_an_empty_folder_gives_nulls_and_no_zero(tmp_path):
     found = write_summary(tmp_path)
     assert found.pop("schema") == 1
     assert set(leaves(found)) == {None}
-    assert found["rollouts"] == {"train": None, "refresh": None, "probe": None, "discarded": None}
+    assert found["rollouts"] == {"train": None, "refresh": None, "screen": None, "discarded": None}
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):

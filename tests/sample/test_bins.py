@@ -42,10 +42,10 @@ BATCH = [group(0, [1, 0, 0, 0]), group(1, [1, 1, 1, 1]), group(2, [1, 0])]
 def test_sec_moves_each_category_towards_its_mean_advantage():
     sampler = sampler_of("sec", learning_rate=0.5)
     sampler.observe(BATCH)
-    np.testing.assert_allclose(sampler.scores(), [0.5 * 0.4330127, 0.5], atol=1e-5)
+    np.testing.assert_allclose(sampler.category_scores(), [0.5 * 0.4330127, 0.5], atol=1e-5)
     # The unverifiable rollout leaves [1, 0], whose |A| is 1: 0.5 * 0.2165 + 0.5 * 1.
     sampler.observe([group(1, [1, 0, NAN])])
-    np.testing.assert_allclose(sampler.scores(), [0.6082532, 0.5], atol=1e-5)
+    np.testing.assert_allclose(sampler.category_scores(), [0.6082532, 0.5], atol=1e-5)
 
 
 def test_sec_draws_categories_by_the_softmax_of_their_values():
@@ -60,14 +60,14 @@ def test_dump_adds_the_bonus_of_few_rollouts():
     sampler = sampler_of("dump")
     sampler.observe(BATCH)
     # N = 10, n = (8, 2): 0.4330 + sqrt(2 ln 10 / 9) = 0.4330 + 0.7153, and 1 + sqrt(2 ln 10 / 3) = 1 + 1.2390.
-    np.testing.assert_allclose(sampler.scores(), [1.1483347, 2.2389741], atol=1e-5)
+    np.testing.assert_allclose(sampler.category_scores(), [1.1483347, 2.2389741], atol=1e-5)
 
 
 def test_dump_counts_unverifiable_rollouts_as_tried():
     sampler = sampler_of("dump")
     sampler.observe([*BATCH, group(3, [NAN, NAN, NAN])])
     # N = 13, n_b = 5: 1 + sqrt(2 ln 13 / 6) = 1 + 0.9246530.
-    assert sampler.scores()[1] == pytest.approx(1.9246530, abs=1e-5)
+    assert sampler.category_scores()[1] == pytest.approx(1.9246530, abs=1e-5)
 
 
 def test_dump_forgets_what_lies_before_its_window():
@@ -75,30 +75,30 @@ def test_dump_forgets_what_lies_before_its_window():
     sampler.observe(BATCH)
     sampler.observe([group(1, [1, 0])])
     # The last three |A| of category a are 0, 1, 1. N = 12, n_a = 10: 2/3 + sqrt(2 ln 12 / 11) = 2/3 + 0.6721616.
-    assert sampler.scores()[0] == pytest.approx(1.3388283, abs=1e-5)
+    assert sampler.category_scores()[0] == pytest.approx(1.3388283, abs=1e-5)
 
 
 def test_thompson_weighs_by_the_chance_of_a_mixed_group_under_decaying_counts():
     sampler = sampler_of("thompson", num_rollouts=2, decay=0.5)
     sampler.observe(BATCH)
     # a: 5 right, 3 wrong, mean (1 + 5) / (2 + 8) = 0.6: 1 - 0.36 - 0.16. b: mean 1/2: 1 - 1/4 - 1/4.
-    np.testing.assert_allclose(sampler.scores(), [0.48, 0.5], atol=1e-12)
+    np.testing.assert_allclose(sampler.category_scores(), [0.48, 0.5], atol=1e-12)
     sampler.observe([group(3, [1])])
     # a decays to 2.5 and 1.5, mean 7/12: 1 - 49/144 - 25/144 = 70/144. b: 1.5 and 0.5, mean 5/8: 1 - 25/64 - 9/64 = 30/64.
-    np.testing.assert_allclose(sampler.scores(), [70 / 144, 30 / 64], atol=1e-12)
+    np.testing.assert_allclose(sampler.category_scores(), [70 / 144, 30 / 64], atol=1e-12)
 
 
 def test_thompson_reads_verdicts_and_not_rewards():
     sampler = sampler_of("thompson", num_rollouts=2)
     sampler.observe([group(0, [0.5, 0.7], verdicts=[1, 1])])
     # Mean (1 + 2) / (2 + 2) = 3/4: 1 - 9/16 - 1/16.
-    assert sampler.scores()[0] == pytest.approx(6 / 16)
+    assert sampler.category_scores()[0] == pytest.approx(6 / 16)
 
 
 def test_thompson_gives_no_category_up():
     sampler = sampler_of("thompson", floor=0.05)
     sampler.observe([group(0, [1] * 4000)])
-    assert sampler.scores()[0] == 0.05
+    assert sampler.category_scores()[0] == 0.05
     # The other category's weight is at most 1, so that a has a chance of at least 1/21: no draw in 300 is 1 in 2 million.
     assert any(sampler.draw(1).indices[0] < 2 for _ in range(300))
 
@@ -107,15 +107,15 @@ def test_thompson_gives_no_category_up():
 def test_groups_without_two_verifiable_rewards_teach_no_advantage(preset):
     sampler = sampler_of(preset, temperature=1)
     sampler.observe([group(0, [NAN, NAN]), group(2, [1, NAN])])
-    np.testing.assert_allclose(sampler.scores(), sampler.scores()[::-1])
-    assert sampler.scores()[0] == pytest.approx(0 if preset == "sec" else math.sqrt(2 * math.log(4) / 3))
+    np.testing.assert_allclose(sampler.category_scores(), sampler.category_scores()[::-1])
+    assert sampler.category_scores()[0] == pytest.approx(0 if preset == "sec" else math.sqrt(2 * math.log(4) / 3))
 
 
 def test_an_infinite_reward_is_refused_and_teaches_nothing():
     sampler = sampler_of("sec")
     with pytest.raises(DataError, match="rewards must be finite"):
         sampler.observe([group(0, [1, 0]), group(2, [math.inf, 0], verdicts=[1, 0])])
-    assert sampler.scores().tolist() == [0, 0]
+    assert sampler.category_scores().tolist() == [0, 0]
 
 
 @settings(max_examples=25, deadline=None)
@@ -153,11 +153,11 @@ def test_a_changed_pool_keeps_what_its_categories_learnt_and_who_was_visited(pre
     old = sampler_of(preset, prompt_ids="wxyz")
     old.observe(BATCH)
     visited = "wxyz"[old.draw(1).indices[0]]
-    expected = dict(zip("ab", old.scores(), strict=True))
+    expected = dict(zip("ab", old.category_scores(), strict=True))
     new = sampler_of(preset, categories=[2, 1, 1, 0, 2], names="cba", prompt_ids="xzyvw", seed=9)
     new.load_state_dict(json.loads(json.dumps(old.state_dict(), default=lambda array: array.tolist())), remap=True)
-    assert dict(zip("cba", new.scores(), strict=True))["a"] == pytest.approx(expected["a"])
-    assert dict(zip("cba", new.scores(), strict=True))["b"] == pytest.approx(expected["b"])
+    assert dict(zip("cba", new.category_scores(), strict=True))["a"] == pytest.approx(expected["a"])
+    assert dict(zip("cba", new.category_scores(), strict=True))["b"] == pytest.approx(expected["b"])
     # The running pass of the visited prompt's category ends without it.
     mates = {"w": "x", "x": "w", "y": "z", "z": "y"}
     order = []

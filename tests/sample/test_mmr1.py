@@ -15,7 +15,7 @@ from vasari.sample.mmr1 import _warn_once
 def group(index, verdicts, *, rewards=None, tokens=(), purpose="refresh", step=None):
     verdicts = np.array(verdicts, dtype=float)
     rewards = verdicts if rewards is None else np.array(rewards, dtype=float)
-    return GroupOutcome(index=index, rewards=rewards, verdicts=verdicts, token_ids=tokens, purpose=purpose, step=step)
+    return GroupOutcome(index=index, rewards=rewards, verdicts=verdicts, token_ids=tokens, purpose=purpose, batch=step)
 
 
 def random_halves(sampler, num_batches, *, refresh_every=0):

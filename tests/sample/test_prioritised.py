@@ -45,7 +45,7 @@ def test_the_highest_priorities_come_first_and_unanimous_prompts_only_to_fill():
     assert sampler.draw(4).indices.tolist() == [1, 5, 3, 0]
     draw = sampler.draw(5)
     assert draw.indices[4] in (2, 4)
-    assert draw.roles == ("promoted",) * 4 + ("probe",)
+    assert draw.roles == ("promoted",) * 4 + ("revisit",)
 
 
 def test_the_unseen_come_before_all_but_the_half_right():
@@ -71,14 +71,14 @@ def test_solved_and_unsolved_prompts_are_retested_in_turn_the_oldest_first():
         # Step by step one more unsolved (0, 1, 2, 3) and one more solved (4, 5, 6, 7); 8 to 11 stay mixed.
         sampler.observe([outcome(step, 0), outcome(4 + step, 4), outcome(8 + step, 2)])
         if step < 3:
-            assert "probe" not in sampler.draw(4).roles
+            assert "revisit" not in sampler.draw(4).roles
     draw = sampler.draw(4)
     # floor(0.5 * 4) = 2 retests: the unsolved and the solved not seen since step 0.
-    assert draw.roles == ("promoted", "promoted", "probe", "probe")
+    assert draw.roles == ("promoted", "promoted", "revisit", "revisit")
     assert draw.indices[2:].tolist() == [0, 4]
     assert set(draw.indices[:2].tolist()) <= {8, 9, 10, 11}
     sampler.due(4)
-    assert "probe" not in sampler.draw(4).roles
+    assert "revisit" not in sampler.draw(4).roles
 
 
 def test_one_kind_of_unanimous_prompts_makes_up_for_the_other():
@@ -87,7 +87,7 @@ def test_one_kind_of_unanimous_prompts_makes_up_for_the_other():
     sampler.observe([outcome(index, 4 if index < 3 else 2) for index in range(8)])
     sampler.due(1)
     draw = sampler.draw(4)
-    assert draw.roles.count("probe") == 2
+    assert draw.roles.count("revisit") == 2
     assert set(draw.indices[2:].tolist()) <= {0, 1, 2}
 
 

@@ -26,7 +26,7 @@ def group(index, verdicts, *, step, sure=None, answers=(), tokens=5):
         token_ids=[[1] * tokens] * len(verdicts),
         confidence=None if sure is None else np.array(sure, dtype=float),
         answers=answers,
-        step=step,
+        batch=step,
     )
 
 
@@ -141,7 +141,7 @@ def test_seen_prompts_come_back_in_a_loop_that_never_asks_what_is_due(first):
         batches.append(set(sampler.draw(10).indices.tolist()))
         step = None if first is None else first + turn
         sampler.observe([group(i, [1, 0, 1, 0], step=step) for i in batches[-1]])
-        assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx(turn - last_turns(batches))
+        assert sampler.metrics()["sampler/batches_since_seen"] == pytest.approx(turn - last_turns(batches))
     # Solved half the time is worth more than never seen: after one batch of rest they return, before all 200 were met.
     assert all(not one & other for one, other in itertools.pairwise(batches))
     assert len(set().union(*batches)) < 100
@@ -157,9 +157,9 @@ def test_groups_of_earlier_steps_are_seen_at_their_own_step():
     sampler.due(9)
     sampler.observe([group(0, [1, 1], step=8), group(1, [1, 1], step=4), group(2, [1, 1], step=None)])
     # Seen at 8, 4 and, without a step, at the last asking: 9.
-    assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
+    assert sampler.metrics()["sampler/batches_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
     sampler.observe([group(0, [1, 1], step=2)])
-    assert sampler.metrics()["sampler/steps_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
+    assert sampler.metrics()["sampler/batches_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
 
 
 def test_the_share_of_exploration_goes_to_the_prompts_not_seen_for_longest():
@@ -168,7 +168,7 @@ def test_the_share_of_exploration_goes_to_the_prompts_not_seen_for_longest():
         sampler.observe([group(place, [1, 1, 1, 1], step=step)])
     sampler.due(4)
     draw = sampler.draw(2)
-    assert draw.roles == ("promoted", "probe")
+    assert draw.roles == ("promoted", "revisit")
     assert draw.indices[1] == (2 if draw.indices[0] != 2 else 0)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vasari.errors import StateError
 from vasari.records import GroupOutcome
-from vasari.sample.clock import StepClock
+from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
 
 
@@ -56,7 +56,7 @@ def test_verdicts_are_counted_by_prompt_without_the_unverifiable():
 
 
 def test_a_prompt_was_trained_on_where_one_of_its_groups_was():
-    seen = tally([outcome(4, [1]), outcome(7, [1], "refresh"), outcome(9, [0], "probe"), outcome(9, [1]), outcome(7, [0])])
+    seen = tally([outcome(4, [1]), outcome(7, [1], "refresh"), outcome(9, [0], "screen"), outcome(9, [1]), outcome(7, [0])])
     assert seen.prompts[seen.trained].tolist() == [4, 7, 9]
     assert not tally([outcome(7, [1], "refresh"), outcome(7, [math.nan])]).trained.any()
 
@@ -85,20 +85,20 @@ def test_without_a_factor_the_whole_pool_is_the_candidates():
 
 
 def test_a_clock_goes_by_draws_until_it_is_asked():
-    clock, times = StepClock(), []
+    clock, times = BatchClock(), []
     for step in (None, None, 7, None, 8):
         if step is not None:
             clock.ask(step)
         clock.draw()
         times.append(clock.now)
     assert times == [0, 1, 7, 7, 8]
-    again = StepClock.restored(clock.state())
+    again = BatchClock.restored(clock.state())
     again.draw()
     assert again.now == 8
 
 
 def test_a_clock_moves_up_to_the_groups_it_saw_and_goes_on_from_there():
-    clock = StepClock()
+    clock = BatchClock()
     clock.draw()
     assert [clock.saw(None), clock.saw(100), clock.saw(98), clock.saw(None)] == [0, 100, 98, 100]
     clock.draw()
@@ -109,4 +109,4 @@ def test_a_clock_moves_up_to_the_groups_it_saw_and_goes_on_from_there():
 
 def test_a_clock_of_negative_draws_is_refused():
     with pytest.raises(StateError, match=r"damaged: -1 draws"):
-        StepClock.restored({"now": 0, "num_draws": -1, "asked": False})
+        BatchClock.restored({"now": 0, "num_draws": -1, "asked": False})

@@ -15,7 +15,7 @@ NAN = math.nan
 
 def group(index, verdicts, *, step):
     verdicts = np.array(verdicts, dtype=np.float64)
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, step=step)
+    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, batch=step)
 
 
 def sampler_of(num_prompts, *, seed=0, prompt_ids=None, **changes):
@@ -43,7 +43,7 @@ def test_overdue_prompts_take_their_share_of_the_batch_the_oldest_first(seed):
     # floor(0.3 * 10) places. Overdue prompts that the inner sampler drew itself count, and keep their places.
     own = drawn & set(range(8))
     expected = own | set([index for index in range(8) if index not in own][: max(0, 3 - len(own))])
-    assert set(draw.indices[np.array(draw.roles) == "probe"].tolist()) == expected
+    assert set(draw.indices[np.array(draw.roles) == "revisit"].tolist()) == expected
     assert set(draw.indices.tolist()) - expected <= drawn
 
 
@@ -90,7 +90,7 @@ def test_batches_keep_their_size_and_reviews_their_share(pool, share, seed, data
     for size in data.draw(st.lists(st.integers(1, pool), max_size=5)):
         draw = sampler.draw(size)
         assert len(set(draw.indices.tolist())) == size
-        reviewed = {index for index, role in zip(draw.indices.tolist(), draw.roles, strict=True) if role == "probe"}
+        reviewed = {index for index, role in zip(draw.indices.tolist(), draw.roles, strict=True) if role == "revisit"}
         assert reviewed == mastered & set(draw.indices.tolist())
         assert len(reviewed) >= min(len(mastered), math.floor(share * size))
 

@@ -17,7 +17,7 @@ NAN = math.nan
 def group(index, rewards, *, verdicts=None, purpose="train", step=None):
     rewards = np.array(rewards, dtype=np.float64)
     verdicts = rewards if verdicts is None else np.array(verdicts, dtype=np.float64)
-    return GroupOutcome(index=index, rewards=rewards, verdicts=verdicts, purpose=purpose, step=step)
+    return GroupOutcome(index=index, rewards=rewards, verdicts=verdicts, purpose=purpose, batch=step)
 
 
 def sampler_of(num_prompts, *, seed=0, prompt_ids=None, **changes):
@@ -127,7 +127,7 @@ def test_a_changed_pool_is_mapped_inside_and_outside():
     np.testing.assert_allclose(new.inner.scores(), [0.2, new.inner.scores()[1], 0.0])
 
 
-@pytest.mark.parametrize("path", [("own", "visits"), ("own", "rho_easy"), ("inner", "state"), ("inner", "pool"), ("step",)])
+@pytest.mark.parametrize("path", [("own", "visits"), ("own", "rho_easy"), ("inner", "state"), ("inner", "pool"), ("batch",)])
 def test_a_damaged_state_is_refused_and_changes_nothing(path):
     one, other = sampler_of(8), sampler_of(8)
     for sampler in (one, other):
@@ -147,7 +147,7 @@ def test_a_damaged_state_is_refused_and_changes_nothing(path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"inner": "nobody"}, r"sampler must be one of .*, got 'nobody'"),
+        ({"inner": "nobody"}, r"sampler must be one of .*; got 'nobody'"),
         ({"inner": 3}, "inner must be the name of a sampler, got 3"),
         ({"inner_settings": {"seed": 1}}, "inner_settings cannot hold seed"),
         ({"inner_settings": [1]}, "inner_settings must be settings by name"),

@@ -23,7 +23,7 @@ def unlike_scores(sampler):
     """Give each prompt of the pool another score: 0, 1/8 steps of pass rate."""
     for index in range(sampler.num_prompts):
         verdicts = np.array([1.0] * index + [0.0] * (8 - index))
-        sampler.observe([GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=[[1, 2, 3]] * 8, step=index)])
+        sampler.observe([GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=[[1, 2, 3]] * 8, batch=index)])
     return sampler
 
 
@@ -88,7 +88,7 @@ def test_remapping_onto_the_same_pool_changes_nothing():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.update(schema=2), "schema 2, expected 1"),
+        (lambda state: state.update(schema=3), "schema 3, expected 2"),
         (lambda state: state.update(sampler="uniform"), "state is of sampler 'uniform', not of 'vas'"),
         (lambda state: state.pop("rng"), "damaged: KeyError: 'rng'"),
         (lambda state: state.update(rng={"bit_generator": "MT19937"}), "damaged"),

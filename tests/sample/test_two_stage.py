@@ -15,7 +15,7 @@ NAN = math.nan
 
 def group(verdicts, *, index=0, rewards=None, step=None):
     verdicts = np.array(verdicts, dtype=np.float64)
-    return GroupOutcome(index=index, rewards=verdicts if rewards is None else np.array(rewards), verdicts=verdicts, step=step)
+    return GroupOutcome(index=index, rewards=verdicts if rewards is None else np.array(rewards), verdicts=verdicts, batch=step)
 
 
 # SPEED with 4 of 8 rollouts: on with 0 < p < 1.
@@ -69,7 +69,7 @@ def test_evicted_prompts_are_wanted_no_more():
     gate.admit([group([1] * 4, index=1), group([1, 1, 1, 0], index=2), group([1, NAN, NAN, NAN], index=3)])
     gate.admit([group([1] * 4, index=2)])
     assert gate.evicted == {1}
-    assert gate.wanted([0, 1, 2, 3], step=9).tolist() == [True, False, True, True]
+    assert gate.wanted([0, 1, 2, 3], batch=9).tolist() == [True, False, True, True]
 
 
 def test_pilot_commit_evicts_after_one_screening_and_speed_never():
@@ -80,15 +80,15 @@ def test_pilot_commit_evicts_after_one_screening_and_speed_never():
 
 
 def test_prompts_that_were_too_hard_are_deferred_for_so_many_steps():
-    gate = make_gate("two_stage", low=0.3, defer_steps=2)
+    gate = make_gate("two_stage", low=0.3, defer_batches=2)
     gate.admit([group([1, 0, 0, 0], index=0, step=10), group([0] * 4, index=1, step=11), group([1, 1, 0, 0], index=2, step=10)])
-    wanted = {step: gate.wanted([0, 1, 2], step=step).tolist() for step in (11, 12, 13, 14)}
+    wanted = {step: gate.wanted([0, 1, 2], batch=step).tolist() for step in (11, 12, 13, 14)}
     assert wanted == {11: [False, False, True], 12: [False, False, True], 13: [True, False, True], 14: [True, True, True]}
 
 
 def test_deferral_counts_from_the_step_of_the_last_asking_where_a_group_has_none():
-    gate = make_gate("two_stage", defer_steps=3)
-    gate.wanted([0], step=7)
+    gate = make_gate("two_stage", defer_batches=3)
+    gate.wanted([0], batch=7)
     gate.admit([group([0] * 4)])
     assert gate.deferred == {0: 10}
 
@@ -107,19 +107,20 @@ def test_other_gates_ask_for_no_more_rollouts():
 
 
 def test_a_resumed_gate_remembers_whom_it_evicted_and_deferred():
-    gate, resumed = (make_gate("two_stage", evict_after=1, defer_steps=5) for _ in range(2))
+    gate, resumed = (make_gate("two_stage", evict_after=1, defer_batches=5) for _ in range(2))
     gate.admit([group([1] * 4, index=4, step=2), group([0] * 4, index=6, step=2)])
     resumed.load_state_dict(json.loads(json.dumps(gate.state_dict(), default=lambda array: array.tolist())))
     assert (resumed.evicted, resumed.deferred) == ({4}, {6: 7})
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("step", "soon"), ("solved", [-1]), ("num_solved", []), ("deferred", [1, 1]), ("deferred_until", None)]
+    ("key", "value"), [("batch", "soon"), ("solved", [-1]), ("num_solved", []), ("deferred", [1, 1]), ("deferred_until", None)]
 )
 def test_a_damaged_state_is_refused_and_changes_nothing(key, value):
-    gate = make_gate("two_stage", evict_after=1, defer_steps=5)
+    gate = make_gate("two_stage", evict_after=1, defer_batches=5)
     gate.admit([group([1] * 4, index=4, step=2), group([0] * 4, index=6, step=2)])
-    state = gate.state_dict() | {key: value}
+    state = gate.state_dict()
+    state["state"] = state["state"] | {key: value}
     with pytest.raises(StateError, match="damaged"):
         gate.load_state_dict(state)
     assert (gate.evicted, gate.deferred) == ({4}, {6: 7})
@@ -133,12 +134,12 @@ def test_a_damaged_state_is_refused_and_changes_nothing(key, value):
             {"preset": "paper"},
             "preset of gate 'two_stage' must be one of default, speed, pilot-commit, got 'paper'",
         ),
-        ("two_stage", {"lo": 0.1}, "gate 'two_stage' has no setting 'lo'; it has: defer_steps, evict_after, high, low"),
+        ("two_stage", {"lo": 0.1}, "gate 'two_stage' has no setting 'lo'; it has: defer_batches, evict_after, high, low"),
         ("two_stage", {"num_screening": 8}, "num_screening must be below num_rollouts"),
         ("two_stage", {"low": 0.8, "high": 0.2}, "low must be at most high, got 0.8 and 0.2"),
         ("two_stage", {"num_screening": 1}, "num_screening must be a whole number of at least 2"),
         ("mixed", {"low": 0.1}, "gate 'mixed' has no setting 'low'; it has: none"),
-        ("all", {"preset": "speed"}, "preset of gate 'all' must be one of default, got 'speed'"),
+        ("all", {"preset": "speed"}, "gate 'all' has no setting 'preset'; it has: none"),
     ],
 )
 def test_impossible_settings_are_refused(name, settings, message):

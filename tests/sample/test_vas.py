@@ -15,7 +15,7 @@ DIFFERENT = [[1, 2, 3], [4, 5, 6]]
 
 def group(index, verdicts, *, tokens=SAME, purpose="refresh", step=None):
     verdicts = np.array(verdicts, dtype=np.float64)
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, purpose=purpose, step=step)
+    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, purpose=purpose, batch=step)
 
 
 def vas(num_prompts=10, seed=0, **settings):
@@ -109,7 +109,7 @@ def test_online_asks_for_nothing():
 
 
 @pytest.mark.parametrize(("refresh", "learns"), [("full", False), ("stale", True), ("online", True)])
-@pytest.mark.parametrize("purpose", ["train", "discarded", "probe"])
+@pytest.mark.parametrize("purpose", ["train", "discarded", "screen"])
 def test_training_groups_teach_all_but_full(refresh, learns, purpose):
     sampler = vas(2, refresh=refresh)
     before = sampler.scores()

@@ -25,7 +25,7 @@ def pool():
 
 def test_uniform_charges_its_batches_and_nothing_else(pool):
     curve = simulate(ARMS["uniform"], pool, SHORT, seed=0)
-    assert curve.ledger.rollouts == {"train": 640, "refresh": 0, "probe": 0, "discarded": 0}
+    assert curve.ledger.rollouts == {"train": 640, "refresh": 0, "screen": 0, "discarded": 0}
     assert curve.steps[-1] == 20
     assert curve.uncharged.total_rollouts == 0
 
@@ -33,7 +33,7 @@ def test_uniform_charges_its_batches_and_nothing_else(pool):
 def test_charged_refreshes_use_up_the_budget(pool):
     # Step 0: 60 x 4 = 240 rollouts; five steps of 32 = 160; step 5: 240 more, which fills 640.
     curve = simulate(Arm(name="vas", sampler="vas", settings=QUICK_VAS), pool, SHORT, seed=0)
-    assert curve.ledger.rollouts == {"train": 160, "refresh": 480, "probe": 0, "discarded": 0}
+    assert curve.ledger.rollouts == {"train": 160, "refresh": 480, "screen": 0, "discarded": 0}
     assert curve.steps[-1] == 5
 
 
@@ -62,8 +62,8 @@ def test_groups_that_a_gate_refuses_are_charged_as_discarded(pool):
 def test_a_screening_that_is_refused_is_charged_as_a_probe_and_the_others_get_a_whole_group(pool):
     arm = Arm(name="two", gate="two_stage", gate_settings={"num_screening": 2, "num_rollouts": 4})
     ledger = simulate(arm, pool, SHORT, seed=0).ledger
-    assert ledger.rollouts["probe"] > 0
-    assert ledger.rollouts["probe"] % 2 == 0
+    assert ledger.rollouts["screen"] > 0
+    assert ledger.rollouts["screen"] % 2 == 0
     assert ledger.rollouts["train"] % 4 == 0
     assert ledger.rollouts["discarded"] == 0
 
@@ -73,7 +73,7 @@ def test_a_run_ends_when_a_gate_wants_no_prompt_any_more():
     easy = make_simulated_pool(dataclasses.replace(SMALL, num_prompts=8, coin_flip=0.0), seed=0)
     easy.difficulty[:] = -30.0
     arm = Arm(name="two", gate="two_stage", gate_settings={"num_screening": 2, "num_rollouts": 4, "evict_after": 1})
-    assert simulate(arm, easy, SHORT, seed=0).ledger.rollouts == {"train": 0, "refresh": 0, "probe": 16, "discarded": 0}
+    assert simulate(arm, easy, SHORT, seed=0).ledger.rollouts == {"train": 0, "refresh": 0, "screen": 16, "discarded": 0}
 
 
 def test_an_oracle_draws_no_noise(pool):

@@ -119,7 +119,7 @@ class Remembering(PromptSampler):
         self.drawn: list[int] = []
         self.told: list[GroupOutcome] = []
 
-    def due(self, step: int) -> PromptIndices:
+    def due(self, batch: int) -> PromptIndices:
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:

@@ -50,8 +50,8 @@ def test_a_group_that_a_gate_left_out_is_charged_and_kept_as_discarded_in_its_pl
     groups = [[books.score(0, WRONG, [1])], [books.score(0, RIGHT, [1, 2])], [books.score(0, WRONG, [1, 2, 3])]]
     facts = {"batch": 3, "step": 7, "purpose": "train", "roles": ["uniform"] * 3, "scores": [0.0] * 3}
     seen = books.record(groups, **facts, discarded=[0, 2])
-    assert books.ledger.rollouts == {"train": 1, "refresh": 0, "probe": 0, "discarded": 2}
-    assert books.ledger.tokens == {"train": 2, "refresh": 0, "probe": 0, "discarded": 4}
+    assert books.ledger.rollouts == {"train": 1, "refresh": 0, "screen": 0, "discarded": 2}
+    assert books.ledger.tokens == {"train": 2, "refresh": 0, "screen": 0, "discarded": 4}
     assert read_groups(tmp_path)["purpose"].to_pylist() == ["discarded", "train", "discarded"]
     assert [group.purpose for group in seen] == ["train"] * 3
 
@@ -59,11 +59,11 @@ def test_a_group_that_a_gate_left_out_is_charged_and_kept_as_discarded_in_its_pl
 def test_a_screening_beside_whole_groups_is_charged_and_kept_as_a_probe(books, tmp_path):
     groups = [[books.score(0, WRONG, [1])] * 2, [books.score(0, RIGHT, [1, 2])] * 4, [books.score(1, RIGHT, [3])] * 4]
     facts = {"batch": 3, "step": 7, "purpose": "train", "roles": ["uniform"] * 3, "scores": [0.0] * 3}
-    books.record(groups, **facts, probes=[0], discarded=[2])
-    assert books.ledger.rollouts == {"train": 4, "refresh": 0, "probe": 2, "discarded": 4}
-    assert books.ledger.tokens == {"train": 8, "refresh": 0, "probe": 2, "discarded": 4}
+    books.record(groups, **facts, screened_only=[0], discarded=[2])
+    assert books.ledger.rollouts == {"train": 4, "refresh": 0, "screen": 2, "discarded": 4}
+    assert books.ledger.tokens == {"train": 8, "refresh": 0, "screen": 2, "discarded": 4}
     rows = read_groups(tmp_path).to_pylist()
-    assert [(row["purpose"], len(row["texts"])) for row in rows] == [("probe", 2), ("train", 4), ("discarded", 4)]
+    assert [(row["purpose"], len(row["texts"])) for row in rows] == [("screen", 2), ("train", 4), ("discarded", 4)]
 
 
 def test_a_group_is_kept_on_disk_as_it_was(books, tmp_path):

@@ -40,7 +40,7 @@ def test_resuming_a_run_that_has_spent_its_budget_adds_no_rollout(run, run_small
 def test_refreshes_count_against_the_budget(run_small, tmp_path):
     """12 prompts x 2 rollouts are scored before the first batch of 12: 36 of 30 are spent after it."""
     facts = run_small(tmp_path, sampler="vas", steps=4, max_rollouts=30)
-    assert facts["rollouts"] == {"train": 12, "refresh": 24, "probe": 0, "discarded": 0}
+    assert facts["rollouts"] == {"train": 12, "refresh": 24, "screen": 0, "discarded": 0}
 
 
 @pytest.mark.slow

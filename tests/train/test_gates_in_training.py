@@ -96,7 +96,7 @@ def test_the_model_says_of_the_joined_batch_what_it_said_of_the_generations(trai
 def test_every_drawn_group_is_observed_and_charged_once(trainer, batch, trained):
     discarded = rows_of(trainer.books._folder.parent, "discarded")
     assert not any(is_mixed(row) for row in discarded)
-    assert trainer.books.ledger.rollouts == {"train": 16, "refresh": 0, "probe": 0, "discarded": 4 * len(discarded)}
+    assert trainer.books.ledger.rollouts == {"train": 16, "refresh": 0, "screen": 0, "discarded": 4 * len(discarded)}
     tokens = [sum(sum(row["num_tokens"]) for row in rows) for rows in (trained, discarded)]
     assert [trainer.books.ledger.tokens[name] for name in ("train", "discarded")] == tokens
 

@@ -216,7 +216,7 @@ def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
         own = [row for row in rows if row["purpose"] == purpose]
         assert ledger(pair[0])["rollouts"][purpose] == sum(len(row["texts"]) for row in own)
         assert ledger(pair[0])["tokens"][purpose] == sum(sum(row["num_tokens"]) for row in own)
-    assert ledger(pair[0])["rollouts"] == {"train": 96, "refresh": 3 * 12 * 2, "probe": 0, "discarded": 0}
+    assert ledger(pair[0])["rollouts"] == {"train": 96, "refresh": 3 * 12 * 2, "screen": 0, "discarded": 0}
 
 
 def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe, tmp_path):
@@ -242,7 +242,7 @@ def test_two_processes_share_what_both_screened_and_resume(write_recipe, tmp_pat
     assert all(sorted(row["verdicts"][:2]) == [0.0, 1.0] for row in trained)
     # Both processes roll out equally many prompts further.
     assert all(sum(row["batch"] == batch for row in trained) in (0, 2, 4) for batch in range(NUM_BATCHES))
-    expected = {"train": ROLLOUTS * len(trained), "probe": 2 * (len(rows) - len(trained))}
+    expected = {"train": ROLLOUTS * len(trained), "screen": 2 * (len(rows) - len(trained))}
     assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
 
 

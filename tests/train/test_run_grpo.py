@@ -45,7 +45,7 @@ def test_a_run_moves_the_weights(run, taught_folder):
 @pytest.mark.slow
 def test_every_rollout_is_charged_to_what_it_was_spent_on(run):
     out, facts = run
-    assert facts["rollouts"] == {"train": 2 * 3 * 4, "refresh": 12 * 2, "probe": 0, "discarded": 0}
+    assert facts["rollouts"] == {"train": 2 * 3 * 4, "refresh": 12 * 2, "screen": 0, "discarded": 0}
     rows = read_groups(out / "groups").to_pylist()
     for purpose in ("train", "refresh"):
         own = [row for row in rows if row["purpose"] == purpose]

@@ -38,7 +38,7 @@ class InOrder(PromptSampler):
 
 
 def group_of(index, verdicts, step=None):
-    return GroupOutcome(index=index, rewards=np.array(verdicts), verdicts=np.array(verdicts), step=step)
+    return GroupOutcome(index=index, rewards=np.array(verdicts), verdicts=np.array(verdicts), batch=step)
 
 
 def screened_batch(*, num_prompts=4, num_processes=1, max_generations=4, candidates=1.0, **gate):
@@ -70,7 +70,7 @@ def test_screening_goes_on_until_enough_prompts_promise_variance():
     assert offer(batch, batch.draw(sampler, step=0), [MIXED]) == []
     assert len(batch.draw(sampler, step=0)) == 0
     assert filled(batch) == [[(0, True), (2, True), (5, True), (6, True)]]
-    assert (prompts_of(batch, batch.probes()), batch.surplus(), batch.num_generations) == ([1, 3, 4], [], 3)
+    assert (prompts_of(batch, batch.screened_only()), batch.surplus(), batch.num_generations) == ([1, 3, 4], [], 3)
 
 
 def test_a_batch_asks_for_more_candidates_than_it_lacks_and_takes_the_earliest_drawn():
@@ -80,7 +80,7 @@ def test_a_batch_asks_for_more_candidates_than_it_lacks_and_takes_the_earliest_d
     offer(batch, draw, [MIXED, WRONG, MIXED, MIXED, MIXED, MIXED])
     assert len(batch.draw(sampler, step=0)) == 0
     assert filled(batch) == [[(0, True), (2, True), (3, True), (4, True)]]
-    assert (prompts_of(batch, batch.surplus()), prompts_of(batch, batch.probes())) == ([5], [1, 5])
+    assert (prompts_of(batch, batch.surplus()), prompts_of(batch, batch.screened_only())) == ([5], [1, 5])
 
 
 def test_processes_share_the_promising_prompts_whoever_screened_them():
@@ -111,18 +111,18 @@ def test_a_whole_group_that_cannot_train_is_discarded():
     offer(batch, batch.draw(sampler, step=0), [MIXED, MIXED])
     batch.complete(["whole", "lost"], [group_of(0, [1, 0, 1, 0]), group_of(1, [np.nan, np.nan, np.nan, 1])])
     assert [group.rollouts for group in batch.groups] == ["whole", "lost"]
-    assert (batch.discarded(), batch.probes()) == ([1], [])
+    assert (batch.discarded(), batch.screened_only()) == ([1], [])
 
 
 def test_a_deferred_prompt_gives_its_place_to_another():
-    batch, sampler = screened_batch(defer_steps=5), InOrder(num_prompts=20, seed=0)
+    batch, sampler = screened_batch(defer_batches=5), InOrder(num_prompts=20, seed=0)
     batch._gate.admit([group_of(1, WRONG, step=2)])
     # Twice as many are asked for, as the sampler would only name 0 to 3 again.
     assert batch.draw(sampler, step=3).indices.tolist() == [0, 2, 3, 4]
 
 
 def test_deferred_prompts_are_screened_where_the_pool_has_no_others():
-    batch, sampler = screened_batch(defer_steps=5), InOrder(num_prompts=5, seed=0)
+    batch, sampler = screened_batch(defer_batches=5), InOrder(num_prompts=5, seed=0)
     batch._gate.admit([group_of(index, WRONG, step=2) for index in (1, 3, 4)])
     assert batch.draw(sampler, step=3).indices.tolist() == [0, 2, 1, 3]
 
@@ -189,7 +189,7 @@ def test_a_batch_keeps_its_size_and_each_of_its_prompts_one_purpose(
     # As many go on as there are places for, but for what the processes cannot share evenly.
     assert going_on == promising[: len(going_on)]
     assert 0 <= min(len(promising), num_prompts) - len(going_on) < num_processes
-    assert sorted(going_on + prompts_of(batch, batch.probes())) == sorted(all_drawn)
+    assert sorted(going_on + prompts_of(batch, batch.screened_only())) == sorted(all_drawn)
     assert sorted(going_on + prompts_of(batch, batch.surplus())) == sorted(promising)
 
 
@@ -207,7 +207,7 @@ def test_a_recipes_screening_reaches_the_gate():
     gate = GrpoSettings.model_validate({"gate": "two_stage", "screening": screening, "rollouts_per_prompt": 6}).make_gate()
     assert isinstance(gate, TwoStageGate)
     assert gate.settings == TwoStageSettings(
-        num_screening=2, num_rollouts=6, low=0.125, high=0.75, defer_steps=3, evict_after=1
+        num_screening=2, num_rollouts=6, low=0.125, high=0.75, defer_batches=3, evict_after=1
     )
 
 

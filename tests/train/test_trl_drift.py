@@ -130,7 +130,7 @@ def kept_confidence(folder):
     return [row["confidence"] for row in read_groups(folder / "groups").to_pylist()]
 
 
-def test_a_sampler_that_hears_confidence_gets_it_also_with_one_update_a_batch(make_trainer, prompts, first_batch, tmp_path):
+def test_a_sampler_that_uses_logprobs_gets_it_also_with_one_update_a_batch(make_trainer, prompts, first_batch, tmp_path):
     """TRL computes no log-probabilities then; with two updates it does, and they are these."""
     settings = {"sampler": "progress", "prompts_per_batch": 6, "rollouts_per_prompt": 8, "micro_batch": 24, "save_every": 2}
     ours = make_trainer(prompts, tmp_path / "one", updates_per_batch=1, **settings)

@@ -80,7 +80,7 @@ def trained(trainer, batch):
 
 @pytest.fixture(scope="module")
 def screened(trainer, batch):
-    return rows_of(trainer.books._folder, "probe")
+    return rows_of(trainer.books._folder, "screen")
 
 
 def test_whole_groups_train_and_their_first_rollouts_promised_variance(batch, trained):
@@ -105,9 +105,9 @@ def test_only_the_rest_of_a_promising_group_is_generated(trainer, batch, trained
 
 
 def test_every_rollout_is_charged_once_for_what_it_was_spent_on(trainer, batch, trained, screened):
-    assert trainer.books.ledger.rollouts == {"train": 4 * SIZE, "refresh": 0, "probe": FIRST * len(screened), "discarded": 0}
+    assert trainer.books.ledger.rollouts == {"train": 4 * SIZE, "refresh": 0, "screen": FIRST * len(screened), "discarded": 0}
     tokens = [sum(sum(row["num_tokens"]) for row in rows) for rows in (trained, screened)]
-    assert [trainer.books.ledger.tokens[name] for name in ("train", "probe")] == tokens
+    assert [trainer.books.ledger.tokens[name] for name in ("train", "screen")] == tokens
 
 
 def test_trl_counts_the_tokens_of_every_rollout_once(trainer, batch, trained, screened):
@@ -180,11 +180,11 @@ def test_a_sampler_is_told_of_a_prompt_once_of_whole_groups_and_of_screenings(
     assert sorted(group.index for group in told) == sorted(trainer.prompt_sampler.drawn)
     whole = [group for group in told if group.purpose == "train"]
     assert [group.num_rollouts for group in whole] == [SIZE] * 4
-    probes = [group for group in told if group.purpose == "probe"]
-    assert {group.num_rollouts for group in probes} == {FIRST}
+    screened_only = [group for group in told if group.purpose == "screen"]
+    assert {group.num_rollouts for group in screened_only} == {FIRST}
     # 32 candidates for four places: some promised variance in vain, and are told and paid for as well.
-    assert any(len(set(group.verdicts)) > 1 for group in probes)
-    assert trainer.books.ledger.rollouts["probe"] == FIRST * len(probes)
+    assert any(len(set(group.verdicts)) > 1 for group in screened_only)
+    assert trainer.books.ledger.rollouts["screen"] == FIRST * len(screened_only)
     kept = {row["prompt_index"]: row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()}
     assert {group.index: group.rewards.tolist() for group in told} == kept
 
@@ -206,7 +206,7 @@ def test_screenings_fill_a_batch_without_moving_the_weights(make_trainer, first_
     assert trainer.books.ledger.rollouts == {
         "train": SIZE * len(trained),
         "refresh": 0,
-        "probe": FIRST * (12 - len(trained)),
+        "screen": FIRST * (12 - len(trained)),
         "discarded": 0,
     }
 
@@ -220,7 +220,7 @@ def test_nothing_more_is_generated_where_no_prompt_promises_variance(make_traine
     assert asked == [(3 * FIRST, FIRST)] * 2
     assert not output["advantages"].any()
     assert len(output["advantages"]) == 3 * SIZE
-    assert trainer.books.ledger.rollouts == {"train": 0, "refresh": 0, "probe": 2 * 3 * FIRST, "discarded": 0}
+    assert trainer.books.ledger.rollouts == {"train": 0, "refresh": 0, "screen": 2 * 3 * FIRST, "discarded": 0}
     # A screening of two, thrice over, is what fills a place of six.
     ids = output["completion_ids"].view(3, SIZE, -1)
     assert all(torch.equal(ids[:, place], ids[:, place + FIRST]) for place in range(SIZE - FIRST))
@@ -280,7 +280,7 @@ def test_screenings_count_against_the_budget(run):
         spent[row["batch"]] += len(row["rewards"])
     assert spent.sum() == sum(facts["rollouts"].values()) >= 60
     assert spent[:-1].sum() < 60
-    assert facts["rollouts"]["probe"] > 0
+    assert facts["rollouts"]["screen"] > 0
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ def scored():
     def change(step):
         verdicts = np.array([1.0, 0.0] if step % 2 else [1.0, 1.0])
         tokens = [[1, 2, 3], [4, 5, 6]]
-        sampler.observe([GroupOutcome(index=0, rewards=verdicts, verdicts=verdicts, token_ids=tokens, step=step)])
+        sampler.observe([GroupOutcome(index=0, rewards=verdicts, verdicts=verdicts, token_ids=tokens, batch=step)])
 
     return sampler, change
 

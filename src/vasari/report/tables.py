@@ -17,7 +17,7 @@ _NAMES = {"base": "Base", "cold_start": "Cold start", "uniform": "GRPO, uniform"
 PURPOSE_NOTES = {
     "train": "trained on",
     "refresh": "scored prompts",
-    "probe": "tried prompts out",
+    "screen": "tried prompts out",
     "discarded": "a gate refused",
 }
 

@@ -5,7 +5,8 @@ from vasari.sample.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.check import check_prompt_sampler
 from vasari.sample.features import PoolFeatures, prompt_features
-from vasari.sample.gate import GATE_NAMES, AllGate, Gate, MixedGate, make_gate
+from vasari.sample.gate import AllGate, Gate, MixedGate
+from vasari.sample.gates import GATE_NAMES, make_gate
 from vasari.sample.hmm import HMM_PRESETS, HmmSampler, HmmSettings
 from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
 from vasari.sample.oracle import OracleSampler, OracleSettings

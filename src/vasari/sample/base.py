@@ -13,8 +13,8 @@ from vasari.errors import ConfigError, DataError, StateError
 from vasari.records import Draw, GroupOutcome, PromptIndices
 from vasari.sample.pool import Pool, read_array
 
-SCHEMA = 1
-"""Version of `state_dict`."""
+SCHEMA = 2
+"""Version of `state_dict`; 1 called a batch a step."""
 
 
 class PromptSampler(ABC):
@@ -26,7 +26,7 @@ class PromptSampler(ABC):
     """
 
     name: ClassVar[str] = ""
-    """The sampler's name in a recipe."""
+    """The sampler's name in saved state; a subclass without one has its module and class for it."""
 
     def __init__(self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None) -> None:
         """A sampler over a pool of prompts.
@@ -58,9 +58,18 @@ class PromptSampler(ABC):
         return True
 
     @property
-    def hears_confidence(self) -> bool:
+    def uses_logprobs(self) -> bool:
         """Whether a group's `confidence` is learnt from: a trainer that would not compute it otherwise then does."""
         return False
+
+    @property
+    def refresh_every(self) -> int:
+        """Batches between those before which prompts are `due`; 0 for a sampler that asks for none."""
+        return 0
+
+    def scores(self) -> NDArray[np.float64] | None:
+        """[prompts] what the next draw weighs or ranks prompts by, higher = drawn more often; None where there is no such."""
+        return None
 
     @property
     def num_rollouts_due(self) -> int:
@@ -91,8 +100,8 @@ class PromptSampler(ABC):
         self._observe(groups)
 
     @abstractmethod
-    def due(self, step: int) -> PromptIndices:
-        """Prompts that want extra rollouts before the next draw of this step; int64, often empty."""
+    def due(self, batch: int) -> PromptIndices:
+        """Prompts that want extra rollouts before this batch, counted from 0, is drawn; int64, often empty."""
 
     @abstractmethod
     def metrics(self) -> Mapping[str, float]:
@@ -102,7 +111,7 @@ class PromptSampler(ABC):
         """All that a resumed sampler needs to continue the same stream: JSON values and plain arrays, nothing shared."""
         return {
             "schema": SCHEMA,
-            "sampler": self.name,
+            "sampler": self._full_name,
             "rng": self._rng.bit_generator.state,
             "pool": self._pool.state(),
             "state": self._state(),
@@ -120,19 +129,23 @@ class PromptSampler(ABC):
             StateError: Another schema, sampler or pool (the difference is named), or a damaged state. The sampler is
                 unchanged then.
         """
-        if not isinstance(state, Mapping) or state.get("schema") != SCHEMA:
-            found = state.get("schema") if isinstance(state, Mapping) else None
+        found = state.get("schema") if isinstance(state, Mapping) else None
+        if found not in (1, SCHEMA):
             raise StateError(f"sampler state has schema {found!r}, expected {SCHEMA}")
-        if state.get("sampler") != self.name:
-            raise StateError(f"state is of sampler {state.get('sampler')!r}, not of {self.name!r}")
+        if state.get("sampler") != self._full_name:
+            raise StateError(f"state is of sampler {state.get('sampler')!r}, not of {self._full_name!r}")
         try:
             origin = self._pool.origin(state["pool"], remap=remap)
             rng = np.random.default_rng(0)
             rng.bit_generator.state = state["rng"]
-            self._restore(state["state"], origin)
+            self._restore(state["state"] if found == SCHEMA else in_batches(state["state"]), origin)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(f"sampler state is damaged: {type(error).__name__}: {error}") from error
         self._rng = rng
+
+    @property
+    def _full_name(self) -> str:
+        return self.name or f"{type(self).__module__}:{type(self).__qualname__}"
 
     @abstractmethod
     def _draw(self, num_prompts: int) -> Draw:
@@ -154,6 +167,11 @@ class PromptSampler(ABC):
             state: From `_state`.
             origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1 for a new prompt.
         """
+
+
+def in_batches(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A state of schema 1, which called a batch a step, under today's names."""
+    return {"batch": state["step"], **state} if "step" in state else dict(state)
 
 
 def carried_over(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vasari.errors import ConfigError
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
-from vasari.sample.clock import StepClock
+from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
 from vasari.sample.setting_checks import check_choice, check_number, check_whole
 from vasari.score.value import GROUP_VALUES, GroupValue, beta_information, expected_group_value, group_value
@@ -44,7 +44,7 @@ class BetaSettings:
     """Share of the old evidence that is kept, in [0, 1]; 1 forgets nothing, as MoPPS on MATH."""
     decay_on: BetaDecay = "observe"
     """"observe": evidence shrinks when its prompt is seen again (MoPPS), so a prompt that is not seen stays as certain as
-    it was. "time": it shrinks with every step, seen or not."""
+    it was. "time": it shrinks with every batch, seen or not."""
     draw: BetaDraw = "thompson"
     """"thompson": a pass rate drawn from each belief. "mean": the belief's mean."""
     score: BetaScore = "nearest"
@@ -115,20 +115,20 @@ class BetaSampler(PromptSampler):
         self._right = np.zeros(size)
         self._wrong = np.zeros(size)
         self._seen_at = np.full(size, -1, dtype=np.int32)
-        self._clock = StepClock()
+        self._clock = BatchClock()
         self._candidates = Candidates(size, self.settings.candidate_factor)
 
     def alphas(self) -> NDArray[np.float64]:
-        """[prompts] a of each belief Beta(a, b) at the present step."""
+        """[prompts] a of each belief Beta(a, b) at the present batch."""
         return self._belief(None)[0]
 
     def betas(self) -> NDArray[np.float64]:
-        """[prompts] b of each belief Beta(a, b) at the present step."""
+        """[prompts] b of each belief Beta(a, b) at the present batch."""
         return self._belief(None)[1]
 
-    def due(self, step: int) -> PromptIndices:
-        """Nothing, at any step; time goes by it."""
-        self._clock.ask(step)
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts; `batch` only ages the evidence."""
+        self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
@@ -152,7 +152,7 @@ class BetaSampler(PromptSampler):
         return self.settings.prior_alpha + right, self.settings.prior_beta + wrong
 
     def _kept(self, rows: Any) -> NDArray[np.float64]:
-        """Share of the evidence that the steps since it was seen have left."""
+        """Share of the evidence that the batches since it was seen have left."""
         age = np.maximum(self._clock.now - self._seen_at[rows], 0)
         kept: NDArray[np.float64] = np.power(self.settings.decay, age, dtype=np.float64)
         return kept
@@ -211,6 +211,6 @@ class BetaSampler(PromptSampler):
         for key, evidence in (("right", right), ("wrong", wrong)):
             if not (np.isfinite(evidence).all() and (evidence >= 0).all()):
                 raise ValueError(f"saved {key!r} holds a count that is negative or infinite")
-        clock = StepClock.restored(state["clock"])
+        clock = BatchClock.restored(state["clock"])
         self._candidates = self._candidates.restored(state["candidates"], origin)
         self._right, self._wrong, self._seen_at, self._clock = right, wrong, seen_at, clock

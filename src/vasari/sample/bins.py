@@ -79,7 +79,7 @@ class BinsSampler(PromptSampler):
       `max(floor, 1 - p^n - (1 - p)^n)` at a p drawn from each category's Beta.
 
     As in the papers, categories that are worth the same are drawn equally often, whatever their sizes. One `observe` is
-    one step: hand in a batch's groups together. A group with fewer than two verifiable rewards has no advantages and
+    one batch: hand in a batch's groups together. A group with fewer than two verifiable rewards has no advantages and
     teaches "sec" and "dump" nothing; n_c counts its rollouts nevertheless, or the bonus would seek broken references for
     ever. Without categories in the features the pool is one category, and the draw is uniform.
     """
@@ -119,11 +119,11 @@ class BinsSampler(PromptSampler):
         """Name of each category."""
         return self._names
 
-    def due(self, step: int) -> PromptIndices:  # noqa: ARG002
-        """Nothing, at any step."""
+    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
+        """Never requests rollouts."""
         return np.zeros(0, dtype=np.int64)
 
-    def scores(self) -> NDArray[np.float64]:
+    def category_scores(self) -> NDArray[np.float64]:
         """[categories] Q, upper bound, or weight at the mean pass rate, by the rule; higher = drawn more often."""
         settings = self.settings
         if settings.rule == "sec":
@@ -138,7 +138,7 @@ class BinsSampler(PromptSampler):
     def metrics(self) -> Mapping[str, float]:
         """How the scores of the categories spread, how the last batch spread over them, and passes over the least drawn."""
         filled = self._passes.sizes > 0
-        scores = self.scores()[filled]
+        scores = self.category_scores()[filled]
         share = self._quotas[self._quotas > 0] / max(1, self._quotas.sum())
         return {
             "sampler/categories": float(filled.sum()),
@@ -158,7 +158,7 @@ class BinsSampler(PromptSampler):
         if self.settings.rule == "thompson":
             weights = self._weights(self._rng.beta(1.0 + self._correct, 1.0 + self._wrong))
         else:
-            scores = np.where(self._passes.sizes > 0, self.scores(), -np.inf)
+            scores = np.where(self._passes.sizes > 0, self.category_scores(), -np.inf)
             weights = np.exp((scores - scores.max()) / self.settings.temperature)
         return np.where(self._passes.sizes > 0, weights, 0.0)
 

@@ -64,7 +64,7 @@ def _check_draw(draw: Draw, sampler: PromptSampler, num: int, *, unique: bool) -
     _require(isinstance(indices, np.ndarray) and indices.dtype == np.int64, "draw.indices must be an int64 array")
     _require(indices.shape == (num,), f"a draw of {num} prompts has indices of shape {indices.shape}")
     _require(len(draw.roles) == num, f"a draw of {num} prompts has {len(draw.roles)} roles")
-    _require(set(draw.roles) <= {"promoted", "uniform", "probe"}, f"unknown roles in {set(draw.roles)}")
+    _require(set(draw.roles) <= {"promoted", "uniform", "revisit"}, f"unknown roles in {set(draw.roles)}")
     _require(bool(((indices >= 0) & (indices < sampler.num_prompts)).all()), "a drawn index lies outside the pool")
     if unique:
         _require(len(np.unique(indices)) == num, "a prompt stands twice in one batch")
@@ -75,12 +75,12 @@ def _batch_size(sampler: PromptSampler) -> int:
 
 
 def _groups(
-    indices: NDArray[np.int64], *, step: int, purpose: Any = "train", verdict: float | None = None
+    indices: NDArray[np.int64], *, batch: int, purpose: Any = "train", verdict: float | None = None
 ) -> list[GroupOutcome]:
-    """Groups of 4 rollouts that depend on prompt and step only; `verdict` makes them unanimous."""
+    """Groups of 4 rollouts that depend on prompt and batch only; `verdict` makes them unanimous."""
     groups = []
     for index in dict.fromkeys(indices.tolist()):
-        rng = np.random.default_rng([index, step])
+        rng = np.random.default_rng([index, batch])
         verdicts = rng.integers(0, 2, size=4).astype(np.float64) if verdict is None else np.full(4, verdict)
         tokens = [rng.integers(0, 9, size=rng.integers(1, 12)).astype(np.int32) for _ in range(4)]
         confidence = -rng.exponential(size=4)
@@ -91,7 +91,7 @@ def _groups(
             token_ids=tokens,
             confidence=confidence,
             purpose=purpose,
-            step=step,
+            batch=batch,
         )
         groups.append(group)
     return groups
@@ -100,26 +100,26 @@ def _groups(
 def _run(sampler: PromptSampler, *, start: int, num_steps: int) -> list[list[int]]:
     """Batches of the trainer's loop: due, observe, draw, observe."""
     batches = []
-    for step in range(start, start + num_steps):
-        sampler.observe(_groups(sampler.due(step), step=step, purpose="refresh"))
+    for batch in range(start, start + num_steps):
+        sampler.observe(_groups(sampler.due(batch), batch=batch, purpose="refresh"))
         draw = sampler.draw(_batch_size(sampler))
         batches.append(draw.indices.tolist())
-        sampler.observe(_groups(draw.indices, step=step))
+        sampler.observe(_groups(draw.indices, batch=batch))
     return batches
 
 
 def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
-    for step in range(12):
-        due = sampler.due(step)
+    for batch in range(12):
+        due = sampler.due(batch)
         _require(isinstance(due, np.ndarray) and due.dtype == np.int64, "due must return an int64 array")
         _require(len(np.unique(due)) == len(due), "due names a prompt twice")
         _require(bool(((due >= 0) & (due < sampler.num_prompts)).all()), "due names a prompt outside the pool")
         _require(not due.size or sampler.num_rollouts_due > 0, "prompts are due, but num_rollouts_due is 0")
-        sampler.observe(_groups(due, step=step, purpose="refresh"))
-        num = _batch_size(sampler) - step % 3
+        sampler.observe(_groups(due, batch=batch, purpose="refresh"))
+        num = _batch_size(sampler) - batch % 3
         draw = sampler.draw(max(1, num))
         _check_draw(draw, sampler, max(1, num), unique=unique)
-        sampler.observe(_groups(draw.indices, step=step))
+        sampler.observe(_groups(draw.indices, batch=batch))
         wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
         _require(not wrong, f"metrics must be numbers: {wrong}")
     _check_draw(sampler.draw(1), sampler, 1, unique=unique)
@@ -149,9 +149,9 @@ def _check_resume(one: PromptSampler, other: PromptSampler) -> None:
 
 def _check_hard_groups(sampler: PromptSampler, *, unique: bool) -> None:
     everything = np.arange(sampler.num_prompts)
-    for step, verdict in enumerate((float("nan"), 0.0, float("nan"), 1.0)):
+    for batch, verdict in enumerate((float("nan"), 0.0, float("nan"), 1.0)):
         for purpose in ("refresh", "train"):
-            sampler.observe(_groups(everything, step=step, purpose=purpose, verdict=verdict))
+            sampler.observe(_groups(everything, batch=batch, purpose=purpose, verdict=verdict))
         _check_draw(sampler.draw(_batch_size(sampler)), sampler, _batch_size(sampler), unique=unique)
     sampler.observe([])
     _check_draw(sampler.draw(sampler.num_prompts), sampler, sampler.num_prompts, unique=unique)

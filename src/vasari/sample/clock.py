@@ -1,4 +1,4 @@
-"""The steps that a sampler has seen go by."""
+"""The batches that a sampler has seen go by."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from vasari.errors import StateError
 
 
-class StepClock:
-    """Counts steps by the numbers that `due` is asked with; in a loop that never asks, every draw but the first is a step."""
+class BatchClock:
+    """Counts batches by the numbers that `due` is asked with; in a loop that never asks, every draw begins a batch."""
 
     def __init__(self) -> None:
         self.now = 0
-        """The present step; groups are observed at it."""
+        """The present batch; groups are observed at it."""
         self._num_draws = 0
         self._asked = False
 
-    def ask(self, step: int) -> None:
-        """`due` was asked at this step."""
-        self.now, self._asked = int(step), True
+    def ask(self, batch: int) -> None:
+        """`due` was asked at this batch."""
+        self.now, self._asked = int(batch), True
 
     def draw(self) -> None:
         """A batch is about to be drawn."""
@@ -27,19 +27,19 @@ class StepClock:
             self.now += 1
         self._num_draws += 1
 
-    def saw(self, step: int | None) -> int:
-        """The step at which a group was rolled out: its own, to which the present moves up, or the present one for None."""
-        if step is None:
+    def saw(self, batch: int | None) -> int:
+        """The batch at which a group was rolled out: its own, to which the present moves up, or the present one for None."""
+        if batch is None:
             return self.now
-        self.now = max(self.now, int(step))
-        return int(step)
+        self.now = max(self.now, int(batch))
+        return int(batch)
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
         return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> StepClock:
+    def restored(cls, state: Mapping[str, Any]) -> BatchClock:
         """A clock that goes on from a saved one.
 
         Raises:

@@ -2,90 +2,128 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, final
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, final
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import ConfigError
+from vasari.errors import StateError
 from vasari.records import Admission, GroupOutcome
-from vasari.sample.two_stage import TWO_STAGE_PRESETS, TwoStageGate, TwoStageSettings
 
-_EQUAL_WITHIN = 1e-9
+SCHEMA = 1
+"""Version of a gate's `state_dict`."""
+
+EQUAL_WITHIN = 1e-9
+"""Rewards that differ by no more are equal: such a group has no advantages."""
 
 
-class Gate(Protocol):
-    """Decides which groups of a step train. Gates read rewards, where nan marks an unverifiable rollout.
+class Gate(ABC):
+    """Decides which groups of a batch train, and whether other prompts are drawn in place of the refused ones.
 
-    A trainer that heeds `Admission.more` serves `TwoStageGate` as well; the other gates leave it empty.
+    A gate that only looks at groups overrides `admit`. One that remembers prompts overrides `_state` and `_restore` too.
+    One that screens, which is to give a drawn prompt a few rollouts before the rest of its group, says how many in
+    `num_screening`. `check_gate` tests it.
     """
 
+    name: ClassVar[str] = ""
+    """The gate's name in saved state; a subclass without one has its module and class for it."""
+
+    @abstractmethod
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, and how many prompts to draw in place of the refused ones."""
-        ...
+        """Which groups train, how many prompts to draw in place of the refused ones, and which screenings go on.
+
+        Rewards are what the learner sees; nan marks an unverifiable rollout. Under a gate that screens, a group of fewer
+        than `num_rollouts` is a screening.
+        """
+
+    @property
+    def num_screening(self) -> int:
+        """Rollouts that a drawn prompt gets first; 0 where it gets its whole group at once."""
+        return 0
+
+    @property
+    def num_rollouts(self) -> int | None:
+        """Rollouts of a whole group, where the gate must know; None: any number."""
+        return None
+
+    @property
+    def redraws(self) -> bool:
+        """Whether the gate may ask for other prompts or more rollouts, so that a batch may take several generations."""
+        return True
+
+    def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:  # noqa: ARG002
+        """Which of these prompts may be drawn for this batch: bool, one for each; all, unless the gate remembers some."""
+        return np.ones(len(np.asarray(indices)), dtype=np.bool_)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed gate needs: JSON values and plain arrays, nothing shared."""
+        return {"schema": SCHEMA, "gate": self._full_name, "state": self._state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state, of the same pool.
+
+        Raises:
+            StateError: Another schema or gate, or a damaged state. The gate is unchanged then.
+        """
+        if not isinstance(state, Mapping) or state.get("schema") != SCHEMA:
+            found = state.get("schema") if isinstance(state, Mapping) else None
+            raise StateError(f"gate state has schema {found!r}, expected {SCHEMA}")
+        if state.get("gate") != self._full_name:
+            raise StateError(f"state is of gate {state.get('gate')!r}, not of {self._full_name!r}")
+        try:
+            self._restore(state["state"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"gate state is damaged: {type(error).__name__}: {error}") from error
+
+    @property
+    def _full_name(self) -> str:
+        return self.name or f"{type(self).__module__}:{type(self).__qualname__}"
+
+    def _state(self) -> dict[str, Any]:
+        """The subclass's own state: JSON values and copies of arrays."""
+        return {}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take over `_state`, all or nothing."""
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class AllGate:
+class AllGate(Gate):
     """Admits every group with two verifiable rollouts or more, and asks for no other prompts."""
+
+    name: ClassVar[str] = "all"
+
+    @property
+    def redraws(self) -> bool:
+        """Never."""
+        return False
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
         """Which groups train; nothing is drawn in place of the others."""
-        admitted = [_rewards(group).size >= 2 for group in outcomes]
+        admitted = [verifiable_rewards(group).size >= 2 for group in outcomes]
         return Admission(np.array(admitted, dtype=np.bool_))
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MixedGate:
+class MixedGate(Gate):
     """Admits groups whose rewards are not all equal, and asks for as many prompts as it refused.
 
     Dynamic sampling of DAPO (arXiv:2503.14476). The trainer sets how often it draws again.
     """
 
+    name: ClassVar[str] = "mixed"
+
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
         """Which groups train, and one prompt for each refused group."""
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         for place, group in enumerate(outcomes):
-            rewards = _rewards(group)
-            admitted[place] = rewards.size >= 2 and float(rewards.max() - rewards.min()) > _EQUAL_WITHIN
+            rewards = verifiable_rewards(group)
+            admitted[place] = rewards.size >= 2 and float(rewards.max() - rewards.min()) > EQUAL_WITHIN
         return Admission(admitted, redraw=int((~admitted).sum()))
 
 
-def _rewards(group: GroupOutcome) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    verifiable: np.ndarray[tuple[int], np.dtype[np.float64]] = group.rewards[~np.isnan(group.rewards)]
-    return verifiable
-
-
-_PLAIN: dict[str, type[AllGate] | type[MixedGate]] = {"all": AllGate, "mixed": MixedGate}
-
-GATE_NAMES: tuple[str, ...] = (*_PLAIN, "two_stage")
-"""Names that `make_gate` knows."""
-
-
-def make_gate(name: str, preset: str = "default", **settings: Any) -> Gate:
-    """The gate of that name: "all", "mixed" or "two_stage".
-
-    Args:
-        name: One of `GATE_NAMES`.
-        preset: For "two_stage", a name in `TWO_STAGE_PRESETS`; the others have "default" only.
-        **settings: For "two_stage", fields of `TwoStageSettings` that change the preset; the others have none.
-
-    Raises:
-        ConfigError: The name, the preset or a setting is unknown, or a value is out of range.
-    """
-    if name not in GATE_NAMES:
-        raise ConfigError(f"gate must be one of {', '.join(GATE_NAMES)}, got {name!r}")
-    presets = ("default",) if name in _PLAIN else tuple(TWO_STAGE_PRESETS)
-    known = [] if name in _PLAIN else sorted(entry.name for entry in dataclasses.fields(TwoStageSettings))
-    if preset not in presets:
-        raise ConfigError(f"preset of gate {name!r} must be one of {', '.join(presets)}, got {preset!r}")
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise ConfigError(f"gate {name!r} has no setting {', '.join(map(repr, unknown))}; it has: {', '.join(known) or 'none'}")
-    if name in _PLAIN:
-        return _PLAIN[name]()
-    return TwoStageGate(dataclasses.replace(TWO_STAGE_PRESETS[preset], **settings))
+def verifiable_rewards(group: GroupOutcome) -> NDArray[np.float64]:
+    """The rewards of a group's verifiable rollouts."""
+    return group.rewards[~np.isnan(group.rewards)]

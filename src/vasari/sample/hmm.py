@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler
-from vasari.sample.clock import StepClock
+from vasari.sample.clock import BatchClock
 from vasari.sample.pool import read_array
 from vasari.sample.ranked import Candidates, highest, tally
 from vasari.sample.setting_checks import check_number, check_whole
@@ -32,7 +32,7 @@ class HmmSettings:
     prior: float = 1.0
     """Dirichlet count of every transition before any was seen, above 0."""
     decay: float = 0.5
-    """Share of the counted transitions that each step keeps, in [0, 1]."""
+    """Share of the counted transitions that each batch keeps, in [0, 1]."""
     entropy_weight: float = 0.0
     """How much a prompt's uncertainty (entropy of its state, in nats) adds to its score, at least 0."""
     candidate_factor: int = 8
@@ -58,18 +58,18 @@ class HmmSampler(PromptSampler):
     """Takes the prompts that are likeliest to be partly solved now, by a hidden Markov model of each (DPS, arXiv:2603.10887).
 
     A prompt is unsolved, partly solved or solved, and a group shows its state. With counts A[to, from] of transitions,
-    P = A / (sum of A over `to`) and pi = P b, where b is the belief about the state at the step before, seeing state o sets
+    P = A / (sum of A over `to`) and pi = P b, where b is the belief about the state at the batch before, seeing state o sets
 
         A <- decay A + (1 - decay) prior + xi,    xi[o, j] = P[o, j] b[j] / pi[o], other rows 0,    b <- one-hot of o,
 
-    and a step without a group `b <- pi`, then `A <- decay A + (1 - decay) prior`. The score is pi[partial] (plus
+    and a batch without a group `b <- pi`, then `A <- decay A + (1 - decay) prior`. The score is pi[partial] (plus
     `entropy_weight` times the entropy of pi), equal scores in random order. A prompt that was never seen has pi = 1/3.
 
     Only prompts whose counts differ from the prior are rolled forward: with counts equal to the prior, to 1e-15, every
     transition is equally likely and pi is 1/3, as for a prompt that was never seen. That is exact up to rounding, and a
-    step costs as much as the groups of the last dozens of steps, not as the pool. With `decay` 1 nothing is forgotten.
+    batch costs as much as the groups of the last dozens of batches, not as the pool. With `decay` 1 nothing is forgotten.
 
-    Groups of one prompt at one step are one group. The pool's candidates are the next stretch of a shuffled pass.
+    Groups of one prompt at one batch are one group. The pool's candidates are the next stretch of a shuffled pass.
     """
 
     name: ClassVar[str] = "hmm"
@@ -86,19 +86,19 @@ class HmmSampler(PromptSampler):
         self.settings = settings or HmmSettings()
         """What this sampler was made with."""
         self._known = _KnownPrompts.empty()
-        self._clock = StepClock()
+        self._clock = BatchClock()
         self._candidates = Candidates(self.num_prompts, self.settings.candidate_factor)
 
     def states(self) -> NDArray[np.float64]:
-        """[prompts, 3] probability of each state, unsolved, partly solved and solved, at the present step."""
+        """[prompts, 3] probability of each state, unsolved, partly solved and solved, at the present batch."""
         self._roll()
         states = np.full((self.num_prompts, _NUM_STATES), 1 / _NUM_STATES)
         states[self._known.prompts] = self._known.predicted(self.settings.prior)
         return states
 
-    def due(self, step: int) -> PromptIndices:
-        """Nothing, at any step; time goes by it."""
-        self._clock.ask(step)
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts; `batch` only moves the beliefs on."""
+        self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
@@ -113,7 +113,7 @@ class HmmSampler(PromptSampler):
         }
 
     def _roll(self) -> None:
-        """Bring every belief up to the step before the present one; beliefs of this step's groups stay."""
+        """Bring every belief up to the batch before the present one; beliefs of this batch's groups stay."""
         self._known = self._known.rolled(self._clock.now - 1, self.settings)
 
     def _draw(self, num_prompts: int) -> Draw:
@@ -164,7 +164,7 @@ class HmmSampler(PromptSampler):
             known = known.moved(origin)
         elif len(prompts) and prompts[-1] >= self.num_prompts:
             raise ValueError(f"saved prompt {prompts[-1]} of a pool of {self.num_prompts}")
-        clock = StepClock.restored(state["clock"])
+        clock = BatchClock.restored(state["clock"])
         self._candidates = self._candidates.restored(state["candidates"], origin)
         self._known, self._clock = known, clock
 
@@ -178,9 +178,9 @@ class _KnownPrompts:
     excess: NDArray[np.float64]
     """[known, to, from] counts of transitions beyond the prior."""
     before: NDArray[np.float64]
-    """[known, state] belief about the state at step `at`."""
+    """[known, state] belief about the state at batch `at`."""
     at: NDArray[np.int64]
-    """[known] the step of `before`."""
+    """[known] the batch of `before`."""
 
     @classmethod
     def empty(cls) -> _KnownPrompts:
@@ -188,19 +188,19 @@ class _KnownPrompts:
         return cls(none, np.zeros((0, _NUM_STATES, _NUM_STATES)), np.zeros((0, _NUM_STATES)), none)
 
     def predicted(self, prior: float) -> NDArray[np.float64]:
-        """[known, state] probability of each state at the step after `at`."""
+        """[known, state] probability of each state at the batch after `at`."""
         return _predicted(self.excess, self.before, prior)
 
-    def rolled(self, step: int, settings: HmmSettings) -> _KnownPrompts:
-        """The same at `step` where they are older, less those whose counts are forgotten."""
+    def rolled(self, batch: int, settings: HmmSettings) -> _KnownPrompts:
+        """The same at `batch` where they are older, less those whose counts are forgotten."""
         known = self
-        while (behind := known.at < step).any():
+        while (behind := known.at < batch).any():
             excess, before, at = known.excess.copy(), known.before.copy(), known.at.copy()
             predicted = _predicted(excess[behind], before[behind], settings.prior)
             at_rest = settings.decay == 1.0 and np.abs(predicted - before[behind]).max() <= _FORGOTTEN
             before[behind] = predicted
             excess[behind] *= settings.decay
-            at[behind] = step if at_rest else at[behind] + 1
+            at[behind] = batch if at_rest else at[behind] + 1
             known = _KnownPrompts(known.prompts, excess, before, at)._less_forgotten(settings.prior)
         return known
 
@@ -213,12 +213,12 @@ class _KnownPrompts:
         """Some of the prompts."""
         return _KnownPrompts(self.prompts[rows], self.excess[rows], self.before[rows], self.at[rows])
 
-    def seeing(self, prompts: NDArray[np.int64], states: NDArray[np.int64], step: int, settings: HmmSettings) -> _KnownPrompts:
-        """The beliefs after groups of these prompts showed these states at `step`."""
-        known = self._joined_by(np.setdiff1d(prompts, self.prompts, assume_unique=True), step)
+    def seeing(self, prompts: NDArray[np.int64], states: NDArray[np.int64], batch: int, settings: HmmSettings) -> _KnownPrompts:
+        """The beliefs after groups of these prompts showed these states at `batch`."""
+        known = self._joined_by(np.setdiff1d(prompts, self.prompts, assume_unique=True), batch)
         rows = np.searchsorted(known.prompts, prompts)
-        again = known.at[rows] >= step
-        # Two groups of one step are one: unlike states of them, or any partial one, make it partly solved.
+        again = known.at[rows] >= batch
+        # Two groups of one batch are one: unlike states of them, or any partial one, make it partly solved.
         shown = known.before[rows].argmax(axis=1)
         states = np.where(again & (shown != states), PARTIAL, states)
         new, at = rows[~again], states[~again]
@@ -227,16 +227,16 @@ class _KnownPrompts:
         known.excess[new] *= settings.decay
         known.excess[new, at] += weights / weights.sum(axis=1, keepdims=True)
         known.before[rows] = np.eye(_NUM_STATES)[states]
-        known.at[rows] = np.maximum(known.at[rows], step)
+        known.at[rows] = np.maximum(known.at[rows], batch)
         return known
 
-    def _joined_by(self, fresh: NDArray[np.int64], step: int) -> _KnownPrompts:
+    def _joined_by(self, fresh: NDArray[np.int64], batch: int) -> _KnownPrompts:
         """A copy with prompts that were never seen among them."""
         prompts = np.concatenate([self.prompts, fresh])
         order = np.argsort(prompts, kind="stable")
         excess = np.concatenate([self.excess, np.zeros((len(fresh), _NUM_STATES, _NUM_STATES))])
         before = np.concatenate([self.before, np.full((len(fresh), _NUM_STATES), 1 / _NUM_STATES)])
-        at = np.concatenate([self.at, np.full(len(fresh), step - 1, dtype=np.int64)])
+        at = np.concatenate([self.at, np.full(len(fresh), batch - 1, dtype=np.int64)])
         return _KnownPrompts(prompts[order], excess[order], before[order], at[order])
 
     def moved(self, origin: NDArray[np.int64]) -> _KnownPrompts:

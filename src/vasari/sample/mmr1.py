@@ -107,7 +107,7 @@ class Mmr1Sampler(PromptSampler):
         self._weighted = WeightedPool(np.zeros(size))
         self._has_weights = False
         self._refreshed = False
-        self._step = 0
+        self._now = 0
         self._num_drawn = 0
         self._num_refreshes = 0
         self._batch = 0
@@ -124,16 +124,21 @@ class Mmr1Sampler(PromptSampler):
         """Rollouts that a prompt of `due` wants."""
         return self.settings.num_refresh_rollouts
 
+    @property
+    def refresh_every(self) -> int:
+        """Batches between refreshes."""
+        return self.settings.refresh_every
+
     def scores(self) -> NDArray[np.float64]:
         """[prompts] weights that the weighted part is drawn by; all 0 before the first refresh."""
         return self._weighted.weights.copy()
 
-    def due(self, step: int) -> PromptIndices:
-        """Every `refresh_every` steps all prompts, less those that were already observed at this step."""
-        self._step = step
-        if step % self.settings.refresh_every:
+    def due(self, batch: int) -> PromptIndices:
+        """Every `refresh_every` batches all prompts, less those that were already observed at this batch."""
+        self._now = batch
+        if batch % self.settings.refresh_every:
             return np.zeros(0, dtype=np.int64)
-        return np.flatnonzero(self._seen_at != step).astype(np.int64)
+        return np.flatnonzero(self._seen_at != batch).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
         """The weights' mean, how many are 0, and what the released refreshes would have spent on copies."""
@@ -186,7 +191,7 @@ class Mmr1Sampler(PromptSampler):
         groups = [group for group in groups if group.purpose == "refresh"]
         for group, metric in [(group, self._score(group)) for group in groups]:
             self._refreshed = True
-            self._seen_at[group.index] = self._step if group.step is None else group.step
+            self._seen_at[group.index] = self._now if group.batch is None else group.batch
             if not math.isnan(metric):
                 self._metric[group.index] = metric
 
@@ -227,6 +232,7 @@ class Mmr1Sampler(PromptSampler):
             order = np.concatenate([now[order][now[order] >= 0], np.flatnonzero(origin < 0)])
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("a saved weight is negative or infinite")
+        state = {"now": state.get("step"), **state}  # the name of schema 1
         numbers = {name: kind(state[name]) for name, kind in _NUMBERS.items()}
         if any(number < 0 for number in numbers.values()):
             raise ValueError("a saved count is negative")
@@ -240,7 +246,7 @@ class Mmr1Sampler(PromptSampler):
 _NUMBERS: dict[str, type[int] | type[bool]] = {
     "has_weights": bool,
     "refreshed": bool,
-    "step": int,
+    "now": int,
     "num_drawn": int,
     "num_refreshes": int,
     "batch": int,

@@ -101,8 +101,8 @@ class OracleSampler(PromptSampler):
             return self._rates * (1.0 - self._rates)
         return group_value(self._rates, self.settings.num_rollouts, self.settings.value)
 
-    def due(self, step: int) -> PromptIndices:  # noqa: ARG002
-        """Nothing, at any step."""
+    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
+        """Never requests rollouts."""
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:

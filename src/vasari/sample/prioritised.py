@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
-from vasari.sample.clock import StepClock
+from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import highest, tally
 from vasari.sample.setting_checks import check_number, check_whole
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE
@@ -28,7 +28,7 @@ class PrioritisedSettings:
     smoothing: float = 0.5
     """Weight of the newest group in a prompt's priority, in (0, 1]."""
     retest_every: int = 10
-    """Steps from one batch with retests to the next, at least 1; the first retests come that many steps after step 0."""
+    """Batches from one batch with retests to the next, at least 1; the first retests come that many batches after batch 0."""
     retest_share: float = 0.25
     """Share of such a batch that retests solved and unsolved prompts, half each where there are enough, in [0, 1]."""
 
@@ -46,7 +46,7 @@ class PrioritisedSampler(PromptSampler):
     `w <- (1 - smoothing) w + smoothing p (1 - p)` for each group of pass rate p, the first group's as it is. A prompt that
     was never rolled out has the highest priority there can be, 1/4, so the pool is met first. A prompt whose last group
     was all right is solved, all wrong unsolved; both leave the ranking until a retest finds them mixed: every
-    `retest_every` steps `floor(retest_share B)` places go to those that were not seen for longest. Where fewer prompts
+    `retest_every` batches `floor(retest_share B)` places go to those that were not seen for longest. Where fewer prompts
     are ranked than a batch has places, the unanimous ones fill it, those not seen for longest first. Equal priorities are
     taken in random order. It is greedy: a prompt whose variance is noise stays at the top.
     """
@@ -69,15 +69,15 @@ class PrioritisedSampler(PromptSampler):
         self._places = np.full(size, _ACTIVE, dtype=np.int8)
         self._seen_at = np.full(size, -1, dtype=np.int32)
         self._retested_at = 0
-        self._clock = StepClock()
+        self._clock = BatchClock()
 
     def priorities(self) -> NDArray[np.float64]:
         """[prompts] moving averages of the outcome variance, in [0, 1/4]; 1/4 for a prompt never seen."""
         return self._priorities.copy()
 
-    def due(self, step: int) -> PromptIndices:
-        """Nothing, at any step: retests are part of a batch; time goes by it."""
-        self._clock.ask(step)
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts: retests are part of a batch; `batch` only says when they are."""
+        self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
@@ -102,7 +102,7 @@ class PrioritisedSampler(PromptSampler):
         unanimous = np.flatnonzero(self._places != _ACTIVE)
         filling = self._oldest(np.setdiff1d(unanimous, retested, assume_unique=True), num_prompts - len(retested) - num_ranked)
         roles: list[Role] = ["promoted"] * num_ranked
-        roles += ["probe"] * (num_prompts - num_ranked)
+        roles += ["revisit"] * (num_prompts - num_ranked)
         return Draw(np.concatenate([first, retested, filling]).astype(np.int64), tuple(roles))
 
     def _retests(self, num: int) -> NDArray[np.int64]:
@@ -145,6 +145,6 @@ class PrioritisedSampler(PromptSampler):
             raise ValueError("a saved priority is outside [0, 1/4]")
         if not np.isin(places, (_UNSOLVED, _ACTIVE, _SOLVED)).all():
             raise ValueError("saved places must be 0, 1 or 2")
-        retested_at, clock = int(state["retested_at"]), StepClock.restored(state["clock"])
+        retested_at, clock = int(state["retested_at"]), BatchClock.restored(state["clock"])
         self._priorities, self._places, self._seen_at = priorities, places, seen_at
         self._retested_at, self._clock = retested_at, clock

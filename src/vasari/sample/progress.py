@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, log_likelihood, sigmoid
-from vasari.sample.clock import StepClock
+from vasari.sample.clock import BatchClock
 from vasari.sample.distrust import ARRAYS, DISTRUSTED, Distrust
 from vasari.sample.features import PoolFeatures
 from vasari.sample.gumbel import gumbel_top
@@ -58,20 +58,20 @@ class ProgressSampler(PromptSampler):
         self._belief, self._distrust = self._blank()
         self._seen_at = np.full(self.num_prompts, -1, dtype=np.int32)
         self._length = np.full(self.num_prompts, np.nan, dtype=np.float32)
-        self._clock = StepClock()
+        self._clock = BatchClock()
         self._num_rollouts = 8
         self._log_loss = math.nan
         self._picked = np.zeros(0, dtype=np.int64)
         self._table: tuple[int, NDArray[np.float32]] | None = None
 
     @property
-    def hears_confidence(self) -> bool:
+    def uses_logprobs(self) -> bool:
         """Coherence is heard from it."""
         return self.settings.coherence
 
-    def due(self, step: int) -> PromptIndices:
-        """Nothing, at any step: training groups are the observations; rest and age go by it."""
-        self._clock.ask(step)
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests refresh rollouts; `batch` only advances cooldown and staleness."""
+        self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def scores(self) -> NDArray[np.float64]:
@@ -102,7 +102,7 @@ class ProgressSampler(PromptSampler):
             "sampler/distrusted_in_batch": _mean(distrusted[self._picked]),
             "sampler/coherence_in_batch": _mean(judged.coherence[self._picked]),
             "sampler/given_up": float(len(self._distrust.given_up(judged.learnable))),
-            "sampler/steps_since_seen": _mean(self._age()[seen]),
+            "sampler/batches_since_seen": _mean(self._age()[seen]),
             "sampler/drift": self._belief.delta,
         }
 
@@ -119,14 +119,14 @@ class ProgressSampler(PromptSampler):
         explored = highest(waited, num_explored, self._rng)
         self._picked = promoted
         roles: list[Role] = ["promoted"] * num_promoted
-        roles += ["probe"] * num_explored
+        roles += ["revisit"] * num_explored
         return Draw(np.concatenate([promoted, explored]), tuple(roles))
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         if not groups:
             return
         seen = tally(groups)
-        steps = [self._clock.saw(group.step) for group in groups]
+        batches = [self._clock.saw(group.batch) for group in groups]
         if seen.prompts.size:
             correct, num, age = seen.num_correct, seen.num_verifiable, self._age()[seen.prompts]
             before = self._belief.predicted(seen.prompts, age)
@@ -134,15 +134,15 @@ class ProgressSampler(PromptSampler):
             self._distrust.learn(groups, seen, before)
             self._belief.learn(seen.prompts, correct, num, age, seen.trained)
             self._num_rollouts = max(2, int(np.median(num)))
-        for group, step in zip(groups, steps, strict=True):
-            self._seen_at[group.index] = max(step, self._seen_at[group.index])
+        for group, batch in zip(groups, batches, strict=True):
+            self._seen_at[group.index] = max(batch, self._seen_at[group.index])
             if group.num_tokens:
                 mean, old = group.num_tokens / group.num_rollouts, float(self._length[group.index])
                 new = mean if math.isnan(old) else _LENGTH_MEMORY * old + (1 - _LENGTH_MEMORY) * mean
                 self._length[group.index] = new
 
     def _age(self) -> NDArray[np.int32]:
-        """[prompts] steps since each prompt was seen; never seen counts from the start."""
+        """[prompts] batches since each prompt was seen; never seen counts from the start."""
         age: NDArray[np.int32] = np.maximum(self._clock.now - np.maximum(self._seen_at, 0), 0).astype(np.int32)
         return age
 
@@ -202,7 +202,7 @@ class ProgressSampler(PromptSampler):
         belief.trained = saved("trained", np.bool_, 0)
         distrust.kept = {name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()}
         seen_at, length = saved("seen_at", np.int32, -1), saved("length", np.float32, math.nan)
-        clock = StepClock.restored(state["clock"])
+        clock = BatchClock.restored(state["clock"])
         num_rollouts, log_loss = int(state["num_rollouts"]), float(state["log_loss"])
         picked = np.array(state["picked"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):

@@ -16,7 +16,7 @@ class ProgressSettings:
     prior_variance: float = 6.0
     """Variance of the logit of an unseen prompt, above 0, or no count could change the belief; staleness returns to it."""
     drift: float = 0.03
-    """Variance that a step without rollouts adds."""
+    """Variance that a batch without rollouts adds."""
     optimism: float = 0.5
     """Standard deviations of the value that are added for not knowing."""
     coherence: bool = True
@@ -33,7 +33,7 @@ class ProgressSettings:
     explore: float = 0.05
     """Share of a batch that goes to the prompts not seen for longest."""
     cooldown: int = 2
-    """A prompt returns at the earliest this many steps after it was seen, as long as the pool has others."""
+    """A prompt returns at the earliest this many batches after it was seen, as long as the pool has others."""
 
     def __post_init__(self) -> None:
         check_number("prior_variance", self.prior_variance, above=0)

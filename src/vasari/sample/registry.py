@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vasari.errors import ConfigError
+from vasari.plugins import build, resolve
 from vasari.sample.base import PromptSampler
 from vasari.sample.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.bins import BINS_PRESETS, BinsSampler, BinsSettings
@@ -59,7 +60,7 @@ def _wrapped(wrapper: Any) -> Any:
     return make
 
 
-_KINDS: dict[str, _Kind] = {
+SAMPLERS: Mapping[str, _Kind] = {
     "uniform": _Kind(UniformSampler),
     "vas": _Kind(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
     "mmr1": _Kind(Mmr1Sampler, Mmr1Settings),
@@ -74,9 +75,10 @@ _KINDS: dict[str, _Kind] = {
     "replay": _Kind(ReplaySampler, ReplaySettings),
     "prioritised": _Kind(PrioritisedSampler, PrioritisedSettings),
 }
+"""Every sampler by the name that a recipe gives it; a user's own is `package.module:attribute`."""
 
-SAMPLER_NAMES: tuple[str, ...] = tuple(_KINDS)
-"""Names that `make_sampler` knows."""
+SAMPLER_NAMES: tuple[str, ...] = tuple(SAMPLERS)
+"""Names of our samplers."""
 
 
 def make_sampler(
@@ -91,7 +93,8 @@ def make_sampler(
     """The sampler of that name over a pool of `num_prompts` prompts.
 
     Args:
-        name: One of `SAMPLER_NAMES`.
+        name: One of `SAMPLER_NAMES`, or `package.module:attribute` of a class or function of one's own; it is called with
+            those of `num_prompts`, `seed`, `prompt_ids` and `features` that it names, and with the settings.
         num_prompts: Size of the pool.
         seed: Seed of the sampler's own generator.
         prompt_ids: One unique id a prompt, or None.
@@ -102,12 +105,15 @@ def make_sampler(
         ConfigError: The name or a setting is unknown, or a value is out of range.
         DataError: The features are of a pool of another size.
     """
-    if name not in _KINDS:
-        raise ConfigError(f"sampler must be one of {', '.join(_KINDS)}, got {name!r}")
-    kind = _KINDS[name]
     if features is not None:
         features.check(num_prompts)
+    kind = resolve(name, SAMPLERS, door="sampler")
     given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": prompt_ids}
+    if not isinstance(kind, _Kind):
+        own = build(kind, given={**given, "features": features}, settings=settings, what=f"sampler {name!r}")
+        if not isinstance(own, PromptSampler):
+            raise ConfigError(f"sampler {name!r} gave {type(own).__name__}, which is no vasari.sample.PromptSampler")
+        return own
     if kind.takes_features:
         given["features"] = features
     chosen = sampler_settings(name, **settings)
@@ -121,7 +127,7 @@ def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:
     Raises:
         ConfigError: The preset or a setting is unknown, or a value is out of range.
     """
-    kind = _KINDS[name]
+    kind = SAMPLERS[name]
     if kind.settings is None:
         _refuse_unknown(name, changes if preset == "default" else {"preset": preset, **changes}, ())
         return None

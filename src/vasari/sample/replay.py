@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vasari.errors import ConfigError
 from vasari.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
-from vasari.sample.clock import StepClock
+from vasari.sample.clock import BatchClock
 from vasari.sample.passes import PoolPasses
 from vasari.sample.ranked import highest, tally
 from vasari.sample.setting_checks import check_number, check_whole
@@ -33,7 +33,7 @@ class ReplaySettings:
     highest_rate: float = 0.75
     """Largest pass rate that does."""
     cooldown: int = 5
-    """Steps that must lie between a visit of a prompt, fresh or not, and its next replay, at least 0."""
+    """Batches that must lie between a visit of a prompt, fresh or not, and its next replay, at least 0."""
     max_reuse: int = 3
     """Replays of a prompt between two fresh visits, at least 1."""
 
@@ -52,7 +52,7 @@ class ReplaySampler(PromptSampler):
 
     Prompt Replay (arXiv:2603.21177): a prompt whose last group's pass rate p lies in [0.25, 0.75] is in the buffer. Up to
     `floor(replay_share B)` places go to buffered prompts, nearest to 1/2 first (equal ones in random order), that were not
-    drawn within the last `cooldown` steps and not replayed `max_reuse` times; the others are fresh: every prompt once per
+    drawn within the last `cooldown` batches and not replayed `max_reuse` times; the others are fresh: every prompt once per
     shuffled pass. Prompts are reused, never rollouts. A group outside the band takes its prompt out of the buffer; a fresh
     visit lets a prompt be replayed `max_reuse` times anew.
     """
@@ -76,16 +76,16 @@ class ReplaySampler(PromptSampler):
         self._num_reused = np.zeros(size, dtype=np.int32)
         self._drawn_at = np.full(size, _NEVER, dtype=np.int32)
         self._num_replayed = 0
-        self._clock = StepClock()
+        self._clock = BatchClock()
         self._passes = PoolPasses(size)
 
     def buffered(self) -> NDArray[np.int64]:
         """Prompts whose last pass rate was middling, cooling down or not, ascending."""
         return np.flatnonzero(~np.isnan(self._rates)).astype(np.int64)
 
-    def due(self, step: int) -> PromptIndices:
-        """Nothing, at any step; cooldowns go by it."""
-        self._clock.ask(step)
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts; `batch` only advances the cooldowns."""
+        self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
@@ -143,7 +143,7 @@ class ReplaySampler(PromptSampler):
         if ((rates < 0) | (rates > 1)).any() or (num_reused < 0).any():
             raise ValueError("a saved pass rate is outside [0, 1], or a count negative")
         num_replayed = int(state["num_replayed"])
-        clock = StepClock.restored(state["clock"])
+        clock = BatchClock.restored(state["clock"])
         self._passes = PoolPasses.restored(state["passes"], size, origin)
         self._rates, self._num_reused, self._drawn_at = rates, num_reused, drawn_at
         self._num_replayed, self._clock = num_replayed, clock

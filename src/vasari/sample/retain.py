@@ -16,7 +16,7 @@ from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.setting_checks import check_number, check_whole
 from vasari.sample.wrapper import SamplerWrapper, check_inner
 
-_REVIEW: Role = "probe"
+_REVIEW: Role = "revisit"
 
 
 @final
@@ -31,7 +31,7 @@ class RetainSettings:
     share: float = 0.1
     """Largest share of a batch that reviews take, in [0, 1]."""
     repair_window: int = 50
-    """Steps after which a mastered prompt is to be checked again, at least 1."""
+    """Batches after which a mastered prompt is to be checked again, at least 1."""
     mastery: float = 1.0
     """Pass rate from which a prompt counts as mastered, in (0, 1]."""
 
@@ -47,13 +47,13 @@ class RetainSampler(SamplerWrapper):
     """Gives up to `floor(share * B)` places of each batch to mastered prompts that were not checked for long.
 
     A prompt is mastered when the pass rate of its last group, of two verifiable rollouts or more, is at least `mastery`.
-    It is due for review when its last such group is more than `repair_window` steps old; the longest unchecked come
-    first, ties at random, with role `probe`. One that fails its review is mastered no more, and left to the inner
+    It is due for review when its last such group is more than `repair_window` batches old; the longest unchecked come
+    first, ties at random, with role `revisit`. One that fails its review is mastered no more, and left to the inner
     sampler. (RECALL, arXiv:2606.03087: solved prompts regress, and the sooner that is seen the less it costs to repair.)
 
     Reviews replace places of the inner sampler's batch at random, before any rollout, so that they cost none: a due
-    prompt that the inner sampler drew itself counts among them, and one that lost its place loses that visit. A step is
-    the clock of `due`, as for `GroupOutcome.step`.
+    prompt that the inner sampler drew itself counts among them, and one that lost its place loses that visit. A batch is
+    the clock of `due`, as for `GroupOutcome.batch`.
     """
 
     name: ClassVar[str] = "retain"
@@ -76,7 +76,7 @@ class RetainSampler(SamplerWrapper):
 
     def overdue(self) -> NDArray[np.int64]:
         """Mastered prompts whose last check is older than the repair window; int64, in the pool's order."""
-        age = self._step - self._checked_at
+        age = self._batch - self._checked_at
         return np.flatnonzero(self._mastered & (age > self.settings.repair_window)).astype(np.int64)
 
     def _own_metrics(self) -> Mapping[str, float]:
@@ -95,7 +95,7 @@ class RetainSampler(SamplerWrapper):
         num = math.floor(self.settings.share * num_prompts + 1e-9) - int(among.sum())
         waiting = overdue[~np.isin(overdue, draw.indices)]
         num = max(0, min(num, len(waiting)))
-        age = self._step - self._checked_at[waiting] + self._rng.random(len(waiting))
+        age = self._batch - self._checked_at[waiting] + self._rng.random(len(waiting))
         reviewed = waiting[np.argsort(-age, kind="stable")[:num]]
         places = self._rng.permutation(np.flatnonzero(~among))[:num]
         indices, roles = draw.indices.copy(), list(draw.roles)
@@ -113,7 +113,7 @@ class RetainSampler(SamplerWrapper):
             mastered = float(verdicts.mean()) >= self.settings.mastery
             self._num_relapses += bool(self._mastered[group.index]) and not mastered
             self._mastered[group.index] = mastered
-            self._checked_at[group.index] = self._step if group.step is None else group.step
+            self._checked_at[group.index] = self._batch if group.batch is None else group.batch
 
     def _own_state(self) -> dict[str, Any]:
         return {
@@ -129,7 +129,7 @@ class RetainSampler(SamplerWrapper):
         checked_at = carried_over(state, "checked_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1)
         num_reviews, num_relapses = int(state["num_reviews"]), int(state["num_relapses"])
         if (checked_at < -1).any():
-            raise StateError("saved steps of the last checks must be at least 0, or -1 for none")
+            raise StateError("saved batches of the last checks must be at least 0, or -1 for none")
 
         def take_over() -> None:
             self._mastered, self._checked_at = mastered, checked_at

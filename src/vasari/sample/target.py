@@ -84,7 +84,7 @@ class TargetSampler(PromptSampler):
     reference set is for in the paper, following the policy's progress, is left to one number. Rollout replay, the
     paper's other half, is no matter of a sampler.
 
-    One `observe` is one step: hand in a batch's groups together.
+    One `observe` is one batch: hand in a batch's groups together.
     """
 
     name: ClassVar[str] = "target"
@@ -126,12 +126,12 @@ class TargetSampler(PromptSampler):
         prior = np.clip(1.0 - self._difficulty + self._shift, 0.0, 1.0)
         return np.asarray((weight * prior + self._correct) / (weight + self._verified))
 
-    def due(self, step: int) -> PromptIndices:  # noqa: ARG002
-        """Nothing, at any step."""
+    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
+        """Never requests rollouts."""
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """The target, the shift of the predictions, and the pass rate of the last step's rollouts."""
+        """The target, the shift of the predictions, and the pass rate of the last batch's rollouts."""
         return {
             "sampler/target": self._target if self.settings.rule == "adarft" else self.settings.target_rate,
             "sampler/shift": self._shift,

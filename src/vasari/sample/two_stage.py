@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vasari.errors import ConfigError, StateError
 from vasari.records import Admission, GroupOutcome
+from vasari.sample.gate import Gate
 from vasari.sample.pool import read_array
 from vasari.sample.setting_checks import check_number, check_whole
 
@@ -28,8 +29,8 @@ class TwoStageSettings:
     """Least pass rate of a screening to go on, in [0, 1]; all wrong never goes on."""
     high: float = 1.0
     """Greatest pass rate of a screening to go on, in [0, 1]; all right never goes on."""
-    defer_steps: int = 0
-    """Steps for which a prompt that was too hard is not screened again; 0: whenever it is drawn."""
+    defer_batches: int = 0
+    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is drawn."""
     evict_after: int = 0
     """Screenings in a row, all right, after which a prompt is never screened again; 0: never. Some solved prompts relapse
     (arXiv:2606.03087), and an evicted one is not noticed."""
@@ -39,7 +40,7 @@ class TwoStageSettings:
         check_whole("num_rollouts", self.num_rollouts, least=2)
         check_number("low", self.low, least=0, most=1)
         check_number("high", self.high, least=0, most=1)
-        check_whole("defer_steps", self.defer_steps, least=0)
+        check_whole("defer_batches", self.defer_batches, least=0)
         check_whole("evict_after", self.evict_after, least=0)
         if self.num_screening >= self.num_rollouts:
             raise ConfigError(
@@ -61,7 +62,7 @@ TWO_STAGE_PRESETS: dict[str, TwoStageSettings] = {
 
 
 @final
-class TwoStageGate:
+class TwoStageGate(Gate):
     """Admits groups of `num_rollouts`, and lets a prompt come to so many only if its first `num_screening` promise variance.
 
     A group of fewer than `num_rollouts` is a screening. With p the pass rate of its verifiable rollouts, the prompt goes
@@ -70,12 +71,12 @@ class TwoStageGate:
     reads verdicts, unlike the other gates: thresholds on a pass rate mean nothing for graded rewards. A screening without
     two verifiable rollouts is refused, and neither defers nor evicts.
 
-    What a trainer does with it, in each step (`vasari.train.two_stage_grpo.TwoStageTrainer` does on TRL):
+    What a trainer does with it, in each batch (`vasari.train.loop` does):
 
     1. Ask `wanted` about the drawn prompts, leave out those it does not want, and draw others in their place.
     2. Roll out `settings.num_screening` times, charge `train`, and call `admit`.
     3. A group that is neither admitted nor asked for more rollouts is refused: move its rollouts in the ledger from
-       `train` to `probe`, as nothing trains on them, and let the sampler observe the group with purpose `probe`.
+       `train` to `screen`, as nothing trains on them, and let the sampler observe the group with purpose `screen`.
        `Admission.redraw` prompts may be drawn in the place of the refused ones, and begin at 1.
     4. `Admission.more` says how many rollouts of the same prompt to add to each other group, with the same policy and
        before any update. Charge them `train`, join old and new rollouts into one group, let the sampler observe *the
@@ -85,24 +86,36 @@ class TwoStageGate:
     sampler's state beside it refuses another. A loop that never asks `wanted` has neither.
     """
 
+    name: ClassVar[str] = "two_stage"
+
     def __init__(self, settings: TwoStageSettings | None = None) -> None:
         self.settings = settings or TwoStageSettings()
         """What this gate was made with."""
-        self._step = 0
+        self._batch = 0
         self._solved: dict[int, int] = {}
         self._deferred: dict[int, int] = {}
 
-    def wanted(self, indices: ArrayLike, step: int) -> NDArray[np.bool_]:
-        """Which of these prompts to screen at this step: bool, one for each; False for deferred and evicted ones.
+    def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:
+        """Which of these prompts to screen at this batch: bool, one for each; False for deferred and evicted ones.
 
         Args:
             indices: [prompts] positions in the pool.
-            step: The present step, by the clock of `GroupOutcome.step`.
+            batch: The present batch, by the clock of `GroupOutcome.batch`.
         """
-        self._step = step
-        self._deferred = {index: until for index, until in self._deferred.items() if until >= step}
+        self._batch = batch
+        self._deferred = {index: until for index, until in self._deferred.items() if until >= batch}
         evicted = self.evicted
         return np.array([i not in self._deferred and i not in evicted for i in np.asarray(indices).tolist()], dtype=np.bool_)
+
+    @property
+    def num_screening(self) -> int:
+        """Rollouts that a drawn prompt gets first."""
+        return self.settings.num_screening
+
+    @property
+    def num_rollouts(self) -> int:
+        """Rollouts of a whole group, those of its screening included."""
+        return self.settings.num_rollouts
 
     @property
     def evicted(self) -> frozenset[int]:
@@ -112,7 +125,7 @@ class TwoStageGate:
 
     @property
     def deferred(self) -> Mapping[int, int]:
-        """The last step at which each deferred prompt is not screened, by position in the pool."""
+        """The last batch at which each deferred prompt is not screened, by position in the pool."""
         return dict(self._deferred)
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
@@ -140,32 +153,23 @@ class TwoStageGate:
             self._solved[group.index] = self._solved.get(group.index, 0) + 1
         else:
             self._solved.pop(group.index, None)
-        if (rate == 0.0 or rate < self.settings.low) and self.settings.defer_steps:
-            now = self._step if group.step is None else group.step
-            self._deferred[group.index] = now + self.settings.defer_steps
+        if (rate == 0.0 or rate < self.settings.low) and self.settings.defer_batches:
+            now = self._batch if group.batch is None else group.batch
+            self._deferred[group.index] = now + self.settings.defer_batches
         return 0.0 < rate < 1.0 and self.settings.low <= rate <= self.settings.high
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resumed gate needs: JSON values and plain arrays, nothing shared."""
+    def _state(self) -> dict[str, Any]:
         solved, deferred = (sorted(known.items()) for known in (self._solved, self._deferred))
         return {
-            "step": self._step,
+            "batch": self._batch,
             "solved": np.array([index for index, _ in solved], dtype=np.int64),
             "num_solved": np.array([count for _, count in solved], dtype=np.int64),
             "deferred": np.array([index for index, _ in deferred], dtype=np.int64),
             "deferred_until": np.array([until for _, until in deferred], dtype=np.int64),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved state, of the same pool.
-
-        Raises:
-            StateError: The state is damaged; the gate is unchanged then.
-        """
-        try:
-            step = int(state["step"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise StateError(f"gate state is damaged: {type(error).__name__}: {error}") from error
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        batch = int(state["batch"])
         tables = [
             (read_array(state, key, dtype=np.int64), read_array(state, value, dtype=np.int64))
             for key, value in (("solved", "num_solved"), ("deferred", "deferred_until"))
@@ -173,5 +177,5 @@ class TwoStageGate:
         for indices, values in tables:
             if len(indices) != len(values) or (indices < 0).any() or len(np.unique(indices)) != len(indices):
                 raise StateError("gate state is damaged: it must hold one number for each of some different prompts")
-        self._step = step
+        self._batch = batch
         self._solved, self._deferred = (dict(zip(indices.tolist(), values.tolist(), strict=True)) for indices, values in tables)

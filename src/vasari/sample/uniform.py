@@ -23,8 +23,8 @@ class UniformSampler(PromptSampler):
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self._passes = PoolPasses(self.num_prompts)
 
-    def due(self, step: int) -> PromptIndices:  # noqa: ARG002
-        """Nothing, at any step."""
+    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
+        """Never requests rollouts."""
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:

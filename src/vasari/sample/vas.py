@@ -53,7 +53,7 @@ class VarianceAwareSampler(PromptSampler):
         self._ovs = np.full(size, np.nan)
         self._tds = np.full(size, np.nan)
         self._seen_at = np.full(size, -1, dtype=np.int32)
-        self._step = 0
+        self._batch = 0
         self._num_observed = 0
         self._num_without_diversity = 0
         self._warned = False
@@ -77,24 +77,29 @@ class VarianceAwareSampler(PromptSampler):
         """Groups that were learnt from."""
         return self._num_observed
 
+    @property
+    def refresh_every(self) -> int:
+        """Batches between refreshes. 0 for `online`, which has none."""
+        return 0 if self.settings.refresh == "online" else self.settings.refresh_every
+
     def scores(self) -> NDArray[np.float64]:
         """[prompts] promotion scores (VPS) that the next draw uses, higher = drawn more often."""
         return self._weighted.weights.copy()
 
-    def due(self, step: int) -> PromptIndices:
-        """Prompts to roll out `num_rollouts_due` times before the draw of this step, with purpose `refresh`.
+    def due(self, batch: int) -> PromptIndices:
+        """Prompts to roll out `num_rollouts_due` times before the draw of this batch, with purpose `refresh`.
 
-        At step 0 all, then every `refresh_every` steps all (`full`) or those whose scores are oldest (`stale`), less
-        those that were already observed at this step; for `online` none.
+        At batch 0 all, then every `refresh_every` batches all (`full`) or those whose scores are oldest (`stale`), less
+        those that were already observed at this batch; for `online` none.
         """
-        self._step = step
+        self._batch = batch
         settings = self.settings
-        if settings.refresh == "online" or step % settings.refresh_every:
+        if settings.refresh == "online" or batch % settings.refresh_every:
             return np.zeros(0, dtype=np.int64)
-        if settings.refresh == "full" or step == 0:
-            return np.flatnonzero(self._seen_at != step).astype(np.int64)
+        if settings.refresh == "full" or batch == 0:
+            return np.flatnonzero(self._seen_at != batch).astype(np.int64)
         num = math.ceil(settings.stale_share * self.num_prompts)
-        num -= int((self._seen_at == step).sum())
+        num -= int((self._seen_at == batch).sum())
         order = np.argsort(self._seen_at, kind="stable")[: max(0, num)]
         return np.sort(order).astype(np.int64)
 
@@ -150,7 +155,7 @@ class VarianceAwareSampler(PromptSampler):
         for group, ovs, tds in found:
             place = group.index
             self._num_observed += 1
-            self._seen_at[place] = self._step if group.step is None else group.step
+            self._seen_at[place] = self._batch if group.batch is None else group.batch
             if math.isnan(ovs):
                 if math.isnan(self._ovs[place]):
                     self._unread.add(place)
@@ -197,7 +202,7 @@ class VarianceAwareSampler(PromptSampler):
             "ovs": self._ovs.copy(),
             "tds": self._tds.copy(),
             "seen_at": self._seen_at.copy(),
-            "step": self._step,
+            "batch": self._batch,
             "num_observed": self._num_observed,
             "num_without_diversity": self._num_without_diversity,
             "promoted": self._promoted.copy(),
@@ -212,13 +217,13 @@ class VarianceAwareSampler(PromptSampler):
         )
         seen_at = carried_over(state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1)
         passes = PoolPasses.restored(state["passes"], size, origin)
-        step, num_observed, num_without = (int(state[key]) for key in ("step", "num_observed", "num_without_diversity"))
+        batch, num_observed, num_without = (int(state[key]) for key in ("batch", "num_observed", "num_without_diversity"))
         promoted = np.array(state["promoted"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
         weights = np.where(np.isnan(ovs), self._highest_score, self._promotion(ovs, tds))
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("a saved score is negative or infinite")
         self._ovs, self._tds, self._seen_at, self._passes, self._promoted = ovs, tds, seen_at, passes, promoted
-        self._step, self._num_observed, self._num_without_diversity = step, num_observed, num_without
+        self._batch, self._num_observed, self._num_without_diversity = batch, num_observed, num_without
         self._unread = set(np.flatnonzero((seen_at >= 0) & np.isnan(ovs)).tolist())
         self._weighted = WeightedPool(weights)
         self._weigh_unread()

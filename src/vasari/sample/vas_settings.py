@@ -30,12 +30,12 @@ class VarianceAwareSettings:
     num_refresh_rollouts: int = 32
     """Rollouts of each prompt that is scored apart from training."""
     refresh: Refresh = "full"
-    """"full": all prompts every `refresh_every` steps, and training groups teach nothing, as in the paper. "stale": the
+    """"full": all prompts every `refresh_every` batches, and training groups teach nothing, as in the paper. "stale": the
     `stale_share` of the pool whose scores are oldest, and every group teaches. "online": no rollouts but training's."""
     refresh_every: int = 35
-    """Steps between refreshes; the first comes before step 0."""
+    """Batches between refreshes; the first comes before batch 0."""
     stale_share: float = 0.25
-    """Share of the pool that a "stale" refresh scores, in (0, 1]; at step 0 it scores all."""
+    """Share of the pool that a "stale" refresh scores, in (0, 1]; at batch 0 it scores all."""
     replacement: bool = False
     """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill several places."""
 

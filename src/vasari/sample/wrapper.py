@@ -42,22 +42,31 @@ class SamplerWrapper(PromptSampler):
             )
         self.inner = inner
         """The wrapped sampler."""
-        self._step = 0
+        self._batch = 0
 
     @property
-    def hears_confidence(self) -> bool:
+    def uses_logprobs(self) -> bool:
         """As the inner sampler."""
-        return self.inner.hears_confidence
+        return self.inner.uses_logprobs
+
+    @property
+    def refresh_every(self) -> int:
+        """As the inner sampler."""
+        return self.inner.refresh_every
+
+    def scores(self) -> NDArray[np.float64] | None:
+        """The inner sampler's."""
+        return self.inner.scores()
 
     @property
     def num_rollouts_due(self) -> int:
         """Rollouts that a prompt of `due` wants: the inner sampler's."""
         return self.inner.num_rollouts_due
 
-    def due(self, step: int) -> PromptIndices:
+    def due(self, batch: int) -> PromptIndices:
         """What the inner sampler asks for."""
-        self._step = step
-        return self.inner.due(step)
+        self._batch = batch
+        return self.inner.due(batch)
 
     def metrics(self) -> Mapping[str, float]:
         """The inner sampler's numbers and the wrapper's own."""
@@ -84,14 +93,14 @@ class SamplerWrapper(PromptSampler):
         self._learn(groups)
 
     def _state(self) -> dict[str, Any]:
-        return {"step": self._step, "own": self._own_state(), "inner": self.inner.state_dict()}
+        return {"batch": self._batch, "own": self._own_state(), "inner": self.inner.state_dict()}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        step = int(state["step"])
+        batch = int(state["batch"])
         take_over = self._own_restored(state["own"], origin)
         # Last, as it is the one part that changes something, or raises and changes nothing.
         self.inner.load_state_dict(state["inner"], remap=origin is not None)
-        self._step = step
+        self._batch = batch
         take_over()
 
 

@@ -80,7 +80,7 @@ class SimulatedGroups:
                 token_ids=tokens,
                 confidence=confidence,
                 purpose=purpose,
-                step=step,
+                batch=step,
             )
             for index, verdicts, confidence, tokens in zip(
                 self.indices, self.verdicts, self.confidence, self.tokens, strict=True

@@ -24,7 +24,7 @@ from vasari.theory.variance_greedy import VarianceGreedySampler
 
 _CHUNK = 2048
 _DISCARDED: Purpose = "discarded"
-_SCREENED: Purpose = "probe"
+_SCREENED: Purpose = "screen"
 
 
 @final

@@ -29,7 +29,7 @@ class VarianceGreedySampler(PromptSampler):
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self._rates = np.full(self.num_prompts, np.nan)
 
-    def due(self, step: int) -> PromptIndices:  # noqa: ARG002
+    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
         """Nothing, at any step."""
         return np.zeros(0, dtype=np.int64)
 

@@ -62,7 +62,7 @@ class RolloutBooks:
         roles: Sequence[str],
         scores: Sequence[float],
         discarded: Collection[int] = (),
-        probes: Collection[int] = (),
+        screened_only: Collection[int] = (),
     ) -> list[GroupOutcome]:
         """Charge the groups, keep them on disk in their order, and return them as a sampler sees them.
 
@@ -74,13 +74,13 @@ class RolloutBooks:
             roles: Why each prompt was drawn.
             scores: What its sampler thought of each prompt; nan when nothing.
             discarded: Places of the groups that a gate left out; they are charged and kept as `discarded`.
-            probes: Places of the groups that were screened only; they are charged and kept as `probe`.
+            screened_only: Places of the groups that were screened only; they are charged and kept as `screen`.
         """
         charged = [purpose] * len(groups)
         for place in discarded:
             charged[place] = "discarded"
-        for place in probes:
-            charged[place] = "probe"
+        for place in screened_only:
+            charged[place] = "screen"
         for group, spent_on in zip(groups, charged, strict=True):
             tokens = sum(len(rollout.token_ids) for rollout in group)
             self.ledger.charge(spent_on, rollouts=len(group), tokens=tokens)
@@ -123,7 +123,7 @@ def outcome(group: Sequence[ScoredRollout], *, purpose: Purpose, batch: int) -> 
         confidence=None if np.isnan(confidence).any() else confidence,
         answers=[_short(r.verdict.extraction) for r in group],
         purpose=purpose,
-        step=batch,
+        batch=batch,
     )
 
 

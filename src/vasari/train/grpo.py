@@ -222,7 +222,7 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
         *,
         discarded: Sequence[int],
         num_generations: int,
-        probes: Sequence[int] = (),
+        screened_only: Sequence[int] = (),
     ) -> None:
         """Charge and keep all groups of a batch, each with its one purpose, and log the batch in numbers."""
         self.books.record(
@@ -233,7 +233,7 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             roles=[group.role for group in groups],
             scores=[group.score for group in groups],
             discarded=discarded,
-            probes=probes,
+            screened_only=screened_only,
         )
         rewards = [np.array([rollout.reward.total for rollout in group.rollouts]) for group in groups]
         # Our own count: TRL's looks at the whole batch under some reward scalings.
@@ -243,7 +243,7 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
             "zero_variance_share": float(np.mean(silent)),
             "unverifiable_share": float(np.isnan(np.concatenate(rewards)).mean()),
             "generations": float(num_generations),
-            "trained_share": 1 - (len(discarded) + len(probes)) / len(groups),
+            "trained_share": 1 - (len(discarded) + len(screened_only)) / len(groups),
             **{name: float(value) for name, value in self.books.ledger.metrics().items()},
             **{name: float(value) for name, value in self.prompt_sampler.metrics().items()},
         }
@@ -253,7 +253,7 @@ class VarianceAwareTrainer(GRPOTrainer):  # type: ignore[misc]
     def _confidence(self, output: dict[str, Any]) -> list[float]:
         """Least token log-probability of each local rollout; nan when neither TRL nor the sampler needs it."""
         logps = output.get("old_per_token_logps")
-        if logps is None and self.prompt_sampler.hears_confidence:
+        if logps is None and self.prompt_sampler.uses_logprobs:
             logps = self._log_probabilities(output)
         if logps is None:
             return [float("nan")] * len(self._scored)

@@ -129,7 +129,7 @@ class ScreenedBatch:
         going_on = set(self._committed())
         return [group for group, promising in enumerate(self._promising) if promising and group not in going_on]
 
-    def probes(self) -> list[int]:
+    def screened_only(self) -> list[int]:
         """Which groups are a screening and no more, those that fill the batch too."""
         going_on = set(self._committed())
         return [group for group in range(len(self.groups)) if group not in going_on]

@@ -207,6 +207,6 @@ class GrpoSettings(Optimisation):
             num_rollouts=self.rollouts_per_prompt,
             low=first.low,
             high=first.high,
-            defer_steps=first.defer_batches,
+            defer_batches=first.defer_batches,
             evict_after=first.evict_after,
         )

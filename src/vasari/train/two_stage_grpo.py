@@ -93,7 +93,7 @@ class TwoStageTrainer(VarianceAwareTrainer):
             ScoredGroup([pilot.rollout for pilot in pilots], role, score)
             for pilots, role, score in zip(screened, draw.roles, scores, strict=True)
         ]
-        outcomes = [outcome(group.rollouts, purpose="probe", batch=self.batch) for group in groups]
+        outcomes = [outcome(group.rollouts, purpose="screen", batch=self.batch) for group in groups]
         self.prompt_sampler.observe(batch.offer(groups, outcomes))
 
     # The second stage: TRL's batch, with rollouts that are known already.
@@ -169,7 +169,7 @@ class TwoStageTrainer(VarianceAwareTrainer):
     def _conclude(self, batch: ScreenedBatch, rollouts: Sequence[Sequence[ScoredRollout]]) -> None:
         """Let the sampler observe whole groups and what has no place, ask the gate for the last time, and book the batch."""
         whole = [outcome(own, purpose="train", batch=self.batch) for own in rollouts]
-        surplus = [outcome(batch.groups[group].rollouts, purpose="probe", batch=self.batch) for group in batch.surplus()]
+        surplus = [outcome(batch.groups[group].rollouts, purpose="screen", batch=self.batch) for group in batch.surplus()]
         self.prompt_sampler.observe([*whole, *surplus])
         batch.complete(rollouts, whole)
-        self._book(batch.groups, discarded=batch.discarded(), probes=batch.probes(), num_generations=batch.num_generations)
+        self._book(batch.groups, discarded=batch.discarded(), screened_only=batch.screened_only(), num_generations=batch.num_generations)

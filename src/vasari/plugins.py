@@ -1,0 +1,169 @@
+"""A user's own code by name: `package.module:attribute`, wherever a recipe names one of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import importlib
+import importlib.metadata
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from vasari.errors import ConfigError
+
+Door = Literal["sampler", "gate", "reward", "task", "protocol", "stage", "policy"]
+"""What a user can bring: each is named in a recipe, ours by a word and theirs by `package.module:attribute`."""
+
+DOORS: tuple[Door, ...] = get_args(Door)
+
+VARIABLE = "VASARI_PLUGINS"
+"""Environment variable with the packages, separated by commas, whose code a recipe may name."""
+
+_UNTRUSTED: contextvars.ContextVar[bool] = contextvars.ContextVar("_UNTRUSTED", default=False)
+
+
+def resolve(name: str, ours: Mapping[str, Any], *, door: Door) -> Any:
+    """What a name stands for: an entry of `ours`, or the attribute of a module, which is imported.
+
+    Raises:
+        ConfigError: There is nothing of that name; says what there is. Or it was read in a file (`names_from_a_file`), and
+            its package was not allowed.
+    """
+    if name in ours:
+        return ours[name]
+    if _UNTRUSTED.get():
+        require_allowed(name, ours, door=door)
+    module_name, attributes = _split(name, ours, door)
+    found = _imported(module_name, f"{door} {name!r}")
+    for attribute in attributes:
+        if not hasattr(found, attribute):
+            raise ConfigError(f"{door} {name!r}: {module_name} has no attribute {'.'.join(attributes)!r}")
+        found = getattr(found, attribute)
+    return found
+
+
+def require_allowed(name: str, ours: Mapping[str, Any], *, door: Door) -> str:
+    """Return the name if it is one of ours, or names a package that whoever runs this command allowed.
+
+    A recipe may come from a stranger, so that naming code in it is not enough to run it. Nothing is imported here.
+
+    Raises:
+        ConfigError: It is neither of ours nor `package.module:attribute`, or its package was not allowed.
+    """
+    if name in ours:
+        return name
+    module_name, _ = _split(name, ours, door)
+    if not _is_allowed(module_name):
+        package = module_name.partition(".")[0]
+        raise ConfigError(
+            f"{door} {name!r} is code of the package {package!r}, which a recipe may not run by itself; if you trust it, "
+            f"allow it with --plugin {package}, or {VARIABLE}={package}"
+        )
+    return name
+
+
+@contextlib.contextmanager
+def names_from_a_file() -> Iterator[None]:
+    """While it lasts, `resolve` imports nothing of a package that was not allowed: the names come from a file."""
+    token = _UNTRUSTED.set(True)
+    try:
+        yield
+    finally:
+        _UNTRUSTED.reset(token)
+
+
+def build(make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mapping[str, Any], what: str) -> Any:
+    """What `make` returns, called with the settings and with those of `given` that it names.
+
+    Raises:
+        ConfigError: It has no such setting, or it needs one that is not there.
+    """
+    parameters = inspect.signature(make).parameters
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    own = [key for key in parameters if key not in given]
+    unknown = [] if takes_all else sorted(set(settings) - set(own))
+    if unknown:
+        listed = ", ".join(sorted(own)) or "none"
+        raise ConfigError(f"{what} has no setting {', '.join(map(repr, unknown))}; it has: {listed}")
+    needed = [key for key in own if parameters[key].default is inspect.Parameter.empty and _is_named(parameters[key])]
+    missing = [key for key in needed if key not in settings]
+    if missing:
+        raise ConfigError(f"{what} needs the setting {', '.join(map(repr, missing))}")
+    return make(**{key: value for key, value in given.items() if key in parameters}, **settings)
+
+
+def _is_named(parameter: inspect.Parameter) -> bool:
+    return parameter.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+def allow_plugins(packages: Iterable[str]) -> None:
+    """Allow recipes to name code of these packages, in this process and those it starts.
+
+    Modules in the working folder can be named too; installed ones come first.
+
+    Raises:
+        ConfigError: A name is no package or module.
+    """
+    wanted = [*allowed_plugins(), *packages]
+    for package in wanted:
+        if not _is_dotted(package):
+            raise ConfigError(f"a plugin is named like a package, e.g. my_package or my_package.rewards; got {package!r}")
+    if wanted:
+        os.environ[VARIABLE] = ",".join(dict.fromkeys(wanted))
+
+
+def allowed_plugins() -> tuple[str, ...]:
+    """The packages whose code a recipe may name."""
+    return tuple(part.strip() for part in os.environ.get(VARIABLE, "").split(",") if part.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What an installed package offers under an entry point; nothing of it was imported."""
+
+    door: Door
+    name: str
+    """The entry point's name, for a person to read."""
+    value: str
+    """What a recipe writes: `package.module:attribute`."""
+    package: str
+    """The distribution that offers it."""
+
+
+def offered_plugins() -> list[Offered]:
+    """What installed packages offer under the entry points `vasari.sampler`, `vasari.reward`, ..., by door and name."""
+    found = [
+        Offered(door, entry.name, entry.value, entry.dist.name if entry.dist else "")
+        for door in DOORS
+        for entry in importlib.metadata.entry_points(group=f"vasari.{door}")
+    ]
+    return sorted(found, key=lambda offer: (DOORS.index(offer.door), offer.name))
+
+
+def _split(name: str, ours: Mapping[str, Any], door: Door) -> tuple[str, list[str]]:
+    """Module and attributes of `package.module:attribute`."""
+    module_name, colon, path = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if not colon or not _is_dotted(module_name) or not _is_dotted(path):
+        raise ConfigError(f"{door} must be one of {', '.join(ours)}, or your own as package.module:attribute; got {name!r}")
+    return module_name, path.split(".")
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _is_allowed(module_name: str) -> bool:
+    return any(module_name == package or module_name.startswith(package + ".") for package in allowed_plugins())
+
+
+def _imported(module_name: str, what: str) -> Any:
+    if _is_allowed(module_name) and "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (sys.path holds strings)
+        sys.path.append(os.getcwd())  # noqa: PTH109
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigError(f"{what}: {module_name} cannot be imported: {type(error).__name__}: {error}") from error
