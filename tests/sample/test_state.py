@@ -23,7 +23,8 @@ def unlike_scores(sampler):
     """Give each prompt of the pool another score: 0, 1/8 steps of pass rate."""
     for index in range(sampler.num_prompts):
         verdicts = np.array([1.0] * index + [0.0] * (8 - index))
-        sampler.observe([GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=[[1, 2, 3]] * 8, batch=index)])
+        tokens = [[1, 2, 3]] * 8
+        sampler.observe([GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, batch=index)])
     return sampler
 
 

@@ -4,6 +4,7 @@ from vasari.sample.base import PromptSampler
 from vasari.sample.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.check import check_prompt_sampler
+from vasari.sample.check_gate import check_gate
 from vasari.sample.features import PoolFeatures, prompt_features
 from vasari.sample.gate import AllGate, Gate, MixedGate
 from vasari.sample.gates import GATE_NAMES, make_gate
@@ -68,6 +69,7 @@ __all__ = [
     "VAS_PRESETS",
     "VarianceAwareSampler",
     "VarianceAwareSettings",
+    "check_gate",
     "check_prompt_sampler",
     "load_state",
     "make_gate",

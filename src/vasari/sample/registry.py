@@ -138,6 +138,18 @@ def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:
     return dataclasses.replace(presets[preset], **changes)
 
 
+def name_of_settings(settings: Any) -> str:
+    """The name of the sampler whose settings these are.
+
+    Raises:
+        ConfigError: They are no sampler's.
+    """
+    for name, kind in SAMPLERS.items():
+        if kind.settings is type(settings):
+            return name
+    raise ConfigError(f"{type(settings).__name__} are the settings of no sampler; there are {', '.join(SAMPLERS)}")
+
+
 def vas_settings(preset: str = "default", **changes: Any) -> VarianceAwareSettings:
     """The settings of a preset of "vas", with some of them changed.
 

@@ -11,7 +11,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
 from vasari.ledger import Ledger
-from vasari.train.resume import read_books
+from vasari.train.run_state import read_run_file
 from vasari.train.settings import GrpoSettings
 
 
@@ -45,6 +45,6 @@ def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettin
     """The settings, with the checkpoint's step as the last one where the budget is spent by then."""
     if settings.max_rollouts is None or checkpoint is None:
         return settings
-    if sum(read_books(checkpoint)["ledger"]["rollouts"].values()) < settings.max_rollouts:
+    if sum(read_run_file(checkpoint)["ledger"]["rollouts"].values()) < settings.max_rollouts:
         return settings
     return settings.model_copy(update={"steps": int(checkpoint.name.removeprefix("checkpoint-"))})

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import final
 
 from vasari.errors import ConfigError
-from vasari.records import GroupOutcome
-from vasari.sample import AllGate, Gate, TwoStageGate
-from vasari.train.books import ScoredRollout
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredGroup:
-    """A group with what the books say of it."""
-
-    rollouts: Sequence[ScoredRollout]
-    role: str
-    """Why its prompt was drawn."""
-    score: float
-    """What its sampler thought of the prompt when it drew it; nan when nothing."""
+from vasari.records import Draw, GroupOutcome
+from vasari.sample import Gate, PromptSampler
+from vasari.train.groups import ScoredGroup
+from vasari.train.wanted import draw_wanted
 
 
 @final
@@ -39,6 +29,7 @@ class GatedBatch:
         self._slots = -(-num_prompts // num_processes)
         self._num_processes = num_processes
         self._max_generations = max_generations
+        self._lacking = num_prompts
         self._admitted: list[bool] = []
         self._process: list[int] = []
         self.num_generations = 0
@@ -46,21 +37,24 @@ class GatedBatch:
         self.groups: list[ScoredGroup] = []
         """All groups that were offered, in their order."""
 
-    def offer(self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]) -> int:
+    def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
+        """The prompts to roll out next, an equal number for each process; none when the batch is complete."""
+        return draw_wanted(sampler, self._gate, self._lacking, batch=batch)
+
+    def offer(self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]) -> Sequence[GroupOutcome]:
         """Ask the gate about the groups of one generation, in the order of the processes that rolled them out.
 
         Returns:
-            How many further prompts to roll out, an equal number on each process; 0 when the batch is complete.
+            The groups for the sampler to observe: all of them, before any is left out.
 
         Raises:
-            ConfigError: The gate wants more rollouts of the same prompts, or did not decide on each group.
+            ConfigError: The gate wants more rollouts although it does not screen, or did not decide on each group.
         """
         admission = self._gate.admit(outcomes)
         name = type(self._gate).__name__
         if admission.more.any():
             raise ConfigError(
-                f"{name} wants more rollouts of the same prompts, and this trainer rolls out whole groups at once; "
-                "vasari.train.two_stage_grpo.TwoStageTrainer serves a TwoStageGate"
+                f"{name} wants more rollouts of the same prompts, which only a gate does that screens; set its num_screening"
             )
         if len(admission.admitted) != len(outcomes):
             raise ConfigError(f"{name} decided on {len(admission.admitted)} of {len(outcomes)} groups")
@@ -68,10 +62,10 @@ class GatedBatch:
         self.groups += groups
         self._admitted += admission.admitted.tolist()
         self._process += [place * self._num_processes // len(outcomes) for place in range(len(outcomes))]
-        if self.num_generations >= self._max_generations:
-            return 0
         lacking = max(self._slots - sum(self._of(process)) for process in range(self._num_processes))
-        return self._num_processes * min(max(0, lacking), admission.redraw)
+        done = self.num_generations >= self._max_generations
+        self._lacking = 0 if done else self._num_processes * min(max(0, lacking), admission.redraw)
+        return outcomes
 
     def filled(self) -> list[list[int]]:
         """For each process, which of the groups that it rolled out are its batch, ascending.
@@ -84,6 +78,11 @@ class GatedBatch:
             first = sorted(range(len(own)), key=lambda place: not own[place])
             chosen.append(sorted(first[: self._slots]))
         return chosen
+
+    def spent(self) -> list[ScoredGroup]:
+        """All groups, each with what its rollouts were spent on: those without a slot, or refused, are discarded."""
+        discarded = set(self.discarded())
+        return [replace(group, purpose="discarded") if place in discarded else group for place, group in enumerate(self.groups)]
 
     def discarded(self) -> list[int]:
         """Which groups do not train: the refused ones, those that fill the batch too, and admitted ones without a slot."""
@@ -100,20 +99,20 @@ class GatedBatch:
         return [admitted for admitted, owner in zip(self._admitted, self._process, strict=True) if owner == process]
 
 
-def check_gate(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
+def check_sizes(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
     """Refuse a gate that draws again where a group's rollouts lie on two processes, and one that makes other groups.
 
     Raises:
-        ConfigError: The prompts of a batch do not divide over the processes, or a `TwoStageGate` makes groups of another
-            size than the trainer.
+        ConfigError: The prompts of a batch do not divide over the processes, or the gate makes groups of another size
+            than the training.
     """
-    if isinstance(gate, TwoStageGate) and gate.settings.num_rollouts != num_rollouts:
+    if gate.num_rollouts not in (None, num_rollouts):
         raise ConfigError(
-            f"the gate makes groups of {gate.settings.num_rollouts} rollouts and this training's have {num_rollouts}; "
+            f"the gate makes groups of {gate.num_rollouts} rollouts and this training's have {num_rollouts}; "
             f"make it with num_rollouts={num_rollouts}"
         )
-    if not isinstance(gate, AllGate) and num_prompts % num_processes:
+    if gate.redraws and num_prompts % num_processes:
         raise ConfigError(
             f"{type(gate).__name__} fills each process's share of a batch by itself, and {num_prompts} prompts do not divide "
-            f"over {num_processes} processes; choose grpo.prompts_per_batch as a multiple of {num_processes}, or grpo.gate: all"
+            f"over {num_processes} processes; choose prompts a batch as a multiple of {num_processes}, or the gate all"
         )

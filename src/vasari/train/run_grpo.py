@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,19 @@ from vasari.progress import Tell, silent
 from vasari.records import Prompt
 from vasari.rundir import drop_groups_from
 from vasari.sample import PromptSampler
-from vasari.score.reward import RewardSettings
+from vasari.score.reward import as_batched
 from vasari.train.adapters import prepare_weights
-from vasari.train.books import RolloutBooks
 from vasari.train.budget import StopAtBudget, within_budget
 from vasari.train.checkpoints import complete_checkpoints, save_model
-from vasari.train.grpo import VarianceAwareTrainer
+from vasari.train.group_log import GroupLog
+from vasari.train.prompt_rows import PromptDataset
 from vasari.train.refresh import Refresher
-from vasari.train.resume import read_books
+from vasari.train.run_state import read_run_file
 from vasari.train.score_snapshots import ScoreSnapshots
+from vasari.train.scorer import RolloutScorer, VerifyPrompt, verify_prompt
 from vasari.train.settings import GrpoSettings
 from vasari.train.trl_arguments import common_arguments
-from vasari.train.two_stage_grpo import TwoStageTrainer
+from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.validation import Validator
 from vasari.train.watch import MetricLog, TellProgress
 
@@ -50,13 +50,13 @@ def train_grpo(
     max_pixels: int | None = None,
     resume: bool = False,
     tell: Tell = silent,
-    make_books: Callable[..., RolloutBooks] = RolloutBooks,
+    verify: VerifyPrompt = verify_prompt,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> dict[str, Any]:
     """Train the model at `model_path` on the prompts that `sampler` chooses.
 
     Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by validation accuracy), `last`.
-    `make_books` makes what scores rollouts, from the arguments of `RolloutBooks`; `callbacks` are called after our own.
+    `verify` says which rollouts are correct; `callbacks` are called after our own, and know the trainer's `loop.run`.
 
     Returns:
         `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`, `repeated_rollouts`
@@ -70,47 +70,79 @@ def train_grpo(
     checkpoint = _checkpoint(out, resume=resume)
     settings = within_budget(settings, checkpoint)
     out.mkdir(parents=True, exist_ok=True)
-    processor = load_processor(model_path, max_pixels=max_pixels)
     notes = TellProgress(tell)
-    validator = Validator(
-        validation, validation_decoding(settings), system=system, every=settings.validate_every, seed=seed, folder=out
-    )
-    snapshots = ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch)
-    rewards = RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward)
-    books = make_books(prompts, folder=out / "groups", rewards=rewards)
-    watching = [StopAtBudget(books.ledger, settings), validator, notes, MetricLog(out / "metrics.jsonl"), snapshots]
-    trainer = trainer_for(settings)(
+    trainer = make_trainer(
+        model_path,
         prompts=prompts,
         sampler=sampler,
-        books=books,
-        refresher=Refresher(prompts, refresh_decoding(settings), system=system, seed=seed, tell=notes.scoring),
+        settings=settings,
         system=system,
-        model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
-        processing_class=processor,
-        args=grpo_config(settings, out, seed),
-        callbacks=[*watching, *callbacks],
+        out=out,
+        seed=seed,
+        max_pixels=max_pixels,
+        tell=notes.scoring,
+        verify=verify,
     )
-    trainer.remove_callback(PrinterCallback)
-    validator.trainer = trainer
-    facts = _train(trainer, processor, checkpoint=checkpoint, out=out)
+    run = trainer.loop.run
+    validator = Validator(
+        validation, validation_decoding(settings), run=run, system=system, every=settings.validate_every, seed=seed, folder=out
+    )
+    snapshots = ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch)
+    watching = [StopAtBudget(run.ledger, settings), validator, notes, MetricLog(out / "metrics.jsonl"), snapshots]
+    for callback in (*watching, *callbacks):
+        trainer.add_callback(callback)
+    facts = _train(trainer, checkpoint=checkpoint, out=out)
     return _outcome(trainer, validator) | facts
 
 
-def trainer_for(settings: GrpoSettings) -> Callable[..., VarianceAwareTrainer]:
-    """Makes the trainer that serves the gate of these settings, from the other arguments of `VarianceAwareTrainer`."""
-    of_the_gate: dict[str, Any] = {"gate": settings.make_gate(), "max_generations": settings.max_generations}
-    if settings.gate == "two_stage":
-        return partial(TwoStageTrainer, candidates=settings.screening.candidates, **of_the_gate)
-    return partial(VarianceAwareTrainer, **of_the_gate)
+def make_trainer(
+    model_path: str,
+    *,
+    prompts: Sequence[Prompt],
+    sampler: PromptSampler,
+    settings: GrpoSettings,
+    system: str,
+    out: Path,
+    seed: int,
+    max_pixels: int | None = None,
+    tell: Tell = silent,
+    verify: VerifyPrompt = verify_prompt,
+) -> VarianceAwareGRPOTrainer:
+    """The trainer of these settings; arguments as in `train_grpo`, `tell` hears how far a scoring of prompts is."""
+    terms = settings.make_rewards()
+    config = grpo_config(settings, out, seed)
+    config.reward_weights = [term.weight for term in terms]
+    trainer = VarianceAwareGRPOTrainer(
+        model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
+        reward_funcs=[as_batched(term) for term in terms],
+        args=config,
+        train_dataset=PromptDataset(prompts, system=system),
+        processing_class=load_processor(model_path, max_pixels=max_pixels),
+        sampler=sampler,
+        gate=settings.make_gate(),
+        verify=lambda row, text: verify(row["vasari_prompt"], text),
+        essential=[term.name for term in terms if not term.is_batched],
+        prompt_ids=[prompt.id for prompt in prompts],
+        max_generations=settings.max_generations,
+        candidates=settings.screening.candidates,
+        record=GroupLog(out / "groups", [prompt.id for prompt in prompts], updates_per_batch=settings.updates_per_batch),
+        refresh=Refresher(
+            RolloutScorer(prompts, terms, verify=verify), refresh_decoding(settings), system=system, seed=seed, tell=tell
+        ),
+        drop_zero_advantage=True,
+        encode_images_once=True,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
-def _train(trainer: VarianceAwareTrainer, processor: Any, *, checkpoint: Path | None, out: Path) -> dict[str, Any]:
+def _train(trainer: VarianceAwareGRPOTrainer, *, checkpoint: Path | None, out: Path) -> dict[str, Any]:
     repeated = _forget_after(checkpoint, out) if trainer.accelerator.is_main_process else 0
     trainer.accelerator.wait_for_everyone()
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.accelerator.is_main_process:
-        save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "last")
+        save_model(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out / "last")
     return {"repeated_rollouts": repeated, "seconds": time.monotonic() - started}
 
 
@@ -121,12 +153,12 @@ def _check_pool(prompts: Sequence[Prompt], settings: GrpoSettings) -> None:
         )
 
 
-def _outcome(trainer: VarianceAwareTrainer, validator: Validator) -> dict[str, Any]:
+def _outcome(trainer: VarianceAwareGRPOTrainer, validator: Validator) -> dict[str, Any]:
     return {
         "steps": trainer.state.global_step,
-        "batches": trainer.batch,
-        "rollouts": dict(trainer.books.ledger.rollouts),
-        "tokens": dict(trainer.books.ledger.tokens),
+        "batches": trainer.loop.run.batch,
+        "rollouts": dict(trainer.loop.run.ledger.rollouts),
+        "tokens": dict(trainer.loop.run.ledger.tokens),
         "best_step": validator.best_step,
         "best_validation": validator.best if math.isfinite(validator.best) else None,
     }
@@ -215,5 +247,5 @@ def _checkpoint(out: Path, *, resume: bool) -> Path | None:
 
 def _forget_after(checkpoint: Path | None, out: Path) -> int:
     """Drop the groups that the resumed run draws again; returns how many rollouts are paid for twice."""
-    batch = int(read_books(checkpoint)["batch"]) if checkpoint else 0
+    batch = int(read_run_file(checkpoint)["batch"]) if checkpoint else 0
     return drop_groups_from(out / "groups", batch) if (out / "groups").exists() else 0

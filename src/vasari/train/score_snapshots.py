@@ -28,9 +28,8 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take up the record of a resumed run."""
-        every = getattr(getattr(self._sampler, "settings", None), "refresh_every", 0)
-        # The sampler's clock counts batches, the trainer's counts updates.
-        self._every = max(1, int(every) * self._updates_per_batch or state.max_steps // 10)
+        # The sampler counts batches, the trainer updates.
+        self._every = max(1, self._sampler.refresh_every * self._updates_per_batch or state.max_steps // 10)
         if state.global_step and self._path.exists():
             with np.load(self._path, allow_pickle=False) as old:
                 kept = old["step"] <= state.global_step
@@ -39,10 +38,12 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take a snapshot when the scores have changed much."""
-        scores = getattr(self._sampler, "scores", None)
-        if scores is None or not state.is_world_process_zero or len(self._steps) >= MAX_SNAPSHOTS:
+        if not state.is_world_process_zero or len(self._steps) >= MAX_SNAPSHOTS:
             return
-        now = np.asarray(scores(), dtype=np.float32)
+        scores = self._sampler.scores()
+        if scores is None:
+            return
+        now = scores.astype(np.float32)
         if self._scores and (state.global_step - self._steps[-1] < self._every or np.array_equal(now, self._scores[-1])):
             return
         self._steps.append(state.global_step)

@@ -1,4 +1,4 @@
-"""One batch under a gate of two stages: whom to screen, who gets a whole group, and what fills the places left."""
+"""One batch under a gate that screens: whom to screen, who gets a whole group, and what fills the places left."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-import numpy as np
-
-from vasari.records import Draw, GroupOutcome, Role
-from vasari.sample import PromptSampler, TwoStageGate
-from vasari.train.books import ScoredRollout
-from vasari.train.gated_batch import ScoredGroup
+from vasari.records import Draw, GroupOutcome, Purpose
+from vasari.sample import Gate, PromptSampler
+from vasari.train.groups import ScoredGroup, ScoredRollout
+from vasari.train.wanted import draw_wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +33,7 @@ class ScreenedBatch:
     """
 
     def __init__(
-        self,
-        gate: TwoStageGate,
-        *,
-        num_prompts: int,
-        num_processes: int,
-        max_generations: int,
-        candidates: float = 1.0,
+        self, gate: Gate, *, num_prompts: int, num_processes: int, max_generations: int, candidates: float = 1.0
     ) -> None:
         """A batch of `num_prompts`, a multiple of `num_processes`; `candidates` as in `ScreeningSettings`."""
         self._gate = gate
@@ -57,57 +49,41 @@ class ScreenedBatch:
         self.groups: list[ScoredGroup] = []
         """All groups, in the order in which their prompts were drawn: screenings, or whole groups once completed."""
 
-    def draw(self, sampler: PromptSampler, *, step: int) -> Draw:
+    def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
         """The prompts to screen next, an equal number for each process; none when screening is over.
 
-        Prompts that were screened already, and those that the gate does not want, are left out and others drawn in their
-        place, by ever larger draws: a sampler that ranks would name the same ones again. Where the pool has too few others
-        for a batch, unwanted prompts are screened.
-
-        Args:
-            sampler: Who draws.
-            step: The present batch, by which the gate defers.
+        Where the pool has too few that the gate wants for a batch, others are screened too.
         """
         lacking = self._num_prompts - sum(self._promising)
         if lacking <= 0 or self.num_generations >= self._max_generations:
-            return _prompts([])
-        wanted = min(self._up(math.ceil(self._candidates * lacking - 1e-9)), sampler.num_prompts)
-        found: list[tuple[int, Role]] = []
-        unwanted: list[tuple[int, Role]] = []
-        seen, asked = set(self._screened), wanted
-        while True:
-            draw = sampler.draw(asked)
-            fine = self._gate.wanted(draw.indices, step)
-            for index, role, welcome in zip(draw.indices.tolist(), draw.roles, fine.tolist(), strict=True):
-                if index not in seen:
-                    (found if welcome else unwanted).append((index, role))
-            # Only now: a draw with replacement may hold a prompt twice, and means it.
-            seen.update(draw.indices.tolist())
-            if len(found) >= wanted or asked >= sampler.num_prompts:
-                break
-            asked = min(2 * asked, sampler.num_prompts)
-        if not self.groups and len(found) < self._num_prompts:
-            found += unwanted[: self._num_prompts - len(found)]
-        num = min(wanted, len(found))
-        taken = found[: num - num % self._num_processes]
-        self._screened.update(index for index, _ in taken)
-        return _prompts(taken)
+            return draw_wanted(sampler, self._gate, 0, batch=batch)
+        drawn = draw_wanted(
+            sampler,
+            self._gate,
+            min(self._up(math.ceil(self._candidates * lacking - 1e-9)), sampler.num_prompts),
+            batch=batch,
+            excluded=self._screened,
+            fill_to=0 if self.groups else self._num_prompts,
+            multiple_of=self._num_processes,
+        )
+        self._screened.update(drawn.indices.tolist())
+        return drawn
 
-    def offer(self, screenings: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]) -> list[GroupOutcome]:
+    def offer(self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]) -> list[GroupOutcome]:
         """Ask the gate about the screenings of one generation, in the order of the draw.
 
         Returns:
-            The groups of the prompts that it refused, for the sampler to observe: nothing will be added to them.
+            The groups for the sampler to observe: those of refused prompts, to which nothing will be added.
         """
         more = self._gate.admit(outcomes).more > 0
         self.num_generations += 1
-        self.groups += screenings
+        self.groups += groups
         self._promising += more.tolist()
         return [group for group, goes_on in zip(outcomes, more, strict=True) if not goes_on]
 
     def slots(self) -> list[list[Slot]]:
         """For each process its places: first those of prompts that go on, as many in each process, then what fills."""
-        going_on = self._committed()
+        going_on = self.committed()
         others = sorted(set(range(len(self.groups))) - set(going_on), key=lambda group: (self._promising[group], group))
         filling = sorted(others[: self._num_prompts - len(going_on)])
         slots: list[list[Slot]] = []
@@ -117,28 +93,37 @@ class ScreenedBatch:
         return slots
 
     def complete(self, rollouts: Sequence[Sequence[ScoredRollout]], outcomes: Sequence[GroupOutcome]) -> None:
-        """Take the whole groups of the prompts that went on, in the order of the processes and their slots."""
+        """Take the whole groups of the prompts that went on, in their order, and ask the gate which of them train."""
         admitted = self._gate.admit(outcomes).admitted
-        for group, own, trains in zip(self._committed(), rollouts, admitted.tolist(), strict=True):
+        for group, own, trains in zip(self.committed(), rollouts, admitted.tolist(), strict=True):
             self.groups[group] = replace(self.groups[group], rollouts=own)
             if not trains:
                 self._refused.append(group)
 
     def surplus(self) -> list[int]:
         """Groups whose prompts promise variance and have no place: only the sampler can still learn from them."""
-        going_on = set(self._committed())
+        going_on = set(self.committed())
         return [group for group, promising in enumerate(self._promising) if promising and group not in going_on]
+
+    def spent(self) -> list[ScoredGroup]:
+        """All groups, each with what its rollouts were spent on: training, screening alone, or nothing that trains."""
+        screened_only, discarded = set(self.screened_only()), set(self.discarded())
+
+        def purpose(place: int) -> Purpose:
+            return "screen" if place in screened_only else "discarded" if place in discarded else "train"
+
+        return [replace(group, purpose=purpose(place)) for place, group in enumerate(self.groups)]
 
     def screened_only(self) -> list[int]:
         """Which groups are a screening and no more, those that fill the batch too."""
-        going_on = set(self._committed())
+        going_on = set(self.committed())
         return [group for group in range(len(self.groups)) if group not in going_on]
 
     def discarded(self) -> list[int]:
         """Which whole groups do not train: those with fewer than two verifiable rollouts."""
         return sorted(self._refused)
 
-    def _committed(self) -> list[int]:
+    def committed(self) -> list[int]:
         """The prompts that go on, the earliest drawn of those that may, an equal number for each process."""
         promising = [group for group, goes_on in enumerate(self._promising) if goes_on][: self._num_prompts]
         return promising[: len(promising) - len(promising) % self._num_processes]
@@ -149,7 +134,3 @@ class ScreenedBatch:
 
     def _up(self, num: int) -> int:
         return -(-num // self._num_processes) * self._num_processes
-
-
-def _prompts(entries: Sequence[tuple[int, Role]]) -> Draw:
-    return Draw(np.array([index for index, _ in entries], dtype=np.int64), tuple(role for _, role in entries))

@@ -1,0 +1,56 @@
+"""A sampler of your own: prompts whose last group was neither all right nor all wrong come first, the others by chance.
+
+    python examples/own_sampler.py
+In a recipe, with this file in the working folder and `--plugin own_sampler`:
+    sampler: {name: own_sampler:LastMixed, settings: {noise: 0.1}}
+With TRL:
+    VarianceAwareGRPOTrainer(..., sampler="own_sampler:LastMixed")
+"""
+
+import numpy as np
+
+from vasari.records import Draw, GroupOutcome
+from vasari.sample import PromptSampler, check_prompt_sampler
+from vasari.score import pass_rate
+
+
+class LastMixed(PromptSampler):
+    """Draws prompts in the order of the variance p(1 - p) of their last group, ties at random; unseen ones count as p = 1/2."""
+
+    def __init__(self, *, num_prompts, seed, prompt_ids=None, noise=0.05):
+        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+        self.noise = noise
+        self.rates = np.full(num_prompts, 0.5)
+
+    def due(self, batch):
+        """No prompt is rolled out apart from training."""
+        return np.zeros(0, dtype=np.int64)
+
+    def metrics(self):
+        """What the log shows."""
+        return {"sampler/mean_pass_rate": float(self.rates.mean())}
+
+    def _draw(self, num_prompts):
+        value = self.rates * (1 - self.rates) + self.noise * self._rng.random(self.num_prompts)
+        return Draw(np.argsort(-value)[:num_prompts], ("promoted",) * num_prompts)
+
+    def _observe(self, groups):
+        for group in groups:
+            rate = pass_rate(group.verdicts)
+            if not np.isnan(rate):
+                self.rates[group.index] = rate
+
+    def _state(self):
+        return {"rates": self.rates.copy()}
+
+    def _restore(self, state, origin):
+        saved = np.array(state["rates"], dtype=np.float64)
+        self.rates = saved if origin is None else np.where(origin >= 0, saved[np.maximum(origin, 0)], 0.5)
+
+
+if __name__ == "__main__":
+    check_prompt_sampler(LastMixed)
+    sampler = LastMixed(num_prompts=6, seed=0)
+    for index, verdicts in enumerate(([1, 1], [0, 0], [1, 0])):
+        sampler.observe([GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts)])
+    print("next prompts:", sampler.draw(4).indices.tolist(), "(0 was all right, 1 all wrong)")

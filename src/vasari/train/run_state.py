@@ -1,0 +1,93 @@
+"""What a training must remember beside its weights: the sampler, the gate, the ledger, the batch count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vasari.errors import StateError
+from vasari.ledger import Ledger
+from vasari.rundir import read_json, write_json
+from vasari.sample import Gate, PromptSampler
+from vasari.sample.base import in_batches
+from vasari.sample.state_file import load_state, save_state
+
+SAMPLER_FILE = "vasari_sampler.npz"
+GATE_FILE = "vasari_gate.npz"
+RUN_FILE = "vasari_run.json"
+"""The ledger and the batch count, and whose state the other two files are."""
+_RUN_FILE_OF_0_1_0 = "vasari_books.json"
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """All that decides what a run does next and what it has spent, in files beside the weights of a checkpoint."""
+
+    sampler: PromptSampler
+    """Which prompts."""
+    gate: Gate
+    """Which groups train."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """What rollouts were spent on."""
+    batch: int = 0
+    """Batches that are finished."""
+
+    def save(self, folder: Path) -> None:
+        """Write the state into a checkpoint's folder.
+
+        Raises:
+            StateError: A sampler's or a gate's state holds what cannot be saved.
+            StorageError: The disk refused.
+        """
+        sampler, gate = self.sampler.state_dict(), self.gate.state_dict()
+        save_state(folder / SAMPLER_FILE, sampler)
+        save_state(folder / GATE_FILE, gate)
+        facts = {"batch": self.batch, "ledger": self.ledger.state_dict()}
+        write_json(folder / RUN_FILE, {"schema": 2, **facts, "sampler": sampler["sampler"], "gate": gate["gate"]})
+
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint's folder.
+
+        Raises:
+            StateError: It was written with another sampler or gate, over another pool, or without this state.
+        """
+        saved = read_run_file(folder)
+        gate = _gate_state(folder, saved)
+        for what, found, ours in (
+            ("sampler", load_state(folder / SAMPLER_FILE), self.sampler.state_dict()),
+            ("gate", gate, self.gate.state_dict()),
+        ):
+            if found.get(what) != ours[what]:
+                raise StateError(
+                    f"{folder}: written with the {what} {found.get(what)}, this run uses {ours[what]}; start a new run folder "
+                    f"to change the {what}"
+                )
+        self.sampler.load_state_dict(load_state(folder / SAMPLER_FILE))
+        self.gate.load_state_dict(gate)
+        self.ledger.load_state_dict(saved["ledger"])
+        self.batch = int(saved["batch"])
+
+
+def read_run_file(folder: Path) -> dict[str, Any]:
+    """Batch count and ledger of a checkpoint, `batch` and `ledger`, without its sampler and gate.
+
+    Raises:
+        StateError: There are none, or they have another schema.
+    """
+    path = next((folder / name for name in (RUN_FILE, _RUN_FILE_OF_0_1_0) if (folder / name).exists()), None)
+    if path is None or not (folder / SAMPLER_FILE).exists():
+        raise StateError(f"{folder}: no sampler state beside the weights; it was not written by vasari")
+    saved: dict[str, Any] = read_json(path)
+    if saved.get("schema") not in (1, 2):
+        raise StateError(f"{path}: schema {saved.get('schema')!r}, expected 2")
+    return saved
+
+
+def _gate_state(folder: Path, saved: dict[str, Any]) -> dict[str, Any]:
+    """The saved gate. In 0.1.0 only `two_stage` had a file, without a header; which of the others it was, is not known."""
+    if saved["schema"] == 2:
+        return load_state(folder / GATE_FILE)
+    if (folder / GATE_FILE).exists():
+        return {"schema": 1, "gate": "two_stage", "state": in_batches(load_state(folder / GATE_FILE))}
+    return {"schema": 1, "gate": saved.get("gate", "all"), "state": {}}

@@ -1,0 +1,320 @@
+"""TRL's GRPOTrainer with prompts chosen late: drawn, rolled out, scored, observed and gated inside one generation.
+
+TRL's private methods are wrapped and never copied (docs/decisions/trl-late-binding.md). The algorithm is `loop.py`; this
+file hands it TRL's generation, and keeps its state in TRL's checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, IterableDataset
+from trl import GRPOTrainer
+
+from vasari.errors import ConfigError, StateError
+from vasari.policy.image_reuse import reuse_image_features, without_adapters
+from vasari.sample import Gate, PromptSampler
+from vasari.train.checkpoints import MARKER, guard_saving, mark_complete, restore_weights
+from vasari.train.chosen import chosen_gate, chosen_sampler, prompt_ids_of
+from vasari.train.gated_batch import check_sizes
+from vasari.train.groups import ScoredGroup
+from vasari.train.loop import Loop, Record
+from vasari.train.run_state import RunState
+from vasari.train.trl_engine import Refresh, TrlEngine
+from vasari.train.verdicts import Judge, VerdictReader, Verify
+from vasari.train.zero_variance import check_droppable, drop_zero_advantage_rollouts
+
+
+class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    """TRL's `GRPOTrainer` that trains on the prompts a sampler chooses; all its arguments, and a few more.
+
+    Each batch of prompts is drawn just before it is rolled out, and every group is shown to the sampler before anything is
+    left out. `train_dataset` is the pool: a map-style `Dataset` in any of TRL's forms; its order does not matter. A
+    resumed training (`train(resume_from_checkpoint=True)`) goes on with the same prompts. TRL's log has the sampler's
+    metrics (`sampler/...`), what rollouts were spent on (`ledger/...`) and `zero_variance_share`.
+    """
+
+    train_dataset: Any
+    loss_type: str
+
+    def __init__(
+        self,
+        model: Any,
+        reward_funcs: Any = None,
+        args: Any = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        reward_processing_classes: Any = None,
+        callbacks: Any = None,
+        optimizers: Any = (None, None),
+        quantization_config: Any = None,
+        peft_config: Any = None,
+        tools: Any = None,
+        rollout_func: Any = None,
+        environment_factory: Any = None,
+        *,
+        sampler: str | Mapping[str, Any] | PromptSampler | Any = "progress",
+        gate: str | Mapping[str, Any] | Gate = "all",
+        verdict_from: str | VerdictReader | None = None,
+        verify: Verify | None = None,
+        essential: Sequence[str] = (),
+        prompt_ids: Iterable[str] | None = None,
+        max_generations: int = 4,
+        candidates: float = 1.0,
+        record: Record | None = None,
+        refresh: Refresh | None = None,
+        drop_zero_advantage: bool = False,
+        encode_images_once: bool = False,
+    ) -> None:
+        """A trainer over a pool of prompts; the first fourteen arguments are `GRPOTrainer`'s, in its order.
+
+        Args:
+            model: As TRL takes it, and so the others that are not described here.
+            reward_funcs: As TRL takes them.
+            args: A `GRPOConfig`; its seed seeds the sampler.
+            train_dataset: The pool of prompts.
+            eval_dataset: As TRL takes it.
+            processing_class: As TRL takes it.
+            reward_processing_classes: As TRL takes them.
+            callbacks: As TRL takes them.
+            optimizers: As TRL takes them.
+            quantization_config: As TRL takes it.
+            peft_config: As TRL takes it.
+            tools: As TRL takes them.
+            rollout_func: As TRL takes it.
+            environment_factory: As TRL takes it; not with a sampler that refreshes or a gate that screens.
+            sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of `name` and settings,
+                a settings object such as `VarianceAwareSettings`, or a `PromptSampler` over as many prompts.
+            gate: A name (`all`, `mixed`, `two_stage`), a mapping of `name` and settings, or a `Gate`.
+            verdict_from: The reward function that says what is correct: 0.5 or more is, less is not, None is neither. None:
+                the first one. Or a function from the rewards by name ([rollouts] each, unweighted) to 1, 0 and nan.
+            verify: A function from a row and the text of a rollout to a `vasari.records.Verdict`, asked before the reward
+                functions, which find the verdicts in the column `verdict`. An unverifiable rollout leaves its group's baseline.
+            essential: Reward functions whose None takes a rollout out of its group's baseline, whatever the others say.
+            prompt_ids: One unique id a row. None: the column `prompt_id` or `id` if it is unique, else the prompts' digests.
+            max_generations: How often prompts are rolled out for one batch, at most, when the gate asks for others.
+            candidates: Prompts that a gate with screenings screens at once, as a multiple of those a batch lacks.
+            record: Called in the main process with the groups of every batch and its number, e.g. to keep them.
+            refresh: Rolls out the prompts that the sampler wants scored; None: TRL's own generation does.
+            drop_zero_advantage: Leave rollouts without advantage out of the forward and backward pass, where there is no KL
+                term. The loss stays; entropy and clip ratios are then those of the rollouts that remain.
+            encode_images_once: Let Qwen2.5-VL encode an image once for all rollouts of its prompt in a forward pass.
+
+        Raises:
+            ConfigError: The pool is no map-style data set or smaller than a batch, or a setting does not fit.
+        """
+        self._check_pool(train_dataset)
+        ids = prompt_ids_of(train_dataset) if prompt_ids is None else tuple(prompt_ids)
+        seed = 42 if args is None else args.seed
+        run = RunState(sampler=chosen_sampler(sampler, len(train_dataset), seed=seed, prompt_ids=ids), gate=chosen_gate(gate))
+        if environment_factory is not None and (run.sampler.refresh_every or run.gate.num_screening):
+            raise ConfigError(
+                "with an environment_factory no prompt can be rolled out outside a batch: choose a sampler that asks for no "
+                "refresh (e.g. progress, or vas with refresh='online') and a gate that does not screen"
+            )
+        super().__init__(
+            model,
+            reward_funcs,
+            args,
+            train_dataset,
+            eval_dataset,
+            processing_class,
+            reward_processing_classes,
+            callbacks,
+            optimizers,
+            quantization_config,
+            peft_config,
+            tools,
+            rollout_func,
+            environment_factory,
+        )
+        judge = Judge(
+            self.reward_func_names, self.reward_weights.tolist(), verdict_from=verdict_from, verify=verify, essential=essential
+        )
+        self._engine = TrlEngine(self, judge, refresh=refresh)
+        self.loop = Loop(run, self._engine, record=record or _forget, max_generations=max_generations, candidates=candidates)
+        self._drop_zero_advantage = drop_zero_advantage
+        self._check_batch()
+        if encode_images_once and self.model.config.model_type == "qwen2_5_vl":
+            for encoder in filter(None, (self.model, self.ref_model)):
+                reuse_image_features(self.accelerator.unwrap_model(encoder))
+
+    @property
+    def prompt_sampler(self) -> PromptSampler:
+        """Which prompts are rolled out."""
+        return self.loop.run.sampler
+
+    @property
+    def pool(self) -> Any:
+        """The data set that prompts are drawn from, row by row."""
+        if not self.args.remove_unused_columns:
+            return self.train_dataset
+        return self._remove_unused_columns(self.train_dataset, description="training")
+
+    @staticmethod
+    def _check_pool(pool: Any) -> None:
+        if isinstance(pool, IterableDataset):
+            raise ConfigError(
+                "train_dataset is a stream, and prompts are chosen from a pool whose rows can be read in any order; make it a "
+                "map-style Dataset first, e.g. with Dataset.from_generator"
+            )
+        if not isinstance(pool, Dataset) or not len(pool):
+            raise ConfigError(f"train_dataset must be a datasets.Dataset with at least one row, got {type(pool).__name__}")
+
+    def _check_batch(self) -> None:
+        args, num_prompts = self.args, self.args.generation_batch_size // self.num_generations
+        if len(self.train_dataset) < num_prompts:
+            raise ConfigError(
+                f"the pool has {len(self.train_dataset)} prompts and a batch draws {num_prompts} (generation_batch_size "
+                f"{args.generation_batch_size} / num_generations {self.num_generations}); make batches smaller"
+            )
+        check_sizes(
+            self.loop.run.gate,
+            num_prompts=num_prompts,
+            num_rollouts=self.num_generations,
+            num_processes=self.accelerator.num_processes,
+        )
+        if self._drop_zero_advantage:
+            check_droppable(self)
+
+    # The batch of the loop in place of the data loader's rows.
+
+    def get_train_dataloader(self) -> Any:
+        """TRL's data loader over as many placeholders: rows are read when they are drawn, so no image is opened for nothing."""
+        pool = self.train_dataset
+        self.train_dataset = Dataset.from_dict({"prompt": [""] * len(pool)})
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.train_dataset = pool
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        if not self.model.training:
+            return super()._generate_and_score_completions(inputs)  # type: ignore[no-any-return]
+        metrics = self.loop.next_batch(len(inputs) * self.accelerator.num_processes // self.num_generations)
+        if self.accelerator.is_main_process:
+            for name, value in metrics.items():
+                self._metrics["train"][name].append(value)
+        return self._engine.batch
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        rows = self._engine.verified(inputs, completions, completion_ids_list)
+        rewards: torch.Tensor = super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
+        return self._engine.judged(rows, completions, completion_ids_list, rewards)
+
+    def _generate(self, prompts: list[Any]) -> Any:
+        return self._engine.generate(prompts)
+
+    # What the engine calls: TRL's methods as they are.
+
+    def stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's batch of these rows, in whole groups."""
+        return super()._generate_and_score_completions(rows)  # type: ignore[no-any-return]
+
+    def stock_generate(self, prompts: list[Any]) -> Any:
+        """TRL's completions of these prompts."""
+        return super()._generate(prompts)
+
+    def calculate_rewards(
+        self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
+    ) -> torch.Tensor:
+        """The rewards of all processes' rollouts, [rollouts, functions]."""
+        return self._calculate_rewards(rows, prompts, completions, completion_ids)
+
+    @property
+    def end_token_ids(self) -> set[int]:
+        """Tokens that end a rollout, so that one without them was cut."""
+        return {*self.eos_token_ids, self._tokenizer.pad_token_id}
+
+    @property
+    def pad_token_id(self) -> int:
+        """What pads prompts and completions."""
+        return int(self._tokenizer.pad_token_id)
+
+    # Batches that mix prompts with and without images.
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        # TRL says None for a prompt without images beside others that have some, which no processor takes.
+        ids, images, fields = super()._tokenize_prompts(prompts)
+        return ids, None if images is None else [own or [] for own in images], fields
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        # Left over from a batch with images, they would shift the positions of a batch without.
+        inner = without_adapters(self.accelerator.unwrap_model(self.model))
+        if hasattr(inner, "model") and hasattr(inner.model, "rope_deltas"):
+            inner.model.rope_deltas = None
+        return super()._generate_single_turn(*args, **kwargs)
+
+    # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        if not self._drop_zero_advantage or self.beta != 0.0 or not self.model.training:
+            return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
+        kept, share = drop_zero_advantage_rollouts(inputs, at_least=self._most_with_advantage(inputs))
+        loss = super()._compute_loss(model, kept)
+        # These losses divide by the rollouts that they see; the dropped ones, whose terms are zero, belong to the count.
+        by_rollout = self.loss_type in ("grpo", "dr_grpo")
+        return loss * share if by_rollout else loss  # type: ignore[no-any-return]
+
+    def _most_with_advantage(self, inputs: dict[str, Any]) -> int:
+        """Rollouts with an advantage in the process that has most: TRL gathers metrics and needs one size everywhere."""
+        own = torch.count_nonzero(inputs["advantages"]).reshape(1)
+        return int(self.accelerator.gather(own).max())
+
+    # State beside the weights, complete or ignored.
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **rest: Any) -> Any:
+        """As TRL's; True resumes from the last checkpoint that was written completely.
+
+        Raises:
+            StateError: There is none.
+        """
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = str(last_complete(Path(self.args.output_dir)))
+        return super().train(resume_from_checkpoint, **rest)
+
+    def _run_epoch(self, **rest: Any) -> None:
+        # A training that is resumed at its last step would otherwise take one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(**rest)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with guard_saving(self.args.output_dir):
+            super()._save_checkpoint(model, trial)
+            # Every process writes its own random state: complete means all of them are there.
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                self.loop.run.save(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+                mark_complete(self.args.output_dir, self.state.global_step)
+        self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        restore_weights(self.accelerator.unwrap_model(self.model), resume_from_checkpoint)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self.loop.run.load(Path(checkpoint))
+
+
+def last_complete(folder: Path) -> Path:
+    """The last checkpoint in a folder that was written completely.
+
+    Raises:
+        StateError: There is none.
+    """
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{MARKER}") if path.parent.name.rpartition("-")[2].isdigit()]
+    if not found:
+        raise StateError(f"{folder}: holds no complete checkpoint to resume from; train without resume_from_checkpoint")
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _forget(groups: Sequence[ScoredGroup], batch: int) -> None:
+    """Keep nothing."""

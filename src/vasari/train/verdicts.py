@@ -1,0 +1,133 @@
+"""How a rollout's verdict is found: a verifier says it, or it is read from a reward."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.errors import ConfigError
+from vasari.records import Outcome, Verdict
+from vasari.score.reward import Reward
+
+logger = logging.getLogger(__name__)
+
+CORRECT_FROM = 0.5
+"""A reward of at least this much reads as correct: rewards of 0 and 1 do, and rewards of -1 and 1."""
+
+VerdictReader = Callable[[Mapping[str, NDArray[np.float64]]], Sequence[float]]
+"""From the rewards of each reward function, by name, [rollouts] each, to 1 (correct), 0 (incorrect) or nan (neither)."""
+
+Verify = Callable[[Mapping[str, Any], str], Verdict]
+"""From a row of the data set and the text of a rollout to its verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of some rollouts once their rewards are there."""
+
+    verdicts: Sequence[Verdict]
+    rewards: Sequence[Reward]
+
+
+class Judge:
+    """Says of rollouts which are correct, and which must leave their group's baseline."""
+
+    def __init__(
+        self,
+        functions: Sequence[str],
+        weights: Sequence[float],
+        *,
+        verdict_from: str | VerdictReader | None = None,
+        verify: Verify | None = None,
+        essential: Sequence[str] = (),
+    ) -> None:
+        """A judge for these reward functions.
+
+        Args:
+            functions: Their names.
+            weights: Their weights.
+            verdict_from: The reward function whose rewards say what is correct, by name (None: the first one), or a function
+                from all of them to verdicts.
+            verify: Says what is correct in their stead, before they are called; they find its verdict in the column `verdict`.
+            essential: Functions whose None takes the rollout out of its group's baseline, whatever the others say.
+
+        Raises:
+            ConfigError: There is no such reward function, or both `verdict_from` and `verify` are given.
+        """
+        if verify is not None and verdict_from is not None:
+            raise ConfigError("give verify (a verdict before the rewards) or verdict_from (read from a reward), not both")
+        name = (functions[0] if functions else None) if verdict_from is None else verdict_from
+        if verify is None and not callable(name) and name not in functions:
+            raise ConfigError(
+                f"verdict_from must be one of the reward functions {', '.join(functions)}, or a function; got {name!r}"
+            )
+        self.verify = verify
+        self._functions = list(functions)
+        self._weights = np.asarray(weights, dtype=np.float64)
+        self._read = name if callable(name) else self._reader_of(str(name))
+        self._warned = False
+        self._essential = [function in essential for function in functions]
+
+    def judge(self, values: NDArray[np.float64], verified: Sequence[Verdict] | None) -> Judgement:
+        """Verdicts and rewards of rollouts.
+
+        Args:
+            values: [rollouts, functions] as the functions returned them, unweighted; nan for None.
+            verified: What `verify` said of each; None where there is no `verify`.
+        """
+        verdicts = self._verdicts(values) if verified is None else list(verified)
+        out = self.unscorable(values, None if verified is None else verdicts)
+        parts = values * self._weights
+        totals = np.where(out, np.nan, np.nansum(parts, axis=1))
+        rewards = [
+            Reward(float(total), dict(zip(self._functions, own.tolist(), strict=True)))
+            for total, own in zip(totals, parts, strict=True)
+        ]
+        return Judgement(verdicts, rewards)
+
+    def unscorable(self, values: NDArray[np.float64], verified: Sequence[Verdict] | None) -> NDArray[np.bool_]:
+        """[rollouts] which leave their baseline: all functions gave None, an essential one did, or they are unverifiable."""
+        missing = np.isnan(values)
+        out: NDArray[np.bool_] = np.logical_or(missing.all(axis=1), missing[:, self._essential].any(axis=1))
+        if verified is not None:
+            out |= np.array([verdict.outcome is Outcome.UNVERIFIABLE for verdict in verified], dtype=np.bool_)
+        return out
+
+    def _verdicts(self, values: NDArray[np.float64]) -> list[Verdict]:
+        named = {function: values[:, place] for place, function in enumerate(self._functions)}
+        found = [float(value) for value in self._read(named)]
+        if len(found) != len(values):
+            raise ConfigError(f"verdict_from gave {len(found)} verdicts for {len(values)} rollouts; it must give one for each")
+        return [_verdict(value) for value in found]
+
+    def _reader_of(self, function: str) -> VerdictReader:
+        def read(rewards: Mapping[str, NDArray[np.float64]]) -> Sequence[float]:
+            own = rewards[function]
+            known = own[~np.isnan(own)]
+            if not self._warned and known.size and known.min() < known.max() < CORRECT_FROM:
+                self._warned = True
+                logger.warning(
+                    "the rewards of %s differ, but none of %d reaches %s, so that all read as incorrect; "
+                    "pass verdict_from to say what is correct",
+                    function,
+                    known.size,
+                    CORRECT_FROM,
+                )
+            verdicts: list[float] = np.where(np.isnan(own), np.nan, own >= CORRECT_FROM).tolist()
+            return verdicts
+
+        return read
+
+
+def _verdict(value: float) -> Verdict:
+    if math.isnan(value):
+        return Verdict(Outcome.UNVERIFIABLE, decided_by="reward", reason="the reward function returned None")
+    if value not in (0.0, 1.0):
+        raise ConfigError(f"verdict_from must give 1 (correct), 0 (incorrect) or nan (neither), got {value}")
+    return Verdict(Outcome.CORRECT if value else Outcome.INCORRECT, decided_by="reward")

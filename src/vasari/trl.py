@@ -1,0 +1,7 @@
+"""Variance-aware sampling for TRL: `VarianceAwareGRPOTrainer` in the place of `GRPOTrainer`."""
+
+from vasari.train.group_log import GroupLog
+from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
+from vasari.train.verdicts import CORRECT_FROM, VerdictReader, Verify
+
+__all__ = ["CORRECT_FROM", "GroupLog", "VarianceAwareGRPOTrainer", "VerdictReader", "Verify"]
