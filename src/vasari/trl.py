@@ -1,7 +1,17 @@
 """Variance-aware sampling for TRL: `VarianceAwareGRPOTrainer` in the place of `GRPOTrainer`."""
 
+from vasari.train.algorithms import ALGORITHMS, TrlAlgorithm, trl_algorithm
 from vasari.train.group_log import GroupLog
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.verdicts import CORRECT_FROM, VerdictReader, Verify
 
-__all__ = ["CORRECT_FROM", "GroupLog", "VarianceAwareGRPOTrainer", "VerdictReader", "Verify"]
+__all__ = [
+    "ALGORITHMS",
+    "CORRECT_FROM",
+    "GroupLog",
+    "TrlAlgorithm",
+    "VarianceAwareGRPOTrainer",
+    "VerdictReader",
+    "Verify",
+    "trl_algorithm",
+]

@@ -4,7 +4,8 @@ from vasari.score.advantage import ADVANTAGE_DENOMINATORS, AdvantageDenominator,
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
 from vasari.score.loss import LOSSES, LossReduction, LossSettings, PolicyLoss, RatioLevel, policy_loss
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
-from vasari.score.reward import Reward, RewardSettings, format_ok, reward_of
+from vasari.score.reward import Reward, RewardTerm, format_ok, score_rollouts
+from vasari.score.rewards import REWARDS, make_rewards
 from vasari.score.value import (
     GROUP_VALUES,
     GroupValue,
@@ -31,21 +32,23 @@ __all__ = [
     "Normalise",
     "PolicyLoss",
     "RatioLevel",
+    "REWARDS",
     "Reward",
-    "RewardSettings",
+    "RewardTerm",
     "beta_information",
     "expected_group_value",
     "format_ok",
     "group_advantages",
     "group_value",
     "group_value_table",
+    "make_rewards",
     "mixed_probability",
     "outcome_variance",
     "pass_rate",
     "policy_loss",
     "promotion_score",
-    "reward_of",
     "reward_variance",
+    "score_rollouts",
     "trajectory_diversity",
     "unbiased_outcome_variance",
 ]

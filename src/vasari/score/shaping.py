@@ -1,4 +1,4 @@
-"""Reward terms beside accuracy and format: length and repetition. Both are off unless asked for."""
+"""Reward terms beside accuracy and format: length, overlong rollouts, repetition; functions of one rollout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from vasari.errors import ConfigError
+from vasari.records import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,10 @@ class CosineLength:
             if not math.isfinite(getattr(self, name)):
                 raise ConfigError(f"cosine length {name} must be finite, got {getattr(self, name)}")
 
+    def __call__(self, *, token_ids: Sequence[Hashable], verdict: Verdict) -> float:
+        """The term for a rollout; an unverifiable one counts as wrong here, and has no reward anyway."""
+        return self.value(len(token_ids), correct=verdict.outcome is Outcome.CORRECT)
+
     def value(self, num_tokens: int, *, correct: bool) -> float:
         """The term for a rollout of `num_tokens`."""
         if num_tokens >= self.max_tokens:
@@ -56,6 +61,10 @@ class RepetitionPenalty:
         if not (math.isfinite(self.worst) and self.worst >= 0):
             raise ConfigError(f"repetition worst must be finite and at least 0, got {self.worst}")
 
+    def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
+        """The term for a rollout, in [-worst, 0]."""
+        return self.value(token_ids)
+
     def value(self, tokens: Sequence[Hashable]) -> float:
         """The term for a rollout, in [-worst, 0]; 0 for one shorter than an n-gram. Takes linear time."""
         total = len(tokens) - self.ngram + 1
@@ -63,3 +72,34 @@ class RepetitionPenalty:
             return 0.0
         different = len({tuple(tokens[start : start + self.ngram]) for start in range(total)})
         return -self.worst * (1.0 - different / total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftOverlong:
+    """A punishment that grows with the length of a rollout near the limit (DAPO, arXiv:2503.14476, equation 13).
+
+    0 up to `max_tokens - cache_tokens`, then it falls in a line to -1 at `max_tokens`, and stays there.
+    """
+
+    max_tokens: int
+    """Tokens at which a rollout is cut off."""
+    cache_tokens: int | None = None
+    """Tokens before that over which the punishment grows; None: a fifth of `max_tokens`, as in the paper."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ConfigError(f"soft overlong needs max_tokens of at least 1, got {self.max_tokens}")
+        if not 1 <= self.cache <= self.max_tokens:
+            raise ConfigError(
+                f"soft overlong cache_tokens must be between 1 and max_tokens ({self.max_tokens}), got {self.cache_tokens}"
+            )
+
+    @property
+    def cache(self) -> int:
+        """Tokens over which the punishment grows."""
+        return max(1, self.max_tokens // 5) if self.cache_tokens is None else self.cache_tokens
+
+    def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
+        """The term for a rollout, in [-1, 0]."""
+        free = self.max_tokens - self.cache
+        return -min(1.0, max(0.0, (len(token_ids) - free) / self.cache))

@@ -22,6 +22,7 @@ from vasari.rundir import drop_groups_from
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
 from vasari.train.adapters import prepare_weights
+from vasari.train.algorithms import trl_objective
 from vasari.train.budget import StopAtBudget, within_budget
 from vasari.train.checkpoints import complete_checkpoints, save_model
 from vasari.train.group_log import GroupLog
@@ -208,13 +209,13 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         learning_rate=settings.learning_rate,
         lr_scheduler_type="constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
         warmup_steps=math.ceil(settings.warmup * settings.steps),
-        beta=settings.kl_coefficient,
-        use_bias_correction_kl=False,  # the paper's k3 estimator, without TRL's ratio
-        epsilon=settings.clip_low,
-        epsilon_high=settings.clip_high,
-        loss_type="grpo" if settings.loss == "gspo" else settings.loss,
-        importance_sampling_level="sequence" if settings.loss == "gspo" else "token",
-        scale_rewards=settings.scale_advantages,
+        **trl_objective(
+            loss=settings.loss,
+            clip_low=settings.clip_low,
+            clip_high=settings.clip_high,
+            kl_coefficient=settings.kl_coefficient,
+            scale_advantages=settings.scale_advantages,
+        ),
         temperature=settings.temperature,
         top_p=settings.top_p,
         top_k=0,

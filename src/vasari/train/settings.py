@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vasari.plugins import names_from_a_file
 from vasari.sample import Gate, make_gate
-from vasari.settings import Settings
+from vasari.score.reward import RewardTerm
+from vasari.score.rewards import make_rewards
+from vasari.settings import Named, Settings
+from vasari.train.algorithms import ALGORITHMS, Algorithm
 
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0)]
@@ -107,9 +111,18 @@ class ScreeningSettings(Settings):
         return self
 
 
+class RewardChoice(Named):
+    """One term of the reward: a function by name, its settings, its weight."""
+
+    weight: float = 1.0
+    """What its values are multiplied with; not 0."""
+
+
 class GrpoSettings(Optimisation):
     """Group relative policy optimisation through TRL."""
 
+    algorithm: Algorithm | None = None
+    """A published variant by name, whose settings the others change: `grpo`, `dapo`, `dr_grpo`, `gspo`."""
     steps: Positive = 100
     """Optimizer updates; a multiple of updates_per_batch."""
     max_rollouts: Positive | None = None
@@ -121,9 +134,10 @@ class GrpoSettings(Optimisation):
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
     """Rollouts a group."""
-    gate: Literal["all", "mixed", "two_stage"] = "all"
+    gate: Named = Named(name="all")
     """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's dynamic sampling);
-    `two_stage` gives prompts a few rollouts, and the rest where these promise variance (SPEED, Pilot-Commit)."""
+    `two_stage` gives prompts a few rollouts, and the rest where these promise variance (SPEED, Pilot-Commit); or the
+    user's own, with its `settings`."""
     screening: ScreeningSettings = ScreeningSettings()
     """The first stage of `two_stage`."""
     max_generations: Positive = 4
@@ -152,10 +166,9 @@ class GrpoSettings(Optimisation):
     """Nucleus mass of rollouts."""
     max_tokens: Positive = 4096
     """Longest rollout; a longer one is cut and, without an answer, wrong."""
-    accuracy_reward: Annotated[float, Field(ge=0)] = 1.0
-    """Reward of a correct answer."""
-    format_reward: Annotated[float, Field(ge=0)] = 1.0
-    """Reward of the paper's format."""
+    rewards: tuple[RewardChoice, ...] = (RewardChoice(name="accuracy"), RewardChoice(name="format"))
+    """What a rollout's reward is the sum of (arXiv:2509.21268, appendix C): `accuracy`, `format`, `cosine_length`,
+    `repetition`, `soft_overlong`, or the user's own."""
     validate_every: Positive = 20
     """Steps between validations; a multiple of updates_per_batch."""
     validation_rollouts: Positive = 1
@@ -169,8 +182,20 @@ class GrpoSettings(Optimisation):
     vllm: Literal["off", "colocate", "server"] = "off"
     """Who generates: transformers, or vLLM through TRL."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_an_algorithm(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        old = sorted({"accuracy_reward", "format_reward"} & set(content))
+        if old:
+            now = "[{name: accuracy, weight: 1.0}, {name: format, weight: 1.0}]"
+            raise ValueError(f"{' and '.join(old)} became terms of rewards: {now}")
+        named = content.get("algorithm")
+        return {**(ALGORITHMS[named] if named in ALGORITHMS else {}), **content}  # type: ignore[index]
+
     @model_validator(mode="after")
-    def _check(self) -> GrpoSettings:
+    def _check(self) -> Self:
         rollouts = self.prompts_per_batch * self.rollouts_per_prompt
         if rollouts % self.updates_per_batch:
             raise ValueError(
@@ -184,12 +209,17 @@ class GrpoSettings(Optimisation):
         if self.vllm != "off" and self.lora is None and not self.bf16:
             raise ValueError("vllm needs bf16: true, since its weights are kept in bfloat16")
         self._check_screening()
+        with names_from_a_file():
+            self.make_gate()
+            self.make_rewards()
         return self
 
     def _check_screening(self) -> None:
-        if self.gate != "two_stage":
+        if self.gate.name != "two_stage":
             if self.screening != ScreeningSettings():
-                raise ValueError(f"screening is for gate: two_stage, and the gate is {self.gate}")
+                raise ValueError(f"screening is for gate: two_stage, and the gate is {self.gate.name}")
+        elif self.gate.settings:
+            raise ValueError("the settings of gate: two_stage are those of `screening`")
         elif self.screening.rollouts >= self.rollouts_per_prompt:
             raise ValueError(
                 f"screening.rollouts must be below rollouts_per_prompt, or there is no second stage; got "
@@ -198,11 +228,11 @@ class GrpoSettings(Optimisation):
 
     def make_gate(self) -> Gate:
         """The gate of these settings, for groups of `rollouts_per_prompt`."""
-        if self.gate != "two_stage":
-            return make_gate(self.gate)
+        if self.gate.name != "two_stage":
+            return make_gate(self.gate.name, **self.gate.settings)
         first = self.screening
         return make_gate(
-            self.gate,
+            self.gate.name,
             num_screening=first.rollouts,
             num_rollouts=self.rollouts_per_prompt,
             low=first.low,
@@ -210,3 +240,7 @@ class GrpoSettings(Optimisation):
             defer_batches=first.defer_batches,
             evict_after=first.evict_after,
         )
+
+    def make_rewards(self) -> tuple[RewardTerm, ...]:
+        """The terms of the reward."""
+        return make_rewards([choice.model_dump() for choice in self.rewards], max_tokens=self.max_tokens)

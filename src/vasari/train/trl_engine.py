@@ -15,6 +15,7 @@ from trl import prepare_multimodal_messages
 
 from vasari.errors import StateError
 from vasari.records import PromptIndices, Verdict
+from vasari.score.reward import text_of
 from vasari.train.groups import ScoredRollout
 from vasari.train.join import join_rollouts
 from vasari.train.screened_batch import Slot
@@ -354,14 +355,6 @@ class TrlEngine:
                 yield
         finally:
             trainer._metrics, trainer.state.num_input_tokens_seen = metrics, seen
-
-
-def text_of(completion: Any) -> str:
-    """The text of a completion as TRL gives it: a string, or messages of which the last one counts."""
-    if isinstance(completion, str):
-        return completion
-    content = completion[-1].get("content") or ""
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def with_images(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
