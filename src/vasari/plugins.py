@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from vasari.errors import ConfigError
+from vasari.errors import ConfigError, VasariError
 
 Door = Literal["sampler", "gate", "reward", "task", "protocol", "stage", "policy"]
 """What a user can bring: each is named in a recipe, ours by a word and theirs by `package.module:attribute`."""
@@ -31,25 +31,29 @@ def resolve(name: str, ours: Mapping[str, Any], *, door: Door) -> Any:
 
     Raises:
         ConfigError: There is nothing of that name; says what there is. Or it was read in a file (`names_from_a_file`), and
-            its package was not allowed.
+            its package was not allowed, or what it leads to is code of another package.
     """
     if name in ours:
         return ours[name]
-    if _UNTRUSTED.get():
+    is_untrusted = _UNTRUSTED.get()
+    if is_untrusted:
         require_allowed(name, ours, door=door)
     module_name, attributes = _split(name, ours, door)
-    found = _imported(module_name, f"{door} {name!r}")
+    what = f"{door} {name!r}"
+    found = _imported(module_name, what)
     for attribute in attributes:
         if not hasattr(found, attribute):
-            raise ConfigError(f"{door} {name!r}: {module_name} has no attribute {'.'.join(attributes)!r}")
+            raise ConfigError(f"{what}: {module_name} has no attribute {'.'.join(attributes)!r}")
         found = getattr(found, attribute)
+        if is_untrusted:
+            _refuse_foreign(found, what)
     return found
 
 
 def require_allowed(name: str, ours: Mapping[str, Any], *, door: Door) -> str:
     """Return the name if it is one of ours, or names a package that whoever runs this command allowed.
 
-    A recipe may come from a stranger, so that naming code in it is not enough to run it. Nothing is imported here.
+    A recipe may come from a stranger, so naming code in it is not enough to run it. Nothing is imported here.
 
     Raises:
         ConfigError: It is neither of ours nor `package.module:attribute`, or its package was not allowed.
@@ -57,7 +61,7 @@ def require_allowed(name: str, ours: Mapping[str, Any], *, door: Door) -> str:
     if name in ours:
         return name
     module_name, _ = _split(name, ours, door)
-    if not _is_allowed(module_name):
+    if not is_allowed(module_name):
         package = module_name.partition(".")[0]
         raise ConfigError(
             f"{door} {name!r} is code of the package {package!r}, which a recipe may not run by itself; if you trust it, "
@@ -80,9 +84,12 @@ def build(make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mappi
     """What `make` returns, called with the settings and with those of `given` that it names.
 
     Raises:
-        ConfigError: It has no such setting, or it needs one that is not there.
+        ConfigError: It cannot be called, has no such setting, needs one that is not there, or raises something itself.
     """
-    parameters = inspect.signature(make).parameters
+    try:
+        parameters = inspect.signature(make).parameters
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{what} is a {type(make).__name__}, which cannot be called with settings") from error
     takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     own = [key for key in parameters if key not in given]
     unknown = [] if takes_all else sorted(set(settings) - set(own))
@@ -93,7 +100,12 @@ def build(make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mappi
     missing = [key for key in needed if key not in settings]
     if missing:
         raise ConfigError(f"{what} needs the setting {', '.join(map(repr, missing))}")
-    return make(**{key: value for key, value in given.items() if key in parameters}, **settings)
+    try:
+        return make(**{key: value for key, value in given.items() if key in parameters}, **settings)
+    except VasariError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what} cannot be made: {_one_line(error)}") from error
 
 
 def _is_named(parameter: inspect.Parameter) -> bool:
@@ -121,6 +133,12 @@ def allowed_plugins() -> tuple[str, ...]:
     return tuple(part.strip() for part in os.environ.get(VARIABLE, "").split(",") if part.strip())
 
 
+def is_allowed(name: str) -> bool:
+    """Whether the package of `package.module:attribute` was allowed; the package of a like name is another one."""
+    module_name = name.partition(":")[0]
+    return any(module_name == package or module_name.startswith(package + ".") for package in allowed_plugins())
+
+
 @dataclass(frozen=True, slots=True)
 class Offered:
     """What an installed package offers under an entry point; nothing of it was imported."""
@@ -133,22 +151,42 @@ class Offered:
     package: str
     """The distribution that offers it."""
 
+    @property
+    def can_be_named(self) -> bool:
+        """False where the package offers something else than `package.module:attribute`."""
+        return _parts(self.value) is not None
+
 
 def offered_plugins() -> list[Offered]:
     """What installed packages offer under the entry points `vasari.sampler`, `vasari.reward`, ..., by door and name."""
+    entries = importlib.metadata.entry_points()
     found = [
-        Offered(door, entry.name, entry.value, entry.dist.name if entry.dist else "")
+        # An entry point may have spaces around its colon, and extras of its distribution in brackets behind.
+        Offered(door, entry.name, "".join(entry.value.partition("[")[0].split()), entry.dist.name if entry.dist else "")
         for door in DOORS
-        for entry in importlib.metadata.entry_points(group=f"vasari.{door}")
+        for entry in entries.select(group=f"vasari.{door}")
     ]
     return sorted(found, key=lambda offer: (DOORS.index(offer.door), offer.name))
 
 
 def _split(name: str, ours: Mapping[str, Any], door: Door) -> tuple[str, list[str]]:
     """Module and attributes of `package.module:attribute`."""
+    found = _parts(name)
+    if found is None:
+        raise ConfigError(f"{door} must be one of {', '.join(ours)}, or your own as package.module:attribute; got {name!r}")
+    private = [attribute for attribute in found[1] if attribute.startswith("_")]
+    if private:
+        raise ConfigError(
+            f"{door} {name!r}: {private[0]} is private, its name begins with an underscore; give it a public name"
+        )
+    return found
+
+
+def _parts(name: str) -> tuple[str, list[str]] | None:
+    """Module and attributes; None where the name has another form."""
     module_name, colon, path = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not colon or not _is_dotted(module_name) or not _is_dotted(path):
-        raise ConfigError(f"{door} must be one of {', '.join(ours)}, or your own as package.module:attribute; got {name!r}")
+        return None
     return module_name, path.split(".")
 
 
@@ -156,14 +194,34 @@ def _is_dotted(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def _is_allowed(module_name: str) -> bool:
-    return any(module_name == package or module_name.startswith(package + ".") for package in allowed_plugins())
+def _refuse_foreign(found: Any, what: str) -> None:
+    """Refuse a module, class or function of a package that was not allowed.
+
+    An allowed module has what it imports as attributes too: `my_package.rewards:os.system`. Objects that it made are its own.
+    """
+    if inspect.ismodule(found):
+        home: Any = found.__name__
+    elif inspect.isclass(found) or inspect.isroutine(found):
+        home = getattr(found, "__module__", None)
+    else:
+        return
+    package = str(home or "builtins").partition(".")[0]
+    if package not in {allowed.partition(".")[0] for allowed in allowed_plugins()}:
+        raise ConfigError(
+            f"{what} leads to code of the package {package!r}, which was not allowed; name it where it is defined, and allow "
+            f"that with --plugin {package} if you trust it"
+        )
 
 
 def _imported(module_name: str, what: str) -> Any:
-    if _is_allowed(module_name) and "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (sys.path holds strings)
+    # `python -m vasari` has the working folder in sys.path, the `vasari` command has not.
+    if is_allowed(module_name) and "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (sys.path holds strings)
         sys.path.append(os.getcwd())  # noqa: PTH109
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
-        raise ConfigError(f"{what}: {module_name} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{what}: {module_name} cannot be imported: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -82,7 +82,7 @@ def contents(folder: Path) -> dict[str, str]:
         ({"sampler": {"name": "uniform", "others": {"vas": {"mix_ratio": 2}}}}, ["mix_ratio must be at least 0", "got 2"]),
         ({"sampler": {"name": "uniform", "others": {"magic": {}}}}, ["sampler must be one of", "got 'magic'"]),
         ({"prompts": {}}, ["give either `tasks`", "or `files`"]),
-        ({"prompts": {"tasks": {"families": ["unicorns"]}}}, ["unknown task families ['unicorns']"]),
+        ({"prompts": {"tasks": {"families": ["unicorns"]}}}, ["task must be one of bars,", "got 'unicorns'"]),
         ({"model": {}}, ["give either `path`", "or `new`"]),
     ],
 )

@@ -30,7 +30,8 @@ def test_the_papers_recipes_hold_the_papers_numbers(size):
     assert (recipe.sft.epochs, recipe.sft.learning_rate) == (5, 1e-5)
     grpo = recipe.grpo
     assert (grpo.learning_rate, grpo.prompts_per_batch, grpo.rollouts_per_prompt) == (1e-6, 512, 8)
-    assert (grpo.kl_coefficient, grpo.temperature, grpo.accuracy_reward, grpo.format_reward) == (0.01, 0.6, 1, 1)
+    assert (grpo.kl_coefficient, grpo.temperature) == (0.01, 0.6)
+    assert [(term.name, term.weight) for term in grpo.rewards] == [("accuracy", 1.0), ("format", 1.0)]
     assert vas_settings(**recipe.sampler.settings) == vas_settings(
         "paper", num_refresh_rollouts=32, mix_ratio=0.5, alpha=0.8, beta=0.2, refresh_every=35, refresh="full"
     )

@@ -9,14 +9,15 @@ import pytest
 
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
+from vasari.ledger import Ledger
 from vasari.promptfile import write_prompts
-from vasari.records import Rollout
-from vasari.rundir import RunDir, write_json
+from vasari.records import GroupOutcome, Prompt, Rollout
+from vasari.rundir import RunDir, write_groups, write_json
 from vasari.sample import make_sampler
-from vasari.score.reward import RewardSettings
+from vasari.score.reward import format_ok
 from vasari.tasks.draw import HELD_OUT_STYLE
 from vasari.tasks.pool import PoolSettings, make_pool
-from vasari.train.books import RolloutBooks
+from vasari.verify import verify_answer
 
 FAMILIES = ("bars", "clocks", "shapes", "tables")
 
@@ -99,6 +100,11 @@ def _settings(*, num_pool, num_test, batches, batch, group, sampler) -> dict:
             "kl_coefficient": 0.0,
             "temperature": 1.0,
             "loss": "grpo",
+            "rewards": [
+                {"name": "accuracy", "settings": {}, "weight": 1.0},
+                {"name": "format", "settings": {}, "weight": 0.5},
+            ],
+            "gate": {"name": "all", "settings": {}},
         },
         "evaluate": {"num_rollouts": 4, "temperature": 1.0},
     }
@@ -149,22 +155,20 @@ def _cold_start(run: RunDir) -> None:
 
 def _train(run: RunDir, arm: str, settings: dict, pool, *, batches: int, batch: int, group: int) -> None:
     rng = np.random.default_rng([3, len(arm)])
-    books = RolloutBooks(pool, folder=run.groups(arm), rewards=RewardSettings())
+    log = MadeUpLog(run.groups(arm), pool)
     sampler = make_sampler(arm, num_prompts=len(pool), seed=5, prompt_ids=[p.id for p in pool], **settings)
     metrics, validation, snapshots = [], [], []
     for number in range(batches):
         policy = MadeUpPolicy((2.0 if arm == "vas" else 1.4) * number / batches)
         due = sampler.due(number)
         if len(due):
-            groups = [_scored(books, policy, int(i), group, rng) for i in due]
-            roles, blank = ["refresh"] * len(due), [math.nan] * len(due)
-            sampler.observe(books.record(groups, batch=number, step=2 * number, purpose="refresh", roles=roles, scores=blank))
+            groups = [(int(i), policy.rollouts(pool[i], group, rng)) for i in due]
+            sampler.observe(log.keep(groups, batch=number, purpose="refresh", roles=["refresh"] * len(due)))
         if arm == "vas":
             snapshots.append((number, sampler.scores()))
         draw = sampler.draw(batch)
-        groups = [_scored(books, policy, int(i), group, rng) for i in draw.indices]
-        scores = [1.0] * batch
-        seen = books.record(groups, batch=number, step=2 * number, purpose="train", roles=draw.roles, scores=scores)
+        groups = [(int(i), policy.rollouts(pool[i], group, rng)) for i in draw.indices]
+        seen = log.keep(groups, batch=number, purpose="train", roles=draw.roles)
         sampler.observe(seen)
         rewards = np.array([found.rewards for found in seen])
         step = 2 * number + 2
@@ -173,19 +177,17 @@ def _train(run: RunDir, arm: str, settings: dict, pool, *, batches: int, batch: 
             "grad_norm": float(0.6 + 0.3 * rng.random()),
             "clip_ratio/region_mean": float(0.02 + 0.02 * rng.random()),
             "reward": float(rewards.mean()),
-            "rewards/_accuracy_reward/mean": float(rewards.mean() - 1),
-            "rewards/_format_reward/mean": 1.0,
             "entropy": 0.7 - 0.3 * number / batches,
             "completions/mean_length": 17.5,
             "zero_variance_share": float((np.ptp(rewards, axis=1) == 0).mean()),
             "unverifiable_share": 0.0,
-            **books.ledger.metrics(),
+            **log.ledger.metrics(),
         }
         metrics.append({"schema": 1, "step": step, **facts})
         if step % 4 == 0:
             mean = 0.4 + (0.35 if arm == "vas" else 0.25) * (1 - math.exp(-3 * number / batches))
             bounds = {"accuracy": mean, "low": mean - 0.05, "high": mean + 0.05, "n": 200}
-            spent = {"rollouts": books.ledger.total_rollouts, "tokens": 1000 * number, "rollouts_validation": 200}
+            spent = {"rollouts": log.ledger.total_rollouts, "tokens": 1000 * number, "rollouts_validation": 200}
             validation.append({"schema": 1, "step": step, "batch": number, **bounds, **spent})
     metrics.append({"schema": 1, "step": 2 * batches, "train_runtime": 12.5, "train_loss": 0.01})
     _write_lines(run.rl(arm) / "metrics.jsonl", metrics)
@@ -194,13 +196,60 @@ def _train(run: RunDir, arm: str, settings: dict, pool, *, batches: int, batch: 
         np.savez(run.rl(arm) / "scores.npz", batch=[b for b, _ in snapshots], vps=[s for _, s in snapshots])
 
 
-def _scored(books: RolloutBooks, policy: MadeUpPolicy, index: int, group: int, rng) -> list:
-    return [books.score(index, r.text, r.token_ids.tolist()) for r in policy.rollouts(books.prompts[index], group, rng)]
+class MadeUpLog:
+    """Verifies rollouts, charges them, and keeps their groups on disk: 1 for the answer, 0.5 for the format."""
+
+    def __init__(self, folder: Path, pool: list[Prompt]) -> None:
+        self.ledger = Ledger()
+        self._folder, self._pool = folder, pool
+
+    def keep(self, groups: list[tuple[int, list[Rollout]]], *, batch: int, purpose, roles) -> list[GroupOutcome]:
+        rows = [self._row(index, rollouts) for index, rollouts in groups]
+        for row, role in zip(rows, roles, strict=True):
+            row |= {"batch": batch, "step": 2 * batch, "purpose": purpose, "role": role}
+            self.ledger.charge(purpose, rollouts=len(row["rewards"]), tokens=sum(row["num_tokens"]))
+        write_groups(self._folder, batch, purpose, rows)
+        return [
+            GroupOutcome(
+                index=row["prompt_index"],
+                rewards=row["rewards"],
+                verdicts=row["verdicts"],
+                token_ids=[rollout.token_ids for rollout in rollouts],
+                purpose=purpose,
+                batch=batch,
+            )
+            for row, (_, rollouts) in zip(rows, groups, strict=True)
+        ]
+
+    def _row(self, index: int, rollouts: list[Rollout]) -> dict:
+        prompt = self._pool[index]
+        verdicts = [verify_answer(r.text, prompt.answer, choices=prompt.choices, kind=prompt.kind) for r in rollouts]
+        formats = [0.5 * format_ok(r.text) for r in rollouts]
+        return {
+            "prompt_index": index,
+            "prompt_id": prompt.id,
+            "rewards": [verdict.value + kept for verdict, kept in zip(verdicts, formats, strict=True)],
+            "reward_terms": {"accuracy": [verdict.value for verdict in verdicts], "format": formats},
+            "verdicts": [verdict.value for verdict in verdicts],
+            "decided_by": [verdict.decided_by for verdict in verdicts],
+            "extractions": [verdict.extraction for verdict in verdicts],
+            "confidence": [math.nan] * len(rollouts),
+            "num_tokens": [len(r.token_ids) for r in rollouts],
+            "truncated": [r.truncated for r in rollouts],
+            "score": math.nan,
+            "texts": [r.text for r in rollouts],
+        }
 
 
 def _write_lines(path: Path, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="session")
+def old_run() -> Path:
+    """A run that 0.1.0 wrote, in the repository; tests read it and leave it as it is."""
+    return Path(__file__).parents[1] / "golden" / "run_0_1_0"
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_headline_and_ladder_show_the_numbers_of_the_evaluation(page, finished_r
         result = json.loads((finished_run / "evaluation" / f"{name}.json").read_text())["sets"]["test"]
         assert f"{100 * result['sampled']['accuracy']['mean']:.1f}" in text
         assert f"{100 * result['sampled']['pass_at']['4']['mean']:.1f}" in text
-    assert "288 train · 384 refresh" in text
+    assert "288 to train · 384 to score prompts" in text
     assert "2.0 GiB" in text
     assert "8 min 20 s" in text  # 4 + 200.5 + 250 + 45 seconds
 

@@ -1,4 +1,4 @@
-"""Length and repetition terms against values worked by hand."""
+"""Length, overlong and repetition terms against values worked by hand, and against TRL's."""
 
 import math
 
@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.errors import ConfigError
-from vasari.records import Outcome, Verdict
-from vasari.score import RewardSettings, reward_of
-from vasari.score.shaping import CosineLength, RepetitionPenalty
+from vasari.records import Outcome, Prompt, Verdict
+from vasari.score import make_rewards, score_rollouts
+from vasari.score.shaping import CosineLength, RepetitionPenalty, SoftOverlong
 
 COSINE = CosineLength(max_tokens=100, correct_start=2.0, correct_end=1.0, wrong_start=-10.0, wrong_end=0.0, exceeded=-7.0)
 
@@ -53,26 +53,36 @@ def test_a_hundred_kilobytes_of_repetition_lose_nearly_everything():
 
 
 def test_the_breakdown_holds_the_terms_that_were_asked_for():
-    settings = RewardSettings(length=COSINE, repetition=RepetitionPenalty(ngram=2))
-    reward = reward_of(Verdict(Outcome.CORRECT), True, settings, tokens="abab" + "c" * 46)
+    limits = {"correct_start": 2.0, "correct_end": 1.0, "max_tokens": 100}
+    terms = make_rewards(
+        [{"name": "accuracy"}, {"name": "cosine_length", "settings": limits}, {"name": "repetition", "settings": {"ngram": 2}}]
+    )
+    (reward,) = score_rollouts(
+        terms,
+        prompts=[Prompt(id="q", question="q", answer="4")],
+        texts=["4"],
+        token_ids=[list(map(ord, "abab" + "c" * 46))],
+        verdicts=[Verdict(Outcome.CORRECT)],
+        truncated=[False],
+    )
     # 50 of 100 tokens: 1.5. 49 2-grams: ab ba ab bc and 45 times cc; 4 different ones.
-    assert reward.breakdown == {
-        "accuracy": 1.0,
-        "format": 1.0,
-        "length": pytest.approx(1.5),
-        "repetition": pytest.approx(-45 / 49),
-    }
-    assert reward.total == pytest.approx(3.5 - 45 / 49)
+    expected = {"accuracy": 1.0, "cosine_length": pytest.approx(1.5), "repetition": pytest.approx(-45 / 49)}
+    assert reward.breakdown == expected
+    assert reward.total == pytest.approx(2.5 - 45 / 49)
 
 
-def test_an_unverifiable_rollout_has_no_reward_whatever_its_length():
-    reward = reward_of(Verdict(Outcome.UNVERIFIABLE), True, RewardSettings(length=COSINE), tokens="abc")
-    assert math.isnan(reward.total)
+@given(st.integers(1, 60), st.data(), st.integers(0, 100))
+def test_the_punishment_of_overlong_rollouts_is_trl_s(max_tokens, data, num_tokens):
+    from trl.rewards import get_soft_overlong_punishment
+
+    cache = data.draw(st.integers(1, max_tokens))
+    (theirs,) = get_soft_overlong_punishment(max_tokens, cache)(completion_ids=[[0] * num_tokens])
+    assert SoftOverlong(max_tokens=max_tokens, cache_tokens=cache)(token_ids=[0] * num_tokens) == pytest.approx(theirs)
 
 
-def test_a_term_without_tokens_is_refused():
-    with pytest.raises(ConfigError, match=r"need the rollout's tokens, got None"):
-        reward_of(Verdict(Outcome.CORRECT), True, RewardSettings(length=COSINE))
+def test_the_punishment_grows_over_a_fifth_of_the_limit_unless_told_otherwise():
+    term = SoftOverlong(max_tokens=100)
+    assert [term(token_ids=[0] * n) for n in (80, 90, 100, 200)] == pytest.approx([0.0, -0.5, -1.0, -1.0])
 
 
 @pytest.mark.parametrize(
@@ -82,6 +92,8 @@ def test_a_term_without_tokens_is_refused():
         (lambda: CosineLength(max_tokens=9, exceeded=math.nan), r"exceeded must be finite, got nan"),
         (lambda: RepetitionPenalty(ngram=0), r"ngram must be at least 1, got 0"),
         (lambda: RepetitionPenalty(worst=-1.0), r"worst must be finite and at least 0, got -1.0"),
+        (lambda: SoftOverlong(max_tokens=0), r"max_tokens of at least 1, got 0"),
+        (lambda: SoftOverlong(max_tokens=9, cache_tokens=10), r"between 1 and max_tokens \(9\), got 10"),
     ],
 )
 def test_impossible_terms_are_refused(make, message):

@@ -215,7 +215,7 @@ def test_settings_out_of_range_are_refused(fields, message):
         ({}, {"split": "dev"}, "split must be one of .*got 'dev'"),
         ({}, {"seed": -1}, "seed must not be negative, got -1"),
         ({}, {"stream": "a-b"}, "stream must be lower-case letters"),
-        ({"families": ("spheres",)}, {}, "unknown families spheres; there are bars"),
+        ({"families": ("spheres",)}, {}, "task must be one of bars, .*; got .spheres."),
         ({"wrong_label_share": 0.1}, {"split": "test"}, "a test pool takes no imperfect prompts"),
         ({"unsolvable_share": 0.1}, {"split": "validation"}, "a validation pool takes no imperfect prompts"),
         ({"styles": ("matplotlib",)}, {}, "style 'matplotlib' is held out"),

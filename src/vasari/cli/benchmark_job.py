@@ -30,6 +30,7 @@ from vasari.evaluate.benchmarks import (
     write_tables,
 )
 from vasari.policy.base import Policy
+from vasari.policy.named import find_policy
 from vasari.progress import stage
 from vasari.rundir import write_json
 
@@ -219,7 +220,7 @@ def _print_cost(reports: Sequence[RunReport]) -> None:
 def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> None:
     console = Console(highlight=False, markup=False)
     if recipe.endpoint is None:
-        console.print(f"{plan.num_rollouts:,} rollouts by a model in this process, which costs nothing but time")
+        console.print(f"{plan.num_rollouts:,} rollouts in this process, which cost nothing but time")
         return
     with contextlib.ExitStack() as stack:
         policy = stack.enter_context(_server(recipe, plan, folder, temporary=True))
@@ -240,6 +241,10 @@ def _read_judge(recipe: BenchmarkRecipe, folder: Path) -> JudgeSettings | None:
 def _opened(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> Iterator[_Opened]:
     if recipe.model is not None:
         yield _local(recipe.model, plan)
+        return
+    if recipe.policy is not None:
+        made = find_policy(recipe.policy.name, recipe.policy.settings, system=plan.system)
+        yield _Opened(made, {"policy": recipe.policy.name, "settings": recipe.policy.settings})
         return
     with _server(recipe, plan, folder) as policy:
         settings = policy.settings

@@ -10,8 +10,10 @@ from pydantic import Field, model_validator
 
 from vasari.errors import ConfigError
 from vasari.evaluate.benchmarks import BenchmarkSettings
+from vasari.plugins import require_allowed
+from vasari.policy.named import POLICIES
 from vasari.recipe import read_content
-from vasari.settings import Settings, parse_settings
+from vasari.settings import Named, Settings, parse_settings
 
 if TYPE_CHECKING:  # asking a server needs packages that a model in this process does not
     from vasari.policy.endpoint_policy import EndpointModel
@@ -39,6 +41,8 @@ class BenchmarkRecipe(Settings):
     """A model in this process."""
     endpoint: dict[str, Any] | None = None
     """A model behind an OpenAI-compatible server: `EndpointModel`'s fields."""
+    policy: Named | None = None
+    """Something else that answers: `constant` (one text to everything), or the user's own as `package.module:attribute`."""
     judge: str | None = None
     """YAML file of an LLM that is asked about undecided verdicts, relative to the recipe; None asks nobody."""
     benchmarks: BenchmarkSettings
@@ -46,8 +50,10 @@ class BenchmarkRecipe(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.model is None) == (self.endpoint is None):
-            raise ValueError("give either `model` (a folder of weights) or `endpoint` (a server), not both")
+        if sum(given is not None for given in (self.model, self.endpoint, self.policy)) != 1:
+            raise ValueError("give one of `model` (a folder of weights), `endpoint` (a server) and `policy` (your own code)")
+        if self.policy is not None:
+            require_allowed(self.policy.name, POLICIES, door="policy")
         return self
 
     @property
@@ -55,6 +61,8 @@ class BenchmarkRecipe(Settings):
         """How tables call the model."""
         if self.label:
             return self.label
+        if self.policy is not None:
+            return self.policy.name.rpartition(":")[2]
         return Path(self.model.path).name if self.model is not None else str((self.endpoint or {}).get("model", ""))
 
     def server(self) -> EndpointModel:

@@ -11,9 +11,11 @@ from vasari.cli.model_path import require_training, resolve_model
 from vasari.cli.prompt_job import prepare_prompts
 from vasari.cli.run_folder import open_existing, open_run
 from vasari.errors import ConfigError, StateError
+from vasari.plugins import names_from_a_file, require_allowed
 from vasari.progress import stage
 from vasari.recipe import Recipe, load_recipe, read_content
 from vasari.rundir import RunDir
+from vasari.sample.registry import SAMPLERS
 
 
 def sft_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> None:
@@ -30,6 +32,7 @@ def sft_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *
 def train_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, sampler: str | None, resume: bool) -> None:
     """Prompts if there are none yet, and reinforcement training from the cold start (or the recipe's model)."""
     recipe = load_recipe(recipe_path, overrides)
+    require_allowed(sampler or recipe.sampler.name, SAMPLERS, door="sampler")
     require_training()
     from vasari.cli.train_job import run_grpo  # noqa: PLC0415
     from vasari.train.processes import start_processes  # noqa: PLC0415
@@ -84,7 +87,7 @@ def evaluate_command(
 
 def report_command(root: Path) -> None:
     """Summary and report of a run, and a few lines on the terminal."""
-    from vasari.cli.outcome import print_outcome  # noqa: PLC0415
+    from vasari.cli.summary_table import print_summary  # noqa: PLC0415
     from vasari.report import write_report, write_summary  # noqa: PLC0415  (matplotlib takes a second)
 
     run = open_existing(root)
@@ -93,13 +96,15 @@ def report_command(root: Path) -> None:
         tell(1, 2)
         page = write_report(run.root)
         tell(2, 2)
-    print_outcome(summary, page)
+    print_summary(summary, page)
 
 
-def gallery_command(out: Path, *, per_level: int, seed: int) -> None:
-    """The gallery page of all families."""
-    from vasari.tasks.families import FAMILIES  # noqa: PLC0415
+def gallery_command(out: Path, *, per_level: int, seed: int, families: Sequence[str] | None = None) -> None:
+    """The gallery page of these families, of ours where none is named."""
+    from vasari.tasks.families import FAMILIES, find_family  # noqa: PLC0415
     from vasari.tasks.gallery import write_gallery  # noqa: PLC0415
 
-    write_gallery(out, FAMILIES, per_level=per_level, seed=seed)
+    with names_from_a_file():
+        shown = {name: find_family(name) for name in families or FAMILIES}
+    write_gallery(out, shown, per_level=per_level, seed=seed)
     typer.echo(f"gallery: {out}")

@@ -15,7 +15,18 @@ except ImportError:  # the core alone is installed: samplers and scores, no comm
 
 import vasari
 from vasari.cli.quiet import quiet_libraries
-from vasari.errors import VasariError
+from vasari.errors import ConfigError, VasariError
+from vasari.plugins import allow_plugins
+
+
+def _allow(packages: list[str] | None) -> list[str] | None:
+    """Allow the packages before anything of a recipe is looked at."""
+    try:
+        allow_plugins(packages or [])
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+    return packages
+
 
 app = typer.Typer(
     help="Variance-aware post-training for multimodal reasoning models.",
@@ -33,6 +44,16 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. --set grpo.steps=50. Repeatable."),
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="PACKAGE",
+        help="Let names like PACKAGE.module:attribute stand for code of this package. Repeatable; see `vasari plugins`.",
+        callback=_allow,
+        show_default=False,
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue what an earlier command left unfinished in the same folder.")]
 
 
@@ -49,6 +70,7 @@ def quickstart(
     ] = False,
     overrides: Overrides = None,
     resume: Resume = False,
+    plugin: Plugins = None,
 ) -> None:
     """Prompts, cold start, GRPO on chosen prompts, evaluation, report: the whole method on a bare CPU.
 
@@ -60,7 +82,9 @@ def quickstart(
 
 
 @app.command()
-def sft(recipe: RecipePath, out: Out = None, overrides: Overrides = None, resume: Resume = False) -> None:
+def sft(
+    recipe: RecipePath, out: Out = None, overrides: Overrides = None, resume: Resume = False, plugin: Plugins = None
+) -> None:
     """Supervised training of a recipe: the cold start on worked reasoning.
 
     Example: vasari sft recipes/quickstart.yaml --set sft.epochs=2
@@ -77,11 +101,13 @@ def train(
     sampler: Annotated[str | None, typer.Option(help="Another sampler than the recipe's, from the same cold start.")] = None,
     overrides: Overrides = None,
     resume: Resume = False,
+    plugin: Plugins = None,
 ) -> None:
     """GRPO of a recipe, from its cold start, with prompts chosen by its sampler.
 
     Example: vasari train recipes/quickstart.yaml --sampler uniform --resume
     On several processes: torchrun --nproc_per_node 2 -m vasari train RECIPE --out DIR
+    With code of yours: vasari train my_recipe.yaml --plugin my_package
     """
     from vasari.cli.commands import train_command  # noqa: PLC0415
 
@@ -97,6 +123,7 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Of benchmarks: say what a server would be asked and what it costs; ask nothing.")
     ] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Evaluate every model of a run on its test prompts, or one model on published benchmarks.
 
@@ -198,6 +225,7 @@ def rescore(
         typer.Option("--judge", help="YAML of an LLM that is asked where paper or vasari leave it open.", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another rescoring in the same folder.")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Score stored model outputs by a protocol, offline; a killed run continues where it was.
 
@@ -233,6 +261,7 @@ def curate(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again what got no answer before, e.g. while a server was down.")
     ] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Curate raw data sets to sft.parquet and rl.parquet, with a card, a funnel and a reason for every dropped row.
 
@@ -290,6 +319,10 @@ def gallery(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("gallery.html"),
     per_level: Annotated[int, typer.Option(min=1, max=20, help="Problems of each family and level.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Which problems.")] = 0,
+    family: Annotated[
+        list[str] | None, typer.Option(help="Draw this family alone, ours or your own. Repeatable.", show_default=False)
+    ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Draw every task family in every style, with its reasoning and facts, on one page.
 
@@ -297,7 +330,18 @@ def gallery(
     """
     from vasari.cli.commands import gallery_command  # noqa: PLC0415
 
-    gallery_command(out, per_level=per_level, seed=seed)
+    gallery_command(out, per_level=per_level, seed=seed, families=family)
+
+
+@app.command()
+def plugins(plugin: Plugins = None) -> None:
+    """List what a recipe can name: ours, and what installed packages offer; nothing of theirs is imported.
+
+    Example: vasari plugins --plugin my_package
+    """
+    from vasari.cli.plugins_job import print_plugins  # noqa: PLC0415
+
+    print_plugins()
 
 
 @app.command()

@@ -11,6 +11,7 @@ from vasari.cli.evaluate_job import run_evaluation
 from vasari.cli.model_path import require_training
 from vasari.cli.prompt_job import prepare_prompts
 from vasari.cli.run_folder import open_run
+from vasari.plugins import names_from_a_file
 from vasari.recipe import load_recipe
 from vasari.sample import make_sampler
 
@@ -41,8 +42,9 @@ def run_quickstart(
     recipe = load_recipe(path, [*(FROM_SCRATCH if from_scratch else ()), *overrides])
     own = recipe.sampler.name
     arms = list(dict.fromkeys(["uniform", "vas", own])) if sampler == ALL else [sampler or own]
-    for arm in arms:  # a wrong name is refused before the cold start is paid for
-        make_sampler(arm, num_prompts=1, seed=0, **recipe.sampler.of(arm))
+    with names_from_a_file():
+        for arm in arms:  # a wrong name is refused before the cold start is paid for
+            make_sampler(arm, num_prompts=1, seed=0, **recipe.sampler.of(arm))
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=path.parent)
     gallery_command(run.root / "gallery.html", per_level=1, seed=recipe.seed)

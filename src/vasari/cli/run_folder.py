@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -17,9 +18,12 @@ from pydantic import ValidationError
 
 import vasari
 from vasari.cli.memory import PeakMemory
-from vasari.errors import StateError
+from vasari.errors import ConfigError, StateError
 from vasari.recipe import Recipe
+from vasari.recipe_upgrade import upgrade_recipe
 from vasari.rundir import RunDir, read_json, write_json
+
+logger = logging.getLogger(__name__)
 
 _VERSIONS = ("torch", "transformers", "trl", "accelerate", "peft", "datasets", "numpy", "pillow")
 _MAY_CHANGE = {"evaluate", "name"}
@@ -30,12 +34,12 @@ def open_run(recipe: Recipe, out: Path | None) -> RunDir:
     """The folder of a run, with its settings written.
 
     Raises:
-        StateError: The folder holds a run of other settings.
+        StateError: The folder holds a run of other settings, or settings that cannot be read.
     """
     run = RunDir(out or Path("runs") / recipe.name)
     resolved = recipe.model_dump(mode="json")
     if run.settings.exists():
-        _refuse_other(_with_defaults(read_json(run.settings)["recipe"]), resolved, run.root)
+        _refuse_other(_of_today(_stored_recipe(run)), resolved, run.root)
     write_json(run.settings, _facts(recipe, resolved))
     return run
 
@@ -69,11 +73,26 @@ def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
         write_json(path, {"schema": 1, "stage": name, **facts, "seconds": seconds, "peak_memory_mb": memory.peak_mb})
 
 
-def _with_defaults(old: dict[str, Any]) -> dict[str, Any]:
-    """A stored recipe with the keys that vasari has gained since; as it is where today's vasari cannot read it."""
+def _stored_recipe(run: RunDir) -> dict[str, Any]:
     try:
-        return Recipe.model_validate(old).model_dump(mode="json")
-    except ValidationError:
+        stored = read_json(run.settings)["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"{run.settings}: cannot be read ({type(error).__name__}: {error}); choose another --out, or put back a copy"
+        ) from error
+    if not isinstance(stored, dict):
+        raise StateError(f"{run.settings}: its recipe is no object; choose another --out, or put back a copy")
+    return stored
+
+
+def _of_today(old: dict[str, Any]) -> dict[str, Any]:
+    """A stored recipe under today's keys, with those that vasari has gained since; as it is where it cannot be read.
+
+    The settings check the names in it without importing any code that whoever runs this did not allow.
+    """
+    try:
+        return Recipe.model_validate(upgrade_recipe(old, tell=logger.debug)).model_dump(mode="json")
+    except (ValidationError, ConfigError):
         return old
 
 

@@ -1,4 +1,4 @@
-"""The outcome of a run in a few lines on the terminal."""
+"""A run's summary in a few lines on the terminal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from vasari.report.tables import spent_words
 
-def print_outcome(summary: Mapping[str, Any], page: Path) -> None:
+
+def print_summary(summary: Mapping[str, Any], page: Path) -> None:
     """Print accuracies with intervals, rollouts by purpose, time and memory, and where the report lies."""
     console = Console(highlight=False)
     accuracy = summary.get("accuracy") or {}
@@ -21,14 +23,13 @@ def print_outcome(summary: Mapping[str, Any], page: Path) -> None:
         **{f"+ GRPO, {arm}": value for arm, value in by_arm.items()},
     }
     table = Table(title="accuracy on held-out prompts", title_justify="left")
-    for heading in ("model", "accuracy", "95% interval", "rollouts charged: train + refresh"):
+    for heading in ("model", "accuracy", "95% interval", "rollouts charged"):
         table.add_column(heading)
     arms = summary.get("by_arm") or {}
     for name, value in rungs.items():
         if value:
             counts = (arms.get(name.removeprefix("+ GRPO, ")) or {}).get("rollouts") or {}
-            cost = f"{counts.get('train', 0):,} + {counts.get('refresh', 0):,}" if counts else ""
-            table.add_row(name, f"{value['mean']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}", cost)
+            table.add_row(name, f"{value['mean']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}", spent_words(counts))
     console.print(table)
     seconds = {name: value for name, value in (summary.get("wall_seconds") or {}).items() if value is not None}
     if seconds:

@@ -13,8 +13,9 @@ from vasari.curate.choose.grading import Difficulty, GradingSettings
 from vasari.endpoint import EndpointSettings, Sampling
 from vasari.errors import ConfigError
 from vasari.imagefile import MAX_PIXELS
+from vasari.plugins import names_from_a_file
 from vasari.settings import Settings
-from vasari.tasks.families import FAMILIES
+from vasari.tasks.families import find_family
 from vasari.tasks.pool import PoolSettings
 
 Bin = Literal["easy", "medium", "hard"]
@@ -39,9 +40,9 @@ class TaskSource(Settings):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        unknown = [name for name in self.families if name not in FAMILIES]
-        if unknown:
-            raise ValueError(f"unknown task families {unknown}; there are {sorted(FAMILIES)}")
+        with names_from_a_file():
+            for name in self.families:
+                find_family(name)
         self.pool()
         return self
 

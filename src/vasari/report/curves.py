@@ -13,8 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from vasari.records import PURPOSES
-from vasari.report.inputs import Arm, Run, dig, number
+from vasari.report.inputs import Arm, Run, dig, number, shown
 from vasari.report.plot import CARD, DASHES, INK, QUIET, SERIES, drawing, to_svg
+from vasari.report.reward_terms import MAX_TERMS, RewardTerms
 
 MAX_POINTS = 160
 """Points drawn of one curve; a longer one is averaged over neighbours."""
@@ -37,7 +38,7 @@ VALIDATION = Measure(
 )
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("reward", "Reward", "mean over rollouts, format and accuracy together"),
+    Measure("reward", "Reward", "mean over rollouts, all terms together"),
     Measure("grad_norm", "Gradient norm", "before clipping"),
     Measure("clip_ratio/region_mean", "Clip fraction", "tokens whose ratio left the clip range", share=True),
     Measure("zero_variance_share", "Zero-variance share", "groups whose rewards are all equal and teach nothing", share=True),
@@ -46,8 +47,6 @@ MEASURES: tuple[Measure, ...] = (
 """Panels of figure 2 beside validation accuracy."""
 
 MORE: tuple[Measure, ...] = (
-    Measure("rewards/_accuracy_reward/mean", "Accuracy reward"),
-    Measure("rewards/_format_reward/mean", "Format reward"),
     Measure("completions/mean_length", "Rollout length", "tokens"),
     Measure("kl", "KL divergence", "to the cold start"),
     Measure("loss", "Loss"),
@@ -74,12 +73,13 @@ class Curve:
         return self.rollouts if axis == "rollouts" else self.steps
 
 
-def learning_curves(run: Run, order: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Panels of the page, `main` and `more`: each a title, a note and an SVG by axis; metrics that no arm logged are left out.
+def learning_curves(run: Run, order: Sequence[str], terms: Mapping[str, RewardTerms]) -> dict[str, list[dict[str, Any]]]:
+    """Panels of the page, `main`, `terms` and `more`: each a title, a note and an SVG by axis; empty ones are left out.
 
     Args:
         run: The run.
         order: Arms in the order of the legend.
+        terms: The reward terms of each arm, from `read_reward_terms`.
     """
     arms = [(place, run.arms[name]) for place, name in enumerate(order) if name in run.arms]
     accuracy = [curve for place, arm in arms if (curve := validation_curve(place, arm)) is not None]
@@ -87,6 +87,7 @@ def learning_curves(run: Run, order: Sequence[str]) -> dict[str, list[dict[str, 
     first = _panel("validation", VALIDATION, accuracy, best)
     return {
         "main": [panel for panel in [first, *(_metric_panel(measure, arms) for measure in MEASURES)] if panel],
+        "terms": term_panels(order, terms),
         "more": [panel for measure in MORE if (panel := _metric_panel(measure, arms))],
     }
 
@@ -118,6 +119,25 @@ def metric_curve(place: int, arm: Arm, key: str) -> Curve | None:
         return None
     values = np.array([_value(arm.metrics[i], key) for i in kept], dtype=np.float64)
     return Curve(place, arm.name, np.array(charged, dtype=np.float64)[kept], _column(arm.metrics, "step")[kept], values)
+
+
+def term_panels(order: Sequence[str], terms: Mapping[str, RewardTerms]) -> list[dict[str, Any]]:
+    """A panel for each reward term, with a curve for each arm whose reward has it."""
+    names = dict.fromkeys(name for arm in order if arm in terms for name in list(terms[arm].means)[:MAX_TERMS])
+    panels = []
+    for row, name in enumerate(names):
+        found = [term_curve(place, arm, terms.get(arm), name) for place, arm in enumerate(order)]
+        # Its row begins the picture's id: a name may hold anything.
+        panels.append(_panel(f"reward-term-{row}", Measure(name, shown(name, 60)), [curve for curve in found if curve], {}))
+    return [panel for panel in panels if panel]
+
+
+def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Curve | None:
+    """A reward term's mean in each batch that has one; None where the arm's reward has no such term."""
+    values = terms.means.get(name) if terms is not None else None
+    if terms is None or values is None or not (known := np.isfinite(values)).any():
+        return None
+    return Curve(place, arm, terms.rollouts[known], terms.steps[known], values[known])
 
 
 def charged_rollouts(row: Mapping[str, Any], *, default: float) -> float:

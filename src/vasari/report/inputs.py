@@ -27,9 +27,16 @@ NOT_ARMS = ("base", "cold_start")
 GROUP_COLUMNS = ("batch", "prompt_index", "prompt_id", "purpose", "role", "rewards", "verdicts", "extractions")
 ROLLOUT_COLUMNS = ("prompt_id", "set", "decoding", "texts", "verdicts")
 
+_PURPOSES_OF_0_1_0 = {"probe": "screen"}
+"""What 0.1.0 called purposes in its stage files -> today's; `vasari.rundir.read_groups` renames those of stored groups."""
+_METRICS_OF_0_1_0 = {
+    f"ledger/{unit}/{old}": f"ledger/{unit}/{new}" for unit in ("rollouts", "tokens") for old, new in _PURPOSES_OF_0_1_0.items()
+}
+
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _DAMAGED = (ValueError, KeyError, TypeError, EOFError, RecursionError, pa.ArrowException, zipfile.BadZipFile)
-_UNREADABLE = (OSError, VasariError, *_DAMAGED)
+UNREADABLE = (OSError, VasariError, *_DAMAGED)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +130,14 @@ def read_run(root: Path) -> Run:
     return Run(
         root=root,
         settings=_object(place.settings, problems),
-        stages={path.stem: _object(path, problems) for path in sorted(place.stages.glob("*.json"))},
+        stages={path.stem: _stage_of_today(_object(path, problems)) for path in sorted(place.stages.glob("*.json"))},
         cold_start=_lines(place.cold_start / "metrics.jsonl", problems),
         arms={
-            path.name: Arm(path.name, _lines(path / "metrics.jsonl", problems), _lines(path / "validation.jsonl", problems))
+            path.name: Arm(
+                path.name,
+                [_metrics_of_today(row) for row in _lines(path / "metrics.jsonl", problems)],
+                _lines(path / "validation.jsonl", problems),
+            )
             for path in folders
         },
         evaluation={path.stem: found for path in results if (found := _object(path, problems))},
@@ -141,7 +152,7 @@ def read_pool(run: Run, name: str) -> list[Prompt]:
         return []
     try:
         return read_prompts(path)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
         return []
 
@@ -151,9 +162,15 @@ def read_arm_groups(run: Run, arm: str) -> Groups | None:
     try:
         table = read_groups(run.place.groups(arm), list(GROUP_COLUMNS))
         return _groups(table) if table.num_rows else None
-    except _UNREADABLE as error:
-        run.problems.append(f"the groups of {arm} could not be read: {error}")
+    except UNREADABLE as error:
+        name_problem(run, f"the groups of {arm} could not be read: {error}")
         return None
+
+
+def name_problem(run: Run, problem: str) -> None:
+    """Add what could not be read to the run's problems, once."""
+    if problem not in run.problems:
+        run.problems.append(problem)
 
 
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
@@ -166,7 +183,7 @@ def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
             arrays = {name: np.asarray(file[name], dtype=np.float64) for name in ("batch", "vps", "ovs", "tds") if name in file}
         if arrays["vps"].ndim != 2 or arrays["batch"].shape != arrays["vps"].shape[:1]:
             raise DataError(f"batch {arrays['batch'].shape} and vps {arrays['vps'].shape} do not fit each other")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
         return {}
     return arrays
@@ -179,7 +196,7 @@ def read_rollouts(run: Run, model: str, *, dataset: str = "test", decoding: str 
         return {}
     try:
         rows = read_evaluated(path, ROLLOUT_COLUMNS)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
         return {}
     return {
@@ -236,6 +253,8 @@ def interval(value: Any) -> dict[str, Any] | None:
 
 
 def _groups(table: pa.Table) -> Groups:
+    if table["prompt_index"].null_count or min(table["prompt_index"].to_pylist()) < 0:
+        raise DataError("a group has no position in the pool, or a negative one")
     verdicts = [numbers(row or []) for row in table["verdicts"].to_pylist()]
     rates = np.array([_pass_rate(row) for row in verdicts], dtype=np.float64)
     extractions = [list(row or []) for row in table["extractions"].to_pylist()]
@@ -256,6 +275,20 @@ def _pass_rate(verdicts: Sequence[float]) -> float:
     return sum(seen) / len(seen) if seen else math.nan
 
 
+def _stage_of_today(stage: dict[str, Any]) -> dict[str, Any]:
+    """A stage's facts with today's purposes in its counts."""
+    counts = {unit: stage[unit] for unit in ("rollouts", "tokens") if isinstance(stage.get(unit), dict)}
+    return stage | {
+        unit: {_PURPOSES_OF_0_1_0.get(purpose, purpose): count for purpose, count in by_purpose.items()}
+        for unit, by_purpose in counts.items()
+    }
+
+
+def _metrics_of_today(row: dict[str, Any]) -> dict[str, Any]:
+    """A logged line with today's purposes in the names of its counts."""
+    return {_METRICS_OF_0_1_0.get(key, key): value for key, value in row.items()}
+
+
 def _object(path: Path, problems: list[str]) -> dict[str, Any]:
     """A JSON object; empty when the file is missing or damaged."""
     if not path.is_file():
@@ -264,7 +297,7 @@ def _object(path: Path, problems: list[str]) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise DataError("expected an object")
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         problems.append(f"{path.name} could not be read: {error}")
         return {}
     return content

@@ -25,9 +25,10 @@ from vasari.report.figures import (
 )
 from vasari.report.inputs import Groups, Run, dig, number, read_arm_groups, read_pool, read_run, read_snapshots, shown
 from vasari.report.plot import SERIES
+from vasari.report.reward_terms import read_reward_terms
 from vasari.report.summary import summarise, total
 from vasari.report.tables import (
-    PURPOSE_NOTES,
+    PURPOSE_WORDS,
     essentials,
     family_by_level,
     ladder,
@@ -36,6 +37,7 @@ from vasari.report.tables import (
     plain,
     side_facts,
     spending,
+    spent_words,
     stage_rows,
 )
 from vasari.rundir import write_bytes
@@ -80,7 +82,8 @@ def render(run: Run) -> str:
 
 def _content(run: Run) -> dict[str, Any]:
     """All that the template shows."""
-    found = summarise(run)
+    terms = read_reward_terms(run)
+    found = summarise(run, terms)
     final = found["final_arm"]
     order = [name for name in run.arm_names if name == final] + [name for name in run.arm_names if name != final]
     pool, test = read_pool(run, "train"), read_pool(run, "test")
@@ -102,14 +105,15 @@ def _content(run: Run) -> dict[str, Any]:
         "charged_uniform": total(dig(found, "by_arm", "uniform", "rollouts") or {}),
         "seconds": _sum(found["wall_seconds"].values()),
         "purposes": PURPOSES,
-        "purpose_notes": PURPOSE_NOTES,
+        "purpose_words": PURPOSE_WORDS,
+        "spent": spent_words(found["rollouts"], between=" \u00b7 "),
         "essentials": essentials(run),
         "recipe": shown(json.dumps(run.recipe, indent=1, ensure_ascii=False), 20_000) if run.recipe else "",
         "stages": stage_rows(run),
         "ladder": ladder(run, models),
         "side_facts": side_facts(run, models),
         "grid": family_by_level(run, before, final),
-        "curves": learning_curves(run, order),
+        "curves": learning_curves(run, order, terms),
         "cold_start_loss": cold_start_curve(run),
         "spending": spending(run, order),
         "examples": pick_examples(run, test, before=before, after=final),

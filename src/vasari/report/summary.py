@@ -12,6 +12,7 @@ import numpy as np
 from vasari.evaluate.statistics import paired_difference
 from vasari.records import PURPOSES
 from vasari.report.inputs import Arm, Run, dig, interval, number, read_rollouts, read_run, whole
+from vasari.report.reward_terms import RewardTerms, read_reward_terms
 from vasari.rundir import write_json
 
 SCHEMA = 1
@@ -28,13 +29,18 @@ def write_summary(root: Path) -> dict[str, Any]:
         StorageError: The disk refused.
     """
     run = read_run(root)
-    found = summarise(run)
+    found = summarise(run, read_reward_terms(run))
     write_json(run.place.summary, found)
     return found
 
 
-def summarise(run: Run) -> dict[str, Any]:
-    """The numbers of a run; `final` is the arm of the recipe's sampler, or the last arm by name."""
+def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
+    """The numbers of a run; `final` is the arm of the recipe's sampler, or the last arm by name.
+
+    Args:
+        run: The run.
+        terms: The reward terms of each arm, from `read_reward_terms`.
+    """
     final = run.final_arm
     charged = {name: ledger(arm) for name, arm in run.arms.items()}
     nothing: dict[str, dict[str, int | None]] = {unit: dict.fromkeys(PURPOSES) for unit in ("rollouts", "tokens")}
@@ -56,7 +62,11 @@ def summarise(run: Run) -> dict[str, Any]:
         "rollouts": spent["rollouts"],
         "tokens": spent["tokens"],
         "zero_variance_share": mean_of(run.arms.get(final or ""), "zero_variance_share"),
-        "by_arm": {name: _arm_facts(run, arm, charged[name]) for name, arm in run.arms.items()},
+        "reward_terms": _terms(terms.get(final or "")),
+        "by_arm": {
+            name: _arm_facts(run, arm, charged[name]) | {"reward_terms": _terms(terms.get(name))}
+            for name, arm in run.arms.items()
+        },
         "wall_seconds": {stage: _seconds(run, stage) for stage in _STAGES},
         "peak_memory_mb": _peak_memory(run),
     }
@@ -151,6 +161,10 @@ def _arm_facts(run: Run, arm: Arm, spent: Mapping[str, Any]) -> dict[str, Any]:
         "peak_memory_mb": number(stage.get("peak_memory_mb")),
         "resumed": whole(stage.get("resumed")),
     }
+
+
+def _terms(terms: RewardTerms | None) -> dict[str, Any] | None:
+    return terms.summary() or None if terms is not None else None
 
 
 def _sampler(run: Run, final: str | None) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vasari.errors import ConfigError
+from vasari.recipe_upgrade import upgrade_recipe
 from vasari.records import PURPOSES
 from vasari.report.inputs import NOT_ARMS, Run, dig, interval, number, shown
 from vasari.report.summary import HELD_OUT, blind, ledger, score, total
@@ -14,17 +16,24 @@ MAX_ROWS = 40
 
 _NAMES = {"base": "Base", "cold_start": "Cold start", "uniform": "GRPO, uniform", "vas": "GRPO, VAS"}
 
-PURPOSE_NOTES = {
-    "train": "trained on",
-    "refresh": "scored prompts",
-    "screen": "tried prompts out",
-    "discarded": "a gate refused",
+PURPOSE_WORDS: Mapping[str, str] = {
+    "train": "to train",
+    "refresh": "to score prompts",
+    "screen": "to try prompts out",
+    "discarded": "refused by a gate",
 }
+"""What rollouts were spent on, for a reader who does not know the names."""
 
 
 def model_name(model: str) -> str:
     """What a model is called on the page."""
     return _NAMES.get(model) or f"GRPO, {shown(model, 40)}"
+
+
+def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
+    """Counts by purpose in words, those that are 0 or unknown left out: "24 to train, 48 to score prompts"."""
+    known = {purpose: number(counts.get(purpose)) for purpose in PURPOSES}
+    return between.join(f"{count:,.0f} {PURPOSE_WORDS[purpose]}" for purpose, count in known.items() if count)
 
 
 def models_of(run: Run, order: Sequence[str]) -> list[str]:
@@ -142,10 +151,15 @@ def stage_rows(run: Run) -> list[dict[str, Any]]:
                 "name": shown(name, 60),
                 "seconds": number(stage.get("seconds")),
                 "memory": number(stage.get("peak_memory_mb")),
-                "facts": [(shown(key, 40).replace("_", " "), plain(value)) for key, value in list(facts.items())[:12]],
+                "facts": [(shown(key, 40).replace("_", " "), _fact(key, value)) for key, value in list(facts.items())[:12]],
             }
         )
     return rows
+
+
+def _fact(key: str, value: Any) -> str:
+    is_spent = key in ("rollouts", "tokens") and isinstance(value, Mapping)
+    return spent_words(value) if is_spent else plain(value)
 
 
 def essentials(run: Run) -> list[tuple[str, str]]:
@@ -169,6 +183,8 @@ def essentials(run: Run) -> list[tuple[str, str]]:
         *(("Sampler", " \u00b7 ".join(filter(None, [plain(arm), _facts(run.sampler_settings(arm))]))) for arm in arms),
         ("GRPO", "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(*rollouts) if grpo else ""),
         ("", _facts(grpo, "loss", "learning_rate", "kl_coefficient", "temperature", "clip_low", "clip_high", "max_tokens")),
+        ("Reward", _reward_words(recipe)),
+        ("Gate", _gate_words(grpo)),
         ("Evaluation", _facts(dig(recipe, "evaluate"), "num_rollouts", "temperature", "top_p", "max_tokens")),
         ("Seed", plain(run.settings.get("seed", dig(recipe, "seed")))),
         ("Versions", _facts(versions)),
@@ -201,6 +217,35 @@ def _facts(content: Any, *keys: str) -> str:
     return " \u00b7 ".join(
         f"{shown(key, 40).replace('_', ' ')} {plain(value)}" for key, value in named.items() if value and plain(value)
     )
+
+
+def _reward_words(recipe: Mapping[str, Any]) -> str:
+    """The terms of the reward with their weights, those of a recipe of 0.1.0 too."""
+    try:
+        rewards = dig(upgrade_recipe(recipe, tell=lambda _: None), "grpo", "rewards")
+    except ConfigError:
+        return ""
+    said = []
+    for term in rewards if isinstance(rewards, list) else []:
+        weight = number(dig(term, "weight")) if isinstance(term, Mapping) else None
+        times = "" if weight in (None, 1) else f"{plain(float(weight))} \u00d7 "
+        said.append(times + _named_words(term))
+    return " + ".join(said)
+
+
+def _gate_words(grpo: Any) -> str:
+    gate = dig(grpo, "gate")
+    # In 0.1.0 it was a bare name.
+    named = gate if isinstance(gate, Mapping) else {"name": gate}
+    if named.get("name") == "two_stage":
+        named = {"name": "two_stage", "settings": dig(grpo, "screening")}
+    return _named_words(named)
+
+
+def _named_words(named: Mapping[str, Any]) -> str:
+    """What a recipe names, with its settings."""
+    settings = _facts(named.get("settings"))
+    return f"{plain(named.get('name'))}{f' ({settings})' if settings else ''}"
 
 
 def _row(label: str, models: Sequence[str], found: Callable[[str], Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Verdicts, rewards and tokens -> numbers. NumPy only."""
 
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, AdvantageDenominator, AdvantageScale, group_advantages
+from vasari.score.check_reward import check_reward
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
 from vasari.score.loss import LOSSES, LossReduction, LossSettings, PolicyLoss, RatioLevel, policy_loss
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
@@ -36,6 +37,7 @@ __all__ = [
     "Reward",
     "RewardTerm",
     "beta_information",
+    "check_reward",
     "expected_group_value",
     "format_ok",
     "group_advantages",

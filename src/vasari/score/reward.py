@@ -2,7 +2,7 @@
 
 A reward is a function. Ours and a user's look at one rollout: they take by keyword any of `prompt`, `text`, `token_ids`,
 `verdict`, `truncated`, and return a number, or None where the rollout must leave its group's baseline. A function with TRL's
-signature (`completions` and other columns as lists) is accepted as it is.
+signature (it takes `prompts`, `completions` or `completion_ids`, and columns, as lists) is accepted as it is.
 """
 
 from __future__ import annotations

@@ -53,9 +53,17 @@ def _term(term: Mapping[str, Any], max_tokens: int | None) -> RewardTerm:
     if not callable(target):
         raise ConfigError(f"reward {name!r} is a {type(target).__name__}, which cannot be called")
     function = _with_settings(name, target, settings, max_tokens)
-    return RewardTerm(
-        name.rpartition(":")[2], weight, function, is_batched="completions" in inspect.signature(function).parameters
-    )
+    return term_of(name.rpartition(":")[2], function, weight=weight)
+
+
+def term_of(name: str, function: Callable[..., Any], *, weight: float = 1.0) -> RewardTerm:
+    """A function, of one rollout or with TRL's signature, as a term of a reward.
+
+    Raises:
+        ConfigError: It needs what no rollout has.
+    """
+    _check_taken(f"reward {name!r}", function)
+    return RewardTerm(name, weight, function, is_batched=_is_batched(function))
 
 
 def _with_settings(
@@ -70,7 +78,7 @@ def _with_settings(
         made = build(target, given={}, settings=settings, what=what)
         _check_taken(what, made)
         return made  # type: ignore[no-any-return]
-    batched = "completions" in parameters
+    batched = _is_batched(target)
     own = [key for key in parameters if key not in SEEN or batched]
     unknown = sorted(set(settings) - set(own))
     if unknown:
@@ -85,6 +93,11 @@ def _with_settings(
     return function  # type: ignore[no-any-return]
 
 
+def _is_batched(function: Callable[..., Any]) -> bool:
+    """Whether a function has TRL's signature."""
+    return bool({"prompts", "completions", "completion_ids"} & set(inspect.signature(function).parameters))
+
+
 def _takes_all(function: Callable[..., Any]) -> bool:
     return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
 
@@ -94,7 +107,7 @@ def _check_taken(what: str, function: Callable[..., Any]) -> None:
     if not callable(function):
         raise ConfigError(f"{what} made a {type(function).__name__}, which cannot be called")
     parameters = inspect.signature(function).parameters
-    if "completions" in parameters:
+    if _is_batched(function):
         return
     kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     needed = [key for key, one in parameters.items() if one.default is inspect.Parameter.empty and one.kind not in kinds]
@@ -102,5 +115,5 @@ def _check_taken(what: str, function: Callable[..., Any]) -> None:
     if missing:
         raise ConfigError(
             f"{what} needs {', '.join(map(repr, missing))}; a reward may take {', '.join(SEEN)}, settings, or, with TRL's "
-            "signature, completions and other columns as lists"
+            "signature, prompts, completions, completion_ids and other columns as lists"
         )

@@ -19,7 +19,7 @@ from vasari.errors import ConfigError, DataError
 from vasari.records import ImageRef, Prompt
 from vasari.tasks.difficulty import dynamath_level_weights
 from vasari.tasks.draw import HELD_OUT_STYLE, STYLES, draw
-from vasari.tasks.families import FAMILIES
+from vasari.tasks.families import find_family
 from vasari.tasks.imperfect import Imperfection, can_become_guessable, spoil
 from vasari.tasks.problem import Family, Problem
 from vasari.tasks.thinker import Thinker
@@ -109,7 +109,7 @@ def make_pool(
     seed: int,
     stream: str = "rl",
     progress: Callable[[int, int], None] | None = None,
-    families: Mapping[str, Family] = FAMILIES,
+    families: Mapping[str, Family] | None = None,
 ) -> list[Prompt]:
     """A pool of prompts with drawn images, worked solutions and exact answers.
 
@@ -126,12 +126,14 @@ def make_pool(
         seed: Not negative.
         stream: Names a purpose; each stream of a split has other prompts (overlaps by chance are possible).
         progress: Called with the prompts made and their total.
-        families: Families by name.
+        families: Families by name; None finds each by its name, ours or a user's.
 
     Raises:
         ConfigError: A setting does not fit the split, a family is unknown, lacks the levels, or is too small.
         DataError: A family's reasoning, without a slip, contradicts its reference answer.
     """
+    if families is None:
+        families = {name: find_family(name) for name in settings.families}
     _check(settings, split=split, seed=seed, stream=stream, families=families)
     maker = _Maker(settings, split=split, seed=seed, stream=stream)
     prompts = []
@@ -185,6 +187,16 @@ def _check(settings: PoolSettings, *, split: str, seed: int, stream: str, famili
         raise ConfigError(f"a {split} pool takes no imperfect prompts, got {settings.imperfections}")
     if split == "train" and HELD_OUT_STYLE in settings.styles:
         raise ConfigError(f"style {HELD_OUT_STYLE!r} is held out: draw validation and test pools with it")
+    _check_families(settings, families)
+
+
+def _check_families(settings: PoolSettings, families: Mapping[str, Family]) -> None:
+    """Names that can be told apart, and a level with a weight for each family."""
+    taken: dict[str, str] = {}
+    for name in settings.families:
+        other = taken.setdefault(families[name].name, name)
+        if other != name:
+            raise ConfigError(f"families {other} and {name} are both called {families[name].name!r}; rename one")
     strange = set(settings.level_weights).difference(*(families[name].levels for name in settings.families))
     if strange:
         raise ConfigError(f"level_weights names levels that no family has: {', '.join(sorted(strange))}")

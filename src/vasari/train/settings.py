@@ -192,7 +192,7 @@ class GrpoSettings(Optimisation):
             now = "[{name: accuracy, weight: 1.0}, {name: format, weight: 1.0}]"
             raise ValueError(f"{' and '.join(old)} became terms of rewards: {now}")
         named = content.get("algorithm")
-        return {**(ALGORITHMS[named] if named in ALGORITHMS else {}), **content}  # type: ignore[index]
+        return {**ALGORITHMS.get(named, {}), **content}  # type: ignore[arg-type]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

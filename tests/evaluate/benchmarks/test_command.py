@@ -187,7 +187,7 @@ def test_a_name_in_brackets_is_printed_as_it_stands(run, scripted_server, write_
 
 
 WRONG = [
-    ({"model": {"path": "x"}}, "either `model` (a folder of weights) or `endpoint` (a server), not both"),
+    ({"model": {"path": "x"}}, "give one of `model` (a folder of weights), `endpoint` (a server) and `policy` (your own code)"),
     ({"prompts": {}}, "`benchmarks` and `prompts` are two recipes"),
     ({"endpoint": {"model": "m", "base_url": "http://h/v1", "modell": 1}}, "endpoint: unknown key 'modell'"),
     ({"benchmarks": {"sets": {"mathvisoin": {"folder": "x"}}}}, "there is no benchmark 'mathvisoin'"),

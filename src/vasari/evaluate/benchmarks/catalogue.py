@@ -170,10 +170,11 @@ def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
             split="test",
             forms={"paper": PAPER, "official": BARE, "bare": BARE},
             categories={"category": "category", "difficulty": "difficulty"},
-            official="none: it is a source of your own",
+            official="none: it is a set of your own",
         )
     if name not in BENCHMARKS:
         raise ConfigError(
-            f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}, or give the set a `source` of vasari.sources"
+            f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}, or give the set `prompts` (a file of yours) "
+            "or a `source` of vasari.sources"
         )
     return BENCHMARKS[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vasari.evaluate.benchmarks.forms import QuestionForm
 from vasari.evaluate.benchmarks.settings import BenchmarkSet, BenchmarkSettings
 from vasari.evaluate.rollouts import prompt_digest
 from vasari.imagefile import read_image_bytes
+from vasari.promptfile import read_prompts
 from vasari.records import Prompt
 from vasari.sources import BadRow, read_source
 
@@ -71,7 +72,7 @@ def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedS
     split = chosen.split or benchmark.split
     prompts: list[Prompt] = []
     bad: list[BadRow] = []
-    for found in read_source(_source(chosen, benchmark, folder), folder / chosen.folder, split=split, allow_test=True):
+    for found in _found(chosen, benchmark, folder, split):
         if isinstance(found, BadRow):
             bad.append(found)
         elif _is_kept(found, chosen.only):
@@ -153,6 +154,12 @@ def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
     """Hex digest of all that decides a rollout but the model: what is asked, the images, the decoding, the seed."""
     what = {"system": system, "text": entry.asked.question, "prompt": entry.digest, **facts}
     return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _found(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path, split: str) -> Iterable[Prompt | BadRow]:
+    if chosen.prompts is not None:
+        return read_prompts(folder / chosen.folder / chosen.prompts)
+    return read_source(_source(chosen, benchmark, folder), folder / chosen.folder, split=split, allow_test=True)
 
 
 def _source(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm, find_form
-from vasari.evaluate.protocols import scoring_protocol
+from vasari.evaluate.protocols import file_name_of, scoring_protocol
+from vasari.plugins import names_from_a_file
 from vasari.policy.base import Decoding, Images
 from vasari.settings import Settings
 
@@ -26,8 +27,12 @@ SET_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 class BenchmarkSet(Settings):
     """One benchmark, or a part of one."""
 
-    folder: str
+    folder: str = "."
     """Where its files lie, unpacked; relative to the recipe."""
+    prompts: str | None = None
+    """For a set of your own: a file of prompts (.jsonl or .parquet, docs/data.md) in the folder."""
+    categories: Mapping[str, str] | None = None
+    """How results are split: heading -> field of the metadata, `category` or `difficulty`; None: as the benchmark's are."""
     benchmark: str | None = None
     """Which benchmark; None: the one that the set is named after."""
     source: str | None = None
@@ -38,6 +43,12 @@ class BenchmarkSet(Settings):
     """A subset: field of the metadata, `category` or `difficulty` -> values that are kept."""
     limit: Positive | None = None
     """So many prompts, drawn with the seed; None: all."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.prompts is not None and (self.source is not None or self.split is not None):
+            raise ValueError("`prompts` is a file of your own and has no source and no split")
+        return self
 
 
 class BenchmarkSettings(Settings):
@@ -51,7 +62,8 @@ class BenchmarkSettings(Settings):
     system_prompt: str | None = None
     """In place of the one that belongs to the prompt: `mmr1`, `none`, or a text; for models trained to a format."""
     protocols: tuple[str, ...] = ("paper", "official", "vasari")
-    """How outputs are scored, side by side; the first one's numbers are in the table."""
+    """How outputs are scored, side by side; the first one's numbers are in the table. Or your own scorer, as
+    `package.module:attribute`."""
     num_rollouts: Positive = 1
     """Rollouts a prompt."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -77,8 +89,9 @@ class BenchmarkSettings(Settings):
             raise ValueError("sets: name at least one benchmark")
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
             raise ValueError("protocols: name at least one, and each once")
-        for name in self.protocols:
-            scoring_protocol(name)
+        with names_from_a_file():
+            for name in self.protocols:
+                scoring_protocol(name)
         for name in self.sets:
             self.form(name)
         if self.num_rollouts > 1 and self.temperature == 0:
@@ -88,7 +101,8 @@ class BenchmarkSettings(Settings):
     def benchmark(self, set_name: str) -> Benchmark:
         """The record of a set."""
         chosen = self.sets[set_name]
-        return find_benchmark(chosen.benchmark or set_name, source=chosen.source)
+        found = find_benchmark(chosen.benchmark or set_name, source=chosen.source or chosen.prompts)
+        return found if chosen.categories is None else replace(found, categories=dict(chosen.categories))
 
     def form(self, set_name: str) -> QuestionForm:
         """How a set's questions are put."""
@@ -167,7 +181,9 @@ class BenchmarkDir:
 
     def verdicts(self, name: PassName, protocols: tuple[str, ...], protocol: str) -> Path:
         """A line a rollout, in the order of the outputs; of further protocols `verdicts.NAME.jsonl`."""
-        return self.of_pass(name) / ("verdicts.jsonl" if protocol == protocols[0] else f"verdicts.{protocol}.jsonl")
+        return self.of_pass(name) / (
+            "verdicts.jsonl" if protocol == protocols[0] else f"verdicts.{file_name_of(protocol)}.jsonl"
+        )
 
     def scoring(self, name: PassName) -> Path:
         """The rescoring behind the verdicts, with the list of disagreements between protocols."""

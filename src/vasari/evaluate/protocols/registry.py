@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vasari.errors import ConfigError
 from vasari.evaluate.protocols.official import official_verdict
 from vasari.evaluate.protocols.paper import paper_verdict
 from vasari.evaluate.protocols.stored_output import StoredOutput
+from vasari.evaluate.protocols.user_rule import user_rule
 from vasari.evaluate.protocols.vasari_rule import vasari_verdict
+from vasari.plugins import resolve
 from vasari.records import Outcome, Verdict
 from vasari.verify.limits import LimitExceededError
 
@@ -43,14 +44,21 @@ PROTOCOLS: Mapping[str, ScoringProtocol] = {
     "paper": ScoringProtocol("paper", "Math-Verify, MathRuler's rule, exact match, most similar option", paper_verdict, True),
     "vasari": ScoringProtocol("vasari", "our verifier on the raw response", vasari_verdict, True),
 }
+"""Every protocol by name; a user's own is `package.module:attribute`."""
 
 
 def scoring_protocol(name: str) -> ScoringProtocol:
-    """The protocol of a name.
+    """The protocol of a name: one of ours, or a user's scorer or `ScoringProtocol` by `package.module:attribute`.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or it is no scorer.
     """
-    if name not in PROTOCOLS:
-        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {name!r}")
-    return PROTOCOLS[name]
+    found = resolve(name, PROTOCOLS, door="protocol")
+    if isinstance(found, ScoringProtocol):
+        return found
+    return ScoringProtocol(name, "the user's own", user_rule(name, found))
+
+
+def file_name_of(protocol: str) -> str:
+    """A protocol's name as part of a file's name."""
+    return protocol.replace(":", ".")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vasari.errors import ConfigError
-from vasari.evaluate.protocols import scoring_protocol
+from vasari.evaluate.protocols import file_name_of, scoring_protocol
+from vasari.plugins import names_from_a_file
 
 if TYPE_CHECKING:  # asking needs packages that rescoring does not
     from vasari.verify.judge import JudgeSettings
@@ -39,8 +40,9 @@ class RescoreSettings:
             raise ConfigError("nothing to rescore: give at least one file")
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
             raise ConfigError(f"name at least one protocol, and each once, got {', '.join(self.protocols) or 'none'}")
-        for name in self.protocols:
-            scoring_protocol(name)
+        with names_from_a_file():
+            for name in self.protocols:
+                scoring_protocol(name)
         if not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers must be from 1 to {MAX_WORKERS}, got {self.workers}")
         if self.judge is not None and not self.judged:
@@ -65,7 +67,7 @@ class RescoreDir:
 
     def verdicts(self, protocols: tuple[str, ...], name: str) -> Path:
         """A row an output: `verdicts.jsonl` of the first protocol, `verdicts.NAME.jsonl` of every other."""
-        return self.root / ("verdicts.jsonl" if name == protocols[0] else f"verdicts.{name}.jsonl")
+        return self.root / ("verdicts.jsonl" if name == protocols[0] else f"verdicts.{file_name_of(name)}.jsonl")
 
     def by_rules(self, protocols: tuple[str, ...], name: str) -> Path:
         """The verdicts before a judge was asked: `verdicts.rules.jsonl`, or `verdicts.NAME.rules.jsonl`."""

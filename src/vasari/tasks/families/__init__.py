@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vasari.errors import ConfigError
+from vasari.plugins import build, resolve
 from vasari.tasks.families.angles import Angles
 from vasari.tasks.families.bars import BarCharts
 from vasari.tasks.families.clocks import Clocks
@@ -17,7 +23,7 @@ from vasari.tasks.families.shapes import Shapes
 from vasari.tasks.families.tables import Tables
 from vasari.tasks.problem import Family
 
-FAMILIES: dict[str, Family] = {
+FAMILIES: Mapping[str, Family] = {
     "bars": BarCharts(),
     "clocks": Clocks(),
     "dice": ColouredDice(),
@@ -32,4 +38,40 @@ FAMILIES: dict[str, Family] = {
     "paths": Paths(),
     "pies": Pies(),
 }
-"""Every family; a user's own can be added at run time."""
+"""Every family by the name that a recipe gives it; a user's own is `package.module:attribute`."""
+
+_LEVEL = re.compile(r"[A-Za-z0-9_]+")
+
+
+def find_family(name: str) -> Family:
+    """The family of that name: one of ours, or a user's class (called without arguments) or object.
+
+    Raises:
+        ConfigError: There is none, its code was not allowed, or what is there is no family.
+    """
+    return as_family(resolve(name, FAMILIES, door="task"), what=f"task {name!r}")
+
+
+def as_family(found: Any, *, what: str) -> Family:
+    """The family itself, or the one that a class makes when it is called without arguments.
+
+    Args:
+        found: A class, or an object.
+        what: What it is, for error messages.
+
+    Raises:
+        ConfigError: It lacks a part of `Family`, or its name or levels cannot stand in a prompt's id.
+    """
+    family = build(found, given={}, settings={}, what=what) if isinstance(found, type) else found
+    missing = [part for part in ("name", "levels", "sample") if not hasattr(family, part)]
+    if missing:
+        raise ConfigError(f"{what} is a {type(family).__name__} without {', '.join(missing)}, which a family has")
+    if not isinstance(family.name, str) or not re.fullmatch(r"[a-z0-9_]+", family.name):
+        raise ConfigError(f"{what}: its name must be lower-case letters, digits and underscores, got {family.name!r}")
+    levels = family.levels
+    are_names = isinstance(levels, tuple | list) and all(isinstance(one, str) and _LEVEL.fullmatch(one) for one in levels)
+    if not are_names or not levels or len(set(levels)) < len(levels):
+        raise ConfigError(
+            f"{what}: its levels must be different names of letters, digits and underscores, easiest first, got {levels!r}"
+        )
+    return family  # type: ignore[no-any-return]

@@ -1,0 +1,59 @@
+"""A benchmark of your own with its own scorer: read values off bars, right within a tenth.
+
+    python examples/own_benchmark.py
+makes six prompts with pictures and runs the command that a recipe like RECIPE is for:
+    vasari evaluate recipe.yaml --out results --plugin own_benchmark
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from vasari.evaluate.protocols.check import check_protocol
+
+RECIPE = """
+name: bars
+policy: {name: constant, settings: {text: "About 52."}}     # or model: {path: ...}, or endpoint: {...}
+benchmarks:
+  sets:
+    bars: {prompts: prompts.jsonl, categories: {colour: colour}}
+  protocols: ["own_benchmark:within_a_tenth", vasari]
+"""
+
+
+def within_a_tenth(response: str, answer: str) -> bool | None:
+    """Whether the last number of a response is within a tenth of the reference; None where the reference is no number."""
+    try:
+        wanted = float(answer)
+    except ValueError:
+        return None
+    numbers = re.findall(r"-?\d{1,12}(?:\.\d{1,12})?", response[-2000:])
+    return bool(numbers) and abs(float(numbers[-1]) - wanted) <= abs(wanted) / 10
+
+
+def write_benchmark(folder: Path) -> None:
+    """Six prompts, a picture each, and the recipe."""
+    rows = []
+    for place, height in enumerate((20, 35, 50, 65, 80, 95)):
+        colour = ("red", "blue")[place % 2]
+        picture = Image.new("RGB", (112, 112), "white")
+        ImageDraw.Draw(picture).rectangle((40, 105 - height, 72, 105), fill=colour)
+        picture.save(folder / f"{place}.png")
+        question = "How high is the bar, in pixels?"
+        row = {"id": f"bar-{place}", "question": question, "answer": str(height), "image": f"{place}.png"}
+        rows.append(row | {"metadata": {"colour": colour}})
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "recipe.yaml").write_text(RECIPE)
+
+
+if __name__ == "__main__":
+    check_protocol(within_a_tenth)
+    with tempfile.TemporaryDirectory() as name:
+        write_benchmark(Path(name))
+        command = ["evaluate", f"{name}/recipe.yaml", "--out", f"{name}/results", "--plugin", "own_benchmark"]
+        subprocess.run([sys.executable, "-m", "vasari", *command], cwd=Path(__file__).parent, check=True)

@@ -1,0 +1,46 @@
+"""A policy of your own: anything that answers prompts can be evaluated, here one that guesses without looking.
+
+    python examples/own_policy.py
+In a recipe for benchmarks, with this file in the working folder and `--plugin own_policy`:
+    policy: {name: own_policy:Guesser, settings: {largest: 20}}
+"""
+
+import numpy as np
+
+from vasari.policy.check import check_policy
+from vasari.progress import silent
+from vasari.records import Prompt, Rollout
+
+
+class Guesser:
+    """Answers a letter where there are options, else a whole number up to `largest`."""
+
+    def __init__(self, largest: int = 10) -> None:
+        self.largest = largest
+
+    def generate(self, prompts, decoding, *, seed, tell=silent):
+        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts."""
+        groups = []
+        for prompt in prompts:
+            # Seeded by the prompt too, so that a rollout does not depend on the prompts beside it.
+            rng = np.random.default_rng([seed if decoding.temperature else 0, *prompt.id.encode()])
+            groups.append([self._guess(prompt, rng, decoding.max_tokens) for _ in range(decoding.num_rollouts)])
+            tell(len(groups), len(prompts))
+        return groups
+
+    def _guess(self, prompt: Prompt, rng: np.random.Generator, max_tokens: int) -> Rollout:
+        # What is asked says the options; the record of a prompt under evaluation holds neither answer nor choices.
+        letters = [letter for letter in "ABCD" if f"{letter})" in prompt.question or f"({letter})" in prompt.question]
+        final = rng.choice(letters) if letters else str(rng.integers(self.largest + 1))
+        text = f"<think>I guess.</think><answer>\\boxed{{{final}}}</answer>"
+        ids = [*text.encode(), 0]  # a token a byte, and an end token
+        return Rollout(text=text, token_ids=np.array(ids[:max_tokens], dtype=np.int32), truncated=len(ids) > max_tokens)
+
+
+if __name__ == "__main__":
+    check_policy(Guesser(), max_tokens=96)
+    from vasari.policy.base import Decoding
+
+    question = Prompt(id="q", question="How many bars are there?", answer="3")
+    (group,) = Guesser().generate([question], Decoding(num_rollouts=3, max_tokens=96), seed=0)
+    print([rollout.text for rollout in group])
