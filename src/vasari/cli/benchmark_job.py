@@ -29,6 +29,7 @@ from vasari.evaluate.benchmarks import (
     score_benchmarks,
     write_tables,
 )
+from vasari.plugins import names_from_a_file
 from vasari.policy.base import Policy
 from vasari.policy.named import find_policy
 from vasari.progress import stage
@@ -220,7 +221,9 @@ def _print_cost(reports: Sequence[RunReport]) -> None:
 def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> None:
     console = Console(highlight=False, markup=False)
     if recipe.endpoint is None:
-        console.print(f"{plan.num_rollouts:,} rollouts in this process, which cost nothing but time")
+        cost = "whose cost is not known here" if recipe.policy is not None else "which costs nothing but time"
+        who = f"policy {recipe.policy.name!r}" if recipe.policy is not None else "a model in this process"
+        console.print(f"{plan.num_rollouts:,} rollouts by {who}, {cost}")
         return
     with contextlib.ExitStack() as stack:
         policy = stack.enter_context(_server(recipe, plan, folder, temporary=True))
@@ -243,7 +246,8 @@ def _opened(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) 
         yield _local(recipe.model, plan)
         return
     if recipe.policy is not None:
-        made = find_policy(recipe.policy.name, recipe.policy.settings, system=plan.system)
+        with names_from_a_file():
+            made = find_policy(recipe.policy.name, recipe.policy.settings, system=plan.system)
         yield _Opened(made, {"policy": recipe.policy.name, "settings": recipe.policy.settings})
         return
     with _server(recipe, plan, folder) as policy:

@@ -1,4 +1,4 @@
-"""A recipe that evaluates one model on published benchmarks: a folder of weights, or a model behind a server."""
+"""A recipe that evaluates one model on benchmarks: a folder of weights, a model behind a server, or a policy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from vasari.errors import ConfigError
 from vasari.evaluate.benchmarks import BenchmarkSettings
-from vasari.plugins import require_allowed
-from vasari.policy.named import POLICIES
+from vasari.plugins import names_from_a_file
+from vasari.policy.named import check_named_policy
 from vasari.recipe import read_content
 from vasari.settings import Named, Settings, parse_settings
 
@@ -36,7 +36,7 @@ class BenchmarkRecipe(Settings):
     name: str
     """Names the folder of the results."""
     label: str | None = None
-    """How tables call the model; None: its folder's name, or the server's name for it."""
+    """How tables call the model; None: its folder's name, the server's name for it, or the policy's."""
     model: LocalModel | None = None
     """A model in this process."""
     endpoint: dict[str, Any] | None = None
@@ -53,7 +53,8 @@ class BenchmarkRecipe(Settings):
         if sum(given is not None for given in (self.model, self.endpoint, self.policy)) != 1:
             raise ValueError("give one of `model` (a folder of weights), `endpoint` (a server) and `policy` (your own code)")
         if self.policy is not None:
-            require_allowed(self.policy.name, POLICIES, door="policy")
+            with names_from_a_file():
+                check_named_policy(self.policy.name, self.policy.settings)
         return self
 
     @property

@@ -15,16 +15,13 @@ except ImportError:  # the core alone is installed: samplers and scores, no comm
 
 import vasari
 from vasari.cli.quiet import quiet_libraries
-from vasari.errors import ConfigError, VasariError
-from vasari.plugins import allow_plugins
+from vasari.errors import VasariError
+from vasari.plugins import allow_plugins, names_from_a_file
 
 
 def _allow(packages: list[str] | None) -> list[str] | None:
     """Allow the packages before anything of a recipe is looked at."""
-    try:
-        allow_plugins(packages or [])
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from error
+    allow_plugins(packages or [])
     return packages
 
 
@@ -49,7 +46,7 @@ Plugins = Annotated[
     typer.Option(
         "--plugin",
         metavar="PACKAGE",
-        help="Let names like PACKAGE.module:attribute stand for code of this package. Repeatable; see `vasari plugins`.",
+        help="Let a recipe name code of this package as PACKAGE.module:attribute, e.g. --plugin my_package. Repeatable.",
         callback=_allow,
         show_default=False,
     ),
@@ -327,6 +324,7 @@ def gallery(
     """Draw every task family in every style, with its reasoning and facts, on one page.
 
     Example: vasari gallery --out gallery.html
+    One of yours: vasari gallery --family my_package.tasks:Mine --plugin my_package
     """
     from vasari.cli.commands import gallery_command  # noqa: PLC0415
 
@@ -355,7 +353,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     quiet_libraries()
     try:
-        app()
+        # A name on the command line is trusted no more than one in a recipe: somebody may have sent both.
+        with names_from_a_file():
+            app()
     except VasariError as error:
         if os.environ.get("VASARI_TRACEBACK"):
             raise

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from vasari.curate.ask.categorise import CATEGORIES, CategoriseSettings
 from vasari.curate.ask.rephrase import RephraseSettings
 from vasari.curate.ask.validity import ValiditySettings
+from vasari.curate.own_stage import OwnStage
 from vasari.curate.settings import (
     Bin,
     CheckSettings,
@@ -118,6 +119,8 @@ class CurationRecipe(Settings):
     """The supervised set; None makes none."""
     rl: RlRecipe | None = None
     """The set for reinforcement training; None makes none."""
+    stages: tuple[OwnStage, ...] = ()
+    """Stages of your own, as `package.module:attribute`, each placed after one of ours."""
     exports: tuple[ExportName, ...] = ()
     """Other forms of the two sets, written beside them."""
     shard_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
@@ -145,6 +148,16 @@ class CurationRecipe(Settings):
             raise ValueError("nothing to make: give `sft`, `rl` or both")
         return self
 
+    @model_validator(mode="after")
+    def _own_stages_fit(self) -> Self:
+        titles = [stage.title for stage in self.stages]
+        if len(set(titles)) < len(titles):
+            raise ValueError(f"two stages of your own are called the same ({', '.join(titles)}); rename one of the functions")
+        for own in self.stages:
+            if own.after in ("sft", "rl") and getattr(self, own.after) is None:
+                raise ValueError(f"stage {own.name!r} comes after `{own.after}`, which the recipe does not make")
+        return self
+
     def asked(self) -> dict[str, str]:
         """Stages that ask a model, and its name."""
         found = {
@@ -154,4 +167,5 @@ class CurationRecipe(Settings):
             "rl.rephrase": self.rl.rephrase.model if self.rl and self.rl.rephrase else None,
             "rl.categorise": self.rl.categorise.model if self.rl and self.rl.categorise else None,
         }
+        found |= {stage.name: stage.model for stage in self.stages}
         return {stage: name for stage, name in found.items() if name is not None}

@@ -50,7 +50,7 @@ def make_funnel(name: str, outputs: Sequence[StageOutput], decontamination: Mapp
             {
                 "name": output.name,
                 "branch": output.branch,
-                "title": TITLES.get(output.name, output.name),
+                "title": TITLES.get(output.name, output.name.replace("_", " ")),
                 **{key: counts[key] for key in ("given", "kept", "dropped", "notes")},
             }
         )

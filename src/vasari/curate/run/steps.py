@@ -20,6 +20,7 @@ from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.benchmarks import Benchmarks, benchmark_state, located, read_benchmarks
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
+from vasari.curate.own_stage import OwnStage, Place, run_stage, stages_at
 from vasari.curate.recipe import RlPart, RlRecipe
 from vasari.curate.run.checks import Checker
 from vasari.curate.run.pipeline import Progress, Run, ShardDecision
@@ -39,17 +40,19 @@ Ask = Callable[[str], AskedModel]
 def local_stages(run: Run) -> StageOutput:
     """Reading, checks, near-duplicates, benchmark leaks: all that asks nobody."""
     recipe = run.recipe
-    output = _read(run)
+    output = _own(run, _read(run), "read")
     output = run.spread("check", output, partial(_checker, recipe.checks), settings=recipe.checks.model_dump(mode="json"))
+    output = _own(run, output, "check")
     if recipe.duplicates is not None:
         output = _near_duplicates(run, output)
+    output = _own(run, output, "near_duplicates")
     if recipe.decontaminate is not None and recipe.decontaminate.benchmarks:
         told = recipe.decontaminate.model_dump(mode="json") | {
             "benchmarks": benchmark_state(recipe.decontaminate.benchmarks, run.base)
         }
         make = partial(_leaks, located(recipe.decontaminate, run.base), run.base)
         output = run.spread("decontaminate", output, make, settings=told)
-    return output
+    return _own(run, output, "decontaminate")
 
 
 def graded(run: Run, before: StageOutput, ask: Ask, appeal: Appeal | None = None) -> StageOutput:
@@ -58,26 +61,28 @@ def graded(run: Run, before: StageOutput, ask: Ask, appeal: Appeal | None = None
     if recipe.validity is not None:
         stage = recipe.validity
         output = _asked(run, output, "validity", stage, lambda prompts, model: validity(prompts, model, stage.settings), ask)
-    return output if recipe.grade is None else _grade(run, output, recipe.grade, ask, appeal)
+    if recipe.grade is not None:
+        output = _grade(run, output, recipe.grade, ask, appeal)
+    return _own(run, output, "grade", ask)
 
 
 def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask, appeal: Appeal | None = None) -> StageOutput:
     """The supervised set: chosen by domain and bin, then with a verified rationale; `appeal` is the recipe's judge."""
     told = recipe.model_dump(mode="json", exclude={"annotate"}) | {"annotated": recipe.annotate is not None}
     output = run.apply("select", before, lambda prompts, *_: select_sft(prompts, recipe), settings=told, branch="sft")
-    if recipe.annotate is None:
-        return output
-    stage = recipe.annotate
-    return _asked(
-        run,
-        output,
-        "annotate",
-        stage,
-        lambda prompts, model: annotate(prompts, model, stage.settings, appeal=appeal),
-        ask,
-        branch="sft",
-        told=_told_judge(run),
-    )
+    if recipe.annotate is not None:
+        stage = recipe.annotate
+        output = _asked(
+            run,
+            output,
+            "annotate",
+            stage,
+            lambda prompts, model: annotate(prompts, model, stage.settings, appeal=appeal),
+            ask,
+            branch="sft",
+            told=_told_judge(run),
+        )
+    return _own(run, output, "sft", ask, branch="sft")
 
 
 def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> StageOutput:
@@ -109,7 +114,25 @@ def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> Stag
             branch="rl",
             wanted=lambda prompt: parts[prompt.metadata[PART]].categorise,
         )
+    output = _own(run, output, "rl", ask, branch="rl")
     return _balance(run, output, recipe.parts)
+
+
+def _own(run: Run, output: StageOutput, place: Place, ask: Ask | None = None, *, branch: str = "both") -> StageOutput:
+    """The stages of the user's own that come there, each in this process, shard by shard."""
+    for stage in stages_at(run.recipe.stages, place):
+        told = stage.identity()
+        if stage.model is None:
+            output = run.apply(stage.title, output, partial(_decide_own, stage), settings=told, branch=branch)
+        else:
+            assert ask is not None  # noqa: S101  (the recipe's check: no stage asks before the local ones are done)
+            decide = _asking(ask, stage.model, partial(run_stage, stage))
+            output = run.apply(stage.title, output, decide, settings=told | told_model(run, stage.model), branch=branch)
+    return output
+
+
+def _decide_own(stage: OwnStage, prompts: Sequence[Prompt], _: int, __: Progress) -> StageResult:
+    return run_stage(stage, prompts)
 
 
 def told_model(run: Run, name: str) -> dict[str, Any]:
