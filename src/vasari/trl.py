@@ -2,6 +2,7 @@
 
 from vasari.train.algorithms import ALGORITHMS, TrlAlgorithm, trl_algorithm
 from vasari.train.group_log import GroupLog
+from vasari.train.options import LoopOptions
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.verdicts import CORRECT_FROM, VerdictReader, Verify
 
@@ -9,6 +10,7 @@ __all__ = [
     "ALGORITHMS",
     "CORRECT_FROM",
     "GroupLog",
+    "LoopOptions",
     "TrlAlgorithm",
     "VarianceAwareGRPOTrainer",
     "VerdictReader",

@@ -16,7 +16,7 @@ from vasari.errors import ConfigError
 from vasari.records import Draw, GroupOutcome, Outcome, Verdict
 from vasari.rundir import read_groups
 from vasari.sample import MixedGate, PromptSampler, UniformSampler, VarianceAwareSettings
-from vasari.trl import GroupLog, VarianceAwareGRPOTrainer
+from vasari.trl import GroupLog, LoopOptions, VarianceAwareGRPOTrainer
 
 
 class InOrder(PromptSampler):
@@ -126,8 +126,8 @@ def test_a_gate_is_a_name_settings_or_an_object(made):
         ({"pool": IterableDataset.from_generator(lambda: iter([{"prompt": "a"}]))}, "train_dataset is a stream"),
         ({"prompt_ids": ["a"] * 12}, "prompt ids must be unique, 'a' stands twice"),
         ({"environment_factory": object, "sampler": "vas"}, "no prompt can be rolled out outside a batch"),
-        ({"drop_zero_advantage": True, "config": {"loss_type": "bnpo"}}, "loss_type is 'bnpo'"),
-        ({"drop_zero_advantage": True, "config": {"entropy_coef": 0.1}}, "an entropy bonus"),
+        ({"options": LoopOptions(drop_zero_advantage=True), "config": {"loss_type": "bnpo"}}, "loss_type is 'bnpo'"),
+        ({"options": LoopOptions(drop_zero_advantage=True), "config": {"entropy_coef": 0.1}}, "an entropy bonus"),
     ],
     ids=lambda value: str(next(iter(value))) if isinstance(value, dict) else "",
 )
@@ -269,7 +269,7 @@ def test_a_gate_fills_the_batch_with_groups_that_have_variance(trained, small):
         return [float(sum(ids) % 8 == 0) for ids in completion_ids]
 
     sampler = InOrder(12)
-    trainer = trained(rewards=rarely, sampler=sampler, gate="mixed", max_generations=20)
+    trainer = trained(rewards=rarely, sampler=sampler, gate="mixed", options=LoopOptions(max_generations=20))
     spent = trainer.loop.run.ledger.rollouts
     assert spent["train"] == 36
     assert spent["discarded"] == 4 * sum(len(set(group.rewards)) == 1 for group in sampler.seen) > 0
@@ -278,7 +278,7 @@ def test_a_gate_fills_the_batch_with_groups_that_have_variance(trained, small):
 def test_groups_can_be_kept_on_disk(trained, small, tmp_path):
     rows = small.text_rows()
     log = GroupLog(tmp_path / "groups", [row["id"] for row in rows])
-    trained(rewards=[small.even_sum, small.first_token], sampler=InOrder(12), record=log)
+    trained(rewards=[small.even_sum, small.first_token], sampler=InOrder(12), options=LoopOptions(record=log))
     kept = read_groups(tmp_path / "groups").to_pylist()
     assert [row["prompt_id"] for row in kept] == [f"t{n}" for n in range(9)]
     assert {name for name, _ in kept[0]["reward_terms"]} == {"even_sum", "first_token"}
@@ -291,7 +291,7 @@ def test_dropping_rollouts_without_advantage_changes_no_weight(trained, small, l
 
     config = {"loss_type": loss_type, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 3}
     whole, dropped = (
-        trained(str(drop), rewards=rarely, sampler=InOrder(12), config=config, drop_zero_advantage=drop)
+        trained(str(drop), rewards=rarely, sampler=InOrder(12), config=config, options=LoopOptions(drop_zero_advantage=drop))
         for drop in (False, True)
     )
     shares = [row["zero_variance_share"] for row in small.logged(whole) if "loss" in row]

@@ -22,7 +22,7 @@ def main(settings: dict[str, Any]) -> None:
     from trl import GRPOTrainer
 
     import conftest as small
-    from vasari.trl import VarianceAwareGRPOTrainer
+    from vasari.trl import LoopOptions, VarianceAwareGRPOTrainer
 
     class Die(TrainerCallback):
         """Kills the process without a word once a step is done and saved."""
@@ -38,7 +38,10 @@ def main(settings: dict[str, Any]) -> None:
     pool = rows if ours else small.drawn_order(rows, batch=batch, passes=settings.get("passes", 1))
     arguments = dict(settings.get("arguments", {})) if ours else {}
     if ours:
-        arguments["record"] = lambda groups, _: drawn.append([group.rollouts[0].index for group in groups])
+        arguments["options"] = LoopOptions(
+            record=lambda groups, _: drawn.append([group.rollouts[0].index for group in groups]),
+            max_generations=settings.get("max_generations", 4),
+        )
     trainer = (VarianceAwareGRPOTrainer if ours else GRPOTrainer)(
         settings["model"],
         [small.even_sum, small.first_token],

@@ -15,6 +15,7 @@ import numpy as np
 from vasari.records import Draw, PromptIndices
 from vasari.train.gated_batch import GatedBatch
 from vasari.train.groups import ScoredGroup, ScoredRollout
+from vasari.train.options import LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.screened_batch import ScreenedBatch, Slot
 
@@ -50,30 +51,14 @@ class Engine(Protocol):
         ...
 
 
-Record = Callable[[Sequence[ScoredGroup], int], None]
-"""Keeps the groups of a batch, whose number is the second argument, e.g. on disk; called in the main process."""
-
-
 class Loop:
     """Makes one batch after the other: chooses prompts, has them rolled out, and says which groups train."""
 
-    def __init__(
-        self, run: RunState, engine: Engine, *, record: Record, max_generations: int = 4, candidates: float = 1.0
-    ) -> None:
-        """A loop that goes on from `run`.
-
-        Args:
-            run: Sampler, gate, ledger and batch count; they change as the loop goes on.
-            engine: Rolls out and scores.
-            record: Keeps every group.
-            max_generations: How often prompts are rolled out for one batch, at most; refused groups then fill it.
-            candidates: Prompts screened at once, as a multiple of those that a batch lacks.
-        """
+    def __init__(self, run: RunState, engine: Engine, options: LoopOptions | None = None) -> None:
+        """A loop that goes on from `run`: sampler, gate, ledger and batch count, which change as it goes on."""
         self.run = run
         self._engine = engine
-        self._record = record
-        self._max_generations = max_generations
-        self._candidates = candidates
+        self._options = options or LoopOptions()
 
     def next_batch(self, num_prompts: int) -> Mapping[str, float]:
         """Make the next batch, of so many prompts over all processes; the engine holds it then. Returns its metrics."""
@@ -105,9 +90,9 @@ class Loop:
 
     def _open(self, num_prompts: int) -> GatedBatch | ScreenedBatch:
         sizes = {"num_prompts": num_prompts, "num_processes": self._engine.num_processes}
-        gate, at_most = self.run.gate, self._max_generations
+        gate, at_most = self.run.gate, self._options.max_generations
         if gate.num_screening:
-            return ScreenedBatch(gate, **sizes, max_generations=at_most, candidates=self._candidates)
+            return ScreenedBatch(gate, **sizes, max_generations=at_most, candidates=self._options.candidates)
         return GatedBatch(gate, **sizes, max_generations=at_most)
 
     def _observe(self, batch: GatedBatch | ScreenedBatch, draw: Draw, rollouts: Sequence[list[ScoredRollout]]) -> None:
@@ -137,7 +122,8 @@ class Loop:
     def _keep(self, groups: Sequence[ScoredGroup]) -> None:
         for group in groups:
             self.run.ledger.charge(group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens)
-        self._record(groups, self.run.batch)
+        if self._options.record is not None:
+            self._options.record(groups, self.run.batch)
 
 
 def batch_metrics(run: RunState, groups: Sequence[ScoredGroup], *, num_generations: int) -> dict[str, float]:

@@ -26,6 +26,7 @@ from vasari.train.algorithms import trl_objective
 from vasari.train.budget import StopAtBudget, within_budget
 from vasari.train.checkpoints import complete_checkpoints, save_model
 from vasari.train.group_log import GroupLog
+from vasari.train.options import LoopOptions
 from vasari.train.prompt_rows import PromptDataset
 from vasari.train.refresh import Refresher
 from vasari.train.run_state import read_run_file
@@ -122,16 +123,18 @@ def make_trainer(
         sampler=sampler,
         gate=settings.make_gate(),
         verify=lambda row, text: verify(row["vasari_prompt"], text),
-        essential=[term.name for term in terms if not term.is_batched],
         prompt_ids=[prompt.id for prompt in prompts],
-        max_generations=settings.max_generations,
-        candidates=settings.screening.candidates,
-        record=GroupLog(out / "groups", [prompt.id for prompt in prompts], updates_per_batch=settings.updates_per_batch),
-        refresh=Refresher(
-            RolloutScorer(prompts, terms, verify=verify), refresh_decoding(settings), system=system, seed=seed, tell=tell
+        options=LoopOptions(
+            max_generations=settings.max_generations,
+            candidates=settings.screening.candidates,
+            essential=tuple(term.name for term in terms if not term.is_batched),
+            record=GroupLog(out / "groups", [prompt.id for prompt in prompts], updates_per_batch=settings.updates_per_batch),
+            refresh=Refresher(
+                RolloutScorer(prompts, terms, verify=verify), refresh_decoding(settings), system=system, seed=seed, tell=tell
+            ),
+            drop_zero_advantage=True,
+            encode_images_once=True,
         ),
-        drop_zero_advantage=True,
-        encode_images_once=True,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -53,7 +53,7 @@ class RunState:
             StateError: It was written with another sampler or gate, over another pool, or without this state.
         """
         saved = read_run_file(folder)
-        gate = _gate_state(folder, saved)
+        gate = _gate_state(folder, saved, ours=self.gate.state_dict())
         for what, found, ours in (
             ("sampler", load_state(folder / SAMPLER_FILE), self.sampler.state_dict()),
             ("gate", gate, self.gate.state_dict()),
@@ -84,10 +84,10 @@ def read_run_file(folder: Path) -> dict[str, Any]:
     return saved
 
 
-def _gate_state(folder: Path, saved: dict[str, Any]) -> dict[str, Any]:
-    """The saved gate. In 0.1.0 only `two_stage` had a file, without a header; which of the others it was, is not known."""
+def _gate_state(folder: Path, saved: dict[str, Any], *, ours: dict[str, Any]) -> dict[str, Any]:
+    """The saved gate. In 0.1.0 only `two_stage` had a file, and it had no header; the others remember nothing."""
     if saved["schema"] == 2:
         return load_state(folder / GATE_FILE)
     if (folder / GATE_FILE).exists():
         return {"schema": 1, "gate": "two_stage", "state": in_batches(load_state(folder / GATE_FILE))}
-    return {"schema": 1, "gate": saved.get("gate", "all"), "state": {}}
+    return ours if ours["gate"] in ("all", "mixed") else {"gate": "all or mixed"}

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from vasari.records import PromptIndices, Verdict
 from vasari.score.reward import text_of
 from vasari.train.groups import ScoredRollout
 from vasari.train.join import join_rollouts
+from vasari.train.options import Refresh
 from vasari.train.screened_batch import Slot
 from vasari.train.verdicts import Judge, Judgement
 
@@ -39,16 +40,6 @@ SEEN_BY_THE_MODEL = (
     "image_position_ids",
 )
 """What TRL's batch holds of images, and hands to the model beside the tokens."""
-
-
-class Refresh(Protocol):
-    """Rolls out and scores prompts outside the training batch, in one process."""
-
-    def __call__(
-        self, model: Any, processor: Any, indices: PromptIndices, num_rollouts: int, *, batch: int, process: int
-    ) -> list[list[ScoredRollout]]:
-        """So many scored rollouts of each of these prompts, in their order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

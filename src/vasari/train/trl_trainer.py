@@ -6,7 +6,7 @@ file hands it TRL's generation, and keeps its state in TRL's checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,37 @@ from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import MARKER, guard_saving, mark_complete, restore_weights
 from vasari.train.chosen import chosen_gate, chosen_sampler, prompt_ids_of
 from vasari.train.gated_batch import check_sizes
-from vasari.train.groups import ScoredGroup
-from vasari.train.loop import Loop, Record
+from vasari.train.loop import Loop
+from vasari.train.options import LoopOptions
 from vasari.train.run_state import RunState
-from vasari.train.trl_engine import Refresh, TrlEngine
+from vasari.train.trl_engine import TrlEngine
 from vasari.train.verdicts import Judge, VerdictReader, Verify
 from vasari.train.zero_variance import check_droppable, drop_zero_advantage_rollouts
 
 
 class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
-    """TRL's `GRPOTrainer` that trains on the prompts a sampler chooses; all its arguments, and a few more.
+    """TRL's `GRPOTrainer` that trains on the prompts a sampler chooses.
 
     Each batch of prompts is drawn just before it is rolled out, and every group is shown to the sampler before anything is
-    left out. `train_dataset` is the pool: a map-style `Dataset` in any of TRL's forms; its order does not matter. A
-    resumed training (`train(resume_from_checkpoint=True)`) goes on with the same prompts. TRL's log has the sampler's
-    metrics (`sampler/...`), what rollouts were spent on (`ledger/...`) and `zero_variance_share`.
+    left out. A resumed training (`train(resume_from_checkpoint=True)`) goes on with the same prompts. TRL's log has the
+    sampler's metrics (`sampler/...`), what rollouts were spent on (`ledger/...`) and `zero_variance_share`.
+
+    The first fourteen arguments are `GRPOTrainer`'s, in its order. `train_dataset` is the pool: a map-style `Dataset` in any of
+    TRL's forms; its order does not matter. `args.seed` seeds the sampler.
+
+    Args:
+        sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of `name` and settings, a
+            settings object such as `VarianceAwareSettings`, or a `PromptSampler` over as many prompts.
+        gate: A name (`all`, `mixed`, `two_stage`), a mapping of `name` and settings, or a `Gate`.
+        verdict_from: The reward function that says what is correct: 0.5 or more is, less is not, None is neither. None: the
+            first one. Or a function from the rewards by name ([rollouts] each, unweighted) to 1, 0 and nan.
+        verify: A function from a row and the text of a rollout to a `vasari.records.Verdict`, asked before the reward
+            functions, which find the verdicts in the column `verdict`. An unverifiable rollout leaves its group's baseline.
+        prompt_ids: One unique id a row. None: the column `prompt_id` or `id` if it is unique, else the prompts' digests.
+        options: What is seldom changed.
+
+    Raises:
+        ConfigError: The pool is no map-style data set or smaller than a batch, or a setting does not fit.
     """
 
     train_dataset: Any
@@ -61,61 +77,12 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         gate: str | Mapping[str, Any] | Gate = "all",
         verdict_from: str | VerdictReader | None = None,
         verify: Verify | None = None,
-        essential: Sequence[str] = (),
         prompt_ids: Iterable[str] | None = None,
-        max_generations: int = 4,
-        candidates: float = 1.0,
-        record: Record | None = None,
-        refresh: Refresh | None = None,
-        drop_zero_advantage: bool = False,
-        encode_images_once: bool = False,
+        options: LoopOptions | None = None,
     ) -> None:
-        """A trainer over a pool of prompts; the first fourteen arguments are `GRPOTrainer`'s, in its order.
-
-        Args:
-            model: As TRL takes it, and so the others that are not described here.
-            reward_funcs: As TRL takes them.
-            args: A `GRPOConfig`; its seed seeds the sampler.
-            train_dataset: The pool of prompts.
-            eval_dataset: As TRL takes it.
-            processing_class: As TRL takes it.
-            reward_processing_classes: As TRL takes them.
-            callbacks: As TRL takes them.
-            optimizers: As TRL takes them.
-            quantization_config: As TRL takes it.
-            peft_config: As TRL takes it.
-            tools: As TRL takes them.
-            rollout_func: As TRL takes it.
-            environment_factory: As TRL takes it; not with a sampler that refreshes or a gate that screens.
-            sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of `name` and settings,
-                a settings object such as `VarianceAwareSettings`, or a `PromptSampler` over as many prompts.
-            gate: A name (`all`, `mixed`, `two_stage`), a mapping of `name` and settings, or a `Gate`.
-            verdict_from: The reward function that says what is correct: 0.5 or more is, less is not, None is neither. None:
-                the first one. Or a function from the rewards by name ([rollouts] each, unweighted) to 1, 0 and nan.
-            verify: A function from a row and the text of a rollout to a `vasari.records.Verdict`, asked before the reward
-                functions, which find the verdicts in the column `verdict`. An unverifiable rollout leaves its group's baseline.
-            essential: Reward functions whose None takes a rollout out of its group's baseline, whatever the others say.
-            prompt_ids: One unique id a row. None: the column `prompt_id` or `id` if it is unique, else the prompts' digests.
-            max_generations: How often prompts are rolled out for one batch, at most, when the gate asks for others.
-            candidates: Prompts that a gate with screenings screens at once, as a multiple of those a batch lacks.
-            record: Called in the main process with the groups of every batch and its number, e.g. to keep them.
-            refresh: Rolls out the prompts that the sampler wants scored; None: TRL's own generation does.
-            drop_zero_advantage: Leave rollouts without advantage out of the forward and backward pass, where there is no KL
-                term. The loss stays; entropy and clip ratios are then those of the rollouts that remain.
-            encode_images_once: Let Qwen2.5-VL encode an image once for all rollouts of its prompt in a forward pass.
-
-        Raises:
-            ConfigError: The pool is no map-style data set or smaller than a batch, or a setting does not fit.
-        """
-        self._check_pool(train_dataset)
-        ids = prompt_ids_of(train_dataset) if prompt_ids is None else tuple(prompt_ids)
-        seed = 42 if args is None else args.seed
-        run = RunState(sampler=chosen_sampler(sampler, len(train_dataset), seed=seed, prompt_ids=ids), gate=chosen_gate(gate))
-        if environment_factory is not None and (run.sampler.refresh_every or run.gate.num_screening):
-            raise ConfigError(
-                "with an environment_factory no prompt can be rolled out outside a batch: choose a sampler that asks for no "
-                "refresh (e.g. progress, or vas with refresh='online') and a gate that does not screen"
-            )
+        run = _run_over(train_dataset, sampler, gate, prompt_ids=prompt_ids, seed=42 if args is None else args.seed)
+        if environment_factory is not None:
+            _check_environment(run)
         super().__init__(
             model,
             reward_funcs,
@@ -132,14 +99,12 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             rollout_func,
             environment_factory,
         )
-        judge = Judge(
-            self.reward_func_names, self.reward_weights.tolist(), verdict_from=verdict_from, verify=verify, essential=essential
-        )
-        self._engine = TrlEngine(self, judge, refresh=refresh)
-        self.loop = Loop(run, self._engine, record=record or _forget, max_generations=max_generations, candidates=candidates)
-        self._drop_zero_advantage = drop_zero_advantage
+        self._options = options or LoopOptions()
+        judge = Judge(self.reward_func_names, self.reward_weights.tolist(), verdict_from, verify, self._options.essential)
+        self._engine = TrlEngine(self, judge, refresh=self._options.refresh)
+        self.loop = Loop(run, self._engine, self._options)
         self._check_batch()
-        if encode_images_once and self.model.config.model_type == "qwen2_5_vl":
+        if self._options.encode_images_once and self.model.config.model_type == "qwen2_5_vl":
             for encoder in filter(None, (self.model, self.ref_model)):
                 reuse_image_features(self.accelerator.unwrap_model(encoder))
 
@@ -155,16 +120,6 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             return self.train_dataset
         return self._remove_unused_columns(self.train_dataset, description="training")
 
-    @staticmethod
-    def _check_pool(pool: Any) -> None:
-        if isinstance(pool, IterableDataset):
-            raise ConfigError(
-                "train_dataset is a stream, and prompts are chosen from a pool whose rows can be read in any order; make it a "
-                "map-style Dataset first, e.g. with Dataset.from_generator"
-            )
-        if not isinstance(pool, Dataset) or not len(pool):
-            raise ConfigError(f"train_dataset must be a datasets.Dataset with at least one row, got {type(pool).__name__}")
-
     def _check_batch(self) -> None:
         args, num_prompts = self.args, self.args.generation_batch_size // self.num_generations
         if len(self.train_dataset) < num_prompts:
@@ -178,7 +133,7 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             num_rollouts=self.num_generations,
             num_processes=self.accelerator.num_processes,
         )
-        if self._drop_zero_advantage:
+        if self._options.drop_zero_advantage:
             check_droppable(self)
 
     # The batch of the loop in place of the data loader's rows.
@@ -252,7 +207,7 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        if not self._drop_zero_advantage or self.beta != 0.0 or not self.model.training:
+        if not self._options.drop_zero_advantage or self.beta != 0.0 or not self.model.training:
             return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
         kept, share = drop_zero_advantage_rollouts(inputs, at_least=self._most_with_advantage(inputs))
         loss = super()._compute_loss(model, kept)
@@ -316,5 +271,22 @@ def last_complete(folder: Path) -> Path:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def _forget(groups: Sequence[ScoredGroup], batch: int) -> None:
-    """Keep nothing."""
+def _run_over(pool: Any, sampler: Any, gate: Any, *, prompt_ids: Iterable[str] | None, seed: int) -> RunState:
+    """What a run over this pool of prompts must remember, at its beginning."""
+    if isinstance(pool, IterableDataset):
+        raise ConfigError(
+            "train_dataset is a stream, and prompts are chosen from a pool whose rows can be read in any order; make it a "
+            "map-style Dataset first, e.g. with Dataset.from_generator"
+        )
+    if not isinstance(pool, Dataset) or not len(pool):
+        raise ConfigError(f"train_dataset must be a datasets.Dataset with at least one row, got {type(pool).__name__}")
+    ids = prompt_ids_of(pool) if prompt_ids is None else tuple(prompt_ids)
+    return RunState(sampler=chosen_sampler(sampler, len(pool), seed=seed, prompt_ids=ids), gate=chosen_gate(gate))
+
+
+def _check_environment(run: RunState) -> None:
+    if run.sampler.refresh_every or run.gate.num_screening:
+        raise ConfigError(
+            "with an environment_factory no prompt can be rolled out outside a batch: choose a sampler that asks for no "
+            "refresh (e.g. progress, or vas with refresh='online') and a gate that does not screen"
+        )

@@ -42,7 +42,6 @@ class Judge:
         self,
         functions: Sequence[str],
         weights: Sequence[float],
-        *,
         verdict_from: str | VerdictReader | None = None,
         verify: Verify | None = None,
         essential: Sequence[str] = (),
