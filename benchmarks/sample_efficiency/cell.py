@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sample_efficiency.arms import build_sampler
-from sample_efficiency.pools import NOISE, POOLS, CoinFlipBooks, held_out_prompts, training_pool
+from sample_efficiency.pools import NOISE, POOLS, CoinFlips, held_out_prompts, training_pool
 from sample_efficiency.study import CURVE_FILE, Task, required
 from sample_efficiency.watch import BatchRecord, Marks, TrueRates
 from vasari.errors import StateError
@@ -24,6 +24,7 @@ from vasari.records import Prompt
 from vasari.rundir import read_groups, read_json, write_json
 from vasari.sample import OracleSampler
 from vasari.train.run_grpo import refresh_decoding, train_grpo, validation_decoding
+from vasari.train.run_state import RunState
 from vasari.train.settings import GrpoSettings
 from vasari.train.watch import read_rows
 
@@ -69,10 +70,10 @@ def _train_and_write(folder: Path) -> None:
     if isinstance(sampler, OracleSampler):
         watchers.append(_true_rates(task, run, prompts, sampler, grpo, recipe))
 
-    def make_books(*args: Any, **settings: Any) -> CoinFlipBooks:
-        books = CoinFlipBooks(*args, **settings, seed=task.seed)
-        record.ledger = marks.ledger = books.ledger
-        return books
+    coins = CoinFlips(task.seed)
+
+    def share_ledger(state: RunState) -> None:
+        record.ledger = marks.ledger = coins.ledger = state.ledger
 
     started = time.monotonic()
     facts = train_grpo(
@@ -86,8 +87,9 @@ def _train_and_write(folder: Path) -> None:
         seed=task.seed,
         max_pixels=recipe.model.max_pixels,
         resume=True,
-        make_books=make_books,
+        verify=coins,
         callbacks=watchers,
+        on_start=share_ledger,
     )
     seconds = time.monotonic() - started
     write_json(folder / CURVE_FILE, _curve(task, run, prompts) | {"facts": facts, "seconds": seconds, "commit": commit()})

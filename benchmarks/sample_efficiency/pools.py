@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sample_efficiency.graded import SPOILED_SHARES, shaped_draw
-from vasari.records import GroupOutcome, Outcome, Prompt, Verdict
-from vasari.score.reward import RewardSettings, format_ok, reward_of
-from vasari.train.books import RolloutBooks, ScoredRollout
+from vasari.ledger import Ledger
+from vasari.records import Outcome, Prompt, Verdict
+from vasari.train.scorer import verify_prompt
 
 COIN_FLIP = "coin_flip"
 """`imperfection` of a prompt whose verdict is a coin flip."""
@@ -60,37 +58,30 @@ def held_out_prompts(stock: Sequence[Prompt], num: int) -> list[Prompt]:
     return shaped_draw(stock, num, np.random.default_rng(_HELD_OUT_SEED))
 
 
-class CoinFlipBooks(RolloutBooks):
-    """Books in which the verdict on some prompts is a coin flip.
+class CoinFlips:
+    """Verifies rollouts, and flips a coin for those of some prompts.
 
     The coin is a digest of the seed, the prompt's id, the rollouts charged before its batch, and its place among the
-    rollouts scored since: a resumed run, which knows all of these, flips the same.
+    rollouts verified since: a resumed run, which knows all of these, flips the same.
     """
 
-    def __init__(self, prompts: Sequence[Prompt], *, folder: Path, rewards: RewardSettings, seed: int) -> None:
-        super().__init__(prompts, folder=folder, rewards=rewards, keep_texts=False)
+    def __init__(self, seed: int) -> None:
+        self.ledger = Ledger()
+        """The run's, once it has begun."""
         self._seed = seed
-        self._kept_rewards = rewards
+        self._spent = -1
         self._place = 0
 
-    def score(self, index: int, text: str, token_ids: Sequence[int], *, truncated: bool = False) -> ScoredRollout:
-        """Verify one rollout of prompt `index`, or flip its coin."""
-        scored = super().score(index, text, token_ids, truncated=truncated)
-        place, self._place = self._place, self._place + 1
-        prompt = self.prompts[index]
+    def __call__(self, prompt: Prompt, text: str) -> Verdict:
+        """The verdict on one rollout, or its coin."""
+        spent = self.ledger.total_rollouts
+        self._place = self._place + 1 if spent == self._spent else 0
+        self._spent = spent
+        verdict = verify_prompt(prompt, text)
         if prompt.metadata.get("imperfection") != COIN_FLIP:
-            return scored
-        heads = coin(self._seed, prompt.id, self.ledger.total_rollouts, place)
-        verdict = Verdict(
-            Outcome.CORRECT if heads else Outcome.INCORRECT, extraction=scored.verdict.extraction, decided_by="coin"
-        )
-        reward = reward_of(verdict, format_ok(text), self._kept_rewards)
-        return dataclasses.replace(scored, verdict=verdict, reward=reward)
-
-    def record(self, groups: Sequence[Sequence[ScoredRollout]], **facts: Any) -> list[GroupOutcome]:
-        """As `RolloutBooks.record`; the next batch counts its rollouts from 0."""
-        self._place = 0
-        return super().record(groups, **facts)
+            return verdict
+        heads = coin(self._seed, prompt.id, spent, self._place)
+        return Verdict(Outcome.CORRECT if heads else Outcome.INCORRECT, extraction=verdict.extraction, decided_by="coin")
 
 
 def coin(seed: int, prompt_id: str, spent: int, place: int) -> bool:

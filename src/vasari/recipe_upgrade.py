@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 _OLD_WEIGHTS = {"accuracy": "accuracy_reward", "format": "format_reward"}
 """Reward term -> the key under `grpo` that held its weight; a key that was not there meant 1."""
 
-_RENAMED = (("grpo.screening", "defer_steps", "defer_batches"), ("grpo.gate.settings", "defer_steps", "defer_batches"))
+_RENAMED = (("grpo.screening", "defer_steps", "defer_batches"),)
 """Where, the old key, today's."""
 
 

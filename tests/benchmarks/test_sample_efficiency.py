@@ -15,12 +15,11 @@ import pytest
 
 from sample_efficiency.arms import ARMS, REQUIRED, define
 from sample_efficiency.permuted import PermutedSampler
-from sample_efficiency.pools import COIN_FLIP, CoinFlipBooks, coin, flip_coins
+from sample_efficiency.pools import COIN_FLIP, CoinFlips, coin, flip_coins
 from sample_efficiency.study import check_fresh, learning_rate
 from vasari.errors import ConfigError
 from vasari.records import GroupOutcome
 from vasari.sample import check_prompt_sampler, make_sampler
-from vasari.score.reward import RewardSettings
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "sample_efficiency.py"
 
@@ -37,31 +36,29 @@ def test_coins_are_flipped_on_perfect_prompts_only(image_prompts):
     assert [p.metadata["imperfection"] for p in again].count(COIN_FLIP) == 12
 
 
-def verdicts(books, num=40):
-    return [books.score(place % 2, "<answer>1</answer>", [1, 2]).verdict.value for place in range(num)]
+def verdicts(coins, prompts, num=40):
+    return [coins(prompts[place % 2], "<answer>1</answer>").value for place in range(num)]
 
 
-def coin_books(prompts, folder):
-    return CoinFlipBooks(flip_coins(prompts, 12, seed=0), folder=folder, rewards=RewardSettings(), seed=5)
-
-
-def test_a_resumed_run_flips_the_same_coins(image_prompts, tmp_path):
-    first, resumed = coin_books(image_prompts, tmp_path), coin_books(image_prompts, tmp_path)
+def test_a_resumed_run_flips_the_same_coins(image_prompts):
+    prompts = flip_coins(image_prompts, 12, seed=0)
+    first, resumed = CoinFlips(5), CoinFlips(5)
     first.ledger.charge("train", rollouts=192, tokens=10)
     resumed.ledger.load_state_dict(first.ledger.state_dict())
-    assert verdicts(first) == verdicts(resumed)
+    assert verdicts(first, prompts) == verdicts(resumed, prompts)
 
 
-def test_the_coins_of_the_next_batch_are_others(image_prompts, tmp_path):
-    first, later = coin_books(image_prompts, tmp_path), coin_books(image_prompts, tmp_path)
-    later.ledger.charge("train", rollouts=192, tokens=10)
-    assert verdicts(first) != verdicts(later)
+def test_the_coins_of_the_next_batch_are_others(image_prompts):
+    prompts = flip_coins(image_prompts, 12, seed=0)
+    coins = CoinFlips(5)
+    before = verdicts(coins, prompts)
+    coins.ledger.charge("train", rollouts=192, tokens=10)
+    assert verdicts(coins, prompts) != before
 
 
-def test_what_is_no_coin_flip_is_verified(image_prompts, tmp_path):
-    books = CoinFlipBooks(image_prompts, folder=tmp_path, rewards=RewardSettings(), seed=5)
-    right = books.score(0, f"<think>x</think><answer>{image_prompts[0].answer}</answer>", [1])
-    assert right.verdict.value == 1.0
+def test_what_is_no_coin_flip_is_verified(image_prompts):
+    verdict = CoinFlips(5)(image_prompts[0], f"<think>x</think><answer>{image_prompts[0].answer}</answer>")
+    assert verdict.value == 1.0
 
 
 def test_the_control_keeps_the_contract_of_samplers():

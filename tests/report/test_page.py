@@ -174,6 +174,15 @@ def test_a_damaged_part_is_named_and_still_gives_a_page(finished_run, tmp_path, 
     assert "could not be read" in text or "damaged lines" in text
 
 
+def test_groups_without_a_place_in_the_pool_are_named(finished_run, tmp_path):
+    run = copied(finished_run, tmp_path / "run")
+    file = run / "rl" / "vas" / "groups" / "000000-train.parquet"
+    table = pq.read_table(file)
+    nowhere = pa.array([-1] * len(table), type=pa.int64())
+    pq.write_table(table.set_column(table.column_names.index("prompt_index"), "prompt_index", nowhere), file)
+    assert "the groups of vas could not be read: a group has no position in the pool" in write_report(run).read_text()
+
+
 HOSTILE = (
     "<script>alert(1)</script></style></svg></title>\"'><img src=x onerror=alert(2)> $x_$ \\boxed{} &amp; {{ 7*7 }} \u202eabc"
 )

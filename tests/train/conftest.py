@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vasari.records import Draw, GroupOutcome, Prompt, PromptIndices
+from vasari.records import Draw, GroupOutcome, Outcome, Prompt, PromptIndices, Verdict
 from vasari.sample import PromptSampler
+from vasari.score.reward import Reward
+from vasari.train.groups import ScoredGroup, ScoredRollout
 
 SYSTEM = "Think, then answer."
 
@@ -48,7 +50,7 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
     ) -> dict[str, Any]:
         options = {"refresh_every": 2, "num_refresh_rollouts": 2} if sampler == "vas" else {}
         chosen = make_sampler(sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options)
-        extra = {name: changes.pop(name) for name in ("tell", "make_books", "callbacks") if name in changes}
+        extra = {name: changes.pop(name) for name in ("tell", "verify", "callbacks") if name in changes}
         return train_grpo(
             str(taught_folder),
             prompts=prompts,
@@ -67,30 +69,21 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
 
 @pytest.fixture(scope="session")
 def make_trainer(taught_folder: Path) -> Callable[..., Any]:
-    """Makes a trainer over prompts, ready to generate its first batch."""
-    from vasari.policy.processor import load_processor
-    from vasari.policy.transformers_policy import load_model
+    """Makes a trainer over prompts, ready to generate its first batch; `sampler` is a name or a sampler."""
     from vasari.sample import make_sampler
-    from vasari.score.reward import RewardSettings
-    from vasari.train.books import RolloutBooks
-    from vasari.train.refresh import Refresher
-    from vasari.train.run_grpo import grpo_config, refresh_decoding, trainer_for
+    from vasari.train.run_grpo import make_trainer as from_settings
 
-    def make(prompts: list[Prompt], out: Path, *, sampler: str = "uniform", **changes: Any) -> Any:
-        settings = small_grpo(**changes)
-        trainer = trainer_for(settings)(
+    def make(prompts: list[Prompt], out: Path, *, sampler: str | PromptSampler = "uniform", **changes: Any) -> Any:
+        extra = {name: changes.pop(name) for name in ("verify",) if name in changes}
+        trainer = from_settings(
+            str(taught_folder),
             prompts=prompts,
-            sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0),
-            books=RolloutBooks(
-                prompts,
-                folder=out / "groups",
-                rewards=RewardSettings(accuracy=settings.accuracy_reward, format=settings.format_reward),
-            ),
-            refresher=Refresher(prompts, refresh_decoding(settings), system=SYSTEM, seed=0),
+            sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0) if isinstance(sampler, str) else sampler,
+            settings=small_grpo(**changes),
             system=SYSTEM,
-            model=load_model(str(taught_folder), dtype="float32"),
-            processing_class=load_processor(str(taught_folder)),
-            args=grpo_config(settings, out, 0),
+            out=out,
+            seed=0,
+            **extra,
         )
         trainer.model.train()
         trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
@@ -104,11 +97,32 @@ def first_batch() -> Callable[[Any], dict[str, Any]]:
     """The first batch of a trainer: drawn, generated, scored and observed."""
 
     def batch(trainer: Any) -> dict[str, Any]:
-        rows = trainer.args.generation_batch_size
-        output: dict[str, Any] = trainer._generate_and_score_completions([trainer.train_dataset[0]] * rows)
+        rows: list[dict[str, Any]] = [{}] * trainer.args.generation_batch_size
+        output: dict[str, Any] = trainer._generate_and_score_completions(rows)
         return output
 
     return batch
+
+
+@pytest.fixture(scope="session")
+def group_of() -> Callable[..., ScoredGroup]:
+    """Makes a group of a prompt from its verdicts; the reward of a rollout is its verdict."""
+
+    def make(index: int, verdicts: Sequence[float], **facts: Any) -> ScoredGroup:
+        found = {1.0: Outcome.CORRECT, 0.0: Outcome.INCORRECT}
+        rollouts = [
+            ScoredRollout(
+                index=index,
+                text=f"{index}-{place}",
+                token_ids=(index, place),
+                verdict=Verdict(found.get(value, Outcome.UNVERIFIABLE)),
+                reward=Reward(value, {"accuracy": value}),
+            )
+            for place, value in enumerate(verdicts)
+        ]
+        return ScoredGroup(rollouts=rollouts, **({"role": "uniform"} | facts))
+
+    return make
 
 
 class Remembering(PromptSampler):

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from vasari.train.books import RolloutBooks
+from vasari.train.scorer import verify_prompt
 from vasari.train.settings import GrpoSettings
 from vasari.train.watch import read_rows
 
@@ -50,16 +50,15 @@ def test_a_batch_of_several_updates_is_finished_before_training_ends(run_small, 
 
 
 @pytest.mark.slow
-def test_a_run_scores_its_rollouts_with_the_books_it_is_given(run_small, tmp_path):
-    made = []
+def test_a_run_verifies_its_rollouts_as_it_is_told(run_small, tmp_path):
+    seen = []
 
-    class Noted(RolloutBooks):
-        def __init__(self, *args, **settings):
-            super().__init__(*args, **settings)
-            made.append(self)
+    def noted(prompt, text):
+        seen.append(prompt.id)
+        return verify_prompt(prompt, text)
 
-    facts = run_small(tmp_path, steps=1, make_books=Noted)
-    assert made[0].ledger.rollouts == facts["rollouts"]
+    facts = run_small(tmp_path, steps=1, sampler="vas", verify=noted)
+    assert len(seen) == sum(facts["rollouts"].values())
 
 
 @pytest.mark.slow

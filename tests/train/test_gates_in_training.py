@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 from vasari.train.watch import read_rows
 
 # Without a reward for the format, a group is silent when all its answers are wrong: always where no digit is right.
-MIXED = {"gate": "mixed", "format_reward": 0.0, "temperature": 1.2}
+MIXED = {"gate": "mixed", "rewards": [{"name": "accuracy"}], "temperature": 1.2}
 
 
 def rows_of(folder, purpose):
@@ -49,7 +50,7 @@ def batch(trainer, first_batch):
 
 @pytest.fixture(scope="module")
 def trained(trainer, batch):
-    return rows_of(trainer.books._folder.parent, "train")
+    return rows_of(Path(trainer.args.output_dir), "train")
 
 
 def test_a_batch_is_full_of_groups_with_variance(trainer, batch, trained):
@@ -58,7 +59,7 @@ def test_a_batch_is_full_of_groups_with_variance(trainer, batch, trained):
     assert torch.count_nonzero(batch["advantages"].view(4, 4), dim=1).bool().all()
 
 
-def test_the_batch_holds_the_rollouts_that_the_books_call_trained(trainer, batch, trained):
+def test_the_batch_holds_the_rollouts_that_are_kept_as_trained(trainer, batch, trained):
     decoded = trainer._tokenizer.batch_decode(batch["completion_ids"], skip_special_tokens=True)
     assert decoded == [text for row in trained for text in row["texts"]]
     rewards = np.array([row["rewards"] for row in trained])
@@ -94,15 +95,15 @@ def test_the_model_says_of_the_joined_batch_what_it_said_of_the_generations(trai
 
 
 def test_every_drawn_group_is_observed_and_charged_once(trainer, batch, trained):
-    discarded = rows_of(trainer.books._folder.parent, "discarded")
+    discarded = rows_of(Path(trainer.args.output_dir), "discarded")
     assert not any(is_mixed(row) for row in discarded)
-    assert trainer.books.ledger.rollouts == {"train": 16, "refresh": 0, "screen": 0, "discarded": 4 * len(discarded)}
+    assert trainer.loop.run.ledger.rollouts == {"train": 16, "refresh": 0, "screen": 0, "discarded": 4 * len(discarded)}
     tokens = [sum(sum(row["num_tokens"]) for row in rows) for rows in (trained, discarded)]
-    assert [trainer.books.ledger.tokens[name] for name in ("train", "discarded")] == tokens
+    assert [trainer.loop.run.ledger.tokens[name] for name in ("train", "discarded")] == tokens
 
 
 def test_the_log_says_how_often_a_batch_was_rolled_out_and_how_much_of_it_trained(trainer, batch, trained):
-    discarded = rows_of(trainer.books._folder.parent, "discarded")
+    discarded = rows_of(Path(trainer.args.output_dir), "discarded")
     logged = {name: trainer._metrics["train"][name][-1] for name in ("trained_share", "zero_variance_share", "generations")}
     assert len(trainer._metrics["train"]["reward"]) == logged["generations"]
     assert logged["trained_share"] == pytest.approx(4 / (4 + len(discarded)))
@@ -128,7 +129,7 @@ def test_a_spent_cap_fills_the_batch_with_refused_groups(make_trainer, first_bat
     output = first_batch(trainer)
     assert not output["advantages"].any()
     assert len(output["advantages"]) == 12
-    assert trainer.books.ledger.rollouts["discarded"] == 3 * 12
+    assert trainer.loop.run.ledger.rollouts["discarded"] == 3 * 12
     assert rows_of(tmp_path, "train") == []
 
 
@@ -156,14 +157,15 @@ def test_a_run_trains_on_groups_with_variance_and_charges_all_others(whole):
 def test_a_sampler_is_told_of_every_group_in_the_order_in_which_it_drew_them(
     make_trainer, first_batch, prompts, remembering_sampler, tmp_path
 ):
-    trainer = make_trainer(prompts, tmp_path, **MIXED | {"prompts_per_batch": 12, "micro_batch": 12})
-    trainer.prompt_sampler = remembering_sampler(12)
+    sampler = remembering_sampler(12)
+    changes = MIXED | {"prompts_per_batch": 12, "micro_batch": 12}
+    trainer = make_trainer(prompts, tmp_path, sampler=sampler, **changes)
     torch.manual_seed(0)
     first_batch(trainer)
-    told = trainer.prompt_sampler.told
+    told = sampler.told
     assert len(told) > 12
-    assert [group.index for group in told] == trainer.prompt_sampler.drawn
-    assert {(group.purpose, group.step) for group in told} == {("train", 0)}
+    assert [group.index for group in told] == sampler.drawn
+    assert {(group.purpose, group.batch) for group in told} == {("train", 0)}
     kept = read_groups(tmp_path / "groups").to_pylist()
     assert [(group.index, group.rewards.tolist()) for group in told] == [(row["prompt_index"], row["rewards"]) for row in kept]
 
@@ -177,7 +179,7 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(whole, run_small, pro
     again = run_small(tmp_path, prompts=prompts, sampler="vas", steps=3, resume=True, **MIXED)
     assert again["rollouts"] == facts["rollouts"]
     assert str(read_groups(tmp_path / "groups").to_pylist()) == str(read_groups(out / "groups").to_pylist())
-    books = [json.loads((folder / "checkpoint-3" / "vasari_books.json").read_text()) for folder in (tmp_path, out)]
+    books = [json.loads((folder / "checkpoint-3" / "vasari_run.json").read_text()) for folder in (tmp_path, out)]
     assert books[0] == books[1]
     one, other = (load_file(folder / "last" / "model.safetensors") for folder in (tmp_path, out))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from vasari.rundir import read_groups
 from vasari.sample import load_state
-from vasari.train.resume import GATE_FILE
+from vasari.train.run_state import GATE_FILE, RUN_FILE
 from vasari.train.watch import read_rows
 from vasari.verify import verify_answer
 
@@ -36,7 +36,7 @@ MODES = {
     },
     "online": {"sampler": {"settings": {"refresh": "online"}}},
     # Without a reward for the format many groups have no variance, and a batch takes several generations.
-    "gate": {"sampler": {"settings": {"refresh": "online"}}, "grpo": {"gate": "mixed", "format_reward": 0.0}},
+    "gate": {"sampler": {"settings": {"refresh": "online"}}, "grpo": {"gate": "mixed", "rewards": [{"name": "accuracy"}]}},
     # The gate remembers prompts: whom it deferred and evicted must survive as well.
     "screening": {
         "sampler": {"settings": {"refresh": "online"}},
@@ -98,7 +98,7 @@ def drawn(arm: Path) -> str:
 
 
 def ledger(arm: Path) -> dict[str, dict[str, int]]:
-    state: dict[str, dict[str, int]] = json.loads((arm / "checkpoint-12" / "vasari_books.json").read_text())["ledger"]
+    state: dict[str, dict[str, int]] = json.loads((arm / "checkpoint-12" / RUN_FILE).read_text())["ledger"]
     return state
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from vasari.errors import ConfigError
 from vasari.records import Draw, GroupOutcome
 from vasari.sample import PromptSampler, TwoStageGate, TwoStageSettings, UniformSampler, make_sampler
-from vasari.train.gated_batch import ScoredGroup, check_gate
+from vasari.train.gated_batch import check_sizes
+from vasari.train.groups import ScoredGroup
 from vasari.train.screened_batch import ScreenedBatch
 from vasari.train.settings import GrpoSettings
 
@@ -18,7 +19,7 @@ MIXED, RIGHT, WRONG = [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]
 class InOrder(PromptSampler):
     """Names the first prompts of the pool at every draw, as a sampler does that ranks them and has learnt nothing new."""
 
-    def due(self, step):
+    def due(self, batch):
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self):
@@ -52,7 +53,7 @@ def offer(batch, draw, verdicts):
     """Screen the drawn prompts with these verdicts; the prompts that were refused."""
     indices = draw.indices.tolist()
     outcomes = [group_of(index, own) for index, own in zip(indices, verdicts, strict=True)]
-    return [group.index for group in batch.offer([ScoredGroup((), index, 0.0) for index in indices], outcomes)]
+    return [group.index for group in batch.offer([ScoredGroup(rollouts=(), role=index) for index in indices], outcomes)]
 
 
 def prompts_of(batch, groups):
@@ -65,42 +66,42 @@ def filled(batch):
 
 def test_screening_goes_on_until_enough_prompts_promise_variance():
     batch, sampler = screened_batch(), InOrder(num_prompts=20, seed=0)
-    assert offer(batch, batch.draw(sampler, step=0), [MIXED, RIGHT, MIXED, WRONG]) == [1, 3]
-    assert offer(batch, batch.draw(sampler, step=0), [WRONG, MIXED]) == [4]
-    assert offer(batch, batch.draw(sampler, step=0), [MIXED]) == []
-    assert len(batch.draw(sampler, step=0)) == 0
+    assert offer(batch, batch.draw(sampler, batch=0), [MIXED, RIGHT, MIXED, WRONG]) == [1, 3]
+    assert offer(batch, batch.draw(sampler, batch=0), [WRONG, MIXED]) == [4]
+    assert offer(batch, batch.draw(sampler, batch=0), [MIXED]) == []
+    assert len(batch.draw(sampler, batch=0)) == 0
     assert filled(batch) == [[(0, True), (2, True), (5, True), (6, True)]]
     assert (prompts_of(batch, batch.screened_only()), batch.surplus(), batch.num_generations) == ([1, 3, 4], [], 3)
 
 
 def test_a_batch_asks_for_more_candidates_than_it_lacks_and_takes_the_earliest_drawn():
     batch, sampler = screened_batch(candidates=1.5), InOrder(num_prompts=20, seed=0)
-    draw = batch.draw(sampler, step=0)
+    draw = batch.draw(sampler, batch=0)
     assert draw.indices.tolist() == [0, 1, 2, 3, 4, 5]
     offer(batch, draw, [MIXED, WRONG, MIXED, MIXED, MIXED, MIXED])
-    assert len(batch.draw(sampler, step=0)) == 0
+    assert len(batch.draw(sampler, batch=0)) == 0
     assert filled(batch) == [[(0, True), (2, True), (3, True), (4, True)]]
     assert (prompts_of(batch, batch.surplus()), prompts_of(batch, batch.screened_only())) == ([5], [1, 5])
 
 
 def test_processes_share_the_promising_prompts_whoever_screened_them():
     batch, sampler = screened_batch(num_processes=2), InOrder(num_prompts=20, seed=0)
-    offer(batch, batch.draw(sampler, step=0), [WRONG, WRONG, MIXED, MIXED])
-    offer(batch, batch.draw(sampler, step=0), [MIXED, MIXED])
+    offer(batch, batch.draw(sampler, batch=0), [WRONG, WRONG, MIXED, MIXED])
+    offer(batch, batch.draw(sampler, batch=0), [MIXED, MIXED])
     assert filled(batch) == [[(2, True), (3, True)], [(4, True), (5, True)]]
 
 
 def test_refused_screenings_fill_a_batch_when_the_generations_are_spent():
     batch, sampler = screened_batch(max_generations=2), InOrder(num_prompts=20, seed=0)
-    offer(batch, batch.draw(sampler, step=0), [WRONG, MIXED, WRONG, WRONG])
-    offer(batch, batch.draw(sampler, step=0), [RIGHT, MIXED, WRONG])
-    assert len(batch.draw(sampler, step=0)) == 0
+    offer(batch, batch.draw(sampler, batch=0), [WRONG, MIXED, WRONG, WRONG])
+    offer(batch, batch.draw(sampler, batch=0), [RIGHT, MIXED, WRONG])
+    assert len(batch.draw(sampler, batch=0)) == 0
     assert filled(batch) == [[(1, True), (5, True), (0, False), (2, False)]]
 
 
 def test_every_process_rolls_out_equally_many_prompts_further():
     batch, sampler = screened_batch(num_processes=2, max_generations=1), InOrder(num_prompts=20, seed=0)
-    offer(batch, batch.draw(sampler, step=0), [MIXED, MIXED, WRONG, MIXED])
+    offer(batch, batch.draw(sampler, batch=0), [MIXED, MIXED, WRONG, MIXED])
     # Three promise variance, and two processes cannot share the third, which fills a place as a refused one does.
     assert filled(batch) == [[(0, True), (2, False)], [(1, True), (3, False)]]
     assert prompts_of(batch, batch.surplus()) == [3]
@@ -108,7 +109,7 @@ def test_every_process_rolls_out_equally_many_prompts_further():
 
 def test_a_whole_group_that_cannot_train_is_discarded():
     batch, sampler = screened_batch(num_prompts=2), InOrder(num_prompts=20, seed=0)
-    offer(batch, batch.draw(sampler, step=0), [MIXED, MIXED])
+    offer(batch, batch.draw(sampler, batch=0), [MIXED, MIXED])
     batch.complete(["whole", "lost"], [group_of(0, [1, 0, 1, 0]), group_of(1, [np.nan, np.nan, np.nan, 1])])
     assert [group.rollouts for group in batch.groups] == ["whole", "lost"]
     assert (batch.discarded(), batch.screened_only()) == ([1], [])
@@ -118,27 +119,27 @@ def test_a_deferred_prompt_gives_its_place_to_another():
     batch, sampler = screened_batch(defer_batches=5), InOrder(num_prompts=20, seed=0)
     batch._gate.admit([group_of(1, WRONG, step=2)])
     # Twice as many are asked for, as the sampler would only name 0 to 3 again.
-    assert batch.draw(sampler, step=3).indices.tolist() == [0, 2, 3, 4]
+    assert batch.draw(sampler, batch=3).indices.tolist() == [0, 2, 3, 4]
 
 
 def test_deferred_prompts_are_screened_where_the_pool_has_no_others():
     batch, sampler = screened_batch(defer_batches=5), InOrder(num_prompts=5, seed=0)
     batch._gate.admit([group_of(index, WRONG, step=2) for index in (1, 3, 4)])
-    assert batch.draw(sampler, step=3).indices.tolist() == [0, 2, 1, 3]
+    assert batch.draw(sampler, batch=3).indices.tolist() == [0, 2, 1, 3]
 
 
 def test_a_pool_that_is_screened_ends_screening():
     batch, sampler = screened_batch(num_processes=2), InOrder(num_prompts=7, seed=0)
-    offer(batch, batch.draw(sampler, step=0), [WRONG] * 4)
+    offer(batch, batch.draw(sampler, batch=0), [WRONG] * 4)
     # Three are left, and two processes take two of them.
-    assert offer(batch, batch.draw(sampler, step=0), [WRONG] * 2) == [4, 5]
-    assert len(batch.draw(sampler, step=0)) == 0
+    assert offer(batch, batch.draw(sampler, batch=0), [WRONG] * 2) == [4, 5]
+    assert len(batch.draw(sampler, batch=0)) == 0
     assert batch.num_generations == 2
 
 
 def test_a_draw_with_replacement_may_hold_a_prompt_twice():
     batch = screened_batch(num_prompts=6)
-    draw = batch.draw(make_sampler("vas", num_prompts=6, seed=0, preset="paper"), step=0)
+    draw = batch.draw(make_sampler("vas", num_prompts=6, seed=0, preset="paper"), batch=0)
     assert len(draw) == 6
     assert len(set(draw.indices.tolist())) < 6
 
@@ -148,7 +149,7 @@ def test_uniform_passes_lose_no_prompt_while_the_gate_wants_all():
     seen = []
     for _ in range(3):
         batch = screened_batch()
-        draw = batch.draw(sampler, step=0)
+        draw = batch.draw(sampler, batch=0)
         seen += draw.indices.tolist()
         offer(batch, draw, [MIXED] * 4)
     assert sorted(seen) == list(range(12))
@@ -173,7 +174,7 @@ def test_a_batch_keeps_its_size_and_each_of_its_prompts_one_purpose(
         num_prompts=num_prompts, num_processes=num_processes, max_generations=max_generations, candidates=candidates
     )
     promising, all_drawn = [], []
-    while len(draw := batch.draw(sampler, step=0)):
+    while len(draw := batch.draw(sampler, batch=0)):
         assert len(draw) % num_processes == 0
         verdicts = data.draw(st.lists(st.sampled_from([MIXED, RIGHT, WRONG]), min_size=len(draw), max_size=len(draw)))
         refused = offer(batch, draw, verdicts)
@@ -195,11 +196,11 @@ def test_a_batch_keeps_its_size_and_each_of_its_prompts_one_purpose(
 
 def test_the_gate_makes_groups_of_the_trainers_size():
     gate = GrpoSettings(gate="two_stage", rollouts_per_prompt=16).make_gate()
-    check_gate(gate, num_prompts=4, num_rollouts=16, num_processes=2)
+    check_sizes(gate, num_prompts=4, num_rollouts=16, num_processes=2)
     with pytest.raises(ConfigError, match=r"groups of 16 rollouts and this training's have 8; make it with num_rollouts=8"):
-        check_gate(gate, num_prompts=4, num_rollouts=8, num_processes=2)
+        check_sizes(gate, num_prompts=4, num_rollouts=8, num_processes=2)
     with pytest.raises(ConfigError, match=r"TwoStageGate fills each process's share of a batch by itself, and 3 prompts do"):
-        check_gate(gate, num_prompts=3, num_rollouts=16, num_processes=2)
+        check_sizes(gate, num_prompts=3, num_rollouts=16, num_processes=2)
 
 
 def test_a_recipes_screening_reaches_the_gate():

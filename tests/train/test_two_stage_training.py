@@ -1,6 +1,7 @@
 """Real batches under the gate of two stages: what is generated, what trains, what is charged, what is observed."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from vasari.errors import StateError
 from vasari.rundir import read_groups
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+from vasari.train.scorer import verify_prompt
 
 # Two of six rollouts are the screening. A rollout is right one time in four, so three prompts of eight go on.
 SIZE, FIRST = 6, 2
@@ -16,7 +18,7 @@ SCREENED = {
     "gate": "two_stage",
     "screening": {"rollouts": FIRST},
     "rollouts_per_prompt": SIZE,
-    "format_reward": 0.5,
+    "rewards": [{"name": "accuracy"}, {"name": "format", "weight": 0.5}],
     "temperature": 1.2,
     "max_generations": 30,
 }
@@ -52,16 +54,15 @@ def prompts(digit_prompts):
 def trainer(make_trainer, prompts, tmp_path_factory):
     # Two updates a batch, so that TRL keeps the log-probabilities of the policy that wrote.
     changes = SCREENED | {"prompts_per_batch": 4, "updates_per_batch": 2, "save_every": 2, "micro_batch": 6}
-    trainer = make_trainer(prompts, tmp_path_factory.mktemp("screened"), **changes)
+    verified = []
+
+    def counted(prompt, text):
+        verified.append(prompt.id)
+        return verify_prompt(prompt, text)
+
+    trainer = make_trainer(prompts, tmp_path_factory.mktemp("screened"), verify=counted, **changes)
     trainer.asked = watch_generations(trainer)
-    trainer.verified = 0
-    score = trainer.books.score
-
-    def counted(*rollout, **facts):
-        trainer.verified += 1
-        return score(*rollout, **facts)
-
-    trainer.books.score = counted
+    trainer.verified = verified
     return trainer
 
 
@@ -75,12 +76,12 @@ def batch(trainer, first_batch):
 
 @pytest.fixture(scope="module")
 def trained(trainer, batch):
-    return rows_of(trainer.books._folder, "train")
+    return rows_of(Path(trainer.args.output_dir) / "groups", "train")
 
 
 @pytest.fixture(scope="module")
 def screened(trainer, batch):
-    return rows_of(trainer.books._folder, "screen")
+    return rows_of(Path(trainer.args.output_dir) / "groups", "screen")
 
 
 def test_whole_groups_train_and_their_first_rollouts_promised_variance(batch, trained):
@@ -105,9 +106,14 @@ def test_only_the_rest_of_a_promising_group_is_generated(trainer, batch, trained
 
 
 def test_every_rollout_is_charged_once_for_what_it_was_spent_on(trainer, batch, trained, screened):
-    assert trainer.books.ledger.rollouts == {"train": 4 * SIZE, "refresh": 0, "screen": FIRST * len(screened), "discarded": 0}
+    assert trainer.loop.run.ledger.rollouts == {
+        "train": 4 * SIZE,
+        "refresh": 0,
+        "screen": FIRST * len(screened),
+        "discarded": 0,
+    }
     tokens = [sum(sum(row["num_tokens"]) for row in rows) for rows in (trained, screened)]
-    assert [trainer.books.ledger.tokens[name] for name in ("train", "screen")] == tokens
+    assert [trainer.loop.run.ledger.tokens[name] for name in ("train", "screen")] == tokens
 
 
 def test_trl_counts_the_tokens_of_every_rollout_once(trainer, batch, trained, screened):
@@ -127,7 +133,7 @@ def test_advantages_are_those_of_the_whole_group(batch, trained):
     assert np.abs(expected - np.concatenate(apart, axis=1)).max() > 0.1
 
 
-def test_the_batch_holds_the_rollouts_that_the_books_call_trained(trainer, batch, trained):
+def test_the_batch_holds_the_rollouts_that_are_kept_as_trained(trainer, batch, trained):
     decoded = trainer._tokenizer.batch_decode(batch["completion_ids"], skip_special_tokens=True)
     assert decoded == [text for row in trained for text in row["texts"]]
     assert batch["completion_mask"].sum(1).tolist() == [num for row in trained for num in row["num_tokens"]]
@@ -155,13 +161,13 @@ def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(tra
 
 def test_a_verdict_of_the_screening_stands(trainer, batch):
     """A reward by chance must not be drawn again: as many rollouts are verified as are paid for."""
-    assert trainer.verified == trainer.books.ledger.total_rollouts
+    assert len(trainer.verified) == trainer.loop.run.ledger.total_rollouts
 
 
 def test_the_log_says_how_much_was_screened_and_what_came_of_it(trainer, batch, trained, screened):
     logged = {name: values[-1] for name, values in trainer._metrics["train"].items()}
     assert logged["trained_share"] == pytest.approx(4 / (4 + len(screened)))
-    assert logged["ledger/rollouts/probe"] == FIRST * len(screened)
+    assert logged["ledger/rollouts/screen"] == FIRST * len(screened)
     # Unanimous and without variance, but where a format was missed.
     silent = [len(set(row["rewards"])) == 1 for row in [*trained, *screened]]
     assert logged["zero_variance_share"] == pytest.approx(np.mean(silent))
@@ -172,19 +178,19 @@ def test_a_sampler_is_told_of_a_prompt_once_of_whole_groups_and_of_screenings(
     make_trainer, first_batch, prompts, remembering_sampler, tmp_path
 ):
     changes = SCREENED | {"screening": {"rollouts": FIRST, "candidates": 8.0}, "prompts_per_batch": 4, "micro_batch": 12}
-    trainer = make_trainer(prompts, tmp_path, **changes)
-    trainer.prompt_sampler = remembering_sampler(36)
+    sampler = remembering_sampler(36)
+    trainer = make_trainer(prompts, tmp_path, sampler=sampler, **changes)
     torch.manual_seed(2)
     first_batch(trainer)
-    told = trainer.prompt_sampler.told
-    assert sorted(group.index for group in told) == sorted(trainer.prompt_sampler.drawn)
+    told = sampler.told
+    assert sorted(group.index for group in told) == sorted(sampler.drawn)
     whole = [group for group in told if group.purpose == "train"]
     assert [group.num_rollouts for group in whole] == [SIZE] * 4
     screened_only = [group for group in told if group.purpose == "screen"]
     assert {group.num_rollouts for group in screened_only} == {FIRST}
     # 32 candidates for four places: some promised variance in vain, and are told and paid for as well.
     assert any(len(set(group.verdicts)) > 1 for group in screened_only)
-    assert trainer.books.ledger.rollouts["screen"] == FIRST * len(screened_only)
+    assert trainer.loop.run.ledger.rollouts["screen"] == FIRST * len(screened_only)
     kept = {row["prompt_index"]: row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()}
     assert {group.index: group.rewards.tolist() for group in told} == kept
 
@@ -203,7 +209,7 @@ def test_screenings_fill_a_batch_without_moving_the_weights(make_trainer, first_
     heard = torch.count_nonzero(output["advantages"].view(12, SIZE), dim=1).bool()
     # Those that train come first.
     assert heard.tolist() == [True] * len(trained) + [False] * (12 - len(trained))
-    assert trainer.books.ledger.rollouts == {
+    assert trainer.loop.run.ledger.rollouts == {
         "train": SIZE * len(trained),
         "refresh": 0,
         "screen": FIRST * (12 - len(trained)),
@@ -220,7 +226,7 @@ def test_nothing_more_is_generated_where_no_prompt_promises_variance(make_traine
     assert asked == [(3 * FIRST, FIRST)] * 2
     assert not output["advantages"].any()
     assert len(output["advantages"]) == 3 * SIZE
-    assert trainer.books.ledger.rollouts == {"train": 0, "refresh": 0, "screen": 2 * 3 * FIRST, "discarded": 0}
+    assert trainer.loop.run.ledger.rollouts == {"train": 0, "refresh": 0, "screen": 2 * 3 * FIRST, "discarded": 0}
     # A screening of two, thrice over, is what fills a place of six.
     ids = output["completion_ids"].view(3, SIZE, -1)
     assert all(torch.equal(ids[:, place], ids[:, place + FIRST]) for place in range(SIZE - FIRST))
@@ -286,15 +292,15 @@ def test_screenings_count_against_the_budget(run):
 @pytest.mark.slow
 def test_a_run_does_not_go_on_under_another_gate(run, run_small, prompts, tmp_path):
     other = {name: value for name, value in LONG.items() if name not in ("gate", "screening")}
-    with pytest.raises(StateError, match=r"written with the gate two_stage, and this run goes on without it"):
+    with pytest.raises(StateError, match=r"written with the gate two_stage, this run uses all"):
         run_small(run[0], prompts=prompts, steps=12, validate_every=12, resume=True, **other)
     run_small(tmp_path, prompts=prompts, steps=1, validate_every=1, **other)
-    with pytest.raises(StateError, match=r"written without the gate two_stage, and this run goes on with it"):
+    with pytest.raises(StateError, match=r"written with the gate all, this run uses two_stage"):
         run_small(tmp_path, prompts=prompts, steps=2, validate_every=2, resume=True, **LONG)
 
 
 def _messages(trainer, index):
     from trl import prepare_multimodal_messages
 
-    (row,) = trainer._rows([index])
+    row = trainer.pool[index]
     return prepare_multimodal_messages(row["prompt"], images=row["images"])

@@ -3,6 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from vasari.policy.base import Decoding
+from vasari.sample import AllGate, UniformSampler
+from vasari.train.run_state import RunState
 from vasari.train.validation import Validator
 from vasari.train.watch import read_rows, write_rows
 
@@ -13,7 +15,8 @@ def at(step, *, main=True):
 
 @pytest.fixture
 def validator(tmp_path):
-    return Validator([], Decoding(), system="", every=2, seed=0, folder=tmp_path)
+    run = RunState(sampler=UniformSampler(num_prompts=2, seed=0), gate=AllGate())
+    return Validator([], Decoding(), run=run, system="", every=2, seed=0, folder=tmp_path)
 
 
 def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, tmp_path):

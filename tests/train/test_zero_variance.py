@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl import GRPOTrainer
 
-from vasari.train.zero_variance import drop_silent_rollouts
+from vasari.train.zero_variance import drop_zero_advantage_rollouts
 
 ADVANTAGES = st.lists(st.sampled_from([0.0, 0.0, 1.5, -0.5]), min_size=1, max_size=8)
 
@@ -31,7 +31,7 @@ def micro_batch(advantages, images):
 def test_what_stays_is_every_rollout_with_an_advantage_with_its_own_images(advantages, data):
     images = data.draw(st.lists(st.integers(0, 2), min_size=len(advantages), max_size=len(advantages)))
     at_least = data.draw(st.integers(0, 9))
-    kept, share = drop_silent_rollouts(micro_batch(advantages, images), at_least=at_least)
+    kept, share = drop_zero_advantage_rollouts(micro_batch(advantages, images), at_least=at_least)
     rows = kept["completion_ids"][:, 0].tolist()
     assert set(rows) >= {row for row, a in enumerate(advantages) if a != 0}
     assert rows == sorted(rows)
@@ -45,8 +45,15 @@ def test_what_stays_is_every_rollout_with_an_advantage_with_its_own_images(advan
 
 @given(ADVANTAGES)
 def test_silent_rollouts_are_kept_only_as_far_as_they_are_needed(advantages):
-    kept, _ = drop_silent_rollouts(micro_batch(advantages, [0] * len(advantages)))
+    kept, _ = drop_zero_advantage_rollouts(micro_batch(advantages, [0] * len(advantages)))
     assert len(kept["advantages"]) == max(1, sum(a != 0 for a in advantages))
+
+
+def test_images_that_cannot_be_told_apart_by_rollout_keep_every_rollout():
+    batch = micro_batch([0.0, 1.0, 0.0], [1, 1, 1])
+    del batch["image_grid_thw"]
+    kept, share = drop_zero_advantage_rollouts(batch)
+    assert (kept, share) == (batch, 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from vasari.train.group_log import GroupLog
 from vasari.train.options import LoopOptions
 from vasari.train.prompt_rows import PromptDataset
 from vasari.train.refresh import Refresher
-from vasari.train.run_state import read_run_file
+from vasari.train.run_state import RunState, read_run_file
 from vasari.train.score_snapshots import ScoreSnapshots
 from vasari.train.scorer import RolloutScorer, VerifyPrompt, verify_prompt
 from vasari.train.settings import GrpoSettings
@@ -54,11 +54,13 @@ def train_grpo(
     tell: Tell = silent,
     verify: VerifyPrompt = verify_prompt,
     callbacks: Sequence[TrainerCallback] = (),
+    on_start: Callable[[RunState], None] = lambda run: None,  # noqa: ARG005
 ) -> dict[str, Any]:
     """Train the model at `model_path` on the prompts that `sampler` chooses.
 
     Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by validation accuracy), `last`.
-    `verify` says which rollouts are correct; `callbacks` are called after our own, and know the trainer's `loop.run`.
+    `verify` says which rollouts are correct; `callbacks` are called after our own; `on_start` is shown the run's state, which
+    changes as it goes on, before the first batch.
 
     Returns:
         `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`, `repeated_rollouts`
@@ -86,6 +88,7 @@ def train_grpo(
         verify=verify,
     )
     run = trainer.loop.run
+    on_start(run)
     validator = Validator(
         validation, validation_decoding(settings), run=run, system=system, every=settings.validate_every, seed=seed, folder=out
     )
