@@ -109,7 +109,11 @@ def test_a_training_is_the_recorded_one(cold_start, tmp_path, sampler, how):
     if how == "killed":
         record_runs.train(run, sampler, die_at=record_runs.DIE_AT)
         assert not (run / "rl" / sampler / f"checkpoint-{record_runs.STEPS}").exists()
+    first = run / "rl" / sampler / "groups" / "000000-train.parquet"
+    written = first.stat().st_mtime_ns if how == "killed" else None
     record_runs.train(run, sampler, processes=processes, resume=how == "killed")
+    # A training that began anew would end in the same numbers.
+    assert written in (None, first.stat().st_mtime_ns)
     found = record_runs.recording_of(run, sampler)
     recorded = record_runs.read(RECORDED / f"{sampler}-{processes}.json.gz")
     for now, then in zip(found["groups"], recorded["groups"], strict=True):
