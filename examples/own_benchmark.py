@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.protocols.check import check_protocol
 
 RECIPE = """
@@ -52,7 +53,7 @@ def write_benchmark(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    check_protocol(within_a_tenth)
+    check_protocol(within_a_tenth, right=StoredOutput(benchmark="bars", id="bar-2", response="About 52.", answer="50"))
     with tempfile.TemporaryDirectory() as name:
         write_benchmark(Path(name))
         command = ["evaluate", f"{name}/recipe.yaml", "--out", f"{name}/results", "--plugin", "own_benchmark"]

@@ -86,26 +86,35 @@ def build(make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mappi
     Raises:
         ConfigError: It cannot be called, has no such setting, needs one that is not there, or raises something itself.
     """
-    try:
-        parameters = inspect.signature(make).parameters
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{what} is a {type(make).__name__}, which cannot be called with settings") from error
-    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    own = [key for key in parameters if key not in given]
-    unknown = [] if takes_all else sorted(set(settings) - set(own))
-    if unknown:
-        listed = ", ".join(sorted(own)) or "none"
-        raise ConfigError(f"{what} has no setting {', '.join(map(repr, unknown))}; it has: {listed}")
-    needed = [key for key in own if parameters[key].default is inspect.Parameter.empty and _is_named(parameters[key])]
-    missing = [key for key in needed if key not in settings]
-    if missing:
-        raise ConfigError(f"{what} needs the setting {', '.join(map(repr, missing))}")
+    check_settings(make, given=given, settings=settings, what=what)
+    parameters = inspect.signature(make).parameters
     try:
         return make(**{key: value for key, value in given.items() if key in parameters}, **settings)
     except VasariError:
         raise
     except Exception as error:
         raise ConfigError(f"{what} cannot be made: {_one_line(error)}") from error
+
+
+def check_settings(make: Any, *, given: Iterable[str], settings: Mapping[str, Any], what: str) -> None:
+    """Return if `make` can be called with these settings beside what it is given; it is not called.
+
+    Raises:
+        ConfigError: It cannot be called, has no such setting, or needs one that is not there.
+    """
+    try:
+        parameters = inspect.signature(make).parameters
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{what} is a {type(make).__name__}, which cannot be called with settings") from error
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    own = [key for key in parameters if key not in set(given) and _is_named(parameters[key])]
+    unknown = sorted(set(settings) - set(own)) if not takes_all else sorted(set(settings) & set(given))
+    if unknown:
+        listed = ", ".join(sorted(own)) or "none"
+        raise ConfigError(f"{what} has no setting {', '.join(map(repr, unknown))}; it has: {listed}")
+    missing = [key for key in own if parameters[key].default is inspect.Parameter.empty and key not in settings]
+    if missing:
+        raise ConfigError(f"{what} needs the setting {', '.join(map(repr, missing))}")
 
 
 def _is_named(parameter: inspect.Parameter) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vasari.errors import ConfigError
 from vasari.evaluate.benchmarks import BenchmarkSettings
@@ -48,13 +48,18 @@ class BenchmarkRecipe(Settings):
     benchmarks: BenchmarkSettings
     """Which benchmarks, asked and scored how."""
 
+    @field_validator("policy")
+    @classmethod
+    def _exists(cls, policy: Named | None) -> Named | None:
+        if policy is not None:
+            with names_from_a_file():
+                check_named_policy(policy.name, policy.settings)
+        return policy
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if sum(given is not None for given in (self.model, self.endpoint, self.policy)) != 1:
             raise ValueError("give one of `model` (a folder of weights), `endpoint` (a server) and `policy` (your own code)")
-        if self.policy is not None:
-            with names_from_a_file():
-                check_named_policy(self.policy.name, self.policy.settings)
         return self
 
     @property

@@ -115,13 +115,16 @@ def _print_forecast(found: DryRun) -> None:
     typer.echo(f"{found.num_prompts:,} prompts after the local stages")
     for name, forecast in found.stages.items():
         typer.echo(f"{name}: {forecast}")
+    for name, model in found.unknown.items():
+        typer.echo(f"{name}: asks {model!r}; how often is not known before it runs")
     if not found.stages:
-        typer.echo("no stage asks a model")
+        typer.echo("nothing else asks a model" if found.unknown else "no stage asks a model")
         return
     requests = sum(one.requests for one in found.stages.values())
     money = [one.money for one in found.stages.values()]
     total = "unknown (a model has no price)" if None in money else f"{sum(one for one in money if one is not None):.4f}"
-    typer.echo(f"in all: at most {requests:,} requests, money {total}; what grading drops is not asked about later")
+    rest = f"; {', '.join(found.unknown)} not counted" if found.unknown else ""
+    typer.echo(f"in all: at most {requests:,} requests, money {total}; what grading drops is not asked about later{rest}")
 
 
 def _print_outcome(curated: Curated) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vasari.verify.judge import JudgeSettings
 
 _MAX_REASONS = 8
+_OWN_PROTOCOL = re.compile(r"[\w.]+:[\w.]+")
 _COUNTS = {"num_unverifiable": "unjudged", "num_no_answer": "no answer", "num_truncated": "cut"}
 """Counts of the scores and their headings; one that is 0 everywhere is left out."""
 
@@ -38,7 +40,7 @@ def run_rescore(
     Args:
         files: Stored outputs. A word that names a protocol and no file is one more protocol, so that
             `--protocol official vasari` means both.
-        protocols: Names, several joined by commas or given one by one.
+        protocols: Names, several joined by commas or given one by one; a scorer of the user's is `package.module:attribute`.
         out: Folder of the results.
         benchmark: For rows that name none.
         workers: Processes.
@@ -46,7 +48,8 @@ def run_rescore(
         overwrite: Replace another rescoring.
 
     Raises:
-        ConfigError: A protocol or a setting of the judge is unknown, or the folder holds another rescoring.
+        ConfigError: A protocol or a setting of the judge is unknown, code of a package that was not allowed is named, or the
+            folder holds another rescoring.
         DataError: A file cannot be read, or no row of any holds an output.
     """
     names = [name for group in protocols for name in group.split(",") if name]
@@ -73,7 +76,8 @@ def _read_judge(path: Path | None) -> JudgeSettings | None:
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
     """Print accuracies with intervals, what could not be judged, disagreements with reasons, and where everything lies."""
-    console = Console(highlight=False)
+    # Markup off: names of models and benchmarks come from files, and square brackets in them are text.
+    console = Console(highlight=False, markup=False)
     by_protocol = scores["protocols"]
     every = [row for rows in by_protocol.values() for row in rows]
     counts = {key: heading for key, heading in _COUNTS.items() if any(row[key] for row in every)}
@@ -137,4 +141,5 @@ def _print_disagreements(console: Console, pair: Mapping[str, Any]) -> None:
 
 
 def _is_protocol(path: Path) -> bool:
-    return str(path) in PROTOCOLS and not path.exists()
+    name = str(path)
+    return (name in PROTOCOLS or _OWN_PROTOCOL.fullmatch(name) is not None) and not path.exists()

@@ -4,43 +4,57 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
 
 from vasari.curate.own_stage import Function, decided
+from vasari.curate.stage import StageResult
 from vasari.errors import StateError
 from vasari.records import ImageRef, Prompt
 
 
 def check_stage(function: Function, **settings: Any) -> None:
-    """Return if a stage decides about every prompt and decides twice alike; say what is broken if not.
+    """Return if a stage decides about every prompt, alone or among others, and decides twice alike; say what is broken if not.
 
     Args:
-        function: Called as `function(prompts, **settings)`; one that asks a model is given a small one as `model`.
-        **settings: Its settings.
+        function: Called as `function(prompts, **settings)`.
+        **settings: Its settings, and `model=` for one that asks a model.
 
     Raises:
         AssertionError: It is broken; the message says how.
     """
     prompts = _prompts()
     given = copy.deepcopy(prompts)
-    try:
-        once, again = (decided(function(list(prompts), **settings), prompts, stage="stage") for _ in range(2))
-        decided(function([], **settings), [], stage="stage")
-        alone = [decided(function([prompt], **settings), [prompt], stage="stage") for prompt in prompts]
-    except StateError as error:
-        raise AssertionError(str(error)) from error
-    if once != again:
-        raise AssertionError("the same prompts were decided about in two ways")
+    _decide(function, [], settings)
+    once, again = _decide(function, prompts, settings), _decide(function, prompts, settings)
     if prompts != given:
         raise AssertionError("the prompts that it was shown were changed; make new ones with dataclasses.replace")
-    kept = [prompt.id for result in alone for prompt in result.kept]
-    if kept != [prompt.id for prompt in once.kept]:
-        raise AssertionError("a prompt's fate depends on the prompts beside it, which are those of its shard by chance")
+    if once != again:
+        raise AssertionError("the same prompts were decided about in two ways")
+    alone = [_decide(function, [prompt], settings) for prompt in prompts]
+    if [prompt for result in alone for prompt in result.kept] != list(once.kept):
+        raise AssertionError(
+            "a prompt's fate depends on the prompts beside it, which are those of its shard by chance; decide about each alone"
+        )
+
+
+def _decide(function: Function, prompts: Sequence[Prompt], settings: dict[str, Any]) -> StageResult:
+    shown = [prompt.id for prompt in prompts]
+    try:
+        said = function(list(prompts), **settings)
+    except Exception as error:
+        raise AssertionError(f"it raised {type(error).__name__} on the prompts {shown}: {error}") from error
+    try:
+        return decided(said, prompts, stage=getattr(function, "__name__", "stage"))
+    except StateError as error:
+        raise AssertionError(str(error)) from error
 
 
 def _prompts() -> list[Prompt]:
+    """With no, one and two images, with options, without a solution, long, of other scripts, and with bare fields."""
+
     def picture(colour: str) -> ImageRef:
         data = io.BytesIO()
         Image.new("RGB", (32, 32), colour).save(data, "PNG")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pydantic import model_validator
@@ -23,8 +26,29 @@ Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "s
 LOCAL: tuple[Place, ...] = ("read", "check", "near_duplicates", "decontaminate")
 """Places before any model is asked."""
 
+OURS: Mapping[str, str] = {
+    "read": "sources",
+    "check": "checks",
+    "near_duplicates": "duplicates",
+    "decontaminate": "decontaminate",
+    "validity": "validity",
+    "grade": "grade",
+    "select": "sft, rl.parts",
+    "annotate": "sft.annotate",
+    "rephrase": "rl.rephrase",
+    "categorise": "rl.categorise",
+    "balance": "rl.parts",
+}
+"""Our stages, each with the key of a recipe that sets it."""
+
 STAGES: Mapping[str, Any] = {}
-"""Stages by name that `stages` may place: a user's own by `package.module:attribute`. Ours have keys of their own."""
+"""Stages of ours that `stages` may place: none, they have keys of their own (`OURS`)."""
+
+RL_PART = "rl_part"
+"""Key of the metadata that names a prompt's part of the RL set."""
+
+COUNTED: tuple[str, ...] = ("source", RL_PART)
+"""Facts of the metadata by which rows are counted from stage to stage; a stage of one's own leaves them as they are."""
 
 Function = Callable[..., Any]
 """`function(prompts, **settings)`, and `model=` where the recipe gives it one. It returns, for each prompt, a `Prompt` (kept,
@@ -41,6 +65,11 @@ class OwnStage(Named):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if ":" not in self.name:
+            ours = f"{self.name} is one of ours, set by {OURS[self.name]}" if self.name in OURS else "ours have other keys"
+            raise ValueError(f"a stage of your own is named as package.module:function, got {self.name!r} ({ours})")
+        if self.title in OURS:
+            raise ValueError(f"stage {self.name!r} is called like our stage {self.title!r}; rename the function")
         if self.model is not None and self.after in LOCAL:
             later = ", ".join(place for place in get_args(Place) if place not in LOCAL)
             raise ValueError(f"a stage that asks a model comes after every local stage: {later}; got after: {self.after}")
@@ -54,14 +83,8 @@ class OwnStage(Named):
         return self.name.rpartition(":")[2].rpartition(".")[2]
 
     def identity(self) -> dict[str, Any]:
-        """What decides its results: the settings, and the function's source where it can be read."""
-        function = resolve(self.name, STAGES, door="stage")
-        try:
-            source = inspect.getsource(function)
-        except (OSError, TypeError):
-            source = ""
-        digest = hashlib.blake2b(source.encode(errors="surrogatepass"), digest_size=8).hexdigest()
-        return {"stage": self.name, "settings": self.settings, "source": digest}
+        """What decides its results: its settings, and the files that its name leads to."""
+        return {"stage": self.name, "settings": self.settings, "source": _source_digest(self.name)}
 
 
 def stage_function(stage: OwnStage) -> Function:
@@ -77,7 +100,7 @@ def stage_function(stage: OwnStage) -> Function:
     given = {"model": None} if stage.model is not None else {}
     try:
         inspect.signature(function).bind([], **stage.settings, **given)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{what} is called with the prompts{', model' if given else ''} and its settings: {error}") from error
     return function  # type: ignore[no-any-return]
 
@@ -88,12 +111,16 @@ def run_stage(stage: OwnStage, prompts: Sequence[Prompt], model: AskedModel | No
     Raises:
         StateError: It raised an exception, or returned something else than it may; what was done before is kept.
     """
-    given = {} if stage.model is None else {"model": model}
-    where = f"prompts {prompts[0].id!r} to {prompts[-1].id!r}" if prompts else "no prompts"
+    function = stage_function(stage)
+    given = stage.settings if stage.model is None else {**stage.settings, "model": model}
     try:
-        said = stage_function(stage)(list(prompts), **stage.settings, **given)
-    except Exception as error:
-        raise StateError(f"stage {stage.name!r} raised {type(error).__name__} on {where}: {error}") from error
+        # Copies, so that what a stage changes in place is seen as a change.
+        said = function([replace(prompt, metadata=dict(prompt.metadata)) for prompt in prompts], **given)
+    except (Exception, SystemExit) as error:
+        # A model is not asked again just to find the prompt.
+        where = _where(prompts) if stage.model is not None else _culprit(function, prompts, given)
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise StateError(f"stage {stage.name!r} raised on {where}: {told}") from error
     return decided(said, prompts, stage=stage.title)
 
 
@@ -101,36 +128,130 @@ def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
     """What a stage returned as a decision about every prompt.
 
     Raises:
-        StateError: It lost or made up prompts, changed an id, or returned something of another kind.
+        StateError: It lost or made up prompts, changed an id or what rows are counted by, or returned something that no row
+            can hold.
     """
-    if isinstance(said, StageResult):
-        result = said
-    elif isinstance(said, Sequence) and not isinstance(said, str) and len(said) == len(prompts):
-        result = StageResult(
-            kept=tuple(one for one in said if isinstance(one, Prompt)),
-            dropped=tuple(
-                Dropped(index=place, id=prompt.id, reason=one)
-                for place, (one, prompt) in enumerate(zip(said, prompts, strict=True))
-                if isinstance(one, str) and one
-            ),
-        )
-    else:
-        got = f"{len(said)} decisions" if isinstance(said, Sequence) and not isinstance(said, str) else type(said).__name__
-        raise StateError(
-            f"stage {stage!r} was given {len(prompts)} prompts and returned {got}; it returns a Prompt or the reason why it is "
-            "dropped for each, in their order, or a StageResult"
-        )
+    result = _as_result(said, prompts, stage)
     try:
         check_result(result, len(prompts), stage=stage)
     except ConfigError as error:
         raise StateError(str(error)) from error
-    gone = {drop.index for drop in result.dropped}
-    expected = [prompt.id for place, prompt in enumerate(prompts) if place not in gone]
-    if [prompt.id for prompt in result.kept] != expected:
+    gone = {drop.index: drop for drop in result.dropped}
+    if any(not 0 <= index < len(prompts) or drop.id != prompts[index].id for index, drop in gone.items()):
+        raise StateError(f"stage {stage!r} dropped a prompt that it was not given: index and id do not belong together")
+    before = [prompt for place, prompt in enumerate(prompts) if place not in gone]
+    if [prompt.id for prompt in result.kept] != [prompt.id for prompt in before]:
         raise StateError(f"stage {stage!r} changed the ids or the order of the prompts that it kept; it must leave both")
-    return replace(result, dropped=tuple(sorted(result.dropped, key=lambda drop: drop.index)))
+    for after, prompt in zip(result.kept, before, strict=True):
+        wrong = _unfit(after, prompt) if after != prompt else None
+        if wrong is not None:
+            raise StateError(f"stage {stage!r}, prompt {prompt.id!r}: {wrong}")
+    dropped = [replace(drop, reason=_printable(drop.reason)) for drop in sorted(gone.values(), key=lambda drop: drop.index)]
+    return replace(result, dropped=tuple(dropped))
 
 
 def stages_at(stages: Sequence[OwnStage], place: Place) -> list[OwnStage]:
     """The stages that come there, in the recipe's order."""
     return [stage for stage in stages if stage.after == place]
+
+
+def _as_result(said: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:
+    if isinstance(said, StageResult):
+        return _well_formed(said, stage)
+    is_list = isinstance(said, Sequence) and not isinstance(said, str)
+    if not is_list or len(said) != len(prompts):
+        got = f"{len(said)} decisions" if is_list else type(said).__name__
+        raise StateError(
+            f"stage {stage!r} was given {len(prompts)} prompts and returned {got}; it returns a Prompt or the reason why it is "
+            "dropped for each, in their order, or a StageResult"
+        )
+    for one, prompt in zip(said, prompts, strict=True):
+        if not isinstance(one, Prompt) and not (isinstance(one, str) and one.strip()):
+            got = "an empty reason" if isinstance(one, str) else type(one).__name__
+            raise StateError(f"stage {stage!r}, prompt {prompt.id!r}: a decision is a Prompt or a reason as text, got {got}")
+    dropped = [
+        Dropped(index=place, id=prompt.id, reason=one)
+        for place, (one, prompt) in enumerate(zip(said, prompts, strict=True))
+        if isinstance(one, str)
+    ]
+    return StageResult(kept=tuple(one for one in said if isinstance(one, Prompt)), dropped=tuple(dropped))
+
+
+def _well_formed(said: StageResult, stage: str) -> StageResult:
+    """A stage's own result, when it is made of what its fields say."""
+    kept, dropped, counts = tuple(said.kept), tuple(said.dropped), dict(said.counts)
+    texts = [text for drop in dropped if isinstance(drop, Dropped) for text in (drop.id, drop.reason, drop.detail)]
+    if (
+        all(isinstance(prompt, Prompt) for prompt in kept)
+        and all(isinstance(drop, Dropped) and isinstance(drop.index, int) and drop.reason for drop in dropped)
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(name, str) and type(count) is int for name, count in counts.items())
+    ):
+        return StageResult(kept=kept, dropped=dropped, counts=counts)
+    raise StateError(
+        f"stage {stage!r} returned a StageResult that is not one: `kept` holds Prompts, `dropped` holds Dropped with an index "
+        "and a reason as text, `counts` holds whole numbers by name"
+    )
+
+
+def _unfit(after: Prompt, before: Prompt) -> str | None:
+    """Why a changed prompt cannot go on; None when it can."""
+    if after.images != before.images:
+        return "its images were changed; a stage may change texts and metadata, and drop the prompt"
+    texts = {name: getattr(after, name) for name in ("question", "answer", "category", "difficulty")}
+    texts |= {name: getattr(after, name) or "" for name in ("kind", "solution")}
+    texts |= {f"choices[{place}]": choice for place, choice in enumerate(after.choices or ())}
+    wrong = [f"{name} is no text but a {type(value).__name__}" for name, value in texts.items() if not isinstance(value, str)]
+    if wrong:
+        return wrong[0]
+    try:
+        json.dumps([dict(after.metadata), texts], ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        return f"a file cannot hold it ({error})"
+    for key in COUNTED:
+        if after.metadata.get(key) != before.metadata.get(key):
+            return f"metadata[{key!r}] was changed or lost, and rows are counted by it; add to {{**prompt.metadata}}"
+    return None
+
+
+def _culprit(function: Function, prompts: Sequence[Prompt], settings: Mapping[str, Any]) -> str:
+    """The prompt on which a function raises, found by halves; all of them when it raises on none alone."""
+    found = list(prompts)
+    while len(found) > 1:
+        halves = found[: len(found) // 2], found[len(found) // 2 :]
+        half = next((half for half in halves if _raises(function, half, settings)), None)
+        if half is None:
+            return _where(prompts)
+        found = half
+    return _where(found)
+
+
+def _raises(function: Function, prompts: list[Prompt], settings: Mapping[str, Any]) -> bool:
+    try:
+        function(list(prompts), **settings)
+    except (Exception, SystemExit):  # noqa: BLE001  (whatever it was, it is told by the caller)
+        return True
+    return False
+
+
+def _where(prompts: Sequence[Prompt]) -> str:
+    if len(prompts) < 2:
+        return f"prompt {prompts[0].id!r}" if prompts else "no prompts"
+    return f"prompts {prompts[0].id!r} to {prompts[-1].id!r}"
+
+
+def _source_digest(name: str) -> str:
+    """Hex digest of the files that a stage's name leads to: its module's, and the one that defines the function."""
+    function = resolve(name, STAGES, door="stage")
+    modules = {name.partition(":")[0], str(getattr(function, "__module__", ""))}
+    digest = hashlib.blake2b(digest_size=16)
+    for module in sorted(modules):
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if file is not None and Path(file).is_file():
+            digest.update(Path(file).read_bytes())
+    return digest.hexdigest()
+
+
+def _printable(reason: str) -> str:
+    """A reason on one line, without halves of characters, which no table can hold."""
+    return " ".join(reason.split()).encode("utf-8", "replace").decode()

@@ -31,8 +31,20 @@ class Decoding(Settings):
 
 
 class Policy(Protocol):
-    """Anything that answers prompts."""
+    """Anything that answers prompts; `check_policy` says whether one of yours does.
+
+    The same seed and prompts give the same rollouts. Where `decoding.images` says so, images are taken away or replaced; a
+    policy that cannot do that raises a ConfigError. A prompt under evaluation may come without its reference answer and with
+    its options in the question.
+    """
 
     def generate(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent) -> list[list[Rollout]]:
-        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts."""
+        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts.
+
+        Args:
+            prompts: Any number, none too; with no image, one or several.
+            decoding: How many rollouts, how drawn, how long at most.
+            seed: Not negative.
+            tell: Called with the prompts answered and their total, as often as it likes.
+        """
         ...

@@ -6,32 +6,55 @@ from collections.abc import Mapping
 from typing import Any
 
 from vasari.errors import ConfigError
-from vasari.plugins import build, resolve
+from vasari.plugins import build, check_settings, resolve
 from vasari.policy.base import Policy
 from vasari.policy.scripted import ScriptedPolicy
 
 
 def constant(*, text: str) -> ScriptedPolicy:
     """A policy that always writes this text: what one answer to everything is worth, a floor for any model."""
-    return ScriptedPolicy(lambda prompt, rng: text)  # noqa: ARG005
+    return ScriptedPolicy(lambda _prompt, _rng: text)
 
 
 POLICIES: Mapping[str, Any] = {"constant": constant}
 """Every policy by the name that a recipe gives it; a user's own is `package.module:attribute`, called with its settings."""
 
 
+def check_named_policy(name: str, settings: Mapping[str, Any]) -> None:
+    """Return if there is a policy of that name with such settings; it is imported and not yet made, which may take long.
+
+    Raises:
+        ConfigError: There is none, its code was not allowed, or a setting is unknown.
+    """
+    _check(resolve(name, POLICIES, door="policy"), settings, what=f"policy {name!r}")
+
+
 def find_policy(name: str, settings: Mapping[str, Any], *, system: str = "") -> Policy:
     """The policy of that name, made with its settings.
 
     Args:
-        name: One of `POLICIES`, or a class or function of the user's.
+        name: One of `POLICIES`, or a class, a function that makes a policy, or a policy of the user's.
         settings: Its settings by name.
-        system: The system prompt, for one that takes it.
+        system: The system prompt that goes with the questions, for one that has an argument `system`.
 
     Raises:
-        ConfigError: There is none, a setting is unknown, or what is made has no `generate`.
+        ConfigError: There is none, its code was not allowed, a setting is unknown, or what is made has no `generate`.
     """
-    made = build(resolve(name, POLICIES, door="policy"), given={"system": system}, settings=settings, what=f"policy {name!r}")
-    if not callable(getattr(made, "generate", None)):
-        raise ConfigError(f"policy {name!r} made a {type(made).__name__}, which has no `generate`")
+    what = f"policy {name!r}"
+    found = resolve(name, POLICIES, door="policy")
+    _check(found, settings, what=what)
+    made = found if _is_made(found) else build(found, given={"system": system}, settings=settings, what=what)
+    if not _is_made(made):
+        raise ConfigError(f"{what} gave a {type(made).__name__} without `generate`, which a policy has")
     return made  # type: ignore[no-any-return]
+
+
+def _is_made(found: Any) -> bool:
+    return not isinstance(found, type) and callable(getattr(found, "generate", None))
+
+
+def _check(found: Any, settings: Mapping[str, Any], *, what: str) -> None:
+    if not _is_made(found):
+        check_settings(found, given=("system",), settings=settings, what=what)
+    elif settings:
+        raise ConfigError(f"{what} is made already and takes no settings; got {', '.join(map(repr, settings))}")

@@ -42,7 +42,11 @@ class Problem:
 
 
 class Family(Protocol):
-    """A family of problems: a function from a seed and a level to a problem."""
+    """A family of problems: a function from a seed and a level to a problem; `check_task_family` says whether one of yours is.
+
+    All that differs from problem to problem comes from the generator: no global random state, no order of a set of texts,
+    which differs between two processes.
+    """
 
     name: str
     """Short, lower case: "bars"."""

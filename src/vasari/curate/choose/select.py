@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from vasari.curate.dropped import Dropped
+from vasari.curate.own_stage import RL_PART
 from vasari.curate.recipe import RlPart
 from vasari.curate.settings import SftRecipe
 from vasari.curate.stage import StageResult
@@ -13,7 +14,7 @@ from vasari.errors import DataError
 from vasari.policy.chat import target_text
 from vasari.records import Prompt
 
-PART = "rl_part"
+PART = RL_PART
 """Key of the metadata that names a prompt's part of the RL set."""
 
 

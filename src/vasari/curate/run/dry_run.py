@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vasari.curate.ask.asking import prompt_request
@@ -34,6 +34,8 @@ class DryRun:
     """Prompts that the local stages keep."""
     stages: Mapping[str, Forecast]
     """By stage: at most, as if no stage before it dropped a prompt and no drawing ended early."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Stages of the user's own that ask a model, and its name: what they will ask, only they know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,8 @@ def dry_run(
         for asks in _all_asks(recipe):
             model = models(asks.model)
             found[asks.stage] = forecast(model.settings, model.store, _requests(prompts, asks, model), num_responses=asks.times)
-        return DryRun(num_prompts=output.num_kept, stages=found)
+        unknown = {stage.title: stage.model for stage in recipe.stages if stage.model is not None}
+        return DryRun(num_prompts=output.num_kept, stages=found, unknown=unknown)
 
 
 def _requests(prompts: PromptRows, asks: _Asks, model: AskedModel) -> Iterator[Request]:

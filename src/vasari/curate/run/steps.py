@@ -30,6 +30,7 @@ from vasari.curate.run.rows import ImageFacts, Rows, TextRows
 from vasari.curate.run.shards import StageOutput, file_hash
 from vasari.curate.settings import CheckSettings, GradeRecipe, LeakRecipe, SftRecipe
 from vasari.curate.stage import AskedModel, StageResult
+from vasari.plugins import allow_plugins, allowed_plugins
 from vasari.records import Prompt
 from vasari.settings import Settings
 
@@ -119,11 +120,12 @@ def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> Stag
 
 
 def _own(run: Run, output: StageOutput, place: Place, ask: Ask | None = None, *, branch: str = "both") -> StageOutput:
-    """The stages of the user's own that come there, each in this process, shard by shard."""
+    """The stages of the user's own that come there: wherever the engine works, or in this process where they ask a model."""
     for stage in stages_at(run.recipe.stages, place):
         told = stage.identity()
         if stage.model is None:
-            output = run.apply(stage.title, output, partial(_decide_own, stage), settings=told, branch=branch)
+            make = partial(_own_work, stage, allowed_plugins())
+            output = run.spread(stage.title, output, make, settings=told, branch=branch)
         else:
             assert ask is not None  # noqa: S101  (the recipe's check: no stage asks before the local ones are done)
             decide = _asking(ask, stage.model, partial(run_stage, stage))
@@ -131,8 +133,22 @@ def _own(run: Run, output: StageOutput, place: Place, ask: Ask | None = None, *,
     return output
 
 
-def _decide_own(stage: OwnStage, prompts: Sequence[Prompt], _: int, __: Progress) -> StageResult:
-    return run_stage(stage, prompts)
+@dataclass(frozen=True)
+class _Own:
+    """A stage of the user's own in one process."""
+
+    stage: OwnStage
+
+    def __call__(
+        self, _: int, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts]
+    ) -> tuple[StageResult, Mapping[str, ImageFacts]]:
+        """Decide about a shard."""
+        return run_stage(self.stage, prompts), facts
+
+
+def _own_work(stage: OwnStage, plugins: Sequence[str]) -> ShardDecision:
+    allow_plugins(plugins)  # another machine has not the environment of the command
+    return _Own(stage)
 
 
 def told_model(run: Run, name: str) -> dict[str, Any]:

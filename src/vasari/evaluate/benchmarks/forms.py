@@ -5,6 +5,7 @@ A form gives a system prompt and the text of the user's turn. It sees a prompt w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ _MATHVISION = (
     'If it is a multiple choice question, only one letter is allowed in the "\\boxed{}".\n'
 )
 
+_OPTIONS_LINE = re.compile(r"^[ \t]*\{options\}[ \t]*(?:\n|\Z)", re.MULTILINE)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -112,6 +114,26 @@ def mmmu_reasoning(prompt: Prompt) -> str:
 
 PAPER = QuestionForm(question_with_options, PAPER_SYSTEM, "arXiv:2509.21268, table 8")
 BARE = QuestionForm(question_with_options, "", "the question alone")
+
+
+def filled_in(template: str) -> Callable[[Prompt], str]:
+    """A function that puts a prompt into a template of the user's: `{question}` and `{options}` are replaced, nothing else is.
+
+    Options are a line `(A) text` each; without any, the line of the template that holds nothing else is left out.
+
+    Raises:
+        ConfigError: The template has no place for the question.
+    """
+    if "{question}" not in template:
+        raise ConfigError(f"a template says with {{question}} where the question stands; got {template[:60]!r}")
+
+    def text(prompt: Prompt) -> str:
+        given = {"{question}": prompt.question, "{options}": _options(prompt, letters_too=True)}
+        kept = template if given["{options}"] else _OPTIONS_LINE.sub("", template)
+        # In one pass, so that a question with "{options}" in it stays as it is.
+        return re.sub(r"\{question\}|\{options\}", lambda match: given[match.group()], kept)
+
+    return text
 
 
 def find_form(forms: Mapping[str, QuestionForm], name: str, *, where: str) -> QuestionForm:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vasari.errors import ConfigError, DataError
-from vasari.evaluate.benchmarks.catalogue import Benchmark
+from vasari.evaluate.benchmarks.catalogue import BENCHMARKS, Benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm
 from vasari.evaluate.benchmarks.settings import BenchmarkSet, BenchmarkSettings
 from vasari.evaluate.rollouts import prompt_digest
@@ -65,7 +65,7 @@ def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedS
         folder: Paths are relative to it.
 
     Raises:
-        ConfigError: An unknown source or split.
+        ConfigError: An unknown source or split, or a category by a field that no prompt has.
         DataError: Files are missing or of another shape, or nothing is left to ask.
     """
     chosen, benchmark, form = settings.sets[name], settings.benchmark(name), settings.form(name)
@@ -80,6 +80,7 @@ def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedS
     if not prompts:
         why = f"; the first bad row: {bad[0].where}: {bad[0].reason}" if bad else ""
         raise DataError(f"set {name!r}: {folder / chosen.folder} has no prompt to ask ({len(bad)} bad rows{why})")
+    _check_categories(name, chosen, prompts)
     drawn = _drawn(prompts, chosen.limit, settings.seed)
     return LoadedSet(
         name=name,
@@ -147,6 +148,9 @@ def output_row(entry: Entry, loaded: LoadedSet) -> dict[str, Any]:
     row |= {name: facts[name] for name in ("question_type", "answer_type", "precision", "unit") if name in facts}
     named = {field: labels_of(prompt, field) for field in loaded.benchmark.categories.values()}
     row["metadata"] = {field: values[0] for field, values in named.items() if len(values) == 1}
+    if loaded.benchmark.name not in BENCHMARKS:  # A scorer of the user's may need any fact of the prompt.
+        row["metadata"] = {**facts, **row["metadata"]}
+        row["kind"] = prompt.kind
     return row
 
 
@@ -154,6 +158,15 @@ def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
     """Hex digest of all that decides a rollout but the model: what is asked, the images, the decoding, the seed."""
     what = {"system": system, "text": entry.asked.question, "prompt": entry.digest, **facts}
     return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _check_categories(name: str, chosen: BenchmarkSet, prompts: Sequence[Prompt]) -> None:
+    """Refuse a category by a field that no prompt has: its table would be missing, and nobody would be told."""
+    known = _FIELDS.union(*(prompt.metadata for prompt in prompts))
+    unknown = [field for field in (chosen.categories or {}).values() if field not in known]
+    if unknown:
+        listed = ", ".join(sorted(known))
+        raise ConfigError(f"set {name!r}: categories: no prompt has the field {unknown[0]!r}; there are {listed}")
 
 
 def _found(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path, split: str) -> Iterable[Prompt | BadRow]:

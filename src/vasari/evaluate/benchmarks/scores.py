@@ -18,6 +18,7 @@ from vasari.evaluate.benchmarks.scoring import NEEDS_JUDGE, ScoredPass, ScoredRo
 from vasari.evaluate.benchmarks.settings import BenchmarkSettings
 from vasari.evaluate.benchmarks.standard_error import clustered_standard_error
 from vasari.evaluate.majority import score_majority
+from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.statistics import accuracy, bootstrap_mean, maj_at_k, pass_at_k
 from vasari.evaluate.votes import vote_of
 
@@ -69,6 +70,7 @@ def score_set(
         "is_whole": loaded.published_size is not None and len(done.entries) == loaded.published_size,
         "official_note": loaded.benchmark.official,
         "cluster": loaded.benchmark.cluster,
+        "template": settings.sets[loaded.name].template,
         "decoding": item.decoding.model_dump(exclude={"batch_rollouts"}),
     }
     if not done.entries:
@@ -77,7 +79,7 @@ def score_set(
     facts["mean_tokens"] = float(np.mean([one.num_tokens for one in answered])) if answered else None
     return facts | {
         "protocols": {
-            name: _score_protocol(done, number, loaded, item, settings) for number, name in enumerate(scored.protocols)
+            name: _score_protocol(done, number, name, loaded, item, settings) for number, name in enumerate(scored.protocols)
         }
     }
 
@@ -136,7 +138,7 @@ def prompt_lines(item: SetPass, done: Finished, scored: ScoredPass) -> str:
 
 
 def _score_protocol(
-    done: Finished, number: int, loaded: LoadedSet, item: SetPass, settings: BenchmarkSettings
+    done: Finished, number: int, protocol: str, loaded: LoadedSet, item: SetPass, settings: BenchmarkSettings
 ) -> dict[str, Any]:
     verdicts = matrix(done.groups, number)
     clusters = [entry.cluster for entry in done.entries]
@@ -146,6 +148,9 @@ def _score_protocol(
         for entry, group in zip(done.entries, done.groups, strict=True)
     ]
 
+    # A scorer that never says what it read gives a majority vote nothing to count, which is no score of 0.
+    has_votes = protocol in PROTOCOLS or any(vote is not None for group in votes for vote in group)
+
     def interval(values: NDArray[np.float64]) -> dict[str, Any]:
         found = asdict(bootstrap_mean(values, clusters=clusters, seed=settings.seed))
         return found | {"standard_error": clustered_standard_error(values, clusters)}
@@ -154,7 +159,7 @@ def _score_protocol(
         _score_accuracy(verdicts, clusters, settings.seed)
         | {"avg_at": item.decoding.num_rollouts}
         | {"pass_at": {str(k): interval(pass_at_k(verdicts, k)) for k in reported}}
-        | {"maj_at": {str(k): interval(maj_at_k(votes, verdicts, k)) for k in reported}}
+        | {"maj_at": {str(k): interval(maj_at_k(votes, verdicts, k)) for k in reported if has_votes}}
         | _counts(done.groups, number)
         | {"by_category": _by_category(done, verdicts, loaded, settings.seed)}
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
-from vasari.evaluate.benchmarks.forms import QuestionForm, find_form
+from vasari.evaluate.benchmarks.forms import QuestionForm, filled_in, find_form
 from vasari.evaluate.protocols import file_name_of, scoring_protocol
 from vasari.plugins import names_from_a_file
 from vasari.policy.base import Decoding, Images
@@ -31,6 +31,8 @@ class BenchmarkSet(Settings):
     """Where its files lie, unpacked; relative to the recipe."""
     prompts: str | None = None
     """For a set of your own: a file of prompts (.jsonl or .parquet, docs/data.md) in the folder."""
+    template: str | None = None
+    """The user's turn, in place of that of `prompt`: a text with `{question}` and, for choices, `{options}` in it."""
     categories: Mapping[str, str] | None = None
     """How results are split: heading -> field of the metadata, `category` or `difficulty`; None: as the benchmark's are."""
     benchmark: str | None = None
@@ -106,7 +108,9 @@ class BenchmarkSettings(Settings):
 
     def form(self, set_name: str) -> QuestionForm:
         """How a set's questions are put."""
-        return find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
+        found = find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
+        template = self.sets[set_name].template
+        return found if template is None else replace(found, text=filled_in(template), source="the recipe")
 
     def decoding(self, name: PassName) -> Decoding:
         """How rollouts of a pass are drawn."""

@@ -129,6 +129,8 @@ def _cell(found: Mapping[str, Any] | None, protocol: str, notes: list[str]) -> s
         notes.append(f"{found['title']}: {found['num_prompts']:,}{whole} prompts of {found['split']}{missing}.")
     if found["split"] != found["reported_split"]:
         notes.append(f"{found['title']}: split {found['split']}, where {found['reported_split']} is reported.")
+    if found.get("template"):
+        notes.append(f"{found['title']}: questions are put by a template of the recipe.")
     score = found["protocols"][protocol]
     counts, rollouts = score["counts"], score["num_rollouts"]
     undecided = _undecided(counts)

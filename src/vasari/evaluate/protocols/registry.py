@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vasari.evaluate.protocols.official import official_verdict
 from vasari.evaluate.protocols.paper import paper_verdict
 from vasari.evaluate.protocols.stored_output import StoredOutput
-from vasari.evaluate.protocols.user_rule import user_rule
+from vasari.evaluate.protocols.user_rule import code_digest, user_rule
 from vasari.evaluate.protocols.vasari_rule import vasari_verdict
 from vasari.plugins import resolve
 from vasari.records import Outcome, Verdict
@@ -24,6 +24,8 @@ class ScoringProtocol:
     rule: Callable[[StoredOutput], Verdict]
     takes_judge: bool = False
     """What its rules leave undecided may be put to an LLM."""
+    code: str = ""
+    """Digest of the file that a user's scorer is defined in; empty for ours, which the version of Vasari stands for."""
 
     def verdict(self, output: StoredOutput) -> Verdict:
         """The verdict on one output; what the rule cannot cope with is UNVERIFIABLE, never wrong.
@@ -48,17 +50,18 @@ PROTOCOLS: Mapping[str, ScoringProtocol] = {
 
 
 def scoring_protocol(name: str) -> ScoringProtocol:
-    """The protocol of a name: one of ours, or a user's scorer or `ScoringProtocol` by `package.module:attribute`.
+    """The protocol of a name: one of ours, or a user's scorer by `package.module:attribute`.
 
     Raises:
-        ConfigError: There is none, or it is no scorer.
+        ConfigError: There is none, its code was not allowed, or it is no scorer.
     """
     found = resolve(name, PROTOCOLS, door="protocol")
-    if isinstance(found, ScoringProtocol):
-        return found
-    return ScoringProtocol(name, "the user's own", user_rule(name, found))
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    return ScoringProtocol(name, "a scorer of your own", user_rule(name, found), code=code_digest(found))
 
 
 def file_name_of(protocol: str) -> str:
-    """A protocol's name as part of a file's name."""
-    return protocol.replace(":", ".")
+    """A protocol's name as part of a file's name, another one for each protocol."""
+    # No name of Python has a hyphen in it, and some file systems take no colon.
+    return protocol.replace(":", "-")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from vasari.errors import DataError
+from vasari.records import AnswerKind
 
 LABEL_FIELDS = (
     "category", "subject", "skill", "capability", "level", "task", "source", "context", "grade", "question_type",
@@ -47,6 +48,8 @@ class StoredOutput:
     unit: str | None = None
     precision: int | None = None
     """Decimals to which MathVista rounds."""
+    kind: AnswerKind | None = None
+    """How the answer is compared, where a prompt of the user's own says so."""
     question_type: str | None = None
     answer_type: str | None = None
     extraction: str | tuple[str, ...] | None = None
@@ -59,6 +62,8 @@ class StoredOutput:
     """What several prompts share, such as a MathVerse problem; the id where nothing is."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Values of `LABEL_FIELDS`."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """The row's `metadata`, as it is: whatever a scorer of one's own needs to know, such as a tolerance."""
 
 
 def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
@@ -87,6 +92,7 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
         choices=read_choices(row.get("choices", row.get("options"))),
         unit=_text(row, "unit") or None,
         precision=_whole(row.get("precision")),
+        kind=row["kind"] if row.get("kind") in get_args(AnswerKind) else None,
         question_type=_text(row, "question_type") or None,
         answer_type=_text(row, "answer_type") or None,
         extraction=_extraction(row.get("official_extraction")),
@@ -94,6 +100,7 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
         truncated=row.get("truncated") is True or row.get("finish_reason") == "length",
         cluster=_text(row, "cluster") or _text(row, "problem_index") or identity,
         labels=labels,
+        metadata=dict(metadata) if isinstance(metadata, Mapping) else {},
     )
 
 

@@ -44,6 +44,8 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
     if len(output.answers) > 1:
         return _several(output)
     choices = tuple(map(repair, output.choices)) if output.choices else None
+    if output.kind is not None:  # A prompt of the user's own: compared as it is in training.
+        return verify_answer(output.response, answer, choices, output.kind)
     if choices is None and _LETTERS.fullmatch(answer.strip()):
         return verify_answer(output.response, answer, options_in_question(output.question), "choice")
     if choices:

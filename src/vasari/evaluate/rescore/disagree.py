@@ -66,6 +66,9 @@ class Disagreements:
             for who, verdict in ((self.first, first), (self.second, second)):
                 if verdict.decided_by == rule:
                     return sentence.format(who=who)
+        for who, verdict in ((self.first, first), (self.second, second)):
+            if verdict.decided_by == "scorer" and verdict.extraction is None:
+                return f"{who} does not say what it read"
         if _plain(first.extraction) != _plain(second.extraction):
             return "they read different answers"
         for who, verdict in ((self.first, first), (self.second, second)):

@@ -11,7 +11,7 @@ from typing import Any
 
 import vasari
 from vasari.errors import ConfigError, DataError, StateError
-from vasari.evaluate.protocols import StoredOutput
+from vasari.evaluate.protocols import StoredOutput, scoring_protocol
 from vasari.evaluate.rescore.disagree import all_pairs
 from vasari.evaluate.rescore.lines import file_facts
 from vasari.evaluate.rescore.readers import BadRow, read_outputs
@@ -79,13 +79,18 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
     }
     if settings.judge is not None:
         asked["judge"] = settings.judge.identity()
+    scorers = {name: code for name in settings.protocols if (code := scoring_protocol(name).code)}
+    if scorers:
+        asked["scorers"] = scorers
     if folder.settings.exists() and not overwrite:
         try:
             found = read_json(folder.settings)
         except (OSError, ValueError) as error:
             raise StateError(f"{folder.settings}: cannot be read; score again with --overwrite") from error
         if found != asked:
-            raise ConfigError(f"{folder.root}: holds another rescoring; choose another --out, or replace it with --overwrite")
+            only_code = isinstance(found, dict) and {**found, "scorers": scorers} == asked
+            what = f"verdicts by older code of {', '.join(scorers)}" if only_code else "another rescoring"
+            raise ConfigError(f"{folder.root}: holds {what}; choose another --out, or replace it with --overwrite")
     else:
         others = set(folder.root.glob("verdicts*.jsonl")) if folder.root.is_dir() else set()
         if others and not overwrite:
