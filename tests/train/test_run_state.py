@@ -1,0 +1,106 @@
+"""What lies beside the weights of a checkpoint, what of another run is refused, and what 0.1.0 wrote."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vasari.errors import StateError
+from vasari.records import GroupOutcome
+from vasari.sample import make_gate, make_sampler
+from vasari.sample.state_file import load_state, save_state
+from vasari.train.run_state import GATE_FILE, RUN_FILE, SAMPLER_FILE, RunState, read_run_file
+
+
+def state(sampler="uniform", gate="mixed", num_prompts=20):
+    settings = {"num_screening": 2, "num_rollouts": 4, "evict_after": 1} if gate == "two_stage" else {}
+    return RunState(sampler=make_sampler(sampler, num_prompts=num_prompts, seed=0), gate=make_gate(gate, **settings))
+
+
+def used(**facts):
+    """A run that has drawn, observed and paid."""
+    run = state(**facts)
+    drawn = run.sampler.draw(6)
+    groups = [GroupOutcome(index=i, rewards=[1.0, 1.0], verdicts=[1.0, 1.0], purpose="screen") for i in drawn.indices.tolist()]
+    run.sampler.observe(groups)
+    run.gate.admit(groups)
+    run.ledger.charge("train", rollouts=24, tokens=96)
+    run.batch = 5
+    return run
+
+
+@pytest.mark.parametrize("gate", ["all", "mixed", "two_stage"])
+@pytest.mark.parametrize("sampler", ["uniform", "progress", "vas"])
+def test_a_run_goes_on_as_it_was(sampler, gate, tmp_path):
+    run, other = used(sampler=sampler, gate=gate), state(sampler=sampler, gate=gate)
+    run.save(tmp_path)
+    other.load(tmp_path)
+    assert (other.batch, dict(other.ledger.rollouts)) == (5, dict(run.ledger.rollouts))
+    assert other.sampler.draw(8).indices.tolist() == run.sampler.draw(8).indices.tolist()
+    wanted = [own.gate.wanted(np.arange(20), 6).tolist() for own in (run, other)]
+    assert wanted[0] == wanted[1]
+    assert gate != "two_stage" or not all(wanted[0])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"sampler": "progress"}, "sampler uniform, this run uses progress"),
+        ({"gate": "all"}, "gate mixed, this run uses all"),
+        ({"gate": "two_stage"}, "gate mixed, this run uses two_stage"),
+        ({"num_prompts": 21}, "20"),
+    ],
+)
+def test_another_run_s_state_is_refused(other, words, tmp_path):
+    used().save(tmp_path)
+    with pytest.raises(StateError, match=words):
+        state(**other).load(tmp_path)
+
+
+@pytest.mark.parametrize("missing", [SAMPLER_FILE, RUN_FILE])
+def test_a_checkpoint_of_another_program_is_refused(missing, tmp_path):
+    used().save(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(StateError, match="not written by vasari"):
+        state().load(tmp_path)
+
+
+def test_a_later_schema_is_refused(tmp_path):
+    used().save(tmp_path)
+    saved = json.loads((tmp_path / RUN_FILE).read_text())
+    (tmp_path / RUN_FILE).write_text(json.dumps(saved | {"schema": 3}))
+    with pytest.raises(StateError, match="schema 3"):
+        read_run_file(tmp_path)
+
+
+def as_0_1_0(folder, run):
+    """The files of 0.1.0: `vasari_books.json` with its purposes, a gate's file for `two_stage` alone, without a header."""
+    run.save(folder)
+    saved = json.loads((folder / RUN_FILE).read_text())
+    ledger = {"schema": 1, **{key: value for key, value in saved["ledger"].items() if key != "schema"}}
+    for counts in (ledger["rollouts"], ledger["tokens"]):
+        counts["probe"] = counts.pop("screen")
+    (folder / RUN_FILE).unlink()
+    (folder / "vasari_books.json").write_text(json.dumps({"schema": 1, "batch": saved["batch"], "ledger": ledger}))
+    gate = load_state(folder / GATE_FILE)
+    (folder / GATE_FILE).unlink()
+    if gate["gate"] == "two_stage":
+        save_state(folder / GATE_FILE, gate["state"])
+
+
+@pytest.mark.parametrize("gate", ["all", "mixed", "two_stage"])
+def test_a_run_of_0_1_0_goes_on(gate, tmp_path):
+    run, other = used(gate=gate), state(gate=gate)
+    run.ledger.charge("screen", rollouts=2, tokens=8)
+    as_0_1_0(tmp_path, run)
+    other.load(tmp_path)
+    assert other.batch == 5
+    assert dict(other.ledger.rollouts) == dict(run.ledger.rollouts)
+    assert other.gate.wanted(np.arange(20), 6).tolist() == run.gate.wanted(np.arange(20), 6).tolist()
+
+
+@pytest.mark.parametrize(("then", "now"), [("mixed", "two_stage"), ("two_stage", "mixed")])
+def test_a_run_of_0_1_0_with_another_gate_is_refused(then, now, tmp_path):
+    as_0_1_0(tmp_path, used(gate=then))
+    with pytest.raises(StateError, match="gate"):
+        state(gate=now).load(tmp_path)
