@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import hashlib
 import importlib
 import importlib.metadata
 import inspect
@@ -11,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vasari.errors import ConfigError, VasariError
@@ -234,3 +236,19 @@ def _imported(module_name: str, what: str) -> Any:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def code_digest(name: str, found: Any) -> str:
+    """Hex digest of the files that `package.module:attribute` leads to, by which results of older code are noticed.
+
+    The module that is named and the one that defines what was found there; not what these import. Empty without a file.
+    """
+    definer = inspect.getmodule(found) or inspect.getmodule(type(found))
+    modules = {name.partition(":")[0]: sys.modules.get(name.partition(":")[0]), getattr(definer, "__name__", ""): definer}
+    digest = hashlib.blake2b(digest_size=16)
+    read = False
+    for _, module in sorted(modules.items()):
+        with contextlib.suppress(OSError):
+            digest.update(Path(str(getattr(module, "__file__", ""))).read_bytes())
+            read = True
+    return digest.hexdigest() if read else ""

@@ -211,7 +211,11 @@ def rescore(
     out: Annotated[Path, typer.Option("--out", help="Folder of the verdicts and scores.", show_default=False)],
     protocol: Annotated[
         list[str] | None,
-        typer.Option("--protocol", help="official, paper or vasari; several side by side.", show_default="vasari"),
+        typer.Option(
+            "--protocol",
+            help="official, paper, vasari, or your own as package.module:attribute; several side by side.",
+            show_default="vasari",
+        ),
     ] = None,
     benchmark: Annotated[
         str | None, typer.Option(help="Of rows that name none. \\[default: from the file's name]", show_default=False)

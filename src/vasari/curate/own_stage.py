@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pydantic import model_validator
@@ -16,7 +13,7 @@ from pydantic import model_validator
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult, check_result
 from vasari.errors import ConfigError, StateError
-from vasari.plugins import names_from_a_file, resolve
+from vasari.plugins import code_digest, names_from_a_file, resolve
 from vasari.records import Prompt
 from vasari.settings import Named
 
@@ -84,7 +81,11 @@ class OwnStage(Named):
 
     def identity(self) -> dict[str, Any]:
         """What decides its results: its settings, and the files that its name leads to."""
-        return {"stage": self.name, "settings": self.settings, "source": _source_digest(self.name)}
+        return {
+            "stage": self.name,
+            "settings": self.settings,
+            "source": code_digest(self.name, resolve(self.name, STAGES, door="stage")),
+        }
 
 
 def stage_function(stage: OwnStage) -> Function:
@@ -238,18 +239,6 @@ def _where(prompts: Sequence[Prompt]) -> str:
     if len(prompts) < 2:
         return f"prompt {prompts[0].id!r}" if prompts else "no prompts"
     return f"prompts {prompts[0].id!r} to {prompts[-1].id!r}"
-
-
-def _source_digest(name: str) -> str:
-    """Hex digest of the files that a stage's name leads to: its module's, and the one that defines the function."""
-    function = resolve(name, STAGES, door="stage")
-    modules = {name.partition(":")[0], str(getattr(function, "__module__", ""))}
-    digest = hashlib.blake2b(digest_size=16)
-    for module in sorted(modules):
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if file is not None and Path(file).is_file():
-            digest.update(Path(file).read_bytes())
-    return digest.hexdigest()
 
 
 def _printable(reason: str) -> str:

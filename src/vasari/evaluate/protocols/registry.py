@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from vasari.evaluate.protocols.official import official_verdict
 from vasari.evaluate.protocols.paper import paper_verdict
 from vasari.evaluate.protocols.stored_output import StoredOutput
-from vasari.evaluate.protocols.user_rule import code_digest, user_rule
+from vasari.evaluate.protocols.user_rule import user_rule
 from vasari.evaluate.protocols.vasari_rule import vasari_verdict
-from vasari.plugins import resolve
+from vasari.plugins import code_digest, resolve
 from vasari.records import Outcome, Verdict
 from vasari.verify.limits import LimitExceededError
 
@@ -58,7 +58,7 @@ def scoring_protocol(name: str) -> ScoringProtocol:
     found = resolve(name, PROTOCOLS, door="protocol")
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    return ScoringProtocol(name, "a scorer of your own", user_rule(name, found), code=code_digest(found))
+    return ScoringProtocol(name, "a scorer of your own", user_rule(name, found), code=code_digest(name, found))
 
 
 def file_name_of(protocol: str) -> str:

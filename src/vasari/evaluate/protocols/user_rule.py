@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 
 from vasari.errors import ConfigError, MissingExtraError, StateError
@@ -42,15 +40,6 @@ def user_rule(name: str, scorer: Any) -> Callable[[StoredOutput], Verdict]:
         return as_verdict(name, said)
 
     return rule
-
-
-def code_digest(scorer: Any) -> str:
-    """Hex digest of the file that defines a scorer, by which verdicts of older code are noticed; empty without a file."""
-    module = inspect.getmodule(scorer) or inspect.getmodule(type(scorer))
-    try:
-        return hashlib.blake2b(Path(str(getattr(module, "__file__", ""))).read_bytes(), digest_size=16).hexdigest()
-    except OSError:
-        return ""
 
 
 def _taken(name: str, scorer: Any) -> tuple[str, ...]:
