@@ -43,9 +43,9 @@ class PermutedSampler(PromptSampler):
         """As the inner sampler."""
         return self.inner.uses_logprobs
 
-    def due(self, step: int) -> PromptIndices:
-        """Nothing; the inner sampler hears of the step."""
-        return self.inner.due(step)
+    def due(self, batch: int) -> PromptIndices:
+        """Nothing; the inner sampler is asked, so that it knows the batch."""
+        return self.inner.due(batch)
 
     def metrics(self) -> Mapping[str, float]:
         """The inner sampler's."""

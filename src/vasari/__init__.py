@@ -1,3 +1,3 @@
 """Variance-aware post-training for multimodal reasoning."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

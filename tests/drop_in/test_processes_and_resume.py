@@ -75,10 +75,13 @@ SAMPLERS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "processes"),
-    [("uniform", 1), ("progress", 2), ("vas, refreshed", 1), ("vas, refreshed", 2), ("two stages", 2), ("mixed", 1)],
-)
+KILLED = [("uniform", 1), ("progress", 2), ("vas, refreshed", 1), ("vas, refreshed", 2), ("two stages", 2), ("mixed", 1)]
+
+if os.environ.get("VASARI_TRAININGS") != "all":  # scripts/check-trainings
+    KILLED = [("progress", 2), ("vas, refreshed", 1)]
+
+
+@pytest.mark.parametrize(("name", "processes"), KILLED)
 def test_a_killed_training_goes_on_with_the_same_prompts_and_ends_with_the_same_weights(run, name, processes):
     # The second pass over the pool begins at the fourth batch: stock TRL would repeat the first one's order there.
     config = {"per_device_train_batch_size": 16 // processes, "max_steps": 6, "save_strategy": "steps", "save_steps": 2}

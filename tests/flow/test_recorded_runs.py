@@ -1,7 +1,7 @@
 """Numbers do not move: trainings recorded at b600954 draw, roll out, reward and log today what they did then.
 
 The samplers are replayed on what they were told, on every machine. The trainings are trained again where arithmetic is that of
-the recording; `scripts/check` does three of nine, `scripts/check-recording` all.
+the recording; `scripts/check` does three of nine, `scripts/check-trainings` all.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RUNS = [(sampler, how) for sampler in record_runs.SAMPLERS for how in ("one", "t
 QUICK = {("uniform", "killed"), ("vas", "two"), ("progress", "one")}
 """The runs of a usual check: each sampler once, and each way to run once."""
 
-if os.environ.get("VASARI_RECORDING") != "all":
+if os.environ.get("VASARI_TRAININGS") != "all":
     RUNS = [run for run in RUNS if run in QUICK]
 
 

@@ -170,7 +170,7 @@ def test_a_function_that_must_be_awaited_is_awaited():
     [
         ([], "name at least one term"),
         ([{"name": "precision"}], "reward must be one of accuracy, format, .*; got 'precision'"),
-        ([{"name": "accuracy", "weight": 0}], "the weight must be finite and not 0, got 0.0"),
+        ([{"name": "accuracy", "weight": 0}], "the weight must be finite and not 0, got 0$"),
         ([{"name": "accuracy", "weight": math.inf}], "the weight must be finite and not 0, got inf"),
         ([{"name": "accuracy"}, {"name": "accuracy"}], "accuracy stands twice"),
         ([{"name": "cosine_length", "settings": {"tokens": 3}}], "reward 'cosine_length' has no setting 'tokens'; it has: "),

@@ -179,7 +179,7 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(whole, run_small, pro
     again = run_small(tmp_path, prompts=prompts, sampler="vas", steps=3, resume=True, **MIXED)
     assert again["rollouts"] == facts["rollouts"]
     assert str(read_groups(tmp_path / "groups").to_pylist()) == str(read_groups(out / "groups").to_pylist())
-    books = [json.loads((folder / "checkpoint-3" / "vasari_run.json").read_text()) for folder in (tmp_path, out)]
-    assert books[0] == books[1]
+    saved = [json.loads((folder / "checkpoint-3" / "vasari_run.json").read_text()) for folder in (tmp_path, out)]
+    assert saved[0] == saved[1]
     one, other = (load_file(folder / "last" / "model.safetensors") for folder in (tmp_path, out))
     assert all(torch.equal(one[name], other[name]) for name in one)

@@ -1,4 +1,4 @@
-"""Two processes under torchrun: they end without a thread that outlives the interpreter."""
+"""Two processes under torchrun: what the main one decides, and that no thread outlives the interpreter."""
 
 import os
 import subprocess
@@ -33,11 +33,29 @@ os.write(1, f"left: {[name for name in threads() if 'gloo' in name]}\\n".encode(
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_no_thread_of_the_group_outlives_a_trainer_that_lies_about_in_a_cycle(tmp_path):
-    script = tmp_path / "train.py"
-    script.write_text(TRAINING_IN_A_CYCLE)
+MAIN_DECIDES = """
+import os
+from types import SimpleNamespace
+from accelerate import Accelerator
+from vasari.train.processes import start_processes
+from vasari.train.trl_engine import TrlEngine
+
+with start_processes():
+    accelerator = Accelerator(cpu=True)
+    engine = TrlEngine(SimpleNamespace(accelerator=accelerator), None, refresh=None)
+    said = [engine.on_main(lambda: (accelerator.process_index, number)) for number in range(2)]
+    try:
+        engine.on_main(lambda: [][0])
+    except Exception as error:
+        said.append(f"{type(error).__name__}: {error}")
+os.write(1, f"{accelerator.process_index} {said}\\n".encode())
+"""
+
+
+def on_two_processes(code, folder):
+    """The lines that two processes print, sorted."""
+    script = folder / "train.py"
+    script.write_text(code)
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)],
         capture_output=True,
@@ -46,4 +64,18 @@ def test_no_thread_of_the_group_outlives_a_trainer_that_lies_about_in_a_cycle(tm
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("left: []") == 2, done.stdout
+    return sorted(done.stdout.splitlines())
+
+
+@pytest.mark.slow
+def test_every_process_knows_what_the_main_one_decided_and_that_it_failed(tmp_path):
+    main, other = on_two_processes(MAIN_DECIDES, tmp_path)
+    assert main == "0 [(0, 0), (0, 1), 'IndexError: list index out of range']"
+    stopped = "StateError: the main process stopped: IndexError: list index out of range"
+    assert other == f"1 [(0, 0), (0, 1), '{stopped}']"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_no_thread_of_the_group_outlives_a_trainer_that_lies_about_in_a_cycle(tmp_path):
+    assert on_two_processes(TRAINING_IN_A_CYCLE, tmp_path) == ["left: []"] * 2

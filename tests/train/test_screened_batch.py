@@ -38,8 +38,8 @@ class InOrder(PromptSampler):
         pass
 
 
-def group_of(index, verdicts, step=None):
-    return GroupOutcome(index=index, rewards=np.array(verdicts), verdicts=np.array(verdicts), batch=step)
+def outcome_of(index, verdicts, batch=None):
+    return GroupOutcome(index=index, rewards=np.array(verdicts), verdicts=np.array(verdicts), batch=batch)
 
 
 def screened_batch(*, num_prompts=4, num_processes=1, max_generations=4, candidates=1.0, **gate):
@@ -52,7 +52,7 @@ def screened_batch(*, num_prompts=4, num_processes=1, max_generations=4, candida
 def offer(batch, draw, verdicts):
     """Screen the drawn prompts with these verdicts; the prompts that were refused."""
     indices = draw.indices.tolist()
-    outcomes = [group_of(index, own) for index, own in zip(indices, verdicts, strict=True)]
+    outcomes = [outcome_of(index, own) for index, own in zip(indices, verdicts, strict=True)]
     return [group.index for group in batch.offer([ScoredGroup(rollouts=(), role=index) for index in indices], outcomes)]
 
 
@@ -110,21 +110,21 @@ def test_every_process_rolls_out_equally_many_prompts_further():
 def test_a_whole_group_that_cannot_train_is_discarded():
     batch, sampler = screened_batch(num_prompts=2), InOrder(num_prompts=20, seed=0)
     offer(batch, batch.draw(sampler, batch=0), [MIXED, MIXED])
-    batch.complete(["whole", "lost"], [group_of(0, [1, 0, 1, 0]), group_of(1, [np.nan, np.nan, np.nan, 1])])
+    batch.complete(["whole", "lost"], [outcome_of(0, [1, 0, 1, 0]), outcome_of(1, [np.nan, np.nan, np.nan, 1])])
     assert [group.rollouts for group in batch.groups] == ["whole", "lost"]
     assert (batch.discarded(), batch.screened_only()) == ([1], [])
 
 
 def test_a_deferred_prompt_gives_its_place_to_another():
     batch, sampler = screened_batch(defer_batches=5), InOrder(num_prompts=20, seed=0)
-    batch._gate.admit([group_of(1, WRONG, step=2)])
+    batch._gate.admit([outcome_of(1, WRONG, batch=2)])
     # Twice as many are asked for, as the sampler would only name 0 to 3 again.
     assert batch.draw(sampler, batch=3).indices.tolist() == [0, 2, 3, 4]
 
 
 def test_deferred_prompts_are_screened_where_the_pool_has_no_others():
     batch, sampler = screened_batch(defer_batches=5), InOrder(num_prompts=5, seed=0)
-    batch._gate.admit([group_of(index, WRONG, step=2) for index in (1, 3, 4)])
+    batch._gate.admit([outcome_of(index, WRONG, batch=2) for index in (1, 3, 4)])
     assert batch.draw(sampler, batch=3).indices.tolist() == [0, 2, 1, 3]
 
 

@@ -13,6 +13,8 @@ from trl import GRPOTrainer, SFTTrainer
 from vasari.records import Prompt
 from vasari.rundir import read_groups
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+from vasari.train.trl_engine import SEEN_BY_THE_MODEL
+from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 
 WRAPPED = {
     "_generate_and_score_completions": ["self", "inputs"],
@@ -21,14 +23,43 @@ WRAPPED = {
     "_tokenize_prompts": ["self", "prompts"],
     "_generate_single_turn": ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"],
     "_compute_loss": ["self", "model", "inputs"],
+    "get_train_dataloader": ["self"],
+    "train": ["self", "resume_from_checkpoint", "trial", "ignore_keys_for_eval"],
+    "_run_epoch": ["self", "model", "epoch", "train_dataloader", "steps_in_epoch", "num_update_steps_per_epoch"],
     "_save_checkpoint": ["self", "model", "trial"],
+    "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
     "_load_optimizer_and_scheduler": ["self", "checkpoint"],
 }
+"""Parameters of TRL's methods, of `_run_epoch` the first ones: it is called by names, and ours reads none."""
+
+CALLED = {
+    "_remove_unused_columns": ["self", "dataset", "description"],
+    "_get_per_token_logps_and_entropies": ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"],
+}
+
+
+def parameters_of(name):
+    return list(inspect.signature(getattr(GRPOTrainer, name)).parameters)
 
 
 @pytest.mark.parametrize("name", WRAPPED)
 def test_the_wrapped_method_has_the_signature_that_we_wrap(name):
-    assert list(inspect.signature(getattr(GRPOTrainer, name)).parameters) == WRAPPED[name]
+    found = parameters_of(name)
+    assert (found[: len(WRAPPED[name])] if name == "_run_epoch" else found) == WRAPPED[name]
+
+
+def test_every_method_that_we_wrap_is_watched():
+    own = {name for name, value in vars(VarianceAwareGRPOTrainer).items() if inspect.isfunction(value)}
+    assert {name for name in own if hasattr(GRPOTrainer, name)} - {"__init__"} == WRAPPED.keys()
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_the_called_method_has_the_parameters_that_we_give(name):
+    assert parameters_of(name)[: len(CALLED[name])] == CALLED[name]
+
+
+def test_the_images_that_the_model_is_given_are_all_that_trl_knows():
+    assert set(parameters_of("_get_per_token_logps_and_entropies")[8:]) == set(SEEN_BY_THE_MODEL)
 
 
 def test_the_cold_start_wraps_a_method_that_exists():
@@ -91,6 +122,9 @@ def test_the_trainer_has_the_attributes_that_we_read(trainer):
     assert trainer._tokenizer is trainer.processing_class.tokenizer
     assert trainer.eos_token_ids == [trainer._tokenizer.eos_token_id]
     assert (trainer.num_generations, trainer.beta, trainer.loss_type) == (8, 0.0, "grpo")
+    assert (trainer.reward_func_names, trainer.reward_weights.tolist()) == (["accuracy", "format"], [1.0, 1.0])
+    assert (trainer._entropy_bonus_enabled, trainer.aux_loss_enabled) == (False, False)
+    assert trainer.args.generation_batch_size == 6 * 8 == 24 * trainer.args.steps_per_generation
 
 
 def test_our_numbers_reach_trls_log(batch, trainer):

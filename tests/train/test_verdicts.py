@@ -4,6 +4,8 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vasari.errors import ConfigError
 from vasari.records import Outcome, Verdict
@@ -58,9 +60,15 @@ def test_a_verifier_decides_instead_of_the_rewards():
     np.testing.assert_array_equal(totals(judgement), [0.0, 1.0, NAN])  # an unverifiable rollout leaves the baseline
 
 
-@pytest.mark.parametrize("arguments", [{"verdict_from": "b"}, {"verdict_from": "a", "verify": lambda row, text: RIGHT}])
-def test_what_contradicts_itself_is_refused(arguments):
-    with pytest.raises(ConfigError):
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"verdict_from": "b"}, "verdict_from must be one of the reward functions a, or a function; got 'b'"),
+        ({"verdict_from": "a", "verify": lambda row, text: RIGHT}, "give verify .* or verdict_from .*, not both"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(arguments, words):
+    with pytest.raises(ConfigError, match=words):
         Judge(["a"], [1], **arguments)
 
 
@@ -87,3 +95,42 @@ def test_it_warns_once_where_no_reward_reads_as_correct(caplog):
             judge.judge(np.array([[0.1], [0.4]]), None)
     assert len(caplog.records) == 1
     assert "verdict_from" in caplog.text
+
+
+def test_it_does_not_warn_where_all_rewards_are_equal(caplog):
+    """A group that nobody solved is all zeros, and says nothing about the scale of the rewards."""
+    with caplog.at_level(logging.WARNING):
+        Judge(["accuracy"], [1]).judge(np.zeros((4, 1)), None)
+    assert caplog.records == []
+
+
+FOUND = st.one_of(st.just(NAN), st.floats(-4, 4))
+WEIGHT = st.floats(-4, 4)
+
+
+def known(row):
+    return [value for value in row if not np.isnan(value)]
+
+
+@given(st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT))
+def test_a_total_is_the_weighted_sum_of_what_is_known_or_nothing_is_known(rows, weights):
+    found = totals(Judge(["a", "b"], weights).judge(np.array(rows), None))
+    weighted = [[value * weight for value, weight in zip(row, weights, strict=True)] for row in rows]
+    expected = [sum(known(row)) if known(row) else NAN for row in weighted]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@given(st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT), st.data())
+def test_an_unverifiable_rollout_never_has_a_total_and_no_other_loses_its_own(rows, weights, data):
+    verdicts = data.draw(st.lists(st.sampled_from([RIGHT, WRONG, NEITHER]), min_size=len(rows), max_size=len(rows)))
+    judge = Judge(["a", "b"], weights, verify=lambda row, text: RIGHT)
+    judgement = judge.judge(np.array(rows), verdicts)
+    assert judgement.verdicts == verdicts
+    expected = [verdict is NEITHER or not known(row) for verdict, row in zip(verdicts, rows, strict=True)]
+    assert np.isnan(totals(judgement)).tolist() == expected == judge.unscorable(np.array(rows), verdicts).tolist()
+
+
+@given(st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT))
+def test_weights_change_no_verdict(rows, weights):
+    one, other = (Judge(["a", "b"], own).judge(np.array(rows), None) for own in (weights, (1.0, 1.0)))
+    np.testing.assert_array_equal(outcomes(one), outcomes(other))

@@ -8,10 +8,13 @@ from typing import Any
 
 from vasari.errors import ConfigError
 from vasari.records import ImageRef, Outcome, Prompt, Verdict
-from vasari.score.reward import score_rollouts
-from vasari.score.rewards import make_rewards, term_of
+from vasari.score.reward import RewardTerm, trl_columns, values_of
+from vasari.score.rewards import make_rewards, with_settings
 
 _TEXTS = ("<think>It is 4.</think><answer>\\boxed{4}</answer>", "", "4", "\\boxed{" * 500, "word " * 20_000, "\ud800\u202e\x00")
+_SHOWN = 40
+"""Characters of a text that a message shows."""
+
 _PROMPTS = (
     Prompt(id="text", question="What is 2 + 2?", answer="4", kind="number"),
     Prompt(id="image", question="How many?", answer="4", images=(ImageRef(path="/nowhere.png"),)),
@@ -23,42 +26,64 @@ def check_reward(reward: str | Callable[..., Any], *, max_tokens: int = 64, **se
     """Return if a reward function keeps the contract; say what is broken if not.
 
     It is called on right, wrong and unverifiable rollouts, empty and very long ones, cut ones, of prompts with and without
-    images and options.
+    images and options. It must give each a finite number or None, the same one again and whatever rollouts stand beside it,
+    and leave what it was shown as it was.
 
     Args:
-        reward: A name as a recipe has it, a function, or an object that is called.
+        reward: A name as a recipe has it, a class, a function, or an object that is called.
         max_tokens: Tokens at which rollouts are cut, for a reward that wants to know.
-        **settings: Its settings, where it is named.
+        **settings: Its settings.
 
     Raises:
         AssertionError: A part of the contract is broken; the message says which.
-        ConfigError: The name or a setting is unknown.
+        ConfigError: The name or a setting is unknown, or it is no reward function.
     """
     if isinstance(reward, str):
         (term,) = make_rewards([{"name": reward, "settings": settings}], max_tokens=max_tokens)
     else:
-        term = term_of(getattr(reward, "__name__", type(reward).__name__), reward)
+        name = getattr(reward, "__name__", type(reward).__name__)
+        term = with_settings(name, reward, settings, max_tokens=max_tokens)
+    what = f"reward {term.name!r}"
     rows = _rows(max_tokens)
-    given = copy.deepcopy(rows)
+    given, before = trl_columns(**rows), trl_columns(**copy.deepcopy(rows))
+    once = _values(term, given, rows)
+    _require(given == before, f"{what} changed the rollouts that it was shown")
+    _require(_values(term, given, rows) == once, f"{what} gave different values for the same rollouts")
+    backwards: dict[str, Any] = {name: list(reversed(values)) for name, values in rows.items()}
+    alike = _values(term, trl_columns(**backwards), backwards) == list(reversed(once))
+    _require(alike, f"{what} of a rollout depends on the rollouts beside it, or on their order")
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)
+
+
+def _values(term: RewardTerm, given: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]) -> list[float | None]:
     try:
-        once, again = (_rewards(term, rows) for _ in range(2))
+        return values_of([term], given)[term.name]
     except ConfigError as error:
         raise AssertionError(str(error)) from error
-    if once != again:
-        raise AssertionError(f"reward {term.name!r} gave different values for the same rollouts")
-    if rows != given:
-        raise AssertionError(f"reward {term.name!r} changed the rollouts that it was shown")
-    reversed_rows = {name: list(reversed(values)) for name, values in rows.items()}
-    if _rewards(term, reversed_rows) != list(reversed(once)):
-        raise AssertionError(f"reward {term.name!r} of a rollout depends on the rollouts beside it, or on their order")
+    except Exception as error:
+        said = f"reward {term.name!r} raised {type(error).__name__}: {error}"
+        raise AssertionError(said + _where(term, rows)) from error
 
 
-def _rewards(term: Any, rows: Mapping[str, Sequence[Any]]) -> list[str]:
-    # As texts, so that nan equals nan.
-    return [str(reward.breakdown) for reward in score_rollouts([term], **rows)]  # type: ignore[arg-type]
+def _where(term: RewardTerm, rows: Mapping[str, Sequence[Any]]) -> str:
+    """The first rollout that a term fails on alone."""
+    for row, text in enumerate(rows["texts"]):
+        own: dict[str, Any] = {name: [values[row]] for name, values in rows.items()}
+        try:
+            values_of([term], trl_columns(**own))
+        except Exception:  # noqa: BLE001
+            tokens, verdict = len(own["token_ids"][0]), own["verdicts"][0].outcome.value
+            shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+            return f"; on a rollout of {tokens} tokens, {verdict}, of prompt {own['prompts'][0].id!r}, with the text {shown}"
+    return ""
 
 
-def _rows(max_tokens: int) -> dict[str, list[Any]]:
+def _rows(max_tokens: int) -> dict[str, Any]:
+    """Rollouts as `trl_columns` takes them."""
     rows: dict[str, list[Any]] = {name: [] for name in ("prompts", "texts", "token_ids", "verdicts", "truncated")}
     for place, text in enumerate(_TEXTS):
         for prompt, outcome in zip(_PROMPTS, Outcome, strict=True):

@@ -8,10 +8,12 @@ signature (it takes `prompts`, `completions` or `completion_ids`, and columns, a
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,12 @@ from vasari.records import Outcome, Prompt, Verdict
 
 SEEN = ("prompt", "text", "token_ids", "verdict", "truncated")
 """What a reward function of one rollout may take, by keyword."""
+
+UNNAMED = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+"""Kinds of parameters that stand for any number of arguments."""
+
+_COLUMNS = {"prompt": "vasari_prompt", "verdict": "verdict", "truncated": "truncated"}
+"""The columns in which a function of one rollout finds what is neither its text nor its tokens."""
 
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 _BRACE = re.compile(r"\\boxed[ \t]*\{|\\.|[{}]", re.DOTALL)
@@ -58,29 +66,32 @@ def format_reward(*, text: str) -> float:
 
 
 def as_batched(term: RewardTerm) -> Callable[..., Any]:
-    """The term with TRL's signature and its own name: lists in, unweighted values out.
+    """The term with TRL's signature and its own name: lists in, unweighted values out, each a finite number or None.
 
-    A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what it takes of them.
+    A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what it takes of them. One that
+    must be awaited gives one that must be.
+
+    Raises:
+        ConfigError: When called: a column is lacking that the term needs, or it gave no list of numbers of the right length.
     """
-    if term.is_batched:
-        return _renamed(term.function, term.name)
+    call = _on_lists(term) if term.is_batched else _on_each(term)
 
-    def batched(*, completions: Sequence[Any], completion_ids: Sequence[Any], **columns: Any) -> list[float | None]:
-        taken = _taken(term.function)
-        seen: dict[str, Sequence[Any]] = {
-            "text": [text_of(completion) for completion in completions],
-            "token_ids": completion_ids,
-            "prompt": columns.get("vasari_prompt", [None] * len(completions)),
-            "verdict": columns.get("verdict", [None] * len(completions)),
-            "truncated": columns.get("truncated", [False] * len(completions)),
-        }
-        return [
-            _number(term.function(**{name: seen[name][row] for name in taken}), term, seen["prompt"][row])
-            for row in range(len(completions))
-        ]
+    def finished(found: Any, columns: Mapping[str, Any]) -> list[float | None]:
+        return _numbers(found, term, len(columns["completions"]), columns.get(_COLUMNS["prompt"]))
 
-    batched.__name__ = term.name
-    return batched
+    if is_async(term.function):
+
+        async def awaited(**columns: Any) -> list[float | None]:
+            return finished(await call(columns), columns)
+
+        awaited.__name__ = term.name
+        return awaited
+
+    def called(**columns: Any) -> list[float | None]:
+        return finished(call(columns), columns)
+
+    called.__name__ = term.name
+    return called
 
 
 def combine(
@@ -99,20 +110,19 @@ def combine(
         prompts: [rollouts] for messages.
 
     Raises:
-        ConfigError: A term has another number of values, or one that is not a finite number.
+        ConfigError: A term has no values, another number of them, or one that is not a finite number.
     """
-    lengths = {term.name: len(values[term.name]) for term in terms}
-    num = len(verdicts) if verdicts is not None else max(lengths.values())
-    for name, length in lengths.items():
-        if length != num:
-            raise ConfigError(f"reward {name!r} gave {length} values for {num} rollouts; it must give one for each")
+    lacking = [term.name for term in terms if term.name not in values]
+    if lacking:
+        raise ConfigError(f"there are no values of reward {', '.join(map(repr, lacking))}; there are: {', '.join(values)}")
+    num = len(verdicts) if verdicts is not None else max((len(values[term.name]) for term in terms), default=0)
+    found = {term.name: _numbers(values[term.name], term, num, prompts) for term in terms}
     rewards = []
     for row in range(num):
-        prompt = None if prompts is None else prompts[row]
-        found = {term.name: _number(values[term.name][row], term, prompt) for term in terms}
-        parts = {term.name: math.nan if (value := found[term.name]) is None else term.weight * value for term in terms}
+        own = {name: numbers[row] for name, numbers in found.items()}
+        parts = {term.name: math.nan if (value := own[term.name]) is None else term.weight * value for term in terms}
         known = [part for part in parts.values() if not math.isnan(part)]
-        out = not known or any(found[term.name] is None and not term.is_batched for term in terms)
+        out = not known or any(own[term.name] is None and not term.is_batched for term in terms)
         out = out or (verdicts is not None and verdicts[row].outcome is Outcome.UNVERIFIABLE)
         rewards.append(Reward(math.nan if out else sum(known), parts))
     return rewards
@@ -138,8 +148,34 @@ def score_rollouts(
         verdicts: [rollouts]
         truncated: [rollouts] whether the token limit ended it.
         columns: Further columns for functions with TRL's signature, [rollouts] each.
+
+    Raises:
+        ConfigError: There is not one of each for every rollout, a term needs a column that is not there, or a value is no
+            number.
     """
-    given: dict[str, Any] = {
+    given = trl_columns(
+        prompts=prompts, texts=texts, token_ids=token_ids, verdicts=verdicts, truncated=truncated, columns=columns
+    )
+    return combine(terms, values_of(terms, given), verdicts, prompts)
+
+
+def trl_columns(
+    *,
+    prompts: Sequence[Prompt],
+    texts: Sequence[str],
+    token_ids: Sequence[Sequence[int]],
+    verdicts: Sequence[Verdict],
+    truncated: Sequence[bool],
+    columns: Mapping[str, Sequence[Any]] | None = None,
+) -> dict[str, Any]:
+    """What TRL would call reward functions with for these rollouts, by keyword; arguments as in `score_rollouts`."""
+    seen: dict[str, Sequence[Any]] = {"prompts": prompts, "texts": texts, "token_ids": token_ids}
+    seen |= {"verdicts": verdicts, "truncated": truncated, **(columns or {})}
+    lengths = {name: len(values) for name, values in seen.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise ConfigError(f"rewards need one of each for every rollout, got {listed}")
+    return {
         "prompts": [[{"role": "user", "content": prompt.question}] for prompt in prompts],
         "completions": [[{"role": "assistant", "content": text}] for text in texts],
         "completion_ids": [list(ids) for ids in token_ids],
@@ -151,21 +187,34 @@ def score_rollouts(
         "solution": [prompt.answer for prompt in prompts],
         "category": [prompt.category for prompt in prompts],
         "difficulty": [prompt.difficulty for prompt in prompts],
+        "log_extra": _not_logged,
+        "log_metric": _not_logged,
         **{name: list(values) for name, values in (columns or {}).items()},
     }
-    values = {}
-    for term in terms:
-        found = as_batched(term)(**given)
-        values[term.name] = asyncio.run(found) if inspect.iscoroutine(found) else found
-    return combine(terms, values, verdicts, prompts)
+
+
+def values_of(terms: Sequence[RewardTerm], given: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """The unweighted values of each term by its name, [rollouts] each; what must be awaited runs side by side."""
+    waiting = [term for term in terms if is_async(term.function)]
+    values = {term.name: as_batched(term)(**given) for term in terms if term not in waiting}
+    values |= dict(zip((term.name for term in waiting), _awaited([as_batched(term) for term in waiting], given), strict=True))
+    return {term.name: values[term.name] for term in terms}
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether what a function returns must be awaited; also that of an object's `__call__`, and with settings filled in."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    call = getattr(function, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def text_of(completion: Any) -> str:
-    """The text of a completion as TRL gives it: a string, or messages of which the last one counts."""
+    """The text of a completion as TRL gives it: a string, or messages of which the last one counts; "" for none."""
     if isinstance(completion, str):
         return completion
-    content = completion[-1].get("content") or ""
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+    content = completion[-1].get("content") if completion else None
+    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content or ())
 
 
 def format_ok(text: str) -> bool:
@@ -200,10 +249,64 @@ def _num_closed_boxes(text: str) -> int:
     return closed
 
 
-def _taken(function: Callable[..., Any]) -> tuple[str, ...]:
-    parameters = inspect.signature(function).parameters
-    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    return SEEN if takes_all else tuple(name for name in SEEN if name in parameters)
+def _on_each(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
+    """From columns to the values of a function of one rollout."""
+    parameters = inspect.signature(term.function).parameters
+    taken = SEEN if takes_all(term.function) else tuple(name for name in SEEN if name in parameters)
+    needed = [name for name in taken if name in parameters and parameters[name].default is inspect.Parameter.empty]
+
+    def call(columns: Mapping[str, Any]) -> list[Any]:
+        completions = columns["completions"]
+        seen = {"text": [text_of(completion) for completion in completions], "token_ids": columns["completion_ids"]}
+        seen |= {name: columns[column] for name, column in _COLUMNS.items() if column in columns}
+        lacking = [name for name in needed if name not in seen]
+        if lacking:
+            raise ConfigError(
+                f"reward {term.name!r} takes {', '.join(lacking)}, and there is no column "
+                f"{', '.join(_COLUMNS[name] for name in lacking)}; a trainer of vasari.trl adds verdict and truncated where "
+                "it is given verify"
+            )
+        given = [name for name in taken if name in seen]
+        return [term.function(**{name: seen[name][row] for name in given}) for row in range(len(completions))]
+
+    return call
+
+
+def _on_lists(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
+    """From columns to what a function with TRL's signature gives, which is handed those that it names."""
+    parameters = inspect.signature(term.function).parameters
+    needed = [name for name, one in parameters.items() if one.default is one.empty and one.kind not in UNNAMED]
+    # Settings that were filled in stand, also where a column is called like one.
+    filled = term.function.keywords if isinstance(term.function, functools.partial) else {}
+    everything = takes_all(term.function)
+
+    def call(columns: Mapping[str, Any]) -> Any:
+        lacking = [name for name in needed if name not in columns]
+        if lacking:
+            raise ConfigError(
+                f"reward {term.name!r} needs {', '.join(map(repr, lacking))}, which is no column here; there are: "
+                f"{', '.join(columns)}"
+            )
+        known = {name: value for name, value in columns.items() if name not in filled}
+        return term.function(**{name: value for name, value in known.items() if everything or name in parameters})
+
+    return call
+
+
+def takes_all(function: Callable[..., Any]) -> bool:
+    """Whether a function takes keywords that it does not name."""
+    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
+
+
+def _numbers(found: Any, term: RewardTerm, num: int, prompts: Sequence[Prompt] | None) -> list[float | None]:
+    """One checked value for each of `num` rollouts."""
+    try:
+        values = list(found)
+    except TypeError as error:
+        raise ConfigError(f"reward {term.name!r} gave {found!r}; it must give a list, one value for each rollout") from error
+    if len(values) != num:
+        raise ConfigError(f"reward {term.name!r} gave {len(values)} values for {num} rollouts; it must give one for each")
+    return [_number(value, term, None if prompts is None else prompts[row]) for row, value in enumerate(values)]
 
 
 def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None:
@@ -211,6 +314,9 @@ def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None
         return None
     where = "" if prompt is None else f" for prompt {prompt.id!r}"
     try:
+        # Both can be made a number, and neither was meant as one: "0.5", and an array of one value.
+        if isinstance(value, str | bytes) or bool(getattr(value, "ndim", 0)):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"reward {term.name!r} gave {value!r}{where}; it must give a number or None") from error
@@ -221,18 +327,21 @@ def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None
     return number
 
 
-def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The function under another name; what must be awaited still must be."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+def _awaited(functions: Sequence[Callable[..., Any]], given: Mapping[str, Any]) -> list[Any]:
+    """What functions return that must be awaited, also where an event loop runs already, as in a notebook."""
 
-        async def awaited(**columns: Any) -> Any:
-            return await function(**columns)
+    async def together() -> list[Any]:
+        return list(await asyncio.gather(*(function(**given) for function in functions)))
 
-        awaited.__name__ = name
-        return awaited
+    if not functions:
+        return []
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(together())
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(lambda: asyncio.run(together())).result()
 
-    def called(**columns: Any) -> Any:
-        return function(**columns)
 
-    called.__name__ = name
-    return called
+def _not_logged(*_: Any) -> None:
+    """TRL's `log_extra` and `log_metric` where there is no log."""

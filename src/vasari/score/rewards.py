@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vasari.errors import ConfigError
 from vasari.plugins import build, resolve
-from vasari.score.reward import SEEN, RewardTerm, accuracy, format_reward
+from vasari.score.reward import SEEN, UNNAMED, RewardTerm, accuracy, format_reward, is_async, takes_all
 from vasari.score.shaping import CosineLength, RepetitionPenalty, SoftOverlong
 
 REWARDS: Mapping[str, Any] = {
@@ -24,12 +25,15 @@ REWARDS: Mapping[str, Any] = {
 
 A user's own is `package.module:attribute`, either of the two."""
 
+_TRL = {"prompts", "completions", "completion_ids"}
+"""A function that takes one of these by name has TRL's signature."""
 
-def make_rewards(terms: Sequence[Mapping[str, Any]], *, max_tokens: int | None = None) -> tuple[RewardTerm, ...]:
+
+def make_rewards(terms: Sequence[str | Mapping[str, Any]], *, max_tokens: int | None = None) -> tuple[RewardTerm, ...]:
     """The reward terms that a recipe names.
 
     Args:
-        terms: `name`, and where they are not the defaults `weight` (1) and `settings` (none), of each.
+        terms: `name`, and where they are not the defaults `weight` (1) and `settings` (none), of each; or the name alone.
         max_tokens: Tokens at which rollouts are cut; a term with a setting of that name that is not given gets it.
 
     Raises:
@@ -37,83 +41,100 @@ def make_rewards(terms: Sequence[Mapping[str, Any]], *, max_tokens: int | None =
     """
     if not terms:
         raise ConfigError("rewards: name at least one term, e.g. accuracy")
-    made = tuple(_term(term, max_tokens) for term in terms)
-    names = [term.name for term in made]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(f"rewards: {', '.join(twice)} stands twice; give one of them another name")
+    named = [{"name": term} if isinstance(term, str) else term for term in terms]
+    made = tuple(_term(term, max_tokens) for term in named)
+    sources: dict[str, list[str]] = {}
+    for term, content in zip(made, named, strict=True):
+        sources.setdefault(term.name, []).append(str(content["name"]))
+    for name, own in sources.items():
+        if len(own) > 1:
+            raise ConfigError(
+                f"rewards: {name} stands twice, as {', '.join(own)}; logs and files tell terms apart by that name, so name "
+                "each once, or give one of the functions another name"
+            )
     return made
 
 
 def _term(term: Mapping[str, Any], max_tokens: int | None) -> RewardTerm:
-    name, weight, settings = str(term["name"]), float(term.get("weight", 1.0)), dict(term.get("settings") or {})
-    if not (math.isfinite(weight) and weight):
-        raise ConfigError(f"reward {name!r}: the weight must be finite and not 0, got {weight}")
-    target = resolve(name, REWARDS, door="reward")
-    if not callable(target):
-        raise ConfigError(f"reward {name!r} is a {type(target).__name__}, which cannot be called")
-    function = _with_settings(name, target, settings, max_tokens)
-    return term_of(name.rpartition(":")[2], function, weight=weight)
+    unknown = sorted(set(term) - {"name", "weight", "settings"})
+    if unknown or "name" not in term:
+        raise ConfigError(f"a reward has name, weight and settings, got {dict(term)!r}")
+    name, weight, settings = str(term["name"]), term.get("weight", 1.0), dict(term.get("settings") or {})
+    if not isinstance(weight, numbers.Real) or not math.isfinite(weight) or not weight:
+        raise ConfigError(f"reward {name!r}: the weight must be finite and not 0, got {weight!r}")
+    return with_settings(name, resolve(name, REWARDS, door="reward"), settings, weight=float(weight), max_tokens=max_tokens)
 
 
-def term_of(name: str, function: Callable[..., Any], *, weight: float = 1.0) -> RewardTerm:
-    """A function, of one rollout or with TRL's signature, as a term of a reward.
+def with_settings(
+    name: str, target: Any, settings: Mapping[str, Any], *, weight: float = 1.0, max_tokens: int | None = None
+) -> RewardTerm:
+    """A term of what a name stands for: a class made with its settings, or a function with them filled in.
+
+    A function that takes nothing of a rollout makes the reward function, as TRL's `get_...` do.
 
     Raises:
-        ConfigError: It needs what no rollout has.
+        ConfigError: It has no such setting, needs one, cannot be called, or needs what no rollout has.
     """
-    _check_taken(f"reward {name!r}", function)
-    return RewardTerm(name, weight, function, is_batched=_is_batched(function))
-
-
-def _with_settings(
-    name: str, target: Callable[..., Any], settings: dict[str, Any], max_tokens: int | None
-) -> Callable[..., Any]:
-    """A class made with its settings, or a function with them filled in."""
     what = f"reward {name!r}"
-    parameters = inspect.signature(target).parameters
+    parameters = _parameters(what, target)
     if max_tokens is not None and "max_tokens" in parameters:
         settings = {"max_tokens": max_tokens, **settings}
-    if inspect.isclass(target):
-        made = build(target, given={}, settings=settings, what=what)
-        _check_taken(what, made)
-        return made  # type: ignore[no-any-return]
-    batched = _is_batched(target)
-    own = [key for key in parameters if key not in SEEN or batched]
+    batched = _is_batched(parameters)
+    makes = not batched and not set(SEEN) & set(parameters) and not takes_all(target)
+    if makes and not inspect.isclass(target):
+        _refuse(what, [key for key in _needed(parameters) if key not in settings])
+    if makes or inspect.isclass(target):
+        return term_of(name, build(target, given={}, settings=settings, what=what), weight=weight)
+    of_a_rollout = _TRL if batched else set(SEEN)
+    own = [key for key, one in parameters.items() if key not in of_a_rollout and one.kind not in UNNAMED]
     unknown = sorted(set(settings) - set(own))
     if unknown:
         listed = ", ".join(sorted(own)) or "none"
         raise ConfigError(f"{what} has no setting {', '.join(map(repr, unknown))}; it has: {listed}")
-    if not batched and not set(SEEN) & set(parameters) and not _takes_all(target):
-        # It takes nothing of a rollout: it makes the reward function, as TRL's get_... do.
-        function = build(target, given={}, settings=settings, what=what)
-    else:
-        function = functools.partial(target, **settings) if settings else target
-    _check_taken(what, function)
-    return function  # type: ignore[no-any-return]
+    return term_of(name, functools.partial(target, **settings) if settings else target, weight=weight)
 
 
-def _is_batched(function: Callable[..., Any]) -> bool:
-    """Whether a function has TRL's signature."""
-    return bool({"prompts", "completions", "completion_ids"} & set(inspect.signature(function).parameters))
+def term_of(name: str, function: Any, *, weight: float = 1.0) -> RewardTerm:
+    """A function, of one rollout or with TRL's signature, as a term of a reward; `mine:brevity` is called `brevity`.
+
+    Raises:
+        ConfigError: It cannot be called by keyword, needs what no rollout has, or is of one rollout and must be awaited.
+    """
+    what = f"reward {name!r}"
+    parameters = _parameters(what, function)
+    batched = _is_batched(parameters)
+    unnamed = [key for key, one in parameters.items() if one.kind is one.POSITIONAL_ONLY and one.default is one.empty]
+    if unnamed:
+        raise ConfigError(f"{what} takes {', '.join(map(repr, unnamed))} by position; a reward is called by keyword")
+    if not batched:
+        _refuse(what, [key for key in _needed(parameters) if key not in SEEN])
+    if not batched and is_async(function):
+        raise ConfigError(f"{what} must be awaited, which only a function with TRL's signature may: one that takes completions")
+    return RewardTerm(name.rpartition(":")[2], weight, function, is_batched=batched)
 
 
-def _takes_all(function: Callable[..., Any]) -> bool:
-    return any(one.kind is inspect.Parameter.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
-
-
-def _check_taken(what: str, function: Callable[..., Any]) -> None:
-    """Refuse a function that needs what no rollout has."""
+def _parameters(what: str, function: Any) -> Mapping[str, inspect.Parameter]:
     if not callable(function):
-        raise ConfigError(f"{what} made a {type(function).__name__}, which cannot be called")
-    parameters = inspect.signature(function).parameters
-    if _is_batched(function):
-        return
-    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    needed = [key for key, one in parameters.items() if one.default is inspect.Parameter.empty and one.kind not in kinds]
-    missing = [key for key in needed if key not in SEEN]
-    if missing:
+        raise ConfigError(f"{what} is a {type(function).__name__}, which cannot be called")
+    try:
+        return inspect.signature(function).parameters
+    except ValueError as error:
+        raise ConfigError(f"{what} does not say what it takes; wrap it in a function that names it") from error
+
+
+def _needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    return [key for key, one in parameters.items() if one.default is one.empty and one.kind not in UNNAMED]
+
+
+def _refuse(what: str, lacking: Sequence[str]) -> None:
+    """Refuse a function for what it needs and nothing gives."""
+    if lacking:
         raise ConfigError(
-            f"{what} needs {', '.join(map(repr, missing))}; a reward may take {', '.join(SEEN)}, settings, or, with TRL's "
-            "signature, prompts, completions, completion_ids and other columns as lists"
+            f"{what} needs {', '.join(map(repr, lacking))}: give it among the settings; of a rollout a reward may take "
+            f"{', '.join(SEEN)}, or, with TRL's signature, prompts, completions, completion_ids and other columns as lists"
         )
+
+
+def _is_batched(parameters: Mapping[str, inspect.Parameter]) -> bool:
+    """Whether a function with these parameters has TRL's signature."""
+    return not _TRL.isdisjoint(parameters)

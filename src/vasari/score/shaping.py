@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vasari.errors import ConfigError
 from vasari.records import Outcome, Verdict
@@ -28,11 +30,10 @@ class CosineLength:
     """For a rollout of `max_tokens` or more, right or wrong."""
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise ConfigError(f"cosine length needs max_tokens of at least 1, got {self.max_tokens}")
+        _check_count("cosine length needs max_tokens of", self.max_tokens)
         for name in ("correct_start", "correct_end", "wrong_start", "wrong_end", "exceeded"):
-            if not math.isfinite(getattr(self, name)):
-                raise ConfigError(f"cosine length {name} must be finite, got {getattr(self, name)}")
+            if not _is_finite(getattr(self, name)):
+                raise ConfigError(f"cosine length {name} must be finite, got {getattr(self, name)!r}")
 
     def __call__(self, *, token_ids: Sequence[Hashable], verdict: Verdict) -> float:
         """The term for a rollout; an unverifiable one counts as wrong here, and has no reward anyway."""
@@ -56,10 +57,9 @@ class RepetitionPenalty:
     """What a rollout loses that only repeats itself."""
 
     def __post_init__(self) -> None:
-        if self.ngram < 1:
-            raise ConfigError(f"repetition ngram must be at least 1, got {self.ngram}")
-        if not (math.isfinite(self.worst) and self.worst >= 0):
-            raise ConfigError(f"repetition worst must be finite and at least 0, got {self.worst}")
+        _check_count("repetition ngram must be", self.ngram)
+        if not (_is_finite(self.worst) and self.worst >= 0):
+            raise ConfigError(f"repetition worst must be finite and at least 0, got {self.worst!r}")
 
     def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
         """The term for a rollout, in [-worst, 0]."""
@@ -71,7 +71,7 @@ class RepetitionPenalty:
         if total < 1:
             return 0.0
         different = len({tuple(tokens[start : start + self.ngram]) for start in range(total)})
-        return -self.worst * (1.0 - different / total)
+        return self.worst * (different / total - 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +87,9 @@ class SoftOverlong:
     """Tokens before that over which the punishment grows; None: a fifth of `max_tokens`, as in the paper."""
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise ConfigError(f"soft overlong needs max_tokens of at least 1, got {self.max_tokens}")
-        if not 1 <= self.cache <= self.max_tokens:
+        _check_count("soft overlong needs max_tokens of", self.max_tokens)
+        _check_count("soft overlong needs cache_tokens of", self.cache)
+        if self.cache > self.max_tokens:
             raise ConfigError(
                 f"soft overlong cache_tokens must be between 1 and max_tokens ({self.max_tokens}), got {self.cache_tokens}"
             )
@@ -102,4 +102,16 @@ class SoftOverlong:
     def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
         """The term for a rollout, in [-1, 0]."""
         free = self.max_tokens - self.cache
-        return -min(1.0, max(0.0, (len(token_ids) - free) / self.cache))
+        return max(-1.0, min(0.0, (free - len(token_ids)) / self.cache))
+
+
+def _check_count(what: str, value: Any) -> None:
+    # A recipe may say 2.5, or "20" in quotes, which would fail only at the first rollout.
+    if not isinstance(value, numbers.Integral):
+        raise ConfigError(f"{what} at least 1, got {value!r}, which is no whole number")
+    if value < 1:
+        raise ConfigError(f"{what} at least 1, got {value}")
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)
