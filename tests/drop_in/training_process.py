@@ -1,11 +1,12 @@
 """One training in a process of its own: `python training_process.py JSON`; under torchrun on several.
 
 The settings say which trainer, its arguments, and whether to die at a step; the main process writes what was logged, the
-prompts that were drawn, and a checksum of the weights.
+prompts that were drawn, and digests of the weights.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -54,12 +55,20 @@ def main(settings: dict[str, Any]) -> None:
         assert trainer.accelerator.num_processes == settings["expect_processes"]
     trainer.train(resume_from_checkpoint=settings.get("resume") or None)
     if trainer.accelerator.is_main_process:
-        weights = {name: float(value.double().abs().sum()) for name, value in small.weights_of(trainer).items()}
+        weights = {name: _digest(value) for name, value in small.weights_of(trainer).items()}
         facts = {"logged": small.logged(trainer), "weights": weights, "drawn": drawn}
         if ours:
             facts["rollouts"] = dict(trainer.loop.run.ledger.rollouts)
         (Path(settings["out"]) / "facts.json").write_text(json.dumps(facts))
 
 
+def _digest(weight: Any) -> str:
+    return hashlib.sha256(weight.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    from vasari.train.processes import start_processes
+
+    # Ends the group of processes also where a trainer lies about in a cycle: gloo's threads would abort the process.
+    with start_processes():
+        main(json.loads(sys.argv[1]))
