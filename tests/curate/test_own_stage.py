@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +15,13 @@ import yaml
 from vasari.curate.check_stage import check_stage
 from vasari.curate.dropped import Dropped
 from vasari.curate.own_stage import OwnStage, decided, run_stage
+from vasari.curate.run.checks import Checker
+from vasari.curate.settings import CheckSettings
 from vasari.curate.stage import StageResult
 from vasari.errors import StateError
 from vasari.promptfile import read_prompts
 from vasari.records import ImageRef, Prompt
 from vasari.rundir import read_json
-
-ROOT = Path(__file__).parents[2]
 
 PROMPTS = [Prompt(id=f"p{n}", question="What?", answer=str(n)) for n in range(3)]
 
@@ -103,7 +101,11 @@ SEEN = Prompt(
         ({"images": ()}, "its images were changed"),
         ({"answer": 3}, "answer is no text but a int"),
         ({"choices": ("1", 2)}, r"choices\[1\] is no text but a int"),
+        ({"question": " "}, "question is empty"),
+        ({"answer": ""}, "answer is empty"),
+        ({"kind": "numeric"}, "kind must be one of number, choice, text, set, expression, got 'numeric'"),
         ({"metadata": SEEN.metadata | {"score": np.float32(1)}}, "a file cannot hold it"),
+        ({"metadata": SEEN.metadata | {"score": float("nan")}}, "a file cannot hold it"),
         ({"question": "\ud800"}, "a file cannot hold it"),
         ({"metadata": {"num_words": 1}}, r"metadata\['source'\] was changed or lost"),
         ({"metadata": SEEN.metadata | {"rl_part": "other"}}, r"metadata\['rl_part'\] was changed or lost"),
@@ -117,6 +119,17 @@ def test_a_change_that_no_row_can_hold_names_the_prompt(changes, message):
 def test_a_reason_is_one_line_that_a_table_can_hold():
     (drop,) = decided(["too\nlong \ud800"], [SEEN], stage="own").dropped
     assert drop.reason == "too long ?"
+
+
+def test_a_long_reason_is_cut_since_tables_show_it():
+    (drop,) = decided(["why " * 100], [SEEN], stage="own").dropped
+    assert drop.reason == "why " * 19 + "w..."
+
+
+def test_what_a_source_left_in_the_metadata_is_not_held_against_a_stage():
+    given = dataclasses.replace(SEEN, metadata={"source": "quiz", "score": float("nan")})
+    changed = dataclasses.replace(given, category="sums", metadata={**given.metadata, "label": "x"})
+    assert decided([changed], [given], stage="own").kept == (changed,)
 
 
 def one_by_one(prompts):
@@ -133,11 +146,16 @@ def one_by_one(prompts):
         (lambda prompts, seen=[]: [seen.append(1) or f"call {len(seen)}" for _ in prompts], "decided about in two ways"),
         (lambda prompts: [dataclasses.replace(prompt, id=prompt.id.upper()) for prompt in prompts], "changed the ids"),
         (lambda prompts: [prompt.metadata.clear() or prompt for prompt in prompts], "were changed"),
+        (lambda prompts: [f"one of {len(prompts)}" for _ in prompts], "depends on the prompts beside it"),
     ],
 )
 def test_a_broken_stage_is_named(stage, message):
     with pytest.raises(AssertionError, match=message):
         check_stage(stage)
+
+
+def test_our_own_checks_pass_the_checker_of_stages():
+    check_stage(Checker(CheckSettings()).check)
 
 
 @pytest.fixture
@@ -260,6 +278,7 @@ def test_a_changed_setting_or_function_is_done_again_and_nothing_else(curate, tm
         ({"name": "my_stages:loses"}, "was given 8 prompts and returned 7 decisions"),
         ({"name": "my_stages:nothing"}, "my_stages has no attribute 'nothing'"),
         ({"name": "my_stages:odd", "settings": {"kept": 1}}, "got an unexpected keyword argument 'kept'"),
+        ({"name": "my_stages:odd", "settings": {"keep": float("nan")}}, "settings that a file cannot hold"),
         ({"name": "my_stages:CALLS"}, "is a list, which cannot be called"),
         ({"name": "my_stages:odd", "after": "balance"}, "Input should be 'read', 'check'"),
         ({"name": "my_stages:odd", "model": "asked", "after": "check"}, "comes after every local stage"),
@@ -310,29 +329,6 @@ def test_several_workers_leave_the_files_of_one(curate, engine):
     assert contents(curate(*stages, out="two", options=["--engine", engine, "--workers", "2"])) == one
     broken = curate({"name": "my_stages:breaks"}, expect=1, out="three", options=["--engine", engine, "--workers", "2"])
     assert "stage 'my_stages:breaks' raised on prompt 'train-curate-bars-" in broken
-
-
-@pytest.mark.slow
-def test_the_example_takes_its_place_in_a_recipe_that_ships(tmp_path):
-    shutil.copy(ROOT / "examples" / "own_stage.py", tmp_path)
-    stages = "stages=[{name: 'own_stage:short_questions', after: check, settings: {max_words: 12}}]"
-    command = ["curate", str(ROOT / "recipes/curate_tasks.yaml"), "--out", "out", "--set", stages, "--set", "exports=[]"]
-    done = subprocess.run(
-        [sys.executable, "-m", "vasari", *command],
-        cwd=tmp_path,
-        env={**os.environ, "VASARI_PLUGINS": "own_stage"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "short questions" in done.stdout
-    funnel = read_json(tmp_path / "out/funnel.json")
-    (stage,) = [one for one in funnel["stages"] if one["name"] == "short_questions"]
-    dropped = pq.read_table(tmp_path / "out/dropped.parquet").to_pylist()
-    num_long = sum(row["stage"] == "short_questions" and row["reason"] == "too_long" for row in dropped)
-    assert 0 < num_long == sum(stage["given"].values()) - sum(stage["kept"].values())
-    assert all(prompt.metadata["num_words"] <= 12 for prompt in read_prompts(tmp_path / "out/sft.parquet"))
 
 
 ASKING = """

@@ -34,7 +34,9 @@ def check_stage(function: Function, **settings: Any) -> None:
     if once != again:
         raise AssertionError("the same prompts were decided about in two ways")
     alone = [_decide(function, [prompt], settings) for prompt in prompts]
-    if [prompt for result in alone for prompt in result.kept] != list(once.kept):
+    kept = [prompt for result in alone for prompt in result.kept]
+    reasons = [(drop.id, drop.reason) for result in alone for drop in result.dropped]
+    if kept != list(once.kept) or reasons != [(drop.id, drop.reason) for drop in once.dropped]:
         raise AssertionError(
             "a prompt's fate depends on the prompts beside it, which are those of its shard by chance; decide about each alone"
         )

@@ -14,7 +14,7 @@ from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult, check_result
 from vasari.errors import ConfigError, StateError
 from vasari.plugins import code_digest, names_from_a_file, resolve
-from vasari.records import Prompt
+from vasari.records import AnswerKind, Prompt
 from vasari.settings import Named
 
 Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "sft", "rl"]
@@ -47,6 +47,8 @@ RL_PART = "rl_part"
 COUNTED: tuple[str, ...] = ("source", RL_PART)
 """Facts of the metadata by which rows are counted from stage to stage; a stage of one's own leaves them as they are."""
 
+_REASON_CHARS = 80
+
 Function = Callable[..., Any]
 """`function(prompts, **settings)`, and `model=` where the recipe gives it one. It returns, for each prompt, a `Prompt` (kept,
 perhaps changed) or a text (why it is dropped); or a `StageResult`."""
@@ -70,6 +72,10 @@ class OwnStage(Named):
         if self.model is not None and self.after in LOCAL:
             later = ", ".join(place for place in get_args(Place) if place not in LOCAL)
             raise ValueError(f"a stage that asks a model comes after every local stage: {later}; got after: {self.after}")
+        try:
+            json.dumps(self.settings, allow_nan=False, default=str)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"stage {self.name!r} has settings that a file cannot hold ({error})") from error
         with names_from_a_file():
             stage_function(self)
         return self
@@ -147,7 +153,7 @@ def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
         wrong = _unfit(after, prompt) if after != prompt else None
         if wrong is not None:
             raise StateError(f"stage {stage!r}, prompt {prompt.id!r}: {wrong}")
-    dropped = [replace(drop, reason=_printable(drop.reason)) for drop in sorted(gone.values(), key=lambda drop: drop.index)]
+    dropped = [replace(drop, reason=_reason(drop.reason)) for drop in sorted(gone.values(), key=lambda drop: drop.index)]
     return replace(result, dropped=tuple(dropped))
 
 
@@ -203,10 +209,15 @@ def _unfit(after: Prompt, before: Prompt) -> str | None:
     texts |= {name: getattr(after, name) or "" for name in ("kind", "solution")}
     texts |= {f"choices[{place}]": choice for place, choice in enumerate(after.choices or ())}
     wrong = [f"{name} is no text but a {type(value).__name__}" for name, value in texts.items() if not isinstance(value, str)]
+    wrong += [f"{name} is empty; drop the prompt instead" for name in ("question", "answer") if not str(texts[name]).strip()]
+    if after.kind is not None and after.kind not in get_args(AnswerKind):
+        wrong.append(f"kind must be one of {', '.join(get_args(AnswerKind))}, got {after.kind!r}")
     if wrong:
         return wrong[0]
     try:
-        json.dumps([dict(after.metadata), texts], ensure_ascii=False).encode()
+        # A source may hold nan; a stage is not to add any.
+        new = {key: value for key, value in after.metadata.items() if value is not before.metadata.get(key)}
+        json.dumps([new, texts], ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         return f"a file cannot hold it ({error})"
     for key in COUNTED:
@@ -241,6 +252,7 @@ def _where(prompts: Sequence[Prompt]) -> str:
     return f"prompts {prompts[0].id!r} to {prompts[-1].id!r}"
 
 
-def _printable(reason: str) -> str:
-    """A reason on one line, without halves of characters, which no table can hold."""
-    return " ".join(reason.split()).encode("utf-8", "replace").decode()
+def _reason(text: str) -> str:
+    """A reason on one short line that a table can hold: rows are counted by it, and it may hold halves of characters."""
+    line = " ".join(text.split()).encode("utf-8", "replace").decode()
+    return line if len(line) <= _REASON_CHARS else line[: _REASON_CHARS - 3] + "..."
