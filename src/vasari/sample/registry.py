@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,6 +120,14 @@ def make_sampler(
     chosen = sampler_settings(name, **settings)
     made: PromptSampler = kind.sampler(**given) if chosen is None else kind.sampler(chosen, **given)
     return made
+
+
+def takes_features(name: str) -> bool:
+    """Whether the sampler of that name, ours or a user's, is made with what is known of the prompts beforehand."""
+    kind = resolve(name, SAMPLERS, door="sampler")
+    return (
+        kind.takes_features if isinstance(kind, _Kind) else callable(kind) and "features" in inspect.signature(kind).parameters
+    )
 
 
 def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:

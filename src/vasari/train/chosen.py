@@ -1,4 +1,4 @@
-"""Samplers, gates and prompt ids from what a trainer's user writes: a name, settings, or an object."""
+"""Samplers, gates, prompt ids and features from what a trainer's user writes: a name, settings, an object, a data set."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vasari.errors import ConfigError
-from vasari.sample import Gate, PromptSampler, make_gate, make_sampler
-from vasari.sample.registry import name_of_settings
+from vasari.records import Prompt
+from vasari.sample import Gate, PoolFeatures, PromptSampler, make_gate, make_sampler, prompt_features
+from vasari.sample.registry import name_of_settings, takes_features
+from vasari.score.reward import text_of
 
 _ID_COLUMNS = ("prompt_id", "id")
 
 
-def chosen_sampler(choice: Any, num_prompts: int, *, seed: int, prompt_ids: Iterable[str] | None) -> PromptSampler:
-    """The sampler over so many prompts that a user chose.
+def chosen_sampler(choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None) -> PromptSampler:
+    """The sampler over a pool that a user chose.
 
     Args:
         choice: A name; a mapping of `name` and settings; an object of a sampler's settings; or a sampler.
-        num_prompts: Size of the pool.
-        seed: Of a sampler that is made here.
+        pool: A data set in one of TRL's forms, a row a prompt.
+        seed: Of a sampler that is made here; it is also made with `features_of` the pool where it takes them.
         prompt_ids: One id a prompt.
 
     Raises:
         ConfigError: It is none of these, or a sampler over another number of prompts.
     """
     if isinstance(choice, PromptSampler):
-        if choice.num_prompts != num_prompts:
-            raise ConfigError(f"the sampler is over {choice.num_prompts} prompts, and the pool has {num_prompts}")
+        if choice.num_prompts != len(pool):
+            raise ConfigError(f"the sampler is over {choice.num_prompts} prompts, and the pool has {len(pool)}")
         return choice
     name, settings = _named(choice, "sampler")
-    return make_sampler(name, num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids, **settings)
+    features = features_of(pool) if takes_features(name) else None
+    return make_sampler(name, num_prompts=len(pool), seed=seed, prompt_ids=prompt_ids, features=features, **settings)
 
 
 def chosen_gate(choice: Any) -> Gate:
@@ -77,6 +80,28 @@ def prompt_ids_of(pool: Any) -> Sequence[str] | None:
         seen[digest] = seen.get(digest, 0) + 1
         ids.append(f"{digest}-{seen[digest]}")
     return ids
+
+
+def features_of(pool: Any) -> PoolFeatures | None:
+    """What a data set says of its prompts before any rollout, as `vasari train` knows it of its own (`prompt_features`).
+
+    The wording of what the user says in `prompt`, and the columns `category`, `difficulty` and `choices` where there are such;
+    images are not counted, since that would open them. None where the data set has no `prompt`.
+    """
+    names = pool.column_names or []
+    if "prompt" not in names:
+        return None
+    known = [name for name in ("prompt", "category", "difficulty", "choices") if name in names]
+    return prompt_features([_as_prompt(place, row) for place, row in enumerate(pool.with_format(None).select_columns(known))])
+
+
+def _as_prompt(place: int, row: Mapping[str, Any]) -> Prompt:
+    said = row["prompt"]
+    if not isinstance(said, str):
+        said = "\n".join(text_of([message]) for message in said or () if message.get("role") == "user")
+    category, difficulty = ("" if row.get(name) is None else str(row[name]) for name in ("category", "difficulty"))
+    choices = tuple(map(str, row.get("choices") or ())) or None
+    return Prompt(id=str(place), question=said, answer="", category=category, difficulty=difficulty, choices=choices)
 
 
 def _text(prompt: Any) -> str:

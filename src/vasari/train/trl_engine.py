@@ -124,7 +124,8 @@ class TrlEngine:
 
     def _rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """A row for each of these prompts; each prompt is read, and its images opened, once."""
-        read = {index: self._trainer.pool[index] for index in dict.fromkeys(indices)}
+        pool = self._trainer.pool
+        read = {index: pool[index] for index in dict.fromkeys(indices)}
         self._indices = list(indices)
         # TRL may write into a row what is of one rollout.
         return [dict(read[index]) for index in indices]

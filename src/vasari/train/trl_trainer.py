@@ -40,7 +40,8 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     Args:
         sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of `name` and settings, a
-            settings object such as `VarianceAwareSettings`, or a `PromptSampler` over as many prompts.
+            settings object such as `VarianceAwareSettings`, or a `PromptSampler` over as many prompts. One that looks at
+            prompts beforehand (`progress`, `bins`, `target`) reads `prompt`, `category`, `difficulty` and `choices`.
         gate: A name (`all`, `mixed`, `two_stage`), a mapping of `name` and settings, or a `Gate`.
         verdict_from: The reward function that says what is correct: 0.5 or more is, less is not, None is neither. None: the
             first one. Or a function from the rewards by name ([rollouts] each, unweighted) to 1, 0 and nan.
@@ -281,7 +282,7 @@ def _run_over(pool: Any, sampler: Any, gate: Any, *, prompt_ids: Iterable[str] |
     if not isinstance(pool, Dataset) or not len(pool):
         raise ConfigError(f"train_dataset must be a datasets.Dataset with at least one row, got {type(pool).__name__}")
     ids = prompt_ids_of(pool) if prompt_ids is None else tuple(prompt_ids)
-    return RunState(sampler=chosen_sampler(sampler, len(pool), seed=seed, prompt_ids=ids), gate=chosen_gate(gate))
+    return RunState(sampler=chosen_sampler(sampler, pool, seed=seed, prompt_ids=ids), gate=chosen_gate(gate))
 
 
 def _check_environment(run: RunState) -> None:
