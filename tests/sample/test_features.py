@@ -27,6 +27,21 @@ def test_every_column_that_varies_has_mean_0_and_deviation_1():
     assert values.std(axis=0) == pytest.approx([1.0, 1.0, 0.0, 1.0])  # no prompt has an image
 
 
+@pytest.mark.parametrize(
+    ("labels", "ranks"),
+    [
+        (("2", "10", "1"), (1, 2, 0)),
+        (("0.5", "-1", "12.25"), (1, 0, 2)),
+        (("easy", "hard", "10"), (1, 2, 0)),
+        (("nan", "2", "10"), (2, 1, 0)),
+    ],
+    ids=["whole numbers", "decimals", "words", "not all are numbers"],
+)
+def test_labels_that_are_numbers_are_ranked_as_numbers(labels, ranks):
+    prompts = [Prompt(id=label, question="?", answer="1", difficulty=label) for label in labels]
+    assert prompt_features(prompts).difficulty == pytest.approx([(rank + 0.5) / 3 for rank in ranks])
+
+
 def asked(*questions):
     return [Prompt(id=str(place), question=question, answer="1") for place, question in enumerate(questions)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import final
@@ -61,6 +61,8 @@ def prompt_features(
 ) -> PoolFeatures:
     """Categories from `category`, difficulty from the rank of its label, statistics and wording of the texts.
 
+    Labels are ranked as numbers where all are numbers, else by the alphabet.
+
     The columns of `values` are the standardised logarithms of the question's length in words and of the number of
     numbers in it, the numbers of images and of options, the question's words and pairs of words hashed into
     `text_dims` columns (arXiv:0902.2206), and the columns of `extra`. The wording is what tells a question of a form
@@ -84,13 +86,24 @@ def prompt_features(
             raise DataError(f"extra features of shape {extra.shape} for {len(prompts)} prompts")
         columns = np.hstack([columns, extra.astype(np.float64)])
     spread = columns.std(axis=0)
-    levels = sorted({prompt.difficulty for prompt in prompts} - {""})
+    levels = _ordered({prompt.difficulty for prompt in prompts} - {""})
     rank = {level: (place + 0.5) / len(levels) for place, level in enumerate(levels)}
     return PoolFeatures(
         categories=np.array([number[prompt.category] for prompt in prompts], dtype=np.int64),
         category_names=names,
         values=((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)),
         difficulty=np.array([rank.get(prompt.difficulty, math.nan) for prompt in prompts]) if levels else np.zeros(0),
+    )
+
+
+def _ordered(levels: Collection[str]) -> list[str]:
+    """Labels from the easiest on: as numbers where all are, so that "10" comes after "2"; else by the alphabet."""
+    try:
+        values = {level: float(level) for level in levels}
+    except ValueError:
+        return sorted(levels)
+    return (
+        sorted(levels, key=lambda level: (values[level], level)) if all(map(math.isfinite, values.values())) else sorted(levels)
     )
 
 
