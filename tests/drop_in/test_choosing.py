@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -177,17 +176,6 @@ def test_verdicts_may_be_made_of_all_rewards(trained, small):
         assert group.verdicts.tolist() == [
             float(even and value > 0.3) for even, value in zip(small.even_sum(None, group.token_ids), first, strict=True)
         ]
-
-
-def test_rewards_that_never_read_as_correct_are_warned_about_once(trained, small, caplog):
-    def tenth(completion_ids: Any, **_: Any) -> list[float]:
-        return [0.1 * (sum(ids) % 2) for ids in completion_ids]
-
-    with caplog.at_level(logging.WARNING, logger="vasari"):
-        trained(rewards=tenth, sampler="uniform")
-    said = [record.getMessage() for record in caplog.records if "tenth" in record.getMessage()]
-    assert len(said) == 1
-    assert "none of 12 reaches 0.5, so that all read as incorrect; pass verdict_from" in said[0]
 
 
 def test_a_verifier_speaks_before_the_rewards_and_what_it_cannot_tell_leaves_the_baseline(trained, small):

@@ -120,6 +120,67 @@ class Asking(Plain):
         return np.zeros(2, dtype=np.int64)
 
 
+class Scoring(Plain):
+    """Remembers a number of each prompt, and says it."""
+
+    def __init__(self, **pool):
+        super().__init__(**pool)
+        self.known = np.zeros(self.num_prompts)
+
+    def scores(self):
+        return self.known.copy()
+
+    def _observe(self, groups):
+        for group in groups:
+            self.known[group.index] += np.nansum(group.verdicts)
+
+    def _state(self):
+        return {"known": self.known.copy()}
+
+    def _restore(self, state, origin):
+        known = np.array(state["known"])
+        self.known = known if origin is None else np.where(origin >= 0, known[np.maximum(origin, 0)], 0.0)
+
+
+class ByCategory(Scoring):
+    def scores(self):
+        return self.known[:3]
+
+
+class Lists(Scoring):
+    def scores(self):
+        return self.known.tolist()
+
+
+class Drawing(Scoring):
+    """Its scores take from the generator that its draws take from."""
+
+    def scores(self):
+        return self.known + self._rng.random(self.num_prompts)
+
+
+class Counting(Plain):
+    def metrics(self):
+        return {"sampler/random": float(self._rng.random())}
+
+
+class InPlace(Scoring):
+    """Maps a changed pool by position instead of by id."""
+
+    def _restore(self, state, origin):
+        self.known = np.array(state["known"])
+
+
+def test_a_sampler_that_reads_answers_and_keeps_scores_passes():
+    class Answers(Scoring):
+        def _observe(self, groups):
+            for group in groups:
+                self.known[group.index] += len(set(group.answers))
+
+    check_prompt_sampler(Scoring)
+    check_prompt_sampler(Answers)
+
+
 def test_a_users_sampler_passes():
     check_prompt_sampler(Plain)
 
@@ -137,6 +198,11 @@ def test_a_maker_may_fix_the_pool():
         (SmallIntegers, "must be an int64 array"),
         (Outside, "lies outside the pool"),
         (Random, "two samplers of one seed"),
+        (ByCategory, "scores of 40 prompts have shape"),
+        (Lists, "scores must be an array or None"),
+        (Drawing, "metrics or scores change the sampler's state"),
+        (Counting, "metrics or scores change the sampler's state"),
+        (InPlace, "_restore must use origin"),
         (Forgetful, "does not continue the same stream"),
         (Sharing, "it shares its arrays"),
         (Trusting, "state of another pool was loaded"),

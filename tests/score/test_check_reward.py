@@ -91,9 +91,24 @@ def ordering(completions, **_):
     return [0.0] * len(completions)
 
 
+def best_of_all(completions, completion_ids, **_):
+    most = max(map(len, completion_ids)) or 1
+    return [len(ids) / most for ids in completion_ids]
+
+
+def above_the_mean(completion_ids, **_):
+    return [len(ids) - sum(map(len, completion_ids)) / len(completion_ids) for ids in completion_ids]
+
+
 @pytest.mark.parametrize("function", [adding, marking, ordering])
 def test_the_checker_finds_a_reward_that_changes_what_it_is_shown(function):
     with pytest.raises(AssertionError, match=f"reward '{function.__name__}' changed the rollouts that it was shown"):
+        check_reward(function)
+
+
+@pytest.mark.parametrize("function", [best_of_all, above_the_mean])
+def test_the_checker_finds_a_reward_that_looks_at_the_rollouts_beside(function):
+    with pytest.raises(AssertionError, match=f"reward '{function.__name__}' of a rollout depends on the rollouts beside it"):
         check_reward(function)
 
 

@@ -26,6 +26,7 @@ class Scripted:
         self.num_processes = num_processes
         self.trained = []
         self.refreshed = []
+        self.silent = []
         self.generated = Counter()
         self._numbers = Counter()
 
@@ -64,6 +65,12 @@ class Scripted:
                 of_process[process] += self._generated[first : first + per_generation]
         assert all(len(own) == size for own in of_process)
         self._close([own[place] for own, chosen in zip(of_process, places, strict=True) for place in chosen])
+
+    def silence(self, places):
+        assert len(places) == self.num_processes
+        size = BATCH // self.num_processes
+        batch = self.trained[-1]
+        self.silent.append([batch[process * size + place] for process, own in enumerate(places) for place in own])
 
     def _close(self, groups):
         self.trained.append([group[0].index for group in groups])
@@ -150,6 +157,22 @@ def test_a_mixed_batch_trains_on_mixed_groups_while_the_pool_has_them():
     assert spent["discarded"] > 0
     assert spent["screen"] == 0
     assert spent["discarded"] == sum(engine.generated.values()) - spent["train"]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2, 3])
+@pytest.mark.parametrize("gate", GATES)
+def test_what_is_not_charged_as_training_has_no_advantage(gate, num_processes):
+    """The groups of a batch that keep their advantages are those whose rollouts are of the purpose `train`."""
+    kept = []
+    loop, engine = a_loop(
+        gate, num_processes=num_processes, max_generations=1, record=lambda groups, batch: kept.append(groups)
+    )
+    for _ in range(6):
+        loop.next_batch(BATCH)
+    for trained, silent, groups in zip(engine.trained, engine.silent, kept, strict=True):
+        charged = [group.rollouts[0].index for group in groups if group.purpose == "train"]
+        assert sorted(set(trained) - set(silent)) == sorted(charged)
+    assert any(engine.silent) == (gate != "all")
 
 
 def test_max_generations_ends_a_batch_that_the_gate_does_not_fill():

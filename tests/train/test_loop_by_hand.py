@@ -86,6 +86,9 @@ class Scripted:
         self.calls.append(("keep", places))
         self._drawn = []
 
+    def silence(self, places):
+        self.silent = places
+
     def _rollouts(self, index, num):
         return [rollout(index, value) for value in self._script[index][:num]]
 

@@ -130,6 +130,8 @@ def test_a_variant_s_settings_stand_unless_the_recipe_gives_its_own():
     assert dapo.make_rewards()[2].function.max_tokens == dapo.max_tokens
     own = GrpoSettings.model_validate({"algorithm": "dapo", "clip_high": 0.3, "gate": "all"})
     assert (own.loss, own.clip_high, own.gate.name) == ("dapo", 0.3, "all")
+    with pytest.raises(ValueError, match="algorithm gspo has the loss gspo, got loss dapo"):
+        GrpoSettings.model_validate({"algorithm": "gspo", "loss": "dapo"})
     gspo = GrpoSettings.model_validate({"algorithm": "gspo"})
     assert (gspo.loss, gspo.clip_low, gspo.clip_high) == ("gspo", 3e-4, 4e-4)
 

@@ -69,6 +69,26 @@ def test_another_run_s_state_is_refused(other, words, tmp_path):
         state(**other).load(tmp_path)
 
 
+def test_settings_that_are_others_now_are_named_and_used(tmp_path, caplog):
+    then, now = (
+        RunState(
+            sampler=make_sampler("vas", num_prompts=20, seed=0, mix_ratio=share, refresh="online"),
+            gate=make_gate("two_stage", num_screening=screening, num_rollouts=8),
+        )
+        for share, screening in ((0.0, 2), (1.0, 3))
+    )
+    then.save(tmp_path)
+    with caplog.at_level("WARNING"):
+        then.load(tmp_path)
+        assert caplog.messages == []
+        now.load(tmp_path)
+    assert sorted(message.partition(": ")[2] for message in caplog.messages) == [
+        "the gate goes on with other settings: num_screening was 2 and is 3",
+        "the sampler goes on with other settings: mix_ratio was 0.0 and is 1.0",
+    ]
+    assert (now.sampler.settings.mix_ratio, now.gate.num_screening) == (1.0, 3)
+
+
 @pytest.mark.parametrize("missing", [SAMPLER_FILE, RUN_FILE])
 def test_a_checkpoint_of_another_program_is_refused(missing, tmp_path):
     used().save(tmp_path)

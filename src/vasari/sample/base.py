@@ -53,6 +53,11 @@ class PromptSampler(ABC):
         return self._pool.num_prompts
 
     @property
+    def made_with(self) -> Any:
+        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where it has none."""
+        return getattr(self, "settings", None)
+
+    @property
     def unique(self) -> bool:
         """Whether a prompt stands at most once in a batch."""
         return True

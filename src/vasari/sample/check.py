@@ -34,6 +34,7 @@ def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = T
     _check_draws(build(), unique=unique)
     _check_reproducible(build(), build())
     _check_resume(build(), build())
+    _check_remap(build(), build(backwards=True))
     _check_hard_groups(build(), unique=unique)
     _check_pool(build)
     if unique:
@@ -44,8 +45,9 @@ def _builder(make: Callable[..., PromptSampler]) -> Callable[..., PromptSampler]
     parameters = inspect.signature(make).parameters
     takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
 
-    def build(num_prompts: int = _POOL, prefix: str = "prompt") -> PromptSampler:
+    def build(num_prompts: int = _POOL, prefix: str = "prompt", *, backwards: bool = False) -> PromptSampler:
         ids = [f"{prefix}-{place}" for place in range(num_prompts)]
+        ids = ids[::-1] if backwards else ids
         wanted: dict[str, Any] = {"num_prompts": num_prompts, "seed": 7, "prompt_ids": ids}
         sampler = make(**{key: value for key, value in wanted.items() if takes_all or key in parameters})
         _require(isinstance(sampler, PromptSampler), f"make returned {type(sampler).__name__}, not a PromptSampler")
@@ -90,6 +92,7 @@ def _groups(
             verdicts=verdicts,
             token_ids=tokens,
             confidence=confidence,
+            answers=[str(token) for token in rng.integers(0, 3, size=4)],
             purpose=purpose,
             batch=batch,
         )
@@ -120,9 +123,34 @@ def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
         draw = sampler.draw(max(1, num))
         _check_draw(draw, sampler, max(1, num), unique=unique)
         sampler.observe(_groups(draw.indices, batch=batch))
-        wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
-        _require(not wrong, f"metrics must be numbers: {wrong}")
+        _check_told(sampler)
     _check_draw(sampler.draw(1), sampler, 1, unique=unique)
+
+
+def _check_told(sampler: PromptSampler) -> None:
+    """What a sampler says of itself: numbers, one score a prompt, and nothing that changes what it draws next."""
+    before = str(sampler.state_dict())
+    wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
+    _require(not wrong, f"metrics must be numbers: {wrong}")
+    scores = sampler.scores()
+    if scores is not None:
+        _require(isinstance(scores, np.ndarray), f"scores must be an array or None, got {type(scores).__name__}")
+        _require(scores.shape == (sampler.num_prompts,), f"scores of {sampler.num_prompts} prompts have shape {scores.shape}")
+    _require(str(sampler.state_dict()) == before, "metrics or scores change the sampler's state")
+
+
+def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
+    """A pool in the other order: what was learnt of a prompt goes with its id."""
+    _run(one, start=0, num_steps=7)
+    scores = one.scores()
+    if one.state_dict()["pool"]["fingerprint"] == other.state_dict()["pool"]["fingerprint"]:
+        return  # `make` fixes the pool
+    other.load_state_dict(one.state_dict(), remap=True)
+    mapped = other.scores()
+    if scores is None or mapped is None:
+        return
+    same = np.allclose(mapped, scores[::-1], equal_nan=True)
+    _require(same, "with remap=True, what was learnt of a prompt is not found at its new place: _restore must use origin")
 
 
 def _check_reproducible(one: PromptSampler, other: PromptSampler) -> None:

@@ -39,6 +39,11 @@ class Gate(ABC):
         """
 
     @property
+    def made_with(self) -> Any:
+        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where it has none."""
+        return getattr(self, "settings", None)
+
+    @property
     def num_screening(self) -> int:
         """Rollouts that a drawn prompt gets first; 0 where it gets its whole group at once."""
         return 0

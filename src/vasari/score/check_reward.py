@@ -51,6 +51,9 @@ def check_reward(reward: str | Callable[..., Any], *, max_tokens: int = 64, **se
     _require(_values(term, given, rows) == once, f"{what} gave different values for the same rollouts")
     backwards: dict[str, Any] = {name: list(reversed(values)) for name, values in rows.items()}
     alike = _values(term, trl_columns(**backwards), backwards) == list(reversed(once))
+    for row in range(len(once)):
+        alone: dict[str, Any] = {name: [values[row]] for name, values in rows.items()}
+        alike = alike and _values(term, trl_columns(**alone), alone) == [once[row]]
     _require(alike, f"{what} of a rollout depends on the rollouts beside it, or on their order")
 
 

@@ -21,7 +21,8 @@ def chosen_sampler(choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[st
     """The sampler over a pool that a user chose.
 
     Args:
-        choice: A name; a mapping of `name` and settings; an object of a sampler's settings; or a sampler.
+        choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a sampler's settings; or a
+            sampler.
         pool: A data set in one of TRL's forms, a row a prompt.
         seed: Of a sampler that is made here; it is also made with `features_of` the pool where it takes them.
         prompt_ids: One id a prompt.
@@ -30,12 +31,16 @@ def chosen_sampler(choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[st
         ConfigError: It is none of these, or a sampler over another number of prompts.
     """
     if isinstance(choice, PromptSampler):
-        if choice.num_prompts != len(pool):
-            raise ConfigError(f"the sampler is over {choice.num_prompts} prompts, and the pool has {len(pool)}")
-        return choice
-    name, settings = _named(choice, "sampler")
-    features = features_of(pool) if takes_features(name) else None
-    return make_sampler(name, num_prompts=len(pool), seed=seed, prompt_ids=prompt_ids, features=features, **settings)
+        made = choice
+    else:
+        name, settings = _named(choice, "sampler")
+        known: dict[str, Any] = {"num_prompts": len(pool), "seed": seed, "prompt_ids": prompt_ids}
+        if "features" not in settings and takes_features(name):
+            known["features"] = features_of(pool)
+        made = make_sampler(name, **(known | settings))
+    if made.num_prompts != len(pool):
+        raise ConfigError(f"the sampler is over {made.num_prompts} prompts, and the pool has {len(pool)}")
+    return made
 
 
 def chosen_gate(choice: Any) -> Gate:

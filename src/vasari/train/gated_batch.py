@@ -79,6 +79,13 @@ class GatedBatch:
             chosen.append(sorted(first[: self._slots]))
         return chosen
 
+    def silent(self) -> list[list[int]]:
+        """For each process, the places of its batch that refused groups fill."""
+        return [
+            [place for place, group in enumerate(places) if not self._of(process)[group]]
+            for process, places in enumerate(self.filled())
+        ]
+
     def spent(self) -> list[ScoredGroup]:
         """All groups, each with what its rollouts were spent on: those without a slot, or refused, are discarded."""
         discarded = set(self.discarded())

@@ -50,6 +50,10 @@ class Engine(Protocol):
         """For each process, which of the groups that it rolled out are its batch."""
         ...
 
+    def silence(self, places: Sequence[Sequence[int]]) -> None:
+        """For each process, which groups of its batch are not to train: they fill it, and have no advantage."""
+        ...
+
 
 class Loop:
     """Makes one batch after the other: chooses prompts, has them rolled out, and says which groups train."""
@@ -73,6 +77,7 @@ class Loop:
             engine.on_main(partial(self._observe_whole, batch, whole))
         else:
             engine.keep(engine.on_main(batch.filled))
+        engine.silence(engine.on_main(batch.silent))
         metrics = engine.on_main(partial(self._close, batch))
         run.batch += 1
         return metrics
@@ -124,6 +129,10 @@ class Loop:
             self.run.ledger.charge(group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens)
         if self._options.record is not None:
             self._options.record(groups, self.run.batch)
+
+
+MEANS = frozenset({"zero_variance_share", "unverifiable_share", "generations", "trained_share"})
+"""Metrics of one batch, whose mean says something of several; the others count from the start, or are of the moment."""
 
 
 def batch_metrics(run: RunState, groups: Sequence[ScoredGroup], *, num_generations: int) -> dict[str, float]:

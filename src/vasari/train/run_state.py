@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,8 @@ from vasari.rundir import read_json, write_json
 from vasari.sample import Gate, PromptSampler
 from vasari.sample.base import in_batches
 from vasari.sample.state_file import load_state, save_state
+
+logger = logging.getLogger(__name__)
 
 SAMPLER_FILE = "vasari_sampler.npz"
 GATE_FILE = "vasari_gate.npz"
@@ -44,10 +50,11 @@ class RunState:
         save_state(folder / SAMPLER_FILE, sampler)
         save_state(folder / GATE_FILE, gate)
         facts = {"batch": self.batch, "ledger": self.ledger.state_dict()}
-        write_json(folder / RUN_FILE, {"schema": 2, **facts, "sampler": sampler["sampler"], "gate": gate["gate"]})
+        names = {"sampler": sampler["sampler"], "gate": gate["gate"]}
+        write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self._settings()})
 
     def load(self, folder: Path) -> None:
-        """Go on from a checkpoint's folder.
+        """Go on from a checkpoint's folder; a line of the log names settings that are others now.
 
         Raises:
             StateError: It was written with another sampler or gate, over another pool, or without this state.
@@ -67,6 +74,24 @@ class RunState:
         self.gate.load_state_dict(gate)
         self.ledger.load_state_dict(saved["ledger"])
         self.batch = int(saved["batch"])
+        _tell_changes(folder, saved.get("settings", {}), self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        """Those of the sampler and of the gate, as JSON has them."""
+        found = {"sampler": self.sampler.made_with, "gate": self.gate.made_with}
+        known = {what: dataclasses.asdict(own) for what, own in found.items() if dataclasses.is_dataclass(own)}  # type: ignore[arg-type]
+        return json.loads(json.dumps(known, default=str))  # type: ignore[no-any-return]
+
+
+def _tell_changes(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for what in then.keys() & now.keys():
+        changed = [
+            f"{name} was {then[what][name]!r} and is {now[what][name]!r}"
+            for name in then[what].keys() & now[what].keys()
+            if then[what][name] != now[what][name]
+        ]
+        if changed:
+            logger.warning("%s: the %s goes on with other settings: %s", folder, what, ", ".join(sorted(changed)))
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:

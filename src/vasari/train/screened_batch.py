@@ -100,6 +100,13 @@ class ScreenedBatch:
             if not trains:
                 self._refused.append(group)
 
+    def silent(self) -> list[list[int]]:
+        """For each process, the places of its batch that screenings fill, and those of whole groups that were refused."""
+        return [
+            [place for place, slot in enumerate(slots) if not slot.commits or slot.group in self._refused]
+            for slots in self.slots()
+        ]
+
     def surplus(self) -> list[int]:
         """Groups whose prompts promise variance and have no place: only the sampler can still learn from them."""
         going_on = set(self.committed())

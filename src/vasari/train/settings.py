@@ -191,8 +191,11 @@ class GrpoSettings(Optimisation):
         if old:
             now = "[{name: accuracy, weight: 1.0}, {name: format, weight: 1.0}]"
             raise ValueError(f"{' and '.join(old)} became terms of rewards: {now}")
-        named = content.get("algorithm")
-        return {**ALGORITHMS.get(named, {}), **content}  # type: ignore[arg-type]
+        named = ALGORITHMS.get(content.get("algorithm"), {})  # type: ignore[arg-type]
+        loss = content.get("loss")
+        if named and loss not in (None, named["loss"]):
+            raise ValueError(f"algorithm {content['algorithm']} has the loss {named['loss']}, got loss {loss}; leave one out")
+        return {**named, **content}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,11 +1,11 @@
-"""Rolling out and scoring through TRL: the loop's `Engine` over a `GRPOTrainer`, its screenings and refreshes included."""
+"""Rolling out through TRL: the loop's `Engine` over a `GRPOTrainer`, its screenings and refreshes included."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,13 +14,13 @@ from accelerate.utils import broadcast_object_list, gather_object
 from trl import prepare_multimodal_messages
 
 from vasari.errors import StateError
-from vasari.records import PromptIndices, Verdict
-from vasari.score.reward import text_of
+from vasari.records import PromptIndices
 from vasari.train.groups import ScoredRollout
 from vasari.train.join import join_rollouts
 from vasari.train.options import Refresh
 from vasari.train.screened_batch import Slot
-from vasari.train.verdicts import Judge, Judgement
+from vasari.train.trl_rewards import Pilot, TrlRewards
+from vasari.train.verdicts import Judge
 
 if TYPE_CHECKING:
     from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
@@ -42,28 +42,14 @@ SEEN_BY_THE_MODEL = (
 """What TRL's batch holds of images, and hands to the model beside the tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pilot:
-    """One rollout of a screening."""
-
-    rollout: ScoredRollout
-    completion: Any
-    """As TRL's reward functions see it."""
-    logprobs: Sequence[float] | None
-    """Of its tokens under the policy that sampled, where the backend says them (vLLM)."""
-
-
 class TrlEngine:
     """Rolls out through a trainer's own methods, so that rewards, advantages and log-probabilities are TRL's."""
 
     def __init__(self, trainer: VarianceAwareGRPOTrainer, judge: Judge, *, refresh: Refresh | None) -> None:
         self._trainer = trainer
-        self._judge = judge
         self._refresh = refresh
         self._outputs: list[dict[str, Any]] = []
-        self._indices: list[int] = []
-        self._scored: list[ScoredRollout] = []
-        self._known: list[Pilot | None] | None = None
+        self.rewards = TrlRewards(trainer, judge)
         self._screenings: list[list[Pilot]] = []
         self.batch: dict[str, Any] = {}
         """TRL's batch of this process, once the loop has made one."""
@@ -116,6 +102,12 @@ class TrlEngine:
         joined["num_items_in_batch"] = self._trainer.accelerator.gather(joined["completion_mask"].sum()).sum()
         self.batch = joined
 
+    def silence(self, places: Sequence[Sequence[int]]) -> None:
+        """Take the advantages of these groups of the batch away."""
+        size = self._trainer.num_generations
+        for place in places[self._trainer.accelerator.process_index]:
+            self.batch["advantages"][place * size : (place + 1) * size] = 0.0
+
     def _own_rows(self, indices: PromptIndices, num_rollouts: int) -> list[dict[str, Any]]:
         """This process's share of the rows of so many rollouts of each prompt."""
         places = np.repeat(indices, num_rollouts)
@@ -126,75 +118,24 @@ class TrlEngine:
         """A row for each of these prompts; each prompt is read, and its images opened, once."""
         pool = self._trainer.pool
         read = {index: pool[index] for index in dict.fromkeys(indices)}
-        self._indices = list(indices)
+        self.rewards.indices = list(indices)
         # TRL may write into a row what is of one rollout.
         return [dict(read[index]) for index in indices]
 
-    # What TRL's reward functions see, and what is made of their rewards.
-
-    def verified(self, rows: list[dict[str, Any]], completions: Any, completion_ids: Any) -> list[dict[str, Any]]:
-        """The rows with the columns `verdict` and `truncated`, where there is a verifier."""
-        verify = self._judge.verify
-        if verify is None:
-            return rows
-        known = self._known or [None] * len(rows)
-        found = []
-        for row, completion, ids, pilot in zip(rows, completions, completion_ids, known, strict=True):
-            # Verified once: a verdict that fell in the screening stands.
-            verdict = verify(row, text_of(completion)) if pilot is None else pilot.rollout.verdict
-            found.append({**row, "verdict": verdict, "truncated": self._is_truncated(ids)})
-        return found
-
-    def judged(self, rows: Any, completions: Any, completion_ids: Any, rewards: torch.Tensor) -> torch.Tensor:
-        """Remember the scored rollouts of this process, and take those that cannot be scored out of their baselines.
-
-        Args:
-            rows: This process's rows, as `verified` gave them.
-            completions: Their completions.
-            completion_ids: Their tokens.
-            rewards: [rollouts of all processes, functions] from TRL.
-        """
-        start = self._trainer.accelerator.process_index * len(rows)
-        values = rewards[start : start + len(rows)].double().cpu().numpy()
-        verified: list[Verdict] | None = None if self._judge.verify is None else [row["verdict"] for row in rows]
-        if self._trainer.model.training:  # an evaluation's rollouts are of no sampler's concern
-            self._scored = self._scored_rollouts(completions, completion_ids, self._judge.judge(values, verified))
-        if verified is None:
-            return rewards
-        out = torch.tensor(self._judge.unscorable(values, verified), device=rewards.device)
-        return rewards.masked_fill(self._trainer.accelerator.gather(out).unsqueeze(1), torch.nan)
-
-    def _scored_rollouts(self, completions: Any, completion_ids: Any, found: Judgement) -> list[ScoredRollout]:
-        rollouts = zip(self._indices, completions, completion_ids, found.verdicts, found.rewards, strict=True)
-        return [
-            ScoredRollout(
-                index=index,
-                text=text_of(completion),
-                token_ids=tuple(ids),
-                verdict=verdict,
-                reward=reward,
-                truncated=self._is_truncated(ids),
-            )
-            for index, completion, ids, verdict, reward in rollouts
-        ]
-
-    def _is_truncated(self, ids: Sequence[int]) -> bool:
-        return bool(len(ids)) and ids[-1] not in self._trainer.end_token_ids
-
     def _everyones_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:
         """The scored rollouts of all processes, one process after the other, with what TRL's batch says of them."""
-        local = [replace(r, confidence=c) for r, c in zip(self._scored, self._confidence(output), strict=True)]
-        self._scored = []
+        scored, _ = self.rewards.take()
+        local = [replace(r, confidence=c) for r, c in zip(scored, self._confidence(output, len(scored)), strict=True)]
         everyone: list[ScoredRollout] = gather_object(local)
         return everyone
 
-    def _confidence(self, output: dict[str, Any]) -> list[float]:
+    def _confidence(self, output: dict[str, Any], num_rollouts: int) -> list[float]:
         """Least token log-probability of each local rollout; nan when neither TRL nor the sampler needs it."""
         logps = output.get("old_per_token_logps")
         if logps is None and self._trainer.loop.run.sampler.uses_logprobs:
             logps = self._log_probabilities(output)
         if logps is None:
-            return [float("nan")] * len(self._scored)
+            return [float("nan")] * num_rollouts
         mask = output["completion_mask"] * output.get("tool_mask", 1)
         return logps.masked_fill(mask == 0, 0.0).min(dim=1).values.tolist()  # type: ignore[no-any-return]
 
@@ -223,7 +164,7 @@ class TrlEngine:
         return [[pilot.rollout for pilot in pilots] for pilots in screened]
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """TRL's batch of whole groups; screenings that do not go on fill it by repetition, without advantage."""
+        """TRL's batch of whole groups; screenings that do not go on fill it by repetition, without reward or advantage."""
         trainer, size = self._trainer, self._trainer.num_generations
         screenings, self._screenings = self._screenings, []
         own = [(screenings[slot.group], slot.commits) for slot in slots[trainer.accelerator.process_index]]
@@ -232,14 +173,8 @@ class TrlEngine:
             repeated = [pilots[place % len(pilots)] for place in range(size)]
             known += [*pilots, *[None] * (size - len(pilots))] if commits else repeated
         rows = self._rows([pilots[0].rollout.index for pilots, _ in own for _ in range(size)])
-        self._known = known
-        try:
+        with self.rewards.beside(known, np.repeat([not commits for _, commits in own], size)):
             output = trainer.stock_batch(rows)
-        finally:
-            self._known = None
-        for place, (_, commits) in enumerate(own):
-            if not commits:
-                output["advantages"][place * size : (place + 1) * size] = 0.0
         self.batch = output
         groups = _in_groups(self._everyones_rollouts(output), size)
         commits = [slot.commits for process in slots for slot in process]
@@ -247,17 +182,17 @@ class TrlEngine:
 
     def generate(self, prompts: list[Any]) -> Any:
         """As TRL's `_generate`, but rollouts of a screening are not generated again."""
-        trainer, known = self._trainer, self._known
+        trainer, known = self._trainer, self.rewards.known
         if known is None:
             return trainer.stock_generate(prompts)
         size = trainer.num_generations
         new = [row for row, pilot in enumerate(known) if pilot is None]
         # All processes have something to generate or none has: TRL gathers what it counts.
-        generated: tuple[Any, ...] = ([], [], None, [], None)
+        generated: tuple[Any, ...] = ([], [], None, [], None, {})
         if new:
             with self._group_size(size - trainer.loop.run.gate.num_screening):
                 generated = trainer.stock_generate([prompts[row] for row in new])
-        _, new_ids, _, new_completions, new_logprobs, *_ = generated
+        _, new_ids, _, new_completions, new_logprobs, *more = generated
         # Prompts are read once more, each once: TRL gave those of the new rollouts only.
         ids, images, _ = trainer._tokenize_prompts(prompts[::size])
         place = {row: position for position, row in enumerate(new)}
@@ -270,24 +205,33 @@ class TrlEngine:
             [new_logprobs[place[row]] if pilot is None else pilot.logprobs for row, pilot in enumerate(known)]
             if has_logprobs
             else None,
-            {},
+            {name: self._beside(known, place, values) for name, values in more[0].items()},
             images if images is None else [own for own in images for _ in range(size)],
             [],
         )
+
+    @staticmethod
+    def _beside(known: Sequence[Pilot | None], place: Mapping[int, int], values: Any) -> Any:
+        """What a rollout function says of new rollouts, and None of known ones, whose rewards are known too."""
+        if not isinstance(values, list):
+            return values
+        return [values[place[row]] if pilot is None else None for row, pilot in enumerate(known)]
 
     def _generated(self, rows: list[dict[str, Any]], size: int) -> list[Pilot]:
         """Rollouts of these rows, generated and scored by TRL's own methods, without a batch to train on."""
         prompts = with_images(rows)
         with self._group_size(size):
             _, ids, _, completions, logprobs, fields, *_ = self._trainer.stock_generate(prompts)
-        # What a rollout function says of each rollout is for the reward functions, as in TRL's own batch.
-        for name, values in fields.items():
-            for row, value in zip(rows, values if isinstance(values, list) else [values] * len(rows), strict=False):
-                row[name] = value
-        self._trainer.calculate_rewards(rows, prompts, completions, ids)
-        scored, self._scored = self._scored, []
+            # What a rollout function says of each rollout is for the reward functions, as in TRL's own batch.
+            for name, values in fields.items():
+                for row, value in zip(rows, values if isinstance(values, list) else [values] * len(rows), strict=False):
+                    row[name] = value
+            self._trainer.calculate_rewards(rows, prompts, completions, ids)
+        # Of no batch, and so of no row in TRL's table of completions.
+        self._trainer._pending_extra_logs.clear()
+        scored, rewards = self.rewards.take()
         return [
-            Pilot(rollout, completion, None if logprobs is None else logprobs[row])
+            Pilot(rollout, completion, None if logprobs is None else logprobs[row], rewards[row].tolist())
             for row, (rollout, completion) in enumerate(zip(scored, completions, strict=True))
         ]
 

@@ -20,7 +20,7 @@ from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import MARKER, guard_saving, mark_complete, restore_weights
 from vasari.train.chosen import chosen_gate, chosen_sampler, prompt_ids_of
 from vasari.train.gated_batch import check_sizes
-from vasari.train.loop import Loop
+from vasari.train.loop import MEANS, Loop
 from vasari.train.options import LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.trl_engine import TrlEngine
@@ -154,13 +154,13 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         metrics = self.loop.next_batch(len(inputs) * self.accelerator.num_processes // self.num_generations)
         if self.accelerator.is_main_process:
             for name, value in metrics.items():
-                self._metrics["train"][name].append(value)
+                # TRL logs the mean of what came since its last line, which a count or a state of the sampler must not be.
+                earlier = self._metrics["train"][name] if name in MEANS else []
+                self._metrics["train"][name] = [*earlier, value]
         return self._engine.batch
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        rows = self._engine.verified(inputs, completions, completion_ids_list)
-        rewards: torch.Tensor = super()._calculate_rewards(rows, prompts, completions, completion_ids_list)
-        return self._engine.judged(rows, completions, completion_ids_list, rewards)
+        return self._engine.rewards(inputs, prompts, completions, completion_ids_list)
 
     def _generate(self, prompts: list[Any]) -> Any:
         return self._engine.generate(prompts)
@@ -175,10 +175,14 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """TRL's completions of these prompts."""
         return super()._generate(prompts)
 
+    def stock_rewards(self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any) -> torch.Tensor:
+        """What TRL's reward functions say of all processes' rollouts, [rollouts, functions]."""
+        return super()._calculate_rewards(rows, prompts, completions, completion_ids)  # type: ignore[no-any-return]
+
     def calculate_rewards(
         self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
     ) -> torch.Tensor:
-        """The rewards of all processes' rollouts, [rollouts, functions]."""
+        """The same as a subclass may have changed it, remembered by the engine."""
         return self._calculate_rewards(rows, prompts, completions, completion_ids)
 
     @property

@@ -49,7 +49,7 @@ class Judge:
         """A judge for these reward functions.
 
         Args:
-            functions: Their names.
+            functions: Their names; of several with one name, as lambdas have, the later are numbered: `<lambda>`, `<lambda>-2`.
             weights: Their weights.
             verdict_from: The reward function whose rewards say what is correct, by name (None: the first one), or a function
                 from all of them to verdicts.
@@ -61,28 +61,36 @@ class Judge:
         """
         if verify is not None and verdict_from is not None:
             raise ConfigError("give verify (a verdict before the rewards) or verdict_from (read from a reward), not both")
-        name = (functions[0] if functions else None) if verdict_from is None else verdict_from
-        if verify is None and not callable(name) and name not in functions:
+        self._functions = _unique(functions)
+        name = (self._functions[0] if functions else "") if verdict_from is None else verdict_from
+        if verify is None and not callable(name) and name not in self._functions:
             raise ConfigError(
                 f"verdict_from must be one of the reward functions {', '.join(functions)}, or a function; got {name!r}"
             )
+        if isinstance(verdict_from, str) and list(functions).count(verdict_from) > 1:
+            raise ConfigError(f"verdict_from is {name!r}, the name of several reward functions; give them names of their own")
         self.verify = verify
-        self._functions = list(functions)
         self._weights = np.asarray(weights, dtype=np.float64)
         self._read = name if callable(name) else self._reader_of(str(name))
         self._warned = False
         self._essential = [function in essential for function in functions]
 
-    def judge(self, values: NDArray[np.float64], verified: Sequence[Verdict] | None) -> Judgement:
+    def judge(
+        self,
+        values: NDArray[np.float64],
+        verified: Sequence[Verdict] | None,
+        learnt: NDArray[np.float64] | None = None,
+    ) -> Judgement:
         """Verdicts and rewards of rollouts.
 
         Args:
             values: [rollouts, functions] as the functions returned them, unweighted; nan for None.
             verified: What `verify` said of each; None where there is no `verify`.
+            learnt: [rollouts, functions] what a learner adds up with the weights, where that is not `values`.
         """
         verdicts = self._verdicts(values) if verified is None else list(verified)
         out = self.unscorable(values, None if verified is None else verdicts)
-        parts = values * self._weights
+        parts = (values if learnt is None else learnt) * self._weights
         totals = np.where(out, np.nan, np.nansum(parts, axis=1))
         rewards = [
             Reward(float(total), dict(zip(self._functions, own.tolist(), strict=True)))
@@ -109,13 +117,15 @@ class Judge:
         def read(rewards: Mapping[str, NDArray[np.float64]]) -> Sequence[float]:
             own = rewards[function]
             known = own[~np.isnan(own)]
-            if not self._warned and known.size and known.min() < known.max() < CORRECT_FROM:
+            all_read = np.unique(known >= CORRECT_FROM)
+            if not self._warned and len(all_read) == 1 and known.min() < known.max():
                 self._warned = True
                 logger.warning(
-                    "the rewards of %s differ, but none of %d reaches %s, so that all read as incorrect; "
+                    "the rewards of %s differ, and all %d of them read as %s, since %s or more is correct and less is not; "
                     "pass verdict_from to say what is correct",
                     function,
                     known.size,
+                    "correct" if all_read[0] else "incorrect",
                     CORRECT_FROM,
                 )
             verdicts: list[float] = np.where(np.isnan(own), np.nan, own >= CORRECT_FROM).tolist()
@@ -130,3 +140,12 @@ def _verdict(value: float) -> Verdict:
     if value not in (0.0, 1.0):
         raise ConfigError(f"verdict_from must give 1 (correct), 0 (incorrect) or nan (neither), got {value}")
     return Verdict(Outcome.CORRECT if value else Outcome.INCORRECT, decided_by="reward")
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind one that was there before."""
+    found: list[str] = []
+    for name in names:
+        times = list(names[: len(found)]).count(name)
+        found.append(f"{name}-{times + 1}" if times else name)
+    return found

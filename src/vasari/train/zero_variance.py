@@ -21,6 +21,10 @@ def check_droppable(trainer: Any) -> None:
     """
     if trainer.loss_type not in _LOSSES:
         raise ConfigError(f"drop_zero_advantage is for the losses {', '.join(_LOSSES)}, and loss_type is {trainer.loss_type!r}")
+    if trainer.top_entropy_quantile < 1.0:
+        raise ConfigError(
+            "drop_zero_advantage leaves out rollouts whose tokens top_entropy_quantile ranks too; set one of them off"
+        )
     if trainer._entropy_bonus_enabled or trainer.aux_loss_enabled:
         raise ConfigError(
             "drop_zero_advantage leaves out rollouts that an entropy bonus or a router loss needs; set one of them off"
