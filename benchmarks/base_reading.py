@@ -2,9 +2,9 @@
 
     python benchmarks/base_reading.py [--model src/vasari/assets/tiny_base] [--pictures 120]
 
-Asks about validation pictures, which no training saw: every fact of a picture, and questions about lists of named numbers.
-An answer counts when each of its tokens is the most likely one after the tokens before it. Prints one table and writes it to
-`benchmarks/results/`.
+Asks about validation pictures, which no training saw: every fact of a picture, and questions about
+lists of named numbers. An answer counts when each of its tokens is the most likely one after the
+tokens before it. Prints one table and writes it to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import torch
 
 import vasari
 from vasari.cli.quiet import quiet_libraries
-from vasari.policy.processor import load_processor
-from vasari.policy.transformers_policy import load_model
-from vasari.tasks.pool import PoolSettings, make_pool
+from vasari.data.tasks.pool import PoolSettings, make_pool
+from vasari.model.processor import load_processor
+from vasari.model.transformers_policy import load_model
 from vasari.train.collate import ChatCollator
 
 SHIPPED = Path(vasari.__file__).parent / "assets" / "tiny_base"
@@ -65,8 +65,12 @@ def kind(question: str, family: str) -> str:
     return f"{family}: {'a line' if re.search(r'row|column', question) else 'a colour'}"
 
 
-def answered(model: Any, processor: Any, batch: dict[str, torch.Tensor]) -> Iterator[list[tuple[str, bool]]]:
-    """For each conversation its questions, each with whether every token of the answer is the most likely one."""
+def answered(
+    model: Any, processor: Any, batch: dict[str, torch.Tensor]
+) -> Iterator[list[tuple[str, bool]]]:
+    """For each conversation its questions, each with whether every token of the answer is the most
+    likely one.
+    """
     labels = batch.pop("labels")[:, 1:].numpy()
     with torch.no_grad():
         likely = model(**batch).logits[:, :-1].argmax(-1).numpy()
@@ -75,14 +79,20 @@ def answered(model: Any, processor: Any, batch: dict[str, torch.Tensor]) -> Iter
         answers = np.split(spoken, np.flatnonzero(np.diff(spoken) > 1) + 1)
         ends = [0, *(int(answer[-1]) + 1 for answer in answers)]
         questions = [
-            processor.tokenizer.decode(ids[end : int(answer[0]) + 1]) for end, answer in zip(ends, answers, strict=False)
+            processor.tokenizer.decode(ids[end : int(answer[0]) + 1])
+            for end, answer in zip(ends, answers, strict=False)
         ]
-        yield [(q, bool((told[a] == guessed[a]).all())) for q, a in zip(questions, answers, strict=True)]
+        yield [
+            (q, bool((told[a] == guessed[a]).all()))
+            for q, a in zip(questions, answers, strict=True)
+        ]
 
 
 def main() -> None:
     """Ask, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--pictures", type=int, default=120)
     parser.add_argument("--seed", type=int, default=5)
@@ -113,14 +123,18 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    result = Path(__file__).parent / "results" / f"base_reading_{machine}_{datetime.date.today().isoformat()}.md"
+    result = (
+        Path(__file__).parent
+        / "results"
+        / f"base_reading_{machine}_{datetime.date.today().isoformat()}.md"
+    )
     if arguments.model != SHIPPED:
         return
     result.write_text(
-        f"# What the shipped base reads\n\n{text}\n\n{arguments.pictures} validation pictures; an answer is right when each "
-        f"token of it is the most likely one.\n\n"
-        f"`python benchmarks/base_reading.py --pictures {arguments.pictures} --seed {arguments.seed}`, "
-        f"vasari {vasari.__version__}, torch {torch.__version__}, {machine}.\n"
+        f"# What the shipped base reads\n\n{text}\n\n{arguments.pictures} validation pictures; an"
+        " answer is right when each token of it is the most likely one.\n\n`python"
+        f" benchmarks/base_reading.py --pictures {arguments.pictures} --seed {arguments.seed}`,"
+        f" vasari {vasari.__version__}, torch {torch.__version__}, {machine}.\n"
     )
     print(f"\nwritten to {result}")
 

@@ -2,9 +2,10 @@
 
     python benchmarks/blind_control.py RUN [--arm vas]
 
-Answers the test prompts of a finished quickstart three times, greedily and at temperature 1: with their pictures, with white
-pages in their place, and without any image. A control is of use when the model still answers in its form: then what it scores
-is what the text gives away, to be held against the majority answer.
+Answers the test prompts of a finished quickstart three times, greedily and at temperature 1: with
+their pictures, with white pages in their place, and without any image. A control is of use when the
+model still answers in its form: then what it scores is what the text gives away, to be held against
+the majority answer.
 """
 
 from __future__ import annotations
@@ -20,48 +21,73 @@ import numpy as np
 
 import vasari
 from vasari.cli.quiet import quiet_libraries
+from vasari.core.files import read_json
+from vasari.data.prompt_file import read_prompts
 from vasari.evaluate.majority import score_majority
-from vasari.policy.base import Decoding, Images
-from vasari.promptfile import read_prompts
-from vasari.recipe import parse_recipe
-from vasari.rundir import read_json
+from vasari.model.base import Decoding, Images
+from vasari.run.recipe import parse_recipe
 from vasari.score.reward import format_ok
 from vasari.verify import verify_answer
 
 
 def main() -> None:
     """Answer, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="folder of a finished quickstart")
     parser.add_argument("--arm", default="vas")
     arguments = parser.parse_args()
     quiet_libraries()
-    from vasari.policy.transformers_policy import TransformersPolicy  # noqa: PLC0415  (torch takes seconds to import)
+    # torch takes seconds to import.
+    from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
 
-    recipe = parse_recipe(read_json(arguments.run / "settings.json")["recipe"], where=str(arguments.run))
+    recipe = parse_recipe(
+        read_json(arguments.run / "settings.json")["recipe"], where=str(arguments.run)
+    )
     prompts = read_prompts(arguments.run / "prompts" / "test.parquet")
     majority = score_majority(prompts, read_prompts(arguments.run / "prompts" / "train.parquet"))
-    policy = TransformersPolicy.load(str(arguments.run / "rl" / arguments.arm / "best"), system=recipe.model.system)
-    lines = ["| picture | temperature | accuracy | minus majority answer, points | in the paper's format |", "| --- " * 5 + "|"]
+    policy = TransformersPolicy.load(
+        str(arguments.run / "rl" / arguments.arm / "best"), system=recipe.model.system
+    )
+    lines = [
+        (
+            "| picture | temperature | accuracy | minus majority answer, points | in the paper's"
+            " format |"
+        ),
+        "| --- " * 5 + "|",
+    ]
     for shown in get_args(Images):
         for temperature in (0.0, 1.0):
-            decoding = Decoding(num_rollouts=1, temperature=temperature, max_tokens=80, images=shown)
+            decoding = Decoding(
+                num_rollouts=1, temperature=temperature, max_tokens=80, images=shown
+            )
             said = [group[0].text for group in policy.generate(prompts, decoding, seed=0)]
             verdicts = [
                 verify_answer(text, prompt.answer, prompt.choices, prompt.kind).value
                 for text, prompt in zip(said, prompts, strict=True)
             ]
-            accuracy, form = float(np.nansum(verdicts)) / len(prompts), float(np.mean([format_ok(text) for text in said]))
+            accuracy, form = (
+                float(np.nansum(verdicts)) / len(prompts),
+                float(np.mean([format_ok(text) for text in said])),
+            )
             gap = 100 * (accuracy - majority.accuracy)
-            lines.append(f"| {shown} | {temperature:g} | {accuracy:.3f} | {gap:+.1f} | {form:.2f} |")
+            lines.append(
+                f"| {shown} | {temperature:g} | {accuracy:.3f} | {gap:+.1f} | {form:.2f} |"
+            )
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     text = "\n".join(lines)
     print(text)
-    result = Path(__file__).parent / "results" / f"blind_control_{machine}_{datetime.date.today().isoformat()}.md"
+    result = (
+        Path(__file__).parent
+        / "results"
+        / f"blind_control_{machine}_{datetime.date.today().isoformat()}.md"
+    )
     result.write_text(
-        f"# Two blind controls of the quickstart's model\n\n{text}\n\n{len(prompts)} test prompts, one rollout each; the "
-        f"majority answer solves {majority.accuracy:.3f}.\n\n`python benchmarks/blind_control.py RUN --arm {arguments.arm}`, "
-        f"vasari {vasari.__version__}, {machine}.\n"
+        f"# Two blind controls of the quickstart's model\n\n{text}\n\n{len(prompts)} test prompts,"
+        f" one rollout each; the majority answer solves {majority.accuracy:.3f}.\n\n`python"
+        f" benchmarks/blind_control.py RUN --arm {arguments.arm}`, vasari {vasari.__version__},"
+        f" {machine}.\n"
     )
     print(f"written to {result}")
 

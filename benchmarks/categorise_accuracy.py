@@ -1,12 +1,16 @@
-"""How often does a classifier name the category that MathVision gives its problems, and what must a model beat?
+"""How often does a classifier name the category that MathVision gives its problems, and what must a
+model beat?
 
     python benchmarks/categorise_accuracy.py --mathvision DIR
-    python benchmarks/categorise_accuracy.py --mathvision DIR --base-url http://localhost:8000/v1 --model NAME [--images]
+    python benchmarks/categorise_accuracy.py --mathvision DIR --base-url http://localhost:8000/v1
+    --model NAME [--images]
 
-DIR holds MathVision's test.jsonl (3,040 problems in 16 subjects, MIT), translated to the paper's thirteen categories. Without a
-server: naming the largest category, and naive Bayes over the words of the question, 10-fold. With one: the stage
-`categorise`, whose answers are kept in --store, so that it can be stopped and continued. --images asks about the problems
-whose pictures are there (testmini), and shows them. Prints a table and writes it.
+DIR holds MathVision's test.jsonl (3,040 problems in 16 subjects, MIT), translated to the paper's
+thirteen categories. Without a
+server: naming the largest category, and naive Bayes over the words of the question, 10-fold. With
+one: the stage `categorise`, whose answers are kept in --store, so that it can be stopped and
+continued. --images asks about the problems whose pictures are there (testmini), and shows them.
+Prints a table and writes it.
 """
 
 from __future__ import annotations
@@ -32,22 +36,26 @@ from vasari.curate.ask.categorise import (
 )
 from vasari.curate.match.question_text import read_question
 from vasari.curate.stage import AskedModel
+from vasari.data.sources import BadRow, read_source
 from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
-from vasari.policy.chat import user_text
+from vasari.model.chat import user_text
 from vasari.records import Prompt
-from vasari.sources import BadRow, read_source
 
 FOLDS = 10
 
 
 def problems(folder: Path, *, images: bool) -> list[Prompt]:
     """MathVision's problems; with images only those whose picture is there."""
-    rows = read_source("mathvision", folder, split="testmini" if images else "test", allow_test=True, images=images)
+    rows = read_source(
+        "mathvision", folder, split="testmini" if images else "test", allow_test=True, images=images
+    )
     return [row for row in rows if not isinstance(row, BadRow)]
 
 
 def naive_bayes(texts: Sequence[Sequence[str]], gold: Sequence[str], *, seed: int = 0) -> list[str]:
-    """Categories by multinomial naive Bayes with add-one smoothing, each problem by the nine tenths that it is not in."""
+    """Categories by multinomial naive Bayes with add-one smoothing, each problem by the nine tenths
+    that it is not in.
+    """
     fold = np.random.default_rng(seed).permutation(len(texts)) % FOLDS
     named = [""] * len(texts)
     for held in range(FOLDS):
@@ -61,8 +69,13 @@ def naive_bayes(texts: Sequence[Sequence[str]], gold: Sequence[str], *, seed: in
         totals = {category: counts.total() + size for category, counts in words.items()}
         for place in np.flatnonzero(fold == held):
             scores = {
-                category: math.log(seen[category])
-                + sum(math.log((counts[word] + 1) / totals[category]) for word in set(texts[place]))
+                category: (
+                    math.log(seen[category])
+                    + sum(
+                        math.log((counts[word] + 1) / totals[category])
+                        for word in set(texts[place])
+                    )
+                )
                 for category, counts in words.items()
             }
             named[place] = max(scores, key=lambda category: (scores[category], category))
@@ -72,14 +85,16 @@ def naive_bayes(texts: Sequence[Sequence[str]], gold: Sequence[str], *, seed: in
 def row(name: str, found: CategoryAccuracy) -> str:
     """One line of the table."""
     return (
-        f"| {name} | {found.num_prompts:,} | {found.accuracy:.3f} [{found.low:.3f}, {found.high:.3f}] | "
-        f"{found.macro_recall:.3f} | {found.num_unreadable} |"
+        f"| {name} | {found.num_prompts:,} | {found.accuracy:.3f} [{found.low:.3f},"
+        f" {found.high:.3f}] | {found.macro_recall:.3f} | {found.num_unreadable} |"
     )
 
 
 def main() -> None:
     """Measure and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mathvision", type=Path, required=True)
     parser.add_argument("--base-url")
     parser.add_argument("--model", default="")
@@ -92,12 +107,17 @@ def main() -> None:
     prompts = problems(given.mathvision, images=given.images)[: given.limit]
     gold = [MATHVISION_SUBJECTS.get(prompt.category, prompt.category) for prompt in prompts]
     largest = Counter(gold).most_common(1)[0][0]
-    bayes = compare_categories(gold, naive_bayes([read_question(user_text(prompt)).words for prompt in prompts], gold))
+    bayes = compare_categories(
+        gold, naive_bayes([read_question(user_text(prompt)).words for prompt in prompts], gold)
+    )
     lines = [
         "# Categories against MathVision's subjects",
         "",
-        "The thirteen categories of arXiv:2509.21268, appendix B; MathVision's metric and transformation geometry count as "
-        "plane geometry, analytic geometry as functions. Accuracy with its Wilson 95% interval; recall: mean over categories.",
+        (
+            "The thirteen categories of arXiv:2509.21268, appendix B; MathVision's metric and"
+            " transformation geometry count as plane geometry, analytic geometry as functions."
+            " Accuracy with its Wilson 95% interval; recall: mean over categories."
+        ),
         "",
         "| classifier | prompts | accuracy | mean recall | unreadable |",
         "| --- | --- | --- | --- | --- |",
@@ -109,14 +129,27 @@ def main() -> None:
         settings = EndpointSettings(base_url=given.base_url, api_key_env=given.key_env)
         with ResponseStore(given.store) as store:
             model = AskedModel(
-                settings=settings, store=store, model=given.model, sampling=Sampling(temperature=0.0, max_tokens=64)
+                settings=settings,
+                store=store,
+                model=given.model,
+                sampling=Sampling(temperature=0.0, max_tokens=64),
             )
             table = measure_categories(prompts, model, CategoriseSettings(with_images=given.images))
         detail = given.model
         lines.append(row(f"{given.model}, {'text and images' if given.images else 'text'}", table))
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    versions = f"vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {machine}"
-    lines += ["", f"By category, {detail}:", "", table.table(), "", f"`python benchmarks/categorise_accuracy.py`, {versions}."]
+    versions = (
+        f"vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()},"
+        f" {machine}"
+    )
+    lines += [
+        "",
+        f"By category, {detail}:",
+        "",
+        table.table(),
+        "",
+        f"`python benchmarks/categorise_accuracy.py`, {versions}.",
+    ]
     text = "\n".join(lines) + "\n"
     print(text)
     name = f"categorise_accuracy_{machine}_{datetime.datetime.now(datetime.UTC).date()}.md"

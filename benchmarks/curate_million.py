@@ -1,9 +1,11 @@
-"""One question: how much memory and time do the local stages of a curation take for a million rows over 1,000 images?
+"""One question: how much memory and time do the local stages of a curation take for a million rows
+over 1,000 images?
 
     python benchmarks/curate_million.py --rows 1000000 --images 1000 --folder runs/million
 
-Reading, checks, near-duplicates, benchmark leaks and balance; a hundredth of the rows are planted copies with other
-punctuation. Peak memory is that of the curating process (`ru_maxrss`), which is started afresh.
+Reading, checks, near-duplicates, benchmark leaks and balance; a hundredth of the rows are planted
+copies with other punctuation. Peak memory is that of the curating process (`ru_maxrss`), which is
+started afresh.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ import yaml
 from PIL import Image, ImageDraw
 
 from vasari.cli.curate_job import load_curation
+from vasari.core.progress import silent
 from vasari.curate.run.job import curate
-from vasari.progress import silent
 
 WORDS = 3_000
 ROWS_PER_FILE = 100_000
@@ -36,7 +38,9 @@ def make_data(folder: Path, num_rows: int, num_images: int) -> None:
     rng = np.random.default_rng(0)
     (folder / "data" / "images").mkdir(parents=True)
     for number in range(num_images):
-        draw_figure(np.random.default_rng(number)).save(folder / "data" / "images" / f"{number}.png")
+        draw_figure(np.random.default_rng(number)).save(
+            folder / "data" / "images" / f"{number}.png"
+        )
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     words = ["".join(rng.choice(letters, size=rng.integers(3, 9))) for _ in range(WORDS)]
     file, earlier = None, {}
@@ -51,13 +55,20 @@ def make_data(folder: Path, num_rows: int, num_images: int) -> None:
                 "question": f"{text} {rng.integers(2, 5000)} and {rng.integers(2, 5000)}?",
                 "answer": str(rng.integers(1, 9999)),
             }
-            told |= {"image": f"images/{rng.integers(num_images)}.png", "category": f"c{rng.integers(13)}"}
+            told |= {
+                "image": f"images/{rng.integers(num_images)}.png",
+                "category": f"c{rng.integers(13)}",
+            }
             earlier = told
         file.write(json.dumps({"id": f"r{row}"} | told) + "\n")
     file.close()
     (folder / "bench").mkdir()
     lines = [
-        {"id": f"b{n}", "question": f"Which of {n} things is the largest one in a row of {n + 1}?", "answer": str(n)}
+        {
+            "id": f"b{n}",
+            "question": f"Which of {n} things is the largest one in a row of {n + 1}?",
+            "answer": str(n),
+        }
         for n in range(1000)
     ]
     (folder / "bench" / "test.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -89,16 +100,28 @@ def curate_here(folder: Path) -> None:
             return silent
 
         def __exit__(self, *_: object) -> None:
-            marks.append((self.name, time.process_time() - self.cpu, time.monotonic() - self.started, peak_mb()))
+            marks.append(
+                (
+                    self.name,
+                    time.process_time() - self.cpu,
+                    time.monotonic() - self.started,
+                    peak_mb(),
+                )
+            )
 
     started = time.monotonic()
-    curated = curate(load_curation(folder / "recipe.yaml"), base=folder, root=folder / "out", show=Watch)
+    curated = curate(
+        load_curation(folder / "recipe.yaml"), base=folder, root=folder / "out", show=Watch
+    )
     told = {
         "stages": marks,
         "seconds": time.monotonic() - started,
         "cpu_seconds": time.process_time(),
         "peak_mb": peak_mb(),
-        "stage_counts": [[s["title"], sum(s["given"].values()), sum(s["kept"].values())] for s in curated.funnel["stages"]],
+        "stage_counts": [
+            [s["title"], sum(s["given"].values()), sum(s["kept"].values())]
+            for s in curated.funnel["stages"]
+        ],
     }
     print(json.dumps(told))
 
@@ -130,15 +153,32 @@ def main() -> None:
     }
     (given.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     command = [sys.executable, __file__, "--here", "--folder", str(given.folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     told = json.loads(done.stdout.splitlines()[-1])
     load = os.getloadavg()[0]
-    print(f"rows {given.rows:,}, images {given.images:,}; {platform.machine()}, {os.cpu_count()} CPUs, load {load:.1f}")
-    print("| stage | rows given | rows kept | processor seconds | rows a processor second | seconds | peak MB so far |")
+    print(
+        f"rows {given.rows:,}, images {given.images:,}; {platform.machine()}, {os.cpu_count()}"
+        f" CPUs, load {load:.1f}"
+    )
+    print(
+        "| stage | rows given | rows kept | processor seconds | rows a processor second | seconds |"
+        " peak MB so far |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for (name, cpu, seconds, peak), (_, rows, kept) in zip(told["stages"], told["stage_counts"], strict=True):
+    for (name, cpu, seconds, peak), (_, rows, kept) in zip(
+        told["stages"], told["stage_counts"], strict=True
+    ):
         rate = rows / max(cpu, 1e-3)
-        print(f"| {name} | {rows:,} | {kept:,} | {cpu:.1f} | {rate:,.0f} | {seconds:.1f} | {peak:,.0f} |")
+        print(
+            f"| {name} | {rows:,} | {kept:,} | {cpu:.1f} | {rate:,.0f} | {seconds:.1f} |"
+            f" {peak:,.0f} |"
+        )
     cpu, seconds, peak = told["cpu_seconds"], told["seconds"], told["peak_mb"]
     total = f"| {cpu:.1f} | {given.rows / cpu:,.0f} | {seconds:.1f} | {peak:,.0f} |"
     print(f"| all, with the files written | {given.rows:,} | | {total[2:]}")

@@ -1,15 +1,17 @@
-"""What do the stages that ask a model keep and refuse on real images, from a teacher whose faults are known?
+"""What do the stages that ask a model keep and refuse on real images, from a teacher whose faults
+are known?
 
     python benchmarks/curate_stages.py --data DIR
     python examples/serve_small_model.py RUN/cold_start/model --port 8200 &
     python benchmarks/curate_stages.py --data DIR --small http://127.0.0.1:8200/v1
 
-DIR has the folders `tabmwp` (1,000 problems, CC BY-NC-SA 4.0) and `puzzlevqa` (200, MIT), and may have `verdicts` with
-published answers of models to MathVision. The teacher is
-`examples/recorded_teacher.py` in a process of its own: it answers over HTTP from the solutions in the data, a tenth of its
-answers wrong, and truncated, off-format, repetitive and foreign ones besides. Every response that the store holds is compared
-with what the stage says of it. `--small` adds a real model, small, behind a server: it grades generated prompts with their
-images, annotates them, and answers them blind. Prints tables and writes them.
+DIR has the folders `tabmwp` (1,000 problems, CC BY-NC-SA 4.0) and `puzzlevqa` (200, MIT), and may
+have `verdicts` with published answers of models to MathVision. The teacher is
+`examples/recorded_teacher.py` in a process of its own: it answers over HTTP from the solutions in
+the data, a tenth of its answers wrong, and truncated, off-format, repetitive and foreign ones
+besides. Every response that the store holds is compared with what the stage says of it. `--small`
+adds a real model, small, behind a server: it grades generated prompts with their images, annotates
+them, and answers them blind. Prints tables and writes them.
 """
 
 from __future__ import annotations
@@ -35,20 +37,32 @@ import numpy as np
 
 import vasari
 from vasari.curate.ask.annotate import AnnotateSettings, annotate, text_reason
-from vasari.curate.ask.rationale_checks import LANGUAGES, MIN_WORDS_FOR_LANGUAGE, repeated_share, words_of
+from vasari.curate.ask.rationale_checks import (
+    LANGUAGES,
+    MIN_WORDS_FOR_LANGUAGE,
+    repeated_share,
+    words_of,
+)
 from vasari.curate.ask.rephrase import RephraseSettings, rephrase
 from vasari.curate.ask.validity import ValiditySettings, validity
 from vasari.curate.choose.pass_rates import grade_by_model
 from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
+from vasari.data.sources import BadRow, read_source
+from vasari.data.tasks.pool import PoolSettings, make_pool
 from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.records import Prompt
-from vasari.sources import BadRow, read_source
-from vasari.tasks.pool import PoolSettings, make_pool
 
 ROOT = Path(__file__).parents[1]
 SPLITS = {"tabmwp": "val", "puzzlevqa": "test"}
-FAULTS = {"wrong": 0.10, "truncated": 0.05, "off-format": 0.05, "repetitive": 0.02, "foreign": 0.02, "blind": 0.10}
+FAULTS = {
+    "wrong": 0.10,
+    "truncated": 0.05,
+    "off-format": 0.05,
+    "repetitive": 0.02,
+    "foreign": 0.02,
+    "blind": 0.10,
+}
 
 
 @contextlib.contextmanager
@@ -80,8 +94,12 @@ def run_stages(name: str, prompts: Sequence[Prompt], model: AskedModel) -> list[
     lines = []
     runs = {
         "validity": lambda: validity(prompts, model, ValiditySettings(num_blind=6)),
-        "annotate, 1 rationale": lambda: annotate(prompts, model, AnnotateSettings(min_words=10, num_rationales=1)),
-        "annotate, best of 4": lambda: annotate(prompts, model, AnnotateSettings(min_words=10, num_rationales=4)),
+        "annotate, 1 rationale": lambda: annotate(
+            prompts, model, AnnotateSettings(min_words=10, num_rationales=1)
+        ),
+        "annotate, best of 4": lambda: annotate(
+            prompts, model, AnnotateSettings(min_words=10, num_rationales=4)
+        ),
         "rephrase": lambda: rephrase(prompts, model, RephraseSettings()),
     }
     for stage, run in runs.items():
@@ -90,37 +108,55 @@ def run_stages(name: str, prompts: Sequence[Prompt], model: AskedModel) -> list[
         seconds, bought = time.perf_counter() - started, len(model.store) - before
         said = replies(model) - said
         if run() != result:
-            raise SystemExit(f"{stage} on {name} decides otherwise when its answers come from the store")
+            raise SystemExit(
+                f"{stage} on {name} decides otherwise when its answers come from the store"
+            )
         repeated = len(model.store) - before - bought
         lines.append(
-            f"| {name} | {stage} | {len(prompts):,} | {len(result.kept):,} | {reasons(result)} | {told(result)} | "
-            f"{bought:,} | {told_by(said)} | {repeated} | {seconds:.1f} |"
+            f"| {name} | {stage} | {len(prompts):,} | {len(result.kept):,} | {reasons(result)} |"
+            f" {told(result)} | {bought:,} | {told_by(said)} | {repeated} | {seconds:.1f} |"
         )
     return lines
 
 
 def measure_texts(texts: Mapping[str, Sequence[str]]) -> list[str]:
-    """What the rules for language and repetition measure of texts that should pass, and of some that should not."""
+    """What the rules for language and repetition measure of texts that should pass, and of some
+    that should not.
+    """
     lines = [
         "",
-        "Shares that `annotate` has thresholds for: English function words (at least 0.08 by default) and passages of 8 words "
-        "that were said before (at most 0.4).",
+        (
+            "Shares that `annotate` has thresholds for: English function words (at least 0.08 by"
+            " default) and passages of 8 words that were said before (at most 0.4)."
+        ),
         "",
-        "| texts | number | function words: least, median | repeated: median, 99%, most | refused |",
+        (
+            "| texts | number | function words: least, median | repeated: median, 99%, most |"
+            " refused |"
+        ),
         "| --- | --- | --- | --- | --- |",
     ]
     settings = AnnotateSettings(min_words=1)
     for name, group in texts.items():
         words = [words_of(text) for text in group]
-        named = [[word.casefold() for word in one if word.isalpha() and len(word) > 1] for one in words]
+        named = [
+            [word.casefold() for word in one if word.isalpha() and len(word) > 1] for one in words
+        ]
         known = LANGUAGES["en"].function_words
-        functions = [sum(word in known for word in one) / len(one) for one in named if len(one) >= MIN_WORDS_FOR_LANGUAGE]
+        functions = [
+            sum(word in known for word in one) / len(one)
+            for one in named
+            if len(one) >= MIN_WORDS_FOR_LANGUAGE
+        ]
         repeated = [repeated_share(one) for one in words]
-        refused = Counter(text_reason(text, one, settings) for text, one in zip(group, words, strict=True))
+        refused = Counter(
+            text_reason(text, one, settings) for text, one in zip(group, words, strict=True)
+        )
         middle, high = np.percentile(repeated, [50, 99])
         lines.append(
-            f"| {name} | {len(group):,} | {min(functions):.2f}, {np.median(functions):.2f} | {middle:.2f}, {high:.2f}, "
-            f"{max(repeated):.2f} | {', '.join(f'{why} {n}' for why, n in sorted(refused.items()) if why) or 'none'} |"
+            f"| {name} | {len(group):,} | {min(functions):.2f}, {np.median(functions):.2f} |"
+            f" {middle:.2f}, {high:.2f}, {max(repeated):.2f} |"
+            f" {', '.join(f'{why} {n}' for why, n in sorted(refused.items()) if why) or 'none'} |"
         )
     return lines
 
@@ -138,23 +174,41 @@ def run_small(url: str, name: str, count: int) -> list[str]:
     prompts = make_pool(pool, split="test", seed=77)
     lines = [
         "",
-        f"A small VLM of a quickstart run after its cold start, behind the same protocol, on {count} prompts of its kinds that "
-        "it has not seen; temperature 1, up to 96 tokens:",
+        (
+            "A small VLM of a quickstart run after its cold start, behind the same protocol, on"
+            f" {count} prompts of its kinds that it has not seen; temperature 1, up to 96 tokens:"
+        ),
         "",
         "| stage | prompts | kept | dropped | counts | asked | again | s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as folder, ResponseStore(folder) as store:
-        settings = EndpointSettings(base_url=url, max_concurrency=64, start_concurrency=64, latency_tolerance=1000.0)
-        model = AskedModel(settings=settings, store=store, model=name, sampling=Sampling(temperature=1.0, max_tokens=96))
-        write = AnnotateSettings(system="Think, then answer.", num_rationales=4, min_words=3, language="latin")
+        settings = EndpointSettings(
+            base_url=url, max_concurrency=64, start_concurrency=64, latency_tolerance=1000.0
+        )
+        model = AskedModel(
+            settings=settings,
+            store=store,
+            model=name,
+            sampling=Sampling(temperature=1.0, max_tokens=96),
+        )
+        write = AnnotateSettings(
+            system="Think, then answer.", num_rationales=4, min_words=3, language="latin"
+        )
         runs: dict[str, Callable[[], StageResult]] = {
-            "grade, 8 rollouts": lambda: grade_by_model(prompts, model, GradeRecipe(model=name, system="small")),
+            "grade, 8 rollouts": lambda: grade_by_model(
+                prompts, model, GradeRecipe(model=name, system="small")
+            ),
             "annotate, best of 4": lambda: annotate(prompts, model, write),
             "validity, 6 blind, 8 sighted": lambda: validity(
                 prompts,
                 model,
-                ValiditySettings(num_blind=6, num_sighted=8, system="Think, then answer.", blind_system="Think, then answer."),
+                ValiditySettings(
+                    num_blind=6,
+                    num_sighted=8,
+                    system="Think, then answer.",
+                    blind_system="Think, then answer.",
+                ),
             ),
         }
         for stage, run in runs.items():
@@ -164,8 +218,8 @@ def run_small(url: str, name: str, count: int) -> list[str]:
             if run() != result:
                 raise SystemExit(f"{stage} decides otherwise when its answers come from the store")
             lines.append(
-                f"| {stage} | {count:,} | {len(result.kept):,} | {reasons(result)} | {told(result)} | {bought:,} | "
-                f"{len(store) - before - bought} | {seconds:.0f} |"
+                f"| {stage} | {count:,} | {len(result.kept):,} | {reasons(result)} | {told(result)}"
+                f" | {bought:,} | {len(store) - before - bought} | {seconds:.0f} |"
             )
     return lines
 
@@ -195,7 +249,9 @@ def told(result: StageResult) -> str:
 
 def main() -> None:
     """Run all stages on all sources and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--small", help="address of a server with a small model of a run")
     parser.add_argument("--small-name", default="small", help="what that server calls it")
@@ -205,19 +261,31 @@ def main() -> None:
     lines = [
         "# The stages that ask a model, on real images",
         "",
-        "A recorded teacher over HTTP answers from the solutions that TabMWP and PuzzleVQA carry, with faults at set rates: "
+        "A recorded teacher over HTTP answers from the solutions that TabMWP and PuzzleVQA carry,"
+        " with faults at set rates: "
         + ", ".join(f"{name} {rate:.0%}" for name, rate in FAULTS.items())
-        + " (`blind`: prompts answered rightly without their image). `asked`: requests that were bought; `again`: bought by "
-        "the same stage a second time. Equal requests (PuzzleVQA has one question for many pictures) share an answer.",
+        + " (`blind`: prompts answered rightly without their image). `asked`: requests that were"
+        " bought; `again`: bought by the same stage a second time. Equal requests (PuzzleVQA has"
+        " one question for many pictures) share an answer.",
         "",
-        "| source | stage | prompts | kept | dropped | counts | asked | what the teacher said | again | s |",
+        (
+            "| source | stage | prompts | kept | dropped | counts | asked | what the teacher said |"
+            " again | s |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    with teacher(given.data) as url, tempfile.TemporaryDirectory() as folder, ResponseStore(folder) as store:
+    with (
+        teacher(given.data) as url,
+        tempfile.TemporaryDirectory() as folder,
+        ResponseStore(folder) as store,
+    ):
         settings = EndpointSettings(base_url=url, max_concurrency=32)
         texts: dict[str, list[str]] = {}
         model = AskedModel(
-            settings=settings, store=store, model="recorded", sampling=Sampling(temperature=1.0, max_tokens=4096)
+            settings=settings,
+            store=store,
+            model="recorded",
+            sampling=Sampling(temperature=1.0, max_tokens=4096),
         )
         for name, split in SPLITS.items():
             rows = read_source(name, given.data / name, split=split, allow_test=True)
@@ -232,7 +300,13 @@ def main() -> None:
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     today = datetime.datetime.now(datetime.UTC).date()
     versions = f"vasari {vasari.__version__}, Python {platform.python_version()}, {machine}"
-    lines += ["", f"`python benchmarks/curate_stages.py --data DIR`, {versions}, client and teacher on the same cores."]
+    lines += [
+        "",
+        (
+            f"`python benchmarks/curate_stages.py --data DIR`, {versions}, client and teacher on"
+            " the same cores."
+        ),
+    ]
     text = "\n".join(lines) + "\n"
     print(text)
     (given.out / f"curate_stages_{machine}_{today}.md").write_text(text)

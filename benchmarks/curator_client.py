@@ -1,10 +1,12 @@
-"""The curator package as one of the clients of `endpoint_speed.py`, and the images that all of them send.
+"""The curator package as one of the clients of `endpoint_speed.py`, and the images that all of them
+send.
 
     PYTHON benchmarks/curator_client.py URL COUNT
 
-PYTHON is an interpreter that has `bespokelabs-curator`; nothing of ours is imported. The images lie in files and go out as
-base64 data URLs. Curator's cache is off and its folder a fresh one, its limits are too high to bind, and nothing but URL is
-asked. The whole call counts, as it does for ours: requests written to curator's files, sent, answers written and collected.
+PYTHON is an interpreter that has `bespokelabs-curator`; nothing of ours is imported. The images lie
+in files and go out as base64 data URLs. Curator's cache is off and its folder a fresh one, its
+limits are too high to bind, and nothing but URL is asked. The whole call counts, as it does for
+ours: requests written to curator's files, sent, answers written and collected.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from typing import Any
 WAYS = 64
 IMAGE_BYTES = 80_000
 CURATOR_NOTE = (
-    "Curator's row is one call on a list of rows: requests written to its files, sent, answers written and collected; "
-    "processes that it starts are in its CPU time. Its images lie in files, which it reads when it sends them."
+    "Curator's row is one call on a list of rows: requests written to its files, sent, answers"
+    " written and collected; processes that it starts are in its CPU time. Its images lie in files,"
+    " which it reads when it sends them."
 )
 QUIET = {
     "TELEMETRY_ENABLED": "false",
@@ -52,7 +55,10 @@ def curator_process(python: str, url: str, count: int) -> subprocess.Popen[str]:
 
 def curator_version(python: str) -> str:
     """What that interpreter has."""
-    code = "import importlib.metadata; print('bespokelabs-curator', importlib.metadata.version('bespokelabs-curator'))"
+    code = (
+        "import importlib.metadata; print('bespokelabs-curator',"
+        " importlib.metadata.version('bespokelabs-curator'))"
+    )
     return subprocess.check_output([python, "-c", code], text=True).strip()
 
 
@@ -97,7 +103,9 @@ def measure(url: str, count: int, folder: Path) -> dict[str, float]:
     for number, image in enumerate(make_images(count)):
         path = folder / f"{number}.png"
         path.write_bytes(image)
-        rows.append({"number": number, "text": f"What is shown in figure {number}?", "image": str(path)})
+        rows.append(
+            {"number": number, "text": f"What is shown in figure {number}?", "image": str(path)}
+        )
     asker = make_asker(url)
     asker(rows[:100], working_dir=str(folder / "first"))  # imports
     start, spent = time.perf_counter(), processor_seconds()
@@ -113,7 +121,9 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     litellm = importlib.util.find_spec("litellm")
     if litellm is None or litellm.origin is None:
-        raise SystemExit(f"{sys.executable} has no bespokelabs-curator: pip install bespokelabs-curator")
+        raise SystemExit(
+            f"{sys.executable} has no bespokelabs-curator: pip install bespokelabs-curator"
+        )
     # The token table that curator would fetch comes with litellm.
     tokens = Path(litellm.origin).parent / "litellm_core_utils" / "tokenizers"
     os.environ.update(QUIET, HF_HOME=folder, HOME=folder, TIKTOKEN_CACHE_DIR=str(tokens))

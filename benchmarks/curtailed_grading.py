@@ -2,9 +2,10 @@
 
     python benchmarks/curtailed_grading.py [--dynamath DIR] [--prompts 4000]
 
-DIR holds DynaMath's per-variant verdicts, one CSV file a model (github.com/DynaMath/DynaMath at 598c3c3, MIT). Each of ten
-variants stands for a rollout, in the order of the file. Simulated prompts have pass rates drawn from a uniform and from a
-U-shaped distribution, Beta(0.4, 0.4). Every bin is compared with that of all rollouts. Prints one table and writes it.
+DIR holds DynaMath's per-variant verdicts, one CSV file a model (github.com/DynaMath/DynaMath at
+598c3c3, MIT). Each of ten variants stands for a rollout, in the order of the file. Simulated
+prompts have pass rates drawn from a uniform and from a U-shaped distribution, Beta(0.4, 0.4). Every
+bin is compared with that of all rollouts. Prints one table and writes it.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ def dynamath(path: Path) -> Verdicts:
     """[501, 10] verdicts of one model."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if re.fullmatch(r"Q\d+", row["Question ID"])]
-    return np.array([[float(row[f"Variant {n}"].strip() == "correct") for n in range(1, 11)] for row in rows])
+    return np.array(
+        [[float(row[f"Variant {n}"].strip() == "correct") for n in range(1, 11)] for row in rows]
+    )
 
 
 def simulated(prompts: int, num: int, shape: float, seed: int = 0) -> Verdicts:
     """[prompts, num] verdicts of prompts whose pass rates follow Beta(shape, shape)."""
     rng = np.random.default_rng(seed)
-    return (rng.random((prompts, num)) < rng.beta(shape, shape, size=(prompts, 1))).astype(np.float64)
+    return (rng.random((prompts, num)) < rng.beta(shape, shape, size=(prompts, 1))).astype(
+        np.float64
+    )
 
 
 def measure(verdicts: Verdicts, decide: str) -> tuple[float, float, bool]:
@@ -54,7 +59,9 @@ def measure(verdicts: Verdicts, decide: str) -> tuple[float, float, bool]:
                 tally = tally.with_verdict(float(verdict))
         drawn += tally.num_drawn
         grade, full = grader.grade_of(tally), grader.bin_of(int(row.sum()), int(num - row.sum()))
-        same &= grade.kept is (full in grader.settings.kept) and (decide == "keep" or grade.difficulty is full)
+        same &= grade.kept is (full in grader.settings.kept) and (
+            decide == "keep" or grade.difficulty is full
+        )
     return drawn / len(verdicts), waves / len(verdicts), same
 
 
@@ -62,11 +69,18 @@ def line(label: str, verdicts: Verdicts) -> str:
     """One row of the table."""
     num = verdicts.shape[1]
     full = Grader(GradingSettings(num_rollouts=num))
-    bins = Counter(full.bin_of(int(right), num - int(right)).value for right in verdicts.sum(axis=1))
+    bins = Counter(
+        full.bin_of(int(right), num - int(right)).value for right in verdicts.sum(axis=1)
+    )
     cells = [f"{bins['easy']} / {bins['medium']} / {bins['hard']}"]
     for decide in ("bin", "keep"):
         drawn, waves, same = measure(verdicts, decide)
-        cells += [f"{drawn:.2f}", f"{1 - drawn / num:.0%}", f"{waves:.1f}", "all" if same else "NOT ALL"]
+        cells += [
+            f"{drawn:.2f}",
+            f"{1 - drawn / num:.0%}",
+            f"{waves:.1f}",
+            "all" if same else "NOT ALL",
+        ]
     return f"| {label} | {num} | {len(verdicts):,} | " + " | ".join(cells) + " |"
 
 
@@ -83,7 +97,10 @@ def main() -> None:
         for num in (8, 16, 32)
     ]
     if args.dynamath:
-        models = {path.stem.removesuffix("-result"): dynamath(path) for path in sorted(args.dynamath.glob("*.csv"))}
+        models = {
+            path.stem.removesuffix("-result"): dynamath(path)
+            for path in sorted(args.dynamath.glob("*.csv"))
+        }
         rows += [line(f"DynaMath, {name}", verdicts) for name, verdicts in models.items()]
         rows.append(line(f"DynaMath, all {len(models)}", np.concatenate(list(models.values()))))
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
@@ -94,17 +111,26 @@ def main() -> None:
         [
             "# Rollouts that curtailed grading saves",
             "",
-            "Rollouts drawn a prompt until the bin (easy from 0.8, hard to 0.2) or keep-or-discard (easy is discarded) is",
-            "certain whatever the rest says. `waves`: rounds of parallel requests a prompt, at no rollout more. `same`:",
+            (
+                "Rollouts drawn a prompt until the bin (easy from 0.8, hard to 0.2) or"
+                " keep-or-discard (easy is discarded) is"
+            ),
+            (
+                "certain whatever the rest says. `waves`: rounds of parallel requests a prompt, at"
+                " no rollout more. `same`:"
+            ),
             "decisions equal to those of all N rollouts.",
             "",
             f"{head}|",
             "|" + " --- |" * 12,
             *rows,
             "",
-            f"`python benchmarks/curtailed_grading.py --dynamath DIR --prompts {args.prompts}`, seed 0, "
-            f"vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {machine}, "
-            f"{time.process_time() - started:.0f} s of processor time.",
+            (
+                f"`python benchmarks/curtailed_grading.py --dynamath DIR --prompts {args.prompts}`,"
+                f" seed 0, vasari {vasari.__version__}, NumPy {np.__version__}, Python"
+                f" {platform.python_version()}, {machine}, {time.process_time() - started:.0f} s of"
+                " processor time."
+            ),
             "",
         ]
     )

@@ -31,14 +31,23 @@ def nltk_diversity(group: Group) -> float:
     """One minus mean self-BLEU over 1, 2, 3-grams, by NLTK."""
     smooth = SmoothingFunction().method1
     bleu = [
-        sentence_bleu(group[:place] + group[place + 1 :], tokens, weights=(1 / 3,) * 3, smoothing_function=smooth)
+        sentence_bleu(
+            group[:place] + group[place + 1 :],
+            tokens,
+            weights=(1 / 3,) * 3,
+            smoothing_function=smooth,
+        )
         for place, tokens in enumerate(group)
     ]
     return 1.0 - float(np.mean(bleu))
 
 
-def make_group(rng: np.random.Generator, num_rollouts: int, num_tokens: int, shared: float) -> Group:
-    """Rollouts of tokens with Zipf's frequencies; stretches of about 8 tokens follow one draft with probability `shared`."""
+def make_group(
+    rng: np.random.Generator, num_rollouts: int, num_tokens: int, shared: float
+) -> Group:
+    """Rollouts of tokens with Zipf's frequencies; stretches of about 8 tokens follow one draft with
+    probability `shared`.
+    """
     draft = rng.zipf(1.2, num_tokens) % VOCABULARY
     group = []
     for _ in range(num_rollouts):
@@ -78,7 +87,9 @@ def measure(args: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("groups", 64), ("rollouts", 16), ("tokens", 1024), ("repeats", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -88,20 +99,26 @@ def main() -> None:
     lines = [
         "# Trajectory diversity beside NLTK",
         "",
-        f"{args.groups} groups x {args.rollouts} rollouts x {args.tokens} tokens, "
-        f"median (range) of {args.repeats} repeats, CPU time of one thread.",
+        (
+            f"{args.groups} groups x {args.rollouts} rollouts x {args.tokens} tokens, "
+            f"median (range) of {args.repeats} repeats, CPU time of one thread."
+        ),
         "",
         "| groups | NLTK | vasari | ratio | largest difference |",
         "| --- | --- | --- | --- | --- |",
         *measure(args),
         "",
-        f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, NLTK {nltk.__version__}, "
-        f"Python {platform.python_version()}, {machine}.",
+        (
+            f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, NLTK"
+            f" {nltk.__version__}, Python {platform.python_version()}, {machine}."
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"diversity_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    (args.out / f"diversity_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(
+        text
+    )
 
 
 if __name__ == "__main__":

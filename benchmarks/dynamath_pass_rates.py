@@ -1,7 +1,8 @@
 """How are pass rates of real visual-math questions distributed over real models?
 
-Prints the counts that `vasari.tasks.difficulty` carries, from DynaMath's per-variant results: the folder of CSV files
-("Variant 1" to "Variant 10": correct or fail, one file a model) of github.com/DynaMath/DynaMath at 598c3c3, MIT licence.
+Prints the counts that `vasari.data.tasks.difficulty` carries, from DynaMath's per-variant results:
+the folder of CSV files ("Variant 1" to "Variant 10": correct or fail, one file a model) of
+github.com/DynaMath/DynaMath at 598c3c3, MIT licence.
 
     python benchmarks/dynamath_pass_rates.py --data DIR
 """
@@ -14,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-from vasari.tasks.difficulty import DYNAMATH_COUNTS
+from vasari.data.tasks.difficulty import DYNAMATH_COUNTS
 
 NUM_VARIANTS = 10
 
@@ -25,7 +26,11 @@ def count_correct(path: Path) -> list[int]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
             if re.fullmatch(r"Q\d+", row["Question ID"]):
-                counts[sum(row[f"Variant {n}"].strip() == "correct" for n in range(1, NUM_VARIANTS + 1))] += 1
+                counts[
+                    sum(
+                        row[f"Variant {n}"].strip() == "correct" for n in range(1, NUM_VARIANTS + 1)
+                    )
+                ] += 1
     return counts
 
 
@@ -42,7 +47,10 @@ def main() -> int:
     total = tuple(map(sum, zip(*by_model.values(), strict=True)))
     print("| all | " + " | ".join(map(str, total)) + f" | {mean(total):.3f} |")
     same = total == DYNAMATH_COUNTS
-    print(f"\n{len(files)} models; the package's counts are {'the same' if same else f'different: {DYNAMATH_COUNTS}'}")
+    print(
+        f"\n{len(files)} models; the package's counts are"
+        f" {'the same' if same else f'different: {DYNAMATH_COUNTS}'}"
+    )
     return 0 if same else 1
 
 

@@ -1,11 +1,13 @@
 """What does the endpoint client cost beside bare aiohttp, and what does a killed run repeat?
 
-    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20] [--curator PYTHON]
+    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20] [--curator
+    PYTHON]
 
-A server process answers after 20 ms. Clients run 64-way in processes of their own, in turns, each request with an image of
-80 KB that no other has. Then answers are read from a store, and a run of 3,000 requests is killed at random moments.
-Prints tables and writes them to `benchmarks/results/`. The openai row needs `pip install openai`, the curator row the path
-of an interpreter that has `bespokelabs-curator` (an environment of its own: it pins many versions).
+A server process answers after 20 ms. Clients run 64-way in processes of their own, in turns, each
+request with an image of 80 KB that no other has. Then answers are read from a store, and a run of
+3,000 requests is killed at random moments. Prints tables and writes them to `benchmarks/results/`.
+The openai row needs `pip install openai`, the curator row the path of an interpreter that has
+`bespokelabs-curator` (an environment of its own: it pins many versions).
 """
 
 from __future__ import annotations
@@ -41,7 +43,14 @@ import orjson
 
 import vasari
 import vasari.endpoint.images
-from curator_client import CURATOR_NOTE, IMAGE_BYTES, WAYS, curator_process, curator_version, make_images
+from curator_client import (
+    CURATOR_NOTE,
+    IMAGE_BYTES,
+    WAYS,
+    curator_process,
+    curator_version,
+    make_images,
+)
 from fast_server import ANSWER, LATENCY_SECONDS
 from vasari.endpoint import (
     Answers,
@@ -75,8 +84,16 @@ async def in_ways(ask: Callable[[int], Any], count: int) -> None:
 def body_of(image: bytes, number: int) -> dict[str, Any]:
     """The request as a dictionary, for those who want one."""
     url = {"url": "data:image/png;base64," + base64.b64encode(image).decode()}
-    content = [{"type": "image_url", "image_url": url}, {"type": "text", "text": f"What is shown in figure {number}?"}]
-    return {"model": "m", "messages": [{"role": "user", "content": content}], "max_tokens": 512, "temperature": 1.0}
+    content = [
+        {"type": "image_url", "image_url": url},
+        {"type": "text", "text": f"What is shown in figure {number}?"},
+    ]
+    return {
+        "model": "m",
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": 512,
+        "temperature": 1.0,
+    }
 
 
 async def run_bare(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
@@ -86,7 +103,9 @@ async def run_bare(url: str, images: list[bytes], spent: Callable[[], Any]) -> l
 
         async def ask(number: int) -> None:
             body = orjson.dumps(body_of(images[number], number))
-            async with session.post(f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}) as got:
+            async with session.post(
+                f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}
+            ) as got:
                 texts[number] = orjson.loads(await got.read())["choices"][0]["message"]["content"]
 
         spent()
@@ -99,7 +118,9 @@ async def run_openai(url: str, images: list[bytes], spent: Callable[[], Any]) ->
     import openai  # noqa: PLC0415  (optional)
 
     texts = [""] * len(images)
-    async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=120.0) as client:
+    async with openai.AsyncOpenAI(
+        base_url=url, api_key="none", max_retries=0, timeout=120.0
+    ) as client:
 
         async def ask(number: int) -> None:
             got = await client.chat.completions.create(**body_of(images[number], number))
@@ -124,7 +145,9 @@ def our_settings(url: str, *, adaptive: bool) -> EndpointSettings:
     )
 
 
-async def run_ours(url: str, images: list[bytes], spent: Callable[[], Any], *, adaptive: bool) -> list[str]:
+async def run_ours(
+    url: str, images: list[bytes], spent: Callable[[], Any], *, adaptive: bool
+) -> list[str]:
     """`vasari.endpoint`: images hashed, answers stored, limits and budget kept."""
     sampling = Sampling(max_tokens=512, temperature=1.0)
     texts = [""] * len(images)
@@ -147,8 +170,12 @@ async def run_ours(url: str, images: list[bytes], spent: Callable[[], Any], *, a
     return texts
 
 
-async def run_without_pybase64(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
-    """As where pybase64 is not installed: the standard library's base64, which bare aiohttp has too."""
+async def run_without_pybase64(
+    url: str, images: list[bytes], spent: Callable[[], Any]
+) -> list[str]:
+    """As where pybase64 is not installed: the standard library's base64, which bare aiohttp has
+    too.
+    """
     vasari.endpoint.images.base64_of = base64.b64encode
     return await run_ours(url, images, spent, adaptive=False)
 
@@ -183,20 +210,28 @@ def run_client(name: str, url: str, count: int) -> None:
 def run_cached(count: int) -> None:
     """Read answers from a store and print how fast."""
     folder = tempfile.mkdtemp()
-    requests = [Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n) for n in range(count)]
+    requests = [
+        Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n)
+        for n in range(count)
+    ]
     with ResponseStore(folder, sync="never") as store:
         start = time.process_time()
         for request in requests:
             store.add(request.key, Response(text=ANSWER * 3, finish_reason="stop"), model="m")
         write = count / (time.process_time() - start)
     # New records: the keys of those above are known already.
-    requests = [Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n) for n in range(count)]
+    requests = [
+        Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n)
+        for n in range(count)
+    ]
     start = time.process_time()
     with ResponseStore(folder) as store:
         opened = count / (time.process_time() - start)
         start = time.process_time()
         found: list[Answers] = []
-        report = ask_all(EndpointSettings(base_url="http://127.0.0.1:9/v1"), store, requests, take=found.append).report
+        report = ask_all(
+            EndpointSettings(base_url="http://127.0.0.1:9/v1"), store, requests, take=found.append
+        ).report
         read = count / (time.process_time() - start)
     shutil.rmtree(folder)
     if report.from_store != count or len(found) != count:
@@ -207,7 +242,12 @@ def run_cached(count: int) -> None:
 def run_resumable(url: str, folder: str, count: int) -> None:
     """Ask text requests with a store, and write the answers; may be killed."""
     requests = (
-        Request(model="m", messages=(user_message(f"What is {n} + 2?"),), sampling=Sampling(max_tokens=512), seed=n)
+        Request(
+            model="m",
+            messages=(user_message(f"What is {n} + 2?"),),
+            sampling=Sampling(max_tokens=512),
+            seed=n,
+        )
         for n in range(count)
     )
     with ResponseStore(Path(folder) / "store") as store:
@@ -218,7 +258,9 @@ def run_resumable(url: str, folder: str, count: int) -> None:
 
 def call(*arguments: object) -> subprocess.Popen[str]:
     """This script, in another process."""
-    return subprocess.Popen([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def numbers_of(process: subprocess.Popen[str]) -> dict[str, float]:
@@ -236,7 +278,9 @@ def a_server() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fast_server.py")), str(port)])
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("fast_server.py")), str(port)]
+    )
     url = f"http://127.0.0.1:{port}/v1"
     for _ in range(200):
         with contextlib.suppress(OSError):
@@ -270,7 +314,8 @@ def measure_kills(num_kills: int, count: int) -> list[str]:
         broken.mkdir()
         for kill, moment in enumerate(moments):
             process = call("--resumable", url, broken, count)
-            # Each kill repeats some requests, and the count should not run ahead of the moments for that.
+            # Each kill repeats some requests, and the count should not run ahead of the moments for
+            # that.
             while asked_of(url) - base < moment + kill * WAYS // 2 and process.poll() is None:
                 time.sleep(chance.random() / 100)
             process.send_signal(signal.SIGKILL)
@@ -282,8 +327,9 @@ def measure_kills(num_kills: int, count: int) -> list[str]:
         health = store.health
     shutil.rmtree(folder)
     return [
-        f"| {num_kills} | {count:,} | {asked:,} | {asked - count} | {num_kills * WAYS:,} "
-        f"| {'the same' if same else 'DIFFERENT'} | {count - health.responses} | {health.damaged_lines} |"
+        f"| {num_kills} | {count:,} | {asked:,} | {asked - count} | {num_kills * WAYS:,} |"
+        f" {'the same' if same else 'DIFFERENT'} | {count - health.responses} |"
+        f" {health.damaged_lines} |"
     ]
 
 
@@ -309,7 +355,9 @@ def measure_clients(requests: int, repeats: int, curator: str) -> list[str]:
             for name in names:
                 count = requests // 4 if name in QUARTERED else requests
                 result = numbers_of(
-                    curator_process(curator, url, count) if name == "curator" else call("--client", name, url, count)
+                    curator_process(curator, url, count)
+                    if name == "curator"
+                    else call("--client", name, url, count)
                 )
                 rates[name].append(result["rate"])
                 cpus[name].append(result["cpu_ms"])
@@ -329,39 +377,70 @@ def measure_clients(requests: int, repeats: int, curator: str) -> list[str]:
 def versions(curator: str) -> str:
     """What was measured with."""
     names = ("aiohttp", "orjson", "pybase64", "openai")
-    found = [f"{name} {importlib.metadata.version(name)}" for name in names if importlib.util.find_spec(name)]
+    found = [
+        f"{name} {importlib.metadata.version(name)}"
+        for name in names
+        if importlib.util.find_spec(name)
+    ]
     found += [curator_version(curator)] if curator else []
     return f"vasari {vasari.__version__}, {', '.join(found)}, Python {platform.python_version()}"
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("requests", 2000), ("repeats", 5), ("kills", 20), ("killed-requests", 3000), ("cached", 50_000)):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (
+        ("requests", 2000),
+        ("repeats", 5),
+        ("kills", 20),
+        ("killed-requests", 3000),
+        ("cached", 50_000),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--curator", metavar="PYTHON", default="", help="an interpreter that has bespokelabs-curator")
+    parser.add_argument(
+        "--curator",
+        metavar="PYTHON",
+        default="",
+        help="an interpreter that has bespokelabs-curator",
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    command = " ".join(["python benchmarks/endpoint_speed.py", *("PYTHON" if a == args.curator else a for a in sys.argv[1:])])
+    command = " ".join(
+        [
+            "python benchmarks/endpoint_speed.py",
+            *("PYTHON" if a == args.curator else a for a in sys.argv[1:]),
+        ]
+    )
     cached = [numbers_of(call("--read-store", args.cached)) for _ in range(args.repeats)]
     columns = [spread([run[name] for run in cached], ",.0f") for name in ("read", "open", "write")]
     lines = [
         "# The endpoint client",
         "",
-        f"{WAYS}-way against a server process that answers after {LATENCY_SECONDS * 1e3:.0f} ms, images of "
-        f"{IMAGE_BYTES // 1000} KB, all different; {args.requests:,} requests a run (a quarter for openai and curator), "
-        f"{args.repeats} runs in turns, medians with ranges; the best run is the one that others on this "
-        "machine disturbed least. Ours hashes each image, stores each answer, "
-        "and keeps limits of requests, tokens and money.",
+        (
+            f"{WAYS}-way against a server process that answers after {LATENCY_SECONDS * 1e3:.0f}"
+            f" ms, images of {IMAGE_BYTES // 1000} KB, all different; {args.requests:,} requests a"
+            f" run (a quarter for openai and curator), {args.repeats} runs in turns, medians with"
+            " ranges; the best run is the one that others on this machine disturbed least. Ours"
+            " hashes each image, stores each answer, and keeps limits of requests, tokens and"
+            " money."
+        ),
         "",
-        "| client | requests/s, best run | of bare | median | of bare, by turns | CPU ms a request | of bare, by turns |",
+        (
+            "| client | requests/s, best run | of bare | median | of bare, by turns | CPU ms a"
+            " request | of bare, by turns |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- |",
         *measure_clients(args.requests, args.repeats, args.curator),
         "",
         CURATOR_NOTE if args.curator else "Not measured: curator (`--curator PYTHON`).",
         "",
-        f"Answers of 2 KB from a store of {args.cached:,}, through `ask_all`, keys computed; a second of CPU time:",
+        (
+            f"Answers of 2 KB from a store of {args.cached:,}, through `ask_all`, keys computed; a"
+            " second of CPU time:"
+        ),
         "",
         "| read, answers/s | opened, answers/s | written, answers/s |",
         "| --- | --- | --- |",
@@ -369,12 +448,18 @@ def main() -> None:
         "",
         "A run killed (SIGKILL) at random moments and resumed, beside one that was not:",
         "",
-        "| kills | requests | sent | sent twice | in flight at most | output | lost | damaged lines |",
+        (
+            "| kills | requests | sent | sent twice | in flight at most | output | lost | damaged"
+            " lines |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *measure_kills(args.kills, args.killed_requests),
         "",
-        f"`{command}`, {versions(args.curator)}, {machine}, "
-        f"load average {os.getloadavg()[1]:.1f} (others worked on this machine; server and client share its cores).",
+        (
+            f"`{command}`, {versions(args.curator)}, {machine}, load average"
+            f" {os.getloadavg()[1]:.1f} (others worked on this machine; server and client share its"
+            " cores)."
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)

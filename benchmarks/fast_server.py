@@ -1,8 +1,10 @@
-"""A chat completion server with just enough HTTP to answer after a while, so that clients are the slow side.
+"""A chat completion server with just enough HTTP to answer after a while, so that clients are the
+slow side.
 
     python benchmarks/fast_server.py PORT
 
-POST is answered after 20 ms with a text that depends on the end of the body; GET tells how many POSTs there were.
+POST is answered after 20 ms with a text that depends on the end of the body; GET tells how many
+POSTs there were.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ class FastServer(asyncio.Protocol):
         self.pending += data
         while (end := self.pending.find(b"\r\n\r\n")) >= 0:
             head = bytes(self.pending[:end]).lower()
-            length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0]) if b"content-length: " in head else 0
+            length = (
+                int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+                if b"content-length: " in head
+                else 0
+            )
             if len(self.pending) < end + 4 + length:
                 return
             tail = bytes(self.pending[max(end + 4, end + 4 + length - 200) : end + 4 + length])
@@ -48,12 +54,22 @@ class FastServer(asyncio.Protocol):
         message = {"role": "assistant", "content": f"{ANSWER}{zlib.crc32(tail)}"}
         usage = {"prompt_tokens": 1100, "completion_tokens": 170, "total_tokens": 1270}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
-        body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+        body = {
+            "id": "c",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [choice],
+            "usage": usage,
+        }
         self._reply(orjson.dumps(body))
 
     def _reply(self, body: bytes) -> None:
         if not self.transport.is_closing():
-            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                % len(body)
+            )
             self.transport.write(head + body)
 
 

@@ -1,11 +1,13 @@
-"""How much do the rules leave to a judge, and how often is an honest output taken for one that speaks to it?
+"""How much do the rules leave to a judge, and how often is an honest output taken for one that
+speaks to it?
 
     python benchmarks/judge_share.py --data DIR
 
-DIR holds published outputs, one JSON lines file a run (`verify_agreement.py` says which fields). For each benchmark: outputs
-that the protocol `vasari` leaves undecided, by the rule that left them; and of all outputs, those whose end, and those of the
-undecided whose stated answer, a judge would not be shown because it seems to speak to the judge. No server is asked.
-Prints one table and writes it to `benchmarks/results/`.
+DIR holds published outputs, one JSON lines file a run (`verify_agreement.py` says which fields).
+For each benchmark: outputs that the protocol `vasari` leaves undecided, by the rule that left them;
+and of all outputs, those whose end, and those of the undecided whose stated answer, a judge would
+not be shown because it seems to speak to the judge. No server is asked. Prints one table and writes
+it to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -39,20 +41,34 @@ def count(path: Path, into: Counter[str]) -> None:
         if item.undecided:
             into["undecided"] += 1
             into[f"by {item.verdict.decided_by}"] += 1
-            into["answer"] += item.verdict.extraction is not None and addresses_judge(item.verdict.extraction[-END_CHARS:])
+            into["answer"] += item.verdict.extraction is not None and addresses_judge(
+                item.verdict.extraction[-END_CHARS:]
+            )
 
 
 def row(name: str, counts: Counter[str]) -> str:
     """A line of the table."""
-    rules = ", ".join(f"{key[3:]} {number:,}" for key, number in counts.most_common() if key.startswith("by "))
+    rules = ", ".join(
+        f"{key[3:]} {number:,}" for key, number in counts.most_common() if key.startswith("by ")
+    )
     share = f"{counts['undecided'] / counts['outputs']:.2%}"
-    cells = (name, f"{counts['outputs']:,}", f"{counts['undecided']:,}", share, rules, counts["answer"], counts["end"])
+    cells = (
+        name,
+        f"{counts['outputs']:,}",
+        f"{counts['undecided']:,}",
+        share,
+        rules,
+        counts["answer"],
+        counts["end"],
+    )
     return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:
     """Count, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -73,17 +89,28 @@ def main() -> None:
     lines = [
         "# What the rules leave to a judge",
         "",
-        "Published outputs by the protocol `vasari`. The last columns count answers (shown by the format `vasari`) and ends of",
-        "responses (shown by the formats of judging models) that seem to speak to the judge. None of these outputs was written",
-        "for a judge, so each is a false alarm; it costs the output its judge, not its verdict by the rules.",
+        (
+            "Published outputs by the protocol `vasari`. The last columns count answers (shown by"
+            " the format `vasari`) and ends of"
+        ),
+        (
+            "responses (shown by the formats of judging models) that seem to speak to the judge."
+            " None of these outputs was written"
+        ),
+        (
+            "for a judge, so each is a false alarm; it costs the output its judge, not its verdict"
+            " by the rules."
+        ),
         "",
         f"| {' | '.join(columns)} |",
         "| --- " * len(columns) + "|",
         *(row(name, found) for name, found in counts.items()),
         row("all", sum(counts.values(), Counter())),
         "",
-        f"`python benchmarks/judge_share.py --data DIR`, vasari {vasari.__version__}, Python {platform.python_version()}, "
-        f"{machine}.",
+        (
+            f"`python benchmarks/judge_share.py --data DIR`, vasari {vasari.__version__}, Python"
+            f" {platform.python_version()}, {machine}."
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -1,10 +1,12 @@
-"""Are near-duplicates and benchmark leaks found on Geometry3K, and how many texts and images a second are compared?
+"""Are near-duplicates and benchmark leaks found on Geometry3K, and how many texts and images a
+second are compared?
 
     python benchmarks/near_duplicates.py [--geometry3k DIR] [--texts 20000] [--repeats 3]
 
-DIR holds `problems.jsonl` (id, question, answer, image) and its images; without it only the speeds are measured. Half of the
-problems are the benchmark, the other half is the clean training pool, into which leaks of the first half are planted.
-imagehash and datatrove are measured beside ours, in the same run, where they are installed. Prints two tables and writes them.
+DIR holds `problems.jsonl` (id, question, answer, image) and its images; without it only the speeds
+are measured. Half of the problems are the benchmark, the other half is the clean training pool,
+into which leaks of the first half are planted. imagehash and datatrove are measured beside ours, in
+the same run, where they are installed. Prints two tables and writes them.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
 from vasari.curate.match.image_index import index_images
 from vasari.curate.match.near_duplicates import near_duplicates
 from vasari.curate.match.question_text import containment, read_question
-from vasari.imagefile import open_image
+from vasari.data.images import open_image
 from vasari.records import ImageRef, Prompt
 
 SYNONYMS = {
@@ -57,36 +59,60 @@ OPENINGS = ("Look at the diagram. ", "Consider the picture. ", "", "Using the dr
 
 def load(folder: Path) -> list[Prompt]:
     """Geometry3K as prompts, images as paths."""
-    rows = [json.loads(line) for line in (folder / "problems.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (folder / "problems.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     paths = [str(folder / row["image"]) for row in rows]
     return [
-        Prompt(id=row["id"], question=row["question"], answer=row["answer"], images=(ImageRef(path=path),))
+        Prompt(
+            id=row["id"],
+            question=row["question"],
+            answer=row["answer"],
+            images=(ImageRef(path=path),),
+        )
         for row, path in zip(rows, paths, strict=True)
     ]
 
 
 def edit_image(ref: ImageRef, rng: random.Random, *, cut: bool) -> ImageRef:
-    """The image resized and recompressed; cut by 5% of width and height, at one side or shared by two, when asked."""
+    """The image resized and recompressed; cut by 5% of width and height, at one side or shared by
+    two, when asked.
+    """
     image = open_image(ref)
     w, h = image.size
     if cut:
         left, top = (rng.choice((0.0, 0.05, rng.random() * 0.05)) for _ in range(2))
-        image = image.crop((round(left * w), round(top * h), round(w - (0.05 - left) * w), round(h - (0.05 - top) * h)))
+        image = image.crop(
+            (
+                round(left * w),
+                round(top * h),
+                round(w - (0.05 - left) * w),
+                round(h - (0.05 - top) * h),
+            )
+        )
     scale = rng.choice((0.5, 0.6, 0.75, 1.25))
-    image = image.resize((max(8, round(image.width * scale)), max(8, round(image.height * scale))), Image.Resampling.BICUBIC)
+    image = image.resize(
+        (max(8, round(image.width * scale)), max(8, round(image.height * scale))),
+        Image.Resampling.BICUBIC,
+    )
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=rng.choice((50, 70, 85)))
     return ImageRef(data=buffer.getvalue())
 
 
 def edit_punctuation(text: str, rng: random.Random) -> str:
-    """Other marks between words: a decimal point and what stands inside a word or a command stay."""
+    """Other marks between words: a decimal point and what stands inside a word or a command
+    stay.
+    """
     text = re.sub(r"[.,;:!?](?=\s|$)", lambda _: rng.choice(("", ";", " !", ".", ",")), text)
     return re.sub(r" ", lambda _: rng.choice((" ", " ", " ", "  ", ", ")), text)
 
 
 def reword(text: str, rng: random.Random) -> str:
-    """Other words for the same question: synonyms, sentences turned round, another opening; numbers and names stay."""
+    """Other words for the same question: synonyms, sentences turned round, another opening; numbers
+    and names stay.
+    """
 
     def other(match: re.Match[str]) -> str:
         return rng.choice(SYNONYMS[match.group().lower()])
@@ -98,27 +124,52 @@ def reword(text: str, rng: random.Random) -> str:
 
 
 def other_number(prompt: Prompt, rng: random.Random) -> Prompt:
-    """The same figure with another number in the question, or, where that has none, drawn into the figure; another answer."""
+    """The same figure with another number in the question, or, where that has none, drawn into the
+    figure; another answer.
+    """
     digits = list(re.finditer(r"\d+", prompt.question))
     if digits:
         place = rng.choice(digits)
-        question = prompt.question[: place.start()] + str(int(place.group()) + 3) + prompt.question[place.end() :]
-        return Prompt(id=prompt.id + "-number", question=question, answer=prompt.answer, images=prompt.images)
+        question = (
+            prompt.question[: place.start()]
+            + str(int(place.group()) + 3)
+            + prompt.question[place.end() :]
+        )
+        return Prompt(
+            id=prompt.id + "-number", question=question, answer=prompt.answer, images=prompt.images
+        )
     image = open_image(prompt.images[0])
-    ImageDraw.Draw(image).text((image.width // 2, image.height // 2), str(rng.randrange(10, 99)), fill="black")
+    ImageDraw.Draw(image).text(
+        (image.width // 2, image.height // 2), str(rng.randrange(10, 99)), fill="black"
+    )
     buffer = BytesIO()
     image.save(buffer, "PNG")
     images = (ImageRef(data=buffer.getvalue()),)
-    return Prompt(id=prompt.id + "-number", question=prompt.question, answer=f"7{prompt.answer}", images=images)
+    return Prompt(
+        id=prompt.id + "-number",
+        question=prompt.question,
+        answer=f"7{prompt.answer}",
+        images=images,
+    )
 
 
 def planted(prompts: list[Prompt], kind: str, rng: random.Random) -> list[Prompt]:
     """One leak of each prompt."""
     rows = []
     for prompt in prompts:
-        question = reword(prompt.question, rng) if kind == "paraphrase" else edit_punctuation(prompt.question, rng)
-        images = (edit_image(prompt.images[0], rng, cut=kind == "cut"),) if kind != "paraphrase" else prompt.images
-        rows.append(Prompt(id=f"{prompt.id}-{kind}", question=question, answer=prompt.answer, images=images))
+        question = (
+            reword(prompt.question, rng)
+            if kind == "paraphrase"
+            else edit_punctuation(prompt.question, rng)
+        )
+        images = (
+            (edit_image(prompt.images[0], rng, cut=kind == "cut"),)
+            if kind != "paraphrase"
+            else prompt.images
+        )
+        rows.append(
+            Prompt(id=f"{prompt.id}-{kind}", question=question, answer=prompt.answer, images=images)
+        )
     return rows
 
 
@@ -132,7 +183,8 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
     false = {drop.id: drop for drop in index.leaks(clean, index_images(clean))}
     by_id = {prompt.id: prompt for prompt in prompts}
     natural = sum(
-        read_question(by_id[name].question).words == read_question(by_id[str(drop.collided_with)].question).words
+        read_question(by_id[name].question).words
+        == read_question(by_id[str(drop.collided_with)].question).words
         and by_id[name].answer == by_id[str(drop.collided_with)].answer
         for name, drop in false.items()
     )
@@ -145,17 +197,28 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
         found = {drop.id: drop for drop in index.leaks(leaks, index_images(leaks))}
         right = sum(drop.collided_with == name.rsplit("-", 1)[0] for name, drop in found.items())
         precision = len(found) / (len(found) + len(false))
-        rows.append(f"| {label} | {len(leaks)} | {len(found) / len(leaks):.3f} | {precision:.3f} | {right / len(leaks):.3f} |")
+        rows.append(
+            f"| {label} | {len(leaks)} | {len(found) / len(leaks):.3f} | {precision:.3f} |"
+            f" {right / len(leaks):.3f} |"
+        )
         if kind == "paraphrase":
             pairs = zip(tests, leaks, strict=True)
-            shared = [containment(read_question(a.question), read_question(b.question)) for a, b in pairs]
-            hard = [leak.id in found for leak, share in zip(leaks, shared, strict=True) if share < 0.8]
-            rows.append(f"| of these, under 0.8 of the words kept | {len(hard)} | {statistics.mean(hard):.3f} | | |")
+            shared = [
+                containment(read_question(a.question), read_question(b.question)) for a, b in pairs
+            ]
+            hard = [
+                leak.id in found for leak, share in zip(leaks, shared, strict=True) if share < 0.8
+            ]
+            rows.append(
+                f"| of these, under 0.8 of the words kept | {len(hard)} |"
+                f" {statistics.mean(hard):.3f} | | |"
+            )
     rows += _within(prompts, rng)
     rows.append("")
     rows.append(
-        f"Precision counts every one of the {len(false)} flagged of {len(clean)} clean prompts as wrong; {natural} of them "
-        "have the words and the answer of the benchmark prompt over a like figure, so Geometry3K itself repeats them."
+        f"Precision counts every one of the {len(false)} flagged of {len(clean)} clean prompts as"
+        f" wrong; {natural} of them have the words and the answer of the benchmark prompt over a"
+        " like figure, so Geometry3K itself repeats them."
     )
     return rows
 
@@ -171,15 +234,22 @@ def _within(prompts: list[Prompt], rng: random.Random) -> list[str]:
     found, lost = sum(copy.id in drops for copy in copies), sum(row.id in drops for row in numbers)
     wrong = len(drops) - found
     return [
-        f"| near-duplicate: resized, recompressed, punctuation | {len(copies)} | {found / len(copies):.3f} "
-        f"| {found / (found + wrong):.3f} | |",
-        f"| the same figure with another number: kept | {len(numbers)} | {1 - lost / len(numbers):.3f} | | |",
+        (
+            f"| near-duplicate: resized, recompressed, punctuation | {len(copies)} |"
+            f" {found / len(copies):.3f} | {found / (found + wrong):.3f} | |"
+        ),
+        (
+            f"| the same figure with another number: kept | {len(numbers)} |"
+            f" {1 - lost / len(numbers):.3f} | | |"
+        ),
         f"| Geometry3K's own, nothing planted: dropped | {len(prompts)} | {len(own)} prompts | | |",
     ]
 
 
 def texts(count: int, seed: int = 0) -> list[Prompt]:
-    """Questions of 40 words, about 257 characters, one in ten a copy of an earlier one with a word changed."""
+    """Questions of 40 words, about 257 characters, one in ten a copy of an earlier one with a word
+    changed.
+    """
     rng = random.Random(seed)
     words = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 9))) for _ in range(5000)]
     rows: list[list[str]] = []
@@ -206,19 +276,27 @@ def speeds(num_texts: int, repeats: int) -> list[str]:
     found = len(near_duplicates(prompts, index_images(prompts)))
     ours = rates(lambda: near_duplicates(prompts, index_images(prompts)), num_texts, repeats)
     rng = np.random.default_rng(0)
-    images = [Image.fromarray(rng.integers(0, 256, size=(480, 640, 3), dtype=np.uint8)) for _ in range(50)]
-    hashes = rates(lambda: hash_thumbnails([thumbnail(image) for image in images]), len(images), repeats)
+    images = [
+        Image.fromarray(rng.integers(0, 256, size=(480, 640, 3), dtype=np.uint8)) for _ in range(50)
+    ]
+    hashes = rates(
+        lambda: hash_thumbnails([thumbnail(image) for image in images]), len(images), repeats
+    )
     theirs_text, theirs_image = "not installed", "not installed"
     with contextlib.suppress(ImportError):
         import imagehash  # noqa: PLC0415
 
-        theirs_image = rates(lambda: [imagehash.phash(image, hash_size=16) for image in images], len(images), repeats)
+        theirs_image = rates(
+            lambda: [imagehash.phash(image, hash_size=16) for image in images], len(images), repeats
+        )
     with contextlib.suppress(ImportError):
         few = prompts[: min(2000, num_texts)]  # the peer is slow
         theirs_text = rates(lambda: run_datatrove(few), len(few), 1) + f" on {len(few):,} of them"
     return [
-        f"| {num_texts:,} texts of {statistics.mean(len(p.question) for p in prompts):.0f} characters, end to end "
-        f"({found:,} dropped) | {ours} | datatrove {theirs_text} |",
+        (
+            f"| {num_texts:,} texts of {statistics.mean(len(p.question) for p in prompts):.0f}"
+            f" characters, end to end ({found:,} dropped) | {ours} | datatrove {theirs_text} |"
+        ),
         f"| 256-bit hashes of 640 x 480 images, decoded | {hashes} | imagehash {theirs_image} |",
     ]
 
@@ -238,12 +316,17 @@ def run_datatrove(prompts: list[Prompt]) -> None:
         config = MinhashConfig()
         stages = [
             ([documents, dedup.MinhashDedupSignature(f"{folder}/s", config=config)], 1),
-            ([dedup.MinhashDedupBuckets(f"{folder}/s", f"{folder}/b", config=config)], config.num_buckets),
+            (
+                [dedup.MinhashDedupBuckets(f"{folder}/s", f"{folder}/b", config=config)],
+                config.num_buckets,
+            ),
             ([dedup.MinhashDedupCluster(f"{folder}/b", f"{folder}/r", config=config)], 1),
             ([documents, dedup.MinhashDedupFilter(f"{folder}/r"), JsonlWriter(f"{folder}/o")], 1),
         ]
         for number, (pipeline, tasks) in enumerate(stages):
-            LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=f"{folder}/l{number}").run()
+            LocalPipelineExecutor(
+                pipeline, tasks=tasks, workers=1, logging_dir=f"{folder}/l{number}"
+            ).run()
 
 
 def main() -> None:
@@ -255,18 +338,37 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable(logging.INFO)
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    lines = ["# Near-duplicates and benchmark leaks", "", "Processor time of one process, median (range).", ""]
-    lines += ["| work | ours /s | peer /s |", "| --- | --- | --- |", *speeds(args.texts, args.repeats), ""]
+    lines = [
+        "# Near-duplicates and benchmark leaks",
+        "",
+        "Processor time of one process, median (range).",
+        "",
+    ]
+    lines += [
+        "| work | ours /s | peer /s |",
+        "| --- | --- | --- |",
+        *speeds(args.texts, args.repeats),
+        "",
+    ]
     if args.geometry3k:
         started = time.process_time()
         head = "| planted into Geometry3K | prompts | recall | precision | names the right prompt |"
         lines += [head, "| --- | --- | --- | --- | --- |", *quality(load(args.geometry3k))]
-        lines.append(f"{time.process_time() - started:.0f} s of processor time, planting and decoding included.")
+        lines.append(
+            f"{time.process_time() - started:.0f} s of processor time, planting and decoding"
+            " included."
+        )
         lines.append("")
-    peers = ", ".join(f"{name} {_version(name)}" for name in ("rensa", "imagehash", "datatrove", "numpy", "pillow"))
+    peers = ", ".join(
+        f"{name} {_version(name)}"
+        for name in ("rensa", "imagehash", "datatrove", "numpy", "pillow")
+    )
     lines += [
-        f"`python benchmarks/near_duplicates.py --geometry3k DIR --texts {args.texts} --repeats {args.repeats}`, seed 0, "
-        f"vasari {vasari.__version__}, {peers}, Python {platform.python_version()}, {machine}, load {os.getloadavg()[0]:.1f}.",
+        (
+            f"`python benchmarks/near_duplicates.py --geometry3k DIR --texts {args.texts} --repeats"
+            f" {args.repeats}`, seed 0, vasari {vasari.__version__}, {peers}, Python"
+            f" {platform.python_version()}, {machine}, load {os.getloadavg()[0]:.1f}."
+        ),
         "",
     ]
     text = "\n".join(lines)

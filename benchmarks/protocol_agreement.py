@@ -1,7 +1,8 @@
 """Does the protocol `official` reproduce the verdicts that the benchmarks' own scorers published?
 
-Scores published outputs (a folder of JSON lines, one file a run, rows with `official_correct`) by the official rules and
-prints a line a benchmark. Every row that differs must be in `protocol_agreement_exceptions.jsonl`, with its reason.
+Scores published outputs (a folder of JSON lines, one file a run, rows with `official_correct`) by
+the official rules and prints a line a benchmark. Every row that differs must be in
+`protocol_agreement_exceptions.jsonl`, with its reason.
 
     python benchmarks/protocol_agreement.py --data DIR --out benchmarks/results/NAME.md
 """
@@ -62,7 +63,13 @@ def count_agreement(folder: Path, exceptions: dict[tuple[str, str, str], str]) -
             started = time.process_time()
             verdict = official.verdict(row)
             count.seconds += time.process_time() - started
-            add(count, row, verdict.outcome.value, verdict.decided_by, listed=(row.benchmark, row.model, row.id) in exceptions)
+            add(
+                count,
+                row,
+                verdict.outcome.value,
+                verdict.decided_by,
+                listed=(row.benchmark, row.model, row.id) in exceptions,
+            )
     return counts
 
 
@@ -76,7 +83,9 @@ def add(count: Count, row: StoredOutput, outcome: str, rule: str, *, listed: boo
     elif listed:
         count.num_listed += 1
     else:
-        count.different.append((row.model, row.id, f"{outcome} by {rule}, published {row.official_correct}"))
+        count.different.append(
+            (row.model, row.id, f"{outcome} by {rule}, published {row.official_correct}")
+        )
 
 
 def report(counts: dict[str, Count], exceptions: dict[tuple[str, str, str], str]) -> str:
@@ -84,33 +93,52 @@ def report(counts: dict[str, Count], exceptions: dict[tuple[str, str, str], str]
     lines = [
         "# Official protocols against published verdicts",
         "",
-        "Every published output, scored by `official` and compared with the verdict that the benchmark's own scorer gave it.",
+        (
+            "Every published output, scored by `official` and compared with the verdict that the"
+            " benchmark's own scorer gave it."
+        ),
         "",
-        "| benchmark | runs | outputs | the rule starts from | same verdict | listed as older or damaged | other |",
+        (
+            "| benchmark | runs | outputs | the rule starts from | same verdict | listed as older"
+            " or damaged | other |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, count in sorted(counts.items()):
         start = STARTS.get(name, "response")
         lines.append(
-            f"| {name} | {len(count.runs)} | {count.num_rows:,} | {start} | {count.num_same:,} | {count.num_listed} | "
-            f"{len(count.different)} |"
+            f"| {name} | {len(count.runs)} | {count.num_rows:,} | {start} | {count.num_same:,} |"
+            f" {count.num_listed} | {len(count.different)} |"
         )
     total = sum(count.num_rows for count in counts.values())
     same = sum(count.num_same for count in counts.values())
     listed = sum(count.num_listed for count in counts.values())
-    lines += ["", f"{same:,} of {total:,} are the same; {listed} ({listed / total:.2%}) are listed:", ""]
-    lines += [f"* {number} x {reason}" for reason, number in Counter(exceptions.values()).most_common()]
+    lines += [
+        "",
+        f"{same:,} of {total:,} are the same; {listed} ({listed / total:.2%}) are listed:",
+        "",
+    ]
+    lines += [
+        f"* {number} x {reason}" for reason, number in Counter(exceptions.values()).most_common()
+    ]
     drawn = sum(count.num_drawn for count in counts.values())
     seconds = sum(count.seconds for name, count in counts.items() if name != "geoqa")
     others = total - counts["geoqa"].num_rows if "geoqa" in counts else total
     lines += [
         "",
-        f"In {drawn} MMMU-Pro outputs the official rule draws a letter at random; there the stored letter was compared.",
-        f"One process took {seconds:.1f} s of CPU time for all but GeoQA's (Math-Verify in its own process): "
-        f"{others / max(seconds, 1e-9):,.0f} verdicts a second.",
+        (
+            f"In {drawn} MMMU-Pro outputs the official rule draws a letter at random; there the"
+            " stored letter was compared."
+        ),
+        (
+            f"One process took {seconds:.1f} s of CPU time for all but GeoQA's (Math-Verify in its"
+            f" own process): {others / max(seconds, 1e-9):,.0f} verdicts a second."
+        ),
         "",
-        f"`python benchmarks/protocol_agreement.py --data DIR`, vasari {vasari.__version__}, "
-        f"Python {platform.python_version()}.",
+        (
+            f"`python benchmarks/protocol_agreement.py --data DIR`, vasari {vasari.__version__}, "
+            f"Python {platform.python_version()}."
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -118,7 +146,12 @@ def report(counts: dict[str, Count], exceptions: dict[tuple[str, str, str], str]
 def main() -> int:
     """0 when every row is the same or listed, and every listed row that is there differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with one JSON lines file a run, plain or gzip")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder with one JSON lines file a run, plain or gzip",
+    )
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
     exceptions = read_exceptions(EXCEPTIONS)

@@ -1,9 +1,12 @@
-r"""What does the quickstart give, and what do `progress` and VAS add to uniform prompts, every rollout charged?
+r"""What does the quickstart give, and what do `progress` and VAS add to uniform prompts, every
+rollout charged?
 
-    python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler all] [--out runs/benchmark_quickstart]
+    python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler all] [--out
+    runs/benchmark_quickstart]
 
-Runs `vasari quickstart` in a process of its own for each seed, reads its `summary.json`, prints one table and writes it to
-`benchmarks/results/`. What an earlier call finished is not repeated. An old processor is imitated by the environment:
+Runs `vasari quickstart` in a process of its own for each seed, reads its `summary.json`, prints one
+table and writes it to `benchmarks/results/`. What an earlier call finished is not repeated. An old
+processor is imitated by the environment:
 
     ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
         python benchmarks/quickstart.py --seeds 0 --sampler vas --out runs/old_processor
@@ -24,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import vasari
-from vasari.rundir import read_groups
+from vasari.train.group_file import read_groups
 
 RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 """Variables that keep torch from newer instructions of the processor."""
@@ -33,15 +36,37 @@ RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUC
 def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
     """The summary of one quickstart; what an earlier call finished is read and not repeated."""
     out = folder / f"seed{seed}-{sampler}"
-    command = [sys.executable, "-m", "vasari", "quickstart", "--out", str(out), "--sampler", sampler, "--resume"]
-    subprocess.run([*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "vasari",
+        "quickstart",
+        "--out",
+        str(out),
+        "--sampler",
+        sampler,
+        "--resume",
+    ]
+    subprocess.run(
+        [*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True
+    )
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
-    return summary | {"prompts_seen": {arm: prompts_seen(out / "rl" / arm / "groups") for arm in summary["by_arm"]}}
+    return summary | {
+        "prompts_seen": {
+            arm: prompts_seen(out / "rl" / arm / "groups") for arm in summary["by_arm"]
+        }
+    }
 
 
 def prompts_seen(groups: Path) -> int:
     """How many different prompts an arm trained on."""
-    return len({row["prompt_index"] for row in read_groups(groups).to_pylist() if row["purpose"] == "train"})
+    return len(
+        {
+            row["prompt_index"]
+            for row in read_groups(groups).to_pylist()
+            if row["purpose"] == "train"
+        }
+    )
 
 
 def spell(value: dict[str, float] | None) -> str:
@@ -60,7 +85,11 @@ def points(difference: dict[str, float] | None) -> str:
 def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict[str, Any] | None]:
     """Accuracy of every model, lowest rung first; sampled, or `greedy`."""
     accuracy = summary[decoding]
-    return {"base": accuracy.get("base"), "cold start": accuracy["cold_start"], **accuracy["by_arm"]}
+    return {
+        "base": accuracy.get("base"),
+        "cold start": accuracy["cold_start"],
+        **accuracy["by_arm"],
+    }
 
 
 def table(summaries: dict[int, dict[str, Any]]) -> str:
@@ -86,7 +115,10 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
             cost = f"{arm['rollouts']['train']:,} + {arm['rollouts']['refresh']:,}" if arm else "-"
             silent = f"{arm['zero_variance_share']:.2f}" if arm else "-"
             seen = f"{summary['prompts_seen'][name]:,}" if arm else "-"
-            lines.append(f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} | {silent} | {seen} |")
+            lines.append(
+                f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} |"
+                f" {silent} | {seen} |"
+            )
     arms = compared(list(summaries.values()))
     headings = ("seed", "final - cold start, points", *(f"{arm} - uniform, points" for arm in arms))
     headings += (
@@ -114,55 +146,85 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
 def compared(summaries: list[dict[str, Any]]) -> list[str]:
     """Arms that some seed compared with uniform prompts, by name."""
     found = (summary["difference"]["by_arm_minus_uniform"] for summary in summaries)
-    return sorted({arm for differences in found for arm, difference in differences.items() if difference})
+    return sorted(
+        {arm for differences in found for arm, difference in differences.items() if difference}
+    )
 
 
 def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
-    """What each arm adds to uniform prompts over all seeds; nothing without two seeds that ran both."""
+    """What each arm adds to uniform prompts over all seeds; nothing without two seeds that ran
+    both.
+    """
     lines = []
     for arm in compared(summaries):
-        found = [d for summary in summaries if (d := summary["difference"]["by_arm_minus_uniform"].get(arm))]
+        found = [
+            d
+            for summary in summaries
+            if (d := summary["difference"]["by_arm_minus_uniform"].get(arm))
+        ]
         if len(found) < 2:
             continue
         means = [100 * difference["mean"] for difference in found]
-        half = 100 * 1.96 * float(np.sqrt(sum(((d["high"] - d["low"]) / 3.92) ** 2 for d in found))) / len(found)
+        half = (
+            100
+            * 1.96
+            * float(np.sqrt(sum(((d["high"] - d["low"]) / 3.92) ** 2 for d in found)))
+            / len(found)
+        )
         mean = float(np.mean(means))
         lines += [
             "",
-            f"{arm} - uniform over {len(means)} seeds, with the same rollouts to train on and refreshes on top: {mean:+.1f} "
-            f"points ({mean - half:+.1f} to {mean + half:+.1f} by the prompts alone; single seeds {min(means):+.1f} to "
-            f"{max(means):+.1f}).",
+            (
+                f"{arm} - uniform over {len(means)} seeds, with the same rollouts to train on and"
+                f" refreshes on top: {mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f}"
+                f" by the prompts alone; single seeds {min(means):+.1f} to {max(means):+.1f})."
+            ),
         ]
     return lines
 
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sampler", default="all", choices=["all", "progress", "vas", "uniform"])
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark_quickstart"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    summaries = {seed: run(seed, arguments.sampler, arguments.out, arguments.overrides) for seed in arguments.seeds}
+    summaries = {
+        seed: run(seed, arguments.sampler, arguments.out, arguments.overrides)
+        for seed in arguments.seeds
+    }
     text = table(summaries)
     print(text)
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     versions = next(iter(summaries.values()))["versions"]
     decoding = next(iter(summaries.values()))["decoding"]
-    command = f"python benchmarks/quickstart.py --seeds {' '.join(map(str, arguments.seeds))} --sampler {arguments.sampler}"
+    command = (
+        f"python benchmarks/quickstart.py --seeds {' '.join(map(str, arguments.seeds))} --sampler"
+        f" {arguments.sampler}"
+    )
     command += "".join(f" --set {override}" for override in arguments.overrides)
     restrictions = [f"{name}={os.environ[name]}" for name in RESTRICTIONS if name in os.environ]
     command = " ".join([*restrictions, command])
-    kind = ("" if arguments.sampler == "all" else f"_{arguments.sampler}") + ("_old_processor" if restrictions else "")
-    result = Path(__file__).parent / "results" / f"quickstart{kind}_{machine}_{datetime.date.today().isoformat()}.md"
+    kind = ("" if arguments.sampler == "all" else f"_{arguments.sampler}") + (
+        "_old_processor" if restrictions else ""
+    )
+    result = (
+        Path(__file__).parent
+        / "results"
+        / f"quickstart{kind}_{machine}_{datetime.date.today().isoformat()}.md"
+    )
     result.write_text(
-        f"# The quickstart, and its samplers beside uniform prompts\n\n{text}\n\n"
-        f"Accuracy: {decoding['num_rollouts']} rollouts a test prompt at temperature {decoding['temperature']}, "
-        f"top-p {decoding['top_p']}; prompts that neither base, cold start nor RL saw; intervals by bootstrap over "
-        f"prompts, differences paired. Arms of a seed share the cold start.\n\n"
-        f"`{command}`, vasari {vasari.__version__}, torch {versions['torch']}, transformers {versions['transformers']}, "
-        f"TRL {versions['trl']}, {machine}.\n"
+        f"# The quickstart, and its samplers beside uniform prompts\n\n{text}\n\nAccuracy:"
+        f" {decoding['num_rollouts']} rollouts a test prompt at temperature"
+        f" {decoding['temperature']}, top-p {decoding['top_p']}; prompts that neither base, cold"
+        " start nor RL saw; intervals by bootstrap over prompts, differences paired. Arms of a"
+        f" seed share the cold start.\n\n`{command}`, vasari {vasari.__version__}, torch"
+        f" {versions['torch']}, transformers {versions['transformers']}, TRL {versions['trl']},"
+        f" {machine}.\n"
     )
     print(f"\nwritten to {result}")
 

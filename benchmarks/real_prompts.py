@@ -2,9 +2,10 @@
 
     python benchmarks/real_prompts.py --data DIR [--limit 1000] [--out runs/benchmark_real]
 
-DIR holds `problems.jsonl` (id, question, answer, image) and its images, such as Geometry3K. Adds to every tenth prompt a
-second image and takes the image from every other tenth, so that batches mix prompts with none, one and two; trains and
-evaluates the shipped base with `vasari train` and `vasari evaluate`, and writes what came out to `benchmarks/results/`.
+DIR holds `problems.jsonl` (id, question, answer, image) and its images, such as Geometry3K. Adds to
+every tenth prompt a second image and takes the image from every other tenth, so that batches mix
+prompts with none, one and two; trains and evaluates the shipped base with `vasari train` and
+`vasari evaluate`, and writes what came out to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def mix(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         images = [row["image"]] if place % 10 != 1 else []
         if place % 10 == 0:
             images.append(rows[(place + 1) % len(rows)]["image"])
-        mixed.append({key: value for key, value in row.items() if key != "image"} | {"images": images})
+        mixed.append(
+            {key: value for key, value in row.items() if key != "image"} | {"images": images}
+        )
     return mixed
 
 
@@ -46,20 +49,30 @@ def run(command: list[str]) -> float:
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark_real"))
     arguments = parser.parse_args()
     folder = arguments.out / "prompts"
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [json.loads(line) for line in (arguments.data / "problems.jsonl").read_text().splitlines()][: arguments.limit]
+    rows = [
+        json.loads(line) for line in (arguments.data / "problems.jsonl").read_text().splitlines()
+    ][: arguments.limit]
     rows = mix(rows)
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     shutil.copytree(arguments.data / "images", folder / "images", dirs_exist_ok=True)
     recipe = folder / "recipe.yaml"
     shutil.copy(RECIPE, recipe)
-    fixed = [str(recipe), "--out", str(arguments.out / "run"), "--set", f"prompts.files.limit={arguments.limit}"]
+    fixed = [
+        str(recipe),
+        "--out",
+        str(arguments.out / "run"),
+        "--set",
+        f"prompts.files.limit={arguments.limit}",
+    ]
     fixed += ["--set", "model.max_pixels=50176", "--set", "sampler.settings.num_refresh_rollouts=4"]
     seconds = {"train": run(["train", *fixed]), "evaluate": run(["evaluate", *fixed])}
     summary = json.loads((arguments.out / "run" / "summary.json").read_text())
@@ -71,7 +84,8 @@ def main() -> None:
         f"| prompts with none, one, two images | {counts[0]}, {counts[1]}, {counts[2]} |",
     ]
     lines += [
-        f"| accuracy, {name} | {a['mean']:.3f} ({a['low']:.3f}-{a['high']:.3f}), n={a['n']} |" for name, a in accuracy.items()
+        f"| accuracy, {name} | {a['mean']:.3f} ({a['low']:.3f}-{a['high']:.3f}), n={a['n']} |"
+        for name, a in accuracy.items()
     ]
     lines += [f"| rollouts, {name} | {count:,} |" for name, count in summary["rollouts"].items()]
     lines += [f"| {name}, s | {value:.0f} |" for name, value in seconds.items()]
@@ -79,12 +93,16 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    result = Path(__file__).parent / "results" / f"real_prompts_{machine}_{datetime.date.today().isoformat()}.md"
+    result = (
+        Path(__file__).parent
+        / "results"
+        / f"real_prompts_{machine}_{datetime.date.today().isoformat()}.md"
+    )
     result.write_text(
-        f"# Real prompts through the whole pipeline\n\n{text}\n\nThe small model knows none of this; that it runs through, "
-        f"images of all counts in one batch, and that the report shows it, is the result.\n\n"
-        f"`python benchmarks/real_prompts.py --data DIR --limit {arguments.limit}` on {arguments.data.name}, "
-        f"vasari {vasari.__version__}, {machine}.\n"
+        f"# Real prompts through the whole pipeline\n\n{text}\n\nThe small model knows none of"
+        " this; that it runs through, images of all counts in one batch, and that the report shows"
+        " it, is the result.\n\n`python benchmarks/real_prompts.py --data DIR --limit"
+        f" {arguments.limit}` on {arguments.data.name}, vasari {vasari.__version__}, {machine}.\n"
     )
     print(f"\nwritten to {result}")
 

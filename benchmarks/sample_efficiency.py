@@ -1,12 +1,15 @@
-"""How many rollouts does each way of choosing prompts need, all of them charged, to train a small VLM as far as uniform does?
+"""How many rollouts does each way of choosing prompts need, all of them charged, to train a small
+VLM as far as uniform does?
 
-    python benchmarks/sample_efficiency.py --tune --seeds 100 101 [--lrs 5e-5 1e-4 2e-4]     learning rates, on their own seeds
-    python benchmarks/sample_efficiency.py [--seeds 0 1 ... 7] [--jobs 2]                    the study, and its write-up
-    python benchmarks/sample_efficiency.py --analyse                                         the write-up of what is done
+    python benchmarks/sample_efficiency.py --tune --seeds 100 101 [--lrs 5e-5 1e-4 2e-4]
+    learning rates, on their own seeds python benchmarks/sample_efficiency.py [--seeds 0 1 ... 7]
+    [--jobs 2]                    the study, and its write-up python benchmarks/sample_efficiency.py
+    --analyse                                         the write-up of what is done
 
-GRPO of the small VLM from one cold start, for every pool, arm and seed: a cell. A finished cell is not repeated and a broken
-one goes on from its checkpoint; give the same --out. Accuracy on clean held-out prompts is measured at marks of the budget,
-which counts rollouts of all purposes. The cold start is trained once from the recipe unless --cold-start names a model.
+GRPO of the small VLM from one cold start, for every pool, arm and seed: a cell. A finished cell is
+not repeated and a broken one goes on from its checkpoint; give the same --out. Accuracy on clean
+held-out prompts is measured at marks of the budget, which counts rollouts of all purposes. The cold
+start is trained once from the recipe unless --cold-start names a model.
 """
 
 from __future__ import annotations
@@ -31,13 +34,22 @@ from sample_efficiency.curves import Curve
 from sample_efficiency.graded import make_stock
 from sample_efficiency.plots import draw_pool
 from sample_efficiency.pools import POOLS
-from sample_efficiency.study import MAY_DIFFER, TUNED_FILE, Cell, Task, cell_folder, check_fresh, learning_rate, read_tuned
+from sample_efficiency.study import (
+    MAY_DIFFER,
+    TUNED_FILE,
+    Cell,
+    Task,
+    cell_folder,
+    check_fresh,
+    learning_rate,
+    read_tuned,
+)
 from sample_efficiency.workers import run_cells
 from sample_efficiency.write_up import completeness, method, pool_section
-from vasari.cli.model_path import fingerprint, require_training, resolve_model
-from vasari.errors import ConfigError, VasariError
-from vasari.recipe import Recipe, load_recipe
-from vasari.rundir import read_json, write_json
+from vasari.core.errors import ConfigError, VasariError
+from vasari.core.files import read_json, write_json
+from vasari.model.path import fingerprint, require_training, resolve_model
+from vasari.run.recipe import Recipe, load_recipe
 
 BENCHMARKS = Path(__file__).parent
 CRITERION = "mean accuracy over the second half of the budget"
@@ -68,30 +80,77 @@ SMALL = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = made.add_argument
-    add("--out", type=Path, default=Path("runs/sample_efficiency"), help="folder of cold start and cells")
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/sample_efficiency"),
+        help="folder of cold start and cells",
+    )
     add("--cold-start", help="model folder or name; else trained from the recipe into --out")
     add("--recipe", type=Path, default=BENCHMARKS / "sample_efficiency" / "recipe.yaml")
-    add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="changes a key of the recipe")
+    add(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="changes a key of the recipe",
+    )
     add("--pools", nargs="+", default=["realistic", "noisy"], choices=list(POOLS))
     add("--arms", nargs="+", default=list(REQUIRED), metavar="ARM", help=f"of {', '.join(ARMS)}")
-    add("--define", action="append", default=[], metavar="NAME=SAMPLER[,key=value...]", help="a further arm, to try something")
+    add(
+        "--define",
+        action="append",
+        default=[],
+        metavar="NAME=SAMPLER[,key=value...]",
+        help="a further arm, to try something",
+    )
     add("--seeds", type=int, nargs="+", default=None, help="0 to 7, or 100 and 101 with --tune")
     add("--budget", type=int, default=6144, help="rollouts of all purposes, for every arm")
     add("--marks", type=int, default=8, help="measurements of accuracy over the budget")
-    add("--stock", type=int, default=1600, help="prompts that the cold start grades and pools are drawn from")
+    add(
+        "--stock",
+        type=int,
+        default=1600,
+        help="prompts that the cold start grades and pools are drawn from",
+    )
     add("--held-out", type=int, default=160, help="held-out prompts that measure accuracy")
     add("--held-out-rollouts", type=int, default=3, help="rollouts of each")
-    add("--oracle-every", type=int, default=8, help="batches between measurements of true pass rates")
+    add(
+        "--oracle-every",
+        type=int,
+        default=8,
+        help="batches between measurements of true pass rates",
+    )
     add("--oracle-rollouts", type=int, default=8)
-    add("--lr", dest="rates", action="append", default=[], metavar="ARM=VALUE", help="learning rate of an arm")
+    add(
+        "--lr",
+        dest="rates",
+        action="append",
+        default=[],
+        metavar="ARM=VALUE",
+        help="learning rate of an arm",
+    )
     add("--tuned", type=Path, help="tuned.json; else the one in --out, or the one beside this code")
     add("--tune", action="store_true", help="sweep learning rates and write tuned.json")
-    add("--lrs", type=float, nargs="+", default=[5e-5, 1e-4, 2e-4], help="learning rates of the sweep")
+    add(
+        "--lrs",
+        type=float,
+        nargs="+",
+        default=[5e-5, 1e-4, 2e-4],
+        help="learning rates of the sweep",
+    )
     add("--jobs", type=int, default=1, help="cells at a time, one thread each")
     add("--analyse", action="store_true", help="run nothing, write up what is done")
-    add("--results", type=Path, help="where the write-up goes; else benchmarks/results, or --out with --small")
+    add(
+        "--results",
+        type=Path,
+        help="where the write-up goes; else benchmarks/results, or --out with --small",
+    )
     add("--small", action="store_true", help="everything once, too small to show anything")
     add("--run-cell", type=Path, help=argparse.SUPPRESS)
     return made
@@ -105,9 +164,13 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     chosen = command_line.parse_args(arguments)
     if chosen.small:
         chosen.overrides = [*SMALL_RECIPE, *chosen.overrides]
-    chosen.results = chosen.results or (chosen.out / "results" if chosen.small else BENCHMARKS / "results")
+    chosen.results = chosen.results or (
+        chosen.out / "results" if chosen.small else BENCHMARKS / "results"
+    )
     own = chosen.out / TUNED_FILE
-    chosen.tuned = chosen.tuned or (own if own.exists() else BENCHMARKS / "sample_efficiency" / TUNED_FILE)
+    chosen.tuned = chosen.tuned or (
+        own if own.exists() else BENCHMARKS / "sample_efficiency" / TUNED_FILE
+    )
     usual = [100, 101] if chosen.tune else list(range(8))
     chosen.seeds = chosen.seeds or usual[: 1 if chosen.small else None]
     return chosen
@@ -119,7 +182,9 @@ def cold_start(chosen: argparse.Namespace, recipe: Recipe) -> str:
         return resolve_model(chosen.cold_start)
     folder = chosen.out / "cold_start"
     if chosen.analyse and not folder.exists():
-        raise ConfigError(f"{folder}: there is no cold start yet; run the benchmark without --analyse first")
+        raise ConfigError(
+            f"{folder}: there is no cold start yet; run the benchmark without --analyse first"
+        )
     return str(train_cold_start(recipe, folder))
 
 
@@ -130,7 +195,10 @@ def arms_to_run(chosen: argparse.Namespace) -> dict[str, Arm]:
         ConfigError: An arm is unknown.
     """
     known = {**ARMS, **dict(define(text) for text in chosen.define)}
-    names = [*chosen.arms, *(name for name in known if name not in ARMS and name not in chosen.arms)]
+    names = [
+        *chosen.arms,
+        *(name for name in known if name not in ARMS and name not in chosen.arms),
+    ]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"there is no arm {', '.join(unknown)}; there are {', '.join(known)}")
@@ -160,7 +228,9 @@ def given_rates(chosen: argparse.Namespace) -> dict[str, float]:
     return rates
 
 
-def plan(chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]) -> tuple[list[Cell], dict[str, str]]:
+def plan(
+    chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]
+) -> tuple[list[Cell], dict[str, str]]:
     """All cells, complete sets of arms first, and where each arm's learning rate comes from."""
     model = cold_start(chosen, recipe)
     name = "tuning" if chosen.tune else "final"
@@ -187,17 +257,31 @@ def plan(chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]) ->
         for pool in chosen.pools:
             for arm, definition in arms.items():
                 rate, source = learning_rate(
-                    arm, definition, pool=pool, given=given, tuned=tuned, fallback=recipe.grpo.learning_rate
+                    arm,
+                    definition,
+                    pool=pool,
+                    given=given,
+                    tuned=tuned,
+                    fallback=recipe.grpo.learning_rate,
                 )
                 sources.setdefault(f"{arm} on {pool}", f"{rate:g}, {source}")
                 for value in chosen.lrs if chosen.tune else [rate]:
-                    task = Task(pool=pool, arm=arm, definition=definition, seed=seed, learning_rate=value, **fixed)
+                    task = Task(
+                        pool=pool,
+                        arm=arm,
+                        definition=definition,
+                        seed=seed,
+                        learning_rate=value,
+                        **fixed,
+                    )
                     cells.append(Cell(task, cell_folder(chosen.out, task)))
     return cells, sources
 
 
 def tune(chosen: argparse.Namespace, cells: Sequence[Cell]) -> None:
-    """Choose each arm's learning rate from the finished sweep and write tuned.json; unfinished arms stay as they were."""
+    """Choose each arm's learning rate from the finished sweep and write tuned.json; unfinished arms
+    stay as they were.
+    """
     path = chosen.out / TUNED_FILE
     old = read_tuned(path)
     chosen_rates: dict[str, dict[str, float]] = old.get("chosen", {})
@@ -214,8 +298,15 @@ def tune(chosen: argparse.Namespace, cells: Sequence[Cell]) -> None:
             found.setdefault(cell.task.learning_rate, []).append(float(np.nanmean(shares)))
         means = {rate: float(np.mean(values)) for rate, values in sorted(found.items())}
         best = max(means, key=lambda rate: means[rate])
-        edge = "" if len(means) < 3 or best not in (min(means), max(means)) else ", at the edge of the sweep"
-        print(f"{pool} / {arm}: {', '.join(f'{rate:g}: {mean:.3f}' for rate, mean in means.items())}; chosen {best:g}{edge}")
+        edge = (
+            ""
+            if len(means) < 3 or best not in (min(means), max(means))
+            else ", at the edge of the sweep"
+        )
+        print(
+            f"{pool} / {arm}: {', '.join(f'{rate:g}: {mean:.3f}' for rate, mean in means.items())};"
+            f" chosen {best:g}{edge}"
+        )
         chosen_rates.setdefault(pool, {})[arm] = best
         scores.setdefault(pool, {})[arm] = {f"{rate:g}": mean for rate, mean in means.items()}
     seeds = sorted({*old.get("seeds", []), *chosen.seeds})
@@ -224,7 +315,12 @@ def tune(chosen: argparse.Namespace, cells: Sequence[Cell]) -> None:
     print(f"written to {path}")
 
 
-def write_up(chosen: argparse.Namespace, cells: Sequence[Cell], arms: Sequence[str], sources: Mapping[str, str]) -> None:
+def write_up(
+    chosen: argparse.Namespace,
+    cells: Sequence[Cell],
+    arms: Sequence[str],
+    sources: Mapping[str, str],
+) -> None:
     """Analyse the finished cells and leave Markdown, JSON and figures."""
     finished = [cell for cell in cells if cell.done()]
     print(completeness(cells))
@@ -251,33 +347,51 @@ def write_up(chosen: argparse.Namespace, cells: Sequence[Cell], arms: Sequence[s
     tuned = read_tuned(chosen.tuned)
     commits = sorted({content["commit"] for content in contents})
     task = json.loads(finished[0].task.model_dump_json(exclude=MAY_DIFFER))
-    note = method(task, tuned=tuned, rates={s: ", ".join(a) for s, a in rates.items()}, commits=commits)
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]  # no path of this machine
+    note = method(
+        task, tuned=tuned, rates={s: ", ".join(a) for s, a in rates.items()}, commits=commits
+    )
+    words = [
+        Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]
+    ]  # no path of this machine
     command = " ".join(["python benchmarks/sample_efficiency.py", *words])
     smoke = "**A smoke test: these numbers mean nothing.**\n\n" if chosen.small else ""
     text = "\n\n".join([completeness(cells), *sections, "## How it was measured", note])
     body = f"# Rollouts to uniform's accuracy, every rollout charged\n\n{smoke}{text}\n\n"
     target = chosen.results / f"{name}.md"
     target.write_text(f"{body}`{command}`, vasari {vasari.__version__}, {machine}.\n")
-    facts = {"schema": 1, "complete": len(finished) == len(cells), "cells_done": len(finished), "cells": len(cells)}
-    write_json(target.with_suffix(".json"), facts | {"task": task, "tuned": tuned, "commits": commits, "pools": numbers})
+    facts = {
+        "schema": 1,
+        "complete": len(finished) == len(cells),
+        "cells_done": len(finished),
+        "cells": len(cells),
+    }
+    write_json(
+        target.with_suffix(".json"),
+        facts | {"task": task, "tuned": tuned, "commits": commits, "pools": numbers},
+    )
     print("\n\n".join(sections))
     print(f"\nwritten to {target}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is missing, then write up; 1 when a cell failed, 2 for settings that cannot be run."""
+    """Run what is missing, then write up; 1 when a cell failed, 2 for settings that cannot be
+    run.
+    """
     chosen = options(arguments)
     try:
         require_training()
         if chosen.run_cell is not None:
-            from sample_efficiency.cell import run_cell  # noqa: PLC0415  (torch takes seconds to import)
+            # Torch takes seconds to import.
+            from sample_efficiency.cell import run_cell  # noqa: PLC0415
 
             run_cell(chosen.run_cell)
             return 0
         recipe = load_recipe(chosen.recipe, chosen.overrides)
         if recipe.grpo is None or recipe.prompts.tasks is None:
-            raise ConfigError(f"recipe {chosen.recipe} must have `prompts.tasks` and `grpo`: the benchmark makes its own pools")
+            raise ConfigError(
+                f"recipe {chosen.recipe} must have `prompts.tasks` and `grpo`: the benchmark makes"
+                " its own pools"
+            )
         cells, sources = plan(chosen, recipe, arms_to_run(chosen))
         missing = [cell for cell in cells if not cell.done()]
         print(f"{len(cells) - len(missing)} of {len(cells)} cells are done", flush=True)

@@ -1,6 +1,7 @@
 """How long does each sampler take, and how much does it hold, on pools of millions?
 
-    python benchmarks/sampler_speed.py [--only vas,uniform] [--draw-pool 10000000] [--pool 1600000] [--repeats 9]
+    python benchmarks/sampler_speed.py [--only vas,uniform] [--draw-pool 10000000] [--pool 1600000]
+    [--repeats 9]
 
 Each sampler runs in a process of its own. Prints one table and writes it to `benchmarks/results/`.
 """
@@ -26,7 +27,14 @@ import numpy as np
 
 import vasari
 from vasari.records import GroupOutcome
-from vasari.sample import SAMPLER_NAMES, PoolFeatures, PromptSampler, load_state, make_sampler, save_state
+from vasari.sample import (
+    SAMPLER_NAMES,
+    PoolFeatures,
+    PromptSampler,
+    load_state,
+    make_sampler,
+    save_state,
+)
 
 BATCH, ROLLOUTS, NUM_CATEGORIES, NUM_COLUMNS = 512, 16, 20, 36
 SETTINGS: dict[str, dict[str, Any]] = {"vas": {"refresh": "online", "beta": 0.0}}
@@ -34,7 +42,9 @@ SETTINGS: dict[str, dict[str, Any]] = {"vas": {"refresh": "online", "beta": 0.0}
 
 
 def features(num_prompts: int) -> PoolFeatures:
-    """Made-up categories, difficulties, true pass rates and as many columns of numbers as `prompt_features` makes."""
+    """Made-up categories, difficulties, true pass rates and as many columns of numbers as
+    `prompt_features` makes.
+    """
     rng = np.random.default_rng(1)
     return PoolFeatures(
         categories=rng.integers(NUM_CATEGORIES, size=num_prompts),
@@ -46,7 +56,9 @@ def features(num_prompts: int) -> PoolFeatures:
 
 
 def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
-    """A group of each prompt, at pass rates that differ; the first ones are of a refresh, the others of training."""
+    """A group of each prompt, at pass rates that differ; the first ones are of a refresh, the
+    others of training.
+    """
     rng = np.random.default_rng(step)
     made = []
     for index in dict.fromkeys(indices.tolist()):
@@ -66,10 +78,14 @@ def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
     return made
 
 
-def make(name: str, num_prompts: int, given: PoolFeatures, ids: list[str] | None = None) -> PromptSampler:
+def make(
+    name: str, num_prompts: int, given: PoolFeatures, ids: list[str] | None = None
+) -> PromptSampler:
     """A sampler of that name."""
     settings = SETTINGS.get(name, {})
-    return make_sampler(name, num_prompts=num_prompts, seed=0, features=given, prompt_ids=ids, **settings)
+    return make_sampler(
+        name, num_prompts=num_prompts, seed=0, features=given, prompt_ids=ids, **settings
+    )
 
 
 def timed(function: Callable[[], Any]) -> float:
@@ -92,7 +108,9 @@ def draws_and_observations(name: str, num_prompts: int, repeats: int) -> dict[st
 
 
 def state(name: str, num_prompts: int) -> dict[str, float]:
-    """Seconds (CPU and wall) to save and to restore the state of a pool with ids, and its megabytes on disk."""
+    """Seconds (CPU and wall) to save and to restore the state of a pool with ids, and its megabytes
+    on disk.
+    """
     given = features(num_prompts)
     ids = [f"prompt-{n}" for n in range(num_prompts)]
     one, other = make(name, num_prompts, given, ids), make(name, num_prompts, given, ids)
@@ -132,21 +150,39 @@ def measure(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 def import_seconds(repeats: int) -> list[float]:
     """CPU seconds of `import vasari.sample` in a new process, NumPy included."""
-    code = "import time; start = time.process_time(); import vasari.sample; print(time.process_time() - start)"
+    code = (
+        "import time; start = time.process_time(); import vasari.sample; print(time.process_time()"
+        " - start)"
+    )
     run = [sys.executable, "-c", code]
-    return [float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) for _ in range(repeats)]
+    return [
+        float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+        for _ in range(repeats)
+    ]
 
 
 def spread(values: list[float], digits: int = 1) -> str:
     """Median (range)."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    return (
+        f"{statistics.median(values):.{digits}f}"
+        f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    )
 
 
 def row(name: str, found: dict[str, Any]) -> str:
     """One line of the table."""
-    cells = [name, spread(found["large"]["draw"]), spread(found["middle"]["draw"]), spread(found["middle"]["observe"])]
+    cells = [
+        name,
+        spread(found["large"]["draw"]),
+        spread(found["middle"]["draw"]),
+        spread(found["middle"]["observe"]),
+    ]
     saved = found["state"]
-    cells += [f"{saved['cpu']:.2f} ({saved['wall']:.2f})", f"{saved['megabytes']:.0f}", f"{found['bytes']:.0f}"]
+    cells += [
+        f"{saved['cpu']:.2f} ({saved['wall']:.2f})",
+        f"{saved['megabytes']:.0f}",
+        f"{found['bytes']:.0f}",
+    ]
     return f"| {' | '.join(cells)} |"
 
 
@@ -158,26 +194,45 @@ def report(args: argparse.Namespace, rows: list[str]) -> str:
     lines = [
         "# Samplers on pools of millions",
         "",
-        f"Batches of {BATCH} prompts, groups of {ROLLOUTS}; milliseconds of CPU time of one thread, median (range) of "
-        f"{args.repeats}. The state is that of {middle} prompts with ids, saved and restored: CPU seconds (wall).",
-        "Groups are observed on that pool too. Bytes a prompt are without ids and features. `vas` is online, without",
+        (
+            f"Batches of {BATCH} prompts, groups of {ROLLOUTS}; milliseconds of CPU time of one"
+            f" thread, median (range) of {args.repeats}. The state is that of {middle} prompts with"
+            " ids, saved and restored: CPU seconds (wall)."
+        ),
+        (
+            "Groups are observed on that pool too. Bytes a prompt are without ids and features."
+            " `vas` is online, without"
+        ),
         "diversity, which is [measured apart](diversity_speed_x86_64-2cpu_2026-11-23.md).",
         "",
-        f"| sampler | draw of {large}, ms | draw of {middle}, ms | observe, ms | state, s | state, MB | bytes a prompt |",
+        (
+            f"| sampler | draw of {large}, ms | draw of {middle}, ms | observe, ms | state, s |"
+            " state, MB | bytes a prompt |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
-        f"`import vasari.sample` with NumPy: {spread(import_seconds(args.repeats), 3)} s of CPU time.",
+        (
+            f"`import vasari.sample` with NumPy: {spread(import_seconds(args.repeats), 3)} s of CPU"
+            " time."
+        ),
         "",
-        f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {machine}.",
+        (
+            f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python"
+            f" {platform.python_version()}, {machine}."
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(SAMPLER_NAMES), help="names, separated by commas")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", default=",".join(SAMPLER_NAMES), help="names, separated by commas"
+    )
     for name, default in (("draw-pool", 10_000_000), ("pool", 1_600_000), ("repeats", 9)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")

@@ -1,11 +1,13 @@
-"""What does each way to choose prompts gain or cost on a simulated learner, when every rollout is charged?
+"""What does each way to choose prompts gain or cost on a simulated learner, when every rollout is
+charged?
 
-    python benchmarks/simulate.py [--arms uniform,vas,...] [--pools clean,noisy] [--seeds 100-107] [--budget 102400]
-                                  [--learning-rates 0.03] [--prompts N]
+    python benchmarks/simulate.py [--arms uniform,vas,...] [--pools clean,noisy] [--seeds 100-107]
+                                  [--budget 102400] [--learning-rates 0.03] [--prompts N]
 
-Runs arms x pools x seeds with the same pool and the same luck for all arms, prints a table for each pool, and writes them
-to `benchmarks/results/`. It shows mechanics and scale, and is no evidence about language models. With several learning
-rates, each arm uses the one that is best for it on the seeds 0 and 1, which no table shows.
+Runs arms x pools x seeds with the same pool and the same luck for all arms, prints a table for each
+pool, and writes them to `benchmarks/results/`. It shows mechanics and scale, and is no evidence
+about language models. With several learning rates, each arm uses the one that is best for it on the
+seeds 0 and 1, which no table shows.
 """
 
 from __future__ import annotations
@@ -45,12 +47,19 @@ def numbers(text: str) -> list[int]:
     return found
 
 
-def run(name: str, pools: SimulatedPoolSettings, settings: SimulationSettings, seeds: Sequence[int]) -> list[Curve]:
+def run(
+    name: str, pools: SimulatedPoolSettings, settings: SimulationSettings, seeds: Sequence[int]
+) -> list[Curve]:
     """One curve a seed."""
-    return [simulate(arm_of(name), make_simulated_pool(pools, seed=seed), settings, seed=seed) for seed in seeds]
+    return [
+        simulate(arm_of(name), make_simulated_pool(pools, seed=seed), settings, seed=seed)
+        for seed in seeds
+    ]
 
 
-def best_rate(name: str, pools: SimulatedPoolSettings, settings: SimulationSettings, rates: Sequence[float]) -> float:
+def best_rate(
+    name: str, pools: SimulatedPoolSettings, settings: SimulationSettings, rates: Sequence[float]
+) -> float:
     """The learning rate with the highest mean final accuracy on the tuning seeds."""
     if len(rates) == 1:
         return rates[0]
@@ -73,29 +82,50 @@ def row(name: str, rate: float, curves: list[Curve], uniform: list[Curve]) -> st
     difference = paired_difference(finals, theirs)
     times = [curve.rollouts_to(target) for curve, target in zip(curves, theirs, strict=True)]
     found = censored_times(times, budget=budget)
-    trained = np.mean([curve.ledger.rollouts["train"] / curve.ledger.total_rollouts for curve in curves])
+    trained = np.mean(
+        [curve.ledger.rollouts["train"] / curve.ledger.total_rollouts for curve in curves]
+    )
     noise = np.mean([np.nanmean(curve.noise_share) for curve in curves])
-    gap = "" if name == BASELINE else f"{difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
-    apart = {key for curve in curves for key, count in curve.ledger.rollouts.items() if key != "train" and count}
+    gap = (
+        ""
+        if name == BASELINE
+        else f"{difference.mean:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+    )
+    apart = {
+        key
+        for curve in curves
+        for key, count in curve.ledger.rollouts.items()
+        if key != "train" and count
+    }
     return (
-        f"| {name} | {rate:g} | {np.median(finals):.3f} ({min(finals):.3f}-{max(finals):.3f}) | {gap} "
-        f"| {share(found.median, budget)} | {found.restricted_mean / budget:.2f} | {found.num_reached} of {found.num_seeds} "
-        f"| {trained:.0%}{', rest ' * bool(apart)}{' and '.join(sorted(apart))} | {noise:.0%} |"
+        f"| {name} | {rate:g} | {np.median(finals):.3f} ({min(finals):.3f}-{max(finals):.3f}) |"
+        f" {gap} | {share(found.median, budget)} | {found.restricted_mean / budget:.2f} |"
+        f" {found.num_reached} of {found.num_seeds} |"
+        f" {trained:.0%}{', rest ' * bool(apart)}{' and '.join(sorted(apart))} | {noise:.0%} |"
     )
 
 
 def table(pool: str, pools: SimulatedPoolSettings, args: argparse.Namespace) -> list[str]:
     """The table of one pool."""
     settings = SimulationSettings(budget=args.budget)
-    noise = {name: value for name, value in dataclasses.asdict(pools).items() if isinstance(value, float) and value}
+    noise = {
+        name: value
+        for name, value in dataclasses.asdict(pools).items()
+        if isinstance(value, float) and value
+    }
     lines = [
         f"## {pool}",
         "",
-        f"{pools.num_prompts:,} prompts; {', '.join(f'{value:.0%} {name}' for name, value in noise.items()) or 'no noise'}.",
+        (
+            f"{pools.num_prompts:,} prompts;"
+            f" {', '.join(f'{value:.0%} {name}' for name, value in noise.items()) or 'no noise'}."
+        ),
         "",
-        "| arm | learning rate | final accuracy, median (range) | paired difference to uniform, mean (95%) "
-        "| rollouts to uniform's final accuracy, median share of budget | restricted mean | reached "
-        "| of the rollouts, trained | noise in its batches |",
+        (
+            "| arm | learning rate | final accuracy, median (range) | paired difference to uniform,"
+            " mean (95%) | rollouts to uniform's final accuracy, median share of budget |"
+            " restricted mean | reached | of the rollouts, trained | noise in its batches |"
+        ),
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     uniform: list[Curve] = []
@@ -111,19 +141,32 @@ def table(pool: str, pools: SimulatedPoolSettings, args: argparse.Namespace) -> 
 
 def parsed() -> argparse.Namespace:
     """The command line, with uniform as the first arm."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arms", default=",".join([*ARMS, "progress", "oracle"]), help="arms, or registered samplers")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--arms",
+        default=",".join([*ARMS, "progress", "oracle"]),
+        help="arms, or registered samplers",
+    )
     parser.add_argument("--pools", default="clean,noisy", help=f"some of {', '.join(POOLS)}")
     parser.add_argument("--seeds", type=numbers, default="100-107", help="such as 100-107 or 3,5")
-    parser.add_argument("--budget", type=int, default=SimulationSettings().budget, help="charged rollouts of a run")
-    parser.add_argument("--learning-rates", default="0.03", help="several: chosen for each arm on other seeds")
+    parser.add_argument(
+        "--budget", type=int, default=SimulationSettings().budget, help="charged rollouts of a run"
+    )
+    parser.add_argument(
+        "--learning-rates", default="0.03", help="several: chosen for each arm on other seeds"
+    )
     parser.add_argument("--prompts", type=int, help="size of the pools, in place of their own")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     args.arms = list(dict.fromkeys([BASELINE, *args.arms.split(",")]))
     args.learning_rates = [float(rate) for rate in args.learning_rates.split(",")]
     if set(args.seeds) & set(TUNING_SEEDS) and len(args.learning_rates) > 1:
-        parser.error(f"learning rates are chosen on seeds {TUNING_SEEDS.start} to {TUNING_SEEDS.stop - 1}: use other seeds")
+        parser.error(
+            f"learning rates are chosen on seeds {TUNING_SEEDS.start} to {TUNING_SEEDS.stop - 1}:"
+            " use other seeds"
+        )
     return args
 
 
@@ -132,23 +175,42 @@ def main() -> None:
     args = parsed()
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     command = f"python benchmarks/simulate.py {' '.join(sys.argv[1:])}".strip()
-    settings, size = SimulationSettings(budget=args.budget), {"num_prompts": args.prompts} if args.prompts else {}
+    settings, size = (
+        SimulationSettings(budget=args.budget),
+        {"num_prompts": args.prompts} if args.prompts else {},
+    )
     notes = [f"`{name}`: {NOTES[name]}." for name in args.arms if name in NOTES]
     start = time.process_time()
-    tables = [line for pool in args.pools.split(",") for line in table(pool, pool_settings(pool, **size), args)]
+    tables = [
+        line
+        for pool in args.pools.split(",")
+        for line in table(pool, pool_settings(pool, **size), args)
+    ]
     lines = [
         "# Ways to choose prompts, on a simulated learner",
         "",
-        "A learner that is a vector, not a language model: mechanics and scale, no evidence about models.",
-        f"{settings.prompts_per_batch} prompts x {settings.rollouts_per_prompt} rollouts a step, {args.budget:,} charged "
-        f"rollouts a run, {len(args.seeds)} seeds paired by pool and luck ({args.seeds[0]} to {args.seeds[-1]}).",
-        "Accuracy is on held-out clean prompts at the budget; intervals are bootstrapped over seeds. A seed that does not "
-        "reach uniform's final accuracy counts as later than the budget in the median and as the whole budget in the mean.",
+        (
+            "A learner that is a vector, not a language model: mechanics and scale, no evidence"
+            " about models."
+        ),
+        (
+            f"{settings.prompts_per_batch} prompts x {settings.rollouts_per_prompt} rollouts a"
+            f" step, {args.budget:,} charged rollouts a run, {len(args.seeds)} seeds paired by pool"
+            f" and luck ({args.seeds[0]} to {args.seeds[-1]})."
+        ),
+        (
+            "Accuracy is on held-out clean prompts at the budget; intervals are bootstrapped over"
+            " seeds. A seed that does not reach uniform's final accuracy counts as later than the"
+            " budget in the median and as the whole budget in the mean."
+        ),
         *notes,
         "",
         *tables,
-        f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {machine}, "
-        f"{time.process_time() - start:.0f} s of one core.",
+        (
+            f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python"
+            f" {platform.python_version()}, {machine}, {time.process_time() - start:.0f} s of one"
+            " core."
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -1,13 +1,16 @@
-"""How often does `verify_answer`, reading raw responses, agree with published official verdicts, and where not?
+"""How often does `verify_answer`, reading raw responses, agree with published official verdicts,
+and where not?
 
     python benchmarks/verify_agreement.py --data DIR [--only NAME] [--disagreements FILE]
 
-DIR holds published outputs, `*.jsonl.gz`, one row a line: benchmark, question, choices, answer, question_type, answer_type,
-response, official_extraction, official_correct. A row counts where its official extraction states an answer (`states`): the
-official scorers also credit refusals (nearest option, random letter), which is no verdict on an answer.
-Rows in `verify_agreement_exceptions.jsonl` were read one by one and found misread by the official rule, with the reason. They
-stay in the raw agreement; a second figure leaves them out. A listed row that does not differ is an error.
-Prints one table and writes it to `benchmarks/results/`; the disagreements go to FILE, one JSON line each.
+DIR holds published outputs, `*.jsonl.gz`, one row a line: benchmark, question, choices, answer,
+question_type, answer_type, response, official_extraction, official_correct. A row counts where its
+official extraction states an answer (`states`): the official scorers also credit refusals (nearest
+option, random letter), which is no verdict on an answer. Rows in
+`verify_agreement_exceptions.jsonl` were read one by one and found misread by the official rule,
+with the reason. They stay in the raw agreement; a second figure leaves them out. A listed row that
+does not differ is an error. Prints one table and writes it to `benchmarks/results/`; the
+disagreements go to FILE, one JSON line each.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ Key = tuple[str, str, str]
 """Benchmark, model and id."""
 
 _LETTER = re.compile(r"\(?([a-z])\)?", re.IGNORECASE)
-# The official rule takes the pronoun I and the article A for options, and draws a letter where it finds none.
+# The official rule takes the pronoun I and the article A for options, and draws a letter where it
+# finds none.
 _MMMU_STATED = re.compile(r"(?:^|[\n:(*{]|\b(?i:is|option)\b)[\s\\(*{]*([A-J])(?:[.)*:}\s]|\Z)")
 
 
@@ -82,7 +86,9 @@ def arguments(row: Row) -> tuple[str, str, list[str] | None, AnswerKind | None]:
 
 
 def states(row: Row) -> bool:
-    """Whether the official extraction is an answer: a letter, an option, or for free answers a value."""
+    """Whether the official extraction is an answer: a letter, an option, or for free answers a
+    value.
+    """
     text = row.get("official_extraction")
     if row["benchmark"] == "mmmu_pro":
         return text in _MMMU_STATED.findall((row["response"] or "").strip())
@@ -102,7 +108,9 @@ def states(row: Row) -> bool:
     if row.get("answer_type") == "list":
         return "[" in text
     try:
-        return parse_constant(text) is not None or (row["benchmark"] == "mathvision" and bool(_LETTER.fullmatch(text)))
+        return parse_constant(text) is not None or (
+            row["benchmark"] == "mathvision" and bool(_LETTER.fullmatch(text))
+        )
     except ValueError:
         return True
 
@@ -126,7 +134,9 @@ def score(rows: list[Row], sink: Any, exceptions: Container[Key]) -> Tally:
         if stated:
             tally.stated += 1
             tally.agree += ours == official
-            tally.listed += ours != official and (row["benchmark"], row["model"], row["id"]) in exceptions
+            tally.listed += (
+                ours != official and (row["benchmark"], row["model"], row["id"]) in exceptions
+            )
             tally.ours += ours
             tally.official += official
         else:
@@ -137,7 +147,17 @@ def score(rows: list[Row], sink: Any, exceptions: Container[Key]) -> Tally:
 
 
 def _difference(row: Row, verdict: Verdict, stated: bool) -> Row:
-    keys = ("benchmark", "model", "id", "question", "choices", "answer", "answer_type", "response", "official_extraction")
+    keys = (
+        "benchmark",
+        "model",
+        "id",
+        "question",
+        "choices",
+        "answer",
+        "answer_type",
+        "response",
+        "official_extraction",
+    )
     kept = {key: row.get(key) for key in (*keys, "official_correct")}
     return kept | {
         "stated": stated,
@@ -153,9 +173,18 @@ def table(tallies: dict[str, Tally]) -> list[str]:
     for name, tally in tallies.items():
         differ = tally.stated - tally.agree
         apart = share(tally.agree, tally.stated - tally.listed) if tally.listed else ""
-        counts = (tally.rows, tally.stated, share(tally.agree, tally.stated), differ, tally.listed or "", apart)
+        counts = (
+            tally.rows,
+            tally.stated,
+            share(tally.agree, tally.stated),
+            differ,
+            tally.listed or "",
+            apart,
+        )
         counts = (*counts, tally.official, tally.ours, tally.credited)
-        lines.append(f"| {name} | {' | '.join(map(str, counts))} | {tally.rows / tally.seconds:,.0f} |")
+        lines.append(
+            f"| {name} | {' | '.join(map(str, counts))} | {tally.rows / tally.seconds:,.0f} |"
+        )
     return lines
 
 
@@ -178,7 +207,9 @@ def merged(tallies: dict[str, Tally]) -> dict[str, Tally]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default="")
     parser.add_argument("--disagreements", type=Path)
@@ -224,7 +255,9 @@ def main() -> None:
     print(text)
     if not args.only:
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"verify_agreement_{machine}_{datetime.date.today().isoformat()}.md").write_text(text + "\n")
+        (
+            args.out / f"verify_agreement_{machine}_{datetime.date.today().isoformat()}.md"
+        ).write_text(text + "\n")
         if stale := len(exceptions) - sum(tally.listed for tally in tallies.values()):
             sys.exit(f"{stale} listed rows do not differ, or are not in this data")
 

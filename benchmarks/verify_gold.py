@@ -2,9 +2,10 @@
 
     python benchmarks/verify_gold.py --data DIR
 
-DIR holds published outputs as in `verify_agreement.py`; `tests/golden/gold_rows.jsonl` the labels: whether the right answer was
-given, and what was stated. "random" rows were drawn over the benchmarks, "disagreement" rows from those where ours and the
-official verdict differ. Prints one table and the rows where ours is wrong, and writes the table to `benchmarks/results/`.
+DIR holds published outputs as in `verify_agreement.py`; `tests/golden/gold_rows.jsonl` the labels:
+whether the right answer was given, and what was stated. "random" rows were drawn over the
+benchmarks, "disagreement" rows from those where ours and the official verdict differ. Prints one
+table and the rows where ours is wrong, and writes the table to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -43,12 +44,16 @@ def stored(folder: Path, wanted: set[Key]) -> dict[Key, dict[str, Any]]:
 
 def main() -> None:
     """Compare, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     labels = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
-    rows = stored(args.data, {(label["benchmark"], label["model"], label["id"]) for label in labels})
+    rows = stored(
+        args.data, {(label["benchmark"], label["model"], label["id"]) for label in labels}
+    )
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     wrong = []
     for label in labels:
@@ -62,7 +67,10 @@ def main() -> None:
             tally[1] += ours
             tally[2] += official
         if not ours:
-            wrong.append(f"{label['set']} {label['benchmark']} {label['model']} {label['id']}: {verdict.decided_by}")
+            wrong.append(
+                f"{label['set']} {label['benchmark']} {label['model']} {label['id']}:"
+                f" {verdict.decided_by}"
+            )
     machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     lines = [
         "# Verdicts beside a person's reading",
@@ -74,8 +82,10 @@ def main() -> None:
             for (kind, group), (number, ours, official) in sorted(counts.items())
         ),
         "",
-        f"`python benchmarks/verify_gold.py --data DIR`, vasari {vasari.__version__}, "
-        f"Python {platform.python_version()}, {machine}.",
+        (
+            f"`python benchmarks/verify_gold.py --data DIR`, vasari {vasari.__version__}, "
+            f"Python {platform.python_version()}, {machine}."
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text, *wrong, sep="\n")

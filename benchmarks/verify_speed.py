@@ -1,11 +1,13 @@
-"""How many verdicts a second does one process give, beside Math-Verify on the same answers in the same run?
+"""How many verdicts a second does one process give, beside Math-Verify on the same answers in the
+same run?
 
     python benchmarks/verify_speed.py --data DIR [--rows 1000] [--repeats 3]
 
-DIR holds published MATH-Vision outputs, `mathvision__*.jsonl.gz`. Two rows: raw chain-of-thought responses, and the answers
-that the official scorer had extracted. The processor time of ours includes its worker's, whose start is not counted.
-Math-Verify parses gold and response as its documentation says, in this process and without its signals; it knows no options.
-Prints one table and writes it to `benchmarks/results/`.
+DIR holds published MATH-Vision outputs, `mathvision__*.jsonl.gz`. Two rows: raw chain-of-thought
+responses, and the answers that the official scorer had extracted. The processor time of ours
+includes its worker's, whose start is not counted. Math-Verify parses gold and response as its
+documentation says, in this process and without its signals; it knows no options. Prints one table
+and writes it to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def load(folder: Path, names: tuple[str, ...]) -> list[Row]:
 
 def ours(row: Row, text: str) -> bool:
     """Our verdict."""
-    return verify_answer(text, str(row["answer"]), row["choices"] or None).outcome is Outcome.CORRECT
+    return (
+        verify_answer(text, str(row["answer"]), row["choices"] or None).outcome is Outcome.CORRECT
+    )
 
 
 def theirs(row: Row, text: str) -> bool:
@@ -78,17 +82,22 @@ def measure(rows: list[Row], field: str, label: str, repeats: int) -> str:
             used, right[name] = seconds(judge, rows, field)
             rates[name].append(len(rows) / used)
     shown = {
-        name: f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})" for name, values in rates.items()
+        name: f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
+        for name, values in rates.items()
     }
     ratio = statistics.median(rates["ours"]) / statistics.median(rates["theirs"])
     official = sum(bool(row["official_correct"]) for row in rows)
     counts = f"{right['ours']} | {right['theirs']} | {official}"
-    return f"| {label} | {len(rows)} | {shown['ours']} | {shown['theirs']} | {ratio:.0f}x | {counts} |"
+    return (
+        f"| {label} | {len(rows)} | {shown['ours']} | {shown['theirs']} | {ratio:.0f}x | {counts} |"
+    )
 
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
@@ -103,16 +112,25 @@ def main() -> None:
     lines = [
         "# Verdicts a second beside Math-Verify",
         "",
-        f"{args.rows} rows drawn with seed 0 from two MATH-Vision chain-of-thought runs (MIT), median (range) of "
-        f"{args.repeats} repeats, processor time of one process (ours with its worker).",
+        (
+            f"{args.rows} rows drawn with seed 0 from two MATH-Vision chain-of-thought runs (MIT),"
+            f" median (range) of {args.repeats} repeats, processor time of one process (ours with"
+            " its worker)."
+        ),
         "",
-        "| answers | rows | ours /s | Math-Verify /s | ratio | ours right | Math-Verify right | official right |",
+        (
+            "| answers | rows | ours /s | Math-Verify /s | ratio | ours right | Math-Verify right |"
+            " official right |"
+        ),
         "| --- " * 8 + "|",
         measure(rows, "response", "chain-of-thought responses", args.repeats),
         measure(rows, "official_extraction", "extracted answers", args.repeats),
         "",
-        f"`python benchmarks/verify_speed.py {command}`, vasari {vasari.__version__}, Math-Verify {version('math-verify')}, "
-        f"Python {platform.python_version()}, {machine}, load {os.getloadavg()[0]:.1f}.",
+        (
+            f"`python benchmarks/verify_speed.py {command}`, vasari {vasari.__version__},"
+            f" Math-Verify {version('math-verify')}, Python {platform.python_version()}, {machine},"
+            f" load {os.getloadavg()[0]:.1f}."
+        ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)

@@ -28,7 +28,9 @@ benchmarks:
 
 
 def within_a_tenth(response: str, answer: str) -> bool | None:
-    """Whether the last number of a response is within a tenth of the reference; None where the reference is no number."""
+    """Whether the last number of a response is within a tenth of the reference; None where the
+    reference is no number.
+    """
     try:
         wanted = float(answer)
     except ValueError:
@@ -46,15 +48,32 @@ def write_benchmark(folder: Path) -> None:
         ImageDraw.Draw(picture).rectangle((40, 105 - height, 72, 105), fill=colour)
         picture.save(folder / f"{place}.png")
         question = "How high is the bar, in pixels?"
-        row = {"id": f"bar-{place}", "question": question, "answer": str(height), "image": f"{place}.png"}
+        row = {
+            "id": f"bar-{place}",
+            "question": question,
+            "answer": str(height),
+            "image": f"{place}.png",
+        }
         rows.append(row | {"metadata": {"colour": colour}})
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "recipe.yaml").write_text(RECIPE)
 
 
 if __name__ == "__main__":
-    check_protocol(within_a_tenth, right=StoredOutput(benchmark="bars", id="bar-2", response="About 52.", answer="50"))
+    check_protocol(
+        within_a_tenth,
+        right=StoredOutput(benchmark="bars", id="bar-2", response="About 52.", answer="50"),
+    )
     with tempfile.TemporaryDirectory() as name:
         write_benchmark(Path(name))
-        command = ["evaluate", f"{name}/recipe.yaml", "--out", f"{name}/results", "--plugin", "own_benchmark"]
-        subprocess.run([sys.executable, "-m", "vasari", *command], cwd=Path(__file__).parent, check=True)
+        command = [
+            "evaluate",
+            f"{name}/recipe.yaml",
+            "--out",
+            f"{name}/results",
+            "--plugin",
+            "own_benchmark",
+        ]
+        subprocess.run(
+            [sys.executable, "-m", "vasari", *command], cwd=Path(__file__).parent, check=True
+        )

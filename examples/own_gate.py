@@ -1,4 +1,5 @@
-"""A gate of your own: hard groups train, and a prompt that was solved twice in a row rests for some batches.
+"""A gate of your own: hard groups train, and a prompt that was solved twice in a row rests for some
+batches.
 
     python examples/own_gate.py
 In a recipe, with this file in the working folder and `--plugin own_gate`:
@@ -15,7 +16,9 @@ from vasari.sample.gate import EQUAL_WITHIN, verifiable_rewards
 
 
 class Rest(Gate):
-    """Admits groups whose rewards differ; what was solved twice in a row is not wanted for `batches` batches."""
+    """Admits groups whose rewards differ; what was solved twice in a row is not wanted for
+    `batches` batches.
+    """
 
     def __init__(self, batches=10):
         self.batches = batches
@@ -24,7 +27,9 @@ class Rest(Gate):
 
     def wanted(self, indices, batch):
         """False for a prompt that rests."""
-        return np.array([self.until.get(int(index), -1) < batch for index in indices], dtype=np.bool_)
+        return np.array(
+            [self.until.get(int(index), -1) < batch for index in indices], dtype=np.bool_
+        )
 
     def admit(self, outcomes):
         """Which groups train, and another prompt for each that does not."""
@@ -39,10 +44,15 @@ class Rest(Gate):
         return Admission(admitted, redraw=int((~admitted).sum()))
 
     def _state(self):
-        return {name: [list(pair) for pair in getattr(self, name).items()] for name in ("solved", "until")}
+        return {
+            name: [list(pair) for pair in getattr(self, name).items()]
+            for name in ("solved", "until")
+        }
 
     def _restore(self, state):
-        self.solved, self.until = ({int(index): int(n) for index, n in state[name]} for name in ("solved", "until"))
+        self.solved, self.until = (
+            {int(index): int(n) for index, n in state[name]} for name in ("solved", "until")
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A policy of your own: anything that answers prompts can be evaluated, here one that guesses without looking.
+"""A policy of your own: anything that answers prompts can be evaluated, here one that guesses
+without looking.
 
     python examples/own_policy.py
 In a recipe for benchmarks, with this file in the working folder and `--plugin own_policy`:
@@ -7,8 +8,8 @@ In a recipe for benchmarks, with this file in the working folder and `--plugin o
 
 import numpy as np
 
-from vasari.policy.check import check_policy
-from vasari.progress import silent
+from vasari.core.progress import silent
+from vasari.model.check import check_policy
 from vasari.records import Prompt, Rollout
 
 
@@ -24,22 +25,36 @@ class Guesser:
         for prompt in prompts:
             # Seeded by the prompt too, so that a rollout does not depend on the prompts beside it.
             rng = np.random.default_rng([seed if decoding.temperature else 0, *prompt.id.encode()])
-            groups.append([self._guess(prompt, rng, decoding.max_tokens) for _ in range(decoding.num_rollouts)])
+            groups.append(
+                [
+                    self._guess(prompt, rng, decoding.max_tokens)
+                    for _ in range(decoding.num_rollouts)
+                ]
+            )
             tell(len(groups), len(prompts))
         return groups
 
     def _guess(self, prompt: Prompt, rng: np.random.Generator, max_tokens: int) -> Rollout:
-        # What is asked says the options; the record of a prompt under evaluation holds neither answer nor choices.
-        letters = [letter for letter in "ABCD" if f"{letter})" in prompt.question or f"({letter})" in prompt.question]
+        # What is asked says the options; the record of a prompt under evaluation holds neither
+        # answer nor choices.
+        letters = [
+            letter
+            for letter in "ABCD"
+            if f"{letter})" in prompt.question or f"({letter})" in prompt.question
+        ]
         final = rng.choice(letters) if letters else str(rng.integers(self.largest + 1))
         text = f"<think>I guess.</think><answer>\\boxed{{{final}}}</answer>"
         ids = [*text.encode(), 0]  # a token a byte, and an end token
-        return Rollout(text=text, token_ids=np.array(ids[:max_tokens], dtype=np.int32), truncated=len(ids) > max_tokens)
+        return Rollout(
+            text=text,
+            token_ids=np.array(ids[:max_tokens], dtype=np.int32),
+            truncated=len(ids) > max_tokens,
+        )
 
 
 if __name__ == "__main__":
     check_policy(Guesser(), max_tokens=96)
-    from vasari.policy.base import Decoding
+    from vasari.model.base import Decoding
 
     question = Prompt(id="q", question="How many bars are there?", answer="3")
     (group,) = Guesser().generate([question], Decoding(num_rollouts=3, max_tokens=96), seed=0)

@@ -1,4 +1,5 @@
-"""A sampler of your own: prompts whose last group was neither all right nor all wrong come first, the others by chance.
+"""A sampler of your own: prompts whose last group was neither all right nor all wrong come first,
+the others by chance.
 
     python examples/own_sampler.py
 In a recipe, with this file in the working folder and `--plugin own_sampler`:
@@ -15,7 +16,9 @@ from vasari.score import pass_rate
 
 
 class LastMixed(PromptSampler):
-    """Draws prompts in the order of the variance p(1 - p) of their last group, ties at random; unseen ones count as p = 1/2."""
+    """Draws prompts in the order of the variance p(1 - p) of their last group, ties at random;
+    unseen ones count as p = 1/2.
+    """
 
     def __init__(self, *, num_prompts, seed, prompt_ids=None, noise=0.05):
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
@@ -45,7 +48,9 @@ class LastMixed(PromptSampler):
 
     def _restore(self, state, origin):
         saved = np.array(state["rates"], dtype=np.float64)
-        self.rates = saved if origin is None else np.where(origin >= 0, saved[np.maximum(origin, 0)], 0.5)
+        self.rates = (
+            saved if origin is None else np.where(origin >= 0, saved[np.maximum(origin, 0)], 0.5)
+        )
 
 
 if __name__ == "__main__":

@@ -21,12 +21,17 @@ def short_questions(prompts: Sequence[Prompt], max_words: int = 60) -> list[Prom
         if num_words > max_words:
             decisions.append("too_long")
         else:
-            decisions.append(dataclasses.replace(prompt, metadata={**prompt.metadata, "num_words": num_words}))
+            decisions.append(
+                dataclasses.replace(prompt, metadata={**prompt.metadata, "num_words": num_words})
+            )
     return decisions
 
 
 if __name__ == "__main__":
     check_stage(short_questions, max_words=40)
-    prompts = [Prompt(id="short", question="What is 2 + 2?", answer="4"), Prompt(id="long", question="why " * 50, answer="so")]
+    prompts = [
+        Prompt(id="short", question="What is 2 + 2?", answer="4"),
+        Prompt(id="long", question="why " * 50, answer="so"),
+    ]
     for prompt, decision in zip(prompts, short_questions(prompts, max_words=40), strict=True):
         print(prompt.id, "->", decision if isinstance(decision, str) else decision.metadata)

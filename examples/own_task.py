@@ -6,17 +6,19 @@ In a recipe for training, with this file in the working folder and `--plugin own
 To look at it: vasari gallery --family own_task:Discs --plugin own_task
 """
 
-from vasari.tasks.check import check_task_family
-from vasari.tasks.pool import PoolSettings, make_pool
-from vasari.tasks.problem import Fact, Problem
-from vasari.tasks.scene import Disc, Scene
+from vasari.data.tasks.check import check_task_family
+from vasari.data.tasks.pool import PoolSettings, make_pool
+from vasari.data.tasks.problem import Fact, Problem
+from vasari.data.tasks.scene import Disc, Scene
 from vasari.verify import verify_answer
 
 RADIUS = {"small": 0.04, "large": 0.1}
 
 
 class Discs:
-    """How many more discs of one size than of the other; level 1 has up to four of each, level 2 up to eight."""
+    """How many more discs of one size than of the other; level 1 has up to four of each, level 2 up
+    to eight.
+    """
 
     name = "discs"
     levels = ("1", "2")
@@ -26,22 +28,31 @@ class Discs:
         most = {"1": 4, "2": 8}[level]
         counts = {size: int(rng.integers(1, most + 1)) for size in RADIUS}
         sizes = [size for size, count in counts.items() for _ in range(count)]
-        cells = rng.permutation(16)[: len(sizes)].tolist()  # of four by four, so that no disc hides another
-        placed = sorted(zip(cells, sizes, strict=True))  # the same picture always has the same marks and the same key
+        cells = rng.permutation(16)[
+            : len(sizes)
+        ].tolist()  # of four by four, so that no disc hides another
+        placed = sorted(
+            zip(cells, sizes, strict=True)
+        )  # the same picture always has the same marks and the same key
 
         def think(thinker):
-            # What is read may be read wrongly, as an imperfect teacher does; what follows from it follows from that.
+            # What is read may be read wrongly, as an imperfect teacher does; what follows from it
+            # follows from that.
             seen = [thinker.read(size, counts[size], low=1, high=most) for size in RADIUS]
             return str(thinker.subtract(max(seen), min(seen)))
 
         return Problem(
-            scene=Scene(tuple(Disc(_centre(cell), RADIUS[size], fill="blue") for cell, size in placed)),
+            scene=Scene(
+                tuple(Disc(_centre(cell), RADIUS[size], fill="blue") for cell, size in placed)
+            ),
             scene_key="discs " + " ".join(f"{cell}{size}" for cell, size in placed),
             question="How many more discs of one size than of the other?",
             kind="number",
             think=think,
             answer=str(abs(counts["small"] - counts["large"])),
-            facts=tuple(Fact(f"How many {size} discs?", str(count)) for size, count in counts.items()),
+            facts=tuple(
+                Fact(f"How many {size} discs?", str(count)) for size, count in counts.items()
+            ),
         )
 
 

@@ -1,12 +1,15 @@
-r"""A teacher over HTTP that answers from worked reasoning which data sets carry, with faults mixed in at set rates.
+r"""A teacher over HTTP that answers from worked reasoning which data sets carry, with faults mixed
+in at set rates.
 
-It speaks enough of OpenAI's protocol for `vasari curate`, knows prompts by their text and their images, and needs no model: a
-way to try a recipe, and to see what verification keeps and refuses, on real images, before anything is paid for.
+It speaks enough of OpenAI's protocol for `vasari curate`, knows prompts by their text and their
+images, and needs no model: a way to try a recipe, and to see what verification keeps and refuses,
+on real images, before anything is paid for.
 
-    python examples/recorded_teacher.py --source tabmwp=DATA/tabmwp:val --source puzzlevqa=DATA/puzzlevqa:test \
-        --wrong 0.1 --truncated 0.05 --off-format 0.05 --port 8100
+    python examples/recorded_teacher.py --source tabmwp=DATA/tabmwp:val --source
+        puzzlevqa=DATA/puzzlevqa:test \ --wrong 0.1 --truncated 0.05 --off-format 0.05 --port 8100
 
-and `base_url: http://127.0.0.1:8100/v1` in the recipe; `/replies` tells how many answers of each kind it has given.
+and `base_url: http://127.0.0.1:8100/v1` in the recipe; `/replies` tells how many answers of each
+kind it has given.
 """
 
 from __future__ import annotations
@@ -29,17 +32,19 @@ from aiohttp import web
 
 from vasari.curate.ask.categorise import CATEGORIES, CLASSIFIER_PROMPT, MATHVISION_SUBJECTS
 from vasari.curate.ask.rephrase import REPHRASE_PROMPT
-from vasari.imagefile import read_image_bytes
-from vasari.policy.chat import target_text, user_text
-from vasari.promptfile import read_prompts
+from vasari.data.images import read_image_bytes
+from vasari.data.prompt_file import read_prompts
+from vasari.data.sources import BadRow, read_source
+from vasari.model.chat import target_text, user_text
 from vasari.records import Prompt
-from vasari.sources import BadRow, read_source
 
 logger = logging.getLogger("recorded_teacher")
 
 _MARK = re.compile(r"<image>")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-_OFFERS = re.compile(r"\b(?:which|what) of the following (?:options |choices )?(?:is |are )?", re.IGNORECASE)
+_OFFERS = re.compile(
+    r"\b(?:which|what) of the following (?:options |choices )?(?:is |are )?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +62,8 @@ class Faults:
     foreign: float = 0.0
     """Reasoning in another language."""
     spread: bool = False
-    """Each prompt has a rate of wrong answers of its own, uniform between 0 and 1, in place of `wrong`."""
+    """Each prompt has a rate of wrong answers of its own, uniform between 0 and 1, in place of
+    `wrong`."""
     blind: float = 0.0
     """Share of the prompts that are answered rightly without their image."""
 
@@ -68,13 +74,16 @@ class Reply:
 
     text: str
     kind: str
-    """Which fault it has, or "good"; "guess" for a question without its image, "unknown" for one that is not recorded."""
+    """Which fault it has, or "good"; "guess" for a question without its image, "unknown" for one
+    that is not recorded."""
     finish_reason: str = "stop"
 
 
 @dataclass
 class RecordedTeacher:
-    """Answers requests from recorded solutions; the same request gets other answers each time, in an order set by the seed."""
+    """Answers requests from recorded solutions; the same request gets other answers each time, in
+    an order set by the seed.
+    """
 
     prompts: Sequence[Prompt]
     faults: Faults = field(default_factory=Faults)
@@ -90,7 +99,8 @@ class RecordedTeacher:
             text = plain(user_text(prompt))
             images = tuple(digest(read_image_bytes(ref, where=prompt.id)) for ref in prompt.images)
             self._known[text, images] = prompt
-            # A text that several prompts share says nothing of the answer; neither does one that is not recorded.
+            # A text that several prompts share says nothing of the answer; neither does one that is
+            # not recorded.
             self._by_text[text] = None if text in self._by_text else prompt
 
     def answer(self, body: dict[str, Any]) -> Reply:
@@ -122,12 +132,18 @@ class RecordedTeacher:
                 and random.Random(f"{self.seed}:{same.id}:blind").random() < self.faults.blind
             ):
                 return Reply(target_text(same), "good")
-            return Reply(f"Without the picture I can only guess: \\boxed{{{guess(text, draw)}}}", "guess")
+            return Reply(
+                f"Without the picture I can only guess: \\boxed{{{guess(text, draw)}}}", "guess"
+            )
         return self._with_fault(prompt, self._fault(prompt, draw), draw)
 
     def _fault(self, prompt: Prompt, draw: random.Random) -> str:
         faults = self.faults
-        wrong = random.Random(f"{self.seed}:{prompt.id}:spread").random() if faults.spread else faults.wrong
+        wrong = (
+            random.Random(f"{self.seed}:{prompt.id}:spread").random()
+            if faults.spread
+            else faults.wrong
+        )
         rates = {"wrong": wrong, "truncated": faults.truncated, "off_format": faults.off_format}
         rates |= {"repetitive": faults.repetitive, "foreign": faults.foreign}
         place = draw.random()
@@ -144,9 +160,18 @@ class RecordedTeacher:
         if kind == "truncated":
             return Reply(good[: max(8, int(len(solution) * draw.random()))], kind, "length")
         if kind == "repetitive":
-            return Reply(written(solution + " Let me check the picture and the numbers once more." * 30, prompt.answer), kind)
+            return Reply(
+                written(
+                    solution + " Let me check the picture and the numbers once more." * 30,
+                    prompt.answer,
+                ),
+                kind,
+            )
         if kind == "foreign":
-            return Reply(written("我们先看图,再一步一步地计算,最后检查结果。" * 4 + solution, prompt.answer), kind)
+            return Reply(
+                written("我们先看图,再一步一步地计算,最后检查结果。" * 4 + solution, prompt.answer),
+                kind,
+            )
         if kind == "off_format":
             forms = (
                 f"{solution}\n\nThe answer is {prompt.answer}.",
@@ -161,23 +186,39 @@ class RecordedTeacher:
         """The question without its options, and the option's text as the answer."""
         head, _, answer = text.rpartition("\nRight answer: ")
         lines = head.removeprefix("Question: ").split("\n")
-        cut = next((place for place, line in enumerate(lines) if line.startswith("A) ")), len(lines))
+        cut = next(
+            (place for place, line in enumerate(lines) if line.startswith("A) ")), len(lines)
+        )
         options = [line[3:] for line in lines[cut:]]
-        right = options[ord(answer[0]) - ord("A")] if options and len(answer) == 1 else answer.split(". ")[-1]
+        right = (
+            options[ord(answer[0]) - ord("A")]
+            if options and len(answer) == 1
+            else answer.split(". ")[-1]
+        )
         if draw.random() < self.faults.wrong:
             right = next((option for option in options if option != right), f"{right} or more")
-            return Reply(f"<question>{' '.join(lines[:cut])}</question>\n<answer>{right}</answer>", "wrong")
+            return Reply(
+                f"<question>{' '.join(lines[:cut])}</question>\n<answer>{right}</answer>", "wrong"
+            )
         if draw.random() < self.faults.off_format:
             return Reply(f"Sure! {' '.join(lines[:cut])} The answer is {right}.", "off_format")
         question = _OFFERS.sub("What ", "\n".join(lines[:cut]))
         return Reply(f"<question>{question}</question>\n<answer>{right}</answer>", "good")
 
     def _category(self, text: str, images: tuple[str, ...], draw: random.Random) -> Reply:
-        """The recorded category, where it is one of the thirteen; else what a puzzle or a table most often is."""
+        """The recorded category, where it is one of the thirteen; else what a puzzle or a table
+        most often is.
+        """
         prompt = self._known.get((text, images)) or self._by_text.get(text)
         recorded = prompt.category if prompt is not None else ""
         recorded = MATHVISION_SUBJECTS.get(recorded, recorded)
-        category = recorded if recorded in CATEGORIES else "arithmetic" if _NUMBER.search(text) else "logic"
+        category = (
+            recorded
+            if recorded in CATEGORIES
+            else "arithmetic"
+            if _NUMBER.search(text)
+            else "logic"
+        )
         if draw.random() < self.faults.off_format:
             return Reply(f"I would say {category}, or perhaps algebra.", "off_format")
         if draw.random() < self.faults.wrong:
@@ -193,7 +234,11 @@ def written(thought: str, answer: str) -> str:
 def other_answer(prompt: Prompt, draw: random.Random) -> str:
     """An answer that is not the reference: another option, another number, or another word."""
     if prompt.choices:
-        letters = [chr(65 + place) for place in range(len(prompt.choices)) if chr(65 + place) != prompt.answer]
+        letters = [
+            chr(65 + place)
+            for place in range(len(prompt.choices))
+            if chr(65 + place) != prompt.answer
+        ]
         return draw.choice(letters or ["Z"])
     found = _NUMBER.search(prompt.answer)
     if found is None:
@@ -221,9 +266,15 @@ def digest(data: bytes) -> str:
 def read_request(body: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
     """The system prompt, the text of the last message, and the digests of its images."""
     messages = body["messages"]
-    system = next((text_of(message["content"]) for message in messages if message["role"] == "system"), "")
+    system = next(
+        (text_of(message["content"]) for message in messages if message["role"] == "system"), ""
+    )
     content = messages[-1]["content"]
-    urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"] if isinstance(content, list) else []
+    urls = (
+        [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+        if isinstance(content, list)
+        else []
+    )
     images = tuple(digest(base64.b64decode(url.split(",", 1)[1])) for url in urls)
     text = text_of(content)
     return system, text if system == REPHRASE_PROMPT else plain(text), images
@@ -231,7 +282,11 @@ def read_request(body: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
 
 def text_of(content: str | list[dict[str, Any]]) -> str:
     """The texts of a message, joined."""
-    return content if isinstance(content, str) else " ".join(part["text"] for part in content if part["type"] == "text")
+    return (
+        content
+        if isinstance(content, str)
+        else " ".join(part["text"] for part in content if part["type"] == "text")
+    )
 
 
 def completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
@@ -242,7 +297,11 @@ def completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
         "object": "chat.completion",
         "model": "recorded-teacher",
         "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": reply.text}, "finish_reason": reply.finish_reason}
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": reply.text},
+                "finish_reason": reply.finish_reason,
+            }
         ],
         "usage": {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said},
     }
@@ -256,11 +315,15 @@ def make_app(teacher: RecordedTeacher) -> web.Application:
             body = json.loads(await request.read())
             reply = teacher.answer(body)
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            return web.json_response({"error": {"message": f"not a chat completion request: {error!r}"}}, status=400)
+            return web.json_response(
+                {"error": {"message": f"not a chat completion request: {error!r}"}}, status=400
+            )
         return web.json_response(completion(body, reply))
 
     async def models(_: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "recorded-teacher", "object": "model"}]})
+        return web.json_response(
+            {"object": "list", "data": [{"id": "recorded-teacher", "object": "model"}]}
+        )
 
     async def replies(_: web.Request) -> web.Response:
         return web.json_response(dict(teacher.told))
@@ -288,14 +351,26 @@ def load(sources: Iterable[str], files: Iterable[str], limit: int | None) -> lis
 def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--source", action="append", default=[], help="NAME=FOLDER[:SPLIT]; may be given several times")
-    parser.add_argument("--prompts", action="append", default=[], help="a Parquet or JSON-lines file of prompts with solutions")
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        help="NAME=FOLDER[:SPLIT]; may be given several times",
+    )
+    parser.add_argument(
+        "--prompts",
+        action="append",
+        default=[],
+        help="a Parquet or JSON-lines file of prompts with solutions",
+    )
     parser.add_argument("--limit", type=int, default=None, help="prompts of each source")
     parser.add_argument("--port", type=int, default=8100)
     parser.add_argument("--seed", type=int, default=0)
     for name in ("wrong", "truncated", "off-format", "repetitive", "foreign", "blind"):
         parser.add_argument(f"--{name}", type=float, default=0.0, help=f"share of {name} answers")
-    parser.add_argument("--spread", action="store_true", help="each prompt has its own rate of wrong answers")
+    parser.add_argument(
+        "--spread", action="store_true", help="each prompt has its own rate of wrong answers"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     faults = Faults(

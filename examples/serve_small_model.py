@@ -1,9 +1,11 @@
-r"""A vision-language model of this project behind an OpenAI-compatible server with images, on a CPU.
+r"""A vision-language model of this project behind an OpenAI-compatible server with images, on a
+CPU.
 
     python examples/serve_small_model.py RUN/cold_start/model --port 8200
 
-and `base_url: http://127.0.0.1:8200/v1` in a recipe, or in any other client. It is for trying things out: requests that
-arrive together are answered as one batch, conversations have one turn, and there is no streaming.
+and `base_url: http://127.0.0.1:8200/v1` in a recipe, or in any other client. It is for trying
+things out: requests that arrive together are answered as one batch, conversations have one turn,
+and there is no streaming.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from typing import Any
 
 from aiohttp import web
 
-from vasari.errors import DataError
-from vasari.imagefile import open_image
-from vasari.policy.base import Decoding
-from vasari.policy.transformers_policy import TransformersPolicy
+from vasari.core.errors import DataError
+from vasari.data.images import open_image
+from vasari.model.base import Decoding
+from vasari.model.transformers_policy import TransformersPolicy
 from vasari.records import ImageRef, Prompt, Rollout
 
 logger = logging.getLogger("serve_small_model")
@@ -58,7 +60,9 @@ class Waiting:
 
 
 class Batcher:
-    """Answers requests that ask alike (same system prompt, same sampling) together, one batch at a time."""
+    """Answers requests that ask alike (same system prompt, same sampling) together, one batch at a
+    time.
+    """
 
     def __init__(self, policy: TransformersPolicy) -> None:
         self.policy = policy
@@ -86,7 +90,9 @@ class Batcher:
                 self._wake.clear()
                 continue
             try:
-                rollouts = await loop.run_in_executor(self._thread, self._generate, [waiting.asked for waiting in batch])
+                rollouts = await loop.run_in_executor(
+                    self._thread, self._generate, [waiting.asked for waiting in batch]
+                )
             except (DataError, RuntimeError, ValueError) as error:
                 logger.warning("a batch of %d failed: %s", len(batch), error)
                 for waiting in batch:
@@ -102,7 +108,11 @@ class Batcher:
         if not self._waiting:
             return []
         first = self._waiting[0].asked
-        batch = [one for one in self._waiting if (one.asked.system, one.asked.decoding) == (first.system, first.decoding)]
+        batch = [
+            one
+            for one in self._waiting
+            if (one.asked.system, one.asked.decoding) == (first.system, first.decoding)
+        ]
         batch = batch[:MAX_BATCH]
         taken = {id(waiting) for waiting in batch}
         self._waiting = [waiting for waiting in self._waiting if id(waiting) not in taken]
@@ -111,7 +121,9 @@ class Batcher:
     def _generate(self, batch: Sequence[Asked]) -> list[Rollout]:
         self.batches.append(len(batch))
         self.policy.system = batch[0].system
-        groups = self.policy.generate([one.prompt for one in batch], batch[0].decoding, seed=batch[0].seed)
+        groups = self.policy.generate(
+            [one.prompt for one in batch], batch[0].decoding, seed=batch[0].seed
+        )
         return [group[0] for group in groups]
 
 
@@ -123,7 +135,9 @@ def read_request(body: dict[str, Any], *, system: str, max_tokens: int) -> Asked
     """
     messages = body["messages"]
     if [message["role"] for message in messages] not in (["user"], ["system", "user"]):
-        raise BadRequestError("one user message, after at most one system message, is all that this server takes")
+        raise BadRequestError(
+            "one user message, after at most one system message, is all that this server takes"
+        )
     if body.get("stream") or int(body.get("n") or 1) != 1:
         raise BadRequestError("no streaming, and one answer a request")
     for message in messages[:-1]:
@@ -145,9 +159,15 @@ def read_request(body: dict[str, Any], *, system: str, max_tokens: int) -> Asked
         batch_rollouts=MAX_BATCH,
     )
     # Without its mark an image goes before the text, as in training.
-    if images and question.startswith("<image>" * len(images)) and question.count("<image>") == len(images):
+    if (
+        images
+        and question.startswith("<image>" * len(images))
+        and question.count("<image>") == len(images)
+    ):
         question = question[len("<image>" * len(images)) :]
-    prompt = Prompt(id=str(body.get("user") or "request"), question=question, answer="", images=tuple(images))
+    prompt = Prompt(
+        id=str(body.get("user") or "request"), question=question, answer="", images=tuple(images)
+    )
     seed = random.getrandbits(31) if body.get("seed") is None else int(body["seed"])
     return Asked(prompt, system, decoding, seed)
 
@@ -165,7 +185,9 @@ def _image(url: str) -> ImageRef:
     return ref
 
 
-def make_app(policy: TransformersPolicy, *, name: str, system: str = "", max_tokens: int = 128) -> web.Application:
+def make_app(
+    policy: TransformersPolicy, *, name: str, system: str = "", max_tokens: int = 128
+) -> web.Application:
     """The model as a web application; `app["batcher"]` tells the sizes of its batches."""
     app = web.Application(client_max_size=2**28)
 
@@ -177,10 +199,21 @@ def make_app(policy: TransformersPolicy, *, name: str, system: str = "", max_tok
 
     async def complete(request: web.Request) -> web.Response:
         try:
-            asked = read_request(json.loads(await request.read()), system=system, max_tokens=max_tokens)
+            asked = read_request(
+                json.loads(await request.read()), system=system, max_tokens=max_tokens
+            )
             rollout = await request.app[BATCHER].ask(asked)
-        except (BadRequestError, DataError, KeyError, TypeError, ValueError, binascii.Error) as error:
-            return web.json_response({"error": {"message": f"{error}", "type": "invalid_request_error"}}, status=400)
+        except (
+            BadRequestError,
+            DataError,
+            KeyError,
+            TypeError,
+            ValueError,
+            binascii.Error,
+        ) as error:
+            return web.json_response(
+                {"error": {"message": f"{error}", "type": "invalid_request_error"}}, status=400
+            )
         tokens = len(rollout.token_ids)
         choice = {
             "index": 0,
@@ -189,8 +222,17 @@ def make_app(policy: TransformersPolicy, *, name: str, system: str = "", max_tok
         }
         # An image is 16 tokens at this size; the exact number is the processor's.
         asked_tokens = len(asked.prompt.question) // 4 + 16 * len(asked.prompt.images)
-        usage = {"prompt_tokens": asked_tokens, "completion_tokens": tokens, "total_tokens": asked_tokens + tokens}
-        answer = {"id": "small", "object": "chat.completion", "created": int(time.time()), "model": name}
+        usage = {
+            "prompt_tokens": asked_tokens,
+            "completion_tokens": tokens,
+            "total_tokens": asked_tokens + tokens,
+        }
+        answer = {
+            "id": "small",
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": name,
+        }
         return web.json_response(answer | {"choices": [choice], "usage": usage})
 
     async def models(_: web.Request) -> web.Response:
@@ -212,7 +254,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8200)
     parser.add_argument("--name", default="small", help="what /v1/models calls it")
     parser.add_argument("--system", default="", help="system prompt of requests that bring none")
-    parser.add_argument("--max-tokens", type=int, default=128, help="limit of requests that set none")
+    parser.add_argument(
+        "--max-tokens", type=int, default=128, help="limit of requests that set none"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     policy = TransformersPolicy.load(given.model, system=given.system)

@@ -1,12 +1,14 @@
-r"""`transformers serve` for a small model of this project: the stock server, told of the processor that it lacks.
+r"""`transformers serve` for a small model of this project: the stock server, told of the processor
+that it lacks.
 
     pip install 'transformers[serving]'
     python examples/serve_with_transformers.py RUN/cold_start/model --port 8200
 
-Alone, `transformers serve RUN/cold_start/model` answers, but never sees an image: `AutoProcessor` looks for the class that
-the folder names ("ImageTextProcessor"), which transformers does not have, and falls back to the tokenizer without a word;
-its own class for the architecture asks for a video processor, which needs torchvision. Here the class is registered, and
-everything else is the stock server. All arguments are those of `transformers serve`.
+Alone, `transformers serve RUN/cold_start/model` answers, but never sees an image: `AutoProcessor`
+looks for the class that the folder names ("ImageTextProcessor"), which transformers does not have,
+and falls back to the tokenizer without a word; its own class for the architecture asks for a video
+processor, which needs torchvision. Here the class is registered, and everything else is the stock
+server. All arguments are those of `transformers serve`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 from transformers import AutoProcessor, Qwen2_5_VLConfig
 from transformers.cli.transformers import main as transformers
 
-from vasari.policy.processor import ImageTextProcessor, load_processor
+from vasari.model.processor import ImageTextProcessor, load_processor
 
 
 class ServedProcessor(ImageTextProcessor):

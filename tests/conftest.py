@@ -16,7 +16,8 @@ from hypothesis import settings
 
 from vasari.records import Prompt
 
-# A busy machine is slow for reasons that no test is about. VASARI_TEST_PROFILE=thorough tries far more examples.
+# A busy machine is slow for reasons that no test is about. VASARI_TEST_PROFILE=thorough tries far
+# more examples.
 settings.register_profile("vasari", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("VASARI_TEST_PROFILE", "vasari"))
@@ -28,18 +29,25 @@ SYSTEM = "Think, then answer."
 @pytest.fixture(scope="session")
 def image_prompts() -> list[Prompt]:
     """Twelve prompts with one image each."""
-    from vasari.tasks.pool import PoolSettings, make_pool
+    from vasari.data.tasks.pool import PoolSettings, make_pool
 
-    return make_pool(PoolSettings(families=FAMILIES, num_prompts=12, image_size=56), split="train", seed=3)
+    return make_pool(
+        PoolSettings(families=FAMILIES, num_prompts=12, image_size=56), split="train", seed=3
+    )
 
 
 @pytest.fixture(scope="session")
 def mixed_prompts(image_prompts: list[Prompt]) -> list[Prompt]:
     """Nine prompts: without an image, with one, and with two, in turns."""
-    texts = [Prompt(id=f"text-{n}", question=f"What is {n} + 2?", answer=str(n + 2), kind="number") for n in range(3)]
+    texts = [
+        Prompt(id=f"text-{n}", question=f"What is {n} + 2?", answer=str(n + 2), kind="number")
+        for n in range(3)
+    ]
     pairs = [
         dataclasses.replace(
-            image_prompts[n + 3], id=f"pair-{n}", images=(image_prompts[n + 3].images[0], image_prompts[n].images[0])
+            image_prompts[n + 3],
+            id=f"pair-{n}",
+            images=(image_prompts[n + 3].images[0], image_prompts[n].images[0]),
         )
         for n in range(3)
     ]
@@ -50,9 +58,9 @@ def mixed_prompts(image_prompts: list[Prompt]) -> list[Prompt]:
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory, mixed_prompts: list[Prompt]) -> Path:
     """Folder with a random Qwen2.5-VL of two thin layers, and its processor."""
-    from vasari.policy.chat import target_text
-    from vasari.policy.processor import save_processor
-    from vasari.train.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
+    from vasari.model.chat import target_text
+    from vasari.model.processor import save_processor
+    from vasari.model.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
 
     sizes = SmallVlmSettings(
         hidden=32,
@@ -66,8 +74,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, mixed_prompts: list[Pr
         image_size=56,
         vocabulary=400,
     )
-    texts = [p.question for p in mixed_prompts] + [target_text(p) for p in mixed_prompts if p.solution]
-    tokenizer = train_tokenizer([*texts, SYSTEM, "user assistant system"], vocabulary=sizes.vocabulary)
+    texts = [p.question for p in mixed_prompts] + [
+        target_text(p) for p in mixed_prompts if p.solution
+    ]
+    tokenizer = train_tokenizer(
+        [*texts, SYSTEM, "user assistant system"], vocabulary=sizes.vocabulary
+    )
     folder = tmp_path_factory.mktemp("tiny")
     small_vlm(tokenizer, sizes, seed=1).save_pretrained(str(folder))
     save_processor(small_processor(tokenizer, sizes), folder)
@@ -76,7 +88,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, mixed_prompts: list[Pr
 
 @pytest.fixture(scope="session")
 def digit_prompts(image_prompts: list[Prompt]) -> list[Prompt]:
-    """Twelve prompts whose answer is a digit from 0 to 3: four without an image, four with one, four with two."""
+    """Twelve prompts whose answer is a digit from 0 to 3: four without an image, four with one,
+    four with two."""
     prompts = []
     for n, source in enumerate(image_prompts):
         images = (source.images + image_prompts[n - 1].images)[: n % 3]
@@ -95,18 +108,30 @@ def digit_prompts(image_prompts: list[Prompt]) -> list[Prompt]:
 
 
 @pytest.fixture(scope="session")
-def taught_folder(tiny_folder: Path, digit_prompts: list[Prompt], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model after a lesson: it mostly keeps to the format and answers a digit from 0 to 3 at random."""
+def taught_folder(
+    tiny_folder: Path, digit_prompts: list[Prompt], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The tiny model after a lesson: it mostly keeps to the format and answers a digit from 0 to 3
+    at random."""
     import torch
 
-    from vasari.policy.processor import load_processor, save_processor
-    from vasari.policy.transformers_policy import load_model
+    from vasari.model.processor import load_processor, save_processor
+    from vasari.model.transformers_policy import load_model
     from vasari.train.collate import ChatCollator
 
     torch.manual_seed(0)
-    model, processor = load_model(str(tiny_folder), dtype="float32"), load_processor(str(tiny_folder))
-    lessons = [dataclasses.replace(p, metadata={"final": str(digit)}) for p in digit_prompts[:6] for digit in range(4)]
-    batch = ChatCollator(lessons, processor, system=SYSTEM, target="reasoning")([{"index": i} for i in range(len(lessons))])
+    model, processor = (
+        load_model(str(tiny_folder), dtype="float32"),
+        load_processor(str(tiny_folder)),
+    )
+    lessons = [
+        dataclasses.replace(p, metadata={"final": str(digit)})
+        for p in digit_prompts[:6]
+        for digit in range(4)
+    ]
+    batch = ChatCollator(lessons, processor, system=SYSTEM, target="reasoning")(
+        [{"index": i} for i in range(len(lessons))]
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(30):
         optimizer.zero_grad()
@@ -120,10 +145,11 @@ def taught_folder(tiny_folder: Path, digit_prompts: list[Prompt], tmp_path_facto
 
 @pytest.fixture(scope="session")
 def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[..., Path]:
-    """Writes the recipe of a small training on the digit prompts, and its prompt files; changes go by section."""
+    """Writes the recipe of a small training on the digit prompts, and its prompt files; changes go
+    by section."""
     import yaml
 
-    from vasari.promptfile import write_prompts
+    from vasari.data.prompt_file import write_prompts
 
     def write(folder: Path, **changes: Any) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +158,13 @@ def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[.
         write_prompts(folder / "held_out.parquet", held_out)
         recipe: dict[str, Any] = {
             "name": "small",
-            "prompts": {"files": {"train": "pool.parquet", "validation": "held_out.parquet", "test": "held_out.parquet"}},
+            "prompts": {
+                "files": {
+                    "train": "pool.parquet",
+                    "validation": "held_out.parquet",
+                    "test": "held_out.parquet",
+                }
+            },
             "model": {"path": str(taught_folder), "system_prompt": "small"},
             "sampler": {"name": "vas", "settings": {"refresh_every": 2, "num_refresh_rollouts": 2}},
             "grpo": {
@@ -152,7 +184,11 @@ def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[.
             "evaluate": {"num_rollouts": 2},
         }
         for section, values in changes.items():
-            recipe[section] = recipe[section] | values if isinstance(values, dict) and section in recipe else values
+            recipe[section] = (
+                recipe[section] | values
+                if isinstance(values, dict) and section in recipe
+                else values
+            )
         path = folder / "recipe.yaml"
         path.write_text(yaml.safe_dump(recipe))
         return path
@@ -163,21 +199,21 @@ def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[.
 @pytest.fixture
 def tiny_model(tiny_folder: Path) -> Any:
     """The tiny model, loaded afresh."""
-    from vasari.policy.transformers_policy import load_model
+    from vasari.model.transformers_policy import load_model
 
     return load_model(str(tiny_folder), dtype="float32").eval()
 
 
 @pytest.fixture(scope="session")
 def tiny_processor(tiny_folder: Path) -> Any:
-    from vasari.policy.processor import load_processor
+    from vasari.model.processor import load_processor
 
     return load_processor(str(tiny_folder))
 
 
 @pytest.fixture
 def tiny_policy(tiny_model: Any, tiny_processor: Any) -> Any:
-    from vasari.policy.transformers_policy import TransformersPolicy
+    from vasari.model.transformers_policy import TransformersPolicy
 
     return TransformersPolicy(tiny_model, tiny_processor, system=SYSTEM)
 
@@ -185,13 +221,14 @@ def tiny_policy(tiny_model: Any, tiny_processor: Any) -> Any:
 @pytest.fixture
 def fresh_policy(tiny_folder: Path) -> Callable[[], Any]:
     """Makes policies that share nothing."""
-    from vasari.policy.transformers_policy import TransformersPolicy
+    from vasari.model.transformers_policy import TransformersPolicy
 
     return lambda: TransformersPolicy.load(str(tiny_folder), system=SYSTEM, dtype="float32")
 
 
 class ScriptedServer:
-    """An OpenAI-compatible server on 127.0.0.1 that answers `script(body)`: a text, a (text, finish_reason) or a status."""
+    """An OpenAI-compatible server on 127.0.0.1 that answers `script(body)`: a text, a (text,
+    finish_reason) or a status."""
 
     def __init__(self) -> None:
         self.script: Callable[[dict[str, Any]], Any] = lambda body: "\\boxed{1}"
@@ -214,7 +251,11 @@ class ScriptedServer:
     def text_of(body: dict[str, Any]) -> str:
         """All texts of the last message."""
         content = body["messages"][-1]["content"]
-        return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+        return (
+            content
+            if isinstance(content, str)
+            else "".join(part.get("text", "") for part in content)
+        )
 
     def _serve(self) -> None:
         from aiohttp import web
@@ -227,7 +268,11 @@ class ScriptedServer:
             if isinstance(said, int):
                 return web.json_response({"error": {"message": "out of order"}}, status=said)
             text, reason = said if isinstance(said, tuple) else (said, "stop")
-            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+            choice = {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": reason,
+            }
             usage = {"prompt_tokens": 40, "completion_tokens": len(text.split())}
             return web.json_response({"model": "served", "choices": [choice], "usage": usage})
 

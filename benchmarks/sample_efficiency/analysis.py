@@ -1,4 +1,6 @@
-"""Cells that are done -> the numbers of the study, by pool and arm. What is missing stays missing."""
+"""Cells that are done -> the numbers of the study, by pool and arm. What is missing stays
+missing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sample_efficiency.curves import Axis, Comparison, Curve, Floats, compare, mean_curve
-from vasari.tasks.difficulty import shape_distance
+from vasari.data.tasks.difficulty import shape_distance
 
 NUM_RESAMPLES = 2000
 OURS = "progress"
@@ -23,7 +25,8 @@ class PoolResult:
 
     pool: str
     marks: Mapping[Axis, Floats]
-    """By axis: [marks] of the budget; the budget of tokens is what every cell has spent in the end."""
+    """By axis: [marks] of the budget; the budget of tokens is what every cell has spent in the
+    end."""
     curves: Mapping[str, Mapping[int, Curve]]
     """Arm -> seed -> curve, of the cells that are done."""
     means: Mapping[Axis, Mapping[str, tuple[Floats, Floats, Floats]]]
@@ -34,7 +37,9 @@ class PoolResult:
     """`progress` beside each other arm, as the others stand beside uniform, over rollouts."""
 
 
-def analyse(pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, num: int = NUM_RESAMPLES) -> PoolResult:
+def analyse(
+    pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, num: int = NUM_RESAMPLES
+) -> PoolResult:
     """The result of one pool from the curves of its cells, at least one."""
     by_arm: dict[str, dict[int, Curve]] = {}
     for curve in sorted(curves, key=lambda curve: curve.seed):
@@ -46,24 +51,46 @@ def analyse(pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, 
     comparisons: dict[Axis, dict[str, Comparison]] = {}
     ours: dict[str, Comparison] = {}
     for axis in AXES:
-        found = {arm: {seed: c.at(axis, marks[axis]) for seed, c in own.items()} for arm, own in by_arm.items()}
+        found = {
+            arm: {seed: c.at(axis, marks[axis]) for seed, c in own.items()}
+            for arm, own in by_arm.items()
+        }
         means[axis] = {arm: mean_curve(list(own.values()), num=num) for arm, own in found.items()}
-        beside = {arm: _paired(own, found.get("uniform", {}), marks[axis], num) for arm, own in found.items()}
-        comparisons[axis] = {arm: comparison for arm, comparison in beside.items() if comparison is not None}
+        beside = {
+            arm: _paired(own, found.get("uniform", {}), marks[axis], num)
+            for arm, own in found.items()
+        }
+        comparisons[axis] = {
+            arm: comparison for arm, comparison in beside.items() if comparison is not None
+        }
         if axis == "rollouts":
-            beside = {arm: _paired(found.get(OURS, {}), own, marks[axis], num) for arm, own in found.items() if arm != OURS}
+            beside = {
+                arm: _paired(found.get(OURS, {}), own, marks[axis], num)
+                for arm, own in found.items()
+                if arm != OURS
+            }
             ours = {arm: comparison for arm, comparison in beside.items() if comparison is not None}
-    return PoolResult(pool=pool, marks=marks, curves=by_arm, means=means, comparisons=comparisons, ours=ours)
+    return PoolResult(
+        pool=pool, marks=marks, curves=by_arm, means=means, comparisons=comparisons, ours=ours
+    )
 
 
-def _paired(arm: Mapping[int, Floats], base: Mapping[int, Floats], marks: Floats, num: int) -> Comparison | None:
+def _paired(
+    arm: Mapping[int, Floats], base: Mapping[int, Floats], marks: Floats, num: int
+) -> Comparison | None:
     """Two arms on the seeds that both have; None where there is none."""
     seeds = sorted(set(arm) & set(base))
-    return compare([arm[s] for s in seeds], [base[s] for s in seeds], seeds, marks, num=num) if seeds else None
+    return (
+        compare([arm[s] for s in seeds], [base[s] for s in seeds], seeds, marks, num=num)
+        if seeds
+        else None
+    )
 
 
 def share_of_saving(result: PoolResult, arm: str) -> float | None:
-    """What an arm saves of uniform's rollouts, over what the oracle saves; None where one of them never reaches uniform."""
+    """What an arm saves of uniform's rollouts, over what the oracle saves; None where one of them
+    never reaches uniform.
+    """
     found = result.comparisons["rollouts"]
     if arm not in found or "oracle" not in found or found[arm].seeds != found["oracle"].seeds:
         return None
@@ -81,7 +108,10 @@ def trained_on(curves: Mapping[int, Curve], kind: str, *, part: slice) -> float 
 
 def trained_on_over_time(curves: Mapping[int, Curve], kind: str, *, parts: int = 10) -> list[float]:
     """Mean share of training groups of a kind in each part of the batches, over seeds."""
-    cut = [[float(p.mean()) for p in np.array_split(c.cell["trained_on"][kind], parts) if p.size] for c in curves.values()]
+    cut = [
+        [float(p.mean()) for p in np.array_split(c.cell["trained_on"][kind], parts) if p.size]
+        for c in curves.values()
+    ]
     return [float(v) for v in np.mean([row[: min(map(len, cut))] for row in cut], axis=0)]
 
 
@@ -92,22 +122,37 @@ def spent_on(curves: Mapping[int, Curve], purpose: str) -> float:
 
 
 def minutes(curves: Mapping[int, Curve]) -> float:
-    """Median wall minutes of a cell; a cell that went on after an interruption may count what lay between."""
+    """Median wall minutes of a cell; a cell that went on after an interruption may count what lay
+    between.
+    """
     return float(np.median([c.cell["seconds"] for c in curves.values()])) / 60
 
 
 def log_loss(curves: Mapping[int, Curve]) -> float | None:
-    """Mean log loss of the belief on the next groups' verdicts, over the second half of the batches and over seeds."""
+    """Mean log loss of the belief on the next groups' verdicts, over the second half of the batches
+    and over seeds.
+    """
     found = []
     for curve in curves.values():
         rows = curve.cell["batches"]
-        found += [row["sampler"]["sampler/log_loss"] for row in rows[len(rows) // 2 :] if "sampler/log_loss" in row["sampler"]]
+        found += [
+            row["sampler"]["sampler/log_loss"]
+            for row in rows[len(rows) // 2 :]
+            if "sampler/log_loss" in row["sampler"]
+        ]
     return float(np.mean(found)) if found else None
 
 
 def pool_shape(result: PoolResult) -> dict[str, float] | None:
-    """How the cold start's pass rates on the perfect prompts are spread, and their distance from DynaMath's."""
-    rates = [c.cell["first_pass_rates"] for own in result.curves.values() for c in own.values() if "first_pass_rates" in c.cell]
+    """How the cold start's pass rates on the perfect prompts are spread, and their distance from
+    DynaMath's.
+    """
+    rates = [
+        c.cell["first_pass_rates"]
+        for own in result.curves.values()
+        for c in own.values()
+        if "first_pass_rates" in c.cell
+    ]
     if not rates:
         return None
     pooled = np.concatenate([np.asarray(r) for r in rates])
@@ -135,7 +180,10 @@ def as_json(result: PoolResult) -> dict[str, Any]:
             "coin_flips": trained_on(own, "coin_flip", part=slice(None)),
             "wrong_labels": trained_on(own, "wrong_label", part=slice(None)),
             "zero_variance": trained_on(own, "zero_variance", part=slice(None)),
-            "over_time": {kind: trained_on_over_time(own, kind) for kind in ("coin_flip", "wrong_label", "zero_variance")},
+            "over_time": {
+                kind: trained_on_over_time(own, kind)
+                for kind in ("coin_flip", "wrong_label", "zero_variance")
+            },
             "refresh_share": spent_on(own, "refresh"),
             "discarded_share": spent_on(own, "discarded"),
             "log_loss": log_loss(own),
@@ -146,7 +194,9 @@ def as_json(result: PoolResult) -> dict[str, Any]:
 
 def _mean_json(curve: tuple[Floats, Floats, Floats]) -> dict[str, list[float | None]]:
     numbers = (("mean", curve[0]), ("low", curve[1]), ("high", curve[2]))
-    return {name: [float(v) if np.isfinite(v) else None for v in values] for name, values in numbers}
+    return {
+        name: [float(v) if np.isfinite(v) else None for v in values] for name, values in numbers
+    }
 
 
 def _compared(found: Comparison | None) -> dict[str, Any] | None:

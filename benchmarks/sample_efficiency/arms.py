@@ -1,4 +1,6 @@
-"""The arms of the benchmark: which sampler with which settings, which gate, and what makes it special."""
+"""The arms of the benchmark: which sampler with which settings, which gate, and what makes it
+special.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from sample_efficiency.permuted import PermutedSampler
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
+from vasari.core.settings import Settings
 from vasari.records import Prompt
 from vasari.sample import PromptSampler, make_sampler, prompt_features
-from vasari.settings import Settings
 from vasari.train.settings import GrpoSettings
 
 
@@ -27,9 +29,11 @@ class Arm(Settings):
     gate: str = "all"
     """Which groups train."""
     permuted: bool = False
-    """The control: what the sampler draws and learns is moved to other prompts, anew at each step."""
+    """The control: what the sampler draws and learns is moved to other prompts, anew at each
+    step."""
     oracle: bool = False
-    """Pass rates are measured by rollouts that are not charged, and prompts that are noise are known."""
+    """Pass rates are measured by rollouts that are not charged, and prompts that are noise are
+    known."""
     free_refresh: bool = False
     """Refreshes do not count against the budget: a bound, not a strategy."""
     parent: str | None = None
@@ -47,10 +51,20 @@ ARMS: Mapping[str, Arm] = {
     "mixed": Arm(sampler="uniform", gate="mixed"),
     "progress": Arm(sampler="progress"),
     "progress-permuted": Arm(sampler="progress", permuted=True, parent="progress"),
-    # Value and sharpness of `progress`: what remains between the two is what `progress` does not know.
-    "oracle": Arm(sampler="oracle", settings={"value": "std", "sharpness": 16.0}, oracle=True, parent="progress"),
-    "vas-free": Arm(sampler="vas", settings={"preset": "paper-ablation"}, free_refresh=True, parent="vas"),
-    "vas-online": Arm(sampler="vas", settings={"preset": "paper-ablation", "refresh": "online"}, parent="vas"),
+    # Value and sharpness of `progress`: what remains between the two is what `progress` does not
+    # know.
+    "oracle": Arm(
+        sampler="oracle",
+        settings={"value": "std", "sharpness": 16.0},
+        oracle=True,
+        parent="progress",
+    ),
+    "vas-free": Arm(
+        sampler="vas", settings={"preset": "paper-ablation"}, free_refresh=True, parent="vas"
+    ),
+    "vas-online": Arm(
+        sampler="vas", settings={"preset": "paper-ablation", "refresh": "online"}, parent="vas"
+    ),
     "hmm": Arm(sampler="hmm", parent="beta"),
     "skip": Arm(sampler="skip", parent="uniform"),
     "progress-no-shared": _progress(shared=False),
@@ -63,7 +77,15 @@ ARMS: Mapping[str, Arm] = {
 }
 """Every arm by name."""
 
-REQUIRED: tuple[str, ...] = ("uniform", "vas", "beta", "mixed", "progress", "progress-permuted", "oracle")
+REQUIRED: tuple[str, ...] = (
+    "uniform",
+    "vas",
+    "beta",
+    "mixed",
+    "progress",
+    "progress-permuted",
+    "oracle",
+)
 """Arms that are run unless others are asked for."""
 
 
@@ -79,8 +101,12 @@ def define(text: str) -> tuple[str, Arm]:
     sampler, *pairs = rest.split(",")
     if not equals or not name or not sampler or any("=" not in pair for pair in pairs):
         raise ConfigError(f"--define takes NAME=SAMPLER[,key=value...], got {text!r}")
-    settings = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)}
-    return name, Arm(sampler=sampler, settings=settings, parent=sampler if sampler in ARMS else None)
+    settings = {
+        key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)
+    }
+    return name, Arm(
+        sampler=sampler, settings=settings, parent=sampler if sampler in ARMS else None
+    )
 
 
 def missing_part(arm: Arm) -> str | None:
@@ -99,7 +125,9 @@ def missing_part(arm: Arm) -> str | None:
     return None
 
 
-def build_sampler(arm: Arm, prompts: Sequence[Prompt], *, seed: int, num_rollouts: int) -> PromptSampler:
+def build_sampler(
+    arm: Arm, prompts: Sequence[Prompt], *, seed: int, num_rollouts: int
+) -> PromptSampler:
     """The arm's sampler over a pool."""
     ids = [prompt.id for prompt in prompts]
     features = prompt_features(prompts)
@@ -108,5 +136,12 @@ def build_sampler(arm: Arm, prompts: Sequence[Prompt], *, seed: int, num_rollout
         # Placeholders: the true ones are measured before the first draw.
         features = dataclasses.replace(features, pass_rates=np.full(len(prompts), 0.5))
         settings["num_rollouts"] = num_rollouts
-    sampler = make_sampler(arm.sampler, num_prompts=len(prompts), seed=seed, prompt_ids=ids, features=features, **settings)
+    sampler = make_sampler(
+        arm.sampler,
+        num_prompts=len(prompts),
+        seed=seed,
+        prompt_ids=ids,
+        features=features,
+        **settings,
+    )
     return PermutedSampler(sampler, seed=seed + 1, prompt_ids=ids) if arm.permuted else sampler

@@ -17,12 +17,13 @@ from sample_efficiency.arms import build_sampler
 from sample_efficiency.pools import NOISE, POOLS, CoinFlips, held_out_prompts, training_pool
 from sample_efficiency.study import CURVE_FILE, Task, required
 from sample_efficiency.watch import BatchRecord, Marks, TrueRates
-from vasari.errors import StateError
-from vasari.promptfile import read_prompts
-from vasari.recipe import Recipe, parse_recipe
+from vasari.core.errors import StateError
+from vasari.core.files import read_json, write_json
+from vasari.data.prompt_file import read_prompts
 from vasari.records import Prompt
-from vasari.rundir import read_groups, read_json, write_json
+from vasari.run.recipe import Recipe, parse_recipe
 from vasari.sample import OracleSampler
+from vasari.train.group_file import read_groups
 from vasari.train.run_grpo import refresh_decoding, train_grpo, validation_decoding
 from vasari.train.run_state import RunState
 from vasari.train.settings import GrpoSettings
@@ -33,7 +34,8 @@ _RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "me
 
 
 def run_cell(folder: Path) -> None:
-    """Train the cell whose task lies in `folder`, from its last checkpoint where there is one, and write its curve.
+    """Train the cell whose task lies in `folder`, from its last checkpoint where there is one, and
+    write its curve.
 
     Raises:
         StateError: Another process is at it.
@@ -42,7 +44,9 @@ def run_cell(folder: Path) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StateError(f"{folder}: another process runs this cell; wait for it or end it") from error
+            raise StateError(
+                f"{folder}: another process runs this cell; wait for it or end it"
+            ) from error
         _train_and_write(folder)
 
 
@@ -51,10 +55,16 @@ def _train_and_write(folder: Path) -> None:
     recipe = parse_recipe(task.recipe, where=str(folder))
     tasks, grpo = required(recipe)
     grpo = cell_settings(task, grpo)
-    prompts = training_pool(read_prompts(Path(task.stock) / "train.parquet"), task.pool, tasks.num_train, seed=task.seed)
+    prompts = training_pool(
+        read_prompts(Path(task.stock) / "train.parquet"), task.pool, tasks.num_train, seed=task.seed
+    )
     run = folder / "run"
-    sampler = build_sampler(task.definition, prompts, seed=task.seed, num_rollouts=grpo.rollouts_per_prompt)
-    measured = held_out_prompts(read_prompts(Path(task.stock) / "held_out.parquet"), task.num_prompts_measured)
+    sampler = build_sampler(
+        task.definition, prompts, seed=task.seed, num_rollouts=grpo.rollouts_per_prompt
+    )
+    measured = held_out_prompts(
+        read_prompts(Path(task.stock) / "held_out.parquet"), task.num_prompts_measured
+    )
     record = BatchRecord(run, sampler=sampler, updates_per_batch=grpo.updates_per_batch)
     marks = Marks(
         run,
@@ -92,7 +102,10 @@ def _train_and_write(folder: Path) -> None:
         on_start=share_ledger,
     )
     seconds = time.monotonic() - started
-    write_json(folder / CURVE_FILE, _curve(task, run, prompts) | {"facts": facts, "seconds": seconds, "commit": commit()})
+    write_json(
+        folder / CURVE_FILE,
+        _curve(task, run, prompts) | {"facts": facts, "seconds": seconds, "commit": commit()},
+    )
     for path in run.iterdir():
         if path.name not in _RUN_FILES:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -101,8 +114,8 @@ def _train_and_write(folder: Path) -> None:
 def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:
     """GRPO of the recipe, with the cell's learning rate, gate and budget.
 
-    Every batch costs at least its own rollouts, so that no arm can take more steps than uniform does; all warm up over
-    the same number of steps.
+    Every batch costs at least its own rollouts, so that no arm can take more steps than uniform
+    does; all warm up over the same number of steps.
     """
     per_batch = grpo.prompts_per_batch * grpo.rollouts_per_prompt
     changes: dict[str, Any] = {
@@ -116,7 +129,12 @@ def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:
 
 
 def _true_rates(
-    task: Task, run: Path, prompts: list[Prompt], sampler: OracleSampler, grpo: GrpoSettings, recipe: Recipe
+    task: Task,
+    run: Path,
+    prompts: list[Prompt],
+    sampler: OracleSampler,
+    grpo: GrpoSettings,
+    recipe: Recipe,
 ) -> TrueRates:
     return TrueRates(
         run,
@@ -152,7 +170,9 @@ def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
 
 
 def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
-    """Share of each batch's training groups by imperfection, in the order of the batches, and of groups without variance."""
+    """Share of each batch's training groups by imperfection, in the order of the batches, and of
+    groups without variance.
+    """
     table = read_groups(run / "groups", ["batch", "purpose", "prompt_index", "rewards"]).to_pylist()
     rows = [row for row in table if row["purpose"] == "train"]
     batches = sorted({row["batch"] for row in rows})
@@ -163,18 +183,27 @@ def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
         found = [prompts[row["prompt_index"]].metadata.get("imperfection") for row in own]
         for kind in kinds:
             shares[kind].append(found.count(kind) / len(own))
-        silent = [len({reward for reward in row["rewards"] if not math.isnan(reward)}) < 2 for row in own]
+        silent = [
+            len({reward for reward in row["rewards"] if not math.isnan(reward)}) < 2 for row in own
+        ]
         shares["zero_variance"].append(float(np.mean(silent)))
     return shares
 
 
 def commit() -> str:
-    """The commit of this code, with a mark where files differ from it; "unknown" outside a repository."""
+    """The commit of this code, with a mark where files differ from it; "unknown" outside a
+    repository.
+    """
     root = Path(__file__).parents[2]
     found = []
-    for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "--", "src", "benchmarks", "recipes"]):
+    for command in (
+        ["rev-parse", "--short=12", "HEAD"],
+        ["status", "--porcelain", "--", "src", "benchmarks", "recipes"],
+    ):
         with contextlib.suppress(OSError):
-            done = subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["git", "-C", str(root), *command], capture_output=True, text=True, check=False
+            )
             found.append(done.stdout.strip() if done.returncode == 0 else "")
     if len(found) < 2 or not found[0]:
         return "unknown"

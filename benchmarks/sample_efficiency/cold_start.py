@@ -1,6 +1,8 @@
-"""The model that all cells start from: some forms of questions taught without a fault, others by a teacher who often slips.
+"""The model that all cells start from: some forms of questions taught without a fault, others by a
+teacher who often slips.
 
-The small model learns to reason from both, slips included, so its pass rates differ by skill; `graded` measures them.
+The small model learns to reason from both, slips included, so its pass rates differ by skill;
+`graded` measures them.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from sample_efficiency.study import required
-from vasari.recipe import Recipe, TaskPrompts
+from vasari.data.tasks.pool import make_pool
 from vasari.records import Prompt
-from vasari.tasks.pool import make_pool
+from vasari.run.recipe import Recipe, TaskPrompts
 
 SLIPPED = frozenset(
     {
@@ -37,7 +39,8 @@ _LEVEL_WEIGHTS = {"1": 3.0, "2": 3.0, "3": 1.0}
 _FORMS_EXPECTED = 12
 _SEED, _ORDER_SEED = 5, 0
 _STREAM = "studyd"
-"""Seed and stream of the demonstrations: others make another cold start than the one whose results are published."""
+"""Seed and stream of the demonstrations: others make another cold start than the one whose results
+are published."""
 
 
 def form(prompt: Prompt) -> str:
@@ -46,7 +49,9 @@ def form(prompt: Prompt) -> str:
 
 
 def is_short(prompt: Prompt) -> bool:
-    """Whether the prompt is of the forms that the study asks: no choice, and a worked solution of few words."""
+    """Whether the prompt is of the forms that the study asks: no choice, and a worked solution of
+    few words.
+    """
     return prompt.kind != "choice" and len((prompt.solution or "").split()) <= MAX_WORDS
 
 
@@ -76,8 +81,8 @@ def demonstrations(tasks: TaskPrompts) -> list[Prompt]:
 
 def train_cold_start(recipe: Recipe, folder: Path) -> Path:
     """The folder of the cold start's weights; trained where it is not yet."""
-    from vasari.cli.run_folder import open_run  # noqa: PLC0415  (torch takes seconds to import)
-    from vasari.cli.train_job import run_sft  # noqa: PLC0415
+    from vasari.run.folder import open_run  # noqa: PLC0415  (torch takes seconds to import)
+    from vasari.run.training import run_sft  # noqa: PLC0415
 
     tasks, _ = required(recipe)
     model = folder / "cold_start" / "model"
@@ -87,7 +92,9 @@ def train_cold_start(recipe: Recipe, folder: Path) -> Path:
     validation = dataclasses.replace(tasks.pool("validation"), num_prompts=100)
     prompts = {
         "cold_start": demonstrations(tasks),
-        "validation": make_pool(validation, split="validation", seed=_SEED, stream="efficiency_cold"),
+        "validation": make_pool(
+            validation, split="validation", seed=_SEED, stream="efficiency_cold"
+        ),
     }
     run_sft(alone, open_run(alone, folder), prompts, resume=True)
     return model.resolve()

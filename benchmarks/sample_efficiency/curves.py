@@ -1,4 +1,6 @@
-"""Curves of accuracy over what was spent: read, put on common marks, smoothed, and compared with intervals. NumPy only."""
+"""Curves of accuracy over what was spent: read, put on common marks, smoothed, and compared with
+intervals. NumPy only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 Floats = NDArray[np.float64]
 Axis = Literal["rollouts", "tokens"]
@@ -17,7 +19,9 @@ Axis = Literal["rollouts", "tokens"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One cell: what each batch cost in all, and how many rollouts of each held-out prompt were correct now and then."""
+    """One cell: what each batch cost in all, and how many rollouts of each held-out prompt were
+    correct now and then.
+    """
 
     pool: str
     arm: str
@@ -40,11 +44,17 @@ class Curve:
         """
         batches = cell["batches"]
         if [row["batch"] for row in batches] != list(range(1, len(batches) + 1)):
-            raise DataError(f"{cell['pool']} / {cell['arm']} / seed {cell['seed']}: batches are missing from its record")
+            raise DataError(
+                f"{cell['pool']} / {cell['arm']} / seed {cell['seed']}: batches are missing from"
+                " its record"
+            )
         free = ("refresh",) if cell["free_refresh"] else ()
         spent: dict[Axis, Floats] = {}
         for axis in ("rollouts", "tokens"):
-            totals = [sum(count for purpose, count in row[axis].items() if purpose not in free) for row in batches]
+            totals = [
+                sum(count for purpose, count in row[axis].items() if purpose not in free)
+                for row in batches
+            ]
             spent[axis] = np.array([0.0, *totals])  # type: ignore[index]
         points = cell["points"]
         return cls(
@@ -53,19 +63,24 @@ class Curve:
             seed=cell["seed"],
             spent=spent,
             measured=np.array([point["batch"] for point in points], dtype=np.int64),
-            shares=np.array([np.array(point["correct"]) / point["num_rollouts"] for point in points]),
+            shares=np.array(
+                [np.array(point["correct"]) / point["num_rollouts"] for point in points]
+            ),
             cell=cell,
         )
 
     def at(self, axis: Axis, marks: Floats) -> Floats:
-        """[marks, prompts] share of correct rollouts of the policy that each spending bought; nan beyond the end.
+        """[marks, prompts] share of correct rollouts of the policy that each spending bought; nan
+        beyond the end.
 
-        The policy at a mark is that of the last batch paid for by then: what a refresh costs moves no weights. Between
-        two measurements shares are interpolated by batch.
+        The policy at a mark is that of the last batch paid for by then: what a refresh costs moves
+        no weights. Between two measurements shares are interpolated by batch.
         """
         spent = self.spent[axis]
         batch = np.searchsorted(spent, marks + 1e-6, side="right") - 1
-        right = np.clip(np.searchsorted(self.measured, batch, side="left"), 1, len(self.measured) - 1)
+        right = np.clip(
+            np.searchsorted(self.measured, batch, side="left"), 1, len(self.measured) - 1
+        )
         left = right - 1
         gap = self.measured[right] - self.measured[left]
         weight = np.clip((batch - self.measured[left]) / np.maximum(gap, 1), 0.0, 1.0)[:, None]
@@ -89,7 +104,9 @@ def isotonic(values: Floats) -> Floats:
 
 
 def first_crossing(marks: Floats, values: Floats, target: float) -> float:
-    """What was spent when the smoothed curve first reached the target, linear between marks; nan when it never did."""
+    """What was spent when the smoothed curve first reached the target, linear between marks; nan
+    when it never did.
+    """
     known = np.isfinite(values)
     smooth, at = isotonic(values[known]), marks[known]
     reached = np.flatnonzero(smooth >= target - 1e-12)
@@ -135,7 +152,8 @@ class Comparison:
     mean_difference: Estimate
     """Of the mean over all marks, paired."""
     spent_to_target: Estimate
-    """What the seeds' mean curve had spent when it reached uniform's final accuracy; the whole budget where it never did."""
+    """What the seeds' mean curve had spent when it reached uniform's final accuracy; the whole
+    budget where it never did."""
     ratio: Estimate
     """That, over the same of uniform."""
     reached: bool
@@ -143,13 +161,22 @@ class Comparison:
     reached_share: float
     """Share of seeds whose own curve reached uniform's final accuracy of the same seed."""
     restricted_mean: float
-    """Mean over seeds of what their own curves had spent by then, the whole budget where they never did, over the budget."""
+    """Mean over seeds of what their own curves had spent by then, the whole budget where they never
+    did, over the budget."""
 
 
-def compare(arm: Sequence[Floats], uniform: Sequence[Floats], seeds: Sequence[int], marks: Floats, *, num: int) -> Comparison:
+def compare(
+    arm: Sequence[Floats],
+    uniform: Sequence[Floats],
+    seeds: Sequence[int],
+    marks: Floats,
+    *,
+    num: int,
+) -> Comparison:
     """An arm beside uniform.
 
-    Intervals are of a bootstrap that draws seeds and held-out prompts anew, the same ones for both arms.
+    Intervals are of a bootstrap that draws seeds and held-out prompts anew, the same ones for both
+    arms.
 
     Args:
         arm: [seeds] of [marks, prompts] share of correct rollouts.
@@ -162,13 +189,18 @@ def compare(arm: Sequence[Floats], uniform: Sequence[Floats], seeds: Sequence[in
     rng = np.random.default_rng(0)
     num_seeds, _, num_prompts = ours.shape
     of_seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num) / num_seeds
-    of_prompts = rng.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), size=num) / num_prompts
+    of_prompts = (
+        rng.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), size=num) / num_prompts
+    )
     a, u = (
-        np.array([(p @ np.tensordot(s, x, 1).T) for s, p in zip(of_seeds, of_prompts, strict=True)]) for x in (ours, theirs)
+        np.array([(p @ np.tensordot(s, x, 1).T) for s, p in zip(of_seeds, of_prompts, strict=True)])
+        for x in (ours, theirs)
     )
     mean_a, mean_u = ours.mean(axis=(0, 2)), theirs.mean(axis=(0, 2))
     budget = marks[-1]
-    own = [_to_target(marks, x.mean(axis=1), y.mean(axis=1)) for x, y in zip(ours, theirs, strict=True)]
+    own = [
+        _to_target(marks, x.mean(axis=1), y.mean(axis=1)) for x, y in zip(ours, theirs, strict=True)
+    ]
     spent, base = _to_target(marks, mean_a, mean_u), _to_target(marks, mean_u, mean_u)
     all_spent = np.array([_to_target(marks, x, y) for x, y in zip(a, u, strict=True)])
     all_base = np.array([_to_target(marks, y, y) for y in u])
@@ -180,7 +212,10 @@ def compare(arm: Sequence[Floats], uniform: Sequence[Floats], seeds: Sequence[in
         final_difference=Estimate.of(mean_a[-1] - mean_u[-1], a[:, -1] - u[:, -1]),
         mean_difference=Estimate.of(float(np.mean(mean_a - mean_u)), (a - u).mean(axis=1)),
         spent_to_target=Estimate.of(value, censored),
-        ratio=Estimate.of(_over(value, base), np.array([_over(x, y) for x, y in zip(censored, all_base, strict=True)])),
+        ratio=Estimate.of(
+            _over(value, base),
+            np.array([_over(x, y) for x, y in zip(censored, all_base, strict=True)]),
+        ),
         reached=not np.isnan(spent),
         reached_share=float(np.mean([not np.isnan(x) for x in own])),
         restricted_mean=float(np.mean([budget if np.isnan(x) else x for x in own])) / budget,
@@ -188,13 +223,19 @@ def compare(arm: Sequence[Floats], uniform: Sequence[Floats], seeds: Sequence[in
 
 
 def mean_curve(shares: Sequence[Floats], *, num: int) -> tuple[Floats, Floats, Floats]:
-    """[marks] mean over seeds and prompts, and the ends of its 95% interval by the same bootstrap as `compare`."""
+    """[marks] mean over seeds and prompts, and the ends of its 95% interval by the same bootstrap
+    as `compare`.
+    """
     found = np.stack(shares)
     rng = np.random.default_rng(0)
     num_seeds, _, num_prompts = found.shape
     of_seeds = rng.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=num) / num_seeds
-    of_prompts = rng.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), size=num) / num_prompts
-    drawn = np.array([p @ np.tensordot(s, found, 1).T for s, p in zip(of_seeds, of_prompts, strict=True)])
+    of_prompts = (
+        rng.multinomial(num_prompts, np.full(num_prompts, 1 / num_prompts), size=num) / num_prompts
+    )
+    drawn = np.array(
+        [p @ np.tensordot(s, found, 1).T for s, p in zip(of_seeds, of_prompts, strict=True)]
+    )
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return found.mean(axis=(0, 2)), low, high
 

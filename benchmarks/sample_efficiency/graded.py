@@ -1,8 +1,10 @@
-"""A stock of prompts graded by the cold start, and pools drawn from it whose pass rates are shaped like real ones.
+"""A stock of prompts graded by the cold start, and pools drawn from it whose pass rates are shaped
+like real ones.
 
-Which prompts are hard is measured, not guessed: the model that all cells start from rolls every prompt of the stock out
-ten times, verified against the true answer even where the label is wrong, and a pool takes as many prompts of each pass
-rate as real models have among DynaMath's questions (`vasari.tasks.difficulty`). These rollouts belong to no arm.
+Which prompts are hard is measured, not guessed: the model that all cells start from rolls every
+prompt of the stock out ten times, verified against the true answer even where the label is wrong,
+and a pool takes as many prompts of each pass rate as real models have among DynaMath's questions
+(`vasari.data.tasks.difficulty`). These rollouts belong to no arm.
 """
 
 from __future__ import annotations
@@ -17,22 +19,24 @@ from numpy.typing import NDArray
 
 from sample_efficiency.cold_start import is_short
 from sample_efficiency.study import required
-from vasari.errors import ConfigError
-from vasari.policy.base import Decoding
-from vasari.progress import Tell, silent, stage
-from vasari.promptfile import write_prompts
-from vasari.recipe import Recipe, TaskPrompts
+from vasari.core.errors import ConfigError
+from vasari.core.progress import Tell, silent, stage
+from vasari.data.prompt_file import write_prompts
+from vasari.data.tasks.difficulty import DYNAMATH_COUNTS
+from vasari.data.tasks.pool import Split, make_pool
+from vasari.model.base import Decoding
 from vasari.records import Prompt
-from vasari.tasks.difficulty import DYNAMATH_COUNTS
-from vasari.tasks.pool import Split, make_pool
+from vasari.run.recipe import Recipe, TaskPrompts
 
 GRADE = "solved_of_ten"
-"""`metadata` of a graded prompt: how many of ten rollouts of the cold start reach the true answer."""
+"""`metadata` of a graded prompt: how many of ten rollouts of the cold start reach the true
+answer."""
 
 NUM_ROLLOUTS = len(DYNAMATH_COUNTS) - 1
 
 UNTAUGHT = ("clocks", "gauges", "pies", "tables")
-"""Families that the cold start has never seen: questions that stay unsolved, as a good part of real ones do."""
+"""Families that the cold start has never seen: questions that stay unsolved, as a good part of real
+ones do."""
 
 UNTAUGHT_SHARE = 0.2
 """Of the stock; the other prompts come from the families of the recipe."""
@@ -43,46 +47,74 @@ SPOILED_SHARES = {"wrong_label": 0.125, "guessable": 0.125}
 _SEEDS = {"train": 11, "validation": 12, "test": 13}
 
 
-def ungraded_stock(tasks: TaskPrompts, split: Split, num_prompts: int, *, tuning: bool) -> list[Prompt]:
-    """Prompts to be graded; the stock of the tuning shares no prompt with the one of the final runs."""
+def ungraded_stock(
+    tasks: TaskPrompts, split: Split, num_prompts: int, *, tuning: bool
+) -> list[Prompt]:
+    """Prompts to be graded; the stock of the tuning shares no prompt with the one of the final
+    runs.
+    """
     untaught = round(UNTAUGHT_SHARE * num_prompts)
-    plain = dataclasses.replace(tasks.pool("validation"), num_prompts=num_prompts, shape="none", level_weights={})
+    plain = dataclasses.replace(
+        tasks.pool("validation"), num_prompts=num_prompts, shape="none", level_weights={}
+    )
     stream = "efficiency_tuning" if tuning else "efficiency"
 
-    def made(kind: str, num: int, families: Sequence[str] = plain.families, **shares: float) -> list[Prompt]:
+    def made(
+        kind: str, num: int, families: Sequence[str] = plain.families, **shares: float
+    ) -> list[Prompt]:
         # More than is wanted: of most forms only a part is short.
         wanted = dataclasses.replace(plain, families=tuple(families), num_prompts=4 * num, **shares)
         pool = make_pool(wanted, split=split, seed=_SEEDS[split], stream=f"{stream}_{kind}")
         found = [prompt for prompt in pool if kind == "guessable" or is_short(prompt)]
         return found[:num]
 
-    counts = {name: round(share * num_prompts) for name, share in SPOILED_SHARES.items() if split == "train"}
+    counts = {
+        name: round(share * num_prompts)
+        for name, share in SPOILED_SHARES.items()
+        if split == "train"
+    }
     plain_ones = made("perfect", num_prompts - untaught - sum(counts.values()))
-    spoiled = [prompt for name, num in counts.items() for prompt in made(name, num, **{f"{name}_share": 1.0})]
+    spoiled = [
+        prompt
+        for name, num in counts.items()
+        for prompt in made(name, num, **{f"{name}_share": 1.0})
+    ]
     return [*plain_ones, *spoiled, *made("untaught", untaught, UNTAUGHT)]
 
 
-def grade(prompts: Sequence[Prompt], policy: Any, decoding: Decoding, *, seed: int, tell: Tell = silent) -> list[Prompt]:
+def grade(
+    prompts: Sequence[Prompt], policy: Any, decoding: Decoding, *, seed: int, tell: Tell = silent
+) -> list[Prompt]:
     """The prompts, each with its number of solved rollouts."""
     from sample_efficiency.watch import count_correct  # noqa: PLC0415
 
-    truth = [dataclasses.replace(prompt, answer=str(prompt.metadata["final"])) for prompt in prompts]
+    truth = [
+        dataclasses.replace(prompt, answer=str(prompt.metadata["final"])) for prompt in prompts
+    ]
     wanted = decoding.model_copy(update={"num_rollouts": NUM_ROLLOUTS})
-    counts = count_correct(policy.model, policy.processor, truth, wanted, system=policy.system, seed=seed, tell=tell)
+    counts = count_correct(
+        policy.model, policy.processor, truth, wanted, system=policy.system, seed=seed, tell=tell
+    )
     return [
         dataclasses.replace(prompt, metadata={**prompt.metadata, GRADE: int(count)})
         for prompt, count in zip(prompts, counts, strict=True)
     ]
 
 
-def shaped_draw(stock: Sequence[Prompt], num_prompts: int, rng: np.random.Generator) -> list[Prompt]:
-    """Prompts of the stock in DynaMath's proportions; a pass rate of which there are too few is filled from the nearest.
+def shaped_draw(
+    stock: Sequence[Prompt], num_prompts: int, rng: np.random.Generator
+) -> list[Prompt]:
+    """Prompts of the stock in DynaMath's proportions; a pass rate of which there are too few is
+    filled from the nearest.
 
     Raises:
         ConfigError: The stock is too small.
     """
     if len(stock) < num_prompts:
-        raise ConfigError(f"the stock has {len(stock)} prompts of the kind of which {num_prompts} are wanted; raise --stock")
+        raise ConfigError(
+            f"the stock has {len(stock)} prompts of the kind of which {num_prompts} are wanted;"
+            " raise --stock"
+        )
     order = rng.permutation(len(stock))
     grades = np.array([stock[place].metadata[GRADE] for place in order])
     free = np.ones(len(stock), dtype=bool)
@@ -102,9 +134,14 @@ def _targets(num_prompts: int) -> NDArray[np.int64]:
     return targets[np.argsort(-np.abs(targets - NUM_ROLLOUTS / 2), kind="stable")]
 
 
-def make_stock(folder: Path, model: str, recipe: Recipe, *, num_train: int, num_held_out: int, tuning: bool) -> Path:
-    """The folder with the graded prompts of a model, `train.parquet` and `held_out.parquet`; made where it is not yet."""
-    from vasari.policy.transformers_policy import TransformersPolicy  # noqa: PLC0415  (torch takes seconds to import)
+def make_stock(
+    folder: Path, model: str, recipe: Recipe, *, num_train: int, num_held_out: int, tuning: bool
+) -> Path:
+    """The folder with the graded prompts of a model, `train.parquet` and `held_out.parquet`; made
+    where it is not yet.
+    """
+    # Torch takes seconds to import.
+    from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
     from vasari.train.run_grpo import validation_decoding  # noqa: PLC0415
 
     tasks, grpo = required(recipe)
@@ -119,7 +156,9 @@ def make_stock(folder: Path, model: str, recipe: Recipe, *, num_train: int, num_
         policy = TransformersPolicy.load(model, system=recipe.model.system)
         with stage(f"grading {num} prompts") as tell:
             prompts = ungraded_stock(tasks, split, num, tuning=tuning)
-            graded = grade(prompts, policy, validation_decoding(grpo), seed=_SEEDS[split], tell=tell)
+            graded = grade(
+                prompts, policy, validation_decoding(grpo), seed=_SEEDS[split], tell=tell
+            )
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")
         write_prompts(partial, graded)

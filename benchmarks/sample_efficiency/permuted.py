@@ -1,4 +1,6 @@
-"""A negative control: a sampler that draws other prompts than it means to, and learns from them as if they were its own."""
+"""A negative control: a sampler that draws other prompts than it means to, and learns from them as
+if they were its own.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +11,31 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Draw, GroupOutcome, PromptIndices
 from vasari.sample import PromptSampler
 
 
 @final
 class PermutedSampler(PromptSampler):
-    """Sends every index that the inner sampler draws through a permutation, drawn anew after each observation.
+    """Sends every index that the inner sampler draws through a permutation, drawn anew after each
+    observation.
 
-    What is observed goes back to the index that was meant. The inner sampler works as ever, with the same spread of
-    scores, but its beliefs are about nothing; if it still gains, the gain does not come from knowing prompts.
+    What is observed goes back to the index that was meant. The inner sampler works as ever, with
+    the same spread of scores, but its beliefs are about nothing; if it still gains, the gain does
+    not come from knowing prompts.
     """
 
     name: ClassVar[str] = "permuted"
 
-    def __init__(self, inner: PromptSampler, *, seed: int, prompt_ids: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, inner: PromptSampler, *, seed: int, prompt_ids: Iterable[str] | None = None
+    ) -> None:
         super().__init__(num_prompts=inner.num_prompts, seed=seed, prompt_ids=prompt_ids)
         if inner.num_rollouts_due:
-            raise ConfigError(f"the control cannot permute {inner.name!r}, which asks for rollouts of its own")
+            raise ConfigError(
+                f"the control cannot permute {inner.name!r}, which asks for rollouts of its own"
+            )
         self.inner = inner
         """The sampler whose beliefs are about nothing."""
         self._places = self._rng.permutation(self.num_prompts)
@@ -60,7 +68,9 @@ class PermutedSampler(PromptSampler):
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         meant = np.argsort(self._places)
-        self.inner.observe([dataclasses.replace(group, index=int(meant[group.index])) for group in groups])
+        self.inner.observe(
+            [dataclasses.replace(group, index=int(meant[group.index])) for group in groups]
+        )
         self._used = True
 
     def _state(self) -> dict[str, Any]:
@@ -72,5 +82,7 @@ class PermutedSampler(PromptSampler):
             raise ValueError("the saved places are no permutation of the pool")
         used = bool(state["used"])
         self.inner.load_state_dict(state["inner"], remap=origin is not None)
-        if origin is None:  # over a changed pool, the permutation that it was made with is as good as any
+        if (
+            origin is None
+        ):  # over a changed pool, the permutation that it was made with is as good as any
             self._places, self._used = places, used

@@ -1,4 +1,6 @@
-"""The pools of the benchmark: generated prompts with known imperfections, and rewards that are coin flips."""
+"""The pools of the benchmark: generated prompts with known imperfections, and rewards that are coin
+flips.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sample_efficiency.graded import SPOILED_SHARES, shaped_draw
-from vasari.ledger import Ledger
+from vasari.core.ledger import Ledger
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.train.scorer import verify_prompt
 
@@ -29,8 +31,12 @@ POOLS: Mapping[str, Mapping[str, float]] = {
 _HELD_OUT_SEED = 7
 
 
-def training_pool(stock: Sequence[Prompt], pool: str, num_prompts: int, *, seed: int) -> list[Prompt]:
-    """The prompts of a pool, drawn from the graded stock; another seed gives other prompts and other coin flips."""
+def training_pool(
+    stock: Sequence[Prompt], pool: str, num_prompts: int, *, seed: int
+) -> list[Prompt]:
+    """The prompts of a pool, drawn from the graded stock; another seed gives other prompts and
+    other coin flips.
+    """
     rng = np.random.default_rng([seed, 0])
     shares = POOLS[pool]
     counts = {kind: round(shares.get(kind, 0.0) * num_prompts) for kind in SPOILED_SHARES}
@@ -38,17 +44,23 @@ def training_pool(stock: Sequence[Prompt], pool: str, num_prompts: int, *, seed:
     drawn = [
         prompt
         for kind, num in counts.items()
-        for prompt in shaped_draw([p for p in stock if p.metadata.get("imperfection") == kind], num, rng)
+        for prompt in shaped_draw(
+            [p for p in stock if p.metadata.get("imperfection") == kind], num, rng
+        )
     ]
     return flip_coins(drawn, round(shares.get(COIN_FLIP, 0.0) * num_prompts), seed=seed)
 
 
 def flip_coins(prompts: Sequence[Prompt], num: int, *, seed: int) -> list[Prompt]:
     """The prompts, with `num` of the perfect ones marked as coin flips."""
-    perfect = [place for place, prompt in enumerate(prompts) if prompt.metadata.get("imperfection") is None]
+    perfect = [
+        place for place, prompt in enumerate(prompts) if prompt.metadata.get("imperfection") is None
+    ]
     chosen = set(np.random.default_rng([seed, 1]).permutation(perfect)[:num].tolist())
     return [
-        dataclasses.replace(p, metadata={**p.metadata, "imperfection": COIN_FLIP}) if place in chosen else p
+        dataclasses.replace(p, metadata={**p.metadata, "imperfection": COIN_FLIP})
+        if place in chosen
+        else p
         for place, p in enumerate(prompts)
     ]
 
@@ -61,8 +73,9 @@ def held_out_prompts(stock: Sequence[Prompt], num: int) -> list[Prompt]:
 class CoinFlips:
     """Verifies rollouts, and flips a coin for those of some prompts.
 
-    The coin is a digest of the seed, the prompt's id, the rollouts charged before its batch, and its place among the
-    rollouts verified since: a resumed run, which knows all of these, flips the same.
+    The coin is a digest of the seed, the prompt's id, the rollouts charged before its batch, and
+    its place among the rollouts verified since: a resumed run, which knows all of these, flips the
+    same.
     """
 
     def __init__(self, seed: int) -> None:
@@ -81,7 +94,11 @@ class CoinFlips:
         if prompt.metadata.get("imperfection") != COIN_FLIP:
             return verdict
         heads = coin(self._seed, prompt.id, spent, self._place)
-        return Verdict(Outcome.CORRECT if heads else Outcome.INCORRECT, extraction=verdict.extraction, decided_by="coin")
+        return Verdict(
+            Outcome.CORRECT if heads else Outcome.INCORRECT,
+            extraction=verdict.extraction,
+            decided_by="coin",
+        )
 
 
 def coin(seed: int, prompt_id: str, spent: int, place: int) -> bool:

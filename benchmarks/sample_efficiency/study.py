@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sample_efficiency.arms import Arm
-from vasari.errors import ConfigError, StateError
-from vasari.recipe import Recipe, TaskPrompts
-from vasari.rundir import read_json, write_json
-from vasari.settings import Settings
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import read_json, write_json
+from vasari.core.settings import Settings
+from vasari.run.recipe import Recipe, TaskPrompts
 from vasari.train.settings import GrpoSettings
 
 CURVE_FILE = "curve.json"
@@ -85,7 +85,10 @@ class Cell:
         old, new = read_json(path), json.loads(self.task.model_dump_json())
         differing = _difference(old, new)
         if differing is not None:
-            raise StateError(f"{self.folder}: holds a cell of other settings ({differing}); choose another --out or remove it")
+            raise StateError(
+                f"{self.folder}: holds a cell of other settings ({differing}); choose another --out"
+                " or remove it"
+            )
         return self.curve_path.exists()
 
     def prepare(self) -> None:
@@ -110,27 +113,41 @@ def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
         ConfigError: The recipe lacks one of the two.
     """
     if recipe.prompts.tasks is None or recipe.grpo is None:
-        raise ConfigError(f"recipe {recipe.name!r} must have `prompts.tasks` and `grpo`: the benchmark makes its own pools")
+        raise ConfigError(
+            f"recipe {recipe.name!r} must have `prompts.tasks` and `grpo`: the benchmark makes its"
+            " own pools"
+        )
     return recipe.prompts.tasks, recipe.grpo
 
 
 def cell_folder(out: Path, task: Task) -> Path:
     """Where a cell lies."""
     if task.tuning:
-        return out / "tuning" / task.pool / task.arm / f"lr{task.learning_rate:g}" / f"seed{task.seed}"
+        return (
+            out / "tuning" / task.pool / task.arm / f"lr{task.learning_rate:g}" / f"seed{task.seed}"
+        )
     return out / "cells" / task.pool / task.arm / f"seed{task.seed}"
 
 
 def learning_rate(
-    arm: str, definition: Arm, *, pool: str, given: Mapping[str, float], tuned: Mapping[str, Any], fallback: float
+    arm: str,
+    definition: Arm,
+    *,
+    pool: str,
+    given: Mapping[str, float],
+    tuned: Mapping[str, Any],
+    fallback: float,
 ) -> tuple[float, str]:
-    """The learning rate of an arm and where it comes from: given, tuned (on another pool if need be), or the recipe's.
+    """The learning rate of an arm and where it comes from: given, tuned (on another pool if need
+    be), or the recipe's.
 
     What holds for an arm's parent holds for the arm, unless there is something of its own.
     """
     by_pool = tuned.get("chosen", {})
     pools = [pool, *(name for name in by_pool if name != pool)]
-    names = [(arm, "")] + ([(definition.parent, f" for {definition.parent}")] if definition.parent else [])
+    names = [(arm, "")] + (
+        [(definition.parent, f" for {definition.parent}")] if definition.parent else []
+    )
     for name, whose in names:
         if name in given:
             return given[name], f"given{whose}"
@@ -154,4 +171,6 @@ def check_fresh(seeds: Sequence[int], tuned: Mapping[str, Any]) -> None:
     """
     used = sorted(set(seeds) & set(tuned.get("seeds", [])))
     if used:
-        raise ConfigError(f"seeds {used} were used to tune the learning rates; give others with --seeds")
+        raise ConfigError(
+            f"seeds {used} were used to tune the learning rates; give others with --seeds"
+        )

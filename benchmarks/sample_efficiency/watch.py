@@ -1,4 +1,6 @@
-"""What is measured while a cell trains: accuracy at marks of the budget, the ledger after each batch, true pass rates."""
+"""What is measured while a cell trains: accuracy at marks of the budget, the ledger after each
+batch, true pass rates.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import TrainerCallback
 
-from vasari.ledger import Ledger
-from vasari.policy.base import Decoding
-from vasari.policy.transformers_policy import TransformersPolicy
-from vasari.progress import Tell, silent
+from vasari.core.ledger import Ledger
+from vasari.core.progress import Tell, silent
+from vasari.model.base import Decoding
+from vasari.model.transformers_policy import TransformersPolicy
 from vasari.records import Prompt
 from vasari.sample import OracleSampler, PromptSampler
 from vasari.train.watch import append_row, read_rows, write_rows
@@ -31,8 +33,12 @@ def count_correct(
     seed: int,
     tell: Tell = silent,
 ) -> NDArray[np.int64]:
-    """[prompts] how many of `decoding.num_rollouts` rollouts of each prompt are correct; nothing is charged."""
-    groups = TransformersPolicy(model, processor, system=system).generate(prompts, decoding, seed=seed, tell=tell)
+    """[prompts] how many of `decoding.num_rollouts` rollouts of each prompt are correct; nothing is
+    charged.
+    """
+    groups = TransformersPolicy(model, processor, system=system).generate(
+        prompts, decoding, seed=seed, tell=tell
+    )
     verdicts = [
         [verify_answer(r.text, p.answer, choices=p.choices, kind=p.kind).value for r in group]
         for p, group in zip(prompts, groups, strict=True)
@@ -42,7 +48,9 @@ def count_correct(
 
 
 class BatchRecord(TrainerCallback):  # type: ignore[misc]
-    """Writes what was spent after each batch to `batches.jsonl`; a resumed run drops the rows after its checkpoint."""
+    """Writes what was spent after each batch to `batches.jsonl`; a resumed run drops the rows after
+    its checkpoint.
+    """
 
     def __init__(self, folder: Path, *, sampler: PromptSampler, updates_per_batch: int) -> None:
         self.ledger = Ledger()
@@ -59,13 +67,19 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
         """After the last update of a batch, write its row."""
         if state.global_step % self._updates:
             return
-        known = {name: float(value) for name, value in self._sampler.metrics().items() if math.isfinite(value)}
+        known = {
+            name: float(value)
+            for name, value in self._sampler.metrics().items()
+            if math.isfinite(value)
+        }
         row = {"batch": state.global_step // self._updates, "rollouts": dict(self.ledger.rollouts)}
         append_row(self._path, row | {"tokens": dict(self.ledger.tokens), "sampler": known})
 
 
 class Marks(TrainerCallback):  # type: ignore[misc]
-    """Measures accuracy before training, whenever another mark of the budget is passed, and at the end."""
+    """Measures accuracy before training, whenever another mark of the budget is passed, and at the
+    end.
+    """
 
     def __init__(
         self,
@@ -103,14 +117,21 @@ class Marks(TrainerCallback):  # type: ignore[misc]
         """Measure after a batch that passed a mark, and after the last one."""
         if state.global_step % self._updates:
             return
-        spent = self.ledger.total_rollouts - (self.ledger.rollouts["refresh"] if self._free_refresh else 0)
+        spent = self.ledger.total_rollouts - (
+            self.ledger.rollouts["refresh"] if self._free_refresh else 0
+        )
         passed = int(spent / self._every + 1e-9)
-        if passed > self._passed or control.should_training_stop or state.global_step >= state.max_steps:
+        if (
+            passed > self._passed
+            or control.should_training_stop
+            or state.global_step >= state.max_steps
+        ):
             self._passed = passed
             self._measure(state, objects)
 
     def _measure(self, state: Any, objects: dict[str, Any]) -> None:
-        # The same random numbers each time and in every arm: differences of accuracy are differences of policies.
+        # The same random numbers each time and in every arm: differences of accuracy are
+        # differences of policies.
         correct = count_correct(
             objects["model"],
             objects["processing_class"],
@@ -120,12 +141,18 @@ class Marks(TrainerCallback):  # type: ignore[misc]
             seed=self._seed,
         )
         batch = state.global_step // self._updates
-        row = {"batch": batch, "marks_passed": self._passed, "num_rollouts": self._decoding.num_rollouts}
+        row = {
+            "batch": batch,
+            "marks_passed": self._passed,
+            "num_rollouts": self._decoding.num_rollouts,
+        }
         append_row(self._path, row | {"correct": correct.tolist()})
 
 
 class TrueRates(TrainerCallback):  # type: ignore[misc]
-    """Tells the oracle the pass rates of the present policy every few batches, from rollouts that are not charged."""
+    """Tells the oracle the pass rates of the present policy every few batches, from rollouts that
+    are not charged.
+    """
 
     def __init__(
         self,
@@ -180,7 +207,9 @@ class TrueRates(TrainerCallback):  # type: ignore[misc]
 
 
 def _trim(path: Path, batch: int) -> list[dict[str, Any]]:
-    """The rows up to this batch, which are all that is left in the file; none when training begins."""
+    """The rows up to this batch, which are all that is left in the file; none when training
+    begins.
+    """
     rows = [row for row in read_rows(path) if row["batch"] <= batch] if batch else []
     write_rows(path, rows)
     return rows

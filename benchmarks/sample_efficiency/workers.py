@@ -1,4 +1,6 @@
-"""Cells in processes of their own: one thread each, a log beside the cell, and a crash costs one cell only."""
+"""Cells in processes of their own: one thread each, a log beside the cell, and a crash costs one
+cell only.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,14 @@ _SCRIPT = Path(__file__).parents[1] / "sample_efficiency.py"
 
 
 def run_cells(cells: Sequence[Cell], *, jobs: int) -> list[Cell]:
-    """Run cells, `jobs` at a time, in their order; returns those that failed, whose logs say why."""
+    """Run cells, `jobs` at a time, in their order; returns those that failed, whose logs say
+    why.
+    """
     waiting, running, failed = deque(cells), {}, []
     done, started = 0, time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` ends the cells as well
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # so that `finally` ends the cells as well
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -33,7 +39,11 @@ def run_cells(cells: Sequence[Cell], *, jobs: int) -> list[Cell]:
                 left = minutes / done * (len(cells) - done)
                 ok = process.returncode == 0 and cell.curve_path.exists()
                 state = "done" if ok else f"FAILED, see {cell.folder / 'log.txt'}"
-                print(f"{done}/{len(cells)} {cell.name}: {state}; {minutes:.0f} min, about {left:.0f} left", flush=True)
+                print(
+                    f"{done}/{len(cells)} {cell.name}: {state}; {minutes:.0f} min, about {left:.0f}"
+                    " left",
+                    flush=True,
+                )
                 if not ok:
                     failed.append(cell)
     finally:

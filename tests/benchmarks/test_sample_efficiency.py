@@ -17,7 +17,7 @@ from sample_efficiency.arms import ARMS, REQUIRED, define
 from sample_efficiency.permuted import PermutedSampler
 from sample_efficiency.pools import COIN_FLIP, CoinFlips, coin, flip_coins
 from sample_efficiency.study import check_fresh, learning_rate
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import GroupOutcome
 from vasari.sample import check_prompt_sampler, make_sampler
 
@@ -57,7 +57,9 @@ def test_the_coins_of_the_next_batch_are_others(image_prompts):
 
 
 def test_what_is_no_coin_flip_is_verified(image_prompts):
-    verdict = CoinFlips(5)(image_prompts[0], f"<think>x</think><answer>{image_prompts[0].answer}</answer>")
+    verdict = CoinFlips(5)(
+        image_prompts[0], f"<think>x</think><answer>{image_prompts[0].answer}</answer>"
+    )
     assert verdict.value == 1.0
 
 
@@ -103,7 +105,12 @@ def test_the_required_arms_are_known():
 
 def test_an_arm_can_be_defined_on_the_command_line():
     name, arm = define("sharp=progress,sharpness=4,shared=false")
-    assert (name, arm.sampler, arm.settings, arm.parent) == ("sharp", "progress", {"sharpness": 4, "shared": False}, "progress")
+    assert (name, arm.sampler, arm.settings, arm.parent) == (
+        "sharp",
+        "progress",
+        {"sharpness": 4, "shared": False},
+        "progress",
+    )
 
 
 def test_an_arm_that_cannot_be_read_is_refused():
@@ -124,7 +131,10 @@ def test_an_arm_that_cannot_be_read_is_refused():
 )
 def test_a_learning_rate_is_the_arms_own_or_its_parents(given, tuned, expected):
     name, chosen = "progress-no-cost", {"chosen": {"noisy": tuned}}
-    assert learning_rate(name, ARMS[name], pool="noisy", given=given, tuned=chosen, fallback=5.0) == expected
+    assert (
+        learning_rate(name, ARMS[name], pool="noisy", given=given, tuned=chosen, fallback=5.0)
+        == expected
+    )
 
 
 def test_a_rate_tuned_on_another_pool_is_taken_and_said():
@@ -139,11 +149,22 @@ def test_seeds_of_the_tuning_are_refused_for_the_study():
 
 
 def command(out, model, *more):
-    return [sys.executable, str(SCRIPT), "--small", "--out", str(out), "--cold-start", str(model), *more]
+    return [
+        sys.executable,
+        str(SCRIPT),
+        "--small",
+        "--out",
+        str(out),
+        "--cold-start",
+        str(model),
+        *more,
+    ]
 
 
 def run(out, model, *more):
-    return subprocess.run(command(out, model, *more), capture_output=True, text=True, check=False, timeout=600)
+    return subprocess.run(
+        command(out, model, *more), capture_output=True, text=True, check=False, timeout=600
+    )
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +182,10 @@ def curve_of(out, arm):
 
 @pytest.mark.slow
 def test_both_arms_spend_the_budget(study):
-    spent = [sum(curve_of(study, arm)["batches"][-1]["rollouts"].values()) for arm in ("uniform", "progress")]
+    spent = [
+        sum(curve_of(study, arm)["batches"][-1]["rollouts"].values())
+        for arm in ("uniform", "progress")
+    ]
     assert spent == [48, 48]
 
 
@@ -178,7 +202,9 @@ def test_arms_of_a_seed_begin_alike(study):
 
 @pytest.mark.slow
 def test_the_write_up_has_table_figure_and_numbers(study):
-    (text,), (figure,) = ([*(study / "results").glob(pattern)] for pattern in ("*.md", "*_noisy.svg"))
+    (text,), (figure,) = (
+        [*(study / "results").glob(pattern)] for pattern in ("*.md", "*_noisy.svg")
+    )
     numbers = json.loads(text.with_suffix(".json").read_text())
     assert "All 2 cells are done." in text.read_text()
     assert f"]({figure.name})" in text.read_text()
@@ -188,7 +214,9 @@ def test_the_write_up_has_table_figure_and_numbers(study):
 
 @pytest.mark.slow
 def test_a_missing_cell_is_named_and_no_result(study, taught_folder):
-    done = run(study, taught_folder, "--analyse", "--seeds", "0", "1", "--results", str(study / "partial"))
+    done = run(
+        study, taught_folder, "--analyse", "--seeds", "0", "1", "--results", str(study / "partial")
+    )
     assert "Incomplete: 2 of 4 cells are done." in done.stdout
     assert "| uniform | **1 of 2** |" in done.stdout
 
@@ -218,8 +246,12 @@ def test_a_killed_cell_goes_on_as_if_nothing_had_been(study, tmp_path):
     shutil.copy(study / "cells" / "noisy" / "progress" / "seed0" / "task.json", folder)
     words = [sys.executable, str(SCRIPT), "--run-cell", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(words, env=environment, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (folder / "run" / "checkpoint-2" / "COMPLETE").exists():
+    with subprocess.Popen(
+        words, env=environment, start_new_session=True, stderr=subprocess.DEVNULL
+    ) as process:
+        while (
+            process.poll() is None and not (folder / "run" / "checkpoint-2" / "COMPLETE").exists()
+        ):
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGKILL)
     assert not (folder / "curve.json").exists()

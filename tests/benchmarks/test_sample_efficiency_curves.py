@@ -6,19 +6,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sample_efficiency.curves import Curve, compare, first_crossing, isotonic
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 numbers = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
 def cell(rollouts, points, **changes):
-    """A cell of training rollouts and refresh rollouts by batch, and shares of correct rollouts by batch."""
+    """A cell of training rollouts and refresh rollouts by batch, and shares of correct rollouts by
+    batch."""
     batches = [
-        {"batch": place, "rollouts": {"train": train, "refresh": refresh}, "tokens": {"train": 10 * train, "refresh": 0}}
+        {
+            "batch": place,
+            "rollouts": {"train": train, "refresh": refresh},
+            "tokens": {"train": 10 * train, "refresh": 0},
+        }
         for place, (train, refresh) in enumerate(rollouts, start=1)
     ]
-    measured = [{"batch": batch, "num_rollouts": 4, "correct": correct} for batch, correct in points]
-    return {"pool": "p", "arm": "a", "seed": 0, "free_refresh": False, "batches": batches, "points": measured} | changes
+    measured = [
+        {"batch": batch, "num_rollouts": 4, "correct": correct} for batch, correct in points
+    ]
+    return {
+        "pool": "p",
+        "arm": "a",
+        "seed": 0,
+        "free_refresh": False,
+        "batches": batches,
+        "points": measured,
+    } | changes
 
 
 def test_the_closest_rising_sequence_pools_what_falls():
@@ -42,7 +56,8 @@ def test_a_target_that_is_never_reached_has_no_crossing():
 
 
 def test_a_refresh_is_paid_for_and_moves_no_weights():
-    """Batch 1 costs 10 of refresh and 4 of training, batch 2 costs 4: 13 rollouts buy the cold start, 14 one batch."""
+    """Batch 1 costs 10 of refresh and 4 of training, batch 2 costs 4: 13 rollouts buy the cold
+    start, 14 one batch."""
     curve = Curve.read(cell([(4, 10), (8, 10)], [(0, [0, 0]), (2, [4, 2])]))
     found = curve.at("rollouts", np.array([0.0, 13.0, 14.0, 18.0]))
     np.testing.assert_allclose(found, [[0, 0], [0, 0], [0.5, 0.25], [1, 0.5]])
@@ -73,8 +88,12 @@ def curves(values, *, seeds=3, prompts=5):
 def test_an_arm_that_is_twice_as_fast_needs_half_the_rollouts():
     # Uniform rises by 0.2 a mark to 0.8 at the fourth; the arm is there at the second.
     marks = np.arange(5.0) * 100
-    found = compare(curves([0, 0.4, 0.8, 0.8, 0.8]), curves([0, 0.2, 0.4, 0.6, 0.8]), [1, 2, 3], marks, num=50)
-    assert (found.spent_to_target.value, found.ratio.value, found.restricted_mean) == pytest.approx((200, 0.5, 0.5))
+    found = compare(
+        curves([0, 0.4, 0.8, 0.8, 0.8]), curves([0, 0.2, 0.4, 0.6, 0.8]), [1, 2, 3], marks, num=50
+    )
+    assert (found.spent_to_target.value, found.ratio.value, found.restricted_mean) == pytest.approx(
+        (200, 0.5, 0.5)
+    )
     assert (found.reached, found.reached_share) == (True, 1.0)
 
 
@@ -88,7 +107,12 @@ def test_uniform_beside_itself_differs_by_nothing():
     rng = np.random.default_rng(0)
     own = [np.cumsum(rng.random((4, 6)), axis=0) / 4 for _ in range(3)]
     found = compare(own, own, [1, 2, 3], np.arange(4.0), num=100)
-    assert (found.final_difference.low, found.final_difference.high, found.ratio.low, found.ratio.high) == (0, 0, 1, 1)
+    assert (
+        found.final_difference.low,
+        found.final_difference.high,
+        found.ratio.low,
+        found.ratio.high,
+    ) == (0, 0, 1, 1)
 
 
 def test_an_interval_is_wider_when_seeds_differ():

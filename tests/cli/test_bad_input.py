@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from vasari.cli.main import main
-from vasari.promptfile import read_prompts, write_prompts
-from vasari.tasks.pool import PoolSettings, make_pool
+from vasari.data.prompt_file import read_prompts, write_prompts
+from vasari.data.tasks.pool import PoolSettings, make_pool
 
 MINIMAL = {
     "name": "bad",
@@ -62,7 +62,10 @@ def recipe(tmp_path) -> Callable[..., Path]:
 def contents(folder: Path) -> dict[str, str]:
     """Digest of each file below a folder, less the record of the last command."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "settings.json"]
-    return {str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 # The recipe.
@@ -73,16 +76,37 @@ def contents(folder: Path) -> dict[str, str]:
     [
         ({"grpo": MINIMAL["grpo"] | {"stepz": 3}}, ["unknown key 'grpo.stepz'"]),
         ({"trainer": {}}, ["unknown key 'trainer'"]),
-        ({"grpo": MINIMAL["grpo"] | {"learning_rate": -1}}, ["grpo.learning_rate", "greater than 0", "got -1"]),
-        ({"grpo": MINIMAL["grpo"] | {"rollouts_per_prompt": 1}}, ["grpo.rollouts_per_prompt", "got 1"]),
+        (
+            {"grpo": MINIMAL["grpo"] | {"learning_rate": -1}},
+            ["grpo.learning_rate", "greater than 0", "got -1"],
+        ),
+        (
+            {"grpo": MINIMAL["grpo"] | {"rollouts_per_prompt": 1}},
+            ["grpo.rollouts_per_prompt", "got 1"],
+        ),
         ({"grpo": MINIMAL["grpo"] | {"steps": "many"}}, ["grpo.steps", "got 'many'"]),
-        ({"grpo": MINIMAL["grpo"] | {"steps": 3}}, ["steps must be a multiple of updates_per_batch (2), got 3"]),
+        (
+            {"grpo": MINIMAL["grpo"] | {"steps": 3}},
+            ["steps must be a multiple of updates_per_batch (2), got 3"],
+        ),
         ({"sampler": {"name": "magic"}}, ["sampler must be one of", "got 'magic'"]),
-        ({"sampler": {"name": "vas", "settings": {"mix_ratio": 2}}}, ["mix_ratio must be at least 0 and at most 1, got 2"]),
-        ({"sampler": {"name": "uniform", "others": {"vas": {"mix_ratio": 2}}}}, ["mix_ratio must be at least 0", "got 2"]),
-        ({"sampler": {"name": "uniform", "others": {"magic": {}}}}, ["sampler must be one of", "got 'magic'"]),
+        (
+            {"sampler": {"name": "vas", "settings": {"mix_ratio": 2}}},
+            ["mix_ratio must be at least 0 and at most 1, got 2"],
+        ),
+        (
+            {"sampler": {"name": "uniform", "others": {"vas": {"mix_ratio": 2}}}},
+            ["mix_ratio must be at least 0", "got 2"],
+        ),
+        (
+            {"sampler": {"name": "uniform", "others": {"magic": {}}}},
+            ["sampler must be one of", "got 'magic'"],
+        ),
         ({"prompts": {}}, ["give either `tasks`", "or `files`"]),
-        ({"prompts": {"tasks": {"families": ["unicorns"]}}}, ["task must be one of bars,", "got 'unicorns'"]),
+        (
+            {"prompts": {"tasks": {"families": ["unicorns"]}}},
+            ["task must be one of bars,", "got 'unicorns'"],
+        ),
         ({"model": {}}, ["give either `path`", "or `new`"]),
     ],
 )
@@ -112,7 +136,10 @@ def test_a_file_that_is_no_recipe_is_refused(refused, recipe, tmp_path, text, wo
 
 
 def test_a_recipe_that_is_not_there_is_refused(refused, tmp_path):
-    assert refused("train", tmp_path / "nothing.yaml") == f"recipe {tmp_path}/nothing.yaml: No such file or directory"
+    assert (
+        refused("train", tmp_path / "nothing.yaml")
+        == f"recipe {tmp_path}/nothing.yaml: No such file or directory"
+    )
 
 
 def test_a_folder_is_no_recipe(refused, tmp_path):
@@ -149,7 +176,10 @@ def png_header(width: int, height: int) -> bytes:
         (b"IDAT", zlib.compress(b"\0" * 64)),
         (b"IEND", b""),
     ]
-    packed = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
@@ -170,7 +200,9 @@ def pool(tmp_path) -> Callable[[list[dict[str, object]]], None]:
 
 @pytest.fixture(scope="module")
 def picture() -> bytes:
-    (prompt,) = make_pool(PoolSettings(families=("bars",), num_prompts=1, image_size=56), split="train", seed=0)
+    (prompt,) = make_pool(
+        PoolSettings(families=("bars",), num_prompts=1, image_size=56), split="train", seed=0
+    )
     return prompt.images[0].data
 
 
@@ -181,7 +213,10 @@ def picture() -> bytes:
         ({"image": "../outside.png"}, ["pool.jsonl:2: prompt 'p1'", "leaves the folder"]),
         ({"image": "bomb.png"}, ["pool.jsonl:2: prompt 'p1'", "bomb.png", "pixels"]),
         ({"image": "text.png"}, ["pool.jsonl:2: prompt 'p1'", "is not an image"]),
-        ({"image": "cut.png"}, ["1 of 1 images cannot be used", "prompt 'p1'", "is truncated or damaged"]),
+        (
+            {"image": "cut.png"},
+            ["1 of 1 images cannot be used", "prompt 'p1'", "is truncated or damaged"],
+        ),
         ({"answer": ""}, ["pool.jsonl:2: prompt 'p1' has no 'answer'"]),
         ({"id": "p0"}, ["pool.jsonl:2: the id 'p0' was already used at", "pool.jsonl:1"]),
         ({"kind": "riddle"}, ["pool.jsonl:2: prompt 'p1': 'kind' must be one of", "got 'riddle'"]),
@@ -204,12 +239,16 @@ def test_a_line_that_is_no_json_is_named(refused, recipe, tmp_path):
 
 
 def test_prompt_files_that_are_not_there_are_named(refused, recipe, tmp_path):
-    assert "pool.jsonl: there is no such file" in refused("train", recipe(), "--out", tmp_path / "run")
+    assert "pool.jsonl: there is no such file" in refused(
+        "train", recipe(), "--out", tmp_path / "run"
+    )
 
 
 def test_too_few_prompts_to_hold_any_out_are_refused(refused, recipe, pool, tmp_path):
     pool(rows(2))
-    assert "2 prompts are too few to hold out 1 for each of" in refused("train", recipe(), "--out", tmp_path / "run")
+    assert "2 prompts are too few to hold out 1 for each of" in refused(
+        "train", recipe(), "--out", tmp_path / "run"
+    )
 
 
 # The model and the run's folder.
@@ -218,7 +257,9 @@ def test_too_few_prompts_to_hold_any_out_are_refused(refused, recipe, pool, tmp_
 def test_a_pool_smaller_than_a_batch_is_refused(refused, recipe, pool, tmp_path):
     pool(rows(6))
     words = ["train", recipe(), "--out", tmp_path / "run", "--set", "grpo.prompts_per_batch=5"]
-    assert "the pool has 4 prompts and a batch draws 5; lower grpo.prompts_per_batch" in refused(*words)
+    assert "the pool has 4 prompts and a batch draws 5; lower grpo.prompts_per_batch" in refused(
+        *words
+    )
 
 
 def test_training_before_its_cold_start_is_refused(refused, recipe, pool, tmp_path):
@@ -242,18 +283,24 @@ def test_a_model_that_is_not_there_is_refused(refused, recipe, pool, tmp_path, m
 def test_a_folder_that_holds_no_model_is_refused(refused, recipe, pool, tmp_path):
     pool(rows())
     (tmp_path / "empty").mkdir()
-    message = refused("train", recipe(model={"path": str(tmp_path / "empty")}), "--out", tmp_path / "run")
+    message = refused(
+        "train", recipe(model={"path": str(tmp_path / "empty")}), "--out", tmp_path / "run"
+    )
     assert "can be loaded from it" in message
     assert "\n" not in message
 
 
 def test_an_unknown_sampler_on_the_command_line_is_refused(refused, recipe, pool, tmp_path):
     pool(rows())
-    assert "sampler must be one of" in refused("train", recipe(), "--out", tmp_path / "run", "--sampler", "magic")
+    assert "sampler must be one of" in refused(
+        "train", recipe(), "--out", tmp_path / "run", "--sampler", "magic"
+    )
 
 
 def test_the_quickstart_refuses_an_unknown_sampler_before_it_has_cost_anything(refused, tmp_path):
-    assert "sampler must be one of" in refused("quickstart", "--out", tmp_path / "run", "--sampler", "magic")
+    assert "sampler must be one of" in refused(
+        "quickstart", "--out", tmp_path / "run", "--sampler", "magic"
+    )
     assert not (tmp_path / "run").exists()
 
 

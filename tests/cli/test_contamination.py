@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from vasari.cli.main import main
-from vasari.promptfile import write_prompts
+from vasari.data.prompt_file import write_prompts
 from vasari.records import Prompt
 
 QUESTION = "In triangle ABC, AB = 3 and BC = 4, and the angle at B is right. Find the length of AC."
@@ -20,11 +20,16 @@ def prompt(identity, question=QUESTION, answer="5"):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Runs `vasari contamination` in a folder with a training file and a benchmark, and returns what it printed."""
+    """Runs `vasari contamination` in a folder with a training file and a benchmark, and returns
+    what it printed."""
     monkeypatch.chdir(tmp_path)
-    write_prompts(tmp_path / "rl.parquet", [prompt("a"), prompt("b", "How many red bars are there in the chart?", "3")])
     write_prompts(
-        tmp_path / "quiz.parquet", [prompt("q1"), prompt("q2", "Is the tallest of the eight bars in the chart blue?", "yes")]
+        tmp_path / "rl.parquet",
+        [prompt("a"), prompt("b", "How many red bars are there in the chart?", "3")],
+    )
+    write_prompts(
+        tmp_path / "quiz.parquet",
+        [prompt("q1"), prompt("q2", "Is the tallest of the eight bars in the chart blue?", "yes")],
     )
 
     def call(*words, code=0):
@@ -53,13 +58,27 @@ def test_both_reports_name_the_benchmark_prompt_and_the_training_prompt(run, tmp
 def test_benchmarks_of_one_name_are_told_apart(run, tmp_path):
     (tmp_path / "other").mkdir()
     write_prompts(tmp_path / "other/quiz.parquet", [prompt("q1")])
-    run("rl.parquet", "--benchmark", "quiz.parquet", "--benchmark", "other/quiz.parquet", "--out", "leaks")
-    names = [row["name"] for row in json.loads((tmp_path / "leaks/contamination.json").read_text())["benchmarks"]]
+    run(
+        "rl.parquet",
+        "--benchmark",
+        "quiz.parquet",
+        "--benchmark",
+        "other/quiz.parquet",
+        "--out",
+        "leaks",
+    )
+    names = [
+        row["name"]
+        for row in json.loads((tmp_path / "leaks/contamination.json").read_text())["benchmarks"]
+    ]
     assert names == ["quiz.parquet", "other/quiz.parquet"]
 
 
 def test_a_public_data_set_is_read_in_its_own_layout_and_bad_rows_are_counted(run, tmp_path):
-    rows = [{"id": "1", "question": QUESTION, "answer": "5"}, {"id": "2", "question": "", "answer": "5"}]
+    rows = [
+        {"id": "1", "question": QUESTION, "answer": "5"},
+        {"id": "2", "question": "", "answer": "5"},
+    ]
     (tmp_path / "set").mkdir()
     (tmp_path / "set/train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = run("jsonl=set", "--benchmark", "quiz.parquet", "--out", "leaks", "--text-only")
@@ -91,7 +110,9 @@ def test_what_cannot_be_read_is_one_line(run, words, message):
 
 def test_a_benchmark_without_a_prompt_is_an_error_and_no_clean_report(run, tmp_path):
     (tmp_path / "set").mkdir()
-    (tmp_path / "set/train.jsonl").write_text('{"id": "1", "question": "Which?", "answer": "5", "image": "gone.png"}\n')
+    (tmp_path / "set/train.jsonl").write_text(
+        '{"id": "1", "question": "Which?", "answer": "5", "image": "gone.png"}\n'
+    )
     said = run("rl.parquet", "--benchmark", "jsonl=set", "--out", "leaks", code=1)
     assert "jsonl=set: no prompt could be read, the first row is bad: " in said
     assert not (tmp_path / "leaks").exists()

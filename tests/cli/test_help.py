@@ -15,5 +15,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("command", DEFAULTS)
 def test_a_default_that_is_made_from_something_is_named(command):
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    shown = (
+        CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    )
     assert f"[default: {DEFAULTS[command]}]" in " ".join(shown.replace("│", " ").split())

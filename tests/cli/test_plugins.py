@@ -1,4 +1,5 @@
-"""`--plugin` and `vasari plugins`: what can be named, and code of one's own that works without a line in `src/`."""
+"""`--plugin` and `vasari plugins`: what can be named, and code of one's own that works without a
+line in `src/`."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ import yaml
 from typer.testing import CliRunner
 
 from vasari.cli.main import app
-from vasari.plugins import DOORS, VARIABLE
-from vasari.promptfile import read_prompts
-from vasari.rundir import read_groups
+from vasari.core.plugins import DOORS, VARIABLE
+from vasari.data.prompt_file import read_prompts
+from vasari.data.tasks.families import FAMILIES
 from vasari.sample import SAMPLER_NAMES
-from vasari.tasks.families import FAMILIES
+from vasari.train.group_file import read_groups
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMAND = Path(sys.executable).with_name("vasari")
@@ -29,7 +30,9 @@ NAMING = ("quickstart", "sft", "train", "evaluate", "rescore", "curate", "galler
 """Commands that read a recipe or name one of ours."""
 
 
-def run(folder: Path, *words: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *words: object, code: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
     command = [str(COMMAND)] if COMMAND.exists() else [sys.executable, "-m", "vasari"]
     done = subprocess.run(
         [*command, *map(str, words)],
@@ -46,10 +49,13 @@ def run(folder: Path, *words: object, code: int = 0, **environment: str) -> subp
 
 @pytest.mark.parametrize("command", NAMING)
 def test_the_help_of_a_command_that_names_something_shows_the_option_with_an_example(command):
-    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    shown = (
+        CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    )
     words = " ".join(re.sub(r"[│]", " ", shown).split())
     assert (
-        "--plugin PACKAGE Let a recipe name code of this package as PACKAGE.module:attribute, e.g. --plugin my_package" in words
+        "--plugin PACKAGE Let a recipe name code of this package as PACKAGE.module:attribute, e.g."
+        " --plugin my_package" in words
     )
 
 
@@ -58,7 +64,11 @@ def test_the_help_of_a_command_that_names_something_shows_the_option_with_an_exa
 def test_a_plugin_that_is_no_package_is_one_line(tmp_path, name):
     done = run(tmp_path, "gallery", "--plugin", name, code=1)
     (line,) = done.stderr.splitlines()
-    assert line == f"error: a plugin is named like a package, e.g. my_package or my_package.rewards; got {name!r}"
+    assert (
+        line
+        == "error: a plugin is named like a package, e.g. my_package or my_package.rewards; got"
+        f" {name!r}"
+    )
 
 
 # What can be named.
@@ -66,7 +76,8 @@ def test_a_plugin_that_is_no_package_is_one_line(tmp_path, name):
 
 @pytest.fixture
 def offered(tmp_path) -> Path:
-    """A distribution as pip unpacks it, with an offer at every door; its modules leave a file when they are imported."""
+    """A distribution as pip unpacks it, with an offer at every door; its modules leave a file when
+    they are imported."""
     site = tmp_path / "site"
     (site / "my_package").mkdir(parents=True)
     leave = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n"
@@ -76,7 +87,9 @@ def offered(tmp_path) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     doors = "".join(f"[vasari.{door}]\nmine = my_package.doors:mine\n" for door in DOORS)
-    (info / "entry_points.txt").write_text(doors + "whole = my_package.doors\n\x1b[2J = my_package.doors:mine\n")
+    (info / "entry_points.txt").write_text(
+        doors + "whole = my_package.doors\n\x1b[2J = my_package.doors:mine\n"
+    )
     return site
 
 
@@ -88,16 +101,25 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
 def test_piped_each_name_is_a_line_with_what_a_recipe_writes(tmp_path, offered):
     head, *rows = lines(run(tmp_path, "plugins", PYTHONPATH=str(offered)))
     assert head == ["door", "name", "package", "allowed"]
-    assert [row[1] for row in rows if row[0] == "sampler" and row[2] == "vasari"] == list(SAMPLER_NAMES)
+    assert [row[1] for row in rows if row[0] == "sampler" and row[2] == "vasari"] == list(
+        SAMPLER_NAMES
+    )
     assert [row[1] for row in rows if row[0] == "task" and row[2] == "vasari"] == list(FAMILIES)
-    ours = {door: {row[1] for row in rows if row[0] == door and row[2] == "vasari"} for door in DOORS}
+    ours = {
+        door: {row[1] for row in rows if row[0] == door and row[2] == "vasari"} for door in DOORS
+    }
     assert {"mixed", "two_stage"} <= ours["gate"]
     assert {"accuracy", "soft_overlong"} <= ours["reward"]
     assert {"official", "paper", "vasari"} <= ours["protocol"]
     assert ours["policy"] == {"constant"}
     mine = [row for row in rows if row[2] == "my-package" and row[1] == "my_package.doors:mine"]
     assert [row[0] for row in mine if row[3] == "with --plugin my_package"] == [*DOORS, "policy"]
-    assert ["policy", "my_package.doors", "my-package", "no: it offers no package.module:attribute"] in rows
+    assert [
+        "policy",
+        "my_package.doors",
+        "my-package",
+        "no: it offers no package.module:attribute",
+    ] in rows
 
 
 @pytest.mark.slow
@@ -111,7 +133,9 @@ def test_listing_imports_nothing_of_a_package_whether_it_is_allowed_or_not(tmp_p
 @pytest.mark.slow
 def test_what_is_allowed_is_said(tmp_path, offered):
     by_option = run(tmp_path, "plugins", "--plugin", "my_package", PYTHONPATH=str(offered))
-    by_variable = run(tmp_path, "plugins", PYTHONPATH=str(offered), VASARI_PLUGINS="my_package.doors,other")
+    by_variable = run(
+        tmp_path, "plugins", PYTHONPATH=str(offered), VASARI_PLUGINS="my_package.doors,other"
+    )
     for done, allowed in ((by_option, "my_package"), (by_variable, "my_package.doors, other")):
         assert {row[3] for row in lines(done) if row[1] == "my_package.doors:mine"} == {"yes"}
         assert done.stderr.endswith(f"allowed now: {allowed}\n")
@@ -120,7 +144,9 @@ def test_what_is_allowed_is_said(tmp_path, offered):
 
 @pytest.mark.slow
 def test_a_terminal_shows_tables_without_the_control_characters_of_a_package(tmp_path, offered):
-    shown = run(tmp_path, "plugins", PYTHONPATH=str(offered), FORCE_COLOR="1", NO_COLOR="1", COLUMNS="160").stdout
+    shown = run(
+        tmp_path, "plugins", PYTHONPATH=str(offered), FORCE_COLOR="1", NO_COLOR="1", COLUMNS="160"
+    ).stdout
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert "what a recipe can name" in text
     assert "prompts.tasks.families" in text
@@ -128,7 +154,9 @@ def test_a_terminal_shows_tables_without_the_control_characters_of_a_package(tmp
     assert "'\\x1b[2J'" in text
     assert "\x1b[2J" not in shown
     alone = run(tmp_path, "plugins", FORCE_COLOR="1", COLUMNS="160").stdout
-    assert "no installed package offers any (entry points vasari.sampler, vasari.reward, ...)" in alone
+    assert (
+        "no installed package offers any (entry points vasari.sampler, vasari.reward, ...)" in alone
+    )
 
 
 @pytest.mark.slow
@@ -169,13 +197,17 @@ def test_a_curation_draws_a_family_and_places_a_stage_of_ones_own(own):
     assert "allow it with --plugin own_task" in refused.stderr
     run(own, "curate", "recipe.yaml", "--out", "out", *allow("own_stage", "own_task"))
     kept = read_prompts(own / "out" / "sft.parquet")
-    assert {prompt.category for prompt in kept} == {"bars"}  # the question about discs has ten words
+    assert {prompt.category for prompt in kept} == {
+        "bars"
+    }  # the question about discs has ten words
     assert {prompt.metadata["num_words"] for prompt in kept} <= set(range(10))
 
 
 @pytest.mark.slow
 def test_a_policy_of_ones_own_is_evaluated_and_resumed_on_a_benchmark_of_ones_own(own):
-    rows = [{"id": f"q{n}", "question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(4)]
+    rows = [
+        {"id": f"q{n}", "question": f"What is {n} + 1?", "answer": str(n + 1)} for n in range(4)
+    ]
     (own / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     recipe = {
         "name": "guess",
@@ -200,23 +232,41 @@ def test_a_policy_of_ones_own_is_evaluated_and_resumed_on_a_benchmark_of_ones_ow
     before = (own / "out" / "outputs.jsonl").read_bytes()
     run(own, *command, "--resume", *allow("own_policy"))
     assert (own / "out" / "outputs.jsonl").read_bytes() == before
-    other = run(own, *command, "--resume", "--set", "policy.settings.largest=9", *allow("own_policy"), code=1)
+    other = run(
+        own,
+        *command,
+        "--resume",
+        "--set",
+        "policy.settings.largest=9",
+        *allow("own_policy"),
+        code=1,
+    )
     assert "holds outputs of another evaluation" in other.stderr
 
 
 @pytest.mark.slow
 def test_a_wrong_setting_of_a_policy_is_found_before_any_benchmark_is_read(own):
     recipe = {"name": "x", "policy": {"name": "own_policy:Guesser", "settings": {"large": 4}}}
-    (own / "recipe.yaml").write_text(yaml.safe_dump(recipe | {"benchmarks": {"sets": {"mine": {"prompts": "missing.jsonl"}}}}))
+    (own / "recipe.yaml").write_text(
+        yaml.safe_dump(recipe | {"benchmarks": {"sets": {"mine": {"prompts": "missing.jsonl"}}}})
+    )
     done = run(own, "evaluate", "recipe.yaml", *allow("own_policy"), code=1)
-    assert done.stderr == (
-        "error: recipe recipe.yaml: policy: policy 'own_policy:Guesser' has no setting 'large'; it has: largest\n"
+    assert (
+        done.stderr
+        == "error: recipe recipe.yaml: policy: policy 'own_policy:Guesser' has no setting 'large';"
+        " it has: largest\n"
     )
 
 
 @pytest.mark.slow
 def test_a_training_uses_a_sampler_a_gate_a_reward_and_a_family_of_ones_own(own):
-    tasks = {"families": ["bars", "own_task:Discs"], "num_cold_start": 0, "num_train": 16, "num_validation": 4, "num_test": 4}
+    tasks = {
+        "families": ["bars", "own_task:Discs"],
+        "num_cold_start": 0,
+        "num_train": 16,
+        "num_validation": 4,
+        "num_test": 4,
+    }
     recipe = {
         "name": "own",
         "prompts": {"tasks": tasks | {"num_held_out_style": 2}},
@@ -231,7 +281,10 @@ def test_a_training_uses_a_sampler_a_gate_a_reward_and_a_family_of_ones_own(own)
             "kl_coefficient": 0.0,
             "temperature": 1.0,
             "gate": {"name": "own_gate:Rest", "settings": {"batches": 2}},
-            "rewards": [{"name": "accuracy"}, {"name": "own_reward:brevity", "weight": 0.2, "settings": {"words": 20}}],
+            "rewards": [
+                {"name": "accuracy"},
+                {"name": "own_reward:brevity", "weight": 0.2, "settings": {"words": 20}},
+            ],
             "validate_every": 2,
             "save_every": 2,
         },
@@ -241,13 +294,19 @@ def test_a_training_uses_a_sampler_a_gate_a_reward_and_a_family_of_ones_own(own)
     names = ("own_sampler", "own_gate", "own_reward", "own_task")
     for missing in names:
         allowed = [name for name in names if name != missing]
-        assert f"allow it with --plugin {missing}" in run(own, *command, *allow(*allowed), code=1).stderr
+        assert (
+            f"allow it with --plugin {missing}"
+            in run(own, *command, *allow(*allowed), code=1).stderr
+        )
     assert not (own / "run").exists()
     run(own, *command, *allow(*names))
     (arm,) = (own / "run" / "rl").iterdir()
     groups = read_groups(arm / "groups").to_pylist()
     assert {group["prompt_id"].split("-")[2] for group in groups} == {"bars", "discs"}
-    assert {name for group in groups for name, _ in group["reward_terms"]} == {"accuracy", "brevity"}
+    assert {name for group in groups for name, _ in group["reward_terms"]} == {
+        "accuracy",
+        "brevity",
+    }
     run(own, "report", "run")  # needs no code of anybody
     run(own, *command, "--resume", code=1)
     run(own, *command, "--resume", VASARI_PLUGINS=",".join(names))

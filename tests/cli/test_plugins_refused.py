@@ -1,4 +1,5 @@
-"""A recipe from a stranger runs no code: whatever it names, at whichever door, nothing is imported that was not allowed."""
+"""A recipe from a stranger runs no code: whatever it names, at whichever door, nothing is imported
+that was not allowed."""
 
 from __future__ import annotations
 
@@ -13,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from vasari.plugins import VARIABLE
+from vasari.core.plugins import VARIABLE
 
 pytestmark = pytest.mark.slow  # a process each
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
-EVIL = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\ndef thing(*args, **kwargs): ...\n_private = thing\n"
+EVIL = (
+    "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\ndef thing(*args, **kwargs):"
+    " ...\n_private = thing\n"
+)
 """Leaves a file when it is imported."""
 
 NAMES = [
@@ -53,7 +57,7 @@ NAMES = [
     "os:system",
     "builtins:exec",
     "importlib:import_module",
-    "vasari.rundir:write_bytes",
+    "vasari.core.files:write_bytes",
     "",
 ]
 
@@ -61,17 +65,31 @@ GRPO = {"steps": 2, "prompts_per_batch": 2, "rollouts_per_prompt": 2, "micro_bat
 
 
 def training(**sections: Any) -> dict[str, Any]:
-    tasks = {"families": ["bars"], "num_train": 8, "num_cold_start": 0, "num_validation": 2, "num_test": 2}
+    tasks = {
+        "families": ["bars"],
+        "num_train": 8,
+        "num_cold_start": 0,
+        "num_validation": 2,
+        "num_test": 2,
+    }
     base = {"name": "x", "prompts": {"tasks": tasks}, "model": {"path": "nowhere"}, "grpo": GRPO}
     return base | sections
 
 
 def curation(**sections: Any) -> dict[str, Any]:
-    return {"name": "x", "sources": [{"tasks": {"families": ["bars"], "num_prompts": 2}}], "sft": {}} | sections
+    return {
+        "name": "x",
+        "sources": [{"tasks": {"families": ["bars"], "num_prompts": 2}}],
+        "sft": {},
+    } | sections
 
 
 def benchmarks(policy: Any, protocols: list[str]) -> dict[str, Any]:
-    return {"name": "x", "policy": policy, "benchmarks": {"sets": {"mine": {"prompts": "p.jsonl"}}, "protocols": protocols}}
+    return {
+        "name": "x",
+        "policy": policy,
+        "benchmarks": {"sets": {"mine": {"prompts": "p.jsonl"}}, "protocols": protocols},
+    }
 
 
 TRAIN: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -81,24 +99,42 @@ TRAIN: dict[str, Callable[[str], dict[str, Any]]] = {
     "twice wrapped sampler": lambda name: training(
         sampler={"name": "retain", "settings": {"inner": "skip", "inner_settings": {"inner": name}}}
     ),
-    "another wrapped sampler": lambda name: training(sampler={"name": "uniform", "others": {"skip": {"inner": name}}}),
+    "another wrapped sampler": lambda name: training(
+        sampler={"name": "uniform", "others": {"skip": {"inner": name}}}
+    ),
     "gate": lambda name: training(grpo=GRPO | {"gate": name}),
-    "gate with settings": lambda name: training(grpo=GRPO | {"gate": {"name": name, "settings": {"command": "true"}}}),
+    "gate with settings": lambda name: training(
+        grpo=GRPO | {"gate": {"name": name, "settings": {"command": "true"}}}
+    ),
     "reward": lambda name: training(grpo=GRPO | {"rewards": [{"name": name}]}),
     "reward with settings": lambda name: training(
-        grpo=GRPO | {"rewards": [{"name": "accuracy"}, {"name": name, "weight": 0.5, "settings": {"command": "true"}}]}
+        grpo=GRPO
+        | {
+            "rewards": [
+                {"name": "accuracy"},
+                {"name": name, "weight": 0.5, "settings": {"command": "true"}},
+            ]
+        }
     ),
     "task": lambda name: training(prompts={"tasks": {"families": ["bars", name]}}),
 }
 CURATE: dict[str, Callable[[str], dict[str, Any]]] = {
-    "curated task": lambda name: curation(sources=[{"tasks": {"families": [name], "num_prompts": 2}}]),
+    "curated task": lambda name: curation(
+        sources=[{"tasks": {"families": [name], "num_prompts": 2}}]
+    ),
     "stage": lambda name: curation(stages=[{"name": name}]),
-    "stage with settings": lambda name: curation(stages=[{"name": name, "after": "read", "settings": {"command": "true"}}]),
+    "stage with settings": lambda name: curation(
+        stages=[{"name": name, "after": "read", "settings": {"command": "true"}}]
+    ),
 }
 BENCHMARK: dict[str, Callable[[str], dict[str, Any]]] = {
     "policy": lambda name: benchmarks(name, ["vasari"]),
-    "policy with settings": lambda name: benchmarks({"name": name, "settings": {"command": "true"}}, ["vasari"]),
-    "protocol": lambda name: benchmarks({"name": "constant", "settings": {"text": "1"}}, ["vasari", name]),
+    "policy with settings": lambda name: benchmarks(
+        {"name": name, "settings": {"command": "true"}}, ["vasari"]
+    ),
+    "protocol": lambda name: benchmarks(
+        {"name": "constant", "settings": {"text": "1"}}, ["vasari", name]
+    ),
 }
 KINDS = {
     "train": ("train", TRAIN),
@@ -129,7 +165,8 @@ json.dump(told, sys.stdout)
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A stranger's folder: modules that must not run beside the recipe, and the driver, so that they can be imported."""
+    """A stranger's folder: modules that must not run beside the recipe, and the driver, so that
+    they can be imported."""
     (tmp_path / "package").mkdir()
     for place in ("evil.py", "package/__init__.py", "package/evil.py", "my_evil.py"):
         (tmp_path / place).write_text(EVIL)
@@ -139,10 +176,18 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *words: str, given: str | None = None, allowed: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *words: str, given: str | None = None, allowed: str = ""
+) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, VARIABLE: allowed, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment, input=given, capture_output=True, text=True, check=False
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -166,7 +211,10 @@ def has_run(folder: Path) -> bool:
 def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(folder, kind):
     command, doors = KINDS[kind]
     cases = [(door, name) for door in doors for name in NAMES]
-    calls = [[command, written(folder, place, doors[door](name)), "--out", "out"] for place, (door, name) in enumerate(cases)]
+    calls = [
+        [command, written(folder, place, doors[door](name)), "--out", "out"]
+        for place, (door, name) in enumerate(cases)
+    ]
     for case, (code, said, was_imported) in zip(cases, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, False), (case, said)
         (line,) = said.splitlines()
@@ -180,7 +228,14 @@ def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
     command, doors = KINDS[kind]
     wrong = {"unknown": "so that it ends once the recipe has been read"}
     calls = [
-        [command, written(folder, place, recipe("evil:thing") | wrong), "--out", "out", "--plugin", "evil"]
+        [
+            command,
+            written(folder, place, recipe("evil:thing") | wrong),
+            "--out",
+            "out",
+            "--plugin",
+            "evil",
+        ]
         for place, recipe in enumerate(doors.values())
     ]
     for door, (code, said, was_imported) in zip(doors, drive(folder, calls), strict=True):
@@ -201,7 +256,9 @@ def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
 def test_code_that_is_named_on_the_command_line_is_refused_too(folder, words):
     written(folder, 0, training())
     names = [name for name in NAMES if name]
-    for name, (code, said, was_imported) in zip(names, drive(folder, [[*words, name] for name in names]), strict=True):
+    for name, (code, said, was_imported) in zip(
+        names, drive(folder, [[*words, name] for name in names]), strict=True
+    ):
         assert (code, was_imported) == (1, False), (name, said)
         assert said.splitlines()[-1].startswith("error: "), (name, said)
     assert not has_run(folder)
@@ -227,9 +284,21 @@ def test_an_override_is_no_way_around(folder):
 
 def test_a_package_of_a_like_name_allows_nothing(folder):
     recipe = written(folder, 0, training(grpo=GRPO | {"gate": "evil:thing"}))
-    alike = ["ev", "evi", "evil_too", "package.ev", "package", "my_evil", "Evil", "evil.thing", "evil.evil"]
+    alike = [
+        "ev",
+        "evi",
+        "evil_too",
+        "package.ev",
+        "package",
+        "my_evil",
+        "Evil",
+        "evil.thing",
+        "evil.evil",
+    ]
     for name, (code, said, was_imported) in zip(
-        alike, drive(folder, [["train", recipe, "--out", "out", "--plugin", name] for name in alike]), strict=True
+        alike,
+        drive(folder, [["train", recipe, "--out", "out", "--plugin", name] for name in alike]),
+        strict=True,
     ):
         assert (code, was_imported) == (1, False), (name, said)
         assert "allow it with --plugin evil" in said, (name, said)
@@ -238,12 +307,27 @@ def test_a_package_of_a_like_name_allows_nothing(folder):
 
 def test_an_allowed_package_does_not_lend_the_modules_that_it_imports(folder):
     (folder / "honest.py").write_text("import os\nfrom os import system\nimport evil\n")
-    (folder / "evil.py").write_text("def thing(**settings): open('ran', 'w')\n")  # runs when it is called
+    (folder / "evil.py").write_text(
+        "def thing(**settings): open('ran', 'w')\n"
+    )  # runs when it is called
     names = ["honest:os.system", "honest:system", "honest:evil.thing"]
-    doors = [TRAIN["gate with settings"], TRAIN["reward with settings"], CURATE["stage with settings"]]
+    doors = [
+        TRAIN["gate with settings"],
+        TRAIN["reward with settings"],
+        CURATE["stage with settings"],
+    ]
     calls = [
-        [command, written(folder, 10 * place + number, recipe(name)), "--out", "out", "--plugin", "honest"]
-        for place, (command, recipe) in enumerate(zip(("train", "train", "curate"), doors, strict=True))
+        [
+            command,
+            written(folder, 10 * place + number, recipe(name)),
+            "--out",
+            "out",
+            "--plugin",
+            "honest",
+        ]
+        for place, (command, recipe) in enumerate(
+            zip(("train", "train", "curate"), doors, strict=True)
+        )
         for number, name in enumerate(names)
     ]
     for call, (code, said, _) in zip(calls, drive(folder, calls), strict=True):
@@ -257,8 +341,12 @@ def test_an_allowed_package_does_not_lend_the_modules_that_it_imports(folder):
     [("train", TRAIN["sampler"]), ("curate", CURATE["stage"]), ("evaluate", BENCHMARK["policy"])],
     ids=["train", "curate", "evaluate"],
 )
-def test_the_command_in_a_process_of_its_own_says_one_line_and_ends_with_one(folder, command, recipe):
-    done = run(folder, "-m", "vasari", command, written(folder, 0, recipe("evil:thing")), "--out", "out")
+def test_the_command_in_a_process_of_its_own_says_one_line_and_ends_with_one(
+    folder, command, recipe
+):
+    done = run(
+        folder, "-m", "vasari", command, written(folder, 0, recipe("evil:thing")), "--out", "out"
+    )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: recipe recipe-0.yaml: ")
@@ -272,9 +360,17 @@ def test_the_command_in_a_process_of_its_own_says_one_line_and_ends_with_one(fol
 
 def tampered(recipe: dict[str, Any]) -> dict[str, Any]:
     """A stored recipe that names code wherever it can."""
-    grpo = {key: value for key, value in recipe["grpo"].items() if key not in ("accuracy_reward", "format_reward", "screening")}
+    grpo = {
+        key: value
+        for key, value in recipe["grpo"].items()
+        if key not in ("accuracy_reward", "format_reward", "screening")
+    }
     recipe["grpo"] = grpo | {"gate": "evil:thing", "rewards": [{"name": "evil:thing"}]}
-    recipe["sampler"] = {"name": "evil:thing", "settings": {}, "others": {"skip": {"inner": "evil:thing"}}}
+    recipe["sampler"] = {
+        "name": "evil:thing",
+        "settings": {},
+        "others": {"skip": {"inner": "evil:thing"}},
+    }
     recipe["prompts"] = {"tasks": {"families": ["evil:thing"]}, "files": None}
     return recipe
 
@@ -299,14 +395,25 @@ def test_a_saved_run_that_names_code_is_reported_and_not_resumed_and_nothing_of_
 
 
 def test_stored_results_that_name_code_are_read_and_nothing_of_it_runs(folder):
-    recipe = written(folder, 0, benchmarks({"name": "constant", "settings": {"text": "1"}}, ["vasari"]))
+    recipe = written(
+        folder, 0, benchmarks({"name": "constant", "settings": {"text": "1"}}, ["vasari"])
+    )
     rescore = ["rescore", "p.jsonl", "--out", "scores"]
-    told = drive(folder, [["evaluate", recipe, "--out", "one"], ["evaluate", recipe, "--out", "two"], rescore])
+    told = drive(
+        folder,
+        [["evaluate", recipe, "--out", "one"], ["evaluate", recipe, "--out", "two"], rescore],
+    )
     assert [code for code, _, _ in told] == [0, 0, 0], told
-    for path in (folder / "one" / "recipe.json", folder / "one" / "scores.json", folder / "scores" / "settings.json"):
+    for path in (
+        folder / "one" / "recipe.json",
+        folder / "one" / "scores.json",
+        folder / "scores" / "settings.json",
+    ):
         text = path.read_text()
         assert '"vasari"' in text, path
-        path.write_text(text.replace('"vasari"', '"evil:thing"').replace('"constant"', '"evil:thing"'))
+        path.write_text(
+            text.replace('"vasari"', '"evil:thing"').replace('"constant"', '"evil:thing"')
+        )
     calls = [["compare", "one", "two"], ["evaluate", recipe, "--out", "one", "--resume"], rescore]
     told = drive(folder, calls)
     assert not any(was_imported for _, _, was_imported in told), told

@@ -1,4 +1,5 @@
-"""`vasari rescore`: files in every layout, bad rows, several protocols, workers, and a run that is killed and continued."""
+"""`vasari rescore`: files in every layout, bad rows, several protocols, workers, and a run that is
+killed and continued."""
 
 from __future__ import annotations
 
@@ -16,11 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.cli.main import main
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.evaluate.rescore import BadRow, read_outputs
 from vasari.evaluate.rescore.tally import interval
 
-RIGHT = {"benchmark": "mathvision", "model": "m", "id": "1", "response": "\\boxed{7}", "answer": "7", "subject": "algebra"}
+RIGHT = {
+    "benchmark": "mathvision",
+    "model": "m",
+    "id": "1",
+    "response": "\\boxed{7}",
+    "answer": "7",
+    "subject": "algebra",
+}
 WRONG = {**RIGHT, "id": "2", "response": "\\boxed{8}", "subject": "logic"}
 # 0.0033 and 0.0011 are both 0.0 to the official scorer.
 ROUNDED = {**RIGHT, "id": "3", "response": "\\boxed{\\frac{1}{300}}", "answer": "\\frac{1}{900}"}
@@ -62,11 +70,20 @@ def test_verdicts_have_four_keys_and_the_order_of_the_input(run, tmp_path):
 
 
 def test_scores_count_by_category_with_wilsons_interval(run, tmp_path):
-    run(write(tmp_path / "a.jsonl", [RIGHT, WRONG]), "--protocol", "official", "--out", tmp_path / "out")
+    run(
+        write(tmp_path / "a.jsonl", [RIGHT, WRONG]),
+        "--protocol",
+        "official",
+        "--out",
+        tmp_path / "out",
+    )
     (scores,) = json.loads((tmp_path / "out/scores.json").read_text())["protocols"]["official"]
     assert (scores["n"], scores["num_correct"], scores["accuracy"]) == (2, 1, 0.5)
     # Wilson with n=2, p=1/2: 1/2 -+ z/2 / sqrt(2 + z^2), z = 1.96: 0.0945 and 0.9055.
-    assert (scores["low"], scores["high"]) == (pytest.approx(0.0945, abs=1e-4), pytest.approx(0.9055, abs=1e-4))
+    assert (scores["low"], scores["high"]) == (
+        pytest.approx(0.0945, abs=1e-4),
+        pytest.approx(0.9055, abs=1e-4),
+    )
     assert scores["categories"]["subject"]["algebra"]["accuracy"] == 1.0
 
 
@@ -75,15 +92,33 @@ def test_protocols_side_by_side_list_where_they_differ_and_why(run, tmp_path):
     said = run(file, "--protocol", "official", "vasari", "--out", tmp_path / "out")
     assert "official and vasari differ on 1 of 2 outputs" in said
     (row,) = verdicts(tmp_path / "out", "disagreements.jsonl")
-    assert (row["id"], row["official"]["outcome"], row["vasari"]["outcome"]) == ("3", "correct", "incorrect")
+    assert (row["id"], row["official"]["outcome"], row["vasari"]["outcome"]) == (
+        "3",
+        "correct",
+        "incorrect",
+    )
     assert row["reason"] == "official compares values rounded to two decimals"
-    assert [len(verdicts(tmp_path / "out", name)) for name in ("verdicts.jsonl", "verdicts.vasari.jsonl")] == [2, 2]
+    assert [
+        len(verdicts(tmp_path / "out", name))
+        for name in ("verdicts.jsonl", "verdicts.vasari.jsonl")
+    ] == [2, 2]
 
 
 def test_bad_rows_are_named_and_counted_and_kill_nothing(run, tmp_path):
     deep = "[" * 100_000
-    rows = [RIGHT, "{", "[1]", deep, {**RIGHT, "answer": None}, {"id": 1, "answer": "7", "benchmark": "gsm8k"}, "", WRONG]
-    said = run(write(tmp_path / "a.jsonl", rows), "--protocol", "official", "--out", tmp_path / "out")
+    rows = [
+        RIGHT,
+        "{",
+        "[1]",
+        deep,
+        {**RIGHT, "answer": None},
+        {"id": 1, "answer": "7", "benchmark": "gsm8k"},
+        "",
+        WRONG,
+    ]
+    said = run(
+        write(tmp_path / "a.jsonl", rows), "--protocol", "official", "--out", tmp_path / "out"
+    )
     bad = verdicts(tmp_path / "out", "bad_rows.jsonl")
     assert [row["line"] for row in bad] == [2, 3, 4, 5, 6]
     assert [row["reason"][:12] for row in bad] == [
@@ -98,7 +133,9 @@ def test_bad_rows_are_named_and_counted_and_kill_nothing(run, tmp_path):
 
 
 def test_a_damaged_end_keeps_what_came_before(run, tmp_path):
-    whole = gzip.compress("".join(json.dumps({**RIGHT, "id": i}) + "\n" for i in range(2000)).encode())
+    whole = gzip.compress(
+        "".join(json.dumps({**RIGHT, "id": i}) + "\n" for i in range(2000)).encode()
+    )
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) * 3 // 4])
     run(tmp_path / "a.jsonl.gz", "--protocol", "official", "--out", tmp_path / "out")
     assert len(verdicts(tmp_path / "out")) > 100
@@ -120,15 +157,25 @@ def test_a_cut_off_run_goes_on_behind_its_last_whole_verdict(run, tmp_path):
     kept = lines[0].replace('"exact"', '"kept"') + lines[1] + lines[2][:10]
     (tmp_path / "out/verdicts.jsonl").write_text(kept)
     run(file, "--protocol", "official", "--out", tmp_path / "out")
-    assert [row["decided_by"] for row in verdicts(tmp_path / "out")] == ["kept", "exact", "exact", "exact", "exact"]
+    assert [row["decided_by"] for row in verdicts(tmp_path / "out")] == [
+        "kept",
+        "exact",
+        "exact",
+        "exact",
+        "exact",
+    ]
 
 
 def test_another_rescoring_in_the_folder_is_refused(run, tmp_path):
     file = write(tmp_path / "a.jsonl", [RIGHT])
     run(file, "--protocol", "official", "--out", tmp_path / "out")
-    assert "holds another rescoring" in run(file, "--protocol", "vasari", "--out", tmp_path / "out", code=1)
+    assert "holds another rescoring" in run(
+        file, "--protocol", "vasari", "--out", tmp_path / "out", code=1
+    )
     write(file, [WRONG])
-    assert "holds another rescoring" in run(file, "--protocol", "official", "--out", tmp_path / "out", code=1)
+    assert "holds another rescoring" in run(
+        file, "--protocol", "official", "--out", tmp_path / "out", code=1
+    )
     run(file, "--protocol", "official", "--out", tmp_path / "out", "--overwrite")
     assert verdicts(tmp_path / "out")[0]["outcome"] == "incorrect"
 
@@ -153,21 +200,43 @@ def test_a_file_without_any_output_is_an_error_with_its_first_reason(run, tmp_pa
 
 
 def test_help_shows_an_example(run):
-    assert "vasari rescore outputs.jsonl.gz --protocol official vasari --out" in run("--help").replace("\n", " ").replace(
-        "  ", " "
-    )
+    assert "vasari rescore outputs.jsonl.gz --protocol official vasari --out" in run(
+        "--help"
+    ).replace("\n", " ").replace("  ", " ")
 
 
 def test_lmms_eval_samples_are_read(tmp_path):
-    document = {"pid": "12", "answer": "4", "choices": ["4", "5"], "question_type": "multi_choice", "answer_type": "text"}
-    row = {"doc_id": 0, "doc": document, "target": "4", "resps": [["\\boxed{A}"]], "filtered_resps": ["A"]}
-    (output,) = read_outputs(write(tmp_path / "20260101_samples_mathvista_testmini_cot.jsonl", [row]))
-    assert (output.benchmark, output.id, output.answer, output.response) == ("mathvista", "12", "4", "\\boxed{A}")
+    document = {
+        "pid": "12",
+        "answer": "4",
+        "choices": ["4", "5"],
+        "question_type": "multi_choice",
+        "answer_type": "text",
+    }
+    row = {
+        "doc_id": 0,
+        "doc": document,
+        "target": "4",
+        "resps": [["\\boxed{A}"]],
+        "filtered_resps": ["A"],
+    }
+    (output,) = read_outputs(
+        write(tmp_path / "20260101_samples_mathvista_testmini_cot.jsonl", [row])
+    )
+    assert (output.benchmark, output.id, output.answer, output.response) == (
+        "mathvista",
+        "12",
+        "4",
+        "\\boxed{A}",
+    )
     assert output.choices == ("4", "5")
 
 
 def test_vlmevalkit_tables_are_read(tmp_path):
-    table = 'index\tquestion\tA\tB\tanswer\tprediction\n7\t"two\nlines"\tcat\tdog\tB\t"It is ""B""\n\nindeed"\n8\tshort\n'
+    table = (
+        'index\tquestion\tA\tB\tanswer\tprediction\n7\t"two\nlines"\tcat\tdog\tB\t"It is'
+        ' ""B""\n\nindeed"\n8\tshort\n'
+    )
     (tmp_path / "Model_LogicVista.tsv").write_text(table)
     output, bad = read_outputs(tmp_path / "Model_LogicVista.tsv")
     assert (output.benchmark, output.id, output.choices, output.response) == (
@@ -191,11 +260,24 @@ def test_vlmevalkit_json_is_read_by_rows_and_by_columns(tmp_path):
     by_columns.write_text(json.dumps({name: {"0": value} for name, value in row.items()}))
     for path in (by_rows, by_columns):
         (output,) = read_outputs(path)
-        assert (output.benchmark, output.id, output.response, output.choices) == ("mathvista", "3", "12", None)
+        assert (output.benchmark, output.id, output.response, output.choices) == (
+            "mathvista",
+            "3",
+            "12",
+            None,
+        )
 
 
 def test_mathvistas_own_results_are_read(tmp_path):
-    results = {"5": {"response": "x", "extraction": "12", "answer": "12", "answer_type": "integer", "precision": 1.0}}
+    results = {
+        "5": {
+            "response": "x",
+            "extraction": "12",
+            "answer": "12",
+            "answer_type": "integer",
+            "precision": 1.0,
+        }
+    }
     path = tmp_path / "mathvista_output.json"
     path.write_text(json.dumps(results))
     (output,) = read_outputs(path)
@@ -233,7 +315,15 @@ def test_several_workers_write_what_one_writes(run, tmp_path):
     rows = [{**RIGHT, "id": str(i), "response": f"\\boxed{{{i % 9}}}"} for i in range(300)]
     file = write(tmp_path / "a.jsonl", rows)
     for workers in (1, 2):
-        run(file, "--protocol", "official,vasari", "--workers", workers, "--out", tmp_path / str(workers))
+        run(
+            file,
+            "--protocol",
+            "official,vasari",
+            "--workers",
+            workers,
+            "--out",
+            tmp_path / str(workers),
+        )
     for name in ("verdicts.jsonl", "verdicts.vasari.jsonl", "scores.json", "disagreements.jsonl"):
         assert (tmp_path / "1" / name).read_text() == (tmp_path / "2" / name).read_text()
 
@@ -242,8 +332,22 @@ def test_several_workers_write_what_one_writes(run, tmp_path):
 def test_a_worker_that_dies_costs_no_verdict(tmp_path):
     rows = [{**RIGHT, "id": str(i)} for i in range(20_000)]
     file = write(tmp_path / "a.jsonl", rows)
-    words = [sys.executable, "-m", "vasari", "rescore", str(file), "--protocol", "official", "--workers", "2"]
-    process = subprocess.Popen([*words, "--out", str(tmp_path / "out")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    words = [
+        sys.executable,
+        "-m",
+        "vasari",
+        "rescore",
+        str(file),
+        "--protocol",
+        "official",
+        "--workers",
+        "2",
+    ]
+    process = subprocess.Popen(
+        [*words, "--out", str(tmp_path / "out")],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     path = tmp_path / "out/verdicts.jsonl"
     while process.poll() is None and (not path.exists() or path.stat().st_size < 50_000):
         time.sleep(0.01)
@@ -260,8 +364,20 @@ def test_a_worker_that_dies_costs_no_verdict(tmp_path):
 def test_a_killed_run_keeps_its_verdicts_and_ends_like_one_that_was_not_killed(run, tmp_path):
     rows = [{**RIGHT, "id": str(i), "response": f"\\boxed{{{i % 9}}}"} for i in range(20_000)]
     file = write(tmp_path / "a.jsonl", rows)
-    words = [sys.executable, "-m", "vasari", "rescore", str(file), "--protocol", "official", "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    words = [
+        sys.executable,
+        "-m",
+        "vasari",
+        "rescore",
+        str(file),
+        "--protocol",
+        "official",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(
+        words, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
+    )
     path = tmp_path / "out/verdicts.jsonl"
     while process.poll() is None and (not path.exists() or path.stat().st_size < 50_000):
         time.sleep(0.01)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vasari.cli.main import main
-from vasari.rundir import write_groups
+from vasari.train.group_file import write_groups
 
 # Two rollouts without a common word: BLEU 0, TDS 1. Identical ones of three words: TDS 0.
 APART = ["one two three", "four five six"]
@@ -69,14 +69,22 @@ def read_lines(path):
 
 
 def rollouts(prompt, verdicts, texts, **more):
-    return [{"prompt_id": prompt, "verdict": v, "text": t, **more} for v, t in zip(verdicts, texts, strict=True)]
+    return [
+        {"prompt_id": prompt, "verdict": v, "text": t, **more}
+        for v, t in zip(verdicts, texts, strict=True)
+    ]
 
 
 def test_each_prompt_has_the_scores_of_its_formulas(run, lines):
-    path = lines(*rollouts("a", [1, 0], APART), *rollouts("b", [True, "correct"], ALIKE), *rollouts("c", [None, 0], APART))
+    path = lines(
+        *rollouts("a", [1, 0], APART),
+        *rollouts("b", [True, "correct"], ALIKE),
+        *rollouts("c", [None, 0], APART),
+    )
     said = run(path)
     found = read_lines(path.with_name("rollouts.scores.jsonl"))
-    # a: p = 1/2, OVS 1/4, TDS 1, 0.8 / 4 + 0.2 = 0.4. b: all correct and alike. c: one verifiable rollout, incorrect.
+    # a: p = 1/2, OVS 1/4, TDS 1, 0.8 / 4 + 0.2 = 0.4. b: all correct and alike. c: one verifiable
+    # rollout, incorrect.
     assert found["a"] == {
         "prompt_id": "a",
         "num_rollouts": 2,
@@ -87,8 +95,15 @@ def test_each_prompt_has_the_scores_of_its_formulas(run, lines):
         "tds": 1.0,
         "vps": pytest.approx(0.4),
     }
-    assert [found["b"][name] for name in ("pass_rate", "ovs", "tds", "vps")] == pytest.approx([1, 0, 0, 0], abs=1e-12)
-    assert [found["c"][name] for name in ("num_unverifiable", "pass_rate", "ovs", "vps")] == [1, 0, 0, 0.2]
+    assert [found["b"][name] for name in ("pass_rate", "ovs", "tds", "vps")] == pytest.approx(
+        [1, 0, 0, 0], abs=1e-12
+    )
+    assert [found["c"][name] for name in ("num_unverifiable", "pass_rate", "ovs", "vps")] == [
+        1,
+        0,
+        0,
+        0.2,
+    ]
     assert "3 prompts, 6 rollouts, 1 of them unverifiable" in said
     assert "never solved: 1; always: 1; mixed: 1" in said
     assert "diversity is of words" in said
@@ -101,7 +116,14 @@ def test_rollouts_of_a_prompt_need_not_stand_together(run, lines, tmp_path):
 
 
 def test_a_row_may_be_a_group(run, lines, tmp_path):
-    path = lines({"prompt_id": "a", "token_ids": [[1, 2, 3], [4, 5, 6]], "verdicts": [1, 0], "rewards": [2.0, 1.0]})
+    path = lines(
+        {
+            "prompt_id": "a",
+            "token_ids": [[1, 2, 3], [4, 5, 6]],
+            "verdicts": [1, 0],
+            "rewards": [2.0, 1.0],
+        }
+    )
     said = run(path)
     found = read_lines(tmp_path / "rollouts.scores.jsonl")["a"]
     assert (found["vps"], found["mean_reward"]) == (pytest.approx(0.4), 1.5)
@@ -126,7 +148,9 @@ def test_the_options_reach_the_formulas(run, lines, tmp_path):
         "edit_distance",
     )
     # 2 / 1 x 1/4 = 1/2; all three words replaced: distance 1; 0.5 x 4 x 0.5 + 0.1.
-    assert [read_lines(out)["a"][name] for name in ("ovs", "tds", "vps")] == pytest.approx([0.5, 1.0, 1.1])
+    assert [read_lines(out)["a"][name] for name in ("ovs", "tds", "vps")] == pytest.approx(
+        [0.5, 1.0, 1.1]
+    )
 
 
 def test_without_the_weight_of_diversity_no_text_is_needed(run, lines, tmp_path):
@@ -142,13 +166,23 @@ def test_an_unknown_diversity_leaves_the_score_unknown(run, lines, tmp_path):
 
 
 def test_a_reference_answer_is_verified(run, lines, tmp_path):
-    texts = ["I think <answer>\\boxed{12}</answer>", "<answer>\\boxed{13}</answer>", "no answer at all"]
+    texts = [
+        "I think <answer>\\boxed{12}</answer>",
+        "<answer>\\boxed{13}</answer>",
+        "no answer at all",
+    ]
     run(lines(*({"prompt_id": "a", "response": text, "answer": "12"} for text in texts)))
     assert read_lines(tmp_path / "rollouts.scores.jsonl")["a"]["pass_rate"] == pytest.approx(1 / 3)
 
 
 def test_choices_and_kind_reach_the_verifier(run, lines, tmp_path):
-    row = {"id": "a", "text": "\\boxed{a red kite}", "answer": "B", "choices": ["a blue one", "a red kite"], "kind": "choice"}
+    row = {
+        "id": "a",
+        "text": "\\boxed{a red kite}",
+        "answer": "B",
+        "choices": ["a blue one", "a red kite"],
+        "kind": "choice",
+    }
     run(lines(row))
     assert read_lines(tmp_path / "rollouts.scores.jsonl")["a"]["pass_rate"] == 1.0
 
@@ -160,7 +194,11 @@ def test_rewards_of_zero_and_one_alone_are_verdicts(run, lines, tmp_path):
 
 def test_graded_rewards_have_a_variance_and_no_pass_rate(run, lines, tmp_path):
     # All 0.5: p(1 - p) would be the maximum. 0, 1 and 2 vary by 2/3; without bias, by 1.
-    path = lines({"id": "a", "rewards": [0.5, 0.5]}, {"id": "b", "rewards": [0, 1, 2]}, {"id": "c", "rewards": [1, 0]})
+    path = lines(
+        {"id": "a", "rewards": [0.5, 0.5]},
+        {"id": "b", "rewards": [0, 1, 2]},
+        {"id": "c", "rewards": [1, 0]},
+    )
     said = run(path, "--beta", 0)
     found = read_lines(tmp_path / "rollouts.scores.jsonl")
     assert [found[name]["ovs"] for name in "abc"] == pytest.approx([0, 2 / 3, 1 / 4])
@@ -172,7 +210,9 @@ def test_graded_rewards_have_a_variance_and_no_pass_rate(run, lines, tmp_path):
 
 def test_the_last_step_of_a_prompt_counts_unless_all_are_pooled(run, lines, tmp_path):
     path = lines(
-        *rollouts("a", [1, 1], APART, step=3), *rollouts("a", [0, 0], APART, step=1), *rollouts("b", [0, 1], APART, step=1)
+        *rollouts("a", [1, 1], APART, step=3),
+        *rollouts("a", [0, 0], APART, step=1),
+        *rollouts("b", [0, 1], APART, step=1),
     )
     said = run(path)
     assert read_lines(tmp_path / "rollouts.scores.jsonl")["a"]["pass_rate"] == 1.0
@@ -198,16 +238,27 @@ def group_row(prompt, batch, verdicts):
 def trained(tmp_path):
     """A run of two arms; prompt p is drawn in batches 0 and 1 by vas."""
     groups = tmp_path / "run" / "rl" / "vas" / "groups"
-    write_groups(groups, 0, "train", [group_row("p", 0, [0.0, 0.0]), group_row("q", 0, [1.0, math.nan])])
+    write_groups(
+        groups, 0, "train", [group_row("p", 0, [0.0, 0.0]), group_row("q", 0, [1.0, math.nan])]
+    )
     write_groups(groups, 1, "train", [group_row("p", 1, [1.0, 0.0])])
-    write_groups(tmp_path / "run" / "rl" / "uniform" / "groups", 0, "train", [group_row("p", 0, [1.0, 1.0])])
+    write_groups(
+        tmp_path / "run" / "rl" / "uniform" / "groups", 0, "train", [group_row("p", 0, [1.0, 1.0])]
+    )
     return tmp_path / "run"
 
 
 def test_an_arm_of_a_run_is_scored_beside_its_groups(run, trained):
     said = run(trained, "--arm", "vas")
-    found = {row["prompt_id"]: row for row in pq.read_table(trained / "rl" / "vas" / "groups.scores.parquet").to_pylist()}
-    assert (found["p"]["pass_rate"], found["p"]["mean_reward"], found["q"]["num_unverifiable"]) == (0.5, 1.5, 1)
+    found = {
+        row["prompt_id"]: row
+        for row in pq.read_table(trained / "rl" / "vas" / "groups.scores.parquet").to_pylist()
+    }
+    assert (found["p"]["pass_rate"], found["p"]["mean_reward"], found["q"]["num_unverifiable"]) == (
+        0.5,
+        1.5,
+        1,
+    )
     assert "2 prompts, 4 rollouts, 1 of them unverifiable" in said
 
 
@@ -230,10 +281,17 @@ def test_sets_and_decodings_of_an_evaluation_stay_apart(run, tmp_path):
 
 
 def test_csv_leaves_unknown_numbers_empty(run, lines, tmp_path):
-    run(lines(*rollouts('a "quoted", id', [1, 0], APART), *rollouts("é", [None], ["x"])), "--out", tmp_path / "s.csv")
+    run(
+        lines(*rollouts('a "quoted", id', [1, 0], APART), *rollouts("é", [None], ["x"])),
+        "--out",
+        tmp_path / "s.csv",
+    )
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["prompt_id"], row["pass_rate"]) for row in rows] == [('a "quoted", id', "0.5"), ("é", "")]
+    assert [(row["prompt_id"], row["pass_rate"]) for row in rows] == [
+        ('a "quoted", id', "0.5"),
+        ("é", ""),
+    ]
 
 
 def test_packed_lines_are_read(run, lines, tmp_path):
@@ -251,7 +309,10 @@ def test_an_output_that_exists_is_kept_unless_told(refused, run, lines, tmp_path
     assert "is the input" in refused(path, "--out", path, "--overwrite")
     run(path, "--overwrite")
     assert len(read_lines(tmp_path / "rollouts.scores.jsonl")) == 1
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["rollouts.jsonl", "rollouts.scores.jsonl"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "rollouts.jsonl",
+        "rollouts.scores.jsonl",
+    ]
 
 
 GOOD = {"prompt_id": "a", "text": "x y z", "verdict": 1}
@@ -260,9 +321,18 @@ GOOD = {"prompt_id": "a", "text": "x y z", "verdict": 1}
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"text": "x", "verdict": 1}, ["rollouts.jsonl:2", "has no prompt id (columns read: prompt_id"]),
-        ({"prompt_id": "b", "text": "x"}, [":2: prompt 'b': has no verdict, no reward, and no text with a reference answer"]),
-        ({**GOOD, "verdict": 0.5}, ["a verdict must be 1, 0, true", "got 0.5", "graded numbers are rewards"]),
+        (
+            {"text": "x", "verdict": 1},
+            ["rollouts.jsonl:2", "has no prompt id (columns read: prompt_id"],
+        ),
+        (
+            {"prompt_id": "b", "text": "x"},
+            [":2: prompt 'b': has no verdict, no reward, and no text with a reference answer"],
+        ),
+        (
+            {**GOOD, "verdict": 0.5},
+            ["a verdict must be 1, 0, true", "got 0.5", "graded numbers are rewards"],
+        ),
         ({**GOOD, "verdict": "maybe"}, ["got 'maybe'"]),
         ({**GOOD, "text": 5}, ["a rollout's text must be text, got int"]),
         (
@@ -271,9 +341,15 @@ GOOD = {"prompt_id": "a", "text": "x y z", "verdict": 1}
         ),
         ({"prompt_id": "a", "text": [], "verdict": []}, ["do not tell of the same rollouts"]),
         ({**GOOD, "reward": "high"}, ["reward must be a finite number, got 'high'"]),
-        ({"prompt_id": "a", "verdict": 1, "token_ids": [1, 2]}, ["has token ids where earlier rows have words"]),
+        (
+            {"prompt_id": "a", "verdict": 1, "token_ids": [1, 2]},
+            ["has token ids where earlier rows have words"],
+        ),
         ({**GOOD, "step": "three"}, ["batch or step must be a finite number"]),
-        ({"prompt_id": "a", "text": "x", "answer": "1", "kind": "poem"}, ["kind must be one of", "got 'poem'"]),
+        (
+            {"prompt_id": "a", "text": "x", "answer": "1", "kind": "poem"},
+            ["kind must be one of", "got 'poem'"],
+        ),
         ([1, 2], [":2: expected a JSON object, got list"]),
     ],
 )
@@ -284,7 +360,12 @@ def test_a_bad_row_names_its_line(refused, lines, tmp_path, row, words):
 
 
 @pytest.mark.parametrize(
-    ("ids", "word"), [([1, -100], "-100 is no token id; leave padding out"), ([1.5], "whole numbers"), (["a"], "whole numbers")]
+    ("ids", "word"),
+    [
+        ([1, -100], "-100 is no token id; leave padding out"),
+        ([1.5], "whole numbers"),
+        (["a"], "whole numbers"),
+    ],
 )
 def test_what_is_no_token_id_is_refused(refused, lines, ids, word):
     assert word in refused(lines({"id": "a", "verdicts": [1], "token_ids": [ids]}))
@@ -311,13 +392,18 @@ def test_what_is_no_file_of_rollouts_is_refused(refused, lines, tmp_path):
 
 def test_a_run_with_several_arms_wants_one_named(refused, trained):
     assert "choose one with --arm: uniform, vas" in refused(trained)
-    assert "holds no groups of arm 'beta'; there are: uniform, vas" in refused(trained, "--arm", "beta")
+    assert "holds no groups of arm 'beta'; there are: uniform, vas" in refused(
+        trained, "--arm", "beta"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (["--metric", "bleu"], "metric must be one of self_bleu, distinct_n, edit_distance, got 'bleu'"),
+        (
+            ["--metric", "bleu"],
+            "metric must be one of self_bleu, distinct_n, edit_distance, got 'bleu'",
+        ),
         (["--ovs", "exact"], "ovs must be one of plugin, unbiased, got 'exact'"),
         (["--groups", "first"], "groups must be one of last, pool, got 'first'"),
         (["--normalise", "rank"], "normalise must be one of none, range"),
@@ -336,7 +422,9 @@ def test_range_needs_verdicts(refused, lines):
     )
 
 
-def test_without_pyarrow_parquet_is_refused_and_lines_are_not(refused, run, lines, monkeypatch, trained):
+def test_without_pyarrow_parquet_is_refused_and_lines_are_not(
+    refused, run, lines, monkeypatch, trained
+):
     for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyarrow", None)

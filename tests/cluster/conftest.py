@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-# Ray's workers step back behind everything else (niceness 15); on a busy machine they would hardly start.
+# Ray's workers step back behind everything else (niceness 15); on a busy machine they would hardly
+# start.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture
 def write_curation() -> Callable[..., Path]:
-    """Writes a recipe with prompts of one image each, every tenth of them in a benchmark, to which VASARI_TEST_BENCH leads."""
+    """Writes a recipe with prompts of one image each, every tenth of them in a benchmark, to which
+    VASARI_TEST_BENCH leads."""
     return _write_curation
 
 
@@ -38,11 +40,16 @@ def _write_curation(folder: Path, *, rows: int, shard_rows: int) -> Path:
             (folder / kind / "images").mkdir(parents=True, exist_ok=True)
             Image.fromarray(cells).resize((48, 48)).save(folder / kind / name)
         entries.append(
-            {"id": f"q{place}", "question": f"Read mark number {place} in the picture of the old brown scale."}
+            {
+                "id": f"q{place}",
+                "question": f"Read mark number {place} in the picture of the old brown scale.",
+            }
             | {"answer": "7", "image": name, "solution": "It is 7."}
         )
     for kind, split, own in (("data", "train", entries), ("bench", "test", entries[::10])):
-        (folder / kind / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+        (folder / kind / f"{split}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in own)
+        )
     content = {
         "name": "spread",
         "sources": [{"source": "jsonl", "folder": "data"}],

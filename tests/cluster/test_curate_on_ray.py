@@ -1,4 +1,5 @@
-"""`vasari curate --engine ray` from the command line: killed workers, a killed driver, and what is refused."""
+"""`vasari curate --engine ray` from the command line: killed workers, a killed driver, and what is
+refused."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ pytest.importorskip("aiohttp")
 
 from vasari.cli.curate_job import EngineOptions, load_curation, open_engine
 from vasari.cli.main import main
+from vasari.core.errors import ConfigError, MissingExtraError
 from vasari.curate.run.job import curate
 from vasari.curate.run.shards import Stage
-from vasari.errors import ConfigError, MissingExtraError
 
 # 60 shards of the stage `check`: enough for a signal to fall between the first and the last.
 NUM_ROWS, SHARD_ROWS = 240, 4
@@ -36,7 +37,19 @@ def write(write_curation, monkeypatch, tmp_path) -> Callable[..., Path]:
 
 
 def start(path: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "vasari", "curate", path, "--out", out, "--engine", "ray", "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "vasari",
+        "curate",
+        path,
+        "--out",
+        out,
+        "--engine",
+        "ray",
+        "--workers",
+        "2",
+    ]
     return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -59,7 +72,9 @@ def named(process: psutil.Process) -> str:
 
 def wait_for_shards(process: subprocess.Popen[bytes], root: Path, count: int) -> None:
     while num_done(root) < count:
-        assert process.poll() is None, (process.stdout.read() if process.stdout else b"").decode()[-2000:]
+        assert process.poll() is None, (process.stdout.read() if process.stdout else b"").decode()[
+            -2000:
+        ]
         time.sleep(0.002)
 
 
@@ -85,14 +100,17 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_file(write, files_of, 
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_takes_its_ray_along_and_the_same_command_goes_on(write, files_of, tmp_path):
+def test_a_driver_that_is_killed_takes_its_ray_along_and_the_same_command_goes_on(
+    write, files_of, tmp_path
+):
     pytest.importorskip("ray")
     path = write()
     curate(load_curation(path), base=tmp_path, root=tmp_path / "one")
 
     process = start(path, tmp_path / "two")
     wait_for_shards(process, tmp_path / "two", 3)
-    # What could still write, or start what could; two agents of Ray notice a minute later that they are alone.
+    # What could still write, or start what could; two agents of Ray notice a minute later that they
+    # are alone.
     children = [child for child in descendants(process) if "Agent" not in named(child)]
     names = [named(child) for child in children]
     process.send_signal(signal.SIGKILL)
@@ -114,28 +132,54 @@ def test_without_ray_the_command_says_what_to_install(write, monkeypatch, tmp_pa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
 
-    with pytest.raises(MissingExtraError, match=r"^--engine ray needs Ray: pip install 'vasari\[ray\]'$"):
-        open_engine(EngineOptions(name="ray"), load_curation(path), base=tmp_path, root=tmp_path / "run")
+    with pytest.raises(
+        MissingExtraError, match=r"^--engine ray needs Ray: pip install 'vasari\[ray\]'$"
+    ):
+        open_engine(
+            EngineOptions(name="ray"), load_curation(path), base=tmp_path, root=tmp_path / "run"
+        )
 
 
 def test_an_address_without_the_engine_is_refused(write, tmp_path):
-    with pytest.raises(ConfigError, match=r"--ray-address says where --engine ray works; --engine is local"):
-        open_engine(EngineOptions(ray_address="auto"), load_curation(write(rows=2)), base=tmp_path, root=tmp_path / "run")
+    with pytest.raises(
+        ConfigError, match=r"--ray-address says where --engine ray works; --engine is local"
+    ):
+        open_engine(
+            EngineOptions(ray_address="auto"),
+            load_curation(write(rows=2)),
+            base=tmp_path,
+            root=tmp_path / "run",
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("ray://head:10001", "Ray's client protocol is not supported; run the command on a machine of the cluster"),
+        (
+            "ray://head:10001",
+            "Ray's client protocol is not supported; run the command on a machine of the cluster",
+        ),
         ("head", "--ray-address must be local, auto or HOST:PORT, got 'head'"),
         ("127.0.0.1:0", "--ray-address must be local, auto or HOST:PORT"),
         ("127.0.0.1:1", "--ray-address 127.0.0.1:1: nobody answers there (Connection refused)"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_one_line(write, monkeypatch, capsys, tmp_path, address, said):
+def test_an_address_that_leads_nowhere_is_one_line(
+    write, monkeypatch, capsys, tmp_path, address, said
+):
     pytest.importorskip("ray")
-    words = ["vasari", "curate", write(rows=2), "--out", tmp_path / "run", "--engine", "ray", "--ray-address", address]
+    words = [
+        "vasari",
+        "curate",
+        write(rows=2),
+        "--out",
+        tmp_path / "run",
+        "--engine",
+        "ray",
+        "--ray-address",
+        address,
+    ]
     monkeypatch.setattr(sys, "argv", [*map(str, words)])
 
     with pytest.raises(SystemExit) as stop:

@@ -1,4 +1,5 @@
-"""A Ray cluster of several nodes (on one machine) that is joined, loses a node, and is left as it was."""
+"""A Ray cluster of several nodes (on one machine) that is joined, loses a node, and is left as it
+was."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from ray.cluster_utils import Cluster
 
 import vasari
 from vasari.cluster import joined_ray
-from vasari.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,9 @@ def cluster():
         try:
             made = Cluster(initialize_head=True, head_node_args=dict(head))
             break
-        except Exception as error:  # Ray gives its own processes 30 seconds, which a busy machine may exceed
+        except (
+            Exception
+        ) as error:  # Ray gives its own processes 30 seconds, which a busy machine may exceed
             if attempt == 2 or "timed out" not in str(error):
                 raise
     yield made
@@ -71,7 +74,10 @@ def test_a_node_that_is_lost_is_worked_around(cluster, tmp_path):
     begun = {path.name.split("-")[0] for path in tmp_path.glob(f"*-{lost}.begun")}
     ended = {path.name.split("-")[0] for path in tmp_path.glob(f"*-{lost}.ended")}
     again = begun - ended
-    assert all(any(path for path in tmp_path.glob(f"{number}-*.ended") if lost not in path.name) for number in again)
+    assert all(
+        any(path for path in tmp_path.glob(f"{number}-*.ended") if lost not in path.name)
+        for number in again
+    )
 
 
 def test_a_cluster_that_was_joined_goes_on_afterwards(cluster, tmp_path):
@@ -86,7 +92,10 @@ def test_a_cluster_that_was_joined_goes_on_afterwards(cluster, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('raise ImportError("not installed on this machine")', r"vasari does not run there \(.*not installed on this machine"),
+        (
+            'raise ImportError("not installed on this machine")',
+            r"vasari does not run there \(.*not installed on this machine",
+        ),
         (
             "__path__ = [{real!r}]\n__version__ = '0.0.1'",
             rf"vasari is 0\.0\.1 there and {vasari.__version__} here: install the same version",
@@ -94,11 +103,17 @@ def test_a_cluster_that_was_joined_goes_on_afterwards(cluster, tmp_path):
     ],
     ids=["missing", "another version"],
 )
-def test_a_machine_without_the_same_vasari_is_named_before_the_work(cluster, tmp_path, content, said):
+def test_a_machine_without_the_same_vasari_is_named_before_the_work(
+    cluster, tmp_path, content, said
+):
     shadow = tmp_path / "shadow" / "vasari"
     shadow.mkdir(parents=True)
-    (shadow / "__init__.py").write_text(content.replace("{real!r}", repr(str(Path(vasari.__file__).parent))))
-    node = cluster.add_node(num_cpus=1, object_store_memory=STORE, env_vars={"PYTHONPATH": str(shadow.parent)})
+    (shadow / "__init__.py").write_text(
+        content.replace("{real!r}", repr(str(Path(vasari.__file__).parent)))
+    )
+    node = cluster.add_node(
+        num_cpus=1, object_store_memory=STORE, env_vars={"PYTHONPATH": str(shadow.parent)}
+    )
     try:
         with (
             pytest.raises(StateError, match=r"^machine \S+ \(\S+\): " + said),
@@ -127,7 +142,10 @@ def test_a_server_that_is_no_ray_is_refused(tmp_path):
         address = f"127.0.0.1:{server.server_port}"
 
         with (
-            pytest.raises(ConfigError, match=rf"--ray-address {address}: the cluster cannot be joined from this machine"),
+            pytest.raises(
+                ConfigError,
+                match=rf"--ray-address {address}: the cluster cannot be joined from this machine",
+            ),
             joined_ray(root=tmp_path, address=address),
         ):
             pass

@@ -1,4 +1,5 @@
-"""Shards on a real Ray of this machine: each done once, by workers that die and are started again."""
+"""Shards on a real Ray of this machine: each done once, by workers that die and are started
+again."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ import ray
 from vasari.cli.curate_job import EngineOptions, load_curation, open_engine
 from vasari.cluster import joined_ray
 from vasari.cluster.engine import NUM_RETRIES
+from vasari.core.errors import DataError, StateError
 from vasari.curate.run.job import curate
-from vasari.errors import DataError, StateError
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +30,14 @@ KEY = "VASARI_TEST_API_KEY"
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
-    """An engine of two workers on a Ray that was started while a key was in the environment; lasts as long as the file."""
+    """An engine of two workers on a Ray that was started while a key was in the environment; lasts
+    as long as the file."""
     with ExitStack() as stack:
         os.environ[KEY] = "a-key-that-nobody-may-see"
         try:
-            yield stack.enter_context(joined_ray(root=tmp_path_factory.mktemp("ray"), workers=2, secrets=[KEY]))
+            yield stack.enter_context(
+                joined_ray(root=tmp_path_factory.mktemp("ray"), workers=2, secrets=[KEY])
+            )
         finally:
             assert os.environ.pop(KEY) == "a-key-that-nobody-may-see"
 
@@ -94,7 +98,9 @@ def test_a_shard_that_kills_every_worker_ends_the_stage(started, tmp_path):
 
         return work
 
-    with pytest.raises(StateError, match=r"shard 1 could not be finished, begun 4 times: .*; was a process killed"):
+    with pytest.raises(
+        StateError, match=r"shard 1 could not be finished, begun 4 times: .*; was a process killed"
+    ):
         list(started.run(make, range(3)))
     assert len(lines(tmp_path / "1")) == 1 + NUM_RETRIES
 
@@ -156,7 +162,11 @@ def test_a_folder_that_workers_do_not_see_is_named(started, tmp_path):
     try:
         with (
             pytest.raises(
-                StateError, match=rf"machine \S+ \(\S+\): the run's folder /proc/self/fd/{number} is not visible there"
+                StateError,
+                match=(
+                    rf"machine \S+ \(\S+\): the run's folder /proc/self/fd/{number} is not visible"
+                    r" there"
+                ),
             ),
             joined_ray(root=Path(f"/proc/self/fd/{number}")),
         ):
@@ -173,14 +183,18 @@ def test_a_ray_that_was_there_before_is_left_running(started, tmp_path):
     assert list(started.run(lambda: lambda number: None, [0])) == [0]
 
 
-def test_two_workers_give_the_files_of_one_process(started, write_curation, files_of, tmp_path, monkeypatch):
+def test_two_workers_give_the_files_of_one_process(
+    started, write_curation, files_of, tmp_path, monkeypatch
+):
     path = write_curation(tmp_path, rows=30, shard_rows=4)
     monkeypatch.chdir(tmp_path)  # workers have another working folder, and not this variable
     monkeypatch.setenv("VASARI_TEST_BENCH", "bench")
     recipe = load_curation(path)
 
     one = curate(recipe, base=Path(), root=tmp_path / "one")
-    with open_engine(EngineOptions(name="ray", workers=2), recipe, base=Path(), root=tmp_path / "two") as engine:
+    with open_engine(
+        EngineOptions(name="ray", workers=2), recipe, base=Path(), root=tmp_path / "two"
+    ) as engine:
         two = curate(recipe, base=Path(), root=tmp_path / "two", engine=engine)
 
     assert one.sizes == two.sizes == {"sft": 27}

@@ -1,4 +1,5 @@
-"""A worker works only where it sees the folders of the driver; "there" is played by the same process after a change."""
+"""A worker works only where it sees the folders of the driver; "there" is played by the same
+process after a change."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.cluster.shared_folders import check_meeting, meeting_in
-from vasari.errors import StateError, StorageError
+from vasari.core.errors import StateError, StorageError
 
 
 @pytest.fixture
@@ -41,7 +42,10 @@ def test_a_folder_of_the_same_name_on_another_disk_is_told_from_the_runs(tmp_pat
         shutil.rmtree(tmp_path / "run")
         (tmp_path / "run").mkdir()
 
-        with pytest.raises(StateError, match=r"run is not visible there: --out must be on a disk that all machines share"):
+        with pytest.raises(
+            StateError,
+            match=r"run is not visible there: --out must be on a disk that all machines share",
+        ):
             check_meeting(meeting)
 
 
@@ -80,7 +84,10 @@ def test_an_empty_folder_where_data_should_be_mounted_is_refused(tmp_path, data)
         data.mkdir()
 
         # The first of 41 names in order is one of those that are looked for.
-        with pytest.raises(StateError, match=r"data is not visible there as it is here \(00\.json is missing or another\)"):
+        with pytest.raises(
+            StateError,
+            match=r"data is not visible there as it is here \(00\.json is missing or another\)",
+        ):
             check_meeting(meeting)
 
 
@@ -89,7 +96,10 @@ def test_a_data_folder_that_is_missing_is_refused_though_it_is_empty_here(tmp_pa
     with meeting_in(tmp_path / "run", [tmp_path / "data"]) as meeting:
         (tmp_path / "data").rmdir()
 
-        with pytest.raises(StateError, match=r"data is not visible there as it is here: sources and benchmarks must lie"):
+        with pytest.raises(
+            StateError,
+            match=r"data is not visible there as it is here: sources and benchmarks must lie",
+        ):
             check_meeting(meeting)
 
 
@@ -111,12 +121,16 @@ def test_another_version_is_refused_by_both_numbers(tmp_path):
     with meeting_in(tmp_path / "run", []) as meeting:
         other = dataclasses.replace(meeting, version="0.0.1")
 
-        with pytest.raises(StateError, match=r"vasari is \S+ there and 0\.0\.1 here: install the same version"):
+        with pytest.raises(
+            StateError, match=r"vasari is \S+ there and 0\.0\.1 here: install the same version"
+        ):
             check_meeting(other)
 
 
 @given(st.integers(0, 200))
-def test_at_most_sixteen_entries_stand_for_a_folder_and_the_first_is_among_them(tmp_path_factory, count):
+def test_at_most_sixteen_entries_stand_for_a_folder_and_the_first_is_among_them(
+    tmp_path_factory, count
+):
     folder = tmp_path_factory.mktemp("data")
     for number in range(count):
         (folder / f"{number:03d}").touch()

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def load_file(path):
-    """A module from a file outside the package: an example, or the server of another folder of tests."""
+    """A module from a file outside the package: an example, or the server of another folder of
+    tests."""
     name = "loaded_" + "_".join(path.relative_to(ROOT).with_suffix("").parts)
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
@@ -43,19 +44,28 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> ImageRef:
     return ImageRef(data=buffer.getvalue())
 
 
-def copied(image: Image.Image, *, scale: float = 1.0, quality: int = 70, cut=(0.0, 0.0, 0.0, 0.0)) -> ImageRef:
-    """A leak of an image: cut at left, top, right and bottom by shares of the side, resized, saved as JPEG."""
+def copied(
+    image: Image.Image, *, scale: float = 1.0, quality: int = 70, cut=(0.0, 0.0, 0.0, 0.0)
+) -> ImageRef:
+    """A leak of an image: cut at left, top, right and bottom by shares of the side, resized, saved
+    as JPEG."""
     w, h = image.size
     left, top, right, bottom = cut
-    part = image.crop((round(left * w), round(top * h), round(w - right * w), round(h - bottom * h)))
-    part = part.resize((round(part.width * scale), round(part.height * scale)), Image.Resampling.BICUBIC)
+    part = image.crop(
+        (round(left * w), round(top * h), round(w - right * w), round(h - bottom * h))
+    )
+    part = part.resize(
+        (round(part.width * scale), round(part.height * scale)), Image.Resampling.BICUBIC
+    )
     return encoded(part, "JPEG", quality=quality)
 
 
 @pytest.fixture
 def make_prompt():
     def make(id_, question="Find x.", answer="5", image=None, **fields):
-        images = () if image is None else (image if isinstance(image, ImageRef) else encoded(image),)
+        images = (
+            () if image is None else (image if isinstance(image, ImageRef) else encoded(image),)
+        )
         return Prompt(id=id_, question=question, answer=answer, images=images, **fields)
 
     return make
@@ -80,7 +90,8 @@ def recorded():
 
 @pytest.fixture
 def teach(recorded):
-    """Start a recorded teacher for prompts; its server counts requests and misbehaves by `plan`, as the endpoint's does."""
+    """Start a recorded teacher for prompts; its server counts requests and misbehaves by `plan`, as
+    the endpoint's does."""
     base = load_file(ROOT / "tests" / "endpoint" / "conftest.py").Server
     started = []
 
@@ -117,9 +128,19 @@ def asking(tmp_path):
             opened.pop().close()
         store = ResponseStore(tmp_path / folder)
         opened.append(store)
-        fast = {"base_url": server.url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05, "timeout_seconds": 20.0}
+        fast = {
+            "base_url": server.url,
+            "backoff_seconds": 0.01,
+            "max_backoff_seconds": 0.05,
+            "timeout_seconds": 20.0,
+        }
         sampling = Sampling(temperature=1.0, max_tokens=max_tokens)
-        return AskedModel(settings=EndpointSettings(**(fast | changes)), store=store, model="teacher", sampling=sampling)
+        return AskedModel(
+            settings=EndpointSettings(**(fast | changes)),
+            store=store,
+            model="teacher",
+            sampling=sampling,
+        )
 
     yield make
     for store in opened:

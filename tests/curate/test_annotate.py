@@ -1,4 +1,5 @@
-"""A teacher's rationales are kept only when their final answer verifies, and every other one has its reason."""
+"""A teacher's rationales are kept only when their final answer verifies, and every other one has
+its reason."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.ask.annotate import AnnotateSettings, Judged, annotate, answer_diversity, choose, judge_response
+from vasari.curate.ask.annotate import (
+    AnnotateSettings,
+    Judged,
+    annotate,
+    answer_diversity,
+    choose,
+    judge_response,
+)
 from vasari.endpoint import Response
 from vasari.records import Prompt
 
@@ -27,7 +35,9 @@ def respond(text, **fields):
     return Response(text=text, **fields)
 
 
-def thought(answer="5", text="The red bar is three and the blue bar is two, so together they are five."):
+def thought(
+    answer="5", text="The red bar is three and the blue bar is two, so together they are five."
+):
     return f"<think>{text}</think><answer>\\boxed{{{answer}}}</answer>"
 
 
@@ -36,7 +46,9 @@ PROMPT = Prompt(id="p", question="What is red plus blue?", answer="5")
 
 def test_a_faultless_teacher_annotates_every_prompt_with_its_reasoning(teach, asking, few):
     server = teach(few)
-    result = annotate([dataclasses.replace(p, solution=None) for p in few], asking(server), SETTINGS)
+    result = annotate(
+        [dataclasses.replace(p, solution=None) for p in few], asking(server), SETTINGS
+    )
     assert [p.solution for p in result.kept] == [p.solution for p in few]
     assert result.dropped == ()
     assert result.counts == {"rationales_accepted": 6}
@@ -71,7 +83,11 @@ def test_no_rationale_is_drawn_after_the_first_that_passes(teach, asking, few):
     result = annotate(few, asking(server), with_changes(num_rationales=16))
     drawn = [prompt.metadata["annotation"]["drawn"] for prompt in result.kept]
     assert len(result.kept) == 6
-    assert sum(drawn) == len(server.bodies) == result.counts["rationales_accepted"] + result.counts["rationales_wrong_answer"]
+    assert (
+        sum(drawn)
+        == len(server.bodies)
+        == result.counts["rationales_accepted"] + result.counts["rationales_wrong_answer"]
+    )
     assert result.counts["rationales_accepted"] == 6
 
 
@@ -87,7 +103,12 @@ def test_no_request_holds_the_reference_or_what_leads_to_it(teach, asking, few):
     server = teach(few)
     marked = [
         dataclasses.replace(
-            p, answer=f"SECRET-{n}", choices=None, kind="text", solution=f"SECRET-{n}", metadata={"final": f"SECRET-{n}"}
+            p,
+            answer=f"SECRET-{n}",
+            choices=None,
+            kind="text",
+            solution=f"SECRET-{n}",
+            metadata={"final": f"SECRET-{n}"},
         )
         for n, p in enumerate(few)
     ]
@@ -97,7 +118,10 @@ def test_no_request_holds_the_reference_or_what_leads_to_it(teach, asking, few):
 
 
 def test_prompts_that_differ_in_their_reference_alone_ask_alike(teach, asking):
-    pair = [dataclasses.replace(PROMPT, id="a", solution="Red is three."), dataclasses.replace(PROMPT, id="b", answer="6")]
+    pair = [
+        dataclasses.replace(PROMPT, id="a", solution="Red is three."),
+        dataclasses.replace(PROMPT, id="b", answer="6"),
+    ]
     server = teach(pair[:1])
     result = annotate(pair, asking(server), with_changes(num_rationales=1))
     assert len(server.bodies) == 1
@@ -125,13 +149,17 @@ def test_a_request_that_fails_is_a_teacher_that_failed(teach, asking, few):
     server = teach(few)
     server.plan = lambda body, attempt: "bad_request" if len(server.bodies) == 1 else "good"
     result = annotate(few, asking(server, max_concurrency=1), with_changes(num_rationales=1))
-    assert [(drop.reason, drop.detail) for drop in result.dropped] == [("teacher_failed", "refused: 400: image too large")]
+    assert [(drop.reason, drop.detail) for drop in result.dropped] == [
+        ("teacher_failed", "refused: 400: image too large")
+    ]
 
 
 def test_prompts_that_a_stopped_run_left_are_not_asked_and_come_with_the_next(teach, asking, few):
     server = teach(few)
     server.plan = lambda body, attempt: "error"
-    stopped = annotate(few, asking(server, max_attempts=1, max_failures_in_a_row=2, max_concurrency=1), SETTINGS)
+    stopped = annotate(
+        few, asking(server, max_attempts=1, max_failures_in_a_row=2, max_concurrency=1), SETTINGS
+    )
     reasons = Counter(drop.reason for drop in stopped.dropped)
     assert reasons["not_asked"] >= 3
     assert sum(reasons.values()) == 6
@@ -150,7 +178,11 @@ def test_a_prompt_stopped_between_its_rationales_is_not_called_wrong(teach, aski
 
 
 def test_reasoning_that_a_server_splits_off_is_the_thought():
-    judged = judge_response(PROMPT, respond("<answer>\\boxed{5}</answer>", reasoning="Three and two are five."), SETTINGS)
+    judged = judge_response(
+        PROMPT,
+        respond("<answer>\\boxed{5}</answer>", reasoning="Three and two are five."),
+        SETTINGS,
+    )
     assert (judged.reason, judged.thought) == ("", "Three and two are five.")
 
 
@@ -163,7 +195,11 @@ def test_reasoning_that_a_server_splits_off_is_the_thought():
         (thought("5", "Five."), "too_short"),
         (thought("5", "The sum of the bars is " + "one and " * 40), "too_long"),
         (
-            thought("5", "Der rote Balken hat drei und der blaue zwei, zusammen also sind es genau " + "fünf " * 9),
+            thought(
+                "5",
+                "Der rote Balken hat drei und der blaue zwei, zusammen also sind es genau "
+                + "fünf " * 9,
+            ),
             "wrong_language",
         ),
         ("<think>The red bar is three", "truncated"),
@@ -180,7 +216,10 @@ def test_a_response_gets_the_first_reason_against_it(text, reason):
 
 
 def test_a_response_at_the_token_limit_is_truncated_however_whole_it_looks():
-    assert judge_response(PROMPT, respond(thought(), finish_reason="length"), SETTINGS).reason == "truncated"
+    assert (
+        judge_response(PROMPT, respond(thought(), finish_reason="length"), SETTINGS).reason
+        == "truncated"
+    )
 
 
 def test_a_reference_that_cannot_be_read_refuses_no_answer_as_wrong():
@@ -190,17 +229,25 @@ def test_a_reference_that_cannot_be_read_refuses_no_answer_as_wrong():
 
 def test_a_multiple_choice_answer_may_be_the_text_of_the_option():
     prompt = dataclasses.replace(PROMPT, answer="B", choices=("linear", "nonlinear"), kind="choice")
-    assert [judge_response(prompt, respond(thought(a)), SETTINGS).reason for a in ("B", "nonlinear", "A")] == [
+    assert [
+        judge_response(prompt, respond(thought(a)), SETTINGS).reason
+        for a in ("B", "nonlinear", "A")
+    ] == [
         "",
         "",
         "wrong_answer",
     ]
 
 
-@pytest.mark.parametrize(("prefer", "place"), [("first", 0), ("shortest", 3), ("median", 0), ("longest", 2)])
+@pytest.mark.parametrize(
+    ("prefer", "place"), [("first", 0), ("shortest", 3), ("median", 0), ("longest", 2)]
+)
 def test_the_rationale_that_is_preferred_is_chosen_among_those_that_pass(prefer, place):
     # Words 30, 99 (refused), 50, 20: sorted 20, 30, 50, in the middle 30.
-    group = [Judged(reason=r, num_words=n) for r, n in (("", 30), ("wrong_answer", 99), ("", 50), ("", 20))]
+    group = [
+        Judged(reason=r, num_words=n)
+        for r, n in (("", 30), ("wrong_answer", 99), ("", 50), ("", 20))
+    ]
     assert choose(group, prefer) == place
 
 
@@ -221,7 +268,9 @@ def test_what_was_drawn_is_told_in_the_metadata(teach, asking, few):
     assert len(server.bodies) == 24
     assert {one["drawn"] for one in told} == {4}
     assert sum(one["accepted"] for one in told) == result.counts["rationales_accepted"]
-    assert all(one["answer_diversity"] == round(answer_diversity(one["answers"]), 4) for one in told)
+    assert all(
+        one["answer_diversity"] == round(answer_diversity(one["answers"]), 4) for one in told
+    )
     assert all("final" not in prompt.metadata for prompt in result.kept)
     assert json.loads(json.dumps(told)) == told
 
@@ -262,12 +311,17 @@ def judge(recorded, teach, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("label", "kept", "reason"), [("[Correct]", 1, None), ("[Incorrect]", 0, "wrong_answer"), ("?", 0, "unverifiable")]
+    ("label", "kept", "reason"),
+    [("[Correct]", 1, None), ("[Incorrect]", 0, "wrong_answer"), ("?", 0, "unverifiable")],
 )
-def test_an_answer_in_other_words_is_kept_when_the_judge_says_so(recorded, teach, asking, judge, label, kept, reason):
+def test_an_answer_in_other_words_is_kept_when_the_judge_says_so(
+    recorded, teach, asking, judge, label, kept, reason
+):
     server = teach([])
     server.teacher.answer = lambda body: recorded.Reply(thought("a dog that is happy"), "good")
-    result = annotate([PICTURE], asking(server), with_changes(num_rationales=1), appeal=judge(label))
+    result = annotate(
+        [PICTURE], asking(server), with_changes(num_rationales=1), appeal=judge(label)
+    )
     assert len(result.kept) == kept
     assert [drop.reason for drop in result.dropped] == ([reason] if reason else [])
     assert result.counts["judge_asked"] == 1
@@ -278,7 +332,9 @@ def test_the_judge_is_asked_only_where_nothing_passes_by_the_rules(recorded, tea
     server = teach([])
     said = iter([thought("a dog that is happy"), thought("a happy dog")])
     server.teacher.answer = lambda body: recorded.Reply(next(said), "good")
-    result = annotate([PICTURE], asking(server), with_changes(num_rationales=2), appeal=judge("[Correct]"))
+    result = annotate(
+        [PICTURE], asking(server), with_changes(num_rationales=2), appeal=judge("[Correct]")
+    )
     assert result.kept[0].metadata["annotation"]["chosen"] == 1
     assert judge.server.bodies == []
 
@@ -286,7 +342,9 @@ def test_the_judge_is_asked_only_where_nothing_passes_by_the_rules(recorded, tea
 def test_a_wrong_number_is_no_case_for_the_judge(recorded, teach, asking, judge):
     server = teach([])
     server.teacher.answer = lambda body: recorded.Reply(thought("6"), "good")
-    result = annotate([PROMPT], asking(server), with_changes(num_rationales=1), appeal=judge("[Correct]"))
+    result = annotate(
+        [PROMPT], asking(server), with_changes(num_rationales=1), appeal=judge("[Correct]")
+    )
     assert ([drop.reason for drop in result.dropped], judge.server.bodies) == (["wrong_answer"], [])
 
 
@@ -294,6 +352,8 @@ def test_a_judge_that_was_stopped_leaves_its_rows_to_the_next_run(recorded, teac
     server = teach([])
     server.teacher.answer = lambda body: recorded.Reply(thought("a dog that is happy"), "good")
     judge.server.plan = lambda body, attempt: "unauthorised"
-    result = annotate([PICTURE], asking(server), with_changes(num_rationales=1), appeal=judge("[Correct]"))
+    result = annotate(
+        [PICTURE], asking(server), with_changes(num_rationales=1), appeal=judge("[Correct]")
+    )
     assert [drop.reason for drop in result.dropped] == ["not_asked"]
     assert "the judge was stopped" in result.dropped[0].detail

@@ -18,7 +18,9 @@ from vasari.curate.ask.rationale_checks import (
     words_of,
 )
 
-plain = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="<>|"), max_size=60)
+plain = st.text(
+    st.characters(blacklist_categories=("Cs",), blacklist_characters="<>|"), max_size=60
+)
 
 
 @given(plain.map(lambda text: "a" + text), plain, st.sampled_from(["", " ", "\n\n"]))
@@ -51,7 +53,9 @@ def test_another_form_is_not_read(text):
 
 
 def test_tags_may_be_written_in_capitals():
-    assert read_rationale("<Think>a</Think><ANSWER>\\boxed{1}</ANSWER>") == Rationale("a", "\\boxed{1}")
+    assert read_rationale("<Think>a</Think><ANSWER>\\boxed{1}</ANSWER>") == Rationale(
+        "a", "\\boxed{1}"
+    )
 
 
 def test_a_text_of_a_million_tags_is_refused_at_once():
@@ -82,7 +86,8 @@ def test_each_character_counts_where_words_have_no_spaces():
 
 
 def test_a_passage_that_is_said_three_times_is_two_thirds_repeated():
-    # Passages of 2 words in "a b c" three times over: ab bc ca ab bc ca ab bc; 3 of 8 are different.
+    # Passages of 2 words in "a b c" three times over: ab bc ca ab bc ca ab bc; 3 of 8 are
+    # different.
     assert repeated_share([*"abc", *"abc", *"abc"], n=2) == 1 - 3 / 8
 
 
@@ -90,7 +95,8 @@ def test_a_passage_that_is_said_three_times_is_two_thirds_repeated():
 def test_repetition_is_a_share_and_grows_when_all_is_said_again(words, n):
     once, twice = repeated_share(words, n), repeated_share([*words, *words], n)
     assert 0 <= once <= 1
-    # Of 2m - n + 1 passages at most m are different, the seam included; of m - n + 1 so many as before.
+    # Of 2m - n + 1 passages at most m are different, the seam included; of m - n + 1 so many as
+    # before.
     assert len(words) < n or twice >= once
 
 
@@ -120,12 +126,12 @@ def language_of(text, language):
 
 
 ENGLISH = (
-    "The red bar is three units tall and the blue bar is two units tall. To find the sum of the bars we add both, which gives "
-    "five."
+    "The red bar is three units tall and the blue bar is two units tall. To find the sum of the"
+    " bars we add both, which gives five."
 )
 GERMAN = (
-    "Der rote Balken ist drei Einheiten hoch und der blaue zwei. Wir addieren beide Werte und erhalten zusammen genau fünf, "
-    "also lautet die Antwort fünf."
+    "Der rote Balken ist drei Einheiten hoch und der blaue zwei. Wir addieren beide Werte und"
+    " erhalten zusammen genau fünf, also lautet die Antwort fünf."
 )
 CHINESE = "红色的柱子高三个单位,蓝色的柱子高两个单位,所以两个柱子一共高五个单位。"
 JAPANESE = "赤い棒の高さは三で、青い棒の高さは二です。合わせると五になります。"
@@ -143,4 +149,8 @@ JAPANESE = "赤い棒の高さは三で、青い棒の高さは二です。合�
     ],
 )
 def test_a_language_is_told_by_script_and_commonest_words(text, languages):
-    assert {name for name in ("en", "latin", "zh", "ja", "ko", "ru", "ar", "any") if language_of(text, name)} == languages
+    assert {
+        name
+        for name in ("en", "latin", "zh", "ja", "ko", "ru", "ar", "any")
+        if language_of(text, name)
+    } == languages

@@ -1,4 +1,5 @@
-"""A fifth of faults of every kind, by the server and by the teacher: every row is kept, dropped with a reason, or dead."""
+"""A fifth of faults of every kind, by the server and by the teacher: every row is kept, dropped
+with a reason, or dead."""
 
 from __future__ import annotations
 
@@ -47,13 +48,19 @@ def planned_fault(body, attempt):
 
 @pytest.fixture(scope="module")
 def rows():
-    from vasari.tasks.pool import PoolSettings, make_pool
+    from vasari.data.tasks.pool import PoolSettings, make_pool
 
-    return make_pool(PoolSettings(families=("bars", "tables"), num_prompts=NUM_PROMPTS, image_size=56), split="train", seed=5)
+    return make_pool(
+        PoolSettings(families=("bars", "tables"), num_prompts=NUM_PROMPTS, image_size=56),
+        split="train",
+        seed=5,
+    )
 
 
 @pytest.mark.slow
-def test_with_a_fifth_of_faults_every_row_is_kept_dropped_with_a_reason_or_dead(teach, asking, rows, tmp_path):
+def test_with_a_fifth_of_faults_every_row_is_kept_dropped_with_a_reason_or_dead(
+    teach, asking, rows, tmp_path
+):
     server = teach(rows, wrong=0.1, truncated=0.05, off_format=0.05)
     planned = Counter()
 
@@ -64,13 +71,19 @@ def test_with_a_fifth_of_faults_every_row_is_kept_dropped_with_a_reason_or_dead(
 
     server.plan = plan
     model = asking(server, timeout_seconds=2.0, max_attempts=4, max_failures_in_a_row=500)
-    result = check_result(annotate(rows, model, AnnotateSettings(min_words=3, num_rationales=2)), len(rows), stage="annotate")
+    result = check_result(
+        annotate(rows, model, AnnotateSettings(min_words=3, num_rationales=2)),
+        len(rows),
+        stage="annotate",
+    )
     reasons = Counter(drop.reason for drop in result.dropped)
     assert set(reasons) <= {*REASONS, "teacher_failed"}
     assert reasons["teacher_failed"] > 0
     assert all(drop.detail for drop in result.dropped)
     dead = write_dead_letters(model.store, tmp_path / "dead.jsonl")
-    named = {json.loads(line)["reason"] for line in (tmp_path / "dead.jsonl").read_text().splitlines()}
+    named = {
+        json.loads(line)["reason"] for line in (tmp_path / "dead.jsonl").read_text().splitlines()
+    }
     assert named <= set(FAULTS.values())
     assert set(planned) == {*FAULTS, "good"}
     assert planned["good"] / planned.total() == pytest.approx(0.8, abs=0.08)

@@ -1,4 +1,5 @@
-"""A real OpenAI-compatible server with images: the small VLM, grading and answering prompts of `tasks/`."""
+"""A real OpenAI-compatible server with images: the small VLM, grading and answering prompts of
+`tasks/`."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ SYSTEM = "Think, then answer."
 
 @pytest.fixture(scope="module")
 def policy(tiny_folder):
-    from vasari.policy.transformers_policy import TransformersPolicy
+    from vasari.model.transformers_policy import TransformersPolicy
 
     return TransformersPolicy.load(str(tiny_folder), system=SYSTEM)
 
@@ -65,7 +66,10 @@ def served(policy):
 def model_of(url, store, *, name="small", temperature=0.0):
     sampling = Sampling(temperature=temperature, max_tokens=24)
     return AskedModel(
-        settings=EndpointSettings(base_url=url, timeout_seconds=300.0), store=store, model=name, sampling=sampling
+        settings=EndpointSettings(base_url=url, timeout_seconds=300.0),
+        store=store,
+        model=name,
+        sampling=sampling,
     )
 
 
@@ -74,12 +78,18 @@ def texts(prompts, model):
     return [found.answers[place].response.text for place in range(len(prompts))]
 
 
-def test_the_server_says_what_the_model_says_with_no_one_and_two_images(served, policy, mixed_prompts, tmp_path):
-    from vasari.policy.base import Decoding
+def test_the_server_says_what_the_model_says_with_no_one_and_two_images(
+    served, policy, mixed_prompts, tmp_path
+):
+    from vasari.model.base import Decoding
 
     decoding = Decoding(num_rollouts=1, temperature=0.0, max_tokens=24)
     policy.system = SYSTEM
-    expected = [group[0].text for prompt in mixed_prompts for group in policy.generate([prompt], decoding, seed=0)]
+    expected = [
+        group[0].text
+        for prompt in mixed_prompts
+        for group in policy.generate([prompt], decoding, seed=0)
+    ]
     with ResponseStore(tmp_path) as store:
         assert texts(mixed_prompts, model_of(served[0], store)) == expected
 
@@ -93,17 +103,25 @@ def test_requests_that_come_together_are_answered_together(served, image_prompts
     assert len(sizes) < 12
 
 
-def test_prompts_are_graded_by_rollouts_of_the_served_model_and_another_run_asks_nothing(served, image_prompts, tmp_path):
+def test_prompts_are_graded_by_rollouts_of_the_served_model_and_another_run_asks_nothing(
+    served, image_prompts, tmp_path
+):
     grader = Grader(GradingSettings(num_rollouts=4))
 
     def grades():
         with ResponseStore(tmp_path) as store:
             model = model_of(served[0], store, temperature=1.0)
             found = ask_prompts(
-                image_prompts, model, lambda prompt: prompt_request(prompt, model, system=SYSTEM), num_responses=4
+                image_prompts,
+                model,
+                lambda prompt: prompt_request(prompt, model, system=SYSTEM),
+                num_responses=4,
             )
         verdicts = [
-            [verify_answer(r.text, p.answer, p.choices, p.kind).value for r in found.answers[place].responses]
+            [
+                verify_answer(r.text, p.answer, p.choices, p.kind).value
+                for r in found.answers[place].responses
+            ]
             for place, p in enumerate(image_prompts)
         ]
         return [grader.grade(one).difficulty for one in verdicts], verdicts
@@ -112,14 +130,21 @@ def test_prompts_are_graded_by_rollouts_of_the_served_model_and_another_run_asks
     answered = sum(served[1].batches)
     assert grades() == first
     assert sum(served[1].batches) == answered
-    # Random weights: some short outputs are read as answers, few are right, and none is unverifiable.
+    # Random weights: some short outputs are read as answers, few are right, and none is
+    # unverifiable.
     assert Counter(first[0])[Difficulty.HARD] >= 6
     assert Difficulty.UNGRADED not in first[0]
 
 
-def test_a_model_that_cannot_write_rationales_annotates_nothing_and_every_row_says_why(served, image_prompts, tmp_path):
+def test_a_model_that_cannot_write_rationales_annotates_nothing_and_every_row_says_why(
+    served, image_prompts, tmp_path
+):
     with ResponseStore(tmp_path) as store:
-        result = annotate(image_prompts, model_of(served[0], store, temperature=1.0), AnnotateSettings(num_rationales=2))
+        result = annotate(
+            image_prompts,
+            model_of(served[0], store, temperature=1.0),
+            AnnotateSettings(num_rationales=2),
+        )
     check_result(result, len(image_prompts), stage="annotate")
     assert result.kept == ()
     assert {drop.reason for drop in result.dropped} <= {"truncated", "off_format"}
@@ -128,11 +153,19 @@ def test_a_model_that_cannot_write_rationales_annotates_nothing_and_every_row_sa
 def test_what_the_server_does_not_do_is_refused_with_a_reason(served, image_prompts, tmp_path):
     for change, reason in [
         ({"stream": True}, "no streaming"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "one user message"),
+        (
+            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            "one user message",
+        ),
         (
             {
                 "messages": [
-                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]}
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+                        ],
+                    }
                 ]
             },
             "an image must come within the request",
@@ -145,13 +178,15 @@ def test_what_the_server_does_not_do_is_refused_with_a_reason(served, image_prom
         assert reason in raised.value.read().decode()
 
 
-def test_transformers_serve_shows_the_images_to_the_model(policy, tiny_folder, image_prompts, tmp_path):
+def test_transformers_serve_shows_the_images_to_the_model(
+    policy, tiny_folder, image_prompts, tmp_path
+):
     """The stock server, told of the processor: skipped where its extra is not installed."""
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
     import socket
 
-    from vasari.policy.base import Decoding
+    from vasari.model.base import Decoding
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -170,9 +205,16 @@ def test_transformers_serve_shows_the_images_to_the_model(policy, tiny_folder, i
         decoding = Decoding(num_rollouts=1, temperature=0.0, max_tokens=24)
         policy.system = SYSTEM
         some = image_prompts[:4]
-        expected = [group[0].text for prompt in some for group in policy.generate([prompt], decoding, seed=0)]
+        expected = [
+            group[0].text
+            for prompt in some
+            for group in policy.generate([prompt], decoding, seed=0)
+        ]
         with ResponseStore(tmp_path / "store") as store:
-            assert texts(some, model_of(f"http://localhost:{port}/v1", store, name=str(tiny_folder))) == expected
+            assert (
+                texts(some, model_of(f"http://localhost:{port}/v1", store, name=str(tiny_folder)))
+                == expected
+            )
     finally:
         process.terminate()
         process.wait(60)

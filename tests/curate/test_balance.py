@@ -4,32 +4,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vasari.core.errors import ConfigError, DataError
 from vasari.curate.choose.balance import balance_prompts, water_fill
-from vasari.errors import ConfigError, DataError
 from vasari.records import Prompt
 
-supplies = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 30), min_size=1, max_size=8)
+supplies = st.dictionaries(
+    st.text("abcdefgh", min_size=1, max_size=2), st.integers(0, 30), min_size=1, max_size=8
+)
 
 
 def pool(**counts):
     return [
-        Prompt(id=f"{name}{i}", question="?", answer="1", category=name) for name, num in counts.items() for i in range(num)
+        Prompt(id=f"{name}{i}", question="?", answer="1", category=name)
+        for name, num in counts.items()
+        for i in range(num)
     ]
 
 
 def test_small_categories_give_all_and_the_others_share_the_rest():
-    # 12 over three: a has only 2; 10 are left for b and c, 5 each. An equal share is 4: a misses it by 2.
+    # 12 over three: a has only 2; 10 are left for b and c, 5 each. An equal share is 4: a misses it
+    # by 2.
     found = water_fill({"a": 2, "b": 9, "c": 7}, 12)
     assert (found.counts, found.shortfall, found.missing) == ({"a": 2, "b": 5, "c": 5}, {"a": 2}, 0)
 
 
 def test_a_supply_below_the_target_is_taken_whole_and_the_gap_said():
     found = water_fill({"graphs": 3, "topology": 0}, 10)
-    assert (found.counts, found.shortfall, found.missing) == ({"graphs": 3, "topology": 0}, {"graphs": 2, "topology": 5}, 7)
+    assert (found.counts, found.shortfall, found.missing) == (
+        {"graphs": 3, "topology": 0},
+        {"graphs": 2, "topology": 5},
+        7,
+    )
 
 
 @given(supplies, st.integers(0, 120), st.integers(0, 5))
-def test_no_category_gives_more_than_it_has_and_the_target_is_met_where_it_can(supply, target, seed):
+def test_no_category_gives_more_than_it_has_and_the_target_is_met_where_it_can(
+    supply, target, seed
+):
     counts = water_fill(supply, target, seed=seed).counts
     assert sum(counts.values()) == min(target, sum(supply.values()))
     assert all(0 <= counts[name] <= supply[name] for name in supply)
@@ -54,7 +65,10 @@ def test_a_larger_target_takes_nothing_from_a_category(supply, target):
 
 
 def test_the_seed_decides_who_gives_the_remainder():
-    found = {tuple(water_fill({"a": 5, "b": 5, "c": 5}, 4, seed=seed).counts.items()) for seed in range(30)}
+    found = {
+        tuple(water_fill({"a": 5, "b": 5, "c": 5}, 4, seed=seed).counts.items())
+        for seed in range(30)
+    }
     assert len(found) == 3
 
 

@@ -1,4 +1,5 @@
-"""A model names one of the thirteen categories, its replies are read strictly, and how often it is right is measured."""
+"""A model names one of the thirteen categories, its replies are read strictly, and how often it is
+right is measured."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("aiohttp")
 
+from vasari.core.errors import DataError
 from vasari.curate.ask.categorise import (
     CATEGORIES,
     MATHVISION_SUBJECTS,
@@ -21,14 +23,32 @@ from vasari.curate.ask.categorise import (
     measure_categories,
     read_category,
 )
-from vasari.errors import DataError
 from vasari.records import Prompt
 
 # arXiv:2402.14804, table 1: the subjects of MathVision.
 SUBJECTS = (
-    *("algebra", "analytic geometry", "arithmetic", "combinatorial geometry", "combinatorics", "counting"),
-    *("descriptive geometry", "graph theory", "logic", "metric geometry - angle", "metric geometry - area"),
-    *("metric geometry - length", "solid geometry", "statistics", "topology", "transformation geometry"),
+    *(
+        "algebra",
+        "analytic geometry",
+        "arithmetic",
+        "combinatorial geometry",
+        "combinatorics",
+        "counting",
+    ),
+    *(
+        "descriptive geometry",
+        "graph theory",
+        "logic",
+        "metric geometry - angle",
+        "metric geometry - area",
+    ),
+    *(
+        "metric geometry - length",
+        "solid geometry",
+        "statistics",
+        "topology",
+        "transformation geometry",
+    ),
 )
 
 
@@ -36,7 +56,13 @@ SUBJECTS = (
 def problems():
     """One prompt of each subject, with a solution by which the recorded teacher knows it."""
     return [
-        Prompt(id=f"p{n}", question=f"Problem {n} of a book?", answer=str(n), category=subject, solution="Known.")
+        Prompt(
+            id=f"p{n}",
+            question=f"Problem {n} of a book?",
+            answer=str(n),
+            category=subject,
+            solution="Known.",
+        )
         for n, subject in enumerate(SUBJECTS)
     ]
 
@@ -93,18 +119,31 @@ def test_every_prompt_gets_the_category_that_the_model_names(teach, asking, prob
     assert (result.counts["category_plane geometry"], result.counts["category_topology"]) == (4, 1)
 
 
-def test_the_instructions_name_all_thirteen_and_no_request_names_the_answer(teach, asking, problems):
+def test_the_instructions_name_all_thirteen_and_no_request_names_the_answer(
+    teach, asking, problems
+):
     server = teach(problems)
-    hidden = [dataclasses.replace(p, answer="SECRET", solution="SECRET", category="SECRET") for p in problems]
+    hidden = [
+        dataclasses.replace(p, answer="SECRET", solution="SECRET", category="SECRET")
+        for p in problems
+    ]
     categorise(hidden, asking(server), CategoriseSettings())
     assert len(server.bodies) == 16
     assert all(name in server.bodies[0]["messages"][0]["content"] for name in CATEGORIES)
     assert "SECRET" not in json.dumps(server.bodies)
 
 
-def test_what_is_no_mathematics_has_its_domain_for_a_category_and_costs_no_request(teach, asking, problems):
+def test_what_is_no_mathematics_has_its_domain_for_a_category_and_costs_no_request(
+    teach, asking, problems
+):
     server = teach(problems)
-    puzzle = Prompt(id="q", question="Which shape?", answer="A", category="triangle", metadata={"domain": "puzzle"})
+    puzzle = Prompt(
+        id="q",
+        question="Which shape?",
+        answer="A",
+        category="triangle",
+        metadata={"domain": "puzzle"},
+    )
     result = categorise([puzzle, problems[0]], asking(server), CategoriseSettings())
     assert [(p.category, p.metadata["source_category"]) for p in result.kept] == [
         ("puzzle", "triangle"),
@@ -120,7 +159,11 @@ def test_an_unreadable_reply_leaves_a_prompt_uncategorised_and_counted(teach, as
 
 
 def test_uncategorised_prompts_are_dropped_on_request_with_what_was_said(teach, asking, problems):
-    result = categorise(problems[:2], asking(teach(problems, off_format=1.0)), CategoriseSettings(drop_uncategorised=True))
+    result = categorise(
+        problems[:2],
+        asking(teach(problems, off_format=1.0)),
+        CategoriseSettings(drop_uncategorised=True),
+    )
     assert (result.kept, [drop.reason for drop in result.dropped]) == ((), [UNCATEGORISED] * 2)
     assert "I would say algebra" in result.dropped[0].detail
 
@@ -138,27 +181,45 @@ def test_a_tie_of_votes_is_no_category(recorded, teach, asking, problems):
     replies = iter(["logic", "algebra", "logic", "algebra", "logic"])
     server.teacher.answer = lambda body: recorded.Reply(f"\\boxed{{{next(replies)}}}", "good")
     settings = CategoriseSettings(num_votes=2)
-    assert categorise(problems[:1], asking(server, "two"), settings).kept[0].category == UNCATEGORISED
+    assert (
+        categorise(problems[:1], asking(server, "two"), settings).kept[0].category == UNCATEGORISED
+    )
     settings = CategoriseSettings(num_votes=3)
     assert categorise(problems[:1], asking(server, "three"), settings).kept[0].category == "logic"
 
 
 def test_accuracy_is_counted_by_hand():
-    # algebra: 2 of 3 found; logic: 1 of 1. 3 of 4 right, the larger category has 3 of 4, mean of 2/3 and 1 is 5/6.
+    # algebra: 2 of 3 found; logic: 1 of 1. 3 of 4 right, the larger category has 3 of 4, mean of
+    # 2/3 and 1 is 5/6.
     gold = ["algebra", "algebra", "algebra", "logic"]
     found = compare_categories(gold, ["algebra", "algebra", UNCATEGORISED, "logic"])
     assert (found.accuracy, found.majority, found.num_unreadable) == (0.75, 0.75, 1)
     assert found.macro_recall == pytest.approx(5 / 6)
     assert found.confusion == {"algebra": {"algebra": 2, UNCATEGORISED: 1}, "logic": {"logic": 1}}
-    # Wilson, z = 1.96: (0.75 + 0.4802 -+ 1.96 sqrt(0.046875 + 0.060025)) / 1.9604 = (1.2302 -+ 0.64083) / 1.9604.
-    assert (found.low, found.high) == (pytest.approx(0.30064, abs=2e-4), pytest.approx(0.95441, abs=2e-4))
+    # Wilson, z = 1.96: (0.75 + 0.4802 -+ 1.96 sqrt(0.046875 + 0.060025)) / 1.9604 = (1.2302 -+
+    # 0.64083) / 1.9604.
+    assert (found.low, found.high) == (
+        pytest.approx(0.30064, abs=2e-4),
+        pytest.approx(0.95441, abs=2e-4),
+    )
     assert "| algebra | 3 | 0.67 | uncategorised 1 |" in found.table()
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(CATEGORIES)), st.sampled_from([*CATEGORIES, UNCATEGORISED])), min_size=1))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(CATEGORIES)), st.sampled_from([*CATEGORIES, UNCATEGORISED])
+        ),
+        min_size=1,
+    )
+)
 def test_the_confusion_table_holds_every_prompt_once(pairs):
     found = compare_categories([gold for gold, _ in pairs], [named for _, named in pairs])
-    assert sum(sum(row.values()) for row in found.confusion.values()) == len(pairs) == found.num_prompts
+    assert (
+        sum(sum(row.values()) for row in found.confusion.values())
+        == len(pairs)
+        == found.num_prompts
+    )
     assert 0 <= found.low <= found.accuracy <= found.high <= 1
 
 

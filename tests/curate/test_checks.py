@@ -11,18 +11,23 @@ from PIL import Image
 
 pytest.importorskip("aiohttp")
 
+from vasari.core.errors import ConfigError
 from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import RlPart
 from vasari.curate.run.checks import Checker
 from vasari.curate.settings import CheckSettings, SftRecipe
 from vasari.curate.stage import StageResult, check_result
-from vasari.errors import ConfigError
 from vasari.records import ImageRef, Prompt
 
 
 def prompt(**changes):
-    fields = {"id": "p", "question": "How long?", "answer": "5", "metadata": {"licence": "CC BY-NC 4.0", "domain": "math"}}
+    fields = {
+        "id": "p",
+        "question": "How long?",
+        "answer": "5",
+        "metadata": {"licence": "CC BY-NC 4.0", "domain": "math"},
+    }
     return Prompt(**(fields | changes))
 
 
@@ -77,7 +82,13 @@ def test_images_are_refused_when_damaged_small_large_or_many(picture, tmp_path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     # A few bytes that claim 60,000 x 60,000 pixels.
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
-    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + b"IHDR"
+        + header
+        + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    )
     (tmp_path / "bomb.png").write_bytes(bomb)
 
     assert reason(prompt(images=(whole,))) == ""
@@ -103,7 +114,10 @@ def test_an_image_that_is_seen_again_has_the_facts_of_the_first_look(picture, tm
 
 def pool():
     told = [("math", "hard"), ("math", "medium"), ("puzzle", "hard"), ("chart", "hard")]
-    return [prompt(id=f"p{n}", difficulty=bin_name, metadata={"domain": domain}) for n, (domain, bin_name) in enumerate(told)]
+    return [
+        prompt(id=f"p{n}", difficulty=bin_name, metadata={"domain": domain})
+        for n, (domain, bin_name) in enumerate(told)
+    ]
 
 
 def test_a_prompt_belongs_to_the_first_part_of_the_rl_set_that_takes_it():
@@ -114,7 +128,11 @@ def test_a_prompt_belongs_to_the_first_part_of_the_rl_set_that_takes_it():
 
     result = select_rl(pool(), parts)
 
-    assert {one.id: one.metadata[PART] for one in result.kept} == {"p0": "math", "p2": "rest", "p3": "rest"}
+    assert {one.id: one.metadata[PART] for one in result.kept} == {
+        "p0": "math",
+        "p2": "rest",
+        "p3": "rest",
+    }
     assert [(drop.id, drop.reason) for drop in result.dropped] == [("p1", "bin_not_wanted")]
 
 
@@ -130,22 +148,35 @@ def test_supervised_training_takes_domains_bins_and_solutions():
     result = select_sft(prompts, SftRecipe(domains=("math", "chart"), bins=("hard",)))
 
     assert [one.id for one in result.kept] == ["p0"]
-    assert [drop.reason for drop in result.dropped] == ["bin_not_wanted", "domain_not_wanted", "no_solution"]
+    assert [drop.reason for drop in result.dropped] == [
+        "bin_not_wanted",
+        "domain_not_wanted",
+        "no_solution",
+    ]
 
 
 def test_what_a_stage_is_not_wanted_for_stays_in_its_place():
     def stage(prompts):
         assert [one.id for one in prompts] == ["p0", "p2", "p3"]
         kept = tuple(dataclasses.replace(one, category="seen") for one in (prompts[0], prompts[2]))
-        return StageResult(kept=kept, dropped=(Dropped(index=1, id="p2", reason="no"),), counts={"n": 3})
+        return StageResult(
+            kept=kept, dropped=(Dropped(index=1, id="p2", reason="no"),), counts={"n": 3}
+        )
 
     result = routed(pool(), lambda one: one.id != "p1", stage)
 
-    assert [(one.id, one.category) for one in result.kept] == [("p0", "seen"), ("p1", ""), ("p3", "seen")]
+    assert [(one.id, one.category) for one in result.kept] == [
+        ("p0", "seen"),
+        ("p1", ""),
+        ("p3", "seen"),
+    ]
     assert [(drop.index, drop.id) for drop in result.dropped] == [(2, "p2")]
     assert result.counts == {"n": 3}
 
 
 def test_a_stage_that_loses_a_prompt_is_refused():
-    with pytest.raises(ConfigError, match=r"stage 'mine' was given 4 prompts and decided about 3 kept and 0 dropped"):
+    with pytest.raises(
+        ConfigError,
+        match=r"stage 'mine' was given 4 prompts and decided about 3 kept and 0 dropped",
+    ):
         check_result(StageResult(kept=tuple(pool()[:3]), dropped=()), 4, stage="mine")

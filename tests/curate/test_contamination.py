@@ -1,4 +1,5 @@
-"""Which benchmark prompts stand in a training set: every pair is found, counted once a benchmark prompt, and shown."""
+"""Which benchmark prompts stand in a training set: every pair is found, counted once a benchmark
+prompt, and shown."""
 
 from __future__ import annotations
 
@@ -19,7 +20,11 @@ def tests(make_prompt, draw_figure):
     return [
         make_prompt("v1", QUESTION, "5", image=draw_figure(1)),
         make_prompt("v2", REWORDED, "5", image=draw_figure(1)),
-        make_prompt("other", "In triangle DEF, DE = 6. Find the length of the side EF if it is twice as long.", "12"),
+        make_prompt(
+            "other",
+            "In triangle DEF, DE = 6. Find the length of the side EF if it is twice as long.",
+            "12",
+        ),
     ]
 
 
@@ -36,7 +41,10 @@ def training(make_prompt, draw_figure, copy_image):
 
 def test_every_version_of_a_benchmark_problem_is_found(tests, training):
     (found,) = contamination([training], {"quiz": tests}).benchmarks
-    assert [(item.id, item.rule, item.num_training) for item in found.found] == [("v1", "copy", 2), ("v2", "paraphrase", 2)]
+    assert [(item.id, item.rule, item.num_training) for item in found.found] == [
+        ("v1", "copy", 2),
+        ("v2", "paraphrase", 2),
+    ]
     assert [prompt for prompt, _, _ in found.found[0].training] == ["copy", "reworded"]
     # Two of three prompts, held by two of four training prompts.
     assert (found.share, found.num_training) == (pytest.approx(2 / 3), 2)
@@ -81,6 +89,9 @@ def test_many_copies_are_counted_and_the_first_ten_listed(tests, make_prompt, dr
 def test_progress_is_told_by_training_prompts(tests, training):
     told = []
     contamination(
-        [training[:3], training[3:]], {"quiz": tests}, num_training=4, tell=lambda done, total: told.append((done, total))
+        [training[:3], training[3:]],
+        {"quiz": tests},
+        num_training=4,
+        tell=lambda done, total: told.append((done, total)),
     )
     assert told == [(3, 4), (4, 4)]

@@ -1,4 +1,5 @@
-"""A whole curation against a recorded teacher over HTTP: every row accounted for, nothing asked twice, no reference leaked."""
+"""A whole curation against a recorded teacher over HTTP: every row accounted for, nothing asked
+twice, no reference leaked."""
 
 from __future__ import annotations
 
@@ -17,16 +18,17 @@ from PIL import Image
 pytest.importorskip("aiohttp")
 
 from vasari.cli.curate_job import load_curation
+from vasari.core.errors import DataError, StateError
 from vasari.curate.run.dry_run import dry_run
 from vasari.curate.run.job import curate
-from vasari.errors import DataError, StateError
-from vasari.policy.chat import target_text
-from vasari.promptfile import read_prompts
+from vasari.data.prompt_file import read_prompts
+from vasari.model.chat import target_text
 from vasari.records import ImageRef, Prompt
 
 SOLUTION = (
-    "The picture shows a scale with a small red mark on it. I look at the mark and read the number that is written "
-    "beside it, and I check it once more from the other side. It is the value {answer}, so that is the answer."
+    "The picture shows a scale with a small red mark on it. I look at the mark and read the number"
+    " that is written beside it, and I check it once more from the other side. It is the value"
+    " {answer}, so that is the answer."
 )
 NUM_ROWS = 18
 
@@ -78,18 +80,36 @@ def write_recipe(tmp_path):
     """Writes a recipe that grades, annotates and makes both sets; changes go by section."""
 
     def write(server, **changes):
-        endpoint = {"base_url": server.url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05, "timeout_seconds": 20.0}
+        endpoint = {
+            "base_url": server.url,
+            "backoff_seconds": 0.01,
+            "max_backoff_seconds": 0.05,
+            "timeout_seconds": 20.0,
+        }
         recipe = {
             "name": "tried",
             "sources": [{"source": "jsonl", "folder": "data", "domain": "math"}],
-            "models": {"all": {"model": "teacher", "endpoint": endpoint, "temperature": 1.0, "max_tokens": 500}},
+            "models": {
+                "all": {
+                    "model": "teacher",
+                    "endpoint": endpoint,
+                    "temperature": 1.0,
+                    "max_tokens": 500,
+                }
+            },
             "grade": {"model": "all", "num_rollouts": 4},
             "sft": {"annotate": {"model": "all", "settings": {"num_rationales": 2}}},
             "rl": {
                 "rephrase": {"model": "all"},
                 "categorise": {"model": "all"},
                 "parts": [
-                    {"name": "m", "target": 4, "domains": ["math"], "bins": ["hard", "medium"], "rephrase": True}
+                    {
+                        "name": "m",
+                        "target": 4,
+                        "domains": ["math"],
+                        "bins": ["hard", "medium"],
+                        "rephrase": True,
+                    }
                     | {"categorise": True}
                 ],
             },
@@ -111,19 +131,35 @@ def dropped(root: Path) -> list[dict[str, Any]]:
 
 
 def misbehaving(body, attempt):
-    """A fifth of first attempts fail, each time in another way; what fails for good has its own reason."""
-    kinds = ["good"] * 28 + ["rate_limited", "error", "cut", "malformed", "wrong_type", "other_shape", "bad_request"]
+    """A fifth of first attempts fail, each time in another way; what fails for good has its own
+    reason."""
+    kinds = ["good"] * 28 + [
+        "rate_limited",
+        "error",
+        "cut",
+        "malformed",
+        "wrong_type",
+        "other_shape",
+        "bad_request",
+    ]
     return kinds[(len(str(body)) * 7 + attempt * 11) % len(kinds)]
 
 
 @pytest.mark.slow
-def test_every_row_is_kept_or_dropped_with_a_reason_though_servers_and_rows_fail(teach, write_recipe, tmp_path):
+def test_every_row_is_kept_or_dropped_with_a_reason_though_servers_and_rows_fail(
+    teach, write_recipe, tmp_path
+):
     entries = rows()
     entries[3]["image"] = "images/none.png"
     folder = write_source(tmp_path / "data", [row for row in entries if row["id"] != "q3"])
     prompts = known(folder)
     with (folder / "train.jsonl").open("ab") as file:
-        file.write(json.dumps(entries[3]).encode() + b"\n\xff\xfe not text\n" + json.dumps({"id": "x"}).encode() + b"\n")
+        file.write(
+            json.dumps(entries[3]).encode()
+            + b"\n\xff\xfe not text\n"
+            + json.dumps({"id": "x"}).encode()
+            + b"\n"
+        )
     server = teach(prompts, spread=True, truncated=0.1, off_format=0.1)
     server.plan = misbehaving
 
@@ -133,10 +169,17 @@ def test_every_row_is_kept_or_dropped_with_a_reason_though_servers_and_rows_fail
     out = Counter((row["branch"], row["reason"]) for row in dropped(root))
     both = sum(count for (branch, _), count in out.items() if branch == "both")
     for name in ("sft", "rl"):
-        kept = {prompt.id for prompt in read_prompts(root / f"{name}.parquet")} if curated.sizes[name] else set()
+        kept = (
+            {prompt.id for prompt in read_prompts(root / f"{name}.parquet")}
+            if curated.sizes[name]
+            else set()
+        )
         lost = [row["id"] for row in dropped(root) if row["branch"] in ("both", name)]
         assert len(kept) == curated.sizes[name]
-        assert len(kept) + both + sum(n for (branch, _), n in out.items() if branch == name) == NUM_ROWS + 2
+        assert (
+            len(kept) + both + sum(n for (branch, _), n in out.items() if branch == name)
+            == NUM_ROWS + 2
+        )
         assert not kept & set(lost)
         assert len(set(lost)) == len(lost)
     assert out["both", "unreadable_row"] == 3
@@ -155,7 +198,9 @@ def test_a_run_gives_files_that_training_reads_as_they_are(teach, write_recipe, 
     assert all(prompt.images[0].data.startswith(b"\x89PNG") for prompt in [*sft, *rl])
     assert len(rl) == 4
     answers = {row["answer"] for row in rows()}
-    asked = [body for body in server.bodies if "Right answer" not in str(body)]  # rephrasing is told the answer
+    asked = [
+        body for body in server.bodies if "Right answer" not in str(body)
+    ]  # rephrasing is told the answer
     assert asked
     assert not [answer for answer in answers for body in asked if answer in str(body["messages"])]
 
@@ -166,7 +211,10 @@ def test_the_same_command_again_asks_nothing_and_changes_nothing(teach, write_re
     path = write_recipe(server)
     first = run(path)
     asked = len(server.bodies)
-    files = {name: (first.root / name).read_bytes() for name in ("sft.parquet", "rl.parquet", "dropped.parquet", "README.md")}
+    files = {
+        name: (first.root / name).read_bytes()
+        for name in ("sft.parquet", "rl.parquet", "dropped.parquet", "README.md")
+    }
 
     again = run(path)
     # Nothing is left but the answers: everything else is made again from them.
@@ -178,7 +226,9 @@ def test_the_same_command_again_asks_nothing_and_changes_nothing(teach, write_re
         assert {name: (one.root / name).read_bytes() for name in files} == files
 
 
-def test_exports_are_written_again_for_a_changed_row_and_not_for_the_same_rows(teach, write_recipe, data):
+def test_exports_are_written_again_for_a_changed_row_and_not_for_the_same_rows(
+    teach, write_recipe, data
+):
     path = write_recipe(teach([]), grade=None, sft={}, rl=None, exports=["trl", "sharegpt"])
     folder = run(path).root / "exports"
     files = [folder / "trl" / "sft.parquet", folder / "sharegpt" / "sft.json"]
@@ -236,10 +286,15 @@ def test_a_spent_budget_stops_the_run_and_the_same_command_goes_on(teach, write_
     server = teach(known(data))
     path = write_recipe(server, rl=None)
     content = yaml.safe_load(path.read_text())
-    content["models"]["all"]["endpoint"] |= {"prices": {"teacher": {"input": "0", "output": "1000"}}, "budget": "2.0"}
+    content["models"]["all"]["endpoint"] |= {
+        "prices": {"teacher": {"input": "0", "output": "1000"}},
+        "budget": "2.0",
+    }
     path.write_text(yaml.safe_dump(content))
 
-    with pytest.raises(StateError, match=r"stage 'grade' was stopped before it had asked about \d+ prompts"):
+    with pytest.raises(
+        StateError, match=r"stage 'grade' was stopped before it had asked about \d+ prompts"
+    ):
         run(path)
     before = len(server.bodies)
     content["models"]["all"]["endpoint"]["budget"] = "900.0"
@@ -266,7 +321,9 @@ def test_what_failed_stays_failed_until_it_is_asked_for_again(teach, write_recip
 
     again = run(path)
     after = len(server.bodies)
-    retried = curate(load_curation(path), base=path.parent, root=path.parent / "out", retry_failed=True)
+    retried = curate(
+        load_curation(path), base=path.parent, root=path.parent / "out", retry_failed=True
+    )
 
     assert after == asked
     assert again.sizes == {"rl": NUM_ROWS - 1}
@@ -282,7 +339,8 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe
 
     assert server.bodies == []
     assert found.num_prompts == NUM_ROWS
-    # Numbers are short answers already, so nothing is rephrased: 18 x 4 rollouts, 18 x 2 rationales, 18 categories.
+    # Numbers are short answers already, so nothing is rephrased: 18 x 4 rollouts, 18 x 2
+    # rationales, 18 categories.
     assert {name: one.requests for name, one in found.stages.items()} == {
         "grade": 72,
         "sft.annotate": 36,
@@ -291,16 +349,22 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe
     }
 
 
-def test_a_folder_of_another_shape_is_refused_with_what_was_expected_and_found(teach, write_recipe, tmp_path):
+def test_a_folder_of_another_shape_is_refused_with_what_was_expected_and_found(
+    teach, write_recipe, tmp_path
+):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("hello")
     server = teach([])
 
-    with pytest.raises(DataError, match=r"not the shape of .*Expected .*train\*\.jsonl.* Found: notes\.txt"):
+    with pytest.raises(
+        DataError, match=r"not the shape of .*Expected .*train\*\.jsonl.* Found: notes\.txt"
+    ):
         run(write_recipe(server))
 
 
-def test_what_the_data_says_is_shown_as_text_in_the_page_and_the_card(teach, write_recipe, tmp_path):
+def test_what_the_data_says_is_shown_as_text_in_the_page_and_the_card(
+    teach, write_recipe, tmp_path
+):
     entries = rows(3)
     for row in entries:
         row["category"] = "<script>alert(1)</script> | [x](javascript:y)"
@@ -308,7 +372,9 @@ def test_what_the_data_says_is_shown_as_text_in_the_page_and_the_card(teach, wri
     folder = write_source(tmp_path / "data", entries)
     server = teach(known(folder))
 
-    curated = run(write_recipe(server, grade=None, sft={}, rl={"parts": [{"name": "all", "target": 2}]}))
+    curated = run(
+        write_recipe(server, grade=None, sft={}, rl={"parts": [{"name": "all", "target": 2}]})
+    )
 
     page = (curated.root / "funnel.html").read_text()
     card = (curated.root / "README.md").read_text()
@@ -331,16 +397,33 @@ def test_benchmark_prompts_are_removed_and_counted(teach, write_recipe, data, tm
     curated = run(write_recipe(server, grade=None, sft={}, rl=None, decontaminate=leaks))
 
     (drop,) = (row for row in dropped(curated.root) if row["stage"] == "decontaminate")
-    assert (drop["id"], drop["reason"], drop["collided_with"]) == ("jsonl/q2", "benchmark_leak_copy", "jsonl/q2")
+    assert (drop["id"], drop["reason"], drop["collided_with"]) == (
+        "jsonl/q2",
+        "benchmark_leak_copy",
+        "jsonl/q2",
+    )
     told = json.loads((curated.root / "manifest.json").read_text())["decontamination"]
-    assert told == {"compared": True, "benchmarks": {"jsonl": 1}, "text_only": {}, "unread": {"jsonl": 1}, "removed": 1}
+    assert told == {
+        "compared": True,
+        "benchmarks": {"jsonl": 1},
+        "text_only": {},
+        "unread": {"jsonl": 1},
+        "removed": 1,
+    }
     assert "1 rows removed" in (curated.root / "funnel.html").read_text()
 
 
-def test_a_benchmark_whose_pictures_are_not_here_is_compared_by_its_texts(teach, write_recipe, data, tmp_path):
+def test_a_benchmark_whose_pictures_are_not_here_is_compared_by_its_texts(
+    teach, write_recipe, data, tmp_path
+):
     (tmp_path / "bench").mkdir()
-    question = "How many small red marks stand beside the long scale number 2 in the picture that is shown here?"
-    (tmp_path / "bench" / "test.jsonl").write_text(json.dumps(rows()[2] | {"question": question}) + "\n")
+    question = (
+        "How many small red marks stand beside the long scale number 2 in the picture that is shown"
+        " here?"
+    )
+    (tmp_path / "bench" / "test.jsonl").write_text(
+        json.dumps(rows()[2] | {"question": question}) + "\n"
+    )
     write_source(data, [rows()[0], rows()[2] | {"question": question}])
     leaks = {"benchmarks": [{"source": "jsonl", "folder": "bench"}]}
 
@@ -359,7 +442,9 @@ def test_without_a_benchmark_page_card_and_manifest_say_so(teach, write_recipe, 
 
     for name in ("funnel.html", "README.md"):
         assert "Not decontaminated" in (curated.root / name).read_text()
-    assert not json.loads((curated.root / "manifest.json").read_text())["decontamination"]["compared"]
+    assert not json.loads((curated.root / "manifest.json").read_text())["decontamination"][
+        "compared"
+    ]
 
 
 @pytest.mark.slow
@@ -369,11 +454,18 @@ def test_two_processes_give_the_shards_of_one(teach, write_recipe, data):
     server = teach([])
     path = write_recipe(server, grade=None, sft={}, rl=None)
     one = run(path, "one")
-    two = curate(load_curation(path), base=path.parent, root=path.parent / "two", engine=LocalEngine(2))
+    two = curate(
+        load_curation(path), base=path.parent, root=path.parent / "two", engine=LocalEngine(2)
+    )
 
     shards = [
-        sorted(p.relative_to(root.root / "stages") for p in (root.root / "stages").rglob("*.parquet")) for root in (one, two)
+        sorted(
+            p.relative_to(root.root / "stages") for p in (root.root / "stages").rglob("*.parquet")
+        )
+        for root in (one, two)
     ]
     assert shards[0] == shards[1]
     for name in shards[0]:
-        assert (one.root / "stages" / name).read_bytes() == (two.root / "stages" / name).read_bytes()
+        assert (one.root / "stages" / name).read_bytes() == (
+            two.root / "stages" / name
+        ).read_bytes()

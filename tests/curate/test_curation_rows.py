@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vasari.core.errors import StateError
 from vasari.curate.run.rows import ImageFacts, PromptRows, TextRows, read_rows, write_rows
-from vasari.errors import StateError
 from vasari.records import ImageRef, Prompt
 
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
-facts = st.dictionaries(st.text("abc", min_size=1, max_size=4), st.one_of(texts, st.integers(-9, 9), st.none()), max_size=3)
+facts = st.dictionaries(
+    st.text("abc", min_size=1, max_size=4),
+    st.one_of(texts, st.integers(-9, 9), st.none()),
+    max_size=3,
+)
 
 
 @st.composite
@@ -26,7 +30,9 @@ def prompts(draw, size=6):
                 question=draw(texts),
                 answer=draw(texts),
                 images=tuple(ImageRef(path=f"/data/{name}") for name in names),
-                choices=draw(st.one_of(st.none(), st.lists(texts, min_size=1, max_size=3).map(tuple))),
+                choices=draw(
+                    st.one_of(st.none(), st.lists(texts, min_size=1, max_size=3).map(tuple))
+                ),
                 kind=draw(st.sampled_from([None, "number", "choice"])),
                 category=draw(texts),
                 difficulty=draw(texts),
@@ -38,7 +44,10 @@ def prompts(draw, size=6):
 
 
 def hashes():
-    return {f"/data/{name}.png": ImageFacts(digest=name * 64, hash=bytes([place]) * 32) for place, name in enumerate("abc")}
+    return {
+        f"/data/{name}.png": ImageFacts(digest=name * 64, hash=bytes([place]) * 32)
+        for place, name in enumerate("abc")
+    }
 
 
 @pytest.mark.slow
@@ -73,23 +82,31 @@ def test_rows_read_lazily_are_the_rows_of_the_shards_in_order(tmp_path_factory, 
     ]
     for place, prompt in enumerate(pool):
         codes = light.images.codes[light.images.of(place)]
-        expected = [np.frombuffer(hashes()[ref.path].hash, dtype=np.uint64) for ref in prompt.images]
+        expected = [
+            np.frombuffer(hashes()[ref.path].hash, dtype=np.uint64) for ref in prompt.images
+        ]
         assert np.array_equal(codes, np.array(expected, dtype=np.uint64).reshape(-1, 4))
 
 
 def test_an_image_below_the_runs_folder_is_found_where_the_folder_was_moved_to(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
-    prompt = Prompt(id="p", question="q", answer="1", images=(ImageRef(path=str(old / "images" / "a.png")),))
+    prompt = Prompt(
+        id="p", question="q", answer="1", images=(ImageRef(path=str(old / "images" / "a.png")),)
+    )
     write_rows(old / "part.parquet", [prompt], {}, old)
 
     old.rename(new)
 
-    assert read_rows(new / "part.parquet", new).prompts[0].images[0].path == str(new / "images" / "a.png")
+    assert read_rows(new / "part.parquet", new).prompts[0].images[0].path == str(
+        new / "images" / "a.png"
+    )
 
 
 def test_a_damaged_shard_is_named_with_what_to_do(tmp_path):
     (tmp_path / "part.parquet").write_bytes(b"PAR1 and no more")
 
-    with pytest.raises(StateError, match=r"part\.parquet: a shard cannot be read .* remove its stage's folder"):
+    with pytest.raises(
+        StateError, match=r"part\.parquet: a shard cannot be read .* remove its stage's folder"
+    ):
         read_rows(tmp_path / "part.parquet", tmp_path)

@@ -13,8 +13,8 @@ from PIL import Image
 pytest.importorskip("aiohttp")
 
 from vasari.curate.out.export import marked_question, write_exports
+from vasari.data.sources import read_source
 from vasari.records import ImageRef, Prompt
-from vasari.sources import read_source
 
 NAMES = ("sharegpt", "trl", "easyr1", "verl")
 
@@ -29,7 +29,15 @@ def png(value):
 def prompts():
     facts = {"source": "quiz", "licence": "MIT"}
     return [
-        Prompt(id="a", question="How long?", answer="5", images=(png(1),), solution="It is 5.", category="len", metadata=facts),
+        Prompt(
+            id="a",
+            question="How long?",
+            answer="5",
+            images=(png(1),),
+            solution="It is 5.",
+            category="len",
+            metadata=facts,
+        ),
         Prompt(
             id="b",
             question="First <image>, then <image>: which?",
@@ -81,9 +89,19 @@ def test_trl_gets_parts_in_the_order_of_the_question(prompts, tmp_path):
     write_exports(tmp_path, ("trl",), {"sft": prompts, "rl": prompts})
 
     row = pq.read_table(tmp_path / "trl" / "sft.parquet").to_pylist()[1]
-    assert [part["type"] for part in row["prompt"][1]["content"]] == ["text", "image", "text", "image", "text"]
+    assert [part["type"] for part in row["prompt"][1]["content"]] == [
+        "text",
+        "image",
+        "text",
+        "image",
+        "text",
+    ]
     assert row["completion"][0]["content"][0]["text"].endswith("\\boxed{B}</answer>")
-    assert pq.read_table(tmp_path / "trl" / "rl.parquet").column("solution").to_pylist() == ["5", "B", "5"]
+    assert pq.read_table(tmp_path / "trl" / "rl.parquet").column("solution").to_pylist() == [
+        "5",
+        "B",
+        "5",
+    ]
 
 
 def test_a_set_without_prompts_has_no_export_and_an_old_one_is_gone(prompts, tmp_path):
@@ -112,7 +130,9 @@ def written(prompts, tmp_path):
     """Exports of both sets, their folder, and the same call again with other sets or content."""
 
     def again(content=CONTENT, names=NAMES, sets=None):
-        return write_exports(tmp_path / "out", names, sets or {"sft": prompts, "rl": prompts}, content=content)
+        return write_exports(
+            tmp_path / "out", names, sets or {"sft": prompts, "rl": prompts}, content=content
+        )
 
     again.hashes, again.folder = again(), tmp_path / "out"
     return again
@@ -132,7 +152,11 @@ def test_an_export_whose_content_has_changed_is_written_again(written, prompts):
 
     after = identities(written.folder)
     assert all(after[name] != before[name] for name in written.hashes)
-    assert pq.read_table(written.folder / "trl" / "rl.parquet").column("solution").to_pylist() == ["6", "B", "5"]
+    assert pq.read_table(written.folder / "trl" / "rl.parquet").column("solution").to_pylist() == [
+        "6",
+        "B",
+        "5",
+    ]
     assert {name for name in hashes if hashes[name] != written.hashes[name]} == {
         f"{name}/rl.{'json' if name == 'sharegpt' else 'parquet'}" for name in NAMES
     }
@@ -142,13 +166,22 @@ def test_an_export_that_is_not_made_any_more_is_gone_and_the_others_are_left(wri
     before = identities(written.folder)
     hashes = written(names=("sharegpt",))
     assert set(hashes) == {"sharegpt/sft.json", "sharegpt/rl.json"}
-    assert identities(written.folder) == {name: value for name, value in before.items() if name.startswith("sharegpt/")}
+    assert identities(written.folder) == {
+        name: value for name, value in before.items() if name.startswith("sharegpt/")
+    }
     assert written(names=()) == {}
     assert not written.folder.exists()
 
 
 @pytest.mark.parametrize(
-    "file", ["trl/sft.parquet", "sharegpt/rl.json", "sharegpt/dataset_info.json", "sharegpt/images", "sharegpt/made_from.json"]
+    "file",
+    [
+        "trl/sft.parquet",
+        "sharegpt/rl.json",
+        "sharegpt/dataset_info.json",
+        "sharegpt/images",
+        "sharegpt/made_from.json",
+    ],
 )
 @pytest.mark.parametrize("missing", [False, True])
 def test_an_export_that_is_damaged_or_missing_is_made_again_and_no_other(written, file, missing):
@@ -190,5 +223,11 @@ def test_datasets_opens_the_exports_with_images_decoded(prompts, tmp_path, monke
 
     for name in ("trl", "easyr1", "verl"):
         file = str(tmp_path / "out" / name / "sft.parquet")
-        found = datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=str(tmp_path / "cache"))
-        assert [[image.size for image in row["images"]] for row in found] == [[(20, 20)], [(20, 20)] * 2, []]
+        found = datasets.load_dataset(
+            "parquet", data_files=file, split="train", cache_dir=str(tmp_path / "cache")
+        )
+        assert [[image.size for image in row["images"]] for row in found] == [
+            [(20, 20)],
+            [(20, 20)] * 2,
+            [],
+        ]

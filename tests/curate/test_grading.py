@@ -1,4 +1,5 @@
-"""Curtailed grading gives the bins of full grading, for every sequence of verdicts, and draws no rollout too many."""
+"""Curtailed grading gives the bins of full grading, for every sequence of verdicts, and draws no
+rollout too many."""
 
 import math
 from itertools import product
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vasari.core.errors import ConfigError, DataError
 from vasari.curate.choose.grading import Difficulty, Grader, GradingSettings, Tally, wilson_interval
-from vasari.errors import ConfigError, DataError
 
 NAN = math.nan
 EASY, MEDIUM, HARD, UNGRADED = Difficulty
@@ -31,14 +32,22 @@ def test_every_sequence_of_verdicts_gets_the_bin_of_all_its_rollouts(num, least)
     if least > num:
         return
     grader = Grader(GradingSettings(num_rollouts=num, min_verifiable=least))
-    wrong = [v for v in product([0.0, 1.0, NAN], repeat=num) if grader.grade(v).difficulty is not full_bin(v, least)]
+    wrong = [
+        v
+        for v in product([0.0, 1.0, NAN], repeat=num)
+        if grader.grade(v).difficulty is not full_bin(v, least)
+    ]
     assert wrong == []
 
 
 @pytest.mark.parametrize("num", [4, 5, 7])
 def test_every_sequence_is_kept_as_by_all_its_rollouts(num):
     grader = Grader(GradingSettings(num_rollouts=num, decide="keep"))
-    wrong = [v for v in product([0.0, 1.0, NAN], repeat=num) if grader.grade(v).kept is not (full_bin(v) in (MEDIUM, HARD))]
+    wrong = [
+        v
+        for v in product([0.0, 1.0, NAN], repeat=num)
+        if grader.grade(v).kept is not (full_bin(v) in (MEDIUM, HARD))
+    ]
     assert wrong == []
 
 
@@ -55,12 +64,23 @@ def test_every_sequence_of_right_and_wrong_keeps_its_bin_up_to_sixteen_rollouts(
 
 @pytest.mark.parametrize("decide", ["bin", "keep"])
 def test_one_rollout_fewer_would_have_left_the_decision_open(decide):
-    # A decision is premature if two ways to go on differ; it is late if one draw before, no two ways did.
+    # A decision is premature if two ways to go on differ; it is late if one draw before, no two
+    # ways did.
     grader = Grader(GradingSettings(num_rollouts=6, decide=decide))
     for verdicts in product([0.0, 1.0, NAN], repeat=6):
         drawn = grader.grade(verdicts).tally.num_drawn
-        ends = {full_bin([*verdicts[: drawn - 1], *rest]) for rest in product([0.0, 1.0, NAN], repeat=7 - drawn)}
-        assert len(ends if decide == "bin" else {e if e is UNGRADED else e in (MEDIUM, HARD) for e in ends}) > 1
+        ends = {
+            full_bin([*verdicts[: drawn - 1], *rest])
+            for rest in product([0.0, 1.0, NAN], repeat=7 - drawn)
+        }
+        assert (
+            len(
+                ends
+                if decide == "bin"
+                else {e if e is UNGRADED else e in (MEDIUM, HARD) for e in ends}
+            )
+            > 1
+        )
 
 
 @pytest.mark.parametrize("decide", ["bin", "keep"])
@@ -75,7 +95,8 @@ def test_waves_draw_exactly_what_one_by_one_draws(decide):
 
 
 def test_eight_rollouts_are_cut_to_four_when_two_are_right_and_two_wrong():
-    # 2 right of at most 8 is 0.25 > 0.2; 2 wrong leave at most 6/8 = 0.75 < 0.8: medium whatever comes.
+    # 2 right of at most 8 is 0.25 > 0.2; 2 wrong leave at most 6/8 = 0.75 < 0.8: medium whatever
+    # comes.
     grade = Grader(GradingSettings()).grade([0, 1, 0, 1, 1, 1, 1, 1])
     assert (grade.tally, grade.difficulty) == (Tally(2, 2, 0), MEDIUM)
     assert (grade.pass_rate, grade.least, grade.most) == (0.5, 0.25, 0.75)
@@ -98,7 +119,12 @@ def test_an_unverifiable_rollout_is_no_wrong_one():
 
 def test_a_prompt_without_a_verifiable_rollout_is_ungraded_and_not_kept():
     grade = Grader(GradingSettings(num_rollouts=3)).grade([NAN] * 3)
-    assert (grade.difficulty, grade.kept, math.isnan(grade.pass_rate), math.isnan(grade.least)) == (UNGRADED, False, True, True)
+    assert (grade.difficulty, grade.kept, math.isnan(grade.pass_rate), math.isnan(grade.least)) == (
+        UNGRADED,
+        False,
+        True,
+        True,
+    )
 
 
 def test_the_rest_of_a_stream_stays_undrawn():
@@ -139,7 +165,8 @@ def test_a_wrong_setting_is_named(settings, message):
 
 
 def test_the_interval_of_eight_of_ten_is_wilsons():
-    # z = 1.96: (0.8 + 0.19208 -+ 1.96 sqrt(0.016 + 0.0096040)) / 1.38416 = (0.99208 -+ 0.313625) / 1.38416.
+    # z = 1.96: (0.8 + 0.19208 -+ 1.96 sqrt(0.016 + 0.0096040)) / 1.38416 = (0.99208 -+ 0.313625) /
+    # 1.38416.
     low, high = wilson_interval(8, 10)
     assert (low, high) == (pytest.approx(0.49016, abs=2e-4), pytest.approx(0.94332, abs=2e-4))
 

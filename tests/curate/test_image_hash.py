@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vasari.curate.match.image_hash import COPY_RADIUS, CROP_RADIUS, hamming, hash_crops, hash_thumbnails, thumbnail
-from vasari.imagefile import open_image
+from vasari.curate.match.image_hash import (
+    COPY_RADIUS,
+    CROP_RADIUS,
+    hamming,
+    hash_crops,
+    hash_thumbnails,
+    thumbnail,
+)
+from vasari.data.images import open_image
 
 
 def test_the_hash_is_the_dct_written_out():
     pixels = np.random.default_rng(0).integers(0, 256, size=(128, 128)).astype(np.uint8)
-    # By the definition: average 2 x 2 pixels, then sum over x and y of g cos(pi u (x + 1/2) / 64) cos(pi v (y + 1/2) / 64).
+    # By the definition: average 2 x 2 pixels, then sum over x and y of g cos(pi u (x + 1/2) / 64)
+    # cos(pi v (y + 1/2) / 64).
     grey = pixels.astype(float).reshape(64, 2, 64, 2).mean(axis=(1, 3))
     cosine = [[math.cos(math.pi * u * (x + 0.5) / 64) for x in range(64)] for u in range(16)]
     waves = np.einsum("ux,xy,vy->uv", cosine, grey, cosine).ravel()
@@ -40,13 +48,21 @@ def test_no_image_gives_no_hash():
 def test_a_resized_and_recompressed_copy_is_near(draw_figure, copy_image, scale):
     shown = [draw_figure(seed) for seed in range(8)]
     copies = [thumbnail(open_image(copy_image(image, scale=scale))) for image in shown]
-    assert hamming(hash_thumbnails(copies), hash_thumbnails([thumbnail(i) for i in shown])).max() <= COPY_RADIUS
+    assert (
+        hamming(hash_thumbnails(copies), hash_thumbnails([thumbnail(i) for i in shown])).max()
+        <= COPY_RADIUS
+    )
 
 
-@pytest.mark.parametrize("cut", [(0.05, 0, 0, 0), (0.05, 0.05, 0.05, 0.05), (0.025, 0.05, 0.025, 0), (0.01, 0.04, 0.04, 0.01)])
+@pytest.mark.parametrize(
+    "cut",
+    [(0.05, 0, 0, 0), (0.05, 0.05, 0.05, 0.05), (0.025, 0.05, 0.025, 0), (0.01, 0.04, 0.04, 0.01)],
+)
 def test_a_cut_copy_is_near_one_of_the_crops(draw_figure, copy_image, cut):
     shown = [draw_figure(seed) for seed in range(8)]
-    copies = hash_thumbnails([thumbnail(open_image(copy_image(image, scale=0.75, cut=cut))) for image in shown])
+    copies = hash_thumbnails(
+        [thumbnail(open_image(copy_image(image, scale=0.75, cut=cut))) for image in shown]
+    )
     nearest = hamming(copies[:, None], hash_crops([thumbnail(i) for i in shown])).min(axis=1)
     assert nearest.max() <= CROP_RADIUS
 

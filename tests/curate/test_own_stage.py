@@ -1,4 +1,5 @@
-"""A stage of one's own: every row accounted for, errors in a line, done again when it changes, placed where it was asked."""
+"""A stage of one's own: every row accounted for, errors in a line, done again when it changes,
+placed where it was asked."""
 
 import dataclasses
 import json
@@ -12,16 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from vasari.core.errors import StateError
+from vasari.core.files import read_json
 from vasari.curate.check_stage import check_stage
 from vasari.curate.dropped import Dropped
 from vasari.curate.own_stage import OwnStage, decided, run_stage
 from vasari.curate.run.checks import Checker
 from vasari.curate.settings import CheckSettings
 from vasari.curate.stage import StageResult
-from vasari.errors import StateError
-from vasari.promptfile import read_prompts
+from vasari.data.prompt_file import read_prompts
 from vasari.records import ImageRef, Prompt
-from vasari.rundir import read_json
 
 PROMPTS = [Prompt(id=f"p{n}", question="What?", answer=str(n)) for n in range(3)]
 
@@ -58,12 +59,15 @@ def test_a_prompt_or_a_reason_for_each_is_a_decision():
     changed = dataclasses.replace(PROMPTS[1], category="kept")
     result = decided([PROMPTS[0], changed, "unwanted"], PROMPTS, stage="own")
     assert result.kept == (PROMPTS[0], changed)
-    assert [(drop.index, drop.id, drop.reason) for drop in result.dropped] == [(2, "p2", "unwanted")]
+    assert [(drop.index, drop.id, drop.reason) for drop in result.dropped] == [
+        (2, "p2", "unwanted")
+    ]
 
 
 def test_a_stage_result_is_a_decision():
     given = StageResult(
-        kept=(PROMPTS[1],), dropped=(Dropped(index=2, id="p2", reason="b"), Dropped(index=0, id="p0", reason="a"))
+        kept=(PROMPTS[1],),
+        dropped=(Dropped(index=2, id="p2", reason="b"), Dropped(index=0, id="p0", reason="a")),
     )
     assert [drop.reason for drop in decided(given, PROMPTS, stage="own").dropped] == ["a", "b"]
 
@@ -75,14 +79,29 @@ def test_a_stage_result_is_a_decision():
         ("drop", "was given 3 prompts and returned str"),
         (PROMPTS[:2], "was given 3 prompts and returned 2 decisions"),
         ([*PROMPTS[:2], 7], "prompt 'p2': a decision is a Prompt or a reason as text, got int"),
-        ([*PROMPTS[:2], " "], "prompt 'p2': a decision is a Prompt or a reason as text, got an empty reason"),
+        (
+            [*PROMPTS[:2], " "],
+            "prompt 'p2': a decision is a Prompt or a reason as text, got an empty reason",
+        ),
         (list(reversed(PROMPTS)), "changed the ids or the order"),
         ([dataclasses.replace(PROMPTS[0], id="q"), *PROMPTS[1:]], "changed the ids or the order"),
         (StageResult(kept=(PROMPTS[0],), dropped=()), "must decide about each exactly once"),
-        (StageResult(kept=("p0", "p1", "p2"), dropped=()), "returned a StageResult that is not one"),
-        (StageResult(kept=tuple(PROMPTS), dropped=(), counts={"mean": 0.5}), "`counts` holds whole numbers by name"),
-        (StageResult(kept=tuple(PROMPTS[:2]), dropped=(Dropped(index=2, id="p1", reason="a"),)), "do not belong together"),
-        (StageResult(kept=tuple(PROMPTS[:2]), dropped=(Dropped(index=9, id="p9", reason="a"),)), "that it was not given"),
+        (
+            StageResult(kept=("p0", "p1", "p2"), dropped=()),
+            "returned a StageResult that is not one",
+        ),
+        (
+            StageResult(kept=tuple(PROMPTS), dropped=(), counts={"mean": 0.5}),
+            "`counts` holds whole numbers by name",
+        ),
+        (
+            StageResult(kept=tuple(PROMPTS[:2]), dropped=(Dropped(index=2, id="p1", reason="a"),)),
+            "do not belong together",
+        ),
+        (
+            StageResult(kept=tuple(PROMPTS[:2]), dropped=(Dropped(index=9, id="p9", reason="a"),)),
+            "that it was not given",
+        ),
     ],
 )
 def test_anything_else_is_one_line(said, message):
@@ -91,7 +110,11 @@ def test_anything_else_is_one_line(said, message):
 
 
 SEEN = Prompt(
-    id="seen", question="What?", answer="1", images=(ImageRef(path="a.png"),), metadata={"source": "quiz", "rl_part": "all"}
+    id="seen",
+    question="What?",
+    answer="1",
+    images=(ImageRef(path="a.png"),),
+    metadata={"source": "quiz", "rl_part": "all"},
 )
 
 
@@ -103,12 +126,18 @@ SEEN = Prompt(
         ({"choices": ("1", 2)}, r"choices\[1\] is no text but a int"),
         ({"question": " "}, "question is empty"),
         ({"answer": ""}, "answer is empty"),
-        ({"kind": "numeric"}, "kind must be one of number, choice, text, set, expression, got 'numeric'"),
+        (
+            {"kind": "numeric"},
+            "kind must be one of number, choice, text, set, expression, got 'numeric'",
+        ),
         ({"metadata": SEEN.metadata | {"score": np.float32(1)}}, "a file cannot hold it"),
         ({"metadata": SEEN.metadata | {"score": float("nan")}}, "a file cannot hold it"),
         ({"question": "\ud800"}, "a file cannot hold it"),
         ({"metadata": {"num_words": 1}}, r"metadata\['source'\] was changed or lost"),
-        ({"metadata": SEEN.metadata | {"rl_part": "other"}}, r"metadata\['rl_part'\] was changed or lost"),
+        (
+            {"metadata": SEEN.metadata | {"rl_part": "other"}},
+            r"metadata\['rl_part'\] was changed or lost",
+        ),
     ],
 )
 def test_a_change_that_no_row_can_hold_names_the_prompt(changes, message):
@@ -142,11 +171,25 @@ def one_by_one(prompts):
         (one_by_one, "depends on the prompts beside it"),
         (lambda prompts: prompts[1:], "returned 5 decisions"),
         (lambda prompts: [prompts[0], *prompts[1:]], "it raised IndexError on the prompts \\[\\]"),
-        (lambda prompts: [prompt.solution.upper() and prompt for prompt in prompts], "it raised AttributeError on the prompts"),
-        (lambda prompts, seen=[]: [seen.append(1) or f"call {len(seen)}" for _ in prompts], "decided about in two ways"),
-        (lambda prompts: [dataclasses.replace(prompt, id=prompt.id.upper()) for prompt in prompts], "changed the ids"),
+        (
+            lambda prompts: [prompt.solution.upper() and prompt for prompt in prompts],
+            "it raised AttributeError on the prompts",
+        ),
+        (
+            lambda prompts, seen=[]: [seen.append(1) or f"call {len(seen)}" for _ in prompts],
+            "decided about in two ways",
+        ),
+        (
+            lambda prompts: [
+                dataclasses.replace(prompt, id=prompt.id.upper()) for prompt in prompts
+            ],
+            "changed the ids",
+        ),
         (lambda prompts: [prompt.metadata.clear() or prompt for prompt in prompts], "were changed"),
-        (lambda prompts: [f"one of {len(prompts)}" for _ in prompts], "depends on the prompts beside it"),
+        (
+            lambda prompts: [f"one of {len(prompts)}" for _ in prompts],
+            "depends on the prompts beside it",
+        ),
     ],
 )
 def test_a_broken_stage_is_named(stage, message):
@@ -173,21 +216,35 @@ def own_module(tmp_path, monkeypatch):
 
 
 def test_the_one_prompt_on_which_a_stage_raises_is_named_on_one_line(own_module):
-    name = own_module("def picky(prompts):\n    return [9 / int(prompt.answer) and prompt for prompt in prompts]\n")
+    name = own_module(
+        "def picky(prompts):\n    return [9 / int(prompt.answer) and prompt for prompt in"
+        " prompts]\n"
+    )
     stage = OwnStage(name=f"{name}:picky")
     prompts = [Prompt(id=f"p{n}", question="What?", answer=str(n - 37)) for n in range(100)]
-    with pytest.raises(StateError, match=rf"^stage '{name}:picky' raised on prompt 'p37': ZeroDivisionError: [^\n]*$"):
+    with pytest.raises(
+        StateError,
+        match=rf"^stage '{name}:picky' raised on prompt 'p37': ZeroDivisionError: [^\n]*$",
+    ):
         run_stage(stage, prompts)
 
 
 def test_what_a_stage_changes_in_place_counts_as_its_change(own_module):
-    name = own_module("def clears(prompts):\n    return [prompt.metadata.clear() or prompt for prompt in prompts]\n")
-    with pytest.raises(StateError, match=r"prompt 'seen': metadata\['source'\] was changed or lost"):
+    name = own_module(
+        "def clears(prompts):\n    return [prompt.metadata.clear() or prompt for prompt in"
+        " prompts]\n"
+    )
+    with pytest.raises(
+        StateError, match=r"prompt 'seen': metadata\['source'\] was changed or lost"
+    ):
         run_stage(OwnStage(name=f"{name}:clears"), [SEEN])
 
 
 def test_a_stage_is_another_one_when_anything_in_its_file_changes(own_module):
-    code = "LIMIT = 3\n\ndef short(prompts):\n    return ['long' if len(p.question) > LIMIT else p for p in prompts]\n"
+    code = (
+        "LIMIT = 3\n\ndef short(prompts):\n    return ['long' if len(p.question) > LIMIT else p for"
+        " p in prompts]\n"
+    )
     stage = OwnStage(name=f"{own_module(code)}:short")
     before = stage.identity()
     assert stage.identity() == before
@@ -198,9 +255,15 @@ def test_a_stage_is_another_one_when_anything_in_its_file_changes(own_module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("grade", "named as package.module:function, got 'grade' (grade is one of ours, set by grade)"),
+        (
+            "grade",
+            "named as package.module:function, got 'grade' (grade is one of ours, set by grade)",
+        ),
         ("short", "named as package.module:function, got 'short' (ours have other keys)"),
-        ("my_stages:check", "stage 'my_stages:check' is called like our stage 'check'; rename the function"),
+        (
+            "my_stages:check",
+            "stage 'my_stages:check' is called like our stage 'check'; rename the function",
+        ),
     ],
 )
 def test_a_name_of_ours_is_refused(name, message):
@@ -210,13 +273,20 @@ def test_a_name_of_ours_is_refused(name, message):
 
 @pytest.fixture
 def curate(tmp_path):
-    """Runs `vasari curate` on generated prompts with stages of the folder's module, in the folder."""
+    """Runs `vasari curate` on generated prompts with stages of the folder's module, in the
+    folder."""
     (tmp_path / "my_stages.py").write_text(STAGE)
 
     def run(*stages, plugin=True, expect=0, out="out", options=()):
         recipe = {
             "name": "own",
-            "sources": [{"name": "maths", "domain": "math", "tasks": {"families": ["bars"], "num_prompts": 24}}],
+            "sources": [
+                {
+                    "name": "maths",
+                    "domain": "math",
+                    "tasks": {"families": ["bars"], "num_prompts": 24},
+                }
+            ],
             "decontaminate": {"benchmarks": []},
             "sft": {},
             "rl": {"parts": [{"name": "maths", "target": 4}]},
@@ -239,13 +309,17 @@ def curate(tmp_path):
 
 
 def stage_rows(out: Path) -> list[tuple[str, str, int]]:
-    return [(one["name"], one["branch"], sum(one["kept"].values())) for one in read_json(out / "funnel.json")["stages"]]
+    return [
+        (one["name"], one["branch"], sum(one["kept"].values()))
+        for one in read_json(out / "funnel.json")["stages"]
+    ]
 
 
 @pytest.mark.slow
 def test_stages_stand_where_they_were_placed_and_every_row_is_accounted_for(curate):
     out = curate(
-        {"name": "my_stages:odd", "after": "check"}, {"name": "my_stages:named", "after": "rl", "settings": {"label": "y"}}
+        {"name": "my_stages:odd", "after": "check"},
+        {"name": "my_stages:named", "after": "rl", "settings": {"label": "y"}},
     )
     names = [(name, branch) for name, branch, _ in stage_rows(out)]
     assert names.index(("odd", "both")) == names.index(("check", "both")) + 1
@@ -266,7 +340,9 @@ def test_a_changed_setting_or_function_is_done_again_and_nothing_else(curate, tm
     assert {name: num for name, _, num in stage_rows(again)}["odd"] == 0 != kept["odd"]
     (tmp_path / "my_stages.py").write_text(STAGE.replace('"even"', '"not odd"'))
     changed = curate({"name": "my_stages:odd", "after": "check"})
-    assert "not odd" in {row["reason"] for row in pq.read_table(changed / "dropped.parquet").to_pylist()}
+    assert "not odd" in {
+        row["reason"] for row in pq.read_table(changed / "dropped.parquet").to_pylist()
+    }
     assert before == {path: path.stat().st_mtime_ns for path in read.rglob("*.parquet")}
 
 
@@ -274,14 +350,26 @@ def test_a_changed_setting_or_function_is_done_again_and_nothing_else(curate, tm
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        ({"name": "my_stages:breaks"}, "stage 'my_stages:breaks' raised on prompt 'train-curate-bars-"),
+        (
+            {"name": "my_stages:breaks"},
+            "stage 'my_stages:breaks' raised on prompt 'train-curate-bars-",
+        ),
         ({"name": "my_stages:loses"}, "was given 8 prompts and returned 7 decisions"),
         ({"name": "my_stages:nothing"}, "my_stages has no attribute 'nothing'"),
-        ({"name": "my_stages:odd", "settings": {"kept": 1}}, "got an unexpected keyword argument 'kept'"),
-        ({"name": "my_stages:odd", "settings": {"keep": float("nan")}}, "settings that a file cannot hold"),
+        (
+            {"name": "my_stages:odd", "settings": {"kept": 1}},
+            "got an unexpected keyword argument 'kept'",
+        ),
+        (
+            {"name": "my_stages:odd", "settings": {"keep": float("nan")}},
+            "settings that a file cannot hold",
+        ),
         ({"name": "my_stages:CALLS"}, "is a list, which cannot be called"),
         ({"name": "my_stages:odd", "after": "balance"}, "Input should be 'read', 'check'"),
-        ({"name": "my_stages:odd", "model": "asked", "after": "check"}, "comes after every local stage"),
+        (
+            {"name": "my_stages:odd", "model": "asked", "after": "check"},
+            "comes after every local stage",
+        ),
     ],
 )
 def test_a_stage_that_does_not_fit_is_one_line(curate, stage, message):
@@ -294,7 +382,9 @@ def test_a_stage_that_does_not_fit_is_one_line(curate, stage, message):
 
 @pytest.mark.slow
 def test_a_stage_of_a_package_that_was_not_allowed_is_refused(curate):
-    assert "which a recipe may not run by itself" in curate({"name": "my_stages:odd"}, plugin=False, expect=1)
+    assert "which a recipe may not run by itself" in curate(
+        {"name": "my_stages:odd"}, plugin=False, expect=1
+    )
 
 
 FILES = ("sft.parquet", "rl.parquet", "dropped.parquet", "funnel.json", "README.md")
@@ -324,10 +414,20 @@ def test_a_run_killed_inside_a_stage_goes_on_behind_its_last_shard(curate, tmp_p
 def test_several_workers_leave_the_files_of_one(curate, engine):
     if engine == "ray":
         pytest.importorskip("ray")
-    stages = [{"name": "my_stages:odd", "after": "read"}, {"name": "my_stages:named", "after": "sft"}]
+    stages = [
+        {"name": "my_stages:odd", "after": "read"},
+        {"name": "my_stages:named", "after": "sft"},
+    ]
     one = contents(curate(*stages))
-    assert contents(curate(*stages, out="two", options=["--engine", engine, "--workers", "2"])) == one
-    broken = curate({"name": "my_stages:breaks"}, expect=1, out="three", options=["--engine", engine, "--workers", "2"])
+    assert (
+        contents(curate(*stages, out="two", options=["--engine", engine, "--workers", "2"])) == one
+    )
+    broken = curate(
+        {"name": "my_stages:breaks"},
+        expect=1,
+        out="three",
+        options=["--engine", engine, "--workers", "2"],
+    )
     assert "stage 'my_stages:breaks' raised on prompt 'train-curate-bars-" in broken
 
 
@@ -345,13 +445,20 @@ def agreed(prompts, model, word="yes"):
 """
 
 
-def test_a_stage_that_asks_a_model_buys_each_answer_once(own_module, scripted_server, tmp_path, capsys):
+def test_a_stage_that_asks_a_model_buys_each_answer_once(
+    own_module, scripted_server, tmp_path, capsys
+):
     pytest.importorskip("aiohttp")
     from vasari.cli.curate_job import EngineOptions, run_curate
 
-    rows = [{"id": f"q{n}", "question": f"What is {n} + 2?", "answer": str(n + 2), "solution": "Add."} for n in range(6)]
+    rows = [
+        {"id": f"q{n}", "question": f"What is {n} + 2?", "answer": str(n + 2), "solution": "Add."}
+        for n in range(6)
+    ]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    scripted_server.script = lambda body: "no" if "What is 3" in scripted_server.text_of(body) else "yes"
+    scripted_server.script = lambda body: (
+        "no" if "What is 3" in scripted_server.text_of(body) else "yes"
+    )
     recipe = {
         "name": "asked",
         "sources": [{"source": "jsonl", "folder": "."}],
@@ -373,4 +480,6 @@ def test_a_stage_that_asks_a_model_buys_each_answer_once(own_module, scripted_se
     assert len(scripted_server.bodies) == 6
     run(dry=False, stages=[{**recipe["stages"][0], "settings": {"word": "no"}}])
     assert len(scripted_server.bodies) == 6
-    assert [prompt.id.rpartition("/")[2] for prompt in read_prompts(tmp_path / "out/sft.parquet")] == ["q3"]
+    assert [
+        prompt.id.rpartition("/")[2] for prompt in read_prompts(tmp_path / "out/sft.parquet")
+    ] == ["q3"]

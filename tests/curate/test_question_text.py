@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.curate.match.question_text import answer_key, answers_conflict, band_keys, containment, jaccard, read_question
+from vasari.curate.match.question_text import (
+    answer_key,
+    answers_conflict,
+    band_keys,
+    containment,
+    jaccard,
+    read_question,
+)
 from vasari.records import Prompt
 
 
@@ -28,12 +35,25 @@ def test_numbers_and_symbols_of_a_question(text, numbers, symbols):
 
 
 def test_a_name_and_its_reverse_are_one_but_another_order_is_another_angle():
-    assert read_question("angle TSR").symbols == read_question("angle RST").symbols != read_question("angle SRT").symbols
+    assert (
+        read_question("angle TSR").symbols
+        == read_question("angle RST").symbols
+        != read_question("angle SRT").symbols
+    )
 
 
-@given(st.lists(st.sampled_from(["Find", "the", "area", "of", "AB", "x", "12", "3.5"]), max_size=12), st.data())
+@given(
+    st.lists(st.sampled_from(["Find", "the", "area", "of", "AB", "x", "12", "3.5"]), max_size=12),
+    st.data(),
+)
 def test_other_punctuation_between_the_words_changes_nothing(words, data):
-    marks = data.draw(st.lists(st.sampled_from([" ", "; ", " - ", "! ", " ? "]), min_size=len(words), max_size=len(words)))
+    marks = data.draw(
+        st.lists(
+            st.sampled_from([" ", "; ", " - ", "! ", " ? "]),
+            min_size=len(words),
+            max_size=len(words),
+        )
+    )
     edited = "".join(word + mark for word, mark in zip(words, marks, strict=True))
     assert read_question(edited).words == read_question(" ".join(words)).words
     assert read_question(edited).numbers == read_question(" ".join(words)).numbers
@@ -42,7 +62,10 @@ def test_other_punctuation_between_the_words_changes_nothing(words, data):
 def test_similarity_counts_words_and_pairs_of_words():
     # {find, x, find-x} and {find, y, find-y}: 1 of 5 shared; 1 of the 3 of the first.
     left, right = read_question("Find x."), read_question("find y")
-    assert (jaccard(left, right), containment(left.shingles, right.shingles)) == (pytest.approx(1 / 5), pytest.approx(1 / 3))
+    assert (jaccard(left, right), containment(left.shingles, right.shingles)) == (
+        pytest.approx(1 / 5),
+        pytest.approx(1 / 3),
+    )
 
 
 def test_a_letter_is_compared_by_its_option_and_a_number_by_its_value():
@@ -65,7 +88,15 @@ def test_only_numbers_that_differ_conflict():
 
 
 def test_equal_texts_share_all_bands_and_different_ones_none():
-    texts = [read_question(t) for t in ("The sum of 3 and 4 is wanted", "the sum of 3, and 4, is wanted.", "Draw a cat", "")]
+    texts = [
+        read_question(t)
+        for t in (
+            "The sum of 3 and 4 is wanted",
+            "the sum of 3, and 4, is wanted.",
+            "Draw a cat",
+            "",
+        )
+    ]
     keys = band_keys(texts)
     assert keys.shape == (4, 16)
     assert np.array_equal(keys[0], keys[1])
@@ -75,10 +106,16 @@ def test_equal_texts_share_all_bands_and_different_ones_none():
 @pytest.mark.slow
 def test_bands_catch_pairs_as_often_as_their_formula_says():
     # Two texts of 40 different words that share the first 30: 30 + 29 of 40 + 39 shingles each, so
-    # s = 59 / (79 + 79 - 59) = 0.596 and 1 - (1 - 0.596^4)^16 = 0.884; its standard error over 400 pairs is 0.016.
+    # s = 59 / (79 + 79 - 59) = 0.596 and 1 - (1 - 0.596^4)^16 = 0.884; its standard error over 400
+    # pairs is 0.016.
     caught = 0
     for trial in range(400):
-        words = ["".join(chr(97 + int(digit)) for digit in f"{trial:03d}{place:02d}") for place in range(50)]
-        keys = band_keys([read_question(" ".join(words[:40])), read_question(" ".join(words[:30] + words[40:]))])
+        words = [
+            "".join(chr(97 + int(digit)) for digit in f"{trial:03d}{place:02d}")
+            for place in range(50)
+        ]
+        keys = band_keys(
+            [read_question(" ".join(words[:40])), read_question(" ".join(words[:30] + words[40:]))]
+        )
         caught += bool((keys[0] == keys[1]).any())
     assert abs(caught / 400 - 0.884) < 0.06

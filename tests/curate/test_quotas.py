@@ -1,4 +1,5 @@
-"""What the parts of an RL set have room for, over shards: the choice of one list, in a few bytes a prompt."""
+"""What the parts of an RL set have room for, over shards: the choice of one list, in a few bytes a
+prompt."""
 
 from __future__ import annotations
 
@@ -38,24 +39,41 @@ def test_parts_over_shards_choose_as_if_each_had_its_prompts_in_one_list(tmp_pat
         )
         for number in range(40)
     ]
-    parts = [RlPart(name="a", target=6, categories=("x", "w")), RlPart(name="b", target=3, balance_by="source")]
+    parts = [
+        RlPart(name="a", target=6, categories=("x", "w")),
+        RlPart(name="b", target=3, balance_by="source"),
+    ]
 
     quotas = choose_for(parts, write_shards(tmp_path, prompts, 15), seed=2)
-    found = {drop.id: drop.detail for first in (0, 15, 30) for drop in quotas.within(prompts[first : first + 15], first)}
+    found = {
+        drop.id: drop.detail
+        for first in (0, 15, 30)
+        for drop in quotas.within(prompts[first : first + 15], first)
+    }
 
     own = [prompt for prompt in prompts if prompt.metadata[PART] == "a"]
-    expected = {drop.id: f"part 'a': {drop.detail}" for drop in balance_prompts(own, 6, seed=2, categories=("w", "x")).dropped}
+    expected = {
+        drop.id: f"part 'a': {drop.detail}"
+        for drop in balance_prompts(own, 6, seed=2, categories=("w", "x")).dropped
+    }
     others = [
-        dataclasses.replace(prompt, category=prompt.metadata["source"]) for prompt in prompts if prompt.metadata[PART] == "b"
+        dataclasses.replace(prompt, category=prompt.metadata["source"])
+        for prompt in prompts
+        if prompt.metadata[PART] == "b"
     ]
-    expected |= {drop.id: f"part 'b': {drop.detail}" for drop in balance_prompts(others, 3, seed=2).dropped}
+    expected |= {
+        drop.id: f"part 'b': {drop.detail}" for drop in balance_prompts(others, 3, seed=2).dropped
+    }
     assert found == expected
     assert 0 < len(found) < 40
 
 
 def test_a_part_without_prompts_lacks_its_whole_target(tmp_path):
     prompts = [Prompt(id="p", question="?", answer="1", category="x", metadata={PART: "a"})]
-    parts = [RlPart(name="a", target=2, categories=("x",)), RlPart(name="b", target=5, balance_by="none")]
+    parts = [
+        RlPart(name="a", target=2, categories=("x",)),
+        RlPart(name="b", target=5, balance_by="none"),
+    ]
     notes = choose_for(parts, write_shards(tmp_path, prompts, 1), seed=0).notes
     assert notes == {
         "target of a": 2,
@@ -76,5 +94,6 @@ def test_a_pool_takes_some_twenty_bytes_a_prompt_until_it_is_chosen_from():
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # A digest of 16 bytes and a number of 4; growing arrays keep up to an eighth more than they hold.
+    # A digest of 16 bytes and a number of 4; growing arrays keep up to an eighth more than they
+    # hold.
     assert held / 20_000 < 25

@@ -1,4 +1,5 @@
-"""Multiple-choice and long answers become short ones, or are refused when they no longer verify against the original."""
+"""Multiple-choice and long answers become short ones, or are refused when they no longer verify
+against the original."""
 
 from __future__ import annotations
 
@@ -8,7 +9,14 @@ from hypothesis import strategies as st
 
 pytest.importorskip("aiohttp")
 
-from vasari.curate.ask.rephrase import RephraseSettings, check, read_reply, rephrase, rephrase_by_rule, right_option
+from vasari.curate.ask.rephrase import (
+    RephraseSettings,
+    check,
+    read_reply,
+    rephrase,
+    rephrase_by_rule,
+    right_option,
+)
 from vasari.endpoint import Response
 from vasari.records import Outcome, Prompt
 from vasari.verify import verify_answer
@@ -16,11 +24,19 @@ from vasari.verify import verify_answer
 SETTINGS = RephraseSettings()
 
 NUMERIC = Prompt(id="n", question="What is x?", answer="B", choices=("4", "5", "6"), kind="choice")
-WORDS = Prompt(id="w", question="Is the function linear or nonlinear?", answer="B", choices=("linear", "nonlinear"))
+WORDS = Prompt(
+    id="w",
+    question="Is the function linear or nonlinear?",
+    answer="B",
+    choices=("linear", "nonlinear"),
+)
 LONG = Prompt(
     id="l",
     question="How many cookies are left in the jar after lunch?",
-    answer="After lunch there are 12 cookies left in the jar, since 20 take away 8 is 12. The answer is 12.",
+    answer=(
+        "After lunch there are 12 cookies left in the jar, since 20 take away 8 is 12. The answer"
+        " is 12."
+    ),
 )
 
 
@@ -44,19 +60,32 @@ def test_a_short_answer_stays():
 
 
 def test_a_boxed_answer_is_taken_out_by_rule():
-    prompt = Prompt(id="b", question="How long?", answer="We add both sides of the figure and so we find $\\boxed{7}$.")
+    prompt = Prompt(
+        id="b",
+        question="How long?",
+        answer="We add both sides of the figure and so we find $\\boxed{7}$.",
+    )
     assert rephrase_by_rule(prompt, SETTINGS).answer == "7"
 
 
 def test_options_that_are_pictures_are_refused():
-    prompt = Prompt(id="a", question="Which shape fits?", answer="A", choices=("A", "B"), kind="choice")
+    prompt = Prompt(
+        id="a", question="Which shape fits?", answer="A", choices=("A", "B"), kind="choice"
+    )
     assert rephrase_by_rule(prompt, SETTINGS).refused == "needs_options"
-    assert right_option(Prompt(id="m", question="?", answer="A, C", choices=("x y", "z w", "u v"))) is None
+    assert (
+        right_option(Prompt(id="m", question="?", answer="A, C", choices=("x y", "z w", "u v")))
+        is None
+    )
 
 
-@pytest.mark.parametrize("option", ["none of these", "All of the above", "A and B", "(B) or (C)", "None", "both of them"])
+@pytest.mark.parametrize(
+    "option", ["none of these", "All of the above", "A and B", "(B) or (C)", "None", "both of them"]
+)
 def test_an_option_about_other_options_is_no_answer_without_them(option):
-    prompt = Prompt(id="o", question="Which is true?", answer="C", choices=("x is 2", "x is 3", option))
+    prompt = Prompt(
+        id="o", question="Which is true?", answer="C", choices=("x is 2", "x is 3", option)
+    )
     assert rephrase_by_rule(prompt, SETTINGS).refused == "needs_options"
 
 
@@ -67,31 +96,58 @@ def test_an_option_about_other_options_is_no_answer_without_them(option):
         (WORDS, "Is the function linear or nonlinear?", "linear", "answer_changed"),
         (WORDS, "Is the function linear or nonlinear?", "B", "answer_not_short"),
         (WORDS, "Which of the following describes the function?", "nonlinear", "needs_options"),
-        (WORDS, "What kind of function is shown?", "it is a function that is not at all linear", "answer_not_short"),
+        (
+            WORDS,
+            "What kind of function is shown?",
+            "it is a function that is not at all linear",
+            "answer_not_short",
+        ),
         (LONG, "How many cookies are left in the jar after lunch?", "12", ""),
         (LONG, "How many cookies are left in the jar after lunch?", "8", "answer_changed"),
-        (LONG, "The 12 cookies are left. How many are left in the jar after lunch?", "12", "answer_given"),
         (
-            Prompt(id="k", question="AB is 3 and BC is 4. Which of these is AC?", answer="A", choices=("5", "6")),
+            LONG,
+            "The 12 cookies are left. How many are left in the jar after lunch?",
+            "12",
+            "answer_given",
+        ),
+        (
+            Prompt(
+                id="k",
+                question="AB is 3 and BC is 4. Which of these is AC?",
+                answer="A",
+                choices=("5", "6"),
+            ),
             "AB is 3. What is AC?",
             "5",
             "question_changed",
         ),
         (
-            Prompt(id="k", question="AB is 3 and BC is 4. Which of these is AC?", answer="A", choices=("5", "6")),
+            Prompt(
+                id="k",
+                question="AB is 3 and BC is 4. Which of these is AC?",
+                answer="A",
+                choices=("5", "6"),
+            ),
             "AB is 3 and BC is 4. What is AC?",
             "5.0",
             "",
         ),
         (
-            Prompt(id="i", question="<image> Which of these is it?", answer="A", choices=("a cat", "a dog")),
+            Prompt(
+                id="i",
+                question="<image> Which of these is it?",
+                answer="A",
+                choices=("a cat", "a dog"),
+            ),
             "What is it?",
             "a cat",
             "question_changed",
         ),
     ],
 )
-def test_a_new_question_and_answer_pass_or_get_the_first_reason_against_them(prompt, question, answer, refused):
+def test_a_new_question_and_answer_pass_or_get_the_first_reason_against_them(
+    prompt, question, answer, refused
+):
     assert check(prompt, question, answer, SETTINGS).refused == refused
 
 
@@ -99,7 +155,13 @@ def test_a_new_question_and_answer_pass_or_get_the_first_reason_against_them(pro
     ("response", "refused"),
     [
         (reply("Is the function linear or nonlinear?", "nonlinear"), ""),
-        (Response(text="<think>Easy.</think> " + reply("Is the function linear or nonlinear?", "nonlinear").text), ""),
+        (
+            Response(
+                text="<think>Easy.</think> "
+                + reply("Is the function linear or nonlinear?", "nonlinear").text
+            ),
+            "",
+        ),
         (Response(text="IMPOSSIBLE"), "needs_options"),
         (Response(text="Sure! The answer is nonlinear."), "unreadable_reply"),
         (reply("", "nonlinear"), "unreadable_reply"),
@@ -113,7 +175,12 @@ def test_a_reply_is_read_strictly(response, refused):
 
 @given(st.integers(-999, 999), st.integers(-999, 999))
 def test_another_number_is_never_the_same_answer(right, other):
-    prompt = Prompt(id="p", question="Which of these is x?", answer="A", choices=(str(right), str(right + 1), "none"))
+    prompt = Prompt(
+        id="p",
+        question="Which of these is x?",
+        answer="A",
+        choices=(str(right), str(right + 1), "none"),
+    )
     refused = check(prompt, "What is x?", str(other), SETTINGS).refused
     assert refused == ("" if other == right else "answer_changed")
 
@@ -133,7 +200,10 @@ def test_a_faultless_model_opens_every_prompt_and_the_answer_is_the_option(teach
         "answer": "B",
         "choices": ["linear", "nonlinear"],
     }
-    assert all(verify_answer(f"\\boxed{{{p.answer}}}", p.answer, None, p.kind).outcome is Outcome.CORRECT for p in result.kept)
+    assert all(
+        verify_answer(f"\\boxed{{{p.answer}}}", p.answer, None, p.kind).outcome is Outcome.CORRECT
+        for p in result.kept
+    )
 
 
 def test_a_wrong_rephrasing_is_refused_and_dropped_with_what_was_said(teach, asking):

@@ -1,4 +1,5 @@
-"""docs/method.md and docs/theory.md name functions, papers and tests: each exists, and no sampler or gate is left out."""
+"""docs/method.md and docs/theory.md name functions, papers and tests: each exists, and no sampler
+or gate is left out."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ def tables(page: Path) -> list[tuple[list[str], list[list[str]]]]:
     """Head and rows of each table of a page."""
     found = []
     for block in re.findall(r"(?:^\|.*\n?)+", page.read_text(), re.MULTILINE):
-        head, _, *rows = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in block.splitlines()]
+        head, _, *rows = [
+            [cell.strip() for cell in line.strip()[1:-1].split("|")] for line in block.splitlines()
+        ]
         found.append((head, rows))
     return found
 
@@ -35,7 +38,8 @@ def quoted(cell: str) -> list[str]:
 
 
 def members(body: list[ast.stmt]) -> dict[str, ast.stmt]:
-    """What a module or a class defines, by name: functions, classes, variables; imported names stand for nothing of theirs."""
+    """What a module or a class defines, by name: functions, classes, variables; imported names
+    stand for nothing of theirs."""
     found: dict[str, ast.stmt] = {}
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -49,12 +53,17 @@ def members(body: list[ast.stmt]) -> dict[str, ast.stmt]:
 
 
 MODULES = {
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): members(
-        ast.parse(path.read_text()).body
-    )
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(
+        ".__init__"
+    ): members(ast.parse(path.read_text()).body)
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-DEFINED = {name: node for module in MODULES.values() for name, node in module.items() if not isinstance(node, ast.ImportFrom)}
+DEFINED = {
+    name: node
+    for module in MODULES.values()
+    for name, node in module.items()
+    if not isinstance(node, ast.ImportFrom)
+}
 
 
 def has_member(owner: str, name: str) -> bool:
@@ -67,7 +76,8 @@ def has_member(owner: str, name: str) -> bool:
 
 
 def exists(name: str, owner: str | None = None) -> bool:
-    """Whether it is a module, a name in one, a member of a class, or (alone) a member of `owner`."""
+    """Whether it is a module, a name in one, a member of a class, or (alone) a member of
+    `owner`."""
     head, _, last = name.rpartition(".")
     if name in MODULES or last in MODULES.get(head, {}):
         return True
@@ -77,7 +87,8 @@ def exists(name: str, owner: str | None = None) -> bool:
 
 
 def missing(cell: str) -> list[str]:
-    """The quoted names of a cell that are nowhere; TRL's are TRL's, and a bare name may belong to the class before it."""
+    """The quoted names of a cell that are nowhere; TRL's are TRL's, and a bare name may belong to
+    the class before it."""
     gone, owner = [], None
     for name in quoted(cell):
         if name.startswith("trl."):
@@ -95,10 +106,18 @@ def test_every_function_that_a_table_names_exists(page):
     assert [name for cell in cells for name in missing(cell)] == []
 
 
-@pytest.mark.parametrize("name", ["vasari.score.no", "vasari.no", "ProgressSampler.no", "no", "VAS.draw"])
+@pytest.mark.parametrize(
+    "name", ["vasari.score.no", "vasari.no", "ProgressSampler.no", "no", "VAS.draw"]
+)
 def test_a_function_that_does_not_exist_would_be_noticed(name):
     assert missing(f"`{name}(metric=1)`") == [name]
-    assert missing("`vasari.score.pass_rate`, `VarianceAwareSampler.draw`, `LocalConstants.largest_step`, `progress`") == []
+    assert (
+        missing(
+            "`vasari.score.pass_rate`, `VarianceAwareSampler.draw`, `LocalConstants.largest_step`,"
+            " `progress`"
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -108,13 +127,20 @@ def test_every_row_with_a_function_names_a_test(page):
         for head, rows in tables(page)
         if "function" in head
         for row in rows
-        if not re.search(r"`test_\w+`", row[head.index("test")]) and row[head.index("test")] != "above"
+        if not re.search(r"`test_\w+`", row[head.index("test")])
+        and row[head.index("test")] != "above"
     ]
     assert without == []
 
 
 def test_every_row_is_as_long_as_its_head():
-    assert [row for page in PAGES for head, rows in tables(page) for row in rows if len(row) != len(head)] == []
+    assert [
+        row
+        for page in PAGES
+        for head, rows in tables(page)
+        for row in rows
+        if len(row) != len(head)
+    ] == []
 
 
 def test_every_sampler_and_gate_is_mapped_to_function_source_and_test():
@@ -126,7 +152,11 @@ def test_every_sampler_and_gate_is_mapped_to_function_source_and_test():
 
 
 def test_the_papers_of_the_samplers_are_those_that_their_code_names():
-    code = "".join(path.read_text() for folder in ("sample", "score") for path in (PACKAGE / folder).glob("*.py"))
+    code = "".join(
+        path.read_text()
+        for folder in ("sample", "score")
+        for path in (PACKAGE / folder).rglob("*.py")
+    )
     named = set(re.findall(r"\b\d{4}\.\d{5}\b", " ".join(column(METHOD, "source"))))
     assert len(named) > 15
     assert named - set(re.findall(r"\b\d{4}\.\d{5}\b", code)) == set()

@@ -1,4 +1,5 @@
-"""Small text and vision-language models, pools in TRL's forms, and trainings on them: TRL's own beside ours."""
+"""Small text and vision-language models, pools in TRL's forms, and trainings on them: TRL's own
+beside ours."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ CLOCKED = ("step_time", "runtime", "samples_per_second", "steps_per_second")
 
 @pytest.fixture(scope="session")
 def text_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
-    """Folder with a random Qwen2 of two thin layers, and the tokenizer of the tiny vision-language model."""
+    """Folder with a random Qwen2 of two thin layers, and the tokenizer of the tiny vision-language
+    model."""
     import torch
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
@@ -42,13 +44,18 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> 
 def text_rows(num: int = 12) -> list[dict[str, Any]]:
     """Conversational prompts without images."""
     return [
-        {"prompt": [{"role": "user", "content": f"What is {n} + 2?"}], "answer": str(n + 2), "id": f"t{n}"} for n in range(num)
+        {
+            "prompt": [{"role": "user", "content": f"What is {n} + 2?"}],
+            "answer": str(n + 2),
+            "id": f"t{n}",
+        }
+        for n in range(num)
     ]
 
 
 def image_rows(prompts: list[Prompt]) -> list[dict[str, Any]]:
     """Conversational prompts with one image each."""
-    from vasari.imagefile import open_image
+    from vasari.data.images import open_image
 
     return [
         {
@@ -97,22 +104,34 @@ def config(out: Path, **changes: Any) -> Any:
 
 def logged(trainer: Any) -> list[dict[str, float]]:
     """Every number that a training logged, step by step, less those of the clock."""
-    return [{name: value for name, value in row.items() if not name.endswith(CLOCKED)} for row in trainer.state.log_history]
+    return [
+        {name: value for name, value in row.items() if not name.endswith(CLOCKED)}
+        for row in trainer.state.log_history
+    ]
 
 
 def weights_of(trainer: Any) -> dict[str, Any]:
     """The trained weights."""
     return {
-        name: value.detach().clone() for name, value in trainer.accelerator.unwrap_model(trainer.model).state_dict().items()
+        name: value.detach().clone()
+        for name, value in trainer.accelerator.unwrap_model(trainer.model).state_dict().items()
     }
 
 
-def drawn_order(rows: list[dict[str, Any]], *, batch: int, passes: int = 1, seed: int = 11) -> list[dict[str, Any]]:
+def drawn_order(
+    rows: list[dict[str, Any]], *, batch: int, passes: int = 1, seed: int = 11
+) -> list[dict[str, Any]]:
     """The rows in the order in which a uniform sampler of this seed draws them."""
     from vasari.sample import make_sampler
 
-    sampler = make_sampler("uniform", num_prompts=len(rows), seed=seed, prompt_ids=[row["id"] for row in rows])
-    return [rows[int(index)] for _ in range(passes * len(rows) // batch) for index in sampler.draw(batch).indices]
+    sampler = make_sampler(
+        "uniform", num_prompts=len(rows), seed=seed, prompt_ids=[row["id"] for row in rows]
+    )
+    return [
+        rows[int(index)]
+        for _ in range(passes * len(rows) // batch)
+        for index in sampler.draw(batch).indices
+    ]
 
 
 def same(one: list[dict[str, float]], other: list[dict[str, float]]) -> list[str]:

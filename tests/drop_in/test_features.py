@@ -1,4 +1,5 @@
-"""What a sampler of the drop-in trainer knows of prompts beforehand is what `vasari train` knows of the same prompts."""
+"""What a sampler of the drop-in trainer knows of prompts beforehand is what `vasari train` knows of
+the same prompts."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from vasari.train.chosen import chosen_sampler, features_of
 PROMPTS = [
     Prompt(
         id=f"q{n}",
-        question=f"How many {'red bars' if n % 2 else 'blue discs and squares'} are there beside the {n} others?",
+        question=(
+            f"How many {'red bars' if n % 2 else 'blue discs and squares'} are there beside the {n}"
+            " others?"
+        ),
         answer=str(n),
         category=("bars", "discs", "pies")[n % 3],
         difficulty=("easy", "hard")[n % 2],
@@ -26,14 +30,24 @@ PROMPTS = [
 
 
 def pool(prompt_of: Any, *columns: str) -> Dataset:
-    rows = [{"prompt": prompt_of(p), **{name: getattr(p, name) for name in columns}} for p in PROMPTS]
+    rows = [
+        {"prompt": prompt_of(p), **{name: getattr(p, name) for name in columns}} for p in PROMPTS
+    ]
     return Dataset.from_list(rows)
 
 
 FORMS = {
     "text": lambda p: p.question,
-    "messages": lambda p: [{"role": "system", "content": "Think."}, {"role": "user", "content": p.question}],
-    "parts": lambda p: [{"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": p.question}]}],
+    "messages": lambda p: [
+        {"role": "system", "content": "Think."},
+        {"role": "user", "content": p.question},
+    ],
+    "parts": lambda p: [
+        {
+            "role": "user",
+            "content": [{"type": "image", "text": None}, {"type": "text", "text": p.question}],
+        }
+    ],
 }
 
 
@@ -58,8 +72,12 @@ def drawn(sampler: str, *columns: str) -> list[int]:
     for batch in range(4):
         indices = made.draw(4).indices.tolist()
         order += indices
-        verdicts = {index: [1.0, 0.0, 1.0, 0.0] if index % 3 == 0 else [0.0] * 4 for index in indices}
-        made.observe([GroupOutcome(index=i, rewards=v, verdicts=v, batch=batch) for i, v in verdicts.items()])
+        verdicts = {
+            index: [1.0, 0.0, 1.0, 0.0] if index % 3 == 0 else [0.0] * 4 for index in indices
+        }
+        made.observe(
+            [GroupOutcome(index=i, rewards=v, verdicts=v, batch=batch) for i, v in verdicts.items()]
+        )
     return order
 
 
@@ -69,7 +87,11 @@ def test_a_column_that_a_sampler_reads_changes_what_it_draws(sampler, column):
 
 
 def test_the_target_sampler_begins_with_the_easiest():
-    first = chosen_sampler("target", pool(FORMS["text"], "difficulty"), seed=0, prompt_ids=None).draw(4).indices.tolist()
+    first = (
+        chosen_sampler("target", pool(FORMS["text"], "difficulty"), seed=0, prompt_ids=None)
+        .draw(4)
+        .indices.tolist()
+    )
     assert {PROMPTS[index].difficulty for index in first} == {"easy"}
 
 
@@ -83,7 +105,11 @@ def test_a_trainer_s_sampler_has_the_features_of_its_pool(text_folder, small, tm
 
     rows = pool(FORMS["messages"], "category", "answer")
     trainer = VarianceAwareGRPOTrainer(
-        str(text_folder), [small.even_sum], small.config(tmp_path, max_steps=1), rows, sampler="bins"
+        str(text_folder),
+        [small.even_sum],
+        small.config(tmp_path, max_steps=1),
+        rows,
+        sampler="bins",
     )
     trainer.train()
     assert len(trainer.prompt_sampler.category_scores()) == 3

@@ -1,4 +1,5 @@
-"""What a gate decides is what TRL trains on, and what is logged: advantages, rewards and counts beside a hand calculation."""
+"""What a gate decides is what TRL trains on, and what is logged: advantages, rewards and counts
+beside a hand calculation."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from vasari.errors import ConfigError, VasariError
+from vasari.core.errors import ConfigError, VasariError
 from vasari.records import Admission
 from vasari.sample import Gate
 from vasari.trl import LoopOptions, VarianceAwareGRPOTrainer
@@ -56,7 +57,9 @@ def test_groups_that_a_gate_refuses_move_no_weight(make, small, gate, scale):
     before = small.weights_of(trainer)
     trainer.train()
     assert [row["grad_norm"] for row in small.logged(trainer) if "loss" in row] == [0.0] * 3
-    assert all(torch.equal(before[name], value) for name, value in small.weights_of(trainer).items())
+    assert all(
+        torch.equal(before[name], value) for name, value in small.weights_of(trainer).items()
+    )
     spent = trainer.loop.run.ledger.rollouts
     assert spent["train"] == 0
     assert spent["discarded"] > 0
@@ -82,8 +85,12 @@ def test_advantages_over_a_batch_are_of_the_groups_that_train_and_not_of_what_fi
     filled = 0
     for _ in range(6):
         kept.clear()
-        advantages = trainer._generate_and_score_completions([{}] * 12)["advantages"].view(3, 4).numpy()
-        rewards = np.array([[r.reward.total for r in group.rollouts] for group in kept if group.purpose == "train"])
+        advantages = (
+            trainer._generate_and_score_completions([{}] * 12)["advantages"].view(3, 4).numpy()
+        )
+        rewards = np.array(
+            [[r.reward.total for r in group.rollouts] for group in kept if group.purpose == "train"]
+        )
         if not len(rewards):
             assert not advantages.any()
             continue
@@ -115,7 +122,9 @@ def test_a_rollout_is_rewarded_once_also_where_a_screening_goes_on(make):
     assert all(rollout.verdict.value == rollout.reward.total for rollout in rollouts)
     for group in kept:
         screened = [rollout.reward.total for rollout in group.rollouts[:2]]
-        assert (set(screened) == {0.0, 1.0}) == (len(group.rollouts) == 4) or group.purpose == "screen"
+        assert (set(screened) == {0.0, 1.0}) == (
+            len(group.rollouts) == 4
+        ) or group.purpose == "screen"
 
 
 def test_a_rollout_function_may_say_more_of_each_rollout(make):
@@ -123,7 +132,12 @@ def test_a_rollout_function_may_say_more_of_each_rollout(make):
         ids = [trainer.processing_class(prompt[0]["content"])["input_ids"] for prompt in prompts]
         said = [torch.randint(5, 50, (6,)).tolist() for _ in prompts]
         bonus = [float(sum(own) % 2) for own in said]
-        return {"prompt_ids": ids, "completion_ids": said, "logprobs": [[-1.0] * 6 for _ in said], "bonus": bonus}
+        return {
+            "prompt_ids": ids,
+            "completion_ids": said,
+            "logprobs": [[-1.0] * 6 for _ in said],
+            "bonus": bonus,
+        }
 
     def needs(completion_ids: Any, bonus: list[float], **_: Any) -> list[float]:
         assert bonus == [float(sum(own) % 2) for own in completion_ids]
@@ -156,11 +170,13 @@ def test_rewards_that_trl_normalises_before_it_adds_them_are_what_a_gate_sees(ma
     assert trainer._metrics["train"]["zero_variance_share"][-1] < 1
     for group in groups:
         raw = np.array(odd([r.token_ids for r in group.rollouts]))
-        normalised = (raw - raw.mean()) / (raw.std(ddof=1) + 1e-4) - 0.5 * (2 * raw - 2 * raw.mean()) / (
-            2 * raw.std(ddof=1) + 1e-4
-        )
+        normalised = (raw - raw.mean()) / (raw.std(ddof=1) + 1e-4) - 0.5 * (
+            2 * raw - 2 * raw.mean()
+        ) / (2 * raw.std(ddof=1) + 1e-4)
         np.testing.assert_allclose([r.reward.total for r in group.rollouts], normalised, atol=1e-9)
-        assert [r.verdict.value for r in group.rollouts] == raw.tolist()  # read from what the function said
+        assert [
+            r.verdict.value for r in group.rollouts
+        ] == raw.tolist()  # read from what the function said
     assert np.abs(advantages).min() > 0
 
 
@@ -172,7 +188,10 @@ def test_two_reward_functions_of_one_name_are_two_terms_and_the_first_says_what_
         return r
 
     kept: list[Any] = []
-    make([reward(1.0), reward(-3.0)], options=LoopOptions(record=lambda groups, _: kept.extend(groups))).train()
+    make(
+        [reward(1.0), reward(-3.0)],
+        options=LoopOptions(record=lambda groups, _: kept.extend(groups)),
+    ).train()
     for rollout in (rollout for group in kept for rollout in group.rollouts):
         own = 1.0 + sum(rollout.token_ids) % 2
         assert rollout.reward.breakdown == {"r": own, "r-2": -3.0 * own}
@@ -190,13 +209,18 @@ def test_rewards_that_all_read_alike_are_warned_about_once(make, caplog, low, hi
         make(shaped).train()
     said = [record.getMessage() for record in caplog.records if "shaped" in record.getMessage()]
     assert len(said) == 1
-    assert f"all 12 of them read as {word}, since 0.5 or more is correct and less is not; pass verdict_from" in said[0]
+    assert (
+        f"all 12 of them read as {word}, since 0.5 or more is correct and less is not; pass"
+        " verdict_from" in said[0]
+    )
 
 
 def test_a_line_of_the_log_has_the_latest_counts_and_the_mean_of_shares(make, small):
     trainers = []
     for every in (1, 3):  # TRL seeds torch when a trainer is made
-        trainers.append(make(sampler="vas", gate="mixed", config={"logging_steps": every, "max_steps": 6}))
+        trainers.append(
+            make(sampler="vas", gate="mixed", config={"logging_steps": every, "max_steps": 6})
+        )
         trainers[-1].train()
     each, together = trainers
     single, windows = ([row for row in small.logged(t) if "loss" in row] for t in (each, together))
@@ -219,7 +243,10 @@ def test_dropping_rollouts_is_refused_where_others_tokens_are_ranked_with_theirs
 
 
 def test_a_sampler_s_seed_may_be_its_own(make):
-    one, other = (make(sampler={"name": "uniform", "seed": seed}).prompt_sampler.draw(8).indices.tolist() for seed in (1, 2))
+    one, other = (
+        make(sampler={"name": "uniform", "seed": seed}).prompt_sampler.draw(8).indices.tolist()
+        for seed in (1, 2)
+    )
     assert one != other
     with pytest.raises(VasariError, match="24 prompt ids for 3 prompts"):
         make(sampler={"name": "uniform", "num_prompts": 3})
@@ -236,7 +263,9 @@ def test_a_reward_function_that_is_essential_takes_its_rollouts_out_of_trl_s_bas
     advantages = trainer._generate_and_score_completions([{}] * 12)["advantages"].view(3, 4).numpy()
     rewards = np.array([[r.reward.total for r in group.rollouts] for group in kept])
     assert np.isnan(rewards).any()
-    np.testing.assert_allclose(advantages, np.nan_to_num(rewards - np.nanmean(rewards, axis=1, keepdims=True)), atol=1e-6)
+    np.testing.assert_allclose(
+        advantages, np.nan_to_num(rewards - np.nanmean(rewards, axis=1, keepdims=True)), atol=1e-6
+    )
 
 
 def test_what_a_subclass_makes_of_rewards_is_what_is_learnt(make):

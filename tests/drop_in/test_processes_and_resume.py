@@ -18,14 +18,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run(text_folder, tmp_path):
-    """Trains in a process of its own, or in several; returns what it wrote, None when it was killed."""
+    """Trains in a process of its own, or in several; returns what it wrote, None when it was
+    killed."""
 
     def train(name: str, *, processes: int = 1, **settings: Any) -> dict[str, Any] | None:
         out = tmp_path / name
         out.mkdir(exist_ok=True)
         facts = out / "facts.json"
         facts.unlink(missing_ok=True)
-        told = json.dumps({"model": str(text_folder), "out": str(out), "expect_processes": processes, **settings})
+        told = json.dumps(
+            {"model": str(text_folder), "out": str(out), "expect_processes": processes, **settings}
+        )
         command = [sys.executable, str(SCRIPT), told]
         if processes > 1:
             command = [
@@ -38,7 +41,9 @@ def run(text_folder, tmp_path):
                 told,
             ]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, env=environment, check=False
+        )
         if settings.get("die_at") is not None:
             assert done.returncode != 0, done.stdout
             return None
@@ -69,23 +74,49 @@ SAMPLERS = {
     "vas, refreshed": {"sampler": {"name": "vas", "refresh_every": 2, "num_refresh_rollouts": 2}},
     "two stages": {
         "sampler": "uniform",
-        "gate": {"name": "two_stage", "num_screening": 2, "num_rollouts": 4, "evict_after": 2, "defer_batches": 1},
+        "gate": {
+            "name": "two_stage",
+            "num_screening": 2,
+            "num_rollouts": 4,
+            "evict_after": 2,
+            "defer_batches": 1,
+        },
     },
     "mixed": {"sampler": "uniform", "gate": "mixed"},
 }
 
 
-KILLED = [("uniform", 1), ("progress", 2), ("vas, refreshed", 1), ("vas, refreshed", 2), ("two stages", 2), ("mixed", 1)]
+KILLED = [
+    ("uniform", 1),
+    ("progress", 2),
+    ("vas, refreshed", 1),
+    ("vas, refreshed", 2),
+    ("two stages", 2),
+    ("mixed", 1),
+]
 
 if os.environ.get("VASARI_TRAININGS") != "all":  # scripts/check-trainings
     KILLED = [("progress", 2), ("vas, refreshed", 1)]
 
 
 @pytest.mark.parametrize(("name", "processes"), KILLED)
-def test_a_killed_training_goes_on_with_the_same_prompts_and_ends_with_the_same_weights(run, name, processes):
-    # The second pass over the pool begins at the fourth batch: stock TRL would repeat the first one's order there.
-    config = {"per_device_train_batch_size": 16 // processes, "max_steps": 6, "save_strategy": "steps", "save_steps": 2}
-    settings = {"trainer": "ours", "config": config, "arguments": SAMPLERS[name], "processes": processes}
+def test_a_killed_training_goes_on_with_the_same_prompts_and_ends_with_the_same_weights(
+    run, name, processes
+):
+    # The second pass over the pool begins at the fourth batch: stock TRL would repeat the first
+    # one's order there.
+    config = {
+        "per_device_train_batch_size": 16 // processes,
+        "max_steps": 6,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
+    settings = {
+        "trainer": "ours",
+        "config": config,
+        "arguments": SAMPLERS[name],
+        "processes": processes,
+    }
     settings["max_generations"] = 2
     whole = run("whole", **settings)
     run("killed", die_at=5, **settings)
@@ -98,7 +129,12 @@ def test_a_killed_training_goes_on_with_the_same_prompts_and_ends_with_the_same_
 
 
 def test_a_training_that_is_resumed_at_its_end_takes_no_step_more(run):
-    config = {"per_device_train_batch_size": 16, "max_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    config = {
+        "per_device_train_batch_size": 16,
+        "max_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
     settings = {"trainer": "ours", "config": config, "arguments": {"sampler": "uniform"}}
     whole = run("run", **settings)
     again = run("run", resume=True, **settings)

@@ -1,7 +1,8 @@
-"""One training in a process of its own: `python training_process.py JSON`; under torchrun on several.
+"""One training in a process of its own: `python training_process.py JSON`; under torchrun on
+several.
 
-The settings say which trainer, its arguments, and whether to die at a step; the main process writes what was logged, the
-prompts that were drawn, and digests of the weights.
+The settings say which trainer, its arguments, and whether to die at a step; the main process writes
+what was logged, the prompts that were drawn, and digests of the weights.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def _digest(weight: Any) -> str:
 if __name__ == "__main__":
     from vasari.train.processes import start_processes
 
-    # Ends the group of processes also where a trainer lies about in a cycle: gloo's threads would abort the process.
+    # Ends the group of processes also where a trainer lies about in a cycle: gloo's threads would
+    # abort the process.
     with start_processes():
         main(json.loads(sys.argv[1]))

@@ -7,8 +7,17 @@ import dataclasses
 
 import pytest
 
-from vasari.endpoint import Client, Message, Request, ResponseStore, Sampling, ask_all, image_part, user_message
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
+from vasari.endpoint import (
+    Client,
+    Message,
+    Request,
+    ResponseStore,
+    Sampling,
+    ask_all,
+    image_part,
+    user_message,
+)
 from vasari.records import ImageRef
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
@@ -44,7 +53,9 @@ def test_one_changed_row_is_one_request(server, settings, ask_for, tmp_path):
 
 
 def test_raising_max_tokens_asks_only_the_truncated_again(server, settings, ask_for, tmp_path):
-    server.plan = lambda body, attempt: "truncated" if body["max_tokens"] < 100 and "3 +" in str(body) else "good"
+    server.plan = lambda body, attempt: (
+        "truncated" if body["max_tokens"] < 100 and "3 +" in str(body) else "good"
+    )
     with ResponseStore(tmp_path) as store:
         first = ask_all(settings(), store, ask_for(10, max_tokens=50))
         again = ask_all(settings(), store, ask_for(10, max_tokens=50))
@@ -55,7 +66,9 @@ def test_raising_max_tokens_asks_only_the_truncated_again(server, settings, ask_
     assert not raised.answers[3].response.truncated
 
 
-def test_raising_max_tokens_with_nothing_truncated_asks_nothing(server, settings, ask_for, tmp_path):
+def test_raising_max_tokens_with_nothing_truncated_asks_nothing(
+    server, settings, ask_for, tmp_path
+):
     with ResponseStore(tmp_path) as store:
         ask_all(settings(), store, ask_for(10, max_tokens=50))
         assert ask_all(settings(), store, ask_for(10, max_tokens=500)).report.attempts == 0
@@ -78,7 +91,10 @@ def test_failures_are_asked_again_only_on_request(server, settings, ask_for, tmp
 
 
 def test_a_reason_that_does_not_exist_is_refused(settings, tmp_path):
-    with ResponseStore(tmp_path) as store, pytest.raises(ConfigError, match=r"retry_failed names \['refuzed'\]"):
+    with (
+        ResponseStore(tmp_path) as store,
+        pytest.raises(ConfigError, match=r"retry_failed names \['refuzed'\]"),
+    ):
         ask_all(settings(), store, [], retry_failed=["refuzed"])
 
 
@@ -118,7 +134,9 @@ def test_equal_requests_at_the_same_time_are_bought_once(server, settings, ask_f
     assert (asked.report.answered, asked.report.from_store) == (1, 5)
 
 
-def test_who_waits_for_another_s_answer_asks_when_that_one_gives_up(server, settings, ask_for, tmp_path):
+def test_who_waits_for_another_s_answer_asks_when_that_one_gives_up(
+    server, settings, ask_for, tmp_path
+):
     server.seconds = 0.2
 
     async def play():
@@ -139,7 +157,11 @@ def test_images_are_sent_as_data_urls_and_stored_by_hash_alone(server, settings,
     path.write_bytes(PNG + b"more")
     on_disk = image_part(ImageRef(path="figure.png"), root=tmp_path)
     request = Request(
-        model="small", messages=(Message(role="system", parts=("Look.",)), user_message("What?", [in_memory, on_disk]))
+        model="small",
+        messages=(
+            Message(role="system", parts=("Look.",)),
+            user_message("What?", [in_memory, on_disk]),
+        ),
     )
     with ResponseStore(tmp_path / "store") as store:
         ask_all(settings(), store, [request])
@@ -150,8 +172,17 @@ def test_images_are_sent_as_data_urls_and_stored_by_hash_alone(server, settings,
         {
             "role": "user",
             "content": [
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgpwaXhlbHM=", "detail": "low"}},
-                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgpwaXhlbHNtb3Jl"}},
+                {
+                    "type": "image_url",
+                    "image_url": {
+                        "url": "data:image/png;base64,iVBORw0KGgpwaXhlbHM=",
+                        "detail": "low",
+                    },
+                },
+                {
+                    "type": "image_url",
+                    "image_url": {"url": "data:image/png;base64,iVBORw0KGgpwaXhlbHNtb3Jl"},
+                },
                 {"type": "text", "text": "What?"},
             ],
         },
@@ -183,7 +214,13 @@ def test_images_may_be_found_by_their_hash(server, settings, tmp_path):
     request = Request(model="small", messages=(user_message("What?", [bare]),))
     with ResponseStore(tmp_path) as store:
         without = ask_all(settings(), store, [request])
-        found = ask_all(settings(), store, [request], images={part.digest: PNG}.__getitem__, retry_failed=["image"])
+        found = ask_all(
+            settings(),
+            store,
+            [request],
+            images={part.digest: PNG}.__getitem__,
+            retry_failed=["image"],
+        )
     assert without.answers[0].failures[0].reason == "image"
     assert found.answers[0].response is not None
 
@@ -194,7 +231,14 @@ def test_sampling_reaches_the_server_under_the_names_it_wants(server, settings, 
     with ResponseStore(tmp_path) as store:
         ask_all(settings(limit_field="max_completion_tokens"), store, [request])
     sent = {name: value for name, value in server.bodies[0].items() if name != "messages"}
-    expected = {"model": "small", "temperature": 0.5, "top_p": 0.9, "stop": ["END"], "max_completion_tokens": 7, "seed": 3}
+    expected = {
+        "model": "small",
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "stop": ["END"],
+        "max_completion_tokens": 7,
+        "seed": 3,
+    }
     assert sent == expected | {"top_k": 5}
 
 
@@ -203,7 +247,9 @@ def test_reasoning_and_lists_of_parts_are_read(server, settings, ask_for, tmp_pa
         "content": [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}],
         "reasoning_content": "Six times seven.",
     }
-    server.completion = lambda body, original=server.completion, **_: original(body, message=message)
+    server.completion = lambda body, original=server.completion, **_: original(
+        body, message=message
+    )
     with ResponseStore(tmp_path) as store:
         response = ask_all(settings(), store, ask_for(1)).answers[0].response
     assert (response.text, response.reasoning) == ("42", "Six times seven.")
@@ -224,7 +270,9 @@ def test_a_consumer_may_stop_listening(server, settings, ask_for, tmp_path):
         assert len(asyncio.run(first_three())) == 3
 
 
-def test_an_error_of_the_caller_in_the_iterable_is_raised_after_what_was_done(server, settings, ask_for, tmp_path):
+def test_an_error_of_the_caller_in_the_iterable_is_raised_after_what_was_done(
+    server, settings, ask_for, tmp_path
+):
     def broken():
         yield from ask_for(3)
         raise KeyError("row 3")

@@ -100,7 +100,11 @@ def test_a_server_that_queues_is_not_flooded(server, settings, ask_for, tmp_path
     late = []
     server.plan = lambda body, attempt: late.append(server.active) or "good"
     with ResponseStore(tmp_path) as store:
-        ask_all(settings(max_concurrency=64, start_concurrency=4, latency_tolerance=3.0), store, ask_for(500))
+        ask_all(
+            settings(max_concurrency=64, start_concurrency=4, latency_tolerance=3.0),
+            store,
+            ask_for(500),
+        )
     assert len(server.bodies) == 500
     assert sum(late[250:]) / 250 < 24
 

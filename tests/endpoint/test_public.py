@@ -21,4 +21,6 @@ def test_a_missing_library_is_named_with_what_to_install(library):
     code = f"import sys; sys.modules[{library!r}] = None; import vasari.endpoint"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert last.endswith(f"MissingExtraError: asking an endpoint needs {library}: pip install 'vasari[curate]'")
+    assert last.endswith(
+        f"MissingExtraError: asking an endpoint needs {library}: pip install 'vasari[curate]'"
+    )

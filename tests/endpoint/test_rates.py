@@ -23,7 +23,10 @@ def test_no_sixty_seconds_take_more_than_the_limit(per_minute, gaps):
         sent.append(now + bucket.take(1, now=now))
     for first in range(len(sent)):
         # Half open and a hair shorter: rounding may put the next one a hair before the full minute.
-        assert sum(sent[first] <= moment < sent[first] + 60 - 1e-6 for moment in sent[first:]) <= per_minute
+        assert (
+            sum(sent[first] <= moment < sent[first] + 60 - 1e-6 for moment in sent[first:])
+            <= per_minute
+        )
 
 
 def test_a_limit_of_120_lets_two_go_at_once_and_then_waits_as_worked_by_hand():
@@ -73,8 +76,9 @@ def test_backoff_doubles_up_to_its_limit_and_is_half_random(attempt, seed):
 def test_runs_that_share_their_limits_keep_them_together(server, settings, ask_for, tmp_path):
     limited = settings(requests_per_minute=240)
     limits = RateLimits.of(limited)
-    # 4 may go at once, one second's worth; the others wait for 60 / (240 - 4) = 0.254 s each. Three runs of 3 are 9 requests:
-    # 5 x 0.254 = 1.27 s between the first and the last. With limits of its own no run of 3 would wait at all.
+    # 4 may go at once, one second's worth; the others wait for 60 / (240 - 4) = 0.254 s each. Three
+    # runs of 3 are 9 requests: 5 x 0.254 = 1.27 s between the first and the last. With limits of
+    # its own no run of 3 would wait at all.
     for number in range(3):
         with ResponseStore(tmp_path / str(number)) as store:
             ask_all(limited, store, ask_for(3), limits=limits)
@@ -82,7 +86,9 @@ def test_runs_that_share_their_limits_keep_them_together(server, settings, ask_f
     assert server.times[-1] - server.times[0] >= 1.2
 
 
-def test_what_a_stopped_run_was_waiting_for_is_left_to_the_next(server, settings, ask_for, tmp_path):
+def test_what_a_stopped_run_was_waiting_for_is_left_to_the_next(
+    server, settings, ask_for, tmp_path
+):
     limited = settings(requests_per_minute=60)
     limits = RateLimits.of(limited)
 
@@ -96,11 +102,14 @@ def test_what_a_stopped_run_was_waiting_for_is_left_to_the_next(server, settings
     with ResponseStore(tmp_path) as store:
         asyncio.run(play(store))
     assert len(server.times) == 1
-    # One of 60 a minute was used, and one comes back each 60 / 59 = 1.02 s; the seven that waited would make it more than 7 s.
+    # One of 60 a minute was used, and one comes back each 60 / 59 = 1.02 s; the seven that waited
+    # would make it more than 7 s.
     assert limits.take(0) <= 1.02
 
 
-def test_a_pause_that_one_run_was_asked_to_make_holds_for_the_next(server, settings, ask_for, tmp_path):
+def test_a_pause_that_one_run_was_asked_to_make_holds_for_the_next(
+    server, settings, ask_for, tmp_path
+):
     patient = settings(max_attempts=1)
     limits = RateLimits.of(patient)
     server.retry_after = "1"
@@ -119,9 +128,17 @@ def test_requests_a_minute_are_kept_against_a_server(server, settings, ask_for, 
     assert server.times[-1] - server.times[0] >= 0.45
 
 
-def test_tokens_a_minute_count_what_was_used_and_not_what_might_have_been(server, settings, ask_for, tmp_path):
+def test_tokens_a_minute_count_what_was_used_and_not_what_might_have_been(
+    server, settings, ask_for, tmp_path
+):
     with ResponseStore(tmp_path) as store:
-        # 50 tokens each by the server's count, 200 by the limit; 12,000 a minute: 200 at once, then 196.7 a second.
-        ask_all(settings(tokens_per_minute=12_000, max_concurrency=1), store, ask_for(10, max_tokens=200))
-    # 10 x 50 = 500 tokens, 300 beyond the first 200, less the last one's: between 1.0 and 2 s; by limits alone it were 9 s.
+        # 50 tokens each by the server's count, 200 by the limit; 12,000 a minute: 200 at once, then
+        # 196.7 a second.
+        ask_all(
+            settings(tokens_per_minute=12_000, max_concurrency=1),
+            store,
+            ask_for(10, max_tokens=200),
+        )
+    # 10 x 50 = 500 tokens, 300 beyond the first 200, less the last one's: between 1.0 and 2 s; by
+    # limits alone it were 9 s.
     assert 0.9 <= server.times[-1] - server.times[0] <= 4.0

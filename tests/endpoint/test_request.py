@@ -12,19 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vasari.core.errors import DataError, ImageError
 from vasari.endpoint import Image, Message, Request, Sampling, image_part, user_message
 from vasari.endpoint.images import encode_images_now
 from vasari.endpoint.libraries import base64_of
 from vasari.endpoint.request import canonical, rollout_seed, wire_body
-from vasari.errors import DataError, ImageError
 from vasari.records import ImageRef
 
 texts = st.text(max_size=20)
 images = st.builds(
-    Image, digest=st.sampled_from(["a" * 64, "b" * 64]), media_type=st.just("image/png"), detail=st.sampled_from([None, "low"])
+    Image,
+    digest=st.sampled_from(["a" * 64, "b" * 64]),
+    media_type=st.just("image/png"),
+    detail=st.sampled_from([None, "low"]),
 )
 messages = st.builds(
-    Message, role=st.sampled_from(["system", "user", "assistant"]), parts=st.lists(texts | images, max_size=3).map(tuple)
+    Message,
+    role=st.sampled_from(["system", "user", "assistant"]),
+    parts=st.lists(texts | images, max_size=3).map(tuple),
 )
 samplings = st.builds(
     Sampling,
@@ -45,14 +50,18 @@ requests = st.builds(
 
 @given(requests, st.none() | st.integers(1, 10**6), st.text())
 def test_limits_and_names_are_not_part_of_the_key(request_, limit, name):
-    other = dataclasses.replace(request_, sampling=dataclasses.replace(request_.sampling, max_tokens=limit), id=name)
+    other = dataclasses.replace(
+        request_, sampling=dataclasses.replace(request_.sampling, max_tokens=limit), id=name
+    )
     assert other.key == request_.key
 
 
 @given(requests, requests)
 def test_two_requests_have_one_key_only_if_nothing_but_limits_differs(first, second):
     def unlimited(request):
-        return dataclasses.replace(request, sampling=dataclasses.replace(request.sampling, max_tokens=None))
+        return dataclasses.replace(
+            request, sampling=dataclasses.replace(request.sampling, max_tokens=None)
+        )
 
     assert (first.key == second.key) == (unlimited(first) == unlimited(second))
 
@@ -75,7 +84,9 @@ def test_the_key_is_a_hash_of_json_with_sorted_keys_and_is_stable():
 
 
 @given(requests)
-def test_what_the_key_is_the_hash_of_is_what_the_standard_library_writes_for_the_same_content(request_):
+def test_what_the_key_is_the_hash_of_is_what_the_standard_library_writes_for_the_same_content(
+    request_,
+):
     def part_of(part):
         if isinstance(part, str):
             return part
@@ -88,18 +99,25 @@ def test_what_the_key_is_the_hash_of_is_what_the_standard_library_writes_for_the
     content = {
         "version": 1,
         "model": request_.model,
-        "messages": [[message.role, [part_of(part) for part in message.parts]] for message in request_.messages],
+        "messages": [
+            [message.role, [part_of(part) for part in message.parts]]
+            for message in request_.messages
+        ],
         "temperature": real(sampling.temperature),
         "top_p": real(sampling.top_p),
         "stop": list(sampling.stop),
         "extra": dict(sampling.extra),
         "seed": request_.seed,
     }
-    assert canonical(request_) == json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert canonical(request_) == json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
 
 
 def test_a_temperature_that_is_no_number_has_no_key():
-    request = Request(model="m", messages=(user_message("?"),), sampling=Sampling(temperature=float("nan")))
+    request = Request(
+        model="m", messages=(user_message("?"),), sampling=Sampling(temperature=float("nan"))
+    )
     with pytest.raises(ValueError, match=r"Out of range float values are not JSON compliant"):
         canonical(request)
 
@@ -118,7 +136,12 @@ def test_where_an_image_lies_is_not_part_of_the_key(tmp_path):
 
 
 def test_an_image_is_known_by_its_first_bytes(tmp_path):
-    kinds = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"RIFF0000WEBP": "webp", b"GIF89a": "gif"}
+    kinds = {
+        b"\x89PNG\r\n\x1a\n": "png",
+        b"\xff\xd8\xff": "jpeg",
+        b"RIFF0000WEBP": "webp",
+        b"GIF89a": "gif",
+    }
     for data, kind in kinds.items():
         assert image_part(ImageRef(data=data)).media_type == f"image/{kind}"
     with pytest.raises(ImageError, match=r"figure 3: neither PNG, JPEG, WebP nor GIF.*b'BM'"):

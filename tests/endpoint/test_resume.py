@@ -18,7 +18,15 @@ CONCURRENCY = 32
 
 
 def start(server, folder, count, output):
-    command = [sys.executable, str(SCRIPT), server.url, str(folder), str(count), str(output), str(CONCURRENCY)]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        server.url,
+        str(folder),
+        str(count),
+        str(output),
+        str(CONCURRENCY),
+    ]
     return subprocess.Popen(command, stderr=subprocess.PIPE)
 
 
@@ -74,7 +82,8 @@ def test_the_second_interrupt_ends_at_once_with_a_usable_store(server, tmp_path)
     process = start(server, tmp_path / "store", 1000, tmp_path / "out.txt")
     wait_for(server, 110, process)
     process.send_signal(signal.SIGINT)
-    # Two signals before the first is handled are one: the second is sent when it has said that it stops.
+    # Two signals before the first is handled are one: the second is sent when it has said that it
+    # stops.
     assert b"no more requests are sent: interrupted" in process.stderr.readline()
     assert process.poll() is None, "it waits for what is in flight"
     process.send_signal(signal.SIGINT)

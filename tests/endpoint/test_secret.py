@@ -8,10 +8,10 @@ import traceback
 
 import pytest
 
+from vasari.core.errors import ConfigError
+from vasari.core.settings import parse_settings
 from vasari.endpoint import EndpointSettings, ResponseStore, ask_all
 from vasari.endpoint.secret import Secret
-from vasari.errors import ConfigError
-from vasari.settings import parse_settings
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -36,7 +36,9 @@ def test_the_key_is_in_no_log_error_or_store(server, keyed, ask_for, tmp_path, c
     async def echo(request, body):
         from aiohttp import web
 
-        return web.json_response(server.completion(body, message={"content": f"your key is {KEY}", "reasoning": KEY}))
+        return web.json_response(
+            server.completion(body, message={"content": f"your key is {KEY}", "reasoning": KEY})
+        )
 
     server.answer_echo = echo
     server.plan = lambda body, attempt: fault
@@ -48,23 +50,32 @@ def test_the_key_is_in_no_log_error_or_store(server, keyed, ask_for, tmp_path, c
     assert KEY.encode() not in held
 
 
-def test_a_key_that_the_server_refuses_stops_the_run_and_fails_no_row(server, keyed, ask_for, tmp_path):
+def test_a_key_that_the_server_refuses_stops_the_run_and_fails_no_row(
+    server, keyed, ask_for, tmp_path
+):
     server.plan = lambda body, attempt: "unauthorised"
     with ResponseStore(tmp_path) as store:
         report = ask_all(keyed(max_concurrency=2), store, ask_for(50)).report
         assert list(store.failures()) == []
-    assert report.stopped_by == ("the server does not accept the key: 401: Incorrect API key provided: Bearer [key]")
+    assert report.stopped_by == (
+        "the server does not accept the key: 401: Incorrect API key provided: Bearer [key]"
+    )
     assert report.not_sent == 50
     assert report.attempts <= 2
 
 
 def test_a_variable_that_is_not_set_is_named(settings, tmp_path, monkeypatch):
     monkeypatch.delenv("TEST_ENDPOINT_KEY", raising=False)
-    with ResponseStore(tmp_path) as store, pytest.raises(ConfigError, match=r"TEST_ENDPOINT_KEY .* is not set"):
+    with (
+        ResponseStore(tmp_path) as store,
+        pytest.raises(ConfigError, match=r"TEST_ENDPOINT_KEY .* is not set"),
+    ):
         ask_all(settings(api_key_env="TEST_ENDPOINT_KEY"), store, [])
 
 
-@pytest.mark.parametrize("value", ["short", "with a space inside", "line\nbreak-and-more", "schlüssel-lang-genug"])
+@pytest.mark.parametrize(
+    "value", ["short", "with a space inside", "line\nbreak-and-more", "schlüssel-lang-genug"]
+)
 def test_what_cannot_be_a_key_is_refused_without_being_shown(monkeypatch, value):
     monkeypatch.setenv("TEST_ENDPOINT_KEY", value)
     with pytest.raises(ConfigError, match="holds no key") as caught:
@@ -89,6 +100,9 @@ def test_a_secret_shows_itself_to_nobody():
 def test_a_key_in_the_place_of_its_variable_is_refused_and_not_repeated(key):
     with pytest.raises(ConfigError, match=r"name of an environment variable") as refused:
         parse_settings(
-            EndpointSettings, {"base_url": "http://127.0.0.1:1/v1", "api_key_env": key}, where="e", show_values=False
+            EndpointSettings,
+            {"base_url": "http://127.0.0.1:1/v1", "api_key_env": key},
+            where="e",
+            show_values=False,
         )
     assert key not in str(refused.value)

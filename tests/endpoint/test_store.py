@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vasari.core.errors import ConfigError, StateError, StorageError
 from vasari.endpoint import Failure, Response, ResponseStore, Usage
-from vasari.errors import ConfigError, StateError, StorageError
 
 KEYS = [f"{n:032x}" for n in range(40)]
 
@@ -22,7 +22,11 @@ KEYS = [f"{n:032x}" for n in range(40)]
 def fill(folder, count=5):
     with ResponseStore(folder) as store:
         for n in range(count):
-            store.add(KEYS[n], Response(text=f"answer {n}", finish_reason="stop", output_tokens=n), model="small")
+            store.add(
+                KEYS[n],
+                Response(text=f"answer {n}", finish_reason="stop", output_tokens=n),
+                model="small",
+            )
     return folder / "responses-main.jsonl"
 
 
@@ -62,7 +66,11 @@ def test_a_torn_last_line_is_cut_off_and_the_rest_is_kept(tmp_path, cut):
         assert store.health.torn_bytes == len(whole.splitlines(keepends=True)[-1]) - cut
         store.add(KEYS[9], Response(text="after"), model="small")
     with ResponseStore(tmp_path) as store:
-        assert (store.get(KEYS[9]).text, store.get(KEYS[3]).text, store.get(KEYS[4])) == ("after", "answer 3", None)
+        assert (store.get(KEYS[9]).text, store.get(KEYS[3]).text, store.get(KEYS[4])) == (
+            "after",
+            "answer 3",
+            None,
+        )
         assert store.health.torn_bytes == 0
 
 
@@ -152,7 +160,10 @@ def test_a_closed_store_says_so_and_may_be_closed_again(tmp_path):
 def test_a_full_disk_loses_the_new_answer_alone(tmp_path):
     path = fill(tmp_path)
     size = path.stat().st_size
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before, handler = (
+        resource.getrlimit(resource.RLIMIT_FSIZE),
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
     try:
         with ResponseStore(tmp_path, sync="never") as store:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
@@ -179,7 +190,9 @@ def test_what_was_added_survives_a_kill_at_once(tmp_path, sync):
         store.add(f"{{n:032x}}", Response(text="x"), model="small")
     os.kill(os.getpid(), signal.SIGKILL)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
     with ResponseStore(tmp_path) as store:
         assert len(store) == 20
@@ -187,4 +200,9 @@ def test_what_was_added_survives_a_kill_at_once(tmp_path, sync):
 
 def test_a_line_is_plain_json_that_any_tool_reads(tmp_path):
     row = orjson.loads(fill(tmp_path).read_bytes().splitlines()[3])
-    assert (row["key"], row["index"], row["text"], row["usage"]) == (KEYS[2], 0, "answer 2", [1, 0, 0, 2])
+    assert (row["key"], row["index"], row["text"], row["usage"]) == (
+        KEYS[2],
+        0,
+        "answer 2",
+        [1, 0, 0, 2],
+    )

@@ -20,7 +20,11 @@ def picture(shade: int) -> ImageRef:
 @pytest.fixture
 def make_prompts() -> Callable[..., list[Prompt]]:
     def make(
-        count: int, *, answer: Callable[[int], str] = str, images: Callable[[int], int] = lambda i: 1, **fields
+        count: int,
+        *,
+        answer: Callable[[int], str] = str,
+        images: Callable[[int], int] = lambda i: 1,
+        **fields,
     ) -> list[Prompt]:
         return [
             Prompt(

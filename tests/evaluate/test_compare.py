@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.evaluate.compare import compare_results, improvement_chance, ladder_table
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
-from vasari.policy.scripted import ScriptedPolicy, policy_with_pass_rates
+from vasari.model.scripted import ScriptedPolicy, policy_with_pass_rates
 
 CHOSEN = EvaluateSettings(num_rollouts=4, greedy=False, blind=None)
 
@@ -22,7 +22,9 @@ CHOSEN = EvaluateSettings(num_rollouts=4, greedy=False, blind=None)
 @pytest.fixture
 def evaluate(tmp_path):
     def run(name, prompts, rate=lambda p: 1.0, chosen=CHOSEN, set_name="test"):
-        result = evaluate_policy(policy_with_pass_rates(rate), {set_name: prompts}, chosen, name=name, out=tmp_path)
+        result = evaluate_policy(
+            policy_with_pass_rates(rate), {set_name: prompts}, chosen, name=name, out=tmp_path
+        )
         return result, tmp_path / f"{name}-rollouts.parquet"
 
     return run
@@ -31,7 +33,11 @@ def evaluate(tmp_path):
 def test_a_model_compared_with_itself_has_no_difference(evaluate, make_prompts):
     _, file = evaluate("m", make_prompts(12), lambda p: 0.5)
     found = compare_results(file, file)["sets"]["test"]
-    assert (found["difference"]["low"], found["difference"]["high"], found["improvement"]) == (0.0, 0.0, 0.5)
+    assert (found["difference"]["low"], found["difference"]["high"], found["improvement"]) == (
+        0.0,
+        0.0,
+        0.5,
+    )
 
 
 def test_the_difference_is_the_second_minus_the_first_over_shared_prompts(evaluate, make_prompts):
@@ -55,11 +61,16 @@ def test_the_difference_is_the_second_minus_the_first_over_shared_prompts(evalua
 
 
 def test_differences_are_split_by_category(evaluate, make_prompts):
-    prompts = [replace(p, category="bars" if i < 3 else "pies") for i, p in enumerate(make_prompts(5))]
+    prompts = [
+        replace(p, category="bars" if i < 3 else "pies") for i, p in enumerate(make_prompts(5))
+    ]
     _, none = evaluate("none", prompts, lambda p: 0.0)
     _, bars = evaluate("bars", prompts, lambda p: float(p.category == "bars"))
     found = compare_results(none, bars)["sets"]["test"]["by_category"]
-    assert {name: (entry["mean"], entry["n"]) for name, entry in found.items()} == {"bars": (1.0, 3), "pies": (0.0, 2)}
+    assert {name: (entry["mean"], entry["n"]) for name, entry in found.items()} == {
+        "bars": (1.0, 3),
+        "pies": (0.0, 2),
+    }
 
 
 def test_how_both_were_drawn_stands_beside(evaluate, make_prompts):
@@ -73,9 +84,15 @@ def test_greedy_rollouts_are_compared_on_request(tmp_path, make_prompts):
     for name, right in (("a", "0"), ("b", "1")):
         policy = ScriptedPolicy(lambda p, rng, right=right: f"\\boxed{{{right}}}")
         evaluate_policy(
-            policy, {"t": make_prompts(4, answer=lambda i: "1")}, EvaluateSettings(blind=None), name=name, out=tmp_path
+            policy,
+            {"t": make_prompts(4, answer=lambda i: "1")},
+            EvaluateSettings(blind=None),
+            name=name,
+            out=tmp_path,
         )
-    found = compare_results(tmp_path / "a-rollouts.parquet", tmp_path / "b-rollouts.parquet", decoding="greedy")
+    found = compare_results(
+        tmp_path / "a-rollouts.parquet", tmp_path / "b-rollouts.parquet", decoding="greedy"
+    )
     assert found["sets"]["t"]["difference"]["mean"] == 1.0
 
 
@@ -83,7 +100,9 @@ def test_a_prompt_that_changed_under_its_id_is_refused(evaluate, make_prompts):
     prompts = make_prompts(3)
     _, old = evaluate("old", prompts)
     _, new = evaluate("new", [replace(prompts[0], answer="99"), *prompts[1:]])
-    with pytest.raises(DataError, match="1 prompts have the same id and differ in content, such as 'p0'"):
+    with pytest.raises(
+        DataError, match="1 prompts have the same id and differ in content, such as 'p0'"
+    ):
         compare_results(old, new)
 
 
@@ -104,7 +123,9 @@ def test_the_chances_of_an_improvement_and_of_a_loss_sum_to_one(values):
 def test_the_chance_of_an_improvement_is_the_normal_one_for_many_prompts():
     difference = np.random.default_rng(0).normal(0.05, 1.0, size=500)
     z = difference.mean() / (difference.std() / math.sqrt(500))
-    assert improvement_chance(difference) == pytest.approx(0.5 * (1 + math.erf(z / math.sqrt(2))), abs=0.02)
+    assert improvement_chance(difference) == pytest.approx(
+        0.5 * (1 + math.erf(z / math.sqrt(2))), abs=0.02
+    )
 
 
 def test_no_differences_are_refused():
@@ -118,7 +139,11 @@ def test_a_ladder_shows_each_model_with_its_gain_over_the_row_above(evaluate, ma
     rates = {"base": (0.0, 0.0), "cold": (1.0, 0.0), "vas": (1.0, 1.0)}
     results = []
     for name, (of_bars, of_pies) in rates.items():
-        results.append(evaluate(name, bars + pies, lambda p, b=of_bars, q=of_pies: b if p.category == "bars" else q)[0])
+        results.append(
+            evaluate(
+                name, bars + pies, lambda p, b=of_bars, q=of_pies: b if p.category == "bars" else q
+            )[0]
+        )
     rows = ladder_table(results)
     assert [(row["model"], row["accuracy"]["mean"], row["gain"]) for row in rows] == [
         ("base", 0, None),

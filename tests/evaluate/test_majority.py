@@ -13,7 +13,9 @@ from vasari.records import Prompt
 
 prompt_lists = st.lists(
     st.builds(
-        lambda answer, category: Prompt(id="p", question="?", answer=answer, kind="number", category=category),
+        lambda answer, category: Prompt(
+            id="p", question="?", answer=answer, kind="number", category=category
+        ),
         st.sampled_from("123"),
         st.sampled_from("ab"),
     ),
@@ -24,7 +26,8 @@ prompt_lists = st.lists(
 
 def numbers(*answers: str, category: str = "bars") -> list[Prompt]:
     return [
-        Prompt(id=f"{category}{i}", question="?", answer=a, kind="number", category=category) for i, a in enumerate(answers)
+        Prompt(id=f"{category}{i}", question="?", answer=a, kind="number", category=category)
+        for i, a in enumerate(answers)
     ]
 
 
@@ -48,7 +51,9 @@ def test_the_majority_of_the_reference_is_scored_on_the_set():
 
 
 def test_a_stratum_that_the_reference_lacks_takes_the_majority_of_the_set_and_is_counted():
-    found = score_majority(numbers("1", "1") + numbers("4", "4", "5", category="pies"), numbers("2", "2"))
+    found = score_majority(
+        numbers("1", "1") + numbers("4", "4", "5", category="pies"), numbers("2", "2")
+    )
     assert (found.accuracy, found.num_own) == (pytest.approx(2 / 5), 3)
 
 
@@ -60,5 +65,7 @@ def test_a_majority_spelled_otherwise_is_verified_and_not_compared_by_letters():
 def test_no_single_answer_for_each_stratum_beats_the_own_majority(prompts):
     best = score_majority(prompts, ()).accuracy
     assert all(
-        score_majority(prompts, numbers(*[a], category="a") + numbers(*[a], category="b")).accuracy <= best for a in "123"
+        score_majority(prompts, numbers(*[a], category="a") + numbers(*[a], category="b")).accuracy
+        <= best
+        for a in "123"
     )

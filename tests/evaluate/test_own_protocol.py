@@ -1,4 +1,5 @@
-"""A scorer of one's own as a protocol: what it may take and return, in one process and in several, in files and tables."""
+"""A scorer of one's own as a protocol: what it may take and return, in one process and in several,
+in files and tables."""
 
 import json
 import os
@@ -9,12 +10,18 @@ import numpy as np
 import pytest
 
 from vasari.cli.main import main
-from vasari.errors import ConfigError, StateError
-from vasari.evaluate.protocols import PROTOCOLS, StoredOutput, file_name_of, read_row, scoring_protocol
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import read_json
+from vasari.evaluate.protocols import (
+    PROTOCOLS,
+    StoredOutput,
+    file_name_of,
+    read_row,
+    scoring_protocol,
+)
 from vasari.evaluate.protocols.check import check_protocol
 from vasari.evaluate.protocols.user_rule import user_rule
 from vasari.records import Outcome, Verdict
-from vasari.rundir import read_json
 
 OUTPUT = StoredOutput(benchmark="own", id="1", response="It is 4.", answer="4", choices=("3", "4"))
 
@@ -38,13 +45,20 @@ def test_what_a_scorer_says_is_a_verdict(said, outcome):
     assert user_rule("own", lambda response: said)(OUTPUT).outcome is outcome
 
 
-@pytest.mark.parametrize("said", ["yes", 0.5, 2, [True], {"correct": True}, float("nan"), np.array([1, 0]), np.array([1])])
+@pytest.mark.parametrize(
+    "said",
+    ["yes", 0.5, 2, [True], {"correct": True}, float("nan"), np.array([1, 0]), np.array([1])],
+)
 def test_anything_else_ends_the_scoring(said):
-    with pytest.raises(StateError, match=r"protocol 'own' returned .*; it may return True, False, 1, 0, None"):
+    with pytest.raises(
+        StateError, match=r"protocol 'own' returned .*; it may return True, False, 1, 0, None"
+    ):
         user_rule("own", lambda response: said)(OUTPUT)
 
 
-@pytest.mark.parametrize("verdict", [Verdict("correct"), Verdict(Outcome.CORRECT, 4), Verdict(Outcome.CORRECT, None, 4)])
+@pytest.mark.parametrize(
+    "verdict", [Verdict("correct"), Verdict(Outcome.CORRECT, 4), Verdict(Outcome.CORRECT, None, 4)]
+)
 def test_a_verdict_that_could_not_be_read_back_ends_the_scoring(verdict):
     with pytest.raises(StateError, match=r"protocol 'own' returned a Verdict (with|whose)"):
         user_rule("own", lambda response: verdict)(OUTPUT)
@@ -54,7 +68,14 @@ def test_a_scorer_is_given_what_it_names():
     seen = {}
 
     def scorer(response, answer, choices, benchmark, *, kind, tolerance=0.1):
-        seen.update(response=response, answer=answer, choices=choices, benchmark=benchmark, kind=kind, tolerance=tolerance)
+        seen.update(
+            response=response,
+            answer=answer,
+            choices=choices,
+            benchmark=benchmark,
+            kind=kind,
+            tolerance=tolerance,
+        )
         return True
 
     user_rule("own", scorer)(OUTPUT)
@@ -66,7 +87,13 @@ def test_a_scorer_reads_facts_of_its_own_in_the_metadata_of_a_row():
     def within(response, answer, metadata):
         return abs(float(response) - float(answer)) <= metadata["tolerance"]
 
-    row = {"benchmark": "own", "id": "1", "response": "4.2", "answer": "4", "metadata": {"tolerance": 0.5}}
+    row = {
+        "benchmark": "own",
+        "id": "1",
+        "response": "4.2",
+        "answer": "4",
+        "metadata": {"tolerance": 0.5},
+    }
     near, far = (read_row(row | {"response": said}) for said in ("4.2", "4.6"))
     rule = user_rule("own", within)
     assert (rule(near).outcome, rule(far).outcome) == (Outcome.CORRECT, Outcome.INCORRECT)
@@ -74,11 +101,16 @@ def test_a_scorer_reads_facts_of_its_own_in_the_metadata_of_a_row():
 
 def test_our_verifier_compares_a_row_as_its_kind_says():
     row = {"benchmark": "own", "id": "1", "response": "\\boxed{2.50}", "answer": "2.5"}
-    number, text = (scoring_protocol("vasari").verdict(read_row(row | {"kind": kind})) for kind in ("number", "text"))
+    number, text = (
+        scoring_protocol("vasari").verdict(read_row(row | {"kind": kind}))
+        for kind in ("number", "text")
+    )
     assert (number.outcome, text.outcome) == (Outcome.CORRECT, Outcome.INCORRECT)
 
 
-@pytest.mark.parametrize("error", [IndexError("no such place"), SystemExit(3), RecursionError("too deep"), MemoryError()])
+@pytest.mark.parametrize(
+    "error", [IndexError("no such place"), SystemExit(3), RecursionError("too deep"), MemoryError()]
+)
 def test_an_exception_of_its_own_leaves_one_output_undecided(error):
     def scorer(response):
         raise error
@@ -136,17 +168,32 @@ def _counting(response, seen=[]):  # noqa: B006  (what it keeps between two call
 @pytest.mark.parametrize(
     ("scorer", "message"),
     [
-        (lambda response: "right", r"on the response '.*' to the reference '12': .* may return True, False"),
+        (
+            lambda response: "right",
+            r"on the response '.*' to the reference '12': .* may return True, False",
+        ),
         (lambda response: True, "an empty response was found correct"),
-        (lambda response, answer: answer in response or not response, "an empty response was found correct"),
+        (
+            lambda response, answer: answer in response or not response,
+            "an empty response was found correct",
+        ),
         (_counting, "two verdicts on the response"),
-        (lambda response: response.split()[-1] == "12", r"on the response '' .* it raised IndexError"),
+        (
+            lambda response: response.split()[-1] == "12",
+            r"on the response '' .* it raised IndexError",
+        ),
         (
             lambda response: int(response) == 12 if response.isdecimal() else False,
             r"on the response '9999.* it raised ValueError",
         ),
-        (lambda response: bool(response.encode()) and response == "12", r"it raised UnicodeEncodeError"),
-        (lambda response: json.loads(response) == 12 if response[:1] == "[" else False, r"it raised RecursionError"),
+        (
+            lambda response: bool(response.encode()) and response == "12",
+            r"it raised UnicodeEncodeError",
+        ),
+        (
+            lambda response: json.loads(response) == 12 if response[:1] == "[" else False,
+            r"it raised RecursionError",
+        ),
     ],
 )
 def test_a_broken_scorer_is_named(scorer, message):
@@ -156,13 +203,19 @@ def test_a_broken_scorer_is_named(scorer, message):
 
 def test_a_sound_scorer_passes_with_a_right_output_of_its_own_form():
     check_protocol(_last_word)
-    check_protocol(_last_word, right=StoredOutput(benchmark="own", id="1", response="So it is red.", answer="red"))
+    check_protocol(
+        _last_word,
+        right=StoredOutput(benchmark="own", id="1", response="So it is red.", answer="red"),
+    )
 
 
 def test_a_scorer_that_does_not_find_the_right_output_right_is_named():
     right = StoredOutput(benchmark="own", id="1", response="So it is Red.", answer="red")
     with pytest.raises(
-        AssertionError, match=r"the response 'So it is Red.' to the reference 'red' must be correct, and is incorrect"
+        AssertionError,
+        match=(
+            r"the response 'So it is Red.' to the reference 'red' must be correct, and is incorrect"
+        ),
     ):
         check_protocol(_last_word, right=right)
 
@@ -171,7 +224,16 @@ def test_a_file_is_named_after_a_protocol_on_every_system():
     names = ["my_pkg.scorers:mine", "my_pkg:scorers.mine", "paper:rules", "paper", "rules"]
     assert file_name_of(names[0]) == "my_pkg.scorers-mine"
     # Verdicts before a judge was asked lie in verdicts.NAME.rules.jsonl.
-    assert len({f"verdicts.{file_name_of(name)}{end}" for name in names for end in (".jsonl", ".rules.jsonl")}) == 10
+    assert (
+        len(
+            {
+                f"verdicts.{file_name_of(name)}{end}"
+                for name in names
+                for end in (".jsonl", ".rules.jsonl")
+            }
+        )
+        == 10
+    )
 
 
 SCORER = """
@@ -194,18 +256,35 @@ def talks(response):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a module of scorers, which the working folder makes importable, and with 200 outputs."""
+    """A folder with a module of scorers, which the working folder makes importable, and with 200
+    outputs."""
     (tmp_path / "my_scorers.py").write_text(SCORER)
-    rows = [{"id": str(n), "benchmark": "own", "response": f"It is {n % 3}.", "answer": "1"} for n in range(200)]
+    rows = [
+        {"id": str(n), "benchmark": "own", "response": f"It is {n % 3}.", "answer": "1"}
+        for n in range(200)
+    ]
     (tmp_path / "outputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return tmp_path
 
 
 def rescore(folder, *words, plugins="my_scorers", protocol="my_scorers:ends_with", code=0):
     """What `vasari rescore` printed, run as a user runs it."""
-    command = [sys.executable, "-m", "vasari", "rescore", "outputs.jsonl", "--protocol", protocol, "--out", "scores", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "vasari",
+        "rescore",
+        "outputs.jsonl",
+        "--protocol",
+        protocol,
+        "--out",
+        "scores",
+        *words,
+    ]
     environment = {**os.environ, "VASARI_PLUGINS": plugins, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert "Traceback" not in said
@@ -265,7 +344,9 @@ def test_an_output_that_kills_a_worker_process_is_undecided_and_the_others_are_s
 def test_verdicts_by_older_code_of_a_scorer_are_not_mixed_with_those_of_its_new_code(folder):
     rescore(folder)
     (folder / "my_scorers.py").write_text(SCORER.replace("return response", "return not response"))
-    assert "holds verdicts by older code of my_scorers:ends_with; choose another --out" in rescore(folder, code=1)
+    assert "holds verdicts by older code of my_scorers:ends_with; choose another --out" in rescore(
+        folder, code=1
+    )
     rescore(folder, "--overwrite")
     assert sum(row["outcome"] == "correct" for row in verdicts(folder)) == 200 - 67
 
@@ -274,12 +355,16 @@ def test_verdicts_by_older_code_of_a_scorer_are_not_mixed_with_those_of_its_new_
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_value_that_a_scorer_may_not_return_is_one_line(folder, workers):
     said = rescore(folder, "--workers", workers, protocol="my_scorers:talks", code=1)
-    assert "error: protocol 'my_scorers:talks' returned 'right'; it may return True, False, 1, 0, None" in said
+    assert (
+        "error: protocol 'my_scorers:talks' returned 'right'; it may return True, False, 1, 0, None"
+        in said
+    )
 
 
 @pytest.fixture
 def refused(folder, monkeypatch, capsys):
-    """Runs `vasari` in the folder, which is importable, with no plugin allowed; returns its one line."""
+    """Runs `vasari` in the folder, which is importable, with no plugin allowed; returns its one
+    line."""
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delenv("VASARI_PLUGINS", raising=False)
@@ -296,10 +381,16 @@ def refused(folder, monkeypatch, capsys):
     return run
 
 
-REFUSAL = "protocol 'my_scorers:ends_with' is code of the package 'my_scorers', which a recipe may not run by itself"
+REFUSAL = (
+    "protocol 'my_scorers:ends_with' is code of the package 'my_scorers', which a recipe may not"
+    " run by itself"
+)
 
 
-@pytest.mark.parametrize("words", [["--protocol", "my_scorers:ends_with"], ["--protocol", "vasari", "my_scorers:ends_with"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--protocol", "my_scorers:ends_with"], ["--protocol", "vasari", "my_scorers:ends_with"]],
+)
 def test_a_scorer_whose_package_was_not_allowed_is_not_imported(refused, folder, words):
     assert REFUSAL in refused("rescore", "outputs.jsonl", *words, "--out", "scores")
     assert not (folder / "scores").exists()
@@ -315,8 +406,12 @@ def test_a_recipe_that_names_one_is_refused_before_anything_is_read(refused, fol
     assert "--plugin my_scorers, or VASARI_PLUGINS=my_scorers" in said
 
 
-def test_a_private_or_a_foreign_function_of_an_allowed_module_is_refused(folder, monkeypatch, refused):
+def test_a_private_or_a_foreign_function_of_an_allowed_module_is_refused(
+    folder, monkeypatch, refused
+):
     monkeypatch.setenv("VASARI_PLUGINS", "json")
-    assert "is private" in refused("rescore", "outputs.jsonl", "--protocol", "json:_default_decoder.decode", "--out", "scores")
+    assert "is private" in refused(
+        "rescore", "outputs.jsonl", "--protocol", "json:_default_decoder.decode", "--out", "scores"
+    )
     said = refused("rescore", "outputs.jsonl", "--protocol", "json:codecs.open", "--out", "scores")
     assert "leads to code of the package 'codecs', which was not allowed" in said

@@ -1,4 +1,5 @@
-"""The value of a formula as MATH-V's scorer gets it, against hand arithmetic, Python's own, and hostile text."""
+"""The value of a formula as MATH-V's scorer gets it, against hand arithmetic, Python's own, and
+hostile text."""
 
 from __future__ import annotations
 
@@ -37,7 +38,15 @@ def test_a_formula_has_the_value_that_eval_would_print(formula, value):
 
 @pytest.mark.parametrize(
     ("formula", "kind"),
-    [("12", int), ("4.0", int), ("2^3", int), ("3!", int), ("6/2", float), (r"\frac{6}{2}", float), ("-3", int)],
+    [
+        ("12", int),
+        ("4.0", int),
+        ("2^3", int),
+        ("3!", int),
+        ("6/2", float),
+        (r"\frac{6}{2}", float),
+        ("-3", int),
+    ],
 )
 def test_only_a_division_turns_integers_into_floats(formula, kind):
     assert type(formula_value(formula)) is kind
@@ -58,7 +67,16 @@ def test_what_eval_would_choke_on_has_no_value(formula):
 
 @pytest.mark.parametrize(
     "formula",
-    ["9^{9^{9}}", "9^9^9^9^9", "99999!", "3!!!!", "(" * 500 + "1" + ")" * 500, "1" * 3000, "9" * 1500, r"\binom{99999}{5000}"],
+    [
+        "9^{9^{9}}",
+        "9^9^9^9^9",
+        "99999!",
+        "3!!!!",
+        "(" * 500 + "1" + ")" * 500,
+        "1" * 3000,
+        "9" * 1500,
+        r"\binom{99999}{5000}",
+    ],
 )
 def test_a_bomb_is_a_limit_and_not_a_hang(formula):
     started = time.process_time()
@@ -67,7 +85,9 @@ def test_a_bomb_is_a_limit_and_not_a_hang(formula):
     assert time.process_time() - started < 1
 
 
-@given(st.text(max_size=60) | st.text(alphabet="0123456789+-*/^{}()[],.!=<\\fracsqtpi ", max_size=40))
+@given(
+    st.text(max_size=60) | st.text(alphabet="0123456789+-*/^{}()[],.!=<\\fracsqtpi ", max_size=40)
+)
 def test_any_text_has_a_value_or_none(text):
     with contextlib.suppress(FormulaError, LimitExceededError):
         assert math.isfinite(formula_value(text.lower()))

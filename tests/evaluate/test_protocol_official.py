@@ -1,4 +1,5 @@
-"""Official scorers: hand-worked cases of every rule and of every bug that is kept, and the published verdicts."""
+"""Official scorers: hand-worked cases of every rule and of every bug that is kept, and the
+published verdicts."""
 
 from __future__ import annotations
 
@@ -18,14 +19,21 @@ from vasari.evaluate.protocols.mathvista import nearest_option
 from vasari.evaluate.protocols.mmmu_pro import read_letter
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = [json.loads(line) for line in (ROOT / "tests/golden/mathvision_official.jsonl").read_text().splitlines()]
+GOLDEN = [
+    json.loads(line)
+    for line in (ROOT / "tests/golden/mathvision_official.jsonl").read_text().splitlines()
+]
 EXCEPTIONS = ROOT / "benchmarks/protocol_agreement_exceptions.jsonl"
 BENCHMARKS = ("mathvista", "mathvision", "logicvista", "mmmu_pro", "geoqa", "gsm8k", "gaokao")
 OFFICIAL = scoring_protocol("official")
 
 
 def verdict(benchmark: str, response: str, answer: object, **fields):
-    return OFFICIAL.verdict(read_row({"benchmark": benchmark, "id": "1", "response": response, "answer": answer, **fields}))
+    return OFFICIAL.verdict(
+        read_row(
+            {"benchmark": benchmark, "id": "1", "response": response, "answer": answer, **fields}
+        )
+    )
 
 
 def said(benchmark: str, response: str, answer: object, **fields) -> str:
@@ -42,7 +50,8 @@ def test_a_published_mathvision_verdict_is_reproduced(row):
     ("first", "second", "equal"),
     [
         ("\\frac{1}{300}", "\\frac{1}{900}", True),  # 0.0033 and 0.0011 both round to 0.0.
-        ("(1/2,3)", "(0.5,3)", True), ("(6/2,1)", "(3,1)", False),  # "3.0" is not "3", and a pair has no value.
+        # "3.0" is not "3", and a pair has no value.
+        ("(1/2,3)", "(0.5,3)", True), ("(6/2,1)", "(3,1)", False),
         ("1,2", "1, 2", False), ("50%", "50", False), ("$8 ~kg$", "8", False), ("A", "a", True), ("", "", False),
         ("$\\sqrt{2}$", "1.41", True), ("[1,2/4]", "[1,0.5]", True), ("1:4", "0.25", True), ("(a,1)", "(a,1.0)", True),
     ],
@@ -67,20 +76,33 @@ def test_mathvision_reads_an_answer(response, extraction):
 
 @given(st.text(max_size=200))
 def test_every_benchmark_answers_every_text(text):
-    for benchmark in ("mathvision", "logicvista", "mmmu_pro", "gsm8k", "gaokao-mathcloze", "chartqa"):
+    for benchmark in (
+        "mathvision",
+        "logicvista",
+        "mmmu_pro",
+        "gsm8k",
+        "gaokao-mathcloze",
+        "chartqa",
+    ):
         fields = {"choices": ["1", "2"], "official_extraction": text}
         assert said(benchmark, text, "B", **fields) in ("correct", "incorrect", "unverifiable")
 
 
-CHOICE = {"question_type": "multi_choice", "answer_type": "text", "choices": ["4", "12", "I cannot say", "18"]}
+CHOICE = {
+    "question_type": "multi_choice",
+    "answer_type": "text",
+    "choices": ["4", "12", "I cannot say", "18"],
+}
 
 
 @pytest.mark.parametrize(
     ("extraction", "answer", "fields", "outcome", "rule"),
     [
         ("(B) 12", "12", CHOICE, "correct", "letter"), ("D", "18", CHOICE, "correct", "letter"),
-        ("cannot be said", "I cannot say", CHOICE, "correct", "nearest_option"),  # A refusal earns the nearest option.
-        ("", "4", CHOICE, "correct", "nearest_option"),  # The shortest option is nearest to nothing.
+        # A refusal earns the nearest option.
+        ("cannot be said", "I cannot say", CHOICE, "correct", "nearest_option"),
+        # The shortest option is nearest to nothing.
+        ("", "4", CHOICE, "correct", "nearest_option"),
         ("5.9", "5", {"answer_type": "integer"}, "correct", "number"),  # Cut, not rounded.
         ("five", "5", {"answer_type": "integer"}, "incorrect", "number"),
         ("0.14", "0.1", {"answer_type": "float", "precision": 1}, "correct", "number"),
@@ -127,7 +149,8 @@ def test_logicvista_reads_without_an_llm_only_nothing_and_single_signs():
     ("response", "letter", "rule"),
     [
         ("Answer: C", "C", "stated"), ("(A) or rather (B)", "B", "bracket"), ("B. Rulers", "B", "letter"),
-        ("UNESCO has it", None, "random"), ("The USA has it", "A", "letter"),  # Any letter that ends a word is a candidate.
+        # Any letter that ends a word is a candidate.
+        ("UNESCO has it", None, "random"), ("The USA has it", "A", "letter"),
         ("I believe the silver medal was won there", "C", "option_text"), ("no idea", None, "random"), ("C", "C", "letter"),
     ],
 )  # fmt: skip
@@ -147,7 +170,8 @@ def test_a_letter_drawn_at_random_has_a_verdict_only_where_it_is_stored():
     [
         ("Answer: \\boxed{18}", "18", "correct"), ("\\boxed{\\$1,000.00}", "1000", "correct"),
         ("so 5 and then 7", "7", "correct"),
-        ("\\boxed{20}", "2000", "correct"), ("\\boxed{20}", "0.2", "correct"),  # A reference is tried as a percentage.
+        # A reference is tried as a percentage.
+        ("\\boxed{20}", "2000", "correct"), ("\\boxed{20}", "0.2", "correct"),
         ("\\boxed{19}", "18", "incorrect"), ("The answer is 9.", "9", "correct"), ("", "1", "incorrect"),
     ],
 )  # fmt: skip
@@ -184,7 +208,11 @@ def test_chartqa_is_relaxed_by_five_percent(response, answer, outcome):
     ("response", "answer", "outcome"),
     [
         ("<think>It is 45.</think> <answer>45</answer>", "45°", "correct"),
-        ("<think>It is 45.</think> <answer>60</answer>", "60°", "incorrect"),  # It reads the thought: no space before 60.
+        (
+            "<think>It is 45.</think> <answer>60</answer>",
+            "60°",
+            "incorrect",
+        ),  # It reads the thought: no space before 60.
         ("<answer>100</answer>", "140°", "incorrect"),
         ("?", "1", "incorrect"),
     ],
@@ -201,12 +229,20 @@ def test_code_in_a_response_is_never_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["(" + "1," * 90_000 + "1)", "\\boxed{" + "x+" * 90_000 + "x}", "\\text{" * 30_000, "-" * 190_000]
+    "text",
+    [
+        "(" + "1," * 90_000 + "1)",
+        "\\boxed{" + "x+" * 90_000 + "x}",
+        "\\text{" * 30_000,
+        "-" * 190_000,
+    ],
 )
 def test_long_nonsense_is_read_in_no_time(text):
     started = time.process_time()
     for benchmark in ("mathvision", "gsm8k", "gaokao-mathcloze", "mmmu_pro"):
-        assert said(benchmark, text, "B", choices=["1", "2"]) == "incorrect" or benchmark == "mmmu_pro"
+        assert (
+            said(benchmark, text, "B", choices=["1", "2"]) == "incorrect" or benchmark == "mmmu_pro"
+        )
     assert time.process_time() - started < 2
 
 
@@ -224,7 +260,9 @@ def test_every_published_verdict_is_reproduced_but_for_the_listed_rows(benchmark
         if row["benchmark"] == benchmark
     }
     different = set()
-    for path in sorted((Path(os.environ["VASARI_DATA"]) / "verdicts").glob(f"{benchmark}*.jsonl.gz")):
+    for path in sorted(
+        (Path(os.environ["VASARI_DATA"]) / "verdicts").glob(f"{benchmark}*.jsonl.gz")
+    ):
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
                 output = read_row(json.loads(line))

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vasari.errors import DataError, ImageError
+from vasari.core.errors import DataError, ImageError
 from vasari.evaluate.rollouts import prompt_digest, read_decodings, read_rollouts
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
-from vasari.policy.base import Decoding
-from vasari.policy.scripted import ScriptedPolicy
+from vasari.model.base import Decoding
+from vasari.model.scripted import ScriptedPolicy
 from vasari.records import ImageRef, Prompt
 
 # 20 prompts: 10 parts of sampled rollouts, 2 greedy ones, 2 blind ones.
@@ -44,12 +44,16 @@ def prompts(make_prompts):
 
 
 def run(policy, prompts, out, chosen=SMALL_PARTS, *, fingerprint="weights 1", name="m"):
-    found = evaluate_policy(policy, {"t": prompts}, chosen, name=name, out=out, fingerprint=fingerprint)
+    found = evaluate_policy(
+        policy, {"t": prompts}, chosen, name=name, out=out, fingerprint=fingerprint
+    )
     return {key: value for key, value in found.items() if key != "seconds"}
 
 
 @pytest.mark.parametrize("lives", [0, 1, 5, 10, 11, 13])
-def test_a_killed_evaluation_continues_to_the_same_result_and_repeats_nothing(lives, prompts, tmp_path):
+def test_a_killed_evaluation_continues_to_the_same_result_and_repeats_nothing(
+    lives, prompts, tmp_path
+):
     whole = Counted()
     unbroken = run(whole, prompts, tmp_path / "unbroken")
     first, second = Counted(lives), Counted()
@@ -156,19 +160,30 @@ def test_the_digest_of_a_prompt_depends_on_all_that_is_asked_and_on_nothing_else
         replace(prompt, images=()),
     ]
     assert len({prompt_digest(each) for each in [prompt, *changed]}) == 8
-    assert prompt_digest(replace(prompt, category="pies", metadata={"style": 3}, solution="s")) == prompt_digest(prompt)
+    assert prompt_digest(
+        replace(prompt, category="pies", metadata={"style": 3}, solution="s")
+    ) == prompt_digest(prompt)
 
 
 def test_an_image_has_the_same_digest_in_memory_and_in_a_file(prompts, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(prompts[0].images[0].data)
-    assert prompt_digest(replace(prompts[0], images=(ImageRef(path=str(path)),))) == prompt_digest(prompts[0])
+    assert prompt_digest(replace(prompts[0], images=(ImageRef(path=str(path)),))) == prompt_digest(
+        prompts[0]
+    )
 
 
 def test_a_missing_image_is_found_before_anything_is_generated(prompts, tmp_path):
     policy = Counted()
     with pytest.raises(ImageError, match="prompt 'lost'"):
-        run(policy, [*prompts, replace(prompts[0], id="lost", images=(ImageRef(path=str(tmp_path / "none.png")),))], tmp_path)
+        run(
+            policy,
+            [
+                *prompts,
+                replace(prompts[0], id="lost", images=(ImageRef(path=str(tmp_path / "none.png")),)),
+            ],
+            tmp_path,
+        )
     assert policy.num_written == 0
 
 

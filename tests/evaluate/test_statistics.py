@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import DataError
-from vasari.evaluate.statistics import accuracy, bootstrap_mean, maj_at_k, paired_difference, pass_at_k
+from vasari.core.errors import DataError
+from vasari.evaluate.statistics import (
+    accuracy,
+    bootstrap_mean,
+    maj_at_k,
+    paired_difference,
+    pass_at_k,
+)
 
 NAN = math.nan
-verdict_rows = st.lists(st.lists(st.sampled_from([0.0, 1.0, NAN]), min_size=4, max_size=7), min_size=1, max_size=6)
+verdict_rows = st.lists(
+    st.lists(st.sampled_from([0.0, 1.0, NAN]), min_size=4, max_size=7), min_size=1, max_size=6
+)
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
@@ -33,7 +41,8 @@ def test_an_unverifiable_prompt_counts_as_not_solved():
 
 
 def test_two_prompts_resample_to_a_half_in_half_of_the_draws():
-    # Means 0, 1/2, 1 have chances 1/4, 1/2, 1/4: the 30% and 70% quantiles are 1/2, the 2.5% and 97.5% are 0 and 1.
+    # Means 0, 1/2, 1 have chances 1/4, 1/2, 1/4: the 30% and 70% quantiles are 1/2, the 2.5% and
+    # 97.5% are 0 and 1.
     narrow = bootstrap_mean([0.0, 1.0], confidence=0.4)
     wide = bootstrap_mean([0.0, 1.0], confidence=0.95)
     assert (narrow.low, narrow.high, wide.low, wide.high) == (0.5, 0.5, 0.0, 1.0)
@@ -41,7 +50,9 @@ def test_two_prompts_resample_to_a_half_in_half_of_the_draws():
 
 def test_the_interval_of_many_prompts_has_the_normal_width():
     interval = bootstrap_mean([0.0, 1.0] * 200)
-    assert (interval.high - interval.low) / 2 == pytest.approx(1.96 * math.sqrt(0.25 / 400), rel=0.1)
+    assert (interval.high - interval.low) / 2 == pytest.approx(
+        1.96 * math.sqrt(0.25 / 400), rel=0.1
+    )
 
 
 def test_copies_of_a_prompt_in_one_cluster_do_not_narrow_the_interval():
@@ -75,7 +86,10 @@ def test_pass_at_2_of_2_correct_in_5_is_seven_tenths():
 
 @given(verdict_rows, st.integers(1, 4))
 def test_pass_at_k_is_the_share_of_k_subsets_with_a_correct_rollout(rows, k):
-    expected = [np.mean([any(v == 1 for v in subset) for subset in itertools.combinations(row, k)]) for row in rows]
+    expected = [
+        np.mean([any(v == 1 for v in subset) for subset in itertools.combinations(row, k)])
+        for row in rows
+    ]
     np.testing.assert_allclose(pass_at_k(rows, k), expected, atol=1e-12)
 
 
@@ -94,7 +108,9 @@ def test_a_three_way_tie_with_one_correct_answer_counts_a_third():
 
 
 def test_a_missing_answer_never_wins():
-    assert maj_at_k([[None, None, "5"], [None, None, None]], [[0, 0, 1], [0, 0, 0]], 3).tolist() == [1.0, 0.0]
+    assert maj_at_k(
+        [[None, None, "5"], [None, None, None]], [[0, 0, 1], [0, 0, 0]], 3
+    ).tolist() == [1.0, 0.0]
 
 
 def test_only_the_first_k_rollouts_vote():
@@ -131,7 +147,9 @@ def test_a_model_differs_from_itself_by_nothing(values):
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20))
 def test_swapping_the_models_changes_the_sign(pairs):
     a, b = zip(*pairs, strict=True)
-    assert paired_difference(a, b, num_resamples=20).mean == pytest.approx(-paired_difference(b, a, num_resamples=20).mean)
+    assert paired_difference(a, b, num_resamples=20).mean == pytest.approx(
+        -paired_difference(b, a, num_resamples=20).mean
+    )
 
 
 def test_an_unverifiable_pair_counts_as_not_solved():
@@ -144,7 +162,10 @@ def test_an_unverifiable_pair_counts_as_not_solved():
         (lambda: accuracy([]), "at least one prompt"),
         (lambda: accuracy([[]]), "prompt 0 needs a vector"),
         (lambda: accuracy([[1], [0.5]]), "prompt 1: verdicts must be 0, 1 or nan"),
-        (lambda: pass_at_k([[1, 0], [1]], 2), "k must be from 1 to the fewest rollouts of a prompt, 1, got 2"),
+        (
+            lambda: pass_at_k([[1, 0], [1]], 2),
+            "k must be from 1 to the fewest rollouts of a prompt, 1, got 2",
+        ),
         (lambda: pass_at_k([[1]], 0), "got 0"),
         (lambda: maj_at_k([["5"]], [[1, 0]], 1), "one entry for each rollout"),
         (lambda: maj_at_k([], [[1, 0]], 1), "one entry for each rollout"),

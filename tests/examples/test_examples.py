@@ -1,4 +1,5 @@
-"""The examples run, say what they say, and are short; what they define works where a recipe or a trainer names it."""
+"""The examples run, say what they say, and are short; what they define works where a recipe or a
+trainer names it."""
 
 import subprocess
 import sys
@@ -54,7 +55,11 @@ def test_the_gate_is_made_by_its_name_with_its_settings(examples_importable):
 
 
 def test_a_setting_that_it_does_not_have_is_one_line(examples_importable):
-    with pytest.raises(ValueError, match=r"sampler 'own_sampler:LastMixed' has no setting 'noize'; it has: noise"):
+    with pytest.raises(
+        ValueError, match=r"sampler 'own_sampler:LastMixed' has no setting 'noize'; it has: noise"
+    ):
         make_sampler("own_sampler:LastMixed", num_prompts=5, seed=1, noize=0.2)
-    with pytest.raises(ValueError, match=r"gate 'own_gate:Rest' has no setting 'batch'; it has: batches"):
+    with pytest.raises(
+        ValueError, match=r"gate 'own_gate:Rest' has no setting 'batch'; it has: batches"
+    ):
         make_gate("own_gate:Rest", batch=3)

@@ -25,7 +25,9 @@ def vasari(*words, plugins="own_benchmark", code=0):
     """What the command printed, run where the example can be imported."""
     environment = {**os.environ, "VASARI_PLUGINS": plugins, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "vasari", *map(str, words)]
-    done = subprocess.run(command, cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=EXAMPLES, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -41,7 +43,9 @@ def vasari(*words, plugins="own_benchmark", code=0):
         ("50", "fifty", None),
     ],
 )
-def test_its_scorer_takes_the_last_number_and_a_tenth_of_the_reference(example, response, answer, right):
+def test_its_scorer_takes_the_last_number_and_a_tenth_of_the_reference(
+    example, response, answer, right
+):
     assert example.within_a_tenth(response, answer) is right
 
 
@@ -49,13 +53,25 @@ def test_its_scorer_takes_the_last_number_and_a_tenth_of_the_reference(example, 
 def test_its_benchmark_is_evaluated_and_its_outputs_scored_again(example, tmp_path):
     example.write_benchmark(tmp_path)
     said = vasari("evaluate", tmp_path / "recipe.yaml", "--out", tmp_path / "out")
-    # Of 20, 35, 50, 65, 80 and 95, in turns red and blue, "About 52." is within a tenth of 50 alone, which is red.
-    found = json.loads((tmp_path / "out/scores.json").read_text())["sets"]["bars"]["protocols"][PROTOCOL]
+    # Of 20, 35, 50, 65, 80 and 95, in turns red and blue, "About 52." is within a tenth of 50
+    # alone, which is red.
+    found = json.loads((tmp_path / "out/scores.json").read_text())["sets"]["bars"]["protocols"][
+        PROTOCOL
+    ]
     assert found["accuracy"]["mean"] == pytest.approx(1 / 6)
-    by_colour = {name: one["accuracy"]["mean"] for name, one in found["by_category"]["colour"].items()}
+    by_colour = {
+        name: one["accuracy"]["mean"] for name, one in found["by_category"]["colour"].items()
+    }
     assert by_colour == {"red": pytest.approx(1 / 3), "blue": 0}
     assert "0.167" in said
-    vasari("rescore", tmp_path / "out/outputs.jsonl", "--protocol", PROTOCOL, "--out", tmp_path / "again")
+    vasari(
+        "rescore",
+        tmp_path / "out/outputs.jsonl",
+        "--protocol",
+        PROTOCOL,
+        "--out",
+        tmp_path / "again",
+    )
     (again,) = json.loads((tmp_path / "again/scores.json").read_text())["protocols"][PROTOCOL]
     assert (again["num_correct"], again["n"]) == (1, 6)
 
@@ -63,6 +79,8 @@ def test_its_benchmark_is_evaluated_and_its_outputs_scored_again(example, tmp_pa
 @pytest.mark.slow
 def test_its_recipe_alone_runs_no_code(example, tmp_path):
     example.write_benchmark(tmp_path)
-    said = vasari("evaluate", tmp_path / "recipe.yaml", "--out", tmp_path / "out", plugins="", code=1)
+    said = vasari(
+        "evaluate", tmp_path / "recipe.yaml", "--out", tmp_path / "out", plugins="", code=1
+    )
     assert "allow it with --plugin own_benchmark, or VASARI_PLUGINS=own_benchmark" in said
     assert not (tmp_path / "out").exists()

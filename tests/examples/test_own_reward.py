@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vasari.errors import ConfigError
-from vasari.plugins import names_from_a_file
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import names_from_a_file
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import check_reward, make_rewards, score_rollouts
 

@@ -1,9 +1,10 @@
-"""Records small trainings as numbers: draws, groups, rewards, metrics; `test_recorded_runs.py` trains them again and compares.
+"""Records small trainings as numbers: draws, groups, rewards, metrics; `test_recorded_runs.py`
+trains them again and compares.
 
     python tests/flow/record_runs.py --out tests/flow/recorded --reason "why numbers moved"
 
-Another version of the code is recorded with PYTHONPATH=ITS/src. What an older version called otherwise is recorded under
-today's names.
+Another version of the code is recorded with PYTHONPATH=ITS/src. What an older version called
+otherwise is recorded under today's names.
 """
 
 from __future__ import annotations
@@ -39,7 +40,18 @@ RENAMED_ROLES = {"probe": "revisit"}
 CLOCKED = ("time", "runtime", "per_second", "total_flos")
 """Endings of metrics that no two runs share."""
 
-KEPT = ("batch", "step", "prompt_id", "purpose", "role", "rewards", "verdicts", "num_tokens", "decided_by", "score")
+KEPT = (
+    "batch",
+    "step",
+    "prompt_id",
+    "purpose",
+    "role",
+    "rewards",
+    "verdicts",
+    "num_tokens",
+    "decided_by",
+    "score",
+)
 """Columns of a group that are recorded; of its texts a digest."""
 
 
@@ -67,21 +79,41 @@ def train(
         resume: Go on from the last checkpoint.
         events: Where to write what the sampler was asked and told.
     """
-    command = ["train", str(RECIPE), "--out", str(folder), "--sampler", sampler, *(["--resume"] if resume else [])]
+    command = [
+        "train",
+        str(RECIPE),
+        "--out",
+        str(folder),
+        "--sampler",
+        sampler,
+        *(["--resume"] if resume else []),
+    ]
     _vasari(command, processes=processes, die_at=die_at, events=events)
 
 
 def recording_of(folder: Path, sampler: str) -> dict[str, Any]:
     """What a training left in numbers, under today's names."""
-    from vasari.rundir import read_groups
+    from vasari.train.group_file import read_groups
 
     arm = folder / "rl" / sampler
     groups = []
     for row in read_groups(arm / "groups").to_pylist():
-        kept = {name: row[name] for name in KEPT} | {"role": RENAMED_ROLES.get(row["role"], row["role"])}
-        terms = row.get("reward_terms") or [(name, row[f"{name}_rewards"]) for name in ("accuracy", "format")]
+        kept = {name: row[name] for name in KEPT} | {
+            "role": RENAMED_ROLES.get(row["role"], row["role"])
+        }
+        terms = row.get("reward_terms") or [
+            (name, row[f"{name}_rewards"]) for name in ("accuracy", "format")
+        ]
         texts = hashlib.blake2b("\0".join(row["texts"]).encode(), digest_size=8).hexdigest()
-        groups.append(_plain(kept | {"terms": {name: list(values) for name, values in dict(terms).items()}, "texts": texts}))
+        groups.append(
+            _plain(
+                kept
+                | {
+                    "terms": {name: list(values) for name, values in dict(terms).items()},
+                    "texts": texts,
+                }
+            )
+        )
     return {
         "groups": groups,
         "metrics": [_today(row) for row in _rows(arm / "metrics.jsonl")],
@@ -90,26 +122,33 @@ def recording_of(folder: Path, sampler: str) -> dict[str, Any]:
 
 
 def fingerprint() -> str:
-    """A digest of what this machine's arithmetic makes of a fixed model, image and text: equal digests, equal trainings.
+    """A digest of what this machine's arithmetic makes of a fixed model, image and text: equal
+    digests, equal trainings.
 
-    A vision tower, a backward pass and an optimizer's step are in it: a processor without AVX-512 agrees with one that has it
-    on a forward pass over text, and not on these.
+    A vision tower, a backward pass and an optimizer's step are in it: a processor without AVX-512
+    agrees with one that has it on a forward pass over text, and not on these.
     """
     import numpy as np
     import torch
     from PIL import Image
 
-    from vasari.cli.model_path import resolve_model
-    from vasari.policy.processor import load_processor
-    from vasari.policy.transformers_policy import load_model
+    from vasari.model.path import resolve_model
+    from vasari.model.processor import load_processor
+    from vasari.model.transformers_policy import load_model
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = resolve_model("vasari:tiny-base")
     pixels = np.random.default_rng(0).integers(0, 256, size=(112, 112, 3), dtype=np.uint8)
-    content = [{"type": "image", "image": Image.fromarray(pixels)}, {"type": "text", "text": "How many red bars? 2+3=5 7-4=3"}]
+    content = [
+        {"type": "image", "image": Image.fromarray(pixels)},
+        {"type": "text", "text": "How many red bars? 2+3=5 7-4=3"},
+    ]
     inputs = load_processor(folder).apply_chat_template(
-        [[{"role": "user", "content": content}]] * 8, tokenize=True, return_dict=True, return_tensors="pt"
+        [[{"role": "user", "content": content}]] * 8,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
     )
     model = load_model(folder, dtype="float32").eval()
     out = model(**inputs, labels=inputs["input_ids"])
@@ -140,7 +179,9 @@ def main() -> None:
         for sampler in SAMPLERS:
             events = Path(arguments.out) / f"events-{sampler}.jsonl"
             train(run, sampler, processes=processes, events=events if processes == 1 else None)
-            _write(Path(arguments.out) / f"{sampler}-{processes}.json.gz", recording_of(run, sampler))
+            _write(
+                Path(arguments.out) / f"{sampler}-{processes}.json.gz", recording_of(run, sampler)
+            )
             if processes == 1:
                 _write(events.with_suffix(".json.gz"), _rows(events))
                 events.unlink()
@@ -152,12 +193,24 @@ def main() -> None:
         file.write(f"* {arguments.reason}\n")
 
 
-def _vasari(arguments: list[str], *, processes: int = 1, die_at: int | None = None, events: Path | None = None) -> None:
+def _vasari(
+    arguments: list[str],
+    *,
+    processes: int = 1,
+    die_at: int | None = None,
+    events: Path | None = None,
+) -> None:
     told = {"VASARI_DIE_AT": str(die_at or ""), "VASARI_EVENTS": str(events or "")}
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"} | told
-    many = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    many = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        if processes > 1
+        else []
+    )
     command = [sys.executable, *many, str(Path(__file__).resolve()), "--child", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=600, check=False
+    )
     if die_at is None and done.returncode:
         raise RuntimeError(f"{' '.join(arguments)}: {done.stderr[-3000:]}")
     if die_at is not None and not done.returncode:
@@ -209,7 +262,14 @@ def _watch(path: Path) -> None:
         def noted_draw(self: Any, num_prompts: int, draw: Any = draw) -> Any:
             found = draw(self, num_prompts)
             roles = [RENAMED_ROLES.get(role, role) for role in found.roles]
-            note({"call": "draw", "num_prompts": num_prompts, "indices": found.indices.tolist(), "roles": roles})
+            note(
+                {
+                    "call": "draw",
+                    "num_prompts": num_prompts,
+                    "indices": found.indices.tolist(),
+                    "roles": roles,
+                }
+            )
             return found
 
         kind.due, kind.observe, kind.draw = noted_due, noted_observe, noted_draw

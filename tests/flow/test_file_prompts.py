@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vasari.cli.main import main
-from vasari.rundir import read_groups
+from vasari.train.group_file import read_groups
 
 pytestmark = pytest.mark.slow
 
@@ -18,18 +18,29 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(write_recipe, digit_prompts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
-    recipe = write_recipe(folder / "recipe", prompts={"files": {"train": "own.jsonl", "held_out_share": 0.2}})
+    recipe = write_recipe(
+        folder / "recipe", prompts={"files": {"train": "own.jsonl", "held_out_share": 0.2}}
+    )
     lines = []
     for number, prompt in enumerate(digit_prompts):
         names = [f"{number}-{place}.png" for place in range(len(prompt.images))]
         for name, image in zip(names, prompt.images, strict=True):
             (folder / "recipe" / name).write_bytes(image.data)
         marks = "<image>" * len(names) if number % 2 else ""
-        lines.append({"question": f"{marks}How many, {number}?", "answer": prompt.answer, "images": names, "category": "own"})
+        lines.append(
+            {
+                "question": f"{marks}How many, {number}?",
+                "answer": prompt.answer,
+                "images": names,
+                "category": "own",
+            }
+        )
     (folder / "recipe" / "own.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.MonkeyPatch.context() as patch:
         for command in ("train", "evaluate"):
-            patch.setattr(sys, "argv", ["vasari", command, str(recipe), "--out", str(folder / "run")])
+            patch.setattr(
+                sys, "argv", ["vasari", command, str(recipe), "--out", str(folder / "run")]
+            )
             with pytest.raises(SystemExit) as stop:
                 main()
             assert not stop.value.code
@@ -37,7 +48,7 @@ def run(write_recipe, digit_prompts, tmp_path_factory):
 
 
 def test_a_batch_mixes_prompts_with_none_one_and_two_images(run, digit_prompts):
-    from vasari.promptfile import read_prompts
+    from vasari.data.prompt_file import read_prompts
 
     pool = read_prompts(run / "prompts" / "train.parquet")
     by_batch = {}
@@ -55,9 +66,15 @@ def test_every_prompt_was_scored_before_the_first_batch(run):
 
 def test_the_report_shows_accuracies_and_images(run):
     page = (run / "report.html").read_text()
-    shown = re.findall(r'<img[^>]*src="data:image/[a-z]+;base64,([A-Za-z0-9+/=]+)"[^>]*alt="Image \d of \d of prompt', page)
+    shown = re.findall(
+        r'<img[^>]*src="data:image/[a-z]+;base64,([A-Za-z0-9+/=]+)"[^>]*alt="Image \d of \d of'
+        r" prompt",
+        page,
+    )
     assert shown
-    assert all(Image.open(io.BytesIO(base64.b64decode(picture))).size == (56, 56) for picture in shown)
+    assert all(
+        Image.open(io.BytesIO(base64.b64decode(picture))).size == (56, 56) for picture in shown
+    )
 
 
 def test_the_summary_names_base_and_arm(run):

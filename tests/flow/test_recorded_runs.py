@@ -1,7 +1,9 @@
-"""Numbers do not move: trainings recorded at b600954 draw, roll out, reward and log today what they did then.
+"""Numbers do not move: trainings recorded at b600954 draw, roll out, reward and log today what they
+did then.
 
-The samplers are replayed on what they were told, on every machine. The trainings are trained again where arithmetic is that of
-the recording; `scripts/check` does three of nine, `scripts/check-trainings` all.
+The samplers are replayed on what they were told, on every machine. The trainings are trained again
+where arithmetic is that of the recording; `scripts/check` does three of nine,
+`scripts/check-trainings` all.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vasari.cli.prompt_job import generate
-from vasari.progress import silent
+from vasari.core.progress import silent
 from vasari.records import GroupOutcome
+from vasari.run.prompts import generate
 from vasari.sample import make_sampler, prompt_features
 
 HERE = Path(__file__).parent
@@ -38,7 +40,7 @@ if os.environ.get("VASARI_TRAININGS") != "all":
 
 @pytest.fixture(scope="module")
 def recipe():
-    from vasari.recipe import load_recipe
+    from vasari.run.recipe import load_recipe
 
     return load_recipe(record_runs.RECIPE)
 
@@ -91,10 +93,14 @@ def test_a_sampler_that_is_told_the_same_draws_the_same(recipe, pool, name):
 
 @pytest.fixture(scope="module")
 def cold_start(tmp_path_factory):
-    """A run's folder with prompts and cold start, where a training here is bit for bit one there."""
+    """A run's folder with prompts and cold start, where a training here is bit for bit one
+    there."""
     recorded = (RECORDED / "fingerprint.txt").read_text().strip()
     if record_runs.fingerprint() != recorded:
-        pytest.skip(f"arithmetic here is not that of the recording ({recorded}), so that other tokens are sampled")
+        pytest.skip(
+            f"arithmetic here is not that of the recording ({recorded}), so that other tokens are"
+            " sampled"
+        )
     folder = tmp_path_factory.mktemp("recorded") / "run"
     record_runs.train_cold_start(folder)
     return folder

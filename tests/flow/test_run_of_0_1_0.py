@@ -1,4 +1,5 @@
-"""A run that 0.1.0 wrote is reported, scored and continued: `tests/golden/run_0_1_0`, made by commit b600954."""
+"""A run that 0.1.0 wrote is reported, scored and continued: `tests/golden/run_0_1_0`, made by
+commit b600954."""
 
 import json
 import shutil
@@ -12,24 +13,30 @@ import pytest
 from typer.testing import CliRunner
 
 from vasari.cli.main import app
-from vasari.ledger import Ledger
+from vasari.core.files import read_json
+from vasari.core.ledger import Ledger
 from vasari.report import write_report, write_summary
 from vasari.report.inputs import read_run
 from vasari.report.tables import essentials, spending, stage_rows
-from vasari.rundir import read_groups, read_json
 from vasari.sample import make_gate, make_sampler, prompt_features
 from vasari.sample.state_file import load_state
+from vasari.train.group_file import read_groups
 from vasari.train.run_state import RunState
 
 OLD = Path(__file__).parents[1] / "golden" / "run_0_1_0"
 CHECKPOINTS = {arm: OLD / "rl" / arm / "checkpoint-4" for arm in ("vas", "progress")}
 SETTINGS = {"vas": {"refresh_every": 1, "num_refresh_rollouts": 2}, "progress": {"explore": 0.25}}
 
-# What b600954 itself did after loading the states: `due(2)`, then three draws of four prompts, with their roles.
+# What b600954 itself did after loading the states: `due(2)`, then three draws of four prompts, with
+# their roles.
 HALVES = ("promoted", "promoted", "uniform", "uniform")
 NEXT = {
     "vas": (list(range(12)), [[0, 10, 11, 6], [11, 1, 0, 8], [3, 11, 7, 9]], HALVES),
-    "progress": ([], [[5, 3, 2, 10], [5, 3, 2, 11], [5, 3, 2, 11]], ("promoted", "promoted", "promoted", "revisit")),
+    "progress": (
+        [],
+        [[5, 3, 2, 10], [5, 3, 2, 11], [5, 3, 2, 11]],
+        ("promoted", "promoted", "promoted", "revisit"),
+    ),
 }
 # The stored ledger of each arm, with the name of today for what it called `probe`.
 SPENT = {
@@ -48,22 +55,34 @@ def old(tmp_path):
 
 def sampler_of(arm, prompts):
     ids = [prompt.id for prompt in prompts]
-    return make_sampler(arm, num_prompts=12, seed=0, prompt_ids=ids, features=prompt_features(prompts), **SETTINGS[arm])
+    return make_sampler(
+        arm,
+        num_prompts=12,
+        seed=0,
+        prompt_ids=ids,
+        features=prompt_features(prompts),
+        **SETTINGS[arm],
+    )
 
 
 def of_today(content):
     """What 0.1.0 wrote, with the purpose `probe` called `screen`."""
     if isinstance(content, dict):
-        return {"screen" if key == "probe" else key: of_today(value) for key, value in content.items()}
+        return {
+            "screen" if key == "probe" else key: of_today(value) for key, value in content.items()
+        }
     return content
 
 
 def without_terms(summary):
     """A summary less what 0.1.0 did not write."""
     arms = {
-        arm: {key: value for key, value in facts.items() if key != "reward_terms"} for arm, facts in summary["by_arm"].items()
+        arm: {key: value for key, value in facts.items() if key != "reward_terms"}
+        for arm, facts in summary["by_arm"].items()
     }
-    return {key: value for key, value in summary.items() if key != "reward_terms"} | {"by_arm": arms}
+    return {key: value for key, value in summary.items() if key != "reward_terms"} | {
+        "by_arm": arms
+    }
 
 
 def test_the_summary_is_the_one_that_0_1_0_wrote_under_todays_names(old):
@@ -76,12 +95,15 @@ def test_the_summary_is_the_one_that_0_1_0_wrote_under_todays_names(old):
 @pytest.mark.parametrize("arm", ["vas", "progress"])
 def test_what_an_old_run_spent_stands_under_todays_purposes(old, arm):
     assert write_summary(old)["by_arm"][arm]["rollouts"] == SPENT[arm]
-    facts = dict(next(row["facts"] for row in stage_rows(read_run(old)) if row["name"] == f"rl-{arm}"))
+    facts = dict(
+        next(row["facts"] for row in stage_rows(read_run(old)) if row["name"] == f"rl-{arm}")
+    )
     assert facts["rollouts"].endswith(f"{SPENT[arm]['screen']} to try prompts out")
 
 
 def test_the_reward_terms_of_an_old_run_are_in_its_summary(old):
-    """By hand from the stored training groups: 3 of 8 rollouts right in both batches of vas, 8 and 5 in the format."""
+    """By hand from the stored training groups: 3 of 8 rollouts right in both batches of vas, 8 and
+    5 in the format."""
     found = write_summary(old)["by_arm"]["vas"]["reward_terms"]
     assert found == {
         "accuracy": {"first": 3 / 8, "last": 3 / 8, "mean": 3 / 8},
@@ -92,11 +114,17 @@ def test_the_reward_terms_of_an_old_run_are_in_its_summary(old):
 def test_the_page_of_an_old_run_shows_terms_purposes_and_what_was_rewarded(old):
     page = write_report(old).read_text(encoding="utf-8")
     assert "<figcaption><b>accuracy</b></figcaption>" in page
-    assert "progress: from 0.438 to 0.292 at step 3" in page  # 0.5 x 14 of 16 and x 7 of 12 rollouts in the format
+    assert (
+        "progress: from 0.438 to 0.292 at step 3" in page
+    )  # 0.5 x 14 of 16 and x 7 of 12 rollouts in the format
     assert "16 to train · 48 to score prompts · 20 to try prompts out" in page
     assert "probe" not in page
     assert ("Reward", "accuracy + 0.5 \u00d7 format") in essentials(read_run(old))
-    parts = [part["purpose"] for bar in spending(read_run(old), ["vas"])[0]["bars"] for part in bar["parts"]]
+    parts = [
+        part["purpose"]
+        for bar in spending(read_run(old), ["vas"])[0]["bars"]
+        for part in bar["parts"]
+    ]
     assert parts == ["train", "refresh", "screen"]
 
 
@@ -116,15 +144,21 @@ for name in ("torch", "transformers", "trl", "accelerate", "peft"):
 from vasari.cli.commands import report_command
 report_command(Path(sys.argv[1]))
 """
-    done = subprocess.run([sys.executable, "-c", code, str(old)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(old)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_groups_of_an_old_run_are_scored(old):
     done = CliRunner().invoke(app, ["score", str(old), "--arm", "vas"])
     assert done.exit_code == 0, done.output
-    rows = {row["prompt_id"]: row for row in pq.read_table(old / "rl" / "vas" / "groups.scores.parquet").to_pylist()}
-    # Batch 1 of digit-7: [1, 0] in the refresh, [1, 0, 0, 1] in training; of digit-0: [0, 0] in the refresh alone.
+    rows = {
+        row["prompt_id"]: row
+        for row in pq.read_table(old / "rl" / "vas" / "groups.scores.parquet").to_pylist()
+    }
+    # Batch 1 of digit-7: [1, 0] in the refresh, [1, 0, 0, 1] in training; of digit-0: [0, 0] in the
+    # refresh alone.
     assert (rows["digit-7"]["pass_rate"], rows["digit-7"]["ovs"]) == (0.5, 0.25)
     assert (rows["digit-0"]["pass_rate"], rows["digit-0"]["ovs"]) == (0.0, 0.0)
     assert rows["digit-10"]["pass_rate"] == pytest.approx(1 / 6)
@@ -161,6 +195,8 @@ def test_an_old_checkpoint_goes_on_with_its_sampler_gate_ledger_and_batch(arm, d
 
 
 def test_the_terms_of_an_old_rollout_add_up_to_its_reward():
-    for group in read_groups(OLD / "rl" / "progress" / "groups").to_pylist(maps_as_pydicts="strict"):
+    for group in read_groups(OLD / "rl" / "progress" / "groups").to_pylist(
+        maps_as_pydicts="strict"
+    ):
         parts = [sum(values) for values in zip(*group["reward_terms"].values(), strict=True)]
         assert parts == group["rewards"]

@@ -8,17 +8,28 @@ from vasari.records import GroupOutcome
 from vasari.sample import PoolFeatures, make_sampler
 
 SIZE = 9
-histories = st.lists(st.tuples(st.integers(0, SIZE - 1), st.integers(0, 4), st.integers(0, 3)), max_size=20)
+histories = st.lists(
+    st.tuples(st.integers(0, SIZE - 1), st.integers(0, 4), st.integers(0, 3)), max_size=20
+)
 
 # What each sampler says of every prompt, apart from its random draws.
 SAYS = {
     "oracle": ({"name": "oracle", "value": "std"}, lambda sampler: sampler.values()),
     "dots": ({"name": "target", "preset": "dots"}, lambda sampler: sampler.predicted_rates()),
     "sec": ({"name": "bins"}, lambda sampler: sampler.category_scores()[sampler._categories]),
-    "dump": ({"name": "bins", "preset": "dump", "window": 5}, lambda sampler: sampler.category_scores()[sampler._categories]),
-    "thompson": ({"name": "bins", "preset": "thompson"}, lambda sampler: sampler.category_scores()[sampler._categories]),
+    "dump": (
+        {"name": "bins", "preset": "dump", "window": 5},
+        lambda sampler: sampler.category_scores()[sampler._categories],
+    ),
+    "thompson": (
+        {"name": "bins", "preset": "thompson"},
+        lambda sampler: sampler.category_scores()[sampler._categories],
+    ),
     "skip": ({"name": "skip"}, lambda sampler: sampler.keep_chances()),
-    "retain": ({"name": "retain", "repair_window": 1}, lambda sampler: np.isin(np.arange(SIZE), sampler.overdue())),
+    "retain": (
+        {"name": "retain", "repair_window": 1},
+        lambda sampler: np.isin(np.arange(SIZE), sampler.overdue()),
+    ),
 }
 
 
@@ -56,4 +67,6 @@ def test_permuted_prompts_are_equally_near_to_a_target(places, start, num):
     features = PoolFeatures(difficulty=difficulty[np.argsort(places)])
     sampler = make_sampler("target", num_prompts=SIZE, seed=0, features=features, start=start)
     distance = np.abs(features.difficulty - start)
-    np.testing.assert_allclose(np.sort(distance[sampler.draw(num).indices]), np.sort(distance)[:num], atol=1e-8)
+    np.testing.assert_allclose(
+        np.sort(distance[sampler.draw(num).indices]), np.sort(distance)[:num], atol=1e-8
+    )

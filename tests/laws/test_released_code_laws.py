@@ -1,4 +1,5 @@
-"""Laws that the paper's released code breaks and that no other test of ours states; docs/method.md lists all of them."""
+"""Laws that the paper's released code breaks and that no other test of ours states; docs/method.md
+lists all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ from vasari.sample import make_sampler
 def scored(index: int, purpose: str = "refresh") -> GroupOutcome:
     verdicts = np.array([float(index % 2), 1.0, 0.0])
     return GroupOutcome(
-        index=index, rewards=verdicts, verdicts=verdicts, token_ids=[[index, n] for n in range(3)], purpose=purpose
+        index=index,
+        rewards=verdicts,
+        verdicts=verdicts,
+        token_ids=[[index, n] for n in range(3)],
+        purpose=purpose,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import GroupOutcome
 from vasari.sample import PoolFeatures, check_prompt_sampler, make_gate, make_sampler
 from vasari.sample.weighted import WeightedPool
@@ -17,7 +17,13 @@ from vasari.sample.weighted import WeightedPool
 KINDS = {
     "uniform": {"name": "uniform"},
     "full": {"name": "vas", "refresh": "full", "refresh_every": 3, "num_refresh_rollouts": 4},
-    "stale": {"name": "vas", "refresh": "stale", "refresh_every": 3, "stale_share": 0.3, "num_refresh_rollouts": 4},
+    "stale": {
+        "name": "vas",
+        "refresh": "stale",
+        "refresh_every": 3,
+        "stale_share": 0.3,
+        "num_refresh_rollouts": 4,
+    },
     "online": {"name": "vas", "refresh": "online"},
     "greedy": {"name": "vas", "refresh": "online", "mix_ratio": 1.0, "diversity": "edit_distance"},
     "progress": {"name": "progress"},
@@ -27,17 +33,33 @@ KINDS = {
     "adarft": {"name": "target"},
     "dots": {"name": "target", "preset": "dots"},
     "oracle": {"name": "oracle"},
-    "skip": {"name": "skip", "inner": "vas", "inner_settings": {"refresh": "stale", "refresh_every": 3}},
+    "skip": {
+        "name": "skip",
+        "inner": "vas",
+        "inner_settings": {"refresh": "stale", "refresh_every": 3},
+    },
     "retain": {"name": "retain", "share": 0.4, "repair_window": 1},
     "mopps": {"name": "beta", "candidate_factor": 2},
-    "time": {"name": "beta", "candidate_factor": 0, "decay_on": "time", "score": "group_value", "value": "knap"},
+    "time": {
+        "name": "beta",
+        "candidate_factor": 0,
+        "decay_on": "time",
+        "score": "group_value",
+        "value": "knap",
+    },
     "information": {"name": "beta", "draw": "mean", "score": "information", "decay": 1.0},
     "hmm": {"name": "hmm", "candidate_factor": 2},
     "remembering": {"name": "hmm", "candidate_factor": 0, "decay": 1.0, "entropy_weight": 0.1},
     "replay": {"name": "replay", "cooldown": 1},
     "prioritised": {"name": "prioritised", "retest_every": 2},
     "paper": {"name": "vas", "preset": "paper", "refresh_every": 3, "num_refresh_rollouts": 4},
-    "mmr1": {"name": "mmr1", "refresh_every": 3, "num_refresh_rollouts": 4, "beta": 0.2, "momentum": 0.5},
+    "mmr1": {
+        "name": "mmr1",
+        "refresh_every": 3,
+        "num_refresh_rollouts": 4,
+        "beta": 0.2,
+        "momentum": 0.5,
+    },
 }
 kinds = st.sampled_from(sorted(KINDS))
 REPEATING = {"paper", "mmr1"}
@@ -46,25 +68,38 @@ unique_kinds = st.sampled_from(sorted(set(KINDS) - REPEATING))
 seeds = st.integers(0, 2**32)
 FEATURED = {"bins", "target", "oracle"}
 READING_REWARDS = {"sec", "dump", "skip"}
-"""Kinds that read advantages or zero variance: both are of the rewards, as the learner sees them."""
+"""Kinds that read advantages or zero variance: both are of the rewards, as the learner sees
+them."""
 
 
 def features_of(num_prompts):
     places = np.arange(num_prompts)
     return PoolFeatures(
-        categories=places % 3, category_names=("a", "b", "c"), difficulty=places % 4 / 3, pass_rates=places % 5 / 4
+        categories=places % 3,
+        category_names=("a", "b", "c"),
+        difficulty=places % 4 / 3,
+        pass_rates=places % 5 / 4,
     )
 
 
 def sampler_of(kind, num_prompts, seed, **changes):
     features = features_of(num_prompts) if KINDS[kind]["name"] in FEATURED else None
-    return make_sampler(num_prompts=num_prompts, seed=seed, features=features, **(KINDS[kind] | changes))
+    return make_sampler(
+        num_prompts=num_prompts, seed=seed, features=features, **(KINDS[kind] | changes)
+    )
 
 
 def group(index, verdicts, *, purpose="refresh", step=None, tokens=None):
     verdicts = np.array(verdicts, dtype=np.float64)
     tokens = tokens if tokens is not None else [[1, 2, 3]] * len(verdicts)
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, purpose=purpose, batch=step)
+    return GroupOutcome(
+        index=index,
+        rewards=verdicts,
+        verdicts=verdicts,
+        token_ids=tokens,
+        purpose=purpose,
+        batch=step,
+    )
 
 
 def random_groups(indices, step, purpose):
@@ -88,7 +123,8 @@ def train(sampler, batch, steps):
 
 
 def within_binomial_bound(counts, probabilities, num_draws):
-    """Each count within six standard deviations (and one) of its mean: false alarms are below one in 10^8."""
+    """Each count within six standard deviations (and one) of its mean: false alarms are below one
+    in 10^8."""
     mean = num_draws * np.asarray(probabilities)
     spread = np.sqrt(mean * (1 - np.asarray(probabilities)))
     return bool((np.abs(counts - mean) <= 6 * spread + 1).all())
@@ -114,7 +150,9 @@ def test_batches_have_the_asked_size_and_no_duplicates(kind, pool, data):
 
 @given(unique_kinds, st.integers(1, 50), st.integers(1, 10))
 def test_more_prompts_than_the_pool_holds_are_refused_with_both_numbers(kind, pool, extra):
-    with pytest.raises(ConfigError, match=f"batch of {pool + extra} prompts cannot be drawn from {pool} "):
+    with pytest.raises(
+        ConfigError, match=f"batch of {pool + extra} prompts cannot be drawn from {pool} "
+    ):
         sampler_of(kind, pool, 0).draw(pool + extra)
 
 
@@ -146,7 +184,10 @@ def test_uniform_draws_every_prompt_once_per_pass(pool, seed, data):
 def test_the_uniform_part_visits_every_prompt_that_is_not_promoted_once_per_pass(pool, batch, seed):
     sampler = sampler_of("online", pool, seed)
     visits = np.zeros(pool, dtype=int)
-    sampler.observe([group(index, [1, 0]) for index in range(pool // 2)] + [group(i, [0, 0]) for i in range(pool // 2, pool)])
+    sampler.observe(
+        [group(index, [1, 0]) for index in range(pool // 2)]
+        + [group(i, [0, 0]) for i in range(pool // 2, pool)]
+    )
     num_steps = 20 * pool // batch
     for _ in range(num_steps):
         draw = sampler.draw(batch)
@@ -158,7 +199,11 @@ def test_the_uniform_part_visits_every_prompt_that_is_not_promoted_once_per_pass
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.sampled_from(["uniform", "full", "online", "paper"]), st.sampled_from([0.0, 1.0, math.nan, None]), seeds)
+@given(
+    st.sampled_from(["uniform", "full", "online", "paper"]),
+    st.sampled_from([0.0, 1.0, math.nan, None]),
+    seeds,
+)
 def test_equal_zero_or_unknown_scores_draw_uniformly(kind, verdict, seed):
     pool, batch, num_draws = 12, 4, 500
     sampler = sampler_of(kind, pool, seed)
@@ -194,13 +239,19 @@ def test_second_picks_are_proportional_among_those_left(race, seed):
     for _ in range(2000):
         first, second = draw(rng, 2)
         pairs[first, second] += 1
-    expected = weights[:, None] * weights[None, :] / weights.sum() / (weights.sum() - weights[:, None])
+    expected = (
+        weights[:, None] * weights[None, :] / weights.sum() / (weights.sum() - weights[:, None])
+    )
     np.fill_diagonal(expected, 0.0)
     assert within_binomial_bound(pairs, expected, 2000)
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from([0.0, 1e-300, 1e-9, 1.0, 1e9]), min_size=1, max_size=3000), seeds, st.data())
+@given(
+    st.lists(st.sampled_from([0.0, 1e-300, 1e-9, 1.0, 1e9]), min_size=1, max_size=3000),
+    seeds,
+    st.data(),
+)
 def test_skewed_weights_come_before_zero_weights(weights, seed, data):
     weights = np.array(weights)
     pool, num = WeightedPool(weights), data.draw(st.integers(1, len(weights)))
@@ -216,37 +267,57 @@ def test_skewed_weights_come_before_zero_weights(weights, seed, data):
 def test_unanimous_and_unverifiable_groups_leave_a_sampler_able_to_draw(kind, pool, seed, verdict):
     sampler = sampler_of(kind, pool, seed)
     for purpose in ("refresh", "train"):
-        sampler.observe([group(index, [verdict] * 2, purpose=purpose, step=0) for index in range(pool)])
+        sampler.observe(
+            [group(index, [verdict] * 2, purpose=purpose, step=0) for index in range(pool)]
+        )
     assert len(sampler.draw(pool)) == pool
 
 
-@given(st.sampled_from(["full", "stale", "online"]), st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=8))
+@given(
+    st.sampled_from(["full", "stale", "online"]),
+    st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=8),
+)
 def test_unverifiable_groups_leave_a_known_score(kind, verdicts):
     sampler = sampler_of(kind, 4, 0)
     sampler.observe([group(2, verdicts)])
     before = sampler.scores()
-    sampler.observe([group(2, [math.nan] * len(verdicts), tokens=[[index] for index in range(len(verdicts))])])
+    sampler.observe(
+        [group(2, [math.nan] * len(verdicts), tokens=[[index] for index in range(len(verdicts))])]
+    )
     np.testing.assert_array_equal(sampler.scores(), before)
 
 
 @settings(deadline=None)
 @given(
     st.sampled_from(sorted(set(KINDS) - READING_REWARDS)),
-    st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 1.0]), st.floats(-1, 2)), min_size=1, max_size=10),
+    st.lists(
+        st.tuples(st.integers(0, 5), st.sampled_from([0.0, 1.0]), st.floats(-1, 2)),
+        min_size=1,
+        max_size=10,
+    ),
 )
 def test_graded_rewards_change_no_score(kind, observations):
     plain, graded = sampler_of(kind, 6, 0), sampler_of(kind, 6, 0)
     for index, verdict, reward in observations:
         tokens, verdicts = [[1, 2], [1, 3]], np.array([verdict, 1.0])
         for sampler, rewards in ((plain, verdicts), (graded, np.array([reward, 0.5]))):
-            made = GroupOutcome(index=index, rewards=rewards, verdicts=verdicts, token_ids=tokens, purpose="refresh")
+            made = GroupOutcome(
+                index=index, rewards=rewards, verdicts=verdicts, token_ids=tokens, purpose="refresh"
+            )
             sampler.observe([made])
     assert plain.draw(6).indices.tolist() == graded.draw(6).indices.tolist()
 
 
-@given(st.lists(st.lists(st.one_of(st.floats(-2, 2), st.just(math.nan)), min_size=1, max_size=6), max_size=8))
+@given(
+    st.lists(
+        st.lists(st.one_of(st.floats(-2, 2), st.just(math.nan)), min_size=1, max_size=6), max_size=8
+    )
+)
 def test_the_mixed_gate_redraws_what_it_refuses_and_admits_only_groups_that_can_train(table):
-    outcomes = [GroupOutcome(index=0, rewards=np.array(rewards), verdicts=np.zeros(len(rewards))) for rewards in table]
+    outcomes = [
+        GroupOutcome(index=0, rewards=np.array(rewards), verdicts=np.zeros(len(rewards)))
+        for rewards in table
+    ]
     admission = make_gate("mixed").admit(outcomes)
     assert admission.redraw + admission.admitted.sum() == len(table)
     everything = make_gate("all").admit(outcomes)

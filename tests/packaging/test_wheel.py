@@ -1,4 +1,5 @@
-"""The wheel stands alone: with NumPy only it chooses prompts, and with its training extra it runs the quickstart."""
+"""The wheel stands alone: with NumPy only it chooses prompts, and with its training extra it runs
+the quickstart."""
 
 from __future__ import annotations
 
@@ -41,13 +42,27 @@ print("drew", len(draw))
 pytestmark = pytest.mark.slow
 
 
-def run(*command: object, cwd: Path, timeout: int = 900, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: object, cwd: Path, timeout: int = 900, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     """The finished command; on failure its last words are the test's message."""
     outside = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
-    environment = {key: value for key, value in os.environ.items() if key not in outside} | {"OMP_NUM_THREADS": "1"}
+    environment = {key: value for key, value in os.environ.items() if key not in outside} | {
+        "OMP_NUM_THREADS": "1"
+    }
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
-    assert done.returncode == 0 or not check, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0 or not check, (
+        f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    )
     return done
 
 
@@ -58,11 +73,23 @@ def new_venv(folder: Path) -> Path:
 
 
 def install(bin_folder: Path, *what: object) -> None:
-    run(bin_folder / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", *what, cwd=bin_folder)
+    run(
+        bin_folder / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        ROOT / "constraints.txt",
+        *what,
+        cwd=bin_folder,
+    )
 
 
 def packages(bin_folder: Path) -> set[str]:
-    listed = json.loads(run(bin_folder / "python", "-m", "pip", "list", "--format", "json", cwd=bin_folder).stdout)
+    listed = json.loads(
+        run(bin_folder / "python", "-m", "pip", "list", "--format", "json", cwd=bin_folder).stdout
+    )
     return {package["name"] for package in listed} - {"pip", "setuptools", "wheel"}
 
 
@@ -85,8 +112,14 @@ def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_what_runs_need_and_no_tests(wheel):
     with zipfile.ZipFile(wheel) as content:
         held = set(content.namelist())
-    templates = {f"vasari/{path.relative_to(ROOT / 'src/vasari')}" for path in (ROOT / "src/vasari").rglob("*.j2")}
-    styles = {f"vasari/{path.relative_to(ROOT / 'src/vasari')}" for path in (ROOT / "src/vasari").rglob("*.css")}
+    templates = {
+        f"vasari/{path.relative_to(ROOT / 'src/vasari')}"
+        for path in (ROOT / "src/vasari").rglob("*.j2")
+    }
+    styles = {
+        f"vasari/{path.relative_to(ROOT / 'src/vasari')}"
+        for path in (ROOT / "src/vasari").rglob("*.css")
+    }
     assert {*NEEDED, *templates, *styles} - held == set()
     assert {name.split("/")[0] for name in held if not name.startswith("vasari-")} == {"vasari"}
 

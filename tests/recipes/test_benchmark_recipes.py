@@ -1,4 +1,5 @@
-"""The recipe for benchmarks names the paper's five, asks as its table 8 says, and is read by the code that runs it."""
+"""The recipe for benchmarks names the paper's five, asks as its table 8 says, and is read by the
+code that runs it."""
 
 from __future__ import annotations
 
@@ -20,4 +21,6 @@ def test_a_benchmark_recipe_is_valid_and_named_after_its_file(path):
     recipe = load_benchmark_recipe(path)
     assert recipe.name == path.stem
     assert tuple(recipe.benchmarks.sets) == PAPER_COLUMNS
-    assert {recipe.benchmarks.form(name).system for name in recipe.benchmarks.sets} == {PAPER_SYSTEM}
+    assert {recipe.benchmarks.form(name).system for name in recipe.benchmarks.sets} == {
+        PAPER_SYSTEM
+    }

@@ -1,4 +1,5 @@
-"""A stranger's JSON lines and pictures go through the recipe for prompts of one's own, from training to report."""
+"""A stranger's JSON lines and pictures go through the recipe for prompts of one's own, from
+training to report."""
 
 from __future__ import annotations
 
@@ -12,7 +13,13 @@ from pathlib import Path
 import pytest
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "own_prompts.yaml"
-SHORT = ("grpo.steps=2", "grpo.prompts_per_batch=4", "grpo.rollouts_per_prompt=4", "grpo.micro_batch=8", "grpo.max_tokens=12")
+SHORT = (
+    "grpo.steps=2",
+    "grpo.prompts_per_batch=4",
+    "grpo.rollouts_per_prompt=4",
+    "grpo.micro_batch=8",
+    "grpo.max_tokens=12",
+)
 FEW = ("grpo.validate_every=2", "grpo.save_every=2", "sampler.settings.num_refresh_rollouts=2")
 EVALUATE = ("evaluate.num_rollouts=2", "evaluate.max_tokens=12", "evaluate.pass_at=[1,2]")
 
@@ -20,7 +27,15 @@ EVALUATE = ("evaluate.num_rollouts=2", "evaluate.max_tokens=12", "evaluate.pass_
 def vasari(folder: Path, *words: str) -> str:
     command = [sys.executable, "-m", "vasari", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
@@ -33,11 +48,21 @@ def test_prompts_of_a_jsonl_file_are_trained_on_and_evaluated(image_prompts, tin
         picture = f"images/{prompt.id}.png"
         (tmp_path / picture).write_bytes(prompt.images[0].data)
         rows.append(
-            {"pid": prompt.id, "problem": prompt.question, "answer": prompt.answer, "options": prompt.choices, "image": picture}
+            {
+                "pid": prompt.id,
+                "problem": prompt.question,
+                "answer": prompt.answer,
+                "options": prompt.choices,
+                "image": picture,
+            }
         )
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     shutil.copy(RECIPE, tmp_path)
-    settings = [word for change in (*SHORT, *FEW, *EVALUATE, f"model.path={tiny_folder}") for word in ("--set", change)]
+    settings = [
+        word
+        for change in (*SHORT, *FEW, *EVALUATE, f"model.path={tiny_folder}")
+        for word in ("--set", change)
+    ]
 
     vasari(tmp_path, "train", "own_prompts.yaml", "--out", "run", *settings)
     vasari(tmp_path, "evaluate", "own_prompts.yaml", "--out", "run", *settings)

@@ -1,4 +1,5 @@
-"""Every recipe of the repository is read by the code that runs it, and the paper's say what the paper says."""
+"""Every recipe of the repository is read by the code that runs it, and the paper's say what the
+paper says."""
 
 from __future__ import annotations
 
@@ -7,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from vasari.recipe import load_recipe
+from vasari.run.recipe import load_recipe
 from vasari.sample import vas_settings
 
 ROOT = Path(__file__).parents[2]
 # Curations and benchmarks have other forms: test_curation_recipes.py, test_benchmark_recipes.py.
-RECIPES = sorted(path for path in (ROOT / "recipes").glob("*.yaml") if not path.stem.startswith(("curate_", "benchmarks")))
+RECIPES = sorted(
+    path
+    for path in (ROOT / "recipes").glob("*.yaml")
+    if not path.stem.startswith(("curate_", "benchmarks"))
+)
 SIZES = ("3b", "7b", "32b")
 
 
@@ -31,9 +36,18 @@ def test_the_papers_recipes_hold_the_papers_numbers(size):
     grpo = recipe.grpo
     assert (grpo.learning_rate, grpo.prompts_per_batch, grpo.rollouts_per_prompt) == (1e-6, 512, 8)
     assert (grpo.kl_coefficient, grpo.temperature) == (0.01, 0.6)
-    assert [(term.name, term.weight) for term in grpo.rewards] == [("accuracy", 1.0), ("format", 1.0)]
+    assert [(term.name, term.weight) for term in grpo.rewards] == [
+        ("accuracy", 1.0),
+        ("format", 1.0),
+    ]
     assert vas_settings(**recipe.sampler.settings) == vas_settings(
-        "paper", num_refresh_rollouts=32, mix_ratio=0.5, alpha=0.8, beta=0.2, refresh_every=35, refresh="full"
+        "paper",
+        num_refresh_rollouts=32,
+        mix_ratio=0.5,
+        alpha=0.8,
+        beta=0.2,
+        refresh_every=35,
+        refresh="full",
     )
 
 
@@ -56,4 +70,9 @@ def test_deepspeed_files_that_recipes_name_exist_and_are_json():
         recipe = load_recipe(path)
         for part in (recipe.sft, recipe.grpo):
             if part is not None and part.deepspeed is not None:
-                assert json.loads((ROOT / "recipes" / part.deepspeed).read_text())["zero_optimization"]["stage"] == 3
+                assert (
+                    json.loads((ROOT / "recipes" / part.deepspeed).read_text())[
+                        "zero_optimization"
+                    ]["stage"]
+                    == 3
+                )

@@ -1,4 +1,5 @@
-"""Recipes of 0.1.0 are read under today's keys, each change is told in one line, and what has no meaning is named."""
+"""Recipes of 0.1.0 are read under today's keys, each change is told in one line, and what has no
+meaning is named."""
 
 import copy
 import json
@@ -10,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
-from vasari.recipe import load_recipe, parse_recipe
-from vasari.recipe_upgrade import upgrade_recipe
+from vasari.core.errors import ConfigError
+from vasari.run.recipe import load_recipe, parse_recipe
+from vasari.run.upgrade import upgrade_recipe
 
 ROOT = Path(__file__).parents[2]
 OLD_RUN = ROOT / "tests" / "golden" / "run_0_1_0"
@@ -56,7 +57,9 @@ weights = st.floats(0.01, 100) | st.integers(1, 9)
 
 @given(weights, weights)
 def test_a_recipe_that_was_read_once_is_read_the_same_again(accuracy, form):
-    once = upgraded({"accuracy_reward": accuracy, "format_reward": form, "screening": {"defer_steps": 3}})
+    once = upgraded(
+        {"accuracy_reward": accuracy, "format_reward": form, "screening": {"defer_steps": 3}}
+    )
     told = []
     assert upgraded(once, told) == once
     assert told == []
@@ -70,7 +73,9 @@ def test_todays_recipes_stay_as_they_are(path):
 
 
 def test_what_is_given_is_not_changed():
-    content = read(OLD_RECIPE) | {"grpo": read(OLD_RECIPE)["grpo"] | {"screening": {"rollouts": 2, "defer_steps": 1}}}
+    content = read(OLD_RECIPE) | {
+        "grpo": read(OLD_RECIPE)["grpo"] | {"screening": {"rollouts": 2, "defer_steps": 1}}
+    }
     before = copy.deepcopy(content)
     upgrade_recipe(content, tell=lambda _: None)
     assert content == before
@@ -80,7 +85,10 @@ def test_a_change_is_told_in_a_line_that_can_be_pasted_into_the_recipe():
     told = []
     rewards = upgraded({"accuracy_reward": 1.0, "format_reward": 0.5}, told)["rewards"]
     (line,) = told
-    assert line.startswith("the recipe's grpo.accuracy_reward and grpo.format_reward, as in 0.1.0, are read as grpo.rewards: [")
+    assert line.startswith(
+        "the recipe's grpo.accuracy_reward and grpo.format_reward, as in 0.1.0, are read as"
+        " grpo.rewards: ["
+    )
     assert yaml.safe_load(line.partition("grpo.rewards: ")[2]) == rewards
 
 
@@ -88,7 +96,7 @@ def test_reading_an_old_recipe_says_so_once_for_each_change(tmp_path, caplog):
     content = read(OLD_RECIPE)
     content["grpo"]["screening"] = {"rollouts": 2, "defer_steps": 1}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
-    with caplog.at_level(logging.INFO, logger="vasari.recipe_upgrade"):
+    with caplog.at_level(logging.INFO, logger="vasari.run.upgrade"):
         load_recipe(tmp_path / "recipe.yaml")
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
     assert [line.partition(" is read as ")[2].partition(":")[0] for line in said] == [
@@ -98,7 +106,9 @@ def test_reading_an_old_recipe_says_so_once_for_each_change(tmp_path, caplog):
 
 
 def test_deferral_counts_batches():
-    assert upgraded({"screening": {"rollouts": 2, "defer_steps": 3}}) == {"screening": {"rollouts": 2, "defer_batches": 3}}
+    assert upgraded({"screening": {"rollouts": 2, "defer_steps": 3}}) == {
+        "screening": {"rollouts": 2, "defer_batches": 3}
+    }
 
 
 def test_the_settings_of_a_gate_of_ones_own_keep_their_names():
@@ -113,17 +123,26 @@ def test_a_bare_gate_stays_a_name():
 @pytest.mark.parametrize(
     ("grpo", "message"),
     [
-        ({"accuracy_reward": 0, "format_reward": 0}, "are 0, and nothing would be rewarded; name the terms in grpo.rewards"),
+        (
+            {"accuracy_reward": 0, "format_reward": 0},
+            "are 0, and nothing would be rewarded; name the terms in grpo.rewards",
+        ),
         (
             {"format_reward": 1, "rewards": []},
             r"format_reward cannot stand beside grpo\.rewards.*leave format_reward out",
         ),
-        ({"accuracy_reward": -1}, r"grpo\.accuracy_reward must be a number, at least 0, got -1; today it is a weight"),
+        (
+            {"accuracy_reward": -1},
+            r"grpo\.accuracy_reward must be a number, at least 0, got -1; today it is a weight",
+        ),
         ({"accuracy_reward": "much"}, "must be a number, at least 0, got 'much'"),
         ({"format_reward": None}, "must be a number, at least 0, got None"),
         ({"format_reward": [1]}, r"must be a number, at least 0, got \[1\]"),
         ({"format_reward": float("nan")}, "must be a number, at least 0, got nan"),
-        ({"screening": {"defer_steps": 1, "defer_batches": 1}}, "has both defer_steps and defer_batches"),
+        (
+            {"screening": {"defer_steps": 1, "defer_batches": 1}},
+            "has both defer_steps and defer_batches",
+        ),
     ],
     ids=str,
 )
@@ -132,25 +151,38 @@ def test_what_has_no_meaning_today_is_named_with_what_to_write(grpo, message):
         upgraded(grpo)
 
 
-@pytest.mark.parametrize("content", [{}, {"grpo": None}, {"grpo": 3}, {"grpo": ["accuracy_reward"]}, {"grpo": {"gate": []}}])
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"grpo": None}, {"grpo": 3}, {"grpo": ["accuracy_reward"]}, {"grpo": {"gate": []}}],
+)
 def test_content_of_another_shape_is_left_to_the_check(content):
     assert upgrade_recipe(content) == content
 
 
 def test_an_error_names_the_recipe():
-    with pytest.raises(ConfigError, match=r"^recipe old\.yaml: grpo\.format_reward must be a number"):
+    with pytest.raises(
+        ConfigError, match=r"^recipe old\.yaml: grpo\.format_reward must be a number"
+    ):
         parse_recipe({"name": "old", "grpo": {"format_reward": "x"}}, where="recipe old.yaml")
 
 
 def test_an_override_by_an_old_key_is_read_too():
     recipe = load_recipe(ROOT / "recipes" / "own_prompts.yaml", ["grpo.format_reward=0.25"])
-    assert [(term.name, term.weight) for term in recipe.grpo.rewards] == [("accuracy", 1.0), ("format", 0.25)]
+    assert [(term.name, term.weight) for term in recipe.grpo.rewards] == [
+        ("accuracy", 1.0),
+        ("format", 0.25),
+    ]
 
 
 def test_the_recipe_of_an_old_run_loads_and_trains_what_it_trained():
     recipe = load_recipe(OLD_RECIPE)
-    stored = parse_recipe(json.loads((OLD_RUN / "settings.json").read_text())["recipe"], where="settings.json")
+    stored = parse_recipe(
+        json.loads((OLD_RUN / "settings.json").read_text())["recipe"], where="settings.json"
+    )
     assert recipe == stored
-    assert [(term.name, term.weight) for term in recipe.grpo.rewards] == [("accuracy", 1.0), ("format", 0.5)]
+    assert [(term.name, term.weight) for term in recipe.grpo.rewards] == [
+        ("accuracy", 1.0),
+        ("format", 0.5),
+    ]
     assert (recipe.grpo.gate.name, recipe.grpo.screening.defer_batches) == ("two_stage", 1)
     assert recipe.sampler.of("progress") == {"explore": 0.25}

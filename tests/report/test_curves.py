@@ -10,7 +10,13 @@ from vasari.report.inputs import Arm
 def test_a_curve_lies_over_all_rollouts_charged():
     rows = [
         {"step": 1, "reward": 1.0, "ledger/rollouts/train": 10, "ledger/rollouts/refresh": 100},
-        {"step": 2, "reward": 1.5, "ledger/rollouts/train": 20, "ledger/rollouts/refresh": 100, "ledger/rollouts/discarded": 3},
+        {
+            "step": 2,
+            "reward": 1.5,
+            "ledger/rollouts/train": 20,
+            "ledger/rollouts/refresh": 100,
+            "ledger/rollouts/discarded": 3,
+        },
     ]
     curve = metric_curve(0, Arm("vas", rows, []), "reward")
     assert curve.rollouts.tolist() == [110, 123]
@@ -42,6 +48,9 @@ def test_validation_keeps_its_interval_and_leaves_unknown_bounds_open():
     np.testing.assert_array_equal(curve.low, [0.4, math.nan])
 
 
-@pytest.mark.parametrize(("value", "said"), [(0, "0"), (950, "950"), (12_000, "12k"), (143_360, "143k"), (1_500_000, "1.5M")])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0, "0"), (950, "950"), (12_000, "12k"), (143_360, "143k"), (1_500_000, "1.5M")],
+)
 def test_counts_on_an_axis_are_short(value, said):
     assert short_count(value) == said

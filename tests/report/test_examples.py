@@ -26,7 +26,12 @@ WRONG = (["7", "7", "7", "3"], [0, 0, 0, 1])
 
 def test_a_steady_answer_that_is_never_right_is_suspect():
     (suspect,) = probable_wrong_labels([visits(WRONG, WRONG, WRONG)])
-    assert (suspect.prompt_id, suspect.answer, suspect.num_visits, suspect.num_steady) == ("p", "7", 3, 3)
+    assert (suspect.prompt_id, suspect.answer, suspect.num_visits, suspect.num_steady) == (
+        "p",
+        "7",
+        3,
+        3,
+    )
     assert suspect.share == 9 / 12
 
 

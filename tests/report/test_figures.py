@@ -31,13 +31,21 @@ def groups(rows) -> Groups:
     )
 
 
-verdict_rows = st.lists(st.tuples(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=8)), min_size=1, max_size=20)
+verdict_rows = st.lists(
+    st.tuples(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=8)),
+    min_size=1,
+    max_size=20,
+)
 
 
 @given(verdict_rows, st.data())
 def test_a_transition_counts_every_prompt_seen_twice_once(before, data):
-    after = [data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=8)) for _ in before]
-    rows = [(0, i, "refresh", v[0]) for i, v in enumerate(before)] + [(7, i, "refresh", v) for i, v in enumerate(after)]
+    after = [
+        data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=8)) for _ in before
+    ]
+    rows = [(0, i, "refresh", v[0]) for i, v in enumerate(before)] + [
+        (7, i, "refresh", v) for i, v in enumerate(after)
+    ]
     (move,) = refresh_transitions(groups(rows))
     assert move.num_prompts == len(before)
     assert 0.0 <= move.stayed <= 1.0
@@ -51,8 +59,15 @@ def test_pass_rates_move_between_named_bins():
         (5, 1, "train", [1, 1, 1, 1]),
     ]
     move = visit_transition(groups(rows))
-    cells = {(a, b): int(move.counts[i, j]) for i, a in enumerate(PASS_RATE_BINS) for j, b in enumerate(PASS_RATE_BINS)}
-    assert {pair: count for pair, count in cells.items() if count} == {("never", "medium"): 1, ("easy", "always"): 1}
+    cells = {
+        (a, b): int(move.counts[i, j])
+        for i, a in enumerate(PASS_RATE_BINS)
+        for j, b in enumerate(PASS_RATE_BINS)
+    }
+    assert {pair: count for pair, count in cells.items() if count} == {
+        ("never", "medium"): 1,
+        ("easy", "always"): 1,
+    }
 
 
 def test_one_visit_is_no_transition():
@@ -71,7 +86,8 @@ def test_difficulty_takes_the_refresh_before_the_training_group():
 
 
 def test_difficulty_is_compared_on_the_same_number_of_rollouts():
-    # Of DynaMath's questions with k of 10 variants right, one variant drawn is right with chance k/10.
+    # Of DynaMath's questions with k of 10 variants right, one variant drawn is right with chance
+    # k/10.
     counts = (1906, 671, 521, 467, 387, 411, 356, 354, 361, 422, 1158)
     always = sum(count * k / 10 for k, count in enumerate(counts)) / sum(counts)
     svg, _, _ = difficulty_histogram([groups([(0, 0, "train", [1.0])])])
@@ -89,7 +105,10 @@ def test_snapshots_that_repeat_the_one_before_are_left_out():
 
 
 def test_scores_move_between_equal_bins_and_unknown_ones_are_left_out():
-    snapshots = {"batch": np.array([0.0, 5.0]), "vps": np.array([[0.0, 0.4, 0.1, NAN], [0.4, 0.4, 0.0, 0.2]])}
+    snapshots = {
+        "batch": np.array([0.0, 5.0]),
+        "vps": np.array([[0.0, 0.4, 0.1, NAN], [0.4, 0.4, 0.0, 0.2]]),
+    }
     (move,) = score_transitions(snapshots)
     assert move.title == "batch 0 → 5"
     assert move.num_prompts == 3

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vasari.errors import DataError
-from vasari.promptfile import read_prompts
+from vasari.core.errors import DataError
+from vasari.data.prompt_file import read_prompts
 from vasari.report import write_report
 
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
@@ -72,7 +72,9 @@ def test_no_id_stands_twice_and_every_inner_link_leads_somewhere(page):
     found = outline(page)
     ids = [attrs["id"] for _, attrs in found.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
-    links = {attrs["href"] for _, attrs in found.tags if "href" in attrs} | set(re.findall(r"url\((#[^)]*)\)", page))
+    links = {attrs["href"] for _, attrs in found.tags if "href" in attrs} | set(
+        re.findall(r"url\((#[^)]*)\)", page)
+    )
     assert {link.removeprefix("#") for link in links} <= set(ids)
 
 
@@ -84,7 +86,11 @@ def test_the_page_loads_nothing_and_runs_nothing(page):
         assert attrs.get("src", "data:image/").startswith("data:image/")
         assert attrs.get("href", "#").startswith("#")
     assert not re.search(r"https?://|@import|//cdn", page)
-    policy = next(attrs["content"] for tag, attrs in found.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        attrs["content"]
+        for tag, attrs in found.tags
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'")
 
 
@@ -113,7 +119,9 @@ def test_pictures_take_their_colours_from_the_page(page):
 def test_headline_and_ladder_show_the_numbers_of_the_evaluation(page, finished_run):
     text = " ".join("".join(outline(page).text).split())
     for name in ("base", "cold_start", "uniform", "vas"):
-        result = json.loads((finished_run / "evaluation" / f"{name}.json").read_text())["sets"]["test"]
+        result = json.loads((finished_run / "evaluation" / f"{name}.json").read_text())["sets"][
+            "test"
+        ]
         assert f"{100 * result['sampled']['accuracy']['mean']:.1f}" in text
         assert f"{100 * result['sampled']['pass_at']['4']['mean']:.1f}" in text
     assert "288 to train · 384 to score prompts" in text
@@ -156,7 +164,10 @@ PARTS = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [*PARTS, "stages", "prompts", "cold_start", "rl", "rl/vas", "rl/vas/groups", "evaluation"])
+@pytest.mark.parametrize(
+    "part",
+    [*PARTS, "stages", "prompts", "cold_start", "rl", "rl/vas", "rl/vas/groups", "evaluation"],
+)
 def test_a_run_without_a_part_still_gives_a_page(finished_run, tmp_path, part):
     run = copied(finished_run, tmp_path / "run")
     shutil.rmtree(run / part) if (run / part).is_dir() else (run / part).unlink()
@@ -179,12 +190,18 @@ def test_groups_without_a_place_in_the_pool_are_named(finished_run, tmp_path):
     file = run / "rl" / "vas" / "groups" / "000000-train.parquet"
     table = pq.read_table(file)
     nowhere = pa.array([-1] * len(table), type=pa.int64())
-    pq.write_table(table.set_column(table.column_names.index("prompt_index"), "prompt_index", nowhere), file)
-    assert "the groups of vas could not be read: a group has no position in the pool" in write_report(run).read_text()
+    pq.write_table(
+        table.set_column(table.column_names.index("prompt_index"), "prompt_index", nowhere), file
+    )
+    assert (
+        "the groups of vas could not be read: a group has no position in the pool"
+        in write_report(run).read_text()
+    )
 
 
 HOSTILE = (
-    "<script>alert(1)</script></style></svg></title>\"'><img src=x onerror=alert(2)> $x_$ \\boxed{} &amp; {{ 7*7 }} \u202eabc"
+    "<script>alert(1)</script></style></svg></title>\"'><img src=x onerror=alert(2)> $x_$ \\boxed{}"
+    " &amp; {{ 7*7 }} \u202eabc"
 )
 
 
@@ -196,19 +213,30 @@ def test_hostile_texts_are_shown_as_text(finished_run, tmp_path):
     _spoil_texts(run / "evaluation" / "vas-rollouts.parquet")
     for file in (run / "rl" / "vas" / "groups").glob("*.parquet"):
         table = pq.read_table(file)
-        said = pa.array([[HOSTILE] * len(row) for row in table["extractions"].to_pylist()], type=pa.list_(pa.string()))
-        pq.write_table(table.set_column(table.column_names.index("extractions"), "extractions", said), file)
+        said = pa.array(
+            [[HOSTILE] * len(row) for row in table["extractions"].to_pylist()],
+            type=pa.list_(pa.string()),
+        )
+        pq.write_table(
+            table.set_column(table.column_names.index("extractions"), "extractions", said), file
+        )
     _spoil_json(run / "settings.json", "recipe", "name")
     _spoil_json(run / "settings.json", "command")
     _spoil_json(run / "stages" / "rl-vas.json", HOSTILE + "\ud800")
     # An arm's name is a folder's name: no slash, but brackets and quotes.
     (run / "rl" / "uniform").rename(run / "rl" / '"><b onclick=alert(3)>')
     result = json.loads((run / "evaluation" / "vas.json").read_text())
-    result["sets"]["test"]["by_category"] = {HOSTILE + "\ud800": {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3}}
+    result["sets"]["test"]["by_category"] = {
+        HOSTILE + "\ud800": {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3}
+    }
     (run / "evaluation" / "vas.json").write_text(json.dumps(result))
     page = write_report(run).read_text(encoding="utf-8")
     found = outline(page)
-    assert not [tag for tag, attrs in found.tags if tag == "script" or any(name.startswith("on") for name in attrs)]
+    assert not [
+        tag
+        for tag, attrs in found.tags
+        if tag == "script" or any(name.startswith("on") for name in attrs)
+    ]
     assert all(attrs["src"].startswith("data:image/") for tag, attrs in found.tags if tag == "img")
     text = "".join(found.text)
     assert "<script>alert(1)</script>" in text
@@ -223,7 +251,10 @@ def _spoil_prompts(path):
         table = table.set_column(table.column_names.index(name), name, hostile)
     images = [[{"bytes": row[0]["bytes"], "path": HOSTILE}] for row in table["images"].to_pylist()]
     place = table.column_names.index("images")
-    pq.write_table(table.set_column(place, "images", pa.array(images, type=table.schema.field("images").type)), path)
+    pq.write_table(
+        table.set_column(place, "images", pa.array(images, type=table.schema.field("images").type)),
+        path,
+    )
     assert read_prompts(path)[0].question == HOSTILE
 
 
@@ -248,10 +279,24 @@ def test_a_browser_lays_the_page_out_without_complaint(page, tmp_path):
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     for width in (1200, 500):
         picture = tmp_path / f"{width}.png"
-        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-        command += ["--enable-logging=stderr", f"--window-size={width},2000", f"--screenshot={picture}"]
+        command = [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+        ]
+        command += [
+            "--enable-logging=stderr",
+            f"--window-size={width},2000",
+            f"--screenshot={picture}",
+        ]
         ran = subprocess.run(
-            [*command, f"file://{tmp_path}/report.html"], capture_output=True, text=True, timeout=120, check=True
+            [*command, f"file://{tmp_path}/report.html"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
         )
         assert picture.stat().st_size > 20_000
         assert "Content Security Policy" not in ran.stderr

@@ -35,7 +35,17 @@ def test_pictures_on_one_page_share_no_id():
 
 @settings(max_examples=8, deadline=None)
 @given(
-    st.sampled_from(["</svg><script>x</script>", "a & b < c", "$\\frac{1}{0}$", '" onload="x', "<!--", "]]>", "\u202e\u4e2d"])
+    st.sampled_from(
+        [
+            "</svg><script>x</script>",
+            "a & b < c",
+            "$\\frac{1}{0}$",
+            '" onload="x',
+            "<!--",
+            "]]>",
+            "\u202e\u4e2d",
+        ]
+    )
 )
 def test_labels_are_text_and_never_markup_or_formulas(label):
     tags, said = [], []
@@ -44,7 +54,17 @@ def test_labels_are_text_and_never_markup_or_formulas(label):
     parser.handle_data = said.append
     parser.feed(picture(label))
     parser.close()
-    assert {tag for tag, _ in tags} <= {"svg", "g", "path", "defs", "use", "clippath", "rect", "text", "tspan"}
+    assert {tag for tag, _ in tags} <= {
+        "svg",
+        "g",
+        "path",
+        "defs",
+        "use",
+        "clippath",
+        "rect",
+        "text",
+        "tspan",
+    }
     assert not [name for _, attrs in tags for name, _ in attrs if name.startswith("on")]
     assert label in "".join(said)
     assert dict(tags[0][1])["aria-label"] == label

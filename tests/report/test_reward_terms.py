@@ -1,4 +1,5 @@
-"""What each term of the reward gave, batch by batch: on the page, in the pictures, in the summary."""
+"""What each term of the reward gave, batch by batch: on the page, in the pictures, in the
+summary."""
 
 import json
 import math
@@ -14,25 +15,44 @@ from hypothesis import strategies as st
 from vasari.report import write_report, write_summary
 from vasari.report.curves import term_curve, term_panels
 from vasari.report.inputs import read_run
-from vasari.report.reward_terms import COLUMNS, MAX_TERMS, RewardTerms, read_reward_terms, reward_terms
-from vasari.rundir import GROUP_SCHEMA, write_groups
+from vasari.report.reward_terms import (
+    COLUMNS,
+    MAX_TERMS,
+    RewardTerms,
+    read_reward_terms,
+    reward_terms,
+)
+from vasari.train.group_file import GROUP_SCHEMA, write_groups
 
 FIVE = ("accuracy", "format", "cosine_length", "repetition", "brevity")
 
 
 def group(batch, terms, *, purpose="train", size=2):
-    place = {"batch": batch, "step": 2 * batch, "prompt_index": 0, "prompt_id": "q0", "role": "uniform"}
-    return place | {"purpose": purpose, "rewards": [0.0] * size, "verdicts": [0.0] * size, "reward_terms": terms}
+    place = {
+        "batch": batch,
+        "step": 2 * batch,
+        "prompt_index": 0,
+        "prompt_id": "q0",
+        "role": "uniform",
+    }
+    return place | {
+        "purpose": purpose,
+        "rewards": [0.0] * size,
+        "verdicts": [0.0] * size,
+        "reward_terms": terms,
+    }
 
 
 def table(*groups):
     return pa.Table.from_pylist(
-        [found | {"reward_terms": list((found["reward_terms"] or {}).items())} for found in groups], schema=GROUP_SCHEMA
+        [found | {"reward_terms": list((found["reward_terms"] or {}).items())} for found in groups],
+        schema=GROUP_SCHEMA,
     ).select(list(COLUMNS))
 
 
 def a_run(folder, arms):
-    """A run folder with one logged line an arm; `arms` says the terms of each batch's only group."""
+    """A run folder with one logged line an arm; `arms` says the terms of each batch's only
+    group."""
     for arm, batches in arms.items():
         for batch, terms in enumerate(batches):
             write_groups(folder / "rl" / arm / "groups", batch, "train", [group(batch, terms)])
@@ -42,7 +62,10 @@ def a_run(folder, arms):
 
 
 def titles(page):
-    return re.findall(r"<figcaption><b>(.*?)</b>", page.partition("Reward, term by term")[2].partition("</section>")[0])
+    return re.findall(
+        r"<figcaption><b>(.*?)</b>",
+        page.partition("Reward, term by term")[2].partition("</section>")[0],
+    )
 
 
 def test_a_term_is_the_mean_over_the_rollouts_that_train():
@@ -56,7 +79,10 @@ def test_a_term_is_the_mean_over_the_rollouts_that_train():
             group(1, {"accuracy": [0.0, 0.0], "format": [0.5, 0.5]}, purpose="discarded"),
         )
     )
-    assert {name: values.tolist() for name, values in found.means.items()} == {"accuracy": [0.25, 1.0], "format": [0.375, 0.0]}
+    assert {name: values.tolist() for name, values in found.means.items()} == {
+        "accuracy": [0.25, 1.0],
+        "format": [0.375, 0.0],
+    }
 
 
 def test_a_batch_lies_over_all_rollouts_charged_and_at_the_first_step_that_learns_from_it():
@@ -73,12 +99,20 @@ def test_a_batch_lies_over_all_rollouts_charged_and_at_the_first_step_that_learn
 
 
 def test_a_rollout_without_a_term_counts_neither_for_nor_against_it():
-    found = reward_terms(table(group(0, {"brevity": [0.2, None]}), group(0, {"brevity": [math.nan, 0.6]}), group(0, None)))
+    found = reward_terms(
+        table(
+            group(0, {"brevity": [0.2, None]}),
+            group(0, {"brevity": [math.nan, 0.6]}),
+            group(0, None),
+        )
+    )
     assert found.means["brevity"].tolist() == pytest.approx([0.4])
 
 
 def test_a_term_that_only_some_batches_have_is_unknown_in_the_others():
-    found = reward_terms(table(group(0, {"accuracy": [1.0, 0.0]}), group(1, {"brevity": [0.5, 0.5]}), group(2, {})))
+    found = reward_terms(
+        table(group(0, {"accuracy": [1.0, 0.0]}), group(1, {"brevity": [0.5, 0.5]}), group(2, {}))
+    )
     np.testing.assert_array_equal(found.means["accuracy"], [0.5, math.nan, math.nan])
     np.testing.assert_array_equal(found.means["brevity"], [math.nan, 0.5, math.nan])
     assert term_curve(0, "vas", found, "brevity").steps.tolist() == [3]
@@ -104,8 +138,17 @@ def test_every_mean_is_that_of_its_rollouts_one_by_one(stored):
     for name, means in found.means.items():
         for batch, mean in zip(batches, means, strict=True):
             rows = [row for row in stored if row["batch"] == batch and row["purpose"] == "train"]
-            known = [v for row in rows for v in row["reward_terms"].get(name, []) if v is not None and not math.isnan(v)]
-            assert math.isnan(mean) if not known else mean == pytest.approx(sum(known) / len(known), abs=1e-12)
+            known = [
+                v
+                for row in rows
+                for v in row["reward_terms"].get(name, [])
+                if v is not None and not math.isnan(v)
+            ]
+            assert (
+                math.isnan(mean)
+                if not known
+                else mean == pytest.approx(sum(known) / len(known), abs=1e-12)
+            )
 
 
 def test_the_summary_says_where_a_term_began_and_ended():
@@ -123,17 +166,26 @@ def test_a_run_with_five_terms_has_five_pictures_and_five_rows_in_its_summary(tm
     found = write_summary(run)
     assert list(found["reward_terms"]) == list(FIVE)
     # The mean of 0.1 and 0.3 times its place.
-    assert [found["by_arm"]["uniform"]["reward_terms"][name]["mean"] for name in FIVE] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert [
+        found["by_arm"]["uniform"]["reward_terms"][name]["mean"] for name in FIVE
+    ] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
 
 
 def test_a_run_with_one_term_has_one_picture(tmp_path):
     run = a_run(tmp_path / "run", {"progress": [{"accuracy": [1.0, 0.0]}]})
     assert titles(write_report(run).read_text(encoding="utf-8")) == ["accuracy"]
-    assert write_summary(run)["reward_terms"] == {"accuracy": {"first": 0.5, "last": 0.5, "mean": 0.5}}
+    assert write_summary(run)["reward_terms"] == {
+        "accuracy": {"first": 0.5, "last": 0.5, "mean": 0.5}
+    }
 
 
 def test_an_arm_shows_only_the_terms_of_its_own_reward(tmp_path):
-    run = read_run(a_run(tmp_path / "run", {"uniform": [{"accuracy": [1.0, 0.0]}], "vas": [{"brevity": [0.5, 0.5]}]}))
+    run = read_run(
+        a_run(
+            tmp_path / "run",
+            {"uniform": [{"accuracy": [1.0, 0.0]}], "vas": [{"brevity": [0.5, 0.5]}]},
+        )
+    )
     panels = term_panels(["vas", "uniform"], read_reward_terms(run))
     assert [panel["title"] for panel in panels] == ["brevity", "accuracy"]
     assert "vas: from 0.5 to 0.5 at step 1" in panels[0]["steps"]
@@ -156,7 +208,9 @@ def test_of_very_many_terms_the_first_are_shown_and_the_page_says_so(tmp_path):
 
 
 def test_damaged_groups_are_named_once_and_the_other_arm_is_shown(tmp_path):
-    run = a_run(tmp_path / "run", {"uniform": [{"accuracy": [1.0, 0.0]}], "vas": [{"accuracy": [1.0, 0.0]}]})
+    run = a_run(
+        tmp_path / "run", {"uniform": [{"accuracy": [1.0, 0.0]}], "vas": [{"accuracy": [1.0, 0.0]}]}
+    )
     (run / "rl" / "vas" / "groups" / "000000-train.parquet").write_bytes(b"PAR1 damaged")
     page = write_report(run).read_text(encoding="utf-8")
     assert page.count("the groups of vas could not be read") == 1
@@ -172,7 +226,12 @@ def test_the_pictures_of_a_made_up_run_show_both_arms(finished_run):
 
 def test_old_and_new_groups_of_one_run_make_one_curve(old_run, tmp_path):
     shutil.copytree(old_run / "rl" / "vas" / "groups", tmp_path / "rl" / "vas" / "groups")
-    write_groups(tmp_path / "rl" / "vas" / "groups", 2, "train", [group(2, {"accuracy": [1.0, 0.0], "brevity": [0.1, 0.3]})])
+    write_groups(
+        tmp_path / "rl" / "vas" / "groups",
+        2,
+        "train",
+        [group(2, {"accuracy": [1.0, 0.0], "brevity": [0.1, 0.3]})],
+    )
     found = read_reward_terms(read_run(tmp_path))["vas"]
     # Batches 0 and 1 by hand from the old files: 3 of 8 rollouts right in both.
     assert found.means["accuracy"].tolist() == [0.375, 0.375, 0.5]

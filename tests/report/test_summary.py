@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.report import write_summary
 from vasari.report.inputs import read_run
 from vasari.report.tables import essentials
-from vasari.rundir import read_groups
+from vasari.train.group_file import read_groups
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,25 @@ def leaves(content):
     return [content]
 
 
-def test_accuracy_is_the_share_of_correct_sampled_rollouts_on_the_test_prompts(finished_run, summary):
+def test_accuracy_is_the_share_of_correct_sampled_rollouts_on_the_test_prompts(
+    finished_run, summary
+):
     for name, label in (("cold_start", "cold_start"), ("vas", "final")):
         rows = pq.read_table(finished_run / "evaluation" / f"{name}-rollouts.parquet").to_pylist()
-        verdicts = [v for row in rows if row["set"] == "test" and row["decoding"] == "sampled" for v in row["verdicts"]]
+        verdicts = [
+            v
+            for row in rows
+            if row["set"] == "test" and row["decoding"] == "sampled"
+            for v in row["verdicts"]
+        ]
         assert len(verdicts) == 16 * 4
         assert summary["accuracy"][label]["mean"] == pytest.approx(sum(verdicts) / 64)
         assert summary["accuracy"][label]["n"] == 16
-        assert summary["accuracy"][label]["low"] <= sum(verdicts) / 64 <= summary["accuracy"][label]["high"]
+        assert (
+            summary["accuracy"][label]["low"]
+            <= sum(verdicts) / 64
+            <= summary["accuracy"][label]["high"]
+        )
 
 
 def test_every_evaluated_model_is_found_under_its_name(summary):
@@ -50,7 +61,12 @@ def test_every_evaluated_model_is_found_under_its_name(summary):
 def test_rollouts_are_those_of_the_final_arms_ledger(summary):
     # 6 batches of 12 prompts x 4 rollouts; two refreshes of 48 prompts x 4 rollouts
     assert summary["rollouts"] == {"train": 288, "refresh": 384, "screen": 0, "discarded": 0}
-    assert summary["by_arm"]["uniform"]["rollouts"] == {"train": 288, "refresh": 0, "screen": 0, "discarded": 0}
+    assert summary["by_arm"]["uniform"]["rollouts"] == {
+        "train": 288,
+        "refresh": 0,
+        "screen": 0,
+        "discarded": 0,
+    }
 
 
 def test_tokens_are_those_of_the_stored_groups(finished_run, summary):
@@ -61,7 +77,11 @@ def test_tokens_are_those_of_the_stored_groups(finished_run, summary):
 
 
 def test_the_zero_variance_share_is_that_of_the_training_groups(finished_run, summary):
-    rows = [row for row in read_groups(finished_run / "rl" / "vas" / "groups").to_pylist() if row["purpose"] == "train"]
+    rows = [
+        row
+        for row in read_groups(finished_run / "rl" / "vas" / "groups").to_pylist()
+        if row["purpose"] == "train"
+    ]
     silent = [len(set(row["rewards"])) == 1 for row in rows]
     assert summary["zero_variance_share"] == pytest.approx(np.mean(silent))
 
@@ -71,7 +91,10 @@ def test_times_memory_seed_and_settings_are_copied(summary):
     assert summary["peak_memory_mb"] == 2048.0
     assert summary["seed"] == 7
     assert summary["versions"]["torch"] == "2.13.0"
-    assert summary["sampler"] == {"name": "vas", "settings": {"refresh_every": 3, "num_refresh_rollouts": 4}}
+    assert summary["sampler"] == {
+        "name": "vas",
+        "settings": {"refresh_every": 3, "num_refresh_rollouts": 4},
+    }
     assert summary["decoding"]["num_rollouts"] == 4
     assert summary["by_arm"]["vas"]["resumed"] == 1
 
@@ -99,9 +122,16 @@ def test_an_arm_that_is_not_the_recipes_sampler_shows_its_own_settings(finished_
     shutil.copytree(finished_run, tmp_path / "run")
     path = tmp_path / "run" / "settings.json"
     settings = json.loads(path.read_text())
-    settings["recipe"]["sampler"] = {"name": "progress", "settings": {}, "others": {"vas": {"mix_ratio": 0.25}}}
+    settings["recipe"]["sampler"] = {
+        "name": "progress",
+        "settings": {},
+        "others": {"vas": {"mix_ratio": 0.25}},
+    }
     path.write_text(json.dumps(settings))
-    assert write_summary(tmp_path / "run")["sampler"] == {"name": "vas", "settings": {"mix_ratio": 0.25}}
+    assert write_summary(tmp_path / "run")["sampler"] == {
+        "name": "vas",
+        "settings": {"mix_ratio": 0.25},
+    }
     named = [text for label, text in essentials(read_run(tmp_path / "run")) if label == "Sampler"]
     assert named == ["uniform", "vas \u00b7 mix ratio 0.25"]
 
@@ -143,7 +173,10 @@ def test_not_a_number_and_infinity_become_null(tmp_path):
     assert not any(isinstance(leaf, float) and math.isnan(leaf) for leaf in leaves(found))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"sets": 3}', '{"sets": {"test": []}}', '{"decoding": [1]}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "3", '{"sets": 3}', '{"sets": {"test": []}}', '{"decoding": [1]}', "\x00"],
+)
 def test_a_result_of_another_shape_counts_as_missing(tmp_path, text):
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "cold_start.json").write_text(text)

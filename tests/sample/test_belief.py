@@ -10,12 +10,20 @@ from vasari.sample.features import PoolFeatures
 
 
 def belief(num_prompts=4, features=None, **changes):
-    return PassRateBelief(num_prompts, features, **({"prior_variance": 6.0, "drift": 0.03} | changes))
+    return PassRateBelief(
+        num_prompts, features, **({"prior_variance": 6.0, "drift": 0.03} | changes)
+    )
 
 
 def told(sense, place, correct, num, *, times=1, age=0, trained=True):
     for _ in range(times):
-        sense.learn(np.array([place]), np.array([float(correct)]), np.array([float(num)]), np.array([age]), np.array([trained]))
+        sense.learn(
+            np.array([place]),
+            np.array([float(correct)]),
+            np.array([float(num)]),
+            np.array([age]),
+            np.array([trained]),
+        )
 
 
 def rates(sense):
@@ -46,7 +54,9 @@ def test_more_correct_rollouts_never_lower_the_belief(one, other):
 def test_rollouts_narrow_the_belief_and_age_widens_it_to_the_prior():
     sense = belief()
     told(sense, 0, 4, 8)
-    fresh, aged, old = (float(sense.variances(np.full(4, age, dtype=np.int32))[0]) for age in (0, 10, 10_000))
+    fresh, aged, old = (
+        float(sense.variances(np.full(4, age, dtype=np.int32))[0]) for age in (0, 10, 10_000)
+    )
     assert fresh < aged < old
     assert aged - fresh == pytest.approx(0.3, abs=1e-5)
     assert old == 6.0

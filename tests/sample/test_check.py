@@ -21,7 +21,10 @@ class Plain(PromptSampler):
         return {}
 
     def _draw(self, num_prompts):
-        return Draw(self._rng.choice(self.num_prompts, size=num_prompts, replace=False), ("uniform",) * num_prompts)
+        return Draw(
+            self._rng.choice(self.num_prompts, size=num_prompts, replace=False),
+            ("uniform",) * num_prompts,
+        )
 
     def _observe(self, groups):
         pass
@@ -35,7 +38,9 @@ class Plain(PromptSampler):
 
 class Duplicates(Plain):
     def _draw(self, num_prompts):
-        return Draw(self._rng.integers(self.num_prompts, size=num_prompts), ("uniform",) * num_prompts)
+        return Draw(
+            self._rng.integers(self.num_prompts, size=num_prompts), ("uniform",) * num_prompts
+        )
 
 
 class TooFew(Plain):
@@ -50,7 +55,9 @@ class SmallIntegers(Plain):
 
 class Outside(Plain):
     def _draw(self, num_prompts):
-        return Draw(super()._draw(num_prompts).indices + self.num_prompts, ("uniform",) * num_prompts)
+        return Draw(
+            super()._draw(num_prompts).indices + self.num_prompts, ("uniform",) * num_prompts
+        )
 
 
 class Random(Plain):
@@ -139,7 +146,9 @@ class Scoring(Plain):
 
     def _restore(self, state, origin):
         known = np.array(state["known"])
-        self.known = known if origin is None else np.where(origin >= 0, known[np.maximum(origin, 0)], 0.0)
+        self.known = (
+            known if origin is None else np.where(origin >= 0, known[np.maximum(origin, 0)], 0.0)
+        )
 
 
 class ByCategory(Scoring):
@@ -187,7 +196,11 @@ def test_a_users_sampler_passes():
 
 def test_a_maker_may_fix_the_pool():
     check_prompt_sampler(lambda: make_sampler("vas", num_prompts=20, seed=0, refresh="online"))
-    check_prompt_sampler(lambda num_prompts, seed: make_sampler("vas", num_prompts=num_prompts, seed=seed, refresh="online"))
+    check_prompt_sampler(
+        lambda num_prompts, seed: make_sampler(
+            "vas", num_prompts=num_prompts, seed=seed, refresh="online"
+        )
+    )
 
 
 @pytest.mark.parametrize(

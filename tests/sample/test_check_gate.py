@@ -35,7 +35,9 @@ class Broken(Gate):
 
 class Shuffling(Broken):
     def admit(self, outcomes):
-        return Admission(super().admit(outcomes).admitted & (np.random.default_rng().random(len(outcomes)) < 0.5))
+        return Admission(
+            super().admit(outcomes).admitted & (np.random.default_rng().random(len(outcomes)) < 0.5)
+        )
 
 
 class Forgetful(Broken):
@@ -83,8 +85,14 @@ def admits(admission):
     [
         (object, "make returned object, not a Gate"),
         (admits(lambda outcomes: None), "admit returned NoneType, not an Admission"),
-        (admits(lambda outcomes: Admission(np.ones(len(outcomes)))), "admitted must be an array of bool, got float64"),
-        (admits(lambda outcomes: Admission(np.ones(1, dtype=bool))), r"admitted has shape \(1,\) for 6 groups"),
+        (
+            admits(lambda outcomes: Admission(np.ones(len(outcomes)))),
+            "admitted must be an array of bool, got float64",
+        ),
+        (
+            admits(lambda outcomes: Admission(np.ones(1, dtype=bool))),
+            r"admitted has shape \(1,\) for 6 groups",
+        ),
         (
             admits(lambda outcomes: Admission(np.ones(len(outcomes), dtype=bool))),
             "a group with 0 verifiable rollouts was admitted",
@@ -94,15 +102,25 @@ def admits(admission):
             "redraw must be between 0 and 6, got 9",
         ),
         (
-            admits(lambda outcomes: Admission(np.zeros(len(outcomes), dtype=bool), more=np.ones(len(outcomes), dtype=int))),
+            admits(
+                lambda outcomes: Admission(
+                    np.zeros(len(outcomes), dtype=bool), more=np.ones(len(outcomes), dtype=int)
+                )
+            ),
             "must say num_screening",
         ),
         (Shuffling, "two gates of one history decide differently"),
         (Forgetful, "a gate resumed from a file decides differently"),
         (Sharing, "it shares its arrays"),
         (Spoiling, "admit changed the groups that it was shown"),
-        (type("Never", (Broken,), {"num_screening": 8, "num_rollouts": 8}), "num_screening must be below"),
-        (type("Wants", (Broken,), {"wanted": lambda self, indices, batch: [True] * 6}), "wanted must return an array of bool"),
+        (
+            type("Never", (Broken,), {"num_screening": 8, "num_rollouts": 8}),
+            "num_screening must be below",
+        ),
+        (
+            type("Wants", (Broken,), {"wanted": lambda self, indices, batch: [True] * 6}),
+            "wanted must return an array of bool",
+        ),
     ],
 )
 def test_a_broken_gate_is_named(make, message):

@@ -5,13 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.records import Prompt
 from vasari.sample import PoolFeatures, make_sampler, prompt_features
 
 PROMPTS = [
     Prompt(id="a", question="What is 3 plus 4?", answer="7", category="sums", difficulty="1"),
-    Prompt(id="b", question="Which is tallest?", answer="B", category="bars", difficulty="3", choices=("x", "y")),
+    Prompt(
+        id="b",
+        question="Which is tallest?",
+        answer="B",
+        category="bars",
+        difficulty="3",
+        choices=("x", "y"),
+    ),
     Prompt(id="c", question="Count", answer="2", category="bars"),
 ]
 
@@ -39,16 +46,22 @@ def test_every_column_that_varies_has_mean_0_and_deviation_1():
 )
 def test_labels_that_are_numbers_are_ranked_as_numbers(labels, ranks):
     prompts = [Prompt(id=label, question="?", answer="1", difficulty=label) for label in labels]
-    assert prompt_features(prompts).difficulty == pytest.approx([(rank + 0.5) / 3 for rank in ranks])
+    assert prompt_features(prompts).difficulty == pytest.approx(
+        [(rank + 0.5) / 3 for rank in ranks]
+    )
 
 
 def asked(*questions):
-    return [Prompt(id=str(place), question=question, answer="1") for place, question in enumerate(questions)]
+    return [
+        Prompt(id=str(place), question=question, answer="1")
+        for place, question in enumerate(questions)
+    ]
 
 
 def test_a_word_is_counted_at_its_hash_with_its_sign():
-    """CRC-32, of which "123456789" has the published check 0xCBF43926: "the" 0x3C456DE6, "count" 0x85D94462. Both even, so
-    their sign is -1; without the last bit they are 0x1E22B6F3 = 3 and 0x42ECA231 = 1 modulo 4."""
+    """CRC-32, of which "123456789" has the published check 0xCBF43926: "the" 0x3C456DE6, "count"
+    0x85D94462. Both even, so their sign is -1; without the last bit they are 0x1E22B6F3 = 3 and
+    0x42ECA231 = 1 modulo 4."""
     hashed = prompt_features(asked("The", "Count"), text_dims=4).values[:, 4:]
     np.testing.assert_allclose(hashed, [[0, 1, 0, -1], [0, -1, 0, 1]])  # -1 against 0, standardised
 
@@ -75,7 +88,9 @@ def test_difficulty_is_the_rank_of_the_label_and_unknown_without_one():
 
 def test_columns_of_the_user_stand_last():
     extra = np.array([[1.0], [2.0], [3.0]])
-    assert prompt_features(PROMPTS, extra).values[:, -1] == pytest.approx([-math.sqrt(1.5), 0.0, math.sqrt(1.5)])
+    assert prompt_features(PROMPTS, extra).values[:, -1] == pytest.approx(
+        [-math.sqrt(1.5), 0.0, math.sqrt(1.5)]
+    )
 
 
 @pytest.mark.parametrize("extra", [np.zeros(3), np.zeros((2, 1)), np.full((3, 1), np.nan)])
@@ -87,7 +102,10 @@ def test_columns_that_fit_no_pool_are_refused(extra):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"categories": np.array([0, 2]), "category_names": ("a", "b")}, "categories must be numbers from 0 to 1"),
+        (
+            {"categories": np.array([0, 2]), "category_names": ("a", "b")},
+            "categories must be numbers from 0 to 1",
+        ),
         ({"values": np.zeros(3)}, "values must be"),
         ({"pass_rates": np.array([0.5, 1.5])}, r"pass_rates must be in \[0, 1\]"),
     ],

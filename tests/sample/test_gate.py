@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import GroupOutcome
 from vasari.sample import make_gate
 
@@ -35,7 +35,9 @@ def test_mixed_admits_groups_whose_rewards_differ(rewards, mixed):
 
 
 def test_mixed_reads_rewards_and_not_verdicts():
-    assert make_gate("mixed").admit([group([0.9, 0.1], [1, 1]), group([0.5, 0.5], [1, 0])]).admitted.tolist() == [True, False]
+    assert make_gate("mixed").admit(
+        [group([0.9, 0.1], [1, 1]), group([0.5, 0.5], [1, 0])]
+    ).admitted.tolist() == [True, False]
 
 
 def test_all_refuses_only_what_cannot_train_and_draws_nothing_again():
@@ -46,9 +48,15 @@ def test_all_refuses_only_what_cannot_train_and_draws_nothing_again():
 @pytest.mark.parametrize("name", ["all", "mixed"])
 def test_no_groups_are_no_trouble(name):
     admission = make_gate(name).admit([])
-    assert (admission.admitted.shape, admission.admitted.dtype, admission.redraw) == ((0,), np.bool_, 0)
+    assert (admission.admitted.shape, admission.admitted.dtype, admission.redraw) == (
+        (0,),
+        np.bool_,
+        0,
+    )
 
 
 def test_an_unknown_gate_is_refused():
-    with pytest.raises(ConfigError, match=r"gate must be one of all, mixed, two_stage, or .*; got 'dapo'"):
+    with pytest.raises(
+        ConfigError, match=r"gate must be one of all, mixed, two_stage, or .*; got 'dapo'"
+    ):
         make_gate("dapo")

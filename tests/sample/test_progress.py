@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError
 from vasari.records import GroupOutcome
 from vasari.sample import PoolFeatures, make_sampler
 
@@ -31,12 +31,15 @@ def group(index, verdicts, *, step, sure=None, answers=(), tokens=5):
 
 
 def fed(sampler, rolled_out, *, steps=6, size=20, **facts):
-    """The sampler after some steps, where `rolled_out(index, rng)` gives the verdicts and confidences of a group."""
+    """The sampler after some steps, where `rolled_out(index, rng)` gives the verdicts and
+    confidences of a group."""
     rng = np.random.default_rng(3)
     for step in range(steps):
         sampler.due(step)
         outcomes = [(int(i), *rolled_out(int(i), rng)) for i in sampler.draw(size).indices]
-        sampler.observe([group(i, verdicts, step=step, sure=sure, **facts) for i, verdicts, sure in outcomes])
+        sampler.observe(
+            [group(i, verdicts, step=step, sure=sure, **facts) for i, verdicts, sure in outcomes]
+        )
     sampler.due(steps)
     return sampler
 
@@ -56,15 +59,21 @@ def test_prompts_solved_half_the_time_are_preferred_to_solved_and_unsolvable_one
 
 
 def test_the_value_of_a_prompt_is_the_expected_spread_and_a_bonus_for_not_knowing():
-    # Nothing is seen, so the logit is normal, here with variance 1 and as a sum over a fine grid; groups have 8 rollouts.
+    # Nothing is seen, so the logit is normal, here with variance 1 and as a sum over a fine grid;
+    # groups have 8 rollouts.
     logits = np.linspace(-20, 20, 4001)
     weights = np.exp(-(logits**2) / 2)
     weights /= weights.sum()
     rates = 1 / (1 + np.exp(-logits))
-    spread = sum(math.comb(8, k) * rates**k * (1 - rates) ** (8 - k) * math.sqrt(k * (8 - k)) / 8 for k in range(9))
+    spread = sum(
+        math.comb(8, k) * rates**k * (1 - rates) ** (8 - k) * math.sqrt(k * (8 - k)) / 8
+        for k in range(9)
+    )
     mean = weights @ spread
     deviation = math.sqrt(weights @ (spread - mean) ** 2)
-    plain, hopeful = (sampler_of(prior_variance=1.0, optimism=optimism).scores() for optimism in (0.0, 2.0))
+    plain, hopeful = (
+        sampler_of(prior_variance=1.0, optimism=optimism).scores() for optimism in (0.0, 2.0)
+    )
     # The sampler takes seven nodes for the integral.
     assert plain == pytest.approx(mean, rel=1e-3)
     assert hopeful - plain == pytest.approx(2 * deviation, rel=0.02)
@@ -141,8 +150,11 @@ def test_seen_prompts_come_back_in_a_loop_that_never_asks_what_is_due(first):
         batches.append(set(sampler.draw(10).indices.tolist()))
         step = None if first is None else first + turn
         sampler.observe([group(i, [1, 0, 1, 0], step=step) for i in batches[-1]])
-        assert sampler.metrics()["sampler/batches_since_seen"] == pytest.approx(turn - last_turns(batches))
-    # Solved half the time is worth more than never seen: after one batch of rest they return, before all 200 were met.
+        assert sampler.metrics()["sampler/batches_since_seen"] == pytest.approx(
+            turn - last_turns(batches)
+        )
+    # Solved half the time is worth more than never seen: after one batch of rest they return,
+    # before all 200 were met.
     assert all(not one & other for one, other in itertools.pairwise(batches))
     assert len(set().union(*batches)) < 100
 
@@ -155,7 +167,9 @@ def last_turns(batches):
 def test_groups_of_earlier_steps_are_seen_at_their_own_step():
     sampler = sampler_of(num_prompts=3, explore=0.5, cooldown=0)
     sampler.due(9)
-    sampler.observe([group(0, [1, 1], step=8), group(1, [1, 1], step=4), group(2, [1, 1], step=None)])
+    sampler.observe(
+        [group(0, [1, 1], step=8), group(1, [1, 1], step=4), group(2, [1, 1], step=None)]
+    )
     # Seen at 8, 4 and, without a step, at the last asking: 9.
     assert sampler.metrics()["sampler/batches_since_seen"] == pytest.approx((1 + 5 + 0) / 3)
     sampler.observe([group(0, [1, 1], step=2)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vasari.errors import StateError
+from vasari.core.errors import StateError
 from vasari.records import GroupOutcome
 from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
@@ -33,7 +33,9 @@ def test_the_highest_of_many_are_those_of_a_sort(num_levels, num):
     scores = np.random.default_rng(num).integers(0, num_levels, size=5000) / num_levels
     places = highest(scores, num, np.random.default_rng(0))
     assert len(np.unique(places)) == num
-    np.testing.assert_array_equal(np.round(scores[places], 9), np.round(np.sort(scores)[::-1][:num], 9))
+    np.testing.assert_array_equal(
+        np.round(scores[places], 9), np.round(np.sort(scores)[::-1][:num], 9)
+    )
 
 
 def test_ties_are_broken_evenly_also_those_that_rounding_tells_apart():
@@ -48,7 +50,14 @@ def test_ties_are_broken_evenly_also_those_that_rounding_tells_apart():
 
 
 def test_verdicts_are_counted_by_prompt_without_the_unverifiable():
-    seen = tally([outcome(5, [1, 0, math.nan]), outcome(2, [math.nan] * 2), outcome(5, [1]), outcome(0, [0, 0])])
+    seen = tally(
+        [
+            outcome(5, [1, 0, math.nan]),
+            outcome(2, [math.nan] * 2),
+            outcome(5, [1]),
+            outcome(0, [0, 0]),
+        ]
+    )
     assert seen.prompts.tolist() == [0, 5]
     assert seen.num_correct.tolist() == [0, 2]
     assert seen.num_verifiable.tolist() == [2, 3]
@@ -56,7 +65,15 @@ def test_verdicts_are_counted_by_prompt_without_the_unverifiable():
 
 
 def test_a_prompt_was_trained_on_where_one_of_its_groups_was():
-    seen = tally([outcome(4, [1]), outcome(7, [1], "refresh"), outcome(9, [0], "screen"), outcome(9, [1]), outcome(7, [0])])
+    seen = tally(
+        [
+            outcome(4, [1]),
+            outcome(7, [1], "refresh"),
+            outcome(9, [0], "screen"),
+            outcome(9, [1]),
+            outcome(7, [0]),
+        ]
+    )
     assert seen.prompts[seen.trained].tolist() == [4, 7, 9]
     assert not tally([outcome(7, [1], "refresh"), outcome(7, [math.nan])]).trained.any()
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.sample.setting_checks import check_choice, check_number, check_switch, check_whole
 
 

@@ -14,16 +14,23 @@ NAN = math.nan
 
 
 def test_verdicts_that_confidence_foretells_are_coherent():
-    assert coherence(np.array([1.0, 1, 0, 0]), np.array([-0.1, -0.1, -2.0, -2.0])) == pytest.approx(1.0)
+    assert coherence(np.array([1.0, 1, 0, 0]), np.array([-0.1, -0.1, -2.0, -2.0])) == pytest.approx(
+        1.0
+    )
 
 
 def test_sure_rollouts_that_are_judged_wrong_are_incoherent_below_zero():
-    assert coherence(np.array([0.0, 0, 1, 1]), np.array([-0.1, -0.1, -2.0, -2.0])) == pytest.approx(-1.0)
+    assert coherence(np.array([0.0, 0, 1, 1]), np.array([-0.1, -0.1, -2.0, -2.0])) == pytest.approx(
+        -1.0
+    )
 
 
 def test_coherence_is_the_signed_square_of_the_correlation():
-    # Verdicts 1 0 0 and confidences 0 -1 -3: deviations (2 -1 -1)/3 and (4 1 -5)/3, products 12/9, squares 6/9 and 42/9.
-    assert coherence(np.array([1.0, 0, 0]), np.array([0.0, -1, -3])) == pytest.approx((12 / 9) ** 2 / (6 / 9 * 42 / 9))
+    # Verdicts 1 0 0 and confidences 0 -1 -3: deviations (2 -1 -1)/3 and (4 1 -5)/3, products 12/9,
+    # squares 6/9 and 42/9.
+    assert coherence(np.array([1.0, 0, 0]), np.array([0.0, -1, -3])) == pytest.approx(
+        (12 / 9) ** 2 / (6 / 9 * 42 / 9)
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +43,9 @@ def test_coherence_is_the_signed_square_of_the_correlation():
     ],
 )
 def test_a_group_without_contrast_has_no_coherence(verdicts, confidence):
-    assert math.isnan(coherence(np.array(verdicts), None if confidence is None else np.array(confidence)))
+    assert math.isnan(
+        coherence(np.array(verdicts), None if confidence is None else np.array(confidence))
+    )
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -47,7 +56,8 @@ def test_verdicts_by_coin_flip_average_out(seed):
 
 
 def test_one_answer_with_two_verdicts_is_counted_in_pairs():
-    # Three rollouts said 5, judged 1 1 0: of their 3 pairs 2 are torn; the two that said 7 agree; None is nobody's answer.
+    # Three rollouts said 5, judged 1 1 0: of their 3 pairs 2 are torn; the two that said 7 agree;
+    # None is nobody's answer.
     verdicts = np.array([1.0, 1, 0, 0, 0, 1, 0])
     assert judged_two_ways(verdicts, ["5", "5", "5", "7", "7", None, None]) == (4, 2)
 
@@ -68,5 +78,7 @@ def test_unverifiable_rollouts_and_unknown_answers_make_no_pairs():
     ],
 )
 def test_the_majority_is_refused_where_its_answer_is_judged_wrong(verdicts, answers, expected):
-    group = GroupOutcome(index=0, rewards=np.array(verdicts), verdicts=np.array(verdicts), answers=answers)
+    group = GroupOutcome(
+        index=0, rewards=np.array(verdicts), verdicts=np.array(verdicts), answers=answers
+    )
     assert majority_refused(group) is expected

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from vasari.errors import DataError, StateError, StorageError
+from vasari.core.errors import DataError, StateError, StorageError
 from vasari.records import GroupOutcome
 from vasari.sample import load_state, make_sampler, save_state
 
@@ -16,7 +16,9 @@ IDS = ["a", "b", "c", "d", "e", "f"]
 
 
 def vas(ids=IDS, **settings):
-    return make_sampler("vas", num_prompts=len(ids), seed=0, prompt_ids=ids, **({"refresh": "online"} | settings))
+    return make_sampler(
+        "vas", num_prompts=len(ids), seed=0, prompt_ids=ids, **({"refresh": "online"} | settings)
+    )
 
 
 def unlike_scores(sampler):
@@ -24,17 +26,32 @@ def unlike_scores(sampler):
     for index in range(sampler.num_prompts):
         verdicts = np.array([1.0] * index + [0.0] * (8 - index))
         tokens = [[1, 2, 3]] * 8
-        sampler.observe([GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, batch=index)])
+        sampler.observe(
+            [
+                GroupOutcome(
+                    index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, batch=index
+                )
+            ]
+        )
     return sampler
 
 
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        (["a", "b", "c", "d", "e"], r"1 of 6 saved prompts are missing, first no\. 5 \(digest [0-9a-f]{16}\); pass remap=True"),
+        (
+            ["a", "b", "c", "d", "e"],
+            (
+                r"1 of 6 saved prompts are missing, first no\. 5 \(digest [0-9a-f]{16}\); pass"
+                r" remap=True"
+            ),
+        ),
         ([*IDS, "g", "h"], "2 prompts are new, first 'g', 'h';"),
         (["b", "a", "c", "d", "e", "f"], "2 prompts are reordered, first break at 'a'"),
-        (["x", "a", "b", "c", "e", "d"], "1 of 6 saved.*1 prompts are new, first 'x'; 2 prompts are reordered"),
+        (
+            ["x", "a", "b", "c", "e", "d"],
+            "1 of 6 saved.*1 prompts are new, first 'x'; 2 prompts are reordered",
+        ),
         (["u", "v", "w", "x", "y", "z"], "6 of 6 saved prompts are missing.*6 prompts are new"),
     ],
 )
@@ -90,7 +107,10 @@ def test_remapping_onto_the_same_pool_changes_nothing():
     ("change", "message"),
     [
         (lambda state: state.update(schema=3), "schema 3, expected 2"),
-        (lambda state: state.update(sampler="uniform"), "state is of sampler 'uniform', not of 'vas'"),
+        (
+            lambda state: state.update(sampler="uniform"),
+            "state is of sampler 'uniform', not of 'vas'",
+        ),
         (lambda state: state.pop("rng"), "damaged: KeyError: 'rng'"),
         (lambda state: state.update(rng={"bit_generator": "MT19937"}), "damaged"),
         (lambda state: state.update(state=None), "damaged"),
@@ -99,7 +119,10 @@ def test_remapping_onto_the_same_pool_changes_nothing():
         (lambda state: state["state"].update(tds=np.zeros((6, 1))), "expected a vector"),
         (lambda state: state["state"].update(tds=["x"] * 6), "holds no numbers"),
         (lambda state: state["state"].update(ovs=np.full(6, -1.0)), "negative or infinite"),
-        (lambda state: state["state"]["passes"].update(order=np.zeros(6, dtype=int)), "no permutation"),
+        (
+            lambda state: state["state"]["passes"].update(order=np.zeros(6, dtype=int)),
+            "no permutation",
+        ),
         (lambda state: state["state"]["passes"].update(cursor=7), "its cursor 7 lies outside"),
         (lambda state: state["state"]["passes"].update(owed=[9]), "outside the pool"),
     ],
@@ -129,19 +152,29 @@ def test_a_saved_state_comes_back_as_it_was(tmp_path):
     state = unlike_scores(vas()).state_dict()
     save_state(tmp_path / "sampler.npz", state)
     loaded = load_state(tmp_path / "sampler.npz")
-    assert json.dumps(loaded, default=np.ndarray.tolist) == json.dumps(state, default=np.ndarray.tolist)
+    assert json.dumps(loaded, default=np.ndarray.tolist) == json.dumps(
+        state, default=np.ndarray.tolist
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["sampler.npz"]
 
 
 def test_nested_lists_and_numpy_numbers_can_be_saved(tmp_path):
     save_state(tmp_path / "s.npz", {"list": [np.int64(3), {"inner": np.arange(2)}], "none": None})
     loaded = load_state(tmp_path / "s.npz")
-    assert (loaded["list"][0], loaded["list"][1]["inner"].tolist(), loaded["none"]) == (3, [0, 1], None)
+    assert (loaded["list"][0], loaded["list"][1]["inner"].tolist(), loaded["none"]) == (
+        3,
+        [0, 1],
+        None,
+    )
 
 
 @pytest.mark.parametrize(
     ("state", "message"),
-    [({"a": object()}, "not JSON serializable"), ({"a": np.array([None])}, "array of objects"), ({1: 2}, "has the key 1")],
+    [
+        ({"a": object()}, "not JSON serializable"),
+        ({"a": np.array([None])}, "array of objects"),
+        ({1: 2}, "has the key 1"),
+    ],
 )
 def test_what_cannot_be_saved_is_refused(tmp_path, state, message):
     with pytest.raises(StateError, match=message):
@@ -183,7 +216,7 @@ def test_a_missing_folder_is_a_storage_error(tmp_path):
 FULL_DISK = """
 import resource, sys
 import numpy as np
-from vasari.errors import StorageError
+from vasari.core.errors import StorageError
 from vasari.sample import load_state, save_state
 
 save_state(sys.argv[1], {"x": np.arange(3)})
@@ -199,8 +232,12 @@ print(load_state(sys.argv[1])["x"].tolist())
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
 def test_a_disk_that_refuses_leaves_the_state_saved_before(tmp_path):
     path = tmp_path / "s.npz"
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0].startswith(f"refused: {path}: cannot save the sampler's state")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0].startswith(
+        f"refused: {path}: cannot save the sampler's state"
+    )
     assert done.stdout.splitlines()[1] == "[0, 1, 2]"
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.npz"]
 

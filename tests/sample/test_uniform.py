@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.records import GroupOutcome
 from vasari.sample import make_sampler
 
@@ -21,7 +21,9 @@ def test_a_batch_over_the_end_of_a_pass_holds_no_prompt_twice():
 
 
 def test_seeds_differ():
-    one, other = (make_sampler("uniform", num_prompts=100, seed=seed).draw(20).indices for seed in (0, 1))
+    one, other = (
+        make_sampler("uniform", num_prompts=100, seed=seed).draw(20).indices for seed in (0, 1)
+    )
     assert one.tolist() != other.tolist()
 
 

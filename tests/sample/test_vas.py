@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import GroupOutcome
 from vasari.sample import VAS_PRESETS, VarianceAwareSettings, make_sampler
 
@@ -15,7 +15,14 @@ DIFFERENT = [[1, 2, 3], [4, 5, 6]]
 
 def group(index, verdicts, *, tokens=SAME, purpose="refresh", step=None):
     verdicts = np.array(verdicts, dtype=np.float64)
-    return GroupOutcome(index=index, rewards=verdicts, verdicts=verdicts, token_ids=tokens, purpose=purpose, batch=step)
+    return GroupOutcome(
+        index=index,
+        rewards=verdicts,
+        verdicts=verdicts,
+        token_ids=tokens,
+        purpose=purpose,
+        batch=step,
+    )
 
 
 def vas(num_prompts=10, seed=0, **settings):
@@ -25,7 +32,12 @@ def vas(num_prompts=10, seed=0, **settings):
 def test_scores_are_the_papers_formula():
     sampler = vas(4)
     sampler.observe(
-        [group(0, [1, 0]), group(1, [1, 1], tokens=DIFFERENT), group(2, [1, 0], tokens=DIFFERENT), group(3, [0, 0])]
+        [
+            group(0, [1, 0]),
+            group(1, [1, 1], tokens=DIFFERENT),
+            group(2, [1, 0], tokens=DIFFERENT),
+            group(3, [0, 0]),
+        ]
     )
     np.testing.assert_allclose(sampler.scores(), [0.2, 0.2, 0.4, 0.0], atol=1e-12)
 
@@ -39,7 +51,15 @@ def test_range_lets_outcome_variance_reach_alpha():
 @pytest.mark.parametrize(
     ("mix_ratio", "batch", "num_promoted"),
     # floor(0.29 * 100) in floating point is 28: the float is 28.999999999999996.
-    [(0.5, 8, 4), (0.5, 9, 4), (0.29, 100, 29), (0.57, 100, 57), (0.58, 100, 58), (0.0, 8, 0), (1.0, 8, 8)],
+    [
+        (0.5, 8, 4),
+        (0.5, 9, 4),
+        (0.29, 100, 29),
+        (0.57, 100, 57),
+        (0.58, 100, 58),
+        (0.0, 8, 0),
+        (1.0, 8, 8),
+    ],
 )
 def test_the_promoted_part_is_the_floor_of_its_share(mix_ratio, batch, num_promoted):
     roles = vas(200, mix_ratio=mix_ratio).draw(batch).roles
@@ -59,7 +79,9 @@ def test_when_scores_run_out_the_rest_is_uniform():
     draws = [sampler.draw(4).indices.tolist() for _ in range(300)]
     assert all(set(draw[:2]) == {0, 1} for draw in draws)
     others = np.bincount([index for draw in draws for index in draw[2:]], minlength=20)[2:]
-    assert others.min() > 0  # 600 draws over 18 prompts: a miss has probability 18 * (17/18)**600 < 1e-13
+    assert (
+        others.min() > 0
+    )  # 600 draws over 18 prompts: a miss has probability 18 * (17/18)**600 < 1e-13
 
 
 def test_the_paper_draws_with_replacement():
@@ -77,13 +99,22 @@ def test_all_prompts_are_due_before_the_first_step(refresh):
 
 def test_full_refreshes_all_every_so_many_steps_and_at_no_other():
     sampler = vas(5, refresh_every=4)
-    assert {step: len(sampler.due(step)) for step in range(10) if len(sampler.due(step))} == {0: 5, 4: 5, 8: 5}
+    assert {step: len(sampler.due(step)) for step in range(10) if len(sampler.due(step))} == {
+        0: 5,
+        4: 5,
+        8: 5,
+    }
 
 
 @pytest.mark.parametrize("refresh", ["full", "stale"])
 def test_what_was_refreshed_at_this_step_is_due_no_more(refresh):
     sampler = vas(4, refresh=refresh)
-    sampler.observe([group(index, [NAN, NAN] if index else [1, 0], step=0) for index in sampler.due(0)[:3].tolist()])
+    sampler.observe(
+        [
+            group(index, [NAN, NAN] if index else [1, 0], step=0)
+            for index in sampler.due(0)[:3].tolist()
+        ]
+    )
     assert sampler.due(0).tolist() == [3]
 
 
@@ -108,7 +139,9 @@ def test_online_asks_for_nothing():
     assert [len(sampler.due(step)) for step in range(6)] == [0] * 6
 
 
-@pytest.mark.parametrize(("refresh", "learns"), [("full", False), ("stale", True), ("online", True)])
+@pytest.mark.parametrize(
+    ("refresh", "learns"), [("full", False), ("stale", True), ("online", True)]
+)
 @pytest.mark.parametrize("purpose", ["train", "discarded", "screen"])
 def test_training_groups_teach_all_but_full(refresh, learns, purpose):
     sampler = vas(2, refresh=refresh)
@@ -185,7 +218,8 @@ def test_weights_of_zero_draw_uniformly():
 
 @pytest.mark.parametrize(
     ("preset", "expected"),
-    # N, lambda, alpha, beta, T, replacement: arXiv:2509.21268, section 6.1, the ablation, and table 6.
+    # N, lambda, alpha, beta, T, replacement: arXiv:2509.21268, section 6.1, the ablation, and table
+    # 6.
     [
         ("paper", (32, 0.5, 0.8, 0.2, 35, True)),
         ("paper-ablation", (8, 0.5, 0.5, 0.5, 28, True)),
@@ -195,7 +229,14 @@ def test_weights_of_zero_draw_uniformly():
 )
 def test_presets_are_the_papers(preset, expected):
     s = VAS_PRESETS[preset]
-    assert (s.num_refresh_rollouts, s.mix_ratio, s.alpha, s.beta, s.refresh_every, s.replacement) == expected
+    assert (
+        s.num_refresh_rollouts,
+        s.mix_ratio,
+        s.alpha,
+        s.beta,
+        s.refresh_every,
+        s.replacement,
+    ) == expected
     assert (s.refresh, s.diversity, s.normalise) == ("full", "self_bleu", "none")
 
 

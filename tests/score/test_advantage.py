@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.score import ADVANTAGE_DENOMINATORS, group_advantages
 
 NAN = math.nan
@@ -23,7 +23,9 @@ FIRST = {
 @pytest.mark.parametrize("name", FIRST)
 def test_each_trainer_has_its_denominator(name):
     preset = ADVANTAGE_DENOMINATORS[name]
-    advantages = group_advantages([[1, 0, 0, 0]], scale=preset.scale, ddof=preset.ddof, epsilon=preset.epsilon)
+    advantages = group_advantages(
+        [[1, 0, 0, 0]], scale=preset.scale, ddof=preset.ddof, epsilon=preset.epsilon
+    )
     assert advantages[0, 0] == pytest.approx(FIRST[name], rel=1e-12)
 
 
@@ -40,7 +42,9 @@ def test_an_unverifiable_rollout_leaves_mean_and_deviation_and_gets_zero():
 
 def test_leave_one_out_subtracts_the_mean_of_the_other_verifiable_rollouts():
     # 4 - (1 + 0) / 2 = 3.5; 1 - (4 + 0) / 2 = -1; 0 - (4 + 1) / 2 = -2.5.
-    np.testing.assert_allclose(group_advantages([[4.0, NAN, 1.0, 0.0]], scale="leave_one_out"), [[3.5, 0.0, -1.0, -2.5]])
+    np.testing.assert_allclose(
+        group_advantages([[4.0, NAN, 1.0, 0.0]], scale="leave_one_out"), [[3.5, 0.0, -1.0, -2.5]]
+    )
 
 
 @pytest.mark.parametrize("scale", ["none", "std", "leave_one_out"])
@@ -49,7 +53,9 @@ def test_fewer_than_two_verifiable_rollouts_give_zeros(scale):
 
 
 def test_equal_rewards_give_exact_zeros_even_without_epsilon():
-    assert not group_advantages([[0.1] * 3, [1e9 + 0.1] * 3], scale="std", ddof=1, epsilon=0.0).any()
+    assert not group_advantages(
+        [[0.1] * 3, [1e9 + 0.1] * 3], scale="std", ddof=1, epsilon=0.0
+    ).any()
 
 
 def test_one_rollout_per_group_is_refused():

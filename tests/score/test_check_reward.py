@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import check_reward, make_rewards, score_rollouts
 
@@ -31,12 +31,22 @@ def test_the_repetition_term_is_trl_s(tokens, ngram):
 def test_below_the_limit_the_cosine_is_trl_s(num_tokens):
     from trl.rewards import get_cosine_scaled_reward
 
-    settings = {"max_tokens": 40, "correct_start": 1.0, "correct_end": 0.5, "wrong_start": -1.0, "wrong_end": -0.5}
+    settings = {
+        "max_tokens": 40,
+        "correct_start": 1.0,
+        "correct_end": 0.5,
+        "wrong_start": -1.0,
+        "wrong_end": -0.5,
+    }
     (ours,) = make_rewards([{"name": "cosine_length", "settings": settings}])
     tokens = [0] * num_tokens
     completions = [[{"role": "assistant", "content": text}] for text in BOXED[:2]]
-    theirs = get_cosine_scaled_reward(40)(completions=completions, solution=["4", "4"], completion_ids=[tokens, tokens])
-    assert [ours.function(token_ids=tokens, verdict=verdict) for verdict in (RIGHT, WRONG)] == pytest.approx(theirs)
+    theirs = get_cosine_scaled_reward(40)(
+        completions=completions, solution=["4", "4"], completion_ids=[tokens, tokens]
+    )
+    assert [
+        ours.function(token_ids=tokens, verdict=verdict) for verdict in (RIGHT, WRONG)
+    ] == pytest.approx(theirs)
 
 
 TRL = {
@@ -97,18 +107,25 @@ def best_of_all(completions, completion_ids, **_):
 
 
 def above_the_mean(completion_ids, **_):
-    return [len(ids) - sum(map(len, completion_ids)) / len(completion_ids) for ids in completion_ids]
+    return [
+        len(ids) - sum(map(len, completion_ids)) / len(completion_ids) for ids in completion_ids
+    ]
 
 
 @pytest.mark.parametrize("function", [adding, marking, ordering])
 def test_the_checker_finds_a_reward_that_changes_what_it_is_shown(function):
-    with pytest.raises(AssertionError, match=f"reward '{function.__name__}' changed the rollouts that it was shown"):
+    with pytest.raises(
+        AssertionError, match=f"reward '{function.__name__}' changed the rollouts that it was shown"
+    ):
         check_reward(function)
 
 
 @pytest.mark.parametrize("function", [best_of_all, above_the_mean])
 def test_the_checker_finds_a_reward_that_looks_at_the_rollouts_beside(function):
-    with pytest.raises(AssertionError, match=f"reward '{function.__name__}' of a rollout depends on the rollouts beside it"):
+    with pytest.raises(
+        AssertionError,
+        match=f"reward '{function.__name__}' of a rollout depends on the rollouts beside it",
+    ):
         check_reward(function)
 
 

@@ -5,14 +5,16 @@ from hypothesis import strategies as st
 from nltk.metrics.distance import edit_distance
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.score import DIVERSITY_METRICS, trajectory_diversity
 
 
 def nltk_diversity(group, n=3):
     smooth = SmoothingFunction().method1
     bleu = [
-        sentence_bleu(group[:i] + group[i + 1 :], text, weights=(1 / n,) * n, smoothing_function=smooth)
+        sentence_bleu(
+            group[:i] + group[i + 1 :], text, weights=(1 / n,) * n, smoothing_function=smooth
+        )
         for i, text in enumerate(group)
     ]
     return 1 - float(np.mean(bleu))
@@ -87,7 +89,9 @@ def test_number_words_are_not_numbers():
 
 def test_distinct_n_counts_different_ngrams_of_the_group():
     # 3-grams: 123 234 | 123 | none: two different ones of three.
-    assert trajectory_diversity([[1, 2, 3, 4], [1, 2, 3], [5, 6]], "distinct_n") == pytest.approx(2 / 3)
+    assert trajectory_diversity([[1, 2, 3, 4], [1, 2, 3], [5, 6]], "distinct_n") == pytest.approx(
+        2 / 3
+    )
 
 
 def test_distinct_n_of_rollouts_without_an_ngram_is_zero():
@@ -103,7 +107,10 @@ def test_edit_distance_is_the_mean_square_over_pairs():
 @pytest.mark.parametrize("length", [1, 3, 63, 64, 65, 130])
 def test_edit_distance_is_that_of_nltk(length):
     rng = np.random.default_rng(length)
-    left, right = rng.integers(0, 4, size=length).tolist(), rng.integers(0, 4, size=rng.integers(1, 90)).tolist()
+    left, right = (
+        rng.integers(0, 4, size=length).tolist(),
+        rng.integers(0, 4, size=rng.integers(1, 90)).tolist(),
+    )
     expected = (edit_distance(left, right) / max(len(left), len(right))) ** 2
     assert trajectory_diversity([left, right], "edit_distance") == pytest.approx(expected)
 
@@ -121,7 +128,9 @@ def test_one_rollout_is_refused(metric):
 
 @pytest.mark.parametrize("metric", DIVERSITY_METRICS)
 def test_a_padded_array_is_refused(metric):
-    with pytest.raises(DataError, match="padding cannot be told from tokens: pass one unpadded sequence a rollout"):
+    with pytest.raises(
+        DataError, match="padding cannot be told from tokens: pass one unpadded sequence a rollout"
+    ):
         trajectory_diversity(np.zeros((4, 8), dtype=np.int64), metric)
 
 

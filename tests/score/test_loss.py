@@ -1,4 +1,5 @@
-"""Two rollouts of two and one tokens, worked by hand for every loss; gradients against differences."""
+"""Two rollouts of two and one tokens, worked by hand for every loss; gradients against
+differences."""
 
 import dataclasses
 import math
@@ -6,14 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.score import LOSSES, LossSettings, policy_loss
 
 # Ratios 1.5 and 0.5 in the first rollout (advantage 2), 0.7 in the second (advantage -1).
 OLD = [np.array([-1.0, -2.0]), np.array([-0.5])]
 NEW = [OLD[0] + np.log([1.5, 0.5]), OLD[1] + np.log([0.7])]
 ADVANTAGES = [2.0, -1.0]
-# Under the reference each token is 2, 1 and 1/2 times as likely: k3 = 2 - ln 2 - 1, 0, 1/2 + ln 2 - 1.
+# Under the reference each token is 2, 1 and 1/2 times as likely: k3 = 2 - ln 2 - 1, 0, 1/2 + ln 2 -
+# 1.
 REFERENCE = [NEW[0] + np.log([2.0, 1.0]), NEW[1] + np.log([0.5])]
 K3 = [1 - math.log(2), 0.0, math.log(2) - 0.5]
 
@@ -24,7 +26,8 @@ BY_HAND = {
     "dapo": -(2.56 + 1.0 - 0.8) / 3,
     # Two rollouts of at most ten tokens.
     "dr_grpo": -(2.4 + 1.0 - 0.8) / 20,
-    # Ratios sqrt(0.75) = 0.866 and 0.7: the first is not clipped for an advantage above 0, the second is, at 0.9997.
+    # Ratios sqrt(0.75) = 0.866 and 0.7: the first is not clipped for an advantage above 0, the
+    # second is, at 0.9997.
     "gspo": -(math.sqrt(0.75) * 2 - 0.9997) / 2,
 }
 
@@ -46,7 +49,8 @@ def test_every_loss_is_worked_by_hand():
 
 def test_shares_and_divergence_are_means_over_tokens():
     found = policy_loss(NEW, OLD, ADVANTAGES, LOSSES["grpo"], reference_logprobs=REFERENCE)
-    # The first token is clipped above, the third below; the second, a ratio of 0.5 for an advantage of 2, is not.
+    # The first token is clipped above, the third below; the second, a ratio of 0.5 for an advantage
+    # of 2, is not.
     assert (found.clipped_share, found.kl) == pytest.approx((2 / 3, sum(K3) / 3))
 
 
@@ -84,7 +88,9 @@ def test_the_gradient_is_the_slope_of_the_loss(name):
     flat, step = np.concatenate(new), 1e-7
     assert 0 < found(flat).clipped_share < 1
     nudges = step * np.eye(len(flat))
-    slopes = [(found(flat + nudge).loss - found(flat - nudge).loss) / (2 * step) for nudge in nudges]
+    slopes = [
+        (found(flat + nudge).loss - found(flat - nudge).loss) / (2 * step) for nudge in nudges
+    ]
     np.testing.assert_allclose(np.concatenate(found(flat).gradient), slopes, atol=1e-8)
 
 
@@ -124,8 +130,18 @@ def test_a_rollout_above_the_limit_is_refused():
     [
         (np.zeros((2, 3)), np.zeros((2, 3)), [1.0, 1.0], r"padding cannot be told from tokens"),
         ([], [], [], r"logprobs holds no rollouts"),
-        ([[0.0], [math.nan]], OLD, ADVANTAGES, r"logprobs of rollout 1 must be a vector of finite numbers"),
-        (NEW, [OLD[0], [0.0, 0.0]], ADVANTAGES, r"old_logprobs has \[2, 2\] tokens a rollout where logprobs has \[2, 1\]"),
+        (
+            [[0.0], [math.nan]],
+            OLD,
+            ADVANTAGES,
+            r"logprobs of rollout 1 must be a vector of finite numbers",
+        ),
+        (
+            NEW,
+            [OLD[0], [0.0, 0.0]],
+            ADVANTAGES,
+            r"old_logprobs has \[2, 2\] tokens a rollout where logprobs has \[2, 1\]",
+        ),
         (NEW, OLD, [1.0], r"advantages must be 2 finite numbers"),
         (NEW, OLD, [1.0, math.nan], r"advantages must be 2 finite numbers"),
     ],

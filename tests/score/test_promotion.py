@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.score import promotion_score
 
 

@@ -1,4 +1,5 @@
-"""Rewards as functions: terms, weights, what leaves the baseline, and TRL's functions as they are."""
+"""Rewards as functions: terms, weights, what leaves the baseline, and TRL's functions as they
+are."""
 
 import asyncio
 import math
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import REWARDS, check_reward, format_ok, make_rewards, score_rollouts
 from vasari.score.reward import RewardTerm, accuracy, as_batched, combine, format_reward
@@ -49,7 +50,9 @@ def test_accuracy_and_format_add_up(outcome, text, total):
     assert rewards_of(paper(), [text], [outcome])[0].total == total
 
 
-@pytest.mark.parametrize("terms", [[{"name": "accuracy"}], [{"name": "format"}], [{"name": "repetition"}]])
+@pytest.mark.parametrize(
+    "terms", [[{"name": "accuracy"}], [{"name": "format"}], [{"name": "repetition"}]]
+)
 def test_an_unverifiable_rollout_has_no_reward_whatever_the_terms_say(terms):
     assert math.isnan(rewards_of(make_rewards(terms), [GOOD], [Outcome.UNVERIFIABLE])[0].total)
 
@@ -62,7 +65,10 @@ def test_a_weight_scales_its_term_and_no_other():
 
 @given(st.lists(st.tuples(st.floats(-3, 3).filter(bool), st.floats(-5, 5)), min_size=1, max_size=5))
 def test_the_total_is_the_weighted_sum(pairs):
-    terms = [RewardTerm(f"t{n}", weight, lambda: 0.0, is_batched=False) for n, (weight, _) in enumerate(pairs)]
+    terms = [
+        RewardTerm(f"t{n}", weight, lambda: 0.0, is_batched=False)
+        for n, (weight, _) in enumerate(pairs)
+    ]
     values = {f"t{n}": [value] for n, (_, value) in enumerate(pairs)}
     (reward,) = combine(terms, values, [Verdict(Outcome.CORRECT)])
     assert reward.total == pytest.approx(sum(weight * value for weight, value in pairs))
@@ -94,7 +100,9 @@ def test_none_of_a_function_with_trl_s_signature_leaves_its_term_out():
 
 
 def test_a_rollout_that_no_function_can_judge_has_no_reward():
-    (reward,) = rewards_of([RewardTerm("sometimes", 1.0, sometimes, is_batched=True)], ["4?"], [Outcome.CORRECT])
+    (reward,) = rewards_of(
+        [RewardTerm("sometimes", 1.0, sometimes, is_batched=True)], ["4?"], [Outcome.CORRECT]
+    )
     assert math.isnan(reward.total)
 
 
@@ -102,7 +110,13 @@ def test_a_function_is_given_what_it_names():
     seen = {}
 
     def nosy(prompt, text, token_ids, verdict, truncated):
-        seen.update(prompt=prompt, text=text, token_ids=token_ids, verdict=verdict.outcome, truncated=truncated)
+        seen.update(
+            prompt=prompt,
+            text=text,
+            token_ids=token_ids,
+            verdict=verdict.outcome,
+            truncated=truncated,
+        )
         return 0.5
 
     terms = [RewardTerm("nosy", 1.0, nosy, is_batched=False)]
@@ -153,7 +167,11 @@ def test_trl_s_own_functions_are_accepted_as_they_are():
     ids = [[1] * 5, [1] * 15, [1] * 30]
     rewards = rewards_of(terms, ["<think>a</think>4", "4", "4"], [Outcome.CORRECT] * 3, ids)
     punished = get_soft_overlong_punishment(20, 10)(completion_ids=ids)
-    assert [reward.total for reward in rewards] == [0.5 + punished[0], punished[1], punished[2]] == [0.5, -0.5, -1.0]
+    assert (
+        [reward.total for reward in rewards]
+        == [0.5 + punished[0], punished[1], punished[2]]
+        == [0.5, -0.5, -1.0]
+    )
 
 
 def test_a_function_that_must_be_awaited_is_awaited():
@@ -161,7 +179,9 @@ def test_a_function_that_must_be_awaited_is_awaited():
         await asyncio.sleep(0)
         return [float(len(completion[0]["content"])) for completion in completions]
 
-    (reward,) = rewards_of([RewardTerm("later", 2.0, later, is_batched=True)], ["four"], [Outcome.CORRECT])
+    (reward,) = rewards_of(
+        [RewardTerm("later", 2.0, later, is_batched=True)], ["four"], [Outcome.CORRECT]
+    )
     assert reward.total == 8.0
 
 
@@ -171,16 +191,31 @@ def test_a_function_that_must_be_awaited_is_awaited():
         ([], "name at least one term"),
         ([{"name": "precision"}], "reward must be one of accuracy, format, .*; got 'precision'"),
         ([{"name": "accuracy", "weight": 0}], "the weight must be finite and not 0, got 0$"),
-        ([{"name": "accuracy", "weight": math.inf}], "the weight must be finite and not 0, got inf"),
+        (
+            [{"name": "accuracy", "weight": math.inf}],
+            "the weight must be finite and not 0, got inf",
+        ),
         ([{"name": "accuracy"}, {"name": "accuracy"}], "accuracy stands twice"),
-        ([{"name": "cosine_length", "settings": {"tokens": 3}}], "reward 'cosine_length' has no setting 'tokens'; it has: "),
+        (
+            [{"name": "cosine_length", "settings": {"tokens": 3}}],
+            "reward 'cosine_length' has no setting 'tokens'; it has: ",
+        ),
         ([{"name": "repetition", "settings": {"ngram": 0}}], "ngram must be at least 1, got 0"),
         ([{"name": "soft_overlong"}], "reward 'soft_overlong' needs the setting 'max_tokens'"),
-        ([{"name": "accuracy", "settings": {"worth": 2}}], "reward 'accuracy' has no setting 'worth'; it has: none"),
+        (
+            [{"name": "accuracy", "settings": {"worth": 2}}],
+            "reward 'accuracy' has no setting 'worth'; it has: none",
+        ),
         ([{"name": "math:pi"}], "reward 'math:pi' is a float, which cannot be called"),
         ([{"name": "math:nothing"}], "math has no attribute 'nothing'"),
-        ([{"name": "no_such_package.x:y"}], "no_such_package.x cannot be imported: ModuleNotFoundError"),
-        ([{"name": "shutil:copyfile"}], "reward 'shutil:copyfile' needs .*'dst', 'src'|reward 'shutil:copyfile' needs"),
+        (
+            [{"name": "no_such_package.x:y"}],
+            "no_such_package.x cannot be imported: ModuleNotFoundError",
+        ),
+        (
+            [{"name": "shutil:copyfile"}],
+            "reward 'shutil:copyfile' needs .*'dst', 'src'|reward 'shutil:copyfile' needs",
+        ),
     ],
 )
 def test_what_is_no_reward_is_one_line(terms, message):
@@ -199,13 +234,17 @@ def test_what_is_no_reward_is_one_line(terms, message):
 )
 def test_a_value_that_is_no_number_is_one_line(value, message):
     with pytest.raises(ConfigError, match=message):
-        rewards_of([RewardTerm("odd", 1.0, lambda text: value, is_batched=False)], ["4"], [Outcome.CORRECT])
+        rewards_of(
+            [RewardTerm("odd", 1.0, lambda text: value, is_batched=False)], ["4"], [Outcome.CORRECT]
+        )
 
 
 def test_another_number_of_values_is_one_line():
     with pytest.raises(ConfigError, match="reward 'short' gave 1 values for 2 rollouts"):
         rewards_of(
-            [RewardTerm("short", 1.0, lambda completions, **_: [1.0], is_batched=True)], ["4"] * 2, [Outcome.CORRECT] * 2
+            [RewardTerm("short", 1.0, lambda completions, **_: [1.0], is_batched=True)],
+            ["4"] * 2,
+            [Outcome.CORRECT] * 2,
         )
 
 
@@ -218,7 +257,11 @@ def test_a_term_that_knows_a_limit_is_told_the_training_s():
         ],
         max_tokens=40,
     )
-    assert (cosine.function.max_tokens, overlong.function.max_tokens, own.function.max_tokens) == (40, 40, 7)
+    assert (cosine.function.max_tokens, overlong.function.max_tokens, own.function.max_tokens) == (
+        40,
+        40,
+        7,
+    )
 
 
 @pytest.mark.parametrize("name", REWARDS)
@@ -255,7 +298,10 @@ def test_a_broken_reward_is_named(function, message):
 
 
 def test_plain_functions_are_what_the_names_stand_for():
-    assert (accuracy(verdict=Verdict(Outcome.CORRECT)), accuracy(verdict=Verdict(Outcome.UNVERIFIABLE))) == (1.0, None)
+    assert (
+        accuracy(verdict=Verdict(Outcome.CORRECT)),
+        accuracy(verdict=Verdict(Outcome.UNVERIFIABLE)),
+    ) == (1.0, None)
     assert (format_reward(text=GOOD), format_reward(text="4")) == (1.0, 0.0)
 
 
@@ -312,7 +358,9 @@ def test_other_forms_are_refused(text):
     assert not format_ok(text)
 
 
-@pytest.mark.parametrize("filler", ["\\boxed{", "{", "\\", "\\boxed   ", "<think", "<answer>", "}", "\\boxed \\", " "])
+@pytest.mark.parametrize(
+    "filler", ["\\boxed{", "{", "\\", "\\boxed   ", "<think", "<answer>", "}", "\\boxed \\", " "]
+)
 def test_a_megabyte_of_hostile_text_takes_no_time(filler):
     body = filler * (1_000_000 // len(filler))
     start = time.process_time()
@@ -321,16 +369,23 @@ def test_a_megabyte_of_hostile_text_takes_no_time(filler):
     assert time.process_time() - start < 5.0
 
 
-# What a policy may try for a reward it has not earned; the key is B, and only the format may be paid.
+# What a policy may try for a reward it has not earned; the key is B, and only the format may be
+# paid.
 GAMES = {
     "several boxes": (r"<think>x</think><answer>\boxed{A}\boxed{B}\boxed{C}</answer>", 0.0),
     "every letter in one box": (r"<think>x</think><answer>\boxed{A, B, C, D}</answer>", 1.0),
     "every letter as text": (r"<think>x</think><answer>A B C D</answer>", 0.0),
-    "two answer blocks": (r"<think>x</think><answer>\boxed{A}</answer><answer>\boxed{B}</answer>", 0.0),
+    "two answer blocks": (
+        r"<think>x</think><answer>\boxed{A}</answer><answer>\boxed{B}</answer>",
+        0.0,
+    ),
     "only in the thought": (r"<think>\boxed{B}</think><answer>see above</answer>", 0.0),
     "an unclosed thought": (r"<think>x \boxed{B}", 0.0),
     "an unclosed box": (r"<think>x</think><answer>\boxed{B</answer>", 0.0),
-    "the prompt echoed": (r"Put your answer in one \boxed{}. <think></think><answer></answer>", 0.0),
+    "the prompt echoed": (
+        r"Put your answer in one \boxed{}. <think></think><answer></answer>",
+        0.0,
+    ),
     "all options listed": ("(A) 1\n(B) 2\n(C) 3\n(D) 4", 0.0),
     "repetition": ("The options are A, B, C and D. " * 3200, 0.0),
 }
@@ -340,5 +395,12 @@ GAMES = {
 def test_no_game_is_paid_for_accuracy(text, total):
     verdict = verify_answer(text, "B", ["1", "2", "3", "4"])
     assert verdict.outcome is Outcome.INCORRECT
-    (reward,) = score_rollouts(paper(), prompts=[PROMPT], texts=[text], token_ids=[[1]], verdicts=[verdict], truncated=[False])
+    (reward,) = score_rollouts(
+        paper(),
+        prompts=[PROMPT],
+        texts=[text],
+        token_ids=[[1]],
+        verdicts=[verdict],
+        truncated=[False],
+    )
     assert reward.total == total

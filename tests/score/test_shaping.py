@@ -6,18 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import make_rewards, score_rollouts
 from vasari.score.shaping import CosineLength, RepetitionPenalty, SoftOverlong
 
-COSINE = CosineLength(max_tokens=100, correct_start=2.0, correct_end=1.0, wrong_start=-10.0, wrong_end=0.0, exceeded=-7.0)
+COSINE = CosineLength(
+    max_tokens=100,
+    correct_start=2.0,
+    correct_end=1.0,
+    wrong_start=-10.0,
+    wrong_end=0.0,
+    exceeded=-7.0,
+)
 
 
 @pytest.mark.parametrize(
     ("num_tokens", "correct", "value"),
-    # Half way the cosine is 0: the middle of start and end. At a third, cos(pi/3) = 1/2: end + 3/4 of the way back.
-    [(0, True, 2.0), (50, True, 1.5), (0, False, -10.0), (50, False, -5.0), (100, True, -7.0), (1000, False, -7.0)],
+    # Half way the cosine is 0: the middle of start and end. At a third, cos(pi/3) = 1/2: end + 3/4
+    # of the way back.
+    [
+        (0, True, 2.0),
+        (50, True, 1.5),
+        (0, False, -10.0),
+        (50, False, -5.0),
+        (100, True, -7.0),
+        (1000, False, -7.0),
+    ],
 )
 def test_the_cosine_runs_from_start_to_end(num_tokens, correct, value):
     assert COSINE.value(num_tokens, correct=correct) == pytest.approx(value)
@@ -55,7 +70,11 @@ def test_a_hundred_kilobytes_of_repetition_lose_nearly_everything():
 def test_the_breakdown_holds_the_terms_that_were_asked_for():
     limits = {"correct_start": 2.0, "correct_end": 1.0, "max_tokens": 100}
     terms = make_rewards(
-        [{"name": "accuracy"}, {"name": "cosine_length", "settings": limits}, {"name": "repetition", "settings": {"ngram": 2}}]
+        [
+            {"name": "accuracy"},
+            {"name": "cosine_length", "settings": limits},
+            {"name": "repetition", "settings": {"ngram": 2}},
+        ]
     )
     (reward,) = score_rollouts(
         terms,
@@ -66,7 +85,11 @@ def test_the_breakdown_holds_the_terms_that_were_asked_for():
         truncated=[False],
     )
     # 50 of 100 tokens: 1.5. 49 2-grams: ab ba ab bc and 45 times cc; 4 different ones.
-    expected = {"accuracy": 1.0, "cosine_length": pytest.approx(1.5), "repetition": pytest.approx(-45 / 49)}
+    expected = {
+        "accuracy": 1.0,
+        "cosine_length": pytest.approx(1.5),
+        "repetition": pytest.approx(-45 / 49),
+    }
     assert reward.breakdown == expected
     assert reward.total == pytest.approx(2.5 - 45 / 49)
 
@@ -77,23 +100,33 @@ def test_the_punishment_of_overlong_rollouts_is_trl_s(max_tokens, data, num_toke
 
     cache = data.draw(st.integers(1, max_tokens))
     (theirs,) = get_soft_overlong_punishment(max_tokens, cache)(completion_ids=[[0] * num_tokens])
-    assert SoftOverlong(max_tokens=max_tokens, cache_tokens=cache)(token_ids=[0] * num_tokens) == pytest.approx(theirs)
+    assert SoftOverlong(max_tokens=max_tokens, cache_tokens=cache)(
+        token_ids=[0] * num_tokens
+    ) == pytest.approx(theirs)
 
 
 def test_the_punishment_grows_over_a_fifth_of_the_limit_unless_told_otherwise():
     term = SoftOverlong(max_tokens=100)
-    assert [term(token_ids=[0] * n) for n in (80, 90, 100, 200)] == pytest.approx([0.0, -0.5, -1.0, -1.0])
+    assert [term(token_ids=[0] * n) for n in (80, 90, 100, 200)] == pytest.approx(
+        [0.0, -0.5, -1.0, -1.0]
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: CosineLength(max_tokens=0), r"max_tokens of at least 1, got 0"),
-        (lambda: CosineLength(max_tokens=9, exceeded=math.nan), r"exceeded must be finite, got nan"),
+        (
+            lambda: CosineLength(max_tokens=9, exceeded=math.nan),
+            r"exceeded must be finite, got nan",
+        ),
         (lambda: RepetitionPenalty(ngram=0), r"ngram must be at least 1, got 0"),
         (lambda: RepetitionPenalty(worst=-1.0), r"worst must be finite and at least 0, got -1.0"),
         (lambda: SoftOverlong(max_tokens=0), r"max_tokens of at least 1, got 0"),
-        (lambda: SoftOverlong(max_tokens=9, cache_tokens=10), r"between 1 and max_tokens \(9\), got 10"),
+        (
+            lambda: SoftOverlong(max_tokens=9, cache_tokens=10),
+            r"between 1 and max_tokens \(9\), got 10",
+        ),
     ],
 )
 def test_impossible_terms_are_refused(make, message):

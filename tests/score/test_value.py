@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.score.value import (
     GROUP_VALUES,
     beta_information,
@@ -39,15 +39,23 @@ def test_the_table_of_four_rollouts_is_the_one_worked_by_hand(kind, expected):
 
 
 # n = 2: only k = 1 counts, with probability 2 p (1 - p) = 0.42 at p = 0.3; v(1) = 1/2, 1/2, 1, 1/8.
-@pytest.mark.parametrize(("kind", "expected"), [("std", 0.21), ("var", 0.21), ("mix", 0.42), ("knap", 0.0525)])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("std", 0.21), ("var", 0.21), ("mix", 0.42), ("knap", 0.0525)]
+)
 def test_two_rollouts_at_three_tenths_are_worth_what_is_worked_by_hand(kind, expected):
     assert group_value(0.3, 2, kind) == pytest.approx(expected, abs=1e-15)
 
 
-# p uniform in [0, 1] makes each k of n equally likely (1 / (n + 1)): sums of the table, divided by 4, for n = 3.
+# p uniform in [0, 1] makes each k of n equally likely (1 / (n + 1)): sums of the table, divided by
+# 4, for n = 3.
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("std", 2 * math.sqrt(2) / 3 / 4), ("var", 2 * (1 / 3) / 4), ("mix", 1 / 2), ("knap", (4 / 27 + 2 / 27) / 4)],
+    [
+        ("std", 2 * math.sqrt(2) / 3 / 4),
+        ("var", 2 * (1 / 3) / 4),
+        ("mix", 1 / 2),
+        ("knap", (4 / 27 + 2 / 27) / 4),
+    ],
 )
 def test_under_a_uniform_belief_every_count_is_equally_likely(kind, expected):
     assert expected_group_value(1.0, 1.0, 3, kind) == pytest.approx(expected, abs=1e-15)
@@ -57,7 +65,9 @@ def test_under_a_uniform_belief_every_count_is_equally_likely(kind, expected):
 @given(kinds, sizes, st.floats(0, 1))
 def test_a_group_s_value_is_the_binomial_mean_of_the_table(kind, n, p):
     weights = [math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)]
-    assert group_value(p, n, kind) == pytest.approx(float(np.dot(weights, group_value_table(n, kind))), abs=1e-12)
+    assert group_value(p, n, kind) == pytest.approx(
+        float(np.dot(weights, group_value_table(n, kind))), abs=1e-12
+    )
 
 
 @few
@@ -66,7 +76,10 @@ def test_the_expected_value_is_the_beta_binomial_mean_of_the_table(kind, n, a, b
     def log_beta(x, y):
         return math.lgamma(x) + math.lgamma(y) - math.lgamma(x + y)
 
-    weights = [math.comb(n, k) * math.exp(log_beta(a + k, b + n - k) - log_beta(a, b)) for k in range(n + 1)]
+    weights = [
+        math.comb(n, k) * math.exp(log_beta(a + k, b + n - k) - log_beta(a, b))
+        for k in range(n + 1)
+    ]
     expected = float(np.dot(weights, group_value_table(n, kind)))
     assert expected_group_value(a, b, n, kind) == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
@@ -75,7 +88,9 @@ def test_the_expected_value_is_the_beta_binomial_mean_of_the_table(kind, n, a, b
 @given(kinds, sizes, st.floats(0.01, 0.99))
 def test_a_belief_that_is_sure_expects_the_value_at_its_rate(kind, n, p):
     sure = 1e9
-    assert expected_group_value(p * sure, (1 - p) * sure, n, kind) == pytest.approx(float(group_value(p, n, kind)), abs=1e-5)
+    assert expected_group_value(p * sure, (1 - p) * sure, n, kind) == pytest.approx(
+        float(group_value(p, n, kind)), abs=1e-5
+    )
 
 
 @few
@@ -151,12 +166,16 @@ def test_information_is_positive_symmetric_and_shrinks_with_evidence(a, b):
 
 
 @pytest.mark.parametrize("num_rollouts", [1, 0, 2.0, True, None])
-@pytest.mark.parametrize("function", [group_value_table, lambda n, kind: mixed_probability(1.0, 1.0, n)])
+@pytest.mark.parametrize(
+    "function", [group_value_table, lambda n, kind: mixed_probability(1.0, 1.0, n)]
+)
 def test_groups_of_fewer_than_two_are_refused(function, num_rollouts):
     with pytest.raises(ConfigError, match=r"whole number of at least 2 rollouts, got"):
         function(num_rollouts, "mix")
 
 
 def test_an_unknown_value_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"group value must be one of std, var, mix, knap, got 'asym'"):
+    with pytest.raises(
+        ConfigError, match=r"group value must be one of std, var, mix, knap, got 'asym'"
+    ):
         group_value(0.5, 4, "asym")

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.score import outcome_variance, pass_rate, reward_variance, unbiased_outcome_variance
 
 NAN = math.nan

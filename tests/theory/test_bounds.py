@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.theory.bounds import (
     best_baseline,
     estimator_variance,
@@ -52,7 +52,9 @@ def test_one_step_gains_at_least_half_the_local_constant_times_eta_times_varianc
 @given(cases(), st.floats(0.0, 20.0))
 def test_no_step_gains_less_than_taylor_and_smoothness_allow(case, eta):
     prompt, theta = case
-    assert expected_gain(prompt, theta, eta) >= local_constants(prompt, theta).guaranteed_gain(eta) - 1e-9 * max(1.0, eta**2)
+    assert expected_gain(prompt, theta, eta) >= local_constants(prompt, theta).guaranteed_gain(
+        eta
+    ) - 1e-9 * max(1.0, eta**2)
 
 
 @given(cases(), st.integers(1, 64))
@@ -63,8 +65,11 @@ def test_a_larger_group_allows_a_larger_step(case, num_rollouts):
 
 
 def test_a_step_beyond_the_largest_can_lose():
-    # A huge step after the middling answer runs past the good one: it ends on whichever answer lies farthest.
-    prompt = SoftmaxPrompt(features=np.array([[1.0], [0.0], [-2.0]]), rewards=np.array([0.6, 1.0, 0.0]))
+    # A huge step after the middling answer runs past the good one: it ends on whichever answer lies
+    # farthest.
+    prompt = SoftmaxPrompt(
+        features=np.array([[1.0], [0.0], [-2.0]]), rewards=np.array([0.6, 1.0, 0.0])
+    )
     theta = np.array([0.3])
     assert local_constants(prompt, theta).largest_step() < 60
     assert expected_gain(prompt, theta, 60.0) < 0
@@ -85,7 +90,9 @@ def test_no_constant_serves_all_pass_rates():
 def test_the_ratio_of_many_answers_falls_with_their_number(num_right, num_wrong):
     # At p = 1/2 and a logit an answer; variance is 1/4 in every case.
     prompt = SoftmaxPrompt.tabular([1.0] * num_right + [0.0] * num_wrong)
-    theta = np.array([math.log(0.5 / num_right)] * num_right + [math.log(0.5 / num_wrong)] * num_wrong)
+    theta = np.array(
+        [math.log(0.5 / num_right)] * num_right + [math.log(0.5 / num_wrong)] * num_wrong
+    )
     found = local_constants(prompt, theta)
     assert found.variance == pytest.approx(0.25)
     assert found.progress == pytest.approx(0.25 * (1 / num_right + 1 / num_wrong))
@@ -110,7 +117,8 @@ def test_answers_that_share_their_features_have_variance_and_no_gradient():
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.8])
 def test_the_variance_does_not_factorise(rate):
-    # With q = p (1 - p): E|g (R - J)|^2 = 2 q (1 - 3 q), |grad J|^2 = 2 q^2; equation 4 says Var[R] E|g|^2 = 2 q^2.
+    # With q = p (1 - p): E|g (R - J)|^2 = 2 q (1 - 3 q), |grad J|^2 = 2 q^2; equation 4 says Var[R]
+    # E|g|^2 = 2 q^2.
     prompt, theta = two_answers(rate)
     spread = rate * (1 - rate)
     found = estimator_variance(prompt, theta, prompt.value(theta))
@@ -119,9 +127,13 @@ def test_the_variance_does_not_factorise(rate):
 
 
 def test_the_lower_half_of_the_sandwich_fails():
-    # One parameter, p = 1/2: every rollout gives the same g (R - J) = 1/4, so the estimator has no variance at all, while
-    # lambda_min Var[R] = 1/4 x 1/4 (lemma 1). Dropping - grad J grad J^T enlarges what it should bound from below.
-    prompt, theta = SoftmaxPrompt(features=np.array([[1.0], [0.0]]), rewards=np.array([1.0, 0.0])), np.zeros(1)
+    # One parameter, p = 1/2: every rollout gives the same g (R - J) = 1/4, so the estimator has no
+    # variance at all, while lambda_min Var[R] = 1/4 x 1/4 (lemma 1). Dropping - grad J grad J^T
+    # enlarges what it should bound from below.
+    prompt, theta = (
+        SoftmaxPrompt(features=np.array([[1.0], [0.0]]), rewards=np.array([1.0, 0.0])),
+        np.zeros(1),
+    )
     assert estimator_variance(prompt, theta, prompt.value(theta)) == pytest.approx(0.0, abs=1e-12)
     assert prompt.fisher(theta)[0, 0] * prompt.variance(theta) == pytest.approx(1 / 16)
 
@@ -134,11 +146,13 @@ def test_the_upper_half_of_the_sandwich_holds(case):
 
 
 def test_the_mean_reward_is_not_the_best_baseline():
-    # p = 3/4: scores of squared length 2/16 (right) and 18/16 (wrong); E|g|^2 R = 3/4 x 2/16 = 6/64, E|g|^2 = 24/64.
+    # p = 3/4: scores of squared length 2/16 (right) and 18/16 (wrong); E|g|^2 R = 3/4 x 2/16 =
+    # 6/64, E|g|^2 = 24/64.
     prompt, theta = two_answers(0.75)
     assert best_baseline(prompt, theta) == pytest.approx(0.25)
     assert prompt.value(theta) == pytest.approx(0.75)
-    # E|g (R - b)|^2: at b = 1/4, 3/4 x 1/8 x 9/16 + 1/4 x 9/8 x 1/16 = 36/512; at b = 3/4, 84/512; the gradient 36/512.
+    # E|g (R - b)|^2: at b = 1/4, 3/4 x 1/8 x 9/16 + 1/4 x 9/8 x 1/16 = 36/512; at b = 3/4, 84/512;
+    # the gradient 36/512.
     assert estimator_variance(prompt, theta, 0.25) == pytest.approx(0.0, abs=1e-12)
     assert estimator_variance(prompt, theta, 0.75) == pytest.approx(48 / 512)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.theory.curves import Curve, censored_times, paired_difference
 
 
@@ -49,7 +49,9 @@ def test_a_target_met_beyond_the_budget_is_not_met():
 
 def test_a_jump_of_the_x_axis_at_equal_accuracy_is_no_progress():
     # A refresh: 500 rollouts are charged and nothing is learnt.
-    assert curve_of([(0, 0.1), (100, 0.2), (200, 0.2), (300, 0.4)]).accuracy_at(150) == pytest.approx(0.2)
+    assert curve_of([(0, 0.1), (100, 0.2), (200, 0.2), (300, 0.4)]).accuracy_at(
+        150
+    ) == pytest.approx(0.2)
 
 
 def test_seeds_that_do_not_arrive_count_as_late_in_the_median_and_as_the_budget_in_the_mean():

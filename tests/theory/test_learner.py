@@ -9,20 +9,28 @@ from vasari.theory.pools import SimulatedPoolSettings, make_simulated_pool
 
 @pytest.fixture
 def pool():
-    return make_simulated_pool(SimulatedPoolSettings(num_prompts=20, num_held_out=10, num_skills=3, num_random=2), seed=0)
+    return make_simulated_pool(
+        SimulatedPoolSettings(num_prompts=20, num_held_out=10, num_skills=3, num_random=2), seed=0
+    )
 
 
 def updated(pool, right, verdicts, *, noise=0.0, index=4):
     learner = LinearLearner(pool, learning_rate=0.1, score_noise=noise)
     learner.update(
-        np.array([index]), np.array([right], float), np.array([verdicts], float), batch=1, rng=np.random.default_rng(0)
+        np.array([index]),
+        np.array([right], float),
+        np.array([verdicts], float),
+        batch=1,
+        rng=np.random.default_rng(0),
     )
     return learner.weights
 
 
 def test_an_untrained_learner_solves_at_the_logistic_of_minus_the_difficulty(pool):
     learner = LinearLearner(pool, learning_rate=0.1, score_noise=0.0)
-    np.testing.assert_allclose(learner.solve_rates(np.arange(20)), 1 / (1 + np.exp(pool.difficulty[:20])))
+    np.testing.assert_allclose(
+        learner.solve_rates(np.arange(20)), 1 / (1 + np.exp(pool.difficulty[:20]))
+    )
 
 
 def test_a_mixed_group_raises_its_skill_and_general_ability_and_no_other_skill(pool):
@@ -48,10 +56,13 @@ def test_noise_reaches_other_skills_through_a_mixed_group(pool):
 
 
 def test_the_group_gradient_is_the_deviation_of_its_verdicts_times_the_features(pool):
-    # k = 1 of 4: s = sqrt(3) / 4, advantages (3/4, -1/4, -1/4, -1/4) / s; their mean with `right` is 3/16 / s = s.
+    # k = 1 of 4: s = sqrt(3) / 4, advantages (3/4, -1/4, -1/4, -1/4) / s; their mean with `right`
+    # is 3/16 / s = s.
     learner = LinearLearner(pool, learning_rate=0.1, score_noise=0.0)
     verdicts = np.array([[1.0, 0, 0, 0]])
-    gradient = learner.gradient(np.array([4]), verdicts, verdicts, batch=2, rng=np.random.default_rng(0))
+    gradient = learner.gradient(
+        np.array([4]), verdicts, verdicts, batch=2, rng=np.random.default_rng(0)
+    )
     deviation = np.sqrt(3) / 4
     assert gradient[0] == pytest.approx(GENERAL_SCALE * deviation / 2, rel=1e-5)
     assert gradient[1 + pool.skills[4]] == pytest.approx(SKILL_SCALE * deviation / 2, rel=1e-5)

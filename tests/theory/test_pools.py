@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 
-from vasari.errors import ConfigError
-from vasari.theory.pools import POOLS, PROMPT_KINDS, SimulatedPoolSettings, make_simulated_pool, pool_settings
+from vasari.core.errors import ConfigError
+from vasari.theory.pools import (
+    POOLS,
+    PROMPT_KINDS,
+    SimulatedPoolSettings,
+    make_simulated_pool,
+    pool_settings,
+)
 
 
 def small(**changes):
-    return make_simulated_pool(SimulatedPoolSettings(num_prompts=200, num_held_out=50, num_random=4, **changes), seed=1)
+    return make_simulated_pool(
+        SimulatedPoolSettings(num_prompts=200, num_held_out=50, num_random=4, **changes), seed=1
+    )
 
 
 def test_each_kind_has_its_share_and_the_rest_is_clean():
@@ -33,7 +41,9 @@ def test_held_out_prompts_are_clean():
 
 def test_the_same_seed_gives_the_same_pool_and_another_seed_another():
     first, again = small(coin_flip=0.1), small(coin_flip=0.1)
-    other = make_simulated_pool(SimulatedPoolSettings(num_prompts=200, num_held_out=50, num_random=4, coin_flip=0.1), seed=2)
+    other = make_simulated_pool(
+        SimulatedPoolSettings(num_prompts=200, num_held_out=50, num_random=4, coin_flip=0.1), seed=2
+    )
     np.testing.assert_array_equal(first.directions, again.directions)
     np.testing.assert_array_equal(first.kinds, again.kinds)
     assert not np.array_equal(first.difficulty, other.difficulty)
@@ -79,6 +89,8 @@ def test_an_unknown_pool_or_setting_is_named():
 
 def test_a_prompt_takes_57_bytes_and_4_for_each_direction():
     pool = small()
-    arrays = [value for name in pool.__slots__ if isinstance(value := getattr(pool, name), np.ndarray)]
+    arrays = [
+        value for name in pool.__slots__ if isinstance(value := getattr(pool, name), np.ndarray)
+    ]
     # Stated difficulty is kept for the 200 prompts alone, 8 bytes each.
     assert sum(array.nbytes for array in arrays) == 250 * (57 - 8 + 4 * 4) + 200 * 8

@@ -1,4 +1,5 @@
-"""Simulated rollouts: each kind of prompt passes as it should, and luck depends on prompt and visit alone."""
+"""Simulated rollouts: each kind of prompt passes as it should, and luck depends on prompt and visit
+alone."""
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ NUM = 400
 def pool_of(kind):
     share = {} if kind == "clean" else {kind: 1.0}
     return make_simulated_pool(
-        SimulatedPoolSettings(num_prompts=NUM, num_held_out=1, num_random=0, num_tokens=4, **share), seed=3
+        SimulatedPoolSettings(num_prompts=NUM, num_held_out=1, num_random=0, num_tokens=4, **share),
+        seed=3,
     )
 
 
@@ -58,7 +60,9 @@ def test_keyed_uniforms_are_uniform():
 def test_each_kind_passes_at_its_rate(kind, expected):
     verdicts = groups_of(pool_of(kind), 0.6, num_rollouts=40).verdicts
     # 16,000 verdicts; rates that differ between prompts add up to 0.1 / sqrt(400) = 0.005.
-    assert verdicts.mean() == pytest.approx(expected, abs=6 * (0.5 / np.sqrt(verdicts.size) + 0.005 * (kind != "clean")))
+    assert verdicts.mean() == pytest.approx(
+        expected, abs=6 * (0.5 / np.sqrt(verdicts.size) + 0.005 * (kind != "clean"))
+    )
 
 
 @pytest.mark.parametrize("kind", PROMPT_KINDS)
@@ -73,7 +77,9 @@ def test_true_pass_rates_are_those_of_the_verdicts(kind, step):
 def test_only_drifting_rates_move_with_the_steps():
     for kind in PROMPT_KINDS:
         pool, everything, half = pool_of(kind), np.arange(NUM), np.full(NUM, 0.5)
-        moved = np.abs(pass_rates(pool, everything, half, 40) - pass_rates(pool, everything, half, 0)).max()
+        moved = np.abs(
+            pass_rates(pool, everything, half, 40) - pass_rates(pool, everything, half, 0)
+        ).max()
         assert (moved > 0.1) == (kind == "drifting")
 
 
@@ -84,7 +90,9 @@ def test_a_prompt_at_its_visit_has_the_same_rollouts_in_any_batch():
     np.testing.assert_array_equal(alone.verdicts[0], among.verdicts[1])
     np.testing.assert_array_equal(alone.confidence[0], among.confidence[1])
     assert [row.tolist() for row in alone.tokens[0]] == [row.tolist() for row in among.tokens[1]]
-    assert not np.array_equal(alone.confidence, groups_of(pool, 0.5, indices=[17], visit=3).confidence)
+    assert not np.array_equal(
+        alone.confidence, groups_of(pool, 0.5, indices=[17], visit=3).confidence
+    )
 
 
 def test_a_better_learner_keeps_every_right_answer():
@@ -126,9 +134,16 @@ def test_tokens_have_the_prompts_length_and_its_diversity():
 
 def test_a_group_in_two_stages_is_the_group_in_one():
     pool, prompts = pool_of("clean"), np.arange(5)
-    given = {"solve_rates": np.full(5, 0.5), "visits": np.zeros(5, dtype=np.int64), "step": 0, "seed": 0}
+    given = {
+        "solve_rates": np.full(5, 0.5),
+        "visits": np.zeros(5, dtype=np.int64),
+        "step": 0,
+        "seed": 0,
+    }
     whole = roll_out(pool, prompts, num_rollouts=8, **given)
-    stages = roll_out(pool, prompts, num_rollouts=3, **given).joined(roll_out(pool, prompts, num_rollouts=5, first=3, **given))
+    stages = roll_out(pool, prompts, num_rollouts=3, **given).joined(
+        roll_out(pool, prompts, num_rollouts=5, first=3, **given)
+    )
     np.testing.assert_array_equal(stages.verdicts, whole.verdicts)
     np.testing.assert_array_equal(stages.confidence, whole.confidence)
     assert stages.num_tokens == whole.num_tokens

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.theory.softmax_policy import SoftmaxPrompt
 
 numbers = st.floats(-2.0, 2.0, width=32)
@@ -33,7 +33,10 @@ def test_scores_have_mean_zero(case):
 def test_the_gradient_is_that_of_the_value(case):
     prompt, theta = case
     step = 1e-5
-    differences = [(prompt.value(theta + step * e) - prompt.value(theta - step * e)) / (2 * step) for e in np.eye(len(theta))]
+    differences = [
+        (prompt.value(theta + step * e) - prompt.value(theta - step * e)) / (2 * step)
+        for e in np.eye(len(theta))
+    ]
     np.testing.assert_allclose(prompt.gradient(theta), differences, atol=1e-8)
 
 
@@ -48,7 +51,8 @@ def test_no_curvature_exceeds_the_smoothness(case, seed):
 
 
 def test_a_logit_an_answer_has_a_singular_fisher_matrix():
-    # Proposition 2 asks for a least eigenvalue above 0; adding a constant to all logits changes nothing.
+    # Proposition 2 asks for a least eigenvalue above 0; adding a constant to all logits changes
+    # nothing.
     prompt = SoftmaxPrompt.tabular([1.0, 0.0, 0.0])
     assert np.linalg.eigvalsh(prompt.fisher(np.zeros(3)))[0] == pytest.approx(0.0, abs=1e-12)
 

@@ -41,16 +41,26 @@ def small_grpo(**changes: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[..., dict[str, Any]]:
-    """Runs a whole small training from the taught model, on the digit prompts where no others are given."""
+    """Runs a whole small training from the taught model, on the digit prompts where no others are
+    given."""
     from vasari.sample import make_sampler
     from vasari.train.run_grpo import train_grpo
 
     def run(
-        out: Path, *, prompts: list[Prompt] = digit_prompts, sampler: str = "uniform", resume: bool = False, **changes: Any
+        out: Path,
+        *,
+        prompts: list[Prompt] = digit_prompts,
+        sampler: str = "uniform",
+        resume: bool = False,
+        **changes: Any,
     ) -> dict[str, Any]:
         options = {"refresh_every": 2, "num_refresh_rollouts": 2} if sampler == "vas" else {}
-        chosen = make_sampler(sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options)
-        extra = {name: changes.pop(name) for name in ("tell", "verify", "callbacks") if name in changes}
+        chosen = make_sampler(
+            sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options
+        )
+        extra = {
+            name: changes.pop(name) for name in ("tell", "verify", "callbacks") if name in changes
+        }
         return train_grpo(
             str(taught_folder),
             prompts=prompts,
@@ -69,16 +79,25 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
 
 @pytest.fixture(scope="session")
 def make_trainer(taught_folder: Path) -> Callable[..., Any]:
-    """Makes a trainer over prompts, ready to generate its first batch; `sampler` is a name or a sampler."""
+    """Makes a trainer over prompts, ready to generate its first batch; `sampler` is a name or a
+    sampler."""
     from vasari.sample import make_sampler
     from vasari.train.run_grpo import make_trainer as from_settings
 
-    def make(prompts: list[Prompt], out: Path, *, sampler: str | PromptSampler = "uniform", **changes: Any) -> Any:
+    def make(
+        prompts: list[Prompt],
+        out: Path,
+        *,
+        sampler: str | PromptSampler = "uniform",
+        **changes: Any,
+    ) -> Any:
         extra = {name: changes.pop(name) for name in ("verify",) if name in changes}
         trainer = from_settings(
             str(taught_folder),
             prompts=prompts,
-            sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0) if isinstance(sampler, str) else sampler,
+            sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0)
+            if isinstance(sampler, str)
+            else sampler,
             settings=small_grpo(**changes),
             system=SYSTEM,
             out=out,
@@ -156,7 +175,8 @@ class Remembering(PromptSampler):
 
 @pytest.fixture(scope="session")
 def remembering_sampler() -> type[Remembering]:
-    """A sampler over so many prompts that keeps what it drew (`drawn`) and what it was told (`told`)."""
+    """A sampler over so many prompts that keeps what it drew (`drawn`) and what it was told
+    (`told`)."""
     return Remembering
 
 

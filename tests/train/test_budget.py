@@ -38,14 +38,17 @@ def test_resuming_a_run_that_has_spent_its_budget_adds_no_rollout(run, run_small
 
 @pytest.mark.slow
 def test_refreshes_count_against_the_budget(run_small, tmp_path):
-    """12 prompts x 2 rollouts are scored before the first batch of 12: 36 of 30 are spent after it."""
+    """12 prompts x 2 rollouts are scored before the first batch of 12: 36 of 30 are spent after
+    it."""
     facts = run_small(tmp_path, sampler="vas", steps=4, max_rollouts=30)
     assert facts["rollouts"] == {"train": 12, "refresh": 24, "screen": 0, "discarded": 0}
 
 
 @pytest.mark.slow
 def test_a_batch_of_several_updates_is_finished_before_training_ends(run_small, tmp_path):
-    facts = run_small(tmp_path, steps=4, updates_per_batch=2, micro_batch=3, max_rollouts=1, save_every=2)
+    facts = run_small(
+        tmp_path, steps=4, updates_per_batch=2, micro_batch=3, max_rollouts=1, save_every=2
+    )
     assert (facts["steps"], facts["batches"]) == (2, 1)
 
 
@@ -63,6 +66,8 @@ def test_a_run_verifies_its_rollouts_as_it_is_told(run_small, tmp_path):
 
 @pytest.mark.slow
 def test_training_ends_with_the_batch_that_spends_its_minutes(run_small, tmp_path):
-    facts = run_small(tmp_path, steps=4, updates_per_batch=2, micro_batch=3, max_minutes=1e-9, save_every=2)
+    facts = run_small(
+        tmp_path, steps=4, updates_per_batch=2, micro_batch=3, max_minutes=1e-9, save_every=2
+    )
     assert (facts["steps"], facts["batches"]) == (2, 1)
     assert read_rows(tmp_path / "validation.jsonl")[-1]["step"] == 2

@@ -6,9 +6,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from vasari.errors import StateError, StorageError
-from vasari.policy.transformers_policy import TransformersPolicy
-from vasari.train.checkpoints import complete_checkpoints, guard_saving, mark_complete, restore_weights, save_model
+from vasari.core.errors import StateError, StorageError
+from vasari.model.transformers_policy import TransformersPolicy
+from vasari.train.checkpoints import (
+    complete_checkpoints,
+    guard_saving,
+    mark_complete,
+    restore_weights,
+    save_model,
+)
 
 
 def checkpoint(folder, step, *, complete=True):
@@ -23,7 +29,11 @@ def checkpoint(folder, step, *, complete=True):
 def test_complete_checkpoints_come_oldest_first_by_number(tmp_path):
     for step in (100, 20, 3):
         checkpoint(tmp_path, step)
-    assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-20", "checkpoint-100"]
+    assert [path.name for path in complete_checkpoints(tmp_path)] == [
+        "checkpoint-3",
+        "checkpoint-20",
+        "checkpoint-100",
+    ]
 
 
 def test_a_checkpoint_that_was_cut_off_is_removed(tmp_path):
@@ -57,7 +67,9 @@ def wrapped(inner: Exception) -> Exception:
         OSError(errno.ENOSPC, "No space left on device"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         OSError(errno.EROFS, "Read-only file system"),
-        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
         RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 128 vs 22"),
         wrapped(OSError(errno.ENOSPC, "No space left on device")),
     ],
@@ -66,17 +78,25 @@ def wrapped(inner: Exception) -> Exception:
 def test_a_disk_that_refuses_is_one_error_that_names_what_is_left(tmp_path, error):
     checkpoint(tmp_path, 4)
     cut = checkpoint(tmp_path, 6, complete=False)
-    with pytest.raises(StorageError, match="the last complete checkpoint is checkpoint-4"), guard_saving(tmp_path):
+    with (
+        pytest.raises(StorageError, match="the last complete checkpoint is checkpoint-4"),
+        guard_saving(tmp_path),
+    ):
         raise error
     assert not cut.exists()
 
 
 def test_a_disk_that_refuses_the_first_checkpoint_says_so(tmp_path):
-    with pytest.raises(StorageError, match="no checkpoint was complete yet"), guard_saving(tmp_path):
+    with (
+        pytest.raises(StorageError, match="no checkpoint was complete yet"),
+        guard_saving(tmp_path),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("error", [ValueError("bad"), OSError(errno.ENOENT, "gone"), RuntimeError("shape mismatch")])
+@pytest.mark.parametrize(
+    "error", [ValueError("bad"), OSError(errno.ENOENT, "gone"), RuntimeError("shape mismatch")]
+)
 def test_other_errors_pass_as_they_are(tmp_path, error):
     with pytest.raises(type(error), match=str(error.args[-1])) as caught, guard_saving(tmp_path):
         raise error
@@ -97,7 +117,9 @@ def test_a_saved_model_replaces_the_old_one_whole(tiny_model, tiny_processor, tm
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 
 
-def test_a_full_disk_leaves_the_old_model_to_be_loaded(tiny_model, tiny_processor, tmp_path, largest_file, image_prompts):
+def test_a_full_disk_leaves_the_old_model_to_be_loaded(
+    tiny_model, tiny_processor, tmp_path, largest_file, image_prompts
+):
     best = tmp_path / "best"
     save_model(tiny_model, tiny_processor, best)
     before = weights(best)
@@ -110,7 +132,9 @@ def test_a_full_disk_leaves_the_old_model_to_be_loaded(tiny_model, tiny_processo
     TransformersPolicy.load(str(best), system="")
 
 
-def test_weights_come_back_under_the_names_that_they_have_in_memory(tiny_model, tiny_processor, fresh_policy, tmp_path):
+def test_weights_come_back_under_the_names_that_they_have_in_memory(
+    tiny_model, tiny_processor, fresh_policy, tmp_path
+):
     """The file calls the layers `model.layers`, the model `model.language_model.layers`."""
     with torch.no_grad():
         for weight in tiny_model.parameters():
@@ -125,13 +149,19 @@ def test_weights_come_back_under_the_names_that_they_have_in_memory(tiny_model, 
 def test_a_checkpoint_that_lacks_weights_is_refused(tiny_model, tiny_processor, tmp_path):
     folder = tmp_path / "moved"
     save_model(tiny_model, tiny_processor, folder)
-    kept = {name: value for name, value in weights(folder).items() if not name.startswith("model.layers.1.")}
+    kept = {
+        name: value
+        for name, value in weights(folder).items()
+        if not name.startswith("model.layers.1.")
+    }
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(StateError, match="lacks the weights"):
         restore_weights(tiny_model, folder)
 
 
-def test_a_crash_between_the_two_renames_loses_no_model(tiny_model, tiny_processor, tmp_path, largest_file):
+def test_a_crash_between_the_two_renames_loses_no_model(
+    tiny_model, tiny_processor, tmp_path, largest_file
+):
     best = tmp_path / "best"
     save_model(tiny_model, tiny_processor, best)
     best.rename(tmp_path / "best.old")

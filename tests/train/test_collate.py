@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from vasari.errors import DataError, ImageError
-from vasari.policy.chat import target_text
+from vasari.core.errors import DataError, ImageError
+from vasari.model.chat import target_text
 from vasari.records import ImageRef
 from vasari.train.collate import ChatCollator
 
@@ -35,7 +35,9 @@ def test_the_labels_are_the_targets_and_their_end_token(collate, tiny_processor,
 
 def test_a_short_target_is_the_bare_answer(collate, tiny_processor, image_prompts):
     batch = collate(image_prompts[:3], target="short")
-    assert learnt(batch, tiny_processor) == [prompt.answer + "<|im_end|>" for prompt in image_prompts[:3]]
+    assert learnt(batch, tiny_processor) == [
+        prompt.answer + "<|im_end|>" for prompt in image_prompts[:3]
+    ]
 
 
 def test_a_label_is_the_token_at_its_place(collate, image_prompts):
@@ -70,7 +72,10 @@ def test_facts_are_answers_about_one_image(collate, tiny_processor, image_prompt
 def test_each_visit_asks_other_facts_and_the_same_visit_the_same(collate, image_prompts):
     rows = [{"index": 0, "visit": visit} for visit in (0, 1, 2, 0)]
     asked = [
-        tuple(row.tolist()) for row in collate(image_prompts, "facts", rows, facts_per_image=2, sums_per_image=1)["input_ids"]
+        tuple(row.tolist())
+        for row in collate(image_prompts, "facts", rows, facts_per_image=2, sums_per_image=1)[
+            "input_ids"
+        ]
     ]
     assert asked[0] == asked[3]
     assert len(set(asked)) > 1
@@ -106,7 +111,9 @@ def test_a_prompt_without_facts_is_refused(collate, mixed_prompts):
 
 def test_a_template_that_marks_no_assistant_is_refused(tiny_processor, image_prompts):
     silent = copy.deepcopy(tiny_processor)
-    template = silent.chat_template.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+    template = silent.chat_template.replace("{% generation %}", "").replace(
+        "{% endgeneration %}", ""
+    )
     silent.chat_template = silent.tokenizer.chat_template = template
     with pytest.raises(DataError, match="no assistant tokens to learn from"):
         ChatCollator(image_prompts, silent, system=SYSTEM, target="short")([{"index": 0}])
@@ -114,5 +121,7 @@ def test_a_template_that_marks_no_assistant_is_refused(tiny_processor, image_pro
 
 def test_a_missing_image_names_its_prompt(collate, image_prompts):
     lost = dataclasses.replace(image_prompts[0], images=(ImageRef(path="/nowhere/a.png"),))
-    with pytest.raises(ImageError, match=f"prompt '{lost.id}': the file '/nowhere/a.png' is missing"):
+    with pytest.raises(
+        ImageError, match=f"prompt '{lost.id}': the file '/nowhere/a.png' is missing"
+    ):
         collate([lost])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Admission
 from vasari.sample import AllGate, Gate, MixedGate, make_sampler
 from vasari.train.gated_batch import GatedBatch, check_sizes
@@ -15,7 +15,8 @@ MIXED, SILENT = [1.0, 0.0], [0.0, 0.0]
 
 @pytest.fixture(scope="session")
 def offer(group_of):
-    """Offers groups of the prompts start, start + 1, ... with these rewards; how many prompts are to be drawn then."""
+    """Offers groups of the prompts start, start + 1, ... with these rewards; how many prompts are
+    to be drawn then."""
 
     def generation(batch, start, rewards):
         groups = [group_of(start + place, own) for place, own in enumerate(rewards)]
@@ -36,7 +37,11 @@ def index_of(group):
 
 def trained(batch):
     """Prompts whose group trains."""
-    return [index_of(group) for place, group in enumerate(batch.groups) if place not in batch.discarded()]
+    return [
+        index_of(group)
+        for place, group in enumerate(batch.groups)
+        if place not in batch.discarded()
+    ]
 
 
 def discarded(batch):
@@ -45,7 +50,10 @@ def discarded(batch):
 
 def gated(gate=None, *, num_prompts=4, num_processes=1, max_generations=4):
     return GatedBatch(
-        gate or MixedGate(), num_prompts=num_prompts, num_processes=num_processes, max_generations=max_generations
+        gate or MixedGate(),
+        num_prompts=num_prompts,
+        num_processes=num_processes,
+        max_generations=max_generations,
     )
 
 
@@ -117,7 +125,10 @@ def test_a_gate_that_asks_for_fewer_prompts_gets_fewer(offer):
 
 def test_a_gate_that_wants_more_rollouts_of_a_prompt_is_refused(offer):
     answer = Admission(np.zeros(4, dtype=bool), more=np.array([0, 2, 0, 0]))
-    with pytest.raises(ConfigError, match=r"Answering wants more rollouts of the same prompts.*set its num_screening"):
+    with pytest.raises(
+        ConfigError,
+        match=r"Answering wants more rollouts of the same prompts.*set its num_screening",
+    ):
         offer(gated(Answering(answer)), 0, [SILENT] * 4)
 
 
@@ -127,12 +138,20 @@ def test_a_gate_must_decide_on_every_group(offer):
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), st.data())
-def test_every_group_has_one_purpose_and_the_batch_keeps_its_size(offer, slots, num_processes, max_generations, data):
-    batch = gated(num_prompts=slots * num_processes, num_processes=num_processes, max_generations=max_generations)
+def test_every_group_has_one_purpose_and_the_batch_keeps_its_size(
+    offer, slots, num_processes, max_generations, data
+):
+    batch = gated(
+        num_prompts=slots * num_processes,
+        num_processes=num_processes,
+        max_generations=max_generations,
+    )
     wanted, kinds = lacking(batch), []
     assert wanted == slots * num_processes
     while wanted:
-        rewards = data.draw(st.lists(st.sampled_from([MIXED, SILENT]), min_size=wanted, max_size=wanted))
+        rewards = data.draw(
+            st.lists(st.sampled_from([MIXED, SILENT]), min_size=wanted, max_size=wanted)
+        )
         start = len(kinds)
         kinds += rewards
         wanted = offer(batch, start, rewards)
@@ -140,7 +159,9 @@ def test_every_group_has_one_purpose_and_the_batch_keeps_its_size(offer, slots, 
     assert batch.num_generations <= max_generations
     assert sorted(trained(batch) + discarded(batch)) == list(range(len(kinds)))
     assert all(kinds[index] == MIXED for index in trained(batch))
-    assert [index_of(group) for group in batch.spent() if group.purpose == "train"] == trained(batch)
+    assert [index_of(group) for group in batch.spent() if group.purpose == "train"] == trained(
+        batch
+    )
     assert [len(places) for places in batch.filled()] == [slots] * num_processes
     # Short of admitted groups only where the generations are spent.
     assert len(trained(batch)) == slots * num_processes or batch.num_generations == max_generations
@@ -149,5 +170,8 @@ def test_every_group_has_one_purpose_and_the_batch_keeps_its_size(offer, slots, 
 def test_a_gate_that_draws_again_needs_whole_groups_on_each_process():
     check_sizes(AllGate(), num_prompts=3, num_rollouts=8, num_processes=2)
     check_sizes(MixedGate(), num_prompts=4, num_rollouts=8, num_processes=2)
-    with pytest.raises(ConfigError, match=r"MixedGate .* 3 prompts do not divide over 2 processes; choose prompts a batch as"):
+    with pytest.raises(
+        ConfigError,
+        match=r"MixedGate .* 3 prompts do not divide over 2 processes; choose prompts a batch as",
+    ):
         check_sizes(MixedGate(), num_prompts=3, num_rollouts=8, num_processes=2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from vasari.records import Prompt, Rollout
-from vasari.rundir import read_groups
 from vasari.score import make_rewards
+from vasari.train.group_file import read_groups
 from vasari.train.group_log import MAX_STORED_CHARACTERS, GroupLog
 from vasari.train.groups import ScoredGroup
 from vasari.train.scorer import RolloutScorer
@@ -28,7 +28,9 @@ def rollout(text, tokens=(1, 2), *, truncated=False):
 
 @pytest.fixture
 def scorer():
-    return RolloutScorer(PROMPTS, make_rewards([{"name": "accuracy"}, {"name": "format", "weight": 0.5}]))
+    return RolloutScorer(
+        PROMPTS, make_rewards([{"name": "accuracy"}, {"name": "format", "weight": 0.5}])
+    )
 
 
 def group(rollouts, **facts):
@@ -51,7 +53,10 @@ def test_a_group_is_kept_on_disk_as_it_was(scorer, tmp_path):
     log = GroupLog(tmp_path, [prompt.id for prompt in PROMPTS], updates_per_batch=2)
     log([group([first, dataclasses.replace(second, confidence=-3.0)])], 3)
     (row,) = read_groups(tmp_path).to_pylist()
-    assert {name: row[name] for name in ("prompt_id", "prompt_index", "batch", "step", "role", "score", "purpose")} == {
+    assert {
+        name: row[name]
+        for name in ("prompt_id", "prompt_index", "batch", "step", "role", "score", "purpose")
+    } == {
         "prompt_id": "three",
         "prompt_index": 0,
         "batch": 3,
@@ -74,11 +79,16 @@ def test_groups_are_kept_in_their_order_with_what_they_were_spent_on(scorer, tmp
     log([group(scorer.score(0, [rollout(RIGHT)]), purpose=purpose) for purpose in kinds], 0)
     log([group(scorer.score(0, [rollout(RIGHT)]), purpose="refresh", role="refresh")], 1)
     assert read_groups(tmp_path)["purpose"].to_pylist() == [*kinds, "refresh"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000-train.parquet", "000001-refresh.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "000000-train.parquet",
+        "000001-refresh.parquet",
+    ]
 
 
 def test_an_overlong_text_is_cut_on_disk_and_not_when_verified(scorer, tmp_path):
-    GroupLog(tmp_path, ["three"])([group(scorer.score(0, [rollout("x" * MAX_STORED_CHARACTERS + BARE)]))], 0)
+    GroupLog(tmp_path, ["three"])(
+        [group(scorer.score(0, [rollout("x" * MAX_STORED_CHARACTERS + BARE)]))], 0
+    )
     (row,) = read_groups(tmp_path).to_pylist()
     assert len(row["texts"][0]) == MAX_STORED_CHARACTERS
     assert row["verdicts"] == [1.0]
@@ -99,6 +109,9 @@ def test_a_sampler_sees_verdicts_tokens_and_the_batch(scorer):
 
 def test_confidence_is_known_for_all_rollouts_or_for_none(scorer):
     one, other = scorer.score(0, [rollout(RIGHT), rollout(WRONG)])
-    known = [dataclasses.replace(scored, confidence=value) for scored, value in ((one, -1.0), (other, -2.0))]
+    known = [
+        dataclasses.replace(scored, confidence=value)
+        for scored, value in ((one, -1.0), (other, -2.0))
+    ]
     np.testing.assert_array_equal(group(known).outcome(0).confidence, [-1.0, -2.0])
     assert group([known[0], other]).outcome(0).confidence is None

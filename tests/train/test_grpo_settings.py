@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from transformers import get_scheduler
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.train.run_grpo import grpo_config, refresh_decoding, validation_decoding
 from vasari.train.settings import GrpoSettings
 
@@ -16,13 +16,24 @@ OUT = Path("unused")
 
 def grpo(**changes):
     return GrpoSettings(
-        **({"steps": 4, "prompts_per_batch": 6, "save_every": 4, "validate_every": 4, "micro_batch": 8} | changes)
+        **(
+            {
+                "steps": 4,
+                "prompts_per_batch": 6,
+                "save_every": 4,
+                "validate_every": 4,
+                "micro_batch": 8,
+            }
+            | changes
+        )
     )
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 6), st.integers(2, 6), st.integers(1, 3), st.integers(1, 12))
-def test_a_batch_is_all_its_rollouts_in_the_asked_number_of_updates(prompts, rollouts, updates, micro):
+def test_a_batch_is_all_its_rollouts_in_the_asked_number_of_updates(
+    prompts, rollouts, updates, micro
+):
     assume(prompts * rollouts % updates == 0)
     chosen = grpo(
         steps=updates,
@@ -38,11 +49,17 @@ def test_a_batch_is_all_its_rollouts_in_the_asked_number_of_updates(prompts, rol
     config = grpo_config(chosen, OUT, 0)
     assert config.per_device_train_batch_size <= micro
     assert config.generation_batch_size == prompts * rollouts
-    assert config.per_device_train_batch_size * config.gradient_accumulation_steps * updates == prompts * rollouts
+    assert (
+        config.per_device_train_batch_size * config.gradient_accumulation_steps * updates
+        == prompts * rollouts
+    )
 
 
 def test_a_micro_batch_that_does_not_divide_an_update_is_refused_with_what_would():
-    with pytest.raises(ConfigError, match=r"48 rollouts a batch in 2 updates are 24 an update.*micro_batch that divides 24"):
+    with pytest.raises(
+        ConfigError,
+        match=r"48 rollouts a batch in 2 updates are 24 an update.*micro_batch that divides 24",
+    ):
         grpo_config(grpo(micro_batch=7), OUT, 0)
 
 
@@ -60,7 +77,9 @@ def test_more_processes_than_rollouts_are_refused(monkeypatch):
 
 @pytest.mark.parametrize("name", ["steps", "save_every", "validate_every"])
 def test_a_batch_is_never_left_half_used(name):
-    with pytest.raises(ValidationError, match=rf"{name} must be a multiple of updates_per_batch \(2\), got 5"):
+    with pytest.raises(
+        ValidationError, match=rf"{name} must be a multiple of updates_per_batch \(2\), got 5"
+    ):
         grpo(**{name: 5})
 
 
@@ -76,7 +95,11 @@ def test_gspo_is_sequence_ratios_with_the_grpo_loss():
 
 def test_what_decides_exact_resuming_is_set():
     config = grpo_config(grpo(), OUT, 0)
-    assert (config.ignore_data_skip, config.save_strategy, config.dataloader_num_workers) == (False, "steps", 0)
+    assert (config.ignore_data_skip, config.save_strategy, config.dataloader_num_workers) == (
+        False,
+        "steps",
+        0,
+    )
 
 
 def test_no_process_gathers_images_that_another_may_not_have():
@@ -89,13 +112,23 @@ def test_the_paper_has_the_plain_k3_estimator():
 
 
 def test_prompts_are_scored_and_validated_as_they_are_trained():
-    chosen = grpo(temperature=0.7, top_p=0.9, max_tokens=33, validation_rollouts=2, rollouts_per_prompt=4)
+    chosen = grpo(
+        temperature=0.7, top_p=0.9, max_tokens=33, validation_rollouts=2, rollouts_per_prompt=4
+    )
     scoring, validating = refresh_decoding(chosen), validation_decoding(chosen)
-    assert (scoring.temperature, scoring.top_p, scoring.max_tokens, scoring.num_rollouts) == (0.7, 0.9, 33, 4)
+    assert (scoring.temperature, scoring.top_p, scoring.max_tokens, scoring.num_rollouts) == (
+        0.7,
+        0.9,
+        33,
+        4,
+    )
     assert validating == scoring.model_copy(update={"num_rollouts": 2})
 
 
-@pytest.mark.parametrize(("schedule", "halfway", "end"), [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)])
+@pytest.mark.parametrize(
+    ("schedule", "halfway", "end"),
+    [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)],
+)
 def test_the_learning_rate_stays_at_its_peak_or_falls_to_zero(schedule, halfway, end):
     config = grpo_config(grpo(schedule=schedule, steps=100, warmup=0.0, learning_rate=0.5), OUT, 0)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)

@@ -1,4 +1,5 @@
-"""The algorithm alone: what is drawn, observed, charged and trained on, with a scripted policy and without torch."""
+"""The algorithm alone: what is drawn, observed, charged and trained on, with a scripted policy and
+without torch."""
 
 import subprocess
 import sys
@@ -20,7 +21,8 @@ GATES = {"all": {}, "mixed": {}, "two_stage": {"num_screening": 2, "num_rollouts
 
 
 class Scripted:
-    """Solves prompt i at the rate i / (POOL - 1): rollout number n of a prompt is right or wrong, whoever rolls it out."""
+    """Solves prompt i at the rate i / (POOL - 1): rollout number n of a prompt is right or wrong,
+    whoever rolls it out."""
 
     def __init__(self, num_processes=1):
         self.num_processes = num_processes
@@ -39,7 +41,9 @@ class Scripted:
 
     def roll_out(self, indices, num_screening):
         assert len(indices) % self.num_processes == 0
-        self._screened = [self._rollouts(index, num_screening or GROUP) for index in indices.tolist()]
+        self._screened = [
+            self._rollouts(index, num_screening or GROUP) for index in indices.tolist()
+        ]
         self._generated = getattr(self, "_generated", []) + self._screened
         return self._screened
 
@@ -47,7 +51,8 @@ class Scripted:
         assert len({len(own) for own in slots}) == 1
         places = [slot for own in slots for slot in own]
         whole = [
-            self._generated[slot.group] + self._rollouts(self._generated[slot.group][0].index, GROUP - 2)
+            self._generated[slot.group]
+            + self._rollouts(self._generated[slot.group][0].index, GROUP - 2)
             for slot in places
             if slot.commits
         ]
@@ -55,7 +60,8 @@ class Scripted:
         return whole
 
     def keep(self, places):
-        # A generation deals its groups to the processes in blocks; a place counts within a process, over generations.
+        # A generation deals its groups to the processes in blocks; a place counts within a process,
+        # over generations.
         size = len(self._generated) // self.num_processes
         per_generation = len(self._screened) // self.num_processes
         of_process = [[] for _ in range(self.num_processes)]
@@ -64,13 +70,17 @@ class Scripted:
                 first = start + process * per_generation
                 of_process[process] += self._generated[first : first + per_generation]
         assert all(len(own) == size for own in of_process)
-        self._close([own[place] for own, chosen in zip(of_process, places, strict=True) for place in chosen])
+        self._close(
+            [own[place] for own, chosen in zip(of_process, places, strict=True) for place in chosen]
+        )
 
     def silence(self, places):
         assert len(places) == self.num_processes
         size = BATCH // self.num_processes
         batch = self.trained[-1]
-        self.silent.append([batch[process * size + place] for process, own in enumerate(places) for place in own])
+        self.silent.append(
+            [batch[process * size + place] for process, own in enumerate(places) for place in own]
+        )
 
     def _close(self, groups):
         self.trained.append([group[0].index for group in groups])
@@ -110,7 +120,9 @@ def told(monkeypatch):
 
     def watch(loop):
         seen, observe = [], loop.run.sampler.observe
-        monkeypatch.setattr(loop.run.sampler, "observe", lambda groups: (seen.extend(groups), observe(groups))[1])
+        monkeypatch.setattr(
+            loop.run.sampler, "observe", lambda groups: (seen.extend(groups), observe(groups))[1]
+        )
         return seen
 
     return watch
@@ -118,8 +130,16 @@ def told(monkeypatch):
 
 def test_it_imports_neither_torch_nor_trl():
     """A researcher's own trainer can have the algorithm without theirs."""
-    code = "import sys, vasari.train.loop; print(sorted({'torch', 'trl', 'transformers', 'accelerate'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, vasari.train.loop; print(sorted({'torch', 'trl', 'transformers', 'accelerate'}"
+        " & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 @pytest.mark.parametrize("num_processes", [1, 2, 3])
@@ -127,15 +147,26 @@ def test_it_imports_neither_torch_nor_trl():
 @pytest.mark.parametrize("sampler", ["uniform", "vas", "progress"])
 def test_every_rollout_is_charged_kept_and_observed_once(sampler, gate, num_processes, told):
     kept = []
-    loop, engine = a_loop(gate, sampler=sampler, num_processes=num_processes, record=lambda groups, batch: kept.extend(groups))
+    loop, engine = a_loop(
+        gate,
+        sampler=sampler,
+        num_processes=num_processes,
+        record=lambda groups, batch: kept.extend(groups),
+    )
     seen = told(loop)
     for _ in range(5):
         metrics = loop.next_batch(BATCH)
         assert len(engine.trained[-1]) == BATCH
     generated = sum(engine.generated.values())
     assert generated == sum(loop.run.ledger.rollouts.values())
-    assert generated == sum(count for name, count in metrics.items() if name.startswith("ledger/rollouts/"))
-    assert generated == sum(len(group.rollouts) for group in kept) == sum(len(group.verdicts) for group in seen)
+    assert generated == sum(
+        count for name, count in metrics.items() if name.startswith("ledger/rollouts/")
+    )
+    assert (
+        generated
+        == sum(len(group.rollouts) for group in kept)
+        == sum(len(group.verdicts) for group in seen)
+    )
     assert 3 * generated == sum(loop.run.ledger.tokens.values())
     written = [rollout.text for group in kept for rollout in group.rollouts]
     assert len(written) == len(set(written)) == generated
@@ -143,7 +174,9 @@ def test_every_rollout_is_charged_kept_and_observed_once(sampler, gate, num_proc
 
 def test_a_mixed_batch_trains_on_mixed_groups_while_the_pool_has_them():
     kept = []
-    loop, engine = a_loop("mixed", max_generations=20, record=lambda groups, batch: kept.extend(groups))
+    loop, engine = a_loop(
+        "mixed", max_generations=20, record=lambda groups, batch: kept.extend(groups)
+    )
     loop.next_batch(BATCH)
     spread = {
         group.rollouts[0].index: len({rollout.reward.total for rollout in group.rollouts})
@@ -162,10 +195,14 @@ def test_a_mixed_batch_trains_on_mixed_groups_while_the_pool_has_them():
 @pytest.mark.parametrize("num_processes", [1, 2, 3])
 @pytest.mark.parametrize("gate", GATES)
 def test_what_is_not_charged_as_training_has_no_advantage(gate, num_processes):
-    """The groups of a batch that keep their advantages are those whose rollouts are of the purpose `train`."""
+    """The groups of a batch that keep their advantages are those whose rollouts are of the purpose
+    `train`."""
     kept = []
     loop, engine = a_loop(
-        gate, num_processes=num_processes, max_generations=1, record=lambda groups, batch: kept.append(groups)
+        gate,
+        num_processes=num_processes,
+        max_generations=1,
+        record=lambda groups, batch: kept.append(groups),
     )
     for _ in range(6):
         loop.next_batch(BATCH)
@@ -183,16 +220,21 @@ def test_max_generations_ends_a_batch_that_the_gate_does_not_fill():
 
 
 def test_three_times_the_candidates_are_three_times_the_screenings_at_first():
-    (few, engine), (many, more) = (a_loop("two_stage", candidates=candidates, max_generations=1) for candidates in (1.0, 3.0))
+    (few, engine), (many, more) = (
+        a_loop("two_stage", candidates=candidates, max_generations=1) for candidates in (1.0, 3.0)
+    )
     for loop in (few, many):
         assert loop.next_batch(BATCH)["generations"] == 1
     assert (len(engine.generated), len(more.generated)) == (BATCH, 3 * BATCH)
 
 
 def test_scores_are_there_before_the_first_draw_and_refreshed_in_time():
-    """Algorithm 1: line 2 scores the whole pool before training, lines 9 to 11 every `refresh_every` batches."""
+    """Algorithm 1: line 2 scores the whole pool before training, lines 9 to 11 every
+    `refresh_every` batches."""
     kept = []
-    loop, engine = a_loop(sampler="vas", record=lambda groups, batch: kept.extend((batch, group) for group in groups))
+    loop, engine = a_loop(
+        sampler="vas", record=lambda groups, batch: kept.extend((batch, group) for group in groups)
+    )
     for _ in range(5):
         loop.next_batch(BATCH)
     assert [batch for batch, _ in engine.refreshed] == [0, 2, 4]

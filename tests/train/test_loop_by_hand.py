@@ -1,4 +1,5 @@
-"""Batches of the loop worked out by hand, on one process and on two, with rollouts that a script says."""
+"""Batches of the loop worked out by hand, on one process and on two, with rollouts that a script
+says."""
 
 import math
 import subprocess
@@ -23,7 +24,8 @@ ZERO = {"train": 0, "refresh": 0, "screen": 0, "discarded": 0}
 
 
 class InOrder(PromptSampler):
-    """Draws the pool in its order, and keeps what it is told: (prompt, rollouts, purpose, batch) of each group."""
+    """Draws the pool in its order, and keeps what it is told: (prompt, rollouts, purpose, batch) of
+    each group."""
 
     def __init__(self, num_prompts):
         super().__init__(num_prompts=num_prompts, seed=0)
@@ -45,7 +47,9 @@ class InOrder(PromptSampler):
         return Draw(indices, ("promoted",) * num_prompts)
 
     def _observe(self, groups):
-        self.told += [(group.index, group.num_rollouts, group.purpose, group.batch) for group in groups]
+        self.told += [
+            (group.index, group.num_rollouts, group.purpose, group.batch) for group in groups
+        ]
 
     def _state(self):
         return {}
@@ -55,7 +59,8 @@ class InOrder(PromptSampler):
 
 
 class Scripted:
-    """An engine of one process: the rollouts of a prompt get the verdicts of its row, one after the other."""
+    """An engine of one process: the rollouts of a prompt get the verdicts of its row, one after the
+    other."""
 
     num_processes = 1
 
@@ -77,8 +82,18 @@ class Scripted:
         return [self._rollouts(index, num_screening or GROUP) for index in indices.tolist()]
 
     def complete(self, slots):
-        self.calls.append(("complete", [[(self._drawn[slot.group], slot.commits) for slot in own] for own in slots]))
-        whole = [self._rollouts(self._drawn[slot.group], GROUP) for own in slots for slot in own if slot.commits]
+        self.calls.append(
+            (
+                "complete",
+                [[(self._drawn[slot.group], slot.commits) for slot in own] for own in slots],
+            )
+        )
+        whole = [
+            self._rollouts(self._drawn[slot.group], GROUP)
+            for own in slots
+            for slot in own
+            if slot.commits
+        ]
         self._drawn = []
         return whole
 
@@ -106,7 +121,8 @@ def rollout(index, value):
 
 
 def make_loop(script, gate="all", *, sampler=None, engine=None, **options):
-    """A loop over a pool of this script, and the list of what it has kept: (prompt, purpose, role, score, batch)."""
+    """A loop over a pool of this script, and the list of what it has kept: (prompt, purpose, role,
+    score, batch)."""
     kept = []
 
     def record(groups, batch):
@@ -120,7 +136,9 @@ def make_loop(script, gate="all", *, sampler=None, engine=None, **options):
 def spent(loop):
     """Rollouts by purpose; the tokens must be as many times three."""
     rollouts = dict(loop.run.ledger.rollouts)
-    assert dict(loop.run.ledger.tokens) == {name: TOKENS * count for name, count in rollouts.items()}
+    assert dict(loop.run.ledger.tokens) == {
+        name: TOKENS * count for name, count in rollouts.items()
+    }
     return rollouts
 
 
@@ -140,8 +158,17 @@ def test_without_a_gate_every_drawn_group_is_observed_charged_and_kept_once():
     assert loop.run.batch == 2
     # By hand: two of the groups 0 to 2 are silent, and one of the groups 3 to 5.
     assert [own["zero_variance_share"] for own in metrics] == pytest.approx([2 / 3, 1 / 3])
-    assert {"batch": 1.0, "unverifiable_share": 0.0, "generations": 1.0, "trained_share": 1.0}.items() <= metrics[1].items()
-    assert {"ledger/rollouts/train": 24.0, "ledger/tokens/train": 72.0, "sampler/drawn": 6.0}.items() <= metrics[1].items()
+    assert {
+        "batch": 1.0,
+        "unverifiable_share": 0.0,
+        "generations": 1.0,
+        "trained_share": 1.0,
+    }.items() <= metrics[1].items()
+    assert {
+        "ledger/rollouts/train": 24.0,
+        "ledger/tokens/train": 72.0,
+        "sampler/drawn": 6.0,
+    }.items() <= metrics[1].items()
 
 
 def test_a_group_with_one_verifiable_rollout_is_observed_and_does_not_train():
@@ -175,7 +202,11 @@ def test_refused_groups_are_replaced_until_the_batch_is_full():
         (4, "train"),
     ]
     assert spent(loop) == ZERO | {"train": 12, "discarded": 8}
-    assert (metrics["generations"], metrics["trained_share"], metrics["zero_variance_share"]) == (3, 3 / 5, 2 / 5)
+    assert (metrics["generations"], metrics["trained_share"], metrics["zero_variance_share"]) == (
+        3,
+        3 / 5,
+        2 / 5,
+    )
 
 
 def test_when_the_generations_are_spent_refused_groups_fill_the_batch_and_are_discarded():
@@ -188,7 +219,8 @@ def test_when_the_generations_are_spent_refused_groups_fill_the_batch_and_are_di
 
 
 def test_a_prompt_is_screened_first_and_observed_once_with_all_its_rollouts():
-    """Screenings are the first two verdicts: of prompts 0 and 4 they differ. 3 is mixed, but not in these two."""
+    """Screenings are the first two verdicts: of prompts 0 and 4 they differ. 3 is mixed, but not in
+    these two."""
     loop, kept = make_loop([MIXED, WRONG, RIGHT, MIXED_LATE, MIXED], "two_stage", max_generations=9)
     metrics = loop.next_batch(2)
     assert loop._engine.calls == [
@@ -201,18 +233,27 @@ def test_a_prompt_is_screened_first_and_observed_once_with_all_its_rollouts():
     refused = [(index, 2, "screen", 0) for index in (1, 2, 3)]
     assert loop.run.sampler.told == [*refused, (0, GROUP, "train", 0), (4, GROUP, "train", 0)]
     assert kept == [
-        (index, "train" if index in (0, 4) else "screen", "promoted", pytest.approx(index / 10), 0) for index in range(5)
+        (index, "train" if index in (0, 4) else "screen", "promoted", pytest.approx(index / 10), 0)
+        for index in range(5)
     ]
     assert spent(loop) == ZERO | {"train": 8, "screen": 6}
-    assert (metrics["generations"], metrics["trained_share"], metrics["zero_variance_share"]) == (4, 2 / 5, 3 / 5)
+    assert (metrics["generations"], metrics["trained_share"], metrics["zero_variance_share"]) == (
+        4,
+        2 / 5,
+        3 / 5,
+    )
 
 
 def test_a_screening_that_promised_in_vain_is_observed_as_a_screening():
-    """Three times as many candidates as places: 0, 1, 3 and 5 promise variance, and the earliest two of them go on."""
+    """Three times as many candidates as places: 0, 1, 3 and 5 promise variance, and the earliest
+    two of them go on."""
     script = [MIXED, MIXED, WRONG, MIXED, RIGHT, MIXED]
     loop, kept = make_loop(script, "two_stage", candidates=3.0)
     loop.next_batch(2)
-    assert loop._engine.calls == [("roll_out", [0, 1, 2, 3, 4, 5], 2), ("complete", [[(0, True), (1, True)]])]
+    assert loop._engine.calls == [
+        ("roll_out", [0, 1, 2, 3, 4, 5], 2),
+        ("complete", [[(0, True), (1, True)]]),
+    ]
     assert loop.run.sampler.told == [
         (2, 2, "screen", 0),
         (4, 2, "screen", 0),
@@ -226,16 +267,28 @@ def test_a_screening_that_promised_in_vain_is_observed_as_a_screening():
 
 
 def test_prompts_are_scored_before_they_are_drawn_and_anew_every_so_many_batches():
-    """With alpha 1, beta 0 and all places promoted, a prompt's score is p (1 - p) of its refresh: 1/4 of 1 and 4, else 0."""
-    settings = {"refresh_every": 2, "num_refresh_rollouts": 2, "alpha": 1.0, "beta": 0.0, "mix_ratio": 1.0}
+    """With alpha 1, beta 0 and all places promoted, a prompt's score is p (1 - p) of its refresh:
+    1/4 of 1 and 4, else 0."""
+    settings = {
+        "refresh_every": 2,
+        "num_refresh_rollouts": 2,
+        "alpha": 1.0,
+        "beta": 0.0,
+        "mix_ratio": 1.0,
+    }
     sampler = make_sampler("vas", num_prompts=6, seed=0, **settings)
     loop, kept = make_loop([WRONG, MIXED, RIGHT, WRONG, MIXED, RIGHT], sampler=sampler)
     for _ in range(3):
         metrics = loop.next_batch(2)
     refreshes = [call for call in loop._engine.calls if call[0] == "refresh"]
-    assert refreshes == [("refresh", [0, 1, 2, 3, 4, 5], 2, 0), ("refresh", [0, 1, 2, 3, 4, 5], 2, 2)]
+    assert refreshes == [
+        ("refresh", [0, 1, 2, 3, 4, 5], 2, 0),
+        ("refresh", [0, 1, 2, 3, 4, 5], 2, 2),
+    ]
     assert loop._engine.calls[0] == refreshes[0]
-    scored, trained = ([own for own in kept if own[1] == purpose] for purpose in ("refresh", "train"))
+    scored, trained = (
+        [own for own in kept if own[1] == purpose] for purpose in ("refresh", "train")
+    )
     assert [(index, role, batch) for index, _, role, _, batch in scored] == [
         (i, "refresh", b) for b in (0, 2) for i in range(6)
     ]
@@ -248,7 +301,8 @@ def test_prompts_are_scored_before_they_are_drawn_and_anew_every_so_many_batches
 
 
 class Process(Scripted):
-    """One of two processes: the main one decides, the other takes over what was decided, in the same order."""
+    """One of two processes: the main one decides, the other takes over what was decided, in the
+    same order."""
 
     num_processes = 2
 
@@ -268,8 +322,12 @@ class Process(Scripted):
     ("gate", "expected"),
     [
         ("all", [("roll_out", [0, 1, 2, 3], 0), ("keep", [[0, 1], [0, 1]])]),
-        # Process 0 lacks one group and process 1 none: both roll out one more, and prompt 5 has no place.
-        ("mixed", [("roll_out", [0, 1, 2, 3], 0), ("roll_out", [4, 5], 0), ("keep", [[0, 2], [0, 1]])]),
+        # Process 0 lacks one group and process 1 none: both roll out one more, and prompt 5 has no
+        # place.
+        (
+            "mixed",
+            [("roll_out", [0, 1, 2, 3], 0), ("roll_out", [4, 5], 0), ("keep", [[0, 2], [0, 1]])],
+        ),
         ("two_stage", [("roll_out", [0, 1, 2, 3], 2), ("roll_out", [4, 5], 2)]),
     ],
 )
@@ -277,7 +335,9 @@ def test_two_processes_take_the_same_steps_and_only_the_main_one_decides(gate, e
     script = [MIXED, WRONG, MIXED, MIXED, MIXED, MIXED, WRONG, MIXED]
     decided = []
     main, other = (
-        make_loop(script, gate, engine=Process(script, decided, is_main=is_main), max_generations=2)[0]
+        make_loop(
+            script, gate, engine=Process(script, decided, is_main=is_main), max_generations=2
+        )[0]
         for is_main in (True, False)
     )
     metrics = main.next_batch(4)
@@ -291,7 +351,8 @@ def test_two_processes_take_the_same_steps_and_only_the_main_one_decides(gate, e
 
 
 def test_two_processes_share_the_promising_prompts():
-    """Screened in turns by both processes, prompts 0, 2, 3, 4 go on: the first two in one process, the others in the other."""
+    """Screened in turns by both processes, prompts 0, 2, 3, 4 go on: the first two in one process,
+    the others in the other."""
     script = [MIXED, WRONG, MIXED, MIXED, MIXED, MIXED, WRONG, MIXED]
     loop, kept = make_loop(script, "two_stage", engine=Process(script, [], is_main=True))
     loop.next_batch(4)
@@ -309,8 +370,9 @@ def run_every_gate():
 
 def test_a_batch_under_each_gate_needs_neither_torch_nor_trl():
     code = (
-        f"import runpy, sys; runpy.run_path({__file__!r})['run_every_gate']()\n"
-        "print(sorted({'torch', 'trl', 'transformers', 'accelerate', 'datasets'} & set(sys.modules)))"
+        "import runpy, sys;"
+        f" runpy.run_path({__file__!r})['run_every_gate']()\nprint(sorted({{'torch', 'trl',"
+        " 'transformers', 'accelerate', 'datasets'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -1,4 +1,5 @@
-"""Two processes under torchrun: what the main one decides, and that no thread outlives the interpreter."""
+"""Two processes under torchrun: what the main one decides, and that no thread outlives the
+interpreter."""
 
 import os
 import subprocess
@@ -57,7 +58,14 @@ def on_two_processes(code, folder):
     script = folder / "train.py"
     script.write_text(code)
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node=2",
+            str(script),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,5 @@
-"""A run that is killed and resumed is the run that nobody killed: prompts, texts, ledger, weights, bit for bit."""
+"""A run that is killed and resumed is the run that nobody killed: prompts, texts, ledger, weights,
+bit for bit."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vasari.rundir import read_groups
 from vasari.sample import load_state
+from vasari.train.group_file import read_groups
 from vasari.train.run_state import GATE_FILE, RUN_FILE
 from vasari.train.watch import read_rows
 from vasari.verify import verify_answer
@@ -31,19 +32,40 @@ GRPO = {"steps": 12, "micro_batch": 2}
 MODES = {
     "full": {"sampler": {"settings": {"refresh_every": 2, "num_refresh_rollouts": 2}}},
     "stale": {
-        "sampler": {"settings": {"refresh": "stale", "refresh_every": 1, "stale_share": 0.3, "num_refresh_rollouts": 2}},
+        "sampler": {
+            "settings": {
+                "refresh": "stale",
+                "refresh_every": 1,
+                "stale_share": 0.3,
+                "num_refresh_rollouts": 2,
+            }
+        },
         "grpo": {"kl_coefficient": 0.01},
     },
     "online": {"sampler": {"settings": {"refresh": "online"}}},
-    # Without a reward for the format many groups have no variance, and a batch takes several generations.
-    "gate": {"sampler": {"settings": {"refresh": "online"}}, "grpo": {"gate": "mixed", "rewards": [{"name": "accuracy"}]}},
+    # Without a reward for the format many groups have no variance, and a batch takes several
+    # generations.
+    "gate": {
+        "sampler": {"settings": {"refresh": "online"}},
+        "grpo": {"gate": "mixed", "rewards": [{"name": "accuracy"}]},
+    },
     # The gate remembers prompts: whom it deferred and evicted must survive as well.
     "screening": {
         "sampler": {"settings": {"refresh": "online"}},
-        "grpo": {"gate": "two_stage", "screening": {"rollouts": 2, "defer_batches": 2, "evict_after": 1}},
+        "grpo": {
+            "gate": "two_stage",
+            "screening": {"rollouts": 2, "defer_batches": 2, "evict_after": 1},
+        },
     },
 }
-_OF_THE_PROCESS = {"time", "step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss"}
+_OF_THE_PROCESS = {
+    "time",
+    "step_time",
+    "train_runtime",
+    "train_samples_per_second",
+    "train_steps_per_second",
+    "train_loss",
+}
 """Logged numbers of the process: clocks, and the mean loss over the steps that it took itself."""
 
 Moment = Callable[[Path], bool]
@@ -65,13 +87,18 @@ def updating(batch: int) -> Moment:
 
 
 def command(recipe: Path, out: Path, *, processes: int, resume: bool) -> list[str]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        if processes > 1
+        else []
+    )
     words = [sys.executable, *launcher, "-m", "vasari", "train", str(recipe), "--out", str(out)]
     return [*words, "--resume"] if resume else words
 
 
 def run(recipe: Path, out: Path, *, processes: int = 1, kills: Sequence[Moment] = ()) -> None:
-    """Train to the end; each moment kills the command, with all its processes, and the next one resumes."""
+    """Train to the end; each moment kills the command, with all its processes, and the next one
+    resumes."""
     for attempt, moment in enumerate([*kills, None]):
         log = out.with_suffix(f".{attempt}.log")
         with log.open("w") as file:
@@ -98,7 +125,9 @@ def drawn(arm: Path) -> str:
 
 
 def ledger(arm: Path) -> dict[str, dict[str, int]]:
-    state: dict[str, dict[str, int]] = json.loads((arm / "checkpoint-12" / RUN_FILE).read_text())["ledger"]
+    state: dict[str, dict[str, int]] = json.loads((arm / "checkpoint-12" / RUN_FILE).read_text())[
+        "ledger"
+    ]
     return state
 
 
@@ -178,7 +207,9 @@ def test_a_run_killed_at_random_ends_as_the_undisturbed_one(whole, tmp_path):
 @pytest.fixture(scope="module")
 def pair(write_recipe, tmp_path_factory):
     """Two processes, undisturbed and killed: their arms' folders."""
-    return two_processes(write_recipe, tmp_path_factory.mktemp("pair"), "full", kills=[saving(1), generating(4)])
+    return two_processes(
+        write_recipe, tmp_path_factory.mktemp("pair"), "full", kills=[saving(1), generating(4)]
+    )
 
 
 def two_processes(write_recipe, folder, mode, *, kills):
@@ -201,12 +232,19 @@ def test_there_were_two_processes(pair):
 
 def test_no_group_of_two_processes_straddles_two_prompts(pair, digit_prompts):
     rows = read_groups(pair[0] / "groups").to_pylist()
-    by_purpose = {purpose: list(rows_) for purpose, rows_ in itertools.groupby(sorted(rows, key=_purpose), key=_purpose)}
-    assert [len(row["texts"]) for row in by_purpose["train"]] == [ROLLOUTS] * (NUM_BATCHES * PROMPTS)
+    by_purpose = {
+        purpose: list(rows_)
+        for purpose, rows_ in itertools.groupby(sorted(rows, key=_purpose), key=_purpose)
+    }
+    assert [len(row["texts"]) for row in by_purpose["train"]] == [ROLLOUTS] * (
+        NUM_BATCHES * PROMPTS
+    )
     for row in rows:
         prompt = digit_prompts[row["prompt_index"]]
         assert row["prompt_id"] == prompt.id
-        verdicts = [verify_answer(text, prompt.answer, kind=prompt.kind).value for text in row["texts"]]
+        verdicts = [
+            verify_answer(text, prompt.answer, kind=prompt.kind).value for text in row["texts"]
+        ]
         assert row["verdicts"] == verdicts
 
 
@@ -216,7 +254,12 @@ def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
         own = [row for row in rows if row["purpose"] == purpose]
         assert ledger(pair[0])["rollouts"][purpose] == sum(len(row["texts"]) for row in own)
         assert ledger(pair[0])["tokens"][purpose] == sum(sum(row["num_tokens"]) for row in own)
-    assert ledger(pair[0])["rollouts"] == {"train": 96, "refresh": 3 * 12 * 2, "screen": 0, "discarded": 0}
+    assert ledger(pair[0])["rollouts"] == {
+        "train": 96,
+        "refresh": 3 * 12 * 2,
+        "screen": 0,
+        "discarded": 0,
+    }
 
 
 def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe, tmp_path):
@@ -227,8 +270,14 @@ def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe,
     trained = [row for row in rows if row["purpose"] == "train"]
     assert all(len(set(row["rewards"])) > 1 for row in trained)
     assert 0 < len(trained) <= NUM_BATCHES * PROMPTS
-    assert max(row["generations"] for row in read_rows(arm / "metrics.jsonl") if "generations" in row) > 1
-    expected = {"train": ROLLOUTS * len(trained), "discarded": ROLLOUTS * (len(rows) - len(trained))}
+    assert (
+        max(row["generations"] for row in read_rows(arm / "metrics.jsonl") if "generations" in row)
+        > 1
+    )
+    expected = {
+        "train": ROLLOUTS * len(trained),
+        "discarded": ROLLOUTS * (len(rows) - len(trained)),
+    }
     assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
 
 
@@ -241,7 +290,9 @@ def test_two_processes_share_what_both_screened_and_resume(write_recipe, tmp_pat
     assert {len(row["texts"]) for row in trained} == {ROLLOUTS}
     assert all(sorted(row["verdicts"][:2]) == [0.0, 1.0] for row in trained)
     # Both processes roll out equally many prompts further.
-    assert all(sum(row["batch"] == batch for row in trained) in (0, 2, 4) for batch in range(NUM_BATCHES))
+    assert all(
+        sum(row["batch"] == batch for row in trained) in (0, 2, 4) for batch in range(NUM_BATCHES)
+    )
     expected = {"train": ROLLOUTS * len(trained), "screen": 2 * (len(rows) - len(trained))}
     assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
 
@@ -255,5 +306,7 @@ def _merged(changes: dict[str, dict[str, object]]) -> dict[str, dict[str, object
 
 
 def _moved(arm: Path) -> bool:
-    first, last = (load_file(arm / name / "model.safetensors") for name in ("checkpoint-10", "checkpoint-12"))
+    first, last = (
+        load_file(arm / name / "model.safetensors") for name in ("checkpoint-10", "checkpoint-12")
+    )
     return any(not torch.equal(first[name], last[name]) for name in first)

@@ -11,18 +11,25 @@ def read(**content):
 
 
 def test_the_default_is_the_paper_s_accuracy_and_format_at_weight_one():
-    assert [(term.name, term.weight) for term in read().make_rewards()] == [("accuracy", 1.0), ("format", 1.0)]
+    assert [(term.name, term.weight) for term in read().make_rewards()] == [
+        ("accuracy", 1.0),
+        ("format", 1.0),
+    ]
 
 
 def test_names_weights_and_settings_are_those_of_the_recipe():
-    terms = read(rewards=["format", {"name": "repetition", "weight": -0.5, "settings": {"ngram": 3}}]).make_rewards()
+    terms = read(
+        rewards=["format", {"name": "repetition", "weight": -0.5, "settings": {"ngram": 3}}]
+    ).make_rewards()
     assert [(term.name, term.weight) for term in terms] == [("format", 1.0), ("repetition", -0.5)]
     assert terms[1].function.ngram == 3
 
 
 def test_a_term_with_a_limit_has_the_training_s_unless_told_otherwise():
     own = {"name": "soft_overlong", "settings": {"max_tokens": 50}}
-    alone, told = (read(max_tokens=80, rewards=[term]).make_rewards()[0] for term in ("soft_overlong", own))
+    alone, told = (
+        read(max_tokens=80, rewards=[term]).make_rewards()[0] for term in ("soft_overlong", own)
+    )
     assert (alone.function.max_tokens, told.function.max_tokens) == (80, 50)
 
 
@@ -33,12 +40,21 @@ def test_a_term_with_a_limit_has_the_training_s_unless_told_otherwise():
         ({"rewards": ["accuracy", "accuracy"]}, "accuracy stands twice"),
         ({"rewards": [{"name": "accuracy", "weight": 0}]}, "weight must be finite and not 0"),
         ({"rewards": [{"name": "accuracy", "wieght": 1}]}, "wieght"),
-        ({"rewards": [{"name": "repetition", "settings": {"ngram": 2.5}}]}, "got 2.5, which is no whole number"),
+        (
+            {"rewards": [{"name": "repetition", "settings": {"ngram": 2.5}}]},
+            "got 2.5, which is no whole number",
+        ),
         ({"rewards": ["precision"]}, "reward must be one of accuracy, format"),
         ({"rewards": ["antigravity:geohash"]}, "allow it with --plugin antigravity"),
         ({"gate": "antigravity:geohash"}, "allow it with --plugin antigravity"),
-        ({"gate": {"name": "mixed", "settings": {"share": 0.5}}}, "gate 'mixed' has no setting 'share'"),
-        ({"gate": {"name": "two_stage", "settings": {"low": 0.5}}}, "settings of gate: two_stage are those of `screening`"),
+        (
+            {"gate": {"name": "mixed", "settings": {"share": 0.5}}},
+            "gate 'mixed' has no setting 'share'",
+        ),
+        (
+            {"gate": {"name": "two_stage", "settings": {"low": 0.5}}},
+            "settings of gate: two_stage are those of `screening`",
+        ),
         ({"format_reward": 0.5}, "format_reward became terms of rewards"),
     ],
 )

@@ -1,4 +1,5 @@
-"""Each term of a reward through a real training: its weight moves the advantages as computed by hand."""
+"""Each term of a reward through a real training: its weight moves the advantages as computed by
+hand."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ import pytest
 import torch
 from trl.rewards import get_soft_overlong_punishment, think_format_reward
 
-from vasari.rundir import read_groups
 from vasari.train.algorithms import ALGORITHMS, trl_algorithm
+from vasari.train.group_file import read_groups
 from vasari.train.settings import GrpoSettings
 from vasari.train.watch import read_rows
 
@@ -21,19 +22,27 @@ MAX_TOKENS = 24
 
 
 def cosine(row, start=(0.5, -0.5), exceeded=-0.5):
-    """arXiv:2502.03373, equation 1, from start to 0 over the limit, for right and wrong rollouts."""
+    """arXiv:2502.03373, equation 1, from start to 0 over the limit, for right and wrong
+    rollouts."""
     return [
-        exceeded if n >= MAX_TOKENS else (start[0] if correct else start[1]) * (1 + np.cos(np.pi * n / MAX_TOKENS)) / 2
+        (
+            exceeded
+            if n >= MAX_TOKENS
+            else (start[0] if correct else start[1]) * (1 + np.cos(np.pi * n / MAX_TOKENS)) / 2
+        )
         for n, correct in zip(row["num_tokens"], row["verdicts"], strict=True)
     ]
 
 
 def overlong(row):
-    return get_soft_overlong_punishment(MAX_TOKENS, MAX_TOKENS // 5)(completion_ids=[[0] * n for n in row["num_tokens"]])
+    return get_soft_overlong_punishment(MAX_TOKENS, MAX_TOKENS // 5)(
+        completion_ids=[[0] * n for n in row["num_tokens"]]
+    )
 
 
 def repeated(row):
-    """Share of 2-grams of the text's words that stood before: the tokens are words here, and are seen in the log."""
+    """Share of 2-grams of the text's words that stood before: the tokens are words here, and are
+    seen in the log."""
     shares = []
     for ids in row["ids"]:
         grams = [tuple(ids[place : place + 2]) for place in range(len(ids) - 1)]
@@ -63,10 +72,16 @@ def trl_allowed():
 
 @pytest.fixture
 def batch_of(make_trainer, first_batch, digit_prompts, tmp_path):
-    """The first batch of a training with these terms: its advantages, and its groups with their tokens."""
+    """The first batch of a training with these terms: its advantages, and its groups with their
+    tokens."""
 
     def run(name, rewards, **changes):
-        settings = {"max_tokens": MAX_TOKENS, "temperature": 1.6, "micro_batch": 12, "scale_advantages": "none"} | changes
+        settings = {
+            "max_tokens": MAX_TOKENS,
+            "temperature": 1.6,
+            "micro_batch": 12,
+            "scale_advantages": "none",
+        } | changes
         trainer = make_trainer(digit_prompts, tmp_path / name, rewards=rewards, **settings)
         torch.manual_seed(5)
         batch = first_batch(trainer)
@@ -96,21 +111,33 @@ def test_a_term_s_weight_moves_the_advantages_as_computed_by_hand(batch_of, name
         seen[weight] = (advantages, values, [row["texts"] for row in rows])
     (one, values, texts), (other, _, again) = seen[0.5], seen[-2.0]
     assert texts == again
-    np.testing.assert_allclose(other - one, -2.5 * (values - values.mean(axis=1, keepdims=True)), atol=1e-5)
+    np.testing.assert_allclose(
+        other - one, -2.5 * (values - values.mean(axis=1, keepdims=True)), atol=1e-5
+    )
     assert np.abs(other - one).max() > 0.05
 
 
 @pytest.mark.slow
-def test_the_log_shows_every_term_without_its_weight(batch_of, make_trainer, digit_prompts, first_batch, tmp_path):
+def test_the_log_shows_every_term_without_its_weight(
+    batch_of, make_trainer, digit_prompts, first_batch, tmp_path
+):
     rewards = [{"name": "accuracy", "weight": 3.0}, {"name": "soft_overlong", "weight": 0.5}]
-    trainer = make_trainer(digit_prompts, tmp_path, rewards=rewards, max_tokens=MAX_TOKENS, micro_batch=12)
+    trainer = make_trainer(
+        digit_prompts, tmp_path, rewards=rewards, max_tokens=MAX_TOKENS, micro_batch=12
+    )
     first_batch(trainer)
     rows = read_groups(tmp_path / "groups").to_pylist()
     logged = {name: values[-1] for name, values in trainer._metrics["train"].items()}
-    assert logged["rewards/accuracy/mean"] == pytest.approx(np.mean([row["verdicts"] for row in rows]))
-    assert logged["rewards/soft_overlong/mean"] == pytest.approx(np.mean([overlong(row) for row in rows]), abs=1e-6)
+    assert logged["rewards/accuracy/mean"] == pytest.approx(
+        np.mean([row["verdicts"] for row in rows])
+    )
+    assert logged["rewards/soft_overlong/mean"] == pytest.approx(
+        np.mean([overlong(row) for row in rows]), abs=1e-6
+    )
     terms = [dict(row["reward_terms"]) for row in rows]
-    assert np.mean([term["accuracy"] for term in terms]) == pytest.approx(3.0 * logged["rewards/accuracy/mean"])
+    assert np.mean([term["accuracy"] for term in terms]) == pytest.approx(
+        3.0 * logged["rewards/accuracy/mean"]
+    )
 
 
 @pytest.mark.slow
@@ -125,7 +152,12 @@ def test_a_variant_trains_by_its_name_and_reaches_trl(run_small, algorithm, tmp_
 
 def test_a_variant_s_settings_stand_unless_the_recipe_gives_its_own():
     dapo = GrpoSettings.model_validate({"algorithm": "dapo"})
-    assert (dapo.loss, dapo.clip_high, dapo.kl_coefficient, dapo.gate.name) == ("dapo", 0.28, 0.0, "mixed")
+    assert (dapo.loss, dapo.clip_high, dapo.kl_coefficient, dapo.gate.name) == (
+        "dapo",
+        0.28,
+        0.0,
+        "mixed",
+    )
     assert [term.name for term in dapo.make_rewards()] == ["accuracy", "format", "soft_overlong"]
     assert dapo.make_rewards()[2].function.max_tokens == dapo.max_tokens
     own = GrpoSettings.model_validate({"algorithm": "dapo", "clip_high": 0.3, "gate": "all"})
@@ -139,10 +171,26 @@ def test_a_variant_s_settings_stand_unless_the_recipe_gives_its_own():
 @pytest.mark.parametrize(
     ("algorithm", "expected"),
     [
-        ("grpo", {"loss_type": "grpo", "beta": 0.01, "scale_rewards": "group", "importance_sampling_level": "token"}),
+        (
+            "grpo",
+            {
+                "loss_type": "grpo",
+                "beta": 0.01,
+                "scale_rewards": "group",
+                "importance_sampling_level": "token",
+            },
+        ),
         ("dapo", {"loss_type": "dapo", "beta": 0.0, "epsilon_high": 0.28}),
         ("dr_grpo", {"loss_type": "dr_grpo", "scale_rewards": "none"}),
-        ("gspo", {"loss_type": "grpo", "importance_sampling_level": "sequence", "epsilon": 3e-4, "epsilon_high": 4e-4}),
+        (
+            "gspo",
+            {
+                "loss_type": "grpo",
+                "importance_sampling_level": "sequence",
+                "epsilon": 3e-4,
+                "epsilon_high": 4e-4,
+            },
+        ),
     ],
 )
 def test_a_variant_is_arguments_of_trl_for_a_script(algorithm, expected):
@@ -155,7 +203,9 @@ def test_a_variant_is_arguments_of_trl_for_a_script(algorithm, expected):
 
 
 def test_old_settings_say_what_they_became():
-    with pytest.raises(ValueError, match="accuracy_reward and format_reward became terms of rewards"):
+    with pytest.raises(
+        ValueError, match="accuracy_reward and format_reward became terms of rewards"
+    ):
         GrpoSettings.model_validate({"accuracy_reward": 1.0, "format_reward": 0.5})
 
 
@@ -163,30 +213,50 @@ def test_old_settings_say_what_they_became():
 def test_a_reward_of_one_s_own_trains_from_a_recipe(write_recipe, tmp_path):
     recipe = write_recipe(
         tmp_path,
-        grpo={"rewards": ["accuracy", {"name": "my_rewards:vowels", "weight": 0.25, "settings": {"most": 10}}]},
+        grpo={
+            "rewards": [
+                "accuracy",
+                {"name": "my_rewards:vowels", "weight": 0.25, "settings": {"most": 10}},
+            ]
+        },
         sampler={"name": "uniform", "settings": {}},
     )
     (tmp_path / "my_rewards.py").write_text(
-        "def vowels(text, truncated, most=5):\n    return None if truncated else min(most, sum(c in 'aeiou' for c in text))\n"
+        "def vowels(text, truncated, most=5):\n    return None if truncated else min(most, sum(c in"
+        " 'aeiou' for c in text))\n"
     )
     command = [sys.executable, "-m", "vasari", "train", str(recipe), "--out", "run"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "VASARI_PLUGINS": ""}
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    refused = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+    )
     assert refused.returncode == 1
     assert "reward 'my_rewards:vowels' is code of the package 'my_rewards'" in refused.stderr
     done = subprocess.run(
-        [*command, "--plugin", "my_rewards"], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+        [*command, "--plugin", "my_rewards"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     rows = read_groups(tmp_path / "run" / "rl" / "uniform" / "groups").to_pylist()
     paid = 0
     for row in rows:
         terms = dict(row["reward_terms"])
-        for text, cut, part, total in zip(row["texts"], row["truncated"], terms["vowels"], row["rewards"], strict=True):
+        for text, cut, part, total in zip(
+            row["texts"], row["truncated"], terms["vowels"], row["rewards"], strict=True
+        ):
             assert np.isnan(total) == cut
             if not cut:
-                assert part == pytest.approx(0.25 * min(10, sum(letter in "aeiou" for letter in text)))
+                assert part == pytest.approx(
+                    0.25 * min(10, sum(letter in "aeiou" for letter in text))
+                )
                 paid += 1
     assert paid
-    logged = [json.loads(line) for line in (tmp_path / "run" / "rl" / "uniform" / "metrics.jsonl").read_text().splitlines()]
+    logged = [
+        json.loads(line)
+        for line in (tmp_path / "run" / "rl" / "uniform" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert any("rewards/vowels/mean" in row for row in logged)

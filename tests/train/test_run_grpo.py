@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vasari.errors import ConfigError, StateError, StorageError
-from vasari.policy.transformers_policy import TransformersPolicy
-from vasari.rundir import read_groups
+from vasari.core.errors import ConfigError, StateError, StorageError
+from vasari.model.transformers_policy import TransformersPolicy
 from vasari.train.checkpoints import complete_checkpoints
+from vasari.train.group_file import read_groups
 from vasari.train.watch import read_rows
 
 
@@ -71,10 +71,12 @@ def test_best_is_the_checkpoint_with_the_best_validation(run, taught_folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["best", "last"])
 def test_what_a_run_leaves_answers_prompts(run, digit_prompts, name):
-    from vasari.policy.base import Decoding
+    from vasari.model.base import Decoding
 
     policy = TransformersPolicy.load(str(run[0] / name), system="Think, then answer.")
-    ((rollout,),) = policy.generate(digit_prompts[1:2], Decoding(num_rollouts=1, max_tokens=4), seed=0)
+    ((rollout,),) = policy.generate(
+        digit_prompts[1:2], Decoding(num_rollouts=1, max_tokens=4), seed=0
+    )
     assert len(rollout.token_ids) > 0
 
 
@@ -110,7 +112,8 @@ def test_a_checkpoint_of_another_pool_is_refused(run, run_small, digit_prompts):
 
 @pytest.mark.slow
 def test_a_full_disk_costs_nothing_that_was_saved(run_small, tmp_path):
-    """The disk refuses the second checkpoint; with room again, the run ends as if nothing had been."""
+    """The disk refuses the second checkpoint; with room again, the run ends as if nothing had
+    been."""
     settings = {"sampler": "vas", "steps": 3, "validate_every": 3}
     run_small(tmp_path / "whole", **settings)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -121,21 +124,29 @@ def test_a_full_disk_costs_nothing_that_was_saved(run_small, tmp_path):
 
     with contextlib.ExitStack() as stack:
         stack.callback(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
-        with pytest.raises(StorageError, match=r"the last complete checkpoint is checkpoint-1\. Free some space"):
+        with pytest.raises(
+            StorageError, match=r"the last complete checkpoint is checkpoint-1\. Free some space"
+        ):
             run_small(tmp_path / "full", **settings, tell=fill_the_disk)
     assert [path.name for path in complete_checkpoints(tmp_path / "full")] == ["checkpoint-1"]
     run_small(tmp_path / "full", **settings, resume=True)
     assert equal_weights(weights(tmp_path / "full" / "last"), weights(tmp_path / "whole" / "last"))
     # As text: a score that nobody knows is nan, which equals nothing.
-    full, whole = (str(read_groups(tmp_path / name / "groups").to_pylist()) for name in ("full", "whole"))
+    full, whole = (
+        str(read_groups(tmp_path / name / "groups").to_pylist()) for name in ("full", "whole")
+    )
     assert full == whole
 
 
 @pytest.mark.slow
 def test_micro_batches_without_an_image_train_beside_others_with_two(run_small, tmp_path):
-    facts = run_small(tmp_path, prompts_per_batch=6, micro_batch=2, updates_per_batch=2, save_every=2)
+    facts = run_small(
+        tmp_path, prompts_per_batch=6, micro_batch=2, updates_per_batch=2, save_every=2
+    )
     assert facts["steps"] == 2
-    norms = [row["grad_norm"] for row in read_rows(tmp_path / "metrics.jsonl") if "grad_norm" in row]
+    norms = [
+        row["grad_norm"] for row in read_rows(tmp_path / "metrics.jsonl") if "grad_norm" in row
+    ]
     assert np.isfinite(norms).all()
 
 
@@ -158,9 +169,14 @@ def test_the_vision_encoder_can_stay_as_it_is(run_small, tmp_path, taught_folder
 
 @pytest.mark.slow
 def test_adapters_train_resume_and_answer(run_small, tmp_path, digit_prompts):
-    from vasari.policy.base import Decoding
+    from vasari.model.base import Decoding
 
-    settings = {"lora": {"rank": 2, "alpha": 4}, "freeze_vision": True, "kl_coefficient": 0.01, "sampler": "vas"}
+    settings = {
+        "lora": {"rank": 2, "alpha": 4},
+        "freeze_vision": True,
+        "kl_coefficient": 0.01,
+        "sampler": "vas",
+    }
     run_small(tmp_path, **settings)
     trained = load_file(tmp_path / "last" / "adapter_model.safetensors")
     assert any(value.any() for name, value in trained.items() if "lora_B" in name)
@@ -171,5 +187,7 @@ def test_adapters_train_resume_and_answer(run_small, tmp_path, digit_prompts):
     again = load_file(tmp_path / "last" / "adapter_model.safetensors")
     assert all(torch.equal(again[name], value) for name, value in trained.items())
     policy = TransformersPolicy.load(str(tmp_path / "last"), system="Think, then answer.")
-    ((rollout,),) = policy.generate(digit_prompts[1:2], Decoding(num_rollouts=1, max_tokens=4), seed=0)
+    ((rollout,),) = policy.generate(
+        digit_prompts[1:2], Decoding(num_rollouts=1, max_tokens=4), seed=0
+    )
     assert len(rollout.token_ids) > 0

@@ -1,11 +1,12 @@
-"""What lies beside the weights of a checkpoint, what of another run is refused, and what 0.1.0 wrote."""
+"""What lies beside the weights of a checkpoint, what of another run is refused, and what 0.1.0
+wrote."""
 
 import json
 
 import numpy as np
 import pytest
 
-from vasari.errors import StateError
+from vasari.core.errors import StateError
 from vasari.records import GroupOutcome
 from vasari.sample import SAMPLER_NAMES, PoolFeatures, make_gate, make_sampler
 from vasari.sample.state_file import load_state, save_state
@@ -13,7 +14,9 @@ from vasari.train.run_state import GATE_FILE, RUN_FILE, SAMPLER_FILE, RunState, 
 
 
 def state(sampler="uniform", gate="mixed", num_prompts=20):
-    settings = {"num_screening": 2, "num_rollouts": 4, "evict_after": 1} if gate == "two_stage" else {}
+    settings = (
+        {"num_screening": 2, "num_rollouts": 4, "evict_after": 1} if gate == "two_stage" else {}
+    )
     known = np.linspace(0, 1, num_prompts)
     features = PoolFeatures(difficulty=known, pass_rates=1 - known)
     chosen = make_sampler(sampler, num_prompts=num_prompts, seed=0, features=features)
@@ -25,7 +28,14 @@ def used(**facts):
     run = state(**facts)
     drawn = run.sampler.draw(6)
     groups = [
-        GroupOutcome(index=index, rewards=own, verdicts=own, token_ids=[[1, 2], [1, place]], purpose="screen", batch=4)
+        GroupOutcome(
+            index=index,
+            rewards=own,
+            verdicts=own,
+            token_ids=[[1, 2], [1, place]],
+            purpose="screen",
+            batch=4,
+        )
         for place, index in enumerate(drawn.indices.tolist())
         for own in ([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]][place % 3],)
     ]
@@ -106,19 +116,26 @@ def test_a_later_schema_is_refused(tmp_path):
 
 
 def as_0_1_0(folder, run):
-    """The files of 0.1.0: `vasari_books.json` with its purposes, a gate's file for `two_stage` alone, without a header.
+    """The files of 0.1.0: `vasari_books.json` with its purposes, a gate's file for `two_stage`
+    alone, without a header.
 
-    States counted a `step` where they count a `batch` today. `tests/flow/test_run_of_0_1_0.py` has files that it wrote.
+    States counted a `step` where they count a `batch` today. `tests/flow/test_run_of_0_1_0.py` has
+    files that it wrote.
     """
     run.save(folder)
     sampler = load_state(folder / SAMPLER_FILE)
     save_state(folder / SAMPLER_FILE, sampler | {"schema": 1, "state": in_steps(sampler["state"])})
     saved = json.loads((folder / RUN_FILE).read_text())
-    ledger = {"schema": 1, **{key: value for key, value in saved["ledger"].items() if key != "schema"}}
+    ledger = {
+        "schema": 1,
+        **{key: value for key, value in saved["ledger"].items() if key != "schema"},
+    }
     for counts in (ledger["rollouts"], ledger["tokens"]):
         counts["probe"] = counts.pop("screen")
     (folder / RUN_FILE).unlink()
-    (folder / "vasari_books.json").write_text(json.dumps({"schema": 1, "batch": saved["batch"], "ledger": ledger}))
+    (folder / "vasari_books.json").write_text(
+        json.dumps({"schema": 1, "batch": saved["batch"], "ledger": ledger})
+    )
     gate = load_state(folder / GATE_FILE)
     (folder / GATE_FILE).unlink()
     if gate["gate"] == "two_stage":
@@ -139,7 +156,9 @@ def test_a_run_of_0_1_0_goes_on(gate, sampler, tmp_path):
     assert other.sampler.draw(8).indices.tolist() == run.sampler.draw(8).indices.tolist()
     assert other.batch == 5
     assert dict(other.ledger.rollouts) == dict(run.ledger.rollouts)
-    assert other.gate.wanted(np.arange(20), 6).tolist() == run.gate.wanted(np.arange(20), 6).tolist()
+    assert (
+        other.gate.wanted(np.arange(20), 6).tolist() == run.gate.wanted(np.arange(20), 6).tolist()
+    )
 
 
 @pytest.mark.parametrize(("then", "now"), [("mixed", "two_stage"), ("two_stage", "mixed")])

@@ -1,13 +1,20 @@
-"""Who is screened for a batch, who gets a whole group, and what fills it, on any number of processes."""
+"""Who is screened for a batch, who gets a whole group, and what fills it, on any number of
+processes."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Draw, GroupOutcome
-from vasari.sample import PromptSampler, TwoStageGate, TwoStageSettings, UniformSampler, make_sampler
+from vasari.sample import (
+    PromptSampler,
+    TwoStageGate,
+    TwoStageSettings,
+    UniformSampler,
+    make_sampler,
+)
 from vasari.train.gated_batch import check_sizes
 from vasari.train.groups import ScoredGroup
 from vasari.train.screened_batch import ScreenedBatch
@@ -17,7 +24,8 @@ MIXED, RIGHT, WRONG = [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]
 
 
 class InOrder(PromptSampler):
-    """Names the first prompts of the pool at every draw, as a sampler does that ranks them and has learnt nothing new."""
+    """Names the first prompts of the pool at every draw, as a sampler does that ranks them and has
+    learnt nothing new."""
 
     def due(self, batch):
         return np.zeros(0, dtype=np.int64)
@@ -39,13 +47,19 @@ class InOrder(PromptSampler):
 
 
 def outcome_of(index, verdicts, batch=None):
-    return GroupOutcome(index=index, rewards=np.array(verdicts), verdicts=np.array(verdicts), batch=batch)
+    return GroupOutcome(
+        index=index, rewards=np.array(verdicts), verdicts=np.array(verdicts), batch=batch
+    )
 
 
 def screened_batch(*, num_prompts=4, num_processes=1, max_generations=4, candidates=1.0, **gate):
     gate = TwoStageGate(TwoStageSettings(num_screening=2, num_rollouts=4, **gate))
     return ScreenedBatch(
-        gate, num_prompts=num_prompts, num_processes=num_processes, max_generations=max_generations, candidates=candidates
+        gate,
+        num_prompts=num_prompts,
+        num_processes=num_processes,
+        max_generations=max_generations,
+        candidates=candidates,
     )
 
 
@@ -53,7 +67,12 @@ def offer(batch, draw, verdicts):
     """Screen the drawn prompts with these verdicts; the prompts that were refused."""
     indices = draw.indices.tolist()
     outcomes = [outcome_of(index, own) for index, own in zip(indices, verdicts, strict=True)]
-    return [group.index for group in batch.offer([ScoredGroup(rollouts=(), role=index) for index in indices], outcomes)]
+    return [
+        group.index
+        for group in batch.offer(
+            [ScoredGroup(rollouts=(), role=index) for index in indices], outcomes
+        )
+    ]
 
 
 def prompts_of(batch, groups):
@@ -61,7 +80,10 @@ def prompts_of(batch, groups):
 
 
 def filled(batch):
-    return [[(batch.groups[slot.group].role, slot.commits) for slot in process] for process in batch.slots()]
+    return [
+        [(batch.groups[slot.group].role, slot.commits) for slot in process]
+        for process in batch.slots()
+    ]
 
 
 def test_screening_goes_on_until_enough_prompts_promise_variance():
@@ -71,7 +93,11 @@ def test_screening_goes_on_until_enough_prompts_promise_variance():
     assert offer(batch, batch.draw(sampler, batch=0), [MIXED]) == []
     assert len(batch.draw(sampler, batch=0)) == 0
     assert filled(batch) == [[(0, True), (2, True), (5, True), (6, True)]]
-    assert (prompts_of(batch, batch.screened_only()), batch.surplus(), batch.num_generations) == ([1, 3, 4], [], 3)
+    assert (prompts_of(batch, batch.screened_only()), batch.surplus(), batch.num_generations) == (
+        [1, 3, 4],
+        [],
+        3,
+    )
 
 
 def test_a_batch_asks_for_more_candidates_than_it_lacks_and_takes_the_earliest_drawn():
@@ -81,7 +107,10 @@ def test_a_batch_asks_for_more_candidates_than_it_lacks_and_takes_the_earliest_d
     offer(batch, draw, [MIXED, WRONG, MIXED, MIXED, MIXED, MIXED])
     assert len(batch.draw(sampler, batch=0)) == 0
     assert filled(batch) == [[(0, True), (2, True), (3, True), (4, True)]]
-    assert (prompts_of(batch, batch.surplus()), prompts_of(batch, batch.screened_only())) == ([5], [1, 5])
+    assert (prompts_of(batch, batch.surplus()), prompts_of(batch, batch.screened_only())) == (
+        [5],
+        [1, 5],
+    )
 
 
 def test_processes_share_the_promising_prompts_whoever_screened_them():
@@ -100,9 +129,13 @@ def test_refused_screenings_fill_a_batch_when_the_generations_are_spent():
 
 
 def test_every_process_rolls_out_equally_many_prompts_further():
-    batch, sampler = screened_batch(num_processes=2, max_generations=1), InOrder(num_prompts=20, seed=0)
+    batch, sampler = (
+        screened_batch(num_processes=2, max_generations=1),
+        InOrder(num_prompts=20, seed=0),
+    )
     offer(batch, batch.draw(sampler, batch=0), [MIXED, MIXED, WRONG, MIXED])
-    # Three promise variance, and two processes cannot share the third, which fills a place as a refused one does.
+    # Three promise variance, and two processes cannot share the third, which fills a place as a
+    # refused one does.
     assert filled(batch) == [[(0, True), (2, False)], [(1, True), (3, False)]]
     assert prompts_of(batch, batch.surplus()) == [3]
 
@@ -110,7 +143,9 @@ def test_every_process_rolls_out_equally_many_prompts_further():
 def test_a_whole_group_that_cannot_train_is_discarded():
     batch, sampler = screened_batch(num_prompts=2), InOrder(num_prompts=20, seed=0)
     offer(batch, batch.draw(sampler, batch=0), [MIXED, MIXED])
-    batch.complete(["whole", "lost"], [outcome_of(0, [1, 0, 1, 0]), outcome_of(1, [np.nan, np.nan, np.nan, 1])])
+    batch.complete(
+        ["whole", "lost"], [outcome_of(0, [1, 0, 1, 0]), outcome_of(1, [np.nan, np.nan, np.nan, 1])]
+    )
     assert [group.rollouts for group in batch.groups] == ["whole", "lost"]
     assert (batch.discarded(), batch.screened_only()) == ([1], [])
 
@@ -171,19 +206,26 @@ def test_a_batch_keeps_its_size_and_each_of_its_prompts_one_purpose(
     make = InOrder if ranks else UniformSampler
     sampler = make(num_prompts=num_prompts + spare, seed=0)
     batch = screened_batch(
-        num_prompts=num_prompts, num_processes=num_processes, max_generations=max_generations, candidates=candidates
+        num_prompts=num_prompts,
+        num_processes=num_processes,
+        max_generations=max_generations,
+        candidates=candidates,
     )
     promising, all_drawn = [], []
     while len(draw := batch.draw(sampler, batch=0)):
         assert len(draw) % num_processes == 0
-        verdicts = data.draw(st.lists(st.sampled_from([MIXED, RIGHT, WRONG]), min_size=len(draw), max_size=len(draw)))
+        verdicts = data.draw(
+            st.lists(st.sampled_from([MIXED, RIGHT, WRONG]), min_size=len(draw), max_size=len(draw))
+        )
         refused = offer(batch, draw, verdicts)
         promising += [index for index in draw.indices.tolist() if index not in refused]
         all_drawn += draw.indices.tolist()
     assert batch.num_generations <= max_generations
     assert len(set(all_drawn)) == len(all_drawn)
     places = batch.slots()
-    going_on = [batch.groups[slot.group].role for process in places for slot in process if slot.commits]
+    going_on = [
+        batch.groups[slot.group].role for process in places for slot in process if slot.commits
+    ]
     assert [len(process) for process in places] == [slots] * num_processes
     assert len({sum(slot.commits for slot in process) for process in places}) == 1
     assert len({slot.group for process in places for slot in process}) == num_prompts
@@ -197,15 +239,30 @@ def test_a_batch_keeps_its_size_and_each_of_its_prompts_one_purpose(
 def test_the_gate_makes_groups_of_the_trainers_size():
     gate = GrpoSettings(gate="two_stage", rollouts_per_prompt=16).make_gate()
     check_sizes(gate, num_prompts=4, num_rollouts=16, num_processes=2)
-    with pytest.raises(ConfigError, match=r"groups of 16 rollouts and this training's have 8; make it with num_rollouts=8"):
+    with pytest.raises(
+        ConfigError,
+        match=r"groups of 16 rollouts and this training's have 8; make it with num_rollouts=8",
+    ):
         check_sizes(gate, num_prompts=4, num_rollouts=8, num_processes=2)
-    with pytest.raises(ConfigError, match=r"TwoStageGate fills each process's share of a batch by itself, and 3 prompts do"):
+    with pytest.raises(
+        ConfigError,
+        match=r"TwoStageGate fills each process's share of a batch by itself, and 3 prompts do",
+    ):
         check_sizes(gate, num_prompts=3, num_rollouts=16, num_processes=2)
 
 
 def test_a_recipes_screening_reaches_the_gate():
-    screening = {"rollouts": 2, "low": 0.125, "high": 0.75, "defer_batches": 3, "evict_after": 1, "candidates": 3}
-    gate = GrpoSettings.model_validate({"gate": "two_stage", "screening": screening, "rollouts_per_prompt": 6}).make_gate()
+    screening = {
+        "rollouts": 2,
+        "low": 0.125,
+        "high": 0.75,
+        "defer_batches": 3,
+        "evict_after": 1,
+        "candidates": 3,
+    }
+    gate = GrpoSettings.model_validate(
+        {"gate": "two_stage", "screening": screening, "rollouts_per_prompt": 6}
+    ).make_gate()
     assert isinstance(gate, TwoStageGate)
     assert gate.settings == TwoStageSettings(
         num_screening=2, num_rollouts=6, low=0.125, high=0.75, defer_batches=3, evict_after=1
@@ -215,12 +272,21 @@ def test_a_recipes_screening_reaches_the_gate():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"screening": {"rollouts": 8}}, r"screening\.rollouts must be below rollouts_per_prompt.*got 8 and 8"),
+        (
+            {"screening": {"rollouts": 8}},
+            r"screening\.rollouts must be below rollouts_per_prompt.*got 8 and 8",
+        ),
         ({"screening": {"rollouts": 1}}, r"screening\.rollouts\n.*greater than or equal to 2"),
-        ({"screening": {"low": 0.5, "high": 0.25}}, r"low must be at most high, got 0\.5 and 0\.25"),
+        (
+            {"screening": {"low": 0.5, "high": 0.25}},
+            r"low must be at most high, got 0\.5 and 0\.25",
+        ),
         ({"screening": {"candidates": 0.5}}, r"greater than or equal to 1"),
         ({"screening": {"pilots": 4}}, r"screening\.pilots\n.*not permitted"),
-        ({"gate": "mixed", "screening": {"rollouts": 2}}, r"screening is for gate: two_stage, and the gate is mixed"),
+        (
+            {"gate": "mixed", "screening": {"rollouts": 2}},
+            r"screening is for gate: two_stage, and the gate is mixed",
+        ),
     ],
 )
 def test_impossible_screenings_are_refused(changes, message):

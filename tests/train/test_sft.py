@@ -7,14 +7,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vasari.errors import ConfigError
-from vasari.policy.processor import load_processor
-from vasari.policy.transformers_policy import load_model
+from vasari.core.errors import ConfigError
+from vasari.model.processor import load_processor
+from vasari.model.transformers_policy import load_model
 from vasari.train.settings import SftSettings
 from vasari.train.sft import train_supervised
 from vasari.train.watch import read_rows
 
-SETTINGS = {"epochs": 4, "batch_prompts": 6, "micro_batch": 6, "validate_every": 2, "workers": 0, "learning_rate": 1e-3}
+SETTINGS = {
+    "epochs": 4,
+    "batch_prompts": 6,
+    "micro_batch": 6,
+    "validate_every": 2,
+    "workers": 0,
+    "learning_rate": 1e-3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +50,12 @@ def equal_weights(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_there_must_be_prompts_to_learn_from_and_to_validate_on(tiny_model, tiny_processor, digit_prompts, tmp_path):
-    with pytest.raises(ConfigError, match=r"needs prompts to learn from \(12\) and to validate on \(0\)"):
+def test_there_must_be_prompts_to_learn_from_and_to_validate_on(
+    tiny_model, tiny_processor, digit_prompts, tmp_path
+):
+    with pytest.raises(
+        ConfigError, match=r"needs prompts to learn from \(12\) and to validate on \(0\)"
+    ):
         train_supervised(
             tiny_model,
             tiny_processor,
@@ -59,10 +70,19 @@ def test_there_must_be_prompts_to_learn_from_and_to_validate_on(tiny_model, tiny
 
 @pytest.mark.slow
 def test_the_weights_with_the_best_validation_loss_are_kept(train, digit_prompts, tmp_path):
-    # Nothing that is taught is asked for, so that the validation loss rises and the best weights are not the last.
-    other = [dataclasses.replace(digit_prompts[0], id="other", solution="Which 578 north of gray 96 " * 6)]
+    # Nothing that is taught is asked for, so that the validation loss rises and the best weights
+    # are not the last.
+    other = [
+        dataclasses.replace(
+            digit_prompts[0], id="other", solution="Which 578 north of gray 96 " * 6
+        )
+    ]
     facts = train(tmp_path, validation=other, learning_rate=0.05)
-    losses = {row["step"]: row["eval_loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "eval_loss" in row}
+    losses = {
+        row["step"]: row["eval_loss"]
+        for row in read_rows(tmp_path / "metrics.jsonl")
+        if "eval_loss" in row
+    }
     best = min(losses, key=losses.get)
     assert best < max(losses)
     assert facts["validation_loss"] == losses[best]

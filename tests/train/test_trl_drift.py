@@ -1,4 +1,5 @@
-"""Fails when TRL changes what `VarianceAwareGRPOTrainer` wraps, so that nobody finds out from a run."""
+"""Fails when TRL changes what `VarianceAwareGRPOTrainer` wraps, so that nobody finds out from a
+run."""
 
 import dataclasses
 import inspect
@@ -11,8 +12,8 @@ from transformers import Trainer
 from trl import GRPOTrainer, SFTTrainer
 
 from vasari.records import Prompt
-from vasari.rundir import read_groups
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+from vasari.train.group_file import read_groups
 from vasari.train.trl_engine import SEEN_BY_THE_MODEL
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 
@@ -21,20 +22,42 @@ WRAPPED = {
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_generate": ["self", "prompts"],
     "_tokenize_prompts": ["self", "prompts"],
-    "_generate_single_turn": ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"],
+    "_generate_single_turn": [
+        "self",
+        "prompt_ids",
+        "images",
+        "multimodal_fields",
+        "num_generations",
+        "has_tool_images",
+    ],
     "_compute_loss": ["self", "model", "inputs"],
     "get_train_dataloader": ["self"],
     "train": ["self", "resume_from_checkpoint", "trial", "ignore_keys_for_eval"],
-    "_run_epoch": ["self", "model", "epoch", "train_dataloader", "steps_in_epoch", "num_update_steps_per_epoch"],
+    "_run_epoch": [
+        "self",
+        "model",
+        "epoch",
+        "train_dataloader",
+        "steps_in_epoch",
+        "num_update_steps_per_epoch",
+    ],
     "_save_checkpoint": ["self", "model", "trial"],
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
     "_load_optimizer_and_scheduler": ["self", "checkpoint"],
 }
-"""Parameters of TRL's methods, of `_run_epoch` the first ones: it is called by names, and ours reads none."""
+"""Parameters of TRL's methods, of `_run_epoch` the first ones: it is called by names, and ours
+reads none."""
 
 CALLED = {
     "_remove_unused_columns": ["self", "dataset", "description"],
-    "_get_per_token_logps_and_entropies": ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"],
+    "_get_per_token_logps_and_entropies": [
+        "self",
+        "model",
+        "input_ids",
+        "attention_mask",
+        "logits_to_keep",
+        "batch_size",
+    ],
 }
 
 
@@ -49,7 +72,9 @@ def test_the_wrapped_method_has_the_signature_that_we_wrap(name):
 
 
 def test_every_method_that_we_wrap_is_watched():
-    own = {name for name, value in vars(VarianceAwareGRPOTrainer).items() if inspect.isfunction(value)}
+    own = {
+        name for name, value in vars(VarianceAwareGRPOTrainer).items() if inspect.isfunction(value)
+    }
     assert {name for name in own if hasattr(GRPOTrainer, name)} - {"__init__"} == WRAPPED.keys()
 
 
@@ -63,16 +88,25 @@ def test_the_images_that_the_model_is_given_are_all_that_trl_knows():
 
 
 def test_the_cold_start_wraps_a_method_that_exists():
-    assert list(inspect.signature(SFTTrainer._save_checkpoint).parameters) == ["self", "model", "trial"]
+    assert list(inspect.signature(SFTTrainer._save_checkpoint).parameters) == [
+        "self",
+        "model",
+        "trial",
+    ]
 
 
 def test_the_random_state_is_restored_after_the_skipped_batches():
     source = inspect.getsource(Trainer._run_epoch)
-    assert source.index("rng_to_sync = True") < source.index("self.get_batch_samples(") < source.rindex("self._load_rng_state(")
+    assert (
+        source.index("rng_to_sync = True")
+        < source.index("self.get_batch_samples(")
+        < source.rindex("self._load_rng_state(")
+    )
 
 
 UNREADABLE = Prompt(id="unreadable", question="How many?", answer="1 2 x", kind="expression")
-"""An answer to it cannot be compared and is unverifiable; a rollout without an answer is incorrect."""
+"""An answer to it cannot be compared and is unverifiable; a rollout without an answer is
+incorrect."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +140,14 @@ def groups(batch, trainer):
 
 
 def test_the_output_has_the_keys_that_we_read(batch):
-    ours = {"advantages", "completion_ids", "completion_mask", "prompt_ids", "prompt_mask", "old_per_token_logps"}
+    ours = {
+        "advantages",
+        "completion_ids",
+        "completion_mask",
+        "prompt_ids",
+        "prompt_mask",
+        "old_per_token_logps",
+    }
     images = {"pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids"}
     assert batch.keys() == ours | images | {"num_items_in_batch"}
 
@@ -114,7 +155,11 @@ def test_the_output_has_the_keys_that_we_read(batch):
 def test_every_key_with_a_row_a_rollout_is_one_that_we_thin_out(batch):
     from vasari.train.join import ROLLOUT_FIELDS
 
-    by_rollout = {name for name, value in batch.items() if isinstance(value, torch.Tensor) and value.ndim and len(value) == 48}
+    by_rollout = {
+        name
+        for name, value in batch.items()
+        if isinstance(value, torch.Tensor) and value.ndim and len(value) == 48
+    }
     assert by_rollout <= ROLLOUT_FIELDS.keys()
 
 
@@ -122,32 +167,50 @@ def test_the_trainer_has_the_attributes_that_we_read(trainer):
     assert trainer._tokenizer is trainer.processing_class.tokenizer
     assert trainer.eos_token_ids == [trainer._tokenizer.eos_token_id]
     assert (trainer.num_generations, trainer.beta, trainer.loss_type) == (8, 0.0, "grpo")
-    assert (trainer.reward_func_names, trainer.reward_weights.tolist()) == (["accuracy", "format"], [1.0, 1.0])
+    assert (trainer.reward_func_names, trainer.reward_weights.tolist()) == (
+        ["accuracy", "format"],
+        [1.0, 1.0],
+    )
     assert (trainer._entropy_bonus_enabled, trainer.aux_loss_enabled) == (False, False)
     assert trainer.args.generation_batch_size == 6 * 8 == 24 * trainer.args.steps_per_generation
 
 
 def test_our_numbers_reach_trls_log(batch, trainer):
-    assert {"zero_variance_share", "ledger/rollouts/train", "sampler/passes"} <= trainer._metrics["train"].keys()
+    assert {"zero_variance_share", "ledger/rollouts/train", "sampler/passes"} <= trainer._metrics[
+        "train"
+    ].keys()
 
 
 def test_the_batch_holds_unverifiable_rollouts_beside_others(groups):
-    (rewards,) = [np.array(row["rewards"], dtype=float) for row in groups if row["prompt_id"] == "unreadable"]
+    (rewards,) = [
+        np.array(row["rewards"], dtype=float) for row in groups if row["prompt_id"] == "unreadable"
+    ]
     assert 0 < np.isnan(rewards).sum() < len(rewards)
 
 
 def test_trls_advantages_are_ours_with_trls_denominator(batch, groups):
     rewards = np.array([row["rewards"] for row in groups], dtype=float)
     denominator = ADVANTAGE_DENOMINATORS["trl"]
-    expected = group_advantages(rewards, scale=denominator.scale, ddof=denominator.ddof, epsilon=denominator.epsilon)
+    expected = group_advantages(
+        rewards, scale=denominator.scale, ddof=denominator.ddof, epsilon=denominator.epsilon
+    )
     np.testing.assert_allclose(batch["advantages"].numpy().reshape(6, 8), expected, atol=1e-6)
     assert np.abs(expected).max() > 0.5
 
 
 def test_without_a_scale_trls_advantages_are_dr_grpos(make_trainer, prompts, first_batch, tmp_path):
-    trainer = make_trainer(prompts, tmp_path, rollouts_per_prompt=4, micro_batch=12, loss="dr_grpo", scale_advantages="none")
+    trainer = make_trainer(
+        prompts,
+        tmp_path,
+        rollouts_per_prompt=4,
+        micro_batch=12,
+        loss="dr_grpo",
+        scale_advantages="none",
+    )
     advantages = first_batch(trainer)["advantages"].numpy().reshape(3, 4)
-    rewards = np.array([row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()], dtype=float)
+    rewards = np.array(
+        [row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()], dtype=float
+    )
     np.testing.assert_allclose(advantages, group_advantages(rewards, scale="none"), atol=1e-6)
 
 
@@ -165,20 +228,39 @@ def kept_confidence(folder):
     return [row["confidence"] for row in read_groups(folder / "groups").to_pylist()]
 
 
-def test_a_sampler_that_uses_logprobs_gets_it_also_with_one_update_a_batch(make_trainer, prompts, first_batch, tmp_path):
+def test_a_sampler_that_uses_logprobs_gets_it_also_with_one_update_a_batch(
+    make_trainer, prompts, first_batch, tmp_path
+):
     """TRL computes no log-probabilities then; with two updates it does, and they are these."""
-    settings = {"sampler": "progress", "prompts_per_batch": 6, "rollouts_per_prompt": 8, "micro_batch": 24, "save_every": 2}
+    settings = {
+        "sampler": "progress",
+        "prompts_per_batch": 6,
+        "rollouts_per_prompt": 8,
+        "micro_batch": 24,
+        "save_every": 2,
+    }
     ours = make_trainer(prompts, tmp_path / "one", updates_per_batch=1, **settings)
     trls = make_trainer(prompts, tmp_path / "two", updates_per_batch=2, **settings)
     for trainer in (ours, trls):
         torch.manual_seed(3)
         first_batch(trainer)
-    for own, trl in zip(kept_confidence(tmp_path / "one"), kept_confidence(tmp_path / "two"), strict=True):
+    for own, trl in zip(
+        kept_confidence(tmp_path / "one"), kept_confidence(tmp_path / "two"), strict=True
+    ):
         assert own == pytest.approx(trl, abs=1e-5)
 
 
-def test_nothing_is_computed_for_a_sampler_that_does_not_use_it(make_trainer, prompts, first_batch, tmp_path):
+def test_nothing_is_computed_for_a_sampler_that_does_not_use_it(
+    make_trainer, prompts, first_batch, tmp_path
+):
     first_batch(
-        make_trainer(prompts, tmp_path, prompts_per_batch=3, rollouts_per_prompt=4, updates_per_batch=1, micro_batch=12)
+        make_trainer(
+            prompts,
+            tmp_path,
+            prompts_per_batch=3,
+            rollouts_per_prompt=4,
+            updates_per_batch=1,
+            micro_batch=12,
+        )
     )
     assert all(np.isnan(np.array(row, dtype=float)).all() for row in kept_confidence(tmp_path))

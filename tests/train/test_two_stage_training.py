@@ -1,4 +1,5 @@
-"""Real batches under the gate of two stages: what is generated, what trains, what is charged, what is observed."""
+"""Real batches under the gate of two stages: what is generated, what trains, what is charged, what
+is observed."""
 
 import dataclasses
 from pathlib import Path
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from vasari.errors import StateError
-from vasari.rundir import read_groups
+from vasari.core.errors import StateError
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+from vasari.train.group_file import read_groups
 from vasari.train.scorer import verify_prompt
 
-# Two of six rollouts are the screening. A rollout is right one time in four, so three prompts of eight go on.
+# Two of six rollouts are the screening. A rollout is right one time in four, so three prompts of
+# eight go on.
 SIZE, FIRST = 6, 2
 SCREENED = {
     "gate": "two_stage",
@@ -31,7 +33,8 @@ def rows_of(folder, purpose):
 
 
 def watch_generations(trainer):
-    """Each time that the trainer generates: how many rollouts, and how many of a prompt follow each other."""
+    """Each time that the trainer generates: how many rollouts, and how many of a prompt follow each
+    other."""
     asked = []
     single_turn = trainer._generate_single_turn
 
@@ -45,15 +48,23 @@ def watch_generations(trainer):
 
 @pytest.fixture(scope="module")
 def prompts(digit_prompts):
-    """The digit prompts thrice, without, with one and with two images; the first three have an answer never given."""
-    thrice = [dataclasses.replace(p, id=f"{p.id}-{copy}") for copy in range(3) for p in digit_prompts]
+    """The digit prompts thrice, without, with one and with two images; the first three have an
+    answer never given."""
+    thrice = [
+        dataclasses.replace(p, id=f"{p.id}-{copy}") for copy in range(3) for p in digit_prompts
+    ]
     return [dataclasses.replace(p, answer="77") for p in thrice[:3]] + thrice[3:]
 
 
 @pytest.fixture(scope="module")
 def trainer(make_trainer, prompts, tmp_path_factory):
     # Two updates a batch, so that TRL keeps the log-probabilities of the policy that wrote.
-    changes = SCREENED | {"prompts_per_batch": 4, "updates_per_batch": 2, "save_every": 2, "micro_batch": 6}
+    changes = SCREENED | {
+        "prompts_per_batch": 4,
+        "updates_per_batch": 2,
+        "save_every": 2,
+        "micro_batch": 6,
+    }
     verified = []
 
     def counted(prompt, text):
@@ -118,9 +129,15 @@ def test_every_rollout_is_charged_once_for_what_it_was_spent_on(trainer, batch, 
 
 def test_trl_counts_the_tokens_of_every_rollout_once(trainer, batch, trained, screened):
     """What TRL counts is prompts as well; they are as long as the processor says."""
-    lengths = {index: len(trainer._tokenize_prompts([_messages(trainer, index)])[0][0]) for index in range(36)}
+    lengths = {
+        index: len(trainer._tokenize_prompts([_messages(trainer, index)])[0][0])
+        for index in range(36)
+    }
     rows = [*trained, *screened]
-    expected = sum(sum(row["num_tokens"]) + lengths[row["prompt_index"]] * len(row["num_tokens"]) for row in rows)
+    expected = sum(
+        sum(row["num_tokens"]) + lengths[row["prompt_index"]] * len(row["num_tokens"])
+        for row in rows
+    )
     assert trainer.state.num_input_tokens_seen == expected
 
 
@@ -129,24 +146,34 @@ def test_advantages_are_those_of_the_whole_group(batch, trained):
     trl = ADVANTAGE_DENOMINATORS["trl"]
     expected = group_advantages(rewards, scale=trl.scale, ddof=trl.ddof, epsilon=trl.epsilon)
     np.testing.assert_allclose(batch["advantages"].view(4, SIZE), expected, atol=1e-6)
-    apart = [group_advantages(part, scale=trl.scale, ddof=1, epsilon=1e-4) for part in np.split(rewards, [FIRST], axis=1)]
+    apart = [
+        group_advantages(part, scale=trl.scale, ddof=1, epsilon=1e-4)
+        for part in np.split(rewards, [FIRST], axis=1)
+    ]
     assert np.abs(expected - np.concatenate(apart, axis=1)).max() > 0.1
 
 
 def test_the_batch_holds_the_rollouts_that_are_kept_as_trained(trainer, batch, trained):
     decoded = trainer._tokenizer.batch_decode(batch["completion_ids"], skip_special_tokens=True)
     assert decoded == [text for row in trained for text in row["texts"]]
-    assert batch["completion_mask"].sum(1).tolist() == [num for row in trained for num in row["num_tokens"]]
+    assert batch["completion_mask"].sum(1).tolist() == [
+        num for row in trained for num in row["num_tokens"]
+    ]
 
 
-def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(trainer, batch, trained):
+def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(
+    trainer, batch, trained
+):
     """With a pilot's tokens beside another prompt's images, the model would say something else."""
     for place, row in enumerate(trained):
         own = slice(place * SIZE, (place + 1) * SIZE)
         alone = trainer._tokenize_prompts([_messages(trainer, row["prompt_index"])])[0][0]
         ids, mask = batch["prompt_ids"][own], batch["prompt_mask"][own].bool()
         assert all(line[keep].tolist() == list(alone) for line, keep in zip(ids, mask, strict=True))
-    images = {name: batch[name] for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")}
+    images = {
+        name: batch[name]
+        for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
+    }
     assert batch["num_images"] == [row["prompt_index"] % 3 for row in trained for _ in range(SIZE)]
     with torch.no_grad():
         logps, _, _ = trainer._get_per_token_logps_and_entropies(
@@ -177,7 +204,11 @@ def test_the_log_says_how_much_was_screened_and_what_came_of_it(trainer, batch, 
 def test_a_sampler_is_told_of_a_prompt_once_of_whole_groups_and_of_screenings(
     make_trainer, first_batch, prompts, remembering_sampler, tmp_path
 ):
-    changes = SCREENED | {"screening": {"rollouts": FIRST, "candidates": 8.0}, "prompts_per_batch": 4, "micro_batch": 12}
+    changes = SCREENED | {
+        "screening": {"rollouts": FIRST, "candidates": 8.0},
+        "prompts_per_batch": 4,
+        "micro_batch": 12,
+    }
     sampler = remembering_sampler(36)
     trainer = make_trainer(prompts, tmp_path, sampler=sampler, **changes)
     torch.manual_seed(2)
@@ -188,16 +219,26 @@ def test_a_sampler_is_told_of_a_prompt_once_of_whole_groups_and_of_screenings(
     assert [group.num_rollouts for group in whole] == [SIZE] * 4
     screened_only = [group for group in told if group.purpose == "screen"]
     assert {group.num_rollouts for group in screened_only} == {FIRST}
-    # 32 candidates for four places: some promised variance in vain, and are told and paid for as well.
+    # 32 candidates for four places: some promised variance in vain, and are told and paid for as
+    # well.
     assert any(len(set(group.verdicts)) > 1 for group in screened_only)
     assert trainer.loop.run.ledger.rollouts["screen"] == FIRST * len(screened_only)
-    kept = {row["prompt_index"]: row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()}
+    kept = {
+        row["prompt_index"]: row["rewards"] for row in read_groups(tmp_path / "groups").to_pylist()
+    }
     assert {group.index: group.rewards.tolist() for group in told} == kept
 
 
 @pytest.mark.slow
-def test_screenings_fill_a_batch_without_moving_the_weights(make_trainer, first_batch, digit_prompts, tmp_path):
-    changes = SCREENED | {"prompts_per_batch": 12, "micro_batch": 12, "max_generations": 1, "updates_per_batch": 2}
+def test_screenings_fill_a_batch_without_moving_the_weights(
+    make_trainer, first_batch, digit_prompts, tmp_path
+):
+    changes = SCREENED | {
+        "prompts_per_batch": 12,
+        "micro_batch": 12,
+        "max_generations": 1,
+        "updates_per_batch": 2,
+    }
     trainer = make_trainer(digit_prompts, tmp_path, **changes | {"save_every": 2})
     asked = watch_generations(trainer)
     torch.manual_seed(0)
@@ -218,22 +259,33 @@ def test_screenings_fill_a_batch_without_moving_the_weights(make_trainer, first_
 
 
 @pytest.mark.slow
-def test_nothing_more_is_generated_where_no_prompt_promises_variance(make_trainer, first_batch, digit_prompts, tmp_path):
+def test_nothing_more_is_generated_where_no_prompt_promises_variance(
+    make_trainer, first_batch, digit_prompts, tmp_path
+):
     hopeless = [dataclasses.replace(prompt, answer="77") for prompt in digit_prompts]
-    trainer = make_trainer(hopeless, tmp_path, **SCREENED | {"max_generations": 2, "micro_batch": 6})
+    trainer = make_trainer(
+        hopeless, tmp_path, **SCREENED | {"max_generations": 2, "micro_batch": 6}
+    )
     asked = watch_generations(trainer)
     output = first_batch(trainer)
     assert asked == [(3 * FIRST, FIRST)] * 2
     assert not output["advantages"].any()
     assert len(output["advantages"]) == 3 * SIZE
-    assert trainer.loop.run.ledger.rollouts == {"train": 0, "refresh": 0, "screen": 2 * 3 * FIRST, "discarded": 0}
+    assert trainer.loop.run.ledger.rollouts == {
+        "train": 0,
+        "refresh": 0,
+        "screen": 2 * 3 * FIRST,
+        "discarded": 0,
+    }
     # A screening of two, thrice over, is what fills a place of six.
     ids = output["completion_ids"].view(3, SIZE, -1)
     assert all(torch.equal(ids[:, place], ids[:, place + FIRST]) for place in range(SIZE - FIRST))
 
 
 @pytest.mark.slow
-def test_a_batchs_deviation_and_the_reference_are_of_whole_groups(make_trainer, first_batch, prompts, tmp_path):
+def test_a_batchs_deviation_and_the_reference_are_of_whole_groups(
+    make_trainer, first_batch, prompts, tmp_path
+):
     changes = SCREENED | {"scale_advantages": "batch", "kl_coefficient": 0.05, "micro_batch": 6}
     trainer = make_trainer(prompts, tmp_path, **changes)
     torch.manual_seed(1)
@@ -247,26 +299,45 @@ def test_a_batchs_deviation_and_the_reference_are_of_whole_groups(make_trainer, 
 
 
 @pytest.mark.slow
-def test_log_probabilities_that_a_backend_says_stay_with_their_rollouts(make_trainer, first_batch, prompts, tmp_path):
-    """TRL corrects for what vLLM sampled from by them; here its `rollout_func` plays the backend."""
-    trainer = make_trainer([dataclasses.replace(p, answer="1") for p in prompts], tmp_path, **SCREENED | {"micro_batch": 6})
+def test_log_probabilities_that_a_backend_says_stay_with_their_rollouts(
+    make_trainer, first_batch, prompts, tmp_path
+):
+    """TRL corrects for what vLLM sampled from by them; here its `rollout_func` plays the
+    backend."""
+    trainer = make_trainer(
+        [dataclasses.replace(p, answer="1") for p in prompts],
+        tmp_path,
+        **SCREENED | {"micro_batch": 6},
+    )
     said = []
 
     def right_and_wrong_in_turn(messages, trainer):
-        texts = [f"<think>see</think><answer>\\boxed{{{1 + place % 2}}}</answer>" for place in range(len(messages))]
-        ids = [[*trainer._tokenizer(text)["input_ids"], trainer._tokenizer.eos_token_id] for text in texts]
+        texts = [
+            f"<think>see</think><answer>\\boxed{{{1 + place % 2}}}</answer>"
+            for place in range(len(messages))
+        ]
+        ids = [
+            [*trainer._tokenizer(text)["input_ids"], trainer._tokenizer.eos_token_id]
+            for text in texts
+        ]
         numbers = range(len(said) + 1, len(said) + len(texts) + 1)
         said.extend(numbers)
         return {
             "prompt_ids": trainer._tokenize_prompts(messages)[0],
             "completion_ids": ids,
-            "logprobs": [[-float(number)] * len(own) for number, own in zip(numbers, ids, strict=True)],
+            "logprobs": [
+                [-float(number)] * len(own) for number, own in zip(numbers, ids, strict=True)
+            ],
         }
 
     trainer.rollout_func = right_and_wrong_in_turn
     output = first_batch(trainer)
     # Three prompts: rollouts 1 to 6 are their screenings, 7 to 18 the rest.
-    expected = [[-1, -2, -7, -8, -9, -10], [-3, -4, -11, -12, -13, -14], [-5, -6, -15, -16, -17, -18]]
+    expected = [
+        [-1, -2, -7, -8, -9, -10],
+        [-3, -4, -11, -12, -13, -14],
+        [-5, -6, -15, -16, -17, -18],
+    ]
     assert output["sampling_per_token_logps"][:, 0].view(3, SIZE).tolist() == expected
     assert [row["verdicts"] for row in rows_of(tmp_path / "groups", "train")] == [[1, 0] * 3] * 3
 
@@ -275,7 +346,9 @@ def test_log_probabilities_that_a_backend_says_stay_with_their_rollouts(make_tra
 def run(run_small, prompts, tmp_path_factory):
     """A finished run of a budget of 60 rollouts with steps for many more, and what it reported."""
     out = tmp_path_factory.mktemp("run")
-    return out, run_small(out, prompts=prompts, steps=12, max_rollouts=60, validate_every=12, **LONG)
+    return out, run_small(
+        out, prompts=prompts, steps=12, max_rollouts=60, validate_every=12, **LONG
+    )
 
 
 @pytest.mark.slow

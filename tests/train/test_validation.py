@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vasari.policy.base import Decoding
+from vasari.model.base import Decoding
 from vasari.sample import AllGate, UniformSampler
 from vasari.train.run_state import RunState
 from vasari.train.validation import Validator
@@ -21,7 +21,13 @@ def validator(tmp_path):
 
 def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, tmp_path):
     path = tmp_path / "validation.jsonl"
-    write_rows(path, [{"step": step, "accuracy": value} for step, value in [(0, 0.1), (2, 0.5), (4, 0.3), (6, 0.9)]])
+    write_rows(
+        path,
+        [
+            {"step": step, "accuracy": value}
+            for step, value in [(0, 0.1), (2, 0.5), (4, 0.3), (6, 0.9)]
+        ],
+    )
     with path.open("a") as file:
         file.write('{"step": 8, "acc')
     validator.on_train_begin(None, at(4), None)
@@ -30,7 +36,9 @@ def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, t
 
 
 def test_of_equal_accuracies_the_first_is_best(validator, tmp_path):
-    write_rows(tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}, {"step": 2, "accuracy": 0.5}])
+    write_rows(
+        tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}, {"step": 2, "accuracy": 0.5}]
+    )
     validator.on_train_begin(None, at(2), None)
     assert validator.best_step == 0
 

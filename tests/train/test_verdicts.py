@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Verdict
 from vasari.train.verdicts import Judge
 
 NAN = np.nan
-RIGHT, WRONG, NEITHER = (Verdict(outcome) for outcome in (Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNVERIFIABLE))
+RIGHT, WRONG, NEITHER = (
+    Verdict(outcome) for outcome in (Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNVERIFIABLE)
+)
 
 
 def outcomes(judgement):
@@ -40,12 +42,15 @@ def test_another_reward_function_can_be_named():
 
 
 def test_a_function_can_read_all_rewards():
-    judge = Judge(["a", "b"], [0.1, 0.1], lambda rewards: (rewards["a"] + rewards["b"] > 1.5).astype(float))
+    judge = Judge(
+        ["a", "b"], [0.1, 0.1], lambda rewards: (rewards["a"] + rewards["b"] > 1.5).astype(float)
+    )
     assert outcomes(judge.judge(np.array([[1.0, 1.0], [1.0, 0.0]]), None)) == [1, 0]
 
 
 @pytest.mark.parametrize(
-    ("returned", "words"), [([1.0], "1 verdicts for 2"), ([0.3, 1.0], r"must give 1 \(correct\), 0 \(incorrect\) or nan")]
+    ("returned", "words"),
+    [([1.0], "1 verdicts for 2"), ([0.3, 1.0], r"must give 1 \(correct\), 0 \(incorrect\) or nan")],
 )
 def test_a_bad_reader_is_named(returned, words):
     with pytest.raises(ConfigError, match=words):
@@ -57,14 +62,22 @@ def test_a_verifier_decides_instead_of_the_rewards():
         np.array([[0.0], [1.0], [1.0]]), [RIGHT, WRONG, NEITHER]
     )
     np.testing.assert_array_equal(outcomes(judgement), [1, 0, NAN])
-    np.testing.assert_array_equal(totals(judgement), [0.0, 1.0, NAN])  # an unverifiable rollout leaves the baseline
+    np.testing.assert_array_equal(
+        totals(judgement), [0.0, 1.0, NAN]
+    )  # an unverifiable rollout leaves the baseline
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"verdict_from": "b"}, "verdict_from must be one of the reward functions a, or a function; got 'b'"),
-        ({"verdict_from": "a", "verify": lambda row, text: RIGHT}, "give verify .* or verdict_from .*, not both"),
+        (
+            {"verdict_from": "b"},
+            "verdict_from must be one of the reward functions a, or a function; got 'b'",
+        ),
+        (
+            {"verdict_from": "a", "verify": lambda row, text: RIGHT},
+            "give verify .* or verdict_from .*, not both",
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused(arguments, words):
@@ -115,22 +128,36 @@ def known(row):
 @given(st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT))
 def test_a_total_is_the_weighted_sum_of_what_is_known_or_nothing_is_known(rows, weights):
     found = totals(Judge(["a", "b"], weights).judge(np.array(rows), None))
-    weighted = [[value * weight for value, weight in zip(row, weights, strict=True)] for row in rows]
+    weighted = [
+        [value * weight for value, weight in zip(row, weights, strict=True)] for row in rows
+    ]
     expected = [sum(known(row)) if known(row) else NAN for row in weighted]
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-@given(st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT), st.data())
+@given(
+    st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT), st.data()
+)
 def test_an_unverifiable_rollout_never_has_a_total_and_no_other_loses_its_own(rows, weights, data):
-    verdicts = data.draw(st.lists(st.sampled_from([RIGHT, WRONG, NEITHER]), min_size=len(rows), max_size=len(rows)))
+    verdicts = data.draw(
+        st.lists(st.sampled_from([RIGHT, WRONG, NEITHER]), min_size=len(rows), max_size=len(rows))
+    )
     judge = Judge(["a", "b"], weights, verify=lambda row, text: RIGHT)
     judgement = judge.judge(np.array(rows), verdicts)
     assert judgement.verdicts == verdicts
-    expected = [verdict is NEITHER or not known(row) for verdict, row in zip(verdicts, rows, strict=True)]
-    assert np.isnan(totals(judgement)).tolist() == expected == judge.unscorable(np.array(rows), verdicts).tolist()
+    expected = [
+        verdict is NEITHER or not known(row) for verdict, row in zip(verdicts, rows, strict=True)
+    ]
+    assert (
+        np.isnan(totals(judgement)).tolist()
+        == expected
+        == judge.unscorable(np.array(rows), verdicts).tolist()
+    )
 
 
 @given(st.lists(st.tuples(FOUND, FOUND), min_size=1, max_size=6), st.tuples(WEIGHT, WEIGHT))
 def test_weights_change_no_verdict(rows, weights):
-    one, other = (Judge(["a", "b"], own).judge(np.array(rows), None) for own in (weights, (1.0, 1.0)))
+    one, other = (
+        Judge(["a", "b"], own).judge(np.array(rows), None) for own in (weights, (1.0, 1.0))
+    )
     np.testing.assert_array_equal(outcomes(one), outcomes(other))

@@ -46,7 +46,10 @@ def in_order(remembering_sampler):
     ],
 )
 def test_who_is_drawn(in_order, unwanted, num, facts, expected):
-    assert draw_wanted(in_order, Refusing(unwanted), num, batch=0, **facts).indices.tolist() == expected
+    assert (
+        draw_wanted(in_order, Refusing(unwanted), num, batch=0, **facts).indices.tolist()
+        == expected
+    )
 
 
 def test_roles_go_with_their_prompts(in_order):

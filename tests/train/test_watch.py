@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from vasari.errors import StorageError
+from vasari.core.errors import StorageError
 from vasari.sample import make_sampler
 from vasari.train.score_snapshots import ScoreSnapshots
 from vasari.train.watch import MetricLog, TellProgress, append_row, read_rows, write_rows
@@ -20,7 +20,12 @@ def test_every_number_is_logged_with_its_step(tmp_path):
     log.on_train_begin(None, at(0), None)
     log.on_log(None, at(3), None, logs={"loss": 0.5, "count": 2, "name": "x", "unknown": math.nan})
     (row,) = read_rows(tmp_path / "metrics.jsonl")
-    assert {name: row[name] for name in row if name != "time"} == {"schema": 1, "step": 3, "loss": 0.5, "count": 2}
+    assert {name: row[name] for name in row if name != "time"} == {
+        "schema": 1,
+        "step": 3,
+        "loss": 0.5,
+        "count": 2,
+    }
 
 
 def test_a_resumed_log_forgets_what_came_after_its_checkpoint(tmp_path):
@@ -81,7 +86,13 @@ def scored():
     def change(step):
         verdicts = np.array([1.0, 0.0] if step % 2 else [1.0, 1.0])
         tokens = [[1, 2, 3], [4, 5, 6]]
-        sampler.observe([GroupOutcome(index=0, rewards=verdicts, verdicts=verdicts, token_ids=tokens, batch=step)])
+        sampler.observe(
+            [
+                GroupOutcome(
+                    index=0, rewards=verdicts, verdicts=verdicts, token_ids=tokens, batch=step
+                )
+            ]
+        )
 
     return sampler, change
 

@@ -29,7 +29,9 @@ def micro_batch(advantages, images):
 
 @given(ADVANTAGES, st.data())
 def test_what_stays_is_every_rollout_with_an_advantage_with_its_own_images(advantages, data):
-    images = data.draw(st.lists(st.integers(0, 2), min_size=len(advantages), max_size=len(advantages)))
+    images = data.draw(
+        st.lists(st.integers(0, 2), min_size=len(advantages), max_size=len(advantages))
+    )
     at_least = data.draw(st.integers(0, 9))
     kept, share = drop_zero_advantage_rollouts(micro_batch(advantages, images), at_least=at_least)
     rows = kept["completion_ids"][:, 0].tolist()
@@ -60,7 +62,12 @@ def test_images_that_cannot_be_told_apart_by_rollout_keep_every_rollout():
 def trainer(make_trainer, digit_prompts, tmp_path_factory):
     # Two updates a batch, so that ratios are taken against the log-probabilities of another policy.
     return make_trainer(
-        digit_prompts[:3], tmp_path_factory.mktemp("silent"), micro_batch=12, updates_per_batch=2, steps=4, save_every=2
+        digit_prompts[:3],
+        tmp_path_factory.mktemp("silent"),
+        micro_batch=12,
+        updates_per_batch=2,
+        steps=4,
+        save_every=2,
     )
 
 
@@ -80,7 +87,9 @@ def loss_and_gradients(compute, trainer, batch):
     loss = compute(trainer, trainer.model, batch)
     loss.backward()
     return loss.detach(), {
-        name: weight.grad.clone() for name, weight in trainer.model.named_parameters() if weight.grad is not None
+        name: weight.grad.clone()
+        for name, weight in trainer.model.named_parameters()
+        if weight.grad is not None
     }
 
 
@@ -104,7 +113,9 @@ def test_loss_and_gradients_are_those_of_the_whole_micro_batch(trainer, batch, l
     torch.testing.assert_close(ours, whole, atol=1e-6, rtol=1e-5)
     for name, gradient in expected.items():
         got = gradients.get(name, torch.zeros_like(gradient))
-        torch.testing.assert_close(got, gradient, atol=1e-5 * max(1.0, float(gradient.abs().max())), rtol=1e-3)
+        torch.testing.assert_close(
+            got, gradient, atol=1e-5 * max(1.0, float(gradient.abs().max())), rtol=1e-3
+        )
 
 
 def test_silent_rollouts_cost_no_forward_pass(trainer, batch):
@@ -113,14 +124,18 @@ def test_silent_rollouts_cost_no_forward_pass(trainer, batch):
     hook = trainer.model.register_forward_pre_hook(
         lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
     )
-    trainer._compute_loss(trainer.model, {**batch, "advantages": torch.tensor(SILENT["the groups with images"])})
+    trainer._compute_loss(
+        trainer.model, {**batch, "advantages": torch.tensor(SILENT["the groups with images"])}
+    )
     hook.remove()
     assert rows == [4]
 
 
 def test_a_micro_batch_that_is_all_silent_moves_nothing(trainer, batch):
     trainer.loss_type, trainer.importance_sampling_level = "grpo", "token"
-    _, gradients = loss_and_gradients(type(trainer)._compute_loss, trainer, {**batch, "advantages": torch.zeros(12)})
+    _, gradients = loss_and_gradients(
+        type(trainer)._compute_loss, trainer, {**batch, "advantages": torch.zeros(12)}
+    )
     assert all(not gradient.any() for gradient in gradients.values())
 
 
@@ -131,7 +146,9 @@ def test_a_kl_term_keeps_every_rollout(trainer, batch):
     )
     trainer.beta = 0.1
     reference = batch["old_per_token_logps"] - 0.1
-    trainer._compute_loss(trainer.model, {**batch, "ref_per_token_logps": reference, "advantages": torch.zeros(12)})
+    trainer._compute_loss(
+        trainer.model, {**batch, "ref_per_token_logps": reference, "advantages": torch.zeros(12)}
+    )
     trainer.beta = 0.0
     hook.remove()
     assert rows == [12]

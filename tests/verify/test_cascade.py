@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.records import Outcome
 from vasari.verify import infer_kind, verify_answer
 from vasari.verify.numbers import parse_number
@@ -23,14 +23,20 @@ numbers = st.one_of(
     integers.map(str),
     integers.map(lambda value: f"{value:,}"),
     st.decimals(-1000, 1000, places=3).map(lambda value: f"{value:f}"),
-    st.tuples(integers, st.integers(1, 10**6)).map(lambda pair: rf"\frac{{{pair[0]}}}{{{pair[1]}}}"),
+    st.tuples(integers, st.integers(1, 10**6)).map(
+        lambda pair: rf"\frac{{{pair[0]}}}{{{pair[1]}}}"
+    ),
     st.tuples(st.integers(0, 99), st.sampled_from([r"\%", "%", " cm", r"^\circ", " apples"])).map(
         lambda pair: f"{pair[0]}{pair[1]}"
     ),
 )
-sets = st.lists(words, min_size=1, max_size=6, unique=True).map(lambda items: "{" + ", ".join(items) + "}")
+sets = st.lists(words, min_size=1, max_size=6, unique=True).map(
+    lambda items: "{" + ", ".join(items) + "}"
+)
 expressions = st.tuples(
-    st.integers(1, 99), st.integers(2, 99), st.sampled_from(["{}*sqrt({})", r"{}\sqrt{{{}}}", "{}*pi/{}", "{}x^{}"])
+    st.integers(1, 99),
+    st.integers(2, 99),
+    st.sampled_from(["{}*sqrt({})", r"{}\sqrt{{{}}}", "{}*pi/{}", "{}x^{}"]),
 ).map(lambda parts: parts[2].format(parts[0], parts[1]))
 REFERENCES = {
     "number": numbers,
@@ -57,7 +63,10 @@ kinds_without_worker = st.sampled_from(["number", "choice", "text", "set"])
 def test_a_boxed_reference_verifies_against_itself(kind, data):
     reference = data.draw(REFERENCES[kind])
     choices = OPTIONS if kind == "choice" else None
-    assert verify_answer(rf"<answer>\boxed{{{reference}}}</answer>", reference, choices, kind).outcome is Outcome.CORRECT
+    assert (
+        verify_answer(rf"<answer>\boxed{{{reference}}}</answer>", reference, choices, kind).outcome
+        is Outcome.CORRECT
+    )
 
 
 @pytest.mark.parametrize("kind", ["number", "choice", "text", "set", "expression"])
@@ -81,7 +90,10 @@ def test_an_integer_is_right_exactly_when_it_is_the_reference(said, reference):
 @given(st.fractions(max_denominator=1000), st.integers(2, 50))
 def test_a_fraction_may_be_expanded(value, factor):
     expanded = rf"\boxed{{\frac{{{value.numerator * factor}}}{{{value.denominator * factor}}}}}"
-    assert verify_answer(expanded, f"{value.numerator}/{value.denominator}", kind="number").outcome is Outcome.CORRECT
+    assert (
+        verify_answer(expanded, f"{value.numerator}/{value.denominator}", kind="number").outcome
+        is Outcome.CORRECT
+    )
 
 
 @given(numbers, st.integers(0, 9))
@@ -90,35 +102,68 @@ def test_a_right_number_plus_a_digit_is_wrong(reference, digit):
     longer = reference[: digits[-1] + 1] + str(digit) + reference[digits[-1] + 1 :]
     # 0 and 00 are one number, 1.50 is 1.500, and beyond six digits a decimal has its tolerance.
     before, after = parse_number(reference), parse_number(longer)
-    if before is not None and (after is None or abs(before.value - after.value) > Fraction(1, 10**6) * abs(before.value)):
-        assert verify_answer(rf"\boxed{{{longer}}}", reference, kind="number").outcome is Outcome.INCORRECT
+    if before is not None and (
+        after is None or abs(before.value - after.value) > Fraction(1, 10**6) * abs(before.value)
+    ):
+        assert (
+            verify_answer(rf"\boxed{{{longer}}}", reference, kind="number").outcome
+            is Outcome.INCORRECT
+        )
 
 
 @given(
-    st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["{}", "({})", r"\boxed{{{}}}", "The answer is {}.", "{}. because", "{})"])
+    st.sampled_from("ABCDEFGHIJ"),
+    st.sampled_from(["{}", "({})", r"\boxed{{{}}}", "The answer is {}.", "{}. because", "{})"]),
 )
 def test_every_letter_but_the_key_is_wrong_in_every_form(key, form):
     options = [f"option number {number}" for number in range(10)]
-    right = [letter for letter in "ABCDEFGHIJ" if verify_answer(form.format(letter), key, options).outcome is Outcome.CORRECT]
+    right = [
+        letter
+        for letter in "ABCDEFGHIJ"
+        if verify_answer(form.format(letter), key, options).outcome is Outcome.CORRECT
+    ]
     assert right == [key]
 
 
 @given(integers, integers)
 def test_two_numbers_are_equal_in_either_order(left, right):
-    assert verify_answer(rf"\boxed{{{left}}}", str(right)).outcome is verify_answer(rf"\boxed{{{right}}}", str(left)).outcome
+    assert (
+        verify_answer(rf"\boxed{{{left}}}", str(right)).outcome
+        is verify_answer(rf"\boxed{{{right}}}", str(left)).outcome
+    )
 
 
 def test_a_seeded_fuzzer_never_makes_it_raise():
     rng = random.Random(4)
-    golden = (Path(__file__).parents[1] / "golden" / "verify.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in golden if '"symbolic"' not in line and '"expression"' not in line]
+    golden = (
+        (Path(__file__).parents[1] / "golden" / "verify.jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    rows = [
+        json.loads(line)
+        for line in golden
+        if '"symbolic"' not in line and '"expression"' not in line
+    ]
     for _ in range(1500):
         row, other = rng.choice(rows), rng.choice(rows)
         text = row["response"][:300]
         place, stop = sorted((rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)))
-        piece = rng.choice([other["response"][:40], rng.choice(FRAGMENTS), chr(rng.randrange(0x3000)), text[place:stop] * 3])
+        piece = rng.choice(
+            [
+                other["response"][:40],
+                rng.choice(FRAGMENTS),
+                chr(rng.randrange(0x3000)),
+                text[place:stop] * 3,
+            ]
+        )
         kind = rng.choice(["number", "choice", "text", "set"])
-        assert verify_answer(text[:place] + piece + text[stop:], row["answer"], row["choices"], kind).outcome in Outcome
+        assert (
+            verify_answer(
+                text[:place] + piece + text[stop:], row["answer"], row["choices"], kind
+            ).outcome
+            in Outcome
+        )
 
 
 @given(st.integers(1, 10**6))
@@ -130,13 +175,21 @@ def test_a_number_is_never_its_percentage(value):
 def test_the_order_of_a_set_does_not_matter_but_its_items_do(items, random):
     shuffled = random.sample(items, len(items))
     reference = ", ".join(items)
-    assert verify_answer(rf"\boxed{{{', '.join(shuffled)}}}", reference, kind="set").outcome is Outcome.CORRECT
-    assert verify_answer(rf"\boxed{{{', '.join(shuffled[1:])}}}", reference, kind="set").outcome is Outcome.INCORRECT
+    assert (
+        verify_answer(rf"\boxed{{{', '.join(shuffled)}}}", reference, kind="set").outcome
+        is Outcome.CORRECT
+    )
+    assert (
+        verify_answer(rf"\boxed{{{', '.join(shuffled[1:])}}}", reference, kind="set").outcome
+        is Outcome.INCORRECT
+    )
 
 
 @given(st.sampled_from(OPTIONS), st.sampled_from("ABCDE"))
 def test_what_is_only_thought_never_counts(text, letter):
-    verdict = verify_answer(rf"<think>The answer is {text}, \boxed{{{letter}}}.</think>", letter, OPTIONS)
+    verdict = verify_answer(
+        rf"<think>The answer is {text}, \boxed{{{letter}}}.</think>", letter, OPTIONS
+    )
     assert (verdict.outcome, verdict.decided_by) == (Outcome.INCORRECT, "no_answer")
 
 
@@ -216,7 +269,9 @@ def test_no_options_are_the_same_as_none():
     assert verify_answer(r"\boxed{7}", "7", []).outcome is Outcome.CORRECT
 
 
-@pytest.mark.parametrize("bomb", ["9^{9^9}x", "9^9^9x", "x^{99999}", "(10^9)!x", "9999!x", "3!!x", "x+1e99999"])
+@pytest.mark.parametrize(
+    "bomb", ["9^{9^9}x", "9^9^9x", "x^{99999}", "(10^9)!x", "9999!x", "3!!x", "x+1e99999"]
+)
 def test_a_bomb_with_a_variable_never_reaches_the_symbolic_worker(bomb):
     verdict = verify_answer(rf"\boxed{{{bomb}}}", "(x+1)^2")
     assert (verdict.outcome, verdict.decided_by) == (Outcome.INCORRECT, "limit")
@@ -261,5 +316,11 @@ def test_a_decimal_reference_allows_a_millionth(top, bottom):
     reference = f"{top / bottom:.12f}"
     near = Fraction(reference) * (1 + Fraction(9, 10**7))
     far = Fraction(reference) * (1 + Fraction(11, 10**7))
-    assert verify_answer(rf"\boxed{{{near.numerator}/{near.denominator}}}", reference).outcome is Outcome.CORRECT
-    assert verify_answer(rf"\boxed{{{far.numerator}/{far.denominator}}}", reference).outcome is Outcome.INCORRECT
+    assert (
+        verify_answer(rf"\boxed{{{near.numerator}/{near.denominator}}}", reference).outcome
+        is Outcome.CORRECT
+    )
+    assert (
+        verify_answer(rf"\boxed{{{far.numerator}/{far.denominator}}}", reference).outcome
+        is Outcome.INCORRECT
+    )

@@ -10,7 +10,20 @@ from vasari.verify.formulas import formulas_equal
 from vasari.verify.limits import LimitExceededError
 
 small = st.integers(-9, 9)
-FORMULAS = ["x+1", "1+x", "x^2", "2x", "y=2x", "y-2x=0", "(0,1)", "[0,1]", "(1,0)", "(-\\infty,0)\\cup(0,1)", "\\log(x)", "7"]
+FORMULAS = [
+    "x+1",
+    "1+x",
+    "x^2",
+    "2x",
+    "y=2x",
+    "y-2x=0",
+    "(0,1)",
+    "[0,1]",
+    "(1,0)",
+    "(-\\infty,0)\\cup(0,1)",
+    "\\log(x)",
+    "7",
+]
 
 
 @given(small, small, small)

@@ -17,7 +17,9 @@ from vasari.verify import verify_answer
 from vasari.verify.symbolic import shared_worker
 
 TABLE = Path(__file__).parents[1] / "golden" / "hostile_answers.jsonl"
-ROWS: list[dict[str, Any]] = [json.loads(line) for line in TABLE.read_text(encoding="utf-8").splitlines()]
+ROWS: list[dict[str, Any]] = [
+    json.loads(line) for line in TABLE.read_text(encoding="utf-8").splitlines()
+]
 # Boxes in boxes around the right answer state it.
 RIGHT = {"boxes in boxes"}
 
@@ -42,10 +44,15 @@ def test_a_thousand_hostile_answers_take_a_minute_and_cost_no_worker(tmp_path, m
     shared_worker().close()
     started, before = shared_worker().num_started, _processor_seconds()
     verdicts = [_verdict(row) for row in ROWS]
-    credited = {row["family"] for row, verdict in zip(ROWS, verdicts, strict=True) if verdict.outcome is Outcome.CORRECT}
+    credited = {
+        row["family"]
+        for row, verdict in zip(ROWS, verdicts, strict=True)
+        if verdict.outcome is Outcome.CORRECT
+    }
     assert credited <= RIGHT
     shared_worker().close()  # Its time is counted when it has ended.
-    # Processor time, not the clock: a bomb that escapes its limits costs hours; without one it is under a minute.
+    # Processor time, not the clock: a bomb that escapes its limits costs hours; without one it is
+    # under a minute.
     assert _processor_seconds() - before < 120
     # On a loaded machine a worker may get no processor; that answer is unverifiable, and says so.
     starved = sum("too busy" in verdict.reason for verdict in verdicts)
@@ -60,7 +67,10 @@ def test_eight_threads_give_the_verdicts_of_one():
     expected = [_verdict(row).outcome for row in rows]
     found: dict[int, list[Outcome]] = {}
     threads = [
-        threading.Thread(target=lambda n=n: found.update({n: [_verdict(row).outcome for row in rows[n::8]]})) for n in range(8)
+        threading.Thread(
+            target=lambda n=n: found.update({n: [_verdict(row).outcome for row in rows[n::8]]})
+        )
+        for n in range(8)
     ]
     for thread in threads:
         thread.start()

@@ -13,7 +13,9 @@ from vasari.verify.choices import options_in_question
 from vasari.verify.prose import number_in, stated_number, stated_option
 
 COLOURS = ("red", "dark blue", "blue", "green")
-words = st.sampled_from(["the", "a", "car", "is", "of", "left", "image", "has", "shown", "which", "more", "than", "bus"])
+words = st.sampled_from(
+    ["the", "a", "car", "is", "of", "left", "image", "has", "shown", "which", "more", "than", "bus"]
+)
 fillers = st.lists(words, min_size=1, max_size=12).map(" ".join)
 
 
@@ -64,7 +66,10 @@ def test_a_conclusion_counts_before_what_follows_it(filler, value):
 
 @given(fillers, st.sampled_from("ABCD"))
 def test_an_option_that_is_called_correct_is_stated(filler, letter):
-    assert stated_option(f"We look at {filler}.\nSo option ({letter}) is the correct answer.", COLOURS) == letter
+    assert (
+        stated_option(f"We look at {filler}.\nSo option ({letter}) is the correct answer.", COLOURS)
+        == letter
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,9 @@ def test_options_are_read_from_a_question():
     assert options_in_question(question) == ("5 cm", "6 cm", "none (of these)")
 
 
-@pytest.mark.parametrize("question", ["", "How much?", "(A) alone", "(A) x (C) y", "(A) (B) (C)", "(B) x (A) y"])
+@pytest.mark.parametrize(
+    "question", ["", "How much?", "(A) alone", "(A) x (C) y", "(A) (B) (C)", "(B) x (A) y"]
+)
 def test_a_question_without_a_list_of_options_has_none(question):
     assert options_in_question(question) is None
 
@@ -127,5 +134,9 @@ def test_prose_of_two_hundred_thousand_characters_takes_no_time(unit, reference)
 
 
 def test_only_percent_beside_the_answer_makes_percent_the_unit():
-    said = ["\\boxed{5\\%}", "The percentage is \\boxed{5\\%}", "<think>in percent</think><answer>\\boxed{5\\%}</answer>"]
+    said = [
+        "\\boxed{5\\%}",
+        "The percentage is \\boxed{5\\%}",
+        "<think>in percent</think><answer>\\boxed{5\\%}</answer>",
+    ]
     assert [verify_answer(text, "5").value for text in said] == [0.0, 1.0, 0.0]

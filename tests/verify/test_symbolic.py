@@ -1,4 +1,5 @@
-"""The symbolic worker: killed when it takes too long, restarted, missed by name when it is not installed."""
+"""The symbolic worker: killed when it takes too long, restarted, missed by name when it is not
+installed."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from vasari.verify.symbolic import SymbolicWorker, is_installed
 # Sympy takes far longer than any of the limits here to compare these two.
 BOMB, SQUARE = "9^{9^9}x", "(x+1)^2"
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_installed(), reason="needs vasari[evaluate]")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not is_installed(), reason="needs vasari[evaluate]"),
+]
 
 
 @pytest.fixture
@@ -69,7 +73,10 @@ def test_a_worker_that_dies_during_a_comparison_is_a_crash_of_ours():
 def test_many_threads_share_a_worker(worker):
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(f"{n % 2} {worker.compare(f'x+{n % 2}', '1+x')}")) for n in range(12)
+        threading.Thread(
+            target=lambda n=n: found.append(f"{n % 2} {worker.compare(f'x+{n % 2}', '1+x')}")
+        )
+        for n in range(12)
     ]
     for thread in threads:
         thread.start()
@@ -79,22 +86,27 @@ def test_many_threads_share_a_worker(worker):
 
 
 def test_the_memory_limit_stops_an_allocation():
-    code = "from vasari.verify.worker_side import limit_memory; limit_memory(); bytearray(3 * 1024**3)"
+    code = (
+        "from vasari.verify.worker_side import limit_memory; limit_memory(); bytearray(3 * 1024**3)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MemoryError" in done.stderr
 
 
 def test_without_math_verify_only_symbolic_answers_are_unverifiable():
     code = (
-        "import sys; sys.modules['math_verify'] = None\n"
-        "from vasari.verify import verify_answer as v\n"
-        "print(v(r'\\boxed{\\log_2(2x)}', r'\\log_2(x)+1').reason, '|', v(r'\\boxed{9.17}', '2*sqrt(21)').decided_by)"
+        "import sys; sys.modules['math_verify'] = None\nfrom vasari.verify import verify_answer as"
+        " v\nprint(v(r'\\boxed{\\log_2(2x)}', r'\\log_2(x)+1').reason, '|', v(r'\\boxed{9.17}',"
+        " '2*sqrt(21)').decided_by)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "needs vasari[evaluate] | number"
 
 
 def test_importing_the_verifier_loads_neither_sympy_nor_math_verify():
-    code = "import sys, vasari.verify; print(sorted({'sympy', 'math_verify', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, vasari.verify; print(sorted({'sympy', 'math_verify', 'torch'} &"
+        " set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

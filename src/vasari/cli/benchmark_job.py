@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vasari.cli.benchmark_recipe import BenchmarkRecipe, LocalModel, load_benchmark_recipe
-from vasari.cli.model_path import fingerprint, require_training, resolve_model
-from vasari.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import write_json
+from vasari.core.plugins import names_from_a_file
+from vasari.core.progress import stage
 from vasari.evaluate.benchmarks import (
     BenchmarkDir,
     BenchmarkPlan,
@@ -29,15 +31,13 @@ from vasari.evaluate.benchmarks import (
     score_benchmarks,
     write_tables,
 )
-from vasari.plugins import names_from_a_file
-from vasari.policy.base import Policy
-from vasari.policy.named import find_policy
-from vasari.progress import stage
-from vasari.rundir import write_json
+from vasari.model.base import Policy
+from vasari.model.named import find_policy
+from vasari.model.path import fingerprint, require_training, resolve_model
 
 if TYPE_CHECKING:
     from vasari.endpoint import RunReport
-    from vasari.policy.endpoint_policy import EndpointPolicy
+    from vasari.model.endpoint_policy import EndpointPolicy
     from vasari.verify.judge import JudgeSettings
 
 _COUNTS = {
@@ -57,7 +57,9 @@ class _Opened:
     facts: dict[str, Any]
 
 
-def run_benchmarks(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool, dry_run: bool) -> None:
+def run_benchmarks(
+    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool, dry_run: bool
+) -> None:
     """Evaluate a recipe's model on its benchmarks, or say what that would take.
 
     Raises:
@@ -79,18 +81,27 @@ def run_benchmarks(recipe_path: Path, out: Path | None, overrides: Sequence[str]
     with _opened(recipe, plan, folder) as opened:
         open_folder(folder, plan, model=opened.facts, resume=resume)
         with stage("rollouts") as tell:
-            collected = collect_benchmarks(opened.policy, plan, folder.root, name=recipe.shown_name, tell=tell)
+            collected = collect_benchmarks(
+                opened.policy, plan, folder.root, name=recipe.shown_name, tell=tell
+            )
     _print_cost(collected.reports)
     with stage("scoring") as tell:
-        scores = score_benchmarks(plan, collected, folder.root, name=recipe.shown_name, judge=judge, tell=tell)
+        scores = score_benchmarks(
+            plan, collected, folder.root, name=recipe.shown_name, judge=judge, tell=tell
+        )
     print_scores(scores, folder)
     if not scores["is_complete"]:
         missing = sum(one["num_missing"] for one in scores["sets"].values())
         why = f" ({scores['stopped_by']})" if scores["stopped_by"] else ""
-        raise StateError(f"{missing:,} prompts are not answered to the end{why}; go on with the same command and --resume")
+        raise StateError(
+            f"{missing:,} prompts are not answered to the end{why}; go on with the same command and"
+            " --resume"
+        )
 
 
-def run_compare(folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None) -> None:
+def run_compare(
+    folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None
+) -> None:
     """Print the table of several results, and each against the first, prompt by prompt.
 
     Args:
@@ -119,13 +130,26 @@ def run_compare(folders: Sequence[Path], *, protocol: str | None = None, out: Pa
 
 
 def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
-    """Print accuracies by protocol with intervals, what is no wrong answer, the blind control, and where everything lies."""
+    """Print accuracies by protocol with intervals, what is no wrong answer, the blind control, and
+    where everything lies.
+    """
     console = Console(highlight=False, markup=False)
     rows = [
-        (name, one, protocol, found) for name, one in scores["sets"].items() for protocol, found in one["protocols"].items()
+        (name, one, protocol, found)
+        for name, one in scores["sets"].items()
+        for protocol, found in one["protocols"].items()
     ]
-    shown = {key: heading for key, heading in _COUNTS.items() if any(found["counts"][key] for *_, found in rows)}
-    table = Table(title=f"{scores['model']}: accuracy, 95% interval", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    shown = {
+        key: heading
+        for key, heading in _COUNTS.items()
+        if any(found["counts"][key] for *_, found in rows)
+    }
+    table = Table(
+        title=f"{scores['model']}: accuracy, 95% interval",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+    )
     table.add_column("set", overflow="fold")
     table.add_column("protocol", no_wrap=True)
     for heading in ("prompts", "accuracy", *shown.values()):
@@ -145,7 +169,9 @@ def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
     for name, one in scores["sets"].items():
         _print_remarks(console, name, one)
     if scores["num_failures"]:
-        console.print(f"{scores['num_failures']:,} rollouts got no answer: {folder.failures}", style="yellow")
+        console.print(
+            f"{scores['num_failures']:,} rollouts got no answer: {folder.failures}", style="yellow"
+        )
     console.print(f"scores: {folder.scores}\ntable: {folder.table('.md')} (.tex, .html)")
 
 
@@ -155,7 +181,9 @@ def _accuracy(found: Mapping[str, Any]) -> str:
     if undecided == found["num_rollouts"]:
         return "undecided"
     value = found["accuracy"]
-    return f"{'>= ' if undecided else ''}{value['mean']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+    return (
+        f"{'>= ' if undecided else ''}{value['mean']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+    )
 
 
 def _print_remarks(console: Console, name: str, one: Mapping[str, Any]) -> None:
@@ -164,7 +192,10 @@ def _print_remarks(console: Console, name: str, one: Mapping[str, Any]) -> None:
     size = one["published_size"]
     if size and not one["is_whole"]:
         bad = f", {one['num_bad_rows']:,} rows could not be read" if one["num_bad_rows"] else ""
-        console.print(f"{name}: {one['num_prompts']:,} of {size:,} prompts{bad}: not the benchmark's score", style="yellow")
+        console.print(
+            f"{name}: {one['num_prompts']:,} of {size:,} prompts{bad}: not the benchmark's score",
+            style="yellow",
+        )
     blind = one.get("blind")
     if blind and blind["protocols"]:
         protocol, found = next(iter(blind["protocols"].items()))
@@ -203,32 +234,49 @@ def _print_plan(plan: BenchmarkPlan) -> None:
         size = loaded.published_size
         whole = f" of {size:,}" if size and size != len(loaded.entries) else ""
         bad = f", {len(loaded.bad_rows):,} rows could not be read" if loaded.bad_rows else ""
-        console.print(f"{loaded.name}: {len(loaded.entries):,}{whole} prompts of {loaded.split}{bad}")
+        console.print(
+            f"{loaded.name}: {len(loaded.entries):,}{whole} prompts of {loaded.split}{bad}"
+        )
 
 
 def _print_cost(reports: Sequence[RunReport]) -> None:
     """What a server was asked and what that cost."""
     if not reports:
         return
-    bought, stored = (sum(getattr(report, name) for report in reports) for name in ("answered", "from_store"))
+    bought, stored = (
+        sum(getattr(report, name) for report in reports) for name in ("answered", "from_store")
+    )
     tokens = sum(used.output_tokens for report in reports for used in report.usage.values())
     money = sum(report.money for report in reports)
     cost = f", {money:.4f} by the price table" if money else ""
     console = Console(stderr=True, highlight=False, markup=False)
-    console.print(f"{bought:,} answers bought, {stored:,} from the store; {tokens:,} output tokens{cost}", soft_wrap=True)
+    console.print(
+        f"{bought:,} answers bought, {stored:,} from the store; {tokens:,} output tokens{cost}",
+        soft_wrap=True,
+    )
 
 
 def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> None:
     console = Console(highlight=False, markup=False)
     if recipe.endpoint is None:
-        cost = "whose cost is not known here" if recipe.policy is not None else "which costs nothing but time"
-        who = f"policy {recipe.policy.name!r}" if recipe.policy is not None else "a model in this process"
+        cost = (
+            "whose cost is not known here"
+            if recipe.policy is not None
+            else "which costs nothing but time"
+        )
+        who = (
+            f"policy {recipe.policy.name!r}"
+            if recipe.policy is not None
+            else "a model in this process"
+        )
         console.print(f"{plan.num_rollouts:,} rollouts by {who}, {cost}")
         return
     with contextlib.ExitStack() as stack:
         policy = stack.enter_context(_server(recipe, plan, folder, temporary=True))
         for item in plan.passes:
-            forecast = policy.forecast([entry.asked for entry in item.entries], item.decoding, seed=item.seed)
+            forecast = policy.forecast(
+                [entry.asked for entry in item.entries], item.decoding, seed=item.seed
+            )
             console.print(f"{item.loaded.name}, {item.name}: {forecast}", soft_wrap=True)
 
 
@@ -241,7 +289,9 @@ def _read_judge(recipe: BenchmarkRecipe, folder: Path) -> JudgeSettings | None:
 
 
 @contextlib.contextmanager
-def _opened(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> Iterator[_Opened]:
+def _opened(
+    recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir
+) -> Iterator[_Opened]:
     if recipe.model is not None:
         yield _local(recipe.model, plan)
         return
@@ -253,25 +303,36 @@ def _opened(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) 
     with _server(recipe, plan, folder) as policy:
         settings = policy.settings
         # Not the address: the same model is served elsewhere tomorrow.
-        yield _Opened(policy, {"server": settings.model, "extra": dict(settings.extra), "detail": settings.detail})
+        yield _Opened(
+            policy,
+            {"server": settings.model, "extra": dict(settings.extra), "detail": settings.detail},
+        )
 
 
 def _local(model: LocalModel, plan: BenchmarkPlan) -> _Opened:
-    from vasari.policy.transformers_policy import TransformersPolicy  # noqa: PLC0415  (torch takes seconds to import)
+    # Torch takes seconds to import.
+    from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
 
     path = resolve_model(model.path)
     with stage("load model"):
-        policy = TransformersPolicy.load(path, system=plan.system, max_pixels=model.max_pixels, dtype=model.dtype)
-    return _Opened(policy, {"weights": fingerprint(Path(path)), "max_pixels": model.max_pixels, "dtype": model.dtype})
+        policy = TransformersPolicy.load(
+            path, system=plan.system, max_pixels=model.max_pixels, dtype=model.dtype
+        )
+    return _Opened(
+        policy,
+        {"weights": fingerprint(Path(path)), "max_pixels": model.max_pixels, "dtype": model.dtype},
+    )
 
 
 @contextlib.contextmanager
 def _server(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir, *, temporary: bool = False
 ) -> Iterator[EndpointPolicy]:
-    """A policy over a server's store; `temporary` leaves no folder behind where there is none yet."""
+    """A policy over a server's store; `temporary` leaves no folder behind where there is none
+    yet.
+    """
     from vasari.endpoint import ResponseStore  # noqa: PLC0415  (an extra)
-    from vasari.policy.endpoint_policy import EndpointPolicy  # noqa: PLC0415
+    from vasari.model.endpoint_policy import EndpointPolicy  # noqa: PLC0415
 
     settings = recipe.server()
     place = Path(settings.store) if settings.store else folder.responses

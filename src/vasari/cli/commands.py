@@ -7,41 +7,59 @@ from pathlib import Path
 
 import typer
 
-from vasari.cli.model_path import require_training, resolve_model
-from vasari.cli.prompt_job import prepare_prompts
-from vasari.cli.run_folder import open_existing, open_run
-from vasari.errors import ConfigError, StateError
-from vasari.plugins import names_from_a_file, require_allowed
-from vasari.progress import stage
-from vasari.recipe import Recipe, load_recipe, read_content
-from vasari.rundir import RunDir
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.plugins import names_from_a_file, require_allowed
+from vasari.core.progress import stage
+from vasari.model.path import require_training, resolve_model
+from vasari.run.folder import open_existing, open_run
+from vasari.run.layout import RunDir
+from vasari.run.prompts import prepare_prompts
+from vasari.run.recipe import Recipe, load_recipe, read_content
 from vasari.sample.registry import SAMPLERS
 
 
-def sft_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> None:
+def sft_command(
+    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool
+) -> None:
     """Prompts and supervised training."""
     recipe = load_recipe(recipe_path, overrides)
     require_training()
-    from vasari.cli.train_job import run_sft  # noqa: PLC0415  (torch takes seconds to import)
+    from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
 
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
     typer.echo(f"cold start: {run_sft(recipe, run, prompts, resume=resume)}")
 
 
-def train_command(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, sampler: str | None, resume: bool) -> None:
-    """Prompts if there are none yet, and reinforcement training from the cold start (or the recipe's model)."""
+def train_command(
+    recipe_path: Path,
+    out: Path | None,
+    overrides: Sequence[str],
+    *,
+    sampler: str | None,
+    resume: bool,
+) -> None:
+    """Prompts if there are none yet, and reinforcement training from the cold start (or the
+    recipe's model).
+    """
     recipe = load_recipe(recipe_path, overrides)
     require_allowed(sampler or recipe.sampler.name, SAMPLERS, door="sampler")
     require_training()
-    from vasari.cli.train_job import run_grpo  # noqa: PLC0415
+    from vasari.run.training import run_grpo  # noqa: PLC0415
     from vasari.train.processes import start_processes  # noqa: PLC0415
 
     with start_processes() as processes:
         run = processes.main_first(lambda: open_run(recipe, out))
-        prompts = processes.main_first(lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
+        prompts = processes.main_first(
+            lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+        )
         best = run_grpo(
-            recipe, run, prompts, arm=sampler or recipe.sampler.name, start=starting_point(recipe, run), resume=resume
+            recipe,
+            run,
+            prompts,
+            arm=sampler or recipe.sampler.name,
+            start=starting_point(recipe, run),
+            resume=resume,
         )
         if processes.is_main:
             typer.echo(f"best weights: {best}")
@@ -55,18 +73,29 @@ def starting_point(recipe: Recipe, run: RunDir) -> str:
     """
     if recipe.sft is None:
         if recipe.model.path is None:
-            raise StateError("a new model needs supervised training first: give the recipe an `sft` section")
+            raise StateError(
+                "a new model needs supervised training first: give the recipe an `sft` section"
+            )
         return resolve_model(recipe.model.path)
     model = run.cold_start / "model"
     if not model.exists():
-        raise StateError(f"{model}: no cold start yet; run `vasari sft` with the same recipe and --out first")
+        raise StateError(
+            f"{model}: no cold start yet; run `vasari sft` with the same recipe and --out first"
+        )
     return str(model)
 
 
 def evaluate_command(
-    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool = False, dry_run: bool = False
+    recipe_path: Path,
+    out: Path | None,
+    overrides: Sequence[str],
+    *,
+    resume: bool = False,
+    dry_run: bool = False,
 ) -> None:
-    """Results of every model of a run, then summary and report; or of one model on the benchmarks that a recipe names."""
+    """Results of every model of a run, then summary and report; or of one model on the benchmarks
+    that a recipe names.
+    """
     from vasari.cli.benchmark_recipe import is_benchmark_recipe  # noqa: PLC0415
 
     if is_benchmark_recipe(read_content(recipe_path, overrides)):
@@ -75,10 +104,13 @@ def evaluate_command(
         run_benchmarks(recipe_path, out, overrides, resume=resume, dry_run=dry_run)
         return
     if dry_run:
-        raise ConfigError(f"recipe {recipe_path}: --dry-run forecasts evaluations on `benchmarks`, and it names none")
+        raise ConfigError(
+            f"recipe {recipe_path}: --dry-run forecasts evaluations on `benchmarks`, and it names"
+            " none"
+        )
     recipe = load_recipe(recipe_path, overrides)
     require_training()
-    from vasari.cli.evaluate_job import run_evaluation  # noqa: PLC0415
+    from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
 
     run = open_run(recipe, out)
     run_evaluation(recipe, run, prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
@@ -88,7 +120,9 @@ def evaluate_command(
 def report_command(root: Path) -> None:
     """Summary and report of a run, and a few lines on the terminal."""
     from vasari.cli.summary_table import print_summary  # noqa: PLC0415
-    from vasari.report import write_report, write_summary  # noqa: PLC0415  (matplotlib takes a second)
+
+    # Matplotlib takes a second.
+    from vasari.report import write_report, write_summary  # noqa: PLC0415
 
     run = open_existing(root)
     with stage("report") as tell:
@@ -99,10 +133,12 @@ def report_command(root: Path) -> None:
     print_summary(summary, page)
 
 
-def gallery_command(out: Path, *, per_level: int, seed: int, families: Sequence[str] | None = None) -> None:
+def gallery_command(
+    out: Path, *, per_level: int, seed: int, families: Sequence[str] | None = None
+) -> None:
     """The gallery page of these families, of ours where none is named."""
-    from vasari.tasks.families import FAMILIES, find_family  # noqa: PLC0415
-    from vasari.tasks.gallery import write_gallery  # noqa: PLC0415
+    from vasari.data.tasks.families import FAMILIES, find_family  # noqa: PLC0415
+    from vasari.data.tasks.gallery import write_gallery  # noqa: PLC0415
 
     with names_from_a_file():
         shown = {name: find_family(name) for name in families or FAMILIES}

@@ -1,4 +1,6 @@
-"""Training prompts against benchmarks -> which benchmark prompts were trained on, as JSON and a Markdown table."""
+"""Training prompts against benchmarks -> which benchmark prompts were trained on, as JSON and a
+Markdown table.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 import vasari
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.files import write_bytes, write_json
+from vasari.core.progress import stage
+from vasari.core.records import Prompt
 from vasari.curate.match.contamination import RULES, ContaminationReport, contamination
 from vasari.curate.match.decontaminate import LeakSettings
-from vasari.errors import ConfigError, DataError
-from vasari.progress import stage
-from vasari.promptfile import SUFFIXES, read_prompts
-from vasari.records import Prompt
-from vasari.rundir import write_bytes, write_json
-from vasari.sources import SOURCES, BadRow, read_source
+from vasari.data.prompt_file import SUFFIXES, read_prompts
+from vasari.data.sources import SOURCES, BadRow, read_source
 
 SCHEMA_VERSION = 1
 
@@ -31,7 +33,9 @@ _MAX_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class PromptInput:
-    """A prompt file, or a public data set in its own layout: `SOURCE=FOLDER`, `SOURCE:SPLIT=FOLDER`."""
+    """A prompt file, or a public data set in its own layout: `SOURCE=FOLDER`,
+    `SOURCE:SPLIT=FOLDER`.
+    """
 
     word: str
     """As given."""
@@ -45,7 +49,11 @@ class PromptInput:
         """What the report calls it."""
         if self.source:
             return self.word.partition("=")[0]
-        return next(self.path.name.removesuffix(end) for end in (*SUFFIXES, "") if self.path.name.endswith(end))
+        return next(
+            self.path.name.removesuffix(end)
+            for end in (*SUFFIXES, "")
+            if self.path.name.endswith(end)
+        )
 
 
 @dataclass(slots=True)
@@ -80,12 +88,16 @@ class _Reader:
         prompts = list(self.stream(one))
         if not prompts:
             hint = "" if self.bad.count == before else f", the first row is bad: {self.bad.first}"
-            raise DataError(f"{one.word}: no prompt could be read{hint}; --text-only reads no images")
+            raise DataError(
+                f"{one.word}: no prompt could be read{hint}; --text-only reads no images"
+            )
         return prompts
 
     def stream(self, one: PromptInput) -> Iterator[Prompt]:
         """The prompts of a public data set, one at a time."""
-        for row in read_source(one.source, one.path, split=one.split, allow_test=True, images=self._images):
+        for row in read_source(
+            one.source, one.path, split=one.split, allow_test=True, images=self._images
+        ):
             if isinstance(row, BadRow):
                 self.bad.add(row)
             else:
@@ -105,15 +117,21 @@ def read_input(word: str) -> PromptInput:
     if word.endswith(SUFFIXES):
         return PromptInput(word, Path(word))
     raise ConfigError(
-        f"{word!r}: expected a prompt file ({', '.join(SUFFIXES)}), or SOURCE=FOLDER or SOURCE:SPLIT=FOLDER with one of "
-        f"{', '.join(SOURCES)}"
+        f"{word!r}: expected a prompt file ({', '.join(SUFFIXES)}), or SOURCE=FOLDER or"
+        f" SOURCE:SPLIT=FOLDER with one of {', '.join(SOURCES)}"
     )
 
 
 def run_contamination(
-    training: Sequence[str], benchmarks: Sequence[str], *, out: Path, text_only: bool = False, overwrite: bool = False
+    training: Sequence[str],
+    benchmarks: Sequence[str],
+    *,
+    out: Path,
+    text_only: bool = False,
+    overwrite: bool = False,
 ) -> ContaminationReport:
-    """Search the training prompts for benchmark prompts, write `contamination.json` and `contamination.md`, print the table.
+    """Search the training prompts for benchmark prompts, write `contamination.json` and
+    `contamination.md`, print the table.
 
     Args:
         training: Prompt files or `SOURCE=FOLDER`; together the training set.
@@ -128,8 +146,13 @@ def run_contamination(
     """
     page, data = out / "contamination.md", out / "contamination.json"
     if not overwrite and (page.exists() or data.exists()):
-        raise ConfigError(f"{out}: holds a report already; choose another --out, or replace it with --overwrite")
-    train, tests = [read_input(word) for word in training], [read_input(word) for word in benchmarks]
+        raise ConfigError(
+            f"{out}: holds a report already; choose another --out, or replace it with --overwrite"
+        )
+    train, tests = (
+        [read_input(word) for word in training],
+        [read_input(word) for word in benchmarks],
+    )
     reader = _Reader(images=not text_only)
     bad = reader.bad
     with stage("contamination") as tell:
@@ -139,7 +162,10 @@ def run_contamination(
         streams = (iter(files[one]) if one in files else reader.stream(one) for one in train)
         report = contamination(_parts(streams), asked, num_training=expected, tell=tell)
     if report.num_training == 0:
-        raise DataError(f"{', '.join(training)}: no training prompt could be read; {bad.first or 'there are no rows'}")
+        raise DataError(
+            f"{', '.join(training)}: no training prompt could be read;"
+            f" {bad.first or 'there are no rows'}"
+        )
     facts = {
         "schema": SCHEMA_VERSION,
         "vasari": vasari.__version__,
@@ -170,13 +196,18 @@ def _page(report: ContaminationReport, facts: dict[str, Any]) -> str:
     lines = [
         "# Benchmark prompts in the training set",
         "",
-        f"{report.num_training:,} training prompts ({', '.join(facts['training'])}), vasari {facts['vasari']}. "
-        f"{report.num_training_unreadable:,} of them have an image that cannot be read, and {facts['num_bad_rows']:,} rows "
-        "held no prompt.",
+        (
+            f"{report.num_training:,} training prompts ({', '.join(facts['training'])}), vasari"
+            f" {facts['vasari']}. {report.num_training_unreadable:,} of them have an image that"
+            f" cannot be read, and {facts['num_bad_rows']:,} rows held no prompt."
+        ),
         "",
         report.as_markdown(),
-        "copy: the same words over the same figure. paraphrase: other words with the same numbers, symbols and answer over the "
-        "same figure. text: the same words where no figure can be compared. A prompt counts by the surest rule that found it.",
+        (
+            "copy: the same words over the same figure. paraphrase: other words with the same"
+            " numbers, symbols and answer over the same figure. text: the same words where no"
+            " figure can be compared. A prompt counts by the surest rule that found it."
+        ),
     ]
     for row in report.benchmarks:
         if row.found:
@@ -193,19 +224,27 @@ def _page(report: ContaminationReport, facts: dict[str, Any]) -> str:
 def _print(report: ContaminationReport, bad: _BadRows, out: Path) -> None:
     console = Console(highlight=False)
     table = Table(
-        title=f"benchmark prompts among {report.num_training:,} training prompts", title_justify="left", box=SIMPLE_HEAD
+        title=f"benchmark prompts among {report.num_training:,} training prompts",
+        title_justify="left",
+        box=SIMPLE_HEAD,
     )
     table.add_column("benchmark", overflow="fold")
     for heading in ("prompts", "found", "share", *RULES):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in report.benchmarks:
         counts = (f"{row.by_rule[rule]:,}" for rule in RULES)
-        table.add_row(row.name, f"{row.num_prompts:,}", f"{len(row.found):,}", f"{row.share:.2%}", *counts)
+        table.add_row(
+            row.name, f"{row.num_prompts:,}", f"{len(row.found):,}", f"{row.share:.2%}", *counts
+        )
     console.print(table)
-    unreadable = report.num_training_unreadable + sum(row.num_unreadable for row in report.benchmarks)
+    unreadable = report.num_training_unreadable + sum(
+        row.num_unreadable for row in report.benchmarks
+    )
     if unreadable:
         console.print(
-            f"{unreadable:,} prompts have an image that cannot be read; their figures were not compared", style="yellow"
+            f"{unreadable:,} prompts have an image that cannot be read; their figures were not"
+            " compared",
+            style="yellow",
         )
     if bad.count:
         console.print(f"{bad.count:,} rows hold no prompt, the first: {bad.first}", style="yellow")

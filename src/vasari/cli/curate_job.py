@@ -1,4 +1,6 @@
-"""`vasari curate` and `vasari curate-diff`: the recipe read, the stages shown, what came of them in a few lines."""
+"""`vasari curate` and `vasari curate-diff`: the recipe read, the stages shown, what came of them in
+a few lines.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from vasari.core.errors import ConfigError
+from vasari.core.progress import stage
+from vasari.core.settings import parse_settings
 from vasari.curate.out.diff import diff_curations
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.dry_run import DryRun, dry_run
@@ -19,17 +24,15 @@ from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.job import Curated, curate
 from vasari.curate.run.reading import data_path
 from vasari.curate.settings import expand_presets
-from vasari.errors import ConfigError
-from vasari.progress import stage
-from vasari.recipe import read_content
-from vasari.settings import parse_settings
+from vasari.run.recipe import read_content
 
 
 def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
     """The checked recipe of a curation, its presets filled in.
 
     Raises:
-        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range; names each.
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
+            names each.
     """
     where = f"recipe {path}"
     content = expand_presets(read_content(path, overrides), where=where)
@@ -47,7 +50,13 @@ class EngineOptions:
 
 
 def run_curate(
-    path: Path, out: Path | None, overrides: Sequence[str], *, engine: EngineOptions, dry: bool, retry_failed: bool
+    path: Path,
+    out: Path | None,
+    overrides: Sequence[str],
+    *,
+    engine: EngineOptions,
+    dry: bool,
+    retry_failed: bool,
 ) -> None:
     """Run a recipe, or say what it would take."""
     recipe = load_curation(path, overrides)
@@ -56,11 +65,22 @@ def run_curate(
         with open_engine(engine, recipe, base=path.parent, root=root) as working:
             _warn(recipe)
             if dry:
-                _print_forecast(dry_run(recipe, base=path.parent, root=root, engine=working, show=stage))
+                _print_forecast(
+                    dry_run(recipe, base=path.parent, root=root, engine=working, show=stage)
+                )
                 return
-            curated = curate(recipe, base=path.parent, root=root, engine=working, show=stage, retry_failed=retry_failed)
+            curated = curate(
+                recipe,
+                base=path.parent,
+                root=root,
+                engine=working,
+                show=stage,
+                retry_failed=retry_failed,
+            )
     except KeyboardInterrupt:
-        typer.secho("stopped; every answer is kept, and the same command goes on", fg="yellow", err=True)
+        typer.secho(
+            "stopped; every answer is kept, and the same command goes on", fg="yellow", err=True
+        )
         raise typer.Exit(130) from None
     _print_outcome(curated)
 
@@ -70,7 +90,9 @@ def run_diff(before: Path, after: Path) -> None:
     typer.echo(str(diff_curations(before, after)))
 
 
-def open_engine(options: EngineOptions, recipe: CurationRecipe, *, base: Path, root: Path) -> AbstractContextManager[Engine]:
+def open_engine(
+    options: EngineOptions, recipe: CurationRecipe, *, base: Path, root: Path
+) -> AbstractContextManager[Engine]:
     """Where local stages work, as long as the context lasts.
 
     Raises:
@@ -86,7 +108,9 @@ def open_engine(options: EngineOptions, recipe: CurationRecipe, *, base: Path, r
         raise ConfigError(f"--engine must be local or ray, got {options.name!r}")
     from vasari.cluster import joined_ray  # noqa: PLC0415  (Ray takes seconds to import)
 
-    servers = [entry.endpoint for entry in recipe.models.values()] + ([recipe.judge.endpoint] if recipe.judge else [])
+    servers = [entry.endpoint for entry in recipe.models.values()] + (
+        [recipe.judge.endpoint] if recipe.judge else []
+    )
     return joined_ray(
         root=root.resolve(),
         address=options.ray_address or "local",
@@ -99,7 +123,11 @@ def open_engine(options: EngineOptions, recipe: CurationRecipe, *, base: Path, r
 def _data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
     """Where sources and benchmarks lie."""
     folders = [entry.folder for entry in recipe.sources if entry.folder is not None]
-    folders += [entry.folder for entry in recipe.decontaminate.benchmarks] if recipe.decontaminate is not None else []
+    folders += (
+        [entry.folder for entry in recipe.decontaminate.benchmarks]
+        if recipe.decontaminate is not None
+        else []
+    )
     # Not resolved: a link that is missing on another machine is what is looked for.
     return [data_path(folder, base).absolute() for folder in folders]
 
@@ -107,8 +135,17 @@ def _data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
 def _warn(recipe: CurationRecipe) -> None:
     """Say loudly that nothing is compared with benchmarks."""
     if recipe.decontaminate is None or not recipe.decontaminate.benchmarks:
-        why = "switched off" if recipe.decontaminate is None else "the recipe names no benchmark (decontaminate.benchmarks)"
-        typer.secho(f"warning: NOT DECONTAMINATED: {why}; the card and the funnel say so too", fg="yellow", bold=True, err=True)
+        why = (
+            "switched off"
+            if recipe.decontaminate is None
+            else "the recipe names no benchmark (decontaminate.benchmarks)"
+        )
+        typer.secho(
+            f"warning: NOT DECONTAMINATED: {why}; the card and the funnel say so too",
+            fg="yellow",
+            bold=True,
+            err=True,
+        )
 
 
 def _print_forecast(found: DryRun) -> None:
@@ -122,28 +159,51 @@ def _print_forecast(found: DryRun) -> None:
         return
     requests = sum(one.requests for one in found.stages.values())
     money = [one.money for one in found.stages.values()]
-    total = "unknown (a model has no price)" if None in money else f"{sum(one for one in money if one is not None):.4f}"
+    total = (
+        "unknown (a model has no price)"
+        if None in money
+        else f"{sum(one for one in money if one is not None):.4f}"
+    )
     rest = f"; {', '.join(found.unknown)} not counted" if found.unknown else ""
-    typer.echo(f"in all: at most {requests:,} requests, money {total}; what grading drops is not asked about later{rest}")
+    typer.echo(
+        f"in all: at most {requests:,} requests, money {total}; what grading drops is not asked"
+        f" about later{rest}"
+    )
 
 
 def _print_outcome(curated: Curated) -> None:
     console = Console(highlight=False)
     table = Table(title="rows, by what each stage did", title_justify="left")
-    for heading, justify in (("stage", "left"), ("set", "left"), ("given", "right"), ("kept", "right"), ("dropped", "left")):
+    for heading, justify in (
+        ("stage", "left"),
+        ("set", "left"),
+        ("given", "right"),
+        ("kept", "right"),
+        ("dropped", "left"),
+    ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for one in curated.funnel["stages"]:
         reasons: dict[str, int] = {}
         for counts in one["dropped"].values():
             for reason, count in counts.items():
                 reasons[reason] = reasons.get(reason, 0) + count
-        why = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(reasons.items(), key=lambda r: -r[1]))
+        why = ", ".join(
+            f"{name.replace('_', ' ')} {count:,}"
+            for name, count in sorted(reasons.items(), key=lambda r: -r[1])
+        )
         given, kept = sum(one["given"].values()), sum(one["kept"].values())
         table.add_row(one["title"], one["branch"], f"{given:,}", f"{kept:,}", why)
     console.print(table)
     for name, size in curated.sizes.items():
         path = curated.root / f"{name}.parquet"
-        typer.echo(f"{path}: {size:,} prompts" if size else f"no prompt is left for {name}.parquet, so there is none")
+        typer.echo(
+            f"{path}: {size:,} prompts"
+            if size
+            else f"no prompt is left for {name}.parquet, so there is none"
+        )
     if curated.funnel["dead_letters"]:
-        typer.secho(f"{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl", fg="yellow")
+        typer.secho(
+            f"{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl",
+            fg="yellow",
+        )
     typer.echo(f"funnel: {curated.root / 'funnel.html'}")

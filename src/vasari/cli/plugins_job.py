@@ -9,11 +9,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vasari.plugins import DOORS, VARIABLE, Door, Offered, allowed_plugins, is_allowed, offered_plugins
-from vasari.policy.named import POLICIES
+from vasari.core.plugins import (
+    DOORS,
+    VARIABLE,
+    Door,
+    Offered,
+    allowed_plugins,
+    is_allowed,
+    offered_plugins,
+)
+from vasari.data.tasks.families import FAMILIES
+from vasari.model.named import POLICIES
 from vasari.sample import GATE_NAMES, SAMPLER_NAMES
 from vasari.score.rewards import REWARDS
-from vasari.tasks.families import FAMILIES
 
 WHERE: Mapping[Door, str] = {
     "sampler": "sampler.name",
@@ -28,7 +36,8 @@ WHERE: Mapping[Door, str] = {
 
 
 def print_plugins() -> None:
-    """Print, for each door, its key in a recipe, our names, and what packages offer; then which packages are allowed.
+    """Print, for each door, its key in a recipe, our names, and what packages offer; then which
+    packages are allowed.
 
     Two tables on a terminal; elsewhere one line for each name, its parts separated by tabs.
     """
@@ -41,7 +50,8 @@ def print_plugins() -> None:
     allowed = ", ".join(allowed_plugins()) or "none"
     # Apart from the lines, which another program may read.
     typer.echo(
-        f"your own: package.module:attribute, with --plugin PACKAGE or {VARIABLE}=PACKAGE; allowed now: {allowed}",
+        f"your own: package.module:attribute, with --plugin PACKAGE or {VARIABLE}=PACKAGE; allowed"
+        f" now: {allowed}",
         err=not console.is_terminal,
     )
 
@@ -77,16 +87,23 @@ def _stages() -> Sequence[str]:
 
 
 def _print_tables(console: Console, offers: Sequence[Offered]) -> None:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), title="what a recipe can name", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1), title="what a recipe can name", title_justify="left"
+    )
     for column in ("door", "key in a recipe", "ours"):
         table.add_column(column, overflow="fold")
     for door in DOORS:
         table.add_row(door, WHERE[door], ", ".join(our_names(door)))
     console.print(table)
     if not offers:
-        console.print("no installed package offers any (entry points vasari.sampler, vasari.reward, ...)", soft_wrap=True)
+        console.print(
+            "no installed package offers any (entry points vasari.sampler, vasari.reward, ...)",
+            soft_wrap=True,
+        )
         return
-    found = Table(box=SIMPLE_HEAD, padding=(0, 1), title="what installed packages offer", title_justify="left")
+    found = Table(
+        box=SIMPLE_HEAD, padding=(0, 1), title="what installed packages offer", title_justify="left"
+    )
     for column in ("door", "name", "write in a recipe", "package", "allowed"):
         found.add_column(column, overflow="fold")
     for offer in offers:
@@ -117,5 +134,7 @@ def _allowed(offer: Offered) -> str:
 
 
 def _printable(text: str) -> str:
-    """A package's words, its control characters made visible: they would move the cursor of a terminal."""
+    """A package's words, its control characters made visible: they would move the cursor of a
+    terminal.
+    """
     return text if text.isprintable() else ascii(text)

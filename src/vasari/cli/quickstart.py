@@ -7,12 +7,12 @@ from importlib import resources
 from pathlib import Path
 
 from vasari.cli.commands import gallery_command, report_command, starting_point
-from vasari.cli.evaluate_job import run_evaluation
-from vasari.cli.model_path import require_training
-from vasari.cli.prompt_job import prepare_prompts
-from vasari.cli.run_folder import open_run
-from vasari.plugins import names_from_a_file
-from vasari.recipe import load_recipe
+from vasari.core.plugins import names_from_a_file
+from vasari.model.path import require_training
+from vasari.run.evaluation import run_evaluation
+from vasari.run.folder import open_run
+from vasari.run.prompts import prepare_prompts
+from vasari.run.recipe import load_recipe
 from vasari.sample import make_sampler
 
 ALL = "all"
@@ -24,11 +24,18 @@ FROM_SCRATCH = (
     "sft.learning_rate=0.002",
     "sft.epochs=12",
 )
-"""What changes without the base: everything is learnt from the demonstrations, which takes far longer."""
+"""What changes without the base: everything is learnt from the demonstrations, which takes far
+longer."""
 
 
 def run_quickstart(
-    out: Path, *, sampler: str | None, tiny: bool, from_scratch: bool, overrides: Sequence[str], resume: bool
+    out: Path,
+    *,
+    sampler: str | None,
+    tiny: bool,
+    from_scratch: bool,
+    overrides: Sequence[str],
+    resume: bool,
 ) -> None:
     """Prompts, cold start, reinforcement training, evaluation, gallery and report in one folder.
 
@@ -36,9 +43,16 @@ def run_quickstart(
         ConfigError: There is no such sampler.
     """
     require_training()
-    from vasari.cli.train_job import run_grpo, run_sft  # noqa: PLC0415  (torch takes seconds to import)
+    from vasari.run.training import run_grpo, run_sft  # noqa: PLC0415  (torch takes seconds to import)
 
-    path = Path(str(resources.files("vasari") / "assets" / "recipes" / ("quickstart_tiny.yaml" if tiny else "quickstart.yaml")))
+    path = Path(
+        str(
+            resources.files("vasari")
+            / "assets"
+            / "recipes"
+            / ("quickstart_tiny.yaml" if tiny else "quickstart.yaml")
+        )
+    )
     recipe = load_recipe(path, [*(FROM_SCRATCH if from_scratch else ()), *overrides])
     own = recipe.sampler.name
     arms = list(dict.fromkeys(["uniform", "vas", own])) if sampler == ALL else [sampler or own]

@@ -1,4 +1,6 @@
-"""Stored model outputs -> verdicts by named protocols, with a table of scores and of disagreements on the terminal."""
+"""Stored model outputs -> verdicts by named protocols, with a table of scores and of disagreements
+on the terminal.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
+from vasari.core.progress import stage
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
-from vasari.progress import stage
 
 if TYPE_CHECKING:
     from vasari.verify.judge import JudgeSettings
@@ -38,9 +40,10 @@ def run_rescore(
     """Score stored outputs, print a summary, and return the folder with the results.
 
     Args:
-        files: Stored outputs. A word that names a protocol and no file is one more protocol, so that
-            `--protocol official vasari` means both.
-        protocols: Names, several joined by commas or given one by one; a scorer of the user's is `package.module:attribute`.
+        files: Stored outputs. A word that names a protocol and no file is one more protocol, so
+            that `--protocol official vasari` means both.
+        protocols: Names, several joined by commas or given one by one; a scorer of the user's is
+            `package.module:attribute`.
         out: Folder of the results.
         benchmark: For rows that name none.
         workers: Processes.
@@ -48,8 +51,8 @@ def run_rescore(
         overwrite: Replace another rescoring.
 
     Raises:
-        ConfigError: A protocol or a setting of the judge is unknown, code of a package that was not allowed is named, or the
-            folder holds another rescoring.
+        ConfigError: A protocol or a setting of the judge is unknown, code of a package that was not
+            allowed is named, or the folder holds another rescoring.
         DataError: A file cannot be read, or no row of any holds an output.
     """
     names = [name for group in protocols for name in group.split(",") if name]
@@ -58,7 +61,11 @@ def run_rescore(
     if len({path.resolve() for path in inputs}) < len(inputs):
         raise ConfigError("a file is given twice")
     settings = RescoreSettings(
-        files=inputs, protocols=tuple(names), benchmark=benchmark or "", workers=workers, judge=_read_judge(judge)
+        files=inputs,
+        protocols=tuple(names),
+        benchmark=benchmark or "",
+        workers=workers,
+        judge=_read_judge(judge),
     )
     with stage("rescore") as tell:
         scores = rescore(settings, out, overwrite=overwrite, tell=tell)
@@ -75,14 +82,20 @@ def _read_judge(path: Path | None) -> JudgeSettings | None:
 
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
-    """Print accuracies with intervals, what could not be judged, disagreements with reasons, and where everything lies."""
-    # Markup off: names of models and benchmarks come from files, and square brackets in them are text.
+    """Print accuracies with intervals, what could not be judged, disagreements with reasons, and
+    where everything lies.
+    """
+    # Markup off: names of models and benchmarks come from files, and square brackets in them are
+    # text.
     console = Console(highlight=False, markup=False)
     by_protocol = scores["protocols"]
     every = [row for rows in by_protocol.values() for row in rows]
     counts = {key: heading for key, heading in _COUNTS.items() if any(row[key] for row in every)}
     table = Table(
-        title="accuracy over all outputs, with its 95% interval", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1)
+        title="accuracy over all outputs, with its 95% interval",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
     )
     table.add_column("outputs", overflow="fold", min_width=14)
     table.add_column("protocol", no_wrap=True)
@@ -92,7 +105,9 @@ def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
         for place, (name, row) in enumerate(zip(by_protocol, rows, strict=True)):
             accuracy = f"{row['accuracy']:.3f} ({row['low']:.3f}-{row['high']:.3f})"
             title = f"{row['benchmark']} {row['model']}".strip() if place == 0 else ""
-            table.add_row(title, name, f"{row['n']:,}", accuracy, *(f"{row[key]:,}" for key in counts))
+            table.add_row(
+                title, name, f"{row['n']:,}", accuracy, *(f"{row[key]:,}" for key in counts)
+            )
     console.print(table)
     _print_stored(console, by_protocol)
     for pair in scores["disagreements"]:
@@ -100,7 +115,9 @@ def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
     if "judge" in scores:
         _print_judge(console, scores["judge"])
     if scores["num_bad_rows"]:
-        console.print(f"{scores['num_bad_rows']:,} rows hold no output: {folder.bad_rows}", style="yellow")
+        console.print(
+            f"{scores['num_bad_rows']:,} rows hold no output: {folder.bad_rows}", style="yellow"
+        )
     console.print(f"verdicts and scores: {folder.root}")
 
 
@@ -108,12 +125,16 @@ def _print_judge(console: Console, judge: Mapping[str, Any]) -> None:
     for name, row in judge["protocols"].items():
         money = f", at a cost of {row['money']}" if float(row["money"]) else ""
         console.print(
-            f"{name}: {judge['model']} judged {row['num_asked']:,} of {row['num_undecided']:,} undecided outputs "
-            f"({row['replies_bought']:,} replies bought{money}, {row['replies_from_store']:,} from the store); "
-            f"{row['num_without_verdict']:,} are without a verdict"
+            f"{name}: {judge['model']} judged {row['num_asked']:,} of {row['num_undecided']:,}"
+            f" undecided outputs ({row['replies_bought']:,} replies bought{money},"
+            f" {row['replies_from_store']:,} from the store); {row['num_without_verdict']:,} are"
+            " without a verdict"
         )
         if row["stopped_by"]:
-            console.print(f"the judge was stopped: {row['stopped_by']}; the same command goes on", style="yellow")
+            console.print(
+                f"the judge was stopped: {row['stopped_by']}; the same command goes on",
+                style="yellow",
+            )
 
 
 def _print_stored(console: Console, by_protocol: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -121,12 +142,18 @@ def _print_stored(console: Console, by_protocol: Mapping[str, Sequence[Mapping[s
         stored = [row["stored_official"] for row in rows if "stored_official" in row]
         if stored:
             count, agreeing = (sum(row[key] for row in stored) for key in ("n", "num_agreeing"))
-            console.print(f"{name}: {agreeing:,} of {count:,} stored official verdicts are the same ({agreeing / count:.2%})")
+            console.print(
+                f"{name}: {agreeing:,} of {count:,} stored official verdicts are the same"
+                f" ({agreeing / count:.2%})"
+            )
 
 
 def _print_disagreements(console: Console, pair: Mapping[str, Any]) -> None:
     first, second = pair["protocols"]
-    console.print(f"{first} and {second} differ on {pair['num_differing']:,} of {pair['num_compared']:,} outputs")
+    console.print(
+        f"{first} and {second} differ on {pair['num_differing']:,} of {pair['num_compared']:,}"
+        " outputs"
+    )
     if not pair["reasons"]:
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)

@@ -1,4 +1,6 @@
-"""Stored rollouts -> groups to score: JSON lines and Parquet, one row a rollout or a group, and the groups of a run."""
+"""Stored rollouts -> groups to score: JSON lines and Parquet, one row a rollout or a group, and the
+groups of a run.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError, DataError, MissingExtraError
-from vasari.progress import Tell, silent
-from vasari.records import AnswerKind, Outcome, Verdict
+from vasari.core.errors import ConfigError, DataError, MissingExtraError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.verify import verify_answer
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -57,7 +59,8 @@ class StoredGroup:
     rewards: list[float] = field(default_factory=list)
     """nan where none is given."""
     tokens: list[NDArray[np.int32] | None] = field(default_factory=list)
-    """Token ids, or numbers of words; None where the row holds neither or they were not asked for."""
+    """Token ids, or numbers of words; None where the row holds neither or they were not asked
+    for."""
 
 
 @dataclass(slots=True)
@@ -74,7 +77,8 @@ class StoredRollouts:
 
 
 def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
-    """The files that a path means: itself, the group files of a folder, or those of one arm of a run.
+    """The files that a path means: itself, the group files of a folder, or those of one arm of a
+    run.
 
     Raises:
         DataError: There is nothing to read, or it is of no known kind.
@@ -84,44 +88,59 @@ def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
         raise DataError(f"{path}: there is no such file or folder")
     if not path.is_dir():
         if not path.name.endswith((".parquet", *JSON_LINES)):
-            raise DataError(f"{path}: rollouts are read from {', '.join((*JSON_LINES, '.parquet'))} and from run folders")
+            raise DataError(
+                f"{path}: rollouts are read from {', '.join((*JSON_LINES, '.parquet'))} and from"
+                " run folders"
+            )
         return [path]
     if (path / "rl").is_dir():
         arms = sorted(folder.parent.name for folder in (path / "rl").glob("*/groups"))
         if arm is None and len(arms) > 1:
-            raise ConfigError(f"{path}: holds several arms, choose one with --arm: {', '.join(arms)}")
+            raise ConfigError(
+                f"{path}: holds several arms, choose one with --arm: {', '.join(arms)}"
+            )
         if not arms or (arm is not None and arm not in arms):
             raise ConfigError(
-                f"{path}: holds no groups of {f'arm {arm!r}' if arm else 'any arm'}; there are: {', '.join(arms) or 'none'}"
+                f"{path}: holds no groups of {f'arm {arm!r}' if arm else 'any arm'}; there are:"
+                f" {', '.join(arms) or 'none'}"
             )
         path = path / "rl" / (arm or arms[0]) / "groups"
     elif (path / "groups").is_dir():
         path = path / "groups"
     files = sorted(path.glob("*.parquet"))
     if not files:
-        raise DataError(f"{path}: holds no group files (*.parquet); give a run's folder, or a file of rollouts")
+        raise DataError(
+            f"{path}: holds no group files (*.parquet); give a run's folder, or a file of rollouts"
+        )
     return files
 
 
-def read_groups(files: list[Path], *, pooled: bool, with_tokens: bool, tell: Tell = silent) -> StoredRollouts:
+def read_groups(
+    files: list[Path], *, pooled: bool, with_tokens: bool, tell: Tell = silent
+) -> StoredRollouts:
     """The rollouts of each prompt.
 
     Args:
         files: From `find_input`.
-        pooled: True puts all groups of a prompt together; False keeps the one of the last batch or step, which is of
-            one policy.
+        pooled: True puts all groups of a prompt together; False keeps the one of the last batch or
+            step, which is of one policy.
         with_tokens: False leaves texts and token ids unread.
         tell: Told how much of the files is read.
 
     Raises:
-        DataError: A row is damaged, lacks what is needed, or contradicts others; file and line are named.
+        DataError: A row is damaged, lacks what is needed, or contradicts others; file and line are
+            named.
         MissingExtraError: A Parquet file, and pyarrow is not installed.
     """
     reader = _Reader(pooled=pooled, with_tokens=with_tokens)
     for place, file in enumerate(files):
         for where, row, share in _rows(file):
             reader.add(row, where)
-            tell(int(1000 * (place + share)), 1000 * len(files), f"{len(reader.found.groups):,} prompts")
+            tell(
+                int(1000 * (place + share)),
+                1000 * len(files),
+                f"{len(reader.found.groups):,} prompts",
+            )
     if not reader.found.groups:
         raise DataError(f"{files[0]}: holds no rollouts")
     return reader.found
@@ -134,7 +153,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], float]]:
         return
     size = max(1, path.stat().st_size)
     try:
-        with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream:
+        with (
+            path.open("rb") as raw,
+            gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
+        ):
             number = 0
             while line := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
@@ -161,7 +183,9 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], float]]:
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ImportError as error:
-        raise MissingExtraError(f"{path}: reading Parquet needs pyarrow: pip install 'vasari[jobs]'") from error
+        raise MissingExtraError(
+            f"{path}: reading Parquet needs pyarrow: pip install 'vasari[jobs]'"
+        ) from error
     known = {name for names in COLUMNS.values() for name in names}
     try:
         with pq.ParquetFile(path) as file:
@@ -186,20 +210,29 @@ class _Reader:
 
     def add(self, row: Mapping[str, Any], where: str) -> None:
         """Take over one row: a rollout, or a group as a row of lists."""
-        given = {name: next((row[n] for n in names if row.get(n) is not None), None) for name, names in COLUMNS.items()}
+        given = {
+            name: next((row[n] for n in names if row.get(n) is not None), None)
+            for name, names in COLUMNS.items()
+        }
         if given["prompt"] is None:
-            raise DataError(f"{where}: has no prompt id (columns read: {', '.join(COLUMNS['prompt'])})")
+            raise DataError(
+                f"{where}: has no prompt id (columns read: {', '.join(COLUMNS['prompt'])})"
+            )
         key = (str(given["set"] or ""), str(given["decoding"] or ""), str(given["prompt"]))
         where = f"{where}: prompt {key[2]!r}"
         # A verdict that is there and null says "unverifiable"; one that is missing says nothing.
         columns = _columns(given, where, judged=any(name in row for name in COLUMNS["verdict"]))
         size = max((len(column) for column in columns.values() if column is not None), default=1)
-        when = -math.inf if given["when"] is None else _number(given["when"], "batch or step", where)
+        when = (
+            -math.inf if given["when"] is None else _number(given["when"], "batch or step", where)
+        )
         group = self._group(key, when, size)
         if group is None:
             return
         group.verdicts += self._verdicts(given, columns, size, where)
-        group.rewards += [_number(value, "reward", where) for value in columns["reward"] or [None] * size]
+        group.rewards += [
+            _number(value, "reward", where) for value in columns["reward"] or [None] * size
+        ]
         group.tokens += self._tokens(columns, size, where)
 
     def _group(self, key: GroupKey, when: float, size: int) -> StoredGroup | None:
@@ -215,7 +248,11 @@ class _Reader:
         return self.found.groups[key]
 
     def _verdicts(
-        self, given: Mapping[str, Any], columns: Mapping[str, list[Any] | None], size: int, where: str
+        self,
+        given: Mapping[str, Any],
+        columns: Mapping[str, list[Any] | None],
+        size: int,
+        where: str,
     ) -> list[float]:
         if columns["verdict"] is not None:
             self.found.has_verdicts = True
@@ -225,24 +262,35 @@ class _Reader:
         self.found.has_verdicts = True
         choices, kind = given["choices"], given["kind"] or None
         if kind is not None and kind not in get_args(AnswerKind):
-            raise DataError(f"{where}: kind must be one of {', '.join(get_args(AnswerKind))}, got {kind!r}")
+            raise DataError(
+                f"{where}: kind must be one of {', '.join(get_args(AnswerKind))}, got {kind!r}"
+            )
         options = None if choices is None else [str(option) for option in choices]
-        return [verify_answer(_text(text, where), str(given["answer"]), options, kind).value for text in columns["text"]]
+        return [
+            verify_answer(_text(text, where), str(given["answer"]), options, kind).value
+            for text in columns["text"]
+        ]
 
-    def _tokens(self, columns: Mapping[str, list[Any] | None], size: int, where: str) -> list[NDArray[np.int32] | None]:
+    def _tokens(
+        self, columns: Mapping[str, list[Any] | None], size: int, where: str
+    ) -> list[NDArray[np.int32] | None]:
         if not self._with_tokens or (columns["tokens"] is None and columns["text"] is None):
             return [None] * size
         unit = "words" if columns["tokens"] is None else "token ids"
         self.found.unit = self.found.unit or unit
         if unit != self.found.unit:
             raise DataError(
-                f"{where}: has {unit} where earlier rows have {self.found.unit}; diversity needs one of them throughout"
+                f"{where}: has {unit} where earlier rows have {self.found.unit}; diversity needs"
+                " one of them throughout"
             )
         if columns["tokens"] is not None:
             return [_token_ids(ids, where) for ids in columns["tokens"]]
         number = self._words
         return [
-            np.array([number.setdefault(word, len(number)) for word in _text(text, where).split()], dtype=np.int32)
+            np.array(
+                [number.setdefault(word, len(number)) for word in _text(text, where).split()],
+                dtype=np.int32,
+            )
             for text in columns["text"] or []
         ]
 
@@ -260,8 +308,11 @@ def _columns(given: Mapping[str, Any], where: str, *, judged: bool) -> dict[str,
     verifiable = given["answer"] is not None and "text" in sizes
     if not (judged or "reward" in sizes or verifiable):
         raise DataError(
-            f"{where}: has no verdict, no reward, and no text with a reference answer to verify it by; columns read: "
-            + ", ".join(name for part in ("verdict", "reward", "text", "answer") for name in COLUMNS[part])
+            f"{where}: has no verdict, no reward, and no text with a reference answer to verify it"
+            " by; columns read: "
+            + ", ".join(
+                name for part in ("verdict", "reward", "text", "answer") for name in COLUMNS[part]
+            )
         )
     if len(set(sizes.values())) > 1 or 0 in sizes.values():
         raise DataError(f"{where}: the columns do not tell of the same rollouts: {sizes}")
@@ -289,8 +340,8 @@ def _verdict(value: Any, where: str) -> float:
     number = math.nan if value is None else value
     if not isinstance(number, int | float) or not (number in (0, 1) or math.isnan(number)):
         raise DataError(
-            f"{where}: a verdict must be 1, 0, true, false, null or one of {', '.join(_WORDS)}, got {value!r}; "
-            "graded numbers are rewards"
+            f"{where}: a verdict must be 1, 0, true, false, null or one of {', '.join(_WORDS)}, got"
+            f" {value!r}; graded numbers are rewards"
         )
     return float(number)
 
@@ -303,5 +354,8 @@ def _token_ids(value: Any, where: str) -> NDArray[np.int32]:
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise DataError(f"{where}: token ids must be a list of whole numbers")
     if ids.size and (ids.min() < 0 or ids.max() >= 2**31):
-        raise DataError(f"{where}: {int(ids.min() if ids.min() < 0 else ids.max())} is no token id; leave padding out")
+        raise DataError(
+            f"{where}: {int(ids.min() if ids.min() < 0 else ids.max())} is no token id; leave"
+            " padding out"
+        )
     return ids.astype(np.int32)

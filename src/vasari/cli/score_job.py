@@ -14,11 +14,16 @@ from rich.table import Table
 
 from vasari.cli.score_input import StoredGroup, StoredRollouts, find_input, read_groups
 from vasari.cli.score_table import Row, check_output, write_scores
-from vasari.errors import ConfigError
-from vasari.progress import Tell, silent, stage
+from vasari.core.errors import ConfigError
+from vasari.core.progress import Tell, silent, stage
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
 from vasari.score.promotion import Normalise, check_weights, promotion_score
-from vasari.score.variance import outcome_variance, pass_rate, reward_variance, unbiased_outcome_variance
+from vasari.score.variance import (
+    outcome_variance,
+    pass_rate,
+    reward_variance,
+    unbiased_outcome_variance,
+)
 
 VarianceEstimate = Literal["plugin", "unbiased"]
 Which = Literal["last", "pool"]
@@ -41,7 +46,8 @@ class ScoreSettings:
     ovs: str = "plugin"
     """"plugin" is p(1 - p), as in the paper; "unbiased" is n / (n - 1) times that."""
     groups: str = "last"
-    """"last" scores a prompt's group of the last batch or step; "pool" all its rollouts together."""
+    """"last" scores a prompt's group of the last batch or step; "pool" all its rollouts
+    together."""
 
     def __post_init__(self) -> None:
         check_weights(self.alpha, self.beta, self.normalise)
@@ -56,8 +62,11 @@ class ScoreSettings:
             raise ConfigError(f"n-grams need n >= 1, got {self.n}")
 
 
-def run_score(path: Path, settings: ScoreSettings, *, out: Path | None, arm: str | None, overwrite: bool) -> Path:
-    """Score the rollouts of a file or a run, print a summary, and write the scores; returns where they lie.
+def run_score(
+    path: Path, settings: ScoreSettings, *, out: Path | None, arm: str | None, overwrite: bool
+) -> Path:
+    """Score the rollouts of a file or a run, print a summary, and write the scores; returns where
+    they lie.
 
     Raises:
         ConfigError: A setting is out of range, the output exists, or the arm is not there.
@@ -69,7 +78,9 @@ def run_score(path: Path, settings: ScoreSettings, *, out: Path | None, arm: str
     if target.resolve() in {file.resolve() for file in files}:
         raise ConfigError(f"{target}: is the input; choose another --out")
     with stage("read") as tell:
-        stored = read_groups(files, pooled=settings.groups == "pool", with_tokens=settings.beta > 0, tell=tell)
+        stored = read_groups(
+            files, pooled=settings.groups == "pool", with_tokens=settings.beta > 0, tell=tell
+        )
     with stage("score") as tell:
         rows = score_groups(stored, settings, tell=tell)
     write_scores(target, rows)
@@ -78,7 +89,9 @@ def run_score(path: Path, settings: ScoreSettings, *, out: Path | None, arm: str
 
 
 def default_output(path: Path, files: Sequence[Path]) -> Path:
-    """Beside the input: `rollouts.jsonl` gives `rollouts.scores.jsonl`, a folder of groups `groups.scores.parquet`."""
+    """Beside the input: `rollouts.jsonl` gives `rollouts.scores.jsonl`, a folder of groups
+    `groups.scores.parquet`.
+    """
     if path.is_dir():
         folder = files[0].parent
         return folder.with_name(f"{folder.name}.scores.parquet")
@@ -87,18 +100,23 @@ def default_output(path: Path, files: Sequence[Path]) -> Path:
     return path.with_name(f"{stem}.scores.{'parquet' if ending == 'parquet' else 'jsonl'}")
 
 
-def score_groups(stored: StoredRollouts, settings: ScoreSettings, *, tell: Tell = silent) -> list[Row]:
+def score_groups(
+    stored: StoredRollouts, settings: ScoreSettings, *, tell: Tell = silent
+) -> list[Row]:
     """One row a prompt, in the order in which prompts were first met.
 
-    Without any verdict, rewards of 0 and 1 alone are taken for verdicts. Graded rewards have no pass rate, and their
-    `ovs` is the variance of the rewards, never p(1 - p).
+    Without any verdict, rewards of 0 and 1 alone are taken for verdicts. Graded rewards have no
+    pass rate, and their `ovs` is the variance of the rewards, never p(1 - p).
 
     Raises:
         ConfigError: "range" and graded rewards, whose variance is not bounded by 1/4.
     """
     graded = not stored.has_verdicts and not _are_verdicts(stored)
     if graded and settings.normalise == "range":
-        raise ConfigError("normalise=range needs verdicts: the variance of graded rewards is not bounded by 1/4; use none")
+        raise ConfigError(
+            "normalise=range needs verdicts: the variance of graded rewards is not bounded by 1/4;"
+            " use none"
+        )
     labelled = any(key[0] or key[1] for key in stored.groups)
     rows: list[Row] = []
     for (set_name, decoding, prompt), group in stored.groups.items():
@@ -111,10 +129,16 @@ def score_groups(stored: StoredRollouts, settings: ScoreSettings, *, tell: Tell 
 
 
 def _are_verdicts(stored: StoredRollouts) -> bool:
-    return all(value in (0.0, 1.0) or math.isnan(value) for group in stored.groups.values() for value in group.rewards)
+    return all(
+        value in (0.0, 1.0) or math.isnan(value)
+        for group in stored.groups.values()
+        for value in group.rewards
+    )
 
 
-def _scores(group: StoredGroup, settings: ScoreSettings, *, verdicts: bool, graded: bool) -> dict[str, str | int | float]:
+def _scores(
+    group: StoredGroup, settings: ScoreSettings, *, verdicts: bool, graded: bool
+) -> dict[str, str | int | float]:
     seen = np.array(group.verdicts if verdicts else group.rewards)
     rewards = np.array(group.rewards)
     rewards = rewards[~np.isnan(rewards)]
@@ -126,7 +150,9 @@ def _scores(group: StoredGroup, settings: ScoreSettings, *, verdicts: bool, grad
     else:
         ovs = unbiased_outcome_variance(seen) if unbiased else outcome_variance(seen)
     tds = _diversity(group, settings)
-    known = 0.0 if settings.beta == 0 else tds  # without its weight an unknown diversity does not matter
+    known = (
+        0.0 if settings.beta == 0 else tds
+    )  # without its weight an unknown diversity does not matter
     return {
         "num_rollouts": len(seen),
         "num_unverifiable": int(np.isnan(seen).sum()),
@@ -134,7 +160,11 @@ def _scores(group: StoredGroup, settings: ScoreSettings, *, verdicts: bool, grad
         "mean_reward": float(rewards.mean()) if rewards.size else math.nan,
         "ovs": ovs,
         "tds": tds,
-        "vps": float(promotion_score(ovs, known, settings.alpha, settings.beta, cast("Normalise", settings.normalise))),
+        "vps": float(
+            promotion_score(
+                ovs, known, settings.alpha, settings.beta, cast("Normalise", settings.normalise)
+            )
+        ),
     }
 
 
@@ -143,17 +173,31 @@ def _diversity(group: StoredGroup, settings: ScoreSettings) -> float:
     tokens = [ids for ids in group.tokens if ids is not None]
     if settings.beta == 0 or len(tokens) < 2 or len(tokens) < len(group.tokens):
         return math.nan
-    return trajectory_diversity(tokens, metric=cast("DiversityMetric", settings.metric), n=settings.n)
+    return trajectory_diversity(
+        tokens, metric=cast("DiversityMetric", settings.metric), n=settings.n
+    )
 
 
 def print_summary(rows: Sequence[Row], stored: StoredRollouts, path: Path) -> None:
     """Print counts, the spread of every score, and where the scores lie."""
     console = Console(highlight=False)
-    columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0] if name not in _LABELS}
-    num_rollouts, num_unverifiable = (int(columns[name].sum()) for name in ("num_rollouts", "num_unverifiable"))
-    console.print(f"{len(rows):,} prompts, {num_rollouts:,} rollouts, {num_unverifiable:,} of them unverifiable")
+    columns = {
+        name: np.array([row[name] for row in rows], dtype=np.float64)
+        for name in rows[0]
+        if name not in _LABELS
+    }
+    num_rollouts, num_unverifiable = (
+        int(columns[name].sum()) for name in ("num_rollouts", "num_unverifiable")
+    )
+    console.print(
+        f"{len(rows):,} prompts, {num_rollouts:,} rollouts, {num_unverifiable:,} of them"
+        " unverifiable"
+    )
     if stored.num_earlier:
-        console.print(f"{stored.num_earlier:,} rollouts of earlier batches left out; --groups pool counts them")
+        console.print(
+            f"{stored.num_earlier:,} rollouts of earlier batches left out; --groups pool counts"
+            " them"
+        )
     table = Table()
     for heading in ("", "prompts", "mean", "least", "median", "most"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -166,7 +210,9 @@ def print_summary(rows: Sequence[Row], stored: StoredRollouts, path: Path) -> No
     rates = columns["pass_rate"][~np.isnan(columns["pass_rate"])]
     if rates.size:
         never, always = int((rates == 0).sum()), int((rates == 1).sum())
-        console.print(f"never solved: {never:,}; always: {always:,}; mixed: {rates.size - never - always:,}")
+        console.print(
+            f"never solved: {never:,}; always: {always:,}; mixed: {rates.size - never - always:,}"
+        )
     else:
         console.print("graded rewards have no pass rate; ovs is their variance")
     if stored.unit:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from vasari.errors import ConfigError, MissingExtraError, StorageError
+from vasari.core.errors import ConfigError, MissingExtraError, StorageError
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
 
@@ -26,14 +26,18 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         MissingExtraError: It is Parquet, and pyarrow is not installed.
     """
     if path.suffix not in ENDINGS:
-        raise ConfigError(f"{path}: scores are written as {', '.join(ENDINGS)}; choose another --out")
+        raise ConfigError(
+            f"{path}: scores are written as {', '.join(ENDINGS)}; choose another --out"
+        )
     if path.is_dir() or (path.exists() and not overwrite):
         raise ConfigError(f"{path}: exists; choose another --out, or replace it with --overwrite")
     if path.suffix == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401, PLC0415
         except ImportError as error:
-            raise MissingExtraError(f"{path}: writing Parquet needs pyarrow: pip install 'vasari[jobs]'") from error
+            raise MissingExtraError(
+                f"{path}: writing Parquet needs pyarrow: pip install 'vasari[jobs]'"
+            ) from error
 
 
 def write_scores(path: Path, rows: Sequence[Row]) -> None:
@@ -43,7 +47,11 @@ def write_scores(path: Path, rows: Sequence[Row]) -> None:
         StorageError: The disk refused; what stood at `path` is unharmed.
     """
     plain = [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()} for row in rows
+        {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in row.items()
+        }
+        for row in rows
     ]
     staging = path.with_name(path.name + ".writing")
     try:
@@ -85,7 +93,9 @@ def _write_parquet(file: IO[bytes], rows: Sequence[Mapping[str, Any]]) -> None:
 
     types = {"prompt_id": pa.string(), "set": pa.string(), "decoding": pa.string()}
     types |= dict.fromkeys(("num_rollouts", "num_unverifiable"), pa.int64())
-    schema = pa.schema([(name, types.get(name, pa.float64())) for name in rows[0]], metadata={"vasari_schema": "1"})
+    schema = pa.schema(
+        [(name, types.get(name, pa.float64())) for name in rows[0]], metadata={"vasari_schema": "1"}
+    )
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file, compression="zstd")
 
 

@@ -13,7 +13,9 @@ from vasari.report.tables import spent_words
 
 
 def print_summary(summary: Mapping[str, Any], page: Path) -> None:
-    """Print accuracies with intervals, rollouts by purpose, time and memory, and where the report lies."""
+    """Print accuracies with intervals, rollouts by purpose, time and memory, and where the report
+    lies.
+    """
     console = Console(highlight=False)
     accuracy = summary.get("accuracy") or {}
     by_arm = accuracy.get("by_arm") or {}
@@ -29,11 +31,22 @@ def print_summary(summary: Mapping[str, Any], page: Path) -> None:
     for name, value in rungs.items():
         if value:
             counts = (arms.get(name.removeprefix("+ GRPO, ")) or {}).get("rollouts") or {}
-            table.add_row(name, f"{value['mean']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}", spent_words(counts))
+            table.add_row(
+                name,
+                f"{value['mean']:.3f}",
+                f"{value['low']:.3f} to {value['high']:.3f}",
+                spent_words(counts),
+            )
     console.print(table)
-    seconds = {name: value for name, value in (summary.get("wall_seconds") or {}).items() if value is not None}
+    seconds = {
+        name: value
+        for name, value in (summary.get("wall_seconds") or {}).items()
+        if value is not None
+    }
     if seconds:
-        console.print("time: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
+        console.print(
+            "time: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+        )
     if summary.get("peak_memory_mb"):
         console.print(f"peak memory: {summary['peak_memory_mb'] / 1024:.1f} GB, children included")
     console.print(f"report: {page}")

@@ -1,4 +1,6 @@
-"""A Ray cluster for as long as a run lasts: one that is there is joined and left, else one is started here and stopped."""
+"""A Ray cluster for as long as a run lasts: one that is there is joined and left, else one is
+started here and stopped.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from vasari.cluster.engine import RayEngine
 from vasari.cluster.ray_library import ray
 from vasari.cluster.shared_folders import Meeting, meeting_in
 from vasari.cluster.worker import look_around
-from vasari.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError
 
 LOCAL = "local"
 """The address that starts a Ray on this machine."""
@@ -29,21 +31,29 @@ _ANSWER_SECONDS = 120.0
 """How long a machine may take to start a process that looks at the folders."""
 
 _PATIENCE_VARIABLE, _NUM_ATTEMPTS = "RAY_gcs_server_port_wait_time_s", "1"
-"""How often Ray tries to join, half a minute each; its twenty times take long where something listens that is no Ray."""
+"""How often Ray tries to join, half a minute each; its twenty times take long where something
+listens that is no Ray."""
 
 
 @contextlib.contextmanager
 def joined_ray(
-    *, root: Path, address: str = LOCAL, workers: int | None = None, data: Sequence[Path] = (), secrets: Sequence[str] = ()
+    *,
+    root: Path,
+    address: str = LOCAL,
+    workers: int | None = None,
+    data: Sequence[Path] = (),
+    secrets: Sequence[str] = (),
 ) -> Iterator[RayEngine]:
     """An engine on a Ray cluster.
 
-    A Ray that this process has already joined is used as it is. The dashboard and usage statistics are off in a Ray that is
-    started here, and nothing of the environment is sent to another machine.
+    A Ray that this process has already joined is used as it is. The dashboard and usage statistics
+    are off in a Ray that is started here, and nothing of the environment is sent to another
+    machine.
 
     Args:
         root: Folder of the run, which all machines must share.
-        address: "local" starts Ray on this machine; "auto" or HOST:PORT joins a cluster that this machine belongs to.
+        address: "local" starts Ray on this machine; "auto" or HOST:PORT joins a cluster that this
+            machine belongs to.
         workers: Actors of one core each; as many as there are cores by default.
         data: Folders that workers read; each machine must have them at the same path.
         secrets: Environment variables that processes started here do not get.
@@ -70,7 +80,9 @@ def joined_ray(
 
 
 def _start(workers: int | None, secrets: Sequence[str]) -> None:
-    """Start Ray on this machine; it gives its own processes 30 seconds, which a busy machine may exceed once."""
+    """Start Ray on this machine; it gives its own processes 30 seconds, which a busy machine may
+    exceed once.
+    """
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
             with _environment(dict.fromkeys(secrets)):
@@ -83,10 +95,14 @@ def _start(workers: int | None, secrets: Sequence[str]) -> None:
                     logging_level=logging.ERROR,
                 )
             return
-        except Exception as error:  # a bare Exception is what Ray raises when its processes are late
+        except (
+            Exception
+        ) as error:  # a bare Exception is what Ray raises when its processes are late
             ray.shutdown()
             if attempt == _START_ATTEMPTS:
-                raise StateError(f"Ray did not start on this machine, which may be too busy: {_one_line(error)}") from error
+                raise StateError(
+                    f"Ray did not start on this machine, which may be too busy: {_one_line(error)}"
+                ) from error
 
 
 def _join(address: str) -> None:
@@ -98,17 +114,19 @@ def _join(address: str) -> None:
     except Exception as error:
         ray.shutdown()
         raise ConfigError(
-            f"--ray-address {address}: the cluster cannot be joined from this machine ({_one_line(error)}); "
-            "`ray status` says whether it is up"
+            f"--ray-address {address}: the cluster cannot be joined from this machine"
+            f" ({_one_line(error)}); `ray status` says whether it is up"
         ) from error
 
 
 def _check_address(address: str) -> None:
-    """Refuse what cannot be an address, and one where nobody listens: Ray itself would try for a minute."""
+    """Refuse what cannot be an address, and one where nobody listens: Ray itself would try for a
+    minute.
+    """
     if "://" in address:
         raise ConfigError(
-            f"--ray-address {address}: Ray's client protocol is not supported; run the command on a machine of the cluster, "
-            "with auto or HOST:PORT"
+            f"--ray-address {address}: Ray's client protocol is not supported; run the command on a"
+            " machine of the cluster, with auto or HOST:PORT"
         )
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([^\s:/]+)):(\d{1,5})", address)
     if found is None or not 0 < int(found[3]) < 65536:
@@ -117,7 +135,9 @@ def _check_address(address: str) -> None:
     try:
         socket.create_connection((host, int(found[3])), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
-        raise ConfigError(f"--ray-address {address}: nobody answers there ({error.strerror or error})") from error
+        raise ConfigError(
+            f"--ray-address {address}: nobody answers there ({error.strerror or error})"
+        ) from error
 
 
 def _cores(address: str) -> int:
@@ -128,7 +148,10 @@ def _cores(address: str) -> int:
     """
     cores = int(ray.cluster_resources().get("CPU", 0))
     if cores < 1:
-        raise StateError(f"--ray-address {address}: the cluster has no core for workers; was it started with --num-cpus 0?")
+        raise StateError(
+            f"--ray-address {address}: the cluster has no core for workers; was it started with"
+            " --num-cpus 0?"
+        )
     return cores
 
 
@@ -142,12 +165,20 @@ def _look_everywhere(meeting: Meeting) -> None:
     look = ray.remote(look_around)
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     places = [strategy(node_id=node["NodeID"], soft=False) for node in nodes]
-    asked = [look.options(num_cpus=0, max_retries=1, scheduling_strategy=place).remote(meeting) for place in places]
+    asked = [
+        look.options(num_cpus=0, max_retries=1, scheduling_strategy=place).remote(meeting)
+        for place in places
+    ]
     ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_SECONDS)
     found = [(node, _trouble(answer)) for node, answer in zip(nodes, asked, strict=True)]
-    wrong = [f"machine {_machine(node)}: {trouble}" for node, trouble in found if trouble is not None]
+    wrong = [
+        f"machine {_machine(node)}: {trouble}" for node, trouble in found if trouble is not None
+    ]
     if wrong:
-        raise StateError("; ".join(wrong[:4]) + (f"; and {len(wrong) - 4} more machines" if len(wrong) > 4 else ""))
+        raise StateError(
+            "; ".join(wrong[:4])
+            + (f"; and {len(wrong) - 4} more machines" if len(wrong) > 4 else "")
+        )
 
 
 def _trouble(answer: Any) -> str | None:
@@ -158,7 +189,10 @@ def _trouble(answer: Any) -> str | None:
     except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
         return None  # the machine is gone: no actor will work there
     except ray.exceptions.RayTaskError as error:
-        return f"vasari does not run there ({_last_line(error)}): install the same version on every machine"
+        return (
+            f"vasari does not run there ({_last_line(error)}): install the same version on every"
+            " machine"
+        )
     except ray.exceptions.RayError as error:
         return f"no process runs there ({_last_line(error)})"
     return None if failure is None else str(failure)

@@ -1,4 +1,6 @@
-"""The shards of a local stage, worked on by actors of a Ray cluster; the shards themselves stay files."""
+"""The shards of a local stage, worked on by actors of a Ray cluster; the shards themselves stay
+files.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vasari.cluster.ray_library import ray
 from vasari.cluster.shared_folders import Meeting
 from vasari.cluster.worker import ShardWorker
-from vasari.errors import StateError, VasariError
+from vasari.core.errors import StateError, VasariError
 
 if TYPE_CHECKING:
     from vasari.curate.run.engine import MakeWork
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NUM_RETRIES = 3
-"""Times that a shard is begun again after its worker died; a shard that kills every worker must not go on for ever."""
+"""Times that a shard is begun again after its worker died; a shard that kills every worker must not
+go on for ever."""
 
 _PATIENCE_SECONDS = 30.0
 """After this long without a worker, the user is told what is waited for."""
@@ -39,14 +42,22 @@ class RayEngine:
         """Give the shards that are finished, as they are.
 
         Raises:
-            StateError: A worker does not see the folders, or died again and again; what is finished stays.
+            StateError: A worker does not see the folders, or died again and again; what is finished
+                stays.
             VasariError: What the work raised.
         """
-        # Not Ray's own retries: they are used up in the seconds before a machine that is lost is known to be.
-        actor_class = ray.remote(ShardWorker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
+        # Not Ray's own retries: they are used up in the seconds before a machine that is lost is
+        # known to be.
+        actor_class = ray.remote(ShardWorker).options(
+            num_cpus=1, max_restarts=0, max_task_retries=0
+        )
         # Held here while actors may start; in a list, so that each fetches it when it begins.
         shared = ray.put(make)
-        pool = _Pool(lambda: actor_class.remote([shared], self.meeting), min(self.workers, len(numbers)), deque(numbers))
+        pool = _Pool(
+            lambda: actor_class.remote([shared], self.meeting),
+            min(self.workers, len(numbers)),
+            deque(numbers),
+        )
         try:
             yield from pool.spread()
         finally:
@@ -55,7 +66,9 @@ class RayEngine:
 
 @dataclass
 class _Pool:
-    """Actors that take one shard at a time; one that died is replaced, wherever Ray finds a core."""
+    """Actors that take one shard at a time; one that died is replaced, wherever Ray finds a
+    core.
+    """
 
     start: Callable[[], Any]
     size: int
@@ -80,7 +93,10 @@ class _Pool:
                 if finished is not None:
                     yield finished
             elif not told and all(number is None for _, number in self.running.values()):
-                logger.warning("no Ray worker has started yet; if the cluster's cores are busy, this waits until one is free")
+                logger.warning(
+                    "no Ray worker has started yet; if the cluster's cores are busy, this waits"
+                    " until one is free"
+                )
                 told = True
 
     def stop(self) -> None:
@@ -122,7 +138,8 @@ class _Pool:
             self.lost[number] += 1
             if self.lost[number] > NUM_RETRIES:
                 raise StateError(
-                    f"shard {number} could not be finished, begun {1 + NUM_RETRIES} times: {_reason(error)}"
+                    f"shard {number} could not be finished, begun {1 + NUM_RETRIES} times:"
+                    f" {_reason(error)}"
                 ) from error
             self.waiting.appendleft(number)
         if self.waiting:

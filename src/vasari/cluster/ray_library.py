@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vasari.errors import MissingExtraError
+from vasari.core.errors import MissingExtraError
 
 # Read when Ray starts; a user who wants the statistics sent may still say so.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

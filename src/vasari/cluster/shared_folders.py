@@ -1,7 +1,9 @@
-"""Whether a worker sees the folders that the driver sees: a run on a disk of its own would end in files that nobody finds.
+"""Whether a worker sees the folders that the driver sees: a run on a disk of its own would end in
+files that nobody finds.
 
-A mount that is missing on one machine often leaves an empty folder behind, so a folder that is there proves nothing. Data
-folders are known by a few of their entries, the run's folder by a file that the driver has just put into it.
+A mount that is missing on one machine often leaves an empty folder behind, so a folder that is
+there proves nothing. Data folders are known by a few of their entries, the run's folder by a file
+that the driver has just put into it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vasari
-from vasari.errors import StateError, StorageError
+from vasari.core.errors import StateError, StorageError
 
 _NUM_MARKS = 16
 """Entries of a data folder that are compared, spread evenly over its names."""
@@ -41,7 +43,8 @@ class Meeting:
 
 @contextlib.contextmanager
 def meeting_in(root: Path, data: Sequence[Path]) -> Iterator[Meeting]:
-    """What workers have to find, as long as the context lasts; data folders that do not exist here are left out.
+    """What workers have to find, as long as the context lasts; data folders that do not exist here
+    are left out.
 
     Raises:
         StorageError: The run's folder cannot be written to.
@@ -51,9 +54,14 @@ def meeting_in(root: Path, data: Sequence[Path]) -> Iterator[Meeting]:
         root.mkdir(parents=True, exist_ok=True)
         token.write_text(token.name)
     except OSError as error:
-        raise StorageError(f"{root}: the folder cannot be used: {error.strerror or error}") from error
+        raise StorageError(
+            f"{root}: the folder cannot be used: {error.strerror or error}"
+        ) from error
     try:
-        yield Meeting(token=token, data=tuple(_landmarks(folder) for folder in dict.fromkeys(data) if folder.is_dir()))
+        yield Meeting(
+            token=token,
+            data=tuple(_landmarks(folder) for folder in dict.fromkeys(data) if folder.is_dir()),
+        )
     finally:
         with contextlib.suppress(OSError):
             token.unlink()
@@ -63,11 +71,13 @@ def check_meeting(meeting: Meeting) -> None:
     """Fail where this process does not see what the driver sees.
 
     Raises:
-        StateError: The version of vasari is another, or a folder is missing, is another one, or cannot be written to.
+        StateError: The version of vasari is another, or a folder is missing, is another one, or
+            cannot be written to.
     """
     if vasari.__version__ != meeting.version:
         raise StateError(
-            f"vasari is {vasari.__version__} there and {meeting.version} here: install the same version on every machine"
+            f"vasari is {vasari.__version__} there and {meeting.version} here: install the same"
+            " version on every machine"
         )
     root = meeting.token.parent
     try:
@@ -75,15 +85,22 @@ def check_meeting(meeting: Meeting) -> None:
     except OSError:
         seen = ""
     if seen != meeting.token.name:
-        raise StateError(f"the run's folder {root} is not visible there: --out must be on a disk that all machines share")
+        raise StateError(
+            f"the run's folder {root} is not visible there: --out must be on a disk that all"
+            " machines share"
+        )
     reply = meeting.token.with_name(f"{meeting.token.name}-{secrets.token_hex(8)}")
     try:
         reply.touch()
         reply.unlink()
     except OSError as error:
-        raise StateError(f"the run's folder {root} cannot be written to there: {error.strerror or error}") from error
+        raise StateError(
+            f"the run's folder {root} cannot be written to there: {error.strerror or error}"
+        ) from error
     for folder in meeting.data:
-        lacking = next((name for name, size in folder.entries if not _same(folder.path / name, size)), None)
+        lacking = next(
+            (name for name, size in folder.entries if not _same(folder.path / name, size)), None
+        )
         if lacking is not None or not folder.path.is_dir():
             what = f" ({lacking} is missing or another)" if lacking is not None else ""
             raise StateError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vasari.cluster.ray_library import ray
 from vasari.cluster.shared_folders import Meeting, check_meeting
-from vasari.errors import VasariError
+from vasari.core.errors import VasariError
 
 if TYPE_CHECKING:  # a process that only looks for folders imports no more than that takes
     from vasari.curate.run.engine import MakeWork, Work
@@ -29,7 +29,9 @@ class ShardWorker:
     """
 
     def __init__(self, make: Sequence[Any], meeting: Meeting) -> None:
-        """Take where the `MakeWork` lies in Ray, as the one thing in a list, and what has to be seen here."""
+        """Take where the `MakeWork` lies in Ray, as the one thing in a list, and what has to be
+        seen here.
+        """
         (self._make,), self._meeting = make, meeting
         self._work: Work | None = None
 

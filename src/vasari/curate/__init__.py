@@ -1,7 +1,16 @@
-"""Parts of data curation, as functions over prompts and arrays: grading, balance, near-duplicates, decontamination."""
+"""Parts of data curation, as functions over prompts and arrays: grading, balance, near-duplicates,
+decontamination.
+"""
 
 from vasari.curate.choose.balance import Allocation, Balanced, balance_prompts, water_fill
-from vasari.curate.choose.grading import Difficulty, Grade, Grader, GradingSettings, Tally, wilson_interval
+from vasari.curate.choose.grading import (
+    Difficulty,
+    Grade,
+    Grader,
+    GradingSettings,
+    Tally,
+    wilson_interval,
+)
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
 from vasari.curate.match.image_hash import hamming, hash_crops, hash_thumbnails, thumbnail

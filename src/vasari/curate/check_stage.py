@@ -9,14 +9,15 @@ from typing import Any
 
 from PIL import Image
 
+from vasari.core.errors import StateError
+from vasari.core.records import ImageRef, Prompt
 from vasari.curate.own_stage import Function, decided
 from vasari.curate.stage import StageResult
-from vasari.errors import StateError
-from vasari.records import ImageRef, Prompt
 
 
 def check_stage(function: Function, **settings: Any) -> None:
-    """Return if a stage decides about every prompt, alone or among others, and decides twice alike; say what is broken if not.
+    """Return if a stage decides about every prompt, alone or among others, and decides twice alike;
+    say what is broken if not.
 
     Args:
         function: Called as `function(prompts, **settings)`.
@@ -30,7 +31,9 @@ def check_stage(function: Function, **settings: Any) -> None:
     _decide(function, [], settings)
     once, again = _decide(function, prompts, settings), _decide(function, prompts, settings)
     if prompts != given:
-        raise AssertionError("the prompts that it was shown were changed; make new ones with dataclasses.replace")
+        raise AssertionError(
+            "the prompts that it was shown were changed; make new ones with dataclasses.replace"
+        )
     if once != again:
         raise AssertionError("the same prompts were decided about in two ways")
     alone = [_decide(function, [prompt], settings) for prompt in prompts]
@@ -38,7 +41,8 @@ def check_stage(function: Function, **settings: Any) -> None:
     reasons = [(drop.id, drop.reason) for result in alone for drop in result.dropped]
     if kept != list(once.kept) or reasons != [(drop.id, drop.reason) for drop in once.dropped]:
         raise AssertionError(
-            "a prompt's fate depends on the prompts beside it, which are those of its shard by chance; decide about each alone"
+            "a prompt's fate depends on the prompts beside it, which are those of its shard by"
+            " chance; decide about each alone"
         )
 
 
@@ -47,7 +51,9 @@ def _decide(function: Function, prompts: Sequence[Prompt], settings: dict[str, A
     try:
         said = function(list(prompts), **settings)
     except Exception as error:
-        raise AssertionError(f"it raised {type(error).__name__} on the prompts {shown}: {error}") from error
+        raise AssertionError(
+            f"it raised {type(error).__name__} on the prompts {shown}: {error}"
+        ) from error
     try:
         return decided(said, prompts, stage=getattr(function, "__name__", "stage"))
     except StateError as error:
@@ -55,7 +61,9 @@ def _decide(function: Function, prompts: Sequence[Prompt], settings: dict[str, A
 
 
 def _prompts() -> list[Prompt]:
-    """With no, one and two images, with options, without a solution, long, of other scripts, and with bare fields."""
+    """With no, one and two images, with options, without a solution, long, of other scripts, and
+    with bare fields.
+    """
 
     def picture(colour: str) -> ImageRef:
         data = io.BytesIO()
@@ -63,12 +71,35 @@ def _prompts() -> list[Prompt]:
         return ImageRef(data=data.getvalue())
 
     return [
-        Prompt(id="text", question="What is 2 + 2?", answer="4", kind="number", solution="Two and two are four."),
-        Prompt(id="image", question="Which colour?", answer="red", images=(picture("red"),), metadata={"source": "check"}),
         Prompt(
-            id="images", question="Which is blue?", answer="B", images=(picture("red"), picture("blue")), choices=("1", "2")
+            id="text",
+            question="What is 2 + 2?",
+            answer="4",
+            kind="number",
+            solution="Two and two are four.",
         ),
-        Prompt(id="long", question="Count. " * 3000, answer="3000", kind="number", category="counting", difficulty="3"),
+        Prompt(
+            id="image",
+            question="Which colour?",
+            answer="red",
+            images=(picture("red"),),
+            metadata={"source": "check"},
+        ),
+        Prompt(
+            id="images",
+            question="Which is blue?",
+            answer="B",
+            images=(picture("red"), picture("blue")),
+            choices=("1", "2"),
+        ),
+        Prompt(
+            id="long",
+            question="Count. " * 3000,
+            answer="3000",
+            kind="number",
+            category="counting",
+            difficulty="3",
+        ),
         Prompt(id="unicode", question="\u4e8c\u52a0\u4e8c\uff1f \u202e", answer="\u56db"),
         Prompt(id="bare", question="?", answer="0"),
     ]

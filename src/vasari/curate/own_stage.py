@@ -1,4 +1,6 @@
-"""A stage of the user's own: a plain function over prompts, named in a recipe and placed among ours."""
+"""A stage of the user's own: a plain function over prompts, named in a recipe and placed among
+ours.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,16 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import model_validator
 
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.plugins import code_digest, names_from_a_file, resolve
+from vasari.core.records import AnswerKind, Prompt
+from vasari.core.settings import Named
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult, check_result
-from vasari.errors import ConfigError, StateError
-from vasari.plugins import code_digest, names_from_a_file, resolve
-from vasari.records import AnswerKind, Prompt
-from vasari.settings import Named
 
 Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "sft", "rl"]
-"""Where a stage of one's own comes: after a stage of ours; or last of a set, of `rl` before it is balanced."""
+"""Where a stage of one's own comes: after a stage of ours; or last of a set, of `rl` before it is
+balanced."""
 
 LOCAL: tuple[Place, ...] = ("read", "check", "near_duplicates", "decontaminate")
 """Places before any model is asked."""
@@ -45,13 +48,14 @@ RL_PART = "rl_part"
 """Key of the metadata that names a prompt's part of the RL set."""
 
 COUNTED: tuple[str, ...] = ("source", RL_PART)
-"""Facts of the metadata by which rows are counted from stage to stage; a stage of one's own leaves them as they are."""
+"""Facts of the metadata by which rows are counted from stage to stage; a stage of one's own leaves
+them as they are."""
 
 _REASON_CHARS = 80
 
 Function = Callable[..., Any]
-"""`function(prompts, **settings)`, and `model=` where the recipe gives it one. It returns, for each prompt, a `Prompt` (kept,
-perhaps changed) or a text (why it is dropped); or a `StageResult`."""
+"""`function(prompts, **settings)`, and `model=` where the recipe gives it one. It returns, for each
+prompt, a `Prompt` (kept, perhaps changed) or a text (why it is dropped); or a `StageResult`."""
 
 
 class OwnStage(Named):
@@ -65,17 +69,31 @@ class OwnStage(Named):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if ":" not in self.name:
-            ours = f"{self.name} is one of ours, set by {OURS[self.name]}" if self.name in OURS else "ours have other keys"
-            raise ValueError(f"a stage of your own is named as package.module:function, got {self.name!r} ({ours})")
+            ours = (
+                f"{self.name} is one of ours, set by {OURS[self.name]}"
+                if self.name in OURS
+                else "ours have other keys"
+            )
+            raise ValueError(
+                f"a stage of your own is named as package.module:function, got {self.name!r}"
+                f" ({ours})"
+            )
         if self.title in OURS:
-            raise ValueError(f"stage {self.name!r} is called like our stage {self.title!r}; rename the function")
+            raise ValueError(
+                f"stage {self.name!r} is called like our stage {self.title!r}; rename the function"
+            )
         if self.model is not None and self.after in LOCAL:
             later = ", ".join(place for place in get_args(Place) if place not in LOCAL)
-            raise ValueError(f"a stage that asks a model comes after every local stage: {later}; got after: {self.after}")
+            raise ValueError(
+                f"a stage that asks a model comes after every local stage: {later}; got after:"
+                f" {self.after}"
+            )
         try:
             json.dumps(self.settings, allow_nan=False, default=str)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"stage {self.name!r} has settings that a file cannot hold ({error})") from error
+            raise ValueError(
+                f"stage {self.name!r} has settings that a file cannot hold ({error})"
+            ) from error
         with names_from_a_file():
             stage_function(self)
         return self
@@ -108,21 +126,29 @@ def stage_function(stage: OwnStage) -> Function:
     try:
         inspect.signature(function).bind([], **stage.settings, **given)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{what} is called with the prompts{', model' if given else ''} and its settings: {error}") from error
+        raise ConfigError(
+            f"{what} is called with the prompts{', model' if given else ''} and its settings:"
+            f" {error}"
+        ) from error
     return function  # type: ignore[no-any-return]
 
 
-def run_stage(stage: OwnStage, prompts: Sequence[Prompt], model: AskedModel | None = None) -> StageResult:
+def run_stage(
+    stage: OwnStage, prompts: Sequence[Prompt], model: AskedModel | None = None
+) -> StageResult:
     """What a stage of the user's decides about some prompts.
 
     Raises:
-        StateError: It raised an exception, or returned something else than it may; what was done before is kept.
+        StateError: It raised an exception, or returned something else than it may; what was done
+            before is kept.
     """
     function = stage_function(stage)
     given = stage.settings if stage.model is None else {**stage.settings, "model": model}
     try:
         # Copies, so that what a stage changes in place is seen as a change.
-        said = function([replace(prompt, metadata=dict(prompt.metadata)) for prompt in prompts], **given)
+        said = function(
+            [replace(prompt, metadata=dict(prompt.metadata)) for prompt in prompts], **given
+        )
     except (Exception, SystemExit) as error:
         # A model is not asked again just to find the prompt.
         where = _where(prompts) if stage.model is not None else _culprit(function, prompts, given)
@@ -135,8 +161,8 @@ def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
     """What a stage returned as a decision about every prompt.
 
     Raises:
-        StateError: It lost or made up prompts, changed an id or what rows are counted by, or returned something that no row
-            can hold.
+        StateError: It lost or made up prompts, changed an id or what rows are counted by, or
+            returned something that no row can hold.
     """
     result = _as_result(said, prompts, stage)
     try:
@@ -144,16 +170,28 @@ def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
     except ConfigError as error:
         raise StateError(str(error)) from error
     gone = {drop.index: drop for drop in result.dropped}
-    if any(not 0 <= index < len(prompts) or drop.id != prompts[index].id for index, drop in gone.items()):
-        raise StateError(f"stage {stage!r} dropped a prompt that it was not given: index and id do not belong together")
+    if any(
+        not 0 <= index < len(prompts) or drop.id != prompts[index].id
+        for index, drop in gone.items()
+    ):
+        raise StateError(
+            f"stage {stage!r} dropped a prompt that it was not given: index and id do not belong"
+            " together"
+        )
     before = [prompt for place, prompt in enumerate(prompts) if place not in gone]
     if [prompt.id for prompt in result.kept] != [prompt.id for prompt in before]:
-        raise StateError(f"stage {stage!r} changed the ids or the order of the prompts that it kept; it must leave both")
+        raise StateError(
+            f"stage {stage!r} changed the ids or the order of the prompts that it kept; it must"
+            " leave both"
+        )
     for after, prompt in zip(result.kept, before, strict=True):
         wrong = _unfit(after, prompt) if after != prompt else None
         if wrong is not None:
             raise StateError(f"stage {stage!r}, prompt {prompt.id!r}: {wrong}")
-    dropped = [replace(drop, reason=_reason(drop.reason)) for drop in sorted(gone.values(), key=lambda drop: drop.index)]
+    dropped = [
+        replace(drop, reason=_reason(drop.reason))
+        for drop in sorted(gone.values(), key=lambda drop: drop.index)
+    ]
     return replace(result, dropped=tuple(dropped))
 
 
@@ -169,35 +207,48 @@ def _as_result(said: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:
     if not is_list or len(said) != len(prompts):
         got = f"{len(said)} decisions" if is_list else type(said).__name__
         raise StateError(
-            f"stage {stage!r} was given {len(prompts)} prompts and returned {got}; it returns a Prompt or the reason why it is "
-            "dropped for each, in their order, or a StageResult"
+            f"stage {stage!r} was given {len(prompts)} prompts and returned {got}; it returns a"
+            " Prompt or the reason why it is dropped for each, in their order, or a StageResult"
         )
     for one, prompt in zip(said, prompts, strict=True):
         if not isinstance(one, Prompt) and not (isinstance(one, str) and one.strip()):
             got = "an empty reason" if isinstance(one, str) else type(one).__name__
-            raise StateError(f"stage {stage!r}, prompt {prompt.id!r}: a decision is a Prompt or a reason as text, got {got}")
+            raise StateError(
+                f"stage {stage!r}, prompt {prompt.id!r}: a decision is a Prompt or a reason as"
+                f" text, got {got}"
+            )
     dropped = [
         Dropped(index=place, id=prompt.id, reason=one)
         for place, (one, prompt) in enumerate(zip(said, prompts, strict=True))
         if isinstance(one, str)
     ]
-    return StageResult(kept=tuple(one for one in said if isinstance(one, Prompt)), dropped=tuple(dropped))
+    return StageResult(
+        kept=tuple(one for one in said if isinstance(one, Prompt)), dropped=tuple(dropped)
+    )
 
 
 def _well_formed(said: StageResult, stage: str) -> StageResult:
     """A stage's own result, when it is made of what its fields say."""
     kept, dropped, counts = tuple(said.kept), tuple(said.dropped), dict(said.counts)
-    texts = [text for drop in dropped if isinstance(drop, Dropped) for text in (drop.id, drop.reason, drop.detail)]
+    texts = [
+        text
+        for drop in dropped
+        if isinstance(drop, Dropped)
+        for text in (drop.id, drop.reason, drop.detail)
+    ]
     if (
         all(isinstance(prompt, Prompt) for prompt in kept)
-        and all(isinstance(drop, Dropped) and isinstance(drop.index, int) and drop.reason for drop in dropped)
+        and all(
+            isinstance(drop, Dropped) and isinstance(drop.index, int) and drop.reason
+            for drop in dropped
+        )
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(name, str) and type(count) is int for name, count in counts.items())
     ):
         return StageResult(kept=kept, dropped=dropped, counts=counts)
     raise StateError(
-        f"stage {stage!r} returned a StageResult that is not one: `kept` holds Prompts, `dropped` holds Dropped with an index "
-        "and a reason as text, `counts` holds whole numbers by name"
+        f"stage {stage!r} returned a StageResult that is not one: `kept` holds Prompts, `dropped`"
+        " holds Dropped with an index and a reason as text, `counts` holds whole numbers by name"
     )
 
 
@@ -205,29 +256,48 @@ def _unfit(after: Prompt, before: Prompt) -> str | None:
     """Why a changed prompt cannot go on; None when it can."""
     if after.images != before.images:
         return "its images were changed; a stage may change texts and metadata, and drop the prompt"
-    texts = {name: getattr(after, name) for name in ("question", "answer", "category", "difficulty")}
+    texts = {
+        name: getattr(after, name) for name in ("question", "answer", "category", "difficulty")
+    }
     texts |= {name: getattr(after, name) or "" for name in ("kind", "solution")}
     texts |= {f"choices[{place}]": choice for place, choice in enumerate(after.choices or ())}
-    wrong = [f"{name} is no text but a {type(value).__name__}" for name, value in texts.items() if not isinstance(value, str)]
-    wrong += [f"{name} is empty; drop the prompt instead" for name in ("question", "answer") if not str(texts[name]).strip()]
+    wrong = [
+        f"{name} is no text but a {type(value).__name__}"
+        for name, value in texts.items()
+        if not isinstance(value, str)
+    ]
+    wrong += [
+        f"{name} is empty; drop the prompt instead"
+        for name in ("question", "answer")
+        if not str(texts[name]).strip()
+    ]
     if after.kind is not None and after.kind not in get_args(AnswerKind):
         wrong.append(f"kind must be one of {', '.join(get_args(AnswerKind))}, got {after.kind!r}")
     if wrong:
         return wrong[0]
     try:
         # A source may hold nan; a stage is not to add any.
-        new = {key: value for key, value in after.metadata.items() if value is not before.metadata.get(key)}
+        new = {
+            key: value
+            for key, value in after.metadata.items()
+            if value is not before.metadata.get(key)
+        }
         json.dumps([new, texts], ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         return f"a file cannot hold it ({error})"
     for key in COUNTED:
         if after.metadata.get(key) != before.metadata.get(key):
-            return f"metadata[{key!r}] was changed or lost, and rows are counted by it; add to {{**prompt.metadata}}"
+            return (
+                f"metadata[{key!r}] was changed or lost, and rows are counted by it; add to"
+                " {**prompt.metadata}"
+            )
     return None
 
 
 def _culprit(function: Function, prompts: Sequence[Prompt], settings: Mapping[str, Any]) -> str:
-    """The prompt on which a function raises, found by halves; all of them when it raises on none alone."""
+    """The prompt on which a function raises, found by halves; all of them when it raises on none
+    alone.
+    """
     found = list(prompts)
     while len(found) > 1:
         halves = found[: len(found) // 2], found[len(found) // 2 :]
@@ -253,6 +323,8 @@ def _where(prompts: Sequence[Prompt]) -> str:
 
 
 def _reason(text: str) -> str:
-    """A reason on one short line that a table can hold: rows are counted by it, and it may hold halves of characters."""
+    """A reason on one short line that a table can hold: rows are counted by it, and it may hold
+    halves of characters.
+    """
     line = " ".join(text.split()).encode("utf-8", "replace").decode()
     return line if len(line) <= _REASON_CHARS else line[: _REASON_CHARS - 3] + "..."

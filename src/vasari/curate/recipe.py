@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vasari.core.settings import Settings
 from vasari.curate.ask.categorise import CATEGORIES, CategoriseSettings
 from vasari.curate.ask.rephrase import RephraseSettings
 from vasari.curate.ask.validity import ValiditySettings
@@ -22,7 +23,6 @@ from vasari.curate.settings import (
     SftRecipe,
     SourceEntry,
 )
-from vasari.settings import Settings
 from vasari.verify.judge import JudgeSettings
 
 
@@ -64,7 +64,8 @@ class RlPart(Settings):
     balance_by: Literal["category", "source", "none"] = "category"
     """What is made as even as the supply allows."""
     categories: tuple[str, ...] | None = None
-    """Categories that count, empty ones included; None: the thirteen where a part is categorised, else those that occur."""
+    """Categories that count, empty ones included; None: the thirteen where a part is categorised,
+    else those that occur."""
 
     @property
     def wanted(self) -> tuple[str, ...] | None:
@@ -75,7 +76,9 @@ class RlPart(Settings):
 
 
 class RlRecipe(Settings):
-    """The set for reinforcement training: prompts that match the first part whose domains and bins fit."""
+    """The set for reinforcement training: prompts that match the first part whose domains and bins
+    fit.
+    """
 
     parts: Annotated[list[RlPart], Field(min_length=1)]
     rephrase: RephraseStage | None = None
@@ -89,7 +92,10 @@ class RlRecipe(Settings):
         for part in self.parts:
             for stage in ("rephrase", "categorise"):
                 if getattr(part, stage) and getattr(self, stage) is None:
-                    raise ValueError(f"part {part.name!r} has {stage}: true, and there is no `{stage}` beside `parts`")
+                    raise ValueError(
+                        f"part {part.name!r} has {stage}: true, and there is no `{stage}` beside"
+                        " `parts`"
+                    )
         return self
 
 
@@ -106,13 +112,14 @@ class CurationRecipe(Settings):
     duplicates: DuplicateRecipe | None = DuplicateRecipe()
     """None keeps near-duplicates."""
     decontaminate: LeakRecipe | None = LeakRecipe()
-    """Benchmarks to keep out; without any the report says that nothing was compared. None says that too."""
+    """Benchmarks to keep out; without any the report says that nothing was compared. None says that
+    too."""
     models: dict[str, ModelEntry] = Field(default_factory=dict)
     """Who may be asked, by a name of yours."""
     validity: ValidityStage | None = None
     judge: JudgeSettings | None = None
-    """Who decides the answers of grading and annotation that rules leave undecided (docs/judge.md); None leaves them as the
-    rules say."""
+    """Who decides the answers of grading and annotation that rules leave undecided (docs/judge.md);
+    None leaves them as the rules say."""
     grade: GradeRecipe | None = None
     """None grades nothing, and no stage may ask for a bin."""
     sft: SftRecipe | None = None
@@ -126,22 +133,30 @@ class CurationRecipe(Settings):
     shard_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     """Rows that are worked on, and lost by a crash, at once; answers of a model are never lost."""
     responses: str | None = None
-    """A folder of answers that several runs share, relative to the recipe; None keeps them in the run's folder."""
+    """A folder of answers that several runs share, relative to the recipe; None keeps them in the
+    run's folder."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         for name in self.models:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name == "judge":
-                raise ValueError(f"a model's name is of letters, digits, '-' and '_', and not 'judge'; got {name!r}")
+                raise ValueError(
+                    "a model's name is of letters, digits, '-' and '_', and not 'judge'; got"
+                    f" {name!r}"
+                )
         labels = [entry.label for entry in self.sources]
         if len(set(labels)) < len(labels):
             raise ValueError(f"two sources are called the same ({labels}); give one a `name`")
         for stage, name in self.asked().items():
             if name not in self.models:
-                raise ValueError(f"{stage} asks model {name!r}, and `models` has {sorted(self.models)}")
+                raise ValueError(
+                    f"{stage} asks model {name!r}, and `models` has {sorted(self.models)}"
+                )
         if self.grade is None:
             parts = [] if self.rl is None else self.rl.parts
-            binned = [f"rl part {part.name!r}" for part in parts if part.bins] + (["sft"] if self.sft and self.sft.bins else [])
+            binned = [f"rl part {part.name!r}" for part in parts if part.bins] + (
+                ["sft"] if self.sft and self.sft.bins else []
+            )
             if binned:
                 raise ValueError(f"{', '.join(binned)} wants bins, and there is no `grade`")
         if self.sft is None and self.rl is None:
@@ -152,10 +167,15 @@ class CurationRecipe(Settings):
     def _own_stages_fit(self) -> Self:
         titles = [stage.title for stage in self.stages]
         if len(set(titles)) < len(titles):
-            raise ValueError(f"two stages of your own are called the same ({', '.join(titles)}); rename one of the functions")
+            raise ValueError(
+                f"two stages of your own are called the same ({', '.join(titles)}); rename one of"
+                " the functions"
+            )
         for own in self.stages:
             if own.after in ("sft", "rl") and getattr(self, own.after) is None:
-                raise ValueError(f"stage {own.name!r} comes after `{own.after}`, which the recipe does not make")
+                raise ValueError(
+                    f"stage {own.name!r} comes after `{own.after}`, which the recipe does not make"
+                )
         return self
 
     def asked(self) -> dict[str, str]:

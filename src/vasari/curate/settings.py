@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import names_from_a_file
+from vasari.core.settings import Settings
 from vasari.curate.ask.annotate import AnnotateSettings
 from vasari.curate.choose.grading import Difficulty, GradingSettings
+from vasari.data.images import MAX_PIXELS
+from vasari.data.tasks.families import find_family
+from vasari.data.tasks.pool import PoolSettings
 from vasari.endpoint import EndpointSettings, Sampling
-from vasari.errors import ConfigError
-from vasari.imagefile import MAX_PIXELS
-from vasari.plugins import names_from_a_file
-from vasari.settings import Settings
-from vasari.tasks.families import find_family
-from vasari.tasks.pool import PoolSettings
 
 Bin = Literal["easy", "medium", "hard"]
 
@@ -27,7 +27,7 @@ PRESETS: tuple[str, ...] = ("paper-sft", "paper-rl")
 
 
 class TaskSource(Settings):
-    """Prompts drawn by `tasks/`, with worked reasoning: no data is needed."""
+    """Prompts drawn by `data/tasks/`, with worked reasoning: no data is needed."""
 
     families: list[str]
     num_prompts: Annotated[int, Field(ge=1)]
@@ -61,11 +61,12 @@ class SourceEntry(Settings):
     """Where prompts come from: a data set on disk, or generated ones."""
 
     source: str | None = None
-    """A name of `vasari.sources.SOURCES`, or the path of a YAML description."""
+    """A name of `vasari.data.sources.SOURCES`, or the path of a YAML description."""
     tasks: TaskSource | None = None
     """Generate prompts instead."""
     folder: str | None = None
-    """Where the data set lies, relative to the recipe; `${NAME}` stands for an environment variable."""
+    """Where the data set lies, relative to the recipe; `${NAME}` stands for an environment
+    variable."""
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """What reports call it; by default the source's name, or "tasks"."""
     split: str = "train"
@@ -89,7 +90,11 @@ class SourceEntry(Settings):
         """What reports call it."""
         if self.name is not None:
             return self.name
-        return "tasks" if self.source is None else self.source.replace("\\", "/").rsplit("/", 1)[-1].split(".")[0]
+        return (
+            "tasks"
+            if self.source is None
+            else self.source.replace("\\", "/").rsplit("/", 1)[-1].split(".")[0]
+        )
 
 
 class CheckSettings(Settings):
@@ -100,7 +105,8 @@ class CheckSettings(Settings):
     not_licences: list[str] = Field(default_factory=list)
     """Patterns of licences that are not: `*NC*`, `none stated`."""
     self_verifying: bool = True
-    """Drop a prompt whose reference, given as an answer, is not judged correct: nothing could ever be."""
+    """Drop a prompt whose reference, given as an answer, is not judged correct: nothing could ever
+    be."""
     min_side: Annotated[int, Field(ge=1)] = 16
     """Pixels that each side of an image has at least."""
     max_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS)] = MAX_PIXELS
@@ -154,7 +160,12 @@ class ModelEntry(Settings):
 
     def sampling(self) -> Sampling:
         """How answers are drawn."""
-        return Sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens, extra=self.extra)
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            extra=self.extra,
+        )
 
 
 class GradeRecipe(Settings):
@@ -163,7 +174,8 @@ class GradeRecipe(Settings):
     model: str | None = None
     """Which of `models` answers."""
     verdicts: str | None = None
-    """JSON lines {"id", "verdicts": [1, 0, null]} of rollouts that were drawn elsewhere, in place of a model."""
+    """JSON lines {"id", "verdicts": [1, 0, null]} of rollouts that were drawn elsewhere, in place
+    of a model."""
     num_rollouts: Annotated[int, Field(ge=1, le=128)] = 8
     easy_from: float = 0.8
     hard_to: float = 0.2
@@ -178,7 +190,10 @@ class GradeRecipe(Settings):
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         if (self.model is None) == (self.verdicts is None):
-            raise ValueError("give either `model` (who answers) or `verdicts` (a file of rollouts drawn elsewhere)")
+            raise ValueError(
+                "give either `model` (who answers) or `verdicts` (a file of rollouts drawn"
+                " elsewhere)"
+            )
         self.grading()
         return self
 
@@ -222,7 +237,9 @@ def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in names if isinstance(names, list) else [names]:
         if name not in PRESETS:
-            raise ConfigError(f"{where}: there is no preset {name!r}; there are {', '.join(PRESETS)}")
+            raise ConfigError(
+                f"{where}: there is no preset {name!r}; there are {', '.join(PRESETS)}"
+            )
         file = resources.files("vasari.curate") / "presets" / f"{name}.yaml"
         merged = _merge(merged, yaml.safe_load(file.read_text(encoding="utf-8")))
     return _merge(merged, {key: value for key, value in content.items() if key != "preset"})
@@ -233,5 +250,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[key] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
     return merged

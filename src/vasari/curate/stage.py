@@ -1,7 +1,7 @@
 """What a stage of curation is given and what it hands on.
 
-A stage that asks a model is a function `stage(prompts, model, settings) -> StageResult`: it decides about every prompt it
-is given, and the next stage reads the prompts that it keeps.
+A stage that asks a model is a function `stage(prompts, model, settings) -> StageResult`: it decides
+about every prompt it is given, and the next stage reads the prompts that it keeps.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from vasari.core.errors import ConfigError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
-from vasari.errors import ConfigError
-from vasari.records import Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,8 @@ class StageResult:
     """What became of the prompts that a stage was given."""
 
     kept: tuple[Prompt, ...]
-    """In the order in which they were given; a stage may have set their solution, answer, category or metadata."""
+    """In the order in which they were given; a stage may have set their solution, answer, category
+    or metadata."""
     dropped: tuple[Dropped, ...]
     """The others, ascending by `index`, which counts the prompts that this call was given."""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -54,7 +55,7 @@ def check_result(result: StageResult, given: int, *, stage: str) -> StageResult:
     places = [drop.index for drop in result.dropped]
     if len(result.kept) + len(places) != given or len(set(places)) != len(places):
         raise ConfigError(
-            f"stage {stage!r} was given {given} prompts and decided about {len(result.kept)} kept and {len(places)} dropped; "
-            "it must decide about each exactly once"
+            f"stage {stage!r} was given {given} prompts and decided about {len(result.kept)} kept"
+            f" and {len(places)} dropped; it must decide about each exactly once"
         )
     return result

@@ -3,12 +3,14 @@
 Requests are plain records, and their answers are kept under a hash of what was asked:
 
 * a judge asks for one answer to each undecided verdict: `ask_all(settings, store, requests)`;
-* an evaluation asks for N answers a prompt: `ask_all(..., num_responses=N)`; another run finds them in the store;
+* an evaluation asks for N answers a prompt: `ask_all(..., num_responses=N)`; another run finds them
+in the store;
 * grading asks until a bin is decided: `ask_all(..., num_responses=N, decided=function)`;
-* code with an event loop of its own uses `Client`, with `ask` for one request and `stream` for many.
+* code with an event loop of its own uses `Client`, with `ask` for one request and `stream` for
+many.
 
-`forecast` says what a run would take, `write_batch` and `read_batch` use providers' batch files instead.
-Needs `pip install 'vasari[curate]'`.
+`forecast` says what a run would take, `write_batch` and `read_batch` use providers' batch files
+instead. Needs `pip install 'vasari[curate]'`.
 """
 
 from vasari.endpoint.batch import BatchFiles, BatchResults, read_batch, write_batch

@@ -1,4 +1,6 @@
-"""One answer to one request: from the store, or asked within all limits until it comes or the reason why not is known."""
+"""One answer to one request: from the store, or asked within all limits until it comes or the
+reason why not is known.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
+from vasari.core.errors import ConfigError, DataError, ImageError
 from vasari.endpoint.concurrency import AdaptiveConcurrency
 from vasari.endpoint.estimate import TokenEstimate, most_output_tokens
 from vasari.endpoint.images import FindImage, encode_images
@@ -23,11 +26,12 @@ from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
 from vasari.endpoint.transport import Attempt, Transport
 from vasari.endpoint.usage import Usage, UsageCount
-from vasari.errors import ConfigError, DataError, ImageError
 
 logger = logging.getLogger(__name__)
 
-_CONGESTION = frozenset({"rate_limited", "server_error", "timeout", "slow_body", "no_connection", "cut_connection"})
+_CONGESTION = frozenset(
+    {"rate_limited", "server_error", "timeout", "slow_body", "no_connection", "cut_connection"}
+)
 
 
 class Asker:
@@ -45,7 +49,10 @@ class Asker:
         seed: int = 0,
     ) -> None:
         if unknown := sorted(set(retry_failed) - set(FAILURE_REASONS)):
-            raise ConfigError(f"retry_failed names {unknown}; the reasons of failures are {sorted(FAILURE_REASONS)}")
+            raise ConfigError(
+                f"retry_failed names {unknown}; the reasons of failures are"
+                f" {sorted(FAILURE_REASONS)}"
+            )
         self._settings = settings
         self._store = store
         self._transport = transport
@@ -53,9 +60,15 @@ class Asker:
         self._retry_failed = frozenset(retry_failed)
         self._estimate = TokenEstimate(image_tokens=settings.image_tokens)
         self._limits = RateLimits.of(settings) if limits is None else limits
-        self._backoff = Backoff(first_seconds=settings.backoff_seconds, most_seconds=settings.max_backoff_seconds, seed=seed)
+        self._backoff = Backoff(
+            first_seconds=settings.backoff_seconds,
+            most_seconds=settings.max_backoff_seconds,
+            seed=seed,
+        )
         self.concurrency = AdaptiveConcurrency(
-            start=settings.start_concurrency, most=settings.max_concurrency, latency_tolerance=settings.latency_tolerance
+            start=settings.start_concurrency,
+            most=settings.max_concurrency,
+            latency_tolerance=settings.latency_tolerance,
         )
         self.budget: Budget | None = None
         if settings.budget is not None:
@@ -79,12 +92,15 @@ class Asker:
             self._stopping.set()
 
     def stored(self, request: Request, index: int) -> Response | Failure | None:
-        """What the store says; None where the request must be asked. What failed in this run is not asked again in it."""
+        """What the store says; None where the request must be asked. What failed in this run is not
+        asked again in it.
+        """
         again = () if (request.key, index) in self._failed_now else self._retry_failed
         return look_up(self._store, request, index, retry_failed=again)
 
     async def ask(self, request: Request, index: int) -> Response | Failure:
-        """The answer number `index` to the request, or why there is none; equal requests at one time are asked once.
+        """The answer number `index` to the request, or why there is none; equal requests at one
+        time are asked once.
 
         Raises:
             StorageError: The disk refuses to keep answers, so none more is bought.
@@ -102,7 +118,9 @@ class Asker:
                 raise asyncio.CancelledError  # we were cancelled, not the one who asks
         return found
 
-    async def _lead(self, flight: tuple[str, int, int | None], request: Request, index: int) -> Response | Failure:
+    async def _lead(
+        self, flight: tuple[str, int, int | None], request: Request, index: int
+    ) -> Response | Failure:
         future = asyncio.get_running_loop().create_future()
         self._in_flight[flight] = future
         try:
@@ -160,7 +178,9 @@ class Asker:
                     await encode_images(request.images, self._images) if request.images else (),
                     limit_field=self._settings.limit_field,
                 )
-                attempt = await self._transport.post(body, index=index, limit=request.sampling.max_tokens, attempts=number)
+                attempt = await self._transport.post(
+                    body, index=index, limit=request.sampling.max_tokens, attempts=number
+                )
                 del body  # not kept through back-off: it is made again
             finally:
                 self.concurrency.release()
@@ -178,7 +198,8 @@ class Asker:
         if self.budget is None:
             return None
         most = price_of(self._settings.prices, request.model).most(
-            input_tokens=self._estimate.most_input_tokens(request), output_tokens=most_output_tokens(request)
+            input_tokens=self._estimate.most_input_tokens(request),
+            output_tokens=most_output_tokens(request),
         )
         if await self.budget.reserve(most):
             return most
@@ -198,7 +219,9 @@ class Asker:
             if not limits.limited:
                 return tokens
             if limits.counts_tokens:
-                tokens = self._estimate.input_tokens(request) + self._estimate.output_tokens(request)
+                tokens = self._estimate.input_tokens(request) + self._estimate.output_tokens(
+                    request
+                )
             if (wait := limits.take(tokens)) <= 0:
                 return tokens
             used = False
@@ -213,25 +236,37 @@ class Asker:
                 return tokens
         return tokens
 
-    def _learn(self, request: Request, attempt: Attempt, *, tokens: int, sent_at: float, now: float) -> None:
+    def _learn(
+        self, request: Request, attempt: Attempt, *, tokens: int, sent_at: float, now: float
+    ) -> None:
         """Tell limits and concurrency what an attempt was like."""
         self.counts["attempts"] += 1
         response = attempt.response
         if response is not None:
             self._estimate.learn(request, response, seconds=attempt.seconds)
-            self.concurrency.succeeded(sent_at=sent_at, seconds=now - sent_at, output_tokens=response.output_tokens)
+            self.concurrency.succeeded(
+                sent_at=sent_at, seconds=now - sent_at, output_tokens=response.output_tokens
+            )
             if response.input_tokens and self._limits.counts_tokens:
-                self._limits.give_back(tokens=tokens - response.input_tokens - response.output_tokens)
+                self._limits.give_back(
+                    tokens=tokens - response.input_tokens - response.output_tokens
+                )
             return
         self.counts[attempt.reason] += 1
-        logger.debug("request %s: %s: %s", request.id or request.key, attempt.reason, attempt.detail)
+        logger.debug(
+            "request %s: %s: %s", request.id or request.key, attempt.reason, attempt.detail
+        )
         if attempt.reason in _CONGESTION:
-            self.concurrency.failed(sent_at=sent_at, now=now, refused=attempt.reason == "rate_limited")
+            self.concurrency.failed(
+                sent_at=sent_at, now=now, refused=attempt.reason == "rate_limited"
+            )
         if attempt.reason == "unauthorised":
             self.stop(f"the server does not accept the key: {attempt.detail}")
         if attempt.wait_seconds is not None:
             if attempt.wait_seconds > self._settings.max_pause_seconds:
-                self.stop(f"the server asks to wait {attempt.wait_seconds:,.0f} s ({attempt.detail})")
+                self.stop(
+                    f"the server asks to wait {attempt.wait_seconds:,.0f} s ({attempt.detail})"
+                )
             else:
                 self._limits.pause_for(attempt.wait_seconds)
 
@@ -240,7 +275,9 @@ class Asker:
         price = price_of(self._settings.prices, request.model)
         if attempt.response is not None:
             return price.of(self._used(request, attempt.response))
-        return price.at_risk(self._lost(request)) if attempt.reason in BILLED_PERHAPS else Decimal(0)
+        return (
+            price.at_risk(self._lost(request)) if attempt.reason in BILLED_PERHAPS else Decimal(0)
+        )
 
     def _lost(self, request: Request) -> Usage:
         """What an attempt without an answer used at most."""
@@ -255,17 +292,25 @@ class Asker:
         if response.input_tokens or response.output_tokens:
             return Usage.of(response)
         size = len(response.text.encode()) + len(response.reasoning.encode())
-        return Usage(requests=1, input_tokens=self._estimate.input_tokens(request), output_tokens=-(-size // 3))
+        return Usage(
+            requests=1,
+            input_tokens=self._estimate.input_tokens(request),
+            output_tokens=-(-size // 3),
+        )
 
     def _keep(self, request: Request, response: Response, lost: Usage) -> Response:
         usage = self._used(request, response)
         if lost.lost_requests:
             usage += lost
-        self._store.add(request.key, response, model=request.model, request_id=request.id, usage=usage)
+        self._store.add(
+            request.key, response, model=request.model, request_id=request.id, usage=usage
+        )
         self.usage.add(request.model, usage)
         return response
 
-    def _give_up(self, request: Request, index: int, attempt: Attempt, attempts: int, lost: Usage) -> Failure:
+    def _give_up(
+        self, request: Request, index: int, attempt: Attempt, attempts: int, lost: Usage
+    ) -> Failure:
         failure = Failure(
             reason=attempt.reason,
             detail=attempt.detail,
@@ -282,7 +327,8 @@ class Asker:
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= self._settings.max_failures_in_a_row:
                 self.stop(
-                    f"{self._failures_in_a_row} requests in a row failed, the last with {failure.reason}: {failure.detail}"
+                    f"{self._failures_in_a_row} requests in a row failed, the last with"
+                    f" {failure.reason}: {failure.detail}"
                 )
         return failure
 
@@ -307,4 +353,8 @@ class Asker:
 
 def _as_found(outcome: Response | Failure, request: Request) -> Response | Failure:
     """What another row bought, as this row sees it."""
-    return replace(outcome, request_id=request.id) if isinstance(outcome, Failure) else replace(outcome, from_store=True)
+    return (
+        replace(outcome, request_id=request.id)
+        if isinstance(outcome, Failure)
+        else replace(outcome, from_store=True)
+    )

@@ -1,7 +1,7 @@
 """Provider batch files (OpenAI's JSONL): requests out, results into the same store.
 
-A batch is half the price at most providers and takes hours. What is in the store is not written; what a result file brings
-is found by later runs as if it had been asked for.
+A batch is half the price at most providers and takes hours. What is in the store is not written;
+what a result file brings is found by later runs as if it had been asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from vasari.core.errors import DataError, ImageError, StorageError
 from vasari.endpoint.images import FindImage, encode_images_now
 from vasari.endpoint.libraries import orjson
 from vasari.endpoint.lookup import look_up
@@ -19,7 +20,6 @@ from vasari.endpoint.request import LimitField, Request, wire_body
 from vasari.endpoint.response import Failure, NotACompletionError, error_text, parse_completion
 from vasari.endpoint.store import ResponseStore
 from vasari.endpoint.usage import Usage
-from vasari.errors import DataError, ImageError, StorageError
 
 MAX_REQUESTS = 50_000
 """Of one file (OpenAI's limit)."""
@@ -68,7 +68,8 @@ def write_batch(
     max_requests: int = MAX_REQUESTS,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> BatchFiles:
-    """Write what is not in the store as `PREFIX-000.jsonl`, `PREFIX-001.jsonl`, ... within the provider's limits.
+    """Write what is not in the store as `PREFIX-000.jsonl`, `PREFIX-001.jsonl`, ... within the
+    provider's limits.
 
     Raises:
         StorageError: The disk refuses.
@@ -87,11 +88,20 @@ def write_batch(
                     found += 1
                     continue
                 try:
-                    body = wire_body(request, index, encode_images_now(request.images, images), limit_field=limit_field)
+                    body = wire_body(
+                        request,
+                        index,
+                        encode_images_now(request.images, images),
+                        limit_field=limit_field,
+                    )
                     writer.write(_line(request, index, body))
                 except DataError as error:
                     reason = "image" if isinstance(error, ImageError) else "unreadable_request"
-                    failures.append(Failure(reason=reason, detail=str(error), request_id=request.id, index=index))
+                    failures.append(
+                        Failure(
+                            reason=reason, detail=str(error), request_id=request.id, index=index
+                        )
+                    )
     except OSError as error:
         raise StorageError(f"{prefix}-*.jsonl: {error.strerror or error}") from error
     finally:
@@ -100,7 +110,8 @@ def write_batch(
 
 
 def read_batch(path: Path, store: ResponseStore, *, model: str) -> BatchResults:
-    """Take a result file (or the provider's error file) into the store; reading it again changes nothing.
+    """Take a result file (or the provider's error file) into the store; reading it again changes
+    nothing.
 
     Args:
         path: The provider's output, JSON lines in any order.
@@ -142,7 +153,12 @@ def read_batch(path: Path, store: ResponseStore, *, model: str) -> BatchResults:
 def _line(request: Request, index: int, body: bytes) -> bytes:
     # At most 64 characters, OpenAI's limit: 32 of the key, and the numbers.
     name = f"{request.key}.{index}.{request.sampling.max_tokens or 0}"
-    row = {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": orjson.Fragment(body)}
+    row = {
+        "custom_id": name,
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": orjson.Fragment(body),
+    }
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -172,9 +188,17 @@ def _outcome(row: dict[str, Any]) -> Any:
     status = answer.get("status_code") if isinstance(answer, dict) else None
     body = answer.get("body") if isinstance(answer, dict) else None
     if row.get("error"):
-        return Failure(reason="refused", detail=f"batch: {error_text(row['error'])}", status=status, attempts=1)
+        return Failure(
+            reason="refused", detail=f"batch: {error_text(row['error'])}", status=status, attempts=1
+        )
     if status != 200:
-        reason = "rate_limited" if status == 429 else "server_error" if status is None or status >= 500 else "refused"
+        reason = (
+            "rate_limited"
+            if status == 429
+            else "server_error"
+            if status is None or status >= 500
+            else "refused"
+        )
         text = error_text(body.get("error") or body) if isinstance(body, dict) else error_text(body)
         return Failure(reason=reason, detail=f"batch: {status}: {text}", status=status, attempts=1)
     try:
@@ -196,8 +220,15 @@ class _Files:
 
     def write(self, line: bytes) -> None:
         if len(line) > self._max_bytes:
-            raise DataError(f"one request has {len(line):,} bytes, more than a batch file may have ({self._max_bytes:,})")
-        if self._file is None or self._in_file >= self._max_requests or self._bytes + len(line) > self._max_bytes:
+            raise DataError(
+                f"one request has {len(line):,} bytes, more than a batch file may have"
+                f" ({self._max_bytes:,})"
+            )
+        if (
+            self._file is None
+            or self._in_file >= self._max_requests
+            or self._bytes + len(line) > self._max_bytes
+        ):
             self._next()
         if self._file is not None:
             self._file.write(line)

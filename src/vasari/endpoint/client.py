@@ -6,12 +6,22 @@ import asyncio
 import inspect
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from vasari.core.errors import ConfigError
 from vasari.endpoint.ask import Asker
 from vasari.endpoint.images import FindImage
 from vasari.endpoint.limits import RateLimits
@@ -23,7 +33,6 @@ from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
 from vasari.endpoint.transport import Transport
 from vasari.endpoint.usage import Usage
-from vasari.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -39,7 +48,8 @@ class Answers:
     position: int
     """Place of the request in what was asked, 0 the first."""
     responses: tuple[Response, ...] = ()
-    """In the order of their numbers; fewer than asked for where some failed or the matter was decided."""
+    """In the order of their numbers; fewer than asked for where some failed or the matter was
+    decided."""
     failures: tuple[Failure, ...] = ()
 
     @property
@@ -50,7 +60,9 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """A run in numbers; every answer that was wanted is in one of `answered`, `from_store`, `failed`, `not_sent`."""
+    """A run in numbers; every answer that was wanted is in one of `answered`, `from_store`,
+    `failed`, `not_sent`.
+    """
 
     answered: int
     """Bought in this run."""
@@ -83,8 +95,8 @@ class Client:
         store: Where answers are kept and looked up; stays open when the client is closed.
         images: Finds the bytes of images whose request does not carry them, by their SHA-256.
         retry_failed: Reasons (of `FAILURE_REASONS`) whose stored failures are asked again.
-        limits: What is left of the minute's limits, shared with other clients of the same server; by default those of
-            `settings`, all of them left.
+        limits: What is left of the minute's limits, shared with other clients of the same server;
+            by default those of `settings`, all of them left.
         seed: Of the random part of back-off.
 
     Raises:
@@ -104,7 +116,13 @@ class Client:
         self.settings = settings
         self._transport = Transport(settings, Secret.from_environment(settings.api_key_env))
         self._asker = Asker(
-            settings, store, self._transport, images=images, retry_failed=retry_failed, limits=limits, seed=seed
+            settings,
+            store,
+            self._transport,
+            images=images,
+            retry_failed=retry_failed,
+            limits=limits,
+            seed=seed,
         )
         self._outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -115,7 +133,10 @@ class Client:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
@@ -125,7 +146,9 @@ class Client:
         return self._asker.concurrency.limit
 
     def stop(self, why: str) -> None:
-        """Send nothing more: what is in flight is kept, the rest comes back as failures `not_sent`."""
+        """Send nothing more: what is in flight is kept, the rest comes back as failures
+        `not_sent`.
+        """
         self._asker.stop(why)
 
     def report(self) -> RunReport:
@@ -135,10 +158,16 @@ class Client:
         return RunReport(
             answered=outcomes["answered"],
             from_store=outcomes["from_store"],
-            failed={name[2:]: n for name, n in sorted(outcomes.items()) if name.startswith("f:") and name != "f:not_sent"},
+            failed={
+                name[2:]: n
+                for name, n in sorted(outcomes.items())
+                if name.startswith("f:") and name != "f:not_sent"
+            },
             not_sent=outcomes["f:not_sent"],
             attempts=asker.counts["attempts"],
-            attempts_failed={name: count for name, count in sorted(asker.counts.items()) if name != "attempts"},
+            attempts_failed={
+                name: count for name, count in sorted(asker.counts.items()) if name != "attempts"
+            },
             usage=usage,
             money=money_spent(self.settings.prices, usage),
             seconds=time.monotonic() - self._started,
@@ -146,15 +175,22 @@ class Client:
         )
 
     async def ask(
-        self, request: Request, *, num_responses: int = 1, decided: Decided | None = None, position: int = 0
+        self,
+        request: Request,
+        *,
+        num_responses: int = 1,
+        decided: Decided | None = None,
+        position: int = 0,
     ) -> Answers:
         """Up to `num_responses` answers to one request.
 
         Args:
             request: What is asked.
-            num_responses: How many different answers; each has its number, its seed and its place in the store.
-            decided: Asked after each answer; True draws no more. Answers are then drawn one after another, so that the same
-                ones are drawn in every run; different requests still go on at the same time.
+            num_responses: How many different answers; each has its number, its seed and its place
+                in the store.
+            decided: Asked after each answer; True draws no more. Answers are then drawn one after
+                another, so that the same ones are drawn in every run; different requests still go
+                on at the same time.
             position: Handed back in the result.
 
         Raises:
@@ -174,17 +210,23 @@ class Client:
                 failures.append(outcome)
                 continue
             responses.append(outcome)
-            if decided is not None and index + 1 < num_responses and await _truth(decided(request, responses)):
+            if (
+                decided is not None
+                and index + 1 < num_responses
+                and await _truth(decided(request, responses))
+            ):
                 break
-        return Answers(request=request, position=position, responses=tuple(responses), failures=tuple(failures))
+        return Answers(
+            request=request, position=position, responses=tuple(responses), failures=tuple(failures)
+        )
 
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
     ) -> AsyncGenerator[Answers, None]:
         """Answers to many requests as they come, in no order; `position` tells which.
 
-        Requests are taken from the iterable as there is room, so it may be long and made on the way. Memory does not grow
-        with it.
+        Requests are taken from the iterable as there is room, so it may be long and made on the
+        way. Memory does not grow with it.
 
         Raises:
             StorageError: The disk refuses to keep answers.
@@ -195,7 +237,11 @@ class Client:
 
         async def work() -> None:
             for position, request in numbered:
-                await done.put(await self.ask(request, num_responses=num_responses, decided=decided, position=position))
+                await done.put(
+                    await self.ask(
+                        request, num_responses=num_responses, decided=decided, position=position
+                    )
+                )
 
         async def work_all() -> None:
             try:

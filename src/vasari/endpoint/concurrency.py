@@ -1,9 +1,10 @@
 """How many requests at once: more while the server keeps up, fewer when it refuses or slows down.
 
-Additive increase, multiplicative decrease, as in TCP. A 429 speaks of load and counts at once. Errors and time-outs may be
-mere noise, which asking less would not cure: they count when they are many. A self-hosted server does neither, it queues, and
-only its latency tells. Time per unit of work is compared with what it was at the start, when the server was not loaded; the
-measure is a quotient because answers of many tokens take long on any server.
+Additive increase, multiplicative decrease, as in TCP. A 429 speaks of load and counts at once.
+Errors and time-outs may be mere noise, which asking less would not cure: they count when they are
+many. A self-hosted server does neither, it queues, and only its latency tells. Time per unit of
+work is compared with what it was at the start, when the server was not loaded; the measure is a
+quotient because answers of many tokens take long on any server.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import statistics
 from collections import deque
 
 WORK_OF_A_REQUEST = 16
-"""Tokens' worth of time that a request costs beside its generated tokens: prefill, image, network."""
+"""Tokens' worth of time that a request costs beside its generated tokens: prefill, image,
+network."""
 
 ON_REFUSAL, ON_ERRORS, ON_SLOWNESS = 0.7, 0.5, 0.85
-"""What is left of the limit after a 429, after a window with many errors, after a window of slow answers."""
+"""What is left of the limit after a 429, after a window with many errors, after a window of slow
+answers."""
 
 MANY_ERRORS = 0.2
 """Share of a window's attempts that ended in a 5xx, a time-out or a cut connection."""
@@ -30,8 +33,10 @@ class AdaptiveConcurrency:
 
     Args:
         start: Requests at once at first; also what is never called slow, being the yardstick.
-        most: Never more at once. Equal to `start`: the limit falls and recovers, but grows no further.
-        latency_tolerance: A window whose median time per unit of work exceeds this multiple of the least window's is slow.
+        most: Never more at once. Equal to `start`: the limit falls and recovers, but grows no
+            further.
+        latency_tolerance: A window whose median time per unit of work exceeds this multiple of the
+            least window's is slow.
     """
 
     def __init__(self, *, start: int, most: int, latency_tolerance: float) -> None:
@@ -87,7 +92,9 @@ class AdaptiveConcurrency:
         self._judge_window(sent_at + seconds)
 
     def failed(self, *, sent_at: float, now: float, refused: bool) -> None:
-        """Learn from an attempt without an answer: a refusal (429) or an error that load may have caused."""
+        """Learn from an attempt without an answer: a refusal (429) or an error that load may have
+        caused.
+        """
         if sent_at < self._fell_at:
             return
         if refused:
@@ -122,7 +129,8 @@ class AdaptiveConcurrency:
         self._new_window()
 
     def _new_window(self) -> None:
-        # About a round trip; fixed at its start, for a window that grew with the limit would not end while it grows.
+        # About a round trip; fixed at its start, for a window that grew with the limit would not
+        # end while it grows.
         self._window_size = max(MIN_WINDOW, self.limit)
         self._window.clear()
         self._errors = 0

@@ -38,12 +38,18 @@ class TokenEstimate:
         return request.text_bytes / BYTES_A_TOKEN + fixed
 
     def most_input_tokens(self, request: Request) -> int:
-        """Input tokens at most: no token is shorter than a byte. Holds as far as `image_tokens` does."""
-        fixed = MOST_TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(request.images)
+        """Input tokens at most: no token is shorter than a byte. Holds as far as `image_tokens`
+        does.
+        """
+        fixed = MOST_TOKENS_A_MESSAGE * len(request.messages) + self._image_tokens * len(
+            request.images
+        )
         return max(request.text_bytes + fixed, self.input_tokens(request))
 
     def learn(self, request: Request, response: Response, *, seconds: float) -> None:
-        """Take the server's counts into account; a server that gives none leaves the rule of thumb."""
+        """Take the server's counts into account; a server that gives none leaves the rule of
+        thumb.
+        """
         if response.input_tokens:
             self._guessed += self.raw_input_tokens(request)
             self._counted += response.input_tokens

@@ -46,12 +46,21 @@ class Forecast:
     """At the rate limits, or at full concurrency if that is slower."""
 
     def __str__(self) -> str:
-        money = "unknown (no price)" if self.money is None else f"{self.money:.4f}, at most {self.most_money:.4f}"
-        fits = {None: "", True: "; within the budget", False: "; MAY EXCEED THE BUDGET, and would then stop"}[self.fits_budget]
+        money = (
+            "unknown (no price)"
+            if self.money is None
+            else f"{self.money:.4f}, at most {self.most_money:.4f}"
+        )
+        fits = {
+            None: "",
+            True: "; within the budget",
+            False: "; MAY EXCEED THE BUDGET, and would then stop",
+        }[self.fits_budget]
         return (
-            f"{self.requests:,} requests to send, {self.from_store:,} answered already; "
-            f"{self.input_tokens:,} input and {self.output_tokens:,} output tokens (at most {self.most_output_tokens:,}); "
-            f"money {money}, {self.already_spent:.4f} spent before{fits}; about {self.seconds:,.0f} s"
+            f"{self.requests:,} requests to send, {self.from_store:,} answered already;"
+            f" {self.input_tokens:,} input and {self.output_tokens:,} output tokens (at most"
+            f" {self.most_output_tokens:,}); money {money}, {self.already_spent:.4f} spent"
+            f" before{fits}; about {self.seconds:,.0f} s"
         )
 
 
@@ -104,8 +113,12 @@ def _total(
     expected, most = dict[str, Usage](), dict[str, Usage]()
     for (model, limit), number in limits.items():
         likely = number * estimate.output_tokens_within(limit)
-        expected[model] = expected.get(model, Usage()) + Usage(requests=number, output_tokens=likely)
-        most[model] = most.get(model, Usage()) + Usage(requests=number, output_tokens=number * limit)
+        expected[model] = expected.get(model, Usage()) + Usage(
+            requests=number, output_tokens=likely
+        )
+        most[model] = most.get(model, Usage()) + Usage(
+            requests=number, output_tokens=number * limit
+        )
     for model, raw in guessed.items():
         inputs = Usage(input_tokens=round(raw * estimate.input_ratio))
         expected[model] += inputs

@@ -7,11 +7,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from vasari.core.errors import ImageError
+from vasari.core.records import ImageRef
+from vasari.data.images import MAX_BYTES, read_image_bytes
 from vasari.endpoint.libraries import base64_of
 from vasari.endpoint.request import Image
-from vasari.errors import ImageError
-from vasari.imagefile import MAX_BYTES, read_image_bytes
-from vasari.records import ImageRef
 
 FindImage = Callable[[str], bytes]
 """Encoded bytes of the image with this SHA-256; raises KeyError or OSError when there is none."""
@@ -25,17 +25,28 @@ _MAGIC: tuple[tuple[bytes, int, str], ...] = (
 
 
 def image_part(
-    ref: ImageRef, *, detail: str | None = None, where: str = "image", root: Path | None = None, max_bytes: int = MAX_BYTES
+    ref: ImageRef,
+    *,
+    detail: str | None = None,
+    where: str = "image",
+    root: Path | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Image:
     """The image as a part of a message: its hash and its kind; the bytes stay where they are.
 
     Raises:
-        ImageError: Missing, empty, too large, outside `root`, or of a kind that servers do not take.
+        ImageError: Missing, empty, too large, outside `root`, or of a kind that servers do not
+            take.
     """
     data = read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes)
     if ref.data is None and root is not None:
         ref = ImageRef(path=str((root / str(ref.path)).resolve()))
-    return Image(digest=hashlib.sha256(data).hexdigest(), media_type=media_type(data, where=where), detail=detail, ref=ref)
+    return Image(
+        digest=hashlib.sha256(data).hexdigest(),
+        media_type=media_type(data, where=where),
+        detail=detail,
+        ref=ref,
+    )
 
 
 def media_type(data: bytes, *, where: str = "image") -> str:
@@ -47,7 +58,10 @@ def media_type(data: bytes, *, where: str = "image") -> str:
     for magic, offset, name in _MAGIC:
         if data[offset : offset + len(magic)] == magic:
             return name
-    raise ImageError(f"{where}: neither PNG, JPEG, WebP nor GIF, which are what servers take; it begins with {data[:8]!r}")
+    raise ImageError(
+        f"{where}: neither PNG, JPEG, WebP nor GIF, which are what servers take; it begins with"
+        f" {data[:8]!r}"
+    )
 
 
 async def encode_images(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
@@ -79,7 +93,10 @@ def _fetch(image: Image, find: FindImage | None) -> bytes:
         if image.ref.data is not None:
             return data
     elif find is None:
-        raise ImageError(f"{name}: the request carries no place for it, and the client was given no function `images`")
+        raise ImageError(
+            f"{name}: the request carries no place for it, and the client was given no function"
+            " `images`"
+        )
     else:
         try:
             data = find(image.digest)

@@ -1,4 +1,6 @@
-"""How often one server may be asked: what is left of a minute's limits, and the pause that it has asked for."""
+"""How often one server may be asked: what is left of a minute's limits, and the pause that it has
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,14 @@ from vasari.endpoint.settings import EndpointSettings
 class RateLimits:
     """Requests and tokens a minute at one server, and its last `Retry-After`.
 
-    A server counts by account, not by run: clients that ask the same server, one after another or at the same time, in one
-    thread or in several, are given the same object. Without one, each client begins with a full minute.
+    A server counts by account, not by run: clients that ask the same server, one after another or
+    at the same time, in one thread or in several, are given the same object. Without one, each
+    client begins with a full minute.
     """
 
-    def __init__(self, *, requests_per_minute: int | None = None, tokens_per_minute: int | None = None) -> None:
+    def __init__(
+        self, *, requests_per_minute: int | None = None, tokens_per_minute: int | None = None
+    ) -> None:
         self._requests = Bucket(requests_per_minute) if requests_per_minute else None
         self._tokens = Bucket(tokens_per_minute) if tokens_per_minute else None
         self._paused_until = float("-inf")
@@ -25,7 +30,10 @@ class RateLimits:
     @classmethod
     def of(cls, settings: EndpointSettings) -> RateLimits:
         """The limits that the settings name, none of them used yet."""
-        return cls(requests_per_minute=settings.requests_per_minute, tokens_per_minute=settings.tokens_per_minute)
+        return cls(
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+        )
 
     @property
     def limited(self) -> bool:
@@ -46,7 +54,9 @@ class RateLimits:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def take(self, tokens: int) -> float:
-        """Take one request and these tokens; returns the seconds to wait before they may be used."""
+        """Take one request and these tokens; returns the seconds to wait before they may be
+        used.
+        """
         now = time.monotonic()
         with self._lock:
             wait = self._requests.take(1, now=now) if self._requests else 0.0

@@ -15,8 +15,9 @@ def look_up(
 ) -> Response | Failure | None:
     """What the store says of answer number `index`; None where the request must be asked.
 
-    A truncated answer does not count once the limit has been raised. A failure counts, unless its reason is in
-    `retry_failed`; one at a raised limit leaves the truncated answer in the store for runs with the old limit.
+    A truncated answer does not count once the limit has been raised. A failure counts, unless its
+    reason is in `retry_failed`; one at a raised limit leaves the truncated answer in the store for
+    runs with the old limit.
     """
     response = store.get(request.key, index)
     limit = request.sampling.max_tokens

@@ -8,15 +8,17 @@ from decimal import Decimal
 
 from pydantic import Field
 
+from vasari.core.errors import ConfigError
+from vasari.core.settings import Settings
 from vasari.endpoint.usage import Usage
-from vasari.errors import ConfigError
-from vasari.settings import Settings
 
 _MILLION = Decimal(1_000_000)
 
 
 class Price(Settings):
-    """What a model costs, in the user's currency for a million tokens; decimals, so that $0.15 is $0.15."""
+    """What a model costs, in the user's currency for a million tokens; decimals, so that $0.15 is
+    $0.15.
+    """
 
     input: Decimal = Field(ge=0)
     output: Decimal = Field(ge=0)
@@ -34,7 +36,8 @@ class Price(Settings):
             (usage.input_tokens - usage.cached_input_tokens) * self.input
             + usage.cached_input_tokens * cached
             + usage.output_tokens * self.output
-            + self.batch_factor * (usage.batch_input_tokens * self.input + usage.batch_output_tokens * self.output)
+            + self.batch_factor
+            * (usage.batch_input_tokens * self.input + usage.batch_output_tokens * self.output)
         )
         return tokens / _MILLION + usage.requests * self.request
 
@@ -66,15 +69,21 @@ def price_of(prices: PriceTable, model: str) -> Price:
 def money_spent(prices: PriceTable, usage: Mapping[str, Usage]) -> Decimal:
     """What all this usage cost, what is at risk included; models without a price cost nothing."""
     return sum(
-        (prices[model].of(used) + prices[model].at_risk(used) for model, used in usage.items() if model in prices), Decimal(0)
+        (
+            prices[model].of(used) + prices[model].at_risk(used)
+            for model, used in usage.items()
+            if model in prices
+        ),
+        Decimal(0),
     )
 
 
 class Budget:
-    """Money that may be spent; what is in flight is reserved at its most, so the limit holds whatever comes back.
+    """Money that may be spent; what is in flight is reserved at its most, so the limit holds
+    whatever comes back.
 
-    A request that would exceed the limit waits while others are in flight, since they mostly cost less than reserved; when
-    none is, the budget is spent.
+    A request that would exceed the limit waits while others are in flight, since they mostly cost
+    less than reserved; when none is, the budget is spent.
     """
 
     def __init__(self, limit: Decimal, *, spent: Decimal) -> None:

@@ -17,9 +17,10 @@ BURST_SECONDS = 1.0
 class Bucket:
     """Spreads a limit over the minute so that no 60 seconds take more than it.
 
-    A bucket holds what BURST_SECONDS bring and is filled at the rate `(per_minute - burst) / 60`: any 60 seconds take at
-    most the bucket and its inflow, which is `per_minute`. An amount larger than the bucket puts it in debt, and whoever comes
-    next waits; so one amount may exceed the promise, by itself.
+    A bucket holds what BURST_SECONDS bring and is filled at the rate `(per_minute - burst) / 60`:
+    any 60 seconds take at most the bucket and its inflow, which is `per_minute`. An amount larger
+    than the bucket puts it in debt, and whoever comes next waits; so one amount may exceed the
+    promise, by itself.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -29,7 +30,9 @@ class Bucket:
         self._at: float | None = None
 
     def take(self, amount: float, *, now: float) -> float:
-        """Seconds to wait before the amount may be used; it is taken already, so that whoever asks later waits longer."""
+        """Seconds to wait before the amount may be used; it is taken already, so that whoever asks
+        later waits longer.
+        """
         self._fill(now)
         self._level -= amount
         return max(0.0, -self._level / self._rate)
@@ -46,7 +49,8 @@ class Bucket:
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float | None:
-    """Seconds that the server asks to wait: `Retry-After` in seconds or as a date, or `retry-after-ms`; None if it does not.
+    """Seconds that the server asks to wait: `Retry-After` in seconds or as a date, or
+    `retry-after-ms`; None if it does not.
 
     Args:
         headers: Of the answer; names in any case.
@@ -71,7 +75,9 @@ def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float 
 
 
 class Backoff:
-    """Waits between attempts: doubled each time up to a limit, with a random half so that clients do not return together."""
+    """Waits between attempts: doubled each time up to a limit, with a random half so that clients
+    do not return together.
+    """
 
     def __init__(self, *, first_seconds: float, most_seconds: float, seed: int) -> None:
         self._first = first_seconds
@@ -79,6 +85,8 @@ class Backoff:
         self._generator = np.random.default_rng(seed)
 
     def seconds(self, attempt: int) -> float:
-        """How long to wait after this attempt, 1 the first: between half and all of `first * 2**(attempt - 1)`."""
+        """How long to wait after this attempt, 1 the first: between half and all of `first *
+        2**(attempt - 1)`.
+        """
         whole = min(self._most, self._first * 2.0 ** min(attempt - 1, 30))
         return float(whole * (0.5 + 0.5 * self._generator.random()))

@@ -1,7 +1,8 @@
 """What is asked, as plain records; its key; and the bytes that are sent.
 
-The key names what decides an answer: model, messages, images by content, sampling, seed. What only limits the answer
-(`max_tokens`) or only labels the row (`id`) stays outside, so that raising a limit does not buy everything again.
+The key names what decides an answer: model, messages, images by content, sampling, seed. What only
+limits the answer (`max_tokens`) or only labels the row (`id`) stays outside, so that raising a
+limit does not buy everything again.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from vasari.core.errors import DataError
+from vasari.core.records import ImageRef
 from vasari.endpoint.libraries import orjson
-from vasari.errors import DataError
-from vasari.records import ImageRef
 
 Role = Literal["system", "developer", "user", "assistant"]
 
@@ -29,9 +30,21 @@ KEY_VERSION = 1
 """Part of every key: a change of the canonical form must not find old answers."""
 
 OWN_FIELDS = frozenset(
-    {"model", "messages", "temperature", "top_p", "stop", "seed", "max_tokens", "max_completion_tokens", "n", "stream"}
+    {
+        "model",
+        "messages",
+        "temperature",
+        "top_p",
+        "stop",
+        "seed",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "stream",
+    }
 )
-"""Fields that `Sampling.extra` may not set: they have their own place, or would change the form of the answer."""
+"""Fields that `Sampling.extra` may not set: they have their own place, or would change the form of
+the answer."""
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 
@@ -39,8 +52,11 @@ _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 _MARK = secrets.token_hex(16)
 _MARK_BYTES = _MARK.encode()
 
-# The standard library writes floats by repr, which has not changed in ten years: keys outlive versions of orjson.
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+# The standard library writes floats by repr, which has not changed in ten years: keys outlive
+# versions of orjson.
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +86,10 @@ class Message:
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, str):  # type: ignore[unreachable]  # not every caller checks types
-            raise DataError(f"a message's parts are a tuple of texts and images, got the text {self.parts[:40]!r} itself")
+            raise DataError(
+                "a message's parts are a tuple of texts and images, got the text"
+                f" {self.parts[:40]!r} itself"
+            )
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -89,13 +108,17 @@ class Sampling:
     max_tokens: int | None = None
     """A limit: raising it asks only those again whose answer was truncated."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Further JSON fields as the server takes them: `top_k`, `response_format`, `chat_template_kwargs`, ..."""
+    """Further JSON fields as the server takes them: `top_k`, `response_format`,
+    `chat_template_kwargs`, ..."""
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None and self.max_tokens < 1:
             raise DataError(f"max_tokens must be at least 1 or None, got {self.max_tokens}")
         if taken := sorted(OWN_FIELDS & set(self.extra)):
-            raise DataError(f"sampling.extra may not set {taken}: they have fields of their own, or change the answer's form")
+            raise DataError(
+                f"sampling.extra may not set {taken}: they have fields of their own, or change the"
+                " answer's form"
+            )
         try:
             if self.extra:
                 _CANONICAL.encode(dict(self.extra))
@@ -122,17 +145,23 @@ class Request:
     @cached_property
     def key(self) -> str:
         """128-bit hash of the canonical form, in hex."""
-        return hashlib.blake2b(canonical(self).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return hashlib.blake2b(
+            canonical(self).encode("utf-8", "surrogatepass"), digest_size=16
+        ).hexdigest()
 
     @cached_property
     def images(self) -> tuple[Image, ...]:
         """All images, in the order in which they are sent."""
-        return tuple(part for message in self.messages for part in message.parts if isinstance(part, Image))
+        return tuple(
+            part for message in self.messages for part in message.parts if isinstance(part, Image)
+        )
 
     @cached_property
     def text_bytes(self) -> int:
         """UTF-8 bytes of all texts."""
-        texts = (part for message in self.messages for part in message.parts if isinstance(part, str))
+        texts = (
+            part for message in self.messages for part in message.parts if isinstance(part, str)
+        )
         return sum(len(text.encode("utf-8", "replace")) for text in texts)
 
 
@@ -142,11 +171,15 @@ def user_message(text: str, images: Sequence[Image] = ()) -> Message:
 
 
 def canonical(request: Request) -> str:
-    """The request as JSON with sorted keys, images by digest, limits left out: what the key is the hash of."""
-    # Put together by hand: an encoder of the whole costs five times as much, and every answer from the store needs the key.
+    """The request as JSON with sorted keys, images by digest, limits left out: what the key is the
+    hash of.
+    """
+    # Put together by hand: an encoder of the whole costs five times as much, and every answer from
+    # the store needs the key.
     sampling, text = request.sampling, _CANONICAL.encode
     messages = ",".join(
-        f"[{text(message.role)},[{','.join(_canonical_part(part) for part in message.parts)}]]" for message in request.messages
+        f"[{text(message.role)},[{','.join(_canonical_part(part) for part in message.parts)}]]"
+        for message in request.messages
     )
     extra = text(dict(sampling.extra)) if sampling.extra else "{}"
     stop = ",".join(text(part) for part in sampling.stop)
@@ -158,19 +191,31 @@ def canonical(request: Request) -> str:
 
 
 def rollout_seed(seed: int | None, index: int) -> int | None:
-    """The seed of the answer number `index`: the request's own for 0, then 31-bit hashes; None when there is none."""
+    """The seed of the answer number `index`: the request's own for 0, then 31-bit hashes; None when
+    there is none.
+    """
     if seed is None or index == 0:
         return seed
-    return int.from_bytes(hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=4).digest(), "big") >> 1
+    return (
+        int.from_bytes(hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=4).digest(), "big")
+        >> 1
+    )
 
 
-def wire_body(request: Request, index: int, encoded: Sequence[bytes], *, limit_field: LimitField = "max_tokens") -> bytes:
+def wire_body(
+    request: Request,
+    index: int,
+    encoded: Sequence[bytes],
+    *,
+    limit_field: LimitField = "max_tokens",
+) -> bytes:
     """The JSON body of a chat completion.
 
     Args:
         request: What is asked.
         index: Number of the answer, which decides the seed.
-        encoded: Base64 of each of the request's images, in order; freed by the caller, kept by nobody.
+        encoded: Base64 of each of the request's images, in order; freed by the caller, kept by
+            nobody.
         limit_field: What the server calls `max_tokens`.
 
     Raises:
@@ -179,7 +224,9 @@ def wire_body(request: Request, index: int, encoded: Sequence[bytes], *, limit_f
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": message.role, "content": _content(message)} for message in request.messages],
+        "messages": [
+            {"role": message.role, "content": _content(message)} for message in request.messages
+        ],
     }
     if sampling.temperature is not None:
         body["temperature"] = sampling.temperature
@@ -230,4 +277,9 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
 def _part(part: str | Image) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    return {"type": "image_url", "image_url": {"url": _MARK} if part.detail is None else {"url": _MARK, "detail": part.detail}}
+    return {
+        "type": "image_url",
+        "image_url": (
+            {"url": _MARK} if part.detail is None else {"url": _MARK, "detail": part.detail}
+        ),
+    }

@@ -28,14 +28,30 @@ FAILURE_REASONS: Final[dict[str, str]] = {
 
 TRANSIENT: Final = frozenset(
     {
-        *("rate_limited", "server_error", "timeout", "slow_body", "no_connection", "cut_connection"),
+        *(
+            "rate_limited",
+            "server_error",
+            "timeout",
+            "slow_body",
+            "no_connection",
+            "cut_connection",
+        ),
         *("wrong_content_type", "malformed_json", "not_a_completion"),
     }
 )
-"""Reasons for which the same attempt is made again: a proxy's error page is as passing as the 502 that it stands for."""
+"""Reasons for which the same attempt is made again: a proxy's error page is as passing as the 502
+that it stands for."""
 
 BILLED_PERHAPS: Final = frozenset(
-    {"timeout", "slow_body", "cut_connection", "too_large", "wrong_content_type", "malformed_json", "not_a_completion"}
+    {
+        "timeout",
+        "slow_body",
+        "cut_connection",
+        "too_large",
+        "wrong_content_type",
+        "malformed_json",
+        "not_a_completion",
+    }
 )
 """Reasons after which a provider may charge for an answer that never arrived whole."""
 
@@ -100,7 +116,12 @@ class NotACompletionError(Exception):
 
 
 def parse_completion(
-    body: bytes, *, index: int = 0, limit: int | None = None, seconds: float = 0.0, attempts: int = 1
+    body: bytes,
+    *,
+    index: int = 0,
+    limit: int | None = None,
+    seconds: float = 0.0,
+    attempts: int = 1,
 ) -> Response:
     """The first choice of a chat completion.
 
@@ -121,7 +142,9 @@ def parse_completion(
     if not isinstance(content, dict):
         raise NotACompletionError("not_a_completion", f"expected an object, got {_glimpse(body)}")
     if content.get("error"):
-        raise NotACompletionError("server_error", f"200 with an error: {error_text(content['error'])}")
+        raise NotACompletionError(
+            "server_error", f"200 with an error: {error_text(content['error'])}"
+        )
     try:
         choice = content["choices"][0]
         message = choice["message"]
@@ -130,7 +153,9 @@ def parse_completion(
         finish = choice.get("finish_reason") or ""
         counts = _counts(content.get("usage"))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise NotACompletionError("not_a_completion", f"no choices[0].message ({error!r}): {_glimpse(body)}") from error
+        raise NotACompletionError(
+            "not_a_completion", f"no choices[0].message ({error!r}): {_glimpse(body)}"
+        ) from error
     return Response(
         text=text or _text(message.get("refusal")),
         finish_reason=str(finish),
@@ -165,7 +190,9 @@ def _text(content: Any) -> str:
 
 
 def _counts(usage: Any) -> tuple[int, int, int]:
-    """Input tokens, those of them from a cache, output tokens; zeros when the server does not say."""
+    """Input tokens, those of them from a cache, output tokens; zeros when the server does not
+    say.
+    """
     if not isinstance(usage, dict):
         return 0, 0, 0
     details = usage.get("prompt_tokens_details")

@@ -1,4 +1,6 @@
-"""Many requests from code that is not asynchronous; Ctrl-C ends a run, not the answers it has bought."""
+"""Many requests from code that is not asynchronous; Ctrl-C ends a run, not the answers it has
+bought.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,10 @@ def ask_all(
 ) -> Asked:
     """Ask all requests and wait for them.
 
-    The first Ctrl-C sends nothing more, waits for what is in flight and returns: `report.stopped_by` is "interrupted" and the
-    rest are failures `not_sent`, which the next run asks. A second one raises KeyboardInterrupt; the store is usable after it.
-    May be called where an event loop runs already (a notebook): it then uses a thread.
+    The first Ctrl-C sends nothing more, waits for what is in flight and returns:
+    `report.stopped_by` is "interrupted" and the rest are failures `not_sent`, which the next run
+    asks. A second one raises KeyboardInterrupt; the store is usable after it. May be called where
+    an event loop runs already (a notebook): it then uses a thread.
 
     Args:
         settings: Server, limits, prices.
@@ -62,9 +65,13 @@ def ask_all(
 
     async def main() -> Asked:
         found: dict[int, Answers] = {}
-        async with Client(settings, store, images=images, retry_failed=retry_failed, limits=limits) as client:
+        async with Client(
+            settings, store, images=images, retry_failed=retry_failed, limits=limits
+        ) as client:
             with _first_interrupt(lambda: client.stop("interrupted")):
-                async with contextlib.aclosing(client.stream(requests, num_responses=num_responses, decided=decided)) as stream:
+                async with contextlib.aclosing(
+                    client.stream(requests, num_responses=num_responses, decided=decided)
+                ) as stream:
                     async for answers in stream:
                         if take is None:
                             found[answers.position] = answers

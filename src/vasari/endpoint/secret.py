@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 
 BLOT = "[key]"
 
@@ -32,7 +32,10 @@ class Secret:
             return cls(None)
         value = os.environ.get(name, "").strip()
         if not value:
-            raise ConfigError(f"the environment variable {name} (api_key_env) is not set; it must hold the server's key")
+            raise ConfigError(
+                f"the environment variable {name} (api_key_env) is not set; it must hold the"
+                " server's key"
+            )
         if len(value) < SHORTEST or not value.isascii() or not value.isprintable() or " " in value:
             raise ConfigError(
                 f"the environment variable {name} (api_key_env) holds no key: "
@@ -44,11 +47,19 @@ class Secret:
         """The header that carries it; empty without a key."""
         if self.__value is None:
             return {}
-        return {"Authorization": f"Bearer {self.__value}"} if style == "authorization" else {"api-key": self.__value}
+        return (
+            {"Authorization": f"Bearer {self.__value}"}
+            if style == "authorization"
+            else {"api-key": self.__value}
+        )
 
     def blot(self, text: str) -> str:
         """The text without the key: servers repeat it in their errors."""
-        return text if self.__value is None or self.__value not in text else text.replace(self.__value, BLOT)
+        return (
+            text
+            if self.__value is None or self.__value not in text
+            else text.replace(self.__value, BLOT)
+        )
 
     def __repr__(self) -> str:
         return "Secret()" if self.__value is None else f"Secret({BLOT})"

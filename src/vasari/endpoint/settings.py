@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from vasari.core.settings import Settings
 from vasari.endpoint.prices import Price
 from vasari.endpoint.request import LimitField
-from vasari.settings import Settings
 
 
 class EndpointSettings(Settings):
-    """An OpenAI-compatible server and how to treat it. Holds no key: only the name of the variable that does."""
+    """An OpenAI-compatible server and how to treat it. Holds no key: only the name of the variable
+    that does.
+    """
 
     base_url: str
     """Up to and including the version: `https://api.openai.com/v1`, `http://localhost:8000/v1`."""
@@ -47,7 +49,8 @@ class EndpointSettings(Settings):
     max_pause_seconds: float = Field(default=300.0, ge=0)
     """A server that asks for a longer wait (a daily quota) stops the run instead."""
     max_failures_in_a_row: int = Field(default=50, ge=1)
-    """So many requests that all failed, without an answer between, stop the run: the server is down, not the rows bad."""
+    """So many requests that all failed, without an answer between, stop the run: the server is
+    down, not the rows bad."""
     max_response_bytes: int = Field(default=1_000_000, ge=1)
     """Larger answers are refused while they arrive."""
 
@@ -56,7 +59,8 @@ class EndpointSettings(Settings):
     budget: Decimal | None = Field(default=None, ge=0)
     """Money that this store may cost in all, earlier runs included."""
     image_tokens: int = Field(default=1000, ge=0)
-    """Input tokens that an image has at most; a budget rests on it, limits and forecasts correct it by the server's counts."""
+    """Input tokens that an image has at most; a budget rests on it, limits and forecasts correct it
+    by the server's counts."""
 
     @field_validator("base_url")
     @classmethod
@@ -66,7 +70,10 @@ class EndpointSettings(Settings):
             raise ValueError("must begin with http:// or https:// and name a host")
         if parts.username or parts.password or parts.query or parts.fragment:
             # Not repeated in the message: what stands there may be a key.
-            raise ValueError("must hold no user, password or query; a key belongs into an environment variable (api_key_env)")
+            raise ValueError(
+                "must hold no user, password or query; a key belongs into an environment variable"
+                " (api_key_env)"
+            )
         return value.rstrip("/")
 
     @field_validator("api_key_env")
@@ -74,7 +81,9 @@ class EndpointSettings(Settings):
     def _is_a_name(cls, value: str | None) -> str | None:
         # The name is printed when the variable is missing; a key that was pasted here must not be.
         if value is not None and re.fullmatch(r"[A-Z_][A-Z0-9_]*", value) is None:
-            raise ValueError("must be the name of an environment variable in capitals, not the key itself")
+            raise ValueError(
+                "must be the name of an environment variable in capitals, not the key itself"
+            )
         return value
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
 """Every answer that was paid for, kept: an append-only log of JSON lines and an index in memory.
 
-A line reaches the operating system before its answer is handed on, so a killed process loses only what was in flight;
-`sync` decides how soon the disk itself has it, which matters when the machine goes down.
+A line reaches the operating system before its answer is handed on, so a killed process loses only
+what was in flight; `sync` decides how soon the disk itself has it, which matters when the machine
+goes down.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from vasari.core.errors import ConfigError, StateError, StorageError
 from vasari.endpoint.libraries import orjson
 from vasari.endpoint.response import Failure, Response
 from vasari.endpoint.rows import failure_line, failure_of, response_line, response_of
 from vasari.endpoint.usage import Usage, UsageCount
-from vasari.errors import ConfigError, StateError, StorageError
 
 SCHEMA = 1
 
 Sync = Literal["always", "interval", "never"]
-"""When the disk must have a line: before its answer is handed on, within about a second, or when the system likes."""
+"""When the disk must have a line: before its answer is handed on, within about a second, or when
+the system likes."""
 
 SYNC_SECONDS = 1.0
 
@@ -48,9 +50,11 @@ class StoreHealth:
 
 
 class ResponseStore:
-    """Answers and failures by request key and number of the answer, in a folder that one process writes at a time.
+    """Answers and failures by request key and number of the answer, in a folder that one process
+    writes at a time.
 
-    Several processes share a folder by writing a `shard` each; all of them read all shards as they were on opening.
+    Several processes share a folder by writing a `shard` each; all of them read all shards as they
+    were on opening.
 
     Raises:
         StateError: Another process writes this shard, or the folder holds something else.
@@ -74,7 +78,9 @@ class ResponseStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise StorageError(f"{self._path}: cannot be opened: {error.strerror or error}") from error
+            raise StorageError(
+                f"{self._path}: cannot be opened: {error.strerror or error}"
+            ) from error
         try:
             self._open()
         except BaseException:
@@ -85,7 +91,12 @@ class ResponseStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -111,7 +122,15 @@ class ResponseStore:
         place = self._failures.get(_slot(key, index))
         return None if place is None else failure_of(self._read(place))
 
-    def add(self, key: str, response: Response, *, model: str, request_id: str = "", usage: Usage | None = None) -> None:
+    def add(
+        self,
+        key: str,
+        response: Response,
+        *,
+        model: str,
+        request_id: str = "",
+        usage: Usage | None = None,
+    ) -> None:
         """Append an answer.
 
         Args:
@@ -130,23 +149,32 @@ class ResponseStore:
         self._failures.pop(slot, None)
         self._usage.add(model, usage)
 
-    def add_failure(self, key: str, failure: Failure, *, model: str, usage: Usage | None = None) -> None:
+    def add_failure(
+        self, key: str, failure: Failure, *, model: str, usage: Usage | None = None
+    ) -> None:
         """Append a failure; an answer to the same request (a truncated one) stays beside it.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
         usage = usage if usage is not None else Usage()
-        self._failures[_slot(key, failure.index)] = self._append(failure_line(key, failure, model, usage))
+        self._failures[_slot(key, failure.index)] = self._append(
+            failure_line(key, failure, model, usage)
+        )
         self._usage.add(model, usage)
 
     def add_lost(self, model: str, usage: Usage) -> None:
-        """Append what a request used that got neither answer nor failure: the run stopped between two attempts.
+        """Append what a request used that got neither answer nor failure: the run stopped between
+        two attempts.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
-        self._append(orjson.dumps({"model": model, "usage": usage.to_row()}, option=orjson.OPT_APPEND_NEWLINE))
+        self._append(
+            orjson.dumps(
+                {"model": model, "usage": usage.to_row()}, option=orjson.OPT_APPEND_NEWLINE
+            )
+        )
         self._usage.add(model, usage)
 
     def failures(self) -> Iterator[Failure]:
@@ -171,12 +199,17 @@ class ResponseStore:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StateError(f"{self._path} is being written by another process; give this one a shard of its own") from error
+            raise StateError(
+                f"{self._path} is being written by another process; give this one a shard of"
+                " its own"
+            ) from error
         self._cut_torn_line()
         if self._size == 0:
             self._write(orjson.dumps({"schema": SCHEMA, "kind": "vasari responses"}) + b"\n")
         # The own shard comes last, so that its lines are the last word.
-        others = [path for path in sorted(self.folder.glob("responses-*.jsonl")) if path != self._path]
+        others = [
+            path for path in sorted(self.folder.glob("responses-*.jsonl")) if path != self._path
+        ]
         for path in [*others, self._path]:
             file = self._file if path == self._path else os.open(path, os.O_RDONLY)
             self._files.append(file)
@@ -212,9 +245,16 @@ class ResponseStore:
                         _check_header(row, path)
                     else:
                         self._index(row, place)
-                except (ValueError, KeyError, TypeError, AttributeError):  # torn by a crash of the machine
+                except (
+                    ValueError,
+                    KeyError,
+                    TypeError,
+                    AttributeError,
+                ):  # torn by a crash of the machine
                     if count == 0:
-                        raise StateError(f"{path}: its first line is not the header of a response store") from None
+                        raise StateError(
+                            f"{path}: its first line is not the header of a response store"
+                        ) from None
                     self._damaged += 1
 
     def _index(self, row: dict[str, Any], place: int) -> None:
@@ -235,7 +275,11 @@ class ResponseStore:
         offset = self._size
         self._write(line)
         self._syncer.written()
-        return (len(self._files) - 1) << (_OFFSET_BITS + _LENGTH_BITS) | offset << _LENGTH_BITS | len(line)
+        return (
+            (len(self._files) - 1) << (_OFFSET_BITS + _LENGTH_BITS)
+            | offset << _LENGTH_BITS
+            | len(line)
+        )
 
     def _write(self, line: bytes) -> None:
         try:
@@ -245,12 +289,16 @@ class ResponseStore:
             self._size += len(line)
         except OSError as error:
             os.ftruncate(self._file, self._size)
-            raise StorageError(f"{self._path}: an answer could not be saved: {error.strerror or error}") from error
+            raise StorageError(
+                f"{self._path}: an answer could not be saved: {error.strerror or error}"
+            ) from error
 
     def _read(self, place: int) -> dict[str, Any]:
         number = place >> (_OFFSET_BITS + _LENGTH_BITS)
         offset = place >> _LENGTH_BITS & ((1 << _OFFSET_BITS) - 1)
-        row: dict[str, Any] = orjson.loads(os.pread(self._files[number], place & ((1 << _LENGTH_BITS) - 1), offset))
+        row: dict[str, Any] = orjson.loads(
+            os.pread(self._files[number], place & ((1 << _LENGTH_BITS) - 1), offset)
+        )
         return row
 
     def _close_files(self) -> None:
@@ -259,7 +307,9 @@ class ResponseStore:
 
 
 class _Syncer:
-    """Keeps the promise of `sync`; an interval is kept by a thread, so that no answer waits for the disk."""
+    """Keeps the promise of `sync`; an interval is kept by a thread, so that no answer waits for the
+    disk.
+    """
 
     def __init__(self, file: int, sync: Sync) -> None:
         self._file = file
@@ -280,10 +330,14 @@ class _Syncer:
         try:
             os.fsync(self._file)
         except OSError as error:
-            raise StorageError(f"the response store could not be synced: {error.strerror or error}") from error
+            raise StorageError(
+                f"the response store could not be synced: {error.strerror or error}"
+            ) from error
         if self._error is not None:
             # The kernel reports a lost write once; a later sync that succeeds says nothing of it.
-            raise StorageError(f"the response store could not be synced: {self._error.strerror}") from self._error
+            raise StorageError(
+                f"the response store could not be synced: {self._error.strerror}"
+            ) from self._error
 
     def close(self) -> None:
         self._ended.set()
@@ -310,8 +364,15 @@ def write_dead_letters(store: ResponseStore, path: Path) -> int:
     count = 0
     with path.open("w") as file:
         for failure in store.failures():
-            row = {"id": failure.request_id, "index": failure.index, "reason": failure.reason, "detail": failure.detail}
-            file.write(json.dumps(row | {"status": failure.status, "attempts": failure.attempts}) + "\n")
+            row = {
+                "id": failure.request_id,
+                "index": failure.index,
+                "reason": failure.reason,
+                "detail": failure.detail,
+            }
+            file.write(
+                json.dumps(row | {"status": failure.status, "attempts": failure.attempts}) + "\n"
+            )
             count += 1
     return count
 

@@ -1,4 +1,6 @@
-"""One attempt over HTTP: an answer, or a failure with a name, in bounded time and bounded memory."""
+"""One attempt over HTTP: an answer, or a failure with a name, in bounded time and bounded
+memory.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Attempt:
 class _RefusedError(Exception):
     """An answer that is none; carried to where attempts are made."""
 
-    def __init__(self, reason: str, detail: str, status: int | None = None, wait: float | None = None) -> None:
+    def __init__(
+        self, reason: str, detail: str, status: int | None = None, wait: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.reason, self.detail, self.status, self.wait = reason, detail, status, wait
 
@@ -54,11 +58,20 @@ class Transport:
     async def __aenter__(self) -> Self:
         settings = self._settings
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.max_concurrency, keepalive_timeout=15.0, ttl_dns_cache=300),
-            # No compression: a small answer must not unfold into a large one, and time is better spent elsewhere.
-            headers={"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
+            connector=aiohttp.TCPConnector(
+                limit=settings.max_concurrency, keepalive_timeout=15.0, ttl_dns_cache=300
+            ),
+            # No compression: a small answer must not unfold into a large one, and time is better
+            # spent elsewhere.
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+            }
             | self._secret.header(settings.auth_header),
-            timeout=aiohttp.ClientTimeout(total=settings.timeout_seconds, sock_connect=settings.connect_seconds),
+            timeout=aiohttp.ClientTimeout(
+                total=settings.timeout_seconds, sock_connect=settings.connect_seconds
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             max_line_size=_MOST_HEADER_BYTES,
             max_field_size=_MOST_HEADER_BYTES,
@@ -66,17 +79,23 @@ class Transport:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, body: bytes, *, index: int = 0, limit: int | None = None, attempts: int = 1) -> Attempt:
+    async def post(
+        self, body: bytes, *, index: int = 0, limit: int | None = None, attempts: int = 1
+    ) -> Attempt:
         """Send one chat completion request; never raises but when cancelled.
 
         Args:
             body: What is sent.
-            index: Number of the answer, and with the others what the response is to say of how it was asked.
+            index: Number of the answer, and with the others what the response is to say of how it
+                was asked.
             limit: The `max_tokens`.
             attempts: How many this one makes.
         """
@@ -84,14 +103,23 @@ class Transport:
         try:
             answer = await self._exchange(body)
             seconds = time.perf_counter() - started
-            response = parse_completion(answer, index=index, limit=limit, seconds=seconds, attempts=attempts)
+            response = parse_completion(
+                answer, index=index, limit=limit, seconds=seconds, attempts=attempts
+            )
         except _RefusedError as error:
-            attempt = Attempt(reason=error.reason, detail=error.detail, status=error.status, wait_seconds=error.wait)
+            attempt = Attempt(
+                reason=error.reason,
+                detail=error.detail,
+                status=error.status,
+                wait_seconds=error.wait,
+            )
         except NotACompletionError as error:
             attempt = Attempt(reason=error.reason, detail=str(error), status=200)
         else:
             return Attempt(response=self._blotted(response), status=200, seconds=seconds)
-        return replace(attempt, detail=self._secret.blot(attempt.detail), seconds=time.perf_counter() - started)
+        return replace(
+            attempt, detail=self._secret.blot(attempt.detail), seconds=time.perf_counter() - started
+        )
 
     def _blotted(self, response: Response) -> Response:
         text, reasoning = self._secret.blot(response.text), self._secret.blot(response.reasoning)
@@ -119,11 +147,15 @@ class Transport:
                     raise _RefusedError("wrong_content_type", f"{kind}: {shown!r}", 200)
                 return await self._read(answer)
         except aiohttp.ConnectionTimeoutError:
-            raise _RefusedError("no_connection", f"no connection after {self._settings.connect_seconds:g} s") from None
+            raise _RefusedError(
+                "no_connection", f"no connection after {self._settings.connect_seconds:g} s"
+            ) from None
         except TimeoutError:  # aiohttp's own time-outs are of this kind
             limit = f"after {self._settings.timeout_seconds:g} s"
             if began:
-                raise _RefusedError("slow_body", f"the answer had begun but not ended {limit}", 200) from None
+                raise _RefusedError(
+                    "slow_body", f"the answer had begun but not ended {limit}", 200
+                ) from None
             raise _RefusedError("timeout", f"no answer {limit}") from None
         except aiohttp.ClientConnectorError as error:
             raise _RefusedError("no_connection", _name(error)) from None
@@ -134,7 +166,11 @@ class Transport:
         """The body, as long as it keeps to the limit."""
         limit = self._settings.max_response_bytes
         if answer.content_length is not None and answer.content_length > limit:
-            raise _RefusedError("too_large", f"{answer.content_length:,} bytes announced, the limit is {limit:,}", 200)
+            raise _RefusedError(
+                "too_large",
+                f"{answer.content_length:,} bytes announced, the limit is {limit:,}",
+                200,
+            )
         content = answer.content
         pieces: list[bytes] = []
         size = 0
@@ -151,7 +187,9 @@ class Transport:
         wait = retry_after(answer.headers, now=datetime.datetime.now(datetime.UTC))
         detail = f"{status}: {_message(await _beginning(answer, _ERROR_BYTES))}"
         if 300 <= status < 400:
-            return _RefusedError("redirected", f"{status} to {answer.headers.get('Location', 'nowhere')!r}", status)
+            return _RefusedError(
+                "redirected", f"{status} to {answer.headers.get('Location', 'nowhere')!r}", status
+            )
         if status == 429:
             return _RefusedError("rate_limited", detail, status, wait)
         if status == 401:

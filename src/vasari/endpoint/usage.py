@@ -12,7 +12,9 @@ from vasari.endpoint.response import Response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Requests and tokens; adds up. `batch` counts are those of provider batch files, which cost less."""
+    """Requests and tokens; adds up. `batch` counts are those of provider batch files, which cost
+    less.
+    """
 
     requests: int = 0
     input_tokens: int = 0
@@ -32,7 +34,11 @@ class Usage:
     def of(cls, response: Response, *, batch: bool = False) -> Self:
         """What one answer used."""
         if batch:
-            return cls(requests=1, batch_input_tokens=response.input_tokens, batch_output_tokens=response.output_tokens)
+            return cls(
+                requests=1,
+                batch_input_tokens=response.input_tokens,
+                batch_output_tokens=response.output_tokens,
+            )
         return cls(
             requests=1,
             input_tokens=response.input_tokens,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.evaluate.rollouts import DecodingName, read_decodings, read_rollouts
 from vasari.evaluate.statistics import NUM_RESAMPLES, accuracy, bootstrap_mean, paired_difference
 
@@ -21,7 +21,9 @@ _Scores = dict[str, Mapping[str, Any]]
 """Prompt id -> its row."""
 
 
-def compare_results(a: Path, b: Path, *, decoding: DecodingName = "sampled", seed: int = 0) -> dict[str, Any]:
+def compare_results(
+    a: Path, b: Path, *, decoding: DecodingName = "sampled", seed: int = 0
+) -> dict[str, Any]:
     """How much better `b` is than `a`, paired by prompt, for each set that both were evaluated on.
 
     Args:
@@ -31,12 +33,14 @@ def compare_results(a: Path, b: Path, *, decoding: DecodingName = "sampled", see
         seed: Of the bootstrap.
 
     Returns:
-        By set: `decoding_a` and `decoding_b`, `num_prompts` in both files, `num_only_a` and `num_only_b` in one, the
-        accuracy of each over the shared prompts (`a`, `b`), `difference` (b minus a) with its 95% interval, `improvement`
-        (the chance that b is better, see `improvement_chance`), and the differences `by_category`.
+        By set: `decoding_a` and `decoding_b`, `num_prompts` in both files, `num_only_a` and
+        `num_only_b` in one, the accuracy of each over the shared prompts (`a`, `b`), `difference`
+        (b minus a) with its 95% interval, `improvement` (the chance that b is better, see
+        `improvement_chance`), and the differences `by_category`.
 
     Raises:
-        DataError: A file cannot be read, the two share no prompts, or a prompt of one id is another one in the other file.
+        DataError: A file cannot be read, the two share no prompts, or a prompt of one id is another
+            one in the other file.
     """
     first, second = _by_set(a, decoding), _by_set(b, decoding)
     drawn_a, drawn_b = read_decodings(a), read_decodings(b)
@@ -44,17 +48,26 @@ def compare_results(a: Path, b: Path, *, decoding: DecodingName = "sampled", see
     for name in first:
         shared = [prompt_id for prompt_id in first[name] if prompt_id in second.get(name, {})]
         if shared:
-            scores = _compare_set(first[name], second[name], shared, where=f"{a} and {b}, set {name!r}", seed=seed)
-            sets[name] = {"decoding_a": drawn_a[name, decoding], "decoding_b": drawn_b[name, decoding]} | scores
+            scores = _compare_set(
+                first[name], second[name], shared, where=f"{a} and {b}, set {name!r}", seed=seed
+            )
+            sets[name] = {
+                "decoding_a": drawn_a[name, decoding],
+                "decoding_b": drawn_b[name, decoding],
+            } | scores
     if not sets:
         raise DataError(
-            f"{a} and {b}: the two share no prompts with {decoding} rollouts; were they evaluated on the same sets?"
+            f"{a} and {b}: the two share no prompts with {decoding} rollouts; were they evaluated"
+            " on the same sets?"
         )
     return {"decoding": decoding, "sets": sets}
 
 
-def improvement_chance(difference: NDArray[np.float64], *, num_resamples: int = NUM_RESAMPLES, seed: int = 0) -> float:
-    """The chance that the mean difference is above 0: the share of bootstrap resamples of prompts in which it is.
+def improvement_chance(
+    difference: NDArray[np.float64], *, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+) -> float:
+    """The chance that the mean difference is above 0: the share of bootstrap resamples of prompts
+    in which it is.
 
     A resample with mean 0 counts half, so that two equal models give 0.5.
 
@@ -67,24 +80,30 @@ def improvement_chance(difference: NDArray[np.float64], *, num_resamples: int = 
     block = max(1, _CELLS_AT_ONCE // difference.size)
     better = 0.0
     for start in range(0, num_resamples, block):
-        rows = rng.integers(difference.size, size=(min(block, num_resamples - start), difference.size))
+        rows = rng.integers(
+            difference.size, size=(min(block, num_resamples - start), difference.size)
+        )
         # Rounded, because differences that cancel do so only up to their last digit.
         means = difference[rows].mean(axis=1).round(12)
         better += float((means > 0).sum()) + 0.5 * float((means == 0).sum())
     return better / num_resamples
 
 
-def ladder_table(results: Sequence[Mapping[str, Any]], *, set_name: str | None = None) -> list[dict[str, Any]]:
-    """One row a model in the order given, as in table 3 of arXiv:2509.21268: accuracy overall and by category.
+def ladder_table(
+    results: Sequence[Mapping[str, Any]], *, set_name: str | None = None
+) -> list[dict[str, Any]]:
+    """One row a model in the order given, as in table 3 of arXiv:2509.21268: accuracy overall and
+    by category.
 
     Args:
         results: Of `evaluate_policy`: the base, the cold start, what RL added, ...
         set_name: The set that is shown; None: the first one that all results have.
 
     Returns:
-        Rows with `model`, `set`, `num_prompts`, `decoding` (of the sampled rollouts), `accuracy` (sampled), `greedy` (None
-        where it was not evaluated), `unverifiable`, `gain` (accuracy minus that of the row above; None in the first row) and
-        `by_category`, whose keys are the same in every row, None where a model was not evaluated on the category.
+        Rows with `model`, `set`, `num_prompts`, `decoding` (of the sampled rollouts), `accuracy`
+        (sampled), `greedy` (None where it was not evaluated), `unverifiable`, `gain` (accuracy
+        minus that of the row above; None in the first row) and `by_category`, whose keys are the
+        same in every row, None where a model was not evaluated on the category.
 
     Raises:
         DataError: No results, or no set that all of them have.
@@ -105,7 +124,9 @@ def ladder_table(results: Sequence[Mapping[str, Any]], *, set_name: str | None =
                 "greedy": score["greedy"]["accuracy"] if "greedy" in score else None,
                 "unverifiable": score["sampled"]["unverifiable"],
                 "gain": found["mean"] - rows[-1]["accuracy"]["mean"] if rows else None,
-                "by_category": {category: score["by_category"].get(category) for category in categories},
+                "by_category": {
+                    category: score["by_category"].get(category) for category in categories
+                },
             }
         )
     return rows
@@ -114,7 +135,9 @@ def ladder_table(results: Sequence[Mapping[str, Any]], *, set_name: str | None =
 def _shared_set(results: Sequence[Mapping[str, Any]], set_name: str | None) -> str:
     if not results:
         raise DataError("a ladder needs at least one result")
-    shared = [name for name in results[0]["sets"] if all(name in result["sets"] for result in results)]
+    shared = [
+        name for name in results[0]["sets"] if all(name in result["sets"] for result in results)
+    ]
     if set_name is not None and set_name not in shared:
         lacking = [result["model"] for result in results if set_name not in result["sets"]]
         raise DataError(f"not evaluated on set {set_name!r}: {', '.join(lacking)}")
@@ -131,10 +154,17 @@ def _by_set(path: Path, decoding: DecodingName) -> dict[str, _Scores]:
     return sets
 
 
-def _compare_set(first: _Scores, second: _Scores, shared: Sequence[str], *, where: str, seed: int) -> dict[str, Any]:
-    changed = [name for name in shared if first[name]["prompt_digest"] != second[name]["prompt_digest"]]
+def _compare_set(
+    first: _Scores, second: _Scores, shared: Sequence[str], *, where: str, seed: int
+) -> dict[str, Any]:
+    changed = [
+        name for name in shared if first[name]["prompt_digest"] != second[name]["prompt_digest"]
+    ]
     if changed:
-        raise DataError(f"{where}: {len(changed)} prompts have the same id and differ in content, such as {changed[0]!r}")
+        raise DataError(
+            f"{where}: {len(changed)} prompts have the same id and differ in content, such as"
+            f" {changed[0]!r}"
+        )
     verdicts_a = [first[name]["verdicts"] for name in shared]
     verdicts_b = [second[name]["verdicts"] for name in shared]
     solved_a, solved_b = _solved(verdicts_a), _solved(verdicts_b)

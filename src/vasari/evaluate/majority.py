@@ -1,4 +1,6 @@
-"""What blind guessing is worth: the most frequent answer of prompts of the same shape, given to all of them."""
+"""What blind guessing is worth: the most frequent answer of prompts of the same shape, given to all
+of them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vasari.records import Outcome, Prompt
+from vasari.core.records import Outcome, Prompt
 from vasari.verify import verify_answer
 
 Stratum = tuple[str, str, str | None, int]
@@ -20,7 +22,8 @@ class Majority:
     accuracy: float
     """Share of the prompts that it solves."""
     num_own: int
-    """Prompts whose stratum the reference lacks, so that the majority is the set's own: too good by the luck of the set."""
+    """Prompts whose stratum the reference lacks, so that the majority is the set's own: too good by
+    the luck of the set."""
 
 
 def stratum_of(prompt: Prompt) -> Stratum:
@@ -29,11 +32,16 @@ def stratum_of(prompt: Prompt) -> Stratum:
 
 
 def majority_answers(prompts: Iterable[Prompt]) -> dict[Stratum, str]:
-    """The most frequent reference answer of each stratum; of answers that tie, the first in alphabetical order."""
+    """The most frequent reference answer of each stratum; of answers that tie, the first in
+    alphabetical order.
+    """
     counts: dict[Stratum, Counter[str]] = {}
     for prompt in prompts:
         counts.setdefault(stratum_of(prompt), Counter())[prompt.answer.strip()] += 1
-    return {stratum: min(votes, key=lambda answer: (-votes[answer], answer)) for stratum, votes in counts.items()}
+    return {
+        stratum: min(votes, key=lambda answer: (-votes[answer], answer))
+        for stratum, votes in counts.items()
+    }
 
 
 def score_majority(prompts: Sequence[Prompt], reference: Sequence[Prompt]) -> Majority:
@@ -41,7 +49,8 @@ def score_majority(prompts: Sequence[Prompt], reference: Sequence[Prompt]) -> Ma
 
     Args:
         prompts: The set that is scored, at least one.
-        reference: What the majority is taken from, such as the training pool; the set itself where a stratum is absent.
+        reference: What the majority is taken from, such as the training pool; the set itself where
+            a stratum is absent.
     """
     known = majority_answers(reference)
     own = majority_answers(prompts)
@@ -52,5 +61,7 @@ def score_majority(prompts: Sequence[Prompt], reference: Sequence[Prompt]) -> Ma
 
 
 def _solves(guess: str, prompt: Prompt) -> bool:
-    verdict = verify_answer(f"<answer>\\boxed{{{guess}}}</answer>", prompt.answer, prompt.choices, prompt.kind)
+    verdict = verify_answer(
+        f"<answer>\\boxed{{{guess}}}</answer>", prompt.answer, prompt.choices, prompt.kind
+    )
     return verdict.outcome is Outcome.CORRECT

@@ -1,4 +1,6 @@
-"""Rollouts of an evaluation, judged and kept on disk part by part: a killed evaluation pays for nothing twice."""
+"""Rollouts of an evaluation, judged and kept on disk part by part: a killed evaluation pays for
+nothing twice.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vasari.errors import DataError, StorageError
-from vasari.imagefile import read_image_bytes
-from vasari.policy.base import Decoding, Policy
-from vasari.progress import Tell, silent
-from vasari.records import Prompt, Rollout
-from vasari.rundir import write_bytes
+from vasari.core.errors import DataError, StorageError
+from vasari.core.files import write_bytes
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt, Rollout
+from vasari.data.images import read_image_bytes
+from vasari.model.base import Decoding, Policy
 from vasari.verify import verify_answer
 
 DecodingName = Literal["sampled", "greedy", "blind"]
@@ -41,7 +43,8 @@ ROLLOUT_SCHEMA = pa.schema(
         ("truncated", pa.list_(pa.bool_())),
     ]
 )
-"""One row a prompt of a set under one decoding; verdicts are 1, 0, or nan for an unverifiable rollout."""
+"""One row a prompt of a set under one decoding; verdicts are 1, 0, or nan for an unverifiable
+rollout."""
 
 _SCHEMA_VERSION = "1"
 
@@ -66,7 +69,9 @@ class Pass:
 
     @property
     def key(self) -> str:
-        """Hex digest of all that the rollouts depend on: model, decoding, seed, prompts and their order."""
+        """Hex digest of all that the rollouts depend on: model, decoding, seed, prompts and their
+        order.
+        """
         what = {
             "model": self.fingerprint,
             "set": self.set_name,
@@ -81,7 +86,8 @@ class Pass:
     @property
     def described(self) -> dict[str, Any]:
         """The decoding as it stands beside every accuracy."""
-        # The batch is how rollouts are computed, not what is measured: it may shrink when memory runs out.
+        # The batch is how rollouts are computed, not what is measured: it may shrink when memory
+        # runs out.
         return self.decoding.model_dump(exclude={"batch_rollouts"})
 
     @property
@@ -111,7 +117,8 @@ class PassRows:
 
 
 def prompt_digest(prompt: Prompt) -> str:
-    """Hex digest of what a prompt asks and what counts as right: id, question, options, answer, kind and image bytes.
+    """Hex digest of what a prompt asks and what counts as right: id, question, options, answer,
+    kind and image bytes.
 
     Raises:
         ImageError: An image cannot be read.
@@ -124,9 +131,11 @@ def prompt_digest(prompt: Prompt) -> str:
 def collect_rollouts(
     policy: Policy, passes: Sequence[Pass], *, path: Path, reuse: bool = True, tell: Tell = silent
 ) -> list[PassRows]:
-    """The judged rollouts of each pass, read from disk as far as they are there and generated where they are not.
+    """The judged rollouts of each pass, read from disk as far as they are there and generated where
+    they are not.
 
-    Finished rollouts lie in `path`; parts of unfinished ones in a folder beside it, which goes once all is done.
+    Finished rollouts lie in `path`; parts of unfinished ones in a folder beside it, which goes once
+    all is done.
 
     Args:
         policy: Answers what is not there yet.
@@ -147,7 +156,9 @@ def collect_rollouts(
     results: list[PassRows] = []
     done = 0
     for item in passes:
-        results.append(kept.get(item.key) or _run_pass(policy, item, parts, tell, before=done, whole=whole))
+        results.append(
+            kept.get(item.key) or _run_pass(policy, item, parts, tell, before=done, whole=whole)
+        )
         done += item.num_rollouts
         tell(done, whole, item.label)
     if set(kept) != {item.key for item in passes}:
@@ -170,7 +181,9 @@ def read_rollouts(path: Path, columns: Sequence[str] | None = None) -> list[Row]
         raise DataError(f"{path}: cannot be read as rollouts of an evaluation: {error}") from error
     expected = set(columns or ROLLOUT_SCHEMA.names)
     if missing := expected - set(table.column_names):
-        raise DataError(f"{path}: is no rollouts file of an evaluation, it lacks {', '.join(sorted(missing))}")
+        raise DataError(
+            f"{path}: is no rollouts file of an evaluation, it lacks {', '.join(sorted(missing))}"
+        )
     rows: list[Row] = table.to_pylist()
     return rows
 
@@ -200,16 +213,26 @@ def _part_of(tell: Tell, *, before: int, rollouts: int, whole: int, label: str) 
     return shifted
 
 
-def _run_pass(policy: Policy, item: Pass, parts: Path, tell: Tell, *, before: int, whole: int) -> PassRows:
+def _run_pass(
+    policy: Policy, item: Pass, parts: Path, tell: Tell, *, before: int, whole: int
+) -> PassRows:
     rows: list[Row] = []
     seconds = 0.0
     for start in range(0, len(item.prompts), item.prompts_per_part):
         path = parts / f"{item.key}-{start:08d}.parquet"
         part = _read_passes(path).get(item.key)
         if part is None:
-            rollouts = len(item.prompts[start : start + item.prompts_per_part]) * item.decoding.num_rollouts
+            rollouts = (
+                len(item.prompts[start : start + item.prompts_per_part])
+                * item.decoding.num_rollouts
+            )
             done = before + start * item.decoding.num_rollouts
-            part = _generate(policy, item, start, _part_of(tell, before=done, rollouts=rollouts, whole=whole, label=item.label))
+            part = _generate(
+                policy,
+                item,
+                start,
+                _part_of(tell, before=done, rollouts=rollouts, whole=whole, label=item.label),
+            )
             _write_rows(path, [item], [part])
         rows += part.rows
         seconds += part.seconds
@@ -222,20 +245,27 @@ def _generate(policy: Policy, item: Pass, start: int, tell: Tell) -> PassRows:
     prompts, digests = item.prompts[start:stop], item.digests[start:stop]
     # One seed a part, so that a resumed evaluation draws what an unbroken one would have drawn.
     seed = (
-        int.from_bytes(hashlib.blake2b(f"{item.seed} {item.set_name} {item.decoding_name} {start}".encode()).digest()[:4]) >> 1
+        int.from_bytes(
+            hashlib.blake2b(
+                f"{item.seed} {item.set_name} {item.decoding_name} {start}".encode()
+            ).digest()[:4]
+        )
+        >> 1
     )
     groups = policy.generate(prompts, item.decoding, seed=seed, tell=tell)
     if [len(group) for group in groups] != [item.decoding.num_rollouts] * len(prompts):
         raise DataError(
-            f"the policy was asked for {item.decoding.num_rollouts} rollouts of {len(prompts)} prompts and gave "
-            f"{sum(map(len, groups))} in {len(groups)} groups"
+            f"the policy was asked for {item.decoding.num_rollouts} rollouts of {len(prompts)}"
+            f" prompts and gave {sum(map(len, groups))} in {len(groups)} groups"
         )
     rows = [_row(item, *entry) for entry in zip(prompts, digests, groups, strict=True)]
     return PassRows(rows, time.monotonic() - started)
 
 
 def _row(item: Pass, prompt: Prompt, digest: str, group: Sequence[Rollout]) -> Row:
-    verdicts = [verify_answer(rollout.text, prompt.answer, prompt.choices, prompt.kind) for rollout in group]
+    verdicts = [
+        verify_answer(rollout.text, prompt.answer, prompt.choices, prompt.kind) for rollout in group
+    ]
     return {
         "pass_key": item.key,
         "set": item.set_name,
@@ -247,7 +277,10 @@ def _row(item: Pass, prompt: Prompt, digest: str, group: Sequence[Rollout]) -> R
         "texts": [_storable(rollout.text) for rollout in group],
         "verdicts": [verdict.value for verdict in verdicts],
         "decided_by": [verdict.decided_by for verdict in verdicts],
-        "extractions": [None if verdict.extraction is None else _storable(verdict.extraction) for verdict in verdicts],
+        "extractions": [
+            None if verdict.extraction is None else _storable(verdict.extraction)
+            for verdict in verdicts
+        ],
         "num_tokens": [len(rollout.token_ids) for rollout in group],
         "truncated": [rollout.truncated for rollout in group],
     }
@@ -265,7 +298,9 @@ def _write_rows(path: Path, passes: Sequence[Pass], results: Sequence[PassRows])
         }
         for item, result in zip(passes, results, strict=True)
     }
-    schema = ROLLOUT_SCHEMA.with_metadata({"vasari_schema": _SCHEMA_VERSION, "vasari_passes": json.dumps(facts)})
+    schema = ROLLOUT_SCHEMA.with_metadata(
+        {"vasari_schema": _SCHEMA_VERSION, "vasari_passes": json.dumps(facts)}
+    )
     rows = [dict(row) for result in results for row in result.rows]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
@@ -273,7 +308,9 @@ def _write_rows(path: Path, passes: Sequence[Pass], results: Sequence[PassRows])
 
 
 def _read_passes(path: Path) -> dict[str, PassRows]:
-    """Passes of a file by key; none when the file is missing, damaged or of another schema, which costs new rollouts."""
+    """Passes of a file by key; none when the file is missing, damaged or of another schema, which
+    costs new rollouts.
+    """
     try:
         table = pq.read_table(path)
     except (FileNotFoundError, pa.ArrowException):
@@ -281,7 +318,10 @@ def _read_passes(path: Path) -> dict[str, PassRows]:
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
     facts = table.schema.metadata or {}
-    if facts.get(b"vasari_schema") != _SCHEMA_VERSION.encode() or table.column_names != ROLLOUT_SCHEMA.names:
+    if (
+        facts.get(b"vasari_schema") != _SCHEMA_VERSION.encode()
+        or table.column_names != ROLLOUT_SCHEMA.names
+    ):
         return {}
     rows: dict[str, list[Row]] = {}
     for row in table.to_pylist():
@@ -291,7 +331,9 @@ def _read_passes(path: Path) -> dict[str, PassRows]:
 
 
 def _storable(text: str) -> str:
-    """The text with lone surrogates as question marks: they are no Unicode, and Parquet refuses them."""
+    """The text with lone surrogates as question marks: they are no Unicode, and Parquet refuses
+    them.
+    """
     return text.encode(errors="replace").decode()
 
 

@@ -1,4 +1,6 @@
-"""A policy and sets of prompts -> one result: accuracy, pass@k, maj@k, the greedy and the blind control, with intervals."""
+"""A policy and sets of prompts -> one result: accuracy, pass@k, maj@k, the greedy and the blind
+control, with intervals.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.files import write_json
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
 from vasari.evaluate.majority import score_majority
-from vasari.evaluate.rollouts import DecodingName, Pass, PassRows, Row, collect_rollouts, prompt_digest
+from vasari.evaluate.rollouts import (
+    DecodingName,
+    Pass,
+    PassRows,
+    Row,
+    collect_rollouts,
+    prompt_digest,
+)
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.evaluate.statistics import accuracy, bootstrap_mean, maj_at_k, pass_at_k
 from vasari.evaluate.votes import vote_of
-from vasari.policy.base import Policy
-from vasari.progress import Tell, silent
-from vasari.records import Prompt
-from vasari.rundir import write_json
+from vasari.model.base import Policy
 from vasari.score.reward import format_ok
 
 SCHEMA_VERSION = 1
@@ -40,8 +49,9 @@ def evaluate_policy(
 ) -> dict[str, Any]:
     """The scores of a policy on sets of prompts, as written to `out/<name>.json`.
 
-    Every rollout goes to `out/<name>-rollouts.parquet`. A killed evaluation continues from its last part; a finished one
-    is read, not repeated, as long as the fingerprint, the decoding, the seed and the prompts are the same.
+    Every rollout goes to `out/<name>-rollouts.parquet`. A killed evaluation continues from its last
+    part; a finished one is read, not repeated, as long as the fingerprint, the decoding, the seed
+    and the prompts are the same.
 
     Args:
         policy: Answers the prompts.
@@ -49,8 +59,10 @@ def evaluate_policy(
         settings: How to evaluate.
         name: Of the model; names the files.
         out: Folder of the results; made when it is missing.
-        fingerprint: Changes whenever the model does, such as a digest of its weights; without one nothing is reused.
-        reference: Prompts whose majority answers are the measure of the blind control, such as the training pool.
+        fingerprint: Changes whenever the model does, such as a digest of its weights; without one
+            nothing is reused.
+        reference: Prompts whose majority answers are the measure of the blind control, such as the
+            training pool.
         tell: Told the rollouts done and their total.
 
     Raises:
@@ -60,18 +72,29 @@ def evaluate_policy(
         StorageError: The disk refused.
     """
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"the name of a result names its files: letters, digits and . + @ = _ - only, got {name!r}")
+        raise ConfigError(
+            "the name of a result names its files: letters, digits and . + @ = _ - only, got"
+            f" {name!r}"
+        )
     passes = plan_passes(sets, settings, fingerprint=fingerprint)
-    found = collect_rollouts(policy, passes, path=out / f"{name}-rollouts.parquet", reuse=bool(fingerprint), tell=tell)
+    found = collect_rollouts(
+        policy, passes, path=out / f"{name}-rollouts.parquet", reuse=bool(fingerprint), tell=tell
+    )
     results: dict[str, Any] = {}
     for set_name in sets:
-        here = {item.decoding_name: (item, rows) for item, rows in zip(passes, found, strict=True) if item.set_name == set_name}
+        here = {
+            item.decoding_name: (item, rows)
+            for item, rows in zip(passes, found, strict=True)
+            if item.set_name == set_name
+        }
         results[set_name] = _score_set(here, settings, reference)
     result = {
         "schema": SCHEMA_VERSION,
         "model": name,
         "fingerprint": fingerprint,
-        "decoding": settings.model_dump(include={"num_rollouts", "temperature", "top_p", "max_tokens", "blind_rollouts"}),
+        "decoding": settings.model_dump(
+            include={"num_rollouts", "temperature", "top_p", "max_tokens", "blind_rollouts"}
+        ),
         "seed": settings.seed,
         "limit": settings.limit,
         "seconds": sum(rows.seconds for rows in found),
@@ -81,7 +104,9 @@ def evaluate_policy(
     return result
 
 
-def plan_passes(sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings, *, fingerprint: str) -> list[Pass]:
+def plan_passes(
+    sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings, *, fingerprint: str
+) -> list[Pass]:
     """The passes of an evaluation: each set sampled, then greedily, then blind where it has images.
 
     Raises:
@@ -90,14 +115,20 @@ def plan_passes(sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings
     """
     if not sets:
         raise DataError("an evaluation needs at least one set of prompts")
-    switches: dict[DecodingName, bool] = {"sampled": True, "greedy": settings.greedy, "blind": settings.blind is not None}
+    switches: dict[DecodingName, bool] = {
+        "sampled": True,
+        "greedy": settings.greedy,
+        "blind": settings.blind is not None,
+    }
     passes: list[Pass] = []
     for set_name, whole in sets.items():
         prompts = _limited(set_name, whole, settings)
         digests = [prompt_digest(prompt) for prompt in prompts]
         for decoding_name in (name for name, wanted in switches.items() if wanted):
             # A prompt without images is the same prompt with and without them: it controls nothing.
-            chosen = [i for i, prompt in enumerate(prompts) if prompt.images or decoding_name != "blind"]
+            chosen = [
+                i for i, prompt in enumerate(prompts) if prompt.images or decoding_name != "blind"
+            ]
             if chosen:
                 passes.append(
                     Pass(
@@ -127,14 +158,21 @@ def _limited(set_name: str, prompts: Sequence[Prompt], settings: EvaluateSetting
 
 
 def _score_set(
-    passes: Mapping[DecodingName, tuple[Pass, PassRows]], settings: EvaluateSettings, reference: Sequence[Prompt]
+    passes: Mapping[DecodingName, tuple[Pass, PassRows]],
+    settings: EvaluateSettings,
+    reference: Sequence[Prompt],
 ) -> dict[str, Any]:
     item, found = passes["sampled"]
     rows = found.rows
-    result: dict[str, Any] = {"num_prompts": len(rows), "sampled": _score_sampled(item, rows, settings)}
+    result: dict[str, Any] = {
+        "num_prompts": len(rows),
+        "sampled": _score_sampled(item, rows, settings),
+    }
     if "greedy" in passes:
         greedy, greedy_found = passes["greedy"]
-        result["greedy"] = {"decoding": greedy.described} | _score_accuracy(greedy_found.rows, settings.seed)
+        result["greedy"] = {"decoding": greedy.described} | _score_accuracy(
+            greedy_found.rows, settings.seed
+        )
     if "blind" in passes:
         blind, blind_found = passes["blind"]
         majority = score_majority(blind.prompts, reference)
@@ -152,7 +190,11 @@ def _score_set(
     result["by_difficulty"] = _split(rows, lambda row: row["difficulty"], settings.seed)
     result["by_category_difficulty"] = _split(
         rows,
-        lambda row: f"{row['category']}/{row['difficulty']}" if row["category"] and row["difficulty"] else "",
+        lambda row: (
+            f"{row['category']}/{row['difficulty']}"
+            if row["category"] and row["difficulty"]
+            else ""
+        ),
         settings.seed,
     )
     return result
@@ -160,7 +202,10 @@ def _score_set(
 
 def _score_sampled(item: Pass, rows: Sequence[Row], settings: EvaluateSettings) -> dict[str, Any]:
     verdicts = [row["verdicts"] for row in rows]
-    votes = [[vote_of(said, prompt) for said in row["extractions"]] for row, prompt in zip(rows, item.prompts, strict=True)]
+    votes = [
+        [vote_of(said, prompt) for said in row["extractions"]]
+        for row, prompt in zip(rows, item.prompts, strict=True)
+    ]
     reported = [k for k in sorted(set(settings.pass_at)) if k <= settings.num_rollouts]
 
     def interval(values: Any) -> dict[str, Any]:
@@ -184,9 +229,13 @@ def _score_accuracy(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     return {"accuracy": asdict(found.interval), "unverifiable": found.num_unverifiable}
 
 
-def _split(rows: Sequence[Row], label_of: Callable[[Row], str], seed: int) -> dict[str, dict[str, Any]]:
+def _split(
+    rows: Sequence[Row], label_of: Callable[[Row], str], seed: int
+) -> dict[str, dict[str, Any]]:
     """Sampled accuracy of the prompts of each label; prompts without a label are left out."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(label_of(row), []).append(row)
-    return {label: _score_accuracy(groups[label], seed)["accuracy"] for label in sorted(groups) if label}
+    return {
+        label: _score_accuracy(groups[label], seed)["accuracy"] for label in sorted(groups) if label
+    }

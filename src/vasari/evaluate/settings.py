@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vasari.policy.base import Decoding
-from vasari.settings import Settings
+from vasari.core.settings import Settings
+from vasari.model.base import Decoding
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -26,9 +26,9 @@ class EvaluateSettings(Settings):
     greedy: bool = True
     """Decode every prompt greedily too, once."""
     blind: Literal["blank", "removed"] | None = "removed"
-    """A control: answer the prompts that have images without them too, or with a white page in the place of each.
-    A small model that was never shown a prompt without an image writes nonsense then, which says nothing about the
-    prompts: `blank` for those."""
+    """A control: answer the prompts that have images without them too, or with a white page in the
+    place of each. A small model that was never shown a prompt without an image writes nonsense
+    then, which says nothing about the prompts: `blank` for those."""
     blind_rollouts: Positive = 1
     """Rollouts a prompt of the blind control."""
     pass_at: tuple[Positive, ...] = (1, 2, 4, 8)
@@ -45,7 +45,9 @@ class EvaluateSettings(Settings):
     def decoding(self, name: str) -> Decoding:
         """How rollouts are drawn for "sampled", "greedy" or "blind"."""
         greedy = name == "greedy"
-        num_rollouts = {"sampled": self.num_rollouts, "greedy": 1, "blind": self.blind_rollouts}[name]
+        num_rollouts = {"sampled": self.num_rollouts, "greedy": 1, "blind": self.blind_rollouts}[
+            name
+        ]
         return Decoding(
             num_rollouts=num_rollouts,
             temperature=0.0 if greedy else self.temperature,

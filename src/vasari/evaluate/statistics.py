@@ -1,6 +1,8 @@
-"""Scores with their uncertainty: accuracy, pass@k, maj@k and paired differences, all by prompt. NumPy only.
+"""Scores with their uncertainty: accuracy, pass@k, maj@k and paired differences, all by prompt.
+NumPy only.
 
-Prompts are what is sampled: an interval resamples prompts, never the rollouts of one prompt, which are not independent.
+Prompts are what is sampled: an interval resamples prompts, never the rollouts of one prompt, which
+are not independent.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 Verdicts = Sequence[Sequence[float] | NDArray[np.float64]] | NDArray[np.float64]
-"""[prompts][rollouts] of 1 correct, 0 incorrect, nan unverifiable; prompts may differ in their number of rollouts."""
+"""[prompts][rollouts] of 1 correct, 0 incorrect, nan unverifiable; prompts may differ in their
+number of rollouts."""
 
 Clusters = Sequence[Hashable] | NDArray[np.generic]
 
@@ -60,7 +63,8 @@ def accuracy(
 
     Args:
         verdicts: [prompts][rollouts], 1, 0 or nan; nan is not solved, and counted.
-        clusters: [prompts] what is resampled together, such as the problem that several versions share; None: each prompt.
+        clusters: [prompts] what is resampled together, such as the problem that several versions
+            share; None: each prompt.
         confidence: Of the interval, in (0, 1).
         num_resamples: Of the bootstrap, at least 1.
         seed: Of the bootstrap.
@@ -70,15 +74,21 @@ def accuracy(
     """
     rows = _rows(verdicts)
     shares = np.array([float(np.nansum(row)) / row.size for row in rows])
-    interval = bootstrap_mean(shares, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed)
+    interval = bootstrap_mean(
+        shares, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed
+    )
     unverifiable = sum(int(np.isnan(row).sum()) for row in rows)
-    return Accuracy(interval, num_rollouts=sum(row.size for row in rows), num_unverifiable=unverifiable)
+    return Accuracy(
+        interval, num_rollouts=sum(row.size for row in rows), num_unverifiable=unverifiable
+    )
 
 
 def pass_at_k(verdicts: Verdicts, k: int) -> NDArray[np.float64]:
-    """[prompts] the chance that at least one of k rollouts is correct, unbiased: `1 - C(n-c, k) / C(n, k)`.
+    """[prompts] the chance that at least one of k rollouts is correct, unbiased: `1 - C(n-c, k) /
+    C(n, k)`.
 
-    Chen et al. 2021 (arXiv:2107.03374), equation 1, for c correct of n rollouts; unverifiable rollouts are not correct.
+    Chen et al. 2021 (arXiv:2107.03374), equation 1, for c correct of n rollouts; unverifiable
+    rollouts are not correct.
 
     Raises:
         DataError: A prompt has fewer than k rollouts, or k < 1.
@@ -88,12 +98,15 @@ def pass_at_k(verdicts: Verdicts, k: int) -> NDArray[np.float64]:
     return np.array([_pass_at_k(row.size, int(np.nansum(row)), k) for row in rows])
 
 
-def maj_at_k(answers: Sequence[Sequence[str | None]], verdicts: Verdicts, k: int) -> NDArray[np.float64]:
+def maj_at_k(
+    answers: Sequence[Sequence[str | None]], verdicts: Verdicts, k: int
+) -> NDArray[np.float64]:
     """[prompts] how far the most frequent answer of the first k rollouts is correct.
 
-    Of answers that tie for the most votes each counts equally, so a two-way tie with one correct answer is 0.5. A rollout
-    without an answer (None) never wins; without any answer the prompt counts 0. An answer whose rollouts differ in their
-    verdict counts by its mean verdict, an unverifiable one as not correct.
+    Of answers that tie for the most votes each counts equally, so a two-way tie with one correct
+    answer is 0.5. A rollout without an answer (None) never wins; without any answer the prompt
+    counts 0. An answer whose rollouts differ in their verdict counts by its mean verdict, an
+    unverifiable one as not correct.
 
     Args:
         answers: [prompts][rollouts] the extracted answers, spelled alike where they are alike.
@@ -104,7 +117,9 @@ def maj_at_k(answers: Sequence[Sequence[str | None]], verdicts: Verdicts, k: int
         DataError: Shapes differ, a prompt has fewer than k rollouts, or k < 1.
     """
     rows = _rows(verdicts)
-    if len(answers) != len(rows) or any(len(said) != row.size for said, row in zip(answers, rows, strict=True)):
+    if len(answers) != len(rows) or any(
+        len(said) != row.size for said, row in zip(answers, rows, strict=True)
+    ):
         raise DataError("answers and verdicts must have one entry for each rollout of each prompt")
     _check_k(k, min(row.size for row in rows))
     return np.array([_majority(said[:k], row[:k]) for said, row in zip(answers, rows, strict=True)])
@@ -122,7 +137,8 @@ def paired_difference(
     """The mean of `a - b` over prompts, with the interval of a bootstrap that keeps pairs together.
 
     Args:
-        a: [prompts] score of the first model on each prompt, such as its share of correct rollouts; nan counts as 0.
+        a: [prompts] score of the first model on each prompt, such as its share of correct rollouts;
+            nan counts as 0.
         b: [prompts] score of the second model on the same prompts.
         clusters: As in `accuracy`.
         confidence: As in `accuracy`.
@@ -134,9 +150,14 @@ def paired_difference(
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape:
-        raise DataError(f"paired scores must be vectors over the same prompts, got shapes {first.shape} and {second.shape}")
+        raise DataError(
+            f"paired scores must be vectors over the same prompts, got shapes {first.shape} and"
+            f" {second.shape}"
+        )
     difference = np.nan_to_num(first) - np.nan_to_num(second)
-    return bootstrap_mean(difference, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed)
+    return bootstrap_mean(
+        difference, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed
+    )
 
 
 def bootstrap_mean(
@@ -147,40 +168,58 @@ def bootstrap_mean(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The mean of a value per prompt with its percentile bootstrap interval over clusters; equal seeds give equal intervals.
+    """The mean of a value per prompt with its percentile bootstrap interval over clusters; equal
+    seeds give equal intervals.
 
-    Constant values give an interval without width: 20 of 20 prompts solved says nothing here of the 21st.
+    Constant values give an interval without width: 20 of 20 prompts solved says nothing here of the
+    21st.
 
     Raises:
-        DataError: No values, a value that is not finite, `clusters` of another length, or settings out of range.
+        DataError: No values, a value that is not finite, `clusters` of another length, or settings
+            out of range.
     """
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 1 or data.size == 0:
-        raise DataError(f"a mean over prompts needs a vector of at least one value, got shape {data.shape}")
+        raise DataError(
+            f"a mean over prompts needs a vector of at least one value, got shape {data.shape}"
+        )
     if not np.isfinite(data).all():
         raise DataError("a mean over prompts needs finite values")
     if not 0.0 < confidence < 1.0 or num_resamples < 1:
-        raise DataError(f"confidence must be in (0, 1) and num_resamples at least 1, got {confidence} and {num_resamples}")
+        raise DataError(
+            f"confidence must be in (0, 1) and num_resamples at least 1, got {confidence} and"
+            f" {num_resamples}"
+        )
     sums, sizes = _cluster_sums(data, clusters)
     means = _resampled_means(sums, sizes, num_resamples, np.random.default_rng(seed))
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     mean = float(data.mean())
-    # Rounding may put the interval of constant data a last digit beside its mean; so may a handful of resamples.
+    # Rounding may put the interval of constant data a last digit beside its mean; so may a handful
+    # of resamples.
     return Interval(mean, min(float(low), mean), max(float(high), mean), int(sums.size))
 
 
-def _cluster_sums(data: NDArray[np.float64], clusters: Clusters | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _cluster_sums(
+    data: NDArray[np.float64], clusters: Clusters | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if clusters is None:
         return data, np.ones_like(data)
     if len(clusters) != data.size:
-        raise DataError(f"clusters must name one for each of the {data.size} prompts, got {len(clusters)}")
+        raise DataError(
+            f"clusters must name one for each of the {data.size} prompts, got {len(clusters)}"
+        )
     names: dict[Hashable, int] = {}
     codes = np.array([names.setdefault(cluster, len(names)) for cluster in clusters])
-    return np.bincount(codes, weights=data).astype(np.float64), np.bincount(codes).astype(np.float64)
+    return np.bincount(codes, weights=data).astype(np.float64), np.bincount(codes).astype(
+        np.float64
+    )
 
 
 def _resampled_means(
-    sums: NDArray[np.float64], sizes: NDArray[np.float64], num_resamples: int, rng: np.random.Generator
+    sums: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    num_resamples: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Ratio of resampled sums, in blocks that bound the memory."""
     means = np.empty(num_resamples)
@@ -198,7 +237,9 @@ def _rows(verdicts: Verdicts) -> list[NDArray[np.float64]]:
         raise DataError("a score needs at least one prompt, got none")
     for prompt, row in enumerate(rows):
         if row.ndim != 1 or row.size == 0:
-            raise DataError(f"prompt {prompt} needs a vector of at least one verdict, got shape {row.shape}")
+            raise DataError(
+                f"prompt {prompt} needs a vector of at least one verdict, got shape {row.shape}"
+            )
         if not (np.isnan(row) | (row == 0) | (row == 1)).all():
             raise DataError(f"prompt {prompt}: verdicts must be 0, 1 or nan, got {row.tolist()}")
     return rows
@@ -206,7 +247,9 @@ def _rows(verdicts: Verdicts) -> list[NDArray[np.float64]]:
 
 def _check_k(k: int, num_rollouts: int) -> None:
     if not 1 <= k <= num_rollouts:
-        raise DataError(f"k must be from 1 to the fewest rollouts of a prompt, {num_rollouts}, got {k}")
+        raise DataError(
+            f"k must be from 1 to the fewest rollouts of a prompt, {num_rollouts}, got {k}"
+        )
 
 
 def _pass_at_k(num_rollouts: int, num_correct: int, k: int) -> float:
@@ -220,7 +263,9 @@ def _majority(answers: Sequence[str | None], verdicts: NDArray[np.float64]) -> f
     most = max(votes.values())
     solved = np.nan_to_num(verdicts)
     shares = [
-        float(np.mean([value for said, value in zip(answers, solved, strict=True) if said == winner]))
+        float(
+            np.mean([value for said, value in zip(answers, solved, strict=True) if said == winner])
+        )
         for winner, count in votes.items()
         if count == most
     ]

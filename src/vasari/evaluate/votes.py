@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vasari.records import Prompt
+from vasari.core.records import Prompt
 from vasari.verify import infer_kind
 from vasari.verify.choices import named_letters
 from vasari.verify.limits import LimitExceededError
@@ -12,7 +12,9 @@ from vasari.verify.sets import DuplicateItemError, parse_set
 
 
 def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
-    """What an extracted answer votes for: an option's letters, a number's value, or the normalised text; None abstains."""
+    """What an extracted answer votes for: an option's letters, a number's value, or the normalised
+    text; None abstains.
+    """
     if extraction is None:
         return None
     text = normalise(extraction)

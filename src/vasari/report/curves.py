@@ -1,4 +1,6 @@
-"""Learning curves: the paper's figure 2, over all rollouts charged or over steps, arms on one another."""
+"""Learning curves: the paper's figure 2, over all rollouts charged or over steps, arms on one
+another.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from vasari.records import PURPOSES
+from vasari.core.records import PURPOSES
 from vasari.report.inputs import Arm, Run, dig, number, shown
 from vasari.report.plot import CARD, DASHES, INK, QUIET, SERIES, drawing, to_svg
 from vasari.report.reward_terms import MAX_TERMS, RewardTerms
@@ -34,14 +36,27 @@ class Measure:
 
 
 VALIDATION = Measure(
-    "accuracy", "Validation accuracy", "sampled; bands are 95% intervals, a ring marks the weights kept", share=True
+    "accuracy",
+    "Validation accuracy",
+    "sampled; bands are 95% intervals, a ring marks the weights kept",
+    share=True,
 )
 
 MEASURES: tuple[Measure, ...] = (
     Measure("reward", "Reward", "mean over rollouts, all terms together"),
     Measure("grad_norm", "Gradient norm", "before clipping"),
-    Measure("clip_ratio/region_mean", "Clip fraction", "tokens whose ratio left the clip range", share=True),
-    Measure("zero_variance_share", "Zero-variance share", "groups whose rewards are all equal and teach nothing", share=True),
+    Measure(
+        "clip_ratio/region_mean",
+        "Clip fraction",
+        "tokens whose ratio left the clip range",
+        share=True,
+    ),
+    Measure(
+        "zero_variance_share",
+        "Zero-variance share",
+        "groups whose rewards are all equal and teach nothing",
+        share=True,
+    ),
     Measure("entropy", "Entropy", "nats a token; near 0 the policy no longer explores"),
 )
 """Panels of figure 2 beside validation accuracy."""
@@ -73,8 +88,11 @@ class Curve:
         return self.rollouts if axis == "rollouts" else self.steps
 
 
-def learning_curves(run: Run, order: Sequence[str], terms: Mapping[str, RewardTerms]) -> dict[str, list[dict[str, Any]]]:
-    """Panels of the page, `main`, `terms` and `more`: each a title, a note and an SVG by axis; empty ones are left out.
+def learning_curves(
+    run: Run, order: Sequence[str], terms: Mapping[str, RewardTerms]
+) -> dict[str, list[dict[str, Any]]]:
+    """Panels of the page, `main`, `terms` and `more`: each a title, a note and an SVG by axis;
+    empty ones are left out.
 
     Args:
         run: The run.
@@ -86,7 +104,11 @@ def learning_curves(run: Run, order: Sequence[str], terms: Mapping[str, RewardTe
     best = {name: number(dig(run.stages.get(f"rl-{name}", {}), "best_step")) for name in run.arms}
     first = _panel("validation", VALIDATION, accuracy, best)
     return {
-        "main": [panel for panel in [first, *(_metric_panel(measure, arms) for measure in MEASURES)] if panel],
+        "main": [
+            panel
+            for panel in [first, *(_metric_panel(measure, arms) for measure in MEASURES)]
+            if panel
+        ],
         "terms": term_panels(order, terms),
         "more": [panel for measure in MORE if (panel := _metric_panel(measure, arms))],
     }
@@ -118,22 +140,39 @@ def metric_curve(place: int, arm: Arm, key: str) -> Curve | None:
     if not kept:
         return None
     values = np.array([_value(arm.metrics[i], key) for i in kept], dtype=np.float64)
-    return Curve(place, arm.name, np.array(charged, dtype=np.float64)[kept], _column(arm.metrics, "step")[kept], values)
+    return Curve(
+        place,
+        arm.name,
+        np.array(charged, dtype=np.float64)[kept],
+        _column(arm.metrics, "step")[kept],
+        values,
+    )
 
 
 def term_panels(order: Sequence[str], terms: Mapping[str, RewardTerms]) -> list[dict[str, Any]]:
     """A panel for each reward term, with a curve for each arm whose reward has it."""
-    names = dict.fromkeys(name for arm in order if arm in terms for name in list(terms[arm].means)[:MAX_TERMS])
+    names = dict.fromkeys(
+        name for arm in order if arm in terms for name in list(terms[arm].means)[:MAX_TERMS]
+    )
     panels = []
     for row, name in enumerate(names):
         found = [term_curve(place, arm, terms.get(arm), name) for place, arm in enumerate(order)]
         # Its row begins the picture's id: a name may hold anything.
-        panels.append(_panel(f"reward-term-{row}", Measure(name, shown(name, 60)), [curve for curve in found if curve], {}))
+        panels.append(
+            _panel(
+                f"reward-term-{row}",
+                Measure(name, shown(name, 60)),
+                [curve for curve in found if curve],
+                {},
+            )
+        )
     return [panel for panel in panels if panel]
 
 
 def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Curve | None:
-    """A reward term's mean in each batch that has one; None where the arm's reward has no such term."""
+    """A reward term's mean in each batch that has one; None where the arm's reward has no such
+    term.
+    """
     values = terms.means.get(name) if terms is not None else None
     if terms is None or values is None or not (known := np.isfinite(values)).any():
         return None
@@ -141,13 +180,17 @@ def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Cu
 
 
 def charged_rollouts(row: Mapping[str, Any], *, default: float) -> float:
-    """Rollouts of all purposes that a logged line has been charged; the default for a line without a ledger."""
+    """Rollouts of all purposes that a logged line has been charged; the default for a line without
+    a ledger.
+    """
     counts = [number(row.get(f"ledger/rollouts/{purpose}")) for purpose in PURPOSES]
     return default if counts[0] is None else float(sum(count or 0 for count in counts))
 
 
 def cold_start_curve(run: Run) -> Markup | None:
-    """Training and validation loss of the supervised start over its steps; None when nothing was logged."""
+    """Training and validation loss of the supervised start over its steps; None when nothing was
+    logged.
+    """
     curves = [
         (label, [row for row in run.cold_start if number(row.get(key)) is not None], key)
         for label, key in (("training", "loss"), ("validation", "eval_loss"))
@@ -160,7 +203,13 @@ def cold_start_curve(run: Run) -> Markup | None:
             if not rows:
                 continue
             x, y = _thinned(_column(rows, "step"), _column(rows, key))
-            axes.plot(x, y, color=QUIET if place == 0 else INK, linewidth=1.0 if place == 0 else 1.8, label=label)
+            axes.plot(
+                x,
+                y,
+                color=QUIET if place == 0 else INK,
+                linewidth=1.0 if place == 0 else 1.8,
+                label=label,
+            )
             said.append(f"{label} loss from {y[0]:.3g} to {y[-1]:.3g}")
         axes.legend(frameon=False, labelcolor=QUIET)
         axes.set_xlabel("step")
@@ -169,19 +218,32 @@ def cold_start_curve(run: Run) -> Markup | None:
 
 
 def _metric_panel(measure: Measure, arms: Sequence[tuple[int, Arm]]) -> dict[str, Any] | None:
-    curves = [curve for place, arm in arms if (curve := metric_curve(place, arm, measure.key)) is not None]
+    curves = [
+        curve for place, arm in arms if (curve := metric_curve(place, arm, measure.key)) is not None
+    ]
     name = "".join(letter if letter.isalnum() else "-" for letter in measure.key)
     return _panel(name, measure, curves, {})
 
 
-def _panel(name: str, measure: Measure, curves: Sequence[Curve], best: Mapping[str, float | None]) -> dict[str, Any] | None:
+def _panel(
+    name: str, measure: Measure, curves: Sequence[Curve], best: Mapping[str, float | None]
+) -> dict[str, Any] | None:
     if not curves:
         return None
-    pictures = {axis: _picture(f"{name}-{axis}", measure, curves, best, axis) for axis in ("rollouts", "steps")}
+    pictures = {
+        axis: _picture(f"{name}-{axis}", measure, curves, best, axis)
+        for axis in ("rollouts", "steps")
+    }
     return {"title": measure.title, "note": measure.note, **pictures}
 
 
-def _picture(name: str, measure: Measure, curves: Sequence[Curve], best: Mapping[str, float | None], axis: str) -> Markup:
+def _picture(
+    name: str,
+    measure: Measure,
+    curves: Sequence[Curve],
+    best: Mapping[str, float | None],
+    axis: str,
+) -> Markup:
     with drawing() as (figure, axes):
         for curve in curves:
             _draw(axes, curve, best.get(curve.name), axis)
@@ -204,7 +266,15 @@ def _draw(axes: Axes, curve: Curve, best_step: float | None, axis: str) -> None:
         axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.14, linewidth=0)
         axes.plot(x, y, color=colour, linestyle=dash, marker="o", markersize=3)
         chosen = np.flatnonzero(curve.steps == best_step)
-        axes.plot(x[chosen], y[chosen], "o", markersize=8, markerfacecolor=CARD, markeredgecolor=colour, markeredgewidth=2)
+        axes.plot(
+            x[chosen],
+            y[chosen],
+            "o",
+            markersize=8,
+            markerfacecolor=CARD,
+            markeredgecolor=colour,
+            markeredgewidth=2,
+        )
         return
     x, y = _thinned(x, y)
     if len(y) >= 12:
@@ -214,15 +284,21 @@ def _draw(axes: Axes, curve: Curve, best_step: float | None, axis: str) -> None:
 
 
 def _in_words(curve: Curve, *, share: bool) -> str:
-    spelled = [f"{value:.1%}" if share else f"{value:.3g}" for value in (curve.values[0], curve.values[-1])]
+    spelled = [
+        f"{value:.1%}" if share else f"{value:.3g}" for value in (curve.values[0], curve.values[-1])
+    ]
     return f"{curve.name}: from {spelled[0]} to {spelled[1]} at step {curve.steps[-1]:.0f}"
 
 
-def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _thinned(
+    x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if len(y) <= MAX_POINTS:
         return x, y
     parts = np.array_split(np.arange(len(y)), MAX_POINTS)
-    return np.array([x[part].mean() for part in parts]), np.array([y[part].mean() for part in parts])
+    return np.array([x[part].mean() for part in parts]), np.array(
+        [y[part].mean() for part in parts]
+    )
 
 
 def _smoothed(y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -240,10 +316,17 @@ def short_count(value: float) -> str:
 
 
 def _column(rows: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
-    return np.array([np.nan if (value := number(row.get(key))) is None else value for row in rows], dtype=np.float64)
+    return np.array(
+        [np.nan if (value := number(row.get(key))) is None else value for row in rows],
+        dtype=np.float64,
+    )
 
 
 def _value(row: Mapping[str, Any], key: str) -> float | None:
     """A logged number; samplers' metrics may carry their prefix twice."""
     found = number(row.get(key))
-    return found if found is not None or not key.startswith("sampler/") else number(row.get(f"sampler/{key}"))
+    return (
+        found
+        if found is not None or not key.startswith("sampler/")
+        else number(row.get(f"sampler/{key}"))
+    )

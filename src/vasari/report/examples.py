@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vasari.errors import VasariError
-from vasari.imagefile import open_image
-from vasari.records import Prompt
+from vasari.core.errors import VasariError
+from vasari.core.records import Prompt
+from vasari.data.images import open_image
 from vasari.report.inputs import Groups, Run, read_rollouts, shown
 
 MAX_EXAMPLES = 8
@@ -44,12 +44,19 @@ class Suspect:
     num_rollouts: int
 
 
-def pick_examples(run: Run, pool: Sequence[Prompt], *, before: str, after: str | None) -> list[dict[str, Any]]:
-    """Test prompts with their rollouts before and after: most gained, then still wrong, then lost, families taking turns."""
+def pick_examples(
+    run: Run, pool: Sequence[Prompt], *, before: str, after: str | None
+) -> list[dict[str, Any]]:
+    """Test prompts with their rollouts before and after: most gained, then still wrong, then lost,
+    families taking turns.
+    """
     first = read_rollouts(run, before)
     last = read_rollouts(run, after) if after else {}
     shared = [p for p in pool if p.id in first and (p.id in last or not last)]
-    gains = {p.id: _share(last[p.id]["verdicts"]) - _share(first[p.id]["verdicts"]) if last else 0.0 for p in shared}
+    gains = {
+        p.id: _share(last[p.id]["verdicts"]) - _share(first[p.id]["verdicts"]) if last else 0.0
+        for p in shared
+    }
     ranked = sorted(shared, key=lambda p: (-gains[p.id], p.id))
     failing = [p for p in ranked if _share((last or first)[p.id]["verdicts"]) == 0.0]
     gained = [p for p in ranked if gains[p.id] > 0]
@@ -64,23 +71,30 @@ def pick_examples(run: Run, pool: Sequence[Prompt], *, before: str, after: str |
         _take(chosen, candidates, reason, min(limit, MAX_EXAMPLES - len(chosen)))
     by_id = {p.id: p for p in shared}
     return [
-        _card(by_id[key], key) | {"reason": reason, "before": _said(first.get(key)), "after": _said(last.get(key))}
+        _card(by_id[key], key)
+        | {"reason": reason, "before": _said(first.get(key)), "after": _said(last.get(key))}
         for key, reason in chosen.items()
     ]
 
 
-def probable_wrong_labels(arms: Sequence[Groups], *, min_visits: int = 3, steady: float = 0.8) -> list[Suspect]:
-    """Prompts visited often whose majority answer is steady and never judged correct, the surest first.
+def probable_wrong_labels(
+    arms: Sequence[Groups], *, min_visits: int = 3, steady: float = 0.8
+) -> list[Suspect]:
+    """Prompts visited often whose majority answer is steady and never judged correct, the surest
+    first.
 
-    A visit is a group of rollouts that state at least one answer; its majority is the answer with the most votes,
-    spelling aside. Suspect is a prompt whose most frequent majority holds in `steady` of at least `min_visits` visits,
-    is given by more than half of all answering rollouts, and was judged incorrect each time.
+    A visit is a group of rollouts that state at least one answer; its majority is the answer with
+    the most votes, spelling aside. Suspect is a prompt whose most frequent majority holds in
+    `steady` of at least `min_visits` visits, is given by more than half of all answering rollouts,
+    and was judged incorrect each time.
     """
     votes: dict[str, list[Counter[str]]] = {}
     spelled: dict[tuple[str, str], str] = {}
     right: set[tuple[str, str]] = set()
     for groups in arms:
-        for prompt_id, said, verdicts in zip(groups.prompt_id, groups.extractions, groups.verdicts, strict=True):
+        for prompt_id, said, verdicts in zip(
+            groups.prompt_id, groups.extractions, groups.verdicts, strict=True
+        ):
             counts: Counter[str] = Counter()
             for answer, verdict in zip(said, verdicts, strict=False):
                 if answer is None or math.isnan(verdict):
@@ -95,7 +109,8 @@ def probable_wrong_labels(arms: Sequence[Groups], *, min_visits: int = 3, steady
     found = [
         suspect
         for prompt_id, visits in votes.items()
-        if len(visits) >= min_visits and (suspect := _suspect(prompt_id, visits, spelled, right, steady)) is not None
+        if len(visits) >= min_visits
+        and (suspect := _suspect(prompt_id, visits, spelled, right, steady)) is not None
     ]
     return sorted(found, key=lambda s: (-s.share * math.log1p(s.num_rollouts), s.prompt_id))
 
@@ -104,13 +119,19 @@ def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> li
     """The surest suspects with their prompts, for the page."""
     return [
         _card(pool.get(s.prompt_id), s.prompt_id)
-        | {"suspect": s, "steady": _with_option(s.answer, pool.get(s.prompt_id)), "planted": planted(pool.get(s.prompt_id))}
+        | {
+            "suspect": s,
+            "steady": _with_option(s.answer, pool.get(s.prompt_id)),
+            "planted": planted(pool.get(s.prompt_id)),
+        }
         for s in suspects[:MAX_SUSPECTS]
     ]
 
 
 def planted(prompt: Prompt | None) -> str | None:
-    """The imperfection that a generated prompt was given on purpose; None for a sound or unknown one."""
+    """The imperfection that a generated prompt was given on purpose; None for a sound or unknown
+    one.
+    """
     found = prompt.metadata.get("imperfection") if prompt is not None else None
     return shown(found, 40) if found else None
 
@@ -122,11 +143,17 @@ def _suspect(
     right: set[tuple[str, str]],
     steady: float,
 ) -> Suspect | None:
-    majorities = Counter(min(counts, key=lambda answer: (-counts[answer], answer)) for counts in visits)
+    majorities = Counter(
+        min(counts, key=lambda answer: (-counts[answer], answer)) for counts in visits
+    )
     answer = min(majorities, key=lambda key: (-majorities[key], key))
     given = sum(counts[answer] for counts in visits)
     answered = sum(counts.total() for counts in visits)
-    if majorities[answer] < steady * len(visits) or given <= answered / 2 or (prompt_id, answer) in right:
+    if (
+        majorities[answer] < steady * len(visits)
+        or given <= answered / 2
+        or (prompt_id, answer) in right
+    ):
         return None
     return Suspect(
         prompt_id=prompt_id,
@@ -163,7 +190,13 @@ def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
     """What the page shows of a prompt; little of one that the pool does not hold."""
     if prompt is None:
         words = dict.fromkeys(("question", "category", "difficulty"), "")
-        return {"id": shown(prompt_id, 120), **words, "choices": [], "images": [], "reference": "\u2013"}
+        return {
+            "id": shown(prompt_id, 120),
+            **words,
+            "choices": [],
+            "images": [],
+            "reference": "\u2013",
+        }
     return {
         "id": shown(prompt.id, 120),
         "question": shown(prompt.question, MAX_TEXT),
@@ -185,7 +218,9 @@ def _with_option(answer: str, prompt: Prompt | None) -> str:
 
 
 def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
-    """An image of a prompt as a data address, decoded and encoded anew, with its alternative text."""
+    """An image of a prompt as a data address, decoded and encoded anew, with its alternative
+    text.
+    """
     alt = f"Image {place + 1} of {len(prompt.images)} of prompt {shown(prompt.id, 120)}" + (
         f", {shown(prompt.category, 60)}" if prompt.category else ""
     )
@@ -205,16 +240,25 @@ def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
 
 
 def _said(row: Mapping[str, Any] | None, *, limit: int = 2) -> dict[str, Any] | None:
-    """The verdicts of a prompt's rollouts and the texts of the first ones, a correct and a wrong one if there are both."""
+    """The verdicts of a prompt's rollouts and the texts of the first ones, a correct and a wrong
+    one if there are both.
+    """
     if row is None:
         return None
     verdicts, texts = list(row["verdicts"]), list(row["texts"])
     marks = [_mark(verdict) for verdict in verdicts]
     order = list(
-        dict.fromkeys([*(marks.index(mark) for mark in ("correct", "incorrect") if mark in marks), *range(len(marks))])
+        dict.fromkeys(
+            [
+                *(marks.index(mark) for mark in ("correct", "incorrect") if mark in marks),
+                *range(len(marks)),
+            ]
+        )
     )
     told = [
-        {"mark": marks[i], "parts": _parts(texts[i])} for i in sorted(order[:limit]) if i < len(texts) and texts[i] is not None
+        {"mark": marks[i], "parts": _parts(texts[i])}
+        for i in sorted(order[:limit])
+        if i < len(texts) and texts[i] is not None
     ]
     return {"marks": marks, "num_correct": marks.count("correct"), "rollouts": told}
 
@@ -225,4 +269,6 @@ def _mark(verdict: float) -> str:
 
 def _parts(text: str) -> list[tuple[bool, str]]:
     """The text in pieces; True marks a tag of the answer format."""
-    return [(bool(_TAG.fullmatch(piece)), piece) for piece in _TAG.split(shown(text, MAX_TEXT)) if piece]
+    return [
+        (bool(_TAG.fullmatch(piece)), piece) for piece in _TAG.split(shown(text, MAX_TEXT)) if piece
+    ]

@@ -1,4 +1,6 @@
-"""Pictures of the pool: how hard it was, how its scores moved (the paper's figure 3), and which prompts were drawn."""
+"""Pictures of the pool: how hard it was, how its scores moved (the paper's figure 3), and which
+prompts were drawn.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from vasari.records import Prompt
+from vasari.core.records import Prompt
+from vasari.data.tasks.difficulty import DYNAMATH_PASS_RATES, shape_distance
 from vasari.report.inputs import Groups, shown
 from vasari.report.plot import CARD, INK, QUIET, SERIES, drawing, to_svg
-from vasari.tasks.difficulty import DYNAMATH_PASS_RATES, shape_distance
 
 MAX_SNAPSHOTS = 6
 """Histograms of scores in one picture."""
@@ -58,18 +60,22 @@ class Transition:
 
 
 def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] | None:
-    """The pool's pass rates when first scored, beside real questions': the picture, their distance, and the prompts counted.
+    """The pool's pass rates when first scored, beside real questions': the picture, their distance,
+    and the prompts counted.
 
-    Groups of k rollouts and DynaMath's ten variants are brought to one number of rollouts by drawing without
-    replacement, exactly, so that the bars can be compared.
+    Groups of k rollouts and DynaMath's ten variants are brought to one number of rollouts by
+    drawing without replacement, exactly, so that the bars can be compared.
 
     Args:
         groups: Of each arm; a prompt's first scored group counts, `refresh` before `train`.
     """
     first: dict[int, list[float]] = {}
     for found in groups:
-        # A refresh scores all prompts with the policy before training; a training group sees a policy that moved on.
-        order = sorted(range(len(found)), key=lambda i: (found.purpose[i] != "refresh", found.batch[i]))
+        # A refresh scores all prompts with the policy before training; a training group sees a
+        # policy that moved on.
+        order = sorted(
+            range(len(found)), key=lambda i: (found.purpose[i] != "refresh", found.batch[i])
+        )
         for place in order:
             seen = [value for value in found.verdicts[place] if not math.isnan(value)]
             if seen:
@@ -85,35 +91,56 @@ def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] 
     places = np.arange(size + 1) / size
     with drawing(4.8, 2.6) as (figure, axes):
         axes.bar(places, ours, width=0.78 / size, color=SERIES[0], alpha=0.85, label="this pool")
-        axes.plot(places, real, "o", color=INK, markersize=5, markerfacecolor=CARD, label="DynaMath, 14 models")
+        axes.plot(
+            places,
+            real,
+            "o",
+            color=INK,
+            markersize=5,
+            markerfacecolor=CARD,
+            label="DynaMath, 14 models",
+        )
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.set_xlabel("pass rate when first scored")
         axes.set_ylabel("prompts")
         axes.legend(frameon=False, labelcolor=QUIET)
         alt = (
-            f"Pass rates of {len(counted)} prompts when first scored: {ours[0]:.0%} never solved, {ours[-1]:.0%} always; "
-            f"DynaMath's questions: {np.asarray(real)[0]:.0%} and {np.asarray(real)[-1]:.0%}."
+            f"Pass rates of {len(counted)} prompts when first scored: {ours[0]:.0%} never solved,"
+            f" {ours[-1]:.0%} always; DynaMath's questions: {np.asarray(real)[0]:.0%} and"
+            f" {np.asarray(real)[-1]:.0%}."
         )
         return to_svg(figure, name="difficulty", alt=alt), distance, len(counted)
 
 
 def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
-    """[size + 1] chances of k correct among `size` rollouts drawn from `num` of which `correct` are right."""
+    """[size + 1] chances of k correct among `size` rollouts drawn from `num` of which `correct` are
+    right.
+    """
     ways = [math.comb(correct, k) * math.comb(num - correct, size - k) for k in range(size + 1)]
     return np.array(ways, dtype=np.float64) / math.comb(num, size)
 
 
-def distinct_snapshots(snapshots: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """The snapshots with a known score, less those that repeat the one before: between refreshes nothing may move."""
+def distinct_snapshots(
+    snapshots: Mapping[str, NDArray[np.float64]],
+) -> dict[str, NDArray[np.float64]]:
+    """The snapshots with a known score, less those that repeat the one before: between refreshes
+    nothing may move.
+    """
     scores = snapshots.get("vps")
     if scores is None:
         return {}
     kept: list[int] = []
     for place, row in enumerate(scores):
-        if np.isfinite(row).any() and not (kept and np.array_equal(row, scores[kept[-1]], equal_nan=True)):
+        if np.isfinite(row).any() and not (
+            kept and np.array_equal(row, scores[kept[-1]], equal_nan=True)
+        ):
             kept.append(place)
-    return {name: values[kept] for name, values in snapshots.items() if len(values) == len(scores)} if kept else {}
+    return (
+        {name: values[kept] for name, values in snapshots.items() if len(values) == len(scores)}
+        if kept
+        else {}
+    )
 
 
 def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: int) -> Markup | None:
@@ -121,9 +148,14 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None:
         return None
-    kept = np.unique(np.linspace(0, len(scores) - 1, min(MAX_SNAPSHOTS, len(scores))).round().astype(int))
+    kept = np.unique(
+        np.linspace(0, len(scores) - 1, min(MAX_SNAPSHOTS, len(scores))).round().astype(int)
+    )
     edges = _edges(scores, 32)
-    counts = [np.histogram(row[np.isfinite(row)], bins=edges)[0] / max(1, np.isfinite(row).sum()) for row in scores[kept]]
+    counts = [
+        np.histogram(row[np.isfinite(row)], bins=edges)[0] / max(1, np.isfinite(row).sum())
+        for row in scores[kept]
+    ]
     tallest = max(float(count.max()) for count in counts) or 1.0
     with drawing(4.8, 1.2 + 0.42 * len(kept)) as (figure, axes):
         for height, (row, count) in enumerate(zip(kept[::-1], counts[::-1], strict=True)):
@@ -132,7 +164,9 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
             x = np.repeat(edges, 2)[1:-1]
             layer = 10 - height
             axes.fill_between(x, height, shape, color=CARD, alpha=0.75, zorder=layer, linewidth=0)
-            axes.fill_between(x, height, shape, color=SERIES[colour], alpha=0.22, zorder=layer, linewidth=0)
+            axes.fill_between(
+                x, height, shape, color=SERIES[colour], alpha=0.22, zorder=layer, linewidth=0
+            )
             axes.plot(x, shape, color=SERIES[colour], linewidth=1.1, zorder=layer)
             axes.plot(np.nanmean(scores[row]), height, "|", color=INK, markersize=7, zorder=20)
         axes.set_yticks(range(len(kept)), [f"batch {batches[row]:.0f}" for row in kept[::-1]])
@@ -148,8 +182,12 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
         return to_svg(figure, name="scores", alt=alt)
 
 
-def score_transitions(snapshots: Mapping[str, NDArray[np.float64]], *, num_bins: int = 4) -> list[Transition]:
-    """Moves of prompts between equally wide bins of the promotion score, between up to four snapshots evenly spaced."""
+def score_transitions(
+    snapshots: Mapping[str, NDArray[np.float64]], *, num_bins: int = 4
+) -> list[Transition]:
+    """Moves of prompts between equally wide bins of the promotion score, between up to four
+    snapshots evenly spaced.
+    """
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None or len(scores) < 2:
         return []
@@ -158,25 +196,35 @@ def score_transitions(snapshots: Mapping[str, NDArray[np.float64]], *, num_bins:
     bins = [_binned(row, edges) for row in scores]
     kept = np.unique(np.linspace(0, len(scores) - 1, min(4, len(scores))).round().astype(int))
     return [
-        Transition(f"batch {batches[a]:.0f} \u2192 {batches[b]:.0f}", labels, _moves(bins[a], bins[b], num_bins))
+        Transition(
+            f"batch {batches[a]:.0f} \u2192 {batches[b]:.0f}",
+            labels,
+            _moves(bins[a], bins[b], num_bins),
+        )
         for a, b in itertools.pairwise(kept)
     ]
 
 
 def refresh_transitions(groups: Groups) -> list[Transition]:
-    """Moves of prompts between bins of the pass rate from refresh to refresh; at most the first two and the last."""
+    """Moves of prompts between bins of the pass rate from refresh to refresh; at most the first two
+    and the last.
+    """
     batches = np.unique(groups.batch[groups.purpose == "refresh"])
     pairs = list(itertools.pairwise(batches))
     if len(pairs) > 3:
         pairs = [*pairs[:2], pairs[-1]]
     looks = {
-        batch: _rates_at(groups, (groups.purpose == "refresh") & (groups.batch == batch)) for pair in pairs for batch in pair
+        batch: _rates_at(groups, (groups.purpose == "refresh") & (groups.batch == batch))
+        for pair in pairs
+        for batch in pair
     }
     return [_rate_moves(f"batch {a} \u2192 {b}", looks[a], looks[b]) for a, b in pairs]
 
 
 def visit_transition(groups: Groups) -> Transition | None:
-    """Moves of prompts between bins of the pass rate from their first to their last training group; None without a second."""
+    """Moves of prompts between bins of the pass rate from their first to their last training group;
+    None without a second.
+    """
     first: dict[int, float] = {}
     last: dict[int, float] = {}
     for place in np.flatnonzero((groups.purpose == "train") & ~np.isnan(groups.pass_rate)):
@@ -188,9 +236,15 @@ def visit_transition(groups: Groups) -> Transition | None:
 
 
 def drawn_shares(
-    pool: Sequence[Prompt], arms: Sequence[tuple[int, str, Groups]], label_of: Mapping[str, str], *, name: str, title: str
+    pool: Sequence[Prompt],
+    arms: Sequence[tuple[int, str, Groups]],
+    label_of: Mapping[str, str],
+    *,
+    name: str,
+    title: str,
 ) -> Markup | None:
-    """What share of the training groups each label had, beside its share of the pool; None when there is one label only.
+    """What share of the training groups each label had, beside its share of the pool; None when
+    there is one label only.
 
     Args:
         pool: The prompts that were drawn from.
@@ -213,26 +267,46 @@ def drawn_shares(
             offset = (row - (len(arms) - 1) / 2) * 0.22
             for role, marker in ((None, "o"), ("promoted", "D")):
                 chosen = (groups.purpose == "train") & ((groups.role == role) if role else True)
-                counts = Counter(label_of.get(groups.prompt_id[i], "") for i in np.flatnonzero(chosen))
+                counts = Counter(
+                    label_of.get(groups.prompt_id[i], "") for i in np.flatnonzero(chosen)
+                )
                 if not counts:
                     continue
                 shares = _shares(counts, labels)
                 face = CARD if role else SERIES[place % len(SERIES)]
                 edge = SERIES[place % len(SERIES)]
-                axes.plot(shares, heights - offset, marker, color=edge, markerfacecolor=face, markersize=4.5 if role else 5.5)
+                axes.plot(
+                    shares,
+                    heights - offset,
+                    marker,
+                    color=edge,
+                    markerfacecolor=face,
+                    markersize=4.5 if role else 5.5,
+                )
                 said.append(f"{arm}{', promoted' if role else ''}: {_spelled(labels, shares)}")
         axes.set_yticks(heights, [shown(label or "none", 22) for label in labels])
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         axes.grid(visible=False)
         axes.set_xlim(left=0)
-        return to_svg(figure, name=f"drawn-{name}", alt=shown(f"Share of prompts by {title}. {'; '.join(said)}.", 900))
+        return to_svg(
+            figure,
+            name=f"drawn-{name}",
+            alt=shown(f"Share of prompts by {title}. {'; '.join(said)}.", 900),
+        )
 
 
 def visits(groups: Groups, num_pool: int) -> dict[str, Any]:
-    """How training spread over the pool: prompts seen, groups, and the visits of the most visited prompt."""
+    """How training spread over the pool: prompts seen, groups, and the visits of the most visited
+    prompt.
+    """
     counts = np.bincount(groups.index[groups.purpose == "train"], minlength=1)
-    return {"seen": int((counts > 0).sum()), "pool": num_pool, "groups": int(counts.sum()), "most": int(counts.max())}
+    return {
+        "seen": int((counts > 0).sum()),
+        "pool": num_pool,
+        "groups": int(counts.sum()),
+        "most": int(counts.max()),
+    }
 
 
 def _rates_at(groups: Groups, chosen: NDArray[np.bool_]) -> dict[int, float]:
@@ -242,7 +316,10 @@ def _rates_at(groups: Groups, chosen: NDArray[np.bool_]) -> dict[int, float]:
 
 def _rate_moves(title: str, before: Mapping[int, float], after: Mapping[int, float]) -> Transition:
     shared = [index for index in before if index in after]
-    left, right = (np.array([_rate_bin(rates[index]) for index in shared], dtype=np.int64) for rates in (before, after))
+    left, right = (
+        np.array([_rate_bin(rates[index]) for index in shared], dtype=np.int64)
+        for rates in (before, after)
+    )
     return Transition(title, PASS_RATE_BINS, _moves(left, right, len(PASS_RATE_BINS)))
 
 
@@ -261,7 +338,9 @@ def _edges(scores: NDArray[np.float64], num_bins: int) -> NDArray[np.float64]:
 
 def _binned(row: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
     """Bin of each score, -1 where it is unknown."""
-    places = np.clip(np.searchsorted(edges, np.nan_to_num(row), side="right") - 1, 0, len(edges) - 2)
+    places = np.clip(
+        np.searchsorted(edges, np.nan_to_num(row), side="right") - 1, 0, len(edges) - 2
+    )
     return np.where(np.isfinite(row), places, -1).astype(np.int64)
 
 
@@ -272,10 +351,13 @@ def _moves(before: NDArray[np.int64], after: NDArray[np.int64], num_bins: int) -
 
 
 def _shares(counts: Mapping[str, int], labels: Sequence[str]) -> NDArray[np.float64]:
-    return np.array([counts.get(label, 0) for label in labels], dtype=np.float64) / max(1, sum(counts.values()))
+    return np.array([counts.get(label, 0) for label in labels], dtype=np.float64) / max(
+        1, sum(counts.values())
+    )
 
 
 def _spelled(labels: Sequence[str], shares: NDArray[np.float64]) -> str:
     return ", ".join(
-        f"{shown(label or 'none', 22)} {share:.0%}" for label, share in zip(labels[::-1], shares[::-1], strict=True)
+        f"{shown(label or 'none', 22)} {share:.0%}"
+        for label, share in zip(labels[::-1], shares[::-1], strict=True)
     )

@@ -1,4 +1,6 @@
-"""What a run's folder holds, as far as it got: parts that are missing are empty, parts that are damaged are named."""
+"""What a run's folder holds, as far as it got: parts that are missing are empty, parts that are
+damaged are named.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +17,47 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vasari.errors import DataError, VasariError
+from vasari.core.errors import DataError, VasariError
+from vasari.core.records import Prompt
+from vasari.data.prompt_file import read_prompts
 from vasari.evaluate.rollouts import read_rollouts as read_evaluated
-from vasari.promptfile import read_prompts
-from vasari.records import Prompt
-from vasari.rundir import RunDir, read_groups
+from vasari.run.layout import RunDir
+from vasari.train.group_file import read_groups
 
 NOT_ARMS = ("base", "cold_start")
 """Evaluated models that reinforcement training did not make."""
 
-GROUP_COLUMNS = ("batch", "prompt_index", "prompt_id", "purpose", "role", "rewards", "verdicts", "extractions")
+GROUP_COLUMNS = (
+    "batch",
+    "prompt_index",
+    "prompt_id",
+    "purpose",
+    "role",
+    "rewards",
+    "verdicts",
+    "extractions",
+)
 ROLLOUT_COLUMNS = ("prompt_id", "set", "decoding", "texts", "verdicts")
 
 _PURPOSES_OF_0_1_0 = {"probe": "screen"}
-"""What 0.1.0 called purposes in its stage files -> today's; `vasari.rundir.read_groups` renames those of stored groups."""
+"""What 0.1.0 called purposes in its stage files -> today's; `vasari.core.files.read_groups` renames
+those of stored groups."""
 _METRICS_OF_0_1_0 = {
-    f"ledger/{unit}/{old}": f"ledger/{unit}/{new}" for unit in ("rollouts", "tokens") for old, new in _PURPOSES_OF_0_1_0.items()
+    f"ledger/{unit}/{old}": f"ledger/{unit}/{new}"
+    for unit in ("rollouts", "tokens")
+    for old, new in _PURPOSES_OF_0_1_0.items()
 }
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_DAMAGED = (ValueError, KeyError, TypeError, EOFError, RecursionError, pa.ArrowException, zipfile.BadZipFile)
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    RecursionError,
+    pa.ArrowException,
+    zipfile.BadZipFile,
+)
 UNREADABLE = (OSError, VasariError, *_DAMAGED)
 """What reading a damaged file raises."""
 
@@ -130,7 +153,10 @@ def read_run(root: Path) -> Run:
     return Run(
         root=root,
         settings=_object(place.settings, problems),
-        stages={path.stem: _stage_of_today(_object(path, problems)) for path in sorted(place.stages.glob("*.json"))},
+        stages={
+            path.stem: _stage_of_today(_object(path, problems))
+            for path in sorted(place.stages.glob("*.json"))
+        },
         cold_start=_lines(place.cold_start / "metrics.jsonl", problems),
         arms={
             path.name: Arm(
@@ -174,23 +200,35 @@ def name_problem(run: Run, problem: str) -> None:
 
 
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
-    """The arrays of `scores.npz` as float64: `batch` [k] and `vps` [k, prompts], `ovs`, `tds` when saved; else empty."""
+    """The arrays of `scores.npz` as float64: `batch` [k] and `vps` [k, prompts], `ovs`, `tds` when
+    saved; else empty.
+    """
     path = run.place.rl(arm) / "scores.npz"
     if not path.is_file():
         return {}
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: np.asarray(file[name], dtype=np.float64) for name in ("batch", "vps", "ovs", "tds") if name in file}
+            arrays = {
+                name: np.asarray(file[name], dtype=np.float64)
+                for name in ("batch", "vps", "ovs", "tds")
+                if name in file
+            }
         if arrays["vps"].ndim != 2 or arrays["batch"].shape != arrays["vps"].shape[:1]:
-            raise DataError(f"batch {arrays['batch'].shape} and vps {arrays['vps'].shape} do not fit each other")
+            raise DataError(
+                f"batch {arrays['batch'].shape} and vps {arrays['vps'].shape} do not fit each other"
+            )
     except UNREADABLE as error:
         run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
         return {}
     return arrays
 
 
-def read_rollouts(run: Run, model: str, *, dataset: str = "test", decoding: str = "sampled") -> dict[str, dict[str, Any]]:
-    """The stored rollouts of an evaluated model by prompt id: `texts` and `verdicts`; empty when there are none."""
+def read_rollouts(
+    run: Run, model: str, *, dataset: str = "test", decoding: str = "sampled"
+) -> dict[str, dict[str, Any]]:
+    """The stored rollouts of an evaluated model by prompt id: `texts` and `verdicts`; empty when
+    there are none.
+    """
     path = run.place.evaluation / f"{model}-rollouts.parquet"
     if not path.is_file():
         return {}
@@ -200,7 +238,10 @@ def read_rollouts(run: Run, model: str, *, dataset: str = "test", decoding: str 
         run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
         return {}
     return {
-        str(row["prompt_id"]): {"texts": row["texts"] or [], "verdicts": numbers(row["verdicts"] or [])}
+        str(row["prompt_id"]): {
+            "texts": row["texts"] or [],
+            "verdicts": numbers(row["verdicts"] or []),
+        }
         for row in rows
         if row["set"] == dataset and row["decoding"] == decoding
     }
@@ -240,7 +281,9 @@ def shown(text: Any, limit: int = 2_000) -> str:
 
 
 def interval(value: Any) -> dict[str, Any] | None:
-    """`mean`, `low`, `high`, `n` of a stored score, which may lie under "accuracy"; None without a mean."""
+    """`mean`, `low`, `high`, `n` of a stored score, which may lie under "accuracy"; None without a
+    mean.
+    """
     if isinstance(value, Mapping) and "mean" not in value:
         value = value.get("accuracy", value.get("sampled"))
         return interval(value) if isinstance(value, Mapping) or number(value) is not None else None
@@ -277,9 +320,13 @@ def _pass_rate(verdicts: Sequence[float]) -> float:
 
 def _stage_of_today(stage: dict[str, Any]) -> dict[str, Any]:
     """A stage's facts with today's purposes in its counts."""
-    counts = {unit: stage[unit] for unit in ("rollouts", "tokens") if isinstance(stage.get(unit), dict)}
+    counts = {
+        unit: stage[unit] for unit in ("rollouts", "tokens") if isinstance(stage.get(unit), dict)
+    }
     return stage | {
-        unit: {_PURPOSES_OF_0_1_0.get(purpose, purpose): count for purpose, count in by_purpose.items()}
+        unit: {
+            _PURPOSES_OF_0_1_0.get(purpose, purpose): count for purpose, count in by_purpose.items()
+        }
         for unit, by_purpose in counts.items()
     }
 
@@ -304,7 +351,9 @@ def _object(path: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file that have a step, in order; a line that a crash cut off is named."""
+    """The objects of a JSON-lines file that have a step, in order; a line that a crash cut off is
+    named.
+    """
     if not path.is_file():
         return []
     rows, damaged = [], 0

@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from vasari.records import PURPOSES, Prompt
+from vasari.core.files import write_bytes
+from vasari.core.records import PURPOSES, Prompt
 from vasari.report.curves import cold_start_curve, learning_curves, short_count
 from vasari.report.examples import pick_examples, planted, probable_wrong_labels, suspect_cards
 from vasari.report.figures import (
@@ -23,7 +24,17 @@ from vasari.report.figures import (
     visit_transition,
     visits,
 )
-from vasari.report.inputs import Groups, Run, dig, number, read_arm_groups, read_pool, read_run, read_snapshots, shown
+from vasari.report.inputs import (
+    Groups,
+    Run,
+    dig,
+    number,
+    read_arm_groups,
+    read_pool,
+    read_run,
+    read_snapshots,
+    shown,
+)
 from vasari.report.plot import SERIES
 from vasari.report.reward_terms import read_reward_terms
 from vasari.report.summary import summarise, total
@@ -40,7 +51,6 @@ from vasari.report.tables import (
     spent_words,
     stage_rows,
 )
-from vasari.rundir import write_bytes
 
 _LABELS = (
     ("family", "family", lambda prompt: prompt.category),
@@ -50,7 +60,8 @@ _LABELS = (
 
 
 def write_report(root: Path) -> Path:
-    """Write `RUN/report.html` and return its path; a run that is not finished gives the page of what is there.
+    """Write `RUN/report.html` and return its path; a run that is not finished gives the page of
+    what is there.
 
     Raises:
         DataError: There is no such run folder.
@@ -64,7 +75,9 @@ def write_report(root: Path) -> Path:
 
 def render(run: Run) -> str:
     """The page's text; the same run gives the same text."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters |= {
         "percent": _percent,
         "points": _points,
@@ -85,9 +98,15 @@ def _content(run: Run) -> dict[str, Any]:
     terms = read_reward_terms(run)
     found = summarise(run, terms)
     final = found["final_arm"]
-    order = [name for name in run.arm_names if name == final] + [name for name in run.arm_names if name != final]
+    order = [name for name in run.arm_names if name == final] + [
+        name for name in run.arm_names if name != final
+    ]
     pool, test = read_pool(run, "train"), read_pool(run, "test")
-    groups = [(place, name, read) for place, name in enumerate(order) if (read := read_arm_groups(run, name)) is not None]
+    groups = [
+        (place, name, read)
+        for place, name in enumerate(order)
+        if (read := read_arm_groups(run, name)) is not None
+    ]
     models = models_of(run, order)
     before = "cold_start" if run.evaluation.get("cold_start") else "base"
     content = {
@@ -100,7 +119,9 @@ def _content(run: Run) -> dict[str, Any]:
         "num_series": len(SERIES),
         "models": models,
         "decoding": _decoding(found["decoding"]),
-        "version": shown(found["versions"]["vasari"], 40) if dig(found, "versions", "vasari") else "",
+        "version": shown(found["versions"]["vasari"], 40)
+        if dig(found, "versions", "vasari")
+        else "",
         "charged": total(found["rollouts"]),
         "charged_uniform": total(dig(found, "by_arm", "uniform", "rollouts") or {}),
         "seconds": _sum(found["wall_seconds"].values()),
@@ -108,7 +129,9 @@ def _content(run: Run) -> dict[str, Any]:
         "purpose_words": PURPOSE_WORDS,
         "spent": spent_words(found["rollouts"], between=" \u00b7 "),
         "essentials": essentials(run),
-        "recipe": shown(json.dumps(run.recipe, indent=1, ensure_ascii=False), 20_000) if run.recipe else "",
+        "recipe": shown(json.dumps(run.recipe, indent=1, ensure_ascii=False), 20_000)
+        if run.recipe
+        else "",
         "stages": stage_rows(run),
         "ladder": ladder(run, models),
         "side_facts": side_facts(run, models),
@@ -119,7 +142,10 @@ def _content(run: Run) -> dict[str, Any]:
         "examples": pick_examples(run, test, before=before, after=final),
         **_pool_content(run, pool, groups, final),
     }
-    return content | {"missing": _missing(run, content), "problems": [shown(problem, 400) for problem in run.problems]}
+    return content | {
+        "missing": _missing(run, content),
+        "problems": [shown(problem, 400) for problem in run.problems],
+    }
 
 
 def _pool_content(
@@ -128,7 +154,9 @@ def _pool_content(
     """Scores, draws and labels of the training pool."""
     snapshots = distinct_snapshots(read_snapshots(run, final)) if final else {}
     own = next((found for _, name, found in groups if name == final), None)
-    visited = [(name, last) for _, name, found in groups if (last := visit_transition(found)) is not None]
+    visited = [
+        (name, last) for _, name, found in groups if (last := visit_transition(found)) is not None
+    ]
     suspects = probable_wrong_labels([found for _, _, found in groups])
     by_id = {prompt.id: prompt for prompt in pool}
     marks = [planted(by_id.get(suspect.prompt_id)) for suspect in suspects]
@@ -148,25 +176,38 @@ def _pool_content(
     }
 
 
-def _drawn(pool: Sequence[Prompt], groups: Sequence[tuple[int, str, Groups]]) -> list[tuple[str, Any]]:
+def _drawn(
+    pool: Sequence[Prompt], groups: Sequence[tuple[int, str, Groups]]
+) -> list[tuple[str, Any]]:
     if not pool or not groups:
         return []
     pictures = [
-        (title, drawn_shares(pool, groups, {prompt.id: label(prompt) for prompt in pool}, name=name, title=title))
+        (
+            title,
+            drawn_shares(
+                pool, groups, {prompt.id: label(prompt) for prompt in pool}, name=name, title=title
+            ),
+        )
         for name, title, label in _LABELS
     ]
     return [(title, picture) for title, picture in pictures if picture is not None]
 
 
 def _decoding(settings: Any) -> str:
-    """How rollouts were drawn, as a sentence that stands beside accuracies; "" when that is not known."""
+    """How rollouts were drawn, as a sentence that stands beside accuracies; "" when that is not
+    known.
+    """
     words = (
         ("num_rollouts", "{} rollouts a prompt"),
         ("temperature", "temperature {}"),
         ("top_p", "top-p {}"),
         ("max_tokens", "at most {} tokens"),
     )
-    said = [text.format(plain(dig(settings, key))) for key, text in words if dig(settings, key) is not None]
+    said = [
+        text.format(plain(dig(settings, key)))
+        for key, text in words
+        if dig(settings, key) is not None
+    ]
     return f"Sampled: {', '.join(said)}." if said else ""
 
 
@@ -182,7 +223,10 @@ def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
         (bool(trained), f"logged steps of {', '.join(shown(name, 40) for name in trained)}"),
         (bool(run.arms) and not content["has_groups"], "groups of reinforcement training"),
         ("cold_start" not in run.evaluation, "an evaluation of the cold start"),
-        (content["final"] is None or content["final"] not in run.evaluation, "an evaluation of the final model"),
+        (
+            content["final"] is None or content["final"] not in run.evaluation,
+            "an evaluation of the final model",
+        ),
         (not content["examples"], "stored rollouts of an evaluation"),
     ]
     return [text for absent, text in parts if absent]
@@ -206,7 +250,13 @@ def _points(value: Any) -> str:
 
 def _count(value: Any) -> str:
     found = number(value)
-    return "\u2013" if found is None else f"{found:,.0f}" if abs(found) >= 100 or found == round(found) else f"{found:.1f}"
+    return (
+        "\u2013"
+        if found is None
+        else f"{found:,.0f}"
+        if abs(found) >= 100 or found == round(found)
+        else f"{found:.1f}"
+    )
 
 
 def _short(value: Any) -> str:
@@ -222,9 +272,21 @@ def _duration(value: Any) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{found:.1f} s" if found < 10 else f"{seconds} s"
+    return (
+        f"{minutes} min {seconds} s"
+        if minutes
+        else f"{found:.1f} s"
+        if found < 10
+        else f"{seconds} s"
+    )
 
 
 def _memory(value: Any) -> str:
     found = number(value)
-    return "\u2013" if found is None else f"{found / 1024:.1f} GiB" if found >= 1024 else f"{found:.0f} MiB"
+    return (
+        "\u2013"
+        if found is None
+        else f"{found / 1024:.1f} GiB"
+        if found >= 1024
+        else f"{found:.0f} MiB"
+    )

@@ -1,4 +1,6 @@
-"""A matplotlib figure as inline SVG that takes its colours from the page, so that it follows light and dark."""
+"""A matplotlib figure as inline SVG that takes its colours from the page, so that it follows light
+and dark.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SERIES: tuple[str, ...] = tuple(f"#0501{place:02d}" for place in range(6))
 DASHES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--")
 """Line styles in the same order, so that colour is never the only difference."""
 
-_VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", CARD: "card"} | {code: f"s{place}" for place, code in enumerate(SERIES)}
+_VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", CARD: "card"} | {
+    code: f"s{place}" for place, code in enumerate(SERIES)
+}
 
 _STYLE = {
     "svg.hashsalt": "vasari",
@@ -64,7 +68,8 @@ def drawing(width: float = 4.0, height: float = 2.5) -> Iterator[tuple[Figure, A
 
 
 def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
-    """The figure as an `<svg>` element for an HTML page, labelled with `alt`; equal figures give equal text.
+    """The figure as an `<svg>` element for an HTML page, labelled with `alt`; equal figures give
+    equal text.
 
     Args:
         figure: Made in `drawing`.
@@ -73,13 +78,20 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
     """
     sink = io.StringIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's fonts draw the text, not ours
-        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing"
+        )  # the reader's fonts draw the text, not ours
+        figure.savefig(
+            sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
     text = sink.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     box = re.search(r'viewBox="([^"]*)"', text)
-    opening = f'<svg class="plot" role="img" aria-label="{html.escape(alt)}" viewBox="{box.group(1) if box else ""}">'
+    opening = (
+        f'<svg class="plot" role="img" aria-label="{html.escape(alt)}"'
+        f' viewBox="{box.group(1) if box else ""}">'
+    )
     text = opening + text[text.index(">") + 1 :]
     text = _own_ids(text, name).replace("xlink:href", "href")
     for code, variable in _VARIABLES.items():
@@ -90,7 +102,9 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
 
 
 def _own_ids(text: str, name: str) -> str:
-    """Ids that are referred to begin with the figure's name; others go, since a page may hold an id once."""
+    """Ids that are referred to begin with the figure's name; others go, since a page may hold an id
+    once.
+    """
     used = set(re.findall(r"#([\w-]+)", text))
 
     def replaced(match: re.Match[str]) -> str:

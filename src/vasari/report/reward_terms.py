@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vasari.report.inputs import UNREADABLE, Run, name_problem
-from vasari.rundir import read_groups
+from vasari.train.group_file import read_groups
 
 MAX_TERMS = 16
 """Terms of an arm that are shown, in the order of its reward."""
@@ -22,26 +22,34 @@ COLUMNS = ("batch", "step", "purpose", "rewards", "reward_terms")
 
 @dataclass(frozen=True, slots=True)
 class RewardTerms:
-    """The mean of each reward term in the batches of one arm: one entry a batch in each array, in their order."""
+    """The mean of each reward term in the batches of one arm: one entry a batch in each array, in
+    their order.
+    """
 
     steps: NDArray[np.float64]
     """The first optimizer step that learns from the batch, counted from 1."""
     rollouts: NDArray[np.float64]
     """Rollouts charged by then, whatever they were spent on."""
     means: Mapping[str, NDArray[np.float64]]
-    """Term -> mean of its weighted value over the rollouts that train and have one; nan in a batch where none has."""
+    """Term -> mean of its weighted value over the rollouts that train and have one; nan in a batch
+    where none has."""
 
     def summary(self) -> dict[str, dict[str, float | None]]:
-        """Of each term the mean over batches: `first`, of their first tenth, `last`, of their last, and `mean`, of all."""
+        """Of each term the mean over batches: `first`, of their first tenth, `last`, of their last,
+        and `mean`, of all.
+        """
         tenth = max(1, len(self.steps) // 10)
         parts = {"first": slice(None, tenth), "last": slice(-tenth, None), "mean": slice(None)}
         return {
-            name: {part: _known_mean(values[places]) for part, places in parts.items()} for name, values in self.means.items()
+            name: {part: _known_mean(values[places]) for part, places in parts.items()}
+            for name, values in self.means.items()
         }
 
 
 def read_reward_terms(run: Run) -> dict[str, RewardTerms]:
-    """The reward terms of each arm that has stored groups; what cannot be read is named in the run's problems."""
+    """The reward terms of each arm that has stored groups; what cannot be read is named in the
+    run's problems.
+    """
     found = {}
     for arm in run.arms:
         try:
@@ -52,13 +60,19 @@ def read_reward_terms(run: Run) -> dict[str, RewardTerms]:
             name_problem(run, f"the groups of {arm} could not be read: {error}")
             continue
         if arm in found and len(found[arm].means) > MAX_TERMS:
-            name_problem(run, f"of the {len(found[arm].means)} reward terms of {arm}, the first {MAX_TERMS} are shown")
+            name_problem(
+                run,
+                f"of the {len(found[arm].means)} reward terms of {arm}, the first {MAX_TERMS} are"
+                " shown",
+            )
     return found
 
 
 def reward_terms(table: pa.Table) -> RewardTerms:
     """The reward terms in a table of stored groups with the columns `COLUMNS`."""
-    batches, place = np.unique(np.asarray(table["batch"].to_numpy(), dtype=np.int64), return_inverse=True)
+    batches, place = np.unique(
+        np.asarray(table["batch"].to_numpy(), dtype=np.int64), return_inverse=True
+    )
     steps = np.full(len(batches), np.inf)
     np.minimum.at(steps, place, np.asarray(table["step"].to_numpy(), dtype=np.float64))
     sizes = _lengths(table["rewards"])
@@ -69,7 +83,9 @@ def reward_terms(table: pa.Table) -> RewardTerms:
     return RewardTerms(steps + 1, charged, means)
 
 
-def _means(terms: pa.MapArray, place: NDArray[np.int64], num_batches: int) -> dict[str, NDArray[np.float64]]:
+def _means(
+    terms: pa.MapArray, place: NDArray[np.int64], num_batches: int
+) -> dict[str, NDArray[np.float64]]:
     """Term -> mean by batch, of maps from a term to its value of each rollout.
 
     Args:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from vasari.core.files import write_json
+from vasari.core.records import PURPOSES
 from vasari.evaluate.statistics import paired_difference
-from vasari.records import PURPOSES
 from vasari.report.inputs import Arm, Run, dig, interval, number, read_rollouts, read_run, whole
 from vasari.report.reward_terms import RewardTerms, read_reward_terms
-from vasari.rundir import write_json
 
 SCHEMA = 1
 
@@ -43,7 +43,9 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
     """
     final = run.final_arm
     charged = {name: ledger(arm) for name, arm in run.arms.items()}
-    nothing: dict[str, dict[str, int | None]] = {unit: dict.fromkeys(PURPOSES) for unit in ("rollouts", "tokens")}
+    nothing: dict[str, dict[str, int | None]] = {
+        unit: dict.fromkeys(PURPOSES) for unit in ("rollouts", "tokens")
+    }
     spent = charged.get(final or "", nothing)
     return {
         "schema": SCHEMA,
@@ -53,7 +55,12 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
         "seed": _first(run.settings.get("seed"), run.recipe.get("seed")),
         "versions": run.settings.get("versions"),
         "sampler": _sampler(run, final),
-        "decoding": _first(*(dig(run.evaluation.get(name, {}), "decoding") for name in (final or "", "cold_start", "base"))),
+        "decoding": _first(
+            *(
+                dig(run.evaluation.get(name, {}), "decoding")
+                for name in (final or "", "cold_start", "base")
+            )
+        ),
         "accuracy": _scores(run, final, "test", "sampled", "accuracy"),
         "greedy": _scores(run, final, "test", "greedy", "accuracy"),
         "held_out_style": _scores(run, final, HELD_OUT, "sampled", "accuracy"),
@@ -73,10 +80,15 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
 
 
 def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
-    """Rollouts and tokens by purpose in the last logged line that has them; None where nothing was logged."""
-    last: Mapping[str, Any] = next((row for row in reversed(arm.metrics) if "ledger/rollouts/train" in row), {})
+    """Rollouts and tokens by purpose in the last logged line that has them; None where nothing was
+    logged.
+    """
+    last: Mapping[str, Any] = next(
+        (row for row in reversed(arm.metrics) if "ledger/rollouts/train" in row), {}
+    )
     return {
-        unit: {purpose: whole(last.get(f"ledger/{unit}/{purpose}")) for purpose in PURPOSES} for unit in ("rollouts", "tokens")
+        unit: {purpose: whole(last.get(f"ledger/{unit}/{purpose}")) for purpose in PURPOSES}
+        for unit in ("rollouts", "tokens")
     }
 
 
@@ -88,7 +100,9 @@ def total(counts: Mapping[str, int | None]) -> int | None:
 
 def mean_of(arm: Arm | None, key: str) -> float | None:
     """The mean of a metric over the logged lines that have it."""
-    values = [value for row in (arm.metrics if arm else []) if (value := number(row.get(key))) is not None]
+    values = [
+        value for row in (arm.metrics if arm else []) if (value := number(row.get(key))) is not None
+    ]
     return sum(values) / len(values) if values else None
 
 
@@ -98,11 +112,15 @@ def score(run: Run, model: str | None, *path: str) -> dict[str, Any] | None:
 
 
 def paired(run: Run, better: str | None, worse: str | None) -> dict[str, Any] | None:
-    """Sampled test accuracy of one model minus another's, paired by prompt; None without stored rollouts of both."""
+    """Sampled test accuracy of one model minus another's, paired by prompt; None without stored
+    rollouts of both.
+    """
     if better is None or worse is None or better == worse:
         return None
     first, second = read_rollouts(run, better), read_rollouts(run, worse)
-    shared = [key for key in first if key in second and first[key]["verdicts"] and second[key]["verdicts"]]
+    shared = [
+        key for key in first if key in second and first[key]["verdicts"] and second[key]["verdicts"]
+    ]
     if not shared:
         return None
     left, right = ([_solved(rows[key]["verdicts"]) for key in shared] for rows in (first, second))
@@ -124,11 +142,16 @@ def _scores(run: Run, final: str | None, *path: str) -> dict[str, Any]:
 
 
 def _blind(run: Run, final: str | None) -> dict[str, Any]:
-    return {label: blind(run, model) for label, model in (("base", "base"), ("cold_start", "cold_start"), ("final", final))}
+    return {
+        label: blind(run, model)
+        for label, model in (("base", "base"), ("cold_start", "cold_start"), ("final", final))
+    }
 
 
 def blind(run: Run, model: str | None) -> dict[str, Any] | None:
-    """How a model answers without seeing the images, beside the best constant answers; None when that was not measured."""
+    """How a model answers without seeing the images, beside the best constant answers; None when
+    that was not measured.
+    """
     found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
     if not isinstance(found, Mapping):
         return None
@@ -144,7 +167,9 @@ def _differences(run: Run, final: str | None) -> dict[str, Any]:
     return {
         "final_minus_cold_start": paired(run, final, "cold_start"),
         "final_minus_uniform": paired(run, final, "uniform"),
-        "by_arm_minus_uniform": {arm: paired(run, arm, "uniform") for arm in run.arm_names if arm != "uniform"},
+        "by_arm_minus_uniform": {
+            arm: paired(run, arm, "uniform") for arm in run.arm_names if arm != "uniform"
+        },
     }
 
 
@@ -174,13 +199,23 @@ def _sampler(run: Run, final: str | None) -> dict[str, Any]:
 
 def _seconds(run: Run, stage: str) -> float | None:
     """Of a stage; `rl` is the sum over arms."""
-    names = [name for name in run.stages if name == stage or (stage == "rl" and name.startswith("rl-"))]
-    known = [seconds for name in names if (seconds := number(run.stages[name].get("seconds"))) is not None]
+    names = [
+        name for name in run.stages if name == stage or (stage == "rl" and name.startswith("rl-"))
+    ]
+    known = [
+        seconds
+        for name in names
+        if (seconds := number(run.stages[name].get("seconds"))) is not None
+    ]
     return sum(known) if known else None
 
 
 def _peak_memory(run: Run) -> float | None:
-    known = [peak for stage in run.stages.values() if (peak := number(stage.get("peak_memory_mb"))) is not None]
+    known = [
+        peak
+        for stage in run.stages.values()
+        if (peak := number(stage.get("peak_memory_mb"))) is not None
+    ]
     return max(known, default=None)
 
 

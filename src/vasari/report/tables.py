@@ -1,20 +1,27 @@
-"""Tables of the page: the ladder of models (the paper's table 3), what was spent, and what was run."""
+"""Tables of the page: the ladder of models (the paper's table 3), what was spent, and what was
+run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vasari.errors import ConfigError
-from vasari.recipe_upgrade import upgrade_recipe
-from vasari.records import PURPOSES
+from vasari.core.errors import ConfigError
+from vasari.core.records import PURPOSES
 from vasari.report.inputs import NOT_ARMS, Run, dig, interval, number, shown
 from vasari.report.summary import HELD_OUT, blind, ledger, score, total
+from vasari.run.upgrade import upgrade_recipe
 
 MAX_ROWS = 40
 """Families or levels in the ladder."""
 
-_NAMES = {"base": "Base", "cold_start": "Cold start", "uniform": "GRPO, uniform", "vas": "GRPO, VAS"}
+_NAMES = {
+    "base": "Base",
+    "cold_start": "Cold start",
+    "uniform": "GRPO, uniform",
+    "vas": "GRPO, VAS",
+}
 
 PURPOSE_WORDS: Mapping[str, str] = {
     "train": "to train",
@@ -31,9 +38,13 @@ def model_name(model: str) -> str:
 
 
 def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
-    """Counts by purpose in words, those that are 0 or unknown left out: "24 to train, 48 to score prompts"."""
+    """Counts by purpose in words, those that are 0 or unknown left out: "24 to train, 48 to score
+    prompts".
+    """
     known = {purpose: number(counts.get(purpose)) for purpose in PURPOSES}
-    return between.join(f"{count:,.0f} {PURPOSE_WORDS[purpose]}" for purpose, count in known.items() if count)
+    return between.join(
+        f"{count:,.0f} {PURPOSE_WORDS[purpose]}" for purpose, count in known.items() if count
+    )
 
 
 def models_of(run: Run, order: Sequence[str]) -> list[str]:
@@ -42,21 +53,32 @@ def models_of(run: Run, order: Sequence[str]) -> list[str]:
 
 
 def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Blocks of rows, one column a model: measures, families, levels; rows that no model has are left out."""
+    """Blocks of rows, one column a model: measures, families, levels; rows that no model has are
+    left out.
+    """
     measures: list[tuple[str, Callable[[str], Any]]] = [
         ("Accuracy, sampled", lambda model: score(run, model, "test", "sampled", "accuracy")),
         *(
-            (f"{label}@{k}", lambda model, kind=kind, k=k: score(run, model, "test", "sampled", kind, k))
+            (
+                f"{label}@{k}",
+                lambda model, kind=kind, k=k: score(run, model, "test", "sampled", kind, k),
+            )
             for label, kind in (("pass", "pass_at"), ("maj", "maj_at"))
             for k in _ks(run, models, kind)
         ),
         ("Accuracy, greedy", lambda model: score(run, model, "test", "greedy", "accuracy")),
-        ("Held-out drawing style", lambda model: score(run, model, HELD_OUT, "sampled", "accuracy")),
+        (
+            "Held-out drawing style",
+            lambda model: score(run, model, HELD_OUT, "sampled", "accuracy"),
+        ),
         (_blind_label(run, models), lambda model: (blind(run, model) or {}).get("accuracy")),
         ("Majority answer", lambda model: interval((blind(run, model) or {}).get("majority"))),
     ]
     blocks: list[dict[str, Any]] = [
-        {"title": "Test prompts", "rows": [_row(label, models, found) for label, found in measures]},
+        {
+            "title": "Test prompts",
+            "rows": [_row(label, models, found) for label, found in measures],
+        },
         {"title": "By family", "rows": _split_rows(run, models, "by_category")},
         {"title": "By level", "rows": _split_rows(run, models, "by_difficulty")},
     ]
@@ -70,12 +92,17 @@ def _blind_label(run: Run, models: Sequence[str]) -> str:
     for model in models:
         instead = dig(run.evaluation.get(model, {}), "sets", "test", "blind", "decoding", "images")
         if instead:
-            return {"blank": "Blind: white pages for images", "removed": "Blind: without images"}.get(str(instead), "Blind")
+            return {
+                "blank": "Blind: white pages for images",
+                "removed": "Blind: without images",
+            }.get(str(instead), "Blind")
     return "Blind"
 
 
 def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of plain numbers beside the accuracies: format, truncation, length, unverifiable rollouts."""
+    """Rows of plain numbers beside the accuracies: format, truncation, length, unverifiable
+    rollouts.
+    """
     kinds = (
         ("Answers in the format", "format", "share"),
         ("Truncated rollouts", "truncated", "share"),
@@ -86,7 +113,9 @@ def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
         {
             "label": label,
             "kind": kind,
-            "cells": [number(dig(run.evaluation[m], "sets", "test", "sampled", key)) for m in models],
+            "cells": [
+                number(dig(run.evaluation[m], "sets", "test", "sampled", key)) for m in models
+            ],
         }
         for label, key, kind in kinds
     ]
@@ -96,18 +125,24 @@ def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
 def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] | None:
     """Accuracy of each family at each level, before and after; None without either."""
     first, last = (
-        dig(run.evaluation.get(name or "", {}), "sets", "test", "by_category_difficulty") or {} for name in (before, after)
+        dig(run.evaluation.get(name or "", {}), "sets", "test", "by_category_difficulty") or {}
+        for name in (before, after)
     )
     if not isinstance(first, Mapping) or not isinstance(last, Mapping):
         return None
     keys = [key for key in {**first, **last} if "/" in key]
-    families, levels = (sorted({key.rsplit("/", 1)[part] for key in keys})[:MAX_ROWS] for part in (0, 1))
+    families, levels = (
+        sorted({key.rsplit("/", 1)[part] for key in keys})[:MAX_ROWS] for part in (0, 1)
+    )
     if not families:
         return None
     rows = [
         {
             "family": shown(family, 40),
-            "cells": [(interval(first.get(f"{family}/{level}")), interval(last.get(f"{family}/{level}"))) for level in levels],
+            "cells": [
+                (interval(first.get(f"{family}/{level}")), interval(last.get(f"{family}/{level}")))
+                for level in levels
+            ],
         }
         for family in families
     ]
@@ -115,7 +150,9 @@ def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] 
 
 
 def spending(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
-    """For rollouts and tokens: each arm's counts by purpose with their shares of the largest total."""
+    """For rollouts and tokens: each arm's counts by purpose with their shares of the largest
+    total.
+    """
     books = {name: ledger(run.arms[name]) for name in order if name in run.arms}
     found = []
     for unit in ("rollouts", "tokens"):
@@ -145,13 +182,20 @@ def stage_rows(run: Run) -> list[dict[str, Any]]:
     rows = []
     for name in sorted(run.stages, key=lambda stage: (first.get(stage, 2), stage)):
         stage = run.stages[name]
-        facts = {key: value for key, value in stage.items() if key not in ("schema", "stage", "seconds", "peak_memory_mb")}
+        facts = {
+            key: value
+            for key, value in stage.items()
+            if key not in ("schema", "stage", "seconds", "peak_memory_mb")
+        }
         rows.append(
             {
                 "name": shown(name, 60),
                 "seconds": number(stage.get("seconds")),
                 "memory": number(stage.get("peak_memory_mb")),
-                "facts": [(shown(key, 40).replace("_", " "), _fact(key, value)) for key, value in list(facts.items())[:12]],
+                "facts": [
+                    (shown(key, 40).replace("_", " "), _fact(key, value))
+                    for key, value in list(facts.items())[:12]
+                ],
             }
         )
     return rows
@@ -165,14 +209,29 @@ def _fact(key: str, value: Any) -> str:
 def essentials(run: Run) -> list[tuple[str, str]]:
     """The recipe in a few lines: prompts, model, both trainings, sampler, evaluation, machine."""
     recipe = run.recipe
-    tasks, files, new = dig(recipe, "prompts", "tasks"), dig(recipe, "prompts", "files"), dig(recipe, "model", "new")
+    tasks, files, new = (
+        dig(recipe, "prompts", "tasks"),
+        dig(recipe, "prompts", "files"),
+        dig(recipe, "model", "new"),
+    )
     grpo, sft = dig(recipe, "grpo"), dig(recipe, "sft")
-    rollouts = [plain(dig(grpo, key)) for key in ("prompts_per_batch", "rollouts_per_prompt", "steps", "updates_per_batch")]
+    rollouts = [
+        plain(dig(grpo, key))
+        for key in ("prompts_per_batch", "rollouts_per_prompt", "steps", "updates_per_batch")
+    ]
     versions, arms = run.settings.get("versions"), run.arm_names or [dig(recipe, "sampler", "name")]
     lines = [
-        ("Prompts", f"generated: {_facts(tasks, 'families', 'num_cold_start', 'num_train', 'num_test')}" if tasks else ""),
+        (
+            "Prompts",
+            f"generated: {_facts(tasks, 'families', 'num_cold_start', 'num_train', 'num_test')}"
+            if tasks
+            else "",
+        ),
         ("Prompts", f"from files: {_facts(files, 'train', 'cold_start', 'test')}" if files else ""),
-        ("Spoiled on purpose", _facts(tasks, "wrong_label_share", "guessable_share", "unsolvable_share")),
+        (
+            "Spoiled on purpose",
+            _facts(tasks, "wrong_label_share", "guessable_share", "unsolvable_share"),
+        ),
         (
             "Model",
             plain(dig(recipe, "model", "path"))
@@ -180,12 +239,38 @@ def essentials(run: Run) -> list[tuple[str, str]]:
             else f"made from scratch: {_facts(new, 'hidden', 'layers', 'heads')}",
         ),
         ("Cold start", _facts(sft, "target", "epochs", "batch_prompts", "learning_rate")),
-        *(("Sampler", " \u00b7 ".join(filter(None, [plain(arm), _facts(run.sampler_settings(arm))]))) for arm in arms),
-        ("GRPO", "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(*rollouts) if grpo else ""),
-        ("", _facts(grpo, "loss", "learning_rate", "kl_coefficient", "temperature", "clip_low", "clip_high", "max_tokens")),
+        *(
+            (
+                "Sampler",
+                " \u00b7 ".join(filter(None, [plain(arm), _facts(run.sampler_settings(arm))])),
+            )
+            for arm in arms
+        ),
+        (
+            "GRPO",
+            "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(*rollouts)
+            if grpo
+            else "",
+        ),
+        (
+            "",
+            _facts(
+                grpo,
+                "loss",
+                "learning_rate",
+                "kl_coefficient",
+                "temperature",
+                "clip_low",
+                "clip_high",
+                "max_tokens",
+            ),
+        ),
         ("Reward", _reward_words(recipe)),
         ("Gate", _gate_words(grpo)),
-        ("Evaluation", _facts(dig(recipe, "evaluate"), "num_rollouts", "temperature", "top_p", "max_tokens")),
+        (
+            "Evaluation",
+            _facts(dig(recipe, "evaluate"), "num_rollouts", "temperature", "top_p", "max_tokens"),
+        ),
         ("Seed", plain(run.settings.get("seed", dig(recipe, "seed")))),
         ("Versions", _facts(versions)),
         ("Machine", _facts(run.settings.get("machine"))),
@@ -203,19 +288,25 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return shown(", ".join(f"{key} {plain(part)}" for key, part in list(value.items())[:20]), 300)
+        return shown(
+            ", ".join(f"{key} {plain(part)}" for key, part in list(value.items())[:20]), 300
+        )
     if isinstance(value, list):
         return shown(", ".join(plain(part) for part in value[:20]), 300)
     return shown(value, 300)
 
 
 def _facts(content: Any, *keys: str) -> str:
-    """The named settings (all without names) as `name value`, those that are unset or zero left out."""
+    """The named settings (all without names) as `name value`, those that are unset or zero left
+    out.
+    """
     if not isinstance(content, Mapping):
         return ""
     named = {key: content.get(key) for key in keys or content}
     return " \u00b7 ".join(
-        f"{shown(key, 40).replace('_', ' ')} {plain(value)}" for key, value in named.items() if value and plain(value)
+        f"{shown(key, 40).replace('_', ' ')} {plain(value)}"
+        for key, value in named.items()
+        if value and plain(value)
     )
 
 
@@ -261,12 +352,22 @@ def _split_rows(run: Run, models: Sequence[str], split: str) -> list[dict[str, A
         found = dig(run.evaluation[model], "sets", "test", split)
         labels |= dict.fromkeys(found) if isinstance(found, Mapping) else {}
     return [
-        _row(shown(label, 40), models, lambda model, label=label: score(run, model, "test", split, label))  # type: ignore[misc]
+        _row(
+            shown(label, 40),
+            models,
+            lambda model, label=label: score(run, model, "test", split, label),  # type: ignore[misc]
+        )
         for label in sorted(labels)[:MAX_ROWS]
     ]
 
 
 def _ks(run: Run, models: Sequence[str], kind: str) -> list[str]:
-    """Numbers of rollouts at which some model was scored; at 1 it is the accuracy, which stands there already."""
-    found = {str(k) for model in models for k in dig(run.evaluation[model], "sets", "test", "sampled", kind) or {}}
+    """Numbers of rollouts at which some model was scored; at 1 it is the accuracy, which stands
+    there already.
+    """
+    found = {
+        str(k)
+        for model in models
+        for k in dig(run.evaluation[model], "sets", "test", "sampled", kind) or {}
+    }
     return sorted((k for k in found if k.isdigit() and k != "1"), key=int)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError, DataError, StateError
-from vasari.records import Draw, GroupOutcome, PromptIndices
+from vasari.core.errors import ConfigError, DataError, StateError
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
 from vasari.sample.pool import Pool, read_array
 
 SCHEMA = 2
@@ -20,22 +20,25 @@ SCHEMA = 2
 class PromptSampler(ABC):
     """Decides which prompts are rolled out next.
 
-    A trainer's loop: roll out what is `due`, `observe` it, `draw` a batch, roll it out, `observe` every group before any
-    filter. A subclass says how prompts are drawn (`_draw`), what is learnt (`_observe`) and what its state is (`_state`,
-    `_restore`); size checks, the pool's identity and the generator are kept here. `check_prompt_sampler` tests it.
+    A trainer's loop: roll out what is `due`, `observe` it, `draw` a batch, roll it out, `observe`
+    every group before any filter. A subclass says how prompts are drawn (`_draw`), what is learnt
+    (`_observe`) and what its state is (`_state`, `_restore`); size checks, the pool's identity and
+    the generator are kept here. `check_prompt_sampler` tests it.
     """
 
     name: ClassVar[str] = ""
     """The sampler's name in saved state; a subclass without one has its module and class for it."""
 
-    def __init__(self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None
+    ) -> None:
         """A sampler over a pool of prompts.
 
         Args:
             num_prompts: Size of the pool.
             seed: Seed of the sampler's own generator, at least 0.
-            prompt_ids: One unique id a prompt. With ids, saved state is refused for another pool even if its size is
-                the same, and can be mapped to a changed one.
+            prompt_ids: One unique id a prompt. With ids, saved state is refused for another pool
+                even if its size is the same, and can be mapped to a changed one.
 
         Raises:
             ConfigError: The pool is empty or the seed is not a whole number of at least 0.
@@ -43,7 +46,9 @@ class PromptSampler(ABC):
         """
         for label, value, least in (("num_prompts", num_prompts, 1), ("seed", seed, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ConfigError(f"{label} must be a whole number of at least {least}, got {value!r}")
+                raise ConfigError(
+                    f"{label} must be a whole number of at least {least}, got {value!r}"
+                )
         self._pool = Pool(int(num_prompts), prompt_ids)
         self._rng = np.random.default_rng(int(seed))
 
@@ -54,7 +59,9 @@ class PromptSampler(ABC):
 
     @property
     def made_with(self) -> Any:
-        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where it has none."""
+        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where
+        it has none.
+        """
         return getattr(self, "settings", None)
 
     @property
@@ -64,16 +71,22 @@ class PromptSampler(ABC):
 
     @property
     def uses_logprobs(self) -> bool:
-        """Whether a group's `confidence` is learnt from: a trainer that would not compute it otherwise then does."""
+        """Whether a group's `confidence` is learnt from: a trainer that would not compute it
+        otherwise then does.
+        """
         return False
 
     @property
     def refresh_every(self) -> int:
-        """Batches between those before which prompts are `due`; 0 for a sampler that asks for none."""
+        """Batches between those before which prompts are `due`; 0 for a sampler that asks for
+        none.
+        """
         return 0
 
     def scores(self) -> NDArray[np.float64] | None:
-        """[prompts] what the next draw weighs or ranks prompts by, higher = drawn more often; None where there is no such."""
+        """[prompts] what the next draw weighs or ranks prompts by, higher = drawn more often; None
+        where there is no such.
+        """
         return None
 
     @property
@@ -85,12 +98,16 @@ class PromptSampler(ABC):
         """The next batch: int64 indices into the pool, each with its role.
 
         Raises:
-            ConfigError: Fewer than 1 prompt asked for, or more than the pool has without replacement.
+            ConfigError: Fewer than 1 prompt asked for, or more than the pool has without
+                replacement.
         """
         if num_prompts < 1:
             raise ConfigError(f"a batch needs at least 1 prompt, got {num_prompts}")
         if self.unique and num_prompts > self.num_prompts:
-            raise ConfigError(f"a batch of {num_prompts} prompts cannot be drawn from {self.num_prompts} without replacement")
+            raise ConfigError(
+                f"a batch of {num_prompts} prompts cannot be drawn from {self.num_prompts} without"
+                " replacement"
+            )
         return self._draw(int(num_prompts))
 
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
@@ -101,19 +118,26 @@ class PromptSampler(ABC):
         """
         for group in groups:
             if not 0 <= group.index < self.num_prompts:
-                raise DataError(f"group of prompt {group.index}: the pool has prompts 0 to {self.num_prompts - 1}")
+                raise DataError(
+                    f"group of prompt {group.index}: the pool has prompts 0 to"
+                    f" {self.num_prompts - 1}"
+                )
         self._observe(groups)
 
     @abstractmethod
     def due(self, batch: int) -> PromptIndices:
-        """Prompts that want extra rollouts before this batch, counted from 0, is drawn; int64, often empty."""
+        """Prompts that want extra rollouts before this batch, counted from 0, is drawn; int64,
+        often empty.
+        """
 
     @abstractmethod
     def metrics(self) -> Mapping[str, float]:
         """Numbers for a log line, named `sampler/...`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed sampler needs to continue the same stream: JSON values and plain arrays, nothing shared."""
+        """All that a resumed sampler needs to continue the same stream: JSON values and plain
+        arrays, nothing shared.
+        """
         return {
             "schema": SCHEMA,
             "sampler": self._full_name,
@@ -127,25 +151,29 @@ class PromptSampler(ABC):
 
         Args:
             state: From `state_dict`; lists may stand for arrays, as after JSON.
-            remap: Map a changed pool by prompt id instead of refusing it: known prompts keep what was learnt of them,
-                new ones start as unseen.
+            remap: Map a changed pool by prompt id instead of refusing it: known prompts keep what
+                was learnt of them, new ones start as unseen.
 
         Raises:
-            StateError: Another schema, sampler or pool (the difference is named), or a damaged state. The sampler is
-                unchanged then.
+            StateError: Another schema, sampler or pool (the difference is named), or a damaged
+                state. The sampler is unchanged then.
         """
         found = state.get("schema") if isinstance(state, Mapping) else None
         if found not in (1, SCHEMA):
             raise StateError(f"sampler state has schema {found!r}, expected {SCHEMA}")
         if state.get("sampler") != self._full_name:
-            raise StateError(f"state is of sampler {state.get('sampler')!r}, not of {self._full_name!r}")
+            raise StateError(
+                f"state is of sampler {state.get('sampler')!r}, not of {self._full_name!r}"
+            )
         try:
             origin = self._pool.origin(state["pool"], remap=remap)
             rng = np.random.default_rng(0)
             rng.bit_generator.state = state["rng"]
             self._restore(state["state"] if found == SCHEMA else in_batches(state["state"]), origin)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StateError(f"sampler state is damaged: {type(error).__name__}: {error}") from error
+            raise StateError(
+                f"sampler state is damaged: {type(error).__name__}: {error}"
+            ) from error
         self._rng = rng
 
     @property
@@ -170,7 +198,8 @@ class PromptSampler(ABC):
 
         Args:
             state: From `_state`.
-            origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1 for a new prompt.
+            origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1
+                for a new prompt.
         """
 
 
@@ -180,7 +209,13 @@ def in_batches(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def carried_over(
-    state: Mapping[str, Any], key: str, *, dtype: type, origin: NDArray[np.int64] | None, num_prompts: int, missing: float
+    state: Mapping[str, Any],
+    key: str,
+    *,
+    dtype: type,
+    origin: NDArray[np.int64] | None,
+    num_prompts: int,
+    missing: float,
 ) -> NDArray[Any]:
     """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
 
@@ -194,4 +229,8 @@ def carried_over(
         return saved
     if origin.max(initial=-1) >= len(saved):
         raise StateError(f"saved {key!r} has {len(saved)} entries, fewer than its pool")
-    return np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype) if len(saved) else saved
+    return (
+        np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype)
+        if len(saved)
+        else saved
+    )

@@ -1,4 +1,6 @@
-"""A belief over every prompt's pass rate: what all prompts share, what is each prompt's own, and how old it is."""
+"""A belief over every prompt's pass rate: what all prompts share, what is each prompt's own, and
+how old it is.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ from vasari.sample.features import PoolFeatures
 
 Floats = NDArray[np.float64]
 
-NODES, WEIGHTS = (np.asarray(column, dtype=np.float64) for column in np.polynomial.hermite_e.hermegauss(7))
-"""Where to take a function of a standard normal number, and how each value counts (Gauss-Hermite): its mean is
-`f(NODES) @ WEIGHTS`, exact for polynomials up to degree 13."""
+NODES, WEIGHTS = (
+    np.asarray(column, dtype=np.float64) for column in np.polynomial.hermite_e.hermegauss(7)
+)
+"""Where to take a function of a standard normal number, and how each value counts (Gauss-Hermite):
+its mean is `f(NODES) @ WEIGHTS`, exact for polynomials up to degree 13."""
 WEIGHTS /= WEIGHTS.sum()
 
 _MAX_SURPRISE = 4.0
@@ -24,16 +28,26 @@ _NEWTON_STEPS = 3
 
 
 class PassRateBelief:
-    """logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen], with a variance that grows while unseen.
+    """logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen], with a variance
+    that grows while unseen.
 
-    theta is learnt from every group (an extended Kalman step in information form), so prompts that were not rolled out
-    move with the policy too; u_i is the prompt's own (a Laplace step on its binomial count). phi_i holds a constant, the
-    prompt's category, and its feature values.
+    theta is learnt from every group (an extended Kalman step in information form), so prompts that
+    were not rolled out move with the policy too; u_i is the prompt's own (a Laplace step on its
+    binomial count). phi_i holds a constant, the prompt's category, and its feature values.
     """
 
-    def __init__(self, num_prompts: int, features: PoolFeatures | None, *, prior_variance: float, drift: float) -> None:
+    def __init__(
+        self,
+        num_prompts: int,
+        features: PoolFeatures | None,
+        *,
+        prior_variance: float,
+        drift: float,
+    ) -> None:
         known = features or PoolFeatures()
-        self._categories = known.categories if len(known.category_names) > 1 and len(known.categories) else None
+        self._categories = (
+            known.categories if len(known.category_names) > 1 and len(known.categories) else None
+        )
         self._values = known.values.astype(np.float32) if known.values.size else None
         self._num_names = len(known.category_names) if self._categories is not None else 0
         self._prior_variance, self._drift = prior_variance, drift
@@ -50,7 +64,9 @@ class PassRateBelief:
     def logits(self) -> NDArray[np.float32]:
         """[prompts] mean of each prompt's logit."""
         shared = self.theta.astype(np.float32)
-        found: NDArray[np.float32] = self.residual + shared[0] + np.float32(self.delta) * self.trained
+        found: NDArray[np.float32] = (
+            self.residual + shared[0] + np.float32(self.delta) * self.trained
+        )
         if self._categories is not None:
             found += shared[1 : 1 + self._num_names][self._categories]
         if self._values is not None:
@@ -68,9 +84,16 @@ class PassRateBelief:
         return mean, np.minimum(self.variance[at] + self._drift * age, self._prior_variance)
 
     def learn(
-        self, at: NDArray[np.int64], correct: Floats, num: Floats, age: NDArray[np.int32], trained: NDArray[np.bool_]
+        self,
+        at: NDArray[np.int64],
+        correct: Floats,
+        num: Floats,
+        age: NDArray[np.int32],
+        trained: NDArray[np.bool_],
     ) -> None:
-        """Take in counts: `correct[i]` of `num[i]` rollouts of prompt `at[i]`, each prompt named once."""
+        """Take in counts: `correct[i]` of `num[i]` rollouts of prompt `at[i]`, each prompt named
+        once.
+        """
         mean, variance = self.predicted(at, age)
         rate = sigmoid(mean)
         information = np.maximum(num * rate * (1 - rate), _LEAST_INFORMATION)
@@ -105,7 +128,10 @@ class PassRateBelief:
         Raises:
             ValueError: Its arrays have other shapes, as with other features.
         """
-        theta, spread = np.array(state["theta"], dtype=np.float64), np.array(state["spread"], dtype=np.float64)
+        theta, spread = (
+            np.array(state["theta"], dtype=np.float64),
+            np.array(state["spread"], dtype=np.float64),
+        )
         if theta.shape != self.theta.shape or spread.shape != self._spread.shape:
             raise ValueError(f"saved with {theta.size} features, this pool has {self.theta.size}")
         self.theta, self._spread, self.delta = theta, spread, float(state["delta"])
@@ -134,6 +160,10 @@ def sigmoid(logits: Floats) -> Floats:
 
 
 def log_likelihood(logits: Floats, correct: Floats, num: Floats) -> Floats:
-    """Log probability of `correct` of `num` rollouts at these logits, up to the binomial coefficient; finite."""
-    found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(0.0, logits)
+    """Log probability of `correct` of `num` rollouts at these logits, up to the binomial
+    coefficient; finite.
+    """
+    found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(
+        0.0, logits
+    )
     return found

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError, StateError
-from vasari.records import Draw, GroupOutcome
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler
 from vasari.sample.state_file import load_state, save_state
 
@@ -21,10 +21,12 @@ _BATCH = 8
 
 
 def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = True) -> None:
-    """Return if samplers made by `make` keep the contract of `PromptSampler`; say what is broken if not.
+    """Return if samplers made by `make` keep the contract of `PromptSampler`; say what is broken if
+    not.
 
     Args:
-        make: Called as `make(num_prompts=..., seed=..., prompt_ids=...)`; arguments that it does not name are left out.
+        make: Called as `make(num_prompts=..., seed=..., prompt_ids=...)`; arguments that it does
+            not name are left out.
         unique: Whether a prompt may stand only once in a batch.
 
     Raises:
@@ -43,14 +45,23 @@ def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = T
 
 def _builder(make: Callable[..., PromptSampler]) -> Callable[..., PromptSampler]:
     parameters = inspect.signature(make).parameters
-    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    takes_all = any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
-    def build(num_prompts: int = _POOL, prefix: str = "prompt", *, backwards: bool = False) -> PromptSampler:
+    def build(
+        num_prompts: int = _POOL, prefix: str = "prompt", *, backwards: bool = False
+    ) -> PromptSampler:
         ids = [f"{prefix}-{place}" for place in range(num_prompts)]
         ids = ids[::-1] if backwards else ids
         wanted: dict[str, Any] = {"num_prompts": num_prompts, "seed": 7, "prompt_ids": ids}
-        sampler = make(**{key: value for key, value in wanted.items() if takes_all or key in parameters})
-        _require(isinstance(sampler, PromptSampler), f"make returned {type(sampler).__name__}, not a PromptSampler")
+        sampler = make(
+            **{key: value for key, value in wanted.items() if takes_all or key in parameters}
+        )
+        _require(
+            isinstance(sampler, PromptSampler),
+            f"make returned {type(sampler).__name__}, not a PromptSampler",
+        )
         return sampler
 
     return build
@@ -63,11 +74,21 @@ def _require(holds: bool, message: str) -> None:
 
 def _check_draw(draw: Draw, sampler: PromptSampler, num: int, *, unique: bool) -> None:
     indices = draw.indices
-    _require(isinstance(indices, np.ndarray) and indices.dtype == np.int64, "draw.indices must be an int64 array")
-    _require(indices.shape == (num,), f"a draw of {num} prompts has indices of shape {indices.shape}")
+    _require(
+        isinstance(indices, np.ndarray) and indices.dtype == np.int64,
+        "draw.indices must be an int64 array",
+    )
+    _require(
+        indices.shape == (num,), f"a draw of {num} prompts has indices of shape {indices.shape}"
+    )
     _require(len(draw.roles) == num, f"a draw of {num} prompts has {len(draw.roles)} roles")
-    _require(set(draw.roles) <= {"promoted", "uniform", "revisit"}, f"unknown roles in {set(draw.roles)}")
-    _require(bool(((indices >= 0) & (indices < sampler.num_prompts)).all()), "a drawn index lies outside the pool")
+    _require(
+        set(draw.roles) <= {"promoted", "uniform", "revisit"}, f"unknown roles in {set(draw.roles)}"
+    )
+    _require(
+        bool(((indices >= 0) & (indices < sampler.num_prompts)).all()),
+        "a drawn index lies outside the pool",
+    )
     if unique:
         _require(len(np.unique(indices)) == num, "a prompt stands twice in one batch")
 
@@ -83,7 +104,11 @@ def _groups(
     groups = []
     for index in dict.fromkeys(indices.tolist()):
         rng = np.random.default_rng([index, batch])
-        verdicts = rng.integers(0, 2, size=4).astype(np.float64) if verdict is None else np.full(4, verdict)
+        verdicts = (
+            rng.integers(0, 2, size=4).astype(np.float64)
+            if verdict is None
+            else np.full(4, verdict)
+        )
         tokens = [rng.integers(0, 9, size=rng.integers(1, 12)).astype(np.int32) for _ in range(4)]
         confidence = -rng.exponential(size=4)
         group = GroupOutcome(
@@ -114,10 +139,18 @@ def _run(sampler: PromptSampler, *, start: int, num_steps: int) -> list[list[int
 def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
     for batch in range(12):
         due = sampler.due(batch)
-        _require(isinstance(due, np.ndarray) and due.dtype == np.int64, "due must return an int64 array")
+        _require(
+            isinstance(due, np.ndarray) and due.dtype == np.int64, "due must return an int64 array"
+        )
         _require(len(np.unique(due)) == len(due), "due names a prompt twice")
-        _require(bool(((due >= 0) & (due < sampler.num_prompts)).all()), "due names a prompt outside the pool")
-        _require(not due.size or sampler.num_rollouts_due > 0, "prompts are due, but num_rollouts_due is 0")
+        _require(
+            bool(((due >= 0) & (due < sampler.num_prompts)).all()),
+            "due names a prompt outside the pool",
+        )
+        _require(
+            not due.size or sampler.num_rollouts_due > 0,
+            "prompts are due, but num_rollouts_due is 0",
+        )
         sampler.observe(_groups(due, batch=batch, purpose="refresh"))
         num = _batch_size(sampler) - batch % 3
         draw = sampler.draw(max(1, num))
@@ -128,14 +161,22 @@ def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
 
 
 def _check_told(sampler: PromptSampler) -> None:
-    """What a sampler says of itself: numbers, one score a prompt, and nothing that changes what it draws next."""
+    """What a sampler says of itself: numbers, one score a prompt, and nothing that changes what it
+    draws next.
+    """
     before = str(sampler.state_dict())
     wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
     _require(not wrong, f"metrics must be numbers: {wrong}")
     scores = sampler.scores()
     if scores is not None:
-        _require(isinstance(scores, np.ndarray), f"scores must be an array or None, got {type(scores).__name__}")
-        _require(scores.shape == (sampler.num_prompts,), f"scores of {sampler.num_prompts} prompts have shape {scores.shape}")
+        _require(
+            isinstance(scores, np.ndarray),
+            f"scores must be an array or None, got {type(scores).__name__}",
+        )
+        _require(
+            scores.shape == (sampler.num_prompts,),
+            f"scores of {sampler.num_prompts} prompts have shape {scores.shape}",
+        )
     _require(str(sampler.state_dict()) == before, "metrics or scores change the sampler's state")
 
 
@@ -150,7 +191,11 @@ def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
     if scores is None or mapped is None:
         return
     same = np.allclose(mapped, scores[::-1], equal_nan=True)
-    _require(same, "with remap=True, what was learnt of a prompt is not found at its new place: _restore must use origin")
+    _require(
+        same,
+        "with remap=True, what was learnt of a prompt is not found at its new place: _restore must"
+        " use origin",
+    )
 
 
 def _check_reproducible(one: PromptSampler, other: PromptSampler) -> None:
@@ -168,7 +213,8 @@ def _check_resume(one: PromptSampler, other: PromptSampler) -> None:
         _run(other, start=0, num_steps=2)
         other.load_state_dict(load_state(path))
         _require(
-            _run(other, start=7, num_steps=10) == expected, "a sampler resumed from a file does not continue the same stream"
+            _run(other, start=7, num_steps=10) == expected,
+            "a sampler resumed from a file does not continue the same stream",
         )
     other.load_state_dict(held)
     message = "a held state_dict changed while the sampler went on: it shares its arrays"
@@ -180,7 +226,9 @@ def _check_hard_groups(sampler: PromptSampler, *, unique: bool) -> None:
     for batch, verdict in enumerate((float("nan"), 0.0, float("nan"), 1.0)):
         for purpose in ("refresh", "train"):
             sampler.observe(_groups(everything, batch=batch, purpose=purpose, verdict=verdict))
-        _check_draw(sampler.draw(_batch_size(sampler)), sampler, _batch_size(sampler), unique=unique)
+        _check_draw(
+            sampler.draw(_batch_size(sampler)), sampler, _batch_size(sampler), unique=unique
+        )
     sampler.observe([])
     _check_draw(sampler.draw(sampler.num_prompts), sampler, sampler.num_prompts, unique=unique)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import StateError
-from vasari.records import Admission, GroupOutcome
+from vasari.core.errors import StateError
+from vasari.core.records import Admission, GroupOutcome
 from vasari.sample.gate import Gate
 from vasari.sample.state_file import load_state, save_state
 
@@ -23,7 +23,8 @@ def check_gate(make: Callable[[], Gate]) -> None:
     """Return if gates made by `make` keep the contract of `Gate`; say what is broken if not.
 
     Args:
-        make: Called without arguments, several times; each call gives a gate that knows nothing yet.
+        make: Called without arguments, several times; each call gives a gate that knows nothing
+            yet.
 
     Raises:
         AssertionError: A part of the contract is broken; the message says which.
@@ -34,13 +35,21 @@ def check_gate(make: Callable[[], Gate]) -> None:
     _require(size >= 2, f"num_rollouts must be at least 2 or None, got {gate.num_rollouts}")
     _require(
         0 <= gate.num_screening < size,
-        f"num_screening must be below the {size} rollouts of a whole group, and 0 for none; got {gate.num_screening}",
+        f"num_screening must be below the {size} rollouts of a whole group, and 0 for none; got"
+        f" {gate.num_screening}",
     )
-    _require(gate.redraws or not gate.num_screening, "a gate that screens asks for more rollouts: redraws must be True")
+    _require(
+        gate.redraws or not gate.num_screening,
+        "a gate that screens asks for more rollouts: redraws must be True",
+    )
     for kind in _GROUPS:
-        _check_admission(make(), [_group(index, kind, size, batch=0) for index in range(_NUM_PROMPTS)])
+        _check_admission(
+            make(), [_group(index, kind, size, batch=0) for index in range(_NUM_PROMPTS)]
+        )
     _check_admission(make(), [])
-    _require(_run(make(), size) == _run(make(), size), "two gates of one history decide differently")
+    _require(
+        _run(make(), size) == _run(make(), size), "two gates of one history decide differently"
+    )
     _check_resume(make(), make(), size)
     _check_foreign_state(make())
 
@@ -65,27 +74,50 @@ def _group(index: int, kind: str, size: int, *, batch: int) -> GroupOutcome:
     rewards = _GROUPS[kind](np.random.default_rng([index, batch]), size)
     verdicts = np.where(np.isnan(rewards), np.nan, rewards >= 0.5)
     tokens = [np.arange(3, dtype=np.int32)] * size
-    return GroupOutcome(index=index, rewards=rewards, verdicts=verdicts, token_ids=tokens, batch=batch)
+    return GroupOutcome(
+        index=index, rewards=rewards, verdicts=verdicts, token_ids=tokens, batch=batch
+    )
 
 
 def _check_admission(gate: Gate, outcomes: list[GroupOutcome]) -> Admission:
     before = [group.rewards.copy() for group in outcomes]
     admission = gate.admit(outcomes)
-    _require(isinstance(admission, Admission), f"admit returned {type(admission).__name__}, not an Admission")
+    _require(
+        isinstance(admission, Admission),
+        f"admit returned {type(admission).__name__}, not an Admission",
+    )
     admitted, more = np.asarray(admission.admitted), np.asarray(admission.more)
     _require(admitted.dtype == np.bool_, f"admitted must be an array of bool, got {admitted.dtype}")
-    _require(admitted.shape == (len(outcomes),), f"admitted has shape {admitted.shape} for {len(outcomes)} groups")
-    _require(more.size in (0, len(outcomes)), f"more has {more.size} entries for {len(outcomes)} groups")
+    _require(
+        admitted.shape == (len(outcomes),),
+        f"admitted has shape {admitted.shape} for {len(outcomes)} groups",
+    )
+    _require(
+        more.size in (0, len(outcomes)), f"more has {more.size} entries for {len(outcomes)} groups"
+    )
     _require(bool((more >= 0).all()), "more must be at least 0")
-    _require(gate.num_screening > 0 or not more.any(), "a gate that asks for more rollouts must say num_screening")
-    _require(0 <= admission.redraw <= len(outcomes), f"redraw must be between 0 and {len(outcomes)}, got {admission.redraw}")
-    _require(gate.redraws or not admission.redraw, "a gate that asks for other prompts must say so in redraws")
-    unchanged = all(np.array_equal(old, group.rewards, equal_nan=True) for old, group in zip(before, outcomes, strict=True))
+    _require(
+        gate.num_screening > 0 or not more.any(),
+        "a gate that asks for more rollouts must say num_screening",
+    )
+    _require(
+        0 <= admission.redraw <= len(outcomes),
+        f"redraw must be between 0 and {len(outcomes)}, got {admission.redraw}",
+    )
+    _require(
+        gate.redraws or not admission.redraw,
+        "a gate that asks for other prompts must say so in redraws",
+    )
+    unchanged = all(
+        np.array_equal(old, group.rewards, equal_nan=True)
+        for old, group in zip(before, outcomes, strict=True)
+    )
     _require(unchanged, "admit changed the groups that it was shown")
     for group, trains in zip(outcomes, admitted.tolist(), strict=True):
         verifiable = int((~np.isnan(group.rewards)).sum())
         _require(
-            not trains or verifiable >= 2, f"a group with {verifiable} verifiable rollouts was admitted; it has no advantage"
+            not trains or verifiable >= 2,
+            f"a group with {verifiable} verifiable rollouts was admitted; it has no advantage",
         )
     return admission
 
@@ -97,14 +129,26 @@ def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
         indices = np.arange(_NUM_PROMPTS)
         wanted = gate.wanted(indices, batch)
         _require(
-            isinstance(wanted, np.ndarray) and wanted.dtype == np.bool_ and wanted.shape == indices.shape,
+            isinstance(wanted, np.ndarray)
+            and wanted.dtype == np.bool_
+            and wanted.shape == indices.shape,
             "wanted must return an array of bool, one for each prompt",
         )
         kinds = list(_GROUPS)
         length = gate.num_screening or size
-        groups = [_group(index, kinds[(index + batch) % len(kinds)], length, batch=batch) for index in indices.tolist()]
+        groups = [
+            _group(index, kinds[(index + batch) % len(kinds)], length, batch=batch)
+            for index in indices.tolist()
+        ]
         admission = _check_admission(gate, groups)
-        told.append([wanted.tolist(), admission.admitted.tolist(), admission.redraw, admission.more.tolist()])
+        told.append(
+            [
+                wanted.tolist(),
+                admission.admitted.tolist(),
+                admission.redraw,
+                admission.more.tolist(),
+            ]
+        )
     return told
 
 
@@ -115,7 +159,10 @@ def _check_resume(one: Gate, other: Gate, size: int) -> None:
         held = one.state_dict()
         expected = _run(one, size, start=_NUM_BATCHES)
         other.load_state_dict(load_state(Path(folder) / "gate.npz"))
-    _require(_run(other, size, start=_NUM_BATCHES) == expected, "a gate resumed from a file decides differently")
+    _require(
+        _run(other, size, start=_NUM_BATCHES) == expected,
+        "a gate resumed from a file decides differently",
+    )
     other.load_state_dict(held)
     message = "a held state_dict changed while the gate went on: it shares its arrays"
     _require(_run(other, size, start=_NUM_BATCHES) == expected, message)

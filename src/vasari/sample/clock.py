@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vasari.errors import StateError
+from vasari.core.errors import StateError
 
 
 class BatchClock:
-    """Counts batches by the numbers that `due` is asked with; in a loop that never asks, every draw begins a batch."""
+    """Counts batches by the numbers that `due` is asked with; in a loop that never asks, every draw
+    begins a batch.
+    """
 
     def __init__(self) -> None:
         self.now = 0
@@ -28,7 +30,9 @@ class BatchClock:
         self._num_draws += 1
 
     def saw(self, batch: int | None) -> int:
-        """The batch at which a group was rolled out: its own, to which the present moves up, or the present one for None."""
+        """The batch at which a group was rolled out: its own, to which the present moves up, or the
+        present one for None.
+        """
         if batch is None:
             return self.now
         self.now = max(self.now, int(batch))
@@ -46,7 +50,11 @@ class BatchClock:
             StateError: A saved number of draws below 0.
         """
         clock = cls()
-        clock.now, clock._num_draws, clock._asked = int(state["now"]), int(state["num_draws"]), bool(state["asked"])
+        clock.now, clock._num_draws, clock._asked = (
+            int(state["now"]),
+            int(state["num_draws"]),
+            bool(state["asked"]),
+        )
         if clock._num_draws < 0:
             raise StateError(f"sampler state is damaged: {clock._num_draws} draws")
         return clock

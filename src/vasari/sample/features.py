@@ -12,8 +12,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
-from vasari.records import Prompt
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
 
 
 @final
@@ -26,7 +26,8 @@ class PoolFeatures:
     category_names: tuple[str, ...] = ()
     """Name of each number in `categories`."""
     values: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    """[prompts, dims] anything that may predict pass rates (lengths, embeddings), each column of mean 0 and deviation 1."""
+    """[prompts, dims] anything that may predict pass rates (lengths, embeddings), each column of
+    mean 0 and deviation 1."""
     difficulty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """[prompts] prior difficulty in [0, 1], 1 = hardest, nan where unknown; or empty."""
     pass_rates: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -34,11 +35,18 @@ class PoolFeatures:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:
-            raise DataError(f"values must be [prompts, dims], got an array of shape {self.values.shape}")
+            raise DataError(
+                f"values must be [prompts, dims], got an array of shape {self.values.shape}"
+            )
         if not np.isfinite(self.values).all():
             raise DataError("values must be finite numbers")
-        if len(self.categories) and not (self.categories.min() >= 0 and self.categories.max() < len(self.category_names)):
-            raise DataError(f"categories must be numbers from 0 to {len(self.category_names) - 1}, one for each name")
+        if len(self.categories) and not (
+            self.categories.min() >= 0 and self.categories.max() < len(self.category_names)
+        ):
+            raise DataError(
+                f"categories must be numbers from 0 to {len(self.category_names) - 1}, one for each"
+                " name"
+            )
         for name in ("difficulty", "pass_rates"):
             array = getattr(self, name)
             if ((array < 0) | (array > 1)).any():
@@ -59,14 +67,16 @@ class PoolFeatures:
 def prompt_features(
     prompts: Sequence[Prompt], extra: NDArray[np.float64] | None = None, *, text_dims: int = 32
 ) -> PoolFeatures:
-    """Categories from `category`, difficulty from the rank of its label, statistics and wording of the texts.
+    """Categories from `category`, difficulty from the rank of its label, statistics and wording of
+    the texts.
 
     Labels are ranked as numbers where all are numbers, else by the alphabet.
 
-    The columns of `values` are the standardised logarithms of the question's length in words and of the number of
-    numbers in it, the numbers of images and of options, the question's words and pairs of words hashed into
-    `text_dims` columns (arXiv:0902.2206), and the columns of `extra`. The wording is what tells a question of a form
-    that is solved or hopeless before its first rollout.
+    The columns of `values` are the standardised logarithms of the question's length in words and of
+    the number of numbers in it, the numbers of images and of options, the question's words and
+    pairs of words hashed into `text_dims` columns (arXiv:0902.2206), and the columns of `extra`.
+    The wording is what tells a question of a form that is solved or hopeless before its first
+    rollout.
 
     Args:
         prompts: The pool, in its order.
@@ -78,9 +88,13 @@ def prompt_features(
     """
     names = tuple(sorted({prompt.category for prompt in prompts}))
     number = {name: place for place, name in enumerate(names)}
-    columns = np.array([_statistics(prompt) for prompt in prompts], dtype=np.float64).reshape(len(prompts), 4)
+    columns = np.array([_statistics(prompt) for prompt in prompts], dtype=np.float64).reshape(
+        len(prompts), 4
+    )
     if text_dims:
-        columns = np.hstack([columns, _hashed_words([prompt.question for prompt in prompts], text_dims)])
+        columns = np.hstack(
+            [columns, _hashed_words([prompt.question for prompt in prompts], text_dims)]
+        )
     if extra is not None:
         if extra.ndim != 2 or len(extra) != len(prompts):
             raise DataError(f"extra features of shape {extra.shape} for {len(prompts)} prompts")
@@ -92,33 +106,50 @@ def prompt_features(
         categories=np.array([number[prompt.category] for prompt in prompts], dtype=np.int64),
         category_names=names,
         values=((columns - columns.mean(axis=0)) / np.where(spread > 0, spread, 1.0)),
-        difficulty=np.array([rank.get(prompt.difficulty, math.nan) for prompt in prompts]) if levels else np.zeros(0),
+        difficulty=(
+            np.array([rank.get(prompt.difficulty, math.nan) for prompt in prompts])
+            if levels
+            else np.zeros(0)
+        ),
     )
 
 
 def _ordered(levels: Collection[str]) -> list[str]:
-    """Labels from the easiest on: as numbers where all are, so that "10" comes after "2"; else by the alphabet."""
+    """Labels from the easiest on: as numbers where all are, so that "10" comes after "2"; else by
+    the alphabet.
+    """
     try:
         values = {level: float(level) for level in levels}
     except ValueError:
         return sorted(levels)
     return (
-        sorted(levels, key=lambda level: (values[level], level)) if all(map(math.isfinite, values.values())) else sorted(levels)
+        sorted(levels, key=lambda level: (values[level], level))
+        if all(map(math.isfinite, values.values()))
+        else sorted(levels)
     )
 
 
 def _statistics(prompt: Prompt) -> tuple[float, float, float, float]:
     words = prompt.question.split()
     numbers = sum(any(letter.isdigit() for letter in word) for word in words)
-    return math.log1p(len(words)), math.log1p(numbers), float(len(prompt.images)), float(len(prompt.choices or ()))
+    return (
+        math.log1p(len(words)),
+        math.log1p(numbers),
+        float(len(prompt.images)),
+        float(len(prompt.choices or ())),
+    )
 
 
 def _hashed_words(questions: Sequence[str], num_dims: int) -> NDArray[np.float64]:
-    """[questions, dims] signed counts of words and of pairs of neighbouring words, each at the place of its hash."""
+    """[questions, dims] signed counts of words and of pairs of neighbouring words, each at the
+    place of its hash.
+    """
     counts = np.zeros((len(questions), num_dims))
     for row, question in zip(counts, questions, strict=True):
         words = question.lower().split()
         for term in (*words, *map(" ".join, pairwise(words))):
-            found = zlib.crc32(term.encode(errors="surrogatepass"))  # a file may hold half a character
+            found = zlib.crc32(
+                term.encode(errors="surrogatepass")
+            )  # a file may hold half a character
             row[(found >> 1) % num_dims] += 1.0 if found & 1 else -1.0
     return counts

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import StateError
-from vasari.records import Admission, GroupOutcome
+from vasari.core.errors import StateError
+from vasari.core.records import Admission, GroupOutcome
 
 SCHEMA = 1
 """Version of a gate's `state_dict`."""
@@ -20,11 +20,12 @@ EQUAL_WITHIN = 1e-9
 
 
 class Gate(ABC):
-    """Decides which groups of a batch train, and whether other prompts are drawn in place of the refused ones.
+    """Decides which groups of a batch train, and whether other prompts are drawn in place of the
+    refused ones.
 
-    A gate that only looks at groups overrides `admit`. One that remembers prompts overrides `_state` and `_restore` too.
-    One that screens, which is to give a drawn prompt a few rollouts before the rest of its group, says how many in
-    `num_screening`. `check_gate` tests it.
+    A gate that only looks at groups overrides `admit`. One that remembers prompts overrides
+    `_state` and `_restore` too. One that screens, which is to give a drawn prompt a few rollouts
+    before the rest of its group, says how many in `num_screening`. `check_gate` tests it.
     """
 
     name: ClassVar[str] = ""
@@ -32,15 +33,18 @@ class Gate(ABC):
 
     @abstractmethod
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, how many prompts to draw in place of the refused ones, and which screenings go on.
+        """Which groups train, how many prompts to draw in place of the refused ones, and which
+        screenings go on.
 
-        Rewards are what the learner sees; nan marks an unverifiable rollout. Under a gate that screens, a group of fewer
-        than `num_rollouts` is a screening.
+        Rewards are what the learner sees; nan marks an unverifiable rollout. Under a gate that
+        screens, a group of fewer than `num_rollouts` is a screening.
         """
 
     @property
     def made_with(self) -> Any:
-        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where it has none."""
+        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where
+        it has none.
+        """
         return getattr(self, "settings", None)
 
     @property
@@ -55,11 +59,15 @@ class Gate(ABC):
 
     @property
     def redraws(self) -> bool:
-        """Whether the gate may ask for other prompts or more rollouts, so that a batch may take several generations."""
+        """Whether the gate may ask for other prompts or more rollouts, so that a batch may take
+        several generations.
+        """
         return True
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:  # noqa: ARG002
-        """Which of these prompts may be drawn for this batch: bool, one for each; all, unless the gate remembers some."""
+        """Which of these prompts may be drawn for this batch: bool, one for each; all, unless the
+        gate remembers some.
+        """
         return np.ones(len(np.asarray(indices)), dtype=np.bool_)
 
     def state_dict(self) -> dict[str, Any]:
@@ -125,7 +133,9 @@ class MixedGate(Gate):
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         for place, group in enumerate(outcomes):
             rewards = verifiable_rewards(group)
-            admitted[place] = rewards.size >= 2 and float(rewards.max() - rewards.min()) > EQUAL_WITHIN
+            admitted[place] = (
+                rewards.size >= 2 and float(rewards.max() - rewards.min()) > EQUAL_WITHIN
+            )
         return Admission(admitted, redraw=int((~admitted).sum()))
 
 

@@ -6,11 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def gumbel_top(rng: np.random.Generator, log_weights: NDArray[np.float64], num: int) -> NDArray[np.int64]:
-    """`num` different places, one after the other in proportion to `exp(log_weights)` of those left; int64, in that order.
+def gumbel_top(
+    rng: np.random.Generator, log_weights: NDArray[np.float64], num: int
+) -> NDArray[np.int64]:
+    """`num` different places, one after the other in proportion to `exp(log_weights)` of those
+    left; int64, in that order.
 
-    The `num` largest of `log_weights + Gumbel` follow exactly this law (Gumbel top-k, arXiv:1903.06059). Logarithms keep
-    weights apart whose exponentials would all be 0. Places of weight 0 (-inf) come last, uniformly.
+    The `num` largest of `log_weights + Gumbel` follow exactly this law (Gumbel top-k,
+    arXiv:1903.06059). Logarithms keep weights apart whose exponentials would all be 0. Places of
+    weight 0 (-inf) come last, uniformly.
 
     Args:
         rng: The caller's generator.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import StateError
+from vasari.core.errors import StateError
 from vasari.sample.pool import read_array
 
 _EMPTY = np.zeros(0, dtype=np.int64)
@@ -17,8 +17,9 @@ _EMPTY = np.zeros(0, dtype=np.int64)
 class PoolPasses:
     """Draws uniformly without replacement, pass after pass.
 
-    `_order` is a permutation whose first `_cursor` entries were visited in this pass. A draw picks among the rest and
-    swaps the picks to the front, so a pass is shuffled as it goes and its end costs nothing, however large the pool.
+    `_order` is a permutation whose first `_cursor` entries were visited in this pass. A draw picks
+    among the rest and swaps the picks to the front, so a pass is shuffled as it goes and its end
+    costs nothing, however large the pool.
     """
 
     def __init__(self, num_prompts: int) -> None:
@@ -28,11 +29,13 @@ class PoolPasses:
         self.num_passes = 0
         """Passes that were completed."""
 
-    def draw(self, rng: np.random.Generator, num: int, *, excluded: NDArray[np.int64] = _EMPTY) -> NDArray[np.int64]:
+    def draw(
+        self, rng: np.random.Generator, num: int, *, excluded: NDArray[np.int64] = _EMPTY
+    ) -> NDArray[np.int64]:
         """`num` different prompts, none of them in `excluded`; int64 in the order drawn.
 
-        Prompts that only `excluded` kept from this pass's end are owed, once each: the next draws serve them first. The
-        caller sees to it that the pool has `num` prompts outside `excluded`.
+        Prompts that only `excluded` kept from this pass's end are owed, once each: the next draws
+        serve them first. The caller sees to it that the pool has `num` prompts outside `excluded`.
         """
         taken = np.isin(self._owed, excluded)
         served = self._owed[~taken][:num]
@@ -51,10 +54,16 @@ class PoolPasses:
                 self.num_passes += 1
         return np.concatenate(parts)
 
-    def _visit(self, rng: np.random.Generator, num: int, taken: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Up to `num` prompts that this pass has not visited, none of `taken`; fewer where the pass has no more."""
+    def _visit(
+        self, rng: np.random.Generator, num: int, taken: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Up to `num` prompts that this pass has not visited, none of `taken`; fewer where the pass
+        has no more.
+        """
         num_left = len(self._order) - self._cursor
-        places = self._cursor + rng.choice(num_left, size=min(num_left, num + len(taken)), replace=False)
+        places = self._cursor + rng.choice(
+            num_left, size=min(num_left, num + len(taken)), replace=False
+        )
         free = ~np.isin(self._order[places], taken)
         places = places[free][:num]
         picks = self._order[places]
@@ -76,8 +85,11 @@ class PoolPasses:
         }
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any], num_prompts: int, origin: NDArray[np.int64] | None) -> PoolPasses:
-        """Passes that continue a saved state; `origin` as in `PromptSampler._restore`. New prompts join the running pass.
+    def restored(
+        cls, state: Mapping[str, Any], num_prompts: int, origin: NDArray[np.int64] | None
+    ) -> PoolPasses:
+        """Passes that continue a saved state; `origin` as in `PromptSampler._restore`. New prompts
+        join the running pass.
 
         Raises:
             StateError: The saved order is no permutation of the pool.
@@ -86,14 +98,23 @@ class PoolPasses:
         order = read_array(state, "order", dtype=np.int64)
         owed = read_array(state, "owed", dtype=np.int64)
         cursor = int(state["cursor"])
-        if not 0 <= cursor <= len(order) or not _is_permutation(order) or (origin is None and len(order) != num_prompts):
-            raise StateError(f"saved order of {len(order)} prompts is no permutation, or its cursor {cursor} lies outside")
+        if (
+            not 0 <= cursor <= len(order)
+            or not _is_permutation(order)
+            or (origin is None and len(order) != num_prompts)
+        ):
+            raise StateError(
+                f"saved order of {len(order)} prompts is no permutation, or its cursor {cursor}"
+                " lies outside"
+            )
         if owed.size and (owed.min() < 0 or owed.max() >= len(order)):
             raise StateError("saved debt names prompts outside the pool")
         if origin is not None:
             now = np.full(len(order), -1, dtype=np.int64)
             now[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
-            visited, pending, owed = (now[part][now[part] >= 0] for part in (order[:cursor], order[cursor:], owed))
+            visited, pending, owed = (
+                now[part][now[part] >= 0] for part in (order[:cursor], order[cursor:], owed)
+            )
             cursor = len(visited)
             order = np.concatenate([visited, pending, np.flatnonzero(origin < 0)])
         passes._order[:] = order

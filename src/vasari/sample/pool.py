@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError, StateError
-from vasari.records import pool_fingerprint, prompt_digests
+from vasari.core.errors import DataError, StateError
+from vasari.core.records import pool_fingerprint, prompt_digests
 
 _NUM_EXAMPLES = 3
 
@@ -43,13 +43,17 @@ class Pool:
         }
 
     def origin(self, saved: Mapping[str, Any], *, remap: bool) -> NDArray[np.int64] | None:
-        """None where the saved pool is this one; else each prompt's index in the saved pool, -1 for a new prompt.
+        """None where the saved pool is this one; else each prompt's index in the saved pool, -1 for
+        a new prompt.
 
         Raises:
-            StateError: The pools differ and `remap` is False, or cannot be compared for want of ids.
+            StateError: The pools differ and `remap` is False, or cannot be compared for want of
+                ids.
         """
         if self._digests is None or saved["fingerprint"] is None:
-            self._compare_sizes(int(saved["num_prompts"]), saved["fingerprint"] is not None, remap=remap)
+            self._compare_sizes(
+                int(saved["num_prompts"]), saved["fingerprint"] is not None, remap=remap
+            )
             return None
         if saved["fingerprint"] == pool_fingerprint(self._digests):
             return None
@@ -57,17 +61,23 @@ class Pool:
         origin = _positions(self._digests, digests)
         if not remap:
             raise StateError(
-                f"saved state is of another pool: {self._difference(digests, origin)}; pass remap=True to map it by id"
+                f"saved state is of another pool: {self._difference(digests, origin)}; pass"
+                " remap=True to map it by id"
             )
         return origin
 
     def _compare_sizes(self, num_saved: int, saved_with_ids: bool, *, remap: bool) -> None:
         if saved_with_ids != (self._digests is not None):
-            one, other = ("the saved pool", "this one") if saved_with_ids else ("this pool", "the saved one")
+            one, other = (
+                ("the saved pool", "this one") if saved_with_ids else ("this pool", "the saved one")
+            )
             raise StateError(f"pools cannot be compared: {one} has prompt ids and {other} has none")
         if num_saved != self.num_prompts:
             hint = "; a pool without prompt ids cannot be mapped" if remap else ""
-            raise StateError(f"saved state is of another pool: {num_saved} prompts, this one has {self.num_prompts}{hint}")
+            raise StateError(
+                f"saved state is of another pool: {num_saved} prompts, this one has"
+                f" {self.num_prompts}{hint}"
+            )
 
     def _difference(self, saved: NDArray[np.uint64], origin: NDArray[np.int64]) -> str:
         """How this pool differs from the saved one, with the first examples."""
@@ -80,10 +90,15 @@ class Pool:
         moved = np.flatnonzero(np.diff(kept) < 0)
         parts = []
         if len(missing):
-            shown = ", ".join(f"no. {i} (digest {int(saved[i]):016x})" for i in missing[:_NUM_EXAMPLES])
+            shown = ", ".join(
+                f"no. {i} (digest {int(saved[i]):016x})" for i in missing[:_NUM_EXAMPLES]
+            )
             parts.append(f"{len(missing)} of {len(saved)} saved prompts are missing, first {shown}")
         if len(new):
-            parts.append(f"{len(new)} prompts are new, first {', '.join(repr(ids[i]) for i in new[:_NUM_EXAMPLES])}")
+            parts.append(
+                f"{len(new)} prompts are new, first"
+                f" {', '.join(repr(ids[i]) for i in new[:_NUM_EXAMPLES])}"
+            )
         if len(moved):
             after = np.flatnonzero(origin >= 0)[moved[0] + 1]
             num_moved = int((np.argsort(np.argsort(kept)) != np.arange(len(kept))).sum())
@@ -114,5 +129,7 @@ def read_array(state: Mapping[str, Any], key: str, *, dtype: type) -> NDArray[An
     except (TypeError, ValueError, OverflowError) as error:
         raise StateError(f"sampler state is damaged: {key!r} holds no numbers: {error}") from error
     if array.ndim != 1:
-        raise StateError(f"sampler state is damaged: {key!r} has shape {array.shape}, expected a vector")
+        raise StateError(
+            f"sampler state is damaged: {key!r} has shape {array.shape}, expected a vector"
+        )
     return array

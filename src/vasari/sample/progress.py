@@ -1,4 +1,6 @@
-"""Prompts by what a group of rollouts is expected to teach, learnt from training groups alone: no rollout is extra."""
+"""Prompts by what a group of rollouts is expected to teach, learnt from training groups alone: no
+rollout is extra.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, log_likelihood, sigmoid
 from vasari.sample.clock import BatchClock
@@ -24,20 +26,24 @@ _LOGITS = np.linspace(-8.0, 8.0, 257)
 _NUM_DEVIATIONS = 33
 _LENGTH_MEMORY = 0.7
 _RESTS = 1e9
-"""What a resting prompt's log weight is lowered by: it comes after all others, and in proportion among its like."""
+"""What a resting prompt's log weight is lowered by: it comes after all others, and in proportion
+among its like."""
 
 
 @final
 class ProgressSampler(PromptSampler):
-    """Draws the prompts whose next group is expected to teach most, and listens for variance that teaches nothing.
+    """Draws the prompts whose next group is expected to teach most, and listens for variance that
+    teaches nothing.
 
-    The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)] under the belief about its pass rate p (`PassRateBelief`),
-    where V_n is the expected spread of a group's advantages (`group_value`); times the distrust factor (`Distrust`);
-    divided by its relative length to `cost_power`. All but a share `explore` of a batch is drawn in proportion to
-    value ** `sharpness` without replacement; the rest are the prompts not seen for longest, so that every prompt returns.
+    The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)] under the belief about its pass rate
+    p (`PassRateBelief`), where V_n is the expected spread of a group's advantages (`group_value`);
+    times the distrust factor (`Distrust`); divided by its relative length to `cost_power`. All but
+    a share `explore` of a batch is drawn in proportion to value ** `sharpness` without replacement;
+    the rest are the prompts not seen for longest, so that every prompt returns.
 
-    After the tracker of BOTS and GPS (arXiv:2510.26374 and 2602.01970: a belief in place of refreshes); coherence and the
-    answers judged two ways are ours. What it gives up on is in `given_up`: likely wrong labels, for people to look at.
+    After the tracker of BOTS and GPS (arXiv:2510.26374 and 2602.01970: a belief in place of
+    refreshes); coherence and the answers judged two ways are ours. What it gives up on is in
+    `given_up`: likely wrong labels, for people to look at.
     """
 
     name: ClassVar[str] = "progress"
@@ -80,23 +86,32 @@ class ProgressSampler(PromptSampler):
         places = np.rint((np.clip(belief.logits(), -8.0, 8.0) + 8.0) * 16.0).astype(np.int32)
         share = np.sqrt(belief.variances(age) / np.float32(self.settings.prior_variance))
         spread = np.rint(share * (_NUM_DEVIATIONS - 1)).astype(np.int32)
-        found: NDArray[np.float64] = self._values().ravel()[places * _NUM_DEVIATIONS + spread] * self._distrust.judged().factor
+        found: NDArray[np.float64] = (
+            self._values().ravel()[places * _NUM_DEVIATIONS + spread]
+            * self._distrust.judged().factor
+        )
         if self.settings.cost_power:
             found /= self._relative_cost()
         return found
 
     def given_up(self) -> NDArray[np.int64]:
-        """Prompts whose variance looks like noise, the most suspect first: look at their labels and their verifier."""
+        """Prompts whose variance looks like noise, the most suspect first: look at their labels and
+        their verifier.
+        """
         return self._distrust.given_up(self._distrust.judged().learnable)
 
     def metrics(self) -> Mapping[str, float]:
-        """What the belief expects, how well it foretold the last groups, and what the last batch was drawn from."""
+        """What the belief expects, how well it foretold the last groups, and what the last batch
+        was drawn from.
+        """
         seen = self._seen_at >= 0
         judged = self._distrust.judged()
         distrusted = judged.factor <= DISTRUSTED
         return {
             "sampler/seen_share": float(seen.mean()),
-            "sampler/pass_rate_expected": float(sigmoid(self._belief.logits().astype(np.float64)).mean()),
+            "sampler/pass_rate_expected": float(
+                sigmoid(self._belief.logits().astype(np.float64)).mean()
+            ),
             "sampler/log_loss": self._log_loss,
             "sampler/distrusted_share": float(distrusted.mean()),
             "sampler/distrusted_in_batch": _mean(distrusted[self._picked]),
@@ -138,12 +153,16 @@ class ProgressSampler(PromptSampler):
             self._seen_at[group.index] = max(batch, self._seen_at[group.index])
             if group.num_tokens:
                 mean, old = group.num_tokens / group.num_rollouts, float(self._length[group.index])
-                new = mean if math.isnan(old) else _LENGTH_MEMORY * old + (1 - _LENGTH_MEMORY) * mean
+                new = (
+                    mean if math.isnan(old) else _LENGTH_MEMORY * old + (1 - _LENGTH_MEMORY) * mean
+                )
                 self._length[group.index] = new
 
     def _age(self) -> NDArray[np.int32]:
         """[prompts] batches since each prompt was seen; never seen counts from the start."""
-        age: NDArray[np.int32] = np.maximum(self._clock.now - np.maximum(self._seen_at, 0), 0).astype(np.int32)
+        age: NDArray[np.int32] = np.maximum(
+            self._clock.now - np.maximum(self._seen_at, 0), 0
+        ).astype(np.int32)
         return age
 
     def _values(self) -> NDArray[np.float32]:
@@ -171,9 +190,16 @@ class ProgressSampler(PromptSampler):
     def _blank(self) -> tuple[PassRateBelief, Distrust]:
         settings, known = self.settings, self._features
         belief = PassRateBelief(
-            self.num_prompts, known if settings.shared else None, prior_variance=settings.prior_variance, drift=settings.drift
+            self.num_prompts,
+            known if settings.shared else None,
+            prior_variance=settings.prior_variance,
+            drift=settings.drift,
         )
-        categories = known.categories if len(known.categories) else np.zeros(self.num_prompts, dtype=np.int64)
+        categories = (
+            known.categories
+            if len(known.categories)
+            else np.zeros(self.num_prompts, dtype=np.int64)
+        )
         return belief, Distrust(self.num_prompts, categories, len(known.category_names), settings)
 
     def _state(self) -> dict[str, Any]:
@@ -193,22 +219,45 @@ class ProgressSampler(PromptSampler):
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
         def saved(name: str, dtype: type, missing: float) -> NDArray[Any]:
-            return carried_over(state, name, dtype=dtype, origin=origin, num_prompts=self.num_prompts, missing=missing)
+            return carried_over(
+                state,
+                name,
+                dtype=dtype,
+                origin=origin,
+                num_prompts=self.num_prompts,
+                missing=missing,
+            )
 
         belief, distrust = self._blank()
         belief.restore(state["belief"])
         belief.residual = saved("residual", np.float32, 0.0)
         belief.variance = saved("variance", np.float32, self.settings.prior_variance)
         belief.trained = saved("trained", np.bool_, 0)
-        distrust.kept = {name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()}
+        distrust.kept = {
+            name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()
+        }
         seen_at, length = saved("seen_at", np.int32, -1), saved("length", np.float32, math.nan)
         clock = BatchClock.restored(state["clock"])
         num_rollouts, log_loss = int(state["num_rollouts"]), float(state["log_loss"])
-        picked = np.array(state["picked"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
+        picked = (
+            np.array(state["picked"], dtype=np.int64)
+            if origin is None
+            else np.zeros(0, dtype=np.int64)
+        )
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):
             raise ValueError("a saved belief is not finite")
-        self._belief, self._distrust, self._seen_at, self._length = belief, distrust, seen_at, length
-        self._clock, self._num_rollouts, self._log_loss, self._picked = clock, num_rollouts, log_loss, picked
+        self._belief, self._distrust, self._seen_at, self._length = (
+            belief,
+            distrust,
+            seen_at,
+            length,
+        )
+        self._clock, self._num_rollouts, self._log_loss, self._picked = (
+            clock,
+            num_rollouts,
+            log_loss,
+            picked,
+        )
 
 
 def _mean(values: NDArray[Any]) -> float:

@@ -14,7 +14,8 @@ class ProgressSettings:
     shared: bool = True
     """Learn what prompts share: categories and feature values."""
     prior_variance: float = 6.0
-    """Variance of the logit of an unseen prompt, above 0, or no count could change the belief; staleness returns to it."""
+    """Variance of the logit of an unseen prompt, above 0, or no count could change the belief;
+    staleness returns to it."""
     drift: float = 0.03
     """Variance that a batch without rollouts adds."""
     optimism: float = 0.5
@@ -22,8 +23,8 @@ class ProgressSettings:
     coherence: bool = True
     """Distrust verdicts that the policy's confidence does not foretell."""
     agreement: bool = True
-    """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose majority answer is refused
-    again and again."""
+    """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose
+    majority answer is refused again and again."""
     inert_guard: bool = True
     """Distrust counts that a pass rate which never moves explains better, unless they rise."""
     cost_power: float = 0.5
@@ -33,7 +34,8 @@ class ProgressSettings:
     explore: float = 0.05
     """Share of a batch that goes to the prompts not seen for longest."""
     cooldown: int = 2
-    """A prompt returns at the earliest this many batches after it was seen, as long as the pool has others."""
+    """A prompt returns at the earliest this many batches after it was seen, as long as the pool has
+    others."""
 
     def __post_init__(self) -> None:
         check_number("prior_variance", self.prior_variance, above=0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import GroupOutcome
+from vasari.core.records import GroupOutcome
 from vasari.sample.passes import PoolPasses
 
 _EQUAL_DECIMALS = 9
@@ -36,7 +36,9 @@ class Tally:
 
 
 def tally(groups: Sequence[GroupOutcome]) -> Tally:
-    """Correct and verifiable rollouts of each prompt; groups of one prompt count as one, all-unverifiable ones not at all."""
+    """Correct and verifiable rollouts of each prompt; groups of one prompt count as one,
+    all-unverifiable ones not at all.
+    """
     indices = np.array([group.index for group in groups], dtype=np.int64)
     correct = np.array([np.nansum(group.verdicts) for group in groups], dtype=np.float64)
     verifiable = np.array([(~np.isnan(group.verdicts)).sum() for group in groups], dtype=np.float64)
@@ -51,7 +53,8 @@ def tally(groups: Sequence[GroupOutcome]) -> Tally:
 def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Places of the `num` highest scores, best first, equal ones in random order: int64 [num].
 
-    Scores that agree to nine decimals are equal. Nothing is sorted: 1.6 million scores take milliseconds.
+    Scores that agree to nine decimals are equal. Nothing is sorted: 1.6 million scores take
+    milliseconds.
     """
     if not num:
         return np.zeros(0, dtype=np.int64)
@@ -71,7 +74,8 @@ def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> 
 
 
 def _bound(scores: NDArray[np.float64], num: int) -> float:
-    """A score that the `num`-th highest is no lower than, and near it: the `num`-th highest of the maxima of blocks.
+    """A score that the `num`-th highest is no lower than, and near it: the `num`-th highest of the
+    maxima of blocks.
 
     A partition of the whole takes a quarter of a second where most of 1.6 million scores are equal.
     """
@@ -81,10 +85,12 @@ def _bound(scores: NDArray[np.float64], num: int) -> float:
 
 
 class Candidates:
-    """Sets of prompts of which a batch takes the best, as a data loader with larger batches would give them.
+    """Sets of prompts of which a batch takes the best, as a data loader with larger batches would
+    give them.
 
-    A set of `factor` times the batch is the next stretch of a shuffled pass over the pool, so every prompt is a candidate
-    once per pass. With `factor` 0, or where the pool is no larger, the whole pool is.
+    A set of `factor` times the batch is the next stretch of a shuffled pass over the pool, so every
+    prompt is a candidate once per pass. With `factor` 0, or where the pool is no larger, the whole
+    pool is.
     """
 
     def __init__(self, num_prompts: int, factor: int) -> None:
@@ -103,7 +109,8 @@ class Candidates:
         return {} if self._passes is None else self._passes.state()
 
     def restored(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> Candidates:
-        """Candidates of the same settings that continue a saved state; `origin` as in `PromptSampler._restore`.
+        """Candidates of the same settings that continue a saved state; `origin` as in
+        `PromptSampler._restore`.
 
         Raises:
             StateError: The saved order is no permutation of the pool.

@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from vasari.errors import ConfigError
-from vasari.plugins import build, resolve
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import build, resolve
 from vasari.sample.base import PromptSampler
-from vasari.sample.beta import BETA_PRESETS, BetaSampler, BetaSettings
-from vasari.sample.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.features import PoolFeatures
-from vasari.sample.hmm import HMM_PRESETS, HmmSampler, HmmSettings
-from vasari.sample.mmr1 import Mmr1Sampler, Mmr1Settings
-from vasari.sample.oracle import OracleSampler, OracleSettings
-from vasari.sample.prioritised import PrioritisedSampler, PrioritisedSettings
+from vasari.sample.peers.beta import BETA_PRESETS, BetaSampler, BetaSettings
+from vasari.sample.peers.bins import BINS_PRESETS, BinsSampler, BinsSettings
+from vasari.sample.peers.hmm import HMM_PRESETS, HmmSampler, HmmSettings
+from vasari.sample.peers.mmr1 import Mmr1Sampler, Mmr1Settings
+from vasari.sample.peers.oracle import OracleSampler, OracleSettings
+from vasari.sample.peers.prioritised import PrioritisedSampler, PrioritisedSettings
+from vasari.sample.peers.replay import ReplaySampler, ReplaySettings
+from vasari.sample.peers.retain import RetainSampler, RetainSettings
+from vasari.sample.peers.skip import SkipSampler, SkipSettings
+from vasari.sample.peers.target import TARGET_PRESETS, TargetSampler, TargetSettings
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
-from vasari.sample.replay import ReplaySampler, ReplaySettings
-from vasari.sample.retain import RetainSampler, RetainSettings
-from vasari.sample.skip import SkipSampler, SkipSettings
-from vasari.sample.target import TARGET_PRESETS, TargetSampler, TargetSettings
 from vasari.sample.uniform import UniformSampler
 from vasari.sample.vas import VarianceAwareSampler
 from vasari.sample.vas_settings import VAS_PRESETS, VarianceAwareSettings
@@ -37,7 +37,8 @@ class _Kind:
 
     sampler: Any
     settings: Any = None
-    """Its dataclass of settings, the sampler's first argument; None for a sampler without settings."""
+    """Its dataclass of settings, the sampler's first argument; None for a sampler without
+    settings."""
     presets: Mapping[str, Any] = field(default_factory=dict)
     """Settings by name; "default" need not be listed."""
     takes_features: bool = False
@@ -48,10 +49,20 @@ def _wrapped(wrapper: Any) -> Any:
     """What makes a wrapper around the sampler that its settings name."""
 
     def make(
-        settings: Any, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None, features: PoolFeatures | None
+        settings: Any,
+        *,
+        num_prompts: int,
+        seed: int,
+        prompt_ids: Iterable[str] | None,
+        features: PoolFeatures | None,
     ) -> PromptSampler:
         ids = None if prompt_ids is None else tuple(prompt_ids)
-        given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": ids, "features": features}
+        given: dict[str, Any] = {
+            "num_prompts": num_prompts,
+            "seed": seed,
+            "prompt_ids": ids,
+            "features": features,
+        }
         inner = make_sampler(settings.inner, **given, **settings.inner_settings)
         # With one seed, the wrapper and its inner sampler would draw the same numbers.
         own = int(np.random.SeedSequence([seed, *wrapper.name.encode()]).generate_state(1)[0])
@@ -94,13 +105,16 @@ def make_sampler(
     """The sampler of that name over a pool of `num_prompts` prompts.
 
     Args:
-        name: One of `SAMPLER_NAMES`, or `package.module:attribute` of a class or function of one's own; it is called with
-            those of `num_prompts`, `seed`, `prompt_ids` and `features` that it names, and with the settings.
+        name: One of `SAMPLER_NAMES`, or `package.module:attribute` of a class or function of one's
+            own; it is called with those of `num_prompts`, `seed`, `prompt_ids` and `features` that
+            it names, and with the settings.
         num_prompts: Size of the pool.
         seed: Seed of the sampler's own generator.
         prompt_ids: One unique id a prompt, or None.
-        features: What is known of the prompts beforehand (`prompt_features`), for the samplers that use it.
-        **settings: Fields of that sampler's settings, and `preset`, the name of settings that the others change.
+        features: What is known of the prompts beforehand (`prompt_features`), for the samplers that
+            use it.
+        **settings: Fields of that sampler's settings, and `preset`, the name of settings that the
+            others change.
 
     Raises:
         ConfigError: The name or a setting is unknown, or a value is out of range.
@@ -111,9 +125,14 @@ def make_sampler(
     kind = resolve(name, SAMPLERS, door="sampler")
     given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": prompt_ids}
     if not isinstance(kind, _Kind):
-        own = build(kind, given={**given, "features": features}, settings=settings, what=f"sampler {name!r}")
+        own = build(
+            kind, given={**given, "features": features}, settings=settings, what=f"sampler {name!r}"
+        )
         if not isinstance(own, PromptSampler):
-            raise ConfigError(f"sampler {name!r} gave {type(own).__name__}, which is no vasari.sample.PromptSampler")
+            raise ConfigError(
+                f"sampler {name!r} gave {type(own).__name__}, which is no"
+                " vasari.sample.PromptSampler"
+            )
         return own
     if kind.takes_features:
         given["features"] = features
@@ -123,15 +142,20 @@ def make_sampler(
 
 
 def takes_features(name: str) -> bool:
-    """Whether the sampler of that name, ours or a user's, is made with what is known of the prompts beforehand."""
+    """Whether the sampler of that name, ours or a user's, is made with what is known of the prompts
+    beforehand.
+    """
     kind = resolve(name, SAMPLERS, door="sampler")
     return (
-        kind.takes_features if isinstance(kind, _Kind) else callable(kind) and "features" in inspect.signature(kind).parameters
+        kind.takes_features
+        if isinstance(kind, _Kind)
+        else callable(kind) and "features" in inspect.signature(kind).parameters
     )
 
 
 def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:
-    """The settings of a sampler's preset, with some of them changed; None for a sampler without settings.
+    """The settings of a sampler's preset, with some of them changed; None for a sampler without
+    settings.
 
     Raises:
         ConfigError: The preset or a setting is unknown, or a value is out of range.
@@ -142,7 +166,9 @@ def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:
         return None
     presets = {"default": kind.settings(), **kind.presets}
     if preset not in presets:
-        raise ConfigError(f"preset of sampler {name!r} must be one of {', '.join(presets)}, got {preset!r}")
+        raise ConfigError(
+            f"preset of sampler {name!r} must be one of {', '.join(presets)}, got {preset!r}"
+        )
     _refuse_unknown(name, changes, [entry.name for entry in dataclasses.fields(kind.settings)])
     return dataclasses.replace(presets[preset], **changes)
 
@@ -156,7 +182,9 @@ def name_of_settings(settings: Any) -> str:
     for name, kind in SAMPLERS.items():
         if kind.settings is type(settings):
             return name
-    raise ConfigError(f"{type(settings).__name__} are the settings of no sampler; there are {', '.join(SAMPLERS)}")
+    raise ConfigError(
+        f"{type(settings).__name__} are the settings of no sampler; there are {', '.join(SAMPLERS)}"
+    )
 
 
 def vas_settings(preset: str = "default", **changes: Any) -> VarianceAwareSettings:
@@ -173,4 +201,6 @@ def _refuse_unknown(name: str, settings: Iterable[str], known: Iterable[str]) ->
     unknown = sorted(set(settings) - set(known))
     if unknown:
         listed = ", ".join(sorted(known)) or "none"
-        raise ConfigError(f"sampler {name!r} has no setting {', '.join(map(repr, unknown))}; it has: {listed}")
+        raise ConfigError(
+            f"sampler {name!r} has no setting {', '.join(map(repr, unknown))}; it has: {listed}"
+        )

@@ -1,4 +1,6 @@
-"""Checks that settings share: a number in its range, a whole number, one of several names, a switch."""
+"""Checks that settings share: a number in its range, a whole number, one of several names, a
+switch.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,17 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 
 
-def check_number(name: str, value: Any, *, least: float = -math.inf, most: float = math.inf, above: float = -math.inf) -> None:
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+) -> None:
     """Return if `value` is a finite number in [least, most] and greater than `above`.
 
     Raises:
@@ -18,7 +27,11 @@ def check_number(name: str, value: Any, *, least: float = -math.inf, most: float
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ConfigError(f"{name} must be a finite number, got {value!r}")
     if not (least <= value <= most and value > above):
-        limits = [f"{words} {limit:g}" for words, limit in (("at least", least), ("above", above)) if limit > -math.inf]
+        limits = [
+            f"{words} {limit:g}"
+            for words, limit in (("at least", least), ("above", above))
+            if limit > -math.inf
+        ]
         limits += [f"at most {most:g}"] if most < math.inf else []
         raise ConfigError(f"{name} must be {' and '.join(limits)}, got {value}")
 

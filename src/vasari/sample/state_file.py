@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import StateError, StorageError
+from vasari.core.errors import StateError, StorageError
 
 _HEADER = "header"
 _ARRAY = "__array__"
@@ -35,7 +35,9 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
     temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+        )
         with os.fdopen(descriptor, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
             file.flush()
@@ -61,7 +63,15 @@ def load_state(path: Path | str) -> dict[str, Any]:
         state = _join(json.loads(arrays.pop(_HEADER).tobytes()), arrays)
     except FileNotFoundError as error:
         raise StateError(f"{path}: no saved state here") from error
-    except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise StateError(f"{path}: not a saved state, or damaged: {error}") from error
     if not isinstance(state, dict):
         raise StateError(f"{path}: not a saved state: its header is no object")

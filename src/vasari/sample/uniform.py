@@ -8,18 +8,22 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler
 from vasari.sample.passes import PoolPasses
 
 
 @final
 class UniformSampler(PromptSampler):
-    """Every prompt once per pass, reshuffled each pass, never twice in a batch. It learns nothing."""
+    """Every prompt once per pass, reshuffled each pass, never twice in a batch. It learns
+    nothing.
+    """
 
     name: ClassVar[str] = "uniform"
 
-    def __init__(self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None
+    ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self._passes = PoolPasses(self.num_prompts)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.passes import PoolPasses
 from vasari.sample.vas_settings import VarianceAwareSettings
@@ -26,14 +26,17 @@ _NUM_BINS = 10
 
 @final
 class VarianceAwareSampler(PromptSampler):
-    """Draws `floor(mix_ratio * B)` prompts in proportion to their promotion score, and the rest uniformly.
+    """Draws `floor(mix_ratio * B)` prompts in proportion to their promotion score, and the rest
+    uniformly.
 
-    Without replacement a prompt stands once in a batch; its promoted part follows successive sampling in proportion to
-    the scores, its uniform part visits every prompt once per pass (one that the same batches promote may lose a visit).
+    Without replacement a prompt stands once in a batch; its promoted part follows successive
+    sampling in proportion to the scores, its uniform part visits every prompt once per pass (one
+    that the same batches promote may lose a visit).
 
-    A prompt that was never rolled out has the highest score there can be: it is drawn soon, and only `online` sampling
-    meets such prompts after the start. One whose rollouts were all unverifiable has the mean score of the known ones,
-    so that a broken reference is neither sought nor lost. Later unverifiable groups leave a known score as it is.
+    A prompt that was never rolled out has the highest score there can be: it is drawn soon, and
+    only `online` sampling meets such prompts after the start. One whose rollouts were all
+    unverifiable has the mean score of the known ones, so that a broken reference is neither sought
+    nor lost. Later unverifiable groups leave a known score as it is.
     """
 
     name: ClassVar[str] = "vas"
@@ -87,10 +90,11 @@ class VarianceAwareSampler(PromptSampler):
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """Prompts to roll out `num_rollouts_due` times before the draw of this batch, with purpose `refresh`.
+        """Prompts to roll out `num_rollouts_due` times before the draw of this batch, with purpose
+        `refresh`.
 
-        At batch 0 all, then every `refresh_every` batches all (`full`) or those whose scores are oldest (`stale`), less
-        those that were already observed at this batch; for `online` none.
+        At batch 0 all, then every `refresh_every` batches all (`full`) or those whose scores are
+        oldest (`stale`), less those that were already observed at this batch; for `online` none.
         """
         self._batch = batch
         settings = self.settings
@@ -104,7 +108,9 @@ class VarianceAwareSampler(PromptSampler):
         return np.sort(order).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean and spread of the scores, their parts, a histogram of the scores, and what the last batch promoted."""
+        """Mean and spread of the scores, their parts, a histogram of the scores, and what the last
+        batch promoted.
+        """
         scored = ~np.isnan(self._ovs)
         scores, ovs, tds = self._weighted.weights[scored], self._ovs[scored], self._tds[scored]
         tds = tds[~np.isnan(tds)]
@@ -122,7 +128,9 @@ class VarianceAwareSampler(PromptSampler):
             "sampler/promoted_mixed_share": _mean(promoted[~np.isnan(promoted)] > 0),
         }
         counts = np.histogram(scores, bins=_NUM_BINS, range=(0.0, self._highest_score or 1.0))[0]
-        return numbers | {f"sampler/vps_histogram_{place}": float(count) for place, count in enumerate(counts)}
+        return numbers | {
+            f"sampler/vps_histogram_{place}": float(count) for place, count in enumerate(counts)
+        }
 
     @property
     def _highest_score(self) -> float:
@@ -131,7 +139,9 @@ class VarianceAwareSampler(PromptSampler):
     def _promotion(self, ovs: NDArray[np.float64], tds: NDArray[np.float64]) -> NDArray[np.float64]:
         """VPS; an unknown TDS adds nothing, an unknown OVS leaves it unknown."""
         settings = self.settings
-        return promotion_score(ovs, np.nan_to_num(tds), settings.alpha, settings.beta, settings.normalise)
+        return promotion_score(
+            ovs, np.nan_to_num(tds), settings.alpha, settings.beta, settings.normalise
+        )
 
     def _draw(self, num_prompts: int) -> Draw:
         num_promoted = math.floor(self.settings.mix_ratio * num_prompts + 1e-9)
@@ -151,7 +161,9 @@ class VarianceAwareSampler(PromptSampler):
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         if self.settings.refresh == "full":
             groups = [group for group in groups if group.purpose == "refresh"]
-        found = [(group, outcome_variance(group.verdicts), self._diversity(group)) for group in groups]
+        found = [
+            (group, outcome_variance(group.verdicts), self._diversity(group)) for group in groups
+        ]
         for group, ovs, tds in found:
             place = group.index
             self._num_observed += 1
@@ -166,7 +178,9 @@ class VarianceAwareSampler(PromptSampler):
                 self._num_without_diversity += self.settings.beta > 0
             else:
                 self._tds[place] = tds
-        known = np.unique([group.index for group, ovs, _ in found if not math.isnan(ovs)]).astype(np.int64)
+        known = np.unique([group.index for group, ovs, _ in found if not math.isnan(ovs)]).astype(
+            np.int64
+        )
         if known.size:
             self._weighted.set(known, self._promotion(self._ovs[known], self._tds[known]))
         if found:
@@ -180,8 +194,8 @@ class VarianceAwareSampler(PromptSampler):
             if not self._warned:
                 self._warned = True
                 logger.warning(
-                    "prompt %d came with %d token sequences: its diversity is unknown and adds nothing to its score; "
-                    "pass token_ids of two rollouts or more, or set beta=0",
+                    "prompt %d came with %d token sequences: its diversity is unknown and adds"
+                    " nothing to its score; pass token_ids of two rollouts or more, or set beta=0",
                     group.index,
                     len(group.token_ids),
                 )
@@ -212,18 +226,38 @@ class VarianceAwareSampler(PromptSampler):
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
         size = self.num_prompts
         ovs, tds = (
-            carried_over(state, key, dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan)
+            carried_over(
+                state, key, dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan
+            )
             for key in ("ovs", "tds")
         )
-        seen_at = carried_over(state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1)
+        seen_at = carried_over(
+            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
+        )
         passes = PoolPasses.restored(state["passes"], size, origin)
-        batch, num_observed, num_without = (int(state[key]) for key in ("batch", "num_observed", "num_without_diversity"))
-        promoted = np.array(state["promoted"], dtype=np.int64) if origin is None else np.zeros(0, dtype=np.int64)
+        batch, num_observed, num_without = (
+            int(state[key]) for key in ("batch", "num_observed", "num_without_diversity")
+        )
+        promoted = (
+            np.array(state["promoted"], dtype=np.int64)
+            if origin is None
+            else np.zeros(0, dtype=np.int64)
+        )
         weights = np.where(np.isnan(ovs), self._highest_score, self._promotion(ovs, tds))
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("a saved score is negative or infinite")
-        self._ovs, self._tds, self._seen_at, self._passes, self._promoted = ovs, tds, seen_at, passes, promoted
-        self._batch, self._num_observed, self._num_without_diversity = batch, num_observed, num_without
+        self._ovs, self._tds, self._seen_at, self._passes, self._promoted = (
+            ovs,
+            tds,
+            seen_at,
+            passes,
+            promoted,
+        )
+        self._batch, self._num_observed, self._num_without_diversity = (
+            batch,
+            num_observed,
+            num_without,
+        )
         self._unread = set(np.flatnonzero((seen_at >= 0) & np.isnan(ovs)).tolist())
         self._weighted = WeightedPool(weights)
         self._weigh_unread()

@@ -15,7 +15,9 @@ Refresh = Literal["full", "stale", "online"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceAwareSettings:
-    """Settings of variance-aware sampling (Algorithm 1 of arXiv:2509.21268); the paper's numbers, without replacement."""
+    """Settings of variance-aware sampling (Algorithm 1 of arXiv:2509.21268); the paper's numbers,
+    without replacement.
+    """
 
     mix_ratio: float = 0.5
     """Share of each batch drawn by promotion score, in [0, 1]; the rest is uniform."""
@@ -30,14 +32,16 @@ class VarianceAwareSettings:
     num_refresh_rollouts: int = 32
     """Rollouts of each prompt that is scored apart from training."""
     refresh: Refresh = "full"
-    """"full": all prompts every `refresh_every` batches, and training groups teach nothing, as in the paper. "stale": the
-    `stale_share` of the pool whose scores are oldest, and every group teaches. "online": no rollouts but training's."""
+    """"full": all prompts every `refresh_every` batches, and training groups teach nothing, as in
+    the paper. "stale": the `stale_share` of the pool whose scores are oldest, and every group
+    teaches. "online": no rollouts but training's."""
     refresh_every: int = 35
     """Batches between refreshes; the first comes before batch 0."""
     stale_share: float = 0.25
     """Share of the pool that a "stale" refresh scores, in (0, 1]; at batch 0 it scores all."""
     replacement: bool = False
-    """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill several places."""
+    """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill
+    several places."""
 
     def __post_init__(self) -> None:
         check_number("mix_ratio", self.mix_ratio, least=0, most=1)
@@ -52,11 +56,16 @@ class VarianceAwareSettings:
         check_switch("replacement", self.replacement)
 
 
-# The paper states three settings: section 6.1, the ablation (N = 8, T = 28), and table 6 (n = 16, T = 56).
+# The paper states three settings: section 6.1, the ablation (N = 8, T = 28), and table 6 (n = 16, T
+# = 56).
 VAS_PRESETS: dict[str, VarianceAwareSettings] = {
     "default": VarianceAwareSettings(),
     "paper": VarianceAwareSettings(replacement=True),
-    "paper-ablation": VarianceAwareSettings(num_refresh_rollouts=8, alpha=0.5, beta=0.5, refresh_every=28, replacement=True),
-    "paper-table6": VarianceAwareSettings(num_refresh_rollouts=16, refresh_every=56, replacement=True),
+    "paper-ablation": VarianceAwareSettings(
+        num_refresh_rollouts=8, alpha=0.5, beta=0.5, refresh_every=28, replacement=True
+    ),
+    "paper-table6": VarianceAwareSettings(
+        num_refresh_rollouts=16, refresh_every=56, replacement=True
+    ),
 }
 """Settings by the name that a recipe gives as `preset`."""

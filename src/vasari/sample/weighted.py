@@ -1,4 +1,6 @@
-"""Draws in proportion to weights from pools of millions: a sum a block, and only touched blocks are summed again."""
+"""Draws in proportion to weights from pools of millions: a sum a block, and only touched blocks are
+summed again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class WeightedPool:
         self._sums[blocks] = self._weights[blocks].sum(axis=1)
 
     def draw(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """`num` prompts, each drawn in proportion to the weights, with replacement; uniform when all weights are 0."""
+        """`num` prompts, each drawn in proportion to the weights, with replacement; uniform when
+        all weights are 0.
+        """
         cumulative = np.cumsum(self._sums)
         total = float(cumulative[-1])
         if total <= 0.0:
@@ -47,7 +51,9 @@ class WeightedPool:
             picks[part] = blocks[part] * _BLOCK + self._place_in_block(blocks[part], rest[part])
         return picks
 
-    def _place_in_block(self, blocks: NDArray[np.int64], rest: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _place_in_block(
+        self, blocks: NDArray[np.int64], rest: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
         rows = self._weights[blocks]
         places = (np.cumsum(rows, axis=1) <= rest[:, None]).sum(axis=1)
         # Rounding can carry a place past the last prompt with a weight: step back to it.
@@ -56,9 +62,11 @@ class WeightedPool:
         return within
 
     def draw_unique(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """`num` different prompts, one after the other in proportion to the weights of those left; at most the pool.
+        """`num` different prompts, one after the other in proportion to the weights of those left;
+        at most the pool.
 
-        The law of Gumbel top-k on log weights. When the positive weights run out, the rest is uniform among those left.
+        The law of Gumbel top-k on log weights. When the positive weights run out, the rest is
+        uniform among those left.
         """
         picked: list[NDArray[np.int64]] = []
         hidden: list[NDArray[np.float64]] = []
@@ -66,7 +74,8 @@ class WeightedPool:
         for _ in range(_MAX_ROUNDS):
             if not missing or not self._sums.any():
                 break
-            # Repeats of earlier picks are refused, which leaves the law of drawing from what is left.
+            # Repeats of earlier picks are refused, which leaves the law of drawing from what is
+            # left.
             candidates = self.draw(rng, missing)
             fresh = candidates[np.sort(np.unique(candidates, return_index=True)[1])]
             picked.append(fresh)
@@ -82,12 +91,16 @@ class WeightedPool:
         if picked:
             self.set(chosen, np.concatenate(hidden))
         if missing:
-            others = rng.choice(self._num, size=min(self._num, missing + len(chosen)), replace=False)
+            others = rng.choice(
+                self._num, size=min(self._num, missing + len(chosen)), replace=False
+            )
             chosen = np.concatenate([chosen, others[~np.isin(others, chosen)][:missing]])
         return chosen
 
     def _race(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """The first `num` prompts, or all with a weight, of an exponential race: few weights hold nearly all the mass."""
+        """The first `num` prompts, or all with a weight, of an exponential race: few weights hold
+        nearly all the mass.
+        """
         running = np.flatnonzero(self._flat)
         with np.errstate(over="ignore"):
             times = rng.standard_exponential(len(running)) / self._flat[running]

@@ -1,9 +1,21 @@
 """Verdicts, rewards and tokens -> numbers. NumPy only."""
 
-from vasari.score.advantage import ADVANTAGE_DENOMINATORS, AdvantageDenominator, AdvantageScale, group_advantages
+from vasari.score.advantage import (
+    ADVANTAGE_DENOMINATORS,
+    AdvantageDenominator,
+    AdvantageScale,
+    group_advantages,
+)
 from vasari.score.check_reward import check_reward
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
-from vasari.score.loss import LOSSES, LossReduction, LossSettings, PolicyLoss, RatioLevel, policy_loss
+from vasari.score.loss import (
+    LOSSES,
+    LossReduction,
+    LossSettings,
+    PolicyLoss,
+    RatioLevel,
+    policy_loss,
+)
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
 from vasari.score.reward import Reward, RewardTerm, format_ok, score_rollouts
 from vasari.score.rewards import REWARDS, make_rewards
@@ -16,7 +28,12 @@ from vasari.score.value import (
     group_value_table,
     mixed_probability,
 )
-from vasari.score.variance import outcome_variance, pass_rate, reward_variance, unbiased_outcome_variance
+from vasari.score.variance import (
+    outcome_variance,
+    pass_rate,
+    reward_variance,
+    unbiased_outcome_variance,
+)
 
 __all__ = [
     "ADVANTAGE_DENOMINATORS",

@@ -9,11 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 
 AdvantageScale = Literal["none", "std", "leave_one_out"]
-"""`none` stops after centring; `std` divides by the group's standard deviation; `leave_one_out` subtracts from each
-reward the mean of the others, which is centring times n / (n - 1)."""
+"""`none` stops after centring; `std` divides by the group's standard deviation; `leave_one_out`
+subtracts from each reward the mean of the others, which is centring times n / (n - 1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,8 @@ class AdvantageDenominator:
     """What centred rewards are divided by: `std(ddof) + epsilon`, or nothing."""
 
     scale: AdvantageScale = "std"
-    """"none" stops after centring (Dr. GRPO, arXiv:2503.20783); "leave_one_out" has the mean of the others as baseline
-    (RLOO, arXiv:2402.14740)."""
+    """"none" stops after centring (Dr. GRPO, arXiv:2503.20783); "leave_one_out" has the mean of the
+    others as baseline (RLOO, arXiv:2402.14740)."""
     ddof: int = 0
     """0 for the population, 1 for the sample standard deviation."""
     epsilon: float = 1e-6
@@ -30,15 +30,17 @@ class AdvantageDenominator:
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(AdvantageScale):
-            raise ConfigError(f"scale must be one of {', '.join(get_args(AdvantageScale))}, got {self.scale!r}")
+            raise ConfigError(
+                f"scale must be one of {', '.join(get_args(AdvantageScale))}, got {self.scale!r}"
+            )
         if self.ddof not in (0, 1):
             raise ConfigError(f"ddof must be 0 or 1, got {self.ddof}")
         if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
             raise ConfigError(f"epsilon must be finite and at least 0, got {self.epsilon}")
 
 
-# TRL 1.16 GRPOTrainer; verl compute_grpo_outcome_advantage; EasyR1 the same; nanochat's scripts/chat_rl.py;
-# Dr. GRPO arXiv:2503.20783; RLOO arXiv:2402.14740.
+# TRL 1.16 GRPOTrainer; verl compute_grpo_outcome_advantage; EasyR1 the same; nanochat's
+# scripts/chat_rl.py; Dr. GRPO arXiv:2503.20783; RLOO arXiv:2402.14740.
 ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
     "trl": AdvantageDenominator(ddof=1, epsilon=1e-4),
     "verl": AdvantageDenominator(ddof=1, epsilon=1e-6),
@@ -51,19 +53,24 @@ ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
 """Denominators by the name of the trainer that uses them."""
 
 
-def group_advantages(rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0, epsilon: float = 1e-6) -> NDArray[np.float64]:
+def group_advantages(
+    rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0, epsilon: float = 1e-6
+) -> NDArray[np.float64]:
     """Center each group's rewards on the group mean, and divide by its deviation where asked.
 
     Args:
-        rewards: [prompt, rollout]; nan for an unverifiable rollout, which leaves its group's mean and deviation and
-            gets advantage 0.
-        scale: "none" stops after centring (Dr. GRPO, arXiv:2503.20783). "std" divides by `std(ddof) + epsilon`.
-            "leave_one_out" subtracts the mean of the other rollouts' rewards (RLOO, arXiv:2402.14740).
-        ddof: 0 for the population, 1 for the sample standard deviation; see `ADVANTAGE_DENOMINATORS`.
+        rewards: [prompt, rollout]; nan for an unverifiable rollout, which leaves its group's mean
+            and deviation and gets advantage 0.
+        scale: "none" stops after centring (Dr. GRPO, arXiv:2503.20783). "std" divides by `std(ddof)
+            + epsilon`. "leave_one_out" subtracts the mean of the other rollouts' rewards (RLOO,
+            arXiv:2402.14740).
+        ddof: 0 for the population, 1 for the sample standard deviation; see
+            `ADVANTAGE_DENOMINATORS`.
         epsilon: Added to the standard deviation.
 
     Returns:
-        Same shape. Rows sum to 0; a group with equal rewards, or with fewer than two verifiable ones, gives zeros.
+        Same shape. Rows sum to 0; a group with equal rewards, or with fewer than two verifiable
+        ones, gives zeros.
 
     Raises:
         DataError: Not [prompt, rollout], fewer than two rollouts a group, or an infinite reward.
@@ -72,7 +79,10 @@ def group_advantages(rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0
     denominator = AdvantageDenominator(scale=scale, ddof=ddof, epsilon=epsilon)
     values = np.asarray(rewards, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] < 2:
-        raise DataError(f"rewards must be [prompt, rollout] with at least 2 rollouts a group, got shape {values.shape}")
+        raise DataError(
+            "rewards must be [prompt, rollout] with at least 2 rollouts a group, got shape"
+            f" {values.shape}"
+        )
     if np.isinf(values).any():
         raise DataError("rewards must be finite or nan, got an infinite one")
     known = ~np.isnan(values)
@@ -87,7 +97,11 @@ def group_advantages(rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0
         centred *= num_known / np.maximum(num_known - 1, 1)
     if denominator.scale != "std":
         return centred
-    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / np.maximum(num_known - denominator.ddof, 1))
+    deviation = np.sqrt(
+        (centred**2).sum(axis=1, keepdims=True) / np.maximum(num_known - denominator.ddof, 1)
+    )
     divisor = deviation + denominator.epsilon
-    advantages: NDArray[np.float64] = np.divide(centred, divisor, out=np.zeros_like(centred), where=divisor > 0)
+    advantages: NDArray[np.float64] = np.divide(
+        centred, divisor, out=np.zeros_like(centred), where=divisor > 0
+    )
     return advantages

@@ -6,28 +6,44 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vasari.errors import ConfigError
-from vasari.records import ImageRef, Outcome, Prompt, Verdict
+from vasari.core.errors import ConfigError
+from vasari.core.records import ImageRef, Outcome, Prompt, Verdict
 from vasari.score.reward import RewardTerm, trl_columns, values_of
 from vasari.score.rewards import make_rewards, with_settings
 
-_TEXTS = ("<think>It is 4.</think><answer>\\boxed{4}</answer>", "", "4", "\\boxed{" * 500, "word " * 20_000, "\ud800\u202e\x00")
+_TEXTS = (
+    "<think>It is 4.</think><answer>\\boxed{4}</answer>",
+    "",
+    "4",
+    "\\boxed{" * 500,
+    "word " * 20_000,
+    "\ud800\u202e\x00",
+)
 _SHOWN = 40
 """Characters of a text that a message shows."""
 
 _PROMPTS = (
     Prompt(id="text", question="What is 2 + 2?", answer="4", kind="number"),
     Prompt(id="image", question="How many?", answer="4", images=(ImageRef(path="/nowhere.png"),)),
-    Prompt(id="choice", question="Which?", answer="B", choices=("3", "4"), kind="choice", metadata={"style": "plain"}),
+    Prompt(
+        id="choice",
+        question="Which?",
+        answer="B",
+        choices=("3", "4"),
+        kind="choice",
+        metadata={"style": "plain"},
+    ),
 )
 
 
-def check_reward(reward: str | Callable[..., Any], *, max_tokens: int = 64, **settings: Any) -> None:
+def check_reward(
+    reward: str | Callable[..., Any], *, max_tokens: int = 64, **settings: Any
+) -> None:
     """Return if a reward function keeps the contract; say what is broken if not.
 
-    It is called on right, wrong and unverifiable rollouts, empty and very long ones, cut ones, of prompts with and without
-    images and options. It must give each a finite number or None, the same one again and whatever rollouts stand beside it,
-    and leave what it was shown as it was.
+    It is called on right, wrong and unverifiable rollouts, empty and very long ones, cut ones, of
+    prompts with and without images and options. It must give each a finite number or None, the same
+    one again and whatever rollouts stand beside it, and leave what it was shown as it was.
 
     Args:
         reward: A name as a recipe has it, a class, a function, or an object that is called.
@@ -48,7 +64,9 @@ def check_reward(reward: str | Callable[..., Any], *, max_tokens: int = 64, **se
     given, before = trl_columns(**rows), trl_columns(**copy.deepcopy(rows))
     once = _values(term, given, rows)
     _require(given == before, f"{what} changed the rollouts that it was shown")
-    _require(_values(term, given, rows) == once, f"{what} gave different values for the same rollouts")
+    _require(
+        _values(term, given, rows) == once, f"{what} gave different values for the same rollouts"
+    )
     backwards: dict[str, Any] = {name: list(reversed(values)) for name, values in rows.items()}
     alike = _values(term, trl_columns(**backwards), backwards) == list(reversed(once))
     for row in range(len(once)):
@@ -62,7 +80,9 @@ def _require(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _values(term: RewardTerm, given: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]) -> list[float | None]:
+def _values(
+    term: RewardTerm, given: Mapping[str, Any], rows: Mapping[str, Sequence[Any]]
+) -> list[float | None]:
     try:
         return values_of([term], given)[term.name]
     except ConfigError as error:
@@ -81,19 +101,26 @@ def _where(term: RewardTerm, rows: Mapping[str, Sequence[Any]]) -> str:
         except Exception:  # noqa: BLE001
             tokens, verdict = len(own["token_ids"][0]), own["verdicts"][0].outcome.value
             shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
-            return f"; on a rollout of {tokens} tokens, {verdict}, of prompt {own['prompts'][0].id!r}, with the text {shown}"
+            return (
+                f"; on a rollout of {tokens} tokens, {verdict}, of prompt {own['prompts'][0].id!r},"
+                f" with the text {shown}"
+            )
     return ""
 
 
 def _rows(max_tokens: int) -> dict[str, Any]:
     """Rollouts as `trl_columns` takes them."""
-    rows: dict[str, list[Any]] = {name: [] for name in ("prompts", "texts", "token_ids", "verdicts", "truncated")}
+    rows: dict[str, list[Any]] = {
+        name: [] for name in ("prompts", "texts", "token_ids", "verdicts", "truncated")
+    }
     for place, text in enumerate(_TEXTS):
         for prompt, outcome in zip(_PROMPTS, Outcome, strict=True):
             num = (0, 1, max_tokens // 2, max_tokens - 1, max_tokens, 4 * max_tokens)[place]
             rows["prompts"].append(prompt)
             rows["texts"].append(text)
             rows["token_ids"].append([token % 11 for token in range(num)])
-            rows["verdicts"].append(Verdict(outcome, extraction="4" if text else None, decided_by="number"))
+            rows["verdicts"].append(
+                Verdict(outcome, extraction="4" if text else None, decided_by="number")
+            )
             rows["truncated"].append(num >= max_tokens)
     return rows

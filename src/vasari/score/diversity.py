@@ -1,4 +1,6 @@
-"""How different the rollouts of one group are: trajectory diversity (TDS), in [0, 1], 1 = most diverse."""
+"""How different the rollouts of one group are: trajectory diversity (TDS), in [0, 1], 1 = most
+diverse.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.score.ngrams import clipped_matches, longer, num_distinct, numbered, shared, unigrams
 
 DiversityMetric = Literal["self_bleu", "distinct_n", "edit_distance"]
@@ -21,18 +23,24 @@ DIVERSITY_METRICS: tuple[DiversityMetric, ...] = get_args(DiversityMetric)
 Tokens = Sequence[int] | Sequence[str] | NDArray[Any]
 """One rollout: token ids or words, up to and including the end token, no prompt and no padding."""
 
-_SMOOTHING_COUNT = 0.1  # Chen and Cherry (2014), method 1: what a precision without a match counts instead of 0.
+_SMOOTHING_COUNT = (
+    0.1  # Chen and Cherry (2014), method 1: what a precision without a match counts instead of 0.
+)
 
 
-def trajectory_diversity(rollouts: Sequence[Tokens], metric: DiversityMetric = "self_bleu", n: int = 3) -> float:
+def trajectory_diversity(
+    rollouts: Sequence[Tokens], metric: DiversityMetric = "self_bleu", n: int = 3
+) -> float:
     """Diversity of one group's rollouts, in [0, 1]; 1 = most diverse.
 
-    * `self_bleu`: one minus the mean BLEU of each rollout against all others, as in arXiv:2509.21268: uniform weights
-      on 1..n-grams, smoothing method 1, closest-length brevity penalty; equal to NLTK's `sentence_bleu`. Identical
-      rollouts of at least n tokens give 0; shorter ones follow the smoothing, and an empty one has BLEU 0.
-    * `distinct_n`: different n-grams over all n-grams of the group; 0 when no rollout has n tokens. Identical rollouts
-      do not give 0, and longer rollouts score lower.
-    * `edit_distance`: mean over pairs of the squared edit distance divided by the longer length (appendix A.3).
+    * `self_bleu`: one minus the mean BLEU of each rollout against all others, as in
+      arXiv:2509.21268: uniform weights on 1..n-grams, smoothing method 1, closest-length brevity
+      penalty; equal to NLTK's `sentence_bleu`. Identical rollouts of at least n tokens give 0;
+      shorter ones follow the smoothing, and an empty one has BLEU 0.
+    * `distinct_n`: different n-grams over all n-grams of the group; 0 when no rollout has n tokens.
+      Identical rollouts do not give 0, and longer rollouts score lower.
+    * `edit_distance`: mean over pairs of the squared edit distance divided by the longer length
+        (appendix A.3).
 
     Args:
         rollouts: One unpadded sequence of token ids or words a rollout; at least two.
@@ -44,7 +52,9 @@ def trajectory_diversity(rollouts: Sequence[Tokens], metric: DiversityMetric = "
         ConfigError: An unknown metric, or n below 1.
     """
     if metric not in DIVERSITY_METRICS:
-        raise ConfigError(f"diversity metric must be one of {', '.join(DIVERSITY_METRICS)}, got {metric!r}")
+        raise ConfigError(
+            f"diversity metric must be one of {', '.join(DIVERSITY_METRICS)}, got {metric!r}"
+        )
     if n < 1:
         raise ConfigError(f"n-grams need n >= 1, got {n}")
     _check(rollouts)
@@ -60,7 +70,10 @@ def _check(rollouts: Sequence[Tokens]) -> None:
     if isinstance(rollouts, str):
         raise DataError("diversity needs the rollouts of a group, got one text")
     if getattr(rollouts, "ndim", 1) != 1:
-        raise DataError("padding cannot be told from tokens: pass one unpadded sequence a rollout, not an array of the group")
+        raise DataError(
+            "padding cannot be told from tokens: pass one unpadded sequence a rollout, not an array"
+            " of the group"
+        )
     if len(rollouts) < 2:
         raise DataError(f"diversity needs at least 2 rollouts, got {len(rollouts)}")
     for position, rollout in enumerate(rollouts):
@@ -71,7 +84,9 @@ def _check(rollouts: Sequence[Tokens]) -> None:
 
 
 def _token_ids(rollouts: Sequence[Tokens]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-    """All tokens of the group as integers, one rollout after the other; and the rollouts' lengths."""
+    """All tokens of the group as integers, one rollout after the other; and the rollouts'
+    lengths.
+    """
     lengths = np.array([len(rollout) for rollout in rollouts], dtype=np.int64)
     arrays = [_integers(rollout) for rollout in rollouts]
     known = [array for array in arrays if array is not None]
@@ -88,7 +103,8 @@ def _token_ids(rollouts: Sequence[Tokens]) -> tuple[NDArray[np.integer], NDArray
 def _integers(rollout: Tokens) -> NDArray[np.integer] | None:
     """The rollout's token ids, uint32 or int64; None for one of words or of other numbers."""
     if isinstance(rollout, list):
-        # Python's array takes a list many times as fast as NumPy, which asks what is in it, and unsigned the fastest.
+        # Python's array takes a list many times as fast as NumPy, which asks what is in it, and
+        # unsigned the fastest.
         for unsigned_then_signed in ("I", "q"):
             try:
                 return np.asarray(array(unsigned_then_signed, rollout))
@@ -100,7 +116,9 @@ def _integers(rollout: Tokens) -> NDArray[np.integer] | None:
     given = np.asarray(rollout)
     if not given.size:
         return np.zeros(0, dtype=np.int64)
-    return given.astype(np.int64, copy=False) if given.dtype.kind in "iu" and given.ndim == 1 else None
+    return (
+        given.astype(np.int64, copy=False) if given.dtype.kind in "iu" and given.ndim == 1 else None
+    )
 
 
 def _self_bleu_diversity(tokens: NDArray[np.integer], lengths: NDArray[np.int64], n: int) -> float:
@@ -122,7 +140,9 @@ def _self_bleu_diversity(tokens: NDArray[np.integer], lengths: NDArray[np.int64]
 
 
 def _brevity_penalty(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[rollouts] penalty against the closest length among the others; the shorter one where two are equally close."""
+    """[rollouts] penalty against the closest length among the others; the shorter one where two are
+    equally close.
+    """
     span = int(lengths.max(initial=0)) + 1
     closeness = np.abs(lengths[:, None] - lengths[None, :]) * span + lengths[None, :]
     np.fill_diagonal(closeness, span * (span + 1))
@@ -133,7 +153,9 @@ def _brevity_penalty(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
 def _distinct(tokens: NDArray[np.integer], lengths: NDArray[np.int64], n: int) -> float:
     ngrams = numbered(unigrams(tokens, lengths))
     for _ in range(n - 1):
-        ngrams = longer(ngrams)  # one step a line: the order below is free before the next is numbered
+        ngrams = longer(
+            ngrams
+        )  # one step a line: the order below is free before the next is numbered
         ngrams = numbered(ngrams)
     if not ngrams.codes.size:
         return 0.0
@@ -142,14 +164,18 @@ def _distinct(tokens: NDArray[np.integer], lengths: NDArray[np.int64], n: int) -
 
 def _edit_diversity(rollouts: Sequence[NDArray[np.int64]]) -> float:
     sequences = [rollout.tolist() for rollout in rollouts]
-    squares = [(_edit_distance(left, right) / max(len(left), len(right), 1)) ** 2 for left, right in combinations(sequences, 2)]
+    squares = [
+        (_edit_distance(left, right) / max(len(left), len(right), 1)) ** 2
+        for left, right in combinations(sequences, 2)
+    ]
     return float(np.mean(squares))
 
 
 def _edit_distance(left: list[int], right: list[int]) -> int:
     """Insertions, deletions and replacements that turn one sequence into the other.
 
-    Bit-parallel (Myers 1999, in Hyyrö's form) on Python's long integers: one column of the table is one integer.
+    Bit-parallel (Myers 1999, in Hyyrö's form) on Python's long integers: one column of the table is
+    one integer.
     """
     if left == right:
         return 0

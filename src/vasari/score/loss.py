@@ -1,4 +1,6 @@
-"""Log-probabilities and advantages -> the losses of GRPO and its variants: oracles in NumPy to check a trainer against."""
+"""Log-probabilities and advantages -> the losses of GRPO and its variants: oracles in NumPy to
+check a trainer against.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,16 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 
 RatioLevel = Literal["token", "sequence"]
-"""`token`: each token has its own importance ratio. `sequence`: a rollout has one, the geometric mean of its tokens'."""
+"""`token`: each token has its own importance ratio. `sequence`: a rollout has one, the geometric
+mean of its tokens'."""
 
 LossReduction = Literal["sequence_mean", "token_mean", "constant_length"]
-"""How terms of tokens become one number. `sequence_mean`: the mean over rollouts of each rollout's mean over its tokens.
-`token_mean`: the mean over all tokens. `constant_length`: the sum over all tokens divided by rollouts x `max_tokens`."""
+"""How terms of tokens become one number. `sequence_mean`: the mean over rollouts of each rollout's
+mean over its tokens. `token_mean`: the mean over all tokens. `constant_length`: the sum over all
+tokens divided by rollouts x `max_tokens`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,8 @@ class LossSettings:
     clip_high: float = 0.2
     """The ratio is clipped above at 1 + `clip_high`."""
     kl_coefficient: float = 0.0
-    """Weight of the k3 estimate of the divergence from the reference policy; 0 needs no reference."""
+    """Weight of the k3 estimate of the divergence from the reference policy; 0 needs no
+    reference."""
     max_tokens: int | None = None
     """Length that `constant_length` divides by: the limit of a rollout, whatever was generated."""
 
@@ -55,16 +60,20 @@ class LossSettings:
 
 
 LOSSES: dict[str, LossSettings] = {
-    # GRPO as MMR1 trains it: arXiv:2402.03300, equation 3, with the KL coefficient of arXiv:2509.21268.
+    # GRPO as MMR1 trains it: arXiv:2402.03300, equation 3, with the KL coefficient of
+    # arXiv:2509.21268.
     "grpo": LossSettings(kl_coefficient=0.01),
     # arXiv:2503.14476: token-level mean, clip-higher, no KL.
     "dapo": LossSettings(reduction="token_mean", clip_high=0.28),
-    # arXiv:2503.20783: neither the length nor the deviation of a group divides; use it with advantages of scale "none".
+    # arXiv:2503.20783: neither the length nor the deviation of a group divides; use it with
+    # advantages of scale "none".
     "dr_grpo": LossSettings(reduction="constant_length"),
-    # arXiv:2507.18071: one ratio a rollout, hence a much narrower clip (3e-4 and 4e-4 in its experiments).
+    # arXiv:2507.18071: one ratio a rollout, hence a much narrower clip (3e-4 and 4e-4 in its
+    # experiments).
     "gspo": LossSettings(ratio="sequence", clip_low=3e-4, clip_high=4e-4),
 }
-"""Losses by name. `dr_grpo` wants `max_tokens` set: `dataclasses.replace(LOSSES["dr_grpo"], max_tokens=1024)`."""
+"""Losses by name. `dr_grpo` wants `max_tokens` set: `dataclasses.replace(LOSSES["dr_grpo"],
+max_tokens=1024)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +85,11 @@ class PolicyLoss:
     gradient: tuple[NDArray[np.float64], ...]
     """[rollouts] of [tokens]: derivative of the loss by each log-probability of the policy."""
     clipped_share: float
-    """Share of the tokens whose term is the clipped one and passes no gradient; nan without tokens."""
+    """Share of the tokens whose term is the clipped one and passes no gradient; nan without
+    tokens."""
     kl: float
-    """Mean over all tokens of the k3 estimate, before its coefficient; nan without a reference or tokens."""
+    """Mean over all tokens of the k3 estimate, before its coefficient; nan without a reference or
+    tokens."""
 
 
 def policy_loss(
@@ -91,20 +102,24 @@ def policy_loss(
 ) -> PolicyLoss:
     """The clipped policy-gradient loss of a batch of rollouts, with its gradient.
 
-    A token's term is `-min(w A, clip(w, 1 - low, 1 + high) A) + kl_coefficient * k3`, where w is the importance ratio:
-    `exp(new - old)` of the token, or for level "sequence" `exp(mean(new - old))` of its rollout (arXiv:2507.18071), and
-    `k3 = exp(ref - new) - (ref - new) - 1`. The terms are put together by `settings.reduction`.
+    A token's term is `-min(w A, clip(w, 1 - low, 1 + high) A) + kl_coefficient * k3`, where w is
+    the importance ratio: `exp(new - old)` of the token, or for level "sequence" `exp(mean(new -
+    old))` of its rollout (arXiv:2507.18071), and `k3 = exp(ref - new) - (ref - new) - 1`. The terms
+    are put together by `settings.reduction`.
 
     Args:
-        logprobs: [rollouts] of [tokens], log-probabilities under the policy; unpadded, one vector a rollout.
+        logprobs: [rollouts] of [tokens], log-probabilities under the policy; unpadded, one vector a
+            rollout.
         old_logprobs: The same under the policy that wrote the rollouts.
         advantages: [rollouts]; 0 for an unverifiable rollout, as `group_advantages` gives.
         settings: Which loss; see `LOSSES`.
-        reference_logprobs: The same under the reference policy; needed where the KL coefficient is not 0.
+        reference_logprobs: The same under the reference policy; needed where the KL coefficient is
+            not 0.
 
     Raises:
         DataError: No rollouts, lengths that differ, padded arrays, or a number that is not finite.
-        ConfigError: "constant_length" without `max_tokens`, or a KL coefficient without a reference.
+        ConfigError: "constant_length" without `max_tokens`, or a KL coefficient without a
+            reference.
     """
     if settings.kl_coefficient and reference_logprobs is None:
         raise ConfigError(f"a KL coefficient of {settings.kl_coefficient} needs reference_logprobs")
@@ -112,7 +127,10 @@ def policy_loss(
     _, old = _flat(old_logprobs, "old_logprobs", lengths)
     weight = np.asarray(advantages, dtype=np.float64)
     if weight.shape != lengths.shape or not np.isfinite(weight).all():
-        raise DataError(f"advantages must be {len(lengths)} finite numbers, one a rollout, got shape {weight.shape}")
+        raise DataError(
+            f"advantages must be {len(lengths)} finite numbers, one a rollout, got shape"
+            f" {weight.shape}"
+        )
     owner = np.repeat(np.arange(len(lengths)), lengths)
     ratio = _ratios(new - old, owner, lengths, settings.ratio)
     advantage = weight[owner]
@@ -122,7 +140,9 @@ def policy_loss(
     share = _token_weights(lengths, settings)
     slope = np.where(is_clipped, 0.0, -ratio * advantage) * share
     if settings.ratio == "sequence":  # every token moves the ratio of its rollout by 1 / length
-        slope = (np.bincount(owner, weights=slope, minlength=len(lengths)) / np.maximum(lengths, 1))[owner]
+        slope = (
+            np.bincount(owner, weights=slope, minlength=len(lengths)) / np.maximum(lengths, 1)
+        )[owner]
     kl = math.nan
     if reference_logprobs is not None:
         _, reference = _flat(reference_logprobs, "reference_logprobs", lengths)
@@ -139,11 +159,16 @@ def policy_loss(
 
 
 def _ratios(
-    log_ratio: NDArray[np.float64], owner: NDArray[np.int64], lengths: NDArray[np.int64], level: RatioLevel
+    log_ratio: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    level: RatioLevel,
 ) -> NDArray[np.float64]:
     """[tokens] importance ratio that stands in each token's term."""
     if level == "sequence":
-        log_ratio = (np.bincount(owner, weights=log_ratio, minlength=len(lengths)) / np.maximum(lengths, 1))[owner]
+        log_ratio = (
+            np.bincount(owner, weights=log_ratio, minlength=len(lengths)) / np.maximum(lengths, 1)
+        )[owner]
     ratio: NDArray[np.float64] = np.exp(log_ratio)
     return ratio
 
@@ -155,9 +180,14 @@ def _token_weights(lengths: NDArray[np.int64], settings: LossSettings) -> NDArra
     if settings.reduction == "token_mean":
         return np.full(lengths.sum(), 1.0 / max(1, lengths.sum()))
     if settings.max_tokens is None:
-        raise ConfigError("the reduction 'constant_length' divides by max_tokens: set it to the limit of a rollout")
+        raise ConfigError(
+            "the reduction 'constant_length' divides by max_tokens: set it to the limit of a"
+            " rollout"
+        )
     if lengths.max() > settings.max_tokens:
-        raise DataError(f"a rollout has {lengths.max()} tokens, more than max_tokens={settings.max_tokens}")
+        raise DataError(
+            f"a rollout has {lengths.max()} tokens, more than max_tokens={settings.max_tokens}"
+        )
     return np.full(lengths.sum(), 1.0 / (len(lengths) * settings.max_tokens))
 
 
@@ -167,15 +197,21 @@ def _flat(
     """Lengths of the rollouts, and all their tokens one after the other."""
     if getattr(vectors, "ndim", 1) > 1:
         raise DataError(
-            f"{name} is an array of several dimensions, where padding cannot be told from tokens; give one vector a rollout"
+            f"{name} is an array of several dimensions, where padding cannot be told from tokens;"
+            " give one vector a rollout"
         )
     arrays = [np.asarray(vector, dtype=np.float64) for vector in vectors]
     if not arrays:
         raise DataError(f"{name} holds no rollouts")
     for place, array in enumerate(arrays):
         if array.ndim != 1 or not np.isfinite(array).all():
-            raise DataError(f"{name} of rollout {place} must be a vector of finite numbers, got shape {array.shape}")
+            raise DataError(
+                f"{name} of rollout {place} must be a vector of finite numbers, got shape"
+                f" {array.shape}"
+            )
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     if expected is not None and not np.array_equal(lengths, expected):
-        raise DataError(f"{name} has {lengths.tolist()} tokens a rollout where logprobs has {expected.tolist()}")
+        raise DataError(
+            f"{name} has {lengths.tolist()} tokens a rollout where logprobs has {expected.tolist()}"
+        )
     return lengths, np.concatenate(arrays)

@@ -8,22 +8,28 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 
 Normalise = Literal["none", "range"]
-"""`none` weighs the scores as they come, as the paper does; `range` first brings OVS from [0, 1/4] to [0, 1]."""
+"""`none` weighs the scores as they come, as the paper does; `range` first brings OVS from [0, 1/4]
+to [0, 1]."""
 
 MAX_OUTCOME_VARIANCE = 0.25
 """p * (1 - p) at p = 1/2."""
 
 
 def promotion_score(
-    ovs: ArrayLike, tds: ArrayLike, alpha: float = 0.8, beta: float = 0.2, normalise: Normalise = "none"
+    ovs: ArrayLike,
+    tds: ArrayLike,
+    alpha: float = 0.8,
+    beta: float = 0.2,
+    normalise: Normalise = "none",
 ) -> NDArray[np.float64]:
-    """`alpha * ovs + beta * tds`, higher = drawn more often; the shape of the inputs, nan where one is nan.
+    """`alpha * ovs + beta * tds`, higher = drawn more often; the shape of the inputs, nan where one
+    is nan.
 
-    Mind the scales: OVS lives in [0, 1/4] and TDS in [0, 1], so that with `none` the paper's weights 0.8 and 0.2 let
-    both terms reach 0.2. With `range` OVS is multiplied by 4 first.
+    Mind the scales: OVS lives in [0, 1/4] and TDS in [0, 1], so that with `none` the paper's
+    weights 0.8 and 0.2 let both terms reach 0.2. With `range` OVS is multiplied by 4 first.
 
     Args:
         ovs: Outcome variance, in [0, 1/4].
@@ -53,4 +59,6 @@ def check_weights(alpha: float, beta: float, normalise: str) -> None:
         if not (math.isfinite(weight) and weight >= 0):
             raise ConfigError(f"{name} must be finite and at least 0, got {weight}")
     if normalise not in get_args(Normalise):
-        raise ConfigError(f"normalise must be one of {', '.join(get_args(Normalise))}, got {normalise!r}")
+        raise ConfigError(
+            f"normalise must be one of {', '.join(get_args(Normalise))}, got {normalise!r}"
+        )

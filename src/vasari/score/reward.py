@@ -1,8 +1,9 @@
 """Verdicts -> rewards: the only place where a verdict becomes a number that a learner sees.
 
-A reward is a function. Ours and a user's look at one rollout: they take by keyword any of `prompt`, `text`, `token_ids`,
-`verdict`, `truncated`, and return a number, or None where the rollout must leave its group's baseline. A function with TRL's
-signature (it takes `prompts`, `completions` or `completion_ids`, and columns, as lists) is accepted as it is.
+A reward is a function. Ours and a user's look at one rollout: they take by keyword any of `prompt`,
+`text`, `token_ids`, `verdict`, `truncated`, and return a number, or None where the rollout must
+leave its group's baseline. A function with TRL's signature (it takes `prompts`, `completions` or
+`completion_ids`, and columns, as lists) is accepted as it is.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from vasari.errors import ConfigError
-from vasari.records import Outcome, Prompt, Verdict
+from vasari.core.errors import ConfigError
+from vasari.core.records import Outcome, Prompt, Verdict
 
 SEEN = ("prompt", "text", "token_ids", "verdict", "truncated")
 """What a reward function of one rollout may take, by keyword."""
@@ -66,13 +67,15 @@ def format_reward(*, text: str) -> float:
 
 
 def as_batched(term: RewardTerm) -> Callable[..., Any]:
-    """The term with TRL's signature and its own name: lists in, unweighted values out, each a finite number or None.
+    """The term with TRL's signature and its own name: lists in, unweighted values out, each a
+    finite number or None.
 
-    A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what it takes of them. One that
-    must be awaited gives one that must be.
+    A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what
+    it takes of them. One that must be awaited gives one that must be.
 
     Raises:
-        ConfigError: When called: a column is lacking that the term needs, or it gave no list of numbers of the right length.
+        ConfigError: When called: a column is lacking that the term needs, or it gave no list of
+            numbers of the right length.
     """
     call = _on_lists(term) if term.is_batched else _on_each(term)
 
@@ -104,23 +107,36 @@ def combine(
 
     Args:
         terms: With their weights.
-        values: [rollouts] by the terms' names. None of a function of one rollout, or of all functions, takes the rollout out
-            of its group's baseline; None of a function with TRL's signature leaves the term out.
-        verdicts: [rollouts]; an unverifiable one takes its rollout out, whatever the terms say. None: not known.
+        values: [rollouts] by the terms' names. None of a function of one rollout, or of all
+            functions, takes the rollout out of its group's baseline; None of a function with TRL's
+            signature leaves the term out.
+        verdicts: [rollouts]; an unverifiable one takes its rollout out, whatever the terms say.
+            None: not known.
         prompts: [rollouts] for messages.
 
     Raises:
-        ConfigError: A term has no values, another number of them, or one that is not a finite number.
+        ConfigError: A term has no values, another number of them, or one that is not a finite
+            number.
     """
     lacking = [term.name for term in terms if term.name not in values]
     if lacking:
-        raise ConfigError(f"there are no values of reward {', '.join(map(repr, lacking))}; there are: {', '.join(values)}")
-    num = len(verdicts) if verdicts is not None else max((len(values[term.name]) for term in terms), default=0)
+        raise ConfigError(
+            f"there are no values of reward {', '.join(map(repr, lacking))}; there are:"
+            f" {', '.join(values)}"
+        )
+    num = (
+        len(verdicts)
+        if verdicts is not None
+        else max((len(values[term.name]) for term in terms), default=0)
+    )
     found = {term.name: _numbers(values[term.name], term, num, prompts) for term in terms}
     rewards = []
     for row in range(num):
         own = {name: numbers[row] for name, numbers in found.items()}
-        parts = {term.name: math.nan if (value := own[term.name]) is None else term.weight * value for term in terms}
+        parts = {
+            term.name: math.nan if (value := own[term.name]) is None else term.weight * value
+            for term in terms
+        }
         known = [part for part in parts.values() if not math.isnan(part)]
         out = not known or any(own[term.name] is None and not term.is_batched for term in terms)
         out = out or (verdicts is not None and verdicts[row].outcome is Outcome.UNVERIFIABLE)
@@ -138,7 +154,8 @@ def score_rollouts(
     truncated: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Reward]:
-    """The rewards of rollouts, outside TRL; functions with its signature get what it would give them.
+    """The rewards of rollouts, outside TRL; functions with its signature get what it would give
+    them.
 
     Args:
         terms: What the rewards are made of.
@@ -150,11 +167,16 @@ def score_rollouts(
         columns: Further columns for functions with TRL's signature, [rollouts] each.
 
     Raises:
-        ConfigError: There is not one of each for every rollout, a term needs a column that is not there, or a value is no
-            number.
+        ConfigError: There is not one of each for every rollout, a term needs a column that is not
+            there, or a value is no number.
     """
     given = trl_columns(
-        prompts=prompts, texts=texts, token_ids=token_ids, verdicts=verdicts, truncated=truncated, columns=columns
+        prompts=prompts,
+        texts=texts,
+        token_ids=token_ids,
+        verdicts=verdicts,
+        truncated=truncated,
+        columns=columns,
     )
     return combine(terms, values_of(terms, given), verdicts, prompts)
 
@@ -168,7 +190,9 @@ def trl_columns(
     truncated: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
-    """What TRL would call reward functions with for these rollouts, by keyword; arguments as in `score_rollouts`."""
+    """What TRL would call reward functions with for these rollouts, by keyword; arguments as in
+    `score_rollouts`.
+    """
     seen: dict[str, Sequence[Any]] = {"prompts": prompts, "texts": texts, "token_ids": token_ids}
     seen |= {"verdicts": verdicts, "truncated": truncated, **(columns or {})}
     lengths = {name: len(values) for name, values in seen.items()}
@@ -193,16 +217,28 @@ def trl_columns(
     }
 
 
-def values_of(terms: Sequence[RewardTerm], given: Mapping[str, Any]) -> dict[str, list[float | None]]:
-    """The unweighted values of each term by its name, [rollouts] each; what must be awaited runs side by side."""
+def values_of(
+    terms: Sequence[RewardTerm], given: Mapping[str, Any]
+) -> dict[str, list[float | None]]:
+    """The unweighted values of each term by its name, [rollouts] each; what must be awaited runs
+    side by side.
+    """
     waiting = [term for term in terms if is_async(term.function)]
     values = {term.name: as_batched(term)(**given) for term in terms if term not in waiting}
-    values |= dict(zip((term.name for term in waiting), _awaited([as_batched(term) for term in waiting], given), strict=True))
+    values |= dict(
+        zip(
+            (term.name for term in waiting),
+            _awaited([as_batched(term) for term in waiting], given),
+            strict=True,
+        )
+    )
     return {term.name: values[term.name] for term in terms}
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether what a function returns must be awaited; also that of an object's `__call__`, and with settings filled in."""
+    """Whether what a function returns must be awaited; also that of an object's `__call__`, and
+    with settings filled in.
+    """
     while isinstance(function, functools.partial):
         function = function.func
     call = getattr(function, "__call__", None)  # noqa: B004
@@ -210,19 +246,27 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def text_of(completion: Any) -> str:
-    """The text of a completion as TRL gives it: a string, or messages of which the last one counts; "" for none."""
+    """The text of a completion as TRL gives it: a string, or messages of which the last one counts;
+    "" for none.
+    """
     if isinstance(completion, str):
         return completion
     content = completion[-1].get("content") if completion else None
-    return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content or ())
+    return (
+        content
+        if isinstance(content, str)
+        else "".join(part.get("text") or "" for part in content or ())
+    )
 
 
 def format_ok(text: str) -> bool:
-    r"""Whether a rollout keeps to the format `<think>...</think><answer>...\boxed{...}...</answer>`.
+    r"""Whether a rollout keeps to the format
+    `<think>...</think><answer>...\boxed{...}...</answer>`.
 
-    Each tag stands exactly once and in this order, with nothing but whitespace outside; the reasoning is not empty, and
-    the answer has one `\boxed` whose brace is closed (arXiv:2509.21268, appendices C and D): "put your answer in one
-    \boxed{}", so two boxes side by side are not the format. Takes linear time.
+    Each tag stands exactly once and in this order, with nothing but whitespace outside; the
+    reasoning is not empty, and the answer has one `\boxed` whose brace is closed (arXiv:2509.21268,
+    appendices C and D): "put your answer in one \boxed{}", so two boxes side by side are not the
+    format. Takes linear time.
     """
     if any(text.count(tag) != 1 for tag in _TAGS):
         return False
@@ -237,7 +281,9 @@ def format_ok(text: str) -> bool:
 
 def _num_closed_boxes(text: str) -> int:
     """Closed boxes that stand side by side; a box inside a closed box counts with it."""
-    boxed: list[int | None] = []  # One entry an open brace: the closed boxes before it, None for a brace without \\boxed.
+    boxed: list[
+        int | None
+    ] = []  # One entry an open brace: the closed boxes before it, None for a brace without \\boxed.
     closed = 0
     for match in _BRACE.finditer(text):
         mark = match.group()
@@ -253,29 +299,45 @@ def _on_each(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
     """From columns to the values of a function of one rollout."""
     parameters = inspect.signature(term.function).parameters
     taken = SEEN if takes_all(term.function) else tuple(name for name in SEEN if name in parameters)
-    needed = [name for name in taken if name in parameters and parameters[name].default is inspect.Parameter.empty]
+    needed = [
+        name
+        for name in taken
+        if name in parameters and parameters[name].default is inspect.Parameter.empty
+    ]
 
     def call(columns: Mapping[str, Any]) -> list[Any]:
         completions = columns["completions"]
-        seen = {"text": [text_of(completion) for completion in completions], "token_ids": columns["completion_ids"]}
+        seen = {
+            "text": [text_of(completion) for completion in completions],
+            "token_ids": columns["completion_ids"],
+        }
         seen |= {name: columns[column] for name, column in _COLUMNS.items() if column in columns}
         lacking = [name for name in needed if name not in seen]
         if lacking:
             raise ConfigError(
-                f"reward {term.name!r} takes {', '.join(lacking)}, and there is no column "
-                f"{', '.join(_COLUMNS[name] for name in lacking)}; a trainer of vasari.trl adds verdict and truncated where "
-                "it is given verify"
+                f"reward {term.name!r} takes {', '.join(lacking)}, and there is no column"
+                f" {', '.join(_COLUMNS[name] for name in lacking)}; a trainer of vasari.trl adds"
+                " verdict and truncated where it is given verify"
             )
         given = [name for name in taken if name in seen]
-        return [term.function(**{name: seen[name][row] for name in given}) for row in range(len(completions))]
+        return [
+            term.function(**{name: seen[name][row] for name in given})
+            for row in range(len(completions))
+        ]
 
     return call
 
 
 def _on_lists(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
-    """From columns to what a function with TRL's signature gives, which is handed those that it names."""
+    """From columns to what a function with TRL's signature gives, which is handed those that it
+    names.
+    """
     parameters = inspect.signature(term.function).parameters
-    needed = [name for name, one in parameters.items() if one.default is one.empty and one.kind not in UNNAMED]
+    needed = [
+        name
+        for name, one in parameters.items()
+        if one.default is one.empty and one.kind not in UNNAMED
+    ]
     # Settings that were filled in stand, also where a column is called like one.
     filled = term.function.keywords if isinstance(term.function, functools.partial) else {}
     everything = takes_all(term.function)
@@ -284,29 +346,43 @@ def _on_lists(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
         lacking = [name for name in needed if name not in columns]
         if lacking:
             raise ConfigError(
-                f"reward {term.name!r} needs {', '.join(map(repr, lacking))}, which is no column here; there are: "
-                f"{', '.join(columns)}"
+                f"reward {term.name!r} needs {', '.join(map(repr, lacking))}, which is no column"
+                f" here; there are: {', '.join(columns)}"
             )
         known = {name: value for name, value in columns.items() if name not in filled}
-        return term.function(**{name: value for name, value in known.items() if everything or name in parameters})
+        return term.function(
+            **{name: value for name, value in known.items() if everything or name in parameters}
+        )
 
     return call
 
 
 def takes_all(function: Callable[..., Any]) -> bool:
     """Whether a function takes keywords that it does not name."""
-    return any(one.kind is one.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
+    return any(
+        one.kind is one.VAR_KEYWORD for one in inspect.signature(function).parameters.values()
+    )
 
 
-def _numbers(found: Any, term: RewardTerm, num: int, prompts: Sequence[Prompt] | None) -> list[float | None]:
+def _numbers(
+    found: Any, term: RewardTerm, num: int, prompts: Sequence[Prompt] | None
+) -> list[float | None]:
     """One checked value for each of `num` rollouts."""
     try:
         values = list(found)
     except TypeError as error:
-        raise ConfigError(f"reward {term.name!r} gave {found!r}; it must give a list, one value for each rollout") from error
+        raise ConfigError(
+            f"reward {term.name!r} gave {found!r}; it must give a list, one value for each rollout"
+        ) from error
     if len(values) != num:
-        raise ConfigError(f"reward {term.name!r} gave {len(values)} values for {num} rollouts; it must give one for each")
-    return [_number(value, term, None if prompts is None else prompts[row]) for row, value in enumerate(values)]
+        raise ConfigError(
+            f"reward {term.name!r} gave {len(values)} values for {num} rollouts; it must give one"
+            " for each"
+        )
+    return [
+        _number(value, term, None if prompts is None else prompts[row])
+        for row, value in enumerate(values)
+    ]
 
 
 def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None:
@@ -319,16 +395,22 @@ def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None
             raise TypeError
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"reward {term.name!r} gave {value!r}{where}; it must give a number or None") from error
+        raise ConfigError(
+            f"reward {term.name!r} gave {value!r}{where}; it must give a number or None"
+        ) from error
     if math.isnan(number) and term.is_batched:
         return None
     if not math.isfinite(number):
-        raise ConfigError(f"reward {term.name!r} gave {number}{where}; it must give a finite number or None")
+        raise ConfigError(
+            f"reward {term.name!r} gave {number}{where}; it must give a finite number or None"
+        )
     return number
 
 
 def _awaited(functions: Sequence[Callable[..., Any]], given: Mapping[str, Any]) -> list[Any]:
-    """What functions return that must be awaited, also where an event loop runs already, as in a notebook."""
+    """What functions return that must be awaited, also where an event loop runs already, as in a
+    notebook.
+    """
 
     async def together() -> list[Any]:
         return list(await asyncio.gather(*(function(**given) for function in functions)))

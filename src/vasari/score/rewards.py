@@ -9,9 +9,17 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vasari.errors import ConfigError
-from vasari.plugins import build, resolve
-from vasari.score.reward import SEEN, UNNAMED, RewardTerm, accuracy, format_reward, is_async, takes_all
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import build, resolve
+from vasari.score.reward import (
+    SEEN,
+    UNNAMED,
+    RewardTerm,
+    accuracy,
+    format_reward,
+    is_async,
+    takes_all,
+)
 from vasari.score.shaping import CosineLength, RepetitionPenalty, SoftOverlong
 
 REWARDS: Mapping[str, Any] = {
@@ -21,7 +29,8 @@ REWARDS: Mapping[str, Any] = {
     "repetition": RepetitionPenalty,
     "soft_overlong": SoftOverlong,
 }
-"""Every reward term by the name that a recipe gives it: a function, or a class that is made with its settings and called.
+"""Every reward term by the name that a recipe gives it: a function, or a class that is made with
+its settings and called.
 
 A user's own is `package.module:attribute`, either of the two."""
 
@@ -29,15 +38,20 @@ _TRL = {"prompts", "completions", "completion_ids"}
 """A function that takes one of these by name has TRL's signature."""
 
 
-def make_rewards(terms: Sequence[str | Mapping[str, Any]], *, max_tokens: int | None = None) -> tuple[RewardTerm, ...]:
+def make_rewards(
+    terms: Sequence[str | Mapping[str, Any]], *, max_tokens: int | None = None
+) -> tuple[RewardTerm, ...]:
     """The reward terms that a recipe names.
 
     Args:
-        terms: `name`, and where they are not the defaults `weight` (1) and `settings` (none), of each; or the name alone.
-        max_tokens: Tokens at which rollouts are cut; a term with a setting of that name that is not given gets it.
+        terms: `name`, and where they are not the defaults `weight` (1) and `settings` (none), of
+            each; or the name alone.
+        max_tokens: Tokens at which rollouts are cut; a term with a setting of that name that is not
+            given gets it.
 
     Raises:
-        ConfigError: There are no terms, one stands twice, a name or a setting is unknown, or a weight is 0 or not finite.
+        ConfigError: There are no terms, one stands twice, a name or a setting is unknown, or a
+            weight is 0 or not finite.
     """
     if not terms:
         raise ConfigError("rewards: name at least one term, e.g. accuracy")
@@ -49,8 +63,8 @@ def make_rewards(terms: Sequence[str | Mapping[str, Any]], *, max_tokens: int | 
     for name, own in sources.items():
         if len(own) > 1:
             raise ConfigError(
-                f"rewards: {name} stands twice, as {', '.join(own)}; logs and files tell terms apart by that name, so name "
-                "each once, or give one of the functions another name"
+                f"rewards: {name} stands twice, as {', '.join(own)}; logs and files tell terms"
+                " apart by that name, so name each once, or give one of the functions another name"
             )
     return made
 
@@ -59,21 +73,38 @@ def _term(term: Mapping[str, Any], max_tokens: int | None) -> RewardTerm:
     unknown = sorted(set(term) - {"name", "weight", "settings"})
     if unknown or "name" not in term:
         raise ConfigError(f"a reward has name, weight and settings, got {dict(term)!r}")
-    name, weight, settings = str(term["name"]), term.get("weight", 1.0), dict(term.get("settings") or {})
+    name, weight, settings = (
+        str(term["name"]),
+        term.get("weight", 1.0),
+        dict(term.get("settings") or {}),
+    )
     if not isinstance(weight, numbers.Real) or not math.isfinite(weight) or not weight:
         raise ConfigError(f"reward {name!r}: the weight must be finite and not 0, got {weight!r}")
-    return with_settings(name, resolve(name, REWARDS, door="reward"), settings, weight=float(weight), max_tokens=max_tokens)
+    return with_settings(
+        name,
+        resolve(name, REWARDS, door="reward"),
+        settings,
+        weight=float(weight),
+        max_tokens=max_tokens,
+    )
 
 
 def with_settings(
-    name: str, target: Any, settings: Mapping[str, Any], *, weight: float = 1.0, max_tokens: int | None = None
+    name: str,
+    target: Any,
+    settings: Mapping[str, Any],
+    *,
+    weight: float = 1.0,
+    max_tokens: int | None = None,
 ) -> RewardTerm:
-    """A term of what a name stands for: a class made with its settings, or a function with them filled in.
+    """A term of what a name stands for: a class made with its settings, or a function with them
+    filled in.
 
     A function that takes nothing of a rollout makes the reward function, as TRL's `get_...` do.
 
     Raises:
-        ConfigError: It has no such setting, needs one, cannot be called, or needs what no rollout has.
+        ConfigError: It has no such setting, needs one, cannot be called, or needs what no rollout
+            has.
     """
     what = f"reward {name!r}"
     parameters = _parameters(what, target)
@@ -86,30 +117,50 @@ def with_settings(
     if makes or inspect.isclass(target):
         return term_of(name, build(target, given={}, settings=settings, what=what), weight=weight)
     of_a_rollout = _TRL if batched else set(SEEN)
-    own = [key for key, one in parameters.items() if key not in of_a_rollout and one.kind not in UNNAMED]
+    own = [
+        key
+        for key, one in parameters.items()
+        if key not in of_a_rollout and one.kind not in UNNAMED
+    ]
     unknown = sorted(set(settings) - set(own))
     if unknown:
         listed = ", ".join(sorted(own)) or "none"
-        raise ConfigError(f"{what} has no setting {', '.join(map(repr, unknown))}; it has: {listed}")
-    return term_of(name, functools.partial(target, **settings) if settings else target, weight=weight)
+        raise ConfigError(
+            f"{what} has no setting {', '.join(map(repr, unknown))}; it has: {listed}"
+        )
+    return term_of(
+        name, functools.partial(target, **settings) if settings else target, weight=weight
+    )
 
 
 def term_of(name: str, function: Any, *, weight: float = 1.0) -> RewardTerm:
-    """A function, of one rollout or with TRL's signature, as a term of a reward; `mine:brevity` is called `brevity`.
+    """A function, of one rollout or with TRL's signature, as a term of a reward; `mine:brevity` is
+    called `brevity`.
 
     Raises:
-        ConfigError: It cannot be called by keyword, needs what no rollout has, or is of one rollout and must be awaited.
+        ConfigError: It cannot be called by keyword, needs what no rollout has, or is of one rollout
+            and must be awaited.
     """
     what = f"reward {name!r}"
     parameters = _parameters(what, function)
     batched = _is_batched(parameters)
-    unnamed = [key for key, one in parameters.items() if one.kind is one.POSITIONAL_ONLY and one.default is one.empty]
+    unnamed = [
+        key
+        for key, one in parameters.items()
+        if one.kind is one.POSITIONAL_ONLY and one.default is one.empty
+    ]
     if unnamed:
-        raise ConfigError(f"{what} takes {', '.join(map(repr, unnamed))} by position; a reward is called by keyword")
+        raise ConfigError(
+            f"{what} takes {', '.join(map(repr, unnamed))} by position; a reward is called by"
+            " keyword"
+        )
     if not batched:
         _refuse(what, [key for key in _needed(parameters) if key not in SEEN])
     if not batched and is_async(function):
-        raise ConfigError(f"{what} must be awaited, which only a function with TRL's signature may: one that takes completions")
+        raise ConfigError(
+            f"{what} must be awaited, which only a function with TRL's signature may: one that"
+            " takes completions"
+        )
     return RewardTerm(name.rpartition(":")[2], weight, function, is_batched=batched)
 
 
@@ -119,19 +170,26 @@ def _parameters(what: str, function: Any) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
     except ValueError as error:
-        raise ConfigError(f"{what} does not say what it takes; wrap it in a function that names it") from error
+        raise ConfigError(
+            f"{what} does not say what it takes; wrap it in a function that names it"
+        ) from error
 
 
 def _needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    return [key for key, one in parameters.items() if one.default is one.empty and one.kind not in UNNAMED]
+    return [
+        key
+        for key, one in parameters.items()
+        if one.default is one.empty and one.kind not in UNNAMED
+    ]
 
 
 def _refuse(what: str, lacking: Sequence[str]) -> None:
     """Refuse a function for what it needs and nothing gives."""
     if lacking:
         raise ConfigError(
-            f"{what} needs {', '.join(map(repr, lacking))}: give it among the settings; of a rollout a reward may take "
-            f"{', '.join(SEEN)}, or, with TRL's signature, prompts, completions, completion_ids and other columns as lists"
+            f"{what} needs {', '.join(map(repr, lacking))}: give it among the settings; of a"
+            f" rollout a reward may take {', '.join(SEEN)}, or, with TRL's signature, prompts,"
+            " completions, completion_ids and other columns as lists"
         )
 
 

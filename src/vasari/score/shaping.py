@@ -1,4 +1,6 @@
-"""Reward terms beside accuracy and format: length, overlong rollouts, repetition; functions of one rollout."""
+"""Reward terms beside accuracy and format: length, overlong rollouts, repetition; functions of one
+rollout.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,18 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vasari.errors import ConfigError
-from vasari.records import Outcome, Verdict
+from vasari.core.errors import ConfigError
+from vasari.core.records import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CosineLength:
-    """A term that moves along half a cosine with the length of a rollout (arXiv:2502.03373, equation 1).
+    """A term that moves along half a cosine with the length of a rollout (arXiv:2502.03373,
+    equation 1).
 
-    `end + (start - end) * (1 + cos(pi * n / max_tokens)) / 2` for n tokens: `start` at 0 tokens, `end` at `max_tokens`, and
-    `exceeded` from there on. By default a right answer gains most when it is short and a wrong one loses least when it is long.
+    `end + (start - end) * (1 + cos(pi * n / max_tokens)) / 2` for n tokens: `start` at 0 tokens,
+    `end` at `max_tokens`, and `exceeded` from there on. By default a right answer gains most when
+    it is short and a wrong one loses least when it is long.
     """
 
     max_tokens: int
@@ -33,23 +37,33 @@ class CosineLength:
         _check_count("cosine length needs max_tokens of", self.max_tokens)
         for name in ("correct_start", "correct_end", "wrong_start", "wrong_end", "exceeded"):
             if not _is_finite(getattr(self, name)):
-                raise ConfigError(f"cosine length {name} must be finite, got {getattr(self, name)!r}")
+                raise ConfigError(
+                    f"cosine length {name} must be finite, got {getattr(self, name)!r}"
+                )
 
     def __call__(self, *, token_ids: Sequence[Hashable], verdict: Verdict) -> float:
-        """The term for a rollout; an unverifiable one counts as wrong here, and has no reward anyway."""
+        """The term for a rollout; an unverifiable one counts as wrong here, and has no reward
+        anyway.
+        """
         return self.value(len(token_ids), correct=verdict.outcome is Outcome.CORRECT)
 
     def value(self, num_tokens: int, *, correct: bool) -> float:
         """The term for a rollout of `num_tokens`."""
         if num_tokens >= self.max_tokens:
             return self.exceeded
-        start, end = (self.correct_start, self.correct_end) if correct else (self.wrong_start, self.wrong_end)
+        start, end = (
+            (self.correct_start, self.correct_end)
+            if correct
+            else (self.wrong_start, self.wrong_end)
+        )
         return end + 0.5 * (start - end) * (1.0 + math.cos(math.pi * num_tokens / self.max_tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepetitionPenalty:
-    """A term of `-worst` times the share of n-grams that were there before (n-gram penalty of arXiv:2502.03373, normalised)."""
+    """A term of `-worst` times the share of n-grams that were there before (n-gram penalty of
+    arXiv:2502.03373, normalised).
+    """
 
     ngram: int = 20
     """Tokens of one n-gram."""
@@ -66,7 +80,9 @@ class RepetitionPenalty:
         return self.value(token_ids)
 
     def value(self, tokens: Sequence[Hashable]) -> float:
-        """The term for a rollout, in [-worst, 0]; 0 for one shorter than an n-gram. Takes linear time."""
+        """The term for a rollout, in [-worst, 0]; 0 for one shorter than an n-gram. Takes linear
+        time.
+        """
         total = len(tokens) - self.ngram + 1
         if total < 1:
             return 0.0
@@ -76,22 +92,26 @@ class RepetitionPenalty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftOverlong:
-    """A punishment that grows with the length of a rollout near the limit (DAPO, arXiv:2503.14476, equation 13).
+    """A punishment that grows with the length of a rollout near the limit (DAPO, arXiv:2503.14476,
+    equation 13).
 
-    0 up to `max_tokens - cache_tokens`, then it falls in a line to -1 at `max_tokens`, and stays there.
+    0 up to `max_tokens - cache_tokens`, then it falls in a line to -1 at `max_tokens`, and stays
+    there.
     """
 
     max_tokens: int
     """Tokens at which a rollout is cut off."""
     cache_tokens: int | None = None
-    """Tokens before that over which the punishment grows; None: a fifth of `max_tokens`, as in the paper."""
+    """Tokens before that over which the punishment grows; None: a fifth of `max_tokens`, as in the
+    paper."""
 
     def __post_init__(self) -> None:
         _check_count("soft overlong needs max_tokens of", self.max_tokens)
         _check_count("soft overlong needs cache_tokens of", self.cache)
         if self.cache > self.max_tokens:
             raise ConfigError(
-                f"soft overlong cache_tokens must be between 1 and max_tokens ({self.max_tokens}), got {self.cache_tokens}"
+                f"soft overlong cache_tokens must be between 1 and max_tokens ({self.max_tokens}),"
+                f" got {self.cache_tokens}"
             )
 
     @property

@@ -1,4 +1,6 @@
-"""What a group of rollouts is expected to be worth before it is rolled out, from a pass rate or a belief about it."""
+"""What a group of rollouts is expected to be worth before it is rolled out, from a pass rate or a
+belief about it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 
 GroupValue = Literal["std", "var", "mix", "knap"]
 """What k correct of n rollouts are worth; `group_value_table` has the formulas."""
@@ -16,18 +18,21 @@ GroupValue = Literal["std", "var", "mix", "knap"]
 GROUP_VALUES: tuple[GroupValue, ...] = get_args(GroupValue)
 
 _DIGAMMA_SHIFT = 8
-# Bernoulli numbers B_2k / 2k of psi(x) = ln x - 1/(2x) - sum_k B_2k / (2k x^2k); the next term is below 1e-13 at x = 8.
+# Bernoulli numbers B_2k / 2k of psi(x) = ln x - 1/(2x) - sum_k B_2k / (2k x^2k); the next term is
+# below 1e-13 at x = 8.
 _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 
 
 def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Value v_n(k) of k correct among n rollouts, k = 0 to n: float64 [n + 1], 0 for unanimous groups, higher = better.
+    """Value v_n(k) of k correct among n rollouts, k = 0 to n: float64 [n + 1], 0 for unanimous
+    groups, higher = better.
 
     Args:
         num_rollouts: n, at least 2.
-        kind: "std" `sqrt(k (n - k)) / n`, the deviation that GRPO divides by. "var" `k (n - k) / (n (n - 1))`, unbiased for
-            p (1 - p). "mix" 1 where 0 < k < n, as dynamic sampling counts (DAPO, arXiv:2503.14476). "knap"
-            `(k / n) (1 - k / n)^2` (arXiv:2509.25849), which prefers prompts that are rather hard.
+        kind: "std" `sqrt(k (n - k)) / n`, the deviation that GRPO divides by. "var" `k (n - k) / (n
+            (n - 1))`, unbiased for p (1 - p). "mix" 1 where 0 < k < n, as dynamic sampling counts
+            (DAPO, arXiv:2503.14476). "knap" `(k / n) (1 - k / n)^2` (arXiv:2509.25849), which
+            prefers prompts that are rather hard.
 
     Raises:
         ConfigError: Fewer than two rollouts, or an unknown kind.
@@ -46,9 +51,11 @@ def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
 
 
 def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Expected value V_n(p) of a group of n rollouts at pass rate p; the shape of `pass_rate`, nan where it is nan.
+    """Expected value V_n(p) of a group of n rollouts at pass rate p; the shape of `pass_rate`, nan
+    where it is nan.
 
-    `V_n(p) = sum_k C(n, k) p^k (1 - p)^(n - k) v_n(k)`, with v_n from `group_value_table`. Zero at p = 0 and p = 1.
+    `V_n(p) = sum_k C(n, k) p^k (1 - p)^(n - k) v_n(k)`, with v_n from `group_value_table`. Zero at
+    p = 0 and p = 1.
 
     Args:
         pass_rate: p, in [0, 1].
@@ -69,16 +76,22 @@ def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[n
     # k = 0 and k = n are worth nothing, so that no 0 * log(0) is met.
     value = np.zeros(p.shape)
     for k in range(1, num_rollouts):
-        value += table[k] * np.exp(_log_choose(num_rollouts, k) + k * log_p + (num_rollouts - k) * log_q)
+        value += table[k] * np.exp(
+            _log_choose(num_rollouts, k) + k * log_p + (num_rollouts - k) * log_q
+        )
     return value
 
 
-def expected_group_value(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to; higher = better.
+def expected_group_value(
+    alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, kind: str
+) -> NDArray[np.float64]:
+    """E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to; higher =
+    better.
 
     `sum_k BB(k; n, alpha, beta) v_n(k)`, where the Beta-binomial probability is
-    `BB = C(n, k) B(alpha + k, beta + n - k) / B(alpha, beta)`. Mind that E[p (1 - p)] = m (1 - m) c / (c + 1), with
-    m = alpha / c and c = alpha + beta, is smallest where least is known: the expectation alone shuns unseen prompts.
+    `BB = C(n, k) B(alpha + k, beta + n - k) / B(alpha, beta)`. Mind that E[p (1 - p)] = m (1 - m) c
+    / (c + 1), with m = alpha / c and c = alpha + beta, is smallest where least is known: the
+    expectation alone shuns unseen prompts.
 
     Args:
         alpha: Above 0.
@@ -89,13 +102,16 @@ def expected_group_value(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, k
     Raises:
         ConfigError: Fewer than two rollouts, or an unknown kind.
     """
-    a, b = np.broadcast_arrays(np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64))
+    a, b = np.broadcast_arrays(
+        np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64)
+    )
     table = group_value_table(num_rollouts, kind)
     if kind == "var":
         return np.asarray(a * b / ((a + b) * (a + b + 1.0)))
     if kind == "mix":
         return mixed_probability(a, b, num_rollouts)
-    # Rising factorials instead of gamma functions: B(a + k, b + n - k) / B(a, b) = (a)_k (b)_(n-k) / (a + b)_n.
+    # Rising factorials instead of gamma functions: B(a + k, b + n - k) / B(a, b) = (a)_k (b)_(n-k)
+    # / (a + b)_n.
     log_b = np.zeros((num_rollouts, *b.shape))
     for k in range(1, num_rollouts):
         log_b[k] = log_b[k - 1] + np.log(b + (k - 1))
@@ -103,7 +119,9 @@ def expected_group_value(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, k
     value, log_a = np.zeros(a.shape), np.zeros(a.shape)
     for k in range(1, num_rollouts):
         log_a = log_a + np.log(a + (k - 1))
-        value += table[k] * np.exp(_log_choose(num_rollouts, k) + log_a + log_b[num_rollouts - k] - log_ab)
+        value += table[k] * np.exp(
+            _log_choose(num_rollouts, k) + log_a + log_b[num_rollouts - k] - log_ab
+        )
     return value
 
 
@@ -120,7 +138,9 @@ def mixed_probability(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int) -> N
     Raises:
         ConfigError: Fewer than two rollouts.
     """
-    a, b = np.broadcast_arrays(np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64))
+    a, b = np.broadcast_arrays(
+        np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64)
+    )
     all_right, all_wrong = np.ones(a.shape), np.ones(a.shape)
     for i in range(_checked_rollouts(num_rollouts)):
         all_right *= (a + i) / (a + b + i)
@@ -129,17 +149,21 @@ def mixed_probability(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int) -> N
 
 
 def beta_information(alpha: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
-    """Mutual information, in nats, between p ~ Beta(alpha, beta) and the verdict of one rollout; at least 0.
+    """Mutual information, in nats, between p ~ Beta(alpha, beta) and the verdict of one rollout; at
+    least 0.
 
-    `H(m) - [psi(c + 1) - (alpha psi(alpha + 1) + beta psi(beta + 1)) / c]`, with c = alpha + beta, m = alpha / c, H the
-    entropy of a coin and psi the digamma function: how much one more rollout tells about the pass rate
-    (InSight, arXiv:2603.01907). It vanishes for a pass rate that is well known, also for a well-known 1/2.
+    `H(m) - [psi(c + 1) - (alpha psi(alpha + 1) + beta psi(beta + 1)) / c]`, with c = alpha + beta,
+    m = alpha / c, H the entropy of a coin and psi the digamma function: how much one more rollout
+    tells about the pass rate (InSight, arXiv:2603.01907). It vanishes for a pass rate that is well
+    known, also for a well-known 1/2.
 
     Args:
         alpha: Above 0.
         beta: Above 0.
     """
-    a, b = np.broadcast_arrays(np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64))
+    a, b = np.broadcast_arrays(
+        np.asarray(alpha, dtype=np.float64), np.asarray(beta, dtype=np.float64)
+    )
     c = a + b
     m = a / c
     entropy = -m * np.log(m) - (b / c) * np.log(b / c)
@@ -169,6 +193,12 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def _checked_rollouts(num_rollouts: int) -> int:
-    if isinstance(num_rollouts, bool) or not isinstance(num_rollouts, int | np.integer) or num_rollouts < 2:
-        raise ConfigError(f"a group's value needs a whole number of at least 2 rollouts, got {num_rollouts!r}")
+    if (
+        isinstance(num_rollouts, bool)
+        or not isinstance(num_rollouts, int | np.integer)
+        or num_rollouts < 2
+    ):
+        raise ConfigError(
+            f"a group's value needs a whole number of at least 2 rollouts, got {num_rollouts!r}"
+        )
     return int(num_rollouts)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 
 def pass_rate(verdicts: ArrayLike) -> float:
@@ -24,7 +24,8 @@ def pass_rate(verdicts: ArrayLike) -> float:
 
 
 def outcome_variance(verdicts: ArrayLike) -> float:
-    """Outcome variance (OVS) `p * (1 - p)` of the pass rate, in [0, 1/4]; nan when no rollout is verifiable.
+    """Outcome variance (OVS) `p * (1 - p)` of the pass rate, in [0, 1/4]; nan when no rollout is
+    verifiable.
 
     The plug-in estimate of arXiv:2509.21268, section 3. Unverifiable rollouts (nan) do not count.
 
@@ -32,14 +33,16 @@ def outcome_variance(verdicts: ArrayLike) -> float:
         verdicts: [rollouts] of 1 correct, 0 incorrect, nan unverifiable.
 
     Raises:
-        DataError: Not a vector, or a value other than 0, 1 and nan: graded rewards need `reward_variance`.
+        DataError: Not a vector, or a value other than 0, 1 and nan: graded rewards need
+            `reward_variance`.
     """
     rate = pass_rate(verdicts)
     return rate * (1.0 - rate)
 
 
 def unbiased_outcome_variance(verdicts: ArrayLike) -> float:
-    """Outcome variance without the bias of small groups, `n / (n - 1) * p * (1 - p)`; nan below two verifiable rollouts.
+    """Outcome variance without the bias of small groups, `n / (n - 1) * p * (1 - p)`; nan below two
+    verifiable rollouts.
 
     It reaches 1/2 for two rollouts, so it does not live in [0, 1/4] as the plug-in estimate does.
 
@@ -54,10 +57,11 @@ def unbiased_outcome_variance(verdicts: ArrayLike) -> float:
 
 
 def reward_variance(rewards: ArrayLike) -> float:
-    """Population variance (ddof=0) of one group's rewards, whatever values they take; nan when all are nan.
+    """Population variance (ddof=0) of one group's rewards, whatever values they take; nan when all
+    are nan.
 
-    For 0/1 rewards it equals `outcome_variance`. For graded rewards `p * (1 - p)` of the mean is no variance: a group
-    of all 0.5 would score the maximum.
+    For 0/1 rewards it equals `outcome_variance`. For graded rewards `p * (1 - p)` of the mean is no
+    variance: a group of all 0.5 would score the maximum.
 
     Args:
         rewards: [rollouts], nan for an unverifiable rollout, which does not count.

@@ -1,1 +1,3 @@
-"""A simulated learner for pools too large to train on, and the paper's theory checked in numbers. NumPy only."""
+"""A simulated learner for pools too large to train on, and the paper's theory checked in numbers.
+NumPy only.
+"""

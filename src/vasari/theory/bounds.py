@@ -1,8 +1,10 @@
-"""The variance-progress bound of arXiv:2509.21268 with the constants that hold, computed where the policy is.
+"""The variance-progress bound of arXiv:2509.21268 with the constants that hold, computed where the
+policy is.
 
-The paper asks for one c_min > 0 with |grad J_x|^2 >= c_min Var[R] for all prompts and parameters (assumption 1). There is
-none: with two answers the ratio is 2 p (1 - p). Here c, the second moment and the smoothness are those of a prompt at a
-theta, and what is claimed is what follows from them.
+The paper asks for one c_min > 0 with |grad J_x|^2 >= c_min Var[R] for all prompts and parameters
+(assumption 1). There is
+none: with two answers the ratio is 2 p (1 - p). Here c, the second moment and the smoothness are
+those of a prompt at a theta, and what is claimed is what follows from them.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.theory.softmax_policy import SoftmaxPrompt
 
 
@@ -34,29 +36,40 @@ class LocalConstants:
 
     @property
     def progress(self) -> float:
-        """The local c: |grad J|^2 / Var[R]; 0 where there is no variance. Assumption 1 asks for one that serves all."""
+        """The local c: |grad J|^2 / Var[R]; 0 where there is no variance. Assumption 1 asks for one
+        that serves all.
+        """
         return self.squared_gradient / self.variance if self.variance > 0 else 0.0
 
     def moment_of_group(self, num_rollouts: int) -> float:
-        """E|G|^2 of the mean over independent rollouts with a known baseline: |grad J|^2 and an n-th of the rest."""
+        """E|G|^2 of the mean over independent rollouts with a known baseline: |grad J|^2 and an
+        n-th of the rest.
+        """
         return self.squared_gradient + (self.second_moment - self.squared_gradient) / num_rollouts
 
     def largest_step(self, num_rollouts: int = 1) -> float:
-        """The largest eta for which `guaranteed_gain` is at least c/2 eta Var[R]: |grad J|^2 / (L E|G|^2)."""
+        """The largest eta for which `guaranteed_gain` is at least c/2 eta Var[R]: |grad J|^2 / (L
+        E|G|^2).
+        """
         curvature = self.smoothness * self.moment_of_group(num_rollouts)
         return self.squared_gradient / curvature if curvature > 0 else math.inf
 
     def guaranteed_gain(self, eta: float, num_rollouts: int = 1) -> float:
         """A lower bound of the expected gain of one step: eta |grad J|^2 - eta^2 L / 2 E|G|^2.
 
-        Taylor's theorem and the smoothness alone, as in appendix A.2 of arXiv:2509.21268; for eta up to `largest_step`
-        it is at least c/2 eta Var[R] with the local c (the paper, with its c_min: c_min/4 eta Var[R], equation 5).
+        Taylor's theorem and the smoothness alone, as in appendix A.2 of arXiv:2509.21268; for eta
+        up to `largest_step` it is at least c/2 eta Var[R] with the local c (the paper, with its
+        c_min: c_min/4 eta Var[R], equation 5).
         """
-        return eta * self.squared_gradient - 0.5 * eta**2 * self.smoothness * self.moment_of_group(num_rollouts)
+        return eta * self.squared_gradient - 0.5 * eta**2 * self.smoothness * self.moment_of_group(
+            num_rollouts
+        )
 
 
 def local_constants(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> LocalConstants:
-    """The constants of a prompt at these parameters, exactly (arXiv:2509.21268, assumption 1 and equation 4)."""
+    """The constants of a prompt at these parameters, exactly (arXiv:2509.21268, assumption 1 and
+    equation 4).
+    """
     gradient = prompt.gradient(theta)
     return LocalConstants(
         variance=prompt.variance(theta),
@@ -76,7 +89,8 @@ def _second_moment(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseline: 
 def estimator_variance(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseline: float) -> float:
     """Total variance of the one-rollout estimator g (R - b): E|g (R - b)|^2 - |grad J|^2.
 
-    Equation 4 of arXiv:2509.21268 sets it to Var[R] E|g|^2 at b = E[R], which treats reward and score as independent.
+    Equation 4 of arXiv:2509.21268 sets it to Var[R] E|g|^2 at b = E[R], which treats reward and
+    score as independent.
     """
     gradient = prompt.gradient(theta)
     return _second_moment(prompt, theta, baseline) - float(gradient @ gradient)
@@ -85,8 +99,9 @@ def estimator_variance(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseli
 def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
     """The constant baseline of least variance: E[|g|^2 R] / E[|g|^2].
 
-    Proposition 1 of arXiv:2509.21268 names E[R]; setting the derivative of E|g|^2 (R - b)^2 to 0 gives this one, which
-    does not depend on the answer either. The two agree where all scores are equally long.
+    Proposition 1 of arXiv:2509.21268 names E[R]; setting the derivative of E|g|^2 (R - b)^2 to 0
+    gives this one, which does not depend on the answer either. The two agree where all scores are
+    equally long.
     """
     weights = prompt.probabilities(theta) * (prompt.scores(theta) ** 2).sum(axis=1)
     total = float(weights.sum())
@@ -94,7 +109,8 @@ def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
 
 
 def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float) -> float:
-    """E[J(theta + eta G)] - J(theta) for G = g (R - J) of one rollout, a sum over answers; rewards without noise.
+    """E[J(theta + eta G)] - J(theta) for G = g (R - J) of one rollout, a sum over answers; rewards
+    without noise.
 
     The left side of equation 5 of arXiv:2509.21268.
 
@@ -104,12 +120,16 @@ def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float)
     if prompt.noise_variance.any():
         raise DataError("the expected gain is a sum over answers and needs rewards without noise")
     value, scores = prompt.value(theta), prompt.scores(theta)
-    after = [prompt.value(theta + eta * (reward - value) * score) for reward, score in zip(prompt.rewards, scores, strict=True)]
+    after = [
+        prompt.value(theta + eta * (reward - value) * score)
+        for reward, score in zip(prompt.rewards, scores, strict=True)
+    ]
     return float(prompt.probabilities(theta) @ np.array(after)) - value
 
 
 def progress_of_two_answers(pass_rate: float) -> float:
-    """|grad J|^2 / Var[R] for two answers with a logit each, one right: 2 p (1 - p), which vanishes at both ends.
+    """|grad J|^2 / Var[R] for two answers with a logit each, one right: 2 p (1 - p), which vanishes
+    at both ends.
 
     So no c_min > 0 serves assumption 1 of arXiv:2509.21268, not for the smallest of policies.
     """
@@ -117,9 +137,11 @@ def progress_of_two_answers(pass_rate: float) -> float:
 
 
 def progress_of_many_answers(pass_rate: float, num_right: int, num_wrong: int) -> float:
-    """|grad J|^2 / Var[R] for a logit an answer, right ones equally likely and wrong ones too: p (1 - p) (1/m + 1/k).
+    """|grad J|^2 / Var[R] for a logit an answer, right ones equally likely and wrong ones too: p (1
+    - p) (1/m + 1/k).
 
-    At a pass rate of 1/2, where the variance is greatest, it still vanishes as right and wrong answers become many.
+    At a pass rate of 1/2, where the variance is greatest, it still vanishes as right and wrong
+    answers become many.
     """
     if num_right < 1 or num_wrong < 1:
         raise ConfigError(f"needs a right and a wrong answer, got {num_right} and {num_wrong}")

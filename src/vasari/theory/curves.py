@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
-from vasari.ledger import Ledger
+from vasari.core.errors import DataError
+from vasari.core.ledger import Ledger
 
 
 @final
@@ -31,7 +31,14 @@ class Curve:
         """A point at what the ledger has charged so far."""
         charged = self.ledger
         self._points.append(
-            (charged.total_rollouts, sum(charged.tokens.values()), step, accuracy, noise_share, mixed_share),
+            (
+                charged.total_rollouts,
+                sum(charged.tokens.values()),
+                step,
+                accuracy,
+                noise_share,
+                mixed_share,
+            ),
         )
 
     def _column(self, place: int) -> NDArray[np.float64]:
@@ -59,16 +66,22 @@ class Curve:
 
     @property
     def noise_share(self) -> NDArray[np.float64]:
-        """[points] share of noisy prompts in the batches since the point before; nan where there was none."""
+        """[points] share of noisy prompts in the batches since the point before; nan where there
+        was none.
+        """
         return self._column(4)
 
     @property
     def mixed_share(self) -> NDArray[np.float64]:
-        """[points] share of groups with both verdicts since the point before; nan where there was none."""
+        """[points] share of groups with both verdicts since the point before; nan where there was
+        none.
+        """
         return self._column(5)
 
     def accuracy_at(self, rollouts: float) -> float:
-        """Accuracy once so many rollouts are charged, between points along a line; the last one beyond the end."""
+        """Accuracy once so many rollouts are charged, between points along a line; the last one
+        beyond the end.
+        """
         return float(np.interp(rollouts, self.rollouts, self.accuracy))
 
     @property
@@ -77,7 +90,9 @@ class Curve:
         return self.accuracy_at(self.budget)
 
     def rollouts_to(self, target: float) -> float:
-        """Rollouts charged when the accuracy first reaches the target; infinite where it does not within the budget."""
+        """Rollouts charged when the accuracy first reaches the target; infinite where it does not
+        within the budget.
+        """
         rollouts, accuracy = self.rollouts, self.accuracy
         reached = np.flatnonzero(accuracy >= target)
         if not reached.size:
@@ -99,7 +114,8 @@ class CensoredTimes:
     num_seeds: int
     num_reached: int
     median: float
-    """Median over all seeds, those that did not arrive counted as later than the budget: infinite when half did not."""
+    """Median over all seeds, those that did not arrive counted as later than the budget: infinite
+    when half did not."""
     restricted_mean: float
     """Mean of the lesser of time and budget: no seed is left out and none counts as infinite."""
 
@@ -114,7 +130,10 @@ def censored_times(times: NDArray[np.float64] | list[float], *, budget: float) -
     """
     values = np.asarray(times, dtype=np.float64)
     if values.ndim != 1 or not values.size or np.isnan(values).any() or (values < 0).any():
-        raise DataError(f"times must be a vector of numbers of at least 0, infinite where not reached; got {times}")
+        raise DataError(
+            "times must be a vector of numbers of at least 0, infinite where not reached; got"
+            f" {times}"
+        )
     values = np.where(values > budget, math.inf, values)
     ordered = np.sort(values)
     middle = (ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2])
@@ -151,8 +170,12 @@ def paired_difference(
     """
     differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     if differences.ndim != 1 or not differences.size or len(values) != len(baseline):
-        raise DataError(f"paired values need one baseline each, got {len(values)} and {len(baseline)}")
+        raise DataError(
+            f"paired values need one baseline each, got {len(values)} and {len(baseline)}"
+        )
     rng = np.random.default_rng(seed)
-    means = differences[rng.integers(len(differences), size=(num_resamples, len(differences)))].mean(axis=1)
+    means = differences[
+        rng.integers(len(differences), size=(num_resamples, len(differences)))
+    ].mean(axis=1)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return PairedDifference(float(differences.mean()), float(low), float(high))

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 
 @final
@@ -26,10 +26,11 @@ class VarianceParts:
 
 
 def variance_parts(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]) -> VarianceParts:
-    """Total variance and its parts, each computed from its own definition: total = within + between (equation 6).
+    """Total variance and its parts, each computed from its own definition: total = within + between
+    (equation 6).
 
-    The paper estimates `within` by p (1 - p) of the pass rate. That is `total`: OVS holds both parts, and nothing is left
-    that a diversity score would have to add.
+    The paper estimates `within` by p (1 - p) of the pass rate. That is `total`: OVS holds both
+    parts, and nothing is left that a diversity score would have to add.
 
     Args:
         pass_rates: [reasonings] Pr(R = 1 | Z).
@@ -55,7 +56,8 @@ class DiversityBounds:
     diversity: float
     """E[d^2] over independent pairs: what TDS by edit distance estimates."""
     lipschitz: float
-    """The least L with |p_z - p_z'| <= L d for all pairs; infinite where reasonings of distance 0 differ."""
+    """The least L with |p_z - p_z'| <= L d for all pairs; infinite where reasonings of distance 0
+    differ."""
     co_lipschitz: float
     """The greatest l with |p_z - p_z'| >= l d for all pairs."""
 
@@ -66,12 +68,16 @@ class DiversityBounds:
 
     @property
     def lower(self) -> float:
-        """Var[p_Z] is at least l^2 / 2 E[d^2]; 0, and so nothing, unless different reasonings always differ in p."""
+        """Var[p_Z] is at least l^2 / 2 E[d^2]; 0, and so nothing, unless different reasonings
+        always differ in p.
+        """
         return 0.5 * self.co_lipschitz**2 * self.diversity
 
     @property
     def claimed(self) -> float:
-        """L^2 / 4 E[d^2], of which appendix A.3 says that it bounds Var[p_Z] from below. It does not."""
+        """L^2 / 4 E[d^2], of which appendix A.3 says that it bounds Var[p_Z] from below. It does
+        not.
+        """
         return math.inf if math.isinf(self.lipschitz) else 0.25 * self.lipschitz**2 * self.diversity
 
 
@@ -80,8 +86,9 @@ def diversity_bounds(
 ) -> DiversityBounds:
     """Bounds of Var[p_Z] by the distances of reasonings.
 
-    Var[p_Z] = E (p_Z - p_Z')^2 / 2 over independent pairs, an identity. So |p_z - p_z'| <= L d bounds the variance from
-    above; a bound from below needs |p_z - p_z'| >= l d, that whoever reasons differently succeeds differently.
+    Var[p_Z] = E (p_Z - p_Z')^2 / 2 over independent pairs, an identity. So |p_z - p_z'| <= L d
+    bounds the variance from above; a bound from below needs |p_z - p_z'| >= l d, that whoever
+    reasons differently succeeds differently.
 
     Args:
         pass_rates: [reasonings] Pr(R = 1 | Z).
@@ -93,8 +100,15 @@ def diversity_bounds(
     """
     _check(pass_rates, weights)
     num = len(pass_rates)
-    if distances.shape != (num, num) or (distances != distances.T).any() or np.diag(distances).any():
-        raise DataError(f"distances of {num} reasonings must be symmetric [{num}, {num}] with zeros on the diagonal")
+    if (
+        distances.shape != (num, num)
+        or (distances != distances.T).any()
+        or np.diag(distances).any()
+    ):
+        raise DataError(
+            f"distances of {num} reasonings must be symmetric [{num}, {num}] with zeros on the"
+            " diagonal"
+        )
     if (distances < 0).any() or (distances > 1).any():
         raise DataError("distances must lie in [0, 1]")
     apart = np.abs(pass_rates[:, None] - pass_rates[None, :])
@@ -110,7 +124,9 @@ def diversity_bounds(
 
 def _check(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
     if pass_rates.ndim != 1 or weights.shape != pass_rates.shape or not pass_rates.size:
-        raise DataError(f"needs one weight a pass rate, got shapes {pass_rates.shape} and {weights.shape}")
+        raise DataError(
+            f"needs one weight a pass rate, got shapes {pass_rates.shape} and {weights.shape}"
+        )
     if (pass_rates < 0).any() or (pass_rates > 1).any():
         raise DataError("pass rates must lie in [0, 1]")
     if (weights < 0).any() or not math.isclose(float(weights.sum()), 1.0, rel_tol=1e-9):

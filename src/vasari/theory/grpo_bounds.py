@@ -1,4 +1,6 @@
-"""What whitening and clipping do to the variance-progress bound: section 4.4 and appendix A.4 of arXiv:2509.21268."""
+"""What whitening and clipping do to the variance-progress bound: section 4.4 and appendix A.4 of
+arXiv:2509.21268.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +10,56 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.theory.softmax_policy import SoftmaxPrompt
 
 
 def group_factor(
-    pass_rate: float, num_rollouts: int, *, scale: Literal["none", "std"] = "std", ddof: int = 0, epsilon: float = 0.0
+    pass_rate: float,
+    num_rollouts: int,
+    *,
+    scale: Literal["none", "std"] = "std",
+    ddof: int = 0,
+    epsilon: float = 0.0,
 ) -> float:
-    """The w with E[GRPO's group gradient] = w grad J_x, exactly, for 0/1 rewards on the policy that drew the group.
+    """The w with E[GRPO's group gradient] = w grad J_x, exactly, for 0/1 rewards on the policy that
+    drew the group.
 
-    The estimator is the mean over the group of A_i g_i. Given k passes of n, right rollouts have mean score grad J / p
-    and wrong ones -grad J / (1 - p), whatever the policy, so its mean is k/n (1 - k/n) / (s_k + epsilon) grad J /
-    (p (1 - p)), averaged here over the binomial k. Hence:
+    The estimator is the mean over the group of A_i g_i. Given k passes of n, right rollouts have
+    mean score grad J / p and wrong ones -grad J / (1 - p), whatever the policy, so its mean is k/n
+    (1 - k/n) / (s_k + epsilon) grad J / (p (1 - p)), averaged here over the binomial k. Hence:
 
     * `scale="none"` gives (n - 1) / n, not 1: a group's own mean as baseline is biased.
-    * `scale="std"` (ddof 0, epsilon 0) gives E[s_k] / (p (1 - p)), positive, at most sqrt((n - 1) / n / (p (1 - p))) and
-      close to it in large groups: a factor that differs between prompts.
+    * `scale="std"` (ddof 0, epsilon 0) gives E[s_k] / (p (1 - p)), positive, at most sqrt((n - 1) /
+      n / (p (1 - p))) and close to it in large groups: a factor that differs between prompts.
 
-    So whitening keeps the direction of one prompt's gradient and changes the weights of prompts against each other.
+    So whitening keeps the direction of one prompt's gradient and changes the weights of prompts
+    against each other.
 
     Raises:
         ConfigError: A rate outside (0, 1), fewer than two rollouts, or an unknown scale.
     """
-    if not 0.0 < pass_rate < 1.0 or num_rollouts < 2 or ddof not in (0, 1) or scale not in ("none", "std"):
+    if (
+        not 0.0 < pass_rate < 1.0
+        or num_rollouts < 2
+        or ddof not in (0, 1)
+        or scale not in ("none", "std")
+    ):
         raise ConfigError(
-            f"needs a pass rate inside (0, 1), 2 rollouts, ddof 0 or 1 and scale none or std; got {pass_rate}, "
-            f"{num_rollouts}, {ddof} and {scale!r}"
+            "needs a pass rate inside (0, 1), 2 rollouts, ddof 0 or 1 and scale none or std; got"
+            f" {pass_rate}, {num_rollouts}, {ddof} and {scale!r}"
         )
     passes = np.arange(1, num_rollouts)
     spread = passes / num_rollouts * (1.0 - passes / num_rollouts)
-    logs = [math.lgamma(num_rollouts + 1) - math.lgamma(k + 1) - math.lgamma(num_rollouts - k + 1) for k in passes]
-    chances = np.exp(np.array(logs) + passes * math.log(pass_rate) + (num_rollouts - passes) * math.log1p(-pass_rate))
+    logs = [
+        math.lgamma(num_rollouts + 1) - math.lgamma(k + 1) - math.lgamma(num_rollouts - k + 1)
+        for k in passes
+    ]
+    chances = np.exp(
+        np.array(logs)
+        + passes * math.log(pass_rate)
+        + (num_rollouts - passes) * math.log1p(-pass_rate)
+    )
     divisor = np.ones(num_rollouts - 1)
     if scale == "std":
         divisor = np.sqrt(spread * num_rollouts / (num_rollouts - ddof)) + epsilon
@@ -46,7 +67,8 @@ def group_factor(
 
 
 def whitened_gain_rate(squared_gradient: float, variance: float) -> float:
-    """First-order gain per eta of a step along the gradient whitened by the true deviation: c sd, with the local c.
+    """First-order gain per eta of a step along the gradient whitened by the true deviation: c sd,
+    with the local c.
 
     |grad J|^2 / sd = c Var / sd: linear in the standard deviation and not in the variance, so that a step of fixed size
     prefers high variance less than REINFORCE's. 0 where there is no variance.
@@ -55,12 +77,17 @@ def whitened_gain_rate(squared_gradient: float, variance: float) -> float:
 
 
 def clipped_gradient(
-    prompt: SoftmaxPrompt, theta: NDArray[np.float64], theta_old: NDArray[np.float64], *, clip: float = 0.2
+    prompt: SoftmaxPrompt,
+    theta: NDArray[np.float64],
+    theta_old: NDArray[np.float64],
+    *,
+    clip: float = 0.2,
 ) -> NDArray[np.float64]:
-    """[dims] gradient at theta of E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)], with A = R - J(theta_old).
+    """[dims] gradient at theta of E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)], with A = R -
+    J(theta_old).
 
-    An answer with A > 0 adds nothing once its ratio rho exceeds 1 + clip, one with A < 0 once it is below 1 - clip;
-    without these it is grad J(theta). At theta = theta_old nothing is clipped.
+    An answer with A > 0 adds nothing once its ratio rho exceeds 1 + clip, one with A < 0 once it is
+    below 1 - clip; without these it is grad J(theta). At theta = theta_old nothing is clipped.
     """
     if not 0.0 < clip < 1.0:
         raise ConfigError(f"clip must be inside (0, 1), got {clip}")
@@ -73,7 +100,8 @@ def clipped_gradient(
 
 
 def unclipped_radius(prompt: SoftmaxPrompt, *, clip: float = 0.2) -> float:
-    """How far theta may move from theta_old, in length, before any ratio can leave [1 - clip, 1 + clip].
+    """How far theta may move from theta_old, in length, before any ratio can leave [1 - clip, 1 +
+    clip].
 
     |log rho_a| is at most the movement's length times the diameter of the features, and log(1 + clip) < -log(1 - clip).
     Within it the clipped gradient is grad J, and the bound without clipping holds word for word.

@@ -1,4 +1,6 @@
-"""A learner that is a vector: logistic in a prompt's features, trained by GRPO's group gradient and Adam."""
+"""A learner that is a vector: logistic in a prompt's features, trained by GRPO's group gradient and
+Adam.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import PromptIndices
+from vasari.core.records import PromptIndices
 from vasari.sample.belief import sigmoid
 from vasari.score import group_advantages
 from vasari.theory.pools import SimulatedPool
@@ -24,12 +26,14 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 @final
 class LinearLearner:
-    """Solves prompt i with probability sigmoid(w . x_i - b_i), x = general + skill + random directions.
+    """Solves prompt i with probability sigmoid(w . x_i - b_i), x = general + skill + random
+    directions.
 
-    One rollout's score is (answer right - probability) x_i, so a group's gradient is `mean_j A_j (right_j - p) x_i` with
-    the advantages A of GRPO (arXiv:2402.03300), reward minus group mean over the population deviation. What a real
-    policy's score holds besides (wording, other tokens) is noise of deviation `score_noise` a rollout and direction,
-    which reaches the gradient through the advantages: a unanimous group has none, and a coin flip is nothing else.
+    One rollout's score is (answer right - probability) x_i, so a group's gradient is `mean_j A_j
+    (right_j - p) x_i` with the advantages A of GRPO (arXiv:2402.03300), reward minus group mean
+    over the population deviation. What a real policy's score holds besides (wording, other tokens)
+    is noise of deviation `score_noise` a rollout and direction, which reaches the gradient through
+    the advantages: a unanimous group has none, and a coin flip is nothing else.
     """
 
     def __init__(self, pool: SimulatedPool, *, learning_rate: float, score_noise: float) -> None:
@@ -45,8 +49,14 @@ class LinearLearner:
     def solve_rates(self, indices: PromptIndices) -> NDArray[np.float64]:
         """[indices] probability that an answer is right."""
         pool, skills = self._pool, self._pool.num_skills
-        logits = GENERAL_SCALE * self.weights[0] + SKILL_SCALE * self.weights[1 + pool.skills[indices]]
-        logits = logits + RANDOM_SCALE * (pool.directions[indices] @ self.weights[1 + skills :]) - pool.difficulty[indices]
+        logits = (
+            GENERAL_SCALE * self.weights[0] + SKILL_SCALE * self.weights[1 + pool.skills[indices]]
+        )
+        logits = (
+            logits
+            + RANDOM_SCALE * (pool.directions[indices] @ self.weights[1 + skills :])
+            - pool.difficulty[indices]
+        )
         return sigmoid(logits)
 
     def accuracy(self) -> float:
@@ -89,16 +99,23 @@ class LinearLearner:
             advantages = group_advantages(verdicts, scale="std")
             coefficients = (advantages * (right - self.solve_rates(indices)[:, None])).mean(axis=1)
             gradient = self._features_times(indices, coefficients)
-            # Independent noise of every rollout, weighted by its advantage, sums to a normal vector of this deviation.
-            gradient += self._noise * math.sqrt(float((advantages**2).sum())) / verdicts.shape[1] * noise
+            # Independent noise of every rollout, weighted by its advantage, sums to a normal vector
+            # of this deviation.
+            gradient += (
+                self._noise * math.sqrt(float((advantages**2).sum())) / verdicts.shape[1] * noise
+            )
         gradient /= batch
         return gradient
 
-    def _features_times(self, indices: PromptIndices, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _features_times(
+        self, indices: PromptIndices, coefficients: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         pool, skills = self._pool, self._pool.num_skills
         gradient = np.empty_like(self.weights)
         gradient[0] = GENERAL_SCALE * coefficients.sum()
-        gradient[1 : 1 + skills] = SKILL_SCALE * np.bincount(pool.skills[indices], weights=coefficients, minlength=skills)
+        gradient[1 : 1 + skills] = SKILL_SCALE * np.bincount(
+            pool.skills[indices], weights=coefficients, minlength=skills
+        )
         gradient[1 + skills :] = RANDOM_SCALE * (coefficients @ pool.directions[indices])
         return gradient
 

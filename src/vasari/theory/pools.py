@@ -9,19 +9,27 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError
-from vasari.records import PromptIndices
+from vasari.core.errors import ConfigError
+from vasari.core.records import PromptIndices
 from vasari.sample import PoolFeatures
 from vasari.sample.setting_checks import check_number, check_whole
 
 PromptKind = Literal["clean", "coin_flip", "drifting", "guessable", "mislabelled", "impossible"]
 """How a prompt's verdicts come about; see `SimulatedPoolSettings`."""
 
-PROMPT_KINDS: tuple[PromptKind, ...] = ("clean", "coin_flip", "drifting", "guessable", "mislabelled", "impossible")
+PROMPT_KINDS: tuple[PromptKind, ...] = (
+    "clean",
+    "coin_flip",
+    "drifting",
+    "guessable",
+    "mislabelled",
+    "impossible",
+)
 """The numbers in `SimulatedPool.kinds` are places in this tuple."""
 
 _NOISE_SHARES = PROMPT_KINDS[1:]
-# Shares, mean and deviation of the difficulty of hard, middle and easy prompts, in logits against an untrained learner.
+# Shares, mean and deviation of the difficulty of hard, middle and easy prompts, in logits against
+# an untrained learner.
 _LEVELS = ((0.45, 4.0, 1.0), (0.30, 0.5, 0.8), (0.25, -3.0, 1.0))
 _SKILL_SPREAD = 0.7
 _PRIOR_NOISE = 2.0
@@ -41,13 +49,16 @@ class SimulatedPoolSettings:
     num_random: int = 32
     """Further directions, in which every prompt has a random place."""
     coin_flip: float = 0.0
-    """Share whose verdict is a coin flip with a rate of its own, in [0.25, 0.6]: variance without any signal."""
+    """Share whose verdict is a coin flip with a rate of its own, in [0.25, 0.6]: variance without
+    any signal."""
     drifting: float = 0.0
-    """Share whose verdict is a coin flip with a rate that rises and falls with the steps, so that it looks like progress."""
+    """Share whose verdict is a coin flip with a rate that rises and falls with the steps, so that
+    it looks like progress."""
     guessable: float = 0.0
     """Share of hard prompts where a wrong answer passes by luck, with a rate in [0.25, 0.5]."""
     mislabelled: float = 0.0
-    """Share where the label is a wrong answer: half of the wrong answers pass, the right one never."""
+    """Share where the label is a wrong answer: half of the wrong answers pass, the right one
+    never."""
     impossible: float = 0.0
     """Share where one rollout in a hundred passes, whatever the learner does."""
     num_tokens: int = 16
@@ -60,7 +71,9 @@ class SimulatedPoolSettings:
         for name, share in zip(_NOISE_SHARES, shares, strict=True):
             check_number(name, share, least=0)
         if sum(shares) > 1.0 + 1e-9:
-            raise ConfigError(f"shares of {', '.join(_NOISE_SHARES)} must sum to at most 1, got {sum(shares):g}")
+            raise ConfigError(
+                f"shares of {', '.join(_NOISE_SHARES)} must sum to at most 1, got {sum(shares):g}"
+            )
 
 
 POOLS: dict[str, SimulatedPoolSettings] = {
@@ -70,11 +83,20 @@ POOLS: dict[str, SimulatedPoolSettings] = {
     "guessable": SimulatedPoolSettings(guessable=0.16),
     "mislabelled": SimulatedPoolSettings(mislabelled=0.16),
     "impossible": SimulatedPoolSettings(impossible=0.16),
-    "noisy": SimulatedPoolSettings(coin_flip=0.08, drifting=0.04, guessable=0.06, mislabelled=0.06, impossible=0.06),
-    "large": SimulatedPoolSettings(
-        num_prompts=15_000, coin_flip=0.08, drifting=0.04, guessable=0.06, mislabelled=0.06, impossible=0.06
+    "noisy": SimulatedPoolSettings(
+        coin_flip=0.08, drifting=0.04, guessable=0.06, mislabelled=0.06, impossible=0.06
     ),
-    "million": SimulatedPoolSettings(num_prompts=1_000_000, num_random=8, coin_flip=0.08, mislabelled=0.06),
+    "large": SimulatedPoolSettings(
+        num_prompts=15_000,
+        coin_flip=0.08,
+        drifting=0.04,
+        guessable=0.06,
+        mislabelled=0.06,
+        impossible=0.06,
+    ),
+    "million": SimulatedPoolSettings(
+        num_prompts=1_000_000, num_random=8, coin_flip=0.08, mislabelled=0.06
+    ),
 }
 """Settings by the name that `benchmarks/simulate.py` takes."""
 
@@ -82,7 +104,9 @@ POOLS: dict[str, SimulatedPoolSettings] = {
 @final
 @dataclass(frozen=True, slots=True)
 class SimulatedPool:
-    """Prompts as arrays; the held-out prompts stand behind the `num_prompts` that are trained on."""
+    """Prompts as arrays; the held-out prompts stand behind the `num_prompts` that are trained
+    on.
+    """
 
     num_prompts: int
     kinds: NDArray[np.int8]
@@ -103,7 +127,8 @@ class SimulatedPool:
     """[all] tokens of each rollout."""
     num_skills: int
     prior: NDArray[np.float64]
-    """[prompts] difficulty in [0, 1] as a data set would state it: true to its rank but for noise."""
+    """[prompts] difficulty in [0, 1] as a data set would state it: true to its rank but for
+    noise."""
 
     @property
     def num_held_out(self) -> int:
@@ -122,7 +147,9 @@ class SimulatedPool:
         return noise
 
     def features(self, pass_rates: NDArray[np.float64] | None = None) -> PoolFeatures:
-        """What a sampler may know beforehand: skills as categories, stated difficulty, length; true rates for an oracle."""
+        """What a sampler may know beforehand: skills as categories, stated difficulty, length; true
+        rates for an oracle.
+        """
         num = self.num_prompts
         lengths = np.log(self.lengths[:num])
         columns = np.stack([lengths, self.prior], axis=1)
@@ -146,7 +173,8 @@ def make_simulated_pool(settings: SimulatedPoolSettings, *, seed: int) -> Simula
     noisy = np.repeat(np.arange(1, len(PROMPT_KINDS), dtype=np.int8), counts)[:num]
     kinds[rng.permutation(num)[: len(noisy)]] = noisy
     level = rng.choice(len(_LEVELS), size=total, p=[share for share, _, _ in _LEVELS])
-    # A prompt that can be guessed and solved as well is no trap: luck must be most of its pass rate.
+    # A prompt that can be guessed and solved as well is no trap: luck must be most of its pass
+    # rate.
     level[kinds == PROMPT_KINDS.index("guessable")] = 0
     mean, deviation = (np.array([row[place] for row in _LEVELS])[level] for place in (1, 2))
     skills = rng.integers(settings.num_skills, size=total)
@@ -173,9 +201,20 @@ def make_simulated_pool(settings: SimulatedPoolSettings, *, seed: int) -> Simula
 
 def _rates(kinds: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.float64]:
     """[all] the rate that belongs to each kind."""
-    spans = {"coin_flip": (0.25, 0.6), "drifting": (0.4, 0.6), "guessable": (0.25, 0.5), "mislabelled": (0.5, 0.5)}
+    spans = {
+        "coin_flip": (0.25, 0.6),
+        "drifting": (0.4, 0.6),
+        "guessable": (0.25, 0.5),
+        "mislabelled": (0.5, 0.5),
+    }
     low, high = (
-        np.array([{**spans, "impossible": (0.01, 0.01)}.get(kind, (0.0, 0.0))[end] for kind in PROMPT_KINDS]) for end in (0, 1)
+        np.array(
+            [
+                {**spans, "impossible": (0.01, 0.01)}.get(kind, (0.0, 0.0))[end]
+                for kind in PROMPT_KINDS
+            ]
+        )
+        for end in (0, 1)
     )
     rates: NDArray[np.float64] = low[kinds] + (high - low)[kinds] * rng.random(len(kinds))
     return rates
@@ -189,8 +228,12 @@ def pool_settings(name: str, **changes: object) -> SimulatedPoolSettings:
     """
     if name not in POOLS:
         raise ConfigError(f"pool must be one of {', '.join(POOLS)}, got {name!r}")
-    known = {entry.name: getattr(POOLS[name], entry.name) for entry in fields(SimulatedPoolSettings)}
+    known = {
+        entry.name: getattr(POOLS[name], entry.name) for entry in fields(SimulatedPoolSettings)
+    }
     unknown = sorted(set(changes) - set(known))
     if unknown:
-        raise ConfigError(f"pools have no setting {', '.join(map(repr, unknown))}; they have: {', '.join(known)}")
+        raise ConfigError(
+            f"pools have no setting {', '.join(map(repr, unknown))}; they have: {', '.join(known)}"
+        )
     return SimulatedPoolSettings(**{**known, **changes})

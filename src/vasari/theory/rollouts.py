@@ -1,4 +1,6 @@
-"""Simulated rollouts: verdicts, confidences and tokens that depend on prompt, visit and rollout alone, not on the arm."""
+"""Simulated rollouts: verdicts, confidences and tokens that depend on prompt, visit and rollout
+alone, not on the arm.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +11,39 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import GroupOutcome, PromptIndices, Purpose
+from vasari.core.records import GroupOutcome, PromptIndices, Purpose
 from vasari.theory.pools import PROMPT_KINDS, SimulatedPool
 
-_CHANNELS = {"answer": 1, "luck": 2, "confidence": 3, "angle": 4, "replace": 5, "token": 6, "template": 7}
+_CHANNELS = {
+    "answer": 1,
+    "luck": 2,
+    "confidence": 3,
+    "angle": 4,
+    "replace": 5,
+    "token": 6,
+    "template": 7,
+}
 _VOCABULARY = 1000
 DRIFT_PERIOD = 160
 """Steps of one cycle of a drifting rate."""
 DRIFT_SPAN = 0.35
 """How far a drifting rate moves to either side."""
-# Mean correlation of confidence and verdict of easy, middle and hard prompts of a small VLM: 0.94, 0.77, 0.59. A shift m
-# between right and wrong answers of pass rate p gives m s / sqrt(m^2 s^2 + 1) with s^2 = p (1 - p); at p = 0.8, 0.5, 0.2:
+# Mean correlation of confidence and verdict of easy, middle and hard prompts of a small VLM: 0.94,
+# 0.77, 0.59. A shift m between right and wrong answers of pass rate p gives m s / sqrt(m^2 s^2 + 1)
+# with s^2 = p (1 - p); at p = 0.8, 0.5, 0.2:
 _RATES, _SHIFTS = (0.2, 0.5, 0.8), (1.83, 2.41, 6.89)
 
 
 def keyed_uniforms(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) that the keys alone decide; keys broadcast. The finaliser of SplitMix64, key by key."""
+    """Uniform numbers in [0, 1) that the keys alone decide; keys broadcast. The finaliser of
+    SplitMix64, key by key.
+    """
     state = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for key in keys:
-            state = state + (np.atleast_1d(np.asarray(key)).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            state = state + (
+                np.atleast_1d(np.asarray(key)).astype(np.uint64) + np.uint64(1)
+            ) * np.uint64(0x9E3779B97F4A7C15)
             state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             state = state ^ (state >> np.uint64(31))
@@ -58,7 +73,9 @@ class SimulatedGroups:
     def select(self, kept: NDArray[np.bool_]) -> SimulatedGroups:
         """The groups where `kept` is True."""
         tokens = [self.tokens[place] for place in np.flatnonzero(kept)]
-        return SimulatedGroups(self.indices[kept], self.right[kept], self.verdicts[kept], self.confidence[kept], tokens)
+        return SimulatedGroups(
+            self.indices[kept], self.right[kept], self.verdicts[kept], self.confidence[kept], tokens
+        )
 
     def joined(self, later: SimulatedGroups) -> SimulatedGroups:
         """The same groups with the rollouts of `later` behind theirs."""
@@ -88,8 +105,12 @@ class SimulatedGroups:
         ]
 
 
-def pass_rates(pool: SimulatedPool, indices: PromptIndices, solve_rates: NDArray[np.float64], step: int) -> NDArray[np.float64]:
-    """[indices] true probability that a rollout passes, from the probability that the answer is right."""
+def pass_rates(
+    pool: SimulatedPool, indices: PromptIndices, solve_rates: NDArray[np.float64], step: int
+) -> NDArray[np.float64]:
+    """[indices] true probability that a rollout passes, from the probability that the answer is
+    right.
+    """
     kinds, rates = pool.kinds[indices], pool.rates[indices]
     drift = rates + DRIFT_SPAN * np.sin(2.0 * math.pi * step / DRIFT_PERIOD + pool.phases[indices])
     by_kind = {
@@ -117,8 +138,8 @@ def roll_out(
 ) -> SimulatedGroups:
     """Rollouts of these prompts.
 
-    The same prompt at its same visit uses the same random numbers in every arm of a comparison, so that arms differ by
-    what they choose and not by luck.
+    The same prompt at its same visit uses the same random numbers in every arm of a comparison, so
+    that arms differ by what they choose and not by luck.
 
     Args:
         pool: The pool.
@@ -136,12 +157,15 @@ def roll_out(
         return keyed_uniforms(seed, _CHANNELS[channel], indices[:, None], visits[:, None], rollout)
 
     right = uniforms("answer") < solve_rates[:, None]
-    # Where luck decides, the coin's own rate: the pass rate of a learner that never solves the prompt.
+    # Where luck decides, the coin's own rate: the pass rate of a learner that never solves the
+    # prompt.
     lucky = uniforms("luck") < pass_rates(pool, indices, np.zeros(len(indices)), step)[:, None]
     kinds = pool.kinds[indices][:, None]
     by_kind = {"clean": right, "guessable": right | lucky, "mislabelled": ~right & lucky}
     verdicts = np.choose(kinds, [by_kind.get(kind, lucky) for kind in PROMPT_KINDS])
-    normal = np.sqrt(-2.0 * np.log1p(-uniforms("confidence"))) * np.cos(2.0 * math.pi * uniforms("angle"))
+    normal = np.sqrt(-2.0 * np.log1p(-uniforms("confidence"))) * np.cos(
+        2.0 * math.pi * uniforms("angle")
+    )
     shift = np.interp(solve_rates, _RATES, _SHIFTS)[:, None]
     return SimulatedGroups(
         indices,
@@ -153,14 +177,27 @@ def roll_out(
 
 
 def _tokens(
-    pool: SimulatedPool, indices: PromptIndices, visits: NDArray[np.int64], rollout: NDArray[np.int64], seed: int
+    pool: SimulatedPool,
+    indices: PromptIndices,
+    visits: NDArray[np.int64],
+    rollout: NDArray[np.int64],
+    seed: int,
 ) -> list[list[NDArray[np.int32]]]:
-    """[prompts][rollouts] a prompt's template, each token replaced with the probability that is the prompt's diversity."""
+    """[prompts][rollouts] a prompt's template, each token replaced with the probability that is the
+    prompt's diversity.
+    """
     lengths = pool.lengths[indices]
     place = np.arange(int(lengths.max(initial=0)))[None, None, :]
     prompt, visit = indices[:, None, None], visits[:, None, None]
     template = keyed_uniforms(seed, _CHANNELS["template"], prompt, place)
     keys = (prompt, visit, rollout[:, :, None], place)
-    replaced = keyed_uniforms(seed, _CHANNELS["replace"], *keys) < pool.diversity[indices][:, None, None]
-    tokens = (_VOCABULARY * np.where(replaced, keyed_uniforms(seed, _CHANNELS["token"], *keys), template)).astype(np.int32)
-    return [[row[:length] for row in group] for group, length in zip(tokens, lengths.tolist(), strict=True)]
+    replaced = (
+        keyed_uniforms(seed, _CHANNELS["replace"], *keys) < pool.diversity[indices][:, None, None]
+    )
+    tokens = (
+        _VOCABULARY * np.where(replaced, keyed_uniforms(seed, _CHANNELS["token"], *keys), template)
+    ).astype(np.int32)
+    return [
+        [row[:length] for row in group]
+        for group, length in zip(tokens, lengths.tolist(), strict=True)
+    ]

@@ -1,4 +1,6 @@
-"""Runs samplers and gates on a simulated learner: the same pool, the same luck, every rollout charged."""
+"""Runs samplers and gates on a simulated learner: the same pool, the same luck, every rollout
+charged.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,12 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError
-from vasari.records import GroupOutcome, PromptIndices, Purpose
+from vasari.core.errors import ConfigError
+from vasari.core.records import GroupOutcome, PromptIndices, Purpose
 from vasari.sample import SAMPLER_NAMES, PromptSampler, make_gate, make_sampler
-from vasari.sample.oracle import OracleSampler
+from vasari.sample.peers.oracle import OracleSampler
+from vasari.sample.peers.two_stage import TwoStageGate
 from vasari.sample.setting_checks import check_number, check_whole
-from vasari.sample.two_stage import TwoStageGate
 from vasari.theory.curves import Curve
 from vasari.theory.learner import LinearLearner
 from vasari.theory.pools import SimulatedPool
@@ -42,7 +44,8 @@ class Arm:
     gate_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the gate."""
     charge_refresh: bool = True
-    """False counts the rollouts that a sampler asks for apart, as the paper's plots do: a bound, not a strategy."""
+    """False counts the rollouts that a sampler asks for apart, as the paper's plots do: a bound,
+    not a strategy."""
 
 
 ARMS: dict[str, Arm] = {
@@ -50,7 +53,12 @@ ARMS: dict[str, Arm] = {
     for arm in (
         Arm(name="uniform"),
         Arm(name="vas", sampler="vas", settings={"preset": "paper-ablation"}),
-        Arm(name="vas_free", sampler="vas", settings={"preset": "paper-ablation"}, charge_refresh=False),
+        Arm(
+            name="vas_free",
+            sampler="vas",
+            settings={"preset": "paper-ablation"},
+            charge_refresh=False,
+        ),
         Arm(name="vas_online", sampler="vas", settings={"refresh": "online"}),
         Arm(name="variance_greedy", sampler="variance_greedy"),
         Arm(name="mixed", gate="mixed"),
@@ -69,7 +77,9 @@ def arm_of(name: str) -> Arm:
     if name in ARMS:
         return ARMS[name]
     if name not in SAMPLER_NAMES:
-        raise ConfigError(f"arm must be one of {', '.join(dict.fromkeys([*ARMS, *SAMPLER_NAMES]))}, got {name!r}")
+        raise ConfigError(
+            f"arm must be one of {', '.join(dict.fromkeys([*ARMS, *SAMPLER_NAMES]))}, got {name!r}"
+        )
     return Arm(name=name, sampler=name)
 
 
@@ -85,7 +95,8 @@ class SimulationSettings:
     learning_rate: float = 0.03
     """Of Adam."""
     score_noise: float = 1.0
-    """Deviation of the part of a rollout's score that has nothing to do with its answer, in each direction."""
+    """Deviation of the part of a rollout's score that has nothing to do with its answer, in each
+    direction."""
     evaluate_every: int = 5
     """Steps between points of a curve."""
     max_redraws: int = 4
@@ -104,18 +115,21 @@ class SimulationSettings:
             check_number(name, getattr(self, name), least=0)
 
 
-def simulate(arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None = None, *, seed: int) -> Curve:
+def simulate(
+    arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None = None, *, seed: int
+) -> Curve:
     """The arm's curve on this pool: held-out accuracy over all rollouts charged, up to the budget.
 
     Args:
         arm: The strategy.
         pool: Shared by the arms of a comparison.
         settings: Shared too; None for the defaults.
-        seed: Shared too: prompts are rolled out with the same random numbers at the same visit, and updates have the
-            same noise.
+        seed: Shared too: prompts are rolled out with the same random numbers at the same visit, and
+            updates have the same noise.
 
     Raises:
-        ConfigError: The arm's sampler, gate or settings are unknown, or the pool is smaller than a batch.
+        ConfigError: The arm's sampler, gate or settings are unknown, or the pool is smaller than a
+            batch.
     """
     return _Run(arm, pool, settings or SimulationSettings(), seed).to_the_end()
 
@@ -123,12 +137,18 @@ def simulate(arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None 
 class _Run:
     """One arm, step by step."""
 
-    def __init__(self, arm: Arm, pool: SimulatedPool, settings: SimulationSettings, seed: int) -> None:
+    def __init__(
+        self, arm: Arm, pool: SimulatedPool, settings: SimulationSettings, seed: int
+    ) -> None:
         self._arm, self._pool, self._settings, self._seed = arm, pool, settings, seed
-        self._learner = LinearLearner(pool, learning_rate=settings.learning_rate, score_noise=settings.score_noise)
+        self._learner = LinearLearner(
+            pool, learning_rate=settings.learning_rate, score_noise=settings.score_noise
+        )
         self._sampler = self._make_sampler()
         self._gate = make_gate(arm.gate, **arm.gate_settings)
-        self._visits = {purpose: np.zeros(pool.num_prompts, dtype=np.int64) for purpose in ("train", "refresh")}
+        self._visits = {
+            purpose: np.zeros(pool.num_prompts, dtype=np.int64) for purpose in ("train", "refresh")
+        }
         self._curve = Curve(arm.name, settings.budget)
         self._step = 0
         self._drawn: list[PromptIndices] = []
@@ -140,10 +160,14 @@ class _Run:
             return VarianceGreedySampler(num_prompts=num, seed=self._seed, **arm.settings)
         known = self._valued_rates() if arm.sampler == OracleSampler.name else None
         features = self._pool.features(known)
-        return make_sampler(arm.sampler, num_prompts=num, seed=self._seed, features=features, **arm.settings)
+        return make_sampler(
+            arm.sampler, num_prompts=num, seed=self._seed, features=features, **arm.settings
+        )
 
     def _valued_rates(self) -> NDArray[np.float64]:
-        """[prompts] true pass rates, 0 where the verdict is not that of the answer: what an oracle knows."""
+        """[prompts] true pass rates, 0 where the verdict is not that of the answer: what an oracle
+        knows.
+        """
         everything = np.arange(self._pool.num_prompts)
         return np.where(self._pool.is_noise, 0.0, self._learner.solve_rates(everything))
 
@@ -192,7 +216,13 @@ class _Run:
         return True
 
     def _roll_out(
-        self, indices: PromptIndices, purpose: Purpose, num_rollouts: int, *, visits: NDArray[np.int64], first: int = 0
+        self,
+        indices: PromptIndices,
+        purpose: Purpose,
+        num_rollouts: int,
+        *,
+        visits: NDArray[np.int64],
+        first: int = 0,
     ) -> SimulatedGroups:
         return roll_out(
             self._pool,
@@ -213,7 +243,9 @@ class _Run:
         return visits
 
     def _train(self) -> None:
-        """Draw, roll out, observe, admit, update; a gate may draw again in place of what it refuses."""
+        """Draw, roll out, observe, admit, update; a gate may draw again in place of what it
+        refuses.
+        """
         settings, trained = self._settings, []
         if isinstance(self._sampler, OracleSampler):
             self._sampler.update_pass_rates(self._valued_rates())
@@ -238,7 +270,9 @@ class _Run:
         )
 
     def _admitted(self, indices: PromptIndices) -> tuple[SimulatedGroups, int]:
-        """The groups of these prompts that train, and how many prompts to draw in place of the others."""
+        """The groups of these prompts that train, and how many prompts to draw in place of the
+        others.
+        """
         num_first, refused_as = self._settings.rollouts_per_prompt, _DISCARDED
         if isinstance(self._gate, TwoStageGate):
             num_first, refused_as = self._gate.settings.num_screening, _SCREENED
@@ -252,11 +286,15 @@ class _Run:
         if admission.more.any():
             kept = admission.more > 0
         refused = groups.select(~kept)
-        self._curve.ledger.move("train", refused_as, rollouts=refused.verdicts.size, tokens=refused.num_tokens)
+        self._curve.ledger.move(
+            "train", refused_as, rollouts=refused.verdicts.size, tokens=refused.num_tokens
+        )
         groups = groups.select(kept)
         if admission.more.any():
             num_more = int(admission.more.max())
-            rest = self._roll_out(groups.indices, "train", num_more, visits=visits[kept], first=num_first)
+            rest = self._roll_out(
+                groups.indices, "train", num_more, visits=visits[kept], first=num_first
+            )
             self._observe(rest)
             groups = groups.joined(rest)
         return groups, admission.redraw
@@ -270,10 +308,18 @@ class _Run:
 
 
 def _earlier(indices: PromptIndices) -> NDArray[np.int64]:
-    """How often each prompt stands earlier in the batch: a batch drawn with replacement may hold it twice."""
+    """How often each prompt stands earlier in the batch: a batch drawn with replacement may hold it
+    twice.
+    """
     order = np.argsort(indices, kind="stable")
     ordered = indices[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(indices) else np.zeros(0, dtype=np.int64)
+    starts = (
+        np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        if len(indices)
+        else np.zeros(0, dtype=np.int64)
+    )
     earlier = np.empty(len(indices), dtype=np.int64)
-    earlier[order] = np.arange(len(indices)) - np.repeat(starts, np.diff(np.r_[starts, len(indices)]))
+    earlier[order] = np.arange(len(indices)) - np.repeat(
+        starts, np.diff(np.r_[starts, len(indices)])
+    )
     return earlier

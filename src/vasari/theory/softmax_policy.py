@@ -1,4 +1,6 @@
-"""Softmax policies over a few answers, where every expectation of the paper's theory is a sum and nothing is sampled."""
+"""Softmax policies over a few answers, where every expectation of the paper's theory is a sum and
+nothing is sampled.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +10,38 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftmaxPrompt:
-    """A prompt with its answers: pi(a) proportional to exp(theta . features[a]), and what each answer earns."""
+    """A prompt with its answers: pi(a) proportional to exp(theta . features[a]), and what each
+    answer earns.
+    """
 
     features: NDArray[np.float64]
     """[answers, dims]; the identity gives every answer a logit of its own."""
     rewards: NDArray[np.float64]
     """[answers] mean reward of each answer."""
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    """[answers] variance of the reward given the answer, or empty for none: a verifier that flips coins."""
+    """[answers] variance of the reward given the answer, or empty for none: a verifier that flips
+    coins."""
 
     def __post_init__(self) -> None:
-        if self.features.ndim != 2 or self.rewards.shape != self.features.shape[:1] or len(self.rewards) < 2:
+        if (
+            self.features.ndim != 2
+            or self.rewards.shape != self.features.shape[:1]
+            or len(self.rewards) < 2
+        ):
             raise DataError(
-                f"features {self.features.shape} and rewards {self.rewards.shape} must be [answers, dims] and [answers], "
-                "with at least 2 answers"
+                f"features {self.features.shape} and rewards {self.rewards.shape} must be [answers,"
+                " dims] and [answers], with at least 2 answers"
             )
         if self.noise.shape not in ((0,), self.rewards.shape) or (self.noise < 0).any():
-            raise DataError(f"noise must be one variance of at least 0 an answer, or empty, got {self.noise}")
+            raise DataError(
+                f"noise must be one variance of at least 0 an answer, or empty, got {self.noise}"
+            )
 
     @property
     def noise_variance(self) -> NDArray[np.float64]:
@@ -49,13 +60,17 @@ class SoftmaxPrompt:
         return float(self.probabilities(theta) @ self.rewards)
 
     def scores(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[answers, dims] g(x, a) = grad log pi(a | x); their mean under pi is 0 (arXiv:2509.21268, equation 2)."""
+        """[answers, dims] g(x, a) = grad log pi(a | x); their mean under pi is 0 (arXiv:2509.21268,
+        equation 2).
+        """
         scores: NDArray[np.float64] = self.features - self.probabilities(theta) @ self.features
         return scores
 
     def gradient(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
         """[dims] grad J_x(theta) = E[R g] (arXiv:2509.21268, equation 2)."""
-        gradient: NDArray[np.float64] = (self.probabilities(theta) * self.rewards) @ self.scores(theta)
+        gradient: NDArray[np.float64] = (self.probabilities(theta) * self.rewards) @ self.scores(
+            theta
+        )
         return gradient
 
     def fisher(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,15 +98,22 @@ class SoftmaxPrompt:
 
     @property
     def smoothness(self) -> float:
-        """An L with |Hessian of J_x| <= L at every theta: half the span of rewards times the squared diameter.
+        """An L with |Hessian of J_x| <= L at every theta: half the span of rewards times the
+        squared diameter.
 
-        The Hessian is E[(R - J) g g^T], so its norm is at most E|R - J| max|g|^2, and a bounded variable is on average
-        no farther from its mean than half its span.
+        The Hessian is E[(R - J) g g^T], so its norm is at most E|R - J| max|g|^2, and a bounded
+        variable is on average no farther from its mean than half its span.
         """
         return 0.5 * self.span * self.diameter**2
 
     @classmethod
-    def tabular(cls, rewards: NDArray[np.float64] | list[float], noise: NDArray[np.float64] | None = None) -> SoftmaxPrompt:
+    def tabular(
+        cls, rewards: NDArray[np.float64] | list[float], noise: NDArray[np.float64] | None = None
+    ) -> SoftmaxPrompt:
         """A prompt whose answers have a logit each."""
         values = np.asarray(rewards, dtype=np.float64)
-        return cls(features=np.eye(len(values)), rewards=values, noise=np.zeros(0) if noise is None else noise)
+        return cls(
+            features=np.eye(len(values)),
+            rewards=values,
+            noise=np.zeros(0) if noise is None else noise,
+        )

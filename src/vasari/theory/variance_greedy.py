@@ -1,4 +1,6 @@
-"""The trap: a sampler that takes the prompts of highest outcome variance. For comparisons; no recipe can choose it."""
+"""The trap: a sampler that takes the prompts of highest outcome variance. For comparisons; no
+recipe can choose it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.score import MAX_OUTCOME_VARIANCE, pass_rate
 
@@ -17,15 +19,18 @@ _KEPT = 0.5
 
 @final
 class VarianceGreedySampler(PromptSampler):
-    """Takes the prompts with the highest p (1 - p), p a running mean of pass rates; prompts never seen come first.
+    """Takes the prompts with the highest p (1 - p), p a running mean of pass rates; prompts never
+    seen come first.
 
-    Greedy prioritised replay (arXiv:2601.02648) without its retests. It learns from training groups and pays nothing
-    else, and a coin flip, whose variance never ends, never leaves its batches.
+    Greedy prioritised replay (arXiv:2601.02648) without its retests. It learns from training groups
+    and pays nothing else, and a coin flip, whose variance never ends, never leaves its batches.
     """
 
     name: ClassVar[str] = "variance_greedy"
 
-    def __init__(self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None
+    ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self._rates = np.full(self.num_prompts, np.nan)
 
@@ -38,7 +43,9 @@ class VarianceGreedySampler(PromptSampler):
         return {"sampler/seen_share": float((~np.isnan(self._rates)).mean())}
 
     def _draw(self, num_prompts: int) -> Draw:
-        variance = np.where(np.isnan(self._rates), 2.0 * MAX_OUTCOME_VARIANCE, self._rates * (1.0 - self._rates))
+        variance = np.where(
+            np.isnan(self._rates), 2.0 * MAX_OUTCOME_VARIANCE, self._rates * (1.0 - self._rates)
+        )
         # Ties are broken at random, by less than one step of the rounded variance.
         keys = np.round(variance * 1e9) + self._rng.random(self.num_prompts) * 0.5
         taken = np.argpartition(-keys, num_prompts - 1)[:num_prompts].astype(np.int64)
@@ -49,14 +56,21 @@ class VarianceGreedySampler(PromptSampler):
         for group in groups:
             found, before = pass_rate(group.verdicts), self._rates[group.index]
             if not np.isnan(found):
-                self._rates[group.index] = found if np.isnan(before) else _KEPT * before + (1.0 - _KEPT) * found
+                self._rates[group.index] = (
+                    found if np.isnan(before) else _KEPT * before + (1.0 - _KEPT) * found
+                )
 
     def _state(self) -> dict[str, Any]:
         return {"rates": self._rates.copy()}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
         rates = carried_over(
-            state, "rates", dtype=np.float64, origin=origin, num_prompts=self.num_prompts, missing=float("nan")
+            state,
+            "rates",
+            dtype=np.float64,
+            origin=origin,
+            num_prompts=self.num_prompts,
+            missing=float("nan"),
         )
         if ((rates < 0) | (rates > 1)).any():
             raise ValueError("a saved pass rate lies outside [0, 1]")

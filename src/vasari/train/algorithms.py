@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 
 Algorithm = Literal["grpo", "dapo", "dr_grpo", "gspo"]
 """A variant of GRPO."""
@@ -15,8 +15,15 @@ Algorithm = Literal["grpo", "dapo", "dr_grpo", "gspo"]
 ALGORITHMS: Mapping[Algorithm, Mapping[str, Any]] = MappingProxyType(
     {
         # arXiv:2509.21268, section 6.1: clip 0.2, k3 with coefficient 0.01.
-        "grpo": {"loss": "grpo", "clip_low": 0.2, "clip_high": 0.2, "kl_coefficient": 0.01, "scale_advantages": "group"},
-        # arXiv:2503.14476: clip higher, no KL, dynamic sampling, loss over tokens, punishment of overlong rollouts.
+        "grpo": {
+            "loss": "grpo",
+            "clip_low": 0.2,
+            "clip_high": 0.2,
+            "kl_coefficient": 0.01,
+            "scale_advantages": "group",
+        },
+        # arXiv:2503.14476: clip higher, no KL, dynamic sampling, loss over tokens, punishment of
+        # overlong rollouts.
         "dapo": {
             "loss": "dapo",
             "clip_low": 0.2,
@@ -27,9 +34,21 @@ ALGORITHMS: Mapping[Algorithm, Mapping[str, Any]] = MappingProxyType(
             "rewards": [{"name": "accuracy"}, {"name": "format"}, {"name": "soft_overlong"}],
         },
         # arXiv:2503.20783: neither lengths nor deviations divide.
-        "dr_grpo": {"loss": "dr_grpo", "clip_low": 0.2, "clip_high": 0.2, "kl_coefficient": 0.0, "scale_advantages": "none"},
+        "dr_grpo": {
+            "loss": "dr_grpo",
+            "clip_low": 0.2,
+            "clip_high": 0.2,
+            "kl_coefficient": 0.0,
+            "scale_advantages": "none",
+        },
         # arXiv:2507.18071, section 5.1: ratios of whole rollouts, clipped at 3e-4 and 4e-4.
-        "gspo": {"loss": "gspo", "clip_low": 3e-4, "clip_high": 4e-4, "kl_coefficient": 0.0, "scale_advantages": "group"},
+        "gspo": {
+            "loss": "gspo",
+            "clip_low": 3e-4,
+            "clip_high": 4e-4,
+            "kl_coefficient": 0.0,
+            "scale_advantages": "group",
+        },
     }
 )
 """What each means in a recipe's `grpo`; a setting that the recipe gives itself stands."""
@@ -46,15 +65,19 @@ class TrlAlgorithm:
 
 
 def trl_algorithm(name: Algorithm) -> TrlAlgorithm:
-    """The variant of that name for a script that uses TRL; rewards, such as DAPO's for overlong rollouts, are the script's.
+    """The variant of that name for a script that uses TRL; rewards, such as DAPO's for overlong
+    rollouts, are the script's.
 
-    `GRPOConfig(**trl_algorithm("dapo").config, ...)` and `VarianceAwareGRPOTrainer(..., **trl_algorithm("dapo").trainer)`.
+    `GRPOConfig(**trl_algorithm("dapo").config, ...)` and `VarianceAwareGRPOTrainer(...,
+    **trl_algorithm("dapo").trainer)`.
 
     Raises:
         ConfigError: There is none of that name.
     """
     if name not in ALGORITHMS:
-        raise ConfigError(f"algorithm must be one of {', '.join(get_args(Algorithm))}, got {name!r}")
+        raise ConfigError(
+            f"algorithm must be one of {', '.join(get_args(Algorithm))}, got {name!r}"
+        )
     settings = ALGORITHMS[name]
     config = trl_objective(
         loss=settings["loss"],

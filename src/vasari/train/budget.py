@@ -10,13 +10,15 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
-from vasari.ledger import Ledger
+from vasari.core.ledger import Ledger
 from vasari.train.run_state import read_run_file
 from vasari.train.settings import GrpoSettings
 
 
 class StopAtBudget(TrainerCallback):  # type: ignore[misc]
-    """Ends training after the batch that spends the last rollout of `settings.max_rollouts` or the last of its minutes."""
+    """Ends training after the batch that spends the last rollout of `settings.max_rollouts` or the
+    last of its minutes.
+    """
 
     def __init__(self, ledger: Ledger, settings: GrpoSettings) -> None:
         self._ledger = ledger
@@ -30,7 +32,9 @@ class StopAtBudget(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop between two batches, never between the updates of one."""
         rollouts, minutes = self._settings.max_rollouts, self._settings.max_minutes
-        if (rollouts is None and minutes is None) or state.global_step % self._settings.updates_per_batch:
+        if (
+            rollouts is None and minutes is None
+        ) or state.global_step % self._settings.updates_per_batch:
             return
         spent = rollouts is not None and self._ledger.total_rollouts >= rollouts
         late = minutes is not None and time.monotonic() - self._started > 60 * minutes
@@ -42,7 +46,9 @@ class StopAtBudget(TrainerCallback):  # type: ignore[misc]
 
 
 def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:
-    """The settings, with the checkpoint's step as the last one where the budget is spent by then."""
+    """The settings, with the checkpoint's step as the last one where the budget is spent by
+    then.
+    """
     if settings.max_rollouts is None or checkpoint is None:
         return settings
     if sum(read_run_file(checkpoint)["ledger"]["rollouts"].values()) < settings.max_rollouts:

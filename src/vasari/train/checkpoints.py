@@ -1,4 +1,6 @@
-"""Checkpoints that survive a crash: complete or ignored, and a full disk never costs the one before."""
+"""Checkpoints that survive a crash: complete or ignored, and a full disk never costs the one
+before.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from vasari.errors import StateError, StorageError
-from vasari.policy.processor import save_processor
+from vasari.core.errors import StateError, StorageError
+from vasari.model.processor import save_processor
 
 MARKER = "COMPLETE"
 """A checkpoint without this file was cut off while it was written."""
@@ -61,9 +63,14 @@ def guard_saving(folder: str | Path) -> Iterator[None]:
         if not _is_disk_error(error):
             raise
         kept = complete_checkpoints(Path(folder))
-        left = f"the last complete checkpoint is {kept[-1].name}" if kept else "no checkpoint was complete yet"
+        left = (
+            f"the last complete checkpoint is {kept[-1].name}"
+            if kept
+            else "no checkpoint was complete yet"
+        )
         raise StorageError(
-            f"{folder}: the disk refused the checkpoint ({error}); {left}. Free some space and resume."
+            f"{folder}: the disk refused the checkpoint ({error}); {left}. Free some space and"
+            " resume."
         ) from error
 
 
@@ -72,7 +79,11 @@ def _is_disk_error(error: BaseException | None) -> bool:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             return True
         # torch and safetensors report a short write in words of their own.
-        if re.search(r"No space left|os error 28|File too large|os error 27|PytorchStreamWriter|unexpected pos", str(error)):
+        if re.search(
+            r"No space left|os error 28|File too large|os error"
+            r" 27|PytorchStreamWriter|unexpected pos",
+            str(error),
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -81,10 +92,11 @@ def _is_disk_error(error: BaseException | None) -> bool:
 def restore_weights(model: Any, checkpoint: str | Path) -> None:
     """Put the weights of a saved model into `model`, under whatever names the file holds them.
 
-    The Trainer of transformers 5 reads a checkpoint name by name and passes over names that it does not know, while
-    `save_pretrained` writes Qwen2.5-VL under its published names, which are not those in memory: a resumed run would go
-    on from the weights it began with, and the best model would be the last. Sharded and adapter checkpoints of DeepSpeed,
-    FSDP and PEFT have ways of their own and are left alone.
+    The Trainer of transformers 5 reads a checkpoint name by name and passes over names that it does
+    not know, while `save_pretrained` writes Qwen2.5-VL under its published names, which are not
+    those in memory: a resumed run would go on from the weights it began with, and the best model
+    would be the last. Sharded and adapter checkpoints of DeepSpeed, FSDP and PEFT have ways of
+    their own and are left alone.
 
     Raises:
         StateError: The checkpoint lacks weights of the model.
@@ -92,14 +104,20 @@ def restore_weights(model: Any, checkpoint: str | Path) -> None:
     path = Path(checkpoint)
     if not isinstance(model, PreTrainedModel) or not list(path.glob("model*.safetensors")):
         return
-    saved, report = type(model).from_pretrained(str(path), dtype=model.dtype, output_loading_info=True)
+    saved, report = type(model).from_pretrained(
+        str(path), dtype=model.dtype, output_loading_info=True
+    )
     if report["missing_keys"]:
-        raise StateError(f"{path}: lacks the weights {sorted(report['missing_keys'])[:3]} of the model")
+        raise StateError(
+            f"{path}: lacks the weights {sorted(report['missing_keys'])[:3]} of the model"
+        )
     model.load_state_dict(saved.state_dict())
 
 
 def save_model(model: Any, processor: Any, path: Path) -> None:
-    """Write a model and its processor so that the folder holds either the old ones or the new, never half of each."""
+    """Write a model and its processor so that the folder holds either the old ones or the new,
+    never half of each.
+    """
     staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
     if old.exists() and not path.exists():  # a crash between the two renames below
         old.rename(path)

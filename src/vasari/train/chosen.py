@@ -1,4 +1,6 @@
-"""Samplers, gates, prompt ids and features from what a trainer's user writes: a name, settings, an object, a data set."""
+"""Samplers, gates, prompt ids and features from what a trainer's user writes: a name, settings, an
+object, a data set.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +10,33 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vasari.errors import ConfigError
-from vasari.records import Prompt
-from vasari.sample import Gate, PoolFeatures, PromptSampler, make_gate, make_sampler, prompt_features
+from vasari.core.errors import ConfigError
+from vasari.core.records import Prompt
+from vasari.sample import (
+    Gate,
+    PoolFeatures,
+    PromptSampler,
+    make_gate,
+    make_sampler,
+    prompt_features,
+)
 from vasari.sample.registry import name_of_settings, takes_features
 from vasari.score.reward import text_of
 
 _ID_COLUMNS = ("prompt_id", "id")
 
 
-def chosen_sampler(choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None) -> PromptSampler:
+def chosen_sampler(
+    choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None
+) -> PromptSampler:
     """The sampler over a pool that a user chose.
 
     Args:
-        choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a sampler's settings; or a
-            sampler.
+        choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a
+            sampler's settings; or a sampler.
         pool: A data set in one of TRL's forms, a row a prompt.
-        seed: Of a sampler that is made here; it is also made with `features_of` the pool where it takes them.
+        seed: Of a sampler that is made here; it is also made with `features_of` the pool where it
+            takes them.
         prompt_ids: One id a prompt.
 
     Raises:
@@ -39,7 +51,9 @@ def chosen_sampler(choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[st
             known["features"] = features_of(pool)
         made = make_sampler(name, **(known | settings))
     if made.num_prompts != len(pool):
-        raise ConfigError(f"the sampler is over {made.num_prompts} prompts, and the pool has {len(pool)}")
+        raise ConfigError(
+            f"the sampler is over {made.num_prompts} prompts, and the pool has {len(pool)}"
+        )
     return made
 
 
@@ -61,14 +75,20 @@ def _named(choice: Any, what: str) -> tuple[str, dict[str, Any]]:
     if isinstance(choice, Mapping) and isinstance(choice.get("name"), str):
         return choice["name"], {str(key): value for key, value in choice.items() if key != "name"}
     if what == "sampler" and dataclasses.is_dataclass(choice) and not isinstance(choice, type):
-        return name_of_settings(choice), {field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)}
-    raise ConfigError(f"{what} must be a name, a mapping with 'name' and settings, or an object, got {choice!r}")
+        return name_of_settings(choice), {
+            field.name: getattr(choice, field.name) for field in dataclasses.fields(choice)
+        }
+    raise ConfigError(
+        f"{what} must be a name, a mapping with 'name' and settings, or an object, got {choice!r}"
+    )
 
 
 def prompt_ids_of(pool: Any) -> Sequence[str] | None:
-    """One stable id for each row: its `prompt_id` or `id` where these are unique, else a digest of its prompt's text.
+    """One stable id for each row: its `prompt_id` or `id` where these are unique, else a digest of
+    its prompt's text.
 
-    Rows with the same text are told apart by their order among each other. None where the data set has no `prompt`.
+    Rows with the same text are told apart by their order among each other. None where the data set
+    has no `prompt`.
     """
     names = pool.column_names or []
     for column in _ID_COLUMNS:
@@ -88,27 +108,49 @@ def prompt_ids_of(pool: Any) -> Sequence[str] | None:
 
 
 def features_of(pool: Any) -> PoolFeatures | None:
-    """What a data set says of its prompts before any rollout, as `vasari train` knows it of its own (`prompt_features`).
+    """What a data set says of its prompts before any rollout, as `vasari train` knows it of its own
+    (`prompt_features`).
 
-    The wording of what the user says in `prompt`, and the columns `category`, `difficulty` and `choices` where there are such;
-    images are not counted, since that would open them. None where the data set has no `prompt`.
+    The wording of what the user says in `prompt`, and the columns `category`, `difficulty` and
+    `choices` where there are such; images are not counted, since that would open them. None where
+    the data set has no `prompt`.
     """
     names = pool.column_names or []
     if "prompt" not in names:
         return None
     known = [name for name in ("prompt", "category", "difficulty", "choices") if name in names]
-    return prompt_features([_as_prompt(place, row) for place, row in enumerate(pool.with_format(None).select_columns(known))])
+    return prompt_features(
+        [
+            _as_prompt(place, row)
+            for place, row in enumerate(pool.with_format(None).select_columns(known))
+        ]
+    )
 
 
 def _as_prompt(place: int, row: Mapping[str, Any]) -> Prompt:
     said = row["prompt"]
     if not isinstance(said, str):
-        said = "\n".join(text_of([message]) for message in said or () if message.get("role") == "user")
-    category, difficulty = ("" if row.get(name) is None else str(row[name]) for name in ("category", "difficulty"))
+        said = "\n".join(
+            text_of([message]) for message in said or () if message.get("role") == "user"
+        )
+    category, difficulty = (
+        "" if row.get(name) is None else str(row[name]) for name in ("category", "difficulty")
+    )
     choices = tuple(map(str, row.get("choices") or ())) or None
-    return Prompt(id=str(place), question=said, answer="", category=category, difficulty=difficulty, choices=choices)
+    return Prompt(
+        id=str(place),
+        question=said,
+        answer="",
+        category=category,
+        difficulty=difficulty,
+        choices=choices,
+    )
 
 
 def _text(prompt: Any) -> str:
     """A prompt's text: a string as it is, messages as JSON without their pictures."""
-    return prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, ensure_ascii=False, default=lambda _: None)
+    return (
+        prompt
+        if isinstance(prompt, str)
+        else json.dumps(prompt, sort_keys=True, ensure_ascii=False, default=lambda _: None)
+    )

@@ -1,4 +1,6 @@
-"""Prompts -> supervised batches: chat template, images, and a loss on the assistant's words alone."""
+"""Prompts -> supervised batches: chat template, images, and a loss on the assistant's words
+alone.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,21 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from vasari.errors import DataError
-from vasari.imagefile import open_image
-from vasari.policy.chat import chat_messages, target_text
-from vasari.records import Prompt
-from vasari.tasks.arithmetic import arithmetic_facts, named_sums
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
+from vasari.data.images import open_image
+from vasari.data.tasks.arithmetic import arithmetic_facts, named_sums
+from vasari.model.chat import chat_messages, target_text
 
 Target = Literal["reasoning", "short", "facts"]
-"""What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about its image."""
+"""What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about
+its image."""
 
 
 class ChatCollator:
-    """Turns rows `{"index": i}` into a batch with labels; picklable, so that loader workers can run it."""
+    """Turns rows `{"index": i}` into a batch with labels; picklable, so that loader workers can run
+    it.
+    """
 
     def __init__(
         self,
@@ -46,13 +51,18 @@ class ChatCollator:
         self.seed = seed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Batch of input_ids, attention_mask, labels, and the images' tensors when there are any."""
-        conversations = [self._conversation(self.prompts[row["index"]], int(row.get("visit", 0))) for row in rows]
+        """Batch of input_ids, attention_mask, labels, and the images' tensors when there are
+        any.
+        """
+        conversations = [
+            self._conversation(self.prompts[row["index"]], int(row.get("visit", 0))) for row in rows
+        ]
         batch = self.processor.apply_chat_template(
             conversations,
             tokenize=True,
             return_dict=True,
-            return_tensors=None,  # the mask is made token by token, far slower over tensors than over lists
+            # the mask is made token by token, far slower over tensors than over lists
+            return_tensors=None,
             return_assistant_tokens_mask=True,
             processor_kwargs={"padding": True, "padding_side": "right"},
         )
@@ -61,7 +71,10 @@ class ChatCollator:
         labels = batch["input_ids"].clone()
         labels[spoken == 0] = -100
         if (labels == -100).all():
-            raise DataError("no assistant tokens to learn from: the chat template marks none with {% generation %}")
+            raise DataError(
+                "no assistant tokens to learn from: the chat template marks none with {%"
+                " generation %}"
+            )
         batch["labels"] = labels
         return dict(batch)
 
@@ -76,22 +89,33 @@ class ChatCollator:
         turns: list[dict[str, Any]] = []
         for question, answer in self._facts(prompt, visit):
             content = [{"type": "text", "text": question}]
-            turns += [{"role": "user", "content": [*slots, *content] if not turns else content}, _said(answer)]
+            turns += [
+                {"role": "user", "content": [*slots, *content] if not turns else content},
+                _said(answer),
+            ]
         return turns
 
     def _facts(self, prompt: Prompt, visit: int) -> list[tuple[str, str]]:
         facts = prompt.metadata.get("facts") or []
         if not facts:
             raise DataError(
-                f"prompt {prompt.id!r} has no facts to learn from; generate prompts with tasks, or choose another target"
+                f"prompt {prompt.id!r} has no facts to learn from; generate prompts with tasks, or"
+                " choose another target"
             )
-        digest = hashlib.blake2b(f"{self.seed}:{visit}:{prompt.id}".encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(
+            f"{self.seed}:{visit}:{prompt.id}".encode(), digest_size=8
+        ).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
         chosen = rng.permutation(len(facts))[: self.facts_per_image]
         asked = [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
         reads = str(prompt.metadata.get("reads") or "")
         first = [(f"Read: {prompt.question}", f"{reads}.")] if self.reads and reads else []
-        return first + asked + arithmetic_facts(rng, self.sums_per_image) + named_sums(rng, self.named_sums_per_image)
+        return (
+            first
+            + asked
+            + arithmetic_facts(rng, self.sums_per_image)
+            + named_sums(rng, self.named_sums_per_image)
+        )
 
 
 def _said(text: str) -> dict[str, Any]:

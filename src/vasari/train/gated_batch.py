@@ -1,4 +1,6 @@
-"""One batch under a gate: which groups train, which do not, and how many prompts to draw in place of the refused."""
+"""One batch under a gate: which groups train, which do not, and how many prompts to draw in place
+of the refused.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
-from vasari.errors import ConfigError
-from vasari.records import Draw, GroupOutcome
+from vasari.core.errors import ConfigError
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample import Gate, PromptSampler
 from vasari.train.groups import ScoredGroup
 from vasari.train.wanted import draw_wanted
@@ -15,16 +17,20 @@ from vasari.train.wanted import draw_wanted
 
 @final
 class GatedBatch:
-    """Offers every generation of one batch to a gate until enough groups are admitted; kept by the main process.
+    """Offers every generation of one batch to a gate until enough groups are admitted; kept by the
+    main process.
 
-    A process trains on groups that it rolled out itself, so that no tensor travels. Each has the same number of slots, and
-    all roll out the same number of further prompts, as many as the process lacks that lacks most: on one process that is
-    the number of refused groups, on several some admitted groups are more than their process has slots for, and are
-    dropped. When `max_generations` are spent, refused groups fill the slots that are left, so that the batch keeps its
-    size; their advantages are zero.
+    A process trains on groups that it rolled out itself, so that no tensor travels. Each has the
+    same number of slots, and all roll out the same number of further prompts, as many as the
+    process lacks that lacks most: on one process that is the number of refused groups, on several
+    some admitted groups are more than their process has slots for, and are dropped. When
+    `max_generations` are spent, refused groups fill the slots that are left, so that the batch
+    keeps its size; their advantages are zero.
     """
 
-    def __init__(self, gate: Gate, *, num_prompts: int, num_processes: int, max_generations: int) -> None:
+    def __init__(
+        self, gate: Gate, *, num_prompts: int, num_processes: int, max_generations: int
+    ) -> None:
         self._gate = gate
         self._slots = -(-num_prompts // num_processes)
         self._num_processes = num_processes
@@ -38,31 +44,44 @@ class GatedBatch:
         """All groups that were offered, in their order."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """The prompts to roll out next, an equal number for each process; none when the batch is complete."""
+        """The prompts to roll out next, an equal number for each process; none when the batch is
+        complete.
+        """
         return draw_wanted(sampler, self._gate, self._lacking, batch=batch)
 
-    def offer(self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]) -> Sequence[GroupOutcome]:
-        """Ask the gate about the groups of one generation, in the order of the processes that rolled them out.
+    def offer(
+        self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
+    ) -> Sequence[GroupOutcome]:
+        """Ask the gate about the groups of one generation, in the order of the processes that
+        rolled them out.
 
         Returns:
             The groups for the sampler to observe: all of them, before any is left out.
 
         Raises:
-            ConfigError: The gate wants more rollouts although it does not screen, or did not decide on each group.
+            ConfigError: The gate wants more rollouts although it does not screen, or did not decide
+                on each group.
         """
         admission = self._gate.admit(outcomes)
         name = type(self._gate).__name__
         if admission.more.any():
             raise ConfigError(
-                f"{name} wants more rollouts of the same prompts, which only a gate does that screens; set its num_screening"
+                f"{name} wants more rollouts of the same prompts, which only a gate does that"
+                " screens; set its num_screening"
             )
         if len(admission.admitted) != len(outcomes):
-            raise ConfigError(f"{name} decided on {len(admission.admitted)} of {len(outcomes)} groups")
+            raise ConfigError(
+                f"{name} decided on {len(admission.admitted)} of {len(outcomes)} groups"
+            )
         self.num_generations += 1
         self.groups += groups
         self._admitted += admission.admitted.tolist()
-        self._process += [place * self._num_processes // len(outcomes) for place in range(len(outcomes))]
-        lacking = max(self._slots - sum(self._of(process)) for process in range(self._num_processes))
+        self._process += [
+            place * self._num_processes // len(outcomes) for place in range(len(outcomes))
+        ]
+        lacking = max(
+            self._slots - sum(self._of(process)) for process in range(self._num_processes)
+        )
         done = self.num_generations >= self._max_generations
         self._lacking = 0 if done else self._num_processes * min(max(0, lacking), admission.redraw)
         return outcomes
@@ -87,15 +106,24 @@ class GatedBatch:
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """All groups, each with what its rollouts were spent on: those without a slot, or refused, are discarded."""
+        """All groups, each with what its rollouts were spent on: those without a slot, or refused,
+        are discarded.
+        """
         discarded = set(self.discarded())
-        return [replace(group, purpose="discarded") if place in discarded else group for place, group in enumerate(self.groups)]
+        return [
+            replace(group, purpose="discarded") if place in discarded else group
+            for place, group in enumerate(self.groups)
+        ]
 
     def discarded(self) -> list[int]:
-        """Which groups do not train: the refused ones, those that fill the batch too, and admitted ones without a slot."""
+        """Which groups do not train: the refused ones, those that fill the batch too, and admitted
+        ones without a slot.
+        """
         taken = [0] * self._num_processes
         places = []
-        for place, (admitted, process) in enumerate(zip(self._admitted, self._process, strict=True)):
+        for place, (admitted, process) in enumerate(
+            zip(self._admitted, self._process, strict=True)
+        ):
             if admitted and taken[process] < self._slots:
                 taken[process] += 1
             else:
@@ -103,23 +131,29 @@ class GatedBatch:
         return places
 
     def _of(self, process: int) -> list[bool]:
-        return [admitted for admitted, owner in zip(self._admitted, self._process, strict=True) if owner == process]
+        return [
+            admitted
+            for admitted, owner in zip(self._admitted, self._process, strict=True)
+            if owner == process
+        ]
 
 
 def check_sizes(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
-    """Refuse a gate that draws again where a group's rollouts lie on two processes, and one that makes other groups.
+    """Refuse a gate that draws again where a group's rollouts lie on two processes, and one that
+    makes other groups.
 
     Raises:
-        ConfigError: The prompts of a batch do not divide over the processes, or the gate makes groups of another size
-            than the training.
+        ConfigError: The prompts of a batch do not divide over the processes, or the gate makes
+            groups of another size than the training.
     """
     if gate.num_rollouts not in (None, num_rollouts):
         raise ConfigError(
-            f"the gate makes groups of {gate.num_rollouts} rollouts and this training's have {num_rollouts}; "
-            f"make it with num_rollouts={num_rollouts}"
+            f"the gate makes groups of {gate.num_rollouts} rollouts and this training's have"
+            f" {num_rollouts}; make it with num_rollouts={num_rollouts}"
         )
     if gate.redraws and num_prompts % num_processes:
         raise ConfigError(
-            f"{type(gate).__name__} fills each process's share of a batch by itself, and {num_prompts} prompts do not divide "
-            f"over {num_processes} processes; choose prompts a batch as a multiple of {num_processes}, or the gate all"
+            f"{type(gate).__name__} fills each process's share of a batch by itself, and"
+            f" {num_prompts} prompts do not divide over {num_processes} processes; choose prompts a"
+            f" batch as a multiple of {num_processes}, or the gate all"
         )

@@ -1,4 +1,6 @@
-"""Rollouts with what was found of them, as processes exchange them and samplers, gates and files see them."""
+"""Rollouts with what was found of them, as processes exchange them and samplers, gates and files
+see them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vasari.records import GroupOutcome, Purpose, Verdict
+from vasari.core.records import GroupOutcome, Purpose, Verdict
 from vasari.score.reward import Reward
 
 MAX_ANSWER_CHARACTERS = 500

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import pad
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +43,67 @@ ROLLOUT_FIELDS: Mapping[str, Padding] = {
 }
 """Fields of TRL's batch with one row a rollout."""
 
-_IMAGE_FIELDS = ("pixel_values", "image_grid_thw", "num_images", "image_position_ids", "image_sizes", "num_tiles")
+_IMAGE_FIELDS = (
+    "pixel_values",
+    "image_grid_thw",
+    "num_images",
+    "image_position_ids",
+    "image_sizes",
+    "num_tiles",
+)
 
 
-def join_rollouts(outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int) -> dict[str, Any]:
+def join_rollouts(
+    outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int
+) -> dict[str, Any]:
     """A batch of the chosen rollouts, as TRL's `_generate_and_score_completions` gives it.
 
-    Advantages stay as they were computed, within the generation of their group. `num_items_in_batch`, the tokens of the
-    batch over all processes, is left out: the caller counts them anew.
+    Advantages stay as they were computed, within the generation of their group.
+    `num_items_in_batch`, the tokens of the batch over all processes, is left out: the caller counts
+    them anew.
 
     Args:
         outputs: What each generation gave.
         rows: The chosen rollouts, ascending, counted through all outputs one after the other.
-        pad_token_id: Pads prompts on the left and completions on the right to the longest of the joined outputs.
+        pad_token_id: Pads prompts on the left and completions on the right to the longest of the
+            joined outputs.
 
     Raises:
         ConfigError: The model's batches have a field that cannot be joined.
     """
     parts = _chosen(outputs, rows)
     names = dict.fromkeys(name for part in parts for name in part)
-    prompt, completion = (max(part[f"{name}_ids"].shape[1] for part in parts) for name in ("prompt", "completion"))
+    prompt, completion = (
+        max(part[f"{name}_ids"].shape[1] for part in parts) for name in ("prompt", "completion")
+    )
     joined: dict[str, Any] = {}
     for name in names:
         values = [part.get(name) for part in parts]
         if name not in ROLLOUT_FIELDS:
-            joined[name] = [image for value, part in zip(values, parts, strict=True) for image in _images(value, values, part)]
+            joined[name] = [
+                image
+                for value, part in zip(values, parts, strict=True)
+                for image in _images(value, values, part)
+            ]
             continue
         padding = ROLLOUT_FIELDS[name]
         fill = float(pad_token_id) if padding.fill is None else padding.fill
         if any(value is None for value in values) and not padding.optional:
-            raise ConfigError(f"TRL gave {name!r} in some generations of a batch only; use grpo.gate: all, which joins none")
+            raise ConfigError(
+                f"TRL gave {name!r} in some generations of a batch only; use grpo.gate: all, which"
+                " joins none"
+            )
         # One number for a whole rollout, as sequence-level ratios are, has no columns to pad.
         widths = [1 if value is None or value.ndim == 1 else value.shape[1] for value in values]
         grown = [
-            _grown(value, part, padding, prompt=prompt, completion=completion if max(widths) > 1 else 1, fill=fill)
+            _grown(
+                value,
+                part,
+                padding,
+                prompt=prompt,
+                completion=completion if max(widths) > 1 else 1,
+                fill=fill,
+            )
             for value, part in zip(values, parts, strict=True)
         ]
         joined[name] = torch.cat(grown)
@@ -85,7 +112,9 @@ def join_rollouts(outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad
 
 
 def _chosen(outputs: Sequence[dict[str, Any]], rows: Sequence[int]) -> list[dict[str, Any]]:
-    """The chosen rollouts of each generation that has any, images as a list with one entry a rollout."""
+    """The chosen rollouts of each generation that has any, images as a list with one entry a
+    rollout.
+    """
     parts = []
     start = 0
     for output in outputs:
@@ -103,13 +132,22 @@ def _chosen(outputs: Sequence[dict[str, Any]], rows: Sequence[int]) -> list[dict
             elif name in _IMAGE_FIELDS and isinstance(value, list) and len(value) == size:
                 part[name] = [value[row] for row in own]
             else:
-                raise ConfigError(f"rollouts of this model cannot be joined over generations: {name!r}; use grpo.gate: all")
+                raise ConfigError(
+                    f"rollouts of this model cannot be joined over generations: {name!r}; use"
+                    " grpo.gate: all"
+                )
         parts.append(part)
     return parts
 
 
 def _grown(
-    value: torch.Tensor | None, part: dict[str, Any], padding: Padding, *, prompt: int, completion: int, fill: float
+    value: torch.Tensor | None,
+    part: dict[str, Any],
+    padding: Padding,
+    *,
+    prompt: int,
+    completion: int,
+    fill: float,
 ) -> torch.Tensor:
     own_prompt, own_completion = part["prompt_ids"].shape[1], part["completion_ids"].shape[1]
     if value is None:
@@ -121,7 +159,9 @@ def _grown(
     return pad(value, (left, right), value=fill) if left or right else value
 
 
-def _images(value: list[Any] | None, others: Sequence[list[Any] | None], part: dict[str, Any]) -> list[Any]:
+def _images(
+    value: list[Any] | None, others: Sequence[list[Any] | None], part: dict[str, Any]
+) -> list[Any]:
     """One entry a rollout; none of anything where the generation had no image."""
     if value is not None:
         return value

@@ -1,4 +1,6 @@
-"""One command on several processes under torchrun: the main one prepares, the others wait and read."""
+"""One command on several processes under torchrun: the main one prepares, the others wait and
+read.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Processes:
     many: bool
 
     def main_first(self, work: Callable[[], T]) -> T:
-        """Let the main process do the work and write its files; the others do it after, and find them."""
+        """Let the main process do the work and write its files; the others do it after, and find
+        them.
+        """
         if not self.is_main:
             torch.distributed.barrier()
         result = work()
@@ -44,7 +48,7 @@ def start_processes() -> Iterator[Processes]:
         yield Processes(is_main=int(os.environ.get("RANK", "0")) == 0, many=world > 1)
     finally:
         if torch.distributed.is_initialized():
-            # A trainer that lies about in a cycle holds the group, whose threads then outlive the interpreter and abort the
-            # process ("terminate called without an active exception").
+            # A trainer that lies about in a cycle holds the group, whose threads then outlive the
+            # interpreter and abort the process ("terminate called without an active exception").
             gc.collect()
             torch.distributed.destroy_process_group()

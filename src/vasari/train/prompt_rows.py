@@ -1,4 +1,6 @@
-"""Prompts as a data set that TRL's GRPOTrainer reads: messages, opened images, and what reward functions may look at."""
+"""Prompts as a data set that TRL's GRPOTrainer reads: messages, opened images, and what reward
+functions may look at.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,15 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.table import InMemoryTable
 
-from vasari.imagefile import open_image
-from vasari.policy.chat import chat_messages
-from vasari.records import Prompt
+from vasari.core.records import Prompt
+from vasari.data.images import open_image
+from vasari.model.chat import chat_messages
 
 
 class PromptDataset(Dataset):  # type: ignore[misc]
-    """A pool of prompts, one row each, made when it is read; images are opened then and not before."""
+    """A pool of prompts, one row each, made when it is read; images are opened then and not
+    before.
+    """
 
     def __init__(self, prompts: Sequence[Prompt], *, system: str) -> None:
         # The fingerprint names no file of a cache: nothing is cached.
@@ -27,8 +31,9 @@ class PromptDataset(Dataset):  # type: ignore[misc]
     def __getitem__(self, key: Any) -> dict[str, Any]:
         """Row `key`: `prompt`, `images` (possibly none), and columns for reward functions.
 
-        These are `vasari_prompt` (the `Prompt`), `prompt_index`, `question`, `answer` and `solution` (both the reference
-        answer; TRL's own functions call it so), `category`, `difficulty`.
+        These are `vasari_prompt` (the `Prompt`), `prompt_index`, `question`, `answer` and
+        `solution` (both the reference answer; TRL's own functions call it so), `category`,
+        `difficulty`.
         """
         prompt = self._prompts[int(key)]
         return {

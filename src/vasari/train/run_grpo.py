@@ -12,19 +12,19 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig
 
-from vasari.errors import ConfigError, StateError
-from vasari.policy.base import Decoding
-from vasari.policy.processor import load_processor
-from vasari.policy.transformers_policy import load_model
-from vasari.progress import Tell, silent
-from vasari.records import Prompt
-from vasari.rundir import drop_groups_from
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
+from vasari.model.base import Decoding
+from vasari.model.processor import load_processor
+from vasari.model.transformers_policy import load_model
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
 from vasari.train.adapters import prepare_weights
 from vasari.train.algorithms import trl_objective
 from vasari.train.budget import StopAtBudget, within_budget
 from vasari.train.checkpoints import complete_checkpoints, save_model
+from vasari.train.group_file import drop_groups_from
 from vasari.train.group_log import GroupLog
 from vasari.train.options import LoopOptions
 from vasari.train.prompt_rows import PromptDataset
@@ -58,17 +58,19 @@ def train_grpo(
 ) -> dict[str, Any]:
     """Train the model at `model_path` on the prompts that `sampler` chooses.
 
-    Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by validation accuracy), `last`.
-    `verify` says which rollouts are correct; `callbacks` are called after our own; `on_start` is shown the run's state, which
-    changes as it goes on, before the first batch.
+    Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by
+    validation accuracy), `last`. `verify` says which rollouts are correct; `callbacks` are called
+    after our own; `on_start` is shown the run's state, which changes as it goes on, before the
+    first batch.
 
     Returns:
-        `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`, `repeated_rollouts`
-        (generated twice because of a crash), `seconds`.
+        `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`,
+        `repeated_rollouts` (generated twice because of a crash), `seconds`.
 
     Raises:
         ConfigError: The pool is smaller than a batch, or rollouts do not divide over the processes.
-        StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits another pool or sampler.
+        StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits
+            another pool or sampler.
     """
     _check_pool(prompts, settings)
     checkpoint = _checkpoint(out, resume=resume)
@@ -90,10 +92,24 @@ def train_grpo(
     run = trainer.loop.run
     on_start(run)
     validator = Validator(
-        validation, validation_decoding(settings), run=run, system=system, every=settings.validate_every, seed=seed, folder=out
+        validation,
+        validation_decoding(settings),
+        run=run,
+        system=system,
+        every=settings.validate_every,
+        seed=seed,
+        folder=out,
     )
-    snapshots = ScoreSnapshots(sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch)
-    watching = [StopAtBudget(run.ledger, settings), validator, notes, MetricLog(out / "metrics.jsonl"), snapshots]
+    snapshots = ScoreSnapshots(
+        sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch
+    )
+    watching = [
+        StopAtBudget(run.ledger, settings),
+        validator,
+        notes,
+        MetricLog(out / "metrics.jsonl"),
+        snapshots,
+    ]
     for callback in (*watching, *callbacks):
         trainer.add_callback(callback)
     facts = _train(trainer, checkpoint=checkpoint, out=out)
@@ -113,12 +129,16 @@ def make_trainer(
     tell: Tell = silent,
     verify: VerifyPrompt = verify_prompt,
 ) -> VarianceAwareGRPOTrainer:
-    """The trainer of these settings; arguments as in `train_grpo`, `tell` hears how far a scoring of prompts is."""
+    """The trainer of these settings; arguments as in `train_grpo`, `tell` hears how far a scoring
+    of prompts is.
+    """
     terms = settings.make_rewards()
     config = grpo_config(settings, out, seed)
     config.reward_weights = [term.weight for term in terms]
     trainer = VarianceAwareGRPOTrainer(
-        model=prepare_weights(load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings),
+        model=prepare_weights(
+            load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings
+        ),
         reward_funcs=[as_batched(term) for term in terms],
         args=config,
         train_dataset=PromptDataset(prompts, system=system),
@@ -131,9 +151,17 @@ def make_trainer(
             max_generations=settings.max_generations,
             candidates=settings.screening.candidates,
             essential=tuple(term.name for term in terms if not term.is_batched),
-            record=GroupLog(out / "groups", [prompt.id for prompt in prompts], updates_per_batch=settings.updates_per_batch),
+            record=GroupLog(
+                out / "groups",
+                [prompt.id for prompt in prompts],
+                updates_per_batch=settings.updates_per_batch,
+            ),
             refresh=Refresher(
-                RolloutScorer(prompts, terms, verify=verify), refresh_decoding(settings), system=system, seed=seed, tell=tell
+                RolloutScorer(prompts, terms, verify=verify),
+                refresh_decoding(settings),
+                system=system,
+                seed=seed,
+                tell=tell,
             ),
             drop_zero_advantage=True,
             encode_images_once=True,
@@ -143,20 +171,25 @@ def make_trainer(
     return trainer
 
 
-def _train(trainer: VarianceAwareGRPOTrainer, *, checkpoint: Path | None, out: Path) -> dict[str, Any]:
+def _train(
+    trainer: VarianceAwareGRPOTrainer, *, checkpoint: Path | None, out: Path
+) -> dict[str, Any]:
     repeated = _forget_after(checkpoint, out) if trainer.accelerator.is_main_process else 0
     trainer.accelerator.wait_for_everyone()
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.accelerator.is_main_process:
-        save_model(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out / "last")
+        save_model(
+            trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out / "last"
+        )
     return {"repeated_rollouts": repeated, "seconds": time.monotonic() - started}
 
 
 def _check_pool(prompts: Sequence[Prompt], settings: GrpoSettings) -> None:
     if len(prompts) < settings.prompts_per_batch:
         raise ConfigError(
-            f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch}; lower grpo.prompts_per_batch"
+            f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch};"
+            " lower grpo.prompts_per_batch"
         )
 
 
@@ -184,7 +217,9 @@ def validation_decoding(settings: GrpoSettings) -> Decoding:
 
 def refresh_decoding(settings: GrpoSettings) -> Decoding:
     """How prompts are scored: as in training; the sampler says how many rollouts."""
-    return validation_decoding(settings).model_copy(update={"num_rollouts": settings.rollouts_per_prompt})
+    return validation_decoding(settings).model_copy(
+        update={"num_rollouts": settings.rollouts_per_prompt}
+    )
 
 
 def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
@@ -193,16 +228,24 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
     Raises:
         ConfigError: A batch does not divide over processes, micro-batches and updates.
     """
-    world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else _world_from_environment()
+    world = (
+        torch.distributed.get_world_size()
+        if torch.distributed.is_initialized()
+        else _world_from_environment()
+    )
     rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
     per_update = rollouts // settings.updates_per_batch
     if per_update < world:
-        raise ConfigError(f"an update has {per_update} rollouts, which {world} processes cannot take; use fewer processes")
+        raise ConfigError(
+            f"an update has {per_update} rollouts, which {world} processes cannot take; use fewer"
+            " processes"
+        )
     micro = min(settings.micro_batch, per_update // world)
     if per_update % (micro * world):
         raise ConfigError(
-            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update} an update, which {world} "
-            f"processes cannot take in micro-batches of {micro}; choose a micro_batch that divides {per_update // world}"
+            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update}"
+            f" an update, which {world} processes cannot take in micro-batches of {micro}; choose a"
+            f" micro_batch that divides {per_update // world}"
         )
     return GRPOConfig(
         **common_arguments(settings, seed),
@@ -213,7 +256,9 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         steps_per_generation=rollouts // (micro * world),
         num_generations=settings.rollouts_per_prompt,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="constant_with_warmup" if settings.schedule == "constant" else settings.schedule,
+        lr_scheduler_type=(
+            "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+        ),
         warmup_steps=math.ceil(settings.warmup * settings.steps),
         **trl_objective(
             loss=settings.loss,
@@ -226,14 +271,16 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         top_p=settings.top_p,
         top_k=0,
         max_completion_length=settings.max_tokens,
-        # True gathers images only on processes whose share has some, and the others run on to the next exchange.
+        # True gathers images only on processes whose share has some, and the others run on to the
+        # next exchange.
         log_multimodal=False,
         use_vllm=settings.vllm != "off",
         **({"vllm_mode": settings.vllm} if settings.vllm != "off" else {}),
         save_steps=settings.save_every,
         save_total_limit=settings.keep_checkpoints,
         logging_steps=1,
-        ignore_data_skip=False,  # True restores the random state at another place: other weights after a resume
+        # True restores the random state at another place: other weights after a resume
+        ignore_data_skip=False,
     )
 
 
@@ -247,12 +294,15 @@ def _checkpoint(out: Path, *, resume: bool) -> Path | None:
     done = complete_checkpoints(out) if out.exists() else []
     if done and not resume:
         raise StateError(
-            f"{out}: already holds a run up to {done[-1].name}; pass --resume to continue it, or choose another --out"
+            f"{out}: already holds a run up to {done[-1].name}; pass --resume to continue it, or"
+            " choose another --out"
         )
     return done[-1] if done else None
 
 
 def _forget_after(checkpoint: Path | None, out: Path) -> int:
-    """Drop the groups that the resumed run draws again; returns how many rollouts are paid for twice."""
+    """Drop the groups that the resumed run draws again; returns how many rollouts are paid for
+    twice.
+    """
     batch = int(read_run_file(checkpoint)["batch"]) if checkpoint else 0
     return drop_groups_from(out / "groups", batch) if (out / "groups").exists() else 0

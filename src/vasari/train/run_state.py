@@ -1,4 +1,6 @@
-"""What a training must remember beside its weights: the sampler, the gate, the ledger, the batch count."""
+"""What a training must remember beside its weights: the sampler, the gate, the ledger, the batch
+count.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vasari.errors import StateError
-from vasari.ledger import Ledger
-from vasari.rundir import read_json, write_json
+from vasari.core.errors import StateError
+from vasari.core.files import read_json, write_json
+from vasari.core.ledger import Ledger
 from vasari.sample import Gate, PromptSampler
 from vasari.sample.base import in_batches
 from vasari.sample.state_file import load_state, save_state
@@ -28,7 +30,9 @@ _RUN_FILE_OF_0_1_0 = "vasari_books.json"
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """All that decides what a run does next and what it has spent, in files beside the weights of a checkpoint."""
+    """All that decides what a run does next and what it has spent, in files beside the weights of a
+    checkpoint.
+    """
 
     sampler: PromptSampler
     """Which prompts."""
@@ -57,7 +61,8 @@ class RunState:
         """Go on from a checkpoint's folder; a line of the log names settings that are others now.
 
         Raises:
-            StateError: It was written with another sampler or gate, over another pool, or without this state.
+            StateError: It was written with another sampler or gate, over another pool, or without
+                this state.
         """
         saved = read_run_file(folder)
         gate = _gate_state(folder, saved, ours=self.gate.state_dict())
@@ -67,8 +72,8 @@ class RunState:
         ):
             if found.get(what) != ours[what]:
                 raise StateError(
-                    f"{folder}: written with the {what} {found.get(what)}, this run uses {ours[what]}; start a new run folder "
-                    f"to change the {what}"
+                    f"{folder}: written with the {what} {found.get(what)}, this run uses"
+                    f" {ours[what]}; start a new run folder to change the {what}"
                 )
         self.sampler.load_state_dict(load_state(folder / SAMPLER_FILE))
         self.gate.load_state_dict(gate)
@@ -79,7 +84,11 @@ class RunState:
     def _settings(self) -> dict[str, Any]:
         """Those of the sampler and of the gate, as JSON has them."""
         found = {"sampler": self.sampler.made_with, "gate": self.gate.made_with}
-        known = {what: dataclasses.asdict(own) for what, own in found.items() if dataclasses.is_dataclass(own)}  # type: ignore[arg-type]
+        known = {
+            what: dataclasses.asdict(own)  # type: ignore[arg-type]
+            for what, own in found.items()
+            if dataclasses.is_dataclass(own)
+        }
         return json.loads(json.dumps(known, default=str))  # type: ignore[no-any-return]
 
 
@@ -91,7 +100,12 @@ def _tell_changes(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any])
             if then[what][name] != now[what][name]
         ]
         if changed:
-            logger.warning("%s: the %s goes on with other settings: %s", folder, what, ", ".join(sorted(changed)))
+            logger.warning(
+                "%s: the %s goes on with other settings: %s",
+                folder,
+                what,
+                ", ".join(sorted(changed)),
+            )
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
@@ -100,9 +114,13 @@ def read_run_file(folder: Path) -> dict[str, Any]:
     Raises:
         StateError: There are none, or they have another schema.
     """
-    path = next((folder / name for name in (RUN_FILE, _RUN_FILE_OF_0_1_0) if (folder / name).exists()), None)
+    path = next(
+        (folder / name for name in (RUN_FILE, _RUN_FILE_OF_0_1_0) if (folder / name).exists()), None
+    )
     if path is None or not (folder / SAMPLER_FILE).exists():
-        raise StateError(f"{folder}: no sampler state beside the weights; it was not written by vasari")
+        raise StateError(
+            f"{folder}: no sampler state beside the weights; it was not written by vasari"
+        )
     saved: dict[str, Any] = read_json(path)
     if saved.get("schema") not in (1, 2):
         raise StateError(f"{path}: schema {saved.get('schema')!r}, expected 2")
@@ -110,9 +128,15 @@ def read_run_file(folder: Path) -> dict[str, Any]:
 
 
 def _gate_state(folder: Path, saved: dict[str, Any], *, ours: dict[str, Any]) -> dict[str, Any]:
-    """The saved gate. In 0.1.0 only `two_stage` had a file, and it had no header; the others remember nothing."""
+    """The saved gate. In 0.1.0 only `two_stage` had a file, and it had no header; the others
+    remember nothing.
+    """
     if saved["schema"] == 2:
         return load_state(folder / GATE_FILE)
     if (folder / GATE_FILE).exists():
-        return {"schema": 1, "gate": "two_stage", "state": in_batches(load_state(folder / GATE_FILE))}
+        return {
+            "schema": 1,
+            "gate": "two_stage",
+            "state": in_batches(load_state(folder / GATE_FILE)),
+        }
     return ours if ours["gate"] in ("all", "mixed") else {"gate": "all or mixed"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback
 
-from vasari.rundir import write_bytes
+from vasari.core.files import write_bytes
 from vasari.sample import PromptSampler
 
 MAX_SNAPSHOTS = 40
@@ -29,7 +29,9 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Take up the record of a resumed run."""
         # The sampler counts batches, the trainer updates.
-        self._every = max(1, self._sampler.refresh_every * self._updates_per_batch or state.max_steps // 10)
+        self._every = max(
+            1, self._sampler.refresh_every * self._updates_per_batch or state.max_steps // 10
+        )
         if state.global_step and self._path.exists():
             with np.load(self._path, allow_pickle=False) as old:
                 kept = old["step"] <= state.global_step
@@ -44,11 +46,16 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
         if scores is None:
             return
         now = scores.astype(np.float32)
-        if self._scores and (state.global_step - self._steps[-1] < self._every or np.array_equal(now, self._scores[-1])):
+        if self._scores and (
+            state.global_step - self._steps[-1] < self._every
+            or np.array_equal(now, self._scores[-1])
+        ):
             return
         self._steps.append(state.global_step)
         self._scores.append(now)
         buffer = io.BytesIO()
         steps = np.array(self._steps)
-        np.savez_compressed(buffer, step=steps, batch=steps // self._updates_per_batch, vps=np.stack(self._scores))
+        np.savez_compressed(
+            buffer, step=steps, batch=steps // self._updates_per_batch, vps=np.stack(self._scores)
+        )
         write_bytes(self._path, buffer.getvalue())

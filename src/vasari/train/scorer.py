@@ -1,10 +1,12 @@
-"""Rollouts of known prompts, verified and rewarded outside TRL: those of a refresh, of a scripted policy, of a file."""
+"""Rollouts of known prompts, verified and rewarded outside TRL: those of a refresh, of a scripted
+policy, of a file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vasari.records import Prompt, Rollout, Verdict
+from vasari.core.records import Prompt, Rollout, Verdict
 from vasari.score.reward import RewardTerm, score_rollouts
 from vasari.train.groups import ScoredRollout
 from vasari.verify import verify_answer
@@ -21,7 +23,13 @@ def verify_prompt(prompt: Prompt, text: str) -> Verdict:
 class RolloutScorer:
     """Gives rollouts of a pool's prompts their verdicts and rewards."""
 
-    def __init__(self, prompts: Sequence[Prompt], terms: Sequence[RewardTerm], *, verify: VerifyPrompt = verify_prompt) -> None:
+    def __init__(
+        self,
+        prompts: Sequence[Prompt],
+        terms: Sequence[RewardTerm],
+        *,
+        verify: VerifyPrompt = verify_prompt,
+    ) -> None:
         self.prompts = prompts
         self._terms = tuple(terms)
         self._verify = verify

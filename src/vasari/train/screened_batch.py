@@ -1,4 +1,6 @@
-"""One batch under a gate that screens: whom to screen, who gets a whole group, and what fills the places left."""
+"""One batch under a gate that screens: whom to screen, who gets a whole group, and what fills the
+places left.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
-from vasari.records import Draw, GroupOutcome, Purpose
+from vasari.core.records import Draw, GroupOutcome, Purpose
 from vasari.sample import Gate, PromptSampler
 from vasari.train.groups import ScoredGroup, ScoredRollout
 from vasari.train.wanted import draw_wanted
@@ -20,22 +22,34 @@ class Slot:
     group: int
     """Which of the screened prompts has it, in their order."""
     commits: bool
-    """Whether its prompt is rolled out further; else its screening fills the place, and does not train."""
+    """Whether its prompt is rolled out further; else its screening fills the place, and does not
+    train."""
 
 
 @final
 class ScreenedBatch:
-    """Draws prompts, has them screened until enough promise variance, and gives those places; kept by the main process.
+    """Draws prompts, has them screened until enough promise variance, and gives those places; kept
+    by the main process.
 
-    A screening is rollouts as numbers and text, so that a prompt may go on in another process than the one that screened
-    it: processes share the promising prompts evenly, and none is lost. A prompt is screened once for a batch. When
-    `max_generations` are spent, or the pool is, screenings of other prompts fill the places that are left.
+    A screening is rollouts as numbers and text, so that a prompt may go on in another process than
+    the one that screened
+    it: processes share the promising prompts evenly, and none is lost. A prompt is screened once
+    for a batch. When `max_generations` are spent, or the pool is, screenings of other prompts fill
+    the places that are left.
     """
 
     def __init__(
-        self, gate: Gate, *, num_prompts: int, num_processes: int, max_generations: int, candidates: float = 1.0
+        self,
+        gate: Gate,
+        *,
+        num_prompts: int,
+        num_processes: int,
+        max_generations: int,
+        candidates: float = 1.0,
     ) -> None:
-        """A batch of `num_prompts`, a multiple of `num_processes`; `candidates` as in `ScreeningSettings`."""
+        """A batch of `num_prompts`, a multiple of `num_processes`; `candidates` as in
+        `ScreeningSettings`.
+        """
         self._gate = gate
         self._num_prompts = num_prompts
         self._num_processes = num_processes
@@ -47,10 +61,12 @@ class ScreenedBatch:
         self.num_generations = 0
         """How often prompts were screened for this batch."""
         self.groups: list[ScoredGroup] = []
-        """All groups, in the order in which their prompts were drawn: screenings, or whole groups once completed."""
+        """All groups, in the order in which their prompts were drawn: screenings, or whole groups
+        once completed."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """The prompts to screen next, an equal number for each process; none when screening is over.
+        """The prompts to screen next, an equal number for each process; none when screening is
+        over.
 
         Where the pool has too few that the gate wants for a batch, others are screened too.
         """
@@ -69,11 +85,14 @@ class ScreenedBatch:
         self._screened.update(drawn.indices.tolist())
         return drawn
 
-    def offer(self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]) -> list[GroupOutcome]:
+    def offer(
+        self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
+    ) -> list[GroupOutcome]:
         """Ask the gate about the screenings of one generation, in the order of the draw.
 
         Returns:
-            The groups for the sampler to observe: those of refused prompts, to which nothing will be added.
+            The groups for the sampler to observe: those of refused prompts, to which nothing will
+                be added.
         """
         more = self._gate.admit(outcomes).more > 0
         self.num_generations += 1
@@ -82,18 +101,29 @@ class ScreenedBatch:
         return [group for group, goes_on in zip(outcomes, more, strict=True) if not goes_on]
 
     def slots(self) -> list[list[Slot]]:
-        """For each process its places: first those of prompts that go on, as many in each process, then what fills."""
+        """For each process its places: first those of prompts that go on, as many in each process,
+        then what fills.
+        """
         going_on = self.committed()
-        others = sorted(set(range(len(self.groups))) - set(going_on), key=lambda group: (self._promising[group], group))
+        others = sorted(
+            set(range(len(self.groups))) - set(going_on),
+            key=lambda group: (self._promising[group], group),
+        )
         filling = sorted(others[: self._num_prompts - len(going_on)])
         slots: list[list[Slot]] = []
         for process in range(self._num_processes):
             own = [Slot(group, commits=True) for group in self._share(going_on, process)]
-            slots.append(own + [Slot(group, commits=False) for group in self._share(filling, process)])
+            slots.append(
+                own + [Slot(group, commits=False) for group in self._share(filling, process)]
+            )
         return slots
 
-    def complete(self, rollouts: Sequence[Sequence[ScoredRollout]], outcomes: Sequence[GroupOutcome]) -> None:
-        """Take the whole groups of the prompts that went on, in their order, and ask the gate which of them train."""
+    def complete(
+        self, rollouts: Sequence[Sequence[ScoredRollout]], outcomes: Sequence[GroupOutcome]
+    ) -> None:
+        """Take the whole groups of the prompts that went on, in their order, and ask the gate which
+        of them train.
+        """
         admitted = self._gate.admit(outcomes).admitted
         for group, own, trains in zip(self.committed(), rollouts, admitted.tolist(), strict=True):
             self.groups[group] = replace(self.groups[group], rollouts=own)
@@ -101,23 +131,43 @@ class ScreenedBatch:
                 self._refused.append(group)
 
     def silent(self) -> list[list[int]]:
-        """For each process, the places of its batch that screenings fill, and those of whole groups that were refused."""
+        """For each process, the places of its batch that screenings fill, and those of whole groups
+        that were refused.
+        """
         return [
-            [place for place, slot in enumerate(slots) if not slot.commits or slot.group in self._refused]
+            [
+                place
+                for place, slot in enumerate(slots)
+                if not slot.commits or slot.group in self._refused
+            ]
             for slots in self.slots()
         ]
 
     def surplus(self) -> list[int]:
-        """Groups whose prompts promise variance and have no place: only the sampler can still learn from them."""
+        """Groups whose prompts promise variance and have no place: only the sampler can still learn
+        from them.
+        """
         going_on = set(self.committed())
-        return [group for group, promising in enumerate(self._promising) if promising and group not in going_on]
+        return [
+            group
+            for group, promising in enumerate(self._promising)
+            if promising and group not in going_on
+        ]
 
     def spent(self) -> list[ScoredGroup]:
-        """All groups, each with what its rollouts were spent on: training, screening alone, or nothing that trains."""
+        """All groups, each with what its rollouts were spent on: training, screening alone, or
+        nothing that trains.
+        """
         screened_only, discarded = set(self.screened_only()), set(self.discarded())
 
         def purpose(place: int) -> Purpose:
-            return "screen" if place in screened_only else "discarded" if place in discarded else "train"
+            return (
+                "screen"
+                if place in screened_only
+                else "discarded"
+                if place in discarded
+                else "train"
+            )
 
         return [replace(group, purpose=purpose(place)) for place, group in enumerate(self.groups)]
 
@@ -131,8 +181,12 @@ class ScreenedBatch:
         return sorted(self._refused)
 
     def committed(self) -> list[int]:
-        """The prompts that go on, the earliest drawn of those that may, an equal number for each process."""
-        promising = [group for group, goes_on in enumerate(self._promising) if goes_on][: self._num_prompts]
+        """The prompts that go on, the earliest drawn of those that may, an equal number for each
+        process.
+        """
+        promising = [group for group, goes_on in enumerate(self._promising) if goes_on][
+            : self._num_prompts
+        ]
         return promising[: len(promising) - len(promising) % self._num_processes]
 
     def _share(self, groups: Sequence[int], process: int) -> Sequence[int]:

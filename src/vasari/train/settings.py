@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vasari.plugins import names_from_a_file
+from vasari.core.plugins import names_from_a_file
+from vasari.core.settings import Named, Settings
 from vasari.sample import Gate, make_gate
 from vasari.score.reward import RewardTerm
 from vasari.score.rewards import make_rewards
-from vasari.settings import Named, Settings
 from vasari.train.algorithms import ALGORITHMS, Algorithm
 
 Positive = Annotated[int, Field(ge=1)]
@@ -60,7 +60,8 @@ class SftSettings(Optimisation):
     """Supervised training: the cold start, or a base model when the target is facts."""
 
     target: Literal["reasoning", "short", "facts"] = "reasoning"
-    """What a prompt teaches: worked reasoning and answer, the bare answer, or short facts about its image."""
+    """What a prompt teaches: worked reasoning and answer, the bare answer, or short facts about its
+    image."""
     epochs: Rate = 5.0  # arXiv:2509.21268, section 6.1; table 5 has 3
     """Passes over the prompts, at most."""
     batch_prompts: Positive = 64
@@ -80,7 +81,8 @@ class SftSettings(Optimisation):
     validate_every: Positive = 100
     """Steps between looks at the validation loss."""
     patience: Positive = 3
-    """Looks without a better validation loss after which training stops; the best weights are kept."""
+    """Looks without a better validation loss after which training stops; the best weights are
+    kept."""
     max_minutes: Rate | None = None
     """Wall-clock budget; training stops cleanly when it is spent."""
     save_every: Positive | None = None
@@ -88,21 +90,26 @@ class SftSettings(Optimisation):
 
 
 class ScreeningSettings(Settings):
-    """What `gate: two_stage` does with a drawn prompt before it is given a whole group; the default is SPEED's rule."""
+    """What `gate: two_stage` does with a drawn prompt before it is given a whole group; the default
+    is SPEED's rule.
+    """
 
     rollouts: Annotated[int, Field(ge=2)] = 4
-    """Rollouts that a drawn prompt gets first; below `rollouts_per_prompt`, whose part they become."""
+    """Rollouts that a drawn prompt gets first; below `rollouts_per_prompt`, whose part they
+    become."""
     low: Share = 0.0
     """Least pass rate of these to go on (Pilot-Commit: 0.125); all wrong never goes on."""
     high: Share = 1.0
     """Greatest pass rate of these to go on (Pilot-Commit: 0.75); all right never goes on."""
     candidates: Annotated[float, Field(ge=1)] = 1.0
-    """Prompts screened at once, as a multiple of those that the batch lacks (Pilot-Commit: 3); screened in vain where more
-    go on than are lacking, but in fewer, larger generations."""
+    """Prompts screened at once, as a multiple of those that the batch lacks (Pilot-Commit: 3);
+    screened in vain where more go on than are lacking, but in fewer, larger generations."""
     defer_batches: Annotated[int, Field(ge=0)] = 0
-    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is drawn."""
+    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is
+    drawn."""
     evict_after: Annotated[int, Field(ge=0)] = 0
-    """Screenings in a row, all right, after which a prompt is never screened again (Pilot-Commit: 1); 0: never."""
+    """Screenings in a row, all right, after which a prompt is never screened again (Pilot-Commit:
+    1); 0: never."""
 
     @model_validator(mode="after")
     def _check(self) -> ScreeningSettings:
@@ -122,28 +129,32 @@ class GrpoSettings(Optimisation):
     """Group relative policy optimisation through TRL."""
 
     algorithm: Algorithm | None = None
-    """A published variant by name, whose settings the others change: `grpo`, `dapo`, `dr_grpo`, `gspo`."""
+    """A published variant by name, whose settings the others change: `grpo`, `dapo`, `dr_grpo`,
+    `gspo`."""
     steps: Positive = 100
     """Optimizer updates; a multiple of updates_per_batch."""
     max_rollouts: Positive | None = None
-    """Budget of rollouts, whatever they are spent on: training ends after the batch that reaches it; None: `steps` alone."""
+    """Budget of rollouts, whatever they are spent on: training ends after the batch that reaches
+    it; None: `steps` alone."""
     max_minutes: Rate | None = None
-    """Wall-clock budget of one start: training ends after the batch that spends it. What a run learns then depends on the
-    machine."""
+    """Wall-clock budget of one start: training ends after the batch that spends it. What a run
+    learns then depends on the machine."""
     prompts_per_batch: Positive = 512  # arXiv:2509.21268, section 6.1
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
     """Rollouts a group."""
     gate: Named = Named(name="all")
-    """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's dynamic sampling);
-    `two_stage` gives prompts a few rollouts, and the rest where these promise variance (SPEED, Pilot-Commit); or the
-    user's own, with its `settings`."""
+    """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's
+    dynamic sampling); `two_stage` gives prompts a few rollouts, and the rest where these promise
+    variance (SPEED, Pilot-Commit); or the user's own, with its `settings`."""
     screening: ScreeningSettings = ScreeningSettings()
     """The first stage of `two_stage`."""
     max_generations: Positive = 4
-    """How often `mixed` rolls out, and `two_stage` screens prompts for one batch, at most; refused groups then fill it."""
+    """How often `mixed` rolls out, and `two_stage` screens prompts for one batch, at most; refused
+    groups then fill it."""
     updates_per_batch: Positive = 2
-    """Optimizer updates on one batch of rollouts; with 1, no ratio ever leaves 1 and nothing is clipped."""
+    """Optimizer updates on one batch of rollouts; with 1, no ratio ever leaves 1 and nothing is
+    clipped."""
     micro_batch: Positive = 64
     """Rollouts a forward pass of one process."""
     learning_rate: Rate = 1e-6
@@ -157,7 +168,8 @@ class GrpoSettings(Optimisation):
     clip_high: Rate = 0.2
     """Ratios above 1 + clip_high are clipped (DAPO: 0.28)."""
     loss: Literal["grpo", "dapo", "dr_grpo", "gspo"] = "grpo"
-    """How token losses are put together, by TRL's names; gspo is sequence-level ratios with the grpo loss."""
+    """How token losses are put together, by TRL's names; gspo is sequence-level ratios with the
+    grpo loss."""
     scale_advantages: Literal["group", "batch", "none"] = "group"
     """Standard deviation that divides an advantage (TRL's: Bessel-corrected, epsilon 1e-4)."""
     temperature: Rate = 0.6  # arXiv:2509.21268, section 6.1
@@ -167,8 +179,8 @@ class GrpoSettings(Optimisation):
     max_tokens: Positive = 4096
     """Longest rollout; a longer one is cut and, without an answer, wrong."""
     rewards: tuple[RewardChoice, ...] = (RewardChoice(name="accuracy"), RewardChoice(name="format"))
-    """What a rollout's reward is the sum of (arXiv:2509.21268, appendix C): `accuracy`, `format`, `cosine_length`,
-    `repetition`, `soft_overlong`, or the user's own."""
+    """What a rollout's reward is the sum of (arXiv:2509.21268, appendix C): `accuracy`, `format`,
+    `cosine_length`, `repetition`, `soft_overlong`, or the user's own."""
     validate_every: Positive = 20
     """Steps between validations; a multiple of updates_per_batch."""
     validation_rollouts: Positive = 1
@@ -194,7 +206,10 @@ class GrpoSettings(Optimisation):
         named = ALGORITHMS.get(content.get("algorithm"), {})  # type: ignore[arg-type]
         loss = content.get("loss")
         if named and loss not in (None, named["loss"]):
-            raise ValueError(f"algorithm {content['algorithm']} has the loss {named['loss']}, got loss {loss}; leave one out")
+            raise ValueError(
+                f"algorithm {content['algorithm']} has the loss {named['loss']}, got loss {loss};"
+                " leave one out"
+            )
         return {**named, **content}
 
     @model_validator(mode="after")
@@ -208,7 +223,10 @@ class GrpoSettings(Optimisation):
         for name in ("steps", "save_every", "validate_every"):
             every = getattr(self, name)
             if every % self.updates_per_batch:
-                raise ValueError(f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}), got {every}")
+                raise ValueError(
+                    f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}),"
+                    f" got {every}"
+                )
         if self.vllm != "off" and self.lora is None and not self.bf16:
             raise ValueError("vllm needs bf16: true, since its weights are kept in bfloat16")
         self._check_screening()
@@ -220,13 +238,15 @@ class GrpoSettings(Optimisation):
     def _check_screening(self) -> None:
         if self.gate.name != "two_stage":
             if self.screening != ScreeningSettings():
-                raise ValueError(f"screening is for gate: two_stage, and the gate is {self.gate.name}")
+                raise ValueError(
+                    f"screening is for gate: two_stage, and the gate is {self.gate.name}"
+                )
         elif self.gate.settings:
             raise ValueError("the settings of gate: two_stage are those of `screening`")
         elif self.screening.rollouts >= self.rollouts_per_prompt:
             raise ValueError(
-                f"screening.rollouts must be below rollouts_per_prompt, or there is no second stage; got "
-                f"{self.screening.rollouts} and {self.rollouts_per_prompt}"
+                "screening.rollouts must be below rollouts_per_prompt, or there is no second"
+                f" stage; got {self.screening.rollouts} and {self.rollouts_per_prompt}"
             )
 
     def make_gate(self) -> Gate:
@@ -246,4 +266,6 @@ class GrpoSettings(Optimisation):
 
     def make_rewards(self) -> tuple[RewardTerm, ...]:
         """The terms of the reward."""
-        return make_rewards([choice.model_dump() for choice in self.rewards], max_tokens=self.max_tokens)
+        return make_rewards(
+            [choice.model_dump() for choice in self.rewards], max_tokens=self.max_tokens
+        )

@@ -1,4 +1,6 @@
-"""Supervised training through TRL's SFTTrainer: the cold start on worked reasoning, and the base before it."""
+"""Supervised training through TRL's SFTTrainer: the cold start on worked reasoning, and the base
+before it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,18 @@ from datasets import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from vasari.errors import ConfigError
-from vasari.policy.image_reuse import reuse_image_features
-from vasari.progress import Tell, silent
-from vasari.records import Prompt
+from vasari.core.errors import ConfigError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
+from vasari.model.image_reuse import reuse_image_features
 from vasari.train.adapters import prepare_weights
-from vasari.train.checkpoints import complete_checkpoints, guard_saving, mark_complete, restore_weights, save_model
+from vasari.train.checkpoints import (
+    complete_checkpoints,
+    guard_saving,
+    mark_complete,
+    restore_weights,
+    save_model,
+)
 from vasari.train.collate import ChatCollator
 from vasari.train.settings import SftSettings
 from vasari.train.trl_arguments import common_arguments
@@ -87,7 +95,8 @@ def train_supervised(
     """
     if not train or not validation:
         raise ConfigError(
-            f"supervised training needs prompts to learn from ({len(train)}) and to validate on ({len(validation)})"
+            f"supervised training needs prompts to learn from ({len(train)}) and to validate on"
+            f" ({len(validation)})"
         )
     out.mkdir(parents=True, exist_ok=True)
     if model.config.model_type == "qwen2_5_vl":
@@ -97,7 +106,9 @@ def train_supervised(
         model=prepare_weights(model, settings),
         args=_arguments(settings, out, seed, num_train=len(train)),
         train_dataset=Dataset.from_dict(_rows(len(train), settings)),
-        eval_dataset=Dataset.from_dict({"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}),
+        eval_dataset=Dataset.from_dict(
+            {"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}
+        ),
         processing_class=processor,
         data_collator=_collator(prompts, processor, settings, system=system, seed=seed),
         callbacks=_callbacks(settings, out, tell),
@@ -117,7 +128,9 @@ def train_supervised(
     }
 
 
-def _collator(prompts: Sequence[Prompt], processor: Any, settings: SftSettings, *, system: str, seed: int) -> ChatCollator:
+def _collator(
+    prompts: Sequence[Prompt], processor: Any, settings: SftSettings, *, system: str, seed: int
+) -> ChatCollator:
     return ChatCollator(
         prompts,
         processor,
@@ -132,14 +145,23 @@ def _collator(prompts: Sequence[Prompt], processor: Any, settings: SftSettings, 
 
 
 def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
-    callbacks = [EarlyStoppingCallback(settings.patience), TellProgress(tell), MetricLog(out / "metrics.jsonl")]
+    callbacks = [
+        EarlyStoppingCallback(settings.patience),
+        TellProgress(tell),
+        MetricLog(out / "metrics.jsonl"),
+    ]
     return callbacks + ([StopAfter(settings.max_minutes)] if settings.max_minutes else [])
 
 
 def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
-    """Rows of the training set; a second visit to an image asks other facts, so each pass has rows of its own."""
+    """Rows of the training set; a second visit to an image asks other facts, so each pass has rows
+    of its own.
+    """
     passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
-    return {"index": list(range(num_train)) * passes, "visit": [v for v in range(passes) for _ in range(num_train)]}
+    return {
+        "index": list(range(num_train)) * passes,
+        "visit": [v for v in range(passes) for _ in range(num_train)],
+    }
 
 
 def _arguments(settings: SftSettings, out: Path, seed: int, *, num_train: int) -> SFTConfig:

@@ -1,4 +1,6 @@
-"""Rolling out through TRL: the loop's `Engine` over a `GRPOTrainer`, its screenings and refreshes included."""
+"""Rolling out through TRL: the loop's `Engine` over a `GRPOTrainer`, its screenings and refreshes
+included.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from trl import prepare_multimodal_messages
 
-from vasari.errors import StateError
-from vasari.records import PromptIndices
+from vasari.core.errors import StateError
+from vasari.core.records import PromptIndices
 from vasari.train.groups import ScoredRollout
 from vasari.train.join import join_rollouts
 from vasari.train.options import Refresh
@@ -43,9 +45,13 @@ SEEN_BY_THE_MODEL = (
 
 
 class TrlEngine:
-    """Rolls out through a trainer's own methods, so that rewards, advantages and log-probabilities are TRL's."""
+    """Rolls out through a trainer's own methods, so that rewards, advantages and log-probabilities
+    are TRL's.
+    """
 
-    def __init__(self, trainer: VarianceAwareGRPOTrainer, judge: Judge, *, refresh: Refresh | None) -> None:
+    def __init__(
+        self, trainer: VarianceAwareGRPOTrainer, judge: Judge, *, refresh: Refresh | None
+    ) -> None:
         self._trainer = trainer
         self._refresh = refresh
         self._outputs: list[dict[str, Any]] = []
@@ -60,7 +66,9 @@ class TrlEngine:
         return int(self._trainer.accelerator.num_processes)
 
     def on_main(self, decide: Callable[[], T]) -> T:
-        """What the main process decides, in every process; its error too, so that none waits for it in vain."""
+        """What the main process decides, in every process; its error too, so that none waits for it
+        in vain.
+        """
         if self.num_processes == 1:
             return decide()
         box: list[Any] = [None]
@@ -81,7 +89,9 @@ class TrlEngine:
     # Whole groups: one generation of TRL each.
 
     def roll_out(self, indices: PromptIndices, num_screening: int) -> list[list[ScoredRollout]]:
-        """Whole scored groups of these prompts through TRL's batch; screenings of so many rollouts where that is not 0."""
+        """Whole scored groups of these prompts through TRL's batch; screenings of so many rollouts
+        where that is not 0.
+        """
         if num_screening:
             return self._screen(indices, num_screening)
         size = self._trainer.num_generations
@@ -99,7 +109,9 @@ class TrlEngine:
         own = places[self._trainer.accelerator.process_index]
         rows = [row for group in own for row in range(group * size, (group + 1) * size)]
         joined = join_rollouts(outputs, rows, pad_token_id=self._trainer.pad_token_id)
-        joined["num_items_in_batch"] = self._trainer.accelerator.gather(joined["completion_mask"].sum()).sum()
+        joined["num_items_in_batch"] = self._trainer.accelerator.gather(
+            joined["completion_mask"].sum()
+        ).sum()
         self.batch = joined
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
@@ -112,7 +124,9 @@ class TrlEngine:
         """This process's share of the rows of so many rollouts of each prompt."""
         places = np.repeat(indices, num_rollouts)
         share = len(places) // self.num_processes
-        return self._rows(places[share * self._trainer.accelerator.process_index :][:share].tolist())
+        return self._rows(
+            places[share * self._trainer.accelerator.process_index :][:share].tolist()
+        )
 
     def _rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """A row for each of these prompts; each prompt is read, and its images opened, once."""
@@ -123,14 +137,21 @@ class TrlEngine:
         return [dict(read[index]) for index in indices]
 
     def _everyones_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:
-        """The scored rollouts of all processes, one process after the other, with what TRL's batch says of them."""
+        """The scored rollouts of all processes, one process after the other, with what TRL's batch
+        says of them.
+        """
         scored, _ = self.rewards.take()
-        local = [replace(r, confidence=c) for r, c in zip(scored, self._confidence(output, len(scored)), strict=True)]
+        local = [
+            replace(r, confidence=c)
+            for r, c in zip(scored, self._confidence(output, len(scored)), strict=True)
+        ]
         everyone: list[ScoredRollout] = gather_object(local)
         return everyone
 
     def _confidence(self, output: dict[str, Any], num_rollouts: int) -> list[float]:
-        """Least token log-probability of each local rollout; nan when neither TRL nor the sampler needs it."""
+        """Least token log-probability of each local rollout; nan when neither TRL nor the sampler
+        needs it.
+        """
         logps = output.get("old_per_token_logps")
         if logps is None and self._trainer.loop.run.sampler.uses_logprobs:
             logps = self._log_probabilities(output)
@@ -140,7 +161,9 @@ class TrlEngine:
         return logps.masked_fill(mask == 0, 0.0).min(dim=1).values.tolist()  # type: ignore[no-any-return]
 
     def _log_probabilities(self, output: dict[str, Any]) -> torch.Tensor:
-        """[rollouts, tokens] of the completions under the policy that wrote them, which TRL skips for one update a batch."""
+        """[rollouts, tokens] of the completions under the policy that wrote them, which TRL skips
+        for one update a batch.
+        """
         trainer = self._trainer
         with torch.no_grad():
             found: torch.Tensor = trainer._get_per_token_logps_and_entropies(
@@ -153,7 +176,8 @@ class TrlEngine:
             )[0]
         return found
 
-    # Screenings: a few rollouts as numbers and text, and TRL's batch of whole groups that repeats them beside new ones.
+    # Screenings: a few rollouts as numbers and text, and TRL's batch of whole groups that repeats
+    # them beside new ones.
 
     def _screen(self, indices: PromptIndices, size: int) -> list[list[ScoredRollout]]:
         rows = self._own_rows(indices, size)
@@ -164,10 +188,15 @@ class TrlEngine:
         return [[pilot.rollout for pilot in pilots] for pilots in screened]
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """TRL's batch of whole groups; screenings that do not go on fill it by repetition, without reward or advantage."""
+        """TRL's batch of whole groups; screenings that do not go on fill it by repetition, without
+        reward or advantage.
+        """
         trainer, size = self._trainer, self._trainer.num_generations
         screenings, self._screenings = self._screenings, []
-        own = [(screenings[slot.group], slot.commits) for slot in slots[trainer.accelerator.process_index]]
+        own = [
+            (screenings[slot.group], slot.commits)
+            for slot in slots[trainer.accelerator.process_index]
+        ]
         known: list[Pilot | None] = []
         for pilots, commits in own:
             repeated = [pilots[place % len(pilots)] for place in range(size)]
@@ -196,13 +225,24 @@ class TrlEngine:
         # Prompts are read once more, each once: TRL gave those of the new rollouts only.
         ids, images, _ = trainer._tokenize_prompts(prompts[::size])
         place = {row: position for position, row in enumerate(new)}
-        has_logprobs = new_logprobs is not None or any(pilot is not None and pilot.logprobs is not None for pilot in known)
+        has_logprobs = new_logprobs is not None or any(
+            pilot is not None and pilot.logprobs is not None for pilot in known
+        )
         return (
             [own for own in ids for _ in range(size)],
-            [new_ids[place[row]] if pilot is None else list(pilot.rollout.token_ids) for row, pilot in enumerate(known)],
+            [
+                new_ids[place[row]] if pilot is None else list(pilot.rollout.token_ids)
+                for row, pilot in enumerate(known)
+            ],
             None,
-            [new_completions[place[row]] if pilot is None else pilot.completion for row, pilot in enumerate(known)],
-            [new_logprobs[place[row]] if pilot is None else pilot.logprobs for row, pilot in enumerate(known)]
+            [
+                new_completions[place[row]] if pilot is None else pilot.completion
+                for row, pilot in enumerate(known)
+            ],
+            [
+                new_logprobs[place[row]] if pilot is None else pilot.logprobs
+                for row, pilot in enumerate(known)
+            ]
             if has_logprobs
             else None,
             {name: self._beside(known, place, values) for name, values in more[0].items()},
@@ -212,32 +252,46 @@ class TrlEngine:
 
     @staticmethod
     def _beside(known: Sequence[Pilot | None], place: Mapping[int, int], values: Any) -> Any:
-        """What a rollout function says of new rollouts, and None of known ones, whose rewards are known too."""
+        """What a rollout function says of new rollouts, and None of known ones, whose rewards are
+        known too.
+        """
         if not isinstance(values, list):
             return values
         return [values[place[row]] if pilot is None else None for row, pilot in enumerate(known)]
 
     def _generated(self, rows: list[dict[str, Any]], size: int) -> list[Pilot]:
-        """Rollouts of these rows, generated and scored by TRL's own methods, without a batch to train on."""
+        """Rollouts of these rows, generated and scored by TRL's own methods, without a batch to
+        train on.
+        """
         prompts = with_images(rows)
         with self._group_size(size):
             _, ids, _, completions, logprobs, fields, *_ = self._trainer.stock_generate(prompts)
-            # What a rollout function says of each rollout is for the reward functions, as in TRL's own batch.
+            # What a rollout function says of each rollout is for the reward functions, as in TRL's
+            # own batch.
             for name, values in fields.items():
-                for row, value in zip(rows, values if isinstance(values, list) else [values] * len(rows), strict=False):
+                for row, value in zip(
+                    rows, values if isinstance(values, list) else [values] * len(rows), strict=False
+                ):
                     row[name] = value
             self._trainer.calculate_rewards(rows, prompts, completions, ids)
         # Of no batch, and so of no row in TRL's table of completions.
         self._trainer._pending_extra_logs.clear()
         scored, rewards = self.rewards.take()
         return [
-            Pilot(rollout, completion, None if logprobs is None else logprobs[row], rewards[row].tolist())
+            Pilot(
+                rollout,
+                completion,
+                None if logprobs is None else logprobs[row],
+                rewards[row].tolist(),
+            )
             for row, (rollout, completion) in enumerate(zip(scored, completions, strict=True))
         ]
 
     @contextmanager
     def _group_size(self, num_rollouts: int) -> Iterator[None]:
-        """Let TRL's generation know how many rollouts of a prompt follow each other: vLLM takes such a prompt once."""
+        """Let TRL's generation know how many rollouts of a prompt follow each other: vLLM takes
+        such a prompt once.
+        """
         whole = self._trainer.num_generations
         self._trainer.num_generations = num_rollouts
         try:
@@ -247,14 +301,20 @@ class TrlEngine:
 
     # Refreshes: rollouts that only the sampler learns from.
 
-    def refresh(self, indices: PromptIndices, num_rollouts: int, *, batch: int) -> list[list[ScoredRollout]]:
-        """So many scored rollouts of each of these prompts, in their order; each process rolls out its share."""
+    def refresh(
+        self, indices: PromptIndices, num_rollouts: int, *, batch: int
+    ) -> list[list[ScoredRollout]]:
+        """So many scored rollouts of each of these prompts, in their order; each process rolls out
+        its share.
+        """
         trainer = self._trainer
         rank, world = trainer.accelerator.process_index, self.num_processes
         if self._refresh is not None:
             model = trainer.accelerator.unwrap_model(trainer.model)
             share = indices[rank::world]
-            own = self._refresh(model, trainer.processing_class, share, num_rollouts, batch=batch, process=rank)
+            own = self._refresh(
+                model, trainer.processing_class, share, num_rollouts, batch=batch, process=rank
+            )
             groups: list[list[ScoredRollout]] = gather_object(own)
             order = {int(index): place for place, index in enumerate(indices)}
             return sorted(groups, key=lambda group: order[group[0].index])
@@ -271,17 +331,24 @@ class TrlEngine:
             part = indices[start : start + at_once]
             # Every process generates equally many rows; what only fills is charged and dropped.
             filled = np.resize(part, -(-len(part) // world) * world)
-            own = [pilot.rollout for pilot in self._generated(self._own_rows(filled, num_rollouts), num_rollouts)]
+            own = [
+                pilot.rollout
+                for pilot in self._generated(self._own_rows(filled, num_rollouts), num_rollouts)
+            ]
             everyone = _in_groups(gather_object(own), num_rollouts)
             groups += everyone[: len(part)]
             for group in everyone[len(part) :]:
                 tokens = sum(len(rollout.token_ids) for rollout in group)
-                self._trainer.loop.run.ledger.charge("discarded", rollouts=len(group), tokens=tokens)
+                self._trainer.loop.run.ledger.charge(
+                    "discarded", rollouts=len(group), tokens=tokens
+                )
         return groups
 
     @contextmanager
     def _apart(self, seed: int) -> Iterator[None]:
-        """Random numbers of its own and no trace in TRL's log: training goes on as if nothing had been rolled out."""
+        """Random numbers of its own and no trace in TRL's log: training goes on as if nothing had
+        been rolled out.
+        """
         trainer = self._trainer
         metrics, seen = copy.deepcopy(trainer._metrics), trainer.state.num_input_tokens_seen
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -294,11 +361,23 @@ class TrlEngine:
 
 
 def with_images(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The prompts of these rows with their images in the messages, as TRL makes them before it generates."""
-    images = [row.get("images") if "images" in row else [row["image"]] if row.get("image") is not None else [] for row in rows]
+    """The prompts of these rows with their images in the messages, as TRL makes them before it
+    generates.
+    """
+    images = [
+        row.get("images")
+        if "images" in row
+        else [row["image"]]
+        if row.get("image") is not None
+        else []
+        for row in rows
+    ]
     if not any(images):
         return [row["prompt"] for row in rows]
-    return [prepare_multimodal_messages(row["prompt"], images=own or []) for row, own in zip(rows, images, strict=True)]
+    return [
+        prepare_multimodal_messages(row["prompt"], images=own or [])
+        for row, own in zip(rows, images, strict=True)
+    ]
 
 
 def _in_groups(entries: Sequence[T], size: int) -> list[list[T]]:

@@ -1,7 +1,9 @@
-"""TRL's GRPOTrainer with prompts chosen late: drawn, rolled out, scored, observed and gated inside one generation.
+"""TRL's GRPOTrainer with prompts chosen late: drawn, rolled out, scored, observed and gated inside
+one generation.
 
-TRL's private methods are wrapped and never copied (docs/decisions/trl-late-binding.md). The algorithm is `loop.py`; this
-file hands it TRL's generation, and keeps its state in TRL's checkpoints.
+TRL's private methods are wrapped and never copied (docs/decisions/trl-late-binding.md). The
+algorithm is `loop.py`; this file hands it TRL's generation, and keeps its state in TRL's
+checkpoints.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import torch
 from datasets import Dataset, IterableDataset
 from trl import GRPOTrainer
 
-from vasari.errors import ConfigError, StateError
-from vasari.policy.image_reuse import reuse_image_features, without_adapters
+from vasari.core.errors import ConfigError, StateError
+from vasari.model.image_reuse import reuse_image_features, without_adapters
 from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import MARKER, guard_saving, mark_complete, restore_weights
 from vasari.train.chosen import chosen_gate, chosen_sampler, prompt_ids_of
@@ -31,27 +33,34 @@ from vasari.train.zero_variance import check_droppable, drop_zero_advantage_roll
 class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     """TRL's `GRPOTrainer` that trains on the prompts a sampler chooses.
 
-    Each batch of prompts is drawn just before it is rolled out, and every group is shown to the sampler before anything is
-    left out. A resumed training (`train(resume_from_checkpoint=True)`) goes on with the same prompts. TRL's log has the
-    sampler's metrics (`sampler/...`), what rollouts were spent on (`ledger/...`) and `zero_variance_share`.
+    Each batch of prompts is drawn just before it is rolled out, and every group is shown to the
+    sampler before anything is left out. A resumed training (`train(resume_from_checkpoint=True)`)
+    goes on with the same prompts. TRL's log has the sampler's metrics (`sampler/...`), what
+    rollouts were spent on (`ledger/...`) and `zero_variance_share`.
 
-    The first fourteen arguments are `GRPOTrainer`'s, in its order. `train_dataset` is the pool: a map-style `Dataset` in any of
-    TRL's forms; its order does not matter. `args.seed` seeds the sampler.
+    The first fourteen arguments are `GRPOTrainer`'s, in its order. `train_dataset` is the pool: a
+    map-style `Dataset` in any of TRL's forms; its order does not matter. `args.seed` seeds the
+    sampler.
 
     Args:
-        sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of `name` and settings, a
-            settings object such as `VarianceAwareSettings`, or a `PromptSampler` over as many prompts. One that looks at
-            prompts beforehand (`progress`, `bins`, `target`) reads `prompt`, `category`, `difficulty` and `choices`.
+        sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of
+            `name` and settings, a settings object such as `VarianceAwareSettings`, or a
+            `PromptSampler` over as many prompts. One that looks at prompts beforehand (`progress`,
+            `bins`, `target`) reads `prompt`, `category`, `difficulty` and `choices`.
         gate: A name (`all`, `mixed`, `two_stage`), a mapping of `name` and settings, or a `Gate`.
-        verdict_from: The reward function that says what is correct: 0.5 or more is, less is not, None is neither. None: the
-            first one. Or a function from the rewards by name ([rollouts] each, unweighted) to 1, 0 and nan.
-        verify: A function from a row and the text of a rollout to a `vasari.records.Verdict`, asked before the reward
-            functions, which find the verdicts in the column `verdict`. An unverifiable rollout leaves its group's baseline.
-        prompt_ids: One unique id a row. None: the column `prompt_id` or `id` if it is unique, else the prompts' digests.
+        verdict_from: The reward function that says what is correct: 0.5 or more is, less is not,
+            None is neither. None: the first one. Or a function from the rewards by name ([rollouts]
+            each, unweighted) to 1, 0 and nan.
+        verify: A function from a row and the text of a rollout to a `vasari.core.records.Verdict`,
+            asked before the reward functions, which find the verdicts in the column `verdict`. An
+            unverifiable rollout leaves its group's baseline.
+        prompt_ids: One unique id a row. None: the column `prompt_id` or `id` if it is unique, else
+            the prompts' digests.
         options: What is seldom changed.
 
     Raises:
-        ConfigError: The pool is no map-style data set or smaller than a batch, or a setting does not fit.
+        ConfigError: The pool is no map-style data set or smaller than a batch, or a setting does
+            not fit.
     """
 
     train_dataset: Any
@@ -81,7 +90,13 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         prompt_ids: Iterable[str] | None = None,
         options: LoopOptions | None = None,
     ) -> None:
-        run = _run_over(train_dataset, sampler, gate, prompt_ids=prompt_ids, seed=42 if args is None else args.seed)
+        run = _run_over(
+            train_dataset,
+            sampler,
+            gate,
+            prompt_ids=prompt_ids,
+            seed=42 if args is None else args.seed,
+        )
         if environment_factory is not None:
             _check_environment(run)
         super().__init__(
@@ -101,7 +116,13 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             environment_factory,
         )
         self._options = options or LoopOptions()
-        judge = Judge(self.reward_func_names, self.reward_weights.tolist(), verdict_from, verify, self._options.essential)
+        judge = Judge(
+            self.reward_func_names,
+            self.reward_weights.tolist(),
+            verdict_from,
+            verify,
+            self._options.essential,
+        )
         self._engine = TrlEngine(self, judge, refresh=self._options.refresh)
         self.loop = Loop(run, self._engine, self._options)
         self._check_batch()
@@ -125,8 +146,9 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         args, num_prompts = self.args, self.args.generation_batch_size // self.num_generations
         if len(self.train_dataset) < num_prompts:
             raise ConfigError(
-                f"the pool has {len(self.train_dataset)} prompts and a batch draws {num_prompts} (generation_batch_size "
-                f"{args.generation_batch_size} / num_generations {self.num_generations}); make batches smaller"
+                f"the pool has {len(self.train_dataset)} prompts and a batch draws {num_prompts}"
+                f" (generation_batch_size {args.generation_batch_size} / num_generations"
+                f" {self.num_generations}); make batches smaller"
             )
         check_sizes(
             self.loop.run.gate,
@@ -140,7 +162,9 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # The batch of the loop in place of the data loader's rows.
 
     def get_train_dataloader(self) -> Any:
-        """TRL's data loader over as many placeholders: rows are read when they are drawn, so no image is opened for nothing."""
+        """TRL's data loader over as many placeholders: rows are read when they are drawn, so no
+        image is opened for nothing.
+        """
         pool = self.train_dataset
         self.train_dataset = Dataset.from_dict({"prompt": [""] * len(pool)})
         try:
@@ -151,15 +175,20 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
             return super()._generate_and_score_completions(inputs)  # type: ignore[no-any-return]
-        metrics = self.loop.next_batch(len(inputs) * self.accelerator.num_processes // self.num_generations)
+        metrics = self.loop.next_batch(
+            len(inputs) * self.accelerator.num_processes // self.num_generations
+        )
         if self.accelerator.is_main_process:
             for name, value in metrics.items():
-                # TRL logs the mean of what came since its last line, which a count or a state of the sampler must not be.
+                # TRL logs the mean of what came since its last line, which a count or a state of
+                # the sampler must not be.
                 earlier = self._metrics["train"][name] if name in MEANS else []
                 self._metrics["train"][name] = [*earlier, value]
         return self._engine.batch
 
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> torch.Tensor:
         return self._engine.rewards(inputs, prompts, completions, completion_ids_list)
 
     def _generate(self, prompts: list[Any]) -> Any:
@@ -175,7 +204,9 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """TRL's completions of these prompts."""
         return super()._generate(prompts)
 
-    def stock_rewards(self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any) -> torch.Tensor:
+    def stock_rewards(
+        self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
+    ) -> torch.Tensor:
         """What TRL's reward functions say of all processes' rollouts, [rollouts, functions]."""
         return super()._calculate_rewards(rows, prompts, completions, completion_ids)  # type: ignore[no-any-return]
 
@@ -198,7 +229,8 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # Batches that mix prompts with and without images.
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        # TRL says None for a prompt without images beside others that have some, which no processor takes.
+        # TRL says None for a prompt without images beside others that have some, which no processor
+        # takes.
         ids, images, fields = super()._tokenize_prompts(prompts)
         return ids, None if images is None else [own or [] for own in images], fields
 
@@ -214,14 +246,19 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if not self._options.drop_zero_advantage or self.beta != 0.0 or not self.model.training:
             return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
-        kept, share = drop_zero_advantage_rollouts(inputs, at_least=self._most_with_advantage(inputs))
+        kept, share = drop_zero_advantage_rollouts(
+            inputs, at_least=self._most_with_advantage(inputs)
+        )
         loss = super()._compute_loss(model, kept)
-        # These losses divide by the rollouts that they see; the dropped ones, whose terms are zero, belong to the count.
+        # These losses divide by the rollouts that they see; the dropped ones, whose terms are zero,
+        # belong to the count.
         by_rollout = self.loss_type in ("grpo", "dr_grpo")
         return loss * share if by_rollout else loss  # type: ignore[no-any-return]
 
     def _most_with_advantage(self, inputs: dict[str, Any]) -> int:
-        """Rollouts with an advantage in the process that has most: TRL gathers metrics and needs one size everywhere."""
+        """Rollouts with an advantage in the process that has most: TRL gathers metrics and needs
+        one size everywhere.
+        """
         own = torch.count_nonzero(inputs["advantages"]).reshape(1)
         return int(self.accelerator.gather(own).max())
 
@@ -250,7 +287,9 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             # Every process writes its own random state: complete means all of them are there.
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
-                self.loop.run.save(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+                self.loop.run.save(
+                    Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+                )
                 mark_complete(self.args.output_dir, self.state.global_step)
         self.accelerator.wait_for_everyone()
 
@@ -270,28 +309,43 @@ def last_complete(folder: Path) -> Path:
     Raises:
         StateError: There is none.
     """
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{MARKER}") if path.parent.name.rpartition("-")[2].isdigit()]
+    found = [
+        path.parent
+        for path in folder.glob(f"checkpoint-*/{MARKER}")
+        if path.parent.name.rpartition("-")[2].isdigit()
+    ]
     if not found:
-        raise StateError(f"{folder}: holds no complete checkpoint to resume from; train without resume_from_checkpoint")
+        raise StateError(
+            f"{folder}: holds no complete checkpoint to resume from; train without"
+            " resume_from_checkpoint"
+        )
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def _run_over(pool: Any, sampler: Any, gate: Any, *, prompt_ids: Iterable[str] | None, seed: int) -> RunState:
+def _run_over(
+    pool: Any, sampler: Any, gate: Any, *, prompt_ids: Iterable[str] | None, seed: int
+) -> RunState:
     """What a run over this pool of prompts must remember, at its beginning."""
     if isinstance(pool, IterableDataset):
         raise ConfigError(
-            "train_dataset is a stream, and prompts are chosen from a pool whose rows can be read in any order; make it a "
-            "map-style Dataset first, e.g. with Dataset.from_generator"
+            "train_dataset is a stream, and prompts are chosen from a pool whose rows can be read"
+            " in any order; make it a map-style Dataset first, e.g. with Dataset.from_generator"
         )
     if not isinstance(pool, Dataset) or not len(pool):
-        raise ConfigError(f"train_dataset must be a datasets.Dataset with at least one row, got {type(pool).__name__}")
+        raise ConfigError(
+            "train_dataset must be a datasets.Dataset with at least one row, got"
+            f" {type(pool).__name__}"
+        )
     ids = prompt_ids_of(pool) if prompt_ids is None else tuple(prompt_ids)
-    return RunState(sampler=chosen_sampler(sampler, pool, seed=seed, prompt_ids=ids), gate=chosen_gate(gate))
+    return RunState(
+        sampler=chosen_sampler(sampler, pool, seed=seed, prompt_ids=ids), gate=chosen_gate(gate)
+    )
 
 
 def _check_environment(run: RunState) -> None:
     if run.sampler.refresh_every or run.gate.num_screening:
         raise ConfigError(
-            "with an environment_factory no prompt can be rolled out outside a batch: choose a sampler that asks for no "
-            "refresh (e.g. progress, or vas with refresh='online') and a gate that does not screen"
+            "with an environment_factory no prompt can be rolled out outside a batch: choose a"
+            " sampler that asks for no refresh (e.g. progress, or vas with refresh='online') and a"
+            " gate that does not screen"
         )

@@ -12,10 +12,10 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, extract_model_from_parallel, gather_object
 from transformers import TrainerCallback
 
+from vasari.core.records import Prompt
 from vasari.evaluate.statistics import accuracy
-from vasari.policy.base import Decoding
-from vasari.policy.transformers_policy import TransformersPolicy
-from vasari.records import Prompt
+from vasari.model.base import Decoding
+from vasari.model.transformers_policy import TransformersPolicy
 from vasari.train.checkpoints import save_model
 from vasari.train.run_state import RunState
 from vasari.train.watch import append_row, read_rows, write_rows
@@ -23,7 +23,9 @@ from vasari.verify import verify_answer
 
 
 class Validator(TrainerCallback):  # type: ignore[misc]
-    """Measures validation accuracy before the first and after every few steps; keeps the best weights in `best`."""
+    """Measures validation accuracy before the first and after every few steps; keeps the best
+    weights in `best`.
+    """
 
     def __init__(
         self,
@@ -47,7 +49,13 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         self._folder = folder
 
     def on_train_begin(
-        self, args: Any, state: Any, control: Any, model: Any = None, processing_class: Any = None, **_: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        model: Any = None,
+        processing_class: Any = None,
+        **_: Any,
     ) -> None:
         """Measure the start; on a resumed run, continue the record from the checkpoint."""
         if state.global_step == 0:
@@ -62,10 +70,20 @@ class Validator(TrainerCallback):  # type: ignore[misc]
                 self.best, self.best_step = row["accuracy"], row["step"]
 
     def on_step_end(
-        self, args: Any, state: Any, control: Any, model: Any = None, processing_class: Any = None, **_: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        model: Any = None,
+        processing_class: Any = None,
+        **_: Any,
     ) -> None:
         """Measure every few steps and at the end."""
-        if state.global_step % self._every == 0 or state.global_step >= state.max_steps or control.should_training_stop:
+        if (
+            state.global_step % self._every == 0
+            or state.global_step >= state.max_steps
+            or control.should_training_stop
+        ):
             self._measure(state, model, processing_class)
 
     @property

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError
-from vasari.records import Outcome, Verdict
+from vasari.core.errors import ConfigError
+from vasari.core.records import Outcome, Verdict
 from vasari.score.reward import Reward
 
 logger = logging.getLogger(__name__)
 
 CORRECT_FROM = 0.5
-"""A reward of at least this much reads as correct: rewards of 0 and 1 do, and rewards of -1 and 1."""
+"""A reward of at least this much reads as correct: rewards of 0 and 1 do, and rewards of -1 and
+1."""
 
 VerdictReader = Callable[[Mapping[str, NDArray[np.float64]]], Sequence[float]]
-"""From the rewards of each reward function, by name, [rollouts] each, to 1 (correct), 0 (incorrect) or nan (neither)."""
+"""From the rewards of each reward function, by name, [rollouts] each, to 1 (correct), 0 (incorrect)
+or nan (neither)."""
 
 Verify = Callable[[Mapping[str, Any], str], Verdict]
 """From a row of the data set and the text of a rollout to its verdict."""
@@ -49,26 +51,37 @@ class Judge:
         """A judge for these reward functions.
 
         Args:
-            functions: Their names; of several with one name, as lambdas have, the later are numbered: `<lambda>`, `<lambda>-2`.
+            functions: Their names; of several with one name, as lambdas have, the later are
+                numbered: `<lambda>`, `<lambda>-2`.
             weights: Their weights.
-            verdict_from: The reward function whose rewards say what is correct, by name (None: the first one), or a function
-                from all of them to verdicts.
-            verify: Says what is correct in their stead, before they are called; they find its verdict in the column `verdict`.
-            essential: Functions whose None takes the rollout out of its group's baseline, whatever the others say.
+            verdict_from: The reward function whose rewards say what is correct, by name (None: the
+                first one), or a function from all of them to verdicts.
+            verify: Says what is correct in their stead, before they are called; they find its
+                verdict in the column `verdict`.
+            essential: Functions whose None takes the rollout out of its group's baseline, whatever
+                the others say.
 
         Raises:
-            ConfigError: There is no such reward function, or both `verdict_from` and `verify` are given.
+            ConfigError: There is no such reward function, or both `verdict_from` and `verify` are
+                given.
         """
         if verify is not None and verdict_from is not None:
-            raise ConfigError("give verify (a verdict before the rewards) or verdict_from (read from a reward), not both")
+            raise ConfigError(
+                "give verify (a verdict before the rewards) or verdict_from (read from a reward),"
+                " not both"
+            )
         self._functions = _unique(functions)
         name = (self._functions[0] if functions else "") if verdict_from is None else verdict_from
         if verify is None and not callable(name) and name not in self._functions:
             raise ConfigError(
-                f"verdict_from must be one of the reward functions {', '.join(functions)}, or a function; got {name!r}"
+                f"verdict_from must be one of the reward functions {', '.join(functions)}, or a"
+                f" function; got {name!r}"
             )
         if isinstance(verdict_from, str) and list(functions).count(verdict_from) > 1:
-            raise ConfigError(f"verdict_from is {name!r}, the name of several reward functions; give them names of their own")
+            raise ConfigError(
+                f"verdict_from is {name!r}, the name of several reward functions; give them names"
+                " of their own"
+            )
         self.verify = verify
         self._weights = np.asarray(weights, dtype=np.float64)
         self._read = name if callable(name) else self._reader_of(str(name))
@@ -86,7 +99,8 @@ class Judge:
         Args:
             values: [rollouts, functions] as the functions returned them, unweighted; nan for None.
             verified: What `verify` said of each; None where there is no `verify`.
-            learnt: [rollouts, functions] what a learner adds up with the weights, where that is not `values`.
+            learnt: [rollouts, functions] what a learner adds up with the weights, where that is not
+                `values`.
         """
         verdicts = self._verdicts(values) if verified is None else list(verified)
         out = self.unscorable(values, None if verified is None else verdicts)
@@ -98,19 +112,30 @@ class Judge:
         ]
         return Judgement(verdicts, rewards)
 
-    def unscorable(self, values: NDArray[np.float64], verified: Sequence[Verdict] | None) -> NDArray[np.bool_]:
-        """[rollouts] which leave their baseline: all functions gave None, an essential one did, or they are unverifiable."""
+    def unscorable(
+        self, values: NDArray[np.float64], verified: Sequence[Verdict] | None
+    ) -> NDArray[np.bool_]:
+        """[rollouts] which leave their baseline: all functions gave None, an essential one did, or
+        they are unverifiable.
+        """
         missing = np.isnan(values)
-        out: NDArray[np.bool_] = np.logical_or(missing.all(axis=1), missing[:, self._essential].any(axis=1))
+        out: NDArray[np.bool_] = np.logical_or(
+            missing.all(axis=1), missing[:, self._essential].any(axis=1)
+        )
         if verified is not None:
-            out |= np.array([verdict.outcome is Outcome.UNVERIFIABLE for verdict in verified], dtype=np.bool_)
+            out |= np.array(
+                [verdict.outcome is Outcome.UNVERIFIABLE for verdict in verified], dtype=np.bool_
+            )
         return out
 
     def _verdicts(self, values: NDArray[np.float64]) -> list[Verdict]:
         named = {function: values[:, place] for place, function in enumerate(self._functions)}
         found = [float(value) for value in self._read(named)]
         if len(found) != len(values):
-            raise ConfigError(f"verdict_from gave {len(found)} verdicts for {len(values)} rollouts; it must give one for each")
+            raise ConfigError(
+                f"verdict_from gave {len(found)} verdicts for {len(values)} rollouts; it must give"
+                " one for each"
+            )
         return [_verdict(value) for value in found]
 
     def _reader_of(self, function: str) -> VerdictReader:
@@ -121,8 +146,8 @@ class Judge:
             if not self._warned and len(all_read) == 1 and known.min() < known.max():
                 self._warned = True
                 logger.warning(
-                    "the rewards of %s differ, and all %d of them read as %s, since %s or more is correct and less is not; "
-                    "pass verdict_from to say what is correct",
+                    "the rewards of %s differ, and all %d of them read as %s, since %s or more is"
+                    " correct and less is not; pass verdict_from to say what is correct",
                     function,
                     known.size,
                     "correct" if all_read[0] else "incorrect",
@@ -136,9 +161,13 @@ class Judge:
 
 def _verdict(value: float) -> Verdict:
     if math.isnan(value):
-        return Verdict(Outcome.UNVERIFIABLE, decided_by="reward", reason="the reward function returned None")
+        return Verdict(
+            Outcome.UNVERIFIABLE, decided_by="reward", reason="the reward function returned None"
+        )
     if value not in (0.0, 1.0):
-        raise ConfigError(f"verdict_from must give 1 (correct), 0 (incorrect) or nan (neither), got {value}")
+        raise ConfigError(
+            f"verdict_from must give 1 (correct), 0 (incorrect) or nan (neither), got {value}"
+        )
     return Verdict(Outcome.CORRECT if value else Outcome.INCORRECT, decided_by="reward")
 
 

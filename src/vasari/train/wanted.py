@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from vasari.records import Draw, Role
+from vasari.core.records import Draw, Role
 from vasari.sample import Gate, PromptSampler
 
 
@@ -22,8 +22,8 @@ def draw_wanted(
 ) -> Draw:
     """So many prompts that the gate wants, none for 0; fewer where the pool has no more.
 
-    Prompts that are excluded or not wanted are left out and others drawn in their place, by ever larger draws: a sampler
-    that ranks would name the same ones again.
+    Prompts that are excluded or not wanted are left out and others drawn in their place, by ever
+    larger draws: a sampler that ranks would name the same ones again.
 
     Args:
         sampler: Who draws.
@@ -31,7 +31,8 @@ def draw_wanted(
         num_prompts: How many.
         batch: The present batch, by which a gate defers.
         excluded: Prompts not to draw.
-        fill_to: Take prompts that the gate does not want where there are fewer others than this; None: than `num_prompts`.
+        fill_to: Take prompts that the gate does not want where there are fewer others than this;
+            None: than `num_prompts`.
         multiple_of: The number of prompts is cut to a multiple of this.
     """
     if num_prompts <= 0:
@@ -42,7 +43,9 @@ def draw_wanted(
     while True:
         draw = sampler.draw(asked)
         fine = gate.wanted(draw.indices, batch)
-        for index, role, wanted in zip(draw.indices.tolist(), draw.roles, fine.tolist(), strict=True):
+        for index, role, wanted in zip(
+            draw.indices.tolist(), draw.roles, fine.tolist(), strict=True
+        ):
             if index not in seen:
                 (found if wanted else unwanted).append((index, role))
         # Only now: a draw with replacement may hold a prompt twice, and means it.
@@ -57,4 +60,7 @@ def draw_wanted(
 
 
 def _draw_of(entries: Sequence[tuple[int, Role]]) -> Draw:
-    return Draw(np.array([index for index, _ in entries], dtype=np.int64), tuple(role for _, role in entries))
+    return Draw(
+        np.array([index for index, _ in entries], dtype=np.int64),
+        tuple(role for _, role in entries),
+    )

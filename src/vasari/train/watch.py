@@ -1,4 +1,6 @@
-"""What a person and a report see of a training run: progress, and every metric as a line of JSON."""
+"""What a person and a report see of a training run: progress, and every metric as a line of
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,9 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from vasari.errors import StorageError
-from vasari.progress import Tell
-from vasari.rundir import write_bytes
+from vasari.core.errors import StorageError
+from vasari.core.files import write_bytes
+from vasari.core.progress import Tell
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]
@@ -39,15 +41,22 @@ class TellProgress(TrainerCallback):  # type: ignore[misc]
         """Report that prompts are being scored between two steps."""
         self._tell(self._done, self._total, f"scoring prompts {done}/{total} {note}".rstrip())
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
         """Remember what to show beside the count."""
-        shown = [(name, (logs or {}).get(name)) for name in ("loss", "eval_loss", "reward", "validation/accuracy")]
+        shown = [
+            (name, (logs or {}).get(name))
+            for name in ("loss", "eval_loss", "reward", "validation/accuracy")
+        ]
         notes = [f"{name} {value:.3f}" for name, value in shown if isinstance(value, float)]
         self._note = ", ".join(notes) or self._note
 
 
 class MetricLog(TrainerCallback):  # type: ignore[misc]
-    """Appends every logged metric to a JSONL file; a resumed run drops the lines after its checkpoint."""
+    """Appends every logged metric to a JSONL file; a resumed run drops the lines after its
+    checkpoint.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,11 +68,17 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
         rows = read_rows(self._path) if state.global_step > 0 else []
         write_rows(self._path, [row for row in rows if row.get("step", 0) <= state.global_step])
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
         """Write one line."""
         if not state.is_world_process_zero or not logs:
             return
-        numbers = {k: v for k, v in logs.items() if isinstance(v, int | float) and not (isinstance(v, float) and math.isnan(v))}
+        numbers = {
+            k: v
+            for k, v in logs.items()
+            if isinstance(v, int | float) and not (isinstance(v, float) and math.isnan(v))
+        }
         row = {"schema": 1, "step": state.global_step, "time": round(time.time(), 3), **numbers}
         append_row(self._path, row)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.train.join import ROLLOUT_FIELDS
 
 _LOSSES = ("grpo", "dr_grpo", "dapo")
@@ -20,32 +20,42 @@ def check_droppable(trainer: Any) -> None:
         ConfigError: It has one, so that leaving them out would change what is learnt.
     """
     if trainer.loss_type not in _LOSSES:
-        raise ConfigError(f"drop_zero_advantage is for the losses {', '.join(_LOSSES)}, and loss_type is {trainer.loss_type!r}")
+        raise ConfigError(
+            f"drop_zero_advantage is for the losses {', '.join(_LOSSES)}, and loss_type is"
+            f" {trainer.loss_type!r}"
+        )
     if trainer.top_entropy_quantile < 1.0:
         raise ConfigError(
-            "drop_zero_advantage leaves out rollouts whose tokens top_entropy_quantile ranks too; set one of them off"
+            "drop_zero_advantage leaves out rollouts whose tokens top_entropy_quantile ranks too;"
+            " set one of them off"
         )
     if trainer._entropy_bonus_enabled or trainer.aux_loss_enabled:
         raise ConfigError(
-            "drop_zero_advantage leaves out rollouts that an entropy bonus or a router loss needs; set one of them off"
+            "drop_zero_advantage leaves out rollouts that an entropy bonus or a router loss needs;"
+            " set one of them off"
         )
 
 
-def drop_zero_advantage_rollouts(inputs: dict[str, Any], *, at_least: int = 1) -> tuple[dict[str, Any], float]:
-    """The rollouts of a micro-batch whose advantage is not zero, and the share of the micro-batch that they are.
+def drop_zero_advantage_rollouts(
+    inputs: dict[str, Any], *, at_least: int = 1
+) -> tuple[dict[str, Any], float]:
+    """The rollouts of a micro-batch whose advantage is not zero, and the share of the micro-batch
+    that they are.
 
-    Their loss times the share is the loss of the whole micro-batch when it is a mean over rollouts, since the others'
-    terms are zero. A batch whose images cannot be told apart by rollout stays whole.
+    Their loss times the share is the loss of the whole micro-batch when it is a mean over rollouts,
+    since the others' terms are zero. A batch whose images cannot be told apart by rollout stays
+    whole.
 
     Args:
         inputs: A micro-batch as TRL's `_compute_loss` takes it.
-        at_least: So many rollouts stay, without advantage if need be; never none, so that every process takes part in the
-            backward pass.
+        at_least: So many rollouts stay, without advantage if need be; never none, so that every
+            process takes part in the backward pass.
     """
     advantages = inputs["advantages"]
     moving = advantages != 0
     num_kept = min(len(advantages), max(1, at_least, int(moving.sum())))
-    # Those with an advantage first, and all in their old order: a sum depends on the order of its terms.
+    # Those with an advantage first, and all in their old order: a sum depends on the order of its
+    # terms.
     keep = torch.argsort(~moving, stable=True)[:num_kept].sort().values
     images = inputs.get("pixel_values") is not None
     if len(keep) == len(advantages) or (images and inputs.get("image_grid_thw") is None):

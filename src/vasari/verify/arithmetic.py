@@ -1,8 +1,10 @@
-r"""Constant arithmetic read by a small parser of our own: no eval, no sympy, bounded in length, depth and size.
+r"""Constant arithmetic read by a small parser of our own: no eval, no sympy, bounded in length,
+depth and size.
 
-Reads `+ - * / ^ **`, `\frac \sqrt \cdot \times \div`, implicit products such as `2\sqrt{21}` or `9pi`, `pi`, `e`,
-factorials, degrees, and the functions in `_FUNCTIONS`. What has two common readings (`1/2x`, `2\frac13\pi`, `log`) is not
-arithmetic here, so that symbolic comparison or nobody decides it.
+Reads `+ - * / ^ **`, `\frac \sqrt \cdot \times \div`, implicit products such as `2\sqrt{21}` or
+`9pi`, `pi`, `e`, factorials, degrees, and the functions in `_FUNCTIONS`. What has two common
+readings (`1/2x`, `2\frac13\pi`, `log`) is not arithmetic here, so that symbolic comparison or
+nobody decides it.
 """
 
 from __future__ import annotations
@@ -14,7 +16,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
-from vasari.verify.limits import MAX_ARITHMETIC_CHARS, MAX_BITS, MAX_EXPONENT, MAX_NESTING, LimitExceededError
+from vasari.verify.limits import (
+    MAX_ARITHMETIC_CHARS,
+    MAX_BITS,
+    MAX_EXPONENT,
+    MAX_NESTING,
+    LimitExceededError,
+)
 
 
 class NotArithmeticError(ValueError):
@@ -39,10 +47,35 @@ _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x), "cot": lambda x: 1 / math.tan(x),
     "ln": math.log, "exp": math.exp,
 }  # fmt: skip
-_NAMES = sorted({*_CONSTANTS, *_FUNCTIONS, "sqrt", "frac", "arcsin", "arccos", "arctan"}, key=len, reverse=True)
-_GREEK_NAMES = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega"
+_NAMES = sorted(
+    {*_CONSTANTS, *_FUNCTIONS, "sqrt", "frac", "arcsin", "arccos", "arctan"}, key=len, reverse=True
+)
+_GREEK_NAMES = (
+    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi"
+    " omega"
+)
 _GREEK = frozenset(_GREEK_NAMES.split())
-_SHORT_WORDS = frozenset(("lg", "or", "if", "is", "no", "to", "of", "in", "at", "on", "by", "as", "an", "be", "do", "it", "we"))
+_SHORT_WORDS = frozenset(
+    (
+        "lg",
+        "or",
+        "if",
+        "is",
+        "no",
+        "to",
+        "of",
+        "in",
+        "at",
+        "on",
+        "by",
+        "as",
+        "an",
+        "be",
+        "do",
+        "it",
+        "we",
+    )
+)
 _NAME = re.compile(r"\\?[a-zA-Z]+")
 _MAX_FACTORIAL = 100
 
@@ -54,14 +87,17 @@ class _Token:
 
 
 def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
-    """The value of a constant expression, or of a formula where its variables have the given values.
+    """The value of a constant expression, or of a formula where its variables have the given
+    values.
 
     Args:
         text: Normalised text.
-        values: Value of each variable, a single letter or a Greek letter's name; None reads constants only.
+        values: Value of each variable, a single letter or a Greek letter's name; None reads
+            constants only.
 
     Raises:
-        NotArithmeticError: It is something else, is undefined (division by zero), or has more than one common reading.
+        NotArithmeticError: It is something else, is undefined (division by zero), or has more than
+            one common reading.
         LimitExceededError: It nests too deep, or a number in it grows too large.
     """
     if len(text) > MAX_ARITHMETIC_CHARS:
@@ -78,7 +114,9 @@ def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
 
 
 def variables(text: str) -> frozenset[str]:
-    """The names in a normalised formula that are neither functions nor constants: single letters and Greek names."""
+    """The names in a normalised formula that are neither functions nor constants: single letters
+    and Greek names.
+    """
     found: set[str] = set()
     for name in _NAME.findall(text):
         bare = name.removeprefix("\\")
@@ -89,11 +127,17 @@ def variables(text: str) -> frozenset[str]:
 
 
 def _letters_of(name: str) -> list[str] | None:
-    """The variables whose product a name is: one Greek letter, or one or two Latin ones; None for words and commands."""
+    """The variables whose product a name is: one Greek letter, or one or two Latin ones; None for
+    words and commands.
+    """
     bare = name.removeprefix("\\")
     if bare in _GREEK:
         return [bare]
-    return list(name) if len(name) <= 2 and name not in _SHORT_WORDS and not name.startswith("\\") else None
+    return (
+        list(name)
+        if len(name) <= 2 and name not in _SHORT_WORDS and not name.startswith("\\")
+        else None
+    )
 
 
 def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
@@ -124,13 +168,19 @@ def _name_tokens(name: str, known: Mapping[str, float]) -> list[_Token]:
     if bare in _NAMES:
         return [_Token("name", _SYNONYMS.get(bare, bare))]
     letters = _letters_of(name)
-    if not known or letters is None or any(letter not in known and letter not in _CONSTANTS for letter in letters):
+    if (
+        not known
+        or letters is None
+        or any(letter not in known and letter not in _CONSTANTS for letter in letters)
+    ):
         raise NotArithmeticError(f"unknown name {bare!r}")
     return [_Token("name", letter) for letter in letters]
 
 
 class _Parser:
-    """Recursive descent; every level of brackets, powers and functions counts against `MAX_NESTING`."""
+    """Recursive descent; every level of brackets, powers and functions counts against
+    `MAX_NESTING`.
+    """
 
     def __init__(self, tokens: list[_Token], values: Mapping[str, float]) -> None:
         self._tokens = tokens
@@ -226,7 +276,12 @@ class _Parser:
         # A mixed number, if nothing follows that would make it a product as well.
         self._next += 1
         part = self._fraction(depth)
-        if value.denominator != 1 or not isinstance(part, Fraction) or not 0 < part < 1 or self._starts_factor():
+        if (
+            value.denominator != 1
+            or not isinstance(part, Fraction)
+            or not 0 < part < 1
+            or self._starts_factor()
+        ):
             raise NotArithmeticError("a number before a fraction has two readings")
         return value + part
 
@@ -256,7 +311,13 @@ class _Parser:
             return None
         texts = [token.text for token in self._tokens[self._next + 1 : self._next + 4]]
         written = texts[:1] if texts[:1] != ["("] else texts
-        digit = written[1] if len(written) == 3 and written[2] == ")" else written[0] if len(written) == 1 else ""
+        digit = (
+            written[1]
+            if len(written) == 3 and written[2] == ")"
+            else written[0]
+            if len(written) == 1
+            else ""
+        )
         if digit not in ("2", "3", "4"):
             raise NotArithmeticError("a power of a function name must be 2, 3 or 4")
         self._next += 1 + len(written)
@@ -279,7 +340,12 @@ class _Parser:
         if self._peek() == "[":
             self._next += 1
             degree = self.sum(depth + 1)
-            if self._peek() != "]" or not isinstance(degree, Fraction) or degree.denominator != 1 or degree < 1:
+            if (
+                self._peek() != "]"
+                or not isinstance(degree, Fraction)
+                or degree.denominator != 1
+                or degree < 1
+            ):
                 raise NotArithmeticError("the degree of a root must be a whole number")
             self._next += 1
             return _root(self._primary(depth + 1), degree.numerator)
@@ -303,7 +369,9 @@ def _power(base: Value, exponent: Value) -> Value:
     if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
         raise LimitExceededError(f"an exponent is larger than {MAX_EXPONENT}")
     if isinstance(exponent, Fraction) and exponent.denominator == 1 and isinstance(base, Fraction):
-        bits = max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(exponent.numerator)
+        bits = max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(
+            exponent.numerator
+        )
         if bits > MAX_BITS and abs(base) != 1:
             raise LimitExceededError(f"a power has more than {MAX_BITS} bits")
         return base**exponent.numerator

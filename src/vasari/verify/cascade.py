@@ -1,4 +1,6 @@
-"""The order in which an answer is compared: exact, by kind without sympy, and only then symbolic."""
+"""The order in which an answer is compared: exact, by kind without sympy, and only then
+symbolic.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import get_args
 
-from vasari.errors import ConfigError
-from vasari.records import AnswerKind, Outcome, Verdict
+from vasari.core.errors import ConfigError
+from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.verify.arithmetic import Value
 from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
 from vasari.verify.extract import Extraction, boxed_answers, extract_answer
@@ -34,14 +36,21 @@ IRRATIONAL_TOLERANCE = 1e-6
 """Relative tolerance between an irrational reference and an answer."""
 
 _MIN_DECIMALS, _MIN_DIGITS = 2, 3
-"""A decimal that rounds an irrational reference needs so many decimals, and so many significant digits."""
+"""A decimal that rounds an irrational reference needs so many decimals, and so many significant
+digits."""
 
 _LONE_LETTER = re.compile(r"\(?([A-J])\)?")
-_FORMULA = re.compile(r"[0-9][a-z]\b|[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b")
+_FORMULA = re.compile(
+    r"[0-9][a-z]\b|[\\^=√π∞≤≥<>_|]|[0-9]\s*[-+*/(]|[-+*/(,\[]\s*[0-9]|\b[a-zA-Z]\s*[-+*/]\s*[a-zA-Z0-9]\b"
+)
 # Math-Verify reads "(1) 20" as the mixed number 21.
 _JUXTAPOSED = re.compile(r"[0-9)\]}]\s+[0-9]")
-_UNWORKED = re.compile(r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap)(?![a-zA-Z])|\\binom\s?\{[^{}]*(?:\^|[0-9]{3})")
-_WORD = re.compile(r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan)\b)[a-zA-Z]{3,}")
+_UNWORKED = re.compile(
+    r"\\(?:sum|prod|int|iint|oint|lim|bigcup|bigcap)(?![a-zA-Z])|\\binom\s?\{[^{}]*(?:\^|[0-9]{3})"
+)
+_WORD = re.compile(
+    r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan)\b)[a-zA-Z]{3,}"
+)
 
 
 class _ReferenceError(ValueError):
@@ -65,20 +74,24 @@ class _Reference:
     items: frozenset[str] = frozenset()
 
 
-def verify_answer(response: str, answer: str, choices: Sequence[str] | None = None, kind: AnswerKind | None = None) -> Verdict:
+def verify_answer(
+    response: str, answer: str, choices: Sequence[str] | None = None, kind: AnswerKind | None = None
+) -> Verdict:
     """Whether the final answer of a response is the reference answer.
 
     Args:
         response: Everything the policy wrote.
-        answer: The reference: a letter (or the text of an option) for "choice", else the value as text.
+        answer: The reference: a letter (or the text of an option) for "choice", else the value as
+            text.
         choices: Option texts, A first; None for a free answer.
         kind: How to compare; None infers it from the reference and the choices (`infer_kind`).
 
     Returns:
-        The verdict. `decided_by` is one of "exact", "choice", "number", "text", "set", "symbolic" (compared so), "no_answer"
-        (none stated), "ambiguous" (several different answers in the answer block), "limit" (too long, deep, large or slow:
-        INCORRECT) and "reference" (it cannot be read: UNVERIFIABLE). A symbolic comparison that is needed but could not be
-        made is UNVERIFIABLE too, with its reason. Malformed text raises nothing.
+        The verdict. `decided_by` is one of "exact", "choice", "number", "text", "set", "symbolic"
+        (compared so), "no_answer" (none stated), "ambiguous" (several different answers in the
+        answer block), "limit" (too long, deep, large or slow: INCORRECT) and "reference" (it cannot
+        be read: UNVERIFIABLE). A symbolic comparison that is needed but could not be made is
+        UNVERIFIABLE too, with its reason. Malformed text raises nothing.
 
     Raises:
         ConfigError: `kind` is unknown.
@@ -90,7 +103,12 @@ def verify_answer(response: str, answer: str, choices: Sequence[str] | None = No
     except (_ReferenceError, LimitExceededError) as error:
         return Verdict(Outcome.UNVERIFIABLE, None, "reference", f"reference: {error}")
     if len(response) > MAX_RESPONSE_CHARS:
-        return Verdict(Outcome.INCORRECT, None, "limit", f"response is longer than {MAX_RESPONSE_CHARS} characters")
+        return Verdict(
+            Outcome.INCORRECT,
+            None,
+            "limit",
+            f"response is longer than {MAX_RESPONSE_CHARS} characters",
+        )
     found: str | None = None
     try:
         extraction = extract_answer(response)
@@ -98,7 +116,12 @@ def verify_answer(response: str, answer: str, choices: Sequence[str] | None = No
         if found is None:
             return Verdict(Outcome.INCORRECT, None, "no_answer")
         if extraction.ambiguous:
-            return Verdict(Outcome.INCORRECT, found, "ambiguous", "the answer block states several different answers")
+            return Verdict(
+                Outcome.INCORRECT,
+                found,
+                "ambiguous",
+                "the answer block states several different answers",
+            )
         check_nesting(found)
         verdict = _compare(found, reference)
         if verdict.outcome is Outcome.INCORRECT and _in_percent(found, extraction, reference):
@@ -107,20 +130,33 @@ def verify_answer(response: str, answer: str, choices: Sequence[str] | None = No
     except LimitExceededError as error:
         return Verdict(Outcome.INCORRECT, found, "limit", str(error))
     except OverflowError:  # An exact number of a thousand digits against an irrational one.
-        return Verdict(Outcome.INCORRECT, found, "limit", "a number grows beyond what a float holds")
+        return Verdict(
+            Outcome.INCORRECT, found, "limit", "a number grows beyond what a float holds"
+        )
 
 
 def _read_answer(extraction: Extraction, reference: _Reference) -> str | None:
-    """What is compared: the extraction, or where that is prose, what the prose states for a reference of this kind."""
+    """What is compared: the extraction, or where that is prose, what the prose states for a
+    reference of this kind.
+    """
     found = extraction.text
-    # A box that is empty or cut off says that the answer was to stand there: no prose stands in for it.
-    if extraction.source in ("box", "block") or reference.kind in ("text", "set") or "\\boxed" in extraction.visible:
+    # A box that is empty or cut off says that the answer was to stand there: no prose stands in for
+    # it.
+    if (
+        extraction.source in ("box", "block")
+        or reference.kind in ("text", "set")
+        or "\\boxed" in extraction.visible
+    ):
         return found
     if reference.kind == "choice":
         if found is not None and named_letters(normalise(found), reference.choices):
             return found
         stated = stated_option(found, reference.choices) if found is not None else None
-        return stated or stated_option(extraction.visible, reference.choices) or _unless_declined(found)
+        return (
+            stated
+            or stated_option(extraction.visible, reference.choices)
+            or _unless_declined(found)
+        )
     if found is not None and (_is_value(found) or not _WORD.search(normalise(found))):
         return found
     if found is None:
@@ -135,7 +171,9 @@ def _unless_declined(found: str | None) -> str | None:
 
 
 def _in_percent(found: str, extraction: Extraction, reference: _Reference) -> bool:
-    """Whether an answer in percent may be meant for a bare number: only if the response speaks of percent beside its answer."""
+    """Whether an answer in percent may be meant for a bare number: only if the response speaks of
+    percent beside its answer.
+    """
     if reference.number is None or reference.number.percent or "%" not in found:
         return False
     rest = extraction.visible.replace(found, " ", 1)
@@ -153,8 +191,9 @@ def _is_value(text: str) -> bool:
 def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
     """How a reference is compared when nobody says.
 
-    With choices "choice"; else a lone capital A to J "choice", a number (with a unit, too) "number", what has mathematical
-    signs "expression", a list with commas "set" (in any order), everything else "text".
+    With choices "choice"; else a lone capital A to J "choice", a number (with a unit, too)
+    "number", what has mathematical signs "expression", a list with commas "set" (in any order),
+    everything else "text".
     """
     text = normalise(answer)
     if choices or _LONE_LETTER.fullmatch(text):
@@ -172,7 +211,9 @@ def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read_reference(answer: str, choices: tuple[str, ...] | None, kind: AnswerKind | None) -> _Reference:
+def _read_reference(
+    answer: str, choices: tuple[str, ...] | None, kind: AnswerKind | None
+) -> _Reference:
     boxes = boxed_answers(answer)
     text = normalise(boxes[-1] if boxes else answer)
     if not text:
@@ -227,7 +268,9 @@ def _reference_letters(text: str, choices: tuple[str, ...] | None) -> frozenset[
     if outside:
         by_text = option_groups(choices).get(compact(text).casefold())
         if by_text is None:
-            raise _ReferenceError(f"{', '.join(sorted(outside))} is outside the {len(choices)} options")
+            raise _ReferenceError(
+                f"{', '.join(sorted(outside))} is outside the {len(choices)} options"
+            )
         return by_text
     return letters
 
@@ -251,7 +294,9 @@ def _compare(found: str, reference: _Reference) -> Verdict:
 
 def _compare_choice(found: str, text: str, reference: _Reference) -> Verdict:
     letters = named_letters(text, reference.choices)
-    right = bool(letters) and option_texts(letters, reference.choices) == option_texts(reference.letters, reference.choices)
+    right = bool(letters) and option_texts(letters, reference.choices) == option_texts(
+        reference.letters, reference.choices
+    )
     return _decided(right, found, "exact" if right and text == reference.text else "choice")
 
 
@@ -268,7 +313,9 @@ def _compare_value(found: str, text: str, reference: _Reference) -> Verdict:
     value = parse_constant(measured.body)
     expected = reference.number.unit if reference.number is not None else reference.unit
     if value is not None and measured.unit and expected and measured.unit != expected:
-        return Verdict(Outcome.INCORRECT, found, "number", f"the unit is {measured.unit}, not {expected}")
+        return Verdict(
+            Outcome.INCORRECT, found, "number", f"the unit is {measured.unit}, not {expected}"
+        )
     if value is not None and reference.number is not None:
         return _decided(values_equal(value, reference.number), found, "number")
     if value is not None and reference.value is not None:
@@ -287,7 +334,12 @@ def _rounds(number: Number, reference: float) -> bool:
     found = float(number.value)
     if _close(found, reference):
         return True
-    if number.percent or number.decimals is None or number.decimals < _MIN_DECIMALS or number.digits < _MIN_DIGITS:
+    if (
+        number.percent
+        or number.decimals is None
+        or number.decimals < _MIN_DECIMALS
+        or number.digits < _MIN_DIGITS
+    ):
         return False
     return abs(found - reference) <= 0.5 * 10.0**-number.decimals * (1 + 1e-9)
 
@@ -296,21 +348,37 @@ def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
     if len(text) > MAX_EXPRESSION_CHARS:
         raise LimitExceededError(f"an expression is longer than {MAX_EXPRESSION_CHARS} characters")
     if _JUXTAPOSED.search(reference.text):
-        return Verdict(Outcome.UNVERIFIABLE, found, "reference", "reference: numbers side by side have no single reading")
+        return Verdict(
+            Outcome.UNVERIFIABLE,
+            found,
+            "reference",
+            "reference: numbers side by side have no single reading",
+        )
     if _JUXTAPOSED.search(text):
-        return Verdict(Outcome.INCORRECT, found, "symbolic", "numbers side by side have no single reading")
+        return Verdict(
+            Outcome.INCORRECT, found, "symbolic", "numbers side by side have no single reading"
+        )
     formula, expected = text.replace("**", "^"), reference.text.replace("**", "^")
     if ("%" in formula) != ("%" in expected):
         return Verdict(Outcome.INCORRECT, found, "symbolic", "only one of the two is a percentage")
     check_growth(formula)
     equal = formulas_equal(formula, expected)
-    return _by_worker(found, formula, expected) if equal is None else _decided(equal, found, "symbolic")
+    return (
+        _by_worker(found, formula, expected)
+        if equal is None
+        else _decided(equal, found, "symbolic")
+    )
 
 
 def _by_worker(found: str, formula: str, expected: str) -> Verdict:
     """The verdict of computer algebra, for an answer that is fit for it."""
     if _UNWORKED.search(formula) and not _UNWORKED.search(expected):
-        return Verdict(Outcome.INCORRECT, found, "symbolic", "a sum, product, integral or limit is not worked out")
+        return Verdict(
+            Outcome.INCORRECT,
+            found,
+            "symbolic",
+            "a sum, product, integral or limit is not worked out",
+        )
     if not may_be_formula(formula, expected):
         return Verdict(Outcome.INCORRECT, found, "symbolic", "the answer is no formula")
     check_symbolic(formula)
@@ -318,9 +386,16 @@ def _by_worker(found: str, formula: str, expected: str) -> Verdict:
     if result in ("equal", "different"):
         return _decided(result == "equal", found, "symbolic")
     if result == "limit":
-        return Verdict(Outcome.INCORRECT, found, "limit", "symbolic comparison took too much time or memory")
+        return Verdict(
+            Outcome.INCORRECT, found, "limit", "symbolic comparison took too much time or memory"
+        )
     if result == "reference":
-        return Verdict(Outcome.UNVERIFIABLE, found, "reference", "reference: symbolic comparison cannot read it")
+        return Verdict(
+            Outcome.UNVERIFIABLE,
+            found,
+            "reference",
+            "reference: symbolic comparison cannot read it",
+        )
     reasons = {
         "missing": "needs vasari[evaluate]",
         "crashed": "the symbolic worker died",

@@ -27,7 +27,8 @@ _LABELLED = re.compile(
 )
 _LABEL = re.compile(rf"[(\[]({_LETTER})[)\]]|(?<![^\W_])({_LETTER})(?=[.:)](?:\s|\Z))")
 _SEVERAL = re.compile(
-    rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:,|;|/|&|\s|(?:,\s?)?\band\b|\bor\b)\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+", re.IGNORECASE
+    rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:,|;|/|&|\s|(?:,\s?)?\band\b|\bor\b)\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+",
+    re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[,;\n]|[.:](?=\s|\Z)")
 _MAX_LISTED = 64
@@ -37,9 +38,10 @@ _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[str]:
     """The capital letters that an answer names, empty when it names no option.
 
-    "B", "(B)", "B.", "B) its text", "option B", the text of an option, and a number equal to exactly one option's.
-    Several letters are several answers: a set of them is returned, so that listing all is wrong for a single one.
-    Options with the same text are one option: all their letters are returned for the text (`option_texts`).
+    "B", "(B)", "B.", "B) its text", "option B", the text of an option, and a number equal to
+    exactly one option's. Several letters are several answers: a set of them is returned, so that
+    listing all is wrong for a single one. Options with the same text are one option: all their
+    letters are returned for the text (`option_texts`).
     """
     text = normalise(text)
     if choices and len(text) > 1 and text in choices and not _SINGLE.fullmatch(text):
@@ -52,23 +54,34 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
         return by_words
     if choices and (labelled := _LABELLED.fullmatch(text)) and _agrees(labelled, choices):
         return frozenset((labelled.group(1) or labelled.group(2)).upper())
-    # After the label: "H. 22.6/48" has the value of another option when H is read as a unit or a name.
+    # After the label: "H. 22.6/48" has the value of another option when H is read as a unit or a
+    # name.
     if by_value := _letters_by_value(text, choices):
         return by_value
-    several = frozenset(letter.upper() for letter in _SINGLE.findall(text)) if _SEVERAL.fullmatch(text) else frozenset()
+    several = (
+        frozenset(letter.upper() for letter in _SINGLE.findall(text))
+        if _SEVERAL.fullmatch(text)
+        else frozenset()
+    )
     if several and (not choices or several <= set(LETTERS[: len(choices)])):
         return several
     if labelled := _LABELLED.fullmatch(text):
         return _labelled(labelled, choices)
     letter, _, rest = text.partition(" ")
     rest = rest.strip("()[] ")
-    if len(letter) == 1 and letter.upper() in LETTERS and letter.upper() in letters_of_text(rest, choices):
+    if (
+        len(letter) == 1
+        and letter.upper() in LETTERS
+        and letter.upper() in letters_of_text(rest, choices)
+    ):
         return frozenset(letter.upper())
     return several
 
 
 def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
-    """The letters of each distinct option text, by text; case counts only where options differ in nothing else."""
+    """The letters of each distinct option text, by text; case counts only where options differ in
+    nothing else.
+    """
     texts = [compact(normalise(choice)) for choice in choices]
     folded = [text.casefold() for text in texts]
     keys = folded if len(set(folded)) == len(set(texts)) else texts
@@ -79,19 +92,24 @@ def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> frozenset[str]:
-    """The distinct option texts that letters stand for, so that two options with one text are one; letters without options."""
+    """The distinct option texts that letters stand for, so that two options with one text are one;
+    letters without options.
+    """
     if not choices:
         return letters
     groups = option_groups(choices)
     # A letter outside the options stands for itself.
     return frozenset(
-        next((text for text, group in groups.items() if letter in group), f"outside {letter}") for letter in letters
+        next((text for text, group in groups.items() if letter in group), f"outside {letter}")
+        for letter in letters
     )
 
 
 def _agrees(match: re.Match[str], choices: Sequence[str]) -> bool:
     """Whether the text after a label is the text of that option."""
-    return (match.group(1) or match.group(2)).upper() in letters_of_text(match.group("rest"), choices)
+    return (match.group(1) or match.group(2)).upper() in letters_of_text(
+        match.group("rest"), choices
+    )
 
 
 def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[str]:
@@ -99,7 +117,11 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
     rest = match.group("rest")
     # A long text may hold "B." at the end of a sentence; only "(B)" is a label there.
     marks = _LABEL.finditer(rest)
-    others = {(mark.group(1) or mark.group(2)).upper() for mark in marks if mark.group(1) or len(rest) <= _MAX_LISTED}
+    others = {
+        (mark.group(1) or mark.group(2)).upper()
+        for mark in marks
+        if mark.group(1) or len(rest) <= _MAX_LISTED
+    }
     if choices is not None:
         others &= set(LETTERS[: len(choices)])
     named = letters_of_text(rest, choices)
@@ -114,7 +136,9 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
 
 
 def letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
-    """The letters of the option that a text is, by its words or by its value; empty when it is none or several."""
+    """The letters of the option that a text is, by its words or by its value; empty when it is none
+    or several.
+    """
     return _letters_by_words(text, choices) or _letters_by_value(text, choices)
 
 
@@ -124,7 +148,10 @@ def _letters_by_words(text: str, choices: Sequence[str] | None) -> frozenset[str
     options = _read_options(tuple(choices))
     key = compact(normalise(text))
     return (
-        options.groups.get(key) or options.groups.get(key.casefold()) or options.loose.get(_words(text) or "-") or frozenset()
+        options.groups.get(key)
+        or options.groups.get(key.casefold())
+        or options.loose.get(_words(text) or "-")
+        or frozenset()
     )
 
 
@@ -138,7 +165,9 @@ def _letters_by_value(text: str, choices: Sequence[str] | None) -> frozenset[str
     equal = [
         letters
         for letters, option, option_unit in options.values
-        if option is not None and _same(value, option) and (not unit or not option_unit or unit == option_unit)
+        if option is not None
+        and _same(value, option)
+        and (not unit or not option_unit or unit == option_unit)
     ]
     return equal[0] if len(equal) == 1 else frozenset()
 
@@ -151,15 +180,22 @@ class _Options:
     loose: dict[str, frozenset[str]]
     """Letters by words without punctuation, where that tells the options apart."""
     values: tuple[tuple[frozenset[str], Value | None, str], ...]
-    """Letters, value and unit of each distinct option; the value is None for an option that is no constant."""
+    """Letters, value and unit of each distinct option; the value is None for an option that is no
+    constant."""
 
 
 @functools.lru_cache(maxsize=4096)
 def _read_options(choices: tuple[str, ...]) -> _Options:
     groups = option_groups(choices)
     words = [_words(choices[LETTERS.index(min(group))]) for group in groups.values()]
-    loose = {word: group for word, group in zip(words, groups.values(), strict=True) if word and words.count(word) == 1}
-    values = tuple((group, *_value(choices[LETTERS.index(min(group))])) for group in groups.values())
+    loose = {
+        word: group
+        for word, group in zip(words, groups.values(), strict=True)
+        if word and words.count(word) == 1
+    }
+    values = tuple(
+        (group, *_value(choices[LETTERS.index(min(group))])) for group in groups.values()
+    )
     return _Options(groups, loose, values)
 
 
@@ -170,7 +206,9 @@ def _words(text: str) -> str:
 
 
 def _value(text: str) -> tuple[Value | None, str]:
-    """The value of a constant and its unit; a percentage counts by its number, as options give the scale."""
+    """The value of a constant and its unit; a percentage counts by its number, as options give the
+    scale.
+    """
     text = normalise(text)
     try:
         number = parse_number(text)
@@ -199,7 +237,9 @@ _OPTION_MARK = re.compile(r"\(([A-J])\)")
 
 
 def options_in_question(question: str) -> tuple[str, ...] | None:
-    """The option texts that a question lists as "(A) ... (B) ...", or None when it does not, or only letters."""
+    """The option texts that a question lists as "(A) ... (B) ...", or None when it does not, or
+    only letters.
+    """
     marks: list[re.Match[str]] = []
     for mark in _OPTION_MARK.finditer(question):
         letter = mark.group(1)
@@ -210,7 +250,9 @@ def options_in_question(question: str) -> tuple[str, ...] | None:
     if len(marks) < 2:
         return None
     ends = [mark.start() for mark in marks[1:]] + [len(question)]
-    texts = tuple(question[mark.end() : end].strip(" ,;.\n") for mark, end in zip(marks, ends, strict=True))
+    texts = tuple(
+        question[mark.end() : end].strip(" ,;.\n") for mark, end in zip(marks, ends, strict=True)
+    )
     if any(not text for text in texts):
         return None
     return texts

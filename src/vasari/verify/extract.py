@@ -1,4 +1,6 @@
-r"""Where a response states its answer: its answer block, its last `\boxed{}`, "the answer is ...", or all of it."""
+r"""Where a response states its answer: its answer block, its last `\boxed{}`, "the answer is ...",
+or all of it.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,12 @@ SHORT_RESPONSE_CHARS = 64
 """A response of at most so many characters may be an answer as it stands."""
 
 LABELLED_RESPONSE_CHARS = 512
-"""So may a single line of at most so many characters that opens with an option's label, such as "B. Rulers ..."."""
+"""So may a single line of at most so many characters that opens with an option's label, such as "B.
+Rulers ..."."""
 
 Source = Literal["block", "box", "phrase", "whole", "none"]
-"""Where an answer was found: a whole answer block, a box, after "the answer is", a short response as it stands."""
+"""Where an answer was found: a whole answer block, a box, after "the answer is", a short response
+as it stands."""
 
 _LABELLED_LINE = re.compile(rf"[(\[]?[A-Z][.:)\]]\s[^\n]{{1,{LABELLED_RESPONSE_CHARS}}}")
 _THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
@@ -33,7 +37,9 @@ _PHRASE = re.compile(
 )
 _ENDS_IN_PHRASE = re.compile(r"\banswer\s?(?:is|:|=)?\W{0,4}\Z", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\.(?=[\"']?(?:\s|\Z))|[\n。]")
-_NEXT_QUESTION = re.compile(r"\n\s{0,4}(?:\*\*)?(?:Next )?(?:Question|Hint|Problem|Human|User)\s?\d*\s?:")
+_NEXT_QUESTION = re.compile(
+    r"\n\s{0,4}(?:\*\*)?(?:Next )?(?:Question|Hint|Problem|Human|User)\s?\d*\s?:"
+)
 _BOX_OPENER = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 _MAX_UNWRAP = 8
 
@@ -48,19 +54,23 @@ class Extraction:
     """The response offers several different answers, to be right by one of them."""
     source: Source = "none"
     visible: str = ""
-    """The response without its thought, or its answer block: where prose may be read when `text` will not do."""
+    """The response without its thought, or its answer block: where prose may be read when `text`
+    will not do."""
 
 
 def extract_answer(response: str) -> Extraction:
     r"""The final answer of a response.
 
-    1. Text inside `<think>` never counts; an unclosed `<think>` hides all that follows up to an `<answer>` tag, and a
-       `</think>` without opener hides all before it (templates that open the tag in the prompt).
+    1. Text inside `<think>` never counts; an unclosed `<think>` hides all that follows up to an
+       `<answer>` tag, and a `</think>` without opener hides all before it (templates that open the
+       tag in the prompt).
     2. Where there is an `<answer>` block only that block is read, an unclosed one to the end.
        Several blocks, or several boxes in it, that differ are ambiguous.
-    3. The last non-empty `\boxed{}` (or `\fbox{}`), with nested braces. A box that is never closed is none.
+    3. The last non-empty `\boxed{}` (or `\fbox{}`), with nested braces. A box that is never closed
+        is none.
     4. The text after the last "the answer is", to the end of its sentence.
-    5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters, or one line "B. its text".
+    5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters, or
+        one line "B. its text".
 
     What else prose says, for a reference of a known kind, is read by `vasari.verify.prose`.
 
@@ -79,7 +89,10 @@ def extract_answer(response: str) -> Extraction:
     different = {_identity(answer) for answer in answers}
     sources = [source for stated, source in found if stated]
     return Extraction(
-        answers[-1] if answers else None, len(different) > 1, sources[-1] if sources else "none", "\n".join(blocks).strip()
+        answers[-1] if answers else None,
+        len(different) > 1,
+        sources[-1] if sources else "none",
+        "\n".join(blocks).strip(),
     )
 
 
@@ -104,15 +117,22 @@ def boxed_answers(text: str) -> list[str]:
         return []
     contents = _outermost_boxes(text)
     for _ in range(_MAX_UNWRAP):
-        inner = [_outermost_boxes(content) if "boxed" in content or "fbox" in content else [] for content in contents]
+        inner = [
+            _outermost_boxes(content) if "boxed" in content or "fbox" in content else []
+            for content in contents
+        ]
         if not any(inner):
             break
-        contents = [boxes[-1] if boxes else content for content, boxes in zip(contents, inner, strict=True)]
+        contents = [
+            boxes[-1] if boxes else content for content, boxes in zip(contents, inner, strict=True)
+        ]
     return contents
 
 
 def _outermost_boxes(text: str) -> list[str]:
-    """One pass with a stack, so that ten thousand opened boxes cost no more than ten thousand characters."""
+    """One pass with a stack, so that ten thousand opened boxes cost no more than ten thousand
+    characters.
+    """
     stack: list[int] = []  # Where the content of an open box begins, or -1 for a plain brace.
     num_open_boxes = 0
     closed: list[tuple[int, int]] = []
@@ -161,7 +181,9 @@ def _outside_thought(text: str) -> str:
 
 
 def _before_next_question(text: str) -> str:
-    """The part of a response before the model asks itself another question, if that part states an answer."""
+    """The part of a response before the model asks itself another question, if that part states an
+    answer.
+    """
     other = _NEXT_QUESTION.search(text)
     if other is None:
         return text
@@ -183,7 +205,9 @@ def _answer_blocks(text: str) -> list[str] | None:
 
 
 def _stated(text: str, *, whole: Source | None) -> tuple[list[str], Source]:
-    """The non-empty boxes, else the text after the last "the answer is", else all of the text where `whole` names it."""
+    """The non-empty boxes, else the text after the last "the answer is", else all of the text where
+    `whole` names it.
+    """
     boxes = [box for box in boxed_answers(text) if normalise(box)]
     if boxes:
         return boxes, "box"

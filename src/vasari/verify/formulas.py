@@ -1,7 +1,9 @@
-"""Equality of formulas without computer algebra: their values at a few points, sides and items one by one.
+"""Equality of formulas without computer algebra: their values at a few points, sides and items one
+by one.
 
-Two formulas that differ at a point where both are defined are different. Formulas that agree at every point drawn (irrational,
-of both signs, the same in each process) are equal: for what `arithmetic` reads, a chance agreement has no measure.
+Two formulas that differ at a point where both are defined are different. Formulas that agree at
+every point drawn (irrational, of both signs, the same in each process) are equal: for what
+`arithmetic` reads, a chance agreement has no measure.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _MIN_DEFINED = 3
 """Points at which both must be defined to be called equal."""
 
 _EQUAL, _DIFFERENT = 1e-10, 1e-7
-"""Relative differences up to which values are equal, and from which they differ; between the two nothing is decided."""
+"""Relative differences up to which values are equal, and from which they differ; between the two
+nothing is decided."""
 
 _MAX_VARIABLES = 8
 _OPENERS, _CLOSERS = "([{", ")]}"
@@ -30,16 +33,19 @@ _INFINITY = re.compile(r"\+?\s?(?:\\infty|∞|infinity|oo)")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
 _WORD = re.compile(r"[a-zA-Z]{3,}|_{2,}|[;'\"`]")
 _COMMAND_NAMES = (
-    "frac sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp pi infty cdot times div pm mp le leq "
-    "leqslant ge geq geqslant ne neq lt gt approx equiv in notin cup cap setminus emptyset varnothing subset subseteq mathbb "
-    "mathbf mathrm mathcal text overline vec hat bar alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa "
-    "lambda mu nu xi rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega binom sum prod "
-    "int lim to rightarrow begin end cdots ldots dots mid lfloor rfloor lceil rceil lvert rvert langle rangle angle triangle "
-    "circ prime quad wedge vee land lor neg forall exists max min gcd mod bmod pmod det dim ker deg partial nabla"
+    "frac sqrt sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln lg exp pi infty"
+    " cdot times div pm mp le leq leqslant ge geq geqslant ne neq lt gt approx equiv in notin cup"
+    " cap setminus emptyset varnothing subset subseteq mathbb mathbf mathrm mathcal text overline"
+    " vec hat bar alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu"
+    " nu xi rho sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi"
+    " Omega binom sum prod int lim to rightarrow begin end cdots ldots dots mid lfloor rfloor lceil"
+    " rceil lvert rvert langle rangle angle triangle circ prime quad wedge vee land lor neg forall"
+    " exists max min gcd mod bmod pmod det dim ker deg partial nabla"
 )
 _COMMANDS = frozenset("\\" + name for name in _COMMAND_NAMES.split())
 _FUNCTION_NAMES = (
-    "sqrt sin cos tan cot sec csc log exp abs acos asin atan min max gcd and or matrix pmatrix bmatrix vmatrix cases"
+    "sqrt sin cos tan cot sec csc log exp abs acos asin atan min max gcd and or matrix pmatrix"
+    " bmatrix vmatrix cases"
 )
 _FUNCTION_WORDS = frozenset(_FUNCTION_NAMES.split())
 _UNION = re.compile(r"\\cup(?![a-zA-Z])|\u222a")
@@ -48,8 +54,8 @@ _UNION = re.compile(r"\\cup(?![a-zA-Z])|\u222a")
 def formulas_equal(found: str, reference: str) -> bool | None:
     """Whether two normalised formulas are equal; None when this cannot tell.
 
-    Expressions, equations of one equals sign (the sides' differences must be proportional), and tuples, lists, intervals and
-    unions of these, item by item and with the same brackets.
+    Expressions, equations of one equals sign (the sides' differences must be proportional), and
+    tuples, lists, intervals and unions of these, item by item and with the same brackets.
 
     Raises:
         LimitExceededError: One nests too deep or grows too large.
@@ -61,7 +67,9 @@ def formulas_equal(found: str, reference: str) -> bool | None:
 
 
 def may_be_formula(found: str, reference: str) -> bool:
-    """Whether an answer holds only characters, words and commands that mathematics uses, or that the reference has too."""
+    """Whether an answer holds only characters, words and commands that mathematics uses, or that
+    the reference has too.
+    """
     if any(unicodedata.category(character).startswith("C") for character in found):
         return False
     known = _COMMANDS | set(_COMMAND.findall(reference))
@@ -82,7 +90,9 @@ def _items_equal(found: str, reference: str) -> bool | None:
     return _all_equal(left[1], right[1], _values_equal)
 
 
-def _all_equal(left: list[str], right: list[str], equal: Callable[[str, str], bool | None]) -> bool | None:
+def _all_equal(
+    left: list[str], right: list[str], equal: Callable[[str, str], bool | None]
+) -> bool | None:
     results = [equal(one, other) for one, other in zip(left, right, strict=True)]
     if False in results:
         return False
@@ -153,7 +163,9 @@ def _proportional(pairs: list[tuple[float, float]]) -> bool | None:
     if any(abs(value) < 1e-9 for pair in pairs for value in pair):
         return None
     ratios = [left / right for left, right in pairs]
-    return _decided([abs(ratio - ratios[0]) / abs(ratios[0]) for ratio in ratios]) if ratios else None
+    return (
+        _decided([abs(ratio - ratios[0]) / abs(ratios[0]) for ratio in ratios]) if ratios else None
+    )
 
 
 def _decided(gaps: list[float]) -> bool | None:
@@ -164,7 +176,9 @@ def _decided(gaps: list[float]) -> bool | None:
 
 def _difference(sides: list[str], point: dict[str, float]) -> float:
     try:
-        return float(evaluate(sides[0], point)) - (float(evaluate(sides[1], point)) if len(sides) > 1 else 0.0)
+        return float(evaluate(sides[0], point)) - (
+            float(evaluate(sides[1], point)) if len(sides) > 1 else 0.0
+        )
     except LimitExceededError:
         raise
     except OverflowError as error:

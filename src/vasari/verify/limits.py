@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vasari.errors import VasariError
+from vasari.core.errors import VasariError
 
 MAX_RESPONSE_CHARS = 200_000
 """Characters of a response that are read at all."""
@@ -51,14 +51,16 @@ class LimitExceededError(VasariError, ValueError):
 
 
 _DIGITS = re.compile(rf"[0-9]{{{MAX_SYMBOLIC_DIGITS + 1}}}")
-# A number to the power of a power, an exponent of five digits, a factorial of a factorial or of four digits.
+# A number to the power of a power, an exponent of five digits, a factorial of a factorial or of
+# four digits.
 _BOMB = re.compile(
     r"[0-9]\s?\^\s?\{?\s?[0-9]+\s?\}?\s?\^|\^\s?\{?\s?[0-9]{5}|(?:[0-9]{4}|[0-9]\}|\)|!)\s?!|[0-9]\s?[eE]\s?\+?[0-9]{4}"
 )
 
 
 def check_growth(formula: str) -> None:
-    """Pass when a formula holds no power tower, huge exponent or huge factorial that a computer algebra would expand.
+    """Pass when a formula holds no power tower, huge exponent or huge factorial that a computer
+    algebra would expand.
 
     Raises:
         LimitExceededError: It does.
@@ -82,7 +84,8 @@ def check_symbolic(formula: str) -> None:
 
 
 def check_nesting(text: str, deepest: int = MAX_NESTING) -> None:
-    """Pass when brackets of all kinds never nest deeper than `deepest`; closers without opener are ignored.
+    """Pass when brackets of all kinds never nest deeper than `deepest`; closers without opener are
+    ignored.
 
     Raises:
         LimitExceededError: They do.

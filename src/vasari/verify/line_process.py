@@ -1,4 +1,6 @@
-"""A module of ours as a process of its own that answers JSON lines and may be killed at any moment."""
+"""A module of ours as a process of its own that answers JSON lines and may be killed at any
+moment.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from vasari.verify.limits import WORKER_START_SECONDS
 
 
 class LineProcess:
-    """One process, started on first use, restarted after it was killed or died; not for two threads at once.
+    """One process, started on first use, restarted after it was killed or died; not for two threads
+    at once.
 
-    The module says one line when it is ready, then answers each line of its standard input with one or several.
+    The module says one line when it is ready, then answers each line of its standard input with one
+    or several.
     """
 
     def __init__(self, module: str) -> None:
@@ -31,13 +35,17 @@ class LineProcess:
 
     def start(self) -> bool:
         """Whether the process runs, started if need be."""
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+        if (
+            self._process is not None
+            and self._owner == os.getpid()
+            and self._process.poll() is None
+        ):
             return True
         self.kill()
         self._owner = os.getpid()
         self._lines = queue.Queue()
-        # One thread each, so that the address space limit is not spent on idle thread stacks. What this process can import
-        # the other can, and nothing from the working directory (-P).
+        # One thread each, so that the address space limit is not spent on idle thread stacks. What
+        # this process can import the other can, and nothing from the working directory (-P).
         path = os.pathsep.join(entry for entry in sys.path if entry)
         self.num_started += 1
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours
@@ -47,9 +55,12 @@ class LineProcess:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path},
+            env=os.environ
+            | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path},
         )
-        threading.Thread(target=_forward_lines, args=(self._process, self._lines), daemon=True).start()
+        threading.Thread(
+            target=_forward_lines, args=(self._process, self._lines), daemon=True
+        ).start()
         if self.receive(WORKER_START_SECONDS) is None:
             self.kill()
             return False
@@ -67,7 +78,9 @@ class LineProcess:
         self._process.stdin.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message, or None when the time, none if negative, is up (then the process runs) or the process died."""
+        """The next message, or None when the time, none if negative, is up (then the process runs)
+        or the process died.
+        """
         try:
             line = self._lines.get(timeout=max(0.0, seconds))
         except queue.Empty:
@@ -84,11 +97,15 @@ class LineProcess:
         return 0 if self._process is None else self._process.poll()
 
     def processor_seconds(self) -> float:
-        """Processor time used so far; infinite where the system does not tell, or the process is gone."""
+        """Processor time used so far; infinite where the system does not tell, or the process is
+        gone.
+        """
         if self._process is None:
             return math.inf
         try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text(
+                encoding="ascii", errors="replace"
+            )
             fields = stat.rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         except (OSError, ValueError, IndexError, AttributeError):
@@ -97,7 +114,9 @@ class LineProcess:
     def kill(self) -> None:
         """End the process; the next `start` starts another."""
         process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():  # After a fork the process belongs to the parent.
+        if (
+            process is None or self._owner != os.getpid()
+        ):  # After a fork the process belongs to the parent.
             return
         process.kill()
         process.wait()

@@ -11,18 +11,26 @@ _VULGAR = {
 }  # fmt: skip
 _SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
 _OTHERS = (
-    dict.fromkeys("\u2212\u2010\u2011\u2013", "-") | dict.fromkeys("\u00ba\u02da", "°") | dict.fromkeys("\u2044\u2215", "/")
+    dict.fromkeys("\u2212\u2010\u2011\u2013", "-")
+    | dict.fromkeys("\u00ba\u02da", "°")
+    | dict.fromkeys("\u2044\u2215", "/")
 )
 _QUOTES = dict.fromkeys("\u2018\u2019", "'") | dict.fromkeys("\u201c\u201d", '"')
 # Before NFKC, which turns "2½" into "21/2" and "5²" into "52".
-_INVISIBLE: dict[str, str | None] = dict.fromkeys("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\x96\x97")
+_INVISIBLE: dict[str, str | None] = dict.fromkeys(
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\ufeff\x96\x97"
+)
 _CHARACTERS = str.maketrans(_INVISIBLE | _VULGAR | _SUPERSCRIPTS | _OTHERS | _QUOTES)
 
-_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)\s*\{([^{}]*)\}")
+_WRAPPER = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)\s*\{([^{}]*)\}"
+)
 _DEGREES = re.compile(
     r"\^\s*\{\s*\\(?:circ|degree)\s*\}|\^\s*\\(?:circ|degree)(?![a-zA-Z])|\\degree(?![a-zA-Z])|\^\s*\{?\s*°\s*\}?"
 )
-_SIZING = re.compile(r"\\(?:left|right|displaystyle|textstyle|big|Big|bigg|Bigg|limits|boldsymbol)(?![a-zA-Z])")
+_SIZING = re.compile(
+    r"\\(?:left|right|displaystyle|textstyle|big|Big|bigg|Bigg|limits|boldsymbol)(?![a-zA-Z])"
+)
 _SPACING = re.compile(r"\\(?:[,;: ]|quad(?![a-zA-Z])|qquad(?![a-zA-Z]))|~")
 _DELIMITERS = re.compile(r"\\[()\[\]!$]|\$")
 _FRACTION_NAME = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
@@ -37,9 +45,10 @@ _WRAPPER_DEPTH = 4
 def normalise(text: str) -> str:
     r"""The text in one spelling, upper and lower case kept.
 
-    Unicode forms are unified (NFKC, minus signs, vulgar fractions, superscripts as `^n`), `\text{...}` and its like,
-    `$`, `\( \)`, sizing and spacing commands vanish, `^\circ` becomes `°`, markdown stars and quotes around the whole
-    and a final full stop are dropped, white space becomes one space. The time is linear in the length.
+    Unicode forms are unified (NFKC, minus signs, vulgar fractions, superscripts as `^n`),
+    `\text{...}` and its like, `$`, `\( \)`, sizing and spacing commands vanish, `^\circ` becomes
+    `°`, markdown stars and quotes around the whole and a final full stop are dropped, white space
+    becomes one space. The time is linear in the length.
     """
     text = unicodedata.normalize("NFKC", text.translate(_CHARACTERS))
     for _ in range(_WRAPPER_DEPTH):
@@ -57,15 +66,25 @@ def normalise(text: str) -> str:
 
 
 def loosen(text: str) -> str:
-    """A normalised text as words: lower case, no leading article, no quotes or commas, hyphens between letters as spaces."""
+    """A normalised text as words: lower case, no leading article, no quotes or commas, hyphens
+    between letters as spaces.
+    """
     words = _PUNCTUATION.sub(" ", _WORD_HYPHEN.sub(" ", text.casefold()))
     words = _SPACE.sub(" ", words).strip(" .")
     return _ARTICLE.sub("", words)
 
 
 def compact(text: str) -> str:
-    """A normalised text without white space, with one spelling of multiplication and powers, for comparing formulas."""
-    text = text.replace("\\cdot", "*").replace("\\times", "*").replace("\u00d7", "*").replace("·", "*").replace("**", "^")
+    """A normalised text without white space, with one spelling of multiplication and powers, for
+    comparing formulas.
+    """
+    text = (
+        text.replace("\\cdot", "*")
+        .replace("\\times", "*")
+        .replace("\u00d7", "*")
+        .replace("·", "*")
+        .replace("**", "^")
+    )
     return _SPACE.sub("", text)
 
 

@@ -1,4 +1,6 @@
-r"""Numbers as they are written in answers, exactly: `1,234`, `2 1/2`, `\frac{3}{4}`, `1.2e3`, `35°`, `21 cm`, `5%`."""
+r"""Numbers as they are written in answers, exactly: `1,234`, `2 1/2`, `\frac{3}{4}`, `1.2e3`,
+`35°`, `21 cm`, `5%`.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,14 @@ from vasari.verify.normalise import normalise
 from vasari.verify.units import canonical_unit
 
 DECIMAL_TOLERANCE = Fraction(1, 10**6)
-"""Relative tolerance, and only where the reference is written as a decimal or cannot be (1/3, so 0.333 is wrong and
-0.33333333 right); every other reference wants its exact value."""
+"""Relative tolerance, and only where the reference is written as a decimal or cannot be (1/3, so
+0.333 is wrong and 0.33333333 right); every other reference wants its exact value."""
 
 _MAX_NUMBER_CHARS = 256
 _UNSIGNED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
-_FRACTION = r"[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{\s?[-+]?[0-9]+\s?\}\s?\{\s?[0-9]+\s?\}|[0-9]\s?[0-9])"
+_FRACTION = (
+    r"[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{\s?[-+]?[0-9]+\s?\}\s?\{\s?[0-9]+\s?\}|[0-9]\s?[0-9])"
+)
 _NUMBER = re.compile(
     rf"(?P<sign>[-+]?)\s?[€£¥]?\s?"
     rf"(?:(?P<whole>[0-9]+)\s?(?P<mixed>(?<=\s)[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{{[0-9]+\}}\s?\{{[0-9]+\}}|[0-9]\s?[0-9]))"
@@ -29,11 +33,20 @@ _NUMBER = re.compile(
     re.DOTALL,
 )
 _INTEGER = re.compile(r"[-+]?[0-9]+")
-_ASSIGNED = re.compile(r"(?:[a-zA-Z∠△\\].*)?(?:(?<![<>!:])=|≈|\\approx(?![a-zA-Z]))(?P<value>[^=≈]*)\Z", re.DOTALL)
+_ASSIGNED = re.compile(
+    r"(?:[a-zA-Z∠△\\].*)?(?:(?<![<>!:])=|≈|\\approx(?![a-zA-Z]))(?P<value>[^=≈]*)\Z", re.DOTALL
+)
 _RATIO = re.compile(r"([^:]{1,100}):([^:]{1,100})")
 _TIME = re.compile(r"\d{1,2}:[0-5]\d")
 _MAX_SIDES = 8
-_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+_SCALES = {
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+    "dozen": 12,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,8 @@ class Number:
 
 
 def parse_number(text: str) -> Number | None:
-    r"""The number that a text consists of, perhaps with a unit, or after `x =`; None for anything else.
+    r"""The number that a text consists of, perhaps with a unit, or after `x =`; None for anything
+    else.
 
     Raises:
         LimitExceededError: The number is too large to hold, such as 1e999999999.
@@ -84,11 +98,18 @@ def parse_number(text: str) -> Number | None:
         value = -value
     plain = (match.group("plain") or "").replace(",", "")
     decimals = len(plain.partition(".")[2]) if "." in plain and scale == 1 else None
-    return Number(value * scale / (100 if percent else 1), percent, unit, decimals, len(plain.replace(".", "").lstrip("0")))
+    return Number(
+        value * scale / (100 if percent else 1),
+        percent,
+        unit,
+        decimals,
+        len(plain.replace(".", "").lstrip("0")),
+    )
 
 
 def parse_constant(text: str) -> Value | None:
-    """The value of a number or of constant arithmetic, exact where it is rational; None for anything else.
+    """The value of a number or of constant arithmetic, exact where it is rational; None for
+    anything else.
 
     Raises:
         LimitExceededError: It nests too deep or grows too large.
@@ -118,15 +139,19 @@ def _last_of_equal(text: str) -> str:
         values = [evaluate(side) for side in sides]
     except NotArithmeticError:
         return text
-    same = all(abs(float(value) - float(values[-1])) <= 1e-9 * max(1.0, abs(float(values[-1]))) for value in values)
+    same = all(
+        abs(float(value) - float(values[-1])) <= 1e-9 * max(1.0, abs(float(values[-1])))
+        for value in values
+    )
     return sides[-1].strip() if same else text
 
 
 def numbers_equal(found: Number, reference: Number) -> bool:
     """Whether an answer is the reference number.
 
-    A percentage is its hundredth: 5% equals 0.05 and not 5. A unit in only one of the two is ignored, two different units
-    are a difference (nothing is converted). Values must be equal, but for `DECIMAL_TOLERANCE`.
+    A percentage is its hundredth: 5% equals 0.05 and not 5. A unit in only one of the two is
+    ignored, two different units are a difference (nothing is converted). Values must be equal, but
+    for `DECIMAL_TOLERANCE`.
     """
     if found.unit and reference.unit and found.unit != reference.unit:
         return False
@@ -134,10 +159,16 @@ def numbers_equal(found: Number, reference: Number) -> bool:
 
 
 def values_equal(found: Value, reference: Number, *, decimal: bool = False) -> bool:
-    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where the reference or (`decimal`) it is one."""
+    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where the reference or
+    (`decimal`) it is one.
+    """
     if isinstance(found, float):
         return abs(found - float(reference.value)) <= 1e-9 * abs(float(reference.value))
-    tolerance = DECIMAL_TOLERANCE if reference.decimals is not None or (decimal and not _terminates(reference.value)) else 0
+    tolerance = (
+        DECIMAL_TOLERANCE
+        if reference.decimals is not None or (decimal and not _terminates(reference.value))
+        else 0
+    )
     return abs(found - reference.value) <= tolerance * abs(reference.value)
 
 

@@ -1,7 +1,8 @@
 """What plain sentences state: the option that a conclusion names, the number that it gives.
 
-Read only where no box, answer block or "the answer is" settles the answer. A sentence that declines to answer states nothing,
-and where a sentence names several options or gives no number, nothing is guessed.
+Read only where no box, answer block or "the answer is" settles the answer. A sentence that declines
+to answer states nothing, and where a sentence names several options or gives no number, nothing is
+guessed.
 """
 
 from __future__ import annotations
@@ -62,10 +63,11 @@ MAX_DIGITS = 40
 def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
     """The letter of the one option that prose concludes with, or None.
 
-    In this order: "option B ... is correct"; a last line that is a letter; a line of its own that spells an option out, with
-    its label or as the last line; a response that opens with a label ("(B) ...", "B, because"), or with yes, no, true or false
-    where these are options; a sentence that concludes, the last and the first sentence, if it names one option only, by its
-    letter, its words or its number; for the options yes and no, a first sentence that denies.
+    In this order: "option B ... is correct"; a last line that is a letter; a line of its own that
+    spells an option out, with its label or as the last line; a response that opens with a label
+    ("(B) ...", "B, because"), or with yes, no, true or false where these are options; a sentence
+    that concludes, the last and the first sentence, if it names one option only, by its letter, its
+    words or its number; for the options yes and no, a first sentence that denies.
     """
     head, tail = text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]
     marked = [match for match in MARKED.finditer(tail) if not REJECTS.search(match.group())]
@@ -109,13 +111,18 @@ def declines(sentence: str) -> bool:
 def number_in(sentence: str) -> str | None:
     """The number that one sentence gives; None if it has none, or declines to answer.
 
-    After its last "=", else after its first "is" (a condition before the first comma, and what goes before "so", do not count),
-    else its only one, the one that opens it, or its last that is no year and no figure's number.
+    After its last "=", else after its first "is" (a condition before the first comma, and what goes
+    before "so", do not count), else its only one, the one that opens it, or its last that is no
+    year and no figure's number.
     """
     if DECLINES.search(sentence):
         return None
     for start in _clause_starts(sentence):
-        numerals = [numeral for numeral in NUMERAL.finditer(sentence, start) if len(numeral.group()) <= MAX_DIGITS]
+        numerals = [
+            numeral
+            for numeral in NUMERAL.finditer(sentence, start)
+            if len(numeral.group()) <= MAX_DIGITS
+        ]
         if numerals:
             main = _main(sentence, numerals)
             return None if main is None else _digits(main)
@@ -130,8 +137,16 @@ def _clause_starts(sentence: str) -> list[int]:
 
 
 def _main(sentence: str, numerals: list[re.Match[str]]) -> re.Match[str] | None:
-    given = [numeral for numeral in numerals if COPULA.search(sentence[max(0, numeral.start() - 60) : numeral.start()])]
-    equated = [numeral for numeral in given if EQUATED.search(sentence[max(0, numeral.start() - 60) : numeral.start()])]
+    given = [
+        numeral
+        for numeral in numerals
+        if COPULA.search(sentence[max(0, numeral.start() - 60) : numeral.start()])
+    ]
+    equated = [
+        numeral
+        for numeral in given
+        if EQUATED.search(sentence[max(0, numeral.start() - 60) : numeral.start()])
+    ]
     if given:
         return given[-1] if equated else given[0]
     if len(numerals) > 1 and JOINT.fullmatch(sentence[numerals[0].end() : numerals[1].start()]):
@@ -158,12 +173,18 @@ def _digits(numeral: re.Match[str]) -> str:
 
 
 def _likely_sentences(head: str, tail: str) -> Iterator[str]:
-    """The last that concludes ("therefore"), the last, the last that opens with "so", then the first: each once."""
-    sentences = [sentence for sentence in BREAK.split(tail) if sentence and re.search(r"\w", sentence)]
+    """The last that concludes ("therefore"), the last, the last that opens with "so", then the
+    first: each once.
+    """
+    sentences = [
+        sentence for sentence in BREAK.split(tail) if sentence and re.search(r"\w", sentence)
+    ]
     if not sentences:
         return
     concluding = [sentence for sentence in sentences if CONCLUDES.match(sentence)]
-    opening = next((sentence for sentence in BREAK.split(head) if sentence and re.search(r"\w", sentence)), "")
+    opening = next(
+        (sentence for sentence in BREAK.split(head) if sentence and re.search(r"\w", sentence)), ""
+    )
     weak = [sentence for sentence in sentences if SO.match(sentence)]
     seen: set[str] = set()
     answering = [sentence for sentence in sentences if ANSWERS.search(sentence)]
@@ -174,7 +195,9 @@ def _likely_sentences(head: str, tail: str) -> Iterator[str]:
 
 
 def _without_lists(text: str, choices: Sequence[str] | None) -> str:
-    """A text without the lines that only list options: two or more labelled lines, or lines that are different options."""
+    """A text without the lines that only list options: two or more labelled lines, or lines that
+    are different options.
+    """
     lines = text.splitlines()
     bare = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in lines]
     options = [letters_of_text(line, choices) if line and choices else frozenset() for line in bare]
@@ -184,11 +207,16 @@ def _without_lists(text: str, choices: Sequence[str] | None) -> str:
     if not listing and not listed:
         return text
     kept = zip(lines, options, labelled, strict=True)
-    return "\n".join(line for line, letters, label in kept if not (listing and letters) and not (listed and label))
+    return "\n".join(
+        line
+        for line, letters, label in kept
+        if not (listing and letters) and not (listed and label)
+    )
 
 
 def _spelled_out(tail: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of the one option on a line of its own: "G. its text" last or after a colon, or its long text last.
+    """The letter of the one option on a line of its own: "G. its text" last or after a colon, or
+    its long text last.
 
     None where several options stand so: that is a list.
     """
@@ -196,7 +224,11 @@ def _spelled_out(tail: str, choices: Sequence[str] | None) -> str | None:
     if not choices or len(lines) < 2:
         return None
     options = [_bare(choice) for choice in choices]
-    labelled = [(place, match.group(1)) for place, line in enumerate(lines) if (match := _own_label(line, options))]
+    labelled = [
+        (place, match.group(1))
+        for place, line in enumerate(lines)
+        if (match := _own_label(line, options))
+    ]
     if labelled:
         place, letter = labelled[-1]
         above = lines[place - 1] if place else ""
@@ -204,7 +236,11 @@ def _spelled_out(tail: str, choices: Sequence[str] | None) -> str | None:
         alone = len({letter for _, letter in labelled}) == 1 and not LIST_HEADING.fullmatch(above)
         return letter if ends and alone else None
     last = _bare(lines[-1])
-    if len(last) < MIN_SPELLED_WORDS or options.count(last) != 1 or any(_bare(line) in options for line in lines[:-1]):
+    if (
+        len(last) < MIN_SPELLED_WORDS
+        or options.count(last) != 1
+        or any(_bare(line) in options for line in lines[:-1])
+    ):
         return None
     return LETTERS[options.index(last)]
 
@@ -224,7 +260,9 @@ def _bare(text: str) -> tuple[str, ...]:
 
 
 def _opening(head: str, choices: Sequence[str] | None) -> str | None:
-    """The label, or the yes or no, that a response opens with; "" when the two contradict each other."""
+    """The label, or the yes or no, that a response opens with; "" when the two contradict each
+    other.
+    """
     head = re.sub(r"^\W*\d{1,2}[.)]\s+", "", head)
     label = LABEL_AT_START.match(head)
     letter = next((group for group in label.groups() if group), "").upper() if label else ""
@@ -247,7 +285,9 @@ def _opening(head: str, choices: Sequence[str] | None) -> str | None:
 
 
 def _denial(head: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of "no", where the options are yes and no and the first sentence says that something is not so."""
+    """The letter of "no", where the options are yes and no and the first sentence says that
+    something is not so.
+    """
     if not choices or {choice.casefold().strip() for choice in choices} != {"yes", "no"}:
         return None
     first = BREAK.split(head.strip(), maxsplit=1)[0]
@@ -260,7 +300,9 @@ def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
     if len(direct) == 1 and (not choices or direct <= set(LETTERS[: len(choices)])):
         return min(direct)
     named = {match.group(1) or match.group(2) for match in LETTER_NAMED.finditer(sentence)}
-    at_end = LETTER_AT_END.search(sentence) or (THING_NAMED.search(sentence) if _are_letters(choices) else None)
+    at_end = LETTER_AT_END.search(sentence) or (
+        THING_NAMED.search(sentence) if _are_letters(choices) else None
+    )
     if at_end:
         named.add(at_end.group(1))
     if choices:
@@ -269,22 +311,32 @@ def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
     if len(named) == 1:
         letter = min(named)
         text = choices[LETTERS.index(letter)] if choices else ""
-        if (not declined or declines(text)) and (not REJECTS.search(sentence) or REJECTS.search(text)):
+        if (not declined or declines(text)) and (
+            not REJECTS.search(sentence) or REJECTS.search(text)
+        ):
             return letter
     if named or not choices:
         return None
     spoken = SPOKEN_AT_END.search(sentence)
     by_word = named_letters(spoken.group(1), choices) if spoken and not declined else frozenset()
-    return min(by_word) if len(by_word) == 1 else _option_mentioned(sentence, choices, declined=declined)
+    return (
+        min(by_word)
+        if len(by_word) == 1
+        else _option_mentioned(sentence, choices, declined=declined)
+    )
 
 
 def _are_letters(choices: Sequence[str] | None) -> bool:
     """Whether the options are letters only, or unknown: "figure C" is then the option C."""
-    return not choices or all(choice.strip().upper() == letter for letter, choice in zip(LETTERS, choices, strict=False))
+    return not choices or all(
+        choice.strip().upper() == letter for letter, choice in zip(LETTERS, choices, strict=False)
+    )
 
 
 def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) -> str | None:
-    """The letter of the only option whose words, or whose number, a sentence or its main clause holds."""
+    """The letter of the only option whose words, or whose number, a sentence or its main clause
+    holds.
+    """
     options = [
         (letter, option)
         for letter, option in zip(LETTERS, option_words(tuple(choices)), strict=False)
@@ -304,7 +356,9 @@ def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) 
 
 
 def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
-    """The letters of the options whose words stand in a clause; a longer option hides a shorter one inside it."""
+    """The letters of the options whose words stand in a clause; a longer option hides a shorter one
+    inside it.
+    """
     text = _plain(clause)
     found = []
     for letter, option in sorted(options, key=lambda pair: -len(pair[1])):

@@ -18,10 +18,11 @@ class DuplicateItemError(ValueError):
 
 
 def parse_set(text: str) -> frozenset[str]:
-    """The items of "{red, blue}", "red and blue" or "red, blue", each as a key that is equal for equal items.
+    """The items of "{red, blue}", "red and blue" or "red, blue", each as a key that is equal for
+    equal items.
 
-    Numbers are equal by value ("1/2" and "0.5"), with their unit; everything else by its words. A comma always separates,
-    so numbers in a set have no thousands separator.
+    Numbers are equal by value ("1/2" and "0.5"), with their unit; everything else by its words. A
+    comma always separates, so numbers in a set have no thousands separator.
 
     Raises:
         DuplicateItemError: An item occurs twice.
@@ -29,7 +30,11 @@ def parse_set(text: str) -> frozenset[str]:
     """
     text = normalise(text)
     for opener, closer in _BRACKETS:
-        if text.startswith(opener) and text.endswith(closer) and len(text) >= len(opener) + len(closer):
+        if (
+            text.startswith(opener)
+            and text.endswith(closer)
+            and len(text) >= len(opener) + len(closer)
+        ):
             text = text[len(opener) : -len(closer)]
             break
     items = [item for item in _SEPARATOR.split(text) if item.strip()]

@@ -12,9 +12,11 @@ from typing import Literal
 from vasari.verify.limits import SYMBOLIC_SECONDS, SYMBOLIC_WALL_SECONDS
 from vasari.verify.line_process import LineProcess
 
-SymbolicResult = Literal["equal", "different", "limit", "reference", "crashed", "starved", "missing"]
-"""What came of a comparison: "reference" when that cannot be read, "limit" when the answer cost too much, "starved" when the
-machine was too busy to give the worker its processor time."""
+SymbolicResult = Literal[
+    "equal", "different", "limit", "reference", "crashed", "starved", "missing"
+]
+"""What came of a comparison: "reference" when that cannot be read, "limit" when the answer cost too
+much, "starved" when the machine was too busy to give the worker its processor time."""
 
 
 _CLOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
@@ -22,7 +24,9 @@ _CLOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
 
 
 class SymbolicWorker:
-    """One worker process, started on first use, restarted after it was killed or died; may be used from any thread."""
+    """One worker process, started on first use, restarted after it was killed or died; may be used
+    from any thread.
+    """
 
     def __init__(self, *, timeout_seconds: float = SYMBOLIC_WALL_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
@@ -35,7 +39,9 @@ class SymbolicWorker:
         return self._process.num_started
 
     def compare(self, response: str, reference: str) -> SymbolicResult:
-        """Whether two normalised LaTeX expressions are equal; "missing" when Math-Verify is not installed."""
+        """Whether two normalised LaTeX expressions are equal; "missing" when Math-Verify is not
+        installed.
+        """
         if not is_installed():
             return "missing"
         with self._lock:

@@ -1,8 +1,10 @@
-"""The process in which Math-Verify runs: one JSON line in, two out. Started and killed by `symbolic.py`.
+"""The process in which Math-Verify runs: one JSON line in, two out. Started and killed by
+`symbolic.py`.
 
 In:  {"response": text, "reference": text}
-Out: {"stage": "reference", "ok": bool} as soon as the reference is read, so that a time-out can be laid at the right door,
-     then {"stage": "verdict", "equal": bool} or {"stage": "verdict", "limit": reason}.
+Out: {"stage": "reference", "ok": bool} as soon as the reference is read, so that a time-out can be
+     laid at the right door, then {"stage": "verdict", "equal": bool} or {"stage": "verdict",
+     "limit": reason}.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from vasari.verify.worker_side import limit_memory, say
 
 
 class _TimeUpError(BaseException):
-    """The comparison used up its processor time. No `Exception`: a computer algebra catches those."""
+    """The comparison used up its processor time. No `Exception`: a computer algebra catches
+    those.
+    """
 
 
 def main() -> None:
@@ -27,14 +31,19 @@ def main() -> None:
     _prepare_clock()
     from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 - only the worker has this dependency
 
-    # Only LaTeX is parsed: Math-Verify's plain expressions go through sympy's parser, which evaluates Python.
+    # Only LaTeX is parsed: Math-Verify's plain expressions go through sympy's parser, which
+    # evaluates Python.
     targets = (LatexExtractionConfig(),)
 
     def read(text: str) -> Any:
         # The time limits are ours. Math-Verify's own is wall-clock and leaves work running.
-        return parse(f"${text}$", extraction_config=targets, parsing_timeout=None, raise_on_error=False)
+        return parse(
+            f"${text}$", extraction_config=targets, parsing_timeout=None, raise_on_error=False
+        )
 
-    verify(read("x+1"), read("1+x"), timeout_seconds=None)  # The first comparison builds tables for half a second.
+    verify(
+        read("x+1"), read("1+x"), timeout_seconds=None
+    )  # The first comparison builds tables for half a second.
     say({"stage": "ready"})
     for line in sys.stdin:
         request = json.loads(line)
@@ -64,8 +73,8 @@ def _raise_time_up(_signal: int, _frame: FrameType | None) -> None:
 def _set_clock(seconds: float) -> None:
     """Give a comparison so many seconds of processor time; 0 stops the clock.
 
-    Python code is interrupted and the worker lives. Arithmetic in C is not: there the system ends the process half a second
-    later, and the parent starts another.
+    Python code is interrupted and the worker lives. Arithmetic in C is not: there the system ends
+    the process half a second later, and the parent starts another.
     """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)

@@ -10,18 +10,24 @@ from vasari.verify.limits import MAX_ARITHMETIC_CHARS
 # No Greek letters but the two of units: 65π has no unit.
 _LETTERS = r"[a-zA-Z\u00b5\u03bc\u03a9\u4e00-\u9fff]+"
 _POWER = r"\s?\^\s?(?:\{\s?)?-?[1-4](?:\s?\})?"
-_UNIT = re.compile(rf"{_LETTERS}(?:[ /·.]{_LETTERS}){{0,3}}(?:{_POWER})?(?:/{_LETTERS}(?:{_POWER})?)?|°\s?[CFKcf]?")
+_UNIT = re.compile(
+    rf"{_LETTERS}(?:[ /·.]{_LETTERS}){{0,3}}(?:{_POWER})?(?:/{_LETTERS}(?:{_POWER})?)?|°\s?[CFKcf]?"
+)
 _TRAILING = re.compile(
-    rf"(?P<body>.*(?:[0-9π)}}]|(?<![a-zA-Z])pi))\s?(?P<unit>(?:(?:square|sq|cubic) )?(?:°|{_LETTERS})(?:{_POWER})?)", re.DOTALL
+    r"(?P<body>.*(?:[0-9π)}]|(?<![a-zA-Z])pi))\s?(?P<unit>(?:(?:square|sq|cubic)"
+    rf" )?(?:°|{_LETTERS})(?:{_POWER})?)",
+    re.DOTALL,
 )
 _SYMBOLS = (
-    "m g s h l L N J W V A K C F Ω cm mm km dm nm in ft yd mi kg mg lb oz ml mL hr Hz kHz Pa kPa kW mA mW MW kJ eV mol sq cu"
+    "m g s h l L N J W V A K C F Ω cm mm km dm nm in ft yd mi kg mg lb oz ml mL hr Hz kHz Pa kPa kW"
+    " mA mW MW kJ eV mol sq cu"
 )
 _ARITHMETIC_WORDS = (
-    "and or nor to not but if no than either neither maybe is are was the of by about approximately through between "
-    "plus minus times over divided multiplied less more squared cubed factorial pi sqrt sin cos tan log ln exp frac "
-    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths "
-    "hundredth hundredths thousandth thousandths"
+    "and or nor to not but if no than either neither maybe is are was the of by about approximately"
+    " through between plus minus times over divided multiplied less more squared cubed factorial pi"
+    " sqrt sin cos tan log ln exp frac half halves third thirds quarter quarters fourth fourths"
+    " fifth fifths sixth sixths eighth eighths tenth tenths hundredth hundredths thousandth"
+    " thousandths"
 )
 _SHORT_UNITS = frozenset(_SYMBOLS.split())
 _NO_UNIT = frozenset(_ARITHMETIC_WORDS.split())
@@ -46,7 +52,8 @@ class Measured:
 def canonical_unit(text: str) -> str | None:
     """One spelling of a unit, "" for what counts as none; None when the text is no unit.
 
-    Known short symbols, degrees, and up to four words of three letters or more that carry no arithmetic: "21 apples".
+    Known short symbols, degrees, and up to four words of three letters or more that carry no
+    arithmetic: "21 apples".
     """
     text = text.strip().removesuffix(".")
     if not _UNIT.fullmatch(text):
@@ -55,7 +62,11 @@ def canonical_unit(text: str) -> str | None:
         return text.replace(" ", "").upper()
     body, _, power = text.replace("{", "").replace("}", "").replace(" ^", "^").partition("^")
     words = [word for word in re.split(r"[ /·.]", body) if word]
-    if any(word.casefold() in _NO_UNIT or (len(word) < 3 and word.isascii() and word not in _SHORT_UNITS) for word in words):
+    if any(
+        word.casefold() in _NO_UNIT
+        or (len(word) < 3 and word.isascii() and word not in _SHORT_UNITS)
+        for word in words
+    ):
         return None
     if words[0].casefold() in ("square", "sq", "cubic", "cu") and not power:
         power, words = ("2" if words[0].casefold().startswith("sq") else "3"), words[1:]
@@ -72,7 +83,9 @@ def _canonical_word(word: str) -> str:
 
 
 def split_unit(text: str) -> Measured:
-    """A normalised formula without its trailing unit, such as `9π cm^2`; without a unit it stays as it is."""
+    """A normalised formula without its trailing unit, such as `9π cm^2`; without a unit it stays as
+    it is.
+    """
     match = _TRAILING.fullmatch(text) if len(text) <= MAX_ARITHMETIC_CHARS else None
     unit = canonical_unit(match.group("unit")) if match else None
     if match is None or unit is None:

@@ -1,4 +1,6 @@
-"""What the processes that `line_process.py` starts have in common: a bound on their memory, and one JSON line a message."""
+"""What the processes that `line_process.py` starts have in common: a bound on their memory, and one
+JSON line a message.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from vasari.verify.limits import WORKER_MEMORY_BYTES
 
 
 def limit_memory() -> None:
-    """Let the process take `WORKER_MEMORY_BYTES` of addresses; nothing where the system has no such limit."""
+    """Let the process take `WORKER_MEMORY_BYTES` of addresses; nothing where the system has no such
+    limit.
+    """
     try:
         import resource  # noqa: PLC0415 - POSIX only
     except ImportError:

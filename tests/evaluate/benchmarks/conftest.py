@@ -12,7 +12,14 @@ import yaml
 from PIL import Image
 
 MATHVISION = [
-    {"id": "1", "question": "What is 2 + 3?\n<image1>", "options": [], "answer": "5", "level": 1, "subject": "arithmetic"},
+    {
+        "id": "1",
+        "question": "What is 2 + 3?\n<image1>",
+        "options": [],
+        "answer": "5",
+        "level": 1,
+        "subject": "arithmetic",
+    },
     {
         "id": "2",
         "question": "Which?\n<image1>",
@@ -21,8 +28,22 @@ MATHVISION = [
         "level": 2,
         "subject": "logic",
     },
-    {"id": "3", "question": "Which one?\n<image1>", "options": list("ABCDE"), "answer": "C", "level": 2, "subject": "logic"},
-    {"id": "4", "question": "How many?\n<image1>", "options": [], "answer": "12", "level": 3, "subject": "logic"},
+    {
+        "id": "3",
+        "question": "Which one?\n<image1>",
+        "options": list("ABCDE"),
+        "answer": "C",
+        "level": 2,
+        "subject": "logic",
+    },
+    {
+        "id": "4",
+        "question": "How many?\n<image1>",
+        "options": [],
+        "answer": "12",
+        "level": 3,
+        "subject": "logic",
+    },
 ]
 
 MATHVISTA = {
@@ -43,11 +64,18 @@ def mathverse_rows(num_problems: int) -> list[dict[str, Any]]:
             "sample_index": str(5 * problem + place + 1),
             "problem_index": str(problem + 1),
             "problem_version": version,
-            "question": "" if version == "Vision Only" else f"Problem {problem + 1}: find x ({version}).",
+            "question": (
+                "" if version == "Vision Only" else f"Problem {problem + 1}: find x ({version})."
+            ),
             "image": f"images_version_1-4/image_{problem + 1}.png",
             "answer": str(problem + 1),
             "question_type": "free-form",
-            "metadata": {"subject": "Plane Geometry", "subfield": "Length", "source": "x", "split": "testmini"},
+            "metadata": {
+                "subject": "Plane Geometry",
+                "subfield": "Length",
+                "source": "x",
+                "split": "testmini",
+            },
             "query_wo": f"Please directly answer. {version}",
             "query_cot": f"Please first conduct reasoning. {version}",
         }
@@ -71,7 +99,9 @@ def data(tmp_path: Path) -> Path:
     (folder / "mathvision/test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for identity in MATHVISTA:
         draw(folder / f"mathvista/images/{identity}.jpg", 7)  # the same picture twice
-    vista = {name: {**row, "image": f"images/{name}.jpg", "pid": name} for name, row in MATHVISTA.items()}
+    vista = {
+        name: {**row, "image": f"images/{name}.jpg", "pid": name} for name, row in MATHVISTA.items()
+    }
     (folder / "mathvista/testmini.json").write_text(json.dumps(vista))
     verse = mathverse_rows(4)
     for row in verse:
@@ -86,14 +116,27 @@ def write_recipe(data: Path, tmp_path: Path) -> Callable[..., Path]:
 
     def write(url: str, *, endpoint: dict[str, Any] | None = None, **changes: Any) -> Path:
         settings: dict[str, Any] = {
-            "sets": {name: {"folder": f"data/{name}"} for name in ("mathvision", "mathvista", "mathverse")},
+            "sets": {
+                name: {"folder": f"data/{name}"}
+                for name in ("mathvision", "mathvista", "mathverse")
+            },
             "max_tokens": 64,
             # `paper` starts a process for Math-Verify, which takes a second.
             "protocols": ["vasari", "official"],
         }
-        server = {"model": "small", "base_url": url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.05, "max_attempts": 2}
+        server = {
+            "model": "small",
+            "base_url": url,
+            "backoff_seconds": 0.01,
+            "max_backoff_seconds": 0.05,
+            "max_attempts": 2,
+        }
         path = tmp_path / "recipe.yaml"
-        recipe = {"name": "small", "endpoint": server | (endpoint or {}), "benchmarks": settings | changes}
+        recipe = {
+            "name": "small",
+            "endpoint": server | (endpoint or {}),
+            "benchmarks": settings | changes,
+        }
         path.write_text(yaml.safe_dump(recipe))
         return path
 

@@ -1,4 +1,5 @@
-"""`vasari evaluate` on benchmarks and `vasari compare`, from the command line against a real server on 127.0.0.1."""
+"""`vasari evaluate` on benchmarks and `vasari compare`, from the command line against a real server
+on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -16,15 +17,26 @@ pytest.importorskip("aiohttp")
 
 from vasari.cli.main import main
 
-RIGHT = {"What is 2 + 3?": "5", "Which?": "B", "Which one?": "C", "How many?": "12", "How far?": "1.2", "Which sign?": "B"}
+RIGHT = {
+    "What is 2 + 3?": "5",
+    "Which?": "B",
+    "Which one?": "C",
+    "How many?": "12",
+    "How far?": "1.2",
+    "Which sign?": "B",
+}
 
 
 def solve(body, text_of):
-    """Right answers for MathVision and MathVista; for MathVerse the number of the problem where the question has it."""
+    """Right answers for MathVision and MathVista; for MathVerse the number of the problem where the
+    question has it."""
     text = text_of(body)
     if text.startswith("Problem "):
         return f"So \\boxed{{{text.split()[1].rstrip(':')}}}"
-    return next((f"So \\boxed{{{said}}}" for start, said in RIGHT.items() if text.startswith(start)), "\\boxed{no}")
+    return next(
+        (f"So \\boxed{{{said}}}" for start, said in RIGHT.items() if text.startswith(start)),
+        "\\boxed{no}",
+    )
 
 
 @pytest.fixture
@@ -56,7 +68,9 @@ def scores_of(folder):
 def test_a_server_is_evaluated_from_recipe_to_table(run, solver, write_recipe, tmp_path):
     said = run("evaluate", write_recipe(solver.url), "--out", tmp_path / "out")
     scores = scores_of(tmp_path / "out")
-    means = {name: one["protocols"]["vasari"]["accuracy"]["mean"] for name, one in scores["sets"].items()}
+    means = {
+        name: one["protocols"]["vasari"]["accuracy"]["mean"] for name, one in scores["sets"].items()
+    }
     # Of MathVerse the version that has its question in the image is answered "no": four of five.
     assert means == {"mathvision": 1.0, "mathvista": 1.0, "mathverse": 0.8}
     assert scores["is_complete"]
@@ -73,12 +87,18 @@ def test_no_reference_answer_is_in_any_request(run, scripted_server, write_recip
     scripted_server.script = lambda body: "\\boxed{0}"
     path = data / "mathvision/test.jsonl"
     rows = [
-        json.loads(line) | {"answer": f"reference-{n}", "options": []} for n, line in enumerate(path.read_text().splitlines())
+        json.loads(line) | {"answer": f"reference-{n}", "options": []}
+        for n, line in enumerate(path.read_text().splitlines())
     ]
-    path.write_text("".join(json.dumps(row | {"solution": "reference-solution"}) + "\n" for row in rows))
+    path.write_text(
+        "".join(json.dumps(row | {"solution": "reference-solution"}) + "\n" for row in rows)
+    )
     for prompt in ("paper", "official", "bare"):
         recipe = write_recipe(
-            scripted_server.url, sets={"mathvision": {"folder": "data/mathvision"}}, prompt=prompt, blind="blank"
+            scripted_server.url,
+            sets={"mathvision": {"folder": "data/mathvision"}},
+            prompt=prompt,
+            blind="blank",
         )
         run("evaluate", recipe, "--out", tmp_path / prompt)
         assert "reference-1" in (tmp_path / prompt / "outputs.jsonl").read_text()
@@ -107,29 +127,44 @@ def test_a_dry_run_asks_nothing_and_leaves_nothing_behind(run, solver, write_rec
     assert not (tmp_path / "out").exists()
 
 
-def test_a_refused_prompt_is_unanswered_and_no_wrong_answer(run, scripted_server, write_recipe, tmp_path):
+def test_a_refused_prompt_is_unanswered_and_no_wrong_answer(
+    run, scripted_server, write_recipe, tmp_path
+):
     def script(body):
-        return 400 if "How many?" in scripted_server.text_of(body) else solve(body, scripted_server.text_of)
+        return (
+            400
+            if "How many?" in scripted_server.text_of(body)
+            else solve(body, scripted_server.text_of)
+        )
 
     scripted_server.script = script
     recipe = write_recipe(scripted_server.url, sets={"mathvision": {"folder": "data/mathvision"}})
     said = run("evaluate", recipe, "--out", tmp_path / "out")
     found = scores_of(tmp_path / "out")["sets"]["mathvision"]["protocols"]["vasari"]
-    assert (found["counts"]["correct"], found["counts"]["unanswered"], found["counts"]["wrong"]) == (3, 1, 0)
+    assert (
+        found["counts"]["correct"],
+        found["counts"]["unanswered"],
+        found["counts"]["wrong"],
+    ) == (3, 1, 0)
     assert "1 rollouts got no answer" in said
     (failure,) = map(json.loads, (tmp_path / "out/failures.jsonl").read_text().splitlines())
     assert (failure["id"], failure["reason"]) == ("mathvision/4", "refused")
 
 
-def test_a_budget_that_ends_scores_what_came_and_says_how_to_go_on(run, solver, write_recipe, tmp_path):
-    # An image may cost 1,000 tokens, so a request is reserved at more than 1; it is billed at 40 + 2 tokens, 0.042.
+def test_a_budget_that_ends_scores_what_came_and_says_how_to_go_on(
+    run, solver, write_recipe, tmp_path
+):
+    # An image may cost 1,000 tokens, so a request is reserved at more than 1; it is billed at 40 +
+    # 2 tokens, 0.042.
     costly = {
         "prices": {"small": {"input": "1000", "output": "1000"}},
         "budget": "1.6",
         "start_concurrency": 1,
         "max_concurrency": 1,
     }
-    recipe = write_recipe(solver.url, endpoint=costly, sets={"mathverse": {"folder": "data/mathverse"}})
+    recipe = write_recipe(
+        solver.url, endpoint=costly, sets={"mathverse": {"folder": "data/mathverse"}}
+    )
     said = run("evaluate", recipe, "--out", tmp_path / "out", code=1)
     assert "the budget of 1.6 has" in said
     assert "go on with the same command and --resume" in said
@@ -142,13 +177,23 @@ def test_a_budget_that_ends_scores_what_came_and_says_how_to_go_on(run, solver, 
     assert scores_of(tmp_path / "out")["is_complete"]
 
 
-def test_models_are_compared_in_one_table_and_pair_by_pair(run, scripted_server, write_recipe, tmp_path):
+def test_models_are_compared_in_one_table_and_pair_by_pair(
+    run, scripted_server, write_recipe, tmp_path
+):
     recipe = write_recipe(scripted_server.url)
     scripted_server.script = lambda body: "\\boxed{1}"
     run("evaluate", recipe, "--out", tmp_path / "a", "--set", "label=weak | model")
     scripted_server.script = lambda body: solve(body, scripted_server.text_of)
     run("evaluate", recipe, "--out", tmp_path / "b", "--set", "label=strong")
-    said = run("compare", tmp_path / "a", tmp_path / "b", "--protocol", "vasari", "--out", tmp_path / "both")
+    said = run(
+        "compare",
+        tmp_path / "a",
+        tmp_path / "b",
+        "--protocol",
+        "vasari",
+        "--out",
+        tmp_path / "both",
+    )
     assert "| strong |" in (tmp_path / "both/table.md").read_text()
     assert "strong minus weak | model, by vasari, paired by prompt" in said
     assert "weak \\| model" in said  # in the table
@@ -159,16 +204,26 @@ def test_models_are_compared_in_one_table_and_pair_by_pair(run, scripted_server,
     assert "holds no results" in run("compare", tmp_path / "a", tmp_path, code=1)
 
 
-def test_a_judge_is_asked_about_what_the_rules_leave_undecided(run, scripted_server, write_recipe, tmp_path):
+def test_a_judge_is_asked_about_what_the_rules_leave_undecided(
+    run, scripted_server, write_recipe, tmp_path
+):
     def script(body):
         if body["model"] == "judge":
             return "[Correct]"
-        return "\\boxed{a dozen}" if "How many?" in scripted_server.text_of(body) else solve(body, scripted_server.text_of)
+        return (
+            "\\boxed{a dozen}"
+            if "How many?" in scripted_server.text_of(body)
+            else solve(body, scripted_server.text_of)
+        )
 
     scripted_server.script = script
     judge = {"model": "judge", "format": "xverify", "endpoint": {"base_url": scripted_server.url}}
     (tmp_path / "judge.yaml").write_text(yaml.safe_dump(judge))
-    recipe = write_recipe(scripted_server.url, sets={"mathvision": {"folder": "data/mathvision"}}, protocols=["vasari"])
+    recipe = write_recipe(
+        scripted_server.url,
+        sets={"mathvision": {"folder": "data/mathvision"}},
+        protocols=["vasari"],
+    )
     found = []
     for name, words in (("rules", ()), ("judged", ("--set", "judge=judge.yaml"))):
         run("evaluate", recipe, "--out", tmp_path / name, *words)
@@ -183,22 +238,41 @@ def test_a_name_in_brackets_is_printed_as_it_stands(run, scripted_server, write_
     content = yaml.safe_load(recipe.read_text())
     recipe.write_text(yaml.safe_dump(content | {"label": "[/red] [bold]x"}))
     assert "[/red] [bold]x: accuracy" in run("evaluate", recipe, "--out", tmp_path / "[a]")
-    assert "[/red] [bold]x minus [/red] [bold]x" in run("compare", tmp_path / "[a]", tmp_path / "[a]")
+    assert "[/red] [bold]x minus [/red] [bold]x" in run(
+        "compare", tmp_path / "[a]", tmp_path / "[a]"
+    )
 
 
 WRONG = [
-    ({"model": {"path": "x"}}, "give one of `model` (a folder of weights), `endpoint` (a server) and `policy` (your own code)"),
+    (
+        {"model": {"path": "x"}},
+        (
+            "give one of `model` (a folder of weights), `endpoint` (a server) and `policy` (your"
+            " own code)"
+        ),
+    ),
     ({"prompts": {}}, "`benchmarks` and `prompts` are two recipes"),
-    ({"endpoint": {"model": "m", "base_url": "http://h/v1", "modell": 1}}, "endpoint: unknown key 'modell'"),
-    ({"benchmarks": {"sets": {"mathvisoin": {"folder": "x"}}}}, "there is no benchmark 'mathvisoin'"),
+    (
+        {"endpoint": {"model": "m", "base_url": "http://h/v1", "modell": 1}},
+        "endpoint: unknown key 'modell'",
+    ),
+    (
+        {"benchmarks": {"sets": {"mathvisoin": {"folder": "x"}}}},
+        "there is no benchmark 'mathvisoin'",
+    ),
     ({"benchmarks": {"sets": {"mathvision": {"folder": "nowhere"}}}}, "there is no such folder"),
-    ({"benchmarks": {"sets": {"mathvision": {"foldr": "x"}}}}, "unknown key 'benchmarks.sets.mathvision.foldr'"),
+    (
+        {"benchmarks": {"sets": {"mathvision": {"foldr": "x"}}}},
+        "unknown key 'benchmarks.sets.mathvision.foldr'",
+    ),
     ({"judge": "nowhere.yaml"}, "nowhere.yaml"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "said"), WRONG)
-def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(run, write_recipe, tmp_path, changes, said):
+def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(
+    run, write_recipe, tmp_path, changes, said
+):
     path = write_recipe("http://127.0.0.1:9/v1")
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
     told = run("evaluate", path, "--out", tmp_path / "out", code=1)
@@ -208,7 +282,9 @@ def test_a_wrong_recipe_is_one_line_that_says_what_is_wrong(run, write_recipe, t
 def test_a_dry_run_of_a_training_recipe_is_refused(run, tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text("name: x\nprompts: {}\n")
-    assert "--dry-run forecasts evaluations on `benchmarks`" in run("evaluate", path, "--dry-run", code=1)
+    assert "--dry-run forecasts evaluations on `benchmarks`" in run(
+        "evaluate", path, "--dry-run", code=1
+    )
 
 
 def test_the_help_of_both_commands_has_an_example(run):
@@ -219,21 +295,36 @@ def test_the_help_of_both_commands_has_an_example(run):
 def start(recipe, out, *words):
     command = [sys.executable, "-m", "vasari", "evaluate", str(recipe), "--out", str(out), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 @pytest.mark.slow
-def test_a_killed_evaluation_goes_on_and_ends_as_one_that_was_not(solver, write_recipe, data, tmp_path):
+def test_a_killed_evaluation_goes_on_and_ends_as_one_that_was_not(
+    solver, write_recipe, data, tmp_path
+):
     rows = [json.loads(line) for line in (data / "mathvision/test.jsonl").read_text().splitlines()]
-    many = [row | {"id": str(n), "question": f"{row['question']} ({n})"} for n in range(400) for row in rows[n % 4 : n % 4 + 1]]
+    many = [
+        row | {"id": str(n), "question": f"{row['question']} ({n})"}
+        for n in range(400)
+        for row in rows[n % 4 : n % 4 + 1]
+    ]
     (data / "mathvision/test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in many))
     solver.seconds = 0.02
-    recipe = write_recipe(solver.url, sets={"mathvision": {"folder": "data/mathvision"}}, num_rollouts=2, temperature=1.0)
+    recipe = write_recipe(
+        solver.url,
+        sets={"mathvision": {"folder": "data/mathvision"}},
+        num_rollouts=2,
+        temperature=1.0,
+    )
     path = tmp_path / "killed/outputs.jsonl"
     for lines in (150, 450):
         process = start(recipe, tmp_path / "killed", *(["--resume"] if path.exists() else []))
         deadline = time.monotonic() + 300
-        while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < lines):
+        while process.poll() is None and (
+            not path.exists() or path.read_bytes().count(b"\n") < lines
+        ):
             assert time.monotonic() < deadline, "the evaluation writes nothing"
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -242,7 +333,9 @@ def test_a_killed_evaluation_goes_on_and_ends_as_one_that_was_not(solver, write_
     asked = len(solver.bodies)
     assert start(recipe, tmp_path / "whole").wait() == 0
     for name in ("outputs.jsonl", "verdicts.jsonl", "scores.json", "by_prompt.jsonl", "table.html"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        assert (tmp_path / "killed" / name).read_bytes() == (
+            tmp_path / "whole" / name
+        ).read_bytes(), name
     assert 800 <= asked <= 800 + 2 * 64  # what was in flight at each kill
 
 
@@ -261,7 +354,14 @@ def test_the_papers_protocol_is_the_first_of_three_by_default(run, solver, write
 
 @pytest.mark.slow
 def test_a_folder_of_weights_is_evaluated_in_this_process(run, tiny_folder, write_recipe, tmp_path):
-    path = write_recipe("http://127.0.0.1:9/v1", blind="blank", max_tokens=8, num_rollouts=2, temperature=1.0, batch_rollouts=6)
+    path = write_recipe(
+        "http://127.0.0.1:9/v1",
+        blind="blank",
+        max_tokens=8,
+        num_rollouts=2,
+        temperature=1.0,
+        batch_rollouts=6,
+    )
     recipe = yaml.safe_load(path.read_text())
     del recipe["endpoint"]
     path.write_text(yaml.safe_dump(recipe | {"model": {"path": str(tiny_folder)}, "label": "tiny"}))

@@ -1,4 +1,5 @@
-"""A scripted model on miniature benchmarks: every number by hand, and a run that goes on where it was."""
+"""A scripted model on miniature benchmarks: every number by hand, and a run that goes on where it
+was."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from vasari.errors import ConfigError, DataError, StateError
+from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.evaluate.benchmarks import (
     BenchmarkDir,
     BenchmarkSettings,
@@ -19,14 +20,16 @@ from vasari.evaluate.benchmarks import (
     read_scores,
 )
 from vasari.evaluate.benchmarks.collect import SetPass
-from vasari.policy.scripted import ScriptedPolicy
+from vasari.model.scripted import ScriptedPolicy
 
 LONG = "First I look at the picture. " * 8
 
 
 def plan(data, *names, **changes):
     sets = {name: {"folder": f"data/{name}"} for name in names}
-    settings = BenchmarkSettings(**({"sets": sets, "protocols": ("vasari", "official"), "max_tokens": 30} | changes))
+    settings = BenchmarkSettings(
+        **({"sets": sets, "protocols": ("vasari", "official"), "max_tokens": 30} | changes)
+    )
     return plan_benchmarks(settings, folder=data.parent)
 
 
@@ -55,11 +58,14 @@ VISION = {
 def vision(data, tmp_path):
     """The scores of two rollouts a prompt of the four of MathVision."""
     todo = plan(data, "mathvision", num_rollouts=2, temperature=1.0)
-    return evaluate_benchmarks(Script(VISION), todo, tmp_path / "out", name="m")["sets"]["mathvision"]["protocols"]["vasari"]
+    return evaluate_benchmarks(Script(VISION), todo, tmp_path / "out", name="m")["sets"][
+        "mathvision"
+    ]["protocols"]["vasari"]
 
 
 def test_accuracy_is_the_mean_share_of_right_rollouts_with_its_standard_error(vision):
-    # Shares 1/2, 1, 1/2, 1/2: mean 5/8; squared deviations 3 x 1/64 + 9/64 = 12/64; sqrt(12/64) / 4.
+    # Shares 1/2, 1, 1/2, 1/2: mean 5/8; squared deviations 3 x 1/64 + 9/64 = 12/64; sqrt(12/64) /
+    # 4.
     assert vision["accuracy"]["mean"] == 0.625
     assert vision["accuracy"]["standard_error"] == pytest.approx((12 / 64) ** 0.5 / 4)
     assert vision["accuracy"]["low"] <= 0.625 <= vision["accuracy"]["high"]
@@ -81,12 +87,16 @@ def test_truncated_rollouts_are_counted_apart_from_wrong_ones(vision):
 
 
 def test_categories_have_the_prompts_of_their_label(vision):
-    levels = {label: (one["num_prompts"], one["accuracy"]["mean"]) for label, one in vision["by_category"]["level"].items()}
+    levels = {
+        label: (one["num_prompts"], one["accuracy"]["mean"])
+        for label, one in vision["by_category"]["level"].items()
+    }
     assert levels == {"1": (1, 0.5), "2": (2, 0.75), "3": (1, 0.5)}
 
 
 def test_the_versions_of_a_problem_count_as_one_observation(data, tmp_path):
-    # Problems 1 and 2 are solved in all versions, 3 and 4 in none: four clusters that deviate by 5/2: sqrt(4 x 25/4) / 20.
+    # Problems 1 and 2 are solved in all versions, 3 and 4 in none: four clusters that deviate by
+    # 5/2: sqrt(4 x 25/4) / 20.
     texts = {f"mathverse/{n}": [f"\\boxed{{{1 if n <= 5 else 2}}}"] for n in range(1, 11)}
     scores = evaluate_benchmarks(Script(texts), plan(data, "mathverse"), tmp_path / "out", name="m")
     found = scores["sets"]["mathverse"]["protocols"]["vasari"]
@@ -97,7 +107,9 @@ def test_the_versions_of_a_problem_count_as_one_observation(data, tmp_path):
 
 def test_what_the_official_scorer_would_ask_an_llm_is_undecided_not_wrong(data, tmp_path):
     texts = {"mathvista/1": ["1.2"], "mathvista/2": ["I think it is Beta."]}
-    scores = evaluate_benchmarks(Script(texts), plan(data, "mathvista", "mathverse"), tmp_path / "out", name="m")
+    scores = evaluate_benchmarks(
+        Script(texts), plan(data, "mathvista", "mathverse"), tmp_path / "out", name="m"
+    )
     vista = scores["sets"]["mathvista"]["protocols"]["official"]["counts"]
     assert (vista["correct"], vista["needs_judge"], vista["wrong"]) == (1, 1, 0)
     verse = scores["sets"]["mathverse"]["protocols"]["official"]["counts"]
@@ -106,12 +118,18 @@ def test_what_the_official_scorer_would_ask_an_llm_is_undecided_not_wrong(data, 
 
 def test_the_policy_is_given_no_answer_solution_or_fact(data, tmp_path):
     policy = Script({})
-    evaluate_benchmarks(policy, plan(data, "mathvision", "mathvista", "mathverse"), tmp_path / "out", name="m")
+    evaluate_benchmarks(
+        policy, plan(data, "mathvision", "mathvista", "mathverse"), tmp_path / "out", name="m"
+    )
     assert len(policy.asked) == 26
-    assert {(p.answer, p.solution, p.choices, len(p.metadata), p.category) for p in policy.asked} == {("", None, None, 0, "")}
+    assert {
+        (p.answer, p.solution, p.choices, len(p.metadata), p.category) for p in policy.asked
+    } == {("", None, None, 0, "")}
 
 
-def test_the_blind_control_shows_no_image_and_stands_beside_the_most_frequent_answer(data, tmp_path):
+def test_the_blind_control_shows_no_image_and_stands_beside_the_most_frequent_answer(
+    data, tmp_path
+):
     policy = Script({})
     todo = plan(data, "mathverse", blind="removed")
     scores = evaluate_benchmarks(policy, todo, tmp_path / "out", name="m")
@@ -128,14 +146,24 @@ def test_every_file_has_a_line_a_rollout_or_a_prompt_in_the_order_of_the_plan(da
     folder = BenchmarkDir(tmp_path / "out")
     rows = {
         name: [json.loads(line) for line in (folder.root / name).read_text().splitlines()]
-        for name in ("outputs.jsonl", "verdicts.jsonl", "verdicts.official.jsonl", "by_prompt.jsonl")
+        for name in (
+            "outputs.jsonl",
+            "verdicts.jsonl",
+            "verdicts.official.jsonl",
+            "by_prompt.jsonl",
+        )
     }
     prompts = [*(f"mathvision/{n}" for n in range(1, 5)), "mathvista/1", "mathvista/2"]
     expected = [(identity, number) for identity in prompts for number in (0, 1)]
     assert [(row["id"], row["rollout"]) for row in rows["outputs.jsonl"]] == expected
     assert [(row["id"], row["rollout"]) for row in rows["verdicts.jsonl"]] == expected
     assert [(row["id"], row["rollout"]) for row in rows["verdicts.official.jsonl"]] == expected
-    assert [row["verdicts"]["vasari"] for row in rows["by_prompt.jsonl"]][:4] == [[1, 0], [1, 1], [0, 1], [0, 1]]
+    assert [row["verdicts"]["vasari"] for row in rows["by_prompt.jsonl"]][:4] == [
+        [1, 0],
+        [1, 1],
+        [0, 1],
+        [0, 1],
+    ]
     assert rows["verdicts.jsonl"][0] == {
         "id": "mathvision/1", "set": "mathvision", "rollout": 0, "outcome": "correct", "decided_by": "exact",
         "extraction": "5", "truncated": False,
@@ -147,7 +175,8 @@ def test_categories_are_a_page_of_tables_by_protocol(data, tmp_path):
     evaluate_benchmarks(Script(VISION), todo, tmp_path / "out", name="m")
     page = (tmp_path / "out/categories.md").read_text().splitlines()
     assert "| mathvision: level | prompts | vasari | official |" in page
-    # Of level 2 one prompt is solved always and one half the time: deviations of 1/4, sqrt(2 x 1/16) / 2 = 0.177.
+    # Of level 2 one prompt is solved always and one half the time: deviations of 1/4, sqrt(2 x
+    # 1/16) / 2 = 0.177.
     assert any(line.startswith("| 2 | 2 | 75.0 ± 17.7 |") for line in page)
 
 
@@ -158,7 +187,9 @@ def test_a_category_that_needs_a_judge_throughout_has_no_accuracy(data, tmp_path
     assert "| word | 1 | 100.0 ± 0.0 | 100.0 ± 0.0 |" in page
     assert "| figure | 1 | 100.0 ± 0.0 | - |" in page
     # Of the skill that both have, one is right by the official scorer and one undecided.
-    assert any(re.fullmatch(r"\| algebra \| 2 \| 100\.0 ± 0\.0 \| ≥ 50\.0 ± .*", line) for line in page)
+    assert any(
+        re.fullmatch(r"\| algebra \| 2 \| 100\.0 ± 0\.0 \| ≥ 50\.0 ± .*", line) for line in page
+    )
 
 
 def test_lost_outputs_are_generated_again_and_no_others(data, tmp_path):
@@ -172,7 +203,8 @@ def test_lost_outputs_are_generated_again_and_no_others(data, tmp_path):
     evaluate_benchmarks(policy, todo, tmp_path / "out", name="m")
     assert path.read_bytes() == whole
     assert (tmp_path / "out/scores.json").read_bytes() == scores
-    # Parts of three: of MathVision 2-3 and 4 (places 2, 3), of MathVerse 1-6 (places 0 to 5) and the last two.
+    # Parts of three: of MathVision 2-3 and 4 (places 2, 3), of MathVerse 1-6 (places 0 to 5) and
+    # the last two.
     assert [prompt.id for prompt in policy.asked] == [
         *(f"mathvision/{n}" for n in (1, 2, 3, 4)),
         *(f"mathverse/{n}" for n in (1, 2, 3, 4, 5, 6, 19, 20)),
@@ -182,14 +214,18 @@ def test_lost_outputs_are_generated_again_and_no_others(data, tmp_path):
 def test_a_finished_evaluation_asks_nothing_and_may_be_scored_by_other_protocols(data, tmp_path):
     evaluate_benchmarks(Script(VISION), plan(data, "mathvision"), tmp_path / "out", name="m")
     policy = Script(VISION)
-    scores = evaluate_benchmarks(policy, plan(data, "mathvision", protocols=("official",)), tmp_path / "out", name="m")
+    scores = evaluate_benchmarks(
+        policy, plan(data, "mathvision", protocols=("official",)), tmp_path / "out", name="m"
+    )
     assert policy.asked == []
     assert list(scores["sets"]["mathvision"]["protocols"]) == ["official"]
     assert read_scores(tmp_path / "out")["protocols"] == ["official"]
 
 
 def test_a_raised_limit_asks_the_truncated_ones_again(data, tmp_path):
-    first = evaluate_benchmarks(Script(VISION), plan(data, "mathvision", batch_rollouts=1), tmp_path / "out", name="m")
+    first = evaluate_benchmarks(
+        Script(VISION), plan(data, "mathvision", batch_rollouts=1), tmp_path / "out", name="m"
+    )
     assert first["sets"]["mathvision"]["protocols"]["vasari"]["counts"]["truncated"] == 1
     policy = Script({}, default="\\boxed{12}")
     todo = plan(data, "mathvision", batch_rollouts=1, max_tokens=500)
@@ -200,7 +236,9 @@ def test_a_raised_limit_asks_the_truncated_ones_again(data, tmp_path):
 
 
 def test_more_rollouts_a_prompt_keep_those_that_are_there(data, tmp_path):
-    evaluate_benchmarks(Script({}), plan(data, "mathvision", temperature=1.0), tmp_path / "out", name="m")
+    evaluate_benchmarks(
+        Script({}), plan(data, "mathvision", temperature=1.0), tmp_path / "out", name="m"
+    )
     kept = (tmp_path / "out/outputs.jsonl").read_text().splitlines()
     todo = plan(data, "mathvision", temperature=1.0, num_rollouts=3)
     evaluate_benchmarks(Script({}, default="\\boxed{9}"), todo, tmp_path / "out", name="m")
@@ -214,8 +252,12 @@ def test_a_policy_that_gives_too_few_rollouts_is_refused(data, tmp_path):
         def generate(self, prompts, decoding, *, seed, tell=None):
             return super().generate(prompts, decoding, seed=seed)[:-1]
 
-    with pytest.raises(DataError, match=r"asked for 1 rollouts of 4 prompts and gave 3 in 3 groups"):
-        evaluate_benchmarks(Short(lambda prompt, rng: "x"), plan(data, "mathvision"), tmp_path / "out", name="m")
+    with pytest.raises(
+        DataError, match=r"asked for 1 rollouts of 4 prompts and gave 3 in 3 groups"
+    ):
+        evaluate_benchmarks(
+            Short(lambda prompt, rng: "x"), plan(data, "mathvision"), tmp_path / "out", name="m"
+        )
 
 
 def test_a_folder_with_outputs_is_refused_without_resume_and_with_another_model(data, tmp_path):
@@ -228,8 +270,15 @@ def test_a_folder_with_outputs_is_refused_without_resume_and_with_another_model(
     with pytest.raises(ConfigError, match=r"model was \{'server': 'a'\} and is \{'server': 'b'\}"):
         open_folder(folder, todo, model={"server": "b"}, resume=True)
     with pytest.raises(ConfigError, match=r"prompt was 'paper' and is 'bare'"):
-        open_folder(folder, plan(data, "mathvision", prompt="bare"), model={"server": "a"}, resume=True)
-    open_folder(folder, plan(data, "mathvision", "mathverse", max_tokens=99), model={"server": "a"}, resume=True)
+        open_folder(
+            folder, plan(data, "mathvision", prompt="bare"), model={"server": "a"}, resume=True
+        )
+    open_folder(
+        folder,
+        plan(data, "mathvision", "mathverse", max_tokens=99),
+        model={"server": "a"},
+        resume=True,
+    )
 
 
 def test_a_folder_without_scores_says_so(tmp_path):
@@ -254,8 +303,12 @@ def test_settings_that_contradict_themselves_are_refused(changes, said):
 
 
 def test_the_plan_has_a_pass_for_every_set_and_control(data):
-    passes: tuple[SetPass, ...] = plan(data, "mathvision", "mathvista", blind="blank", blind_rollouts=2, temperature=0.5).passes
-    assert [(item.loaded.name, item.name, item.decoding.images, len(item.rollouts)) for item in passes] == [
+    passes: tuple[SetPass, ...] = plan(
+        data, "mathvision", "mathvista", blind="blank", blind_rollouts=2, temperature=0.5
+    ).passes
+    assert [
+        (item.loaded.name, item.name, item.decoding.images, len(item.rollouts)) for item in passes
+    ] == [
         ("mathvision", "shown", "shown", 4),
         ("mathvista", "shown", "shown", 2),
         ("mathvision", "blind", "blank", 8),

@@ -6,15 +6,17 @@ import json
 
 import pytest
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
+from vasari.data.sources import describe_source
 from vasari.evaluate.benchmarks import BENCHMARKS, BenchmarkSettings, find_benchmark
 from vasari.evaluate.benchmarks.load import labels_of, load_set, output_row
 from vasari.evaluate.protocols import read_row
-from vasari.sources import describe_source
 
 
 def load(data, name, *, prompt="paper", **chosen):
-    settings = BenchmarkSettings(sets={name: {"folder": f"data/{name}", **chosen}}, prompt=prompt, seed=3)
+    settings = BenchmarkSettings(
+        sets={name: {"folder": f"data/{name}", **chosen}}, prompt=prompt, seed=3
+    )
     return load_set(name, settings, folder=data.parent)
 
 
@@ -28,7 +30,9 @@ def test_every_benchmark_reads_a_source_that_has_its_split_and_asks_in_the_three
 def test_the_five_versions_of_a_mathverse_problem_are_one_cluster(data):
     found = load(data, "mathverse")
     assert len(found.entries) == 20
-    assert [entry.cluster for entry in found.entries] == [str(n) for n in (1, 2, 3, 4) for _ in range(5)]
+    assert [entry.cluster for entry in found.entries] == [
+        str(n) for n in (1, 2, 3, 4) for _ in range(5)
+    ]
 
 
 def test_prompts_that_show_the_same_picture_are_one_cluster(data):
@@ -38,20 +42,27 @@ def test_prompts_that_show_the_same_picture_are_one_cluster(data):
 
 
 def test_the_version_that_has_its_question_in_the_image_is_asked_too(data):
-    (entry, *_) = load(data, "mathverse", only={"problem_version": ["Vision Only"]}).entries
+    entry, *_ = load(data, "mathverse", only={"problem_version": ["Vision Only"]}).entries
     assert entry.asked.question == "The question is shown in the image."
-    (official, *_) = load(data, "mathverse", prompt="official", only={"problem_version": ["Vision Only"]}).entries
+    official, *_ = load(
+        data, "mathverse", prompt="official", only={"problem_version": ["Vision Only"]}
+    ).entries
     assert official.asked.question == "Please directly answer. Vision Only"
 
 
 def test_a_subset_keeps_the_prompts_with_any_of_its_values(data):
     found = load(data, "mathvision", only={"category": ["logic"], "difficulty": ["2", "9"]})
     assert [entry.prompt.id for entry in found.entries] == ["mathvision/2", "mathvision/3"]
-    assert [entry.prompt.id for entry in load(data, "mathvista", only={"skills": ["geometry"]}).entries] == ["mathvista/1"]
+    assert [
+        entry.prompt.id for entry in load(data, "mathvista", only={"skills": ["geometry"]}).entries
+    ] == ["mathvista/1"]
 
 
 def test_a_subset_by_an_unknown_field_is_refused_with_the_known_ones(data):
-    with pytest.raises(ConfigError, match=r"only: prompt 'mathvision/1' has no field 'subjct'; there are category, difficulty"):
+    with pytest.raises(
+        ConfigError,
+        match=r"only: prompt 'mathvision/1' has no field 'subjct'; there are category, difficulty",
+    ):
         load(data, "mathvision", only={"subjct": ["logic"]})
 
 
@@ -70,7 +81,10 @@ def test_a_row_without_its_picture_is_a_bad_row_and_a_set_without_prompts_an_err
     assert (len(found.entries), len(found.bad_rows), found.published_size) == (3, 1, 3040)
     for picture in (data / "mathvision/images").iterdir():
         picture.unlink()
-    with pytest.raises(DataError, match=r"has no prompt to ask \(4 bad rows; the first bad row: test\.jsonl:1: image 1"):
+    with pytest.raises(
+        DataError,
+        match=r"has no prompt to ask \(4 bad rows; the first bad row: test\.jsonl:1: image 1",
+    ):
         load(data, "mathvision")
 
 
@@ -78,9 +92,19 @@ def test_an_output_row_is_read_by_the_scoring_protocols_with_the_published_refer
     found = load(data, "mathvista")
     outputs = [read_row(output_row(entry, found) | {"response": "x"}) for entry in found.entries]
     free, choice = outputs
-    assert (free.benchmark, free.answer, free.precision, free.answer_type, free.unit) == ("mathvista", "1.2", 1, "float", "m")
+    assert (free.benchmark, free.answer, free.precision, free.answer_type, free.unit) == (
+        "mathvista",
+        "1.2",
+        1,
+        "float",
+        "m",
+    )
     # MathVista's own scorer compares the option's text.
-    assert (choice.answer, choice.choices, choice.question_type) == ("Beta", ("Alpha", "Beta"), "multi_choice")
+    assert (choice.answer, choice.choices, choice.question_type) == (
+        "Beta",
+        ("Alpha", "Beta"),
+        "multi_choice",
+    )
     assert choice.labels["category"] == "figure"
     assert free.cluster == choice.cluster != ""
 
@@ -96,13 +120,18 @@ def test_a_source_of_ones_own_is_a_benchmark_too(data):
     (data / "quiz").mkdir()
     (data / "quiz/test.json").write_text(json.dumps([{"qid": 1, "text": "2 + 3?", "label": 5}]))
     (data / "quiz.yaml").write_text(
-        "name: quiz\ntitle: Quiz\nlicence: CC0\nfiles: {test: test.json}\nfields: {id: qid, question: text, answer: label}\n"
+        "name: quiz\ntitle: Quiz\nlicence: CC0\nfiles: {test: test.json}\nfields: {id: qid,"
+        " question: text, answer: label}\n"
     )
     found = load(data, "quiz", source="data/quiz.yaml")
-    assert [(entry.prompt.id, entry.prompt.answer, entry.cluster) for entry in found.entries] == [("quiz/1", "5", "quiz/1")]
+    assert [(entry.prompt.id, entry.prompt.answer, entry.cluster) for entry in found.entries] == [
+        ("quiz/1", "5", "quiz/1")
+    ]
     assert found.published_size is None
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match=r"there is no benchmark 'mathvisoin'; there are mathverse, mathvista"):
+    with pytest.raises(
+        ConfigError, match=r"there is no benchmark 'mathvisoin'; there are mathverse, mathvista"
+    ):
         find_benchmark("mathvisoin")

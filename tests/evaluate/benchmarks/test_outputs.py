@@ -8,12 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.errors import StateError
+from vasari.core.errors import StateError
 from vasari.evaluate.benchmarks.outputs import OutputFile, StoredRollout, read_outputs
 
 
 def row(identity, rollout=0, **changes):
-    made = {"set": "s", "id": identity, "rollout": rollout, "asked": "k", "truncated": False, "max_tokens": 8, "num_tokens": 3}
+    made = {
+        "set": "s",
+        "id": identity,
+        "rollout": rollout,
+        "asked": "k",
+        "truncated": False,
+        "max_tokens": 8,
+        "num_tokens": 3,
+    }
     return made | {"response": f"answer {identity}.{rollout} ü"} | changes
 
 

@@ -1,4 +1,5 @@
-"""A benchmark of one's own: a file of prompts with pictures, its scorer, its wording and its categories; no line in src/."""
+"""A benchmark of one's own: a file of prompts with pictures, its scorer, its wording and its
+categories; no line in src/."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from vasari.errors import ConfigError, DataError, ImageError, StateError
+from vasari.core.errors import ConfigError, DataError, ImageError, StateError
+from vasari.data.prompt_file import read_prompts, write_prompts
 from vasari.evaluate.benchmarks import (
     BenchmarkSettings,
     as_markdown,
@@ -21,8 +23,7 @@ from vasari.evaluate.benchmarks import (
     results_table,
 )
 from vasari.evaluate.benchmarks.load import load_set
-from vasari.policy.scripted import ScriptedPolicy
-from vasari.promptfile import read_prompts, write_prompts
+from vasari.model.scripted import ScriptedPolicy
 
 SCORERS = """
 import re
@@ -41,10 +42,38 @@ def reads(response, answer):
 """
 
 ROWS = [
-    {"id": "a", "question": "How high?", "answer": "20", "image": "pictures/a.png", "tolerance": 5, "colour": "red"},
-    {"id": "b", "question": "How wide?", "answer": "24", "image": "pictures/a.png", "tolerance": 1, "colour": "red"},
-    {"id": "c", "question": "How deep?", "answer": "23", "image": "pictures/b.png", "tolerance": 1, "colour": "blue"},
-    {"id": "d", "question": "How many?", "answer": "2", "choices": ["{options}", "2"], "tolerance": 0, "colour": "blue"},
+    {
+        "id": "a",
+        "question": "How high?",
+        "answer": "20",
+        "image": "pictures/a.png",
+        "tolerance": 5,
+        "colour": "red",
+    },
+    {
+        "id": "b",
+        "question": "How wide?",
+        "answer": "24",
+        "image": "pictures/a.png",
+        "tolerance": 1,
+        "colour": "red",
+    },
+    {
+        "id": "c",
+        "question": "How deep?",
+        "answer": "23",
+        "image": "pictures/b.png",
+        "tolerance": 1,
+        "colour": "blue",
+    },
+    {
+        "id": "d",
+        "question": "How many?",
+        "answer": "2",
+        "choices": ["{options}", "2"],
+        "tolerance": 0,
+        "colour": "blue",
+    },
 ]
 PROTOCOL = "own_scorers:within"
 
@@ -69,7 +98,9 @@ def folder(tmp_path, monkeypatch):
 
 def settings(*, chosen=None, **changes):
     mine = {"folder": "data/mine", "prompts": "prompts.jsonl"} | (chosen or {})
-    return BenchmarkSettings(**({"sets": {"mine": mine}, "protocols": (PROTOCOL,), "max_tokens": 64} | changes))
+    return BenchmarkSettings(
+        **({"sets": {"mine": mine}, "protocols": (PROTOCOL,), "max_tokens": 64} | changes)
+    )
 
 
 def load(folder, **chosen):
@@ -92,7 +123,9 @@ def test_a_file_of_prompts_with_pictures_is_a_benchmark(folder):
 
 
 def test_a_parquet_file_of_prompts_is_the_same_benchmark(folder):
-    write_prompts(folder / "data/mine/prompts.parquet", read_prompts(folder / "data/mine/prompts.jsonl"))
+    write_prompts(
+        folder / "data/mine/prompts.parquet", read_prompts(folder / "data/mine/prompts.jsonl")
+    )
     rows, columns = load(folder), load(folder, prompts="prompts.parquet")
     assert [entry.digest for entry in rows.entries] == [entry.digest for entry in columns.entries]
 
@@ -109,13 +142,20 @@ def test_its_scores_are_split_by_its_own_fields(folder):
     scores = evaluate(folder, "22", chosen={"categories": {"hue": "colour"}})
     (heading, labels), *rest = scores["sets"]["mine"]["protocols"][PROTOCOL]["by_category"].items()
     assert (heading, rest) == ("hue", [])
-    assert {label: found["accuracy"]["mean"] for label, found in labels.items()} == {"blue": 0.5, "red": 0.5}
-    assert "| mine: hue | prompts | own\\_scorers:within |" in (folder / "out/categories.md").read_text()
+    assert {label: found["accuracy"]["mean"] for label, found in labels.items()} == {
+        "blue": 0.5,
+        "red": 0.5,
+    }
+    assert (
+        "| mine: hue | prompts | own\\_scorers:within |"
+        in (folder / "out/categories.md").read_text()
+    )
 
 
 def test_a_category_that_no_prompt_has_is_refused_with_those_there_are(folder):
     with pytest.raises(
-        ConfigError, match=r"no prompt has the field 'color'; there are category, colour, difficulty, tolerance"
+        ConfigError,
+        match=r"no prompt has the field 'color'; there are category, colour, difficulty, tolerance",
     ):
         load(folder, categories={"hue": "color"})
 
@@ -123,13 +163,16 @@ def test_a_category_that_no_prompt_has_is_refused_with_those_there_are(folder):
 def test_no_answer_and_no_fact_of_it_reaches_the_policy(folder):
     seen = []
     evaluate(folder, lambda prompt: seen.append(prompt) or "22")
-    assert [(prompt.answer, prompt.solution, dict(prompt.metadata)) for prompt in seen] == [("", None, {})] * 4
+    assert [(prompt.answer, prompt.solution, dict(prompt.metadata)) for prompt in seen] == [
+        ("", None, {})
+    ] * 4
 
 
 def test_its_table_names_its_scorer_and_its_set(folder):
     table = as_markdown(results_table([evaluate(folder, "22")]))
     assert "| Model | mine | Avg. |" in table
-    # Four prompts in three clusters: standard error by hand, clusters' sums of residuals (0, 0.5, -0.5): sqrt(0.5) / 4.
+    # Four prompts in three clusters: standard error by hand, clusters' sums of residuals (0, 0.5,
+    # -0.5): sqrt(0.5) / 4.
     assert "| own | 50.0 ± 17.7 | 50.0 |" in table
     assert "by protocol own\\_scorers:within" in table
 
@@ -138,7 +181,11 @@ def test_an_output_on_which_its_scorer_fails_is_unverifiable_and_the_accuracy_a_
     # Of "about 20" float() can make nothing.
     scores = evaluate(folder, lambda prompt: "about 20" if "high" in prompt.question else "23")
     found = scores["sets"]["mine"]["protocols"][PROTOCOL]
-    assert (found["counts"]["correct"], found["counts"]["unverifiable"], found["decided_by"]["error"]) == (2, 1, 1)
+    assert (
+        found["counts"]["correct"],
+        found["counts"]["unverifiable"],
+        found["decided_by"]["error"],
+    ) == (2, 1, 1)
     assert "≥ 50.0" in (folder / "out/table.md").read_text()
 
 
@@ -146,7 +193,9 @@ def test_a_template_puts_its_questions(folder):
     template = "Look.\n{question}\n{options}\nAnswer in \\boxed{} with {a number}."
     texts = [entry.asked.question for entry in load(folder, template=template).entries]
     assert texts[0] == "Look.\nHow high?\nAnswer in \\boxed{} with {a number}."
-    assert texts[3] == "Look.\nHow many?\n(A) {options}\n(B) 2\nAnswer in \\boxed{} with {a number}."
+    assert (
+        texts[3] == "Look.\nHow many?\n(A) {options}\n(B) 2\nAnswer in \\boxed{} with {a number}."
+    )
     scores = evaluate(folder, "22", chosen={"template": template})
     assert "mine: questions are put by a template of the recipe." in results_table([scores]).notes
 
@@ -165,17 +214,26 @@ def test_another_template_asks_anew(folder):
 
 def test_a_template_without_a_place_for_the_question_is_refused():
     with pytest.raises(
-        ValueError, match=r"a template says with \{question\} where the question stands; got 'Look: \{questoin\}'"
+        ValueError,
+        match=(
+            r"a template says with \{question\} where the question stands; got 'Look: \{questoin\}'"
+        ),
     ):
         settings(chosen={"template": "Look: {questoin}"}, protocols=("vasari",))
 
 
 def test_the_kind_of_a_prompt_reaches_our_verifier_as_it_does_in_training(folder):
-    rows = [{"id": kind, "question": "Which version?", "answer": "2.5", "kind": kind} for kind in ("number", "text")]
+    rows = [
+        {"id": kind, "question": "Which version?", "answer": "2.5", "kind": kind}
+        for kind in ("number", "text")
+    ]
     write_rows(folder / "data/mine/prompts.jsonl", rows)
     evaluate(folder, "\\boxed{2.50}", protocols=("vasari",))
     lines = [json.loads(line) for line in (folder / "out/verdicts.jsonl").read_text().splitlines()]
-    assert {line["id"]: line["outcome"] for line in lines} == {"number": "correct", "text": "incorrect"}
+    assert {line["id"]: line["outcome"] for line in lines} == {
+        "number": "correct",
+        "text": "incorrect",
+    }
 
 
 def test_a_majority_needs_a_scorer_that_says_what_it_read(folder):
@@ -186,7 +244,9 @@ def test_a_majority_needs_a_scorer_that_says_what_it_read(folder):
         return "20" if turns[prompt.id] < 3 else "24"
 
     both = (PROTOCOL, "own_scorers:reads")
-    scores = evaluate(folder, answer, protocols=both, num_rollouts=3, temperature=1.0, pass_at=(1, 3))
+    scores = evaluate(
+        folder, answer, protocols=both, num_rollouts=3, temperature=1.0, pass_at=(1, 3)
+    )
     silent, reading = (scores["sets"]["mine"]["protocols"][name] for name in both)
     assert silent["maj_at"] == {}
     # Two of three rollouts say 20, which is right for one prompt of four.
@@ -200,7 +260,12 @@ def test_two_models_are_compared_by_its_scorer(folder):
     evaluate(folder, lambda prompt: "24", out="second")
     (found,) = compare_benchmarks(folder / "first", folder / "second")["sets"].values()
     # 22 is right for a and c; 24 for a (within 5), b and c (within 1).
-    assert (found["a"]["mean"], found["b"]["mean"], found["num_better"], found["num_worse"]) == (0.5, 0.75, 1, 0)
+    assert (found["a"]["mean"], found["b"]["mean"], found["num_better"], found["num_worse"]) == (
+        0.5,
+        0.75,
+        1,
+        0,
+    )
 
 
 def test_the_blind_control_asks_the_prompts_with_pictures(folder):
@@ -222,7 +287,10 @@ def test_settings_that_do_not_go_together_are_refused(chosen, message):
 
 
 def test_a_set_of_ones_own_without_a_file_says_what_it_needs():
-    with pytest.raises(ValueError, match=r"there is no benchmark 'mine'; .* or give the set `prompts` \(a file of yours\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"there is no benchmark 'mine'; .* or give the set `prompts` \(a file of yours\)",
+    ):
         BenchmarkSettings(sets={"mine": {"folder": "data/mine"}})
 
 
@@ -247,10 +315,13 @@ def test_a_value_that_its_scorer_may_not_return_leaves_the_rollouts_paid_for(fol
 
 
 def vasari(folder, *words):
-    """What the command printed, run in the folder as a user runs it, with the plugin allowed by the environment."""
+    """What the command printed, run in the folder as a user runs it, with the plugin allowed by the
+    environment."""
     environment = {**os.environ, "VASARI_PLUGINS": "own_scorers", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "vasari", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -261,7 +332,13 @@ def recipe(folder):
         "name": "mine",
         "policy": {"name": "constant", "settings": {"text": "22"}},
         "benchmarks": {
-            "sets": {"mine": {"folder": "data/mine", "prompts": "prompts.jsonl", "categories": {"hue": "colour"}}},
+            "sets": {
+                "mine": {
+                    "folder": "data/mine",
+                    "prompts": "prompts.jsonl",
+                    "categories": {"hue": "colour"},
+                }
+            },
             "protocols": [PROTOCOL, "vasari"],
             "workers": 2,
         },
@@ -276,7 +353,9 @@ def accuracy_of(folder):
 
 
 @pytest.mark.slow
-def test_the_command_evaluates_it_on_several_processes_and_its_outputs_are_scored_again_alike(folder, recipe):
+def test_the_command_evaluates_it_on_several_processes_and_its_outputs_are_scored_again_alike(
+    folder, recipe
+):
     said = vasari(folder, "evaluate", recipe, "--out", "out")
     assert PROTOCOL in said
     assert accuracy_of(folder) == 0.5
@@ -290,7 +369,9 @@ def test_a_scorer_that_was_changed_scores_anew_what_is_not_asked_again(folder, r
     vasari(folder, "evaluate", recipe, "--out", "out")
     outputs = (folder / "out/outputs.jsonl").read_bytes()
     # Twice the tolerance: 22 is also within 2 of 24.
-    (folder / "own_scorers.py").write_text(SCORERS.replace('metadata["tolerance"]', '2 * metadata["tolerance"]'))
+    (folder / "own_scorers.py").write_text(
+        SCORERS.replace('metadata["tolerance"]', '2 * metadata["tolerance"]')
+    )
     vasari(folder, "evaluate", recipe, "--out", "out", "--resume")
     assert accuracy_of(folder) == 0.75
     assert (folder / "out/outputs.jsonl").read_bytes() == outputs

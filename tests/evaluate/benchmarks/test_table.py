@@ -1,4 +1,5 @@
-"""The table of results: the paper's columns, honest cells, and names that try to break out of three formats."""
+"""The table of results: the paper's columns, honest cells, and names that try to break out of three
+formats."""
 
 from __future__ import annotations
 
@@ -18,7 +19,15 @@ PAPER_ROW = (55.4, 72.0, 31.8, 48.9, 83.7)
 
 
 def one_set(name, title, mean, *, num_rollouts=1000, **changes):
-    counts = {"correct": 1, "wrong": 1, "truncated": 0, "unverifiable": 0, "needs_judge": 0, "unanswered": 0, "no_answer": 0}
+    counts = {
+        "correct": 1,
+        "wrong": 1,
+        "truncated": 0,
+        "unverifiable": 0,
+        "needs_judge": 0,
+        "unanswered": 0,
+        "no_answer": 0,
+    }
     score = {
         "accuracy": {"mean": mean / 100, "standard_error": 0.012, "low": 0, "high": 1, "n": 5},
         "num_rollouts": num_rollouts,
@@ -32,8 +41,15 @@ def one_set(name, title, mean, *, num_rollouts=1000, **changes):
 
 
 def result(model="MMR1-7B", **sets):
-    whole = {name: one_set(name, title, mean) for name, title, mean in zip(COLUMNS, TITLES, PAPER_ROW, strict=True)} | sets
-    means = [found["protocols"]["paper"]["accuracy"]["mean"] for found in whole.values() if "paper" in found["protocols"]]
+    whole = {
+        name: one_set(name, title, mean)
+        for name, title, mean in zip(COLUMNS, TITLES, PAPER_ROW, strict=True)
+    } | sets
+    means = [
+        found["protocols"]["paper"]["accuracy"]["mean"]
+        for found in whole.values()
+        if "paper" in found["protocols"]
+    ]
     return {
         "model": model,
         "prompt": "paper",
@@ -47,7 +63,15 @@ def test_columns_stand_in_the_papers_order_and_the_last_is_their_plain_mean():
     table = results_table([result()])
     assert table.head == ("Model", *TITLES, "Avg.")
     # (55.4 + 72.0 + 31.8 + 48.9 + 83.7) / 5 = 58.36, which the paper gives as 58.4.
-    expected = ("MMR1-7B", "55.4 ± 1.2", "72.0 ± 1.2", "31.8 ± 1.2", "48.9 ± 1.2", "83.7 ± 1.2", "58.4")
+    expected = (
+        "MMR1-7B",
+        "55.4 ± 1.2",
+        "72.0 ± 1.2",
+        "31.8 ± 1.2",
+        "48.9 ± 1.2",
+        "83.7 ± 1.2",
+        "58.4",
+    )
     assert table.rows == (expected,)
 
 
@@ -84,7 +108,10 @@ def test_notes_say_whose_they_are_where_there_are_several_models():
     cut = one_set("mathvista", "MathVista", 30, counts={"truncated": 7})
     notes = results_table([result("a", mathvista=cut), result("b")]).notes
     assert "a, MathVista: 7 of 1,000 rollouts were cut by the token limit." in notes
-    assert "MathVista: 7 of 1,000 rollouts were cut by the token limit." in results_table([result("a", mathvista=cut)]).notes
+    assert (
+        "MathVista: 7 of 1,000 rollouts were cut by the token limit."
+        in results_table([result("a", mathvista=cut)]).notes
+    )
 
 
 def test_a_model_without_some_column_has_a_gap_and_no_mean():
@@ -95,7 +122,10 @@ def test_a_model_without_some_column_has_a_gap_and_no_mean():
     assert table.rows[1][-2:] == ("-", "-")
 
 
-HOSTILE = r"<script>alert('x')</script> | `a` **b** _c_ \input{/etc/passwd} $x^2$ & 100% #1 ~ {" + "\n\nnew | line"
+HOSTILE = (
+    r"<script>alert('x')</script> | `a` **b** _c_ \input{/etc/passwd} $x^2$ & 100% #1 ~ {"
+    + "\n\nnew | line"
+)
 
 
 class Tags(html.parser.HTMLParser):
@@ -127,9 +157,17 @@ def test_a_hostile_name_stays_one_cell_in_markdown():
 
 @given(st.text(max_size=80))
 def test_a_name_can_neither_end_a_latex_cell_nor_call_a_command(name):
-    (row,) = [line for line in as_latex(results_table([result(name)])).splitlines() if line.endswith(r"58.4 \\")]
+    (row,) = [
+        line
+        for line in as_latex(results_table([result(name)])).splitlines()
+        if line.endswith(r"58.4 \\")
+    ]
     cell = row[: -len(row.split(" & ", 1)[1]) - 3]
-    bare = re.sub(r"\\(?:textbackslash|textasciitilde|textasciicircum|textless|textgreater)\{\}|\\[&%$#_{}]", "", cell)
+    bare = re.sub(
+        r"\\(?:textbackslash|textasciitilde|textasciicircum|textless|textgreater)\{\}|\\[&%$#_{}]",
+        "",
+        cell,
+    )
     assert not set(bare) & set("\\&%$#_{}~^<>")
     assert row.count(" & ") == 6
 

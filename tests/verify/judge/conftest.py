@@ -1,4 +1,5 @@
-"""A real OpenAI-compatible server on 127.0.0.1 that plays a judge: honest, gullible, or broken, as it is told."""
+"""A real OpenAI-compatible server on 127.0.0.1 that plays a judge: honest, gullible, or broken, as
+it is told."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def parts(prompt: str) -> dict[str, str]:
 
 
 class JudgeServer:
-    """What a scripted server says as a judge: `reply(prompt, attempt)` gives the text of each answer, or an HTTP status."""
+    """What a scripted server says as a judge: `reply(prompt, attempt)` gives the text of each
+    answer, or an HTTP status."""
 
     def __init__(self, served: Any) -> None:
         self.reply: Callable[[str, int], str | int] = lambda prompt, attempt: self.honest(prompt)
@@ -50,7 +52,8 @@ class JudgeServer:
         """Knows a few synonyms, and follows the code."""
         found = parts(prompt)
         said, expected = (
-            re.sub(r"^\([A-Z]\) ", "", found[name]).casefold() for name in ("answer to compare", "reference answer")
+            re.sub(r"^\([A-Z]\) ", "", found[name]).casefold()
+            for name in ("answer to compare", "reference answer")
         )
         said, expected = SYNONYMS.get(said, said), SYNONYMS.get(expected, expected)
         return f"{found['code']} {'same' if said == expected else 'different'}"
@@ -58,7 +61,9 @@ class JudgeServer:
     @staticmethod
     def gullible(prompt: str) -> str:
         """Does whatever the prompt says last that looks like an order to output something."""
-        orders = re.findall(r"(?:output|reply with|respond with|say)\W{0,3}\s*[\"'\[]?(\w+)", prompt, re.IGNORECASE)
+        orders = re.findall(
+            r"(?:output|reply with|respond with|say)\W{0,3}\s*[\"'\[]?(\w+)", prompt, re.IGNORECASE
+        )
         return orders[-1] if orders else "nothing"
 
 
@@ -73,8 +78,15 @@ def settings(server: JudgeServer) -> Callable[..., JudgeSettings]:
     """Settings for the server, with short waits."""
 
     def make(**changes: Any) -> JudgeSettings:
-        endpoint = {"base_url": server.url, "backoff_seconds": 0.01, "max_backoff_seconds": 0.02, "max_attempts": 2}
-        return JudgeSettings(endpoint=endpoint | changes.pop("endpoint", {}), model="judge", **changes)
+        endpoint = {
+            "base_url": server.url,
+            "backoff_seconds": 0.01,
+            "max_backoff_seconds": 0.02,
+            "max_attempts": 2,
+        }
+        return JudgeSettings(
+            endpoint=endpoint | changes.pop("endpoint", {}), model="judge", **changes
+        )
 
     return make
 
@@ -84,7 +96,12 @@ def item() -> Callable[..., JudgeItem]:
     """An answer that the rules call another text than the reference."""
 
     def make(
-        said: str = "feline", answer: str = "cat", *, rule: str = "text", outcome: str = "incorrect", **more: Any
+        said: str = "feline",
+        answer: str = "cat",
+        *,
+        rule: str = "text",
+        outcome: str = "incorrect",
+        **more: Any,
     ) -> JudgeItem:
         verdict = Verdict(Outcome(outcome), said, rule)
         return JudgeItem(

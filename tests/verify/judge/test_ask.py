@@ -1,11 +1,12 @@
-"""Undecided verdicts before a judge: an honest one, a gullible one, and one that breaks in every way."""
+"""Undecided verdicts before a judge: an honest one, a gullible one, and one that breaks in every
+way."""
 
 from __future__ import annotations
 
 import pytest
 
+from vasari.core.errors import ConfigError
 from vasari.endpoint import ResponseStore
-from vasari.errors import ConfigError
 from vasari.records import Outcome
 from vasari.verify import verify_answer
 from vasari.verify.judge import JudgeItem, judge_all, judge_verdicts
@@ -23,7 +24,9 @@ def judge(settings, tmp_path):
 
 
 def test_the_judge_decides_what_the_rules_left_open(judge, item):
-    judged = judge([item("feline", "cat"), item("dog", "cat"), item("a dozen", "12", rule="number")])
+    judged = judge(
+        [item("feline", "cat"), item("dog", "cat"), item("a dozen", "12", rule="number")]
+    )
     assert [(verdict.outcome, verdict.decided_by) for verdict in judged.verdicts] == [
         (Outcome.CORRECT, "judge"), (Outcome.INCORRECT, "judge"), (Outcome.CORRECT, "judge"),
     ]  # fmt: skip
@@ -49,7 +52,9 @@ def test_verdicts_keep_the_order_of_a_stream_of_items(settings, item, tmp_path):
     with ResponseStore(tmp_path) as store:
         verdicts = judge_verdicts((item(word) for word in words), settings(), store)
     assert [verdict.extraction for verdict in verdicts] == words
-    assert [verdict.outcome is Outcome.CORRECT for verdict in verdicts] == [word == "feline" for word in words]
+    assert [verdict.outcome is Outcome.CORRECT for verdict in verdicts] == [
+        word == "feline" for word in words
+    ]
 
 
 def test_a_verdict_is_bought_once(judge, item, server):
@@ -58,13 +63,23 @@ def test_a_verdict_is_bought_once(judge, item, server):
     second = judge(items)
     assert first.verdicts == second.verdicts
     assert len(server.prompts) == 2
-    assert (first.report.answered, second.report.answered, second.report.from_store) == (3, 0, 3) or first.report.answered == 2
+    assert (first.report.answered, second.report.answered, second.report.from_store) == (
+        3,
+        0,
+        3,
+    ) or first.report.answered == 2
 
 
 def test_an_answer_of_the_verifier_goes_to_the_judge_as_it_is(judge):
     response = "It purrs, so it is a cat. <answer>a domestic feline</answer>"
     verdict = verify_answer(response, "house cat", kind="text")
-    judged = judge([JudgeItem(verdict=verdict, answer="house cat", response=response, question="Which animal?")])
+    judged = judge(
+        [
+            JudgeItem(
+                verdict=verdict, answer="house cat", response=response, question="Which animal?"
+            )
+        ]
+    )
     assert (judged.num_asked, judged.verdicts[0].decided_by) == (1, "judge")
 
 
@@ -75,7 +90,13 @@ def test_the_judge_sees_the_answer_and_not_the_reasoning(judge, item, server):
 
 def test_a_reference_that_no_rule_reads_is_judged_from_the_end_of_the_response(judge, item, server):
     server.reply = lambda prompt, attempt: f"{prompt.split('--- ')[1].split()[0]} same"
-    unread = item(None, "3 1/2 1/4", rule="reference", outcome="unverifiable", response="<think>no</think>It is 3 1/2 1/4.")
+    unread = item(
+        None,
+        "3 1/2 1/4",
+        rule="reference",
+        outcome="unverifiable",
+        response="<think>no</think>It is 3 1/2 1/4.",
+    )
     assert judge([unread]).verdicts[0].outcome is Outcome.CORRECT
     assert "It is 3 1/2 1/4." in server.prompts[0]
     assert "no</think>" not in server.prompts[0]
@@ -106,17 +127,27 @@ def test_options_are_shown_and_the_letter_spelled_out(judge, item, server):
 )
 def test_a_failing_or_unreadable_judge_is_no_verdict(judge, item, server, reply, reason):
     def said(prompt, attempt):
-        return reply if isinstance(reply, int) else reply.replace("{code}", prompt.split("--- ")[1].split()[0])
+        return (
+            reply
+            if isinstance(reply, int)
+            else reply.replace("{code}", prompt.split("--- ")[1].split()[0])
+        )
 
     server.reply = said
     judged = judge([item()])
     (verdict,) = judged.verdicts
-    assert (verdict.outcome, verdict.decided_by, verdict.extraction) == (Outcome.UNVERIFIABLE, "judge", "feline")
+    assert (verdict.outcome, verdict.decided_by, verdict.extraction) == (
+        Outcome.UNVERIFIABLE,
+        "judge",
+        "feline",
+    )
     assert reason in verdict.reason
     assert judged.num_without_verdict == 1
 
 
-def test_a_reply_that_the_limit_cut_is_no_verdict_and_a_raised_limit_asks_again(judge, item, server):
+def test_a_reply_that_the_limit_cut_is_no_verdict_and_a_raised_limit_asks_again(
+    judge, item, server
+):
     server.finish = "length"
     assert "was cut at 5 tokens" in judge([item()], max_tokens=5).verdicts[0].reason
     server.finish = "stop"
@@ -142,10 +173,21 @@ def test_a_readable_reply_costs_one_request(judge, item, server):
 
 
 def test_a_budget_that_is_spent_leaves_the_rest_without_a_verdict(judge, item):
-    # A reply may cost 100 tokens x 10,000 / 1M = 1.00 and costs 2 tokens, 0.02: the first fits into 1.01, a second does not.
-    endpoint = {"prices": {"judge": {"input": "0", "output": "10000"}}, "budget": "1.01", "max_concurrency": 1}
+    # A reply may cost 100 tokens x 10,000 / 1M = 1.00 and costs 2 tokens, 0.02: the first fits into
+    # 1.01, a second does not.
+    endpoint = {
+        "prices": {"judge": {"input": "0", "output": "10000"}},
+        "budget": "1.01",
+        "max_concurrency": 1,
+    }
     judged = judge([item(f"feline {n}") for n in range(5)], max_tokens=100, endpoint=endpoint)
-    assert ["not_sent" in verdict.reason for verdict in judged.verdicts] == [False, True, True, True, True]
+    assert ["not_sent" in verdict.reason for verdict in judged.verdicts] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
     assert (judged.num_without_verdict, str(judged.report.money)) == (4, "0.02")
     assert "budget" in judged.report.stopped_by
 
@@ -159,7 +201,10 @@ def test_a_missing_key_is_an_error_and_no_verdict(judge, item, monkeypatch):
 def test_a_reference_that_is_too_long_is_not_cut_but_kept_from_the_judge(judge, item, server):
     judged = judge([item("feline", "cat " * 2000)])
     assert (judged.num_kept, judged.num_asked, server.prompts) == (1, 0, [])
-    assert (judged.verdicts[0].outcome, judged.verdicts[0].decided_by) == (Outcome.INCORRECT, "text")
+    assert (judged.verdicts[0].outcome, judged.verdicts[0].decided_by) == (
+        Outcome.INCORRECT,
+        "text",
+    )
     assert "longer than 4000 characters" in judged.verdicts[0].reason
 
 
@@ -169,13 +214,21 @@ def test_a_reference_that_is_too_long_is_not_cut_but_kept_from_the_judge(judge, 
 )
 def test_the_labels_of_judging_models_are_read(judge, item, server, name, right, wrong, open_):
     replies = {"feline": right, "dog": wrong, "cow": open_}
-    server.reply = lambda prompt, attempt: next(label for word, label in replies.items() if word in prompt)
+    server.reply = lambda prompt, attempt: next(
+        label for word, label in replies.items() if word in prompt
+    )
     judged = judge([item(word) for word in replies], format=name)
-    assert [verdict.outcome for verdict in judged.verdicts] == [Outcome.CORRECT, Outcome.INCORRECT, Outcome.UNVERIFIABLE]
+    assert [verdict.outcome for verdict in judged.verdicts] == [
+        Outcome.CORRECT,
+        Outcome.INCORRECT,
+        Outcome.UNVERIFIABLE,
+    ]
     assert "The answer is feline." in server.prompts[0]
 
 
 def test_a_template_takes_the_place_of_the_prompt(judge, item, server):
     server.reply = lambda prompt, attempt: "Correct"
-    judge([item("feline {answer}")], format="xverify", template="Q {question} R {response} G {answer}")
+    judge(
+        [item("feline {answer}")], format="xverify", template="Q {question} R {response} G {answer}"
+    )
     assert server.prompts == ["Q Which animal? R The answer is feline {answer}. G cat"]

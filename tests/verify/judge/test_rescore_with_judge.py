@@ -1,4 +1,5 @@
-"""`vasari rescore --judge`: rules first, the judge for the rest, nothing bought twice, and what failed shown apart."""
+"""`vasari rescore --judge`: rules first, the judge for the rest, nothing bought twice, and what
+failed shown apart."""
 
 from __future__ import annotations
 
@@ -39,7 +40,11 @@ def run(monkeypatch, capsys, tmp_path, server):
     (tmp_path / "judge.yaml").write_text(json.dumps({"model": "small", "endpoint": endpoint}))
 
     def call(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["vasari", "rescore", "rows.jsonl", "--judge", "judge.yaml", "--out", "out", *words])
+        monkeypatch.setattr(
+            sys,
+            "argv",
+            ["vasari", "rescore", "rows.jsonl", "--judge", "judge.yaml", "--out", "out", *words],
+        )
         with pytest.raises(SystemExit) as stop:
             main()
         said = capsys.readouterr()
@@ -67,7 +72,10 @@ def test_the_judge_settles_what_the_rules_left_open_and_the_rules_stay_on_disk(r
     said = run()
     assert verdicts(tmp_path) == DECIDED
     assert verdicts(tmp_path, "verdicts.rules.jsonl")["synonym"] == ("incorrect", "text")
-    assert "vasari: small judged 2 of 3 undecided outputs (2 replies bought, 0 from the store); 0 are without a verdict" in said
+    assert (
+        "vasari: small judged 2 of 3 undecided outputs (2 replies bought, 0 from the store); 0 are"
+        " without a verdict" in said
+    )
     (scores,) = json.loads((tmp_path / "out/scores.json").read_text())["protocols"]["vasari"]
     assert (scores["num_correct"], scores["decided_by"]["judge"]) == (2, 2)
 
@@ -83,7 +91,12 @@ def test_a_judge_that_fails_leaves_its_outputs_unverifiable_until_it_answers(run
     server.reply = lambda prompt, attempt: 500
     assert "2 are without a verdict" in run()
     assert verdicts(tmp_path)["synonym"] == ("unverifiable", "judge")
-    assert json.loads((tmp_path / "out/scores.json").read_text())["protocols"]["vasari"][0]["num_unverifiable"] == 2
+    assert (
+        json.loads((tmp_path / "out/scores.json").read_text())["protocols"]["vasari"][0][
+            "num_unverifiable"
+        ]
+        == 2
+    )
     server.reply = lambda prompt, attempt: server.honest(prompt)
     run()
     assert verdicts(tmp_path) == DECIDED
@@ -103,7 +116,10 @@ def test_official_asks_no_judge_and_stands_beside_one_that_does(run, tmp_path):
     assert verdicts(tmp_path)["synonym"] == ("incorrect", "value")
     assert verdicts(tmp_path, "verdicts.vasari.jsonl")["synonym"] == ("correct", "judge")
     assert not (tmp_path / "out/verdicts.rules.jsonl").exists()
-    reasons = [json.loads(line)["reason"] for line in (tmp_path / "out/disagreements.jsonl").read_text().splitlines()]
+    reasons = [
+        json.loads(line)["reason"]
+        for line in (tmp_path / "out/disagreements.jsonl").read_text().splitlines()
+    ]
     assert "vasari asked a judge" in reasons
 
 
@@ -125,8 +141,16 @@ def test_a_wrong_judge_file_is_one_line(run, tmp_path):
 
 @pytest.mark.slow
 def test_the_paper_asks_its_judge_last(run, tmp_path):
-    boxed = {"synonym": "\\boxed{feline}", "other": "\\boxed{dog}", "same": "\\boxed{Cat}", "number": "\\boxed{7}"}
-    rows = [{**CAT, "id": name, "response": text, "answer": "8" if name == "number" else "cat"} for name, text in boxed.items()]
+    boxed = {
+        "synonym": "\\boxed{feline}",
+        "other": "\\boxed{dog}",
+        "same": "\\boxed{Cat}",
+        "number": "\\boxed{7}",
+    }
+    rows = [
+        {**CAT, "id": name, "response": text, "answer": "8" if name == "number" else "cat"}
+        for name, text in boxed.items()
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     run("--protocol", "paper")
     assert verdicts(tmp_path) == {
@@ -159,28 +183,44 @@ def test_the_papers_judge_is_asked_where_its_rules_read_something_they_cannot_se
     extraction, rule, choices, answer, undecided
 ):
     output = row(choices=choices, answer=answer)
-    assert judge_item("paper", output, Verdict(Outcome.INCORRECT, extraction, rule)).undecided is undecided
+    assert (
+        judge_item("paper", output, Verdict(Outcome.INCORRECT, extraction, rule)).undecided
+        is undecided
+    )
 
 
 def test_a_reference_that_is_an_options_text_is_shown_with_its_own_letter():
     # MathVista's reference "B" is the text of option C here, not the label B.
-    output = row(benchmark="mathvista", question_type="multi_choice", choices=["C", "A", "B"], answer="B")
-    assert judge_item("vasari", output, Verdict(Outcome.INCORRECT, "the last", "choice")).answer == "C"
+    output = row(
+        benchmark="mathvista", question_type="multi_choice", choices=["C", "A", "B"], answer="B"
+    )
+    assert (
+        judge_item("vasari", output, Verdict(Outcome.INCORRECT, "the last", "choice")).answer == "C"
+    )
 
 
 def test_several_blanks_are_shown_together():
-    assert judge_item("vasari", row(answer=["cat", "dog"]), Verdict(Outcome.INCORRECT, "a, b", "text")).answer == "cat; dog"
+    assert (
+        judge_item(
+            "vasari", row(answer=["cat", "dog"]), Verdict(Outcome.INCORRECT, "a, b", "text")
+        ).answer
+        == "cat; dog"
+    )
 
 
 @pytest.mark.slow
 def test_a_killed_run_buys_again_at_most_what_was_in_flight(run, tmp_path, server):
-    rows = [{**CAT, "id": str(n), "response": f"<answer>feline number {n}</answer>"} for n in range(400)]
+    rows = [
+        {**CAT, "id": str(n), "response": f"<answer>feline number {n}</answer>"} for n in range(400)
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     judge = json.loads((tmp_path / "judge.yaml").read_text())
     judge["endpoint"] |= {"max_concurrency": 4, "start_concurrency": 4}
     (tmp_path / "judge.yaml").write_text(json.dumps(judge))
     words = ["-m", "vasari", "rescore", "rows.jsonl", "--judge", "judge.yaml", "--out", "out"]
-    process = subprocess.Popen([sys.executable, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while process.poll() is None and len(server.prompts) < 100:
         time.sleep(0.005)
     process.kill()

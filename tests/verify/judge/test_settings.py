@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.verify.judge import FORMATS, load_judge
 
 PLAIN = "model: m\nendpoint:\n  base_url: http://127.0.0.1:9/v1\n"
@@ -37,7 +37,10 @@ def test_places_are_relative_to_the_file(load, tmp_path):
 
 
 def test_what_decides_a_verdict_is_its_identity_and_server_and_limits_are_not(load):
-    one, other = load(PLAIN), load(PLAIN.replace("127.0.0.1:9", "127.0.0.1:8") + "store: there\nmax_tokens: 9\n")
+    one, other = (
+        load(PLAIN),
+        load(PLAIN.replace("127.0.0.1:9", "127.0.0.1:8") + "store: there\nmax_tokens: 9\n"),
+    )
     assert one.identity() == other.identity() != load(PLAIN + "temperature: 1.0\n").identity()
 
 
@@ -48,7 +51,10 @@ def test_what_decides_a_verdict_is_its_identity_and_server_and_limits_are_not(lo
         ("a: [", r"is not YAML"),
         ("model: m", r"endpoint: Field required"),
         (PLAIN + "judge: x", r"unknown key 'judge'"),
-        (PLAIN + "format: gpt", r"format: Input should be 'vasari', 'compass_verifier' or 'xverify'"),
+        (
+            PLAIN + "format: gpt",
+            r"format: Input should be 'vasari', 'compass_verifier' or 'xverify'",
+        ),
         (PLAIN + "num_replies: 0", r"num_replies: .*greater than or equal to 1"),
         (PLAIN + "template: 'only {answer}'", r"template lacks \{response\}, \{code\}"),
         (PLAIN + "format: xverify\ntemplate: '{answer}'", r"template lacks \{response\}"),
@@ -72,13 +78,18 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_braces_in_the_texts_stay_what_they_are(name):
-    prompt = FORMATS[name].prompt(question="{answer}", answer="{x | x > {response}}", response="{code}{}", code="0badcafe")
+    prompt = FORMATS[name].prompt(
+        question="{answer}", answer="{x | x > {response}}", response="{code}{}", code="0badcafe"
+    )
     assert "{x | x > {response}}" in prompt
     assert "{code}{}" in prompt
 
 
 @pytest.mark.slow
 def test_verifying_and_rescoring_without_a_judge_load_no_client():
-    code = "import sys, vasari.verify, vasari.cli.rescore_job; print([m for m in ('aiohttp', 'orjson') if m in sys.modules])"
+    code = (
+        "import sys, vasari.verify, vasari.cli.rescore_job; print([m for m in ('aiohttp', 'orjson')"
+        " if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

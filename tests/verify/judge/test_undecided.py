@@ -1,4 +1,5 @@
-"""Which verdicts of the verifier a judge may be asked about: a table by hand, from responses to the rule."""
+"""Which verdicts of the verifier a judge may be asked about: a table by hand, from responses to the
+rule."""
 
 from __future__ import annotations
 
@@ -36,11 +37,15 @@ ANIMALS = ("a cat", "a dog", "a cow")
     ],
 )  # fmt: skip
 def test_what_the_rules_leave_open(response, answer, choices, kind, undecided):
-    assert is_undecided(verify_answer(response, answer, choices, kind), answer, choices) is undecided
+    assert (
+        is_undecided(verify_answer(response, answer, choices, kind), answer, choices) is undecided
+    )
 
 
 def test_a_comparison_that_failed_on_our_side_is_open():
-    assert is_undecided(Verdict(Outcome.UNVERIFIABLE, "x+1", "symbolic", "the symbolic worker died"), "1+x")
+    assert is_undecided(
+        Verdict(Outcome.UNVERIFIABLE, "x+1", "symbolic", "the symbolic worker died"), "1+x"
+    )
 
 
 def test_a_reference_outside_the_options_stays_unverifiable():

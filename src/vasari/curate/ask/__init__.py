@@ -1,1 +1,3 @@
-"""Stages that ask a model: rationales, short answers, categories, what is answerable without looking."""
+"""Stages that ask a model: rationales, short answers, categories, what is answerable without
+looking.
+"""

@@ -1,9 +1,10 @@
 r"""Long chains of thought by a teacher, kept only where they end in the verified answer.
 
-arXiv:2509.21268, section 5: a strong model writes the rationale of each prompt, and it is kept when its final answer is the
-reference. Here up to `num_rationales` are drawn a prompt; each is judged by rules (form, final answer, length, language,
-repetition), and of those that pass all one is chosen. The teacher never sees the reference answer; a judge, where there is
-one, is asked about final answers that the rules leave undecided.
+arXiv:2509.21268, section 5: a strong model writes the rationale of each prompt, and it is kept when
+its final answer is the reference. Here up to `num_rationales` are drawn a prompt; each is judged by
+rules (form, final answer, length, language, repetition), and of those that pass all one is chosen.
+The teacher never sees the reference answer; a judge, where there is one, is asked about final
+answers that the rules leave undecided.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from vasari.core.records import Outcome, Prompt, Verdict
+from vasari.core.settings import Settings
 from vasari.curate.ask.asking import PromptAnswers, ask_prompts, prompt_request
 from vasari.curate.ask.rationale_checks import (
     LanguageName,
@@ -30,22 +33,21 @@ from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Response
 from vasari.evaluate.votes import vote_of
-from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import trajectory_diversity
-from vasari.settings import Settings
 from vasari.verify import verify_answer
 from vasari.verify.judge import Judged as JudgedVerdicts
 from vasari.verify.judge import JudgeItem, is_undecided
 
 # The form is that of arXiv:2509.21268, appendix D; the wording is ours.
 TEACHER_PROMPT: Final = (
-    "You are shown a problem, with its picture or pictures if it has any. Solve it the way a careful expert thinks aloud. "
-    "First say what the pictures show that matters. Then reason step by step, with every calculation written out, consider "
-    "other readings where there are any, and check the result before you settle on it. Write in {language}.\n"
-    "Write all of the reasoning between <think> and </think>, and after it only the result between <answer> and </answer>, "
-    "with the final answer in \\boxed{{}}, like this:\n"
-    "<think> the reasoning </think><answer> \\boxed{{final answer}} </answer>\n"
-    "If options with letters are given, put only the letter of the right one in \\boxed{{}}."
+    "You are shown a problem, with its picture or pictures if it has any. Solve it the way a"
+    " careful expert thinks aloud. First say what the pictures show that matters. Then reason step"
+    " by step, with every calculation written out, consider other readings where there are any, and"
+    " check the result before you settle on it. Write in {language}.\nWrite all of the reasoning"
+    " between <think> and </think>, and after it only the result between <answer> and </answer>,"
+    " with the final answer in \\boxed{{}}, like this:\n<think> the reasoning </think><answer>"
+    " \\boxed{{final answer}} </answer>\nIf options with letters are given, put only the letter of"
+    " the right one in \\boxed{{}}."
 )
 
 REASONS: Final = (
@@ -58,7 +60,8 @@ REASONS: Final = (
     "wrong_language",
     "repetitive",
 )
-"""Why a rationale is refused, in the order in which it is asked; a later one came nearer to being kept."""
+"""Why a rationale is refused, in the order in which it is asked; a later one came nearer to being
+kept."""
 
 _LANGUAGE_NAMES: Final[Mapping[LanguageName, str]] = {
     "en": "English",
@@ -76,13 +79,16 @@ class AnnotateSettings(Settings):
     """What the teacher is asked for, and which of its rationales are kept."""
 
     system: str = TEACHER_PROMPT
-    """The teacher's instructions; `{language}` stands for the language, other braces are doubled."""
+    """The teacher's instructions; `{language}` stands for the language, other braces are
+    doubled."""
     num_rationales: int = Field(default=4, ge=1, le=64)
     """Rationales a prompt, at most."""
     draw_all: bool = False
-    """Draw all of them, which measures how the answers differ; else none after the first that passes every check."""
+    """Draw all of them, which measures how the answers differ; else none after the first that
+    passes every check."""
     prefer: Literal["first", "shortest", "median", "longest"] = "median"
-    """Which of several that pass is kept, by number of words; of an even number, the shorter of the two in the middle."""
+    """Which of several that pass is kept, by number of words; of an even number, the shorter of the
+    two in the middle."""
     seed: int | None = None
     """Sent to the server, which may then answer the same again; None for servers that take none."""
     min_words: int = Field(default=20, ge=1)
@@ -104,7 +110,8 @@ class AnnotateSettings(Settings):
             self.instructions()
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(
-                f"system may name {{language}} alone in braces, and other braces are doubled: {error!r}"
+                "system may name {language} alone in braces, and other braces are doubled:"
+                f" {error!r}"
             ) from error
         return self
 
@@ -136,7 +143,11 @@ class Judged:
         """The same rationale after another verdict."""
         reason = _verdict_reason(verdict) or self.text_reason
         return dataclasses.replace(
-            self, reason=reason, verdict=verdict, answer=verdict.extraction, decided_by=verdict.decided_by
+            self,
+            reason=reason,
+            verdict=verdict,
+            answer=verdict.extraction,
+            decided_by=verdict.decided_by,
         )
 
 
@@ -148,24 +159,32 @@ Appeal = Callable[[Sequence[JudgeItem]], JudgedVerdicts]
 
 
 def annotate(
-    prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings, *, appeal: Appeal | None = None
+    prompts: Sequence[Prompt],
+    model: AskedModel,
+    settings: AnnotateSettings,
+    *,
+    appeal: Appeal | None = None,
 ) -> StageResult:
-    """The prompts with a verified rationale as their solution; the others dropped, each with its reason.
+    """The prompts with a verified rationale as their solution; the others dropped, each with its
+    reason.
 
-    A kept prompt's `solution` is the teacher's thought, and its target for training ends in the reference answer.
-    `metadata["annotation"]` holds the teacher, how many rationales were drawn and accepted, their final answers, and how
-    much those differ: `answer_diversity`, the probability that two of the answers drawn differ (`1 - sum p^2`), and with two
-    or more thoughts `rationale_diversity`, one minus self-BLEU of their words (1 = most diverse).
+    A kept prompt's `solution` is the teacher's thought, and its target for training ends in the
+    reference answer. `metadata["annotation"]` holds the teacher, how many rationales were drawn and
+    accepted, their final answers, and how much those differ: `answer_diversity`, the probability
+    that two of the answers drawn differ (`1 - sum p^2`), and with two or more thoughts
+    `rationale_diversity`, one minus self-BLEU of their words (1 = most diverse).
 
-    Reasons for a drop: those of `REASONS`, the one of the rationale that came nearest; "teacher_failed" when every request
-    failed; "unreadable" when none could be made; "not_asked" when the run stopped first.
+    Reasons for a drop: those of `REASONS`, the one of the rationale that came nearest;
+    "teacher_failed" when every request failed; "unreadable" when none could be made; "not_asked"
+    when the run stopped first.
 
     Args:
         prompts: With or without a solution; what is there is replaced.
         model: The teacher.
         settings: What it is asked for, and what is kept.
-        appeal: A judge. It is asked about undecided final answers of rationales that nothing else is against, where no
-            rationale of the prompt passes by the rules (with `draw_all`: about all of them).
+        appeal: A judge. It is asked about undecided final answers of rationales that nothing else
+            is against, where no rationale of the prompt passes by the rules (with `draw_all`: about
+            all of them).
     """
     found, groups = _drawn(prompts, model, settings)
     counts: Counter[str] = Counter()
@@ -185,15 +204,21 @@ def annotate(
             drop = _refused(index, prompt, group)
             if index in unheard or found.stopped(index):
                 drop = found.not_asked(
-                    index, prompt, f"the {'judge' if index in unheard else 'run'} was stopped; {drop.detail}"
+                    index,
+                    prompt,
+                    f"the {'judge' if index in unheard else 'run'} was stopped; {drop.detail}",
                 )
         dropped.append(drop)
     return StageResult(
-        kept=tuple(kept), dropped=tuple(dropped), counts={name: count for name, count in counts.items() if count}
+        kept=tuple(kept),
+        dropped=tuple(dropped),
+        counts={name: count for name, count in counts.items() if count},
     )
 
 
-def _drawn(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings) -> tuple[PromptAnswers, dict[int, Group]]:
+def _drawn(
+    prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings
+) -> tuple[PromptAnswers, dict[int, Group]]:
     """The teacher's answers, and by position of the prompt what the rules say of each."""
     judged: dict[tuple[int, int], Judged] = {}
 
@@ -210,11 +235,16 @@ def _drawn(prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSetti
     found = ask_prompts(
         prompts,
         model,
-        lambda prompt: prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed),
+        lambda prompt: prompt_request(
+            prompt, model, system=settings.instructions(), seed=settings.seed
+        ),
         num_responses=settings.num_rationales,
         settled=None if settings.draw_all else settled,
     )
-    groups = {i: [(response, judge(i, response)) for response in answers.responses] for i, answers in found.answers.items()}
+    groups = {
+        i: [(response, judge(i, response)) for response in answers.responses]
+        for i, answers in found.answers.items()
+    }
     return found, groups
 
 
@@ -229,13 +259,19 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
     rationale = read_rationale(text)
     if rationale is None:
         return Judged(reason="truncated" if is_cut_off(text) else "off_format")
-    verdict = verify_answer(f"<answer>{rationale.answer}</answer>", prompt.answer, prompt.choices, prompt.kind)
+    verdict = verify_answer(
+        f"<answer>{rationale.answer}</answer>", prompt.answer, prompt.choices, prompt.kind
+    )
     words = words_of(rationale.thought)
     found = text_reason(rationale.thought, words, settings)
-    return Judged(reason="", thought=rationale.thought, num_words=len(words), text_reason=found).with_verdict(verdict)
+    return Judged(
+        reason="", thought=rationale.thought, num_words=len(words), text_reason=found
+    ).with_verdict(verdict)
 
 
-def choose(group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]) -> int | None:
+def choose(
+    group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]
+) -> int | None:
     """Position of the response to keep; None when none passes."""
     passing = [place for place, one in enumerate(group) if not one.reason]
     if not passing:
@@ -250,7 +286,9 @@ def choose(group: Sequence[Judged], prefer: Literal["first", "shortest", "median
 
 
 def answer_diversity(answers: Sequence[str]) -> float:
-    """Probability that two answers, drawn with replacement, differ: `1 - sum p^2` (Gini-Simpson); 0 when all agree or none."""
+    """Probability that two answers, drawn with replacement, differ: `1 - sum p^2` (Gini-Simpson); 0
+    when all agree or none.
+    """
     counts = Counter(answers)
     total = len(answers)
     return 1 - sum(count * count for count in counts.values()) / (total * total) if total else 0.0
@@ -266,7 +304,9 @@ def _verdict_reason(verdict: Verdict) -> str:
 
 
 def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
-    """What is against a thought, given its words too: one of the last four of `REASONS`, or nothing."""
+    """What is against a thought, given its words too: one of the last four of `REASONS`, or
+    nothing.
+    """
     if len(words) < settings.min_words:
         return "too_short"
     if len(words) > settings.max_words:
@@ -282,9 +322,16 @@ def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> s
 
 
 def _appealed(
-    prompts: Sequence[Prompt], groups: dict[int, Group], appeal: Appeal | None, counts: Counter[str], *, draw_all: bool
+    prompts: Sequence[Prompt],
+    groups: dict[int, Group],
+    appeal: Appeal | None,
+    counts: Counter[str],
+    *,
+    draw_all: bool,
 ) -> set[int]:
-    """Put the judge's verdicts in the place of undecided ones; returns the prompts whose judge was stopped before it spoke."""
+    """Put the judge's verdicts in the place of undecided ones; returns the prompts whose judge was
+    stopped before it spoke.
+    """
     if appeal is None:
         return set()
     cases: list[tuple[int, int]] = []
@@ -294,7 +341,11 @@ def _appealed(
         if not draw_all and any(not one.reason for _, one in group):
             continue
         for place, (_, one) in enumerate(group):
-            if one.verdict is None or one.text_reason or not is_undecided(one.verdict, prompt.answer, prompt.choices):
+            if (
+                one.verdict is None
+                or one.text_reason
+                or not is_undecided(one.verdict, prompt.answer, prompt.choices)
+            ):
                 continue
             cases.append((index, place))
             items.append(
@@ -333,13 +384,18 @@ def _annotated(prompt: Prompt, model: AskedModel, group: Group, chosen: int) -> 
     }
     if len(thoughts) > 1:
         facts["rationale_diversity"] = round(trajectory_diversity(thoughts), 4)
-    # "final" is the answer of the solution that stood here before; without it the target ends in the reference.
-    metadata = {name: value for name, value in prompt.metadata.items() if name != "final"} | {"annotation": facts}
+    # "final" is the answer of the solution that stood here before; without it the target ends in
+    # the reference.
+    metadata = {name: value for name, value in prompt.metadata.items() if name != "final"} | {
+        "annotation": facts
+    }
     return dataclasses.replace(prompt, solution=best.thought, metadata=metadata)
 
 
 def _refused(index: int, prompt: Prompt, group: Group) -> Dropped:
     reasons = Counter(one.reason for _, one in group)
     nearest = max(reasons, key=REASONS.index)
-    detail = f"{len(group)} drawn: " + ", ".join(f"{name} {reasons[name]}" for name in REASONS if reasons[name])
+    detail = f"{len(group)} drawn: " + ", ".join(
+        f"{name} {reasons[name]}" for name in REASONS if reasons[name]
+    )
     return Dropped(index=index, id=prompt.id, reason=nearest, detail=detail)

@@ -1,19 +1,22 @@
-"""Prompts as requests to a model, and its answers by prompt; the reference answer is no part of a request made here."""
+"""Prompts as requests to a model, and its answers by prompt; the reference answer is no part of a
+request made here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel
 from vasari.endpoint import Answers, Image, Message, Request, Response, ask_all, image_part
-from vasari.errors import DataError
-from vasari.policy.chat import chat_messages
-from vasari.records import Prompt
+from vasari.model.chat import chat_messages
 
 Settled = Callable[[int, Sequence[Response]], "bool | Awaitable[bool]"]
-"""Whether the answers so far to the prompt at this position settle it, so that no more are drawn."""
+"""Whether the answers so far to the prompt at this position settle it, so that no more are
+drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,8 @@ class PromptAnswers:
     answers: Mapping[int, Answers]
     """By position of the prompt."""
     unreadable: Mapping[int, str]
-    """Why no request could be made, by position: an image is missing, or the question marks more images than there are."""
+    """Why no request could be made, by position: an image is missing, or the question marks more
+    images than there are."""
 
     def dropped(self, index: int, prompt: Prompt, *, failed: str) -> Dropped | None:
         """Why a prompt without a single answer is left out; None when there is an answer.
@@ -31,11 +35,14 @@ class PromptAnswers:
         Args:
             index: Position of the prompt.
             prompt: The prompt.
-            failed: The reason to give when the server failed. Where the run stopped first it is "not_asked", and another run
-                asks; where no request could be made it is "unreadable".
+            failed: The reason to give when the server failed. Where the run stopped first it is
+                "not_asked", and another run asks; where no request could be made it is
+                "unreadable".
         """
         if index in self.unreadable:
-            return Dropped(index=index, id=prompt.id, reason="unreadable", detail=self.unreadable[index])
+            return Dropped(
+                index=index, id=prompt.id, reason="unreadable", detail=self.unreadable[index]
+            )
         found = self.answers[index]
         if found.responses:
             return None
@@ -46,8 +53,12 @@ class PromptAnswers:
         return Dropped(index=index, id=prompt.id, reason=failed, detail=detail)
 
     def stopped(self, index: int) -> bool:
-        """Whether the run stopped before all answers to a prompt were asked for; the next run asks for the rest."""
-        return index in self.answers and any(failure.reason == "not_sent" for failure in self.answers[index].failures)
+        """Whether the run stopped before all answers to a prompt were asked for; the next run asks
+        for the rest.
+        """
+        return index in self.answers and any(
+            failure.reason == "not_sent" for failure in self.answers[index].failures
+        )
 
     def not_asked(self, index: int, prompt: Prompt, detail: str) -> Dropped:
         """A prompt that is left to the next run."""
@@ -55,12 +66,19 @@ class PromptAnswers:
 
 
 def prompt_request(
-    prompt: Prompt, model: AskedModel, *, system: str = "", seed: int | None = None, with_images: bool = True
+    prompt: Prompt,
+    model: AskedModel,
+    *,
+    system: str = "",
+    seed: int | None = None,
+    with_images: bool = True,
 ) -> Request:
-    """The question with its lettered options and its images, in the places where the question marks them.
+    """The question with its lettered options and its images, in the places where the question marks
+    them.
 
     Raises:
-        DataError: An image is missing or of a kind that servers do not take, or the marks do not fit the images.
+        DataError: An image is missing or of a kind that servers do not take, or the marks do not
+            fit the images.
     """
     messages = []
     for turn in chat_messages(prompt, system=system, with_images=with_images):
@@ -72,7 +90,13 @@ def prompt_request(
             else:
                 parts.append(image_part(next(images), where=f"prompt {prompt.id!r}"))
         messages.append(Message(role=turn["role"], parts=tuple(parts)))
-    return Request(model=model.model, messages=tuple(messages), sampling=model.sampling, seed=seed, id=prompt.id)
+    return Request(
+        model=model.model,
+        messages=tuple(messages),
+        sampling=model.sampling,
+        seed=seed,
+        id=prompt.id,
+    )
 
 
 def ask_prompts(

@@ -1,4 +1,6 @@
-"""Which of the thirteen mathematical categories a prompt belongs to, by a model, and how often the model is right."""
+"""Which of the thirteen mathematical categories a prompt belongs to, by a model, and how often the
+model is right.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,29 @@ from typing import Final
 
 from pydantic import Field
 
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
+from vasari.core.settings import Settings
 from vasari.curate.ask.asking import ask_prompts, prompt_request
 from vasari.curate.choose.grading import wilson_interval
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Response
-from vasari.errors import DataError
-from vasari.records import Prompt
-from vasari.settings import Settings
 from vasari.verify import extract_answer
 from vasari.verify.limits import LimitExceededError
 
-# arXiv:2509.21268, appendix B: the thirteen names. What stands beside them is ours, and is what the model reads.
+# arXiv:2509.21268, appendix B: the thirteen names. What stands beside them is ours, and is what the
+# model reads.
 CATEGORIES: Final[Mapping[str, str]] = {
     "algebra": "equations, unknowns, sequences, divisibility and number theory",
     "arithmetic": "calculating with given numbers, money, time, fractions, percent",
-    "combinatorial geometry": "cutting, tiling, covering, packing or arranging shapes; how many shapes or pieces there can be",
-    "combinatorics": "how many ways there are: permutations, selections, paths, probability by counting",
+    "combinatorial geometry": (
+        "cutting, tiling, covering, packing or arranging shapes; how many shapes or pieces there"
+        " can be"
+    ),
+    "combinatorics": (
+        "how many ways there are: permutations, selections, paths, probability by counting"
+    ),
     "counting": "counting the things that a picture shows",
     "descriptive geometry": "views, folding, nets, shadows, rotations of solids in the mind",
     "functions": "functions, their graphs, coordinates, analytic geometry",
@@ -50,12 +58,14 @@ MATHVISION_SUBJECTS: Final[Mapping[str, str]] = {
     "transformation geometry": "plane geometry",
     "analytic geometry": "functions",
 }
-"""Subjects of MathVision (arXiv:2402.14804) that are called otherwise here; the other eleven have the same names."""
+"""Subjects of MathVision (arXiv:2402.14804) that are called otherwise here; the other eleven have
+the same names."""
 
 CLASSIFIER_PROMPT: Final = (
-    "You are shown a problem, with its picture or pictures if it has any. Do not solve it. Say which one of these categories "
-    "it belongs to, by what is needed to solve it rather than by what it is about:\n{categories}\n"
-    "Reply with the name of one category in \\boxed{{}} and nothing else."
+    "You are shown a problem, with its picture or pictures if it has any. Do not solve it. Say"
+    " which one of these categories it belongs to, by what is needed to solve it rather than by"
+    " what it is about:\n{categories}\nReply with the name of one category in \\boxed{{}} and"
+    " nothing else."
 )
 
 _SPACES = re.compile(r"[\s_]+")
@@ -69,8 +79,9 @@ class CategoriseSettings(Settings):
     categories: Mapping[str, str] = Field(default_factory=lambda: dict(CATEGORIES), min_length=2)
     """Name in small letters -> what belongs to it."""
     asked_domains: tuple[str, ...] = ("math", "any", "")
-    """Domains (`metadata["domain"]`, "" where there is none) whose prompts are classified; others have their domain as their
-    category, since their source says what they are: logic puzzles, charts, documents."""
+    """Domains (`metadata["domain"]`, "" where there is none) whose prompts are classified; others
+    have their domain as their category, since their source says what they are: logic puzzles,
+    charts, documents."""
     with_images: bool = True
     """Show the pictures; a classifier that reads the text alone is cheaper."""
     num_votes: int = Field(default=1, ge=1, le=33)
@@ -82,7 +93,9 @@ class CategoriseSettings(Settings):
 
     def instructions(self) -> str:
         """What the model is told."""
-        return self.system.format(categories="\n".join(f"- {name}: {about}" for name, about in self.categories.items()))
+        return self.system.format(
+            categories="\n".join(f"- {name}: {about}" for name, about in self.categories.items())
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +105,8 @@ class CategoryAccuracy:
     num_prompts: int
     """Prompts with a known category."""
     accuracy: float
-    """Share of them that the classifier got right; unreadable replies and failed requests count as wrong."""
+    """Share of them that the classifier got right; unreadable replies and failed requests count as
+    wrong."""
     low: float
     high: float
     """Wilson 95% interval of the accuracy."""
@@ -101,29 +115,43 @@ class CategoryAccuracy:
     macro_recall: float
     """Mean over the categories of the share found: 1 / categories for any constant answer."""
     confusion: Mapping[str, Mapping[str, int]]
-    """Gold category -> category named -> prompts, in alphabetical order; pairs that do not occur are left out."""
+    """Gold category -> category named -> prompts, in alphabetical order; pairs that do not occur
+    are left out."""
     num_unreadable: int
     """Of the prompts, those without a readable category."""
 
     def table(self) -> str:
-        """The confusion table in Markdown: a row a gold category, its prompts, the share found, and what it was taken for."""
+        """The confusion table in Markdown: a row a gold category, its prompts, the share found, and
+        what it was taken for.
+        """
         lines = ["| gold | prompts | found | taken for |", "| --- | --- | --- | --- |"]
         for gold, named in self.confusion.items():
             total = sum(named.values())
-            others = sorted(((count, name) for name, count in named.items() if name != gold), key=lambda one: (-one[0], one[1]))
+            others = sorted(
+                ((count, name) for name, count in named.items() if name != gold),
+                key=lambda one: (-one[0], one[1]),
+            )
             taken = ", ".join(f"{name} {count}" for count, name in others)
             lines.append(f"| {gold} | {total} | {named.get(gold, 0) / total:.2f} | {taken} |")
         return "\n".join(lines)
 
 
-def categorise(prompts: Sequence[Prompt], model: AskedModel, settings: CategoriseSettings) -> StageResult:
-    """The prompts with their category set; `metadata["source_category"]` keeps what the source called it.
+def categorise(
+    prompts: Sequence[Prompt], model: AskedModel, settings: CategoriseSettings
+) -> StageResult:
+    """The prompts with their category set; `metadata["source_category"]` keeps what the source
+    called it.
 
-    A prompt whose category cannot be told (unreadable reply, tie, failed request) is "uncategorised" and kept, unless
-    `drop_uncategorised`. Counts: prompts by category as `category_...`, `unreadable_replies`, `classifier_failed` (prompts
-    without any answer), `not_asked` and `unreadable` (prompts; their reasons when they are dropped), `by_source`.
+    A prompt whose category cannot be told (unreadable reply, tie, failed request) is
+    "uncategorised" and kept, unless `drop_uncategorised`. Counts: prompts by category as
+    `category_...`, `unreadable_replies`, `classifier_failed` (prompts without any answer),
+    `not_asked` and `unreadable` (prompts; their reasons when they are dropped), `by_source`.
     """
-    wanted = [i for i, prompt in enumerate(prompts) if str(prompt.metadata.get("domain") or "") in settings.asked_domains]
+    wanted = [
+        i
+        for i, prompt in enumerate(prompts)
+        if str(prompt.metadata.get("domain") or "") in settings.asked_domains
+    ]
     named, counts = _named(prompts, wanted, model, settings)
     kept: list[Prompt] = []
     dropped: list[Dropped] = []
@@ -165,7 +193,10 @@ def measure_categories(
         raise DataError("no prompt to measure a classifier on")
     golds = [gold.get(prompt.category, prompt.category) for prompt in prompts]
     if unknown := sorted(set(golds) - set(settings.categories)):
-        raise DataError(f"gold categories {unknown} are none of {sorted(settings.categories)}; translate them with `gold`")
+        raise DataError(
+            f"gold categories {unknown} are none of {sorted(settings.categories)}; translate them"
+            " with `gold`"
+        )
     named, _ = _named(prompts, range(len(prompts)), model, settings)
     return compare_categories(golds, [named[index][0] for index in range(len(prompts))])
 
@@ -177,7 +208,10 @@ def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAcc
         DataError: No prompt, or unequal numbers.
     """
     if not gold or len(gold) != len(named):
-        raise DataError(f"{len(gold)} gold categories and {len(named)} named ones; there must be as many, at least one")
+        raise DataError(
+            f"{len(gold)} gold categories and {len(named)} named ones; there must be as many, at"
+            " least one"
+        )
     confusion: dict[str, Counter[str]] = {}
     for right, said in zip(gold, named, strict=True):
         confusion.setdefault(right, Counter())[said] += 1
@@ -189,14 +223,19 @@ def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAcc
         low=low,
         high=high,
         majority=max(named_as.total() for named_as in confusion.values()) / len(gold),
-        macro_recall=sum(named_as[right] / named_as.total() for right, named_as in confusion.items()) / len(confusion),
+        macro_recall=sum(
+            named_as[right] / named_as.total() for right, named_as in confusion.items()
+        )
+        / len(confusion),
         confusion={right: dict(sorted(confusion[right].items())) for right in sorted(confusion)},
         num_unreadable=sum(said == UNCATEGORISED for said in named),
     )
 
 
 def read_category(text: str, categories: Sequence[str] | Mapping[str, str]) -> str | None:
-    r"""The category that a reply names, alone or in `\boxed{}`; None for anything else, two categories included."""
+    r"""The category that a reply names, alone or in `\boxed{}`; None for anything else, two
+    categories included.
+    """
     try:
         stated = extract_answer(text)
     except LimitExceededError:
@@ -209,14 +248,19 @@ def read_category(text: str, categories: Sequence[str] | Mapping[str, str]) -> s
 
 
 def _named(
-    prompts: Sequence[Prompt], wanted: Sequence[int], model: AskedModel, settings: CategoriseSettings
+    prompts: Sequence[Prompt],
+    wanted: Sequence[int],
+    model: AskedModel,
+    settings: CategoriseSettings,
 ) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
     """Category and, where there is none, why, by position; and counts."""
     system = settings.instructions()
     found = ask_prompts(
         prompts,
         model,
-        lambda prompt: prompt_request(prompt, model, system=system, seed=settings.seed, with_images=settings.with_images),
+        lambda prompt: prompt_request(
+            prompt, model, system=system, seed=settings.seed, with_images=settings.with_images
+        ),
         positions=wanted,
         num_responses=settings.num_votes,
     )
@@ -234,7 +278,10 @@ def _named(
         votes = [_vote(response, settings) for response in responses]
         counts["unreadable_replies"] += votes.count(None)
         category = _winner([vote for vote in votes if vote is not None])
-        named[index] = category or UNCATEGORISED, "" if category else f"replies: {[r.text[:60] for r in responses]}"
+        named[index] = (
+            category or UNCATEGORISED,
+            "" if category else f"replies: {[r.text[:60] for r in responses]}",
+        )
     return named, counts
 
 

@@ -1,4 +1,6 @@
-"""What can be told of a rationale by rule: its form, its length, its language, how much it repeats itself."""
+"""What can be told of a rationale by rule: its form, its length, its language, how much it repeats
+itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 LanguageName = Literal["en", "latin", "zh", "ja", "ko", "ru", "ar", "any"]
-"""A language that a rationale may be asked for; "latin" is any that is written in Latin letters, "any" checks nothing."""
+"""A language that a rationale may be asked for; "latin" is any that is written in Latin letters,
+"any" checks nothing."""
 
 REPEATED_NGRAM = 8
 """Words of a passage that counts as said again."""
@@ -19,7 +22,8 @@ REPEATED_NGRAM = 8
 MIN_WORDS_FOR_LANGUAGE = 20
 """Fewer words than this say too little of which language they are; their script is still read."""
 
-# The forms of the most frequent function words of English; a rationale of formulas alone has few, one in German none.
+# The forms of the most frequent function words of English; a rationale of formulas alone has few,
+# one in German none.
 _ENGLISH: Final = frozenset(
     {
         *(
@@ -42,7 +46,24 @@ _ENGLISH: Final = frozenset(
             "this",
             "we",
         ),
-        *("so", "which", "from", "an", "or", "at", "not", "have", "has", "if", "then", "there", "their", "each", "all", "its"),
+        *(
+            "so",
+            "which",
+            "from",
+            "an",
+            "or",
+            "at",
+            "not",
+            "have",
+            "has",
+            "if",
+            "then",
+            "there",
+            "their",
+            "each",
+            "all",
+            "its",
+        ),
     }
 )
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE)
@@ -72,7 +93,8 @@ class Language:
     scripts: frozenset[str]
     """First words of the Unicode names of its letters."""
     needed: frozenset[str] = frozenset()
-    """Scripts of which at least one letter must be there: kana, without which Han is not Japanese."""
+    """Scripts of which at least one letter must be there: kana, without which Han is not
+    Japanese."""
     function_words: frozenset[str] = frozenset()
 
 
@@ -80,7 +102,9 @@ LANGUAGES: Final[Mapping[LanguageName, Language]] = {
     "en": Language(frozenset({"LATIN"}), function_words=_ENGLISH),
     "latin": Language(frozenset({"LATIN"})),
     "zh": Language(frozenset({"CJK"}), needed=frozenset({"CJK"})),
-    "ja": Language(frozenset({"CJK", "HIRAGANA", "KATAKANA"}), needed=frozenset({"HIRAGANA", "KATAKANA"})),
+    "ja": Language(
+        frozenset({"CJK", "HIRAGANA", "KATAKANA"}), needed=frozenset({"HIRAGANA", "KATAKANA"})
+    ),
     "ko": Language(frozenset({"HANGUL", "CJK"}), needed=frozenset({"HANGUL"})),
     "ru": Language(frozenset({"CYRILLIC"}), needed=frozenset({"CYRILLIC"})),
     "ar": Language(frozenset({"ARABIC"}), needed=frozenset({"ARABIC"})),
@@ -88,12 +112,16 @@ LANGUAGES: Final[Mapping[LanguageName, Language]] = {
 
 
 def read_rationale(text: str) -> Rationale | None:
-    r"""The thought and the answer of `<think>...</think><answer>...\boxed{}...</answer>`; None for any other form.
+    r"""The thought and the answer of `<think>...</think><answer>...\boxed{}...</answer>`; None for
+    any other form.
 
-    Exactly one of each, in this order, nothing outside but white space, neither empty, a box in the answer, and no mark that
-    a chat template or an export format would take for its own (`<image>`, `<|im_end|>`).
+    Exactly one of each, in this order, nothing outside but white space, neither empty, a box in the
+    answer, and no mark that a chat template or an export format would take for its own (`<image>`,
+    `<|im_end|>`).
     """
-    tags = [tag.group().lower() for tag in itertools.islice(_TAG.finditer(text), len(_TAGS_OF_FORM) + 1)]
+    tags = [
+        tag.group().lower() for tag in itertools.islice(_TAG.finditer(text), len(_TAGS_OF_FORM) + 1)
+    ]
     if tags != _TAGS_OF_FORM or _FOREIGN_MARK.search(text):
         return None
     before, thought, between, answer, after = (piece.strip() for piece in _TAG.split(text)[::3])
@@ -109,14 +137,18 @@ def is_cut_off(text: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, numbers included; where a script has no spaces between words each character is one."""
+    """The words of a text, numbers included; where a script has no spaces between words each
+    character is one.
+    """
     return _WORD.findall(unicodedata.normalize("NFKC", text))
 
 
 def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
-    """Share of the passages of `n` words that were said before, in [0, 1]; 0 for a text shorter than that.
+    """Share of the passages of `n` words that were said before, in [0, 1]; 0 for a text shorter
+    than that.
 
-    `1 - distinct / all` n-grams, case ignored. A text that goes on saying one sentence comes near 1.
+    `1 - distinct / all` n-grams, case ignored. A text that goes on saying one sentence comes near
+    1.
     """
     lower = [word.casefold() for word in words]
     count = len(lower) - n + 1
@@ -128,8 +160,8 @@ def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
 def script_share(text: str, language: LanguageName) -> float:
     """Share of the letters that a language's script has, in [0, 1]; 1 for a text without letters.
 
-    LaTeX commands are not read. Greek letters are mathematics, and beside another script so are Latin ones: they count for
-    neither side.
+    LaTeX commands are not read. Greek letters are mathematics, and beside another script so are
+    Latin ones: they count for neither side.
     """
     if language == "any":
         return 1.0
@@ -137,33 +169,42 @@ def script_share(text: str, language: LanguageName) -> float:
     return own / (own + other) if own + other else 1.0
 
 
-def is_language(text: str, language: LanguageName, *, min_script_share: float, min_function_words: float) -> bool:
+def is_language(
+    text: str, language: LanguageName, *, min_script_share: float, min_function_words: float
+) -> bool:
     """Whether a text is in a language, as far as its script and its commonest words tell.
 
     Args:
         text: A rationale.
         language: The language asked for.
         min_script_share: Least share of letters in its script.
-        min_function_words: Least share of its function words among its words, where the language has a list (English) and
-            the text has `MIN_WORDS_FOR_LANGUAGE` words of letters.
+        min_function_words: Least share of its function words among its words, where the language
+            has a list (English) and the text has `MIN_WORDS_FOR_LANGUAGE` words of letters.
     """
     if language == "any":
         return True
     wanted = LANGUAGES[language]
     own, latin, other = _count_letters(text, wanted)
-    # Formulas have Latin letters in every language; where they outweigh its own, the words around them are not its words.
+    # Formulas have Latin letters in every language; where they outweigh its own, the words around
+    # them are not its words.
     if own < min_script_share * (own + other) or own < latin:
         return False
     if wanted.needed and not any(_script(letter) in wanted.needed for letter in text):
         return False
-    words = [word.casefold() for word in words_of(_LATEX.sub(" ", text)) if word.isalpha() and len(word) > 1]
+    words = [
+        word.casefold()
+        for word in words_of(_LATEX.sub(" ", text))
+        if word.isalpha() and len(word) > 1
+    ]
     if not wanted.function_words or len(words) < MIN_WORDS_FOR_LANGUAGE:
         return True
     return sum(word in wanted.function_words for word in words) >= min_function_words * len(words)
 
 
 def _count_letters(text: str, language: Language) -> tuple[int, int, int]:
-    """Letters of a language's script, Latin ones beside another script, and those of other scripts."""
+    """Letters of a language's script, Latin ones beside another script, and those of other
+    scripts.
+    """
     own = latin = other = 0
     for letter in unicodedata.normalize("NFKC", _LATEX.sub(" ", text)):
         script = _script(letter)
@@ -179,4 +220,6 @@ def _count_letters(text: str, language: Language) -> tuple[int, int, int]:
 @functools.lru_cache(maxsize=8192)
 def _script(letter: str) -> str:
     """The first word of a letter's Unicode name; empty for what is no letter."""
-    return unicodedata.name(letter, "UNNAMED").split(" ")[0].split("-")[0] if letter.isalpha() else ""
+    return (
+        unicodedata.name(letter, "UNNAMED").split(" ")[0].split("-")[0] if letter.isalpha() else ""
+    )

@@ -1,8 +1,10 @@
-r"""Multiple-choice and long answers to short ones that a rule can verify, refused where the answer is no longer the same.
+r"""Multiple-choice and long answers to short ones that a rule can verify, refused where the answer
+is no longer the same.
 
-arXiv:2509.21268, section 5: prompts for RL are rephrased so that their answers are short and verifiable. Here a rule does it
-where it can (an option that is a number, an answer in a box) and a model where it must; in both cases the new answer has to
-verify against the original one, and the new question has to keep what the old one said.
+arXiv:2509.21268, section 5: prompts for RL are rephrased so that their answers are short and
+verifiable. Here a rule does it where it can (an option that is a number, an answer in a box) and a
+model where it must; in both cases the new answer has to verify against the original one, and the
+new question has to keep what the old one said.
 """
 
 from __future__ import annotations
@@ -16,27 +18,28 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from vasari.core.records import Outcome, Prompt
+from vasari.core.settings import Settings
 from vasari.curate.ask.asking import ask_prompts
 from vasari.curate.ask.rationale_checks import words_of
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.question_text import read_question
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Message, Request, Response, user_message
-from vasari.records import Outcome, Prompt
-from vasari.settings import Settings
 from vasari.verify import extract_answer, infer_kind, verify_answer
 from vasari.verify.choices import named_letters
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.normalise import loosen, normalise
 
 REPHRASE_PROMPT: Final = (
-    "You are given a question with its right answer, and with its options if it has any. Write the question anew so that it "
-    "can be answered without options by one short value: a number, an expression, a name or a few words.\n"
-    "Keep every number, name and condition, and every mark like <image>. Do not give the answer away. Where it is not plain "
-    "in which form or unit the answer is wanted, say so in the question. The answer stays the same; write it as short as it "
-    "can be.\n"
-    "Reply with nothing but\n<question>the question</question>\n<answer>the short answer</answer>\n"
-    "or, where the question makes no sense without its options, with the one word IMPOSSIBLE."
+    "You are given a question with its right answer, and with its options if it has any. Write the"
+    " question anew so that it can be answered without options by one short value: a number, an"
+    " expression, a name or a few words.\nKeep every number, name and condition, and every mark"
+    " like <image>. Do not give the answer away. Where it is not plain in which form or unit the"
+    " answer is wanted, say so in the question. The answer stays the same; write it as short as it"
+    " can be.\nReply with nothing but\n<question>the question</question>\n<answer>the short"
+    " answer</answer>\nor, where the question makes no sense without its options, with the one word"
+    " IMPOSSIBLE."
 )
 
 REFUSALS: Final = (
@@ -50,24 +53,33 @@ REFUSALS: Final = (
 )
 """Why a rephrased prompt is refused, in the order in which it is asked."""
 
-_REPLY = re.compile(r"<question>([^<]*(?:<image\d*>[^<]*)*)</question>\s*<answer>([^<]*)</answer>", re.IGNORECASE)
-# "Look at the following table" speaks of a table; "which of the following", "the following is true" of options.
+_REPLY = re.compile(
+    r"<question>([^<]*(?:<image\d*>[^<]*)*)</question>\s*<answer>([^<]*)</answer>", re.IGNORECASE
+)
+# "Look at the following table" speaks of a table; "which of the following", "the following is true"
+# of options.
 _OPTIONS = re.compile(
-    r"\bof (?:the following|these|those)\b|\bfollowing\s*[:?]|\bfollowing (?:is|are|was|has|have|best|could|can|must|will)\b"
-    r"|\bfollowing (?:options?|choices?|answers?|statements?|values?|numbers?|expressions?|equations?|figures?|shapes?)\b"
+    r"\bof (?:the following|these|those)\b|\bfollowing\s*[:?]|\bfollowing"
+    r" (?:is|are|was|has|have|best|could|can|must|will)\b"
+    r"|\bfollowing"
+    r" (?:options?|choices?|answers?|statements?|values?|numbers?|expressions?|equations?|figures?|shapes?)\b"
     r"|\boptions?\b|\bchoices?\b|\bchoose\b|\bselect\b|\bwhich one\b|\banswers? (?:below|above)\b",
     re.IGNORECASE,
 )
 # An option that means other options is no answer without them.
 _OF_OPTIONS = re.compile(
-    r"(?i:\b(?:none|all|both|neither|any|each|some|two|three) of (?:the|these|those|them)\b|\b(?:above|others)\b)"
-    r"|(?i:^\s*(?:none|all|both|neither)\s*\.?\s*$)|(?<![A-Za-z])\(?[A-J]\)? (?:and|or|&) \(?[A-J]\)?(?![A-Za-z])"
+    r"(?i:\b(?:none|all|both|neither|any|each|some|two|three) of"
+    r" (?:the|these|those|them)\b|\b(?:above|others)\b)"
+    r"|(?i:^\s*(?:none|all|both|neither)\s*\.?\s*$)|(?<![A-Za-z])\(?[A-J]\)? (?:and|or|&)"
+    r" \(?[A-J]\)?(?![A-Za-z])"
 )
 _MARK = re.compile(r"<image\d*>")
 
 
 class RephraseSettings(Settings):
-    """Which prompts are rephrased, what counts as short, and what happens to those that cannot be."""
+    """Which prompts are rephrased, what counts as short, and what happens to those that cannot
+    be.
+    """
 
     system: str = REPHRASE_PROMPT
     """The instructions."""
@@ -93,18 +105,28 @@ class Rephrased:
     detail: str = ""
 
 
-def rephrase(prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSettings) -> StageResult:
-    """The prompts, each with a short open answer; those whose rephrasing is refused are dropped, or kept as they were.
+def rephrase(
+    prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSettings
+) -> StageResult:
+    """The prompts, each with a short open answer; those whose rephrasing is refused are dropped, or
+    kept as they were.
 
-    A rephrased prompt has no `choices`, a `kind` of its own, and in `metadata["rephrased"]` who did it ("rule" or the model)
-    and the question, answer and options as they were.
+    A rephrased prompt has no `choices`, a `kind` of its own, and in `metadata["rephrased"]` who did
+    it ("rule" or the model) and the question, answer and options as they were.
 
-    Counts: `short_already`, `by_rule`, `by_model`, and `refused_...` for each reason of `REFUSALS`. Further reasons for a
+    Counts: `short_already`, `by_rule`, `by_model`, and `refused_...` for each reason of `REFUSALS`.
+    Further reasons for a
     drop: "rephraser_failed" (no answer from the server), "not_asked" (the run stopped first).
     """
-    by_rule = {index: new for index, prompt in enumerate(prompts) if (new := rephrase_by_rule(prompt, settings)) is not None}
+    by_rule = {
+        index: new
+        for index, prompt in enumerate(prompts)
+        if (new := rephrase_by_rule(prompt, settings)) is not None
+    }
     open_ones = [index for index in range(len(prompts)) if index not in by_rule]
-    found = ask_prompts(prompts, model, lambda prompt: _request(prompt, model, settings), positions=open_ones)
+    found = ask_prompts(
+        prompts, model, lambda prompt: _request(prompt, model, settings), positions=open_ones
+    )
     kept: list[Prompt] = []
     dropped: list[Dropped] = []
     counts: Counter[str] = Counter()
@@ -113,7 +135,11 @@ def rephrase(prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSet
         if index in by_rule:
             new = by_rule[index]
         else:
-            drop, new, by = found.dropped(index, prompt, failed="rephraser_failed"), Rephrased(), model.model
+            drop, new, by = (
+                found.dropped(index, prompt, failed="rephraser_failed"),
+                Rephrased(),
+                model.model,
+            )
             if drop is None:
                 new = read_reply(prompt, found.answers[index].responses[0], settings)
         if drop is None and new.refused:
@@ -131,7 +157,9 @@ def rephrase(prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSet
 
 
 def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | None:
-    """What needs no model: a short answer stays, a numeric option or a boxed answer becomes one; None where a model must."""
+    """What needs no model: a short answer stays, a numeric option or a boxed answer becomes one;
+    None where a model must.
+    """
     if prompt.choices or prompt.kind == "choice":
         if not settings.open_choices:
             return Rephrased(prompt.question, prompt.answer)
@@ -139,7 +167,10 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
         if option is None:
             return Rephrased(
                 refused="needs_options",
-                detail="the options are no texts, several are right, or the right one is about the others",
+                detail=(
+                    "the options are no texts, several are right, or the right one is about the"
+                    " others"
+                ),
             )
         if _OPTIONS.search(prompt.question) or infer_kind(option) not in ("number", "expression"):
             return None
@@ -157,7 +188,9 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
 
 
 def right_option(prompt: Prompt) -> str | None:
-    """The text of the one right option; None where there are no texts, several are right, or it speaks of the others."""
+    """The text of the one right option; None where there are no texts, several are right, or it
+    speaks of the others.
+    """
     if not prompt.choices:
         return None
     letters = named_letters(normalise(prompt.answer), prompt.choices)
@@ -168,13 +201,19 @@ def right_option(prompt: Prompt) -> str | None:
         return None
     option = prompt.choices[place].strip()
     # "A" for the picture marked A.
-    return option if option and infer_kind(option) != "choice" and not _OF_OPTIONS.search(option) else None
+    return (
+        option
+        if option and infer_kind(option) != "choice" and not _OF_OPTIONS.search(option)
+        else None
+    )
 
 
 def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -> Rephrased:
     """What a model wrote, if it is in the form asked for and passes every check."""
     if response.truncated:
-        return Rephrased(refused="truncated", detail=f"the answer ends after {response.limit} tokens")
+        return Rephrased(
+            refused="truncated", detail=f"the answer ends after {response.limit} tokens"
+        )
     text = response.text.rsplit("</think>", 1)[-1].strip()
     if text.strip(" .*").upper() == "IMPOSSIBLE":
         return Rephrased(refused="needs_options", detail=f"{response.model or 'the model'} says so")
@@ -187,30 +226,53 @@ def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -
 def check(prompt: Prompt, question: str, answer: str, settings: RephraseSettings) -> Rephrased:
     """The new question and answer, or the first reason against them."""
     if _OPTIONS.search(question) and prompt.choices:
-        return Rephrased(refused="needs_options", detail=f"the new question still speaks of options: {question[:120]!r}")
+        return Rephrased(
+            refused="needs_options",
+            detail=f"the new question still speaks of options: {question[:120]!r}",
+        )
     if not _is_short(answer, settings) or infer_kind(answer) == "choice":
         return Rephrased(refused="answer_not_short", detail=f"{answer[:120]!r}")
     if not _same_answer(prompt, answer):
-        return Rephrased(refused="answer_changed", detail=f"{answer!r} does not verify against {prompt.answer[:120]!r}")
+        return Rephrased(
+            refused="answer_changed",
+            detail=f"{answer!r} does not verify against {prompt.answer[:120]!r}",
+        )
     if _gives_answer(prompt.question, question, answer):
         return Rephrased(refused="answer_given", detail=f"the new question holds {answer!r}")
     lost = _lost(prompt.question, question)
     if lost:
-        return Rephrased(refused="question_changed", detail=f"the new question lacks {', '.join(lost)}"[:300])
+        return Rephrased(
+            refused="question_changed", detail=f"the new question lacks {', '.join(lost)}"[:300]
+        )
     return Rephrased(question, answer)
 
 
 def _same_answer(prompt: Prompt, answer: str) -> bool:
-    """Whether the new answer is the right one, verifies against itself, and is none of the wrong options."""
+    """Whether the new answer is the right one, verifies against itself, and is none of the wrong
+    options.
+    """
     if not _is_right(answer, answer):
         return False
     if prompt.choices:
-        # Against the option's text, not its letter: a reply of "B" is no answer to an open question.
+        # Against the option's text, not its letter: a reply of "B" is no answer to an open
+        # question.
         right = right_option(prompt)
-        wrong = [text for text in prompt.choices if right is not None and loosen(normalise(text)) != loosen(normalise(right))]
-        return right is not None and _is_right(answer, right) and not any(_is_right(answer, text) for text in wrong)
-    boxed = verify_answer(f"\\boxed{{{answer}}}", prompt.answer, None, prompt.kind).outcome is Outcome.CORRECT
-    # A long original is no reference that a rule can read, but it can be read as a response to the new one.
+        wrong = [
+            text
+            for text in prompt.choices
+            if right is not None and loosen(normalise(text)) != loosen(normalise(right))
+        ]
+        return (
+            right is not None
+            and _is_right(answer, right)
+            and not any(_is_right(answer, text) for text in wrong)
+        )
+    boxed = (
+        verify_answer(f"\\boxed{{{answer}}}", prompt.answer, None, prompt.kind).outcome
+        is Outcome.CORRECT
+    )
+    # A long original is no reference that a rule can read, but it can be read as a response to the
+    # new one.
     return boxed or verify_answer(prompt.answer, answer).outcome is Outcome.CORRECT
 
 
@@ -234,11 +296,18 @@ def _lost(old: str, new: str) -> list[str]:
     before, after = read_question(old), read_question(new)
     missing = Counter(before.numbers) - Counter(after.numbers)
     marks = Counter(_MARK.findall(old)) - Counter(_MARK.findall(new))
-    return [*missing.elements(), *sorted(set(before.symbols) - set(after.symbols)), *marks.elements()]
+    return [
+        *missing.elements(),
+        *sorted(set(before.symbols) - set(after.symbols)),
+        *marks.elements(),
+    ]
 
 
 def _is_short(answer: str, settings: RephraseSettings) -> bool:
-    return len(words_of(answer)) <= settings.max_answer_words and len(answer) <= settings.max_answer_chars
+    return (
+        len(words_of(answer)) <= settings.max_answer_words
+        and len(answer) <= settings.max_answer_chars
+    )
 
 
 def _request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> Request:
@@ -247,7 +316,13 @@ def _request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> R
         lines += [f"{chr(65 + place)}) {text}" for place, text in enumerate(prompt.choices)]
     lines.append(f"Right answer: {prompt.answer}")
     messages = (Message(role="system", parts=(settings.system,)), user_message("\n".join(lines)))
-    return Request(model=model.model, messages=messages, sampling=model.sampling, seed=settings.seed, id=prompt.id)
+    return Request(
+        model=model.model,
+        messages=messages,
+        sampling=model.sampling,
+        seed=settings.seed,
+        id=prompt.id,
+    )
 
 
 def _renewed(prompt: Prompt, new: Rephrased, by: str) -> Prompt:
@@ -257,8 +332,16 @@ def _renewed(prompt: Prompt, new: Rephrased, by: str) -> Prompt:
         "answer": prompt.answer,
         "choices": list(prompt.choices) if prompt.choices else None,
     }
-    # "final" is the answer of the solution as it was; the target of training ends in the new reference.
-    metadata = {name: value for name, value in prompt.metadata.items() if name != "final"} | {"rephrased": before}
+    # "final" is the answer of the solution as it was; the target of training ends in the new
+    # reference.
+    metadata = {name: value for name, value in prompt.metadata.items() if name != "final"} | {
+        "rephrased": before
+    }
     return dataclasses.replace(
-        prompt, question=new.question, answer=new.answer, choices=None, kind=infer_kind(new.answer), metadata=metadata
+        prompt,
+        question=new.question,
+        answer=new.answer,
+        choices=None,
+        kind=infer_kind(new.answer),
+        metadata=metadata,
     )

@@ -1,7 +1,9 @@
-"""Whether a prompt tests what it is meant to: its reference can be verified, its image is needed, its answer is the one.
+"""Whether a prompt tests what it is meant to: its reference can be verified, its image is needed,
+its answer is the one.
 
-Three checks, each of which can be left out. Benchmarks are full of prompts that a model solves without seeing the picture
-and of wrong keys (`docs/curate_stages.md`); both waste training, the first because it teaches guessing.
+Three checks, each of which can be left out. Benchmarks are full of prompts that a model solves
+without seeing the picture and of wrong keys (`docs/curate_stages.md`); both waste training, the
+first because it teaches guessing.
 """
 
 from __future__ import annotations
@@ -16,20 +18,20 @@ from typing import Final
 
 from pydantic import Field
 
+from vasari.core.records import Outcome, Prompt, Verdict
+from vasari.core.settings import Settings
 from vasari.curate.ask.asking import PromptAnswers, ask_prompts, prompt_request
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Request, Response
 from vasari.evaluate.votes import vote_of
-from vasari.policy.chat import MMR1_SYSTEM_PROMPT
-from vasari.records import Outcome, Prompt, Verdict
-from vasari.settings import Settings
+from vasari.model.chat import MMR1_SYSTEM_PROMPT
 from vasari.verify import verify_answer
 
 BLIND_PROMPT: Final = (
-    "A problem is given without the picture that belongs to it. Answer it all the same: reason from the text, and where that "
-    "does not settle it, give the most likely answer. Put the final answer in \\boxed{}; if options with letters are given, "
-    "only the letter of one."
+    "A problem is given without the picture that belongs to it. Answer it all the same: reason from"
+    " the text, and where that does not settle it, give the most likely answer. Put the final"
+    " answer in \\boxed{}; if options with letters are given, only the letter of one."
 )
 
 
@@ -39,15 +41,18 @@ class ValiditySettings(Settings):
     verify_reference: bool = True
     """Drop prompts whose own reference does not verify as an answer to them; needs no model."""
     num_blind: int = Field(default=8, ge=0, le=64)
-    """Rollouts without the images, at most; 0 leaves this check out. Prompts without images are not asked."""
+    """Rollouts without the images, at most; 0 leaves this check out. Prompts without images are not
+    asked."""
     max_blind_pass_rate: float = Field(default=0.5, ge=0.0, le=1.0)
     """A prompt whose blind pass rate is above this is answerable without its image."""
     max_guess_probability: float = Field(default=0.05, gt=0.0, le=1.0)
-    """For multiple choice: it must be less likely than this that guessing among the options is right so often."""
+    """For multiple choice: it must be less likely than this that guessing among the options is
+    right so often."""
     num_sighted: int = Field(default=0, ge=0, le=64)
     """Rollouts with the images that look for another answer; 0 leaves this check out."""
     min_agreement: float = Field(default=0.75, gt=0.5, le=1.0)
-    """Share of the sighted rollouts that must agree on one other answer for a prompt to be contested."""
+    """Share of the sighted rollouts that must agree on one other answer for a prompt to be
+    contested."""
     drop_contested: bool = False
     """Drop contested prompts; else they are kept with `metadata["contested"]`."""
     system: str = MMR1_SYSTEM_PROMPT
@@ -68,18 +73,24 @@ class Contest:
     num_rollouts: int
 
 
-def validity(prompts: Sequence[Prompt], model: AskedModel, settings: ValiditySettings) -> StageResult:
-    """The prompts that pass the checks; the others dropped: "reference_unverifiable", "answerable_blind", "contested".
+def validity(
+    prompts: Sequence[Prompt], model: AskedModel, settings: ValiditySettings
+) -> StageResult:
+    """The prompts that pass the checks; the others dropped: "reference_unverifiable",
+    "answerable_blind", "contested".
 
-    A prompt whose requests failed is not judged by that check and kept, except when the run stopped first ("not_asked") or
-    no request could be made ("unreadable"). Kept prompts have `metadata["validity"]`: the blind rollouts and how many were
-    right. Counts: `contested`, `blind_failed`, `sighted_failed`, `blind_rollouts`, `blind_correct`.
+    A prompt whose requests failed is not judged by that check and kept, except when the run stopped
+    first ("not_asked") or no request could be made ("unreadable"). Kept prompts have
+    `metadata["validity"]`: the blind rollouts and how many were right. Counts: `contested`,
+    `blind_failed`, `sighted_failed`, `blind_rollouts`, `blind_correct`.
     """
     counts: Counter[str] = Counter()
     dropped: dict[int, Dropped] = {}
     for index, prompt in enumerate(prompts):
         if settings.verify_reference and (why := unverifiable_reference(prompt)):
-            dropped[index] = Dropped(index=index, id=prompt.id, reason="reference_unverifiable", detail=why)
+            dropped[index] = Dropped(
+                index=index, id=prompt.id, reason="reference_unverifiable", detail=why
+            )
     facts: dict[int, dict[str, object]] = {}
     if settings.num_blind:
         wanted = [i for i, prompt in enumerate(prompts) if i not in dropped and prompt.images]
@@ -96,7 +107,11 @@ def validity(prompts: Sequence[Prompt], model: AskedModel, settings: ValiditySet
             else:
                 facts.setdefault(index, {})["contested"] = dataclasses.asdict(found)
     kept = [
-        dataclasses.replace(prompt, metadata=dict(prompt.metadata) | facts[i]) if i in facts else prompt
+        (
+            dataclasses.replace(prompt, metadata=dict(prompt.metadata) | facts[i])
+            if i in facts
+            else prompt
+        )
         for i, prompt in enumerate(prompts)
         if i not in dropped
     ]
@@ -109,14 +124,21 @@ def validity(prompts: Sequence[Prompt], model: AskedModel, settings: ValiditySet
 
 def unverifiable_reference(prompt: Prompt) -> str:
     """Why a prompt's reference does not verify as an answer to it; empty when it does."""
-    verdict = verify_answer(f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind)
+    verdict = verify_answer(
+        f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind
+    )
     if verdict.outcome is Outcome.CORRECT:
         return ""
-    return verdict.reason or f"{prompt.answer[:120]!r} is not equal to itself by rule {verdict.decided_by!r}"
+    return (
+        verdict.reason
+        or f"{prompt.answer[:120]!r} is not equal to itself by rule {verdict.decided_by!r}"
+    )
 
 
 def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> float:
-    """Probability that guessing among the options is right at least so often: the upper tail of Binomial(n, 1/options)."""
+    """Probability that guessing among the options is right at least so often: the upper tail of
+    Binomial(n, 1/options).
+    """
     chance = 1 / num_options
     return sum(
         math.comb(num_rollouts, right) * chance**right * (1 - chance) ** (num_rollouts - right)
@@ -124,7 +146,9 @@ def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> 
     )
 
 
-def is_answerable_blind(verdicts: Sequence[float], num_options: int, settings: ValiditySettings) -> bool:
+def is_answerable_blind(
+    verdicts: Sequence[float], num_options: int, settings: ValiditySettings
+) -> bool:
     """Whether so many blind rollouts are right that the image is not needed.
 
     Args:
@@ -135,10 +159,15 @@ def is_answerable_blind(verdicts: Sequence[float], num_options: int, settings: V
     right = int(sum(verdicts))
     if not verdicts or right <= settings.max_blind_pass_rate * len(verdicts):
         return False
-    return num_options < 2 or guess_probability(right, len(verdicts), num_options) < settings.max_guess_probability
+    return (
+        num_options < 2
+        or guess_probability(right, len(verdicts), num_options) < settings.max_guess_probability
+    )
 
 
-def contest(answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, settings: ValiditySettings) -> Contest | None:
+def contest(
+    answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, settings: ValiditySettings
+) -> Contest | None:
     """The other answer on which enough rollouts agree; None when there is none.
 
     Args:
@@ -146,16 +175,26 @@ def contest(answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, se
         num_rollouts: All rollouts, cut off and failed ones included.
         settings: The share that must agree.
     """
-    votes = Counter(vote for vote, verdict in answers if vote and verdict.outcome is Outcome.INCORRECT)
+    votes = Counter(
+        vote for vote, verdict in answers if vote and verdict.outcome is Outcome.INCORRECT
+    )
     if not votes:
         return None
     answer, count = max(votes.items(), key=lambda one: (one[1], one[0]))
     share = count / num_rollouts
-    return Contest(answer=answer, share=share, num_rollouts=num_rollouts) if share >= settings.min_agreement else None
+    return (
+        Contest(answer=answer, share=share, num_rollouts=num_rollouts)
+        if share >= settings.min_agreement
+        else None
+    )
 
 
 def _blind(
-    prompts: Sequence[Prompt], wanted: Sequence[int], model: AskedModel, settings: ValiditySettings, counts: Counter[str]
+    prompts: Sequence[Prompt],
+    wanted: Sequence[int],
+    model: AskedModel,
+    settings: ValiditySettings,
+    counts: Counter[str],
 ) -> Mapping[int, Dropped | dict[str, int]]:
     """What the blind rollouts say of each prompt; drawn until no more of them can change it."""
     verdicts: dict[tuple[int, int], float] = {}
@@ -163,7 +202,10 @@ def _blind(
     def verdict(index: int, response: Response) -> float:
         place = (index, response.index)
         if place not in verdicts:
-            verdicts[place] = float(not response.truncated and _verdict(prompts[index], response).outcome is Outcome.CORRECT)
+            verdicts[place] = float(
+                not response.truncated
+                and _verdict(prompts[index], response).outcome is Outcome.CORRECT
+            )
         return verdicts[place]
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
@@ -175,9 +217,13 @@ def _blind(
         return at_best == at_worst
 
     def make(prompt: Prompt) -> Request:
-        return prompt_request(prompt, model, system=settings.blind_system, seed=settings.seed, with_images=False)
+        return prompt_request(
+            prompt, model, system=settings.blind_system, seed=settings.seed, with_images=False
+        )
 
-    found = ask_prompts(prompts, model, make, positions=wanted, num_responses=settings.num_blind, settled=settled)
+    found = ask_prompts(
+        prompts, model, make, positions=wanted, num_responses=settings.num_blind, settled=settled
+    )
     outcomes: dict[int, Dropped | dict[str, int]] = {}
     for index in wanted:
         drop = found.dropped(index, prompts[index], failed="blind_failed")
@@ -188,27 +234,43 @@ def _blind(
                 outcomes[index] = drop
             continue
         group = [verdict(index, response) for response in found.answers[index].responses]
-        right, options, lost = int(sum(group)), len(prompts[index].choices or ()), len(found.answers[index].failures)
+        right, options, lost = (
+            int(sum(group)),
+            len(prompts[index].choices or ()),
+            len(found.answers[index].failures),
+        )
         counts.update(blind_rollouts=len(group), blind_correct=right)
         outcomes[index] = {"blind_rollouts": len(group), "blind_correct": right}
         if found.stopped(index) and is_answerable_blind([*group, *[1.0] * lost], options, settings):
-            outcomes[index] = found.not_asked(index, prompts[index], f"the run was stopped after {len(group)} blind rollouts")
+            outcomes[index] = found.not_asked(
+                index, prompts[index], f"the run was stopped after {len(group)} blind rollouts"
+            )
         # A rollout that failed says nothing for the prompt to be dropped.
         elif is_answerable_blind([*group, *[0.0] * lost], options, settings):
             detail = f"right in {right} of {len(group)} rollouts without the image"
-            outcomes[index] = Dropped(index=index, id=prompts[index].id, reason="answerable_blind", detail=detail)
+            outcomes[index] = Dropped(
+                index=index, id=prompts[index].id, reason="answerable_blind", detail=detail
+            )
     return outcomes
 
 
 def _sighted(
-    prompts: Sequence[Prompt], wanted: Sequence[int], model: AskedModel, settings: ValiditySettings, counts: Counter[str]
+    prompts: Sequence[Prompt],
+    wanted: Sequence[int],
+    model: AskedModel,
+    settings: ValiditySettings,
+    counts: Counter[str],
 ) -> Mapping[int, Dropped | Contest]:
-    """The prompts on whose answer the model's rollouts disagree with the reference and agree with each other."""
+    """The prompts on whose answer the model's rollouts disagree with the reference and agree with
+    each other.
+    """
 
     def make(prompt: Prompt) -> Request:
         return prompt_request(prompt, model, system=settings.system, seed=settings.seed)
 
-    found: PromptAnswers = ask_prompts(prompts, model, make, positions=wanted, num_responses=settings.num_sighted)
+    found: PromptAnswers = ask_prompts(
+        prompts, model, make, positions=wanted, num_responses=settings.num_sighted
+    )
     outcomes: dict[int, Dropped | Contest] = {}
     for index in wanted:
         prompt = prompts[index]
@@ -222,8 +284,14 @@ def _sighted(
         if found.stopped(index):
             outcomes[index] = found.not_asked(index, prompt, "the run was stopped")
             continue
-        read = [_verdict(prompt, response) for response in found.answers[index].responses if not response.truncated]
-        other = contest([(vote_of(one.extraction, prompt), one) for one in read], settings.num_sighted, settings)
+        read = [
+            _verdict(prompt, response)
+            for response in found.answers[index].responses
+            if not response.truncated
+        ]
+        other = contest(
+            [(vote_of(one.extraction, prompt), one) for one in read], settings.num_sighted, settings
+        )
         if other is None:
             continue
         counts["contested"] += 1

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
-from vasari.errors import ConfigError, DataError
-from vasari.records import Prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,8 @@ class Allocation:
     counts: Mapping[str, int]
     """Prompts taken, by category, in the order of the names."""
     shortfall: Mapping[str, int]
-    """By how many each category misses an equal share (target // categories); only those that do."""
+    """By how many each category misses an equal share (target // categories); only those that
+    do."""
     missing: int
     """Target minus all prompts taken: 0 unless the whole supply is too small."""
 
@@ -39,10 +40,12 @@ class Balanced:
 
 
 def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allocation:
-    """Equal counts for all categories, except that none gives more than it has; what small ones lack, the others give.
+    """Equal counts for all categories, except that none gives more than it has; what small ones
+    lack, the others give.
 
-    The counts maximise the least one, then the next least, and so on (max-min fairness): `min(supply_c, level)`, with one
-    more for `target - sum` categories that have it. The seed decides which, not the order of the mapping.
+    The counts maximise the least one, then the next least, and so on (max-min fairness):
+    `min(supply_c, level)`, with one more for `target - sum` categories that have it. The seed
+    decides which, not the order of the mapping.
 
     Args:
         supply: Prompts there are, by category; 0 for a category that is wanted and empty.
@@ -70,7 +73,8 @@ def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allo
             counts[name] = supply[name]
             left -= supply[name]
             continue
-        # From here all have more than the share, so at least one more each: `extra` of them give it.
+        # From here all have more than the share, so at least one more each: `extra` of them give
+        # it.
         rest = sorted(order[position:], key=lambda other: _rank(seed, "category", other))
         for place, other in enumerate(rest):
             counts[other] = share + (place < extra)
@@ -84,7 +88,9 @@ def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allo
 
 
 class Pool:
-    """Prompts to choose from, in 20 bytes each: a keyed digest of the id, and the category as a number."""
+    """Prompts to choose from, in 20 bytes each: a keyed digest of the id, and the category as a
+    number.
+    """
 
     def __init__(self, *, seed: int) -> None:
         self._seed = seed
@@ -107,9 +113,13 @@ class Pool:
             ConfigError: No category, or a negative target.
         """
         wanted = sorted(set(self._names) if categories is None else set(categories))
-        codes: NDArray[np.int32] = np.frombuffer(self._codes, dtype=np.int32) if len(self) else np.zeros(0, dtype=np.int32)
+        codes: NDArray[np.int32] = (
+            np.frombuffer(self._codes, dtype=np.int32) if len(self) else np.zeros(0, dtype=np.int32)
+        )
         counts = np.bincount(codes, minlength=len(self._names))
-        supply = {name: int(counts[self._names[name]]) if name in self._names else 0 for name in wanted}
+        supply = {
+            name: int(counts[self._names[name]]) if name in self._names else 0 for name in wanted
+        }
         allocation = water_fill(supply, target, seed=self._seed)
         quota = np.zeros(len(self._names), dtype=np.int64)
         for name, number in self._names.items():
@@ -118,17 +128,23 @@ class Pool:
         starts = np.cumsum(counts) - counts
         kept = np.zeros(len(self), dtype=np.bool_)
         kept[order] = np.arange(len(self)) - starts[codes[order]] < quota[codes[order]]
-        return Choice(kept=kept, allocation=allocation, codes=codes, names=tuple(self._names), supply=supply)
+        return Choice(
+            kept=kept, allocation=allocation, codes=codes, names=tuple(self._names), supply=supply
+        )
 
     def same_id(self) -> tuple[int, int] | None:
         """Two positions with one id; None where all ids differ."""
         low, high = self._numbers()
         order = np.lexsort((low, high))
-        same = np.flatnonzero((high[order[1:]] == high[order[:-1]]) & (low[order[1:]] == low[order[:-1]]))
+        same = np.flatnonzero(
+            (high[order[1:]] == high[order[:-1]]) & (low[order[1:]] == low[order[:-1]])
+        )
         return (int(order[same[0]]), int(order[same[0] + 1])) if len(same) else None
 
     def _numbers(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """[prompts], [prompts] the lower and the higher half of each digest: as numbers they sort as the bytes do."""
+        """[prompts], [prompts] the lower and the higher half of each digest: as numbers they sort
+        as the bytes do.
+        """
         halves = np.frombuffer(self._ranks, dtype=">u8").reshape(-1, 2).astype(np.uint64)
         return halves[:, 1], halves[:, 0]
 
@@ -150,25 +166,33 @@ class Choice:
         """Why the prompt at a position is not kept."""
         name = self.names[self.codes[position]]
         if name in self.supply:
-            detail = f"category {name!r} gives {self.allocation.counts[name]} of {self.supply[name]}"
+            detail = (
+                f"category {name!r} gives {self.allocation.counts[name]} of {self.supply[name]}"
+            )
             return Dropped(index=index, id=id_, reason="over_quota", detail=detail)
         detail = f"category {name!r} is none of the {len(self.supply)} wanted"
         return Dropped(index=index, id=id_, reason="category_not_wanted", detail=detail)
 
 
 def balance_prompts(
-    prompts: Sequence[Prompt], target: int, *, seed: int = 0, categories: Iterable[str] | None = None
+    prompts: Sequence[Prompt],
+    target: int,
+    *,
+    seed: int = 0,
+    categories: Iterable[str] | None = None,
 ) -> Balanced:
     """Which prompts to keep so that categories are as equal as the supply allows.
 
-    Within a category the prompts with the least keyed digests of their ids are kept: the choice depends on seed and ids, not
-    on the order of the rows, and one more prompt in the input displaces at most one.
+    Within a category the prompts with the least keyed digests of their ids are kept: the choice
+    depends on seed and ids, not on the order of the rows, and one more prompt in the input
+    displaces at most one.
 
     Args:
         prompts: The pool; ids are unique.
         target: Prompts wanted in all.
         seed: Another seed, another choice.
-        categories: The categories wanted, empty ones included, so that their shortfall shows; None: those that occur.
+        categories: The categories wanted, empty ones included, so that their shortfall shows; None:
+            those that occur.
 
     Raises:
         DataError: Two prompts have the same id.
@@ -178,12 +202,16 @@ def balance_prompts(
     for prompt in prompts:
         pool.add(prompt.id, prompt.category)
     if same := pool.same_id():
-        raise DataError(f"prompts {same[0]} and {same[1]} have the same id {prompts[same[0]].id!r}; ids must be unique")
+        raise DataError(
+            f"prompts {same[0]} and {same[1]} have the same id {prompts[same[0]].id!r}; ids must be"
+            " unique"
+        )
     choice = pool.choose(target, categories)
     return Balanced(
         kept=tuple(np.flatnonzero(choice.kept).tolist()),
         dropped=tuple(
-            choice.drop(index, index=index, id_=prompts[index].id) for index in np.flatnonzero(~choice.kept).tolist()
+            choice.drop(index, index=index, id_=prompts[index].id)
+            for index in np.flatnonzero(~choice.kept).tolist()
         ),
         allocation=choice.allocation,
     )
@@ -191,4 +219,6 @@ def balance_prompts(
 
 def _rank(seed: int, kind: str, name: str) -> bytes:
     """A random-looking, reproducible place in a queue."""
-    return hashlib.blake2b(f"{kind}\0{name}".encode(), digest_size=16, key=str(seed).encode()[:64]).digest()
+    return hashlib.blake2b(
+        f"{kind}\0{name}".encode(), digest_size=16, key=str(seed).encode()[:64]
+    ).digest()

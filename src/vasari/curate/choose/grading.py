@@ -1,8 +1,10 @@
-"""How hard a prompt is for a strong model: its pass rate, binned, with no rollout drawn after the bin is decided.
+"""How hard a prompt is for a strong model: its pass rate, binned, with no rollout drawn after the
+bin is decided.
 
-Bins as in arXiv:2509.21268, section 5: easy at a pass rate of 0.8 or more, hard at 0.2 or less, else medium; easy prompts
-are dropped. Curtailed sampling: once every way in which the remaining rollouts can end leads to the same bin, they are not
-drawn, so the bin is the one that all rollouts would have given. Unverifiable rollouts leave the count.
+Bins as in arXiv:2509.21268, section 5: easy at a pass rate of 0.8 or more, hard at 0.2 or less,
+else medium; easy prompts are dropped. Curtailed sampling: once every way in which the remaining
+rollouts can end leads to the same bin, they are not drawn, so the bin is the one that all rollouts
+would have given. Unverifiable rollouts leave the count.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
 
 MAX_ROLLOUTS = 128
-"""Most rollouts a prompt: the table of decisions has about num_rollouts^3 / 6 entries (350,000 at the limit)."""
+"""Most rollouts a prompt: the table of decisions has about num_rollouts^3 / 6 entries (350,000 at
+the limit)."""
 
 
 class Difficulty(enum.Enum):
@@ -48,17 +51,25 @@ class GradingSettings:
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_rollouts <= MAX_ROLLOUTS:
-            raise ConfigError(f"num_rollouts must be in [1, {MAX_ROLLOUTS}], got {self.num_rollouts}")
+            raise ConfigError(
+                f"num_rollouts must be in [1, {MAX_ROLLOUTS}], got {self.num_rollouts}"
+            )
         if not 0.0 <= self.hard_to < self.easy_from <= 1.0:
             raise ConfigError(
-                f"bins need 0 <= hard_to < easy_from <= 1, got hard_to={self.hard_to}, easy_from={self.easy_from}"
+                f"bins need 0 <= hard_to < easy_from <= 1, got hard_to={self.hard_to},"
+                f" easy_from={self.easy_from}"
             )
         if self.decide not in ("bin", "keep"):
             raise ConfigError(f"decide must be 'bin' or 'keep', got {self.decide!r}")
         if not 1 <= self.min_verifiable <= self.num_rollouts:
-            raise ConfigError(f"min_verifiable must be in [1, {self.num_rollouts}], got {self.min_verifiable}")
+            raise ConfigError(
+                f"min_verifiable must be in [1, {self.num_rollouts}], got {self.min_verifiable}"
+            )
         if Difficulty.UNGRADED in self.kept:
-            raise ConfigError("kept may name easy, medium and hard; an ungraded prompt has no pass rate to keep it by")
+            raise ConfigError(
+                "kept may name easy, medium and hard; an ungraded prompt has no pass rate to keep"
+                " it by"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,9 @@ class Tally:
         if verdict not in (0.0, 1.0):
             raise DataError(f"a verdict must be 1, 0 or nan, got {verdict}")
         right = int(verdict)
-        return Tally(self.num_correct + right, self.num_incorrect + 1 - right, self.num_unverifiable)
+        return Tally(
+            self.num_correct + right, self.num_incorrect + 1 - right, self.num_unverifiable
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,23 +107,28 @@ class Grade:
 
     tally: Tally
     difficulty: Difficulty | None
-    """The bin; None when it was only decided that the prompt is kept, or dropped, whichever of several bins it is in."""
+    """The bin; None when it was only decided that the prompt is kept, or dropped, whichever of
+    several bins it is in."""
     kept: bool | None
     """Whether the bin is one of those kept; None while undecided. UNGRADED is not kept."""
     pass_rate: float
-    """Correct / verifiable rollouts drawn; nan without any. Where sampling was curtailed it leans to the side that ended it."""
+    """Correct / verifiable rollouts drawn; nan without any. Where sampling was curtailed it leans
+    to the side that ended it."""
     low: float
-    """Lower end of the Wilson 95% interval of that pass rate, as if the number of rollouts had been fixed."""
+    """Lower end of the Wilson 95% interval of that pass rate, as if the number of rollouts had been
+    fixed."""
     high: float
     """Upper end of it."""
     least: float
-    """Least pass rate that the full number of rollouts could still have shown; nan when none is verifiable."""
+    """Least pass rate that the full number of rollouts could still have shown; nan when none is
+    verifiable."""
     most: float
     """Largest pass rate that it could still have shown."""
 
 
 class Grader:
-    """Decides bins and when they are decided; one instance serves any number of prompts and holds no prompt's state.
+    """Decides bins and when they are decided; one instance serves any number of prompts and holds
+    no prompt's state.
 
     Example:
         >>> Grader(GradingSettings(num_rollouts=8)).grade([0, 1, 0, 1, 1, 1, 1, 1]).tally.num_drawn
@@ -119,7 +137,8 @@ class Grader:
 
     def __init__(self, settings: GradingSettings) -> None:
         self.settings = settings
-        # As written, not as stored: 0.8 as a binary fraction is a little above 4/5, and 4 of 5 is easy.
+        # As written, not as stored: 0.8 as a binary fraction is a little above 4/5, and 4 of 5 is
+        # easy.
         self._easy = Fraction(str(settings.easy_from))
         self._hard = Fraction(str(settings.hard_to))
         self._reachable, self._wave = self._tables()
@@ -135,11 +154,14 @@ class Grader:
         return Difficulty.HARD if rate <= self._hard else Difficulty.MEDIUM
 
     def reachable(self, tally: Tally) -> frozenset[Difficulty]:
-        """The bins in which the prompt can still end, over every outcome of the rollouts not yet drawn."""
+        """The bins in which the prompt can still end, over every outcome of the rollouts not yet
+        drawn.
+        """
         return self._reachable[self._key(tally)]
 
     def next_wave(self, tally: Tally) -> int:
-        """How many rollouts to draw at once: the fewest after which anything can be decided; 0 when it is decided.
+        """How many rollouts to draw at once: the fewest after which anything can be decided; 0 when
+        it is decided.
 
         Drawing wave by wave in parallel costs no rollout more than drawing one by one.
         """
@@ -165,7 +187,8 @@ class Grader:
         )
 
     def grade(self, verdicts: Iterable[float]) -> Grade:
-        """The grade of one prompt; takes verdicts (1, 0, nan) until it is decided and leaves the rest undrawn.
+        """The grade of one prompt; takes verdicts (1, 0, nan) until it is decided and leaves the
+        rest undrawn.
 
         Raises:
             DataError: The verdicts end before anything is decided.
@@ -183,15 +206,22 @@ class Grader:
 
     def _key(self, tally: Tally) -> tuple[int, int, int]:
         if tally.num_drawn > self.settings.num_rollouts:
-            raise DataError(f"{tally.num_drawn} rollouts of one prompt; the settings allow {self.settings.num_rollouts}")
+            raise DataError(
+                f"{tally.num_drawn} rollouts of one prompt; the settings allow"
+                f" {self.settings.num_rollouts}"
+            )
         return tally.num_correct, tally.num_incorrect, tally.num_unverifiable
 
-    def _tables(self) -> tuple[dict[tuple[int, int, int], frozenset[Difficulty]], dict[tuple[int, int, int], int]]:
+    def _tables(
+        self,
+    ) -> tuple[dict[tuple[int, int, int], frozenset[Difficulty]], dict[tuple[int, int, int], int]]:
         """Reachable bins and waves of every tally, from the full ones backwards."""
         reachable: dict[tuple[int, int, int], frozenset[Difficulty]] = {}
         wave: dict[tuple[int, int, int], int] = {}
         num = self.settings.num_rollouts
-        sets: dict[frozenset[Difficulty], frozenset[Difficulty]] = {}  # 15 possible sets, shared by all entries
+        sets: dict[
+            frozenset[Difficulty], frozenset[Difficulty]
+        ] = {}  # 15 possible sets, shared by all entries
         for drawn in range(num, -1, -1):
             for right in range(drawn + 1):
                 for wrong in range(drawn - right + 1):
@@ -199,7 +229,11 @@ class Grader:
                     if drawn == num:
                         bins = frozenset([self.bin_of(right, wrong)])
                     else:
-                        after = [(right + 1, wrong, key[2]), (right, wrong + 1, key[2]), (right, wrong, key[2] + 1)]
+                        after = [
+                            (right + 1, wrong, key[2]),
+                            (right, wrong + 1, key[2]),
+                            (right, wrong, key[2] + 1),
+                        ]
                         bins = frozenset().union(*(reachable[k] for k in after))
                     reachable[key] = sets.setdefault(bins, bins)
                     wave[key] = 0 if self._decided(bins) else 1 + min(wave[k] for k in after)
@@ -208,13 +242,16 @@ class Grader:
     def _decided(self, bins: frozenset[Difficulty]) -> bool:
         if self.settings.decide == "bin":
             return len(bins) == 1
-        # A prompt that may yet turn out ungraded is dropped for another reason than an easy one: that too must be certain.
+        # A prompt that may yet turn out ungraded is dropped for another reason than an easy one:
+        # that too must be certain.
         if Difficulty.UNGRADED in bins:
             return len(bins) == 1
         return len({found in self.settings.kept for found in bins}) == 1
 
 
-def wilson_interval(num_correct: int, num_verifiable: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson_interval(
+    num_correct: int, num_verifiable: int, z: float = 1.959963984540054
+) -> tuple[float, float]:
     """The Wilson (1927) interval of a pass rate, (low, high); (0, 1) when nothing was verifiable.
 
     `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`, 95% by default.
@@ -223,7 +260,9 @@ def wilson_interval(num_correct: int, num_verifiable: int, z: float = 1.95996398
         DataError: More correct than verifiable rollouts, or a negative count.
     """
     if not 0 <= num_correct <= num_verifiable:
-        raise DataError(f"need 0 <= num_correct <= num_verifiable, got {num_correct} of {num_verifiable}")
+        raise DataError(
+            f"need 0 <= num_correct <= num_verifiable, got {num_correct} of {num_verifiable}"
+        )
     if num_verifiable == 0:
         return 0.0, 1.0
     n, p = num_verifiable, num_correct / num_verifiable

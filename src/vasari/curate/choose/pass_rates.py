@@ -1,6 +1,8 @@
-"""Prompts graded by their pass rate: a model answers until the bin is decided, or published verdicts are read.
+"""Prompts graded by their pass rate: a model answers until the bin is decided, or published
+verdicts are read.
 
-arXiv:2509.21268, section 5. The model sees the question, its options and its images; the reference answer stays here.
+arXiv:2509.21268, section 5. The model sees the question, its options and its images; the reference
+answer stays here.
 """
 
 from __future__ import annotations
@@ -14,15 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt, Verdict
 from vasari.curate.ask.asking import ask_prompts, prompt_request
 from vasari.curate.choose.grading import MAX_ROLLOUTS, Difficulty, Grade, Grader, Tally
 from vasari.curate.dropped import Dropped
 from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Answers, Request, Response
-from vasari.errors import DataError
-from vasari.policy.chat import SYSTEM_PROMPTS
-from vasari.records import Prompt, Verdict
+from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.verify import verify_answer
 from vasari.verify.judge import Judged, JudgeItem, is_undecided
 
@@ -41,16 +43,23 @@ def grading_request(prompt: Prompt, model: AskedModel, recipe: GradeRecipe) -> R
 
 
 def grade_by_model(
-    prompts: Sequence[Prompt], model: AskedModel, recipe: GradeRecipe, *, appeal: Appeal | None = None
+    prompts: Sequence[Prompt],
+    model: AskedModel,
+    recipe: GradeRecipe,
+    *,
+    appeal: Appeal | None = None,
 ) -> StageResult:
-    """The prompts in the bins that are kept, with `difficulty` and `metadata["grade"]`; the others dropped by their bin.
+    """The prompts in the bins that are kept, with `difficulty` and `metadata["grade"]`; the others
+    dropped by their bin.
 
-    Rollouts are verified by rules, and those that the rules leave undecided by the judge, if there is one. They are drawn
-    until the bin is certain whatever the judge will say, so it is the one that all of them would have given. A rollout that
-    the token limit cut off counts as it stands: without an answer it is wrong. A request that failed counts as unverifiable.
+    Rollouts are verified by rules, and those that the rules leave undecided by the judge, if there
+    is one. They are drawn until the bin is certain whatever the judge will say, so it is the one
+    that all of them would have given. A rollout that the token limit cut off counts as it stands:
+    without an answer it is wrong. A request that failed counts as unverifiable.
 
-    Reasons for a drop: the bin ("easy", ..., "ungraded" where too few rollouts could be verified), "grader_failed" when
-    every request failed, "unreadable" when none could be made, "not_asked" when the run stopped first.
+    Reasons for a drop: the bin ("easy", ..., "ungraded" where too few rollouts could be verified),
+    "grader_failed" when every request failed, "unreadable" when none could be made, "not_asked"
+    when the run stopped first.
     """
     grader = Grader(recipe.grading())
     rules = _Rules(prompts, asks_judge=appeal is not None)
@@ -59,7 +68,9 @@ def grade_by_model(
         # Symbolic comparison may take seconds: the other requests go on meanwhile.
         await asyncio.to_thread(rules.verdict, index, responses[-1])
         # An undecided rollout counts as one not drawn yet: the judge may say anything.
-        known = [rules.verdict(index, one).value for one in responses if not rules.is_open(index, one)]
+        known = [
+            rules.verdict(index, one).value for one in responses if not rules.is_open(index, one)
+        ]
         return not grader.next_wave(_tally(known))
 
     found = ask_prompts(
@@ -78,16 +89,29 @@ def grade_by_model(
             continue
         answers = found.answers[index]
         if judged is None or any(failure.reason == "not_sent" for failure in answers.failures):
-            result.dropped.append(Dropped(index=index, id=prompt.id, reason="not_asked", detail="the run stopped first"))
+            result.dropped.append(
+                Dropped(
+                    index=index, id=prompt.id, reason="not_asked", detail="the run stopped first"
+                )
+            )
             continue
-        values = [judged.get((index, one.index), rules.verdict(index, one)).value for one in answers.responses]
+        values = [
+            judged.get((index, one.index), rules.verdict(index, one)).value
+            for one in answers.responses
+        ]
         result.counts["rollouts"] += len(values)
-        result.counts["rollouts_truncated"] += sum(response.truncated for response in answers.responses)
+        result.counts["rollouts_truncated"] += sum(
+            response.truncated for response in answers.responses
+        )
         result.counts["rollouts_failed"] += len(answers.failures)
         result.counts["rollouts_unverifiable"] += sum(math.isnan(value) for value in values)
         # A failure leaves the count like an unverifiable rollout: it is no wrong answer.
-        result.take(index, prompt, grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)])))
-    result.counts["rollouts_saved"] = recipe.num_rollouts * len(found.answers) - result.counts["rollouts"]
+        result.take(
+            index, prompt, grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)]))
+        )
+    result.counts["rollouts_saved"] = (
+        recipe.num_rollouts * len(found.answers) - result.counts["rollouts"]
+    )
     return result.finished()
 
 
@@ -103,13 +127,17 @@ class _Rules:
         place = (index, response.index)
         if place not in self._verdicts:
             prompt = self._prompts[index]
-            self._verdicts[place] = verify_answer(response.text, prompt.answer, prompt.choices, prompt.kind)
+            self._verdicts[place] = verify_answer(
+                response.text, prompt.answer, prompt.choices, prompt.kind
+            )
         return self._verdicts[place]
 
     def is_open(self, index: int, response: Response) -> bool:
         """Whether a judge will be asked."""
         prompt = self._prompts[index]
-        return self._asks_judge and is_undecided(self.verdict(index, response), prompt.answer, prompt.choices)
+        return self._asks_judge and is_undecided(
+            self.verdict(index, response), prompt.answer, prompt.choices
+        )
 
     def item(self, index: int, response: Response) -> JudgeItem:
         """What the judge is shown."""
@@ -127,20 +155,30 @@ class _Rules:
 def _appealed(
     rules: _Rules, answers: Mapping[int, Answers], appeal: Appeal | None, counts: Counter[str]
 ) -> dict[tuple[int, int], Verdict] | None:
-    """The judge's verdicts by prompt and rollout; None when it was stopped before it had been asked everything."""
+    """The judge's verdicts by prompt and rollout; None when it was stopped before it had been asked
+    everything.
+    """
     if appeal is None:
         return {}
-    cases = [(i, one) for i in sorted(answers) for one in answers[i].responses if rules.is_open(i, one)]
+    cases = [
+        (i, one) for i in sorted(answers) for one in answers[i].responses if rules.is_open(i, one)
+    ]
     judged = appeal([rules.item(index, response) for index, response in cases])
     if judged.report.stopped_by:
         return None
     counts["judge_asked"] += judged.num_asked
     counts["judge_without_verdict"] += judged.num_without_verdict
-    return {(index, response.index): verdict for (index, response), verdict in zip(cases, judged.verdicts, strict=True)}
+    return {
+        (index, response.index): verdict
+        for (index, response), verdict in zip(cases, judged.verdicts, strict=True)
+    }
 
 
-def grade_by_verdicts(prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], recipe: GradeRecipe) -> StageResult:
-    """The prompts in the bins that are kept, by verdicts of rollouts that were drawn elsewhere: all of them count.
+def grade_by_verdicts(
+    prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], recipe: GradeRecipe
+) -> StageResult:
+    """The prompts in the bins that are kept, by verdicts of rollouts that were drawn elsewhere: all
+    of them count.
 
     Reasons for a drop: the bin, or "no_verdicts" for a prompt without any.
     """
@@ -149,11 +187,20 @@ def grade_by_verdicts(prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence
     for index, prompt in enumerate(prompts):
         own = verdicts.get(prompt.id)
         if not own:
-            result.dropped.append(Dropped(index=index, id=prompt.id, reason="no_verdicts", detail="the file has none for it"))
+            result.dropped.append(
+                Dropped(
+                    index=index,
+                    id=prompt.id,
+                    reason="no_verdicts",
+                    detail="the file has none for it",
+                )
+            )
             continue
         tally = _tally(own)
         if tally.num_drawn not in graders:
-            settings = dataclasses.replace(recipe.grading(), num_rollouts=tally.num_drawn, min_verifiable=1)
+            settings = dataclasses.replace(
+                recipe.grading(), num_rollouts=tally.num_drawn, min_verifiable=1
+            )
             graders[tally.num_drawn] = Grader(settings)
         grade = graders[tally.num_drawn].grade_of(tally)
         if tally.num_correct + tally.num_incorrect < recipe.min_verifiable:
@@ -174,16 +221,24 @@ def read_verdicts(path: Path) -> dict[str, tuple[float, ...]]:
             for number, line in enumerate(lines, start=1):
                 try:
                     row = json.loads(line)
-                    values = tuple(math.nan if value is None else float(value) for value in row["verdicts"])
+                    values = tuple(
+                        math.nan if value is None else float(value) for value in row["verdicts"]
+                    )
                     found[str(row["id"])] = values
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(
-                        f'{path}:{number}: expected {{"id": ..., "verdicts": [1, 0, null]}}, got {line.strip()[:80]!r}'
+                        f'{path}:{number}: expected {{"id": ..., "verdicts": [1, 0, null]}}, got'
+                        f" {line.strip()[:80]!r}"
                     ) from error
                 if len(values) > MAX_ROLLOUTS:
-                    raise DataError(f"{path}:{number}: {len(values)} verdicts; at most {MAX_ROLLOUTS} a prompt are read")
+                    raise DataError(
+                        f"{path}:{number}: {len(values)} verdicts; at most {MAX_ROLLOUTS} a prompt"
+                        " are read"
+                    )
                 if any(value not in (0.0, 1.0) and not math.isnan(value) for value in values):
-                    raise DataError(f"{path}:{number}: a verdict is 1, 0 or null, got {line.strip()[:80]!r}")
+                    raise DataError(
+                        f"{path}:{number}: a verdict is 1, 0 or null, got {line.strip()[:80]!r}"
+                    )
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read verdicts: {error}") from error
     return found
@@ -207,12 +262,14 @@ class _Graded:
 
     def take(self, index: int, prompt: Prompt, grade: Grade) -> None:
         """Keep or drop a prompt by its grade."""
-        bin_name = grade.difficulty.value if grade.difficulty is not None else Difficulty.UNGRADED.value
+        bin_name = (
+            grade.difficulty.value if grade.difficulty is not None else Difficulty.UNGRADED.value
+        )
         self.counts[f"bin_{bin_name}"] += 1
         tally = grade.tally
         said = (
-            f"{tally.num_correct} of {tally.num_correct + tally.num_incorrect} verifiable rollouts right, "
-            f"{tally.num_drawn} drawn of {self.recipe.num_rollouts}"
+            f"{tally.num_correct} of {tally.num_correct + tally.num_incorrect} verifiable rollouts"
+            f" right, {tally.num_drawn} drawn of {self.recipe.num_rollouts}"
         )
         if bin_name not in self.recipe.keep:
             self.dropped.append(Dropped(index=index, id=prompt.id, reason=bin_name, detail=said))

@@ -1,18 +1,20 @@
-"""Which prompts go into which set: by domain and difficulty, with a reason for those that do not."""
+"""Which prompts go into which set: by domain and difficulty, with a reason for those that do
+not.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.own_stage import RL_PART
 from vasari.curate.recipe import RlPart
 from vasari.curate.settings import SftRecipe
 from vasari.curate.stage import StageResult
-from vasari.errors import DataError
-from vasari.policy.chat import target_text
-from vasari.records import Prompt
+from vasari.model.chat import target_text
 
 PART = RL_PART
 """Key of the metadata that names a prompt's part of the RL set."""
@@ -24,7 +26,9 @@ def domain_of(prompt: Prompt) -> str:
 
 
 def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
-    """The prompts that supervised training may use: of the domains and bins, and with a solution unless one is written."""
+    """The prompts that supervised training may use: of the domains and bins, and with a solution
+    unless one is written.
+    """
     kept, dropped = [], []
     for index, prompt in enumerate(prompts):
         wrong = None
@@ -42,30 +46,57 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
 
 
 def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult:
-    """The prompts that a part of the RL set may use, each with the name of its part in its metadata.
+    """The prompts that a part of the RL set may use, each with the name of its part in its
+    metadata.
 
-    A part without `domains` takes those that no other part names. Of the parts that take a domain, the first whose bins fit
-    has the prompt.
+    A part without `domains` takes those that no other part names. Of the parts that take a domain,
+    the first whose bins fit has the prompt.
     """
     named = {domain for part in parts for domain in part.domains or ()}
     kept, dropped = [], []
     for index, prompt in enumerate(prompts):
         domain = domain_of(prompt)
-        takes = [part for part in parts if domain in (part.domains or ()) or (part.domains is None and domain not in named)]
-        part = next((part for part in takes if part.bins is None or prompt.difficulty in part.bins), None)
+        takes = [
+            part
+            for part in parts
+            if domain in (part.domains or ()) or (part.domains is None and domain not in named)
+        ]
+        part = next(
+            (part for part in takes if part.bins is None or prompt.difficulty in part.bins), None
+        )
         if part is not None:
-            kept.append(dataclasses.replace(prompt, metadata=dict(prompt.metadata) | {PART: part.name}))
+            kept.append(
+                dataclasses.replace(prompt, metadata=dict(prompt.metadata) | {PART: part.name})
+            )
         elif takes:
-            dropped.append(Dropped(index=index, id=prompt.id, reason="bin_not_wanted", detail=f"bin {prompt.difficulty!r}"))
+            dropped.append(
+                Dropped(
+                    index=index,
+                    id=prompt.id,
+                    reason="bin_not_wanted",
+                    detail=f"bin {prompt.difficulty!r}",
+                )
+            )
         else:
-            dropped.append(Dropped(index=index, id=prompt.id, reason="domain_not_wanted", detail=f"domain {domain!r}"))
+            dropped.append(
+                Dropped(
+                    index=index,
+                    id=prompt.id,
+                    reason="domain_not_wanted",
+                    detail=f"domain {domain!r}",
+                )
+            )
     return StageResult(kept=tuple(kept), dropped=tuple(dropped))
 
 
 def routed(
-    prompts: Sequence[Prompt], wanted: Callable[[Prompt], bool], stage: Callable[[Sequence[Prompt]], StageResult]
+    prompts: Sequence[Prompt],
+    wanted: Callable[[Prompt], bool],
+    stage: Callable[[Sequence[Prompt]], StageResult],
 ) -> StageResult:
-    """The stage's result for the prompts that are wanted; the others are kept as they are, in their places."""
+    """The stage's result for the prompts that are wanted; the others are kept as they are, in their
+    places.
+    """
     chosen = [index for index, prompt in enumerate(prompts) if wanted(prompt)]
     if not chosen:
         return StageResult(kept=tuple(prompts), dropped=())
@@ -73,7 +104,9 @@ def routed(
     dropped = tuple(dataclasses.replace(drop, index=chosen[drop.index]) for drop in result.dropped)
     gone = {drop.index for drop in dropped}
     after = dict(zip((index for index in chosen if index not in gone), result.kept, strict=True))
-    kept = tuple(after.get(index, prompt) for index, prompt in enumerate(prompts) if index not in gone)
+    kept = tuple(
+        after.get(index, prompt) for index, prompt in enumerate(prompts) if index not in gone
+    )
     return StageResult(kept=kept, dropped=dropped, counts=result.counts)
 
 

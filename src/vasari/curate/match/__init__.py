@@ -1,1 +1,3 @@
-"""What is the same as something else: near-duplicates in a set, benchmark prompts in a training set."""
+"""What is the same as something else: near-duplicates in a set, benchmark prompts in a training
+set.
+"""

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
 from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
 from vasari.curate.match.image_index import index_images
 from vasari.curate.run.reading import data_path, entry_source, folder_state
 from vasari.curate.settings import BenchmarkEntry, LeakRecipe
-from vasari.errors import DataError
-from vasari.records import Prompt
-from vasari.sources import BadRow, read_source
-from vasari.sources.spec import find_spec
+from vasari.data.sources import BadRow, read_source
+from vasari.data.sources.spec import find_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,9 @@ class Benchmarks:
 
     index: BenchmarkIndex
     counts: dict[str, int]
-    """Prompts as `benchmark_NAME`; those whose images are not here, so that texts alone are compared, as `..._text_only`; rows
-    that could not be read at all, so that nothing is compared with them, as `..._unread`."""
+    """Prompts as `benchmark_NAME`; those whose images are not here, so that texts alone are
+    compared, as `..._text_only`; rows that could not be read at all, so that nothing is compared
+    with them, as `..._unread`."""
 
 
 def benchmark_state(entries: Sequence[BenchmarkEntry], base: Path) -> list[dict[str, Any]]:
@@ -41,9 +42,16 @@ def benchmark_state(entries: Sequence[BenchmarkEntry], base: Path) -> list[dict[
 
 
 def located(recipe: LeakRecipe, base: Path) -> LeakRecipe:
-    """The recipe with full paths, for a process with another working folder and without this one's environment."""
+    """The recipe with full paths, for a process with another working folder and without this one's
+    environment.
+    """
     entries = [
-        entry.model_copy(update={"source": _full_source(entry, base), "folder": str(data_path(entry.folder, base).absolute())})
+        entry.model_copy(
+            update={
+                "source": _full_source(entry, base),
+                "folder": str(data_path(entry.folder, base).absolute()),
+            }
+        )
         for entry in recipe.benchmarks
     ]
     return recipe.model_copy(update={"benchmarks": entries})
@@ -54,7 +62,8 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
 
     Raises:
         ConfigError: An unknown source or split.
-        DataError: A folder does not have the source's shape, or a benchmark has no row that can be read.
+        DataError: A folder does not have the source's shape, or a benchmark has no row that can be
+            read.
     """
     prompts: list[Prompt] = []
     counts: Counter[str] = Counter()
@@ -62,7 +71,8 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
         own, unread = _rows(entry, base, images=entry.images)
         label = find_spec(entry_source(entry, base)).name
         if unread and entry.images:
-            # An image that is missing takes its question along; without images it can still be compared.
+            # An image that is missing takes its question along; without images it can still be
+            # compared.
             seen = {prompt.id for prompt in own}
             texts, unread = _rows(entry, base, images=False)
             more = [prompt for prompt in texts if prompt.id not in seen]
@@ -70,7 +80,10 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
             own += more
         if not own:
             folder = data_path(entry.folder, base)
-            raise DataError(f"{folder}: no row of the benchmark {label} could be read, so nothing would be kept out")
+            raise DataError(
+                f"{folder}: no row of the benchmark {label} could be read, so nothing would be"
+                " kept out"
+            )
         counts[f"benchmark_{label}"] += len(own)
         counts[f"benchmark_{label}_unread"] += unread
         prompts += own
@@ -93,6 +106,15 @@ def _rows(entry: BenchmarkEntry, base: Path, *, images: bool) -> tuple[list[Prom
     """The prompts of a benchmark, and how many rows became none."""
     folder = data_path(entry.folder, base)
     rows = list(
-        read_source(entry_source(entry, base), folder, split=entry.split, allow_test=True, limit=entry.limit, images=images)
+        read_source(
+            entry_source(entry, base),
+            folder,
+            split=entry.split,
+            allow_test=True,
+            limit=entry.limit,
+            images=images,
+        )
     )
-    return [row for row in rows if not isinstance(row, BadRow)], sum(isinstance(row, BadRow) for row in rows)
+    return [row for row in rows if not isinstance(row, BadRow)], sum(
+        isinstance(row, BadRow) for row in rows
+    )

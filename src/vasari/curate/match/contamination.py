@@ -1,4 +1,6 @@
-"""Which prompts of a benchmark stand in a training set, as a report to put beside the benchmark's scores."""
+"""Which prompts of a benchmark stand in a training set, as a report to put beside the benchmark's
+scores.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
 from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings, Occurrence, Rule
 from vasari.curate.match.image_index import index_images
-from vasari.progress import Tell, silent
-from vasari.records import Prompt
 
 RULES: tuple[Rule, ...] = get_args(Rule)
 """The surest first."""
@@ -76,12 +78,28 @@ class ContaminationReport:
 
     def as_markdown(self) -> str:
         """A table, a row a benchmark."""
-        head = ("benchmark", "prompts", "in the training set", "share", *RULES, "training prompts", "image unreadable")
+        head = (
+            "benchmark",
+            "prompts",
+            "in the training set",
+            "share",
+            *RULES,
+            "training prompts",
+            "image unreadable",
+        )
         lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
         for row in self.benchmarks:
             counts = [f"{row.by_rule[rule]:,}" for rule in RULES]
-            cells = [_cell(row.name), f"{row.num_prompts:,}", f"{len(row.found):,}", f"{row.share:.2%}", *counts]
-            lines.append(f"| {' | '.join([*cells, f'{row.num_training:,}', f'{row.num_unreadable:,}'])} |")
+            cells = [
+                _cell(row.name),
+                f"{row.num_prompts:,}",
+                f"{len(row.found):,}",
+                f"{row.share:.2%}",
+                *counts,
+            ]
+            lines.append(
+                f"| {' | '.join([*cells, f'{row.num_training:,}', f'{row.num_unreadable:,}'])} |"
+            )
         return "\n".join(lines) + "\n"
 
 
@@ -112,7 +130,9 @@ class _Search:
                     id=self.index.prompts[place].id,
                     rule=hits[0][0].rule,
                     num_training=self.counts[place],
-                    training=tuple((prompt, hit.rule, hit.detail) for hit, prompt in hits[:MAX_LISTED]),
+                    training=tuple(
+                        (prompt, hit.rule, hit.detail) for hit, prompt in hits[:MAX_LISTED]
+                    ),
                 )
             )
         return BenchmarkContamination(
@@ -132,7 +152,8 @@ def contamination(
     num_training: int = 0,
     tell: Tell = silent,
 ) -> ContaminationReport:
-    """Which benchmark prompts stand in a training set, by the rules of `BenchmarkIndex`; every pair is looked for.
+    """Which benchmark prompts stand in a training set, by the rules of `BenchmarkIndex`; every pair
+    is looked for.
 
     Memory: that of the benchmarks' indices, and one part of the training set.
 
@@ -146,7 +167,9 @@ def contamination(
     searches = []
     for name, prompts in benchmarks.items():
         images = index_images(prompts, crops=True)
-        searches.append(_Search(name, BenchmarkIndex(prompts, images, settings), len(images.dropped)))
+        searches.append(
+            _Search(name, BenchmarkIndex(prompts, images, settings), len(images.dropped))
+        )
     done = unreadable = 0
     for part in parts:
         images = index_images(part)
@@ -172,7 +195,10 @@ def _benchmark_json(row: BenchmarkContamination) -> dict[str, Any]:
             "id": item.id,
             "rule": item.rule,
             "num_training": item.num_training,
-            "training": [{"id": prompt, "rule": rule, "detail": detail} for prompt, rule, detail in item.training],
+            "training": [
+                {"id": prompt, "rule": rule, "detail": detail}
+                for prompt, rule, detail in item.training
+            ],
         }
         for item in row.found
     ]

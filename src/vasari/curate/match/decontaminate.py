@@ -3,12 +3,15 @@
 A prompt leaks a benchmark prompt when one of three rules holds; each needs the same
 numbers, and no conflict of numeric answers.
 
-* `copy`: the figures agree (cut by up to 5%, resized, recompressed) and at least 0.8 of the benchmark question's words and
-  pairs of words are in the prompt, with the same symbols.
-* `paraphrase`: the figures agree, numbers and symbols are the same, the answers are equal; the wording does not matter.
-* `text`: a question of 8 words or more with 0.8 of its words, where one side has no image to compare.
+* `copy`: the figures agree (cut by up to 5%, resized, recompressed) and at least 0.8 of the
+  benchmark question's words and pairs of words are in the prompt, with the same symbols.
+* `paraphrase`: the figures agree, numbers and symbols are the same, the answers are equal; the
+wording does not matter.
+* `text`: a question of 8 words or more with 0.8 of its words, where one side has no image to
+compare.
 
-The texts are compared first, so an image is compared only with those of benchmark prompts that have the same numbers.
+The texts are compared first, so an image is compared only with those of benchmark prompts that have
+the same numbers.
 """
 
 from __future__ import annotations
@@ -20,12 +23,18 @@ from typing import Literal
 
 import numpy as np
 
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, hamming
 from vasari.curate.match.image_index import ImageIndex
-from vasari.curate.match.question_text import QuestionText, answer_key, answers_conflict, containment, read_question
-from vasari.errors import ConfigError, DataError
-from vasari.records import Prompt
+from vasari.curate.match.question_text import (
+    QuestionText,
+    answer_key,
+    answers_conflict,
+    containment,
+    read_question,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +42,8 @@ class LeakSettings:
     """When a training prompt counts as a benchmark prompt."""
 
     max_bits: int = CROP_RADIUS
-    """Bits of 256 by which a prompt's image may differ from the nearest of the 25 hashes of a benchmark image."""
+    """Bits of 256 by which a prompt's image may differ from the nearest of the 25 hashes of a
+    benchmark image."""
     min_containment: float = 0.8
     """Share of the benchmark question's words and pairs of words that a copy has."""
     min_words: int = 8
@@ -71,7 +81,9 @@ class Occurrence:
     @property
     def detail(self) -> str:
         """The measured values, for a person to read."""
-        figure = "no figure compared" if self.bits is None else f"figures {self.bits} of 256 bits apart"
+        figure = (
+            "no figure compared" if self.bits is None else f"figures {self.bits} of 256 bits apart"
+        )
         return f"{self.shared:.2f} of its words, same numbers, {figure}"
 
 
@@ -92,27 +104,34 @@ class BenchmarkIndex:
     Memory: about 10 KB a benchmark prompt, and 800 bytes a distinct image: 75 MB for 7,000 prompts.
     """
 
-    def __init__(self, prompts: Sequence[Prompt], images: ImageIndex, settings: LeakSettings | None = None) -> None:
+    def __init__(
+        self, prompts: Sequence[Prompt], images: ImageIndex, settings: LeakSettings | None = None
+    ) -> None:
         """Take the benchmark's prompts and their images, from `index_images(prompts, crops=True)`.
 
         Raises:
             DataError: `images` is of other prompts, or has no crops.
         """
         if len(images.starts) != len(prompts) + 1 or images.codes.shape[1:] != (NUM_CROPS, 4):
-            raise DataError(f"need index_images(prompts, crops=True) of these {len(prompts)} benchmark prompts")
+            raise DataError(
+                f"need index_images(prompts, crops=True) of these {len(prompts)} benchmark prompts"
+            )
         self.settings = settings or LeakSettings()
         self.prompts = tuple(prompts)
         self._images = images
         self._by_numbers: dict[frozenset[str], list[_Reference]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             text = read_question(prompt.question)
-            self._by_numbers[frozenset(text.numbers)].append(_Reference(prompt, text, text.shingles, answer_key(prompt), index))
+            self._by_numbers[frozenset(text.numbers)].append(
+                _Reference(prompt, text, text.shingles, answer_key(prompt), index)
+            )
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
-        """The training prompts that leak a benchmark prompt, ascending, each with the first that it collides with.
+        """The training prompts that leak a benchmark prompt, ascending, each with the first that it
+        collides with.
 
-        Memory: 8 bytes for each pair of a prompt's image and a hash of a benchmark image with the same numbers, one prompt
-        at a time. Give the pool in parts to bound the rest.
+        Memory: 8 bytes for each pair of a prompt's image and a hash of a benchmark image with the
+        same numbers, one prompt at a time. Give the pool in parts to bound the rest.
 
         Args:
             prompts: Training prompts.
@@ -122,7 +141,10 @@ class BenchmarkIndex:
             DataError: `images` is of other prompts, or has crops.
         """
         self._check(prompts, images)
-        first = (next(self._occurrences(prompt, index, images), None) for index, prompt in enumerate(prompts))
+        first = (
+            next(self._occurrences(prompt, index, images), None)
+            for index, prompt in enumerate(prompts)
+        )
         return tuple(
             Dropped(
                 index=found.prompt,
@@ -136,7 +158,8 @@ class BenchmarkIndex:
         )
 
     def occurrences(self, prompts: Sequence[Prompt], images: ImageIndex) -> Iterator[Occurrence]:
-        """Every pair of a training prompt and a benchmark prompt that it holds, training prompt by training prompt.
+        """Every pair of a training prompt and a benchmark prompt that it holds, training prompt by
+        training prompt.
 
         Args:
             prompts: Training prompts.
@@ -151,7 +174,9 @@ class BenchmarkIndex:
 
     def _check(self, prompts: Sequence[Prompt], images: ImageIndex) -> None:
         if len(images.starts) != len(prompts) + 1 or images.codes.ndim != 2:
-            raise DataError(f"need index_images(prompts, crops=False) of these {len(prompts)} prompts")
+            raise DataError(
+                f"need index_images(prompts, crops=False) of these {len(prompts)} prompts"
+            )
 
     def _occurrences(self, prompt: Prompt, index: int, images: ImageIndex) -> Iterator[Occurrence]:
         text, answer = read_question(prompt.question), answer_key(prompt)
@@ -172,10 +197,14 @@ class BenchmarkIndex:
             elif copied and len(reference.text.words) >= self.settings.min_words:
                 rule = "text"
             if rule is not None:
-                yield Occurrence(prompt=index, benchmark=reference.index, rule=rule, shared=shared, bits=bits)
+                yield Occurrence(
+                    prompt=index, benchmark=reference.index, rule=rule, shared=shared, bits=bits
+                )
 
     def _bits(self, index: int, images: ImageIndex, reference: int) -> int:
-        """The distance of the benchmark prompt's images to the nearest of the prompt's, the worst of them; 256 without any."""
+        """The distance of the benchmark prompt's images to the nearest of the prompt's, the worst
+        of them; 256 without any.
+        """
         own, theirs = images.codes[images.of(index)], self._images.codes[self._images.of(reference)]
         if not len(own) or not len(theirs):
             return 256

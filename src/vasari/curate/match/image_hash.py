@@ -1,9 +1,11 @@
-"""Perceptual hashes of 256 bits: near in Hamming distance where two images look the same, far where they do not.
+"""Perceptual hashes of 256 bits: near in Hamming distance where two images look the same, far where
+they do not.
 
-The hash is the DCT hash ("pHash") at four times its usual length: grey, 128 x 128 by area averages, 64 x 64, the 16 x 16 lowest
-frequencies of its DCT-II, each compared with their median. 64 bits cannot tell line drawings apart; 256 can. Cutting an edge
-off moves about a third of the bits, so a reference image gets 25 hashes, one for each way in which up to 5% may be cut.
-Resampling, cutting and DCT are one matrix from each side, so all hashes of an image cost two small products.
+The hash is the DCT hash ("pHash") at four times its usual length: grey, 128 x 128 by area averages,
+64 x 64, the 16 x 16 lowest frequencies of its DCT-II, each compared with their median. 64 bits
+cannot tell line drawings apart; 256 can. Cutting an edge off moves about a third of the bits, so a
+reference image gets 25 hashes, one for each way in which up to 5% may be cut. Resampling, cutting
+and DCT are one matrix from each side, so all hashes of an image cost two small products.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ THUMBNAIL = 128
 """Side of the grey image that is hashed."""
 
 NUM_CROPS = 25
-"""Hashes of a reference image: 5 cuts of the width times 5 of the height; the first is the whole image."""
+"""Hashes of a reference image: 5 cuts of the width times 5 of the height; the first is the whole
+image."""
 
 COPY_RADIUS = 32
 """Bits by which resized and recompressed copies differ at most (of 256)."""
@@ -31,23 +34,32 @@ CROP_RADIUS = 46
 
 _NODES, _FREQUENCIES = 64, 16
 _ROUNDING = 0.25
-"""Smaller coefficients are sums' rounding (0.03 at most), and a flat image has no others; one grey level makes 1,000."""
+"""Smaller coefficients are sums' rounding (0.03 at most), and a flat image has no others; one grey
+level makes 1,000."""
 # Shares of the width (or height) cut off at the lower and the upper end.
 _CUTS = ((0.0, 0.0), (0.025, 0.025), (0.05, 0.05), (0.0, 0.05), (0.05, 0.0))
 
 
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
     """The image in grey, squeezed to 128 x 128 by area averages: uint8 [128, 128]."""
-    return np.asarray(image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=np.uint8)
+    return np.asarray(
+        image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=np.uint8
+    )
 
 
-def hash_thumbnails(thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 256) -> Codes:
+def hash_thumbnails(
+    thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 256
+) -> Codes:
     """One hash an image, uint64 [images, 4]; memory: 64 KB for each image of a chunk."""
     return _hashes(thumbnails, _AXIS[:_FREQUENCIES], chunk)[:, 0]
 
 
-def hash_crops(thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 64) -> Codes:
-    """25 hashes an image, uint64 [images, 25, 4]: whole and cut at the edges by up to 5%; 800 bytes an image."""
+def hash_crops(
+    thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 64
+) -> Codes:
+    """25 hashes an image, uint64 [images, 25, 4]: whole and cut at the edges by up to 5%; 800 bytes
+    an image.
+    """
     return _hashes(thumbnails, _AXIS, chunk)
 
 
@@ -56,15 +68,22 @@ def hamming(left: Codes, right: Codes) -> NDArray[np.int64]:
     return np.asarray(np.bitwise_count(left ^ right).sum(axis=-1, dtype=np.int64))
 
 
-def _hashes(thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], axis: NDArray[np.float32], chunk: int) -> Codes:
+def _hashes(
+    thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    axis: NDArray[np.float32],
+    chunk: int,
+) -> Codes:
     cuts = len(axis) // _FREQUENCIES
     parts = [np.zeros((0, cuts * cuts, 4), dtype=np.uint64)]
     for start in range(0, len(thumbnails), chunk):
         pixels = np.asarray(thumbnails[start : start + chunk], dtype=np.float32)
         waves = (axis @ pixels @ axis.T).reshape(-1, cuts, _FREQUENCIES, cuts, _FREQUENCIES)
         waves = waves.transpose(0, 1, 3, 2, 4).reshape(-1, cuts * cuts, _FREQUENCIES**2)
-        # Half of the 256 coefficients lie above the 128th: a partition finds it faster than a median.
-        middle = np.partition(waves, _FREQUENCIES**2 // 2 - 1, axis=2)[:, :, _FREQUENCIES**2 // 2 - 1]
+        # Half of the 256 coefficients lie above the 128th: a partition finds it faster than a
+        # median.
+        middle = np.partition(waves, _FREQUENCIES**2 // 2 - 1, axis=2)[
+            :, :, _FREQUENCIES**2 // 2 - 1
+        ]
         parts.append(np.packbits(waves > middle[:, :, None] + _ROUNDING, axis=2).view(np.uint64))
     return np.concatenate(parts)
 
@@ -76,7 +95,9 @@ def _cosines() -> NDArray[np.float64]:
 
 
 def _area_average(low: float, high: float) -> NDArray[np.float64]:
-    """Averages over 64 equal cells between two shares of the side: [64 nodes, 128 pixels], rows sum to 1."""
+    """Averages over 64 equal cells between two shares of the side: [64 nodes, 128 pixels], rows sum
+    to 1.
+    """
     edges = np.linspace(low * THUMBNAIL, high * THUMBNAIL, _NODES + 1)
     pixels = np.arange(THUMBNAIL)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -84,4 +105,6 @@ def _area_average(low: float, high: float) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-_AXIS = np.concatenate([_cosines() @ _area_average(low, 1.0 - high) for low, high in _CUTS]).astype(np.float32)
+_AXIS = np.concatenate([_cosines() @ _area_average(low, 1.0 - high) for low, high in _CUTS]).astype(
+    np.float32
+)

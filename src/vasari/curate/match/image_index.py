@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.errors import ImageError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import Codes, hash_crops, hash_thumbnails, thumbnail
-from vasari.errors import ImageError
-from vasari.imagefile import open_image, read_image_bytes
-from vasari.records import Prompt
+from vasari.data.images import open_image, read_image_bytes
 
 _PENDING = 256  # thumbnails of 16 KB that wait to be hashed together
 
@@ -23,7 +23,8 @@ _PENDING = 256  # thumbnails of 16 KB that wait to be hashed together
 class ImageIndex:
     """Hashes of distinct images, and who has which.
 
-    Memory: 32 bytes a distinct image (800 with crops), 8 an image of a prompt, 8 a prompt; no pixels are kept.
+    Memory: 32 bytes a distinct image (800 with crops), 8 an image of a prompt, 8 a prompt; no
+    pixels are kept.
     """
 
     codes: Codes
@@ -33,20 +34,25 @@ class ImageIndex:
     members: NDArray[np.int64]
     """Rows of `codes`, prompt after prompt, in the order of each prompt's images."""
     dropped: tuple[Dropped, ...]
-    """Prompts with an image that cannot be read, reason "image_unreadable"; they have no members."""
+    """Prompts with an image that cannot be read, reason "image_unreadable"; they have no
+    members."""
 
     def of(self, prompt: int) -> NDArray[np.int64]:
         """Rows of `codes` of one prompt's images."""
         return self.members[self.starts[prompt] : self.starts[prompt + 1]]
 
 
-def index_images(prompts: Iterable[Prompt], *, root: Path | None = None, crops: bool = False) -> ImageIndex:
-    """Read, decode and hash the images of prompts; equal bytes are decoded once, a bad image costs one prompt.
+def index_images(
+    prompts: Iterable[Prompt], *, root: Path | None = None, crops: bool = False
+) -> ImageIndex:
+    """Read, decode and hash the images of prompts; equal bytes are decoded once, a bad image costs
+    one prompt.
 
     Args:
         prompts: Read once, so a stream will do.
         root: Folder that image paths are relative to and may not leave; None: paths as they stand.
-        crops: Give 25 hashes an image instead of one, as the reference side of a search for cut copies needs.
+        crops: Give 25 hashes an image instead of one, as the reference side of a search for cut
+            copies needs.
     """
     hasher = hash_crops if crops else hash_thumbnails
     parts: list[Codes] = [hasher([])]
@@ -58,13 +64,17 @@ def index_images(prompts: Iterable[Prompt], *, root: Path | None = None, crops: 
         try:
             for place, ref in enumerate(prompt.images):
                 where = f"prompt {prompt.id!r}, image {place}"
-                digest = hashlib.blake2b(read_image_bytes(ref, where=where, root=root), digest_size=16).digest()
+                digest = hashlib.blake2b(
+                    read_image_bytes(ref, where=where, root=root), digest_size=16
+                ).digest()
                 if digest not in known:
                     pending.append(thumbnail(open_image(ref, where=where, root=root)))
                     known[digest] = len(known)
                 rows.append(known[digest])
         except ImageError as error:
-            dropped.append(Dropped(index=index, id=prompt.id, reason="image_unreadable", detail=str(error)))
+            dropped.append(
+                Dropped(index=index, id=prompt.id, reason="image_unreadable", detail=str(error))
+            )
             rows = []
         members += rows
         starts.append(len(members))

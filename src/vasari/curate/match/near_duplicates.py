@@ -1,12 +1,15 @@
-"""Prompts that are the same problem twice: figure and text must both agree, and so must numbers and answer.
+"""Prompts that are the same problem twice: figure and text must both agree, and so must numbers and
+answer.
 
-Images alone merge different problems (many questions share one figure) and texts alone as well ("Find x."). So two prompts
-are near-duplicates only if their questions have the same numbers and symbols, their answers are equal, their words have a
-Jaccard similarity of at least 0.7, and their images agree one by one within 32 of 256 bits. A figure that shows another
-number, or a question with another number in it, is another problem and is kept.
+Images alone merge different problems (many questions share one figure) and texts alone as well
+("Find x."). So two prompts are near-duplicates only if their questions have the same numbers and
+symbols, their answers are equal, their words have a Jaccard similarity of at least 0.7, and their
+images agree one by one within 32 of 256 bits. A figure that shows another number, or a question
+with another number in it, is another problem and is kept.
 
-Candidates come from 16 bands of MinHashes (rensa), so time grows with the number of prompts, not of pairs, except among
-prompts with the same words, numbers and answer over different images: those are compared image by image.
+Candidates come from 16 bands of MinHashes (rensa), so time grows with the number of prompts, not of
+pairs, except among prompts with the same words, numbers and answer over different images: those are
+compared image by image.
 """
 
 from __future__ import annotations
@@ -18,12 +21,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import COPY_RADIUS, hamming
 from vasari.curate.match.image_index import ImageIndex
-from vasari.curate.match.question_text import NUM_BANDS, QuestionText, answer_key, band_keys, jaccard, mix, read_question
-from vasari.errors import ConfigError, DataError
-from vasari.records import Prompt
+from vasari.curate.match.question_text import (
+    NUM_BANDS,
+    QuestionText,
+    answer_key,
+    band_keys,
+    jaccard,
+    mix,
+    read_question,
+)
 
 _CHUNK = 4096  # questions read at once: about 20 MB
 
@@ -35,7 +46,8 @@ class DuplicateSettings:
     max_bits: int = COPY_RADIUS
     """Bits of 256 by which the hashes of two copies of an image may differ."""
     min_similarity: float = 0.7
-    """Least Jaccard similarity of the words; below 0.6 the bands miss more than one pair in nine."""
+    """Least Jaccard similarity of the words; below 0.6 the bands miss more than one pair in
+    nine."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_bits <= 256:
@@ -49,7 +61,8 @@ def near_duplicates(
 ) -> tuple[Dropped, ...]:
     """The prompts to drop, ascending; each collides with an earlier prompt that is kept.
 
-    Memory beside the prompts: about 150 bytes a prompt, and 32 for each pair that agrees (at most 16 a prompt).
+    Memory beside the prompts: about 150 bytes a prompt, and 32 for each pair that agrees (at most
+    16 a prompt).
 
     Args:
         prompts: In order of preference: of several copies the first is kept.
@@ -84,11 +97,17 @@ def near_duplicates(
 class _Search:
     """Compares prompts whose numbers, symbols and answers agree."""
 
-    def __init__(self, prompts: Sequence[Prompt], images: ImageIndex, settings: DuplicateSettings) -> None:
+    def __init__(
+        self, prompts: Sequence[Prompt], images: ImageIndex, settings: DuplicateSettings
+    ) -> None:
         self.prompts, self.images, self.settings = prompts, images, settings
 
     def near(
-        self, rows: NDArray[np.int64], facts: NDArray[np.uint64], words: NDArray[np.uint64], bands: NDArray[np.uint32]
+        self,
+        rows: NDArray[np.int64],
+        facts: NDArray[np.uint64],
+        words: NDArray[np.uint64],
+        bands: NDArray[np.uint32],
     ) -> dict[int, Dropped]:
         """Those of `rows` that are near an earlier one which is kept itself."""
         edges: dict[int, dict[int, Dropped]] = {}
@@ -104,9 +123,14 @@ class _Search:
         return found
 
     def pairs(
-        self, group: NDArray[np.int64], words: NDArray[np.uint64], known: Mapping[int, Mapping[int, Dropped]]
+        self,
+        group: NDArray[np.int64],
+        words: NDArray[np.uint64],
+        known: Mapping[int, Mapping[int, Dropped]],
     ) -> Iterator[tuple[int, Dropped]]:
-        """(earlier, later as dropped) for every later prompt of a band that agrees with an earlier one, but for known pairs."""
+        """(earlier, later as dropped) for every later prompt of a band that agrees with an earlier
+        one, but for known pairs.
+        """
         texts: dict[int, QuestionText] = {}
         while len(group) > 1:
             pivot, rest = int(group[0]), group[1:]
@@ -117,7 +141,9 @@ class _Search:
                 if pivot in known.get(other, ()):
                     matched[place] = True
                     continue
-                similarity = 1.0 if words[pivot] == words[other] else self.similarity(pivot, other, texts)
+                similarity = (
+                    1.0 if words[pivot] == words[other] else self.similarity(pivot, other, texts)
+                )
                 if similarity >= self.settings.min_similarity:
                     matched[place] = True
                     yield pivot, self.dropped(pivot, other, int(bits[place]), similarity)
@@ -131,7 +157,9 @@ class _Search:
         return jaccard(texts[pivot], texts[other])
 
     def bits(self, pivot: int, rest: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[rest] the largest distance of two corresponding images; all have as many images as the pivot."""
+        """[rest] the largest distance of two corresponding images; all have as many images as the
+        pivot.
+        """
         worst = np.zeros(len(rest), dtype=np.int64)
         for place, own in enumerate(self.images.of(pivot)):
             theirs = self.images.members[self.images.starts[rest] + place]
@@ -150,30 +178,44 @@ class _Search:
         )
 
 
-def _read(prompts: Sequence[Prompt]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]:
-    """Digests of facts (numbers, symbols, answer, number of images), of words, and band keys: [n], [n], [n, 16]."""
+def _read(
+    prompts: Sequence[Prompt],
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]:
+    """Digests of facts (numbers, symbols, answer, number of images), of words, and band keys: [n],
+    [n], [n, 16].
+    """
     facts, words = np.zeros(len(prompts), dtype=np.uint64), np.zeros(len(prompts), dtype=np.uint64)
     bands = np.zeros((len(prompts), NUM_BANDS), dtype=np.uint32)
     for start in range(0, len(prompts), _CHUNK):
         chunk = prompts[start : start + _CHUNK]
         texts = [read_question(prompt.question) for prompt in chunk]
         for index, (prompt, text) in enumerate(zip(chunk, texts, strict=True), start):
-            parts = (" ".join(text.numbers), " ".join(text.symbols), answer_key(prompt), str(len(prompt.images)))
+            parts = (
+                " ".join(text.numbers),
+                " ".join(text.symbols),
+                answer_key(prompt),
+                str(len(prompt.images)),
+            )
             facts[index] = _digest("\0".join(parts))
             words[index] = _digest(" ".join(text.words))
-        # Half of a key's bits: what they confuse is only compared for nothing, and these are the largest part of the memory.
+        # Half of a key's bits: what they confuse is only compared for nothing, and these are the
+        # largest part of the memory.
         bands[start : start + len(chunk)] = band_keys(texts) >> np.uint64(32)
     return facts, words, bands
 
 
 def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little"
+    )
 
 
 def _image_keys(images: ImageIndex) -> NDArray[np.uint64]:
     """[prompts] one key for the hashes of a prompt's images, in order."""
     keys = np.zeros(len(images.starts) - 1, dtype=np.uint64)
-    codes = mix(images.codes)[images.members] if len(images.members) else np.zeros(0, dtype=np.uint64)
+    codes = (
+        mix(images.codes)[images.members] if len(images.members) else np.zeros(0, dtype=np.uint64)
+    )
     counts = np.diff(images.starts)
     for place in range(int(counts.max(initial=0))):
         has = np.flatnonzero(counts > place)

@@ -1,4 +1,6 @@
-"""A question as what must agree in a duplicate: its numbers, its symbols, its answer, and its words."""
+"""A question as what must agree in a duplicate: its numbers, its symbols, its answer, and its
+words.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import MissingExtraError
-from vasari.records import Prompt
+from vasari.core.errors import MissingExtraError
+from vasari.core.records import Prompt
 
 try:
     import rensa
@@ -22,7 +24,8 @@ except ImportError as error:
     raise MissingExtraError("near-duplicates need rensa: pip install 'vasari[curate]'") from error
 
 NUM_BANDS, BAND_ROWS = 16, 4
-"""Texts of Jaccard similarity s share a band of their MinHashes with probability 1 - (1 - s^4)^16: 0.988 at 0.7."""
+"""Texts of Jaccard similarity s share a band of their MinHashes with probability 1 - (1 - s^4)^16:
+0.988 at 0.7."""
 
 _TOKEN = re.compile(r"\d+(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+")
 _FACTOR = r"(?:\d{1,30}(?:\.\d{1,30})?|sqrt\(\d{1,30}(?:\.\d{1,30})?\)|pi)"
@@ -38,7 +41,8 @@ class QuestionText:
     numbers: tuple[str, ...]
     """Numbers in canonical form ("1,200.0" is "1200"), sorted, repeated ones repeated."""
     symbols: tuple[str, ...]
-    """Names of points (a name and its reverse are one: AB is BA) and single letters, sorted, each once."""
+    """Names of points (a name and its reverse are one: AB is BA) and single letters, sorted, each
+    once."""
 
     @property
     def shingles(self) -> frozenset[tuple[str, ...]]:
@@ -47,7 +51,9 @@ class QuestionText:
 
 
 def read_question(text: str) -> QuestionText:
-    """The compared parts of a question; LaTeX commands are read as words, punctuation and braces are not read."""
+    """The compared parts of a question; LaTeX commands are read as words, punctuation and braces
+    are not read.
+    """
     tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text))
     words = tuple(_canonical(token) if token[0].isdigit() else token.lower() for token in tokens)
     numbers = tuple(sorted(word for word in words if word[0].isdigit()))
@@ -55,7 +61,9 @@ def read_question(text: str) -> QuestionText:
 
 
 def _symbols(tokens: list[str]) -> tuple[str, ...]:
-    """Names of points and single letters; single capitals in a row are one name, whatever stands between them."""
+    """Names of points and single letters; single capitals in a row are one name, whatever stands
+    between them.
+    """
     found: set[str] = set()
     name = ""
     for place, letter in enumerate(tokens):
@@ -69,7 +77,12 @@ def _symbols(tokens: list[str]) -> tuple[str, ...]:
         if letter.isupper() and not article:
             found.add(min(letter, letter[::-1]))
         # "m" before an angle, an arc or a name is "the measure of".
-        elif len(letter) == 1 and letter.islower() and letter != "a" and not (letter == "m" and _is_measured(after)):
+        elif (
+            len(letter) == 1
+            and letter.islower()
+            and letter != "a"
+            and not (letter == "m" and _is_measured(after))
+        ):
             found.add(letter)
     found.add(min(name, name[::-1]))
     return tuple(sorted(found - {""}))
@@ -86,14 +99,22 @@ def jaccard(left: QuestionText, right: QuestionText) -> float:
 
 
 def containment(part: frozenset[tuple[str, ...]], whole: frozenset[tuple[str, ...]]) -> float:
-    """Share of the first question's shingles that the second has, in [0, 1]; 0 for an empty question."""
+    """Share of the first question's shingles that the second has, in [0, 1]; 0 for an empty
+    question.
+    """
     return len(part & whole) / len(part) if part else 0.0
 
 
 def answer_key(prompt: Prompt) -> str:
-    """The answer in a comparable form: a choice letter as the text of its option, a number in canonical form."""
+    """The answer in a comparable form: a choice letter as the text of its option, a number in
+    canonical form.
+    """
     answer = prompt.answer.strip()
-    if prompt.choices and len(answer) == 1 and 0 <= ord(answer.upper()) - ord("A") < len(prompt.choices):
+    if (
+        prompt.choices
+        and len(answer) == 1
+        and 0 <= ord(answer.upper()) - ord("A") < len(prompt.choices)
+    ):
         answer = prompt.choices[ord(answer.upper()) - ord("A")].strip()
     if re.fullmatch(r"[+-]?\d[\d,]*(?:\.\d+)?", answer):
         sign = "-" if answer[0] == "-" else ""
@@ -102,13 +123,17 @@ def answer_key(prompt: Prompt) -> str:
 
 
 def answers_conflict(left: str, right: str) -> bool:
-    """Whether two answer keys are numbers, or products of numbers, pi and roots, that differ by more than 1%."""
+    """Whether two answer keys are numbers, or products of numbers, pi and roots, that differ by
+    more than 1%.
+    """
     a, b = _value(left), _value(right)
     return a is not None and b is not None and abs(a - b) > 0.01 * max(abs(a), abs(b))
 
 
 def _value(key: str) -> float | None:
-    """The number that a key such as "-3/5", "2*sqrt(13)" or "6*pi" stands for; None for anything else."""
+    """The number that a key such as "-3/5", "2*sqrt(13)" or "6*pi" stands for; None for anything
+    else.
+    """
     sign, body = (-1.0, key[1:]) if key.startswith("-") else (1.0, key)
     if not re.fullmatch(rf"{_FACTOR}(?:[*/]{_FACTOR})*", body):
         return None
@@ -124,7 +149,9 @@ def _value(key: str) -> float | None:
 
 
 def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uint64]:
-    """Keys that similar texts share: uint64 [texts, 16], each from 4 of 64 MinHashes (Broder 1997) of the shingles."""
+    """Keys that similar texts share: uint64 [texts, 16], each from 4 of 64 MinHashes (Broder 1997)
+    of the shingles.
+    """
     known: dict[str, int] = {}
     hashes: list[int] = []
     ends = [0]
@@ -137,8 +164,11 @@ def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uin
     if len(ends) == 1:
         return np.zeros((0, NUM_BANDS), dtype=np.uint64)
     single, bounds = np.array(hashes, dtype=np.uint64), np.array(ends, dtype=np.uint64)
-    # Beside each word the pair that it begins; the last word of a text begins none and stands twice, which changes no set.
-    pair = single * np.uint64(0x9E3779B97F4A7C15) + np.roll(single, -1) * np.uint64(0xC2B2AE3D27D4EB4F)
+    # Beside each word the pair that it begins; the last word of a text begins none and stands
+    # twice, which changes no set.
+    pair = single * np.uint64(0x9E3779B97F4A7C15) + np.roll(single, -1) * np.uint64(
+        0xC2B2AE3D27D4EB4F
+    )
     last = bounds[1:][np.diff(bounds) > 0].astype(np.int64) - 1
     pair[last] = single[last]
     matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
@@ -149,7 +179,9 @@ def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uin
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One 64-bit key for the values along the last axis; FNV-1a over words, with a final shift to spread the high bits."""
+    """One 64-bit key for the values along the last axis; FNV-1a over words, with a final shift to
+    spread the high bits.
+    """
     key = np.full(values.shape[:-1], 0xCBF29CE484222325, dtype=np.uint64)
     for place in range(values.shape[-1]):
         key = (key ^ values[..., place]) * np.uint64(0x9E3779B97F4A7C15)

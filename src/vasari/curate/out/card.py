@@ -1,4 +1,6 @@
-"""The data card of a curated set: what it holds, by source, domain, difficulty and licence, and how it was made."""
+"""The data card of a curated set: what it holds, by source, domain, difficulty and licence, and how
+it was made.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +28,44 @@ def set_counts(output: StageOutput) -> dict[str, dict[str, int]]:
         for name in _COLUMNS:
             for value in table.column(name).value_counts().to_pylist():
                 counts[name][value["values"] or ""] += value["counts"]
-    return {name: dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))) for name, found in counts.items()}
+    return {
+        name: dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        for name, found in counts.items()
+    }
 
 
-def make_card(recipe: CurationRecipe, funnel: Mapping[str, Any], sets: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
-    """The card in Markdown, with the header that the Hugging Face hub reads; text from the data is escaped."""
-    configs = [{"config_name": name, "data_files": f"{name}.parquet"} for name, counts in sets.items() if _size(counts)]
-    header = {"license": "other", "task_categories": ["visual-question-answering"], "configs": configs}
-    lines = ["---", yaml.safe_dump(header, sort_keys=False).rstrip(), "---", "", f"# {plain(recipe.name)}", ""]
+def make_card(
+    recipe: CurationRecipe,
+    funnel: Mapping[str, Any],
+    sets: Mapping[str, Mapping[str, Mapping[str, int]]],
+) -> str:
+    """The card in Markdown, with the header that the Hugging Face hub reads; text from the data is
+    escaped.
+    """
+    configs = [
+        {"config_name": name, "data_files": f"{name}.parquet"}
+        for name, counts in sets.items()
+        if _size(counts)
+    ]
+    header = {
+        "license": "other",
+        "task_categories": ["visual-question-answering"],
+        "configs": configs,
+    }
+    lines = [
+        "---",
+        yaml.safe_dump(header, sort_keys=False).rstrip(),
+        "---",
+        "",
+        f"# {plain(recipe.name)}",
+        "",
+    ]
     total = sum(funnel["stages"][0]["given"].values())
     made = ", ".join(f"{_size(counts):,} in `{name}.parquet`" for name, counts in sets.items())
-    lines += [f"Made by `vasari curate` from {total:,} rows of {len(funnel['sources'])} sources: {made}.", ""]
+    lines += [
+        f"Made by `vasari curate` from {total:,} rows of {len(funnel['sources'])} sources: {made}.",
+        "",
+    ]
     lines += [*_contamination(funnel["decontamination"]), ""]
     for name, counts in sets.items():
         lines += [f"## {name}.parquet", ""]
@@ -45,13 +74,19 @@ def make_card(recipe: CurationRecipe, funnel: Mapping[str, Any], sets: Mapping[s
     lines += [
         "## Licences",
         "",
-        "Each prompt keeps the licence of its source, in `metadata`. Obey them; this card gives no other.",
+        (
+            "Each prompt keeps the licence of its source, in `metadata`. Obey them; this card gives"
+            " no other."
+        ),
         "",
     ]
     lines += ["## Where the rows went", "", *_funnel_table(funnel), ""]
     lines += ["## How it was made", "", "```json", *_told(recipe), "```", ""]
     lines += [
-        "`funnel.html` shows every source, `dropped.parquet` every dropped row with its reason, `manifest.json` all hashes.",
+        (
+            "`funnel.html` shows every source, `dropped.parquet` every dropped row with its reason,"
+            " `manifest.json` all hashes."
+        ),
         "",
     ]
     return "\n".join(lines)
@@ -59,15 +94,25 @@ def make_card(recipe: CurationRecipe, funnel: Mapping[str, Any], sets: Mapping[s
 
 def plain(text: str) -> str:
     """Text that Markdown and HTML show as it stands, on one line."""
-    return _MARKUP.sub(r"\\\1", " ".join(str(text).split())).replace("&", "&amp;").replace("\\<", "&lt;").replace("\\>", "&gt;")
+    return (
+        _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
+        .replace("&", "&amp;")
+        .replace("\\<", "&lt;")
+        .replace("\\>", "&gt;")
+    )
 
 
 def _contamination(facts: Mapping[str, Any]) -> list[str]:
     if not facts["compared"]:
         claim = "Scores on public benchmarks of models trained on this data prove nothing."
         return [f"> **Not decontaminated**: {facts['why']}. {claim}"]
-    alone = {name: f", {count:,} of them by text alone" for name, count in facts["text_only"].items()}
-    names = ", ".join(f"{plain(name)} ({count:,} prompts{alone.get(name, '')})" for name, count in facts["benchmarks"].items())
+    alone = {
+        name: f", {count:,} of them by text alone" for name, count in facts["text_only"].items()
+    }
+    names = ", ".join(
+        f"{plain(name)} ({count:,} prompts{alone.get(name, '')})"
+        for name, count in facts["benchmarks"].items()
+    )
     lines = [f"Compared with {names} by figure and text; {facts['removed']:,} rows were removed."]
     if facts["unread"]:
         rows = ", ".join(f"{count:,} of {plain(name)}" for name, count in facts["unread"].items())
@@ -91,7 +136,10 @@ def _funnel_table(funnel: Mapping[str, Any]) -> list[str]:
         reasons: Counter[str] = Counter()
         for counts in stage["dropped"].values():
             reasons.update(counts)
-        why = ", ".join(f"{plain(reason.replace('_', ' '))} {count:,}" for reason, count in reasons.most_common())
+        why = ", ".join(
+            f"{plain(reason.replace('_', ' '))} {count:,}"
+            for reason, count in reasons.most_common()
+        )
         given, kept = sum(stage["given"].values()), sum(stage["kept"].values())
         lines.append(f"| {stage['title']} | {stage['branch']} | {given:,} | {kept:,} | {why} |")
     return lines
@@ -100,7 +148,10 @@ def _funnel_table(funnel: Mapping[str, Any]) -> list[str]:
 def _told(recipe: CurationRecipe) -> Sequence[str]:
     """The recipe without folders, which are this machine's."""
     told = recipe.model_dump(mode="json", exclude_defaults=True)
-    for entry in [*told.get("sources", []), *(told.get("decontaminate") or {}).get("benchmarks", [])]:
+    for entry in [
+        *told.get("sources", []),
+        *(told.get("decontaminate") or {}).get("benchmarks", []),
+    ]:
         entry.pop("folder", None)
     for model in told.get("models", {}).values():
         model.get("endpoint", {}).pop("base_url", None)

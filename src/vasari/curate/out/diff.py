@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from vasari.errors import StateError
-from vasari.rundir import read_json
+from vasari.core.errors import StateError
+from vasari.core.files import read_json
 
 _COMPARED = ("question", "answer", "choices", "category", "difficulty", "solution")
 _SHOWN = 5
@@ -31,7 +31,8 @@ class SetDiff:
     changed: Mapping[str, int]
     """Prompts of both whose field differs, by field."""
     removed_because: Mapping[str, int]
-    """Why the second run dropped those that were removed, by stage and reason; "not read" where it never saw them."""
+    """Why the second run dropped those that were removed, by stage and reason; "not read" where it
+    never saw them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +40,18 @@ class CurationDiff:
     """Two runs."""
 
     settings: Mapping[str, tuple[Any, Any]]
-    """Settings that differ, by their place in the recipe: (first, second); None where one has none."""
+    """Settings that differ, by their place in the recipe: (first, second); None where one has
+    none."""
     sets: Mapping[str, SetDiff]
     reasons: Mapping[str, tuple[int, int]]
     """Dropped rows by stage and reason: (first, second), those that differ."""
 
     def __str__(self) -> str:
         lines = ["settings:" if self.settings else "settings: the same"]
-        lines += [f"  {place}: {before!r} -> {after!r}" for place, (before, after) in self.settings.items()]
+        lines += [
+            f"  {place}: {before!r} -> {after!r}"
+            for place, (before, after) in self.settings.items()
+        ]
         for name, one in self.sets.items():
             moved = f"{len(one.added):,} added, {len(one.removed):,} removed"
             lines.append(f"{name}.parquet: {one.before:,} -> {one.after:,} prompts; {moved}")
@@ -54,8 +59,12 @@ class CurationDiff:
             lines += [f"  removed {_ids(one.removed)}"] if one.removed else []
             lines += [f"  removed: {why} {count:,}" for why, count in one.removed_because.items()]
             lines += [f"  {field} changed in {count:,}" for field, count in one.changed.items()]
-        lines.append("dropped rows:" if self.reasons else "dropped rows: the same by stage and reason")
-        lines += [f"  {name}: {before:,} -> {after:,}" for name, (before, after) in self.reasons.items()]
+        lines.append(
+            "dropped rows:" if self.reasons else "dropped rows: the same by stage and reason"
+        )
+        lines += [
+            f"  {name}: {before:,} -> {after:,}" for name, (before, after) in self.reasons.items()
+        ]
         return "\n".join(lines)
 
 
@@ -69,13 +78,19 @@ def diff_curations(before: Path, after: Path) -> CurationDiff:
     """
     first, second = _manifest(before), _manifest(after)
     old, new = _flat(first["recipe"]), _flat(second["recipe"])
-    places = [place for place in [*old, *(place for place in new if place not in old)] if old.get(place) != new.get(place)]
+    places = [
+        place
+        for place in [*old, *(place for place in new if place not in old)]
+        if old.get(place) != new.get(place)
+    ]
     names = sorted({*first["sets"], *second["sets"]}, reverse=True)
     was, now = _reasons(before), _reasons(after)
     return CurationDiff(
         settings={place: (old.get(place), new.get(place)) for place in places},
         sets={name: _set_diff(before, after, name) for name in names},
-        reasons={name: (was[name], now[name]) for name in sorted(was | now) if was[name] != now[name]},
+        reasons={
+            name: (was[name], now[name]) for name in sorted(was | now) if was[name] != now[name]
+        },
     )
 
 
@@ -85,7 +100,9 @@ def _set_diff(before: Path, after: Path, name: str) -> SetDiff:
     changed: Counter[str] = Counter()
     for key, digests in old.items():
         if key in new:
-            changed.update(field for field, a, b in zip(_COMPARED, digests, new[key], strict=True) if a != b)
+            changed.update(
+                field for field, a, b in zip(_COMPARED, digests, new[key], strict=True) if a != b
+            )
     why: Counter[str] = Counter()
     if removed:
         reasons = _reason_of(after, name)
@@ -109,7 +126,9 @@ def _digests(path: Path) -> dict[str, tuple[bytes, ...]]:
         for batch in file.iter_batches(batch_size=4096, columns=["id", *_COMPARED]):
             for row in batch.to_pylist():
                 found[row["id"]] = tuple(
-                    hashlib.blake2b(repr(row[field]).encode(errors="surrogatepass"), digest_size=8).digest()
+                    hashlib.blake2b(
+                        repr(row[field]).encode(errors="surrogatepass"), digest_size=8
+                    ).digest()
                     for field in _COMPARED
                 )
     return found
@@ -118,7 +137,11 @@ def _digests(path: Path) -> dict[str, tuple[bytes, ...]]:
 def _reason_of(root: Path, name: str) -> dict[str, str]:
     """Why each prompt is not in a set, by id."""
     table = pq.read_table(root / "dropped.parquet", columns=["id", "stage", "branch", "reason"])
-    return {row["id"]: f"{row['stage']}: {row['reason']}" for row in table.to_pylist() if row["branch"] in ("both", name)}
+    return {
+        row["id"]: f"{row['stage']}: {row['reason']}"
+        for row in table.to_pylist()
+        if row["branch"] in ("both", name)
+    }
 
 
 def _reasons(root: Path) -> Counter[str]:
@@ -129,7 +152,10 @@ def _reasons(root: Path) -> Counter[str]:
 def _manifest(root: Path) -> dict[str, Any]:
     path = root / "manifest.json"
     if not path.exists():
-        raise StateError(f"{root}: holds no finished curation (no manifest.json); give the folder that `vasari curate` wrote")
+        raise StateError(
+            f"{root}: holds no finished curation (no manifest.json); give the folder that `vasari"
+            " curate` wrote"
+        )
     content = read_json(path)
     if not isinstance(content, dict) or "sets" not in content:
         raise StateError(f"{path}: not the manifest of a curation")

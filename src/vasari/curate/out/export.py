@@ -1,7 +1,9 @@
 """The two sets in the forms that other trainers read.
 
-* `sharegpt`: LLaMA-Factory's multimodal JSON (`messages`, `images`), pictures as files, and its `dataset_info.json`.
-* `trl`: conversational `prompt` (and `completion`) with `images`, as TRL's SFT and GRPO trainers take it.
+* `sharegpt`: LLaMA-Factory's multimodal JSON (`messages`, `images`), pictures as files, and its
+`dataset_info.json`.
+* `trl`: conversational `prompt` (and `completion`) with `images`, as TRL's SFT and GRPO trainers
+take it.
 * `easyr1`: `problem` with `<image>` marks, `answer`, `images`.
 * `verl`: `data_source`, `prompt`, `images`, `ability`, `reward_model`, `extra_info`.
 """
@@ -20,18 +22,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
+from vasari.core.errors import StorageError
+from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.records import Prompt
 from vasari.curate.run.shards import file_hash
 from vasari.curate.settings import ExportName
-from vasari.errors import StorageError
-from vasari.imagefile import read_image_bytes
-from vasari.policy.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
-from vasari.records import Prompt
-from vasari.rundir import read_json, write_bytes, write_json
+from vasari.data.images import read_image_bytes
+from vasari.model.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
 
 _TEXT = pa.string()
 _PICTURES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))
 _TURNS = pa.list_(pa.struct([("role", _TEXT), ("content", _TEXT)]))
-_PARTS = pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))]))
+_PARTS = pa.list_(
+    pa.struct(
+        [("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))]
+    )
+)
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
 _INFO = "dataset_info.json"
 _ROWS_PER_GROUP = 256
@@ -54,8 +60,8 @@ def write_exports(
 ) -> dict[str, str]:
     """Write the exports of a run and return the hash of each file, by its path below the folder.
 
-    An export that is there already, whole and made from the same content, is left as it is; others that an earlier run left
-    are removed.
+    An export that is there already, whole and made from the same content, is left as it is; others
+    that an earlier run left are removed.
 
     Args:
         folder: Of all exports; each has a folder of its own in it.
@@ -70,48 +76,75 @@ def write_exports(
     filled = {kind: prompts for kind, prompts in sets.items() if len(prompts)}
     wanted = {name for name in names if filled}
     try:
-        for other in [path for path in folder.iterdir() if path.name not in wanted] if folder.is_dir() else []:
+        for other in (
+            [path for path in folder.iterdir() if path.name not in wanted]
+            if folder.is_dir()
+            else []
+        ):
             shutil.rmtree(other) if other.is_dir() else other.unlink()
         if not wanted:
             shutil.rmtree(folder, ignore_errors=True)
         for name in names if filled else ():
             place = folder / name
-            made_from = "" if content is None else _fingerprint(name, {kind: content[kind] for kind in filled})
+            made_from = (
+                ""
+                if content is None
+                else _fingerprint(name, {kind: content[kind] for kind in filled})
+            )
             found = _left_whole(place, made_from) if made_from else None
             if found is None:
                 found = _write_afresh(place, name, filled, made_from)
             hashes |= {f"{name}/{file}": value for file, value in found.items()}
     except OSError as error:
-        raise StorageError(f"{folder}: an export could not be written: {error.strerror or error}") from error
+        raise StorageError(
+            f"{folder}: an export could not be written: {error.strerror or error}"
+        ) from error
     return hashes
 
 
-def _write_afresh(folder: Path, name: ExportName, sets: Mapping[str, Sequence[Prompt]], fingerprint: str) -> dict[str, str]:
-    """The hashes of an export's files, the last of which to be written says what they were made from."""
+def _write_afresh(
+    folder: Path, name: ExportName, sets: Mapping[str, Sequence[Prompt]], fingerprint: str
+) -> dict[str, str]:
+    """The hashes of an export's files, the last of which to be written says what they were made
+    from.
+    """
     if folder.exists():
         (folder / MADE_FROM).unlink(missing_ok=True)
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    written = [path for kind, prompts in sets.items() for path in _write(folder, name, kind, prompts)]
+    written = [
+        path for kind, prompts in sets.items() for path in _write(folder, name, kind, prompts)
+    ]
     hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in written}
     if fingerprint:
         beside = {path.name: file_hash(path) for path in folder.glob(_INFO)}
-        images = sum(1 for _ in (folder / "images").iterdir()) if (folder / "images").is_dir() else 0
-        write_json(folder / MADE_FROM, {"fingerprint": fingerprint, "files": hashes, "beside": beside, "images": images})
+        images = (
+            sum(1 for _ in (folder / "images").iterdir()) if (folder / "images").is_dir() else 0
+        )
+        write_json(
+            folder / MADE_FROM,
+            {"fingerprint": fingerprint, "files": hashes, "beside": beside, "images": images},
+        )
     return hashes
 
 
 def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
-    """The hashes of an export's files when it was made from this content and nothing of it has changed since."""
+    """The hashes of an export's files when it was made from this content and nothing of it has
+    changed since.
+    """
     try:
         told = read_json(folder / MADE_FROM)
         files: dict[str, str] = told["files"]
         if told["fingerprint"] != fingerprint:
             return None
-        if any(file_hash(folder / file) != value for file, value in (files | told["beside"]).items()):
+        if any(
+            file_hash(folder / file) != value for file, value in (files | told["beside"]).items()
+        ):
             return None
         images = list((folder / "images").iterdir()) if told["images"] else []
-        if len(images) != told["images"] or any(path.stem != _digest(path.read_bytes()) for path in images):
+        if len(images) != told["images"] or any(
+            path.stem != _digest(path.read_bytes()) for path in images
+        ):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # torn, edited or not there: it is made again
@@ -119,29 +152,52 @@ def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
 
 
 def _fingerprint(name: ExportName, content: Mapping[str, Sequence[str]]) -> str:
-    """Of all that decides an export's bytes: its form as this version writes it, and its sets in their order."""
-    told = [EXPORT_SCHEMA, vasari.__version__, name, MMR1_SYSTEM_PROMPT, [[kind, list(of)] for kind, of in content.items()]]
+    """Of all that decides an export's bytes: its form as this version writes it, and its sets in
+    their order.
+    """
+    told = [
+        EXPORT_SCHEMA,
+        vasari.__version__,
+        name,
+        MMR1_SYSTEM_PROMPT,
+        [[kind, list(of)] for kind, of in content.items()],
+    ]
     return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
 
 
 def marked_question(prompt: Prompt) -> str:
-    """The question with its options and one `<image>` for each picture: where it stands, else in front."""
+    """The question with its options and one `<image>` for each picture: where it stands, else in
+    front.
+    """
     text = user_text(prompt)
     return text if "<image>" in text else "<image>" * len(prompt.images) + text
 
 
 def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
-    """A row of LLaMA-Factory's multimodal JSON; the RL set has its reference in place of a completion."""
+    """A row of LLaMA-Factory's multimodal JSON; the RL set has its reference in place of a
+    completion.
+    """
     said = target_text(prompt) if kind == "sft" else f"\\boxed{{{prompt.answer}}}"
     turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)), ("assistant", said))
-    return {"messages": [{"role": role, "content": text} for role, text in turns], "images": list(image_names)}
+    return {
+        "messages": [{"role": role, "content": text} for role, text in turns],
+        "images": list(image_names),
+    }
 
 
 def trl_row(prompt: Prompt, kind: str) -> Row:
-    """A conversational row of TRL: parts of text and places of images; the RL set has `solution`, the reference."""
-    row: Row = {"id": prompt.id, "prompt": chat_messages(prompt, system=MMR1_SYSTEM_PROMPT), "images": _pictures(prompt)}
+    """A conversational row of TRL: parts of text and places of images; the RL set has `solution`,
+    the reference.
+    """
+    row: Row = {
+        "id": prompt.id,
+        "prompt": chat_messages(prompt, system=MMR1_SYSTEM_PROMPT),
+        "images": _pictures(prompt),
+    }
     if kind == "sft":
-        row["completion"] = [{"role": "assistant", "content": [{"type": "text", "text": target_text(prompt)}]}]
+        row["completion"] = [
+            {"role": "assistant", "content": [{"type": "text", "text": target_text(prompt)}]}
+        ]
     else:
         row["solution"] = prompt.answer
     return row
@@ -149,7 +205,11 @@ def trl_row(prompt: Prompt, kind: str) -> Row:
 
 def easyr1_row(prompt: Prompt, _: str) -> Row:
     """A row as EasyR1 reads it; its template adds the instructions."""
-    return {"problem": marked_question(prompt), "answer": prompt.answer, "images": _pictures(prompt)}
+    return {
+        "problem": marked_question(prompt),
+        "answer": prompt.answer,
+        "images": _pictures(prompt),
+    }
 
 
 def verl_row(prompt: Prompt, kind: str) -> Row:
@@ -161,7 +221,13 @@ def verl_row(prompt: Prompt, kind: str) -> Row:
         "images": _pictures(prompt),
         "ability": prompt.category,
         "reward_model": {"style": "rule", "ground_truth": prompt.answer},
-        "extra_info": {"split": "train", "index": prompt.id, "answer": prompt.answer, "question": prompt.question, "set": kind},
+        "extra_info": {
+            "split": "train",
+            "index": prompt.id,
+            "answer": prompt.answer,
+            "question": prompt.question,
+            "set": kind,
+        },
     }
 
 
@@ -172,11 +238,16 @@ _VERL = (
     ("images", _PICTURES),
     ("ability", _TEXT),
     ("reward_model", pa.struct([("style", _TEXT), ("ground_truth", _TEXT)])),
-    ("extra_info", pa.struct([(name, _TEXT) for name in ("split", "index", "answer", "question", "set")])),
+    (
+        "extra_info",
+        pa.struct([(name, _TEXT) for name in ("split", "index", "answer", "question", "set")]),
+    ),
 )
 _TRL_SFT = (("id", _TEXT), ("prompt", _PARTS), ("completion", _PARTS), ("images", _PICTURES))
 _TRL_RL = (("id", _TEXT), ("prompt", _PARTS), ("solution", _TEXT), ("images", _PICTURES))
-_PARQUET: Mapping[str, tuple[Callable[[Prompt, str], Row], Mapping[str, tuple[tuple[str, Any], ...]]]] = {
+_PARQUET: Mapping[
+    str, tuple[Callable[[Prompt, str], Row], Mapping[str, tuple[tuple[str, Any], ...]]]
+] = {
     "trl": (trl_row, {"sft": _TRL_SFT, "rl": _TRL_RL}),
     "easyr1": (easyr1_row, {"sft": _EASYR1, "rl": _EASYR1}),
     "verl": (verl_row, {"sft": _VERL, "rl": _VERL}),
@@ -188,7 +259,9 @@ def _write(folder: Path, name: ExportName, kind: str, prompts: Sequence[Prompt])
         return _write_sharegpt(folder, kind, prompts)
     make, columns = _PARQUET[name]
     path = folder / f"{kind}.parquet"
-    schema = pa.schema(columns[kind]).with_metadata({"huggingface": json.dumps(_image_features(pa.schema(columns[kind])))})
+    schema = pa.schema(columns[kind]).with_metadata(
+        {"huggingface": json.dumps(_image_features(pa.schema(columns[kind])))}
+    )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for rows in _groups(make(prompt, kind) for prompt in prompts):
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
@@ -258,7 +331,9 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def _image_features(schema: pa.Schema) -> Row:
     """What `datasets` must know beyond the Arrow types: that pictures are pictures."""
-    return {"info": {"features": {field.name: _feature(field.name, field.type) for field in schema}}}
+    return {
+        "info": {"features": {field.name: _feature(field.name, field.type) for field in schema}}
+    }
 
 
 def _feature(name: str, kind: pa.DataType) -> Any:

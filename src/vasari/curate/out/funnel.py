@@ -1,4 +1,6 @@
-"""Where every row went: counts by stage, source and reason, as JSON and as a page without scripts."""
+"""Where every row went: counts by stage, source and reason, as JSON and as a page without
+scripts.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from vasari.core.errors import StateError
 from vasari.curate.run.shards import StageOutput
-from vasari.errors import StateError
 
 SCHEMA = 1
 
-DEAD_LETTERS = frozenset({"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"})
+DEAD_LETTERS = frozenset(
+    {"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"}
+)
 """Reasons for which nobody is to blame but the server: the dead-letter rows."""
 
 TITLES: Mapping[str, str] = {
@@ -33,8 +37,11 @@ TITLES: Mapping[str, str] = {
 }
 
 
-def make_funnel(name: str, outputs: Sequence[StageOutput], decontamination: Mapping[str, Any]) -> dict[str, Any]:
-    """The counts of a run: stages in order, each with what it was given, kept and dropped, by source.
+def make_funnel(
+    name: str, outputs: Sequence[StageOutput], decontamination: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The counts of a run: stages in order, each with what it was given, kept and dropped, by
+    source.
 
     Raises:
         StateError: A stage did not account for every row that the one before kept.
@@ -83,21 +90,30 @@ def _accounted(output: StageOutput, before: Mapping[str, int] | None) -> None:
     given = Counter(counts["given"])
     if +out != +given or (before is not None and +given != +Counter(before)):
         raise StateError(
-            f"stage {output.name!r} ({output.branch}): given {dict(given)}, went on or dropped {dict(out)}, the stage before "
-            f"kept {dict(before) if before is not None else 'nothing'}; remove the `stages` folder and run again"
+            f"stage {output.name!r} ({output.branch}): given {dict(given)}, went on or dropped"
+            f" {dict(out)}, the stage before kept"
+            f" {dict(before) if before is not None else 'nothing'}; remove the `stages` folder and"
+            " run again"
         )
 
 
 def render(funnel: Mapping[str, Any]) -> str:
     """The page; the same funnel gives the same text, and everything from the data is escaped."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["count"] = lambda value: f"{value:,}"
     folder = resources.files("vasari.curate.out") / "page"
     template = environment.from_string((folder / "funnel.html.j2").read_text(encoding="utf-8"))
     style = (folder / "funnel.css").read_text(encoding="utf-8")
     everything = _steps(funnel, None)
     sources = [
-        {"name": name, "read": _read(funnel, name), "branches": _steps(funnel, name), "sets": _sets(funnel, name)}
+        {
+            "name": name,
+            "read": _read(funnel, name),
+            "branches": _steps(funnel, name),
+            "sets": _sets(funnel, name),
+        }
         for name in funnel["sources"]
     ]
     return template.render(
@@ -108,7 +124,9 @@ def render(funnel: Mapping[str, Any]) -> str:
         sources=sorted(sources, key=lambda source: (-source["read"], source["name"])),
         reasons=_reasons(funnel),
         parts=_parts(funnel),
-        notes=[stage for stage in funnel["stages"] if stage["notes"] and stage["name"] != "balance"],
+        notes=[
+            stage for stage in funnel["stages"] if stage["notes"] and stage["name"] != "balance"
+        ],
     )
 
 
@@ -155,7 +173,9 @@ def _reasons(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
     for stage in funnel["stages"]:
         for source, reasons in stage["dropped"].items():
             for reason, count in reasons.items():
-                found.setdefault((stage["branch"], stage["title"], reason), Counter())[source] += count
+                found.setdefault((stage["branch"], stage["title"], reason), Counter())[source] += (
+                    count
+                )
     rows = [
         {
             "branch": branch,
@@ -172,21 +192,40 @@ def _reasons(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _parts(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What each part of the RL set wanted and has, by category."""
-    notes: Mapping[str, int] = next((stage["notes"] for stage in funnel["stages"] if stage["name"] == "balance"), {})
+    notes: Mapping[str, int] = next(
+        (stage["notes"] for stage in funnel["stages"] if stage["name"] == "balance"), {}
+    )
     parts = []
     for key, target in notes.items():
         if not key.startswith("target of "):
             continue
         name = key.removeprefix("target of ")
-        counts = {k.removeprefix(f"{name}: "): n for k, n in notes.items() if k.startswith(f"{name}: ")}
-        short = {k.removeprefix(f"short of {name}: "): n for k, n in notes.items() if k.startswith(f"short of {name}: ")}
+        counts = {
+            k.removeprefix(f"{name}: "): n for k, n in notes.items() if k.startswith(f"{name}: ")
+        }
+        short = {
+            k.removeprefix(f"short of {name}: "): n
+            for k, n in notes.items()
+            if k.startswith(f"short of {name}: ")
+        }
         most = max([*counts.values(), 1])
         bars = [
-            {"name": category, "count": count, "width": round(100 * count / most, 2), "short": short.get(category, 0)}
+            {
+                "name": category,
+                "count": count,
+                "width": round(100 * count / most, 2),
+                "short": short.get(category, 0),
+            }
             for category, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         ]
         parts.append(
-            {"name": name, "target": target, "has": sum(counts.values()), "missing": notes[f"missing in {name}"], "bars": bars}
+            {
+                "name": name,
+                "target": target,
+                "has": sum(counts.values()),
+                "missing": notes[f"missing in {name}"],
+                "bars": bars,
+            }
         )
     return parts
 

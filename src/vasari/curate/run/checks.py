@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vasari.core.errors import DataError, ImageError
+from vasari.core.records import ImageRef, Outcome, Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
 from vasari.curate.run.rows import ImageFacts
 from vasari.curate.settings import CheckSettings
 from vasari.curate.stage import StageResult
-from vasari.errors import DataError, ImageError
-from vasari.imagefile import open_image, read_image_bytes
-from vasari.policy.chat import chat_messages
-from vasari.records import ImageRef, Outcome, Prompt
+from vasari.data.images import open_image, read_image_bytes
+from vasari.model.chat import chat_messages
 from vasari.verify import verify_answer
 
 _REMEMBERED = 100_000
@@ -48,7 +48,12 @@ class Checker:
         self.facts = {}
         kept, dropped = [], []
         for index, prompt in enumerate(prompts):
-            wrong = self._licence(prompt) or self._question(prompt) or self._reference(prompt) or self._images(prompt)
+            wrong = (
+                self._licence(prompt)
+                or self._question(prompt)
+                or self._reference(prompt)
+                or self._images(prompt)
+            )
             if wrong is None:
                 kept.append(prompt)
             else:
@@ -65,7 +70,10 @@ class Checker:
 
     def _question(self, prompt: Prompt) -> tuple[str, str] | None:
         if len(prompt.question) > self.settings.max_question_chars:
-            return "question_too_long", f"{len(prompt.question):,} characters of {self.settings.max_question_chars:,}"
+            return (
+                "question_too_long",
+                f"{len(prompt.question):,} characters of {self.settings.max_question_chars:,}",
+            )
         try:
             chat_messages(prompt, system="")
         except DataError as error:
@@ -75,10 +83,15 @@ class Checker:
     def _reference(self, prompt: Prompt) -> tuple[str, str] | None:
         if not self.settings.self_verifying:
             return None
-        verdict = verify_answer(f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind)
+        verdict = verify_answer(
+            f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind
+        )
         if verdict.outcome is Outcome.CORRECT:
             return None
-        said = verdict.reason or f"read as {verdict.extraction!r} and judged {verdict.outcome.value} by {verdict.decided_by!r}"
+        said = (
+            verdict.reason
+            or f"read as {verdict.extraction!r} and judged {verdict.outcome.value} by {verdict.decided_by!r}"
+        )
         return "reference_not_verifiable", f"{prompt.answer[:80]!r}: {said}"
 
     def _images(self, prompt: Prompt) -> tuple[str, str] | None:
@@ -107,11 +120,15 @@ class Checker:
 
     def _first_look(self, data: bytes, digest: str, where: str) -> _Look:
         try:
-            image = open_image(ImageRef(data=data), where=where, max_pixels=self.settings.max_pixels)
+            image = open_image(
+                ImageRef(data=data), where=where, max_pixels=self.settings.max_pixels
+            )
         except ImageError as error:
             return _Look(None, "image_unreadable", str(error))
         if min(image.size) < self.settings.min_side:
-            return _Look(None, "image_too_small", f"{where}: {image.size[0]} x {image.size[1]} pixels")
+            return _Look(
+                None, "image_too_small", f"{where}: {image.size[0]} x {image.size[1]} pixels"
+            )
         code = hash_thumbnails([thumbnail(image)])[0]
         return _Look(ImageFacts(digest=digest, hash=np.ascontiguousarray(code).tobytes()))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vasari.core.errors import DataError
+from vasari.core.records import Prompt
 from vasari.curate.ask.asking import prompt_request
 from vasari.curate.ask.rephrase import rephrase_by_rule
 from vasari.curate.choose.pass_rates import grading_request
@@ -18,8 +20,6 @@ from vasari.curate.run.rows import PromptRows
 from vasari.curate.run.steps import local_stages
 from vasari.curate.stage import AskedModel
 from vasari.endpoint import Forecast, Request, forecast
-from vasari.errors import DataError
-from vasari.records import Prompt
 
 Make = Callable[[Prompt, AskedModel], Request]
 
@@ -35,7 +35,8 @@ class DryRun:
     stages: Mapping[str, Forecast]
     """By stage: at most, as if no stage before it dropped a prompt and no drawing ended early."""
     unknown: Mapping[str, str] = field(default_factory=dict)
-    """Stages of the user's own that ask a model, and its name: what they will ask, only they know."""
+    """Stages of the user's own that ask a model, and its name: what they will ask, only they
+    know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +51,17 @@ class _Asks:
 
 
 def dry_run(
-    recipe: CurationRecipe, *, base: Path, root: Path, engine: Engine | None = None, show: Show | None = None
+    recipe: CurationRecipe,
+    *,
+    base: Path,
+    root: Path,
+    engine: Engine | None = None,
+    show: Show | None = None,
 ) -> DryRun:
     """Run the local stages and forecast the others; nothing is sent, and no key is needed.
 
-    The later a stage, the further its forecast lies above the truth: what grading will drop is not known yet.
+    The later a stage, the further its forecast lies above the truth: what grading will drop is not
+    known yet.
 
     Raises:
         ConfigError: A setting does not fit the data.
@@ -70,7 +77,12 @@ def dry_run(
         found = {}
         for asks in _all_asks(recipe):
             model = models(asks.model)
-            found[asks.stage] = forecast(model.settings, model.store, _requests(prompts, asks, model), num_responses=asks.times)
+            found[asks.stage] = forecast(
+                model.settings,
+                model.store,
+                _requests(prompts, asks, model),
+                num_responses=asks.times,
+            )
         unknown = {stage.title: stage.model for stage in recipe.stages if stage.model is not None}
         return DryRun(num_prompts=output.num_kept, stages=found, unknown=unknown)
 
@@ -114,7 +126,10 @@ def _all_asks(recipe: CurationRecipe) -> Iterator[_Asks]:
 def _validity_asks(recipe: CurationRecipe) -> Iterator[_Asks]:
     assert recipe.validity is not None  # noqa: S101  (asked by the caller)
     model, settings = recipe.validity.model, recipe.validity.settings
-    for name, times, sighted in (("blind", settings.num_blind, False), ("sighted", settings.num_sighted, True)):
+    for name, times, sighted in (
+        ("blind", settings.num_blind, False),
+        ("sighted", settings.num_sighted, True),
+    ):
         if times:
             yield _Asks(
                 stage=f"validity ({name})",
@@ -127,7 +142,9 @@ def _validity_asks(recipe: CurationRecipe) -> Iterator[_Asks]:
                     with_images=sighted,
                 ),
                 times=times,
-                wanted=lambda prompts, sighted=sighted: [one for one in prompts if sighted or one.images],  # type: ignore[misc]
+                wanted=lambda prompts, sighted=sighted: [
+                    one for one in prompts if sighted or one.images
+                ],  # type: ignore[misc]
             )
 
 
@@ -141,12 +158,15 @@ def _rl_asks(recipe: CurationRecipe) -> Iterator[_Asks]:
         yield _Asks(
             stage="rl.rephrase",
             model=rephrase.model,
-            make=lambda prompt, model: prompt_request(prompt, model, system=settings.system, seed=settings.seed),
+            make=lambda prompt, model: prompt_request(
+                prompt, model, system=settings.system, seed=settings.seed
+            ),
             times=1,
             wanted=lambda prompts: [
                 prompt
                 for prompt in select_rl(prompts, parts).kept
-                if named[prompt.metadata[PART]].rephrase and rephrase_by_rule(prompt, settings) is None
+                if named[prompt.metadata[PART]].rephrase
+                and rephrase_by_rule(prompt, settings) is None
             ],
         )
     if categorise is not None:
@@ -155,12 +175,17 @@ def _rl_asks(recipe: CurationRecipe) -> Iterator[_Asks]:
             stage="rl.categorise",
             model=categorise.model,
             make=lambda prompt, model: prompt_request(
-                prompt, model, system=told.instructions(), seed=told.seed, with_images=told.with_images
+                prompt,
+                model,
+                system=told.instructions(),
+                seed=told.seed,
+                with_images=told.with_images,
             ),
             times=told.num_votes,
             wanted=lambda prompts: [
                 prompt
                 for prompt in select_rl(prompts, parts).kept
-                if named[prompt.metadata[PART]].categorise and str(prompt.metadata.get("domain") or "") in told.asked_domains
+                if named[prompt.metadata[PART]].categorise
+                and str(prompt.metadata.get("domain") or "") in told.asked_domains
             ],
         )

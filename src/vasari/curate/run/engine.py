@@ -41,7 +41,9 @@ class LocalEngine:
             return
         # Spawned, not forked: this process has threads (the response store's, Arrow's).
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin, initargs=(make,)) as pool:
+        with ProcessPoolExecutor(
+            self.workers, mp_context=context, initializer=_begin, initargs=(make,)
+        ) as pool:
             yield from pool.map(_one, numbers)
 
 

@@ -1,4 +1,6 @@
-"""A curation from its recipe to its folder: the two sets, what was dropped, the funnel, the card and the manifest."""
+"""A curation from its recipe to its folder: the two sets, what was dropped, the funnel, the card
+and the manifest.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
+from vasari.core.errors import StateError, StorageError
+from vasari.core.files import read_json, write_bytes, write_json
 from vasari.curate.out.card import make_card, set_counts
 from vasari.curate.out.export import write_exports
 from vasari.curate.out.funnel import make_funnel, render
@@ -27,11 +31,9 @@ from vasari.curate.run.rows import PromptRows
 from vasari.curate.run.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
 from vasari.curate.run.steps import graded, local_stages, rl_stages, sft_stages
 from vasari.curate.stage import AskedModel
+from vasari.data.prompt_file import write_prompts
 from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
 from vasari.endpoint.prices import money_spent
-from vasari.errors import StateError, StorageError
-from vasari.promptfile import write_prompts
-from vasari.rundir import read_json, write_bytes, write_json
 from vasari.verify.judge import Judged, JudgeItem, judge_all
 
 SCHEMA = 1
@@ -48,12 +50,18 @@ class Curated:
 
 
 class Models:
-    """The models of a recipe, each with a store of its answers; opened when first asked. Use as a context."""
+    """The models of a recipe, each with a store of its answers; opened when first asked. Use as a
+    context.
+    """
 
-    def __init__(self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False) -> None:
+    def __init__(
+        self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False
+    ) -> None:
         self._recipe, self._base = recipe, base
         self._retry = tuple(sorted(TRANSIENT)) if retry_failed else ()
-        self._folder = root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
+        self._folder = (
+            root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
+        )
         self._asked: dict[str, AskedModel] = {}
         self._judge: ResponseStore | None = None
         self._limits: dict[tuple[object, ...], RateLimits] = {}
@@ -87,13 +95,19 @@ class Models:
         settings = self._recipe.judge
         assert settings is not None  # noqa: S101  (asked by the caller)
         if self._judge is None:
-            self._judge = ResponseStore(self._folder / "judge" if settings.store is None else self._base / settings.store)
+            self._judge = ResponseStore(
+                self._folder / "judge" if settings.store is None else self._base / settings.store
+            )
         return judge_all(items, settings, self._judge, limits=self._limits_of(settings.endpoint))
 
     def _limits_of(self, endpoint: EndpointSettings) -> RateLimits:
-        """One for each server, key and limits: a server counts by account, whatever the recipe calls its models."""
+        """One for each server, key and limits: a server counts by account, whatever the recipe
+        calls its models.
+        """
         minute = (endpoint.requests_per_minute, endpoint.tokens_per_minute)
-        return self._limits.setdefault((endpoint.base_url, endpoint.api_key_env, *minute), RateLimits.of(endpoint))
+        return self._limits.setdefault(
+            (endpoint.base_url, endpoint.api_key_env, *minute), RateLimits.of(endpoint)
+        )
 
     def spending(self) -> dict[str, Any]:
         """What each model was asked in all, in tokens and money."""
@@ -111,7 +125,9 @@ class Models:
         return found
 
     def write_dead_letters(self, path: Path) -> int:
-        """Write the requests whose last word is a failure, a line each, and return how many there are."""
+        """Write the requests whose last word is a failure, a line each, and return how many there
+        are.
+        """
         lines = [
             json.dumps(
                 {
@@ -148,7 +164,8 @@ def curate(
         root: Folder of the run.
         engine: Where local stages work; this process by default.
         show: Shows the progress of each stage.
-        retry_failed: Ask again what an earlier run got no answer to, where that may pass (a server that was down).
+        retry_failed: Ask again what an earlier run got no answer to, where that may pass (a server
+            that was down).
 
     Raises:
         ConfigError: A setting does not fit the data.
@@ -158,7 +175,14 @@ def curate(
     """
     root = root.resolve()
     with locked(root), Models(recipe, base=base, root=root, retry_failed=retry_failed) as models:
-        run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show, retry_failed=retry_failed)
+        run = Run(
+            recipe=recipe,
+            base=base,
+            root=root,
+            engine=engine or LocalEngine(),
+            show=show,
+            retry_failed=retry_failed,
+        )
         appeal = models.appeal if recipe.judge is not None else None
         common = graded(run, local_stages(run), models, appeal)
         sets: dict[str, StageOutput] = {}
@@ -182,12 +206,16 @@ def locked(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise StorageError(f"{root}: the folder cannot be used: {error.strerror or error}") from error
+        raise StorageError(
+            f"{root}: the folder cannot be used: {error.strerror or error}"
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise StateError(f"{root}: another process curates in this folder; wait for it, or choose another --out") from error
+        raise StateError(
+            f"{root}: another process curates in this folder; wait for it, or choose another --out"
+        ) from error
     finally:
         os.close(file)
 
@@ -197,14 +225,29 @@ def decontamination(run: Run) -> dict[str, Any]:
     if run.recipe.decontaminate is None:
         return {"compared": False, "why": "the recipe switches it off (decontaminate: null)"}
     if not run.recipe.decontaminate.benchmarks:
-        return {"compared": False, "why": "the recipe names no benchmark (decontaminate.benchmarks)"}
+        return {
+            "compared": False,
+            "why": "the recipe names no benchmark (decontaminate.benchmarks)",
+        }
     counts = next(output.counts for output in run.outputs if output.name == "decontaminate")
     names = {key.removeprefix("benchmark_"): count for key, count in counts["notes"].items()}
     return {
         "compared": True,
-        "benchmarks": {name: count for name, count in names.items() if not name.endswith(("_unread", "_text_only"))},
-        "text_only": {name.removesuffix("_text_only"): n for name, n in names.items() if name.endswith("_text_only")},
-        "unread": {name.removesuffix("_unread"): count for name, count in names.items() if name.endswith("_unread")},
+        "benchmarks": {
+            name: count
+            for name, count in names.items()
+            if not name.endswith(("_unread", "_text_only"))
+        },
+        "text_only": {
+            name.removesuffix("_text_only"): n
+            for name, n in names.items()
+            if name.endswith("_text_only")
+        },
+        "unread": {
+            name.removesuffix("_unread"): count
+            for name, count in names.items()
+            if name.endswith("_unread")
+        },
         "removed": sum(sum(reasons.values()) for reasons in counts["dropped"].values()),
     }
 
@@ -212,7 +255,9 @@ def decontamination(run: Run) -> dict[str, Any]:
 def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Curated:
     root, recipe = run.root, run.recipe
     funnel = make_funnel(recipe.name, run.outputs, decontamination(run))
-    hashes = {name: _write_set(root / f"{name}.parquet", output, root) for name, output in sets.items()}
+    hashes = {
+        name: _write_set(root / f"{name}.parquet", output, root) for name, output in sets.items()
+    }
     for name in {"sft", "rl"} - set(sets):
         (root / f"{name}.parquet").unlink(missing_ok=True)
     _write_dropped(root / "dropped.parquet", run)
@@ -230,10 +275,18 @@ def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Cur
         "vasari": vasari.__version__,
         "recipe": recipe.model_dump(mode="json"),
         "stages": [
-            {"name": o.name, "branch": o.branch, "fingerprint": o.manifest["fingerprint"], "counts": o.counts}
+            {
+                "name": o.name,
+                "branch": o.branch,
+                "fingerprint": o.manifest["fingerprint"],
+                "counts": o.counts,
+            }
             for o in run.outputs
         ],
-        "sets": {n: {"prompts": sizes[n], "hash": hashes[n], "shards": list(sets[n].hashes)} for n in sets},
+        "sets": {
+            n: {"prompts": sizes[n], "hash": hashes[n], "shards": list(sets[n].hashes)}
+            for n in sets
+        },
         "exports": exports,
         "decontamination": funnel["decontamination"],
         "dead_letters": dead,
@@ -244,7 +297,9 @@ def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Cur
 
 
 def _write_set(path: Path, output: StageOutput, root: Path) -> str | None:
-    """Write a set as prompts with their images and return its hash; None for a set without prompts, which has no file."""
+    """Write a set as prompts with their images and return its hash; None for a set without prompts,
+    which has no file.
+    """
     before = path.parent / "manifest.json"
     if before.exists() and path.exists():
         told = read_json(before).get("sets", {}).get(path.stem, {})

@@ -1,4 +1,6 @@
-"""The stages of a curation in order, each from the shards of the one before; what is done already is not done again."""
+"""The stages of a curation in order, each from the shards of the one before; what is done already
+is not done again.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vasari.core.errors import StateError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine, Work
 from vasari.curate.run.rows import ImageFacts, num_rows, read_rows
 from vasari.curate.run.shards import Lost, Stage, StageOutput
 from vasari.curate.stage import StageResult, check_result
-from vasari.errors import StateError
-from vasari.progress import Tell, silent
-from vasari.records import Prompt
 
 Show = Callable[[str], AbstractContextManager[Tell]]
 """Shows the progress of the stage with this name."""
@@ -45,9 +47,15 @@ class Run:
     outputs: list[StageOutput] = field(default_factory=list)
     """Stages that are done, in order."""
 
-    def stage(self, name: str, branch: str, settings: Mapping[str, Any], inputs: Sequence[str]) -> Stage:
+    def stage(
+        self, name: str, branch: str, settings: Mapping[str, Any], inputs: Sequence[str]
+    ) -> Stage:
         """A stage's folder, numbered by its place in the run."""
-        folder = self.root / "stages" / f"{len(self.outputs):02d}-{name if branch == 'both' else f'{branch}-{name}'}"
+        folder = (
+            self.root
+            / "stages"
+            / f"{len(self.outputs):02d}-{name if branch == 'both' else f'{branch}-{name}'}"
+        )
         return Stage(folder, name=name, branch=branch, settings=settings, inputs=inputs)
 
     def done(self, stage: Stage) -> StageOutput:
@@ -73,7 +81,8 @@ class Run:
         """Decide about every prompt in this process, shard by shard.
 
         Raises:
-            StateError: The run was stopped (budget, interrupt, a server that is down); the same command goes on.
+            StateError: The run was stopped (budget, interrupt, a server that is down); the same
+                command goes on.
         """
         stage = self.stage(name, branch, settings, before.hashes)
         if not stage.open(retry_failed=self.retry_failed):
@@ -98,7 +107,9 @@ class Run:
         settings: Mapping[str, Any],
         branch: str = "both",
     ) -> StageOutput:
-        """Decide about every prompt wherever the engine works; `make` is called once in each process."""
+        """Decide about every prompt wherever the engine works; `make` is called once in each
+        process.
+        """
         stage = self.stage(name, branch, settings, before.hashes)
         if not stage.open():
             numbers = [number for number in range(len(before.parts)) if not stage.has(number)]
@@ -110,17 +121,30 @@ class Run:
         return self.done(stage)
 
 
-ShardDecision = Callable[[int, Sequence[Prompt], Mapping[str, ImageFacts]], tuple[StageResult, Mapping[str, ImageFacts]]]
-"""Number of a shard, its prompts, the facts of their images -> what becomes of them, and the facts, perhaps more."""
+ShardDecision = Callable[
+    [int, Sequence[Prompt], Mapping[str, ImageFacts]], tuple[StageResult, Mapping[str, ImageFacts]]
+]
+"""Number of a shard, its prompts, the facts of their images -> what becomes of them, and the facts,
+perhaps more."""
 
 
-def finish_shard(stage: Stage, number: int, path: Path, decide: ShardDecision, *, root: Path) -> None:
+def finish_shard(
+    stage: Stage, number: int, path: Path, decide: ShardDecision, *, root: Path
+) -> None:
     """Read a shard, decide about it and write what is left of it."""
     rows = read_rows(path, root)
     result, facts = decide(number, rows.prompts, rows.facts)
     lost = [Lost.of(drop, rows.prompts[drop.index]) for drop in result.dropped]
     given = Counter(str(prompt.metadata.get("source", "")) for prompt in rows.prompts)
-    stage.write(number, given=given, kept=result.kept, facts=facts, lost=lost, notes=result.counts, root=root)
+    stage.write(
+        number,
+        given=given,
+        kept=result.kept,
+        facts=facts,
+        lost=lost,
+        notes=result.counts,
+        root=root,
+    )
 
 
 def _onward(shown: Tell, first: int, total: int, done: int, _: int) -> None:
@@ -137,16 +161,21 @@ def _checked(
     facts: Mapping[str, ImageFacts],
 ) -> tuple[StageResult, Mapping[str, ImageFacts]]:
     result = check_result(decide(prompts, first, progress), len(prompts), stage=name)
-    waiting = sum(drop.reason == "not_asked" for drop in result.dropped) or result.counts.get("not_asked", 0)
+    waiting = sum(drop.reason == "not_asked" for drop in result.dropped) or result.counts.get(
+        "not_asked", 0
+    )
     if waiting:
         raise StateError(
-            f"stage {name!r} was stopped before it had asked about {waiting} prompts (interrupt, budget, or a server that is "
-            "down); every answer so far is kept, and the same command goes on"
+            f"stage {name!r} was stopped before it had asked about {waiting} prompts (interrupt,"
+            " budget, or a server that is down); every answer so far is kept, and the same command"
+            " goes on"
         )
     return result, facts
 
 
-def _shard_work(stage: Stage, parts: Sequence[Path], make: Callable[[], ShardDecision], root: Path) -> Work:
+def _shard_work(
+    stage: Stage, parts: Sequence[Path], make: Callable[[], ShardDecision], root: Path
+) -> Work:
     decide = make()
 
     def work(number: int) -> None:

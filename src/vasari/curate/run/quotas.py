@@ -1,4 +1,6 @@
-"""Which prompts of all shards the parts of an RL set have room for, known by a few bytes a prompt."""
+"""Which prompts of all shards the parts of an RL set have room for, known by a few bytes a
+prompt.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.records import Prompt
 from vasari.curate.choose.balance import Choice, Pool
 from vasari.curate.choose.select import PART
 from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import RlPart
 from vasari.curate.run.rows import read_columns
-from vasari.records import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,11 @@ class Quotas:
             choice = self.choices[owner]
             if choice is not None and not choice.kept[place]:
                 drop = choice.drop(place, index=index, id_=prompt.id)
-                dropped.append(dataclasses.replace(drop, detail=f"part {self.parts[owner].name!r}: {drop.detail}"))
+                dropped.append(
+                    dataclasses.replace(
+                        drop, detail=f"part {self.parts[owner].name!r}: {drop.detail}"
+                    )
+                )
         return dropped
 
     @property
@@ -52,8 +58,14 @@ class Quotas:
                 notes[f"missing in {part.name}"] = part.target
                 continue
             found = choice.allocation
-            notes |= {f"{part.name}: {name or 'no category'}": count for name, count in found.counts.items()}
-            notes |= {f"short of {part.name}: {name or 'no category'}": n for name, n in found.shortfall.items()}
+            notes |= {
+                f"{part.name}: {name or 'no category'}": count
+                for name, count in found.counts.items()
+            }
+            notes |= {
+                f"short of {part.name}: {name or 'no category'}": n
+                for name, n in found.shortfall.items()
+            }
             notes[f"missing in {part.name}"] = found.missing
         return notes
 
@@ -71,12 +83,18 @@ def choose_for(parts: Sequence[RlPart], shards: Sequence[Path], *, seed: int) ->
     owners: list[NDArray[np.int16]] = []
     places: list[NDArray[np.int32]] = []
     for path in shards:
-        table = read_columns(path, ("id", "category", "source", *(("metadata",) if len(parts) > 1 else ())))
+        table = read_columns(
+            path, ("id", "category", "source", *(("metadata",) if len(parts) > 1 else ()))
+        )
         ids = table.column("id").to_pylist()
-        groups = {name: table.column(name).to_pylist() for name in ("category", "source")} | {"none": [""] * len(ids)}
+        groups = {name: table.column(name).to_pylist() for name in ("category", "source")} | {
+            "none": [""] * len(ids)
+        }
         own = [0] * len(ids)
         if len(parts) > 1:
-            own = [numbers[json.loads(facts)[PART]] for facts in table.column("metadata").to_pylist()]
+            own = [
+                numbers[json.loads(facts)[PART]] for facts in table.column("metadata").to_pylist()
+            ]
         place = [0] * len(ids)
         for row, owner in enumerate(own):
             place[row] = len(pools[owner])

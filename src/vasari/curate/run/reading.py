@@ -1,4 +1,6 @@
-"""The recipe's sources, read one after another to shards; images that came as bytes go into the run's folder, once each."""
+"""The recipe's sources, read one after another to shards; images that came as bytes go into the
+run's folder, once each.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vasari.core.errors import ConfigError, ImageError
+from vasari.core.files import write_bytes
+from vasari.core.records import ImageRef, Prompt
 from vasari.curate.run.shards import Lost, Stage
 from vasari.curate.settings import BenchmarkEntry, SourceEntry
-from vasari.errors import ConfigError, ImageError
-from vasari.imagefile import read_image_bytes
-from vasari.records import ImageRef, Prompt
-from vasari.rundir import write_bytes
-from vasari.sources import BadRow, read_source
-from vasari.sources.spec import find_spec
-from vasari.tasks.pool import make_pool
+from vasari.data.images import read_image_bytes
+from vasari.data.sources import BadRow, read_source
+from vasari.data.sources.spec import find_spec
+from vasari.data.tasks.pool import make_pool
 
 IMAGES = "images"
 """Folder of the run that holds images by the hash of their bytes."""
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_SUFFIXES = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"), (b"GIF8", "gif"), (b"BM", "bmp"))
+_SUFFIXES = (
+    (b"\x89PNG", "png"),
+    (b"\xff\xd8\xff", "jpg"),
+    (b"RIFF", "webp"),
+    (b"GIF8", "gif"),
+    (b"BM", "bmp"),
+)
 
 
 def data_path(text: str, base: Path) -> Path:
@@ -39,7 +47,8 @@ def data_path(text: str, base: Path) -> Path:
         found = os.environ.get(match.group(1))
         if not found:
             raise ConfigError(
-                f"{text!r}: the environment variable {match.group(1)} is not set; set it to the folder of the data"
+                f"{text!r}: the environment variable {match.group(1)} is not set; set it to the"
+                " folder of the data"
             )
         return found
 
@@ -55,8 +64,8 @@ def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
 def folder_state(folder: Path) -> str:
     """128 bits of the names, sizes and times of all files of a folder; "" where there is none.
 
-    A file that was rewritten with the same content changes it: what is read again then has the same hash, and nothing after
-    it is done again.
+    A file that was rewritten with the same content changes it: what is read again then has the same
+    hash, and nothing after it is done again.
     """
     digest = hashlib.blake2b(digest_size=16)
     for parent, folders, files in os.walk(folder):
@@ -67,7 +76,9 @@ def folder_state(folder: Path) -> str:
                 facts = os.stat(path)  # noqa: PTH116
             except OSError:
                 continue
-            digest.update(f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            digest.update(
+                f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
     return digest.hexdigest() if folder.is_dir() else ""
 
 
@@ -89,20 +100,33 @@ def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | B
         DataError: The folder does not have the source's shape.
     """
     if entry.tasks is not None:
-        made: Sequence[Prompt | BadRow] = make_pool(entry.tasks.pool(), split="train", seed=seed, stream="curate")
-        facts: dict[str, Any] = {"domain": "any", "licence": "Apache-2.0 (generated)", "split": "train", "tier": "generated"}
+        made: Sequence[Prompt | BadRow] = make_pool(
+            entry.tasks.pool(), split="train", seed=seed, stream="curate"
+        )
+        facts: dict[str, Any] = {
+            "domain": "any",
+            "licence": "Apache-2.0 (generated)",
+            "split": "train",
+            "tier": "generated",
+        }
     else:
         folder = data_path(str(entry.folder), base)
         facts = {}
         name = entry_source(entry, base)
         yield from _labelled(
-            read_source(name, folder, split=entry.split, allow_test=entry.allow_test, limit=entry.limit), entry, facts
+            read_source(
+                name, folder, split=entry.split, allow_test=entry.allow_test, limit=entry.limit
+            ),
+            entry,
+            facts,
         )
         return
     yield from _labelled(iter(made[: entry.limit]), entry, facts)
 
 
-def _labelled(rows: Iterator[Prompt | BadRow], entry: SourceEntry, facts: dict[str, Any]) -> Iterator[Prompt | BadRow]:
+def _labelled(
+    rows: Iterator[Prompt | BadRow], entry: SourceEntry, facts: dict[str, Any]
+) -> Iterator[Prompt | BadRow]:
     for row in rows:
         if isinstance(row, BadRow):
             yield dataclasses.replace(row, source=entry.label)
@@ -111,8 +135,18 @@ def _labelled(rows: Iterator[Prompt | BadRow], entry: SourceEntry, facts: dict[s
         yield dataclasses.replace(row, metadata={**facts, **row.metadata, **own})
 
 
-def read_entries(stage: Stage, entries: Sequence[SourceEntry], base: Path, *, seed: int, root: Path, shard_rows: int) -> int:
-    """Read all entries to shards of a stage and return how many there are; shards that exist are not written again."""
+def read_entries(
+    stage: Stage,
+    entries: Sequence[SourceEntry],
+    base: Path,
+    *,
+    seed: int,
+    root: Path,
+    shard_rows: int,
+) -> int:
+    """Read all entries to shards of a stage and return how many there are; shards that exist are
+    not written again.
+    """
     shard = _Shard()
     taken: set[bytes] = set()
     number = 0
@@ -120,7 +154,11 @@ def read_entries(stage: Stage, entries: Sequence[SourceEntry], base: Path, *, se
         for row in entry_rows(entry, base, seed):
             shard.given[entry.label] += 1
             if isinstance(row, BadRow):
-                shard.lost.append(Lost(id=row.where, source=row.source, reason="unreadable_row", detail=row.reason))
+                shard.lost.append(
+                    Lost(
+                        id=row.where, source=row.source, reason="unreadable_row", detail=row.reason
+                    )
+                )
             else:
                 _take(shard, row, taken, root)
             if sum(shard.given.values()) == shard_rows:
@@ -146,12 +184,16 @@ def _take(shard: _Shard, prompt: Prompt, taken: set[bytes], root: Path) -> None:
     # Digests, not ids: a set of millions has to fit.
     digest = hashlib.blake2b(prompt.id.encode(), digest_size=8).digest()
     if digest in taken:
-        shard.lost.append(Lost(id=prompt.id, source=source, reason="id_taken", detail="another row has this id"))
+        shard.lost.append(
+            Lost(id=prompt.id, source=source, reason="id_taken", detail="another row has this id")
+        )
         return
     try:
         images = tuple(_kept_image(ref, prompt.id, root) for ref in prompt.images)
     except ImageError as error:
-        shard.lost.append(Lost(id=prompt.id, source=source, reason="image_unreadable", detail=str(error)))
+        shard.lost.append(
+            Lost(id=prompt.id, source=source, reason="image_unreadable", detail=str(error))
+        )
         return
     taken.add(digest)
     shard.kept.append(dataclasses.replace(prompt, images=images))
@@ -172,4 +214,12 @@ def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
 
 def _write(stage: Stage, number: int, shard: _Shard, root: Path) -> None:
     if not stage.has(number):
-        stage.write(number, given=shard.given, kept=shard.kept, facts={}, lost=shard.lost, notes={}, root=root)
+        stage.write(
+            number,
+            given=shard.given,
+            kept=shard.kept,
+            facts={},
+            lost=shard.lost,
+            notes={},
+            root=root,
+        )

@@ -1,4 +1,6 @@
-"""Prompts as rows of a stage's shards: images by path and hash, so that a shard is text however large its images are."""
+"""Prompts as rows of a stage's shards: images by path and hash, so that a shard is text however
+large its images are.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from vasari.core.errors import StateError, StorageError
+from vasari.core.records import ImageRef, Prompt
 from vasari.curate.match.image_hash import Codes
 from vasari.curate.match.image_index import ImageIndex
-from vasari.errors import StateError, StorageError
-from vasari.records import ImageRef, Prompt
 
 ROW_SCHEMA = 1
 
@@ -67,7 +69,9 @@ class Rows:
     @cached_property
     def index(self) -> ImageIndex:
         """The hashes of the images, as the searches for duplicates and leaks take them."""
-        return _image_index([[self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts])
+        return _image_index(
+            [[self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts]
+        )
 
 
 def read_rows(path: Path, root: Path) -> Rows:
@@ -86,7 +90,9 @@ def read_rows(path: Path, root: Path) -> Rows:
     return Rows(prompts=tuple(prompts), facts=facts)
 
 
-def write_rows(path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts], root: Path) -> None:
+def write_rows(
+    path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts], root: Path
+) -> None:
     """Write a shard, whole or not at all.
 
     Raises:
@@ -105,7 +111,10 @@ def write_rows(path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageF
                 }
             )
         row = {name: getattr(prompt, name) for name in _PLAIN_FIELDS}
-        row |= {"images": images, "choices": None if prompt.choices is None else list(prompt.choices)}
+        row |= {
+            "images": images,
+            "choices": None if prompt.choices is None else list(prompt.choices),
+        }
         row["metadata"] = json.dumps(dict(prompt.metadata), ensure_ascii=False)
         rows.append(row | {name: str(prompt.metadata.get(name, "")) for name in GROUPS})
     write_table(path, pa.Table.from_pylist(rows, schema=_SCHEMA))
@@ -167,7 +176,9 @@ class _ShardedRows(Sequence[Prompt]):
 
 
 class PromptRows(_ShardedRows):
-    """The prompts of many shards in order, read as they are asked for; one shard is in memory at a time."""
+    """The prompts of many shards in order, read as they are asked for; one shard is in memory at a
+    time.
+    """
 
     def __init__(self, paths: Sequence[Path], root: Path) -> None:
         self._paths, self._root = list(paths), root
@@ -188,10 +199,11 @@ class PromptRows(_ShardedRows):
 
 
 class TextRows(_ShardedRows):
-    """The prompts of many shards as far as their questions, answers and options go, held as columns.
+    """The prompts of many shards as far as their questions, answers and options go, held as
+    columns.
 
-    Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that leads nowhere; `images`
-    has the hashes.
+    Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that
+    leads nowhere; `images` has the hashes.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -206,11 +218,17 @@ class TextRows(_ShardedRows):
             offsets: NDArray[np.int64] = np.asarray(images.offsets, dtype=np.int64)
             counts.append(offsets[1:] - offsets[:-1])
             flat = images.flatten().field("hash")
-            raw = np.frombuffer(flat.buffers()[1], dtype=np.uint8) if len(flat) else np.zeros(0, dtype=np.uint8)
+            raw = (
+                np.frombuffer(flat.buffers()[1], dtype=np.uint8)
+                if len(flat)
+                else np.zeros(0, dtype=np.uint8)
+            )
             first = flat.offset * HASH_BYTES
             hashes = raw[first : first + len(flat) * HASH_BYTES].view(f"V{HASH_BYTES}")
             distinct, place = np.unique(hashes, return_inverse=True)
-            codes = np.array([known.setdefault(code.tobytes(), len(known)) for code in distinct], dtype=np.int64)
+            codes = np.array(
+                [known.setdefault(code.tobytes(), len(known)) for code in distinct], dtype=np.int64
+            )
             members.append(codes[place])
             pending.append(table.drop_columns(["images"]))
             if sum(map(len, pending)) >= _ROWS_TOGETHER or path is paths[-1]:
@@ -265,9 +283,14 @@ def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=list(columns) if columns else None, use_threads=False)
     except (OSError, pa.ArrowException) as error:
-        raise StateError(f"{path}: a shard cannot be read ({error}); remove its stage's folder to make it again") from error
+        raise StateError(
+            f"{path}: a shard cannot be read ({error}); remove its stage's folder to make it again"
+        ) from error
     if (table.schema.metadata or {}).get(b"vasari_rows") != str(ROW_SCHEMA).encode():
-        raise StateError(f"{path}: not a shard of schema {ROW_SCHEMA}; remove the `stages` folder to make it again")
+        raise StateError(
+            f"{path}: not a shard of schema {ROW_SCHEMA}; remove the `stages` folder to make it"
+            " again"
+        )
     return table
 
 

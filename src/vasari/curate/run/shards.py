@@ -1,7 +1,8 @@
-"""A stage on disk: Parquet shards, what was dropped and why, counts, and a manifest once all of it is there.
+"""A stage on disk: Parquet shards, what was dropped and why, counts, and a manifest once all of it
+is there.
 
-A stage's folder belongs to its fingerprint: the hash of its settings and of the content of the shards it reads. The same
-fingerprint finds its finished shards again; another one begins anew.
+A stage's folder belongs to its fingerprint: the hash of its settings and of the content of the
+shards it reads. The same fingerprint finds its finished shards again; another one begins anew.
 """
 
 from __future__ import annotations
@@ -20,21 +21,25 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vasari.core.errors import StateError
+from vasari.core.files import read_json, write_json
+from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
-from vasari.errors import StateError
-from vasari.records import Prompt
-from vasari.rundir import read_json, write_json
 
 STAGE_SCHEMA = 1
 """Part of every fingerprint: shards of an older form are made again."""
 
 _SEEN_SECONDS = 90.0
-"""How long a file of another machine may stay unseen: NFS remembers for up to a minute that a name was not there."""
+"""How long a file of another machine may stay unseen: NFS remembers for up to a minute that a name
+was not there."""
 
 DROPPED_SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("id", "source", "stage", "branch", "reason", "collided_with", "detail")),
+        *(
+            (name, pa.string())
+            for name in ("id", "source", "stage", "branch", "reason", "collided_with", "detail")
+        ),
     ]
 )
 
@@ -54,21 +59,41 @@ class Lost:
         """What a stage says of a prompt."""
         source = str(prompt.metadata.get("source", ""))
         return cls(
-            id=drop.id, source=source, reason=drop.reason, collided_with=drop.collided_with, detail=_printable(drop.detail)
+            id=drop.id,
+            source=source,
+            reason=drop.reason,
+            collided_with=drop.collided_with,
+            detail=_printable(drop.detail),
         )
 
 
 class Stage:
     """One stage's folder."""
 
-    def __init__(self, folder: Path, *, name: str, branch: str, settings: Mapping[str, Any], inputs: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        branch: str,
+        settings: Mapping[str, Any],
+        inputs: Sequence[str],
+    ) -> None:
         self.folder = folder
         self.name = name
         self.branch = branch
         """Which set the stage is on the way to: "both", "sft" or "rl"."""
-        told = {"schema": STAGE_SCHEMA, "stage": name, "branch": branch, "settings": settings, "inputs": list(inputs)}
+        told = {
+            "schema": STAGE_SCHEMA,
+            "stage": name,
+            "branch": branch,
+            "settings": settings,
+            "inputs": list(inputs),
+        }
         self.told = json.loads(json.dumps(told, sort_keys=True, default=str))
-        self.fingerprint = hashlib.blake2b(json.dumps(self.told, sort_keys=True).encode(), digest_size=16).hexdigest()
+        self.fingerprint = hashlib.blake2b(
+            json.dumps(self.told, sort_keys=True).encode(), digest_size=16
+        ).hexdigest()
 
     @property
     def manifest(self) -> Path:
@@ -76,17 +101,25 @@ class Stage:
         return self.folder / "manifest.json"
 
     def open(self, *, retry_failed: bool = False) -> bool:
-        """Whether the stage is done already; else its folder is ready, with the shards that an earlier run finished.
+        """Whether the stage is done already; else its folder is ready, with the shards that an
+        earlier run finished.
 
         Args:
-            retry_failed: Begin anew where requests failed for good: the answers are kept, so only those are asked again.
+            retry_failed: Begin anew where requests failed for good: the answers are kept, so only
+                those are asked again.
         """
         if self.manifest.exists():
             told = read_json(self.manifest)
-            if told.get("fingerprint") == self.fingerprint and not (retry_failed and _num_failed(told["counts"])):
+            if told.get("fingerprint") == self.fingerprint and not (
+                retry_failed and _num_failed(told["counts"])
+            ):
                 return True
         begun = self.folder / "begun.json"
-        if not (begun.exists() and read_json(begun).get("fingerprint") == self.fingerprint and not self.manifest.exists()):
+        if not (
+            begun.exists()
+            and read_json(begun).get("fingerprint") == self.fingerprint
+            and not self.manifest.exists()
+        ):
             shutil.rmtree(self.folder, ignore_errors=True)
             write_json(begun, {"fingerprint": self.fingerprint} | self.told)
         return False
@@ -123,7 +156,10 @@ class Stage:
         """
         write_rows(self.part(number), kept, facts, root)
         rows = [
-            {name: getattr(row, name) for name in ("id", "source", "reason", "collided_with", "detail")}
+            {
+                name: getattr(row, name)
+                for name in ("id", "source", "reason", "collided_with", "detail")
+            }
             | {"stage": self.name, "branch": self.branch}
             for row in lost
         ]
@@ -147,8 +183,13 @@ class Stage:
         """
         self._await(num_shards, _SEEN_SECONDS)
         total = self.tally(num_shards)
-        parts = {self.part(number).name: file_hash(self.part(number)) for number in range(num_shards)}
-        write_json(self.manifest, self.told | {"fingerprint": self.fingerprint, "counts": total, "shards": parts})
+        parts = {
+            self.part(number).name: file_hash(self.part(number)) for number in range(num_shards)
+        }
+        write_json(
+            self.manifest,
+            self.told | {"fingerprint": self.fingerprint, "counts": total, "shards": parts},
+        )
 
     def tally(self, num_shards: int) -> dict[str, Any]:
         """The counts of all shards together."""
@@ -166,7 +207,9 @@ class Stage:
         return {
             "given": dict(sorted(given.items())),
             "kept": dict(sorted(kept.items())),
-            "dropped": {source: dict(sorted(reasons.items())) for source, reasons in sorted(dropped.items())},
+            "dropped": {
+                source: dict(sorted(reasons.items())) for source, reasons in sorted(dropped.items())
+            },
             "notes": dict(sorted(notes.items())),
         }
 
@@ -181,8 +224,9 @@ class Stage:
             while not self.has(number):
                 if time.monotonic() > deadline:
                     raise StateError(
-                        f"{self._counts(number)}: a worker has finished this shard, and {seconds:.0f} seconds later it is not "
-                        "to be seen here: --out must be on a disk that all machines share"
+                        f"{self._counts(number)}: a worker has finished this shard, and"
+                        f" {seconds:.0f} seconds later it is not to be seen here: --out must be on"
+                        " a disk that all machines share"
                     )
                 time.sleep(0.05)
 
@@ -228,7 +272,9 @@ def dropped_tables(outputs: Iterable[StageOutput]) -> Iterator[pa.Table]:
     """The rows that stages dropped, a table a shard."""
     for output in outputs:
         for path in output.parts:
-            yield pq.read_table(path.with_name(path.name.replace("part-", "dropped-")), schema=DROPPED_SCHEMA)
+            yield pq.read_table(
+                path.with_name(path.name.replace("part-", "dropped-")), schema=DROPPED_SCHEMA
+            )
 
 
 def file_hash(path: Path) -> str:
@@ -239,7 +285,12 @@ def file_hash(path: Path) -> str:
 
 def _num_failed(counts: Mapping[str, Any]) -> int:
     """Requests and prompts that failed, as stages count them: names that end in "_failed"."""
-    dropped = sum(n for reasons in counts["dropped"].values() for name, n in reasons.items() if name.endswith("_failed"))
+    dropped = sum(
+        n
+        for reasons in counts["dropped"].values()
+        for name, n in reasons.items()
+        if name.endswith("_failed")
+    )
     return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith("_failed")))
 
 

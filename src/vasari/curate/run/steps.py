@@ -1,4 +1,6 @@
-"""What `vasari curate` does: the local stages, then those that ask a model, on the way to each of the two sets."""
+"""What `vasari curate` does: the local stages, then those that ask a model, on the way to each of
+the two sets.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from vasari.core.plugins import allow_plugins, allowed_plugins
+from vasari.core.records import Prompt
+from vasari.core.settings import Settings
 from vasari.curate.ask.annotate import annotate
 from vasari.curate.ask.categorise import categorise
 from vasari.curate.ask.rephrase import rephrase
@@ -30,9 +35,6 @@ from vasari.curate.run.rows import ImageFacts, Rows, TextRows
 from vasari.curate.run.shards import StageOutput, file_hash
 from vasari.curate.settings import CheckSettings, GradeRecipe, LeakRecipe, SftRecipe
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.plugins import allow_plugins, allowed_plugins
-from vasari.records import Prompt
-from vasari.settings import Settings
 
 Ask = Callable[[str], AskedModel]
 """The model that the recipe knows by this name."""
@@ -42,7 +44,12 @@ def local_stages(run: Run) -> StageOutput:
     """Reading, checks, near-duplicates, benchmark leaks: all that asks nobody."""
     recipe = run.recipe
     output = _own(run, _read(run), "read")
-    output = run.spread("check", output, partial(_checker, recipe.checks), settings=recipe.checks.model_dump(mode="json"))
+    output = run.spread(
+        "check",
+        output,
+        partial(_checker, recipe.checks),
+        settings=recipe.checks.model_dump(mode="json"),
+    )
     output = _own(run, output, "check")
     if recipe.duplicates is not None:
         output = _near_duplicates(run, output)
@@ -61,16 +68,35 @@ def graded(run: Run, before: StageOutput, ask: Ask, appeal: Appeal | None = None
     recipe, output = run.recipe, before
     if recipe.validity is not None:
         stage = recipe.validity
-        output = _asked(run, output, "validity", stage, lambda prompts, model: validity(prompts, model, stage.settings), ask)
+        output = _asked(
+            run,
+            output,
+            "validity",
+            stage,
+            lambda prompts, model: validity(prompts, model, stage.settings),
+            ask,
+        )
     if recipe.grade is not None:
         output = _grade(run, output, recipe.grade, ask, appeal)
     return _own(run, output, "grade", ask)
 
 
-def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask, appeal: Appeal | None = None) -> StageOutput:
-    """The supervised set: chosen by domain and bin, then with a verified rationale; `appeal` is the recipe's judge."""
-    told = recipe.model_dump(mode="json", exclude={"annotate"}) | {"annotated": recipe.annotate is not None}
-    output = run.apply("select", before, lambda prompts, *_: select_sft(prompts, recipe), settings=told, branch="sft")
+def sft_stages(
+    run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask, appeal: Appeal | None = None
+) -> StageOutput:
+    """The supervised set: chosen by domain and bin, then with a verified rationale; `appeal` is the
+    recipe's judge.
+    """
+    told = recipe.model_dump(mode="json", exclude={"annotate"}) | {
+        "annotated": recipe.annotate is not None
+    }
+    output = run.apply(
+        "select",
+        before,
+        lambda prompts, *_: select_sft(prompts, recipe),
+        settings=told,
+        branch="sft",
+    )
     if recipe.annotate is not None:
         stage = recipe.annotate
         output = _asked(
@@ -87,10 +113,22 @@ def sft_stages(run: Run, before: StageOutput, recipe: SftRecipe, ask: Ask, appea
 
 
 def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> StageOutput:
-    """The RL set: chosen by domain and bin, with short answers, categorised, balanced to the targets."""
+    """The RL set: chosen by domain and bin, with short answers, categorised, balanced to the
+    targets.
+    """
     parts = {part.name: part for part in recipe.parts}
-    told: dict[str, Any] = {"parts": [part.model_dump(mode="json", exclude={"target", "balance_by"}) for part in recipe.parts]}
-    output = run.apply("select", before, lambda prompts, *_: select_rl(prompts, recipe.parts), settings=told, branch="rl")
+    told: dict[str, Any] = {
+        "parts": [
+            part.model_dump(mode="json", exclude={"target", "balance_by"}) for part in recipe.parts
+        ]
+    }
+    output = run.apply(
+        "select",
+        before,
+        lambda prompts, *_: select_rl(prompts, recipe.parts),
+        settings=told,
+        branch="rl",
+    )
     if recipe.rephrase is not None:
         first = recipe.rephrase
         output = _asked(
@@ -119,8 +157,12 @@ def rl_stages(run: Run, before: StageOutput, recipe: RlRecipe, ask: Ask) -> Stag
     return _balance(run, output, recipe.parts)
 
 
-def _own(run: Run, output: StageOutput, place: Place, ask: Ask | None = None, *, branch: str = "both") -> StageOutput:
-    """The stages of the user's own that come there: wherever the engine works, or in this process where they ask a model."""
+def _own(
+    run: Run, output: StageOutput, place: Place, ask: Ask | None = None, *, branch: str = "both"
+) -> StageOutput:
+    """The stages of the user's own that come there: wherever the engine works, or in this process
+    where they ask a model.
+    """
     for stage in stages_at(run.recipe.stages, place):
         told = stage.identity()
         if stage.model is None:
@@ -129,7 +171,13 @@ def _own(run: Run, output: StageOutput, place: Place, ask: Ask | None = None, *,
         else:
             assert ask is not None  # noqa: S101  (the recipe's check: no stage asks before the local ones are done)
             decide = _asking(ask, stage.model, partial(run_stage, stage))
-            output = run.apply(stage.title, output, decide, settings=told | told_model(run, stage.model), branch=branch)
+            output = run.apply(
+                stage.title,
+                output,
+                decide,
+                settings=told | told_model(run, stage.model),
+                branch=branch,
+            )
     return output
 
 
@@ -168,7 +216,12 @@ def _read(run: Run) -> StageOutput:
     if not stage.open():
         with run.watch(stage):
             shards = read_entries(
-                stage, recipe.sources, run.base, seed=recipe.seed, root=run.root, shard_rows=recipe.shard_rows
+                stage,
+                recipe.sources,
+                run.base,
+                seed=recipe.seed,
+                root=run.root,
+                shard_rows=recipe.shard_rows,
             )
         stage.close(shards)
     return run.done(stage)
@@ -222,13 +275,19 @@ def _leaks(recipe: LeakRecipe, base: Path) -> ShardDecision:
 def _near_duplicates(run: Run, before: StageOutput) -> StageOutput:
     assert run.recipe.duplicates is not None  # noqa: S101  (asked by the caller)
     settings = run.recipe.duplicates
-    everywhere = _Everywhere(lambda: _Listed(_duplicates_of(before, settings.max_bits, settings.min_similarity)))
-    return run.apply("near_duplicates", before, everywhere, settings=settings.model_dump(mode="json"))
+    everywhere = _Everywhere(
+        lambda: _Listed(_duplicates_of(before, settings.max_bits, settings.min_similarity))
+    )
+    return run.apply(
+        "near_duplicates", before, everywhere, settings=settings.model_dump(mode="json")
+    )
 
 
 def _duplicates_of(before: StageOutput, max_bits: int, min_similarity: float) -> Sequence[Dropped]:
     texts = TextRows(before.parts)
-    return near_duplicates(texts, texts.images, DuplicateSettings(max_bits=max_bits, min_similarity=min_similarity))
+    return near_duplicates(
+        texts, texts.images, DuplicateSettings(max_bits=max_bits, min_similarity=min_similarity)
+    )
 
 
 def _balance(run: Run, before: StageOutput, parts: Sequence[RlPart]) -> StageOutput:
@@ -257,7 +316,9 @@ class _Listed:
     def within(self, prompts: Sequence[Prompt], first: int) -> Sequence[Dropped]:
         low = bisect.bisect_left(self.dropped, first, key=lambda drop: drop.index)
         high = bisect.bisect_left(self.dropped, first + len(prompts), key=lambda drop: drop.index)
-        return [dataclasses.replace(drop, index=drop.index - first) for drop in self.dropped[low:high]]
+        return [
+            dataclasses.replace(drop, index=drop.index - first) for drop in self.dropped[low:high]
+        ]
 
 
 class _Everywhere:
@@ -277,7 +338,9 @@ class _Everywhere:
         return dataclasses.replace(result, counts=self.decided.notes if first == 0 else {})
 
 
-def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal: Appeal | None) -> StageOutput:
+def _grade(
+    run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal: Appeal | None
+) -> StageOutput:
     told = recipe.model_dump(mode="json")
     if recipe.verdicts is not None:
         path = data_path(recipe.verdicts, run.base)
@@ -289,8 +352,12 @@ def _grade(run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal:
             settings=told | {"file": file_hash(path)},
         )
     name = str(recipe.model)
-    decide = _asking(ask, name, lambda prompts, model: grade_by_model(prompts, model, recipe, appeal=appeal))
-    return run.apply("grade", before, decide, settings=told | _told_judge(run) | told_model(run, name))
+    decide = _asking(
+        ask, name, lambda prompts, model: grade_by_model(prompts, model, recipe, appeal=appeal)
+    )
+    return run.apply(
+        "grade", before, decide, settings=told | _told_judge(run) | told_model(run, name)
+    )
 
 
 def _told_judge(run: Run) -> dict[str, Any]:
@@ -319,9 +386,17 @@ def _asked(
     wanted: Callable[[Prompt], bool] = lambda _: True,
     told: Mapping[str, Any] = MappingProxyType({}),
 ) -> StageOutput:
-    """A stage whose work asks a model; done again when the model, the stage's settings or what else is told have changed."""
+    """A stage whose work asks a model; done again when the model, the stage's settings or what else
+    is told have changed.
+    """
     settings = told_model(run, stage.model) | dict(told) | stage.settings.model_dump(mode="json")
-    return run.apply(name, before, _asking(ask, stage.model, work, wanted=wanted), settings=settings, branch=branch)
+    return run.apply(
+        name,
+        before,
+        _asking(ask, stage.model, work, wanted=wanted),
+        settings=settings,
+        branch=branch,
+    )
 
 
 def _asking(

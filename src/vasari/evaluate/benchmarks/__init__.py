@@ -1,4 +1,6 @@
-"""A model on published benchmarks: prompts, outputs, verdicts by several protocols, scores, tables, paired comparison."""
+"""A model on published benchmarks: prompts, outputs, verdicts by several protocols, scores, tables,
+paired comparison.
+"""
 
 from vasari.evaluate.benchmarks.catalogue import BENCHMARKS, Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.job import (
@@ -12,7 +14,13 @@ from vasari.evaluate.benchmarks.job import (
 )
 from vasari.evaluate.benchmarks.pairs import compare_benchmarks
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSet, BenchmarkSettings
-from vasari.evaluate.benchmarks.table import as_html, as_latex, as_markdown, results_table, write_tables
+from vasari.evaluate.benchmarks.table import (
+    as_html,
+    as_latex,
+    as_markdown,
+    results_table,
+    write_tables,
+)
 
 __all__ = [
     "BENCHMARKS",

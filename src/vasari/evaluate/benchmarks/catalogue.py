@@ -1,11 +1,13 @@
-"""The benchmarks, one record each: where their prompts come from, how they are asked, what belongs together."""
+"""The benchmarks, one record each: where their prompts come from, how they are asked, what belongs
+together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
 from vasari.evaluate.benchmarks.forms import (
     BARE,
     PAPER,
@@ -28,7 +30,7 @@ class Benchmark:
     """As the scoring protocols know it."""
     title: str
     source: str
-    """Name of its reader in `vasari.sources`, or the path of a YAML description."""
+    """Name of its reader in `vasari.data.sources`, or the path of a YAML description."""
     split: str
     """The split that is reported."""
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -36,9 +38,11 @@ class Benchmark:
     forms: Mapping[str, QuestionForm]
     """Ways to ask, by name; every benchmark has `paper`, `official` and `bare`."""
     cluster: str = "image"
-    """What several prompts share: a field of their metadata, or `image` for those that show the same picture."""
+    """What several prompts share: a field of their metadata, or `image` for those that show the
+    same picture."""
     categories: Mapping[str, str]
-    """How results are split: heading -> field of the metadata, or `category` or `difficulty` of the prompt."""
+    """How results are split: heading -> field of the metadata, or `category` or `difficulty` of the
+    prompt."""
     official: str
     """How far the official scorer goes without an LLM."""
 
@@ -57,7 +61,12 @@ MATHVERSE = Benchmark(
     },
     # Five versions of one problem: 788 problems, not 3,940 independent ones.
     cluster="problem_index",
-    categories={"version": "problem_version", "subject": "category", "subfield": "subfield", "question type": "question_type"},
+    categories={
+        "version": "problem_version",
+        "subject": "category",
+        "subfield": "subfield",
+        "question type": "question_type",
+    },
     official="official extraction and scoring are GPT's: nothing is decided without a judge",
 )
 
@@ -80,7 +89,10 @@ MATHVISTA = Benchmark(
         "answer type": "answer_type",
         "context": "context",
     },
-    official="GPT extracts where the quick rules find nothing: responses that are no bare answer stay undecided",
+    official=(
+        "GPT extracts where the quick rules find nothing: responses that are no bare answer stay"
+        " undecided"
+    ),
 )
 
 MATHVISION = Benchmark(
@@ -89,7 +101,11 @@ MATHVISION = Benchmark(
     source="mathvision",
     split="test",
     sizes={"test": 3040, "testmini": 304},
-    forms={"paper": PAPER, "official": QuestionForm(mathvision_query, "", "arXiv:2402.14804"), "bare": BARE},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(mathvision_query, "", "arXiv:2402.14804"),
+        "bare": BARE,
+    },
     categories={"subject": "category", "level": "difficulty"},
     official="deterministic",
 )
@@ -100,9 +116,15 @@ LOGICVISTA = Benchmark(
     source="logicvista",
     split="test",
     sizes={"test": 448},
-    forms={"paper": PAPER, "official": QuestionForm(BARE.text, "", "arXiv:2407.04973: the question alone"), "bare": BARE},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(BARE.text, "", "arXiv:2407.04973: the question alone"),
+        "bare": BARE,
+    },
     categories={"skill": "category", "capability": "capability"},
-    official="GPT extracts the letters: only empty and single-sign responses are decided without it",
+    official=(
+        "GPT extracts the letters: only empty and single-sign responses are decided without it"
+    ),
 )
 
 CHARTQA = Benchmark(
@@ -113,7 +135,9 @@ CHARTQA = Benchmark(
     sizes={"test": 2500},
     forms={
         "paper": PAPER,
-        "official": QuestionForm(short_answer, "", "arXiv:2203.10244 prescribes none; as harnesses ask"),
+        "official": QuestionForm(
+            short_answer, "", "arXiv:2203.10244 prescribes none; as harnesses ask"
+        ),
         "bare": BARE,
     },
     categories={"origin": "category"},
@@ -126,9 +150,15 @@ DYNAMATH = Benchmark(
     source="dynamath",
     split="test",
     sizes={"test": 501},
-    forms={"paper": PAPER, "official": QuestionForm(BARE.text, "", "arXiv:2411.00836: the question alone"), "bare": BARE},
+    forms={
+        "paper": PAPER,
+        "official": QuestionForm(BARE.text, "", "arXiv:2411.00836: the question alone"),
+        "bare": BARE,
+    },
     categories={"subject": "category", "level": "difficulty", "answer type": "answer_type"},
-    official="no official rule is re-implemented: its scores are over ten variants of each seed question",
+    official=(
+        "no official rule is re-implemented: its scores are over ten variants of each seed question"
+    ),
 )
 
 MMMU_PRO = Benchmark(
@@ -148,7 +178,8 @@ MMMU_PRO = Benchmark(
 )
 
 BENCHMARKS: Mapping[str, Benchmark] = {
-    benchmark.name: benchmark for benchmark in (MATHVERSE, MATHVISTA, MATHVISION, LOGICVISTA, CHARTQA, DYNAMATH, MMMU_PRO)
+    benchmark.name: benchmark
+    for benchmark in (MATHVERSE, MATHVISTA, MATHVISION, LOGICVISTA, CHARTQA, DYNAMATH, MMMU_PRO)
 }
 """By name; the first five in the order of table 2 of arXiv:2509.21268."""
 
@@ -174,7 +205,7 @@ def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
         )
     if name not in BENCHMARKS:
         raise ConfigError(
-            f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}, or give the set `prompts` (a file of yours) "
-            "or a `source` of vasari.sources"
+            f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}, or give the set"
+            " `prompts` (a file of yours) or a `source` of vasari.data.sources"
         )
     return BENCHMARKS[name]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
 from vasari.evaluate.benchmarks.load import Entry, LoadedSet, output_row, question_key
 from vasari.evaluate.benchmarks.outputs import OutputFile, OutputKey
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings, PassName
-from vasari.policy.base import Decoding, Policy
-from vasari.progress import Tell, silent
-from vasari.records import Prompt
+from vasari.model.base import Decoding, Policy
 
 if TYPE_CHECKING:  # asking a server needs packages that a model in this process does not
     from vasari.endpoint import Answers, RunReport
@@ -24,7 +24,12 @@ class AnswersEach(Protocol):
     """A policy that hands on answers as they come, such as `EndpointPolicy`."""
 
     def generate_each(
-        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, take: Callable[[Answers], None]
+        self,
+        prompts: Sequence[Prompt],
+        decoding: Decoding,
+        *,
+        seed: int,
+        take: Callable[[Answers], None],
     ) -> RunReport:
         """Give the answers to each prompt to `take`, and return the run in numbers."""
         ...
@@ -57,10 +62,21 @@ class SetPass:
 
     def lacking(self, place: int, file: OutputFile) -> list[int]:
         """The numbers of the rollouts that a prompt lacks."""
-        set_name, identity, asked = self.loaded.name, self.entries[place].prompt.id, self.keys[place]
-        found = (file.stored.get((set_name, identity, number)) for number in range(self.decoding.num_rollouts))
+        set_name, identity, asked = (
+            self.loaded.name,
+            self.entries[place].prompt.id,
+            self.keys[place],
+        )
+        found = (
+            file.stored.get((set_name, identity, number))
+            for number in range(self.decoding.num_rollouts)
+        )
         limit = self.decoding.max_tokens
-        return [number for number, row in enumerate(found) if row is None or not row.serves(asked, limit)]
+        return [
+            number
+            for number, row in enumerate(found)
+            if row is None or not row.serves(asked, limit)
+        ]
 
 
 @dataclass(slots=True)
@@ -83,7 +99,9 @@ class Collected:
         return next((report.stopped_by for report in self.reports if report.stopped_by), "")
 
 
-def plan_passes(sets: Sequence[LoadedSet], settings: BenchmarkSettings, system: str) -> list[SetPass]:
+def plan_passes(
+    sets: Sequence[LoadedSet], settings: BenchmarkSettings, system: str
+) -> list[SetPass]:
     """The passes over all sets: with images, then blind over the prompts that have any.
 
     Args:
@@ -102,20 +120,37 @@ def plan_passes(sets: Sequence[LoadedSet], settings: BenchmarkSettings, system: 
         }
         for loaded in sets:
             # A prompt without images is the same prompt with and without them: it controls nothing.
-            entries = tuple(entry for entry in loaded.entries if entry.prompt.images or name == "shown")
+            entries = tuple(
+                entry for entry in loaded.entries if entry.prompt.images or name == "shown"
+            )
             if entries:
                 keys = tuple(question_key(entry, system=system, facts=facts) for entry in entries)
                 plan.append(
-                    SetPass(loaded=loaded, name=name, decoding=decoding, seed=settings.seed, entries=entries, keys=keys)
+                    SetPass(
+                        loaded=loaded,
+                        name=name,
+                        decoding=decoding,
+                        seed=settings.seed,
+                        entries=entries,
+                        keys=keys,
+                    )
                 )
     return plan
 
 
-def collect(policy: Policy, plan: Sequence[SetPass], folder: BenchmarkDir, *, model: str, tell: Tell = silent) -> Collected:
+def collect(
+    policy: Policy,
+    plan: Sequence[SetPass],
+    folder: BenchmarkDir,
+    *,
+    model: str,
+    tell: Tell = silent,
+) -> Collected:
     """Generate the rollouts that are not on disk yet, and write each as it comes.
 
     Args:
-        policy: Answers prompts; one that has `generate_each` is asked for everything at once, others part by part.
+        policy: Answers prompts; one that has `generate_each` is asked for everything at once,
+            others part by part.
         plan: What is wanted.
         folder: Where outputs lie.
         model: Its name, for the rows.
@@ -149,7 +184,9 @@ def collect(policy: Policy, plan: Sequence[SetPass], folder: BenchmarkDir, *, mo
 class _Writer:
     """Writes the rollouts of one pass and tells how far it is."""
 
-    def __init__(self, item: SetPass, file: OutputFile, model: str, tell: Tell, *, done: int, total: int) -> None:
+    def __init__(
+        self, item: SetPass, file: OutputFile, model: str, tell: Tell, *, done: int, total: int
+    ) -> None:
         self._item, self._file, self._model, self._tell = item, file, model, tell
         self._total = total
         lacking = sum(len(item.lacking(place, file)) for place in range(len(item.entries)))
@@ -160,9 +197,17 @@ class _Writer:
         item = self._item
         lacking = set(item.lacking(place, self._file))
         entry = item.entries[place]
-        common = output_row(entry, item.loaded) | {"model": self._model, "pass": item.name, "asked": item.keys[place]}
+        common = output_row(entry, item.loaded) | {
+            "model": self._model,
+            "pass": item.name,
+            "asked": item.keys[place],
+        }
         limit = {"max_tokens": item.decoding.max_tokens}
-        rows = [common | limit | {"rollout": number} | facts for number, facts in found if number in lacking]
+        rows = [
+            common | limit | {"rollout": number} | facts
+            for number, facts in found
+            if number in lacking
+        ]
         if rows:
             self._file.append(rows)
         self._done += len(rows)
@@ -170,7 +215,9 @@ class _Writer:
         self._tell(self._done, self._total, note)
 
 
-def _each(policy: AnswersEach, item: SetPass, places: Sequence[int], writer: _Writer, collected: Collected) -> None:
+def _each(
+    policy: AnswersEach, item: SetPass, places: Sequence[int], writer: _Writer, collected: Collected
+) -> None:
     def take(answers: Answers) -> None:
         place = places[answers.position]
         writer.add(
@@ -206,22 +253,30 @@ def _each(policy: AnswersEach, item: SetPass, places: Sequence[int], writer: _Wr
 
 
 def _in_parts(policy: Policy, item: SetPass, places: Sequence[int], writer: _Writer) -> None:
-    """Generate part by part. The parts are those of the whole pass, so that a resumed one draws what an unbroken one draws."""
+    """Generate part by part. The parts are those of the whole pass, so that a resumed one draws
+    what an unbroken one draws.
+    """
     wanted = set(places)
     for part in _parts(len(item.entries), item.decoding):
         if not wanted.intersection(part):
             continue
         seed_text = f"{item.seed} {item.loaded.name} {item.name} {part[0]}"
         seed = int.from_bytes(hashlib.blake2b(seed_text.encode()).digest()[:4]) >> 1
-        groups = policy.generate([item.entries[place].asked for place in part], item.decoding, seed=seed)
+        groups = policy.generate(
+            [item.entries[place].asked for place in part], item.decoding, seed=seed
+        )
         if [len(group) for group in groups] != [item.decoding.num_rollouts] * len(part):
             raise DataError(
-                f"the policy was asked for {item.decoding.num_rollouts} rollouts of {len(part)} prompts and gave "
-                f"{sum(map(len, groups))} in {len(groups)} groups"
+                f"the policy was asked for {item.decoding.num_rollouts} rollouts of {len(part)}"
+                f" prompts and gave {sum(map(len, groups))} in {len(groups)} groups"
             )
         for place, group in zip(part, groups, strict=True):
             facts = (
-                {"response": rollout.text, "truncated": rollout.truncated, "num_tokens": len(rollout.token_ids)}
+                {
+                    "response": rollout.text,
+                    "truncated": rollout.truncated,
+                    "num_tokens": len(rollout.token_ids),
+                }
                 for rollout in group
             )
             writer.add(place, list(enumerate(facts)))

@@ -1,4 +1,5 @@
-r"""How a benchmark's questions are put to a model: the paper's way and each benchmark's own, by name.
+r"""How a benchmark's questions are put to a model: the paper's way and each benchmark's own, by
+name.
 
 A form gives a system prompt and the text of the user's turn. It sees a prompt without its answer.
 """
@@ -9,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vasari.errors import ConfigError
-from vasari.records import Prompt
+from vasari.core.errors import ConfigError
+from vasari.core.records import Prompt
 
 # arXiv:2509.21268, table 8, which lists it as the system prompt.
 PAPER_SYSTEM = (
@@ -40,13 +41,16 @@ class QuestionForm:
 
 
 def question_with_options(prompt: Prompt) -> str:
-    """The question, then a line for each option; options that are pictures of their letters are not listed."""
+    """The question, then a line for each option; options that are pictures of their letters are not
+    listed.
+    """
     options = _options(prompt)
     return f"{prompt.question}\nChoices:\n{options}" if options else prompt.question
 
 
 def mathvista_query(prompt: Prompt) -> str:
-    """MathVista's query (arXiv:2310.02255): a hint by the type of the answer, the question with its unit, the options.
+    """MathVista's query (arXiv:2310.02255): a hint by the type of the answer, the question with its
+    unit, the options.
 
     As the row has it, else made alike: its repository keeps queries apart from questions.
     """
@@ -57,8 +61,15 @@ def mathvista_query(prompt: Prompt) -> str:
         wanted = "question and provide the correct option letter, e.g., A, B, C, D, at the end."
     elif facts.get("answer_type") == "float":
         one = _decimals(facts.get("precision")) == 1
-        places, example = ("one decimal place", "1.2, 1.3, 1.4") if one else ("two decimal places", "1.23, 1.34, 1.45")
-        wanted = f"question requiring a floating-point number with {places} and provide the final value, e.g., {example}, "
+        places, example = (
+            ("one decimal place", "1.2, 1.3, 1.4")
+            if one
+            else ("two decimal places", "1.23, 1.34, 1.45")
+        )
+        wanted = (
+            f"question requiring a floating-point number with {places} and provide the final value,"
+            f" e.g., {example}, "
+        )
         wanted += "at the end."
     elif facts.get("answer_type") == "list":
         wanted = (
@@ -66,7 +77,10 @@ def mathvista_query(prompt: Prompt) -> str:
             "e.g., [1, 2, 3], [1.2, 1.3, 1.4], at the end."
         )
     else:
-        wanted = "question requiring an integer answer and provide the final value, e.g., 1, 2, 3, at the end."
+        wanted = (
+            "question requiring an integer answer and provide the final value, e.g., 1, 2, 3, at"
+            " the end."
+        )
     unit = f" (Unit: {facts['unit']})" if facts.get("unit") else ""
     options = _options(prompt, letters_too=True)
     return f"Hint: Please answer the {wanted}\nQuestion: {prompt.question}{unit}" + (
@@ -81,34 +95,51 @@ def mathvision_query(prompt: Prompt) -> str:
 
 
 def mathverse_query(prompt: Prompt) -> str:
-    """MathVerse's query without chain of thought, which its leaderboard calls w/o: as the row has it, else made alike."""
-    return str(prompt.metadata.get("query_wo") or _mathverse(prompt, "directly answer the question and provide", ""))
+    """MathVerse's query without chain of thought, which its leaderboard calls w/o: as the row has
+    it, else made alike.
+    """
+    return str(
+        prompt.metadata.get("query_wo")
+        or _mathverse(prompt, "directly answer the question and provide", "")
+    )
 
 
 def mathverse_reasoning(prompt: Prompt) -> str:
-    """MathVerse's query with chain of thought, which its CoT-E scores use: as the row has it, else made alike."""
+    """MathVerse's query with chain of thought, which its CoT-E scores use: as the row has it, else
+    made alike.
+    """
     stored = prompt.metadata.get("query")
     return str(
-        stored or _mathverse(prompt, "first conduct reasoning, and then answer the question and provide", ", at the end")
+        stored
+        or _mathverse(
+            prompt,
+            "first conduct reasoning, and then answer the question and provide",
+            ", at the end",
+        )
     )
 
 
 def short_answer(prompt: Prompt) -> str:
-    """The question and the request of a word or phrase, as harnesses ask ChartQA, which prescribes no prompt."""
+    """The question and the request of a word or phrase, as harnesses ask ChartQA, which prescribes
+    no prompt.
+    """
     return f"{question_with_options(prompt)}\nAnswer the question using a single word or phrase."
 
 
 def mmmu_direct(prompt: Prompt) -> str:
     """MMMU-Pro's direct prompt (arXiv:2409.02813): question, options, the request of a letter."""
-    return f"{prompt.question}\n{_lettered(prompt)}\nAnswer with the option letter from the given choices directly."
+    return (
+        f"{prompt.question}\n{_lettered(prompt)}\nAnswer with the option letter from the given"
+        " choices directly."
+    )
 
 
 def mmmu_reasoning(prompt: Prompt) -> str:
     """MMMU-Pro's prompt with chain of thought: the last line states the letter."""
     return (
-        f"{prompt.question}\n{_lettered(prompt)}\nAnswer the preceding multiple choice question. The last line of your "
-        "response should be of the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of options. "
-        "Think step by step before answering."
+        f"{prompt.question}\n{_lettered(prompt)}\nAnswer the preceding multiple choice question."
+        " The last line of your response should be of the following format: 'Answer: $LETTER'"
+        " (without quotes) where LETTER is one of options. Think step by step before answering."
     )
 
 
@@ -117,15 +148,19 @@ BARE = QuestionForm(question_with_options, "", "the question alone")
 
 
 def filled_in(template: str) -> Callable[[Prompt], str]:
-    """A function that puts a prompt into a template of the user's: `{question}` and `{options}` are replaced, nothing else is.
+    """A function that puts a prompt into a template of the user's: `{question}` and `{options}` are
+    replaced, nothing else is.
 
-    Options are a line `(A) text` each; without any, the line of the template that holds nothing else is left out.
+    Options are a line `(A) text` each; without any, the line of the template that holds nothing
+    else is left out.
 
     Raises:
         ConfigError: The template has no place for the question.
     """
     if "{question}" not in template:
-        raise ConfigError(f"a template says with {{question}} where the question stands; got {template[:60]!r}")
+        raise ConfigError(
+            f"a template says with {{question}} where the question stands; got {template[:60]!r}"
+        )
 
     def text(prompt: Prompt) -> str:
         given = {"{question}": prompt.question, "{options}": _options(prompt, letters_too=True)}
@@ -149,11 +184,19 @@ def find_form(forms: Mapping[str, QuestionForm], name: str, *, where: str) -> Qu
 
 def _mathverse(prompt: Prompt, task: str, end: str) -> str:
     letters = bool(prompt.choices) or prompt.kind == "choice"
-    wanted = "the correct option letter, e.g., A, B, C, D" if letters else "the final value, e.g., 1, 2.5, 300"
+    wanted = (
+        "the correct option letter, e.g., A, B, C, D"
+        if letters
+        else "the final value, e.g., 1, 2.5, 300"
+    )
     if prompt.metadata.get("problem_version") == "Vision Only":
         return f"According to the question shown in the image, please {task} {wanted}{end}."
-    options = "\n".join(f"{letter}:{text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False))
-    return f"Please {task} {wanted}{end}.\nQuestion: {prompt.question}" + (f"\nChoices:\n{options}" if options else "")
+    options = "\n".join(
+        f"{letter}:{text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False)
+    )
+    return f"Please {task} {wanted}{end}.\nQuestion: {prompt.question}" + (
+        f"\nChoices:\n{options}" if options else ""
+    )
 
 
 def _options(prompt: Prompt, *, letters_too: bool = False) -> str:
@@ -166,7 +209,9 @@ def _options(prompt: Prompt, *, letters_too: bool = False) -> str:
 
 def _lettered(prompt: Prompt) -> str:
     """A line `A. text` for each option."""
-    return "\n".join(f"{letter}. {text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False))
+    return "\n".join(
+        f"{letter}. {text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False)
+    )
 
 
 def _decimals(value: object) -> int | None:

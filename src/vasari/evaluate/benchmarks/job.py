@@ -1,4 +1,6 @@
-"""A model on benchmarks: outputs, verdicts, scores, a table; what is on disk is neither asked nor paid for again."""
+"""A model on benchmarks: outputs, verdicts, scores, a table; what is on disk is neither asked nor
+paid for again.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vasari
-from vasari.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.progress import Tell, silent
 from vasari.evaluate.benchmarks.categories import as_category_markdown
 from vasari.evaluate.benchmarks.collect import Collected, SetPass, collect, plan_passes
 from vasari.evaluate.benchmarks.load import LoadedSet, load_set
 from vasari.evaluate.benchmarks.outputs import OutputKey
-from vasari.evaluate.benchmarks.scores import average_of, finished, prompt_lines, score_blind, score_set
+from vasari.evaluate.benchmarks.scores import (
+    average_of,
+    finished,
+    prompt_lines,
+    score_blind,
+    score_set,
+)
 from vasari.evaluate.benchmarks.scoring import ScoredPass, score_pass
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.benchmarks.table import write_tables
-from vasari.policy.base import Policy
-from vasari.policy.chat import SYSTEM_PROMPTS
-from vasari.progress import Tell, silent
-from vasari.rundir import read_json, write_bytes, write_json
+from vasari.model.base import Policy
+from vasari.model.chat import SYSTEM_PROMPTS
 
 if TYPE_CHECKING:  # asking needs packages that scoring does not
     from vasari.verify.judge import JudgeSettings
@@ -45,7 +53,9 @@ class BenchmarkPlan:
         return sum(len(item.rollouts) for item in self.passes)
 
 
-def plan_benchmarks(settings: BenchmarkSettings, *, folder: Path, tell: Tell = silent) -> BenchmarkPlan:
+def plan_benchmarks(
+    settings: BenchmarkSettings, *, folder: Path, tell: Tell = silent
+) -> BenchmarkPlan:
     """The prompts of all sets, read and put into words.
 
     Args:
@@ -54,7 +64,8 @@ def plan_benchmarks(settings: BenchmarkSettings, *, folder: Path, tell: Tell = s
         tell: Told the sets read and their number.
 
     Raises:
-        ConfigError: A source or split does not exist, or the sets' prompts have different system prompts.
+        ConfigError: A source or split does not exist, or the sets' prompts have different system
+            prompts.
         DataError: The files of a set are missing or of another shape.
     """
     sets = []
@@ -68,12 +79,17 @@ def plan_benchmarks(settings: BenchmarkSettings, *, folder: Path, tell: Tell = s
     elif len(systems) == 1:
         system = next(iter(systems))
     else:
-        raise ConfigError(f"prompt {settings.prompt!r} has another system prompt for some sets; evaluate them apart")
+        raise ConfigError(
+            f"prompt {settings.prompt!r} has another system prompt for some sets; evaluate them"
+            " apart"
+        )
     passes = plan_passes(sets, settings, system)
     return BenchmarkPlan(settings=settings, sets=tuple(sets), system=system, passes=tuple(passes))
 
 
-def open_folder(folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, Any], resume: bool) -> None:
+def open_folder(
+    folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, Any], resume: bool
+) -> None:
     """Make the folder ready: write what is asked, or check that it is what was asked before.
 
     Args:
@@ -83,7 +99,8 @@ def open_folder(folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, A
         resume: Whether outputs that lie there may be used.
 
     Raises:
-        ConfigError: The folder holds outputs and `resume` is not given, or outputs of another model or another way to ask.
+        ConfigError: The folder holds outputs and `resume` is not given, or outputs of another model
+            or another way to ask.
         StateError: What it says of itself cannot be read.
     """
     asked = {
@@ -96,23 +113,37 @@ def open_folder(folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, A
     }
     if folder.outputs("shown").exists():
         if not resume:
-            raise ConfigError(f"{folder.root}: holds outputs already; go on with --resume, or choose another --out")
+            raise ConfigError(
+                f"{folder.root}: holds outputs already; go on with --resume, or choose another"
+                " --out"
+            )
         _refuse_other(folder, asked)
     write_json(folder.recipe, asked)
-    lines = [{"set": one.name, "where": row.where, "reason": row.reason} for one in plan.sets for row in one.bad_rows]
+    lines = [
+        {"set": one.name, "where": row.where, "reason": row.reason}
+        for one in plan.sets
+        for row in one.bad_rows
+    ]
     write_bytes(folder.bad_rows, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
-def evaluate_benchmarks(policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent) -> dict[str, Any]:
+def evaluate_benchmarks(
+    policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
+) -> dict[str, Any]:
     """The scores of a model on benchmarks: `collect_benchmarks`, then `score_benchmarks`."""
-    return score_benchmarks(plan, collect_benchmarks(policy, plan, out, name=name, tell=tell), out, name=name, tell=tell)
+    return score_benchmarks(
+        plan, collect_benchmarks(policy, plan, out, name=name, tell=tell), out, name=name, tell=tell
+    )
 
 
-def collect_benchmarks(policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent) -> Collected:
-    """Generate what lacks of the plan's rollouts, into `out/outputs.jsonl` and `out/blind/outputs.jsonl`.
+def collect_benchmarks(
+    policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
+) -> Collected:
+    """Generate what lacks of the plan's rollouts, into `out/outputs.jsonl` and
+    `out/blind/outputs.jsonl`.
 
-    Rollouts that lie there are used as far as they answer the same questions in the same way; `open_folder` checks that they
-    are of the same model.
+    Rollouts that lie there are used as far as they answer the same questions in the same way;
+    `open_folder` checks that they are of the same model.
 
     Args:
         policy: Answers prompts, with the plan's system prompt.
@@ -141,7 +172,8 @@ def score_benchmarks(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """The scores of what lies in a folder, as written to `out/scores.json`; verdicts and tables lie beside it.
+    """The scores of what lies in a folder, as written to `out/scores.json`; verdicts and tables lie
+    beside it.
 
     Args:
         plan: Of `plan_benchmarks`.
@@ -158,7 +190,9 @@ def score_benchmarks(
     folder, settings = BenchmarkDir(out), plan.settings
     passes = {item.name for item in plan.passes}
     scored = {
-        chosen: score_pass(settings, folder, chosen, judge=judge, tell=tell) for chosen in settings.passes if chosen in passes
+        chosen: score_pass(settings, folder, chosen, judge=judge, tell=tell)
+        for chosen in settings.passes
+        if chosen in passes
     }
     sets: dict[str, dict[str, Any]] = {}
     lines: list[str] = []
@@ -177,10 +211,14 @@ def score_benchmarks(
         "system": plan.system,
         "protocols": list(settings.protocols),
         "seed": settings.seed,
-        "is_complete": not any(one["num_missing"] or one.get("blind", {}).get("num_missing") for one in sets.values()),
+        "is_complete": not any(
+            one["num_missing"] or one.get("blind", {}).get("num_missing") for one in sets.values()
+        ),
         "stopped_by": collected.stopped_by,
         "num_failures": len(collected.lost),
-        "judge": {chosen: found.judge for chosen, found in scored.items()} if judge is not None else None,
+        "judge": (
+            {chosen: found.judge for chosen, found in scored.items()} if judge is not None else None
+        ),
         "average": average_of(sets, settings.protocols),
         "sets": sets,
     }
@@ -201,28 +239,45 @@ def read_scores(out: Path) -> dict[str, Any]:
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise StateError(f"{out}: holds no results on benchmarks ({path.name} is missing or damaged)") from error
+        raise StateError(
+            f"{out}: holds no results on benchmarks ({path.name} is missing or damaged)"
+        ) from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA_VERSION or "sets" not in found:
         raise StateError(f"{path}: is no result on benchmarks")
     return found
 
 
 def _failed(collected: Collected, item: SetPass) -> set[OutputKey]:
-    return {(row["set"], row["id"], row["rollout"]) for row in collected.lost if row["pass"] == item.name}
+    return {
+        (row["set"], row["id"], row["rollout"])
+        for row in collected.lost
+        if row["pass"] == item.name
+    }
 
 
 def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:
     try:
         before = read_json(folder.recipe)
-        old = {name: before[name] for name in ("schema", "model", "system", "prompt")} | _decoding(before["settings"])
+        old = {name: before[name] for name in ("schema", "model", "system", "prompt")} | _decoding(
+            before["settings"]
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(f"{folder.recipe}: cannot be read; choose another --out") from error
-    new = {name: asked[name] for name in ("schema", "model", "system", "prompt")} | _decoding(asked["settings"])
-    differing: Sequence[str] = [f"{name} was {old[name]!r} and is {new[name]!r}" for name in new if old[name] != new[name]]
+    new = {name: asked[name] for name in ("schema", "model", "system", "prompt")} | _decoding(
+        asked["settings"]
+    )
+    differing: Sequence[str] = [
+        f"{name} was {old[name]!r} and is {new[name]!r}" for name in new if old[name] != new[name]
+    ]
     if differing:
-        raise ConfigError(f"{folder.root}: holds outputs of another evaluation ({'; '.join(differing)}); choose another --out")
+        raise ConfigError(
+            f"{folder.root}: holds outputs of another evaluation ({'; '.join(differing)}); choose"
+            " another --out"
+        )
 
 
 def _decoding(settings: dict[str, Any]) -> dict[str, Any]:
-    """What decides a rollout; `num_rollouts` and `max_tokens` may grow, protocols and sets may change."""
+    """What decides a rollout; `num_rollouts` and `max_tokens` may grow, protocols and sets may
+    change.
+    """
     return {name: settings[name] for name in ("temperature", "top_p", "seed")}

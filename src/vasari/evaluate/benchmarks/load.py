@@ -1,4 +1,6 @@
-"""A benchmark's prompts: read, checked against its published size, and split into what is asked and what is known."""
+"""A benchmark's prompts: read, checked against its published size, and split into what is asked and
+what is known.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from vasari.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.records import Prompt
+from vasari.data.images import read_image_bytes
+from vasari.data.prompt_file import read_prompts
+from vasari.data.sources import BadRow, read_source
 from vasari.evaluate.benchmarks.catalogue import BENCHMARKS, Benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm
 from vasari.evaluate.benchmarks.settings import BenchmarkSet, BenchmarkSettings
 from vasari.evaluate.rollouts import prompt_digest
-from vasari.imagefile import read_image_bytes
-from vasari.promptfile import read_prompts
-from vasari.records import Prompt
-from vasari.sources import BadRow, read_source
 
 _FIELDS = {"category", "difficulty"}
 
@@ -31,7 +33,8 @@ class Entry:
     prompt: Prompt
     """With its reference answer: for scoring."""
     asked: Prompt
-    """What a policy is given: the text of the user's turn and the images, no answer, no solution, no facts."""
+    """What a policy is given: the text of the user's turn and the images, no answer, no solution,
+    no facts."""
     digest: str
     """Of question, answer, options and images."""
     cluster: str
@@ -79,7 +82,10 @@ def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedS
             prompts.append(found)
     if not prompts:
         why = f"; the first bad row: {bad[0].where}: {bad[0].reason}" if bad else ""
-        raise DataError(f"set {name!r}: {folder / chosen.folder} has no prompt to ask ({len(bad)} bad rows{why})")
+        raise DataError(
+            f"set {name!r}: {folder / chosen.folder} has no prompt to ask ({len(bad)} bad"
+            f" rows{why})"
+        )
     _check_categories(name, chosen, prompts)
     drawn = _drawn(prompts, chosen.limit, settings.seed)
     return LoadedSet(
@@ -107,13 +113,17 @@ def make_entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm) -> Entr
 
 
 def asked_prompt(prompt: Prompt, form: QuestionForm) -> Prompt:
-    """The prompt as a policy gets it: the form's text and the images; nothing else of it can reach a model."""
+    """The prompt as a policy gets it: the form's text and the images; nothing else of it can reach
+    a model.
+    """
     text = form.text(replace(prompt, answer="", solution=None))
     return Prompt(id=prompt.id, question=text, answer="", images=prompt.images)
 
 
 def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
-    """What a prompt shares with others: its problem, or its images by content; its id when it has none."""
+    """What a prompt shares with others: its problem, or its images by content; its id when it has
+    none.
+    """
     if benchmark.cluster != "image":
         return str(prompt.metadata.get(benchmark.cluster) or prompt.id)
     if not prompt.images:
@@ -125,7 +135,9 @@ def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
 
 
 def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
-    """The values of a category of a prompt: several where the benchmark lists several, none where it has none."""
+    """The values of a category of a prompt: several where the benchmark lists several, none where
+    it has none.
+    """
     value: Any = getattr(prompt, field) if field in _FIELDS else prompt.metadata.get(field)
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
@@ -142,37 +154,54 @@ def output_row(entry: Entry, loaded: LoadedSet) -> dict[str, Any]:
         "cluster": entry.cluster,
         "question": prompt.question,
         "choices": list(prompt.choices) if prompt.choices else None,
-        # The reference as published, which MathVista compares by its text; the prompt's own is the option's letter.
+        # The reference as published, which MathVista compares by its text; the prompt's own is the
+        # option's letter.
         "answer": str(facts.get("native_answer") or prompt.answer),
     }
-    row |= {name: facts[name] for name in ("question_type", "answer_type", "precision", "unit") if name in facts}
+    row |= {
+        name: facts[name]
+        for name in ("question_type", "answer_type", "precision", "unit")
+        if name in facts
+    }
     named = {field: labels_of(prompt, field) for field in loaded.benchmark.categories.values()}
     row["metadata"] = {field: values[0] for field, values in named.items() if len(values) == 1}
-    if loaded.benchmark.name not in BENCHMARKS:  # A scorer of the user's may need any fact of the prompt.
+    if (
+        loaded.benchmark.name not in BENCHMARKS
+    ):  # A scorer of the user's may need any fact of the prompt.
         row["metadata"] = {**facts, **row["metadata"]}
         row["kind"] = prompt.kind
     return row
 
 
 def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
-    """Hex digest of all that decides a rollout but the model: what is asked, the images, the decoding, the seed."""
+    """Hex digest of all that decides a rollout but the model: what is asked, the images, the
+    decoding, the seed.
+    """
     what = {"system": system, "text": entry.asked.question, "prompt": entry.digest, **facts}
     return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _check_categories(name: str, chosen: BenchmarkSet, prompts: Sequence[Prompt]) -> None:
-    """Refuse a category by a field that no prompt has: its table would be missing, and nobody would be told."""
+    """Refuse a category by a field that no prompt has: its table would be missing, and nobody would
+    be told.
+    """
     known = _FIELDS.union(*(prompt.metadata for prompt in prompts))
     unknown = [field for field in (chosen.categories or {}).values() if field not in known]
     if unknown:
         listed = ", ".join(sorted(known))
-        raise ConfigError(f"set {name!r}: categories: no prompt has the field {unknown[0]!r}; there are {listed}")
+        raise ConfigError(
+            f"set {name!r}: categories: no prompt has the field {unknown[0]!r}; there are {listed}"
+        )
 
 
-def _found(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path, split: str) -> Iterable[Prompt | BadRow]:
+def _found(
+    chosen: BenchmarkSet, benchmark: Benchmark, folder: Path, split: str
+) -> Iterable[Prompt | BadRow]:
     if chosen.prompts is not None:
         return read_prompts(folder / chosen.folder / chosen.prompts)
-    return read_source(_source(chosen, benchmark, folder), folder / chosen.folder, split=split, allow_test=True)
+    return read_source(
+        _source(chosen, benchmark, folder), folder / chosen.folder, split=split, allow_test=True
+    )
 
 
 def _source(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path) -> str:
@@ -184,14 +213,18 @@ def _is_kept(prompt: Prompt, only: Mapping[str, Sequence[str]]) -> bool:
     for field, values in only.items():
         if field not in _FIELDS and field not in prompt.metadata:
             known = ", ".join(sorted(_FIELDS | set(prompt.metadata)))
-            raise ConfigError(f"only: prompt {prompt.id!r} has no field {field!r}; there are {known}")
+            raise ConfigError(
+                f"only: prompt {prompt.id!r} has no field {field!r}; there are {known}"
+            )
         if not set(labels_of(prompt, field)) & set(values):
             return False
     return True
 
 
 def _drawn(prompts: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
-    """All, or so many in their order: files are sorted by subject, so their first prompts are no picture of them."""
+    """All, or so many in their order: files are sorted by subject, so their first prompts are no
+    picture of them.
+    """
     if limit is None or limit >= len(prompts):
         return list(prompts)
     rng = np.random.default_rng(seed)

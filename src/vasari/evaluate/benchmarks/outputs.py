@@ -1,4 +1,6 @@
-"""Outputs on disk: one JSON line a rollout, appended as they come, put in order at the end. A kill costs no line."""
+"""Outputs on disk: one JSON line a rollout, appended as they come, put in order at the end. A kill
+costs no line.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vasari.errors import StateError, StorageError
+from vasari.core.errors import StateError, StorageError
 from vasari.evaluate.rescore.verdict_file import append_lines, count_whole_lines
 
 OutputKey = tuple[str, str, int]
@@ -29,10 +31,14 @@ class StoredRollout:
     length: int
 
     def serves(self, asked: str, max_tokens: int) -> bool:
-        """Whether it is what would come now: the same question, and no limit in the way then or now."""
+        """Whether it is what would come now: the same question, and no limit in the way then or
+        now.
+        """
         if self.asked != asked:
             return False
-        return self.max_tokens == max_tokens or (not self.truncated and self.num_tokens <= max_tokens)
+        return self.max_tokens == max_tokens or (
+            not self.truncated and self.num_tokens <= max_tokens
+        )
 
 
 class OutputFile:
@@ -84,7 +90,9 @@ class OutputFile:
             staging.replace(self.path)
         except OSError as error:
             staging.unlink(missing_ok=True)
-            raise StorageError(f"{self.path}: could not be written: {error.strerror or error}") from error
+            raise StorageError(
+                f"{self.path}: could not be written: {error.strerror or error}"
+            ) from error
         self.stored = dict(_scan(self.path))
 
 
@@ -120,7 +128,8 @@ def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
         _key(row), _facts(row, 0, 0)
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(
-            f"{path}:{number}: is no output of an evaluation; move the file away or choose another --out"
+            f"{path}:{number}: is no output of an evaluation; move the file away or choose another"
+            " --out"
         ) from error
     return dict(row)
 

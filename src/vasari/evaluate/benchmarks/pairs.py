@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import DataError, StateError
+from vasari.core.errors import DataError, StateError
 from vasari.evaluate.benchmarks.job import read_scores
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, PassName
 from vasari.evaluate.benchmarks.standard_error import clustered_standard_error
@@ -35,36 +35,60 @@ def compare_benchmarks(
         seed: Of the bootstrap.
 
     Returns:
-        `model_a`, `model_b`, `protocol`, and by set: `num_prompts` in both, `num_only_a`, `num_only_b`, accuracies `a` and
-        `b` over the shared prompts, `difference` (b minus a) with interval and clustered standard error, `chance` that b is
-        better over resampled clusters, and `num_better`, `num_worse`, `num_equal` prompts.
+        `model_a`, `model_b`, `protocol`, and by set: `num_prompts` in both, `num_only_a`,
+        `num_only_b`, accuracies `a` and `b` over the shared prompts, `difference` (b minus a) with
+        interval and clustered standard error, `chance` that b is better over resampled clusters,
+        and `num_better`, `num_worse`, `num_equal` prompts.
 
     Raises:
-        DataError: The two share no prompt, one was not scored by the protocol, or a prompt of one id is another in the other.
+        DataError: The two share no prompt, one was not scored by the protocol, or a prompt of one
+            id is another in the other.
         StateError: A folder holds no results.
     """
     first, second = read_scores(a), read_scores(b)
     chosen = protocol or first["protocols"][0]
     for place, result in ((a, first), (b, second)):
         if chosen not in result["protocols"]:
-            raise DataError(f"{place}: was not scored by {chosen!r}; there are {', '.join(result['protocols'])}")
+            raise DataError(
+                f"{place}: was not scored by {chosen!r}; there are {', '.join(result['protocols'])}"
+            )
     rows_a, rows_b = _by_set(a, images), _by_set(b, images)
     sets = {
-        name: _compare_set(rows_a[name], rows_b[name], chosen, where=f"{a} and {b}, set {name!r}", seed=seed)
+        name: _compare_set(
+            rows_a[name], rows_b[name], chosen, where=f"{a} and {b}, set {name!r}", seed=seed
+        )
         for name in rows_a
         if rows_a[name].keys() & rows_b.get(name, {}).keys()
     }
     if not sets:
-        raise DataError(f"{a} and {b}: the two share no prompts; were they evaluated on the same sets?")
-    return {"model_a": first["model"], "model_b": second["model"], "protocol": chosen, "pass": images, "sets": sets}
+        raise DataError(
+            f"{a} and {b}: the two share no prompts; were they evaluated on the same sets?"
+        )
+    return {
+        "model_a": first["model"],
+        "model_b": second["model"],
+        "protocol": chosen,
+        "pass": images,
+        "sets": sets,
+    }
 
 
-def _compare_set(first: _Rows, second: _Rows, protocol: str, *, where: str, seed: int) -> dict[str, Any]:
+def _compare_set(
+    first: _Rows, second: _Rows, protocol: str, *, where: str, seed: int
+) -> dict[str, Any]:
     shared = [identity for identity in first if identity in second]
-    changed = [identity for identity in shared if first[identity]["digest"] != second[identity]["digest"]]
+    changed = [
+        identity for identity in shared if first[identity]["digest"] != second[identity]["digest"]
+    ]
     if changed:
-        raise DataError(f"{where}: {len(changed)} prompts have the same id and differ in content, such as {changed[0]!r}")
-    verdicts_a, verdicts_b = ([_verdicts(rows[identity], protocol, where) for identity in shared] for rows in (first, second))
+        raise DataError(
+            f"{where}: {len(changed)} prompts have the same id and differ in content, such as"
+            f" {changed[0]!r}"
+        )
+    verdicts_a, verdicts_b = (
+        [_verdicts(rows[identity], protocol, where) for identity in shared]
+        for rows in (first, second)
+    )
     solved_a, solved_b = _solved(verdicts_a), _solved(verdicts_b)
     clusters = [first[identity]["cluster"] for identity in shared]
     difference = solved_b - solved_a
@@ -84,7 +108,9 @@ def _compare_set(first: _Rows, second: _Rows, protocol: str, *, where: str, seed
 
 
 def _cluster_totals(difference: NDArray[np.float64], clusters: list[str]) -> NDArray[np.float64]:
-    """[clusters] sums of the differences: their mean over resampled clusters has the sign of the mean over prompts."""
+    """[clusters] sums of the differences: their mean over resampled clusters has the sign of the
+    mean over prompts.
+    """
     names: dict[str, int] = {}
     codes = np.array([names.setdefault(cluster, len(names)) for cluster in clusters])
     return np.bincount(codes, weights=difference).astype(np.float64)
@@ -92,9 +118,13 @@ def _cluster_totals(difference: NDArray[np.float64], clusters: list[str]) -> NDA
 
 def _verdicts(row: Mapping[str, Any], protocol: str, where: str) -> NDArray[np.float64]:
     try:
-        return np.array([float("nan") if value is None else float(value) for value in row["verdicts"][protocol]])
+        return np.array(
+            [float("nan") if value is None else float(value) for value in row["verdicts"][protocol]]
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise StateError(f"{where}: prompt {row['id']!r} has no verdicts by {protocol!r}") from error
+        raise StateError(
+            f"{where}: prompt {row['id']!r} has no verdicts by {protocol!r}"
+        ) from error
 
 
 def _solved(verdicts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -112,5 +142,7 @@ def _by_set(out: Path, wanted: PassName) -> dict[str, _Rows]:
                 if row["pass"] == wanted:
                     sets.setdefault(row["set"], {})[row["id"]] = row
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{path}: cannot be read as the verdicts of an evaluation on benchmarks") from error
+        raise StateError(
+            f"{path}: cannot be read as the verdicts of an evaluation on benchmarks"
+        ) from error
     return sets

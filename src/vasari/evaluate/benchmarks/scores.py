@@ -1,4 +1,6 @@
-"""Verdicts on benchmarks to numbers: accuracy with clustered errors, pass@k, maj@k, categories, and what is no wrong answer."""
+"""Verdicts on benchmarks to numbers: accuracy with clustered errors, pass@k, maj@k, categories, and
+what is no wrong answer.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ def finished(item: SetPass, scored: ScoredPass, failed: Collection[OutputKey]) -
     entries: list[Entry] = []
     groups: list[Group] = []
     for entry in item.entries:
-        keys = [(item.loaded.name, entry.prompt.id, number) for number in range(item.decoding.num_rollouts)]
+        keys = [
+            (item.loaded.name, entry.prompt.id, number)
+            for number in range(item.decoding.num_rollouts)
+        ]
         if all(key in scored.rollouts or key in failed for key in keys):
             entries.append(entry)
             groups.append([scored.rollouts.get(key) for key in keys])
@@ -55,7 +60,11 @@ def finished(item: SetPass, scored: ScoredPass, failed: Collection[OutputKey]) -
 
 
 def score_set(
-    loaded: LoadedSet, item: SetPass, done: Finished, scored: ScoredPass, settings: BenchmarkSettings
+    loaded: LoadedSet,
+    item: SetPass,
+    done: Finished,
+    scored: ScoredPass,
+    settings: BenchmarkSettings,
 ) -> dict[str, Any]:
     """What one set came to: its size, and its numbers by every protocol."""
     facts: dict[str, Any] = {
@@ -67,7 +76,8 @@ def score_set(
         "num_bad_rows": len(loaded.bad_rows),
         "published_size": loaded.published_size,
         "reported_split": loaded.benchmark.split,
-        "is_whole": loaded.published_size is not None and len(done.entries) == loaded.published_size,
+        "is_whole": loaded.published_size is not None
+        and len(done.entries) == loaded.published_size,
         "official_note": loaded.benchmark.official,
         "cluster": loaded.benchmark.cluster,
         "template": settings.sets[loaded.name].template,
@@ -76,16 +86,23 @@ def score_set(
     if not done.entries:
         return facts | {"protocols": {}}
     answered = [one for group in done.groups for one in group if one is not None]
-    facts["mean_tokens"] = float(np.mean([one.num_tokens for one in answered])) if answered else None
+    facts["mean_tokens"] = (
+        float(np.mean([one.num_tokens for one in answered])) if answered else None
+    )
     return facts | {
         "protocols": {
-            name: _score_protocol(done, number, name, loaded, item, settings) for number, name in enumerate(scored.protocols)
+            name: _score_protocol(done, number, name, loaded, item, settings)
+            for number, name in enumerate(scored.protocols)
         }
     }
 
 
-def score_blind(item: SetPass, done: Finished, scored: ScoredPass, settings: BenchmarkSettings) -> dict[str, Any]:
-    """The blind control of a set: its accuracy, beside that of giving the most frequent answer to all prompts of one shape."""
+def score_blind(
+    item: SetPass, done: Finished, scored: ScoredPass, settings: BenchmarkSettings
+) -> dict[str, Any]:
+    """The blind control of a set: its accuracy, beside that of giving the most frequent answer to
+    all prompts of one shape.
+    """
     facts: dict[str, Any] = {
         "decoding": item.decoding.model_dump(exclude={"batch_rollouts"}),
         "num_prompts": len(done.entries),
@@ -100,23 +117,32 @@ def score_blind(item: SetPass, done: Finished, scored: ScoredPass, settings: Ben
     return facts | {
         "majority": majority.accuracy,
         "protocols": {
-            name: _score_accuracy(matrix(done.groups, number), clusters, settings.seed) | _counts(done.groups, number)
+            name: _score_accuracy(matrix(done.groups, number), clusters, settings.seed)
+            | _counts(done.groups, number)
             for number, name in enumerate(scored.protocols)
         },
     }
 
 
 def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) -> dict[str, Any]:
-    """The plain mean over sets of each protocol's accuracy, as the last column of the paper's table 2."""
+    """The plain mean over sets of each protocol's accuracy, as the last column of the paper's table
+    2.
+    """
     means: dict[str, Any] = {}
     for name in protocols:
-        found = [one["protocols"][name]["accuracy"]["mean"] for one in sets.values() if name in one["protocols"]]
+        found = [
+            one["protocols"][name]["accuracy"]["mean"]
+            for one in sets.values()
+            if name in one["protocols"]
+        ]
         means[name] = {"mean": float(np.mean(found)), "num_sets": len(found)} if found else None
     return means
 
 
 def prompt_lines(item: SetPass, done: Finished, scored: ScoredPass) -> str:
-    """A JSON line a prompt: its digest, its cluster and its verdicts by protocol, for paired comparisons."""
+    """A JSON line a prompt: its digest, its cluster and its verdicts by protocol, for paired
+    comparisons.
+    """
     lines = []
     matrices = [matrix(done.groups, number) for number in range(len(scored.protocols))]
     for place, entry in enumerate(done.entries):
@@ -138,17 +164,26 @@ def prompt_lines(item: SetPass, done: Finished, scored: ScoredPass) -> str:
 
 
 def _score_protocol(
-    done: Finished, number: int, protocol: str, loaded: LoadedSet, item: SetPass, settings: BenchmarkSettings
+    done: Finished,
+    number: int,
+    protocol: str,
+    loaded: LoadedSet,
+    item: SetPass,
+    settings: BenchmarkSettings,
 ) -> dict[str, Any]:
     verdicts = matrix(done.groups, number)
     clusters = [entry.cluster for entry in done.entries]
     reported = [k for k in sorted(set(settings.pass_at)) if k <= item.decoding.num_rollouts]
     votes = [
-        [None if one is None else vote_of(one.verdicts[number].extraction, entry.prompt) for one in group]
+        [
+            None if one is None else vote_of(one.verdicts[number].extraction, entry.prompt)
+            for one in group
+        ]
         for entry, group in zip(done.entries, done.groups, strict=True)
     ]
 
-    # A scorer that never says what it read gives a majority vote nothing to count, which is no score of 0.
+    # A scorer that never says what it read gives a majority vote nothing to count, which is no
+    # score of 0.
     has_votes = protocol in PROTOCOLS or any(vote is not None for group in votes for vote in group)
 
     def interval(values: NDArray[np.float64]) -> dict[str, Any]:
@@ -159,18 +194,25 @@ def _score_protocol(
         _score_accuracy(verdicts, clusters, settings.seed)
         | {"avg_at": item.decoding.num_rollouts}
         | {"pass_at": {str(k): interval(pass_at_k(verdicts, k)) for k in reported}}
-        | {"maj_at": {str(k): interval(maj_at_k(votes, verdicts, k)) for k in reported if has_votes}}
+        | {
+            "maj_at": {
+                str(k): interval(maj_at_k(votes, verdicts, k)) for k in reported if has_votes
+            }
+        }
         | _counts(done.groups, number)
         | {"by_category": _by_category(done, verdicts, loaded, settings.seed)}
     )
 
 
-def _score_accuracy(verdicts: list[NDArray[np.float64]], clusters: Sequence[str], seed: int) -> dict[str, Any]:
+def _score_accuracy(
+    verdicts: list[NDArray[np.float64]], clusters: Sequence[str], seed: int
+) -> dict[str, Any]:
     """The mean share of correct rollouts: over k rollouts a prompt it is avg@k."""
     found = accuracy(verdicts, clusters=clusters, seed=seed)
     shares = [float(np.nansum(row)) / row.size for row in verdicts]
     return {
-        "accuracy": asdict(found.interval) | {"standard_error": clustered_standard_error(shares, clusters)},
+        "accuracy": asdict(found.interval)
+        | {"standard_error": clustered_standard_error(shares, clusters)},
         "num_prompts": len(verdicts),
         "num_rollouts": found.num_rollouts,
         "num_undecided": found.num_unverifiable,
@@ -196,8 +238,19 @@ def _counts(groups: Sequence[Group], number: int) -> dict[str, Any]:
         else:
             counts["wrong"] += 1
             counts["no_answer"] += verdict.decided_by == "no_answer"
-    names = ("correct", "wrong", "truncated", "unverifiable", "needs_judge", "unanswered", "no_answer")
-    return {"counts": {name: counts[name] for name in names}, "decided_by": dict(decided_by.most_common())}
+    names = (
+        "correct",
+        "wrong",
+        "truncated",
+        "unverifiable",
+        "needs_judge",
+        "unanswered",
+        "no_answer",
+    )
+    return {
+        "counts": {name: counts[name] for name in names},
+        "decided_by": dict(decided_by.most_common()),
+    }
 
 
 def _by_category(
@@ -212,7 +265,9 @@ def _by_category(
                 places.setdefault(label, []).append(place)
         if len(places) > 1:
             result[heading] = {
-                label: _score_accuracy([verdicts[i] for i in found], [done.entries[i].cluster for i in found], seed)
+                label: _score_accuracy(
+                    [verdicts[i] for i in found], [done.entries[i].cluster for i in found], seed
+                )
                 for label, found in sorted(places.items())
             }
     return result

@@ -1,4 +1,6 @@
-"""Outputs to verdicts by named protocols: the work of `vasari rescore`, with a verdict line for each rollout."""
+"""Outputs to verdicts by named protocols: the work of `vasari rescore`, with a verdict line for
+each rollout.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import write_bytes
+from vasari.core.progress import Tell, silent
 from vasari.evaluate.benchmarks.outputs import OutputKey, read_outputs
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings, PassName
 from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
 from vasari.evaluate.rescore.verdict_file import StoredVerdict, read_verdicts
-from vasari.progress import Tell, silent
-from vasari.rundir import write_bytes
 
 if TYPE_CHECKING:  # asking needs packages that scoring does not
     from vasari.verify.judge import JudgeSettings
 
 NEEDS_JUDGE = frozenset({"needs_llm", "unsupported", "random"})
-"""Rules after which the official scorer would ask an LLM or draw a letter: undecided, and no fault of the output."""
+"""Rules after which the official scorer would ask an LLM or draw a letter: undecided, and no fault
+of the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,9 @@ def score_pass(
     path = folder.outputs(name)
     if not path.exists() or path.stat().st_size == 0:
         return scored
-    asked = RescoreSettings(files=(path,), protocols=settings.protocols, workers=settings.workers, judge=judge)
+    asked = RescoreSettings(
+        files=(path,), protocols=settings.protocols, workers=settings.workers, judge=judge
+    )
     place = folder.scoring(name)
     try:
         result = rescore(asked, place, tell=tell)
@@ -83,7 +88,9 @@ def score_pass(
     lines: dict[str, list[str]] = {protocol: [] for protocol in settings.protocols}
     for row, verdicts in _joined(path, place, settings.protocols):
         key = (row["set"], row["id"], int(row["rollout"]))
-        scored.rollouts[key] = ScoredRollout(bool(row["truncated"]), int(row["num_tokens"]), verdicts)
+        scored.rollouts[key] = ScoredRollout(
+            bool(row["truncated"]), int(row["num_tokens"]), verdicts
+        )
         for protocol, verdict in zip(settings.protocols, verdicts, strict=True):
             lines[protocol].append(_line(row, verdict))
     for protocol, found in lines.items():
@@ -96,20 +103,36 @@ def values_of(verdict: StoredVerdict) -> float:
     return {"correct": 1.0, "incorrect": 0.0}.get(verdict.outcome, float("nan"))
 
 
-def matrix(scored: Sequence[Sequence[ScoredRollout | None]], protocol: int) -> list[NDArray[np.float64]]:
+def matrix(
+    scored: Sequence[Sequence[ScoredRollout | None]], protocol: int
+) -> list[NDArray[np.float64]]:
     """[prompts][rollouts] verdicts by one protocol; nan also where no answer came."""
-    return [np.array([float("nan") if one is None else values_of(one.verdicts[protocol]) for one in group]) for group in scored]
+    return [
+        np.array(
+            [float("nan") if one is None else values_of(one.verdicts[protocol]) for one in group]
+        )
+        for group in scored
+    ]
 
 
-def _joined(path: Path, place: Path, protocols: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], tuple[StoredVerdict, ...]]]:
-    files = [read_verdicts(RescoreDir(place).verdicts(protocols, protocol)) for protocol in protocols]
+def _joined(
+    path: Path, place: Path, protocols: tuple[str, ...]
+) -> Iterator[tuple[dict[str, Any], tuple[StoredVerdict, ...]]]:
+    files = [
+        read_verdicts(RescoreDir(place).verdicts(protocols, protocol)) for protocol in protocols
+    ]
     try:
         for row, *verdicts in zip(read_outputs(path), *files, strict=True):
             if any(verdict.id != row["id"] for verdict in verdicts):
-                raise StateError(f"{place}: its verdicts are not those of {path}; remove that folder and evaluate again")
+                raise StateError(
+                    f"{place}: its verdicts are not those of {path}; remove that folder and"
+                    " evaluate again"
+                )
             yield row, tuple(verdicts)
     except ValueError as error:
-        raise StateError(f"{place}: has not one verdict for each line of {path}; remove that folder") from error
+        raise StateError(
+            f"{place}: has not one verdict for each line of {path}; remove that folder"
+        ) from error
 
 
 def _line(row: dict[str, Any], verdict: StoredVerdict) -> str:

@@ -9,12 +9,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vasari.core.plugins import names_from_a_file
+from vasari.core.settings import Settings
 from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm, filled_in, find_form
 from vasari.evaluate.protocols import file_name_of, scoring_protocol
-from vasari.plugins import names_from_a_file
-from vasari.policy.base import Decoding, Images
-from vasari.settings import Settings
+from vasari.model.base import Decoding, Images
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -32,13 +32,16 @@ class BenchmarkSet(Settings):
     prompts: str | None = None
     """For a set of your own: a file of prompts (.jsonl or .parquet, docs/data.md) in the folder."""
     template: str | None = None
-    """The user's turn, in place of that of `prompt`: a text with `{question}` and, for choices, `{options}` in it."""
+    """The user's turn, in place of that of `prompt`: a text with `{question}` and, for choices,
+    `{options}` in it."""
     categories: Mapping[str, str] | None = None
-    """How results are split: heading -> field of the metadata, `category` or `difficulty`; None: as the benchmark's are."""
+    """How results are split: heading -> field of the metadata, `category` or `difficulty`; None: as
+    the benchmark's are."""
     benchmark: str | None = None
     """Which benchmark; None: the one that the set is named after."""
     source: str | None = None
-    """For a set of your own: a name of vasari.sources, or the path of a YAML description, relative to the recipe."""
+    """For a set of your own: a name of vasari.data.sources, or the path of a YAML description,
+    relative to the recipe."""
     split: str | None = None
     """None: the split that is reported."""
     only: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -59,13 +62,14 @@ class BenchmarkSettings(Settings):
     sets: Mapping[Annotated[str, Field(pattern=SET_NAME)], BenchmarkSet]
     """By name, such as `mathvision`."""
     prompt: str = "paper"
-    """How questions are put: `paper` (arXiv:2509.21268, table 8), `official`, `bare`; MathVerse and MMMU-Pro
-    also have `official_cot`."""
+    """How questions are put: `paper` (arXiv:2509.21268, table 8), `official`, `bare`; MathVerse and
+    MMMU-Pro also have `official_cot`."""
     system_prompt: str | None = None
-    """In place of the one that belongs to the prompt: `mmr1`, `none`, or a text; for models trained to a format."""
+    """In place of the one that belongs to the prompt: `mmr1`, `none`, or a text; for models trained
+    to a format."""
     protocols: tuple[str, ...] = ("paper", "official", "vasari")
-    """How outputs are scored, side by side; the first one's numbers are in the table. Or your own scorer, as
-    `package.module:attribute`."""
+    """How outputs are scored, side by side; the first one's numbers are in the table. Or your own
+    scorer, as `package.module:attribute`."""
     num_rollouts: Positive = 1
     """Rollouts a prompt."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -97,20 +101,31 @@ class BenchmarkSettings(Settings):
         for name in self.sets:
             self.form(name)
         if self.num_rollouts > 1 and self.temperature == 0:
-            raise ValueError("several rollouts at temperature 0 are one rollout several times; give a temperature")
+            raise ValueError(
+                "several rollouts at temperature 0 are one rollout several times; give a"
+                " temperature"
+            )
         return self
 
     def benchmark(self, set_name: str) -> Benchmark:
         """The record of a set."""
         chosen = self.sets[set_name]
         found = find_benchmark(chosen.benchmark or set_name, source=chosen.source or chosen.prompts)
-        return found if chosen.categories is None else replace(found, categories=dict(chosen.categories))
+        return (
+            found
+            if chosen.categories is None
+            else replace(found, categories=dict(chosen.categories))
+        )
 
     def form(self, set_name: str) -> QuestionForm:
         """How a set's questions are put."""
         found = find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
         template = self.sets[set_name].template
-        return found if template is None else replace(found, text=filled_in(template), source="the recipe")
+        return (
+            found
+            if template is None
+            else replace(found, text=filled_in(template), source="the recipe")
+        )
 
     def decoding(self, name: PassName) -> Decoding:
         """How rollouts of a pass are drawn."""
@@ -184,9 +199,13 @@ class BenchmarkDir:
         return self.of_pass(name) / "outputs.jsonl"
 
     def verdicts(self, name: PassName, protocols: tuple[str, ...], protocol: str) -> Path:
-        """A line a rollout, in the order of the outputs; of further protocols `verdicts.NAME.jsonl`."""
+        """A line a rollout, in the order of the outputs; of further protocols
+        `verdicts.NAME.jsonl`.
+        """
         return self.of_pass(name) / (
-            "verdicts.jsonl" if protocol == protocols[0] else f"verdicts.{file_name_of(protocol)}.jsonl"
+            "verdicts.jsonl"
+            if protocol == protocols[0]
+            else f"verdicts.{file_name_of(protocol)}.jsonl"
         )
 
     def scoring(self, name: PassName) -> Path:

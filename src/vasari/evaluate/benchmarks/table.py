@@ -1,4 +1,6 @@
-"""Results as table 2 of arXiv:2509.21268 lays them out: a row a model, a column a benchmark, their mean. Three formats."""
+"""Results as table 2 of arXiv:2509.21268 lays them out: a row a model, a column a benchmark, their
+mean. Three formats.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vasari.core.files import write_bytes
 from vasari.evaluate.benchmarks.catalogue import PAPER_COLUMNS
 from vasari.evaluate.benchmarks.settings import BenchmarkDir
-from vasari.rundir import write_bytes
 
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -29,28 +31,38 @@ class Table:
 
 
 def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None = None) -> Table:
-    """The table of several results: accuracies in percent with their standard errors, and what a reader must know of them.
+    """The table of several results: accuracies in percent with their standard errors, and what a
+    reader must know of them.
 
     Args:
         results: Of `evaluate_benchmarks`, a row each.
         protocol: Whose numbers; None: the first one of each result.
     """
     names = _columns(results)
-    titles = [next(one["sets"][name]["title"] for one in results if name in one["sets"]) for name in names]
+    titles = [
+        next(one["sets"][name]["title"] for one in results if name in one["sets"]) for name in names
+    ]
     doubled = {title for title in titles if titles.count(title) > 1}
-    heads = [f"{title} ({name})" if title in doubled else title for name, title in zip(names, titles, strict=True)]
+    heads = [
+        f"{title} ({name})" if title in doubled else title
+        for name, title in zip(names, titles, strict=True)
+    ]
     notes: list[str] = []
     rows = []
     for result in results:
         chosen = protocol or result["protocols"][0]
         remarks: list[str] = []
         cells = [_cell(result["sets"].get(name), chosen, remarks) for name in names]
-        notes += [f"{result['model']}, {remark}" for remark in remarks] if len(results) > 1 else remarks
+        notes += (
+            [f"{result['model']}, {remark}" for remark in remarks] if len(results) > 1 else remarks
+        )
         rows.append((result["model"], *cells, _average(result, chosen, names)))
     used = {protocol or one["protocols"][0] for one in results}
     first = [
-        f"Accuracy in percent ± clustered standard error, by protocol {', '.join(sorted(used))}; the last column is the "
-        "plain mean of the others.",
+        (
+            "Accuracy in percent ± clustered standard error, by protocol"
+            f" {', '.join(sorted(used))}; the last column is the plain mean of the others."
+        ),
         *(_how(one) for one in results),
     ]
     return Table(("Model", *heads, "Avg."), tuple(rows), tuple(dict.fromkeys([*first, *notes])))
@@ -89,19 +101,24 @@ def as_html(table: Table) -> str:
     )
     notes = "\n".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Benchmark results</title>\n<style>\n'
-        "body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }\n"
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Benchmark'
+        " results</title>\n<style>\n"
+        "body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding:"
+        " 0 1rem; }\n"
         "table { border-collapse: collapse; display: block; overflow-x: auto; }\n"
         "th, td { padding: 0.3rem 0.8rem; text-align: right; white-space: nowrap; }\n"
         "th:first-child { text-align: left; }\n"
         "thead { border-block: 2px solid; } tbody { border-bottom: 2px solid; }\n"
         "@media (prefers-color-scheme: dark) { body { background: #16181c; color: #e6e6e6; } }\n"
-        f"</style>\n</head>\n<body>\n<h1>Benchmark results</h1>\n<table>\n<thead><tr>{head}</tr></thead>\n"
+        "</style>\n</head>\n<body>\n<h1>Benchmark"
+        f" results</h1>\n<table>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody>\n</table>\n<ul>\n{notes}\n</ul>\n</body>\n</html>\n"
     )
 
 
-def write_tables(results: Sequence[Mapping[str, Any]], folder: BenchmarkDir, *, protocol: str | None = None) -> None:
+def write_tables(
+    results: Sequence[Mapping[str, Any]], folder: BenchmarkDir, *, protocol: str | None = None
+) -> None:
     """Write `table.md`, `table.tex` and `table.html`."""
     table = results_table(results, protocol=protocol)
     for suffix, write in ((".md", as_markdown), (".tex", as_latex), (".html", as_html)):
@@ -126,16 +143,25 @@ def _cell(found: Mapping[str, Any] | None, protocol: str, notes: list[str]) -> s
         size = found["published_size"]
         whole = f" of {size:,}" if size else ""
         missing = f", {found['num_missing']:,} not asked yet" if found["num_missing"] else ""
-        notes.append(f"{found['title']}: {found['num_prompts']:,}{whole} prompts of {found['split']}{missing}.")
+        notes.append(
+            f"{found['title']}: {found['num_prompts']:,}{whole} prompts of"
+            f" {found['split']}{missing}."
+        )
     if found["split"] != found["reported_split"]:
-        notes.append(f"{found['title']}: split {found['split']}, where {found['reported_split']} is reported.")
+        notes.append(
+            f"{found['title']}: split {found['split']}, where {found['reported_split']} is"
+            " reported."
+        )
     if found.get("template"):
         notes.append(f"{found['title']}: questions are put by a template of the recipe.")
     score = found["protocols"][protocol]
     counts, rollouts = score["counts"], score["num_rollouts"]
     undecided = _undecided(counts)
     if counts["truncated"]:
-        notes.append(f"{found['title']}: {counts['truncated']:,} of {rollouts:,} rollouts were cut by the token limit.")
+        notes.append(
+            f"{found['title']}: {counts['truncated']:,} of {rollouts:,} rollouts were cut by the"
+            " token limit."
+        )
     if undecided:
         parts = [
             f"{counts[name]:,} {words}"
@@ -146,11 +172,17 @@ def _cell(found: Mapping[str, Any] | None, protocol: str, notes: list[str]) -> s
             )
             if counts[name]
         ]
-        notes.append(f"{found['title']}: of {rollouts:,} rollouts {', '.join(parts)}; they count as not solved, hence ≥.")
+        notes.append(
+            f"{found['title']}: of {rollouts:,} rollouts {', '.join(parts)}; they count as not"
+            " solved, hence ≥."
+        )
     if undecided == rollouts:
         return "-"
     accuracy = score["accuracy"]
-    return f"{'≥ ' if undecided else ''}{100 * accuracy['mean']:.1f} ± {100 * accuracy['standard_error']:.1f}"
+    return (
+        f"{'≥ ' if undecided else ''}{100 * accuracy['mean']:.1f} ±"
+        f" {100 * accuracy['standard_error']:.1f}"
+    )
 
 
 def _average(result: Mapping[str, Any], protocol: str, names: Sequence[str]) -> str:
@@ -170,11 +202,14 @@ def _undecided(counts: Mapping[str, int]) -> int:
 
 def _how(result: Mapping[str, Any]) -> str:
     decoding = next(iter(result["sets"].values()))["decoding"]
-    rollouts, temperature, top_p, limit = (decoding[name] for name in ("num_rollouts", "temperature", "top_p", "max_tokens"))
+    rollouts, temperature, top_p, limit = (
+        decoding[name] for name in ("num_rollouts", "temperature", "top_p", "max_tokens")
+    )
     share = "" if top_p == 1 else f", top-p {top_p:g}"
     return (
-        f"{result['model']}: prompt {result['prompt']}, {rollouts} rollout{'s' if rollouts > 1 else ''} a prompt, "
-        f"temperature {temperature:g}{share}, at most {limit:,} tokens."
+        f"{result['model']}: prompt {result['prompt']}, {rollouts}"
+        f" rollout{'s' if rollouts > 1 else ''} a prompt, temperature {temperature:g}{share}, at"
+        f" most {limit:,} tokens."
     )
 
 

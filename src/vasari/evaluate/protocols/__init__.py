@@ -1,6 +1,20 @@
-"""Named scoring protocols: what each benchmark's own scorer says, what the paper's says, and what ours says."""
+"""Named scoring protocols: what each benchmark's own scorer says, what the paper's says, and what
+ours says.
+"""
 
-from vasari.evaluate.protocols.registry import PROTOCOLS, ScoringProtocol, file_name_of, scoring_protocol
+from vasari.evaluate.protocols.registry import (
+    PROTOCOLS,
+    ScoringProtocol,
+    file_name_of,
+    scoring_protocol,
+)
 from vasari.evaluate.protocols.stored_output import StoredOutput, read_row
 
-__all__ = ["PROTOCOLS", "ScoringProtocol", "StoredOutput", "file_name_of", "read_row", "scoring_protocol"]
+__all__ = [
+    "PROTOCOLS",
+    "ScoringProtocol",
+    "StoredOutput",
+    "file_name_of",
+    "read_row",
+    "scoring_protocol",
+]

@@ -1,8 +1,10 @@
-r"""The scorer of DeepSeekMath (deepseek-ai/DeepSeek-Math, `evaluation/`, MIT) that GSM8K and Gaokao cloze runs are scored with.
+r"""The scorer of DeepSeekMath (deepseek-ai/DeepSeek-Math, `evaluation/`, MIT) that GSM8K and Gaokao
+cloze runs are scored with.
 
-Known bugs that are kept: 20 is credited for 2000 and for 0.2 (a reference is also tried as a percentage), the letter j
-becomes i, "inf" in any word becomes infinity, and a formula in LaTeX is equal only when it is spelled alike, since the
-LaTeX parser that the scorer asks first was not installed where the published runs were scored.
+Known bugs that are kept: 20 is credited for 2000 and for 0.2 (a reference is also tried as a
+percentage), the letter j becomes i, "inf" in any word becomes infinity, and a formula in LaTeX is
+equal only when it is spelled alike, since the LaTeX parser that the scorer asks first was not
+installed where the published runs were scored.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ import re
 from collections.abc import Sequence
 
 from vasari.evaluate.protocols.latex_braces import brace_fractions
-from vasari.evaluate.protocols.plain_expression import NotPlainError, are_equal, constant_value, parse_plain
+from vasari.evaluate.protocols.plain_expression import (
+    NotPlainError,
+    are_equal,
+    constant_value,
+    parse_plain,
+)
 from vasari.verify.limits import LimitExceededError
 
 MAX_ANSWER_CHARS = 10_000
@@ -27,7 +34,9 @@ _MATRIX = re.compile(r"\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}", re.DOTALL)
 
 
 def boxed_contents(text: str) -> list[str]:
-    r"""The contents of every `boxed{...}` that is closed; a percent sign behind one keeps its brace, as in the original."""
+    r"""The contents of every `boxed{...}` that is closed; a percent sign behind one keeps its
+    brace, as in the original.
+    """
     contents = []
     for piece in text.split("boxed{")[1:]:
         depth = 0
@@ -37,19 +46,25 @@ def boxed_contents(text: str) -> list[str]:
             elif character == "}":
                 depth -= 1
                 if depth < 0:
-                    contents.append(piece[: place + 1] if piece[place + 1 : place + 2] == "%" else piece[:place])
+                    contents.append(
+                        piece[: place + 1] if piece[place + 1 : place + 2] == "%" else piece[:place]
+                    )
                     break
     return contents
 
 
 def last_answer(response: str) -> str:
-    """The answer that the GSM8K rule reads: the last box, else "the answer is", else program output, else the last number."""
+    """The answer that the GSM8K rule reads: the last box, else "the answer is", else program
+    output, else the last number.
+    """
     found = [_cleaned(answer) for answer in _stated(response)]
     return found[-1] if found else ""
 
 
 def split_answers(boxes: Sequence[str]) -> list[str]:
-    """The distinct parts of boxes, cut at semicolons and at commas outside brackets, as the Gaokao cloze rule does."""
+    """The distinct parts of boxes, cut at semicolons and at commas outside brackets, as the Gaokao
+    cloze rule does.
+    """
     parts: list[str] = []
     for box in boxes:
         rest = box.strip("$") + ";"
@@ -66,11 +81,14 @@ def split_answers(boxes: Sequence[str]) -> list[str]:
 def cloze_is_correct(parts: Sequence[str], answers: Sequence[str]) -> bool:
     """Whether the last parts are the references, one each and in their order."""
     last = parts[-len(answers) :]
-    return len(last) == len(answers) and all(is_correct(part, answer) for part, answer in zip(last, answers, strict=True))
+    return len(last) == len(answers) and all(
+        is_correct(part, answer) for part, answer in zip(last, answers, strict=True)
+    )
 
 
 def is_correct(prediction: str, answer: str) -> bool:
-    """Within 0.001 as numbers, the same text, or equal by `math_equal`; unions are compared part by part.
+    """Within 0.001 as numbers, the same text, or equal by `math_equal`; unions are compared part by
+    part.
 
     Raises:
         LimitExceededError: A formula is too long or a number too large.
@@ -86,25 +104,34 @@ def is_correct(prediction: str, answer: str) -> bool:
 
 
 def math_equal(prediction: str, answer: str) -> bool:
-    """Equal as numbers or percentages, by parts of a tuple or a matrix, as equations, or as plain formulas."""
+    """Equal as numbers or percentages, by parts of a tuple or a matrix, as equations, or as plain
+    formulas.
+    """
     if prediction == answer:
         return True
     first, second = _digits(prediction), _digits(answer)
     if first is not None and second is not None:
-        return any(math.isclose(item, first, abs_tol=_TOLERANCE) for item in (second / 100, second, second * 100))
+        return any(
+            math.isclose(item, first, abs_tol=_TOLERANCE)
+            for item in (second / 100, second, second * 100)
+        )
     if not prediction:
         return False
     prediction, answer = prediction.strip(), answer.strip()
     bracketed = _BRACKETED.match(prediction) and _BRACKETED.match(answer)
     if bracketed and _parts_equal(prediction[1:-1].split(","), answer[1:-1].split(",")):
         return True
-    if _matrices_equal(prediction, answer) or _equations_equal(prediction.split("="), answer.split("=")):
+    if _matrices_equal(prediction, answer) or _equations_equal(
+        prediction.split("="), answer.split("=")
+    ):
         return True
     return _symbolic_equal(prediction, answer)
 
 
 def _equations_equal(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Whether two equations are multiples by -1 or 1, or `x = value` has the value on the other side."""
+    """Whether two equations are multiples by -1 or 1, or `x = value` has the value on the other
+    side.
+    """
     if len(left) == 2 and len(right) == 2:
         found, expected = (f"{sides[0].strip()} - ({sides[1].strip()})" for sides in (left, right))
         return _symbolic_equal(found, expected) or _symbolic_equal(f"-({found})", expected)
@@ -141,14 +168,28 @@ def strip_answer(text: str) -> str:
     text = text.strip().replace("\n", "").rstrip(".").replace("\\!", "")
     if text.startswith("\\text{") and text.endswith("}"):
         text = text.split("{", 1)[1][:-1]
-    for old, new in (("tfrac", "frac"), ("dfrac", "frac"), ("cfrac", "frac"), ("\\left", ""), ("\\right", "")):
+    for old, new in (
+        ("tfrac", "frac"),
+        ("dfrac", "frac"),
+        ("cfrac", "frac"),
+        ("\\left", ""),
+        ("\\right", ""),
+    ):
         text = text.replace(old, new)
     text = re.sub(r"\\text{.*?}$", "", text).strip() or text
     text = text.replace("^{\\circ}", "").strip().replace("^\\circ", "").strip()
     text = re.sub(r"\{(c|m)?m\}(\^(2|3))?", "", text).strip()
     text = re.sub(r"p\.m\.$", "", text).strip()
     text = re.sub(r"(\d)\s*t$", r"\1", text).strip()
-    for old, new in (("\\$", ""), ("$", ""), ("x\\in", ""), ("\\%", "%"), (" .", " 0."), ("{.", "{0."), ("\\cdot", "")):
+    for old, new in (
+        ("\\$", ""),
+        ("$", ""),
+        ("x\\in", ""),
+        ("\\%", "%"),
+        (" .", " 0."),
+        ("{.", "{0."),
+        ("\\cdot", ""),
+    ):
         text = text.replace(old, new)
     text = text.replace("infinity", "\\infty")
     if "\\infty" not in text:
@@ -219,10 +260,16 @@ def _matrices_equal(prediction: str, answer: str) -> bool:
     found, expected = _MATRIX.fullmatch(prediction), _MATRIX.fullmatch(answer)
     if found is None or expected is None:
         return False
-    rows, references = ([row.strip() for row in match.group(1).split("\\\\") if row.strip()] for match in (found, expected))
+    rows, references = (
+        [row.strip() for row in match.group(1).split("\\\\") if row.strip()]
+        for match in (found, expected)
+    )
     if len(rows) != len(references) or len(rows) > _MAX_PARTS:
         return False
-    return all(_parts_equal(row.split("&"), reference.split("&")) for row, reference in zip(rows, references, strict=True))
+    return all(
+        _parts_equal(row.split("&"), reference.split("&"))
+        for row, reference in zip(rows, references, strict=True)
+    )
 
 
 def _symbolic_equal(first: str, second: str) -> bool:
@@ -233,4 +280,8 @@ def _symbolic_equal(first: str, second: str) -> bool:
     if are_equal(left, right):
         return True
     found, expected = constant_value(left), constant_value(right)
-    return found is not None and expected is not None and math.isclose(found, expected, abs_tol=_TOLERANCE)
+    return (
+        found is not None
+        and expected is not None
+        and math.isclose(found, expected, abs_tol=_TOLERANCE)
+    )

@@ -1,7 +1,8 @@
-"""ChartQA's relaxed accuracy (arXiv:2203.10244, section 5.1; code of record: pix2struct's `relaxed_correctness`).
+"""ChartQA's relaxed accuracy (arXiv:2203.10244, section 5.1; code of record: pix2struct's
+`relaxed_correctness`).
 
-Known bugs that are kept: a year within 5% is right (2015 accepts 2100), "5%" equals 0.05 and not 5, thousands separators
-and units make a number a text, and a reference of 0 is compared as text.
+Known bugs that are kept: a year within 5% is right (2015 accepts 2100), "5%" equals 0.05 and not 5,
+thousands separators and units make a number a text, and a reference of 0 is compared as text.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ TOLERANCE = 0.05
 
 
 def is_correct(prediction: str, answer: str, *, tolerance: float = TOLERANCE) -> bool:
-    """Within a share of the reference when both are numbers and that is not 0, else the same text in any case."""
+    """Within a share of the reference when both are numbers and that is not 0, else the same text
+    in any case.
+    """
     found, expected = _number(prediction), _number(answer)
     if found is not None and expected:
         return abs(found - expected) / abs(expected) <= tolerance

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from vasari.errors import StateError
+from vasari.core.errors import StateError
+from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols.registry import ScoringProtocol, scoring_protocol
 from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.evaluate.protocols.user_rule import user_rule
-from vasari.records import Outcome, Verdict
 
 _BLANK = ("", " \n\t")
 
@@ -45,7 +45,8 @@ _HOSTILE = (
     "-inf",
     "x" * 200_000,
     "1 " * 5_000,
-    "\x00\ud800 \u202e12",  # a null byte, half a character, and the sign that turns the direction of writing
+    # a null byte, half a character, and the sign that turns the direction of writing
+    "\x00\ud800 \u202e12",
     "[red]12[/red] <script>12</script> | `12`",
     "__import__('os').getcwd()",
 )
@@ -55,14 +56,16 @@ _HOSTILE = (
 def check_protocol(protocol: Any, *, right: StoredOutput | None = None) -> None:
     """Return if a scoring protocol keeps its contract; say what is broken if not.
 
-    It decides about 60 responses, right, wrong, nearly right, malformed, empty, very long and hostile, and decides them again
-    in the reverse order. Each verdict is one that a scorer may return and the same both times; none is an exception of the
-    scorer; an empty response is not correct. A scorer that takes long here takes long on a model that repeats itself.
+    It decides about 60 responses, right, wrong, nearly right, malformed, empty, very long and
+    hostile, and decides them again in the reverse order. Each verdict is one that a scorer may
+    return and the same both times; none is an exception of the scorer; an empty response is not
+    correct. A scorer that takes long here takes long on a model that repeats itself.
 
     Args:
-        protocol: Its name (`official`, `package.module:attribute`, ...), or a scorer as `user_rule` takes it.
-        right: An output that it must find correct, whose response is then replaced by the others. Without one, the
-            references are 12, and B of two options.
+        protocol: Its name (`official`, `package.module:attribute`, ...), or a scorer as `user_rule`
+            takes it.
+        right: An output that it must find correct, whose response is then replaced by the others.
+            Without one, the references are 12, and B of two options.
 
     Raises:
         AssertionError: It is broken; the message says on which response.
@@ -74,9 +77,15 @@ def check_protocol(protocol: Any, *, right: StoredOutput | None = None) -> None:
     for output, once in reversed(list(zip(outputs, verdicts, strict=True))):
         again = _verdict(checked, output)
         if once != again:
-            raise AssertionError(f"two verdicts on {_shown(output)}: {once.outcome.value}, then {again.outcome.value}")
+            raise AssertionError(
+                f"two verdicts on {_shown(output)}: {once.outcome.value}, then"
+                f" {again.outcome.value}"
+            )
     if right is not None and verdicts[0].outcome is not Outcome.CORRECT:
-        raise AssertionError(f"{_shown(right)} must be correct, and is {verdicts[0].outcome.value}: {verdicts[0].reason}")
+        raise AssertionError(
+            f"{_shown(right)} must be correct, and is {verdicts[0].outcome.value}:"
+            f" {verdicts[0].reason}"
+        )
     for output, verdict in zip(outputs, verdicts, strict=True):
         if not output.response.strip() and verdict.outcome is Outcome.CORRECT:
             raise AssertionError("an empty response was found correct")
@@ -94,8 +103,9 @@ def _verdict(protocol: ScoringProtocol, output: StoredOutput) -> Verdict:
         raise AssertionError(f"on {_shown(output)}: {error}") from error
     if verdict.decided_by == "error":
         raise AssertionError(
-            f"on {_shown(output)} it raised {verdict.reason}; no response may make a scorer fail: return False, or None where "
-            "the reference cannot be read (`right` gives the check a reference of your kind)"
+            f"on {_shown(output)} it raised {verdict.reason}; no response may make a scorer fail:"
+            " return False, or None where the reference cannot be read (`right` gives the check a"
+            " reference of your kind)"
         )
     return verdict
 
@@ -111,4 +121,6 @@ def _outputs(right: StoredOutput | None) -> list[StoredOutput]:
         return [right, *(replace(right, response=response) for response in responses)]
     number = StoredOutput(benchmark="own", id="1", response="", answer="12", question="How many?")
     choice = replace(number, id="2", answer="B", choices=("13", "12"))
-    return [replace(output, response=response) for output in (number, choice) for response in responses]
+    return [
+        replace(output, response=response) for output in (number, choice) for response in responses
+    ]

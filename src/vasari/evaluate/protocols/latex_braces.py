@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 def brace_fractions(text: str) -> str:
-    r"""Every `\frac` with its two arguments in braces; the text unchanged if one of them has fewer than two characters."""
+    r"""Every `\frac` with its two arguments in braces; the text unchanged if one of them has fewer
+    than two characters.
+    """
     first, *rest = text.split("\\frac")
     pieces = [first]
     for part in rest:
@@ -13,18 +15,25 @@ def brace_fractions(text: str) -> str:
         elif len(part) < 2:
             return text
         else:
-            pieces.append(f"\\frac{{{part[0]}}}" + (part[1:] if part[1] == "{" else f"{{{part[1]}}}{part[2:]}"))
+            pieces.append(
+                f"\\frac{{{part[0]}}}"
+                + (part[1:] if part[1] == "{" else f"{{{part[1]}}}{part[2:]}")
+            )
     return "".join(pieces)
 
 
 def brace_roots(text: str) -> str:
     r"""Every `\sqrt` with its argument, one character, in braces."""
     first, *rest = text.split("\\sqrt")
-    return first + "".join("\\sqrt" + (part if part[:1] in ("", "{") else f"{{{part[0]}}}{part[1:]}") for part in rest)
+    return first + "".join(
+        "\\sqrt" + (part if part[:1] in ("", "{") else f"{{{part[0]}}}{part[1:]}") for part in rest
+    )
 
 
 def slash_as_fraction(text: str) -> str:
-    r"""`a/b` of two integers in their shortest spelling as `\frac{a}{b}`, every other text unchanged."""
+    r"""`a/b` of two integers in their shortest spelling as `\frac{a}{b}`, every other text
+    unchanged.
+    """
     sides = text.split("/")
     if len(sides) != 2:
         return text

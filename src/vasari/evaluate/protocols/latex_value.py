@@ -1,9 +1,11 @@
-r"""The number that a LaTeX formula stands for, as MATH-V's scorer gets it, without ever evaluating code.
+r"""The number that a LaTeX formula stands for, as MATH-V's scorer gets it, without ever evaluating
+code.
 
-That scorer turns an answer into a sympy expression (latex2sympy2), prints it, and hands the text to Python's `eval` with
-the names of `math` in scope. What comes out is an int or a float, or an exception that counts as "not equal". This module
-follows the same grammar and the same arithmetic on its own syntax tree: integers stay integers, a division gives a float,
-`\sqrt` and `\sin` are those of `math`, and whatever `eval` would not know (a letter, an absolute value, a sum) is refused.
+That scorer turns an answer into a sympy expression (latex2sympy2), prints it, and hands the text to
+Python's `eval` with the names of `math` in scope. What comes out is an int or a float, or an
+exception that counts as "not equal". This module follows the same grammar and the same arithmetic
+on its own syntax tree: integers stay integers, a division gives a float, `\sqrt` and `\sin` are
+those of `math`, and whatever `eval` would not know (a letter, an absolute value, a sum) is refused.
 """
 
 from __future__ import annotations
@@ -43,17 +45,26 @@ _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "\\floor": math.floor,
     "\\exp": math.exp,
 }
-_INVERSE = {"\\sin": math.asin, "\\cos": math.acos, "\\tan": math.atan, "\\sinh": math.asinh, "\\cosh": math.acosh}
+_INVERSE = {
+    "\\sin": math.asin,
+    "\\cos": math.acos,
+    "\\tan": math.atan,
+    "\\sinh": math.asinh,
+    "\\cosh": math.acosh,
+}
 _PERMUTATION = re.compile(r"\(([a-zA-Z0-9+\-*/\\ ]+?)\)_\{([a-zA-Z0-9+\-*/\\ ]+?)\}")
 
 
 def formula_value(formula: str) -> Real:
-    """The number that a lower-case LaTeX formula stands for: an int where Python's `eval` would give one, else a float.
+    """The number that a lower-case LaTeX formula stands for: an int where Python's `eval` would
+    give one, else a float.
 
-    Like the official parser it stops, content, at a bracket, full stop or column mark that fits nothing.
+    Like the official parser it stops, content, at a bracket, full stop or column mark that fits
+    nothing.
 
     Raises:
-        FormulaError: It has no value there either: an unknown character or name, wrong syntax, a list, an equation.
+        FormulaError: It has no value there either: an unknown character or name, wrong syntax, a
+            list, an equation.
         LimitExceededError: It is too long, nests too deep, or a number grows too large.
     """
     if len(formula) > MAX_FORMULA_CHARS:
@@ -116,7 +127,9 @@ class _Parser:
             return int(left <= right)
         if sign in ("\\geq", "\\ge", "\\geqslant"):
             return int(left >= right)
-        raise FormulaError(f"{sign} has no value")  # Printed as Eq(...) or Ne(...), names that `math` lacks.
+        raise FormulaError(
+            f"{sign} has no value"
+        )  # Printed as Eq(...) or Ne(...), names that `math` lacks.
 
     def _sum(self) -> Real:
         return self._sum_rest(self._product())
@@ -132,7 +145,11 @@ class _Parser:
         return self._product_rest(self._unary())
 
     def _product_rest(self, value: Real, *, then_sum: bool = False) -> Real:
-        while (ahead := self._tokens.ahead) is not None and ahead.kind == "operator" and ahead.text not in "+-":
+        while (
+            (ahead := self._tokens.ahead) is not None
+            and ahead.kind == "operator"
+            and ahead.text not in "+-"
+        ):
             sign = self._tokens.take().text
             other = self._unary()
             value = _bounded(value * other) if sign in ("*", "\\times", "\\cdot") else value / other
@@ -158,7 +175,18 @@ class _Parser:
             return False
         if ahead.text in OPENERS or ahead.text in ("\\lfloor", "\\left", "\\mleft", "|"):
             return True
-        return ahead.kind in ("number", "percent", "function", "sqrt", "frac", "binom", "pi", "tau", "e", "nameless")
+        return ahead.kind in (
+            "number",
+            "percent",
+            "function",
+            "sqrt",
+            "frac",
+            "binom",
+            "pi",
+            "tau",
+            "e",
+            "nameless",
+        )
 
     def _postfixes(self, value: Real) -> Real:
         while (ahead := self._tokens.ahead) is not None and ahead.text in ("!", "'", "^"):
@@ -225,7 +253,11 @@ class _Parser:
         return value
 
     def _sized(self, left: str) -> Real:
-        if left not in ("\\left", "\\mleft") or self._tokens.ahead is None or self._tokens.ahead.text not in OPENERS:
+        if (
+            left not in ("\\left", "\\mleft")
+            or self._tokens.ahead is None
+            or self._tokens.ahead.text not in OPENERS
+        ):
             raise FormulaError(f"{left} has no value")
         closer = OPENERS[self._tokens.take().text]
         value = self._sum()
@@ -259,7 +291,9 @@ class _Parser:
         argument = self._group() if self._tokens.is_next("(") else self._argument()
         if name in ("\\log", "\\ln"):
             if name == "\\ln" and base is None:
-                raise FormulaError("a natural logarithm is printed with base E, a name that math lacks")
+                raise FormulaError(
+                    "a natural logarithm is printed with base E, a name that math lacks"
+                )
             value: Real = math.log(argument, 10 if base is None else base)
         elif name == "\\exp" and argument == 1:
             raise FormulaError("exp(1) is printed as E, a name that math lacks")
@@ -270,9 +304,15 @@ class _Parser:
         return value if power is None else _power(value, power)
 
     def _argument(self) -> Real:
-        """What a function without brackets applies to: all factors and divisions that follow, up to another function."""
+        """What a function without brackets applies to: all factors and divisions that follow, up to
+        another function.
+        """
         value = self._plain_factors()
-        while (ahead := self._tokens.ahead) is not None and ahead.kind == "operator" and ahead.text not in "+-":
+        while (
+            (ahead := self._tokens.ahead) is not None
+            and ahead.kind == "operator"
+            and ahead.text not in "+-"
+        ):
             sign = self._tokens.take().text
             other = self._plain_factors()
             value = _bounded(value * other) if sign in ("*", "\\times", "\\cdot") else value / other
@@ -302,7 +342,9 @@ def _constant(token: Token) -> Real:
     value = Fraction(token.text.replace(",", "").removesuffix("\\%"))
     if token.kind == "percent":
         value /= 100
-    return _bounded(value.numerator) if value.denominator == 1 else value.numerator / value.denominator
+    return (
+        _bounded(value.numerator) if value.denominator == 1 else value.numerator / value.denominator
+    )
 
 
 def _bounded(value: Real) -> Real:

@@ -1,11 +1,12 @@
-r"""The process in which Math-Verify reads whole responses; `math_verify_reader.py` starts and kills it.
+r"""The process in which Math-Verify reads whole responses; `math_verify_reader.py` starts and kills
+it.
 
 In:  {"response": text, "answer": text}
 Out: {"equal": bool, "found": text or null}, or {"limit": reason}.
 
-Math-Verify's plain expressions go through sympy's `parse_expr`, which runs Python; its regular expression lets digits,
-brackets and the signs `+ - * / ^` pass and nothing else, so no name can be looked up. Powers can still explode: hence
-the limits of memory here and of time in the parent.
+Math-Verify's plain expressions go through sympy's `parse_expr`, which runs Python; its regular
+expression lets digits, brackets and the signs `+ - * / ^` pass and nothing else, so no name can be
+looked up. Powers can still explode: hence the limits of memory here and of time in the parent.
 """
 
 from __future__ import annotations
@@ -27,14 +28,20 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
 
     def answer_to(request: dict[str, str]) -> dict[str, Any]:
-        # The time limit is the parent's: it kills. Math-Verify's own needs signals and leaves work running.
+        # The time limit is the parent's: it kills. Math-Verify's own needs signals and leaves work
+        # running.
         found = parse(request["response"], parsing_timeout=None)
         if not found:
             return {"equal": False, "found": None}
         expected = parse(request["answer"], parsing_timeout=None)
-        return {"equal": bool(verify(found, expected, timeout_seconds=None)), "found": str(found[0])[:1000]}
+        return {
+            "equal": bool(verify(found, expected, timeout_seconds=None)),
+            "found": str(found[0])[:1000],
+        }
 
-    answer_to({"response": "the answer is $x+1$", "answer": "$1+x$"})  # The first comparison builds tables for half a second.
+    answer_to(
+        {"response": "the answer is $x+1$", "answer": "$1+x$"}
+    )  # The first comparison builds tables for half a second.
     say({"ready": True})
     for line in sys.stdin:
         try:

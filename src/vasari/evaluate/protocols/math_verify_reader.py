@@ -8,14 +8,15 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vasari.errors import MissingExtraError
+from vasari.core.errors import MissingExtraError
 from vasari.verify.line_process import LineProcess
 
 READ_SECONDS = 10.0
 """Seconds for one response; Math-Verify's own limit is 5 seconds for each of its steps."""
 
 _PATIENCE = 12
-"""A process that got no CPU time on a busy machine is given so many times its seconds: a verdict must not hang on the load."""
+"""A process that got no CPU time on a busy machine is given so many times its seconds: a verdict
+must not hang on the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Reading:
 
 
 class MathVerifyReader:
-    """One process, started on first use, restarted after it was killed or died; may be used from any thread."""
+    """One process, started on first use, restarted after it was killed or died; may be used from
+    any thread.
+    """
 
     def __init__(self, *, timeout_seconds: float = READ_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
@@ -37,13 +40,16 @@ class MathVerifyReader:
         self._process = LineProcess("vasari.evaluate.protocols.math_verify_process")
 
     def read(self, response: str, answer: str) -> Reading:
-        """Whether the answer that Math-Verify reads in a response equals what it reads in the reference.
+        """Whether the answer that Math-Verify reads in a response equals what it reads in the
+        reference.
 
         Raises:
             MissingExtraError: Math-Verify is not installed.
         """
         if importlib.util.find_spec("math_verify") is None:
-            raise MissingExtraError("this protocol needs Math-Verify: pip install 'vasari[evaluate]'")
+            raise MissingExtraError(
+                "this protocol needs Math-Verify: pip install 'vasari[evaluate]'"
+            )
         with self._lock:
             if not self._process.start():
                 return Reading("crashed")

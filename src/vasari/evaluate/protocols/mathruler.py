@@ -1,8 +1,9 @@
 r"""MathRuler's rule, re-implemented (hiyouga/MathRuler, after openai/prm800k's grader, MIT).
 
-Two answers are equal when they are spelled alike after the MATH data set's normalisation, or after the looser one here,
-or when each part of the two is: fractions only in the same terms, integers only as integers, and everything else when
-the difference of the formulas vanishes (looked at in several points, not simplified by a computer algebra).
+Two answers are equal when they are spelled alike after the MATH data set's normalisation, or after
+the looser one here, or when each part of the two is: fractions only in the same terms, integers
+only as integers, and everything else when the difference of the formulas vanishes (looked at in
+several points, not simplified by a computer algebra).
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from __future__ import annotations
 import re
 
 from vasari.evaluate.protocols.latex_braces import brace_fractions, brace_roots, slash_as_fraction
-from vasari.evaluate.protocols.plain_expression import NotPlainError, are_equal, parse_plain, with_products
+from vasari.evaluate.protocols.plain_expression import (
+    NotPlainError,
+    are_equal,
+    parse_plain,
+    with_products,
+)
 from vasari.verify.limits import LimitExceededError
 
 MAX_ANSWER_CHARS = 5_000
@@ -67,7 +73,9 @@ def is_equal(found: str, answer: str) -> bool:
         return False
     if len(references) > 1 and (given[0], given[-1]) != (expected[0], expected[-1]):
         return False
-    return all(_part_equal(part, reference) for part, reference in zip(parts, references, strict=True))
+    return all(
+        _part_equal(part, reference) for part, reference in zip(parts, references, strict=True)
+    )
 
 
 def _strip(text: str) -> str:
@@ -95,7 +103,14 @@ def _strip(text: str) -> str:
 def _normalise(text: str) -> str:
     wrapped = _WRAPPED.fullmatch(text)
     text = wrapped.group(1) if wrapped else text
-    for old, new in (("\\%", "%"), ("\\$", "$"), ("$", ""), ("%", ""), (" or ", " , "), (" and ", " , ")):
+    for old, new in (
+        ("\\%", "%"),
+        ("\\$", "$"),
+        ("$", ""),
+        ("%", ""),
+        (" or ", " , "),
+        (" and ", " , "),
+    ):
         text = text.replace(old, new)
     for word, power in (("million", 6), ("billion", 9), ("trillion", 12)):
         text = text.replace(word, f"*10^{power}")
@@ -157,10 +172,21 @@ def _part_equal(found: str, answer: str) -> bool:
     if (_whole(found) is None) != (_whole(answer) is None):
         return False
     pair = f"({answer})-({found})"
-    letters = {character for character in pair.replace("sqrt", "").replace("frac", "") if character.isalpha()}
-    if len(letters) > 2 or "^{" in pair or "^(" in pair or any(pattern.search(pair) for pattern in _UNREAD):
+    letters = {
+        character
+        for character in pair.replace("sqrt", "").replace("frac", "")
+        if character.isalpha()
+    }
+    if (
+        len(letters) > 2
+        or "^{" in pair
+        or "^(" in pair
+        or any(pattern.search(pair) for pattern in _UNREAD)
+    ):
         return False
     try:
-        return are_equal(*(parse_plain(with_products(side.replace("^", "**"))) for side in (found, answer)))
+        return are_equal(
+            *(parse_plain(with_products(side.replace("^", "**"))) for side in (found, answer))
+        )
     except NotPlainError:
         return False

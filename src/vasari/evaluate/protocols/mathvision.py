@@ -1,8 +1,10 @@
-r"""MATH-Vision's official scorer, bit for bit, its bugs included (mathllm/MATH-V, `evaluation/`, MIT).
+r"""MATH-Vision's official scorer, bit for bit, its bugs included (mathllm/MATH-V, `evaluation/`,
+MIT).
 
-Known bugs that are kept: two answers that agree to two decimals are equal (1/300 is 1/900), `x = 5` has everything before
-its last "=" cut, a list without brackets never equals its own spelling with spaces, a percentage with a bare "%" has no
-value, a sentence that ends in " A." is the answer A, and an option's text is compared with its raw LaTeX.
+Known bugs that are kept: two answers that agree to two decimals are equal (1/300 is 1/900), `x = 5`
+has everything before its last "=" cut, a list without brackets never equals its own spelling with
+spaces, a percentage with a bare "%" has no value, a sentence that ends in " A." is the answer A,
+and an option's text is compared with its raw LaTeX.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ _GREEDY_BOX = re.compile(r"oxed\{(.*)\}", re.DOTALL)
 
 
 def extract_answer(response: str) -> str:
-    """The answer that the official rule reads in a response; text that states none comes back squeezed, not empty."""
+    """The answer that the official rule reads in a response; text that states none comes back
+    squeezed, not empty.
+    """
     text = response.strip()
     for letter in "ABCDE":
         ends = (f" {letter}.", f" ({letter}).")
@@ -51,7 +55,8 @@ def extract_answer(response: str) -> str:
 
 
 def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> bool:
-    """Whether an extracted answer equals the reference, or the text of the option that the reference names.
+    """Whether an extracted answer equals the reference, or the text of the option that the
+    reference names.
 
     Raises:
         ValueError: There are options, and the reference names none of them.
@@ -61,13 +66,17 @@ def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> b
     if choices:
         place = ord(answer) - ord("A") if len(answer) == 1 else -1
         if not 0 <= place < len(choices):
-            raise ValueError(f"the reference {answer[:40]!r} names none of the {len(choices)} options")
+            raise ValueError(
+                f"the reference {answer[:40]!r} names none of the {len(choices)} options"
+            )
         option = choices[place]
     return is_equal(answer, extraction) or is_equal(option, extraction)
 
 
 def is_equal(first: str, second: str) -> bool:
-    """Equal as text, as tuples rounded to two decimals, or as values rounded to two decimals; case never counts."""
+    """Equal as text, as tuples rounded to two decimals, or as values rounded to two decimals; case
+    never counts.
+    """
     first, second = first.lower(), second.lower()
     if not first.replace(" ", "") or not second.replace(" ", ""):
         return False
@@ -144,7 +153,10 @@ def _rounded_tuple(text: str) -> str:
     if len(text) > MAX_FORMULA_CHARS:
         raise LimitExceededError(f"a tuple is longer than {MAX_FORMULA_CHARS} characters")
     try:
-        spelled = [item if "infty" in item or item in ("a", "-a") else str(_rounded(item)) for item in items]
+        spelled = [
+            item if "infty" in item or item in ("a", "-a") else str(_rounded(item))
+            for item in items
+        ]
     except FormulaError:
         return text
     return f"{brackets[0]}{','.join(spelled)}{brackets[1]}"

@@ -1,8 +1,10 @@
-"""MathVista's official scorer from the extraction on (lupantech/MathVista, `evaluation/calculate_score.py`).
+"""MathVista's official scorer from the extraction on (lupantech/MathVista,
+`evaluation/calculate_score.py`).
 
-Known bugs that are kept: any text at all is credited with the option nearest by edit distance (a refusal scores), an
-integer is cut, not rounded, and texts are compared, so a list must be spelled alike. The extraction itself is an LLM's
-where the quick rules fail; without a stored one those rows have no official verdict.
+Known bugs that are kept: any text at all is credited with the option nearest by edit distance (a
+refusal scores), an integer is cut, not rounded, and texts are compared, so a list must be spelled
+alike. The extraction itself is an LLM's where the quick rules fail; without a stored one those rows
+have no official verdict.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vasari.errors import MissingExtraError
+from vasari.core.errors import MissingExtraError
 
 MAX_EXTRACTION_CHARS = 20_000
 """An edit distance to a longer text is not computed."""
@@ -31,7 +33,11 @@ class Prediction:
 
 
 def quick_extraction(
-    response: str, *, choices: Sequence[str] | None, question_type: str | None, answer_type: str | None
+    response: str,
+    *,
+    choices: Sequence[str] | None,
+    question_type: str | None,
+    answer_type: str | None,
 ) -> str | None:
     """The extraction that the official script makes without an LLM; None where it would ask one."""
     if not response:
@@ -57,7 +63,9 @@ def predict(
     answer_type: str | None,
     precision: int | None,
 ) -> Prediction:
-    """The official normalisation of an extraction, by the type of the question and of its answer."""
+    """The official normalisation of an extraction, by the type of the question and of its
+    answer.
+    """
     if question_type == "multi_choice" and choices:
         text = extraction.strip()
         letter = _LETTER.search(text)
@@ -65,12 +73,15 @@ def predict(
             text = letter.group(1).upper()
         if len(text) == 1 and 0 <= ord(text) - ord("A") < len(choices):
             return Prediction(choices[ord(text) - ord("A")], "letter")
-        return Prediction(nearest_option(text, choices), "nearest_option" if text not in choices else "text")
+        return Prediction(
+            nearest_option(text, choices), "nearest_option" if text not in choices else "text"
+        )
     try:
         if answer_type == "integer":
             return Prediction(str(int(float(extraction))), "number")
         if answer_type == "float":
-            # The hub serves the precision as a float, which the official round() refuses; the repository has integers.
+            # The hub serves the precision as a float, which the official round() refuses; the
+            # repository has integers.
             return Prediction(str(round(float(extraction), precision)), "number")
     except (ValueError, OverflowError):
         return Prediction(None, "number")
@@ -86,7 +97,11 @@ def nearest_option(text: str, choices: Sequence[str]) -> str:
     try:
         from rapidfuzz.distance import Levenshtein  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtraError("MathVista's official rule needs RapidFuzz: pip install 'vasari[evaluate]'") from error
+        raise MissingExtraError(
+            "MathVista's official rule needs RapidFuzz: pip install 'vasari[evaluate]'"
+        ) from error
     text = text[:MAX_EXTRACTION_CHARS]
-    distances = [int(Levenshtein.distance(text, choice[:MAX_EXTRACTION_CHARS])) for choice in choices]
+    distances = [
+        int(Levenshtein.distance(text, choice[:MAX_EXTRACTION_CHARS])) for choice in choices
+    ]
     return choices[distances.index(min(distances))]

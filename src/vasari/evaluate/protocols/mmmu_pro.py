@@ -1,7 +1,9 @@
-"""MMMU-Pro's official reading of a response (MMMU-Benchmark/MMMU, `mmmu-pro/evaluate.py`, Apache-2.0).
+"""MMMU-Pro's official reading of a response (MMMU-Benchmark/MMMU, `mmmu-pro/evaluate.py`,
+Apache-2.0).
 
-Known bugs that are kept: every letter that ends a word is a candidate ("US " names S), a sentence that begins with "A"
-or "I" names that option when there are so many, and without any candidate a letter is drawn at random.
+Known bugs that are kept: every letter that ends a word is a candidate ("US " names S), a sentence
+that begins with "A" or "I" names that option when there are so many, and without any candidate a
+letter is drawn at random.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ class Reading:
 
 
 def read_letter(response: str, choices: Sequence[str]) -> Reading:
-    """The letter of a response, by the first rule that finds any; of several candidates the last in the text."""
+    """The letter of a response, by the first rule that finds any; of several candidates the last in
+    the text.
+    """
     letters = [chr(ord("A") + place) for place in range(len(choices))]
     position = response.rfind("Answer:")
     if position != -1:
@@ -35,16 +39,24 @@ def read_letter(response: str, choices: Sequence[str]) -> Reading:
     for sign in ",.!?;:'":
         response = response.strip(sign)
     text = f" {response} "
-    for form, place, rule in (("({})", "({})", "bracket"), ("{} ", " {} ", "letter"), ("{}.", " {} ", "letter")):
+    for form, place, rule in (
+        ("({})", "({})", "bracket"),
+        ("{} ", " {} ", "letter"),
+        ("{}.", " {} ", "letter"),
+    ):
         found = [letter for letter in letters if form.format(letter) in text]
         if found:
-            return Reading(_last(found, [text.rfind(place.format(letter)) for letter in found]), rule)
+            return Reading(
+                _last(found, [text.rfind(place.format(letter)) for letter in found]), rule
+            )
     if len(text.split()) > _MIN_WORDS:
         lowered = text.lower()
         texts = {letter: choice.lower() for letter, choice in zip(letters, choices, strict=True)}
         found = [letter for letter in letters if texts[letter] in lowered]
         if found:
-            return Reading(_last(found, [lowered.rfind(texts[letter]) for letter in found]), "option_text")
+            return Reading(
+                _last(found, [lowered.rfind(texts[letter]) for letter in found]), "option_text"
+            )
     return Reading(None, "random")
 
 

@@ -1,13 +1,15 @@
-"""The protocol `official`: what the benchmark's own scorer says, bit for bit, with its bugs and without its `eval`."""
+"""The protocol `official`: what the benchmark's own scorer says, bit for bit, with its bugs and
+without its `eval`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols import boxed_math, chartqa, mathvision, mathvista, mmmu_pro
 from vasari.evaluate.protocols.math_verify_reader import shared_reader
 from vasari.evaluate.protocols.stored_output import StoredOutput, read_literal
-from vasari.records import Outcome, Verdict
 from vasari.verify.limits import MAX_RESPONSE_CHARS, LimitExceededError
 
 _LLM = "the official extraction is made by an LLM here; give rows with 'official_extraction'"
@@ -16,15 +18,23 @@ _LLM = "the official extraction is made by an LLM here; give rows with 'official
 def official_verdict(output: StoredOutput) -> Verdict:
     """The verdict of the benchmark's own scorer on one output.
 
-    Where that scorer starts from an extraction by an LLM (MathVista, LogicVista), the stored `extraction` is used, and
-    without one the verdict is UNVERIFIABLE unless the scorer's quick rules suffice; so is a letter drawn at random
-    (MMMU-Pro), unless it is stored. What exceeds a limit of length, size or time is INCORRECT, `decided_by: limit`.
+    Where that scorer starts from an extraction by an LLM (MathVista, LogicVista), the stored
+    `extraction` is used, and without one the verdict is UNVERIFIABLE unless the scorer's quick
+    rules suffice; so is a letter drawn at random (MMMU-Pro), unless it is stored. What exceeds a
+    limit of length, size or time is INCORRECT, `decided_by: limit`.
     """
     rule = RULES.get(output.benchmark)
     if rule is None:
-        return Verdict(Outcome.UNVERIFIABLE, None, "unsupported", f"no official rule for {output.benchmark!r}")
+        return Verdict(
+            Outcome.UNVERIFIABLE, None, "unsupported", f"no official rule for {output.benchmark!r}"
+        )
     if len(output.response) > MAX_RESPONSE_CHARS:
-        return Verdict(Outcome.INCORRECT, None, "limit", f"response is longer than {MAX_RESPONSE_CHARS} characters")
+        return Verdict(
+            Outcome.INCORRECT,
+            None,
+            "limit",
+            f"response is longer than {MAX_RESPONSE_CHARS} characters",
+        )
     try:
         return rule(output)
     except LimitExceededError as error:
@@ -33,11 +43,16 @@ def official_verdict(output: StoredOutput) -> Verdict:
 
 def _mathvista(output: StoredOutput) -> Verdict:
     if output.question_type == "multi_choice" and not output.choices:
-        return Verdict(Outcome.UNVERIFIABLE, None, "reference", "reference: a choice without options")
+        return Verdict(
+            Outcome.UNVERIFIABLE, None, "reference", "reference: a choice without options"
+        )
     extraction = output.extraction if isinstance(output.extraction, str) else None
     if extraction is None:
         extraction = mathvista.quick_extraction(
-            output.response, choices=output.choices, question_type=output.question_type, answer_type=output.answer_type
+            output.response,
+            choices=output.choices,
+            question_type=output.question_type,
+            answer_type=output.answer_type,
         )
     if extraction is None:
         return Verdict(Outcome.UNVERIFIABLE, None, "needs_llm", _LLM)
@@ -59,7 +74,11 @@ def _mathvision(output: StoredOutput) -> Verdict:
         return Verdict(Outcome.INCORRECT, extraction, "limit", str(error))
     except ValueError as error:
         return Verdict(Outcome.UNVERIFIABLE, extraction, "reference", f"reference: {error}")
-    return _decided(right, extraction, "exact" if extraction.lower() == output.answer.lower().strip() else "value")
+    return _decided(
+        right,
+        extraction,
+        "exact" if extraction.lower() == output.answer.lower().strip() else "value",
+    )
 
 
 def _logicvista(output: StoredOutput) -> Verdict:
@@ -77,7 +96,9 @@ def _logicvista(output: StoredOutput) -> Verdict:
 
 
 def _short_letters(response: str) -> tuple[str, ...] | None:
-    """What the official script reads without asking its LLM: nothing at all, or a single sign that is no option."""
+    """What the official script reads without asking its LLM: nothing at all, or a single sign that
+    is no option.
+    """
     text = response.split("ASSISTANT:")[1].strip() if "ASSISTANT:" in response else response.strip()
     if not text:
         return ("",)
@@ -88,19 +109,25 @@ def _short_letters(response: str) -> tuple[str, ...] | None:
 
 def _mmmu_pro(output: StoredOutput) -> Verdict:
     if not output.choices:
-        return Verdict(Outcome.UNVERIFIABLE, None, "reference", "reference: a choice without options")
+        return Verdict(
+            Outcome.UNVERIFIABLE, None, "reference", "reference: a choice without options"
+        )
     reading = mmmu_pro.read_letter(output.response, output.choices)
     if reading.letter is not None:
         return _decided(reading.letter == output.answer, reading.letter, reading.rule)
     if isinstance(output.extraction, str) and output.extraction:
         return _decided(output.extraction == output.answer, output.extraction, "random")
-    return Verdict(Outcome.UNVERIFIABLE, None, "random", "the official rule draws a letter at random here")
+    return Verdict(
+        Outcome.UNVERIFIABLE, None, "random", "the official rule draws a letter at random here"
+    )
 
 
 def _geoqa(output: StoredOutput) -> Verdict:
     reading = shared_reader().read(output.response, output.answer)
     if reading.state == "crashed":
-        return Verdict(Outcome.UNVERIFIABLE, None, "symbolic", "the process that runs Math-Verify died")
+        return Verdict(
+            Outcome.UNVERIFIABLE, None, "symbolic", "the process that runs Math-Verify died"
+        )
     if reading.state == "limit":
         return Verdict(Outcome.INCORRECT, None, "limit", "Math-Verify took too much time or memory")
     if reading.state == "nothing":
@@ -116,7 +143,9 @@ def _gsm8k(output: StoredOutput) -> Verdict:
 def _gaokao(output: StoredOutput) -> Verdict:
     parts = boxed_math.split_answers(boxed_math.boxed_contents(output.response))
     answers = output.answers or (output.answer,)
-    return _decided(boxed_math.cloze_is_correct(parts, answers), ", ".join(parts[-len(answers) :]), "value")
+    return _decided(
+        boxed_math.cloze_is_correct(parts, answers), ", ".join(parts[-len(answers) :]), "value"
+    )
 
 
 def _chartqa(output: StoredOutput) -> Verdict:
@@ -138,4 +167,5 @@ RULES: Mapping[str, Callable[[StoredOutput], Verdict]] = {
     "gaokao-mathcloze": _gaokao,
     "chartqa": _chartqa,
 }
-"""The official rule of each benchmark that has a public one without an LLM judge; MathVerse's is an LLM."""
+"""The official rule of each benchmark that has a public one without an LLM judge; MathVerse's is an
+LLM."""

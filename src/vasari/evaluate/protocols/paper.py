@@ -1,8 +1,10 @@
-r"""The protocol `paper`: the evaluation that arXiv:2509.21268 describes in words (its code was not released).
+r"""The protocol `paper`: the evaluation that arXiv:2509.21268 describes in words (its code was not
+released).
 
-The answer is the content of the last `\boxed{}`, as its prompt (table 8) asks for; without one, what Math-Verify finds in
-the response. Options: the letter, else the option with that text, else the most similar one. Everything else: Math-Verify,
-then MathRuler's rule, then the same text. The paper's last step is a judge: `paper_undecided` says what may be put to one.
+The answer is the content of the last `\boxed{}`, as its prompt (table 8) asks for; without one,
+what Math-Verify finds in the response. Options: the letter, else the option with that text, else
+the most similar one. Everything else: Math-Verify, then MathRuler's rule, then the same text. The
+paper's last step is a judge: `paper_undecided` says what may be put to one.
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols import mathruler, mathvista
 from vasari.evaluate.protocols.math_verify_reader import shared_reader
 from vasari.evaluate.protocols.stored_output import StoredOutput
-from vasari.records import Outcome, Verdict
 from vasari.verify.limits import MAX_RESPONSE_CHARS, LimitExceededError
 from vasari.verify.normalise import normalise
 from vasari.verify.numbers import parse_number
@@ -26,7 +28,12 @@ _SINGLE = re.compile(r"[A-Z](?:, [A-Z])*")
 def paper_verdict(output: StoredOutput) -> Verdict:
     """The verdict of the paper's evaluation before its judge; `decided_by` names the step."""
     if len(output.response) > MAX_RESPONSE_CHARS:
-        return Verdict(Outcome.INCORRECT, None, "limit", f"response is longer than {MAX_RESPONSE_CHARS} characters")
+        return Verdict(
+            Outcome.INCORRECT,
+            None,
+            "limit",
+            f"response is longer than {MAX_RESPONSE_CHARS} characters",
+        )
     if not output.answer.strip():
         return Verdict(Outcome.UNVERIFIABLE, None, "reference", "reference: it is empty")
     try:
@@ -36,10 +43,12 @@ def paper_verdict(output: StoredOutput) -> Verdict:
 
 
 def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
-    """Whether the paper's last step, a judge, may be asked: what the rules could read differs, or they failed on our side.
+    """Whether the paper's last step, a judge, may be asked: what the rules could read differs, or
+    they failed on our side.
 
-    Not asked: where no answer is stated or a limit is exceeded, where the answer names an option and another one is right,
-    where two plain numbers differ, and where a number is none of the options.
+    Not asked: where no answer is stated or a limit is exceeded, where the answer names an option
+    and another one is right, where two plain numbers differ, and where a number is none of the
+    options.
     """
     if verdict.outcome is Outcome.CORRECT or verdict.extraction is None:
         return False
@@ -75,7 +84,12 @@ def _by_option(output: StoredOutput, boxed: str | None, choices: Sequence[str]) 
         return Verdict(Outcome.INCORRECT, None, "no_answer")
     expected = _option_of(output.answer, choices)
     if expected is None:
-        return Verdict(Outcome.UNVERIFIABLE, stated, "reference", f"reference: {output.answer[:40]!r} names no option")
+        return Verdict(
+            Outcome.UNVERIFIABLE,
+            stated,
+            "reference",
+            f"reference: {output.answer[:40]!r} names no option",
+        )
     letter = _letter(stated)
     if letter is not None and ord(letter) - ord("A") < len(choices):
         return _decided(choices[ord(letter) - ord("A")] == expected, stated, "letter")
@@ -85,7 +99,9 @@ def _by_option(output: StoredOutput, boxed: str | None, choices: Sequence[str]) 
 
 
 def _by_value(output: StoredOutput, boxed: str | None) -> Verdict:
-    reading = shared_reader().read(output.response if boxed is None else f"\\boxed{{{boxed}}}", f"${output.answer}$")
+    reading = shared_reader().read(
+        output.response if boxed is None else f"\\boxed{{{boxed}}}", f"${output.answer}$"
+    )
     stated = boxed if boxed is not None else reading.found
     if reading.state == "equal":
         return Verdict(Outcome.CORRECT, stated, "math_verify")
@@ -96,9 +112,13 @@ def _by_value(output: StoredOutput, boxed: str | None) -> Verdict:
     if stated.strip().casefold() == output.answer.strip().casefold():
         return Verdict(Outcome.CORRECT, stated, "exact")
     if reading.state == "crashed":
-        return Verdict(Outcome.UNVERIFIABLE, stated, "math_verify", "the process that runs Math-Verify died")
+        return Verdict(
+            Outcome.UNVERIFIABLE, stated, "math_verify", "the process that runs Math-Verify died"
+        )
     if reading.state == "limit":
-        return Verdict(Outcome.INCORRECT, stated, "limit", "Math-Verify took too much time or memory")
+        return Verdict(
+            Outcome.INCORRECT, stated, "limit", "Math-Verify took too much time or memory"
+        )
     return Verdict(Outcome.INCORRECT, stated, "math_verify")
 
 
@@ -114,7 +134,9 @@ def _short(response: str) -> str | None:
 
 
 def _option_of(answer: str, choices: Sequence[str]) -> str | None:
-    """The text of the option that a reference names, by text first: MathVista's references are texts."""
+    """The text of the option that a reference names, by text first: MathVista's references are
+    texts.
+    """
     if answer in choices:
         return answer
     place = ord(answer) - ord("A") if len(answer) == 1 else -1

@@ -1,8 +1,9 @@
-"""Whether two plain formulas (`2*x + 1`, `sqrt(3)/2`) are equal, without a computer algebra and without evaluating code.
+"""Whether two plain formulas (`2*x + 1`, `sqrt(3)/2`) are equal, without a computer algebra and
+without evaluating code.
 
-Scorers that hand such text to sympy's `parse_expr` run it as Python. Here the text is parsed, only arithmetic is accepted,
-and two formulas are equal when they agree at several points: a rational identity of bounded degree cannot agree at random
-points by chance (Schwartz-Zippel).
+Scorers that hand such text to sympy's `parse_expr` run it as Python. Here the text is parsed, only
+arithmetic is accepted, and two formulas are equal when they agree at several points: a rational
+identity of bounded degree cannot agree at random points by chance (Schwartz-Zippel).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "tanh": cmath.tanh,
 }  # fmt: skip
 _CONSTANTS: dict[str, Number] = {"pi": math.pi, "E": math.e, "I": 1j}
-_JUXTAPOSED = re.compile(r"(?<=[0-9.)])\s*(?=[A-Za-z(])|(?<=\))\s*(?=[0-9])|(?<=[A-Za-z])\s+(?=[0-9A-Za-z(])")
+_JUXTAPOSED = re.compile(
+    r"(?<=[0-9.)])\s*(?=[A-Za-z(])|(?<=\))\s*(?=[0-9])|(?<=[A-Za-z])\s+(?=[0-9A-Za-z(])"
+)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -56,7 +59,9 @@ def parse_plain(text: str) -> ast.expr:
 
 
 def with_products(text: str) -> str:
-    """The formula with a star wherever two factors stand side by side, and words that are no functions as products."""
+    """The formula with a star wherever two factors stand side by side, and words that are no
+    functions as products.
+    """
     text = _WORD.sub(lambda match: _spelled(match.group()), text)
     return _JUXTAPOSED.sub("*", text)
 
@@ -107,7 +112,12 @@ def _check(tree: ast.expr) -> None:
             if type(node.value) not in (int, float):
                 raise NotPlainError("a formula holds numbers only")
         elif isinstance(node, ast.Call):
-            if not isinstance(node.func, ast.Name) or node.func.id not in _FUNCTIONS or len(node.args) != 1 or node.keywords:
+            if (
+                not isinstance(node.func, ast.Name)
+                or node.func.id not in _FUNCTIONS
+                or len(node.args) != 1
+                or node.keywords
+            ):
                 raise NotPlainError("a formula calls known functions only")
         elif not isinstance(
             node,
@@ -127,7 +137,11 @@ def _check(tree: ast.expr) -> None:
 
 
 def _names(tree: ast.expr) -> set[str]:
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return named - called - set(_CONSTANTS)
 
@@ -169,7 +183,10 @@ def _power(base: Number, exponent: Number) -> Number:
 
 
 def _bounded(value: Number) -> Number:
-    if isinstance(value, Fraction) and max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
+    if (
+        isinstance(value, Fraction)
+        and max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS
+    ):
         raise LimitExceededError(f"a number has more than {MAX_BITS} bits")
     return value
 

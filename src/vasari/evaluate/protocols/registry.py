@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from vasari.core.plugins import code_digest, resolve
+from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols.official import official_verdict
 from vasari.evaluate.protocols.paper import paper_verdict
 from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.evaluate.protocols.user_rule import user_rule
 from vasari.evaluate.protocols.vasari_rule import vasari_verdict
-from vasari.plugins import code_digest, resolve
-from vasari.records import Outcome, Verdict
 from vasari.verify.limits import LimitExceededError
 
 
@@ -25,7 +25,8 @@ class ScoringProtocol:
     takes_judge: bool = False
     """What its rules leave undecided may be put to an LLM."""
     code: str = ""
-    """Digest of the file that a user's scorer is defined in; empty for ours, which the version of Vasari stands for."""
+    """Digest of the file that a user's scorer is defined in; empty for ours, which the version of
+    Vasari stands for."""
 
     def verdict(self, output: StoredOutput) -> Verdict:
         """The verdict on one output; what the rule cannot cope with is UNVERIFIABLE, never wrong.
@@ -37,13 +38,29 @@ class ScoringProtocol:
             return self.rule(output)
         except LimitExceededError as error:
             return Verdict(Outcome.INCORRECT, None, "limit", str(error))
-        except (ValueError, ArithmeticError, TypeError, LookupError, RecursionError, MemoryError) as error:
-            return Verdict(Outcome.UNVERIFIABLE, None, "error", f"{type(error).__name__}: {error}"[:200])
+        except (
+            ValueError,
+            ArithmeticError,
+            TypeError,
+            LookupError,
+            RecursionError,
+            MemoryError,
+        ) as error:
+            return Verdict(
+                Outcome.UNVERIFIABLE, None, "error", f"{type(error).__name__}: {error}"[:200]
+            )
 
 
 PROTOCOLS: Mapping[str, ScoringProtocol] = {
-    "official": ScoringProtocol("official", "the benchmark's own scorer, its bugs included", official_verdict),
-    "paper": ScoringProtocol("paper", "Math-Verify, MathRuler's rule, exact match, most similar option", paper_verdict, True),
+    "official": ScoringProtocol(
+        "official", "the benchmark's own scorer, its bugs included", official_verdict
+    ),
+    "paper": ScoringProtocol(
+        "paper",
+        "Math-Verify, MathRuler's rule, exact match, most similar option",
+        paper_verdict,
+        True,
+    ),
     "vasari": ScoringProtocol("vasari", "our verifier on the raw response", vasari_verdict, True),
 }
 """Every protocol by name; a user's own is `package.module:attribute`."""
@@ -58,7 +75,9 @@ def scoring_protocol(name: str) -> ScoringProtocol:
     found = resolve(name, PROTOCOLS, door="protocol")
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    return ScoringProtocol(name, "a scorer of your own", user_rule(name, found), code=code_digest(name, found))
+    return ScoringProtocol(
+        name, "a scorer of your own", user_rule(name, found), code=code_digest(name, found)
+    )
 
 
 def file_name_of(protocol: str) -> str:

@@ -1,4 +1,6 @@
-"""A model output as it lies on disk: the prompt's facts, the response, and what an earlier scorer said of it."""
+"""A model output as it lies on disk: the prompt's facts, the response, and what an earlier scorer
+said of it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from vasari.errors import DataError
-from vasari.records import AnswerKind
+from vasari.core.errors import DataError
+from vasari.core.records import AnswerKind
 
 LABEL_FIELDS = (
     "category", "subject", "skill", "capability", "level", "task", "source", "context", "grade", "question_type",
@@ -63,11 +65,13 @@ class StoredOutput:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Values of `LABEL_FIELDS`."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """The row's `metadata`, as it is: whatever a scorer of one's own needs to know, such as a tolerance."""
+    """The row's `metadata`, as it is: whatever a scorer of one's own needs to know, such as a
+    tolerance."""
 
 
 def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
-    """The output that a row holds; its fields are those of `StoredOutput`, with `official_extraction`.
+    """The output that a row holds; its fields are those of `StoredOutput`, with
+    `official_extraction`.
 
     Args:
         row: One JSON object.
@@ -79,7 +83,11 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
     answers = _answers(row.get("answer"))
     metadata = row.get("metadata")
     facts = {**metadata, **row} if isinstance(metadata, Mapping) else row
-    labels = {name: str(facts[name]) for name in LABEL_FIELDS if isinstance(facts.get(name), str | int) and facts[name] != ""}
+    labels = {
+        name: str(facts[name])
+        for name in LABEL_FIELDS
+        if isinstance(facts.get(name), str | int) and facts[name] != ""
+    }
     identity = _text(row, "id", needed=True)
     return StoredOutput(
         benchmark=benchmark_name(_text(row, "benchmark") or benchmark),
@@ -96,7 +104,9 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
         question_type=_text(row, "question_type") or None,
         answer_type=_text(row, "answer_type") or None,
         extraction=_extraction(row.get("official_extraction")),
-        official_correct=row["official_correct"] if isinstance(row.get("official_correct"), bool) else None,
+        official_correct=(
+            row["official_correct"] if isinstance(row.get("official_correct"), bool) else None
+        ),
         truncated=row.get("truncated") is True or row.get("finish_reason") == "length",
         cluster=_text(row, "cluster") or _text(row, "problem_index") or identity,
         labels=labels,
@@ -132,7 +142,9 @@ def read_choices(value: Any) -> tuple[str, ...] | None:
 
 
 def read_literal(text: str) -> Any:
-    """What a Python literal stands for (numbers, texts, lists of them), never evaluated; the text itself if it is none."""
+    """What a Python literal stands for (numbers, texts, lists of them), never evaluated; the text
+    itself if it is none.
+    """
     if len(text) > _MAX_LITERAL_CHARS:
         raise DataError(f"a literal is longer than {_MAX_LITERAL_CHARS} characters")
     try:
@@ -151,17 +163,27 @@ def _text(row: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
         return value
     if isinstance(value, int | float):
         return str(value)
-    if name == "response":  # A failed call left its error as an object: official scorers read nothing in it.
+    if (
+        name == "response"
+    ):  # A failed call left its error as an object: official scorers read nothing in it.
         return ""
     raise DataError(f"{name!r} must be text, got {type(value).__name__}")
 
 
 def _answers(value: Any) -> tuple[str, ...]:
-    if isinstance(value, list) and value and all(isinstance(item, str | int | float) for item in value):
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, str | int | float) for item in value)
+    ):
         return tuple(str(item) for item in value)
     if isinstance(value, str | int | float):
         return (str(value),)
-    raise DataError("no 'answer'" if value is None else f"'answer' must be text or a list of texts, got {str(value)[:60]!r}")
+    raise DataError(
+        "no 'answer'"
+        if value is None
+        else f"'answer' must be text or a list of texts, got {str(value)[:60]!r}"
+    )
 
 
 def _extraction(value: Any) -> str | tuple[str, ...] | None:

@@ -1,4 +1,6 @@
-"""The protocol `vasari`: our own verifier on the raw response, with each benchmark's fields turned into its arguments."""
+"""The protocol `vasari`: our own verifier on the raw response, with each benchmark's fields turned
+into its arguments.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,14 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
+from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.evaluate.protocols.boxed_math import boxed_contents, split_answers
 from vasari.evaluate.protocols.stored_output import StoredOutput
-from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify import verify_answer
 from vasari.verify.choices import options_in_question
 
-# A backslash and a letter that somebody's JSON or Python took for a control character: \frac, \times, \right, \bar.
+# A backslash and a letter that somebody's JSON or Python took for a control character: \frac,
+# \times, \right, \bar.
 _DAMAGED = re.compile(
     r"\x0c(?=[a-z])|\t(?=imes|ext|frac|an\b|heta|o\b)|\r(?=ight|m\b|ho)|\x08(?=oxed|ar|eta|inom)|\x0b(?=ec|ar)"
     r"|\x07(?=lpha|ngle)"
@@ -36,9 +39,9 @@ _FOREIGN = (
 def vasari_verdict(output: StoredOutput) -> Verdict:
     """What `verify_answer` says of the raw response; no stored extraction is looked at.
 
-    A reference that is an option's text (MathVista) is handed over as its letter, so that an option spelled "B" is not
-    taken for the label B. A number that MathVista rounds is right when it rounds to the reference. A question with several
-    blanks is right when each of its last boxes is.
+    A reference that is an option's text (MathVista) is handed over as its letter, so that an option
+    spelled "B" is not taken for the label B. A number that MathVista rounds is right when it rounds
+    to the reference. A question with several blanks is right when each of its last boxes is.
     """
     answer = repair(output.answer)
     if len(output.answers) > 1:
@@ -47,15 +50,25 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
     if output.kind is not None:  # A prompt of the user's own: compared as it is in training.
         return verify_answer(output.response, answer, choices, output.kind)
     if choices is None and _LETTERS.fullmatch(answer.strip()):
-        return verify_answer(output.response, answer, options_in_question(output.question), "choice")
+        return verify_answer(
+            output.response, answer, options_in_question(output.question), "choice"
+        )
     if choices:
-        by_text = output.question_type == "multi_choice"  # MathVista's references are texts, those of the others letters.
-        return verify_answer(output.response, as_letter(answer, choices, by_text=by_text), choices, "choice")
+        by_text = (
+            output.question_type == "multi_choice"
+        )  # MathVista's references are texts, those of the others letters.
+        return verify_answer(
+            output.response, as_letter(answer, choices, by_text=by_text), choices, "choice"
+        )
     if output.answer_type == "list":
         return _listed(output.response, answer)
     for foreign, plain in _FOREIGN:
         answer = answer.replace(foreign, plain)
-    kind: AnswerKind | None = "number" if output.answer_type in ("integer", "float") or output.benchmark == "gsm8k" else None
+    kind: AnswerKind | None = (
+        "number"
+        if output.answer_type in ("integer", "float") or output.benchmark == "gsm8k"
+        else None
+    )
     verdict = verify_answer(output.response, answer, None, kind)
     return _rounded(verdict, answer, output.precision) if output.answer_type == "float" else verdict
 
@@ -66,7 +79,9 @@ def repair(text: str) -> str:
 
 
 def as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
-    """The letter of the option that a reference spells out, the first of several with one text; else the reference."""
+    """The letter of the option that a reference spells out, the first of several with one text;
+    else the reference.
+    """
     label = len(answer) == 1 and 0 <= ord(answer) - ord("A") < len(choices)
     if answer in choices and (by_text or not label) and len(choices) <= 26:
         return chr(ord("A") + choices.index(answer))
@@ -90,7 +105,9 @@ def _rounded(verdict: Verdict, answer: str, precision: int | None) -> Verdict:
 
 
 def _listed(response: str, answer: str) -> Verdict:
-    """A list in its order: MathVista's only two such references repeat items, which a set cannot."""
+    """A list in its order: MathVista's only two such references repeat items, which a set
+    cannot.
+    """
     shown = verify_answer(response, answer, None, "text")
     if shown.extraction is None or shown.outcome is Outcome.CORRECT:
         return shown
@@ -105,8 +122,16 @@ def _several(output: StoredOutput) -> Verdict:
         return Verdict(Outcome.INCORRECT, None, "no_answer")
     stated = ", ".join(parts)
     if len(parts) < len(output.answers):
-        return Verdict(Outcome.INCORRECT, stated, "set", f"{len(parts)} answers to {len(output.answers)} blanks")
-    verdicts = [verify_answer(part, repair(answer)) for part, answer in zip(parts, output.answers, strict=True)]
+        return Verdict(
+            Outcome.INCORRECT,
+            stated,
+            "set",
+            f"{len(parts)} answers to {len(output.answers)} blanks",
+        )
+    verdicts = [
+        verify_answer(part, repair(answer))
+        for part, answer in zip(parts, output.answers, strict=True)
+    ]
     for outcome in (Outcome.INCORRECT, Outcome.UNVERIFIABLE):
         for verdict in verdicts:
             if verdict.outcome is outcome:

@@ -1,4 +1,6 @@
-"""Stored model outputs -> verdicts and scores by any protocol, without a model and without a network."""
+"""Stored model outputs -> verdicts and scores by any protocol, without a model and without a
+network.
+"""
 
 from vasari.evaluate.rescore.job import rescore
 from vasari.evaluate.rescore.readers import BadRow, read_outputs

@@ -74,7 +74,10 @@ class Disagreements:
         for who, verdict in ((self.first, first), (self.second, second)):
             if who == "official" and (verdict.decided_by, verdict.outcome) == ("value", "correct"):
                 return "official compares values rounded to two decimals"
-        return f"they compare the same answer by different rules ({first.decided_by}, {second.decided_by})"
+        return (
+            f"they compare the same answer by different rules ({first.decided_by},"
+            f" {second.decided_by})"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Counts, the most frequent reason first."""
@@ -99,7 +102,9 @@ def _shown(verdict: StoredVerdict) -> dict[str, str | None]:
     return {
         "outcome": verdict.outcome,
         "decided_by": verdict.decided_by,
-        "extraction": verdict.extraction if verdict.extraction is None else verdict.extraction[:_MAX_SHOWN],
+        "extraction": (
+            verdict.extraction if verdict.extraction is None else verdict.extraction[:_MAX_SHOWN]
+        ),
     }
 
 

@@ -10,32 +10,42 @@ from pathlib import Path
 from typing import Any
 
 import vasari
-from vasari.errors import ConfigError, DataError, StateError
+from vasari.core.errors import ConfigError, DataError, StateError
+from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.progress import Tell, silent
 from vasari.evaluate.protocols import StoredOutput, scoring_protocol
 from vasari.evaluate.rescore.disagree import all_pairs
 from vasari.evaluate.rescore.lines import file_facts
 from vasari.evaluate.rescore.readers import BadRow, read_outputs
 from vasari.evaluate.rescore.settings import RescoreDir, RescoreSettings
 from vasari.evaluate.rescore.tally import Scores
-from vasari.evaluate.rescore.verdict_file import append_lines, count_whole_lines, keep_first, read_verdicts
+from vasari.evaluate.rescore.verdict_file import (
+    append_lines,
+    count_whole_lines,
+    keep_first,
+    read_verdicts,
+)
 from vasari.evaluate.rescore.work import score_in_order
-from vasari.progress import Tell, silent
-from vasari.rundir import read_json, write_bytes, write_json
 
 SCHEMA_VERSION = 1
 
 
-def rescore(settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent) -> dict[str, Any]:
-    """The scores of stored outputs, as written to `out/scores.json`, beside every verdict in the order of the input.
+def rescore(
+    settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent
+) -> dict[str, Any]:
+    """The scores of stored outputs, as written to `out/scores.json`, beside every verdict in the
+    order of the input.
 
-    A killed rescoring of the same files by the same protocols continues behind the last verdict on disk. With a judge the
-    rules come first, then all that they leave undecided is asked; what was bought is kept, so the same command goes on.
+    A killed rescoring of the same files by the same protocols continues behind the last verdict on
+    disk. With a judge the rules come first, then all that they leave undecided is asked; what was
+    bought is kept, so the same command goes on.
 
     Args:
         settings: What to score, and how.
         out: Folder of the results; made when it is missing.
         overwrite: Discard another rescoring that lies there.
-        tell: Told the outputs done and their number (an estimate: bad rows are counted in), then those judged.
+        tell: Told the outputs done and their number (an estimate: bad rows are counted in), then
+            those judged.
 
     Raises:
         ConfigError: The folder holds another rescoring.
@@ -52,12 +62,18 @@ def rescore(settings: RescoreSettings, out: Path, *, overwrite: bool = False, te
         done += len(chunk[0])
         tell(done, max(done, total))
     if done == 0:
-        raise DataError(f"{', '.join(map(str, settings.files))}: no row holds an output; {_first_reason(settings)}")
+        raise DataError(
+            f"{', '.join(map(str, settings.files))}: no row holds an output;"
+            f" {_first_reason(settings)}"
+        )
     judge = None
     if settings.judge is not None:
-        from vasari.evaluate.rescore.judging import judge_undecided  # noqa: PLC0415  (needs what a server needs)
+        # Needs what a server needs.
+        from vasari.evaluate.rescore.judging import judge_undecided  # noqa: PLC0415
 
-        judge = judge_undecided(settings, settings.judge, folder, lambda: _outputs(settings), tell=tell)
+        judge = judge_undecided(
+            settings, settings.judge, folder, lambda: _outputs(settings), tell=tell
+        )
     return _tally(settings, folder, judge)
 
 
@@ -73,7 +89,9 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
     asked = {
         "schema": SCHEMA_VERSION,
         "vasari": vasari.__version__,
-        "files": [{"path": path.name, "digest": facts[str(path)].digest} for path in settings.files],
+        "files": [
+            {"path": path.name, "digest": facts[str(path)].digest} for path in settings.files
+        ],
         "protocols": list(settings.protocols),
         "benchmark": settings.benchmark,
     }
@@ -86,15 +104,26 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
         try:
             found = read_json(folder.settings)
         except (OSError, ValueError) as error:
-            raise StateError(f"{folder.settings}: cannot be read; score again with --overwrite") from error
+            raise StateError(
+                f"{folder.settings}: cannot be read; score again with --overwrite"
+            ) from error
         if found != asked:
             only_code = isinstance(found, dict) and {**found, "scorers": scorers} == asked
-            what = f"verdicts by older code of {', '.join(scorers)}" if only_code else "another rescoring"
-            raise ConfigError(f"{folder.root}: holds {what}; choose another --out, or replace it with --overwrite")
+            what = (
+                f"verdicts by older code of {', '.join(scorers)}"
+                if only_code
+                else "another rescoring"
+            )
+            raise ConfigError(
+                f"{folder.root}: holds {what}; choose another --out, or replace it with --overwrite"
+            )
     else:
         others = set(folder.root.glob("verdicts*.jsonl")) if folder.root.is_dir() else set()
         if others and not overwrite:
-            raise ConfigError(f"{folder.root}: holds other verdicts; choose another --out, or replace them with --overwrite")
+            raise ConfigError(
+                f"{folder.root}: holds other verdicts; choose another --out, or replace them with"
+                " --overwrite"
+            )
         for path in (*others, folder.scores, folder.bad_rows, folder.disagreements):
             path.unlink(missing_ok=True)
         write_json(folder.settings, asked)
@@ -124,7 +153,9 @@ def _first_reason(settings: RescoreSettings) -> str:
     return "the files are empty" if bad is None else f"{bad.file}:{bad.line}: {bad.reason}"
 
 
-def _tally(settings: RescoreSettings, folder: RescoreDir, judge: dict[str, Any] | None) -> dict[str, Any]:
+def _tally(
+    settings: RescoreSettings, folder: RescoreDir, judge: dict[str, Any] | None
+) -> dict[str, Any]:
     """Scores of all verdicts on disk, written with the lists of disagreements and of bad rows."""
     names = settings.protocols
     scores = {name: Scores() for name in names}
@@ -137,7 +168,9 @@ def _tally(settings: RescoreSettings, folder: RescoreDir, judge: dict[str, Any] 
         for row in _rows(settings):
             if isinstance(row, BadRow):
                 num_bad += 1
-                bad_rows.write(json.dumps({"file": row.file, "line": row.line, "reason": row.reason}) + "\n")
+                bad_rows.write(
+                    json.dumps({"file": row.file, "line": row.line, "reason": row.reason}) + "\n"
+                )
                 continue
             found = [next(stream) for stream in verdicts]
             for name, verdict in zip(names, found, strict=True):

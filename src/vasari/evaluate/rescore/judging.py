@@ -1,19 +1,21 @@
-"""The last step of a rescoring: what the rules left undecided goes to a judge, and those verdict files are written anew."""
+"""The last step of a rescoring: what the rules left undecided goes to a judge, and those verdict
+files are written anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from vasari.core.files import write_bytes
+from vasari.core.progress import Tell
+from vasari.core.records import Outcome, Verdict
 from vasari.endpoint import RateLimits, ResponseStore
 from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.protocols.paper import paper_undecided
 from vasari.evaluate.protocols.vasari_rule import as_letter, repair
 from vasari.evaluate.rescore.settings import RescoreDir, RescoreSettings
 from vasari.evaluate.rescore.verdict_file import as_line, read_verdicts
-from vasari.progress import Tell
-from vasari.records import Outcome, Verdict
-from vasari.rundir import write_bytes
 from vasari.verify.choices import options_in_question
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all
 
@@ -22,9 +24,15 @@ Outputs = Callable[[], Iterator[StoredOutput]]
 
 
 def judge_undecided(
-    settings: RescoreSettings, judge: JudgeSettings, folder: RescoreDir, outputs: Outputs, *, tell: Tell
+    settings: RescoreSettings,
+    judge: JudgeSettings,
+    folder: RescoreDir,
+    outputs: Outputs,
+    *,
+    tell: Tell,
 ) -> dict[str, Any]:
-    """What the judge was asked and what that took, by protocol, JSON-able; writes the verdict files of these protocols.
+    """What the judge was asked and what that took, by protocol, JSON-able; writes the verdict files
+    of these protocols.
 
     Raises:
         ConfigError: The judge's key is not set, or there is a budget and no price.
@@ -39,16 +47,24 @@ def judge_undecided(
             def items(name: str = name) -> Iterator[JudgeItem]:
                 rules = read_verdicts(folder.by_rules(settings.protocols, name))
                 for output, rule in zip(outputs(), rules, strict=True):
-                    yield judge_item(name, output, Verdict(Outcome(rule.outcome), rule.extraction, rule.decided_by))
+                    yield judge_item(
+                        name,
+                        output,
+                        Verdict(Outcome(rule.outcome), rule.extraction, rule.decided_by),
+                    )
 
             total = sum(bool(item.undecided) for item in items())
 
-            # Behind the outputs that the rules are done with, so that what is left is estimated from both.
+            # Behind the outputs that the rules are done with, so that what is left is estimated
+            # from both.
             def took(done: int, name: str = name, total: int = total, before: int = before) -> None:
                 tell(before + done, before + total, f"judge, {name}")
 
             judged = judge_all(items(), judge, store, took=took, limits=limits)
-            lines = (as_line(output.id, verdict) for output, verdict in zip(outputs(), judged.verdicts, strict=True))
+            lines = (
+                as_line(output.id, verdict)
+                for output, verdict in zip(outputs(), judged.verdicts, strict=True)
+            )
             write_bytes(folder.verdicts(settings.protocols, name), "".join(lines).encode())
             found[name] = _as_json(judged)
             before += total

@@ -1,4 +1,6 @@
-"""The lines of a file from a stranger, plain or gzip, one at a time: bounded in length, damaged ends reported."""
+"""The lines of a file from a stranger, plain or gzip, one at a time: bounded in length, damaged
+ends reported.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 
 MAX_LINE_BYTES = 64 * 1024**2
 """A longer line is a bad row."""
@@ -39,7 +41,8 @@ class FileFacts:
 
 
 def read_lines(path: Path, *, blank: bool = False) -> Iterator[Line]:
-    """Every line, blank ones only on request; an undecodable or too long one has an `error`, and so has a gzip file's break.
+    """Every line, blank ones only on request; an undecodable or too long one has an `error`, and so
+    has a gzip file's break.
 
     Raises:
         DataError: The file is not there or may not be read.

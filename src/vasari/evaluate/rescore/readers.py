@@ -1,4 +1,6 @@
-"""Outputs from the files of others: our own rows, lmms-eval's samples, VLMEvalKit's tables. Bad rows are named, never fatal."""
+"""Outputs from the files of others: our own rows, lmms-eval's samples, VLMEvalKit's tables. Bad
+rows are named, never fatal.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vasari.errors import DataError
+from vasari.core.errors import DataError
 from vasari.evaluate.protocols.stored_output import BENCHMARK_NAMES, StoredOutput, read_row
 from vasari.evaluate.rescore.lines import MAX_LINE_BYTES, Line, read_lines
 
@@ -35,17 +37,21 @@ class BadRow:
 
 
 def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | BadRow]:
-    """The outputs of a file in its order, one at a time; the layout is told from the file's ending and each row's fields.
+    """The outputs of a file in its order, one at a time; the layout is told from the file's ending
+    and each row's fields.
 
     * JSON lines, `.gz` or not: our rows (`read_row`) or lmms-eval's samples (`doc`, `resps`).
-    * `.tsv`, `.csv`: VLMEvalKit's tables (`index`, `prediction`), its options in columns A, B, ... or in `choices`.
-    * `.json`: a list of such rows, or VLMEvalKit's table by columns; read whole, up to 64 MB a line.
+    * `.tsv`, `.csv`: VLMEvalKit's tables (`index`, `prediction`), its options in columns A, B, ...
+        or in `choices`.
+    * `.json`: a list of such rows, or VLMEvalKit's table by columns; read whole, up to 64 MB a
+        line.
 
     Spreadsheets (`.xlsx`) are not read: VLMEvalKit's tool saves them as `.tsv`.
 
     Args:
         path: The file.
-        benchmark: For rows that do not name theirs; empty: from the file's name (`samples_mathvista_...`, `M_MathVista_MINI`).
+        benchmark: For rows that do not name theirs; empty: from the file's name
+            (`samples_mathvista_...`, `M_MathVista_MINI`).
 
     Raises:
         DataError: The file cannot be read, or is a spreadsheet.
@@ -86,7 +92,9 @@ def read_any(row: Mapping[str, Any], *, benchmark: str = "", model: str = "") ->
 
 
 def benchmark_of_file(path: Path) -> str:
-    """The benchmark that a file's name mentions, the longest name first; empty when it mentions none."""
+    """The benchmark that a file's name mentions, the longest name first; empty when it mentions
+    none.
+    """
     plain = "".join(character for character in path.name.lower() if character.isalnum())
     for name in sorted(BENCHMARK_NAMES, key=len, reverse=True):
         if name not in _AMBIGUOUS and name in plain:
@@ -109,7 +117,9 @@ def _json_row(line: Line) -> _Numbered:
         row = json.loads(line.text)
     except (ValueError, RecursionError) as error:
         return line.number, f"not JSON: {error}"
-    return line.number, row if isinstance(row, dict) else f"a row must be an object, got {type(row).__name__}"
+    return line.number, row if isinstance(
+        row, dict
+    ) else f"a row must be an object, got {type(row).__name__}"
 
 
 def _document_rows(path: Path) -> Iterator[_Numbered]:
@@ -118,7 +128,11 @@ def _document_rows(path: Path) -> Iterator[_Numbered]:
     for line in read_lines(path):
         size += len(line.text)
         if line.error or size > MAX_LINE_BYTES:
-            yield line.number, line.error or f"the document is larger than {MAX_LINE_BYTES} bytes: save it as .jsonl"
+            yield (
+                line.number,
+                line.error
+                or f"the document is larger than {MAX_LINE_BYTES} bytes: save it as .jsonl",
+            )
             return
         text.append(line)
     try:
@@ -131,11 +145,16 @@ def _document_rows(path: Path) -> Iterator[_Numbered]:
     if not isinstance(document, list):
         document = [document]
     for number, row in enumerate(document, start=1):
-        yield number, row if isinstance(row, dict) else f"a row must be an object, got {type(row).__name__}"
+        yield (
+            number,
+            row if isinstance(row, dict) else f"a row must be an object, got {type(row).__name__}",
+        )
 
 
 def _by_columns(columns: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of {column: {row: value}}; {id: row}, as MathVista's own results are, becomes the rows with their ids."""
+    """The rows of {column: {row: value}}; {id: row}, as MathVista's own results are, becomes the
+    rows with their ids.
+    """
     if "prediction" not in columns or "index" not in columns:
         return [{"id": key, **row} for key, row in columns.items()]
     return [{name: column.get(key) for name, column in columns.items()} for key in columns["index"]]
@@ -157,7 +176,11 @@ def _table_rows(path: Path, separator: str) -> Iterator[_Numbered]:
             yield line.number, line.error
             continue
         record, quotes = [line.text], line.text.count('"')
-        while quotes % 2 and len(record) < _MAX_LINES_A_CELL and (more := next(lines, None)) is not None:
+        while (
+            quotes % 2
+            and len(record) < _MAX_LINES_A_CELL
+            and (more := next(lines, None)) is not None
+        ):
             record.append(more.text)
             quotes += more.text.count('"')
         if len(record) > 1 or line.text.strip():
@@ -175,14 +198,25 @@ def _cells(header: list[str], text: str, separator: str) -> dict[str, Any] | str
 
 
 def _from_lmms_eval(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Our row of one of lmms-eval's samples: the question's fields lie in `doc`, the response in `resps`."""
+    """Our row of one of lmms-eval's samples: the question's fields lie in `doc`, the response in
+    `resps`.
+    """
     document = row.get("doc")
     document = dict(document) if isinstance(document, Mapping) else {}
-    first = _first_text(row.get("resps")) if row.get("resps") is not None else _first_text(row.get("filtered_resps"))
+    first = (
+        _first_text(row.get("resps"))
+        if row.get("resps") is not None
+        else _first_text(row.get("filtered_resps"))
+    )
     if first is None:
         raise DataError("'resps' holds no text")
     identity = next(
-        (document[name] for name in ("pid", "id", "question_id", "qid", "sample_index") if document.get(name)), None
+        (
+            document[name]
+            for name in ("pid", "id", "question_id", "qid", "sample_index")
+            if document.get(name)
+        ),
+        None,
     )
     answer = document.get("answer", row.get("target"))
     return {
@@ -201,7 +235,9 @@ def _first_text(value: Any) -> str | None:
 
 
 def _from_vlmevalkit(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Our row of one of VLMEvalKit's: `index` is the id, `prediction` the response, `extract` the extraction by its rule."""
+    """Our row of one of VLMEvalKit's: `index` is the id, `prediction` the response, `extract` the
+    extraction by its rule.
+    """
     options = [str(row[letter]) for letter in _TABLE_LETTERS if row.get(letter) not in (None, "")]
     choices = row.get("choices", row.get("options"))
     return {

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vasari.errors import ConfigError
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import names_from_a_file
 from vasari.evaluate.protocols import file_name_of, scoring_protocol
-from vasari.plugins import names_from_a_file
 
 if TYPE_CHECKING:  # asking needs packages that rescoring does not
     from vasari.verify.judge import JudgeSettings
@@ -39,19 +39,28 @@ class RescoreSettings:
         if not self.files:
             raise ConfigError("nothing to rescore: give at least one file")
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
-            raise ConfigError(f"name at least one protocol, and each once, got {', '.join(self.protocols) or 'none'}")
+            raise ConfigError(
+                "name at least one protocol, and each once, got"
+                f" {', '.join(self.protocols) or 'none'}"
+            )
         with names_from_a_file():
             for name in self.protocols:
                 scoring_protocol(name)
         if not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers must be from 1 to {MAX_WORKERS}, got {self.workers}")
         if self.judge is not None and not self.judged:
-            raise ConfigError(f"no protocol takes a judge: {', '.join(self.protocols)}; paper and vasari do")
+            raise ConfigError(
+                f"no protocol takes a judge: {', '.join(self.protocols)}; paper and vasari do"
+            )
 
     @property
     def judged(self) -> tuple[str, ...]:
         """The protocols whose undecided verdicts go to the judge; none without one."""
-        return tuple(name for name in self.protocols if self.judge is not None and scoring_protocol(name).takes_judge)
+        return tuple(
+            name
+            for name in self.protocols
+            if self.judge is not None and scoring_protocol(name).takes_judge
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,17 @@ class RescoreDir:
         return self.root / "settings.json"
 
     def verdicts(self, protocols: tuple[str, ...], name: str) -> Path:
-        """A row an output: `verdicts.jsonl` of the first protocol, `verdicts.NAME.jsonl` of every other."""
-        return self.root / ("verdicts.jsonl" if name == protocols[0] else f"verdicts.{file_name_of(name)}.jsonl")
+        """A row an output: `verdicts.jsonl` of the first protocol, `verdicts.NAME.jsonl` of every
+        other.
+        """
+        return self.root / (
+            "verdicts.jsonl" if name == protocols[0] else f"verdicts.{file_name_of(name)}.jsonl"
+        )
 
     def by_rules(self, protocols: tuple[str, ...], name: str) -> Path:
-        """The verdicts before a judge was asked: `verdicts.rules.jsonl`, or `verdicts.NAME.rules.jsonl`."""
+        """The verdicts before a judge was asked: `verdicts.rules.jsonl`, or
+        `verdicts.NAME.rules.jsonl`.
+        """
         path = self.verdicts(protocols, name)
         return path.with_name(f"{path.stem}.rules.jsonl")
 

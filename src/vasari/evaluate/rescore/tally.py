@@ -1,4 +1,6 @@
-"""Verdicts of stored outputs -> accuracy with intervals, and what could not be judged counted apart."""
+"""Verdicts of stored outputs -> accuracy with intervals, and what could not be judged counted
+apart.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from vasari.core.records import Outcome
 from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.evaluate.statistics import CONFIDENCE, bootstrap_mean
-from vasari.records import Outcome
 
 _Z = 1.959963984540054
 """The 97.5% quantile of the normal distribution."""
@@ -43,10 +45,14 @@ class Tally:
         self.num_truncated += output.truncated
         if output.official_correct is not None:
             self.num_official += 1
-            self.num_agreeing += output.official_correct == correct and outcome != Outcome.UNVERIFIABLE.value
+            self.num_agreeing += (
+                output.official_correct == correct and outcome != Outcome.UNVERIFIABLE.value
+            )
 
     def as_json(self) -> dict[str, Any]:
-        """Counts, and the accuracy over all outputs with its 95% interval: an unverifiable one is not right."""
+        """Counts, and the accuracy over all outputs with its 95% interval: an unverifiable one is
+        not right.
+        """
         low, high = interval(self.right, self.clusters)
         scores: dict[str, Any] = {
             "n": len(self.right),
@@ -68,7 +74,9 @@ class Tally:
 
 
 class Scores:
-    """Tallies of one protocol: of all outputs, of each model and benchmark, and of each category of those."""
+    """Tallies of one protocol: of all outputs, of each model and benchmark, and of each category of
+    those.
+    """
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], Tally] = {}
@@ -86,7 +94,12 @@ class Scores:
     def as_json(self) -> list[dict[str, Any]]:
         """One entry for each benchmark and model, in the order in which they were met."""
         return [
-            {"benchmark": benchmark, "model": model, **tally.as_json(), "categories": self._by_category(benchmark, model)}
+            {
+                "benchmark": benchmark,
+                "model": model,
+                **tally.as_json(),
+                "categories": self._by_category(benchmark, model),
+            }
             for (benchmark, model), tally in self._groups.items()
         ]
 
@@ -100,14 +113,17 @@ class Scores:
 
 
 def interval(right: Sequence[bool], clusters: Iterable[Hashable]) -> tuple[float, float]:
-    """The 95% interval of a share: Wilson's (1927) where every output stands alone, else a bootstrap over clusters.
+    """The 95% interval of a share: Wilson's (1927) where every output stands alone, else a
+    bootstrap over clusters.
 
     Wilson: `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
     """
     names = list(clusters)
     n = len(right)
     if len(set(names)) < n:
-        found = bootstrap_mean(np.array(right, dtype=np.float64), clusters=names, confidence=CONFIDENCE)
+        found = bootstrap_mean(
+            np.array(right, dtype=np.float64), clusters=names, confidence=CONFIDENCE
+        )
         return found.low, found.high
     p = sum(right) / n
     middle = p + _Z**2 / (2 * n)

@@ -1,4 +1,6 @@
-"""Verdicts on disk: one JSON line an output, in the order of the input, so that a killed run knows where it was."""
+"""Verdicts on disk: one JSON line an output, in the order of the input, so that a killed run knows
+where it was.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vasari.errors import StateError, StorageError
-from vasari.records import Outcome, Verdict
+from vasari.core.errors import StateError, StorageError
+from vasari.core.records import Outcome, Verdict
 
 _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
 
@@ -36,7 +38,8 @@ def as_line(identity: str, verdict: Verdict) -> str:
 
 
 def count_whole_lines(path: Path) -> int:
-    """How many verdicts a file holds; what a killed run left of a last line is cut off. 0 when there is no file.
+    """How many verdicts a file holds; what a killed run left of a last line is cut off. 0 when
+    there is no file.
 
     Raises:
         StorageError: The disk refused.
@@ -95,9 +98,16 @@ def read_verdicts(path: Path) -> Iterator[StoredVerdict]:
         for number, line in enumerate(file, start=1):
             try:
                 row = json.loads(line)
-                verdict = StoredVerdict(row["id"], row["outcome"], row["decided_by"], row["extraction"])
+                verdict = StoredVerdict(
+                    row["id"], row["outcome"], row["decided_by"], row["extraction"]
+                )
             except (ValueError, TypeError, KeyError) as error:
-                raise StateError(f"{path}:{number}: is no verdict; score again with --overwrite") from error
+                raise StateError(
+                    f"{path}:{number}: is no verdict; score again with --overwrite"
+                ) from error
             if verdict.outcome not in _OUTCOMES:
-                raise StateError(f"{path}:{number}: {verdict.outcome!r} is no outcome; score again with --overwrite")
+                raise StateError(
+                    f"{path}:{number}: {verdict.outcome!r} is no outcome; score again with"
+                    " --overwrite"
+                )
             yield verdict

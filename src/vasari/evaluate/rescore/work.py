@@ -9,9 +9,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
+from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols import StoredOutput, scoring_protocol
 from vasari.evaluate.rescore.verdict_file import as_line
-from vasari.records import Outcome, Verdict
 
 CHUNK_SIZE = 64
 """Outputs that are scored and written at once."""
@@ -28,10 +28,13 @@ def score_chunk(outputs: Sequence[StoredOutput], protocols: Sequence[str]) -> Li
     return [[as_line(output.id, rule.verdict(output)) for output in outputs] for rule in rules]
 
 
-def score_in_order(outputs: Iterable[StoredOutput], protocols: Sequence[str], *, workers: int) -> Iterator[Lines]:
+def score_in_order(
+    outputs: Iterable[StoredOutput], protocols: Sequence[str], *, workers: int
+) -> Iterator[Lines]:
     """The lines of chunk after chunk, in the order of the outputs, whichever process was first.
 
-    An output that takes a worker process down with it is UNVERIFIABLE, `decided_by: crashed`; the others are scored anew.
+    An output that takes a worker process down with it is UNVERIFIABLE, `decided_by: crashed`; the
+    others are scored anew.
     """
     chunks = _chunks(outputs)
     if workers == 1:
@@ -78,7 +81,9 @@ class _Pool:
         return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _result(pool: _Pool, waiting: deque[tuple[list[StoredOutput], Future[Lines]]], protocols: Sequence[str]) -> Lines:
+def _result(
+    pool: _Pool, waiting: deque[tuple[list[StoredOutput], Future[Lines]]], protocols: Sequence[str]
+) -> Lines:
     chunk, future = waiting.popleft()
     try:
         return future.result()

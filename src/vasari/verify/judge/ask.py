@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from vasari.core.records import Outcome, Verdict
 from vasari.endpoint import (
     TRANSIENT,
     Answers,
@@ -16,7 +17,6 @@ from vasari.endpoint import (
     ask_all,
     user_message,
 )
-from vasari.records import Outcome, Verdict
 from vasari.verify.judge.formats import FORMATS, JudgeFormat, Reading
 from vasari.verify.judge.settings import JudgeSettings
 from vasari.verify.judge.shown import (
@@ -44,7 +44,8 @@ class JudgeItem:
     question: str = ""
     choices: tuple[str, ...] | None = None
     undecided: bool | None = None
-    """Whether a judge may be asked; None: as `is_undecided` says of a verdict by `verify_answer`."""
+    """Whether a judge may be asked; None: as `is_undecided` says of a verdict by
+    `verify_answer`."""
     id: str = ""
     """For the table of failures."""
 
@@ -57,7 +58,8 @@ class Judged:
     """One an item, in their order: the judge's where it was asked, else those of the rules."""
     num_undecided: int
     num_kept: int
-    """Undecided and not put to the judge, with the reason in the verdict: the answer speaks to the judge, or is too long."""
+    """Undecided and not put to the judge, with the reason in the verdict: the answer speaks to the
+    judge, or is too long."""
     num_asked: int
     num_without_verdict: int
     """Asked, and UNVERIFIABLE: the judge failed, could not be read, or could not tell."""
@@ -65,7 +67,9 @@ class Judged:
     """Requests, failures, tokens and money of this run."""
 
 
-def judge_verdicts(items: Iterable[JudgeItem], settings: JudgeSettings, store: ResponseStore) -> list[Verdict]:
+def judge_verdicts(
+    items: Iterable[JudgeItem], settings: JudgeSettings, store: ResponseStore
+) -> list[Verdict]:
     """One verdict an item, in their order: `judge_all` without its counts."""
     return list(judge_all(items, settings, store).verdicts)
 
@@ -80,9 +84,10 @@ def judge_all(
 ) -> Judged:
     """Ask a judge about the undecided items.
 
-    A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with the reason. An answer that
-    speaks to the judge, or is one of its labels, is not shown to it and keeps the verdict of the rules. Replies in `store`
-    cost nothing; failures that may pass (a server that is down) are asked again.
+    A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with
+    the reason. An answer that speaks to the judge, or is one of its labels, is not shown to it and
+    keeps the verdict of the rules. Replies in `store` cost nothing; failures that may pass (a
+    server that is down) are asked again.
 
     Args:
         items: Taken as there is room; only verdicts are kept in memory.
@@ -111,7 +116,9 @@ def judge_all(
         num_undecided=len(desk.places) + desk.num_kept,
         num_kept=desk.num_kept,
         num_asked=len(desk.places),
-        num_without_verdict=sum(desk.verdicts[place].outcome is Outcome.UNVERIFIABLE for place in desk.places),
+        num_without_verdict=sum(
+            desk.verdicts[place].outcome is Outcome.UNVERIFIABLE for place in desk.places
+        ),
         report=asked.report,
     )
 
@@ -144,7 +151,9 @@ class _Desk:
             request, code, why_not = _request(item, self.settings, self.format)
             if request is None:
                 self.num_kept += 1
-                self.verdicts[place] = replace(item.verdict, reason=f"not put to the judge: {why_not}")
+                self.verdicts[place] = replace(
+                    item.verdict, reason=f"not put to the judge: {why_not}"
+                )
                 continue
             self.places.append(place)
             self.codes[request.key] = code
@@ -178,18 +187,26 @@ class _Desk:
         if readings:
             return _failed(before, readings[-1].reason)
         failure = answers.failures[-1]
-        return _failed(before, f"{failure.reason}{': ' if failure.detail else ''}{failure.detail[:200]}")
+        return _failed(
+            before, f"{failure.reason}{': ' if failure.detail else ''}{failure.detail[:200]}"
+        )
 
 
 def _may_ask(item: JudgeItem) -> bool:
-    return is_undecided(item.verdict, item.answer, item.choices) if item.undecided is None else item.undecided
+    return (
+        is_undecided(item.verdict, item.answer, item.choices)
+        if item.undecided is None
+        else item.undecided
+    )
 
 
 def _failed(before: Verdict, why: str) -> Verdict:
     return Verdict(Outcome.UNVERIFIABLE, before.extraction, "judge", f"judge: {why}")
 
 
-def _request(item: JudgeItem, settings: JudgeSettings, form: JudgeFormat) -> tuple[Request | None, str, str]:
+def _request(
+    item: JudgeItem, settings: JudgeSettings, form: JudgeFormat
+) -> tuple[Request | None, str, str]:
     """The request and its code, or why there is none."""
     if len(item.answer) > settings.max_reference_chars:
         return None, "", f"the reference is longer than {settings.max_reference_chars} characters"
@@ -202,12 +219,16 @@ def _request(item: JudgeItem, settings: JudgeSettings, form: JudgeFormat) -> tup
         return None, "", "the response is empty"
     if addresses_judge(shown):
         return None, "", "the answer speaks to the judge"
-    question = clean(cut_middle(with_options(item.question, item.choices), settings.max_question_chars))
+    question = clean(
+        cut_middle(with_options(item.question, item.choices), settings.max_question_chars)
+    )
     answer, shown = clean(spelled_out(item.answer, item.choices)), clean(shown)
     code = secret_code(question, answer, shown)
     if form.read(shown, code).outcome is not None:
         return None, "", "the answer is a label of the judge"
-    prompt = form.prompt(question=question, answer=answer, response=shown, code=code, template=settings.template)
+    prompt = form.prompt(
+        question=question, answer=answer, response=shown, code=code, template=settings.template
+    )
     request = Request(
         model=settings.model,
         messages=(user_message(prompt),),

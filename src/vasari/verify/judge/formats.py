@@ -1,9 +1,12 @@
-"""How a judge is asked and its reply read: our own format, and those of two models trained to judge.
+"""How a judge is asked and its reply read: our own format, and those of two models trained to
+judge.
 
-The wording is ours. Of CompassVerifier and xVerify the labels are kept, which is what their replies are read by: A, B, C
-(correct, incorrect, invalid) and [Correct], [Incorrect]. `JudgeSettings.template` takes their published prompts.
+The wording is ours. Of CompassVerifier and xVerify the labels are kept, which is what their replies
+are read by: A, B, C (correct, incorrect, invalid) and [Correct], [Incorrect].
+`JudgeSettings.template` takes their published prompts.
 
-A reply is read strictly: a label and nothing else, after what a model thinks aloud. Anything else is no verdict.
+A reply is read strictly: a label and nothing else, after what a model thinks aloud. Anything else
+is no verdict.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vasari.records import Outcome
+from vasari.core.records import Outcome
 from vasari.verify.judge.settings import FormatName
 
 MAX_REPLY_CHARS = 20_000
@@ -110,9 +113,12 @@ class JudgeFormat:
     outcomes: Mapping[str, Reading]
     """By label."""
     reads_response: bool
-    """The model looks for the final answer itself, in the end of the response; else it is shown the answer that was read."""
+    """The model looks for the final answer itself, in the end of the response; else it is shown the
+    answer that was read."""
 
-    def prompt(self, *, question: str, answer: str, response: str, code: str, template: str | None = None) -> str:
+    def prompt(
+        self, *, question: str, answer: str, response: str, code: str, template: str | None = None
+    ) -> str:
         """The prompt; braces in the texts stay what they are."""
         texts = {"question": question, "answer": answer, "response": response, "code": code}
         return _PLACE.sub(lambda match: texts[match.group(1)], template or self.template)
@@ -129,7 +135,9 @@ class JudgeFormat:
 
 
 def _coded(stated: str, code: str) -> str | None:
-    match = re.fullmatch(rf"{code}[*`]*[\s:,-]{{1,4}}[*`]*(same|different|unclear)\.?", stated, re.IGNORECASE)
+    match = re.fullmatch(
+        rf"{code}[*`]*[\s:,-]{{1,4}}[*`]*(same|different|unclear)\.?", stated, re.IGNORECASE
+    )
     return match.group(1).lower() if match else None
 
 
@@ -151,7 +159,11 @@ FORMATS: Mapping[FormatName, JudgeFormat] = {
         "vasari",
         VASARI,
         _coded,
-        {"same": _RIGHT, "different": _WRONG, "unclear": Reading(Outcome.UNVERIFIABLE, "the two cannot be compared")},
+        {
+            "same": _RIGHT,
+            "different": _WRONG,
+            "unclear": Reading(Outcome.UNVERIFIABLE, "the two cannot be compared"),
+        },
         reads_response=False,
     ),
     "compass_verifier": JudgeFormat(
@@ -161,6 +173,8 @@ FORMATS: Mapping[FormatName, JudgeFormat] = {
         {"A": _RIGHT, "B": _WRONG, "C": Reading(Outcome.UNVERIFIABLE, "the response is invalid")},
         reads_response=True,
     ),
-    "xverify": JudgeFormat("xverify", XVERIFY, _word, {"correct": _RIGHT, "incorrect": _WRONG}, reads_response=True),
+    "xverify": JudgeFormat(
+        "xverify", XVERIFY, _word, {"correct": _RIGHT, "incorrect": _WRONG}, reads_response=True
+    ),
 }
 """By name."""

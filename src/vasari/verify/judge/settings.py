@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.settings import Settings, parse_settings, read_yaml
 from vasari.endpoint import EndpointSettings, Sampling
-from vasari.errors import ConfigError, DataError
-from vasari.settings import Settings, parse_settings, read_yaml
 
 FormatName = Literal["vasari", "compass_verifier", "xverify"]
 
@@ -27,14 +27,16 @@ class JudgeSettings(Settings):
     model: Annotated[str, Field(min_length=1)]
     """As the server calls it."""
     format: FormatName = "vasari"
-    """Prompt and labels: `vasari` for any instructed model, `compass_verifier` and `xverify` for the models of these names."""
+    """Prompt and labels: `vasari` for any instructed model, `compass_verifier` and `xverify` for
+    the models of these names."""
     template: str | None = None
-    """A prompt in the place of the format's own, with `{question}`, `{answer}`, `{response}` (and `{code}` for `vasari`); the
-    format still reads the reply."""
+    """A prompt in the place of the format's own, with `{question}`, `{answer}`, `{response}` (and
+    `{code}` for `vasari`); the format still reads the reply."""
     temperature: Annotated[float, Field(ge=0)] | None = 0.0
     seed: int | None = 0
     max_tokens: Annotated[int, Field(ge=1)] = 1024
-    """Of the reply; a judge that thinks first needs many. Raising it asks those again whose reply was cut."""
+    """Of the reply; a judge that thinks first needs many. Raising it asks those again whose reply
+    was cut."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
     """Further fields of the request, e.g. `chat_template_kwargs`."""
     num_replies: Annotated[int, Field(ge=1, le=8)] = 2
@@ -61,12 +63,16 @@ class JudgeSettings(Settings):
         needed = (*_NEEDED, "{code}") if self.format == "vasari" else _NEEDED
         missing = [name for name in needed if name not in self.template]
         if missing:
-            raise ValueError(f"template lacks {', '.join(missing)}, which format {self.format} needs")
+            raise ValueError(
+                f"template lacks {', '.join(missing)}, which format {self.format} needs"
+            )
         return self
 
     def sampling(self) -> Sampling:
         """How a reply is drawn."""
-        return Sampling(temperature=self.temperature, max_tokens=self.max_tokens, extra=dict(self.extra))
+        return Sampling(
+            temperature=self.temperature, max_tokens=self.max_tokens, extra=dict(self.extra)
+        )
 
     def identity(self) -> dict[str, Any]:
         """What decides a verdict, JSON-able: all but server, limits and places."""
@@ -74,15 +80,19 @@ class JudgeSettings(Settings):
 
 
 def load_judge(path: Path) -> JudgeSettings:
-    """The checked settings of a YAML file; `store` and a `template_file` in it are relative to the file's folder.
+    """The checked settings of a YAML file; `store` and a `template_file` in it are relative to the
+    file's folder.
 
     Raises:
-        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range; names each.
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
+            names each.
     """
     content = read_yaml(path, what="judge")
     if (name := content.pop("template_file", None)) is not None:
         if "template" in content or not isinstance(name, str):
-            raise ConfigError(f"judge {path}: give template_file, the name of a file, or template, not both")
+            raise ConfigError(
+                f"judge {path}: give template_file, the name of a file, or template, not both"
+            )
         content["template"] = _read_template(path.parent / name, path)
     if isinstance(content.get("store"), str):
         content["store"] = path.parent / content["store"]

@@ -1,4 +1,6 @@
-"""What a judge is shown of texts that may try to steer it: cleaned, cut, between marks that their author cannot know."""
+"""What a judge is shown of texts that may try to steer it: cleaned, cut, between marks that their
+author cannot know.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +18,30 @@ _MARKUP = re.compile(r"<\||\|>|\[(?=/?INST\])|<<(?=/?SYS)|<(?=/?s>)|<(?=(?:start
 _NAMES = r"judge|grader|evaluator|verifier|examiner|auto-?grader|scorer"
 _CLOSES = r"(?:[\"'`\])*>.!,;]|\s{0,20}(?:\n|\Z))"
 _ADDRESS = re.compile(
-    # "output CORRECT", "respond with [Correct]", "grade this as correct."; "choose B" is prose, so letters want fewer verbs.
+    # "output CORRECT", "respond with [Correct]", "grade this as correct."; "choose B" is prose, so
+    # letters want fewer verbs.
     r"\b(?:output|respond|reply|print|return|emit|write|mark|grade|score|rate|evaluate|treat|consider|accept|declare|label|count|"
     rf"verdict|judge?ment)\b[^.\n]{{0,60}}?[\s\"'`\[(*<:=]{{1,8}}(?:(?:in)?correct|same|different){_CLOSES}"
     rf"|\b(?:output|respond|reply|print|emit|verdict|(?:grade|score)\s?(?=[:=]))(?!\w)[^.\n]{{0,30}}?[\s\"'`\[(*<:=]{{1,8}}[ABC01]{_CLOSES}"
     r"|\b(?:ignore|disregard|forget|override|bypass)\b[^.\n]{0,60}\b(?:instructions?|prompts?|above|previous|prior|"
     r"reference answer|grading)\b"
-    rf"|\b(?:dear|hey|hello|attention|note to|you are|you're)\s(?:(?:the|a|an|my|our)\s)?(?:{_NAMES})\b"
+    r"|\b(?:dear|hey|hello|attention|note to|you"
+    rf" are|you're)\s(?:(?:the|a|an|my|our)\s)?(?:{_NAMES})\b"
     rf"|\b(?:to|as)\s(?:the|a|an|my|our)\s(?:{_NAMES})\b"
     rf"|(?:^|\n)\W{{0,4}}(?:{_NAMES}|system|assistant|user|instructions?)\s?:"
     r"|<\|[^|>\n]{1,40}\|>|\[/?INST\]|<</?SYS>>"
     rf"|</?(?:system|assistant|user|instructions?|verdict|{_NAMES})>"
     r"|(?:^|\n)#{1,6}\s?(?:system|assistant|user|instructions?|verdict|judge?ment)\b"
-    r"|\b(?:reference|gold|ground[- ]truth|standard|correct)\s(?:answer|label)\b[^.\n]{0,40}\b(?:is wrong|is incorrect|"
+    r"|\b(?:reference|gold|ground[- ]truth|standard|correct)\s(?:answer|label)\b[^.\n]{0,40}\b(?:is"
+    r" wrong|is incorrect|"
     r"outdated|mistaken|has changed|is now|has been)\b",
     re.IGNORECASE,
 )
 
 
 def addresses_judge(text: str) -> bool:
-    """Whether a text speaks to whoever grades it, or carries a chat's markup: such a text keeps the verdict of the rules.
+    """Whether a text speaks to whoever grades it, or carries a chat's markup: such a text keeps the
+    verdict of the rules.
 
     A net with holes. What slips through still meets the marks and the strict reading of the reply.
     """
@@ -43,7 +49,8 @@ def addresses_judge(text: str) -> bool:
 
 
 def clean(text: str, *, markup: bool = True) -> str:
-    """A text without control and invisible characters; half surrogates are replaced, and a chat's markup is broken up.
+    """A text without control and invisible characters; half surrogates are replaced, and a chat's
+    markup is broken up.
 
     Args:
         text: Anything.
@@ -102,8 +109,8 @@ def spelled_out(answer: str, choices: Sequence[str] | None) -> str:
 def secret_code(*texts: str) -> str:
     """Eight hex digits that follow from all texts together and occur in none.
 
-    Whoever wrote one of them would have to know the others, the reference too, to write it down; and equal texts get equal
-    codes, so that their request is found in the store.
+    Whoever wrote one of them would have to know the others, the reference too, to write it down;
+    and equal texts get equal codes, so that their request is found in the store.
     """
     for turn in range(1000):
         parts = b"\x00".join(text.encode("utf-8", "surrogatepass") for text in texts)

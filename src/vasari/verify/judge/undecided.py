@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vasari.records import Outcome, Verdict
+from vasari.core.records import Outcome, Verdict
 from vasari.verify.choices import named_letters
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.normalise import normalise
@@ -47,7 +47,9 @@ def is_undecided(verdict: Verdict, answer: str, choices: Sequence[str] | None = 
 
 
 def _has_value(text: str) -> bool:
-    """Whether an answer is a number or constant arithmetic, with or without a unit, which rules compare."""
+    """Whether an answer is a number or constant arithmetic, with or without a unit, which rules
+    compare.
+    """
     text = normalise(text)
     try:
         return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None

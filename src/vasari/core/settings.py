@@ -1,0 +1,94 @@
+"""The base of all settings that come from a file: frozen, checked, and closed to unknown keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vasari.core.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Settings of one job. A file from a stranger is parsed, not trusted: unknown keys are
+    errors.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Named(Settings):
+    """Something that a recipe names, one of ours or `package.module:attribute`, with its settings;
+    a bare name has none.
+    """
+
+    name: str
+    """One of ours, or the user's own as `package.module:attribute`."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Its settings by name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_bare_name(cls, content: Any) -> Any:
+        return {"name": content} if isinstance(content, str) else content
+
+
+Parsed = TypeVar("Parsed", bound=Settings)
+
+
+def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
+    """The keys and values of a YAML file, not yet checked.
+
+    Args:
+        path: The file.
+        what: What the file is, for the error message: "recipe".
+
+    Raises:
+        ConfigError: The file is missing, not YAML, or holds something else than keys and values.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{what} {path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{what} {path}: expected keys and values at the top, got {type(content).__name__}"
+        )
+    return content
+
+
+def parse_settings(
+    kind: type[Parsed], content: dict[str, Any], *, where: str, show_values: bool = True
+) -> Parsed:
+    """Checked settings of parsed content.
+
+    Args:
+        kind: The settings.
+        content: Keys and values.
+        where: Whose they are, for the error message.
+        show_values: Say what came. Not where a server's key might be pasted into the wrong field.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is out of range; names each.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        rows = "; ".join(_explain(row, show_value=show_values) for row in error.errors())
+        raise ConfigError(f"{where}: {rows}") from error
+
+
+def _explain(error: Any, *, show_value: bool) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "the whole"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {place!r}"
+    got = (
+        f", got {error.get('input')!r}"
+        if show_value and error["type"] not in ("value_error", "missing")
+        else ""
+    )
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}{got}"

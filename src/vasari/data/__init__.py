@@ -1,0 +1,1 @@
+"""Prompts: from files, from public data sets, and generated; with their images."""

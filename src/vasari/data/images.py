@@ -1,0 +1,229 @@
+"""Images opened safely: complete, of a known format, of bounded size, and never outside a data
+set's folder.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vasari.core.errors import ImageError
+from vasari.core.records import ImageRef
+
+FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""Formats that are read; of an animation, the first frame."""
+
+MAX_BYTES = 64 * 2**20
+"""Largest encoded image."""
+
+MAX_PIXELS = 16_777_216
+"""Largest decoded image, 4,096 x 4,096: a few kilobytes of PNG can decode to gigabytes."""
+
+
+def read_image_bytes(
+    ref: ImageRef, *, where: str = "image", root: Path | None = None, max_bytes: int = MAX_BYTES
+) -> bytes:
+    """The encoded bytes of an image, from memory or from its file.
+
+    Args:
+        ref: The image; its bytes are used when it has them, else its path.
+        where: What image of what prompt, for the error message.
+        root: When given, a path is relative to this folder and may not leave it; else it is used as
+            it stands.
+        max_bytes: Larger images are refused without being read.
+
+    Raises:
+        ImageError: The file is missing, unreadable, empty, too large, or outside `root`.
+    """
+    if ref.data is not None:
+        size, data = len(ref.data), ref.data
+    else:
+        path = resolve_path(str(ref.path), where=where, root=root)
+        try:
+            size = path.stat().st_size
+            if size <= max_bytes:
+                data = path.read_bytes()
+        except OSError as error:
+            raise ImageError(
+                f"{where}: cannot read {_name(ref)}: {error.strerror or error}"
+            ) from error
+    if size > max_bytes:
+        raise ImageError(f"{where}: {_name(ref)} has {size:,} bytes, the limit is {max_bytes:,}")
+    if size == 0:
+        raise ImageError(f"{where}: {_name(ref)} is empty")
+    return data
+
+
+def open_image(
+    ref: ImageRef,
+    *,
+    where: str = "image",
+    max_pixels: int = MAX_PIXELS,
+    root: Path | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Image.Image:
+    """The decoded image: RGB, upright (EXIF orientation applied), complete, transparency laid on
+    white.
+
+    Args:
+        ref: The image.
+        where: What image of what prompt, for the error message.
+        max_pixels: Larger images are refused by their header, before a pixel is decoded.
+        root: As in `read_image_bytes`.
+        max_bytes: As in `read_image_bytes`.
+
+    Raises:
+        ImageError: Missing, truncated, damaged, not an image of `FORMATS`, too large, or outside
+            `root`.
+    """
+    data = read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes)
+    image = _identify(data, ref, where=where, max_pixels=max_pixels)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Odd but harmless metadata: Pillow warns and goes on.
+            image.seek(0)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _on_white(upright if upright is not None else image)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        # Pillow's decoders raise any of these on damaged files.
+        raise ImageError(f"{where}: {_name(ref)} is truncated or damaged: {error}") from error
+
+
+def check_header(
+    ref: ImageRef,
+    *,
+    where: str = "image",
+    max_pixels: int = MAX_PIXELS,
+    root: Path | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[int, int]:
+    """The (width, height) that the header states; reads only the first bytes of a file, decodes
+    nothing.
+
+    Raises:
+        ImageError: As `open_image`, but for damage behind the header.
+    """
+    if ref.data is not None:
+        data: bytes = read_image_bytes(ref, where=where, max_bytes=max_bytes)
+        return _identify(data, ref, where=where, max_pixels=max_pixels).size
+    path = resolve_path(str(ref.path), where=where, root=root)
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise ImageError(
+                f"{where}: {_name(ref)} has {size:,} bytes, the limit is {max_bytes:,}"
+            )
+        if size == 0:
+            raise ImageError(f"{where}: {_name(ref)} is empty")
+        with path.open("rb") as file:
+            return _identify(file, ref, where=where, max_pixels=max_pixels).size
+    except OSError as error:
+        raise ImageError(f"{where}: cannot read {_name(ref)}: {error.strerror or error}") from error
+
+
+def _identify(
+    source: bytes | io.BufferedReader, ref: ImageRef, *, where: str, max_pixels: int
+) -> Image.Image:
+    """The image with its header read and its size checked, not yet decoded."""
+    try:
+        with warnings.catch_warnings():
+            # Our own limit is below the one at which Pillow warns of a decompression bomb, and says
+            # where.
+            warnings.simplefilter("ignore")
+            image = Image.open(
+                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
+            )
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{where}: {_name(ref)} has too many pixels, the limit is {max_pixels:,}"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{where}: {_name(ref)} is not an image ({', '.join(FORMATS)} are read)"
+        ) from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+    ) as error:
+        raise ImageError(f"{where}: {_name(ref)} is truncated or damaged: {error}") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{where}: {_name(ref)} is {width} x {height}, {width * height:,} pixels; the limit is"
+            f" {max_pixels:,}"
+        )
+    return image
+
+
+def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
+    """The file's path; inside `root`, links followed, when that is given.
+
+    Raises:
+        ImageError: Nothing is there, it is not a regular file, or it lies outside `root`.
+    """
+    shown = _shortened(path)
+    if "\0" in path:
+        raise ImageError(f"{where}: the path {shown} holds a null character")
+    if root is None:
+        found = Path(path)
+    else:
+        if Path(path).is_absolute():
+            raise ImageError(
+                f"{where}: the path {shown} is absolute; it must be relative to {root}"
+            )
+        base = root.resolve()
+        found = (base / path).resolve()
+        if not found.is_relative_to(base):
+            raise ImageError(f"{where}: the path {shown} leaves the folder {root}")
+    # A name too long for the file system, or a folder that may not be entered, is an OSError.
+    try:
+        exists, regular = found.exists(), found.is_file()
+    except OSError as error:
+        raise ImageError(f"{where}: cannot read {shown}: {error.strerror or error}") from error
+    if not exists:
+        raise ImageError(f"{where}: the file {shown} is missing")
+    if not regular:
+        # A pipe or a device would block or never end.
+        raise ImageError(f"{where}: {shown} is not a regular file")
+    return found
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # 16 bits a pixel; a plain conversion would clip instead of scale.
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        page = Image.new("RGBA", image.size, "white")
+        page.alpha_composite(image.convert("RGBA"))
+        return page.convert("RGB")
+    return image.convert("RGB")
+
+
+def _name(ref: ImageRef) -> str:
+    return (
+        _shortened(ref.path) if ref.path is not None else f"image of {len(ref.data or b''):,} bytes"
+    )
+
+
+def _shortened(path: str) -> str:
+    return repr(path if len(path) <= 160 else f"{path[:157]}...")

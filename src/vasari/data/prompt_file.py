@@ -1,0 +1,404 @@
+"""Prompts to files and back: Parquet as Hugging Face `datasets` writes it, and JSON lines.
+
+A question may carry `<image>` marks, one for each image, where the images belong in the text. They
+are kept as they
+stand: the policy's chat template replaces them, and puts images in front of a question that has
+none.
+
+Images that a file names by path stay paths, so a large set does not have to fit in memory; a path
+is relative to the file's folder and may not leave it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import math
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vasari.core.errors import ConfigError, DataError, ImageError, StorageError
+from vasari.core.records import AnswerKind, ImageRef, Prompt
+from vasari.data.images import check_header, open_image, read_image_bytes, resolve_path
+
+SCHEMA_VERSION = 1
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "question_id", "pid"),
+    "question": ("question", "problem", "prompt", "query"),
+    "answer": ("answer",),
+    "images": ("images", "image"),
+    "choices": ("choices", "options"),
+    "kind": ("kind",),
+    "category": ("category", "subject", "family"),
+    "difficulty": ("difficulty", "level"),
+    "solution": ("solution", "rationale"),
+    "metadata": ("metadata",),
+}
+"""Field of a prompt -> names its column may have; the first that holds a value counts."""
+
+SUFFIXES: tuple[str, ...] = (".parquet", ".jsonl", ".json-lines", ".jsonl.gz", ".json-lines.gz")
+
+MAX_LINE_BYTES = 256 * 2**20
+"""Longest line of a JSON-lines file, unpacked: a small gzip file can unpack to anything."""
+
+_ROWS_PER_GROUP = 256
+_MAX_PROBLEMS = 10
+_KNOWN = frozenset(name for names in COLUMNS.values() for name in names)
+_TEXT = pa.string()
+_SCHEMA = pa.schema(
+    [
+        ("id", _TEXT),
+        ("question", _TEXT),
+        ("answer", _TEXT),
+        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))),
+        ("choices", pa.list_(_TEXT)),
+        ("kind", _TEXT),
+        ("category", _TEXT),
+        ("difficulty", _TEXT),
+        ("solution", _TEXT),
+        ("metadata", _TEXT),
+    ]
+)
+
+
+def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
+    """Write prompts to a Parquet file that stands alone: images are stored in it, also those that
+    were paths.
+
+    `datasets.load_dataset("parquet", data_files=...)` decodes its images. The file appears under
+    its name only when it is complete.
+
+    Args:
+        path: Ends in ".parquet"; its folder exists.
+        prompts: At least one, with ids that differ. Metadata must be JSON-able and is stored as
+            JSON text.
+
+    Raises:
+        DataError: No prompts, an id twice, or a prompt that cannot be stored; `ImageError` for its
+            image.
+        StorageError: The disk refused.
+    """
+    if path.suffix != ".parquet":
+        raise DataError(f"{path}: prompts are written to a file that ends in .parquet")
+    if not prompts:
+        raise DataError(f"{path}: there are no prompts to write")
+    first: dict[str, int] = {}
+    for place, prompt in enumerate(prompts):
+        if first.setdefault(prompt.id, place) != place:
+            raise DataError(
+                f"{path}: prompts {first[prompt.id]} and {place} have the same id {prompt.id!r}"
+            )
+    schema = _SCHEMA.with_metadata(
+        {
+            "vasari": json.dumps({"schema": SCHEMA_VERSION}),
+            "huggingface": json.dumps({"info": {"features": _hf_features()}}),
+        }
+    )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+            for start in range(0, len(prompts), _ROWS_PER_GROUP):
+                rows = [_to_row(prompt) for prompt in prompts[start : start + _ROWS_PER_GROUP]]
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+        unfinished.replace(path)
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: a prompt cannot be stored: {error}") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_prompts(
+    path: Path, *, limit: int | None = None, image_root: Path | None = None
+) -> list[Prompt]:
+    """The prompts of a Parquet or JSON-lines file, in file order.
+
+    Columns go by the names in `COLUMNS`; other columns that hold text, numbers or truth values join
+    `metadata`. Numbers become text (3.0 becomes "3"). A prompt without an id gets a digest of its
+    question, answer and images. Each image's header is read, so that a missing or foreign file is
+    found here and not hours later; `check_images` decodes them whole.
+
+    Args:
+        path: Ends in one of `SUFFIXES`.
+        limit: Read only this many prompts.
+        image_root: Folder of the images; the file's own folder when not given.
+
+    Raises:
+        DataError: With `file:line` (or the row of a Parquet file, from 1): no question, no answer,
+            an id twice, a value of the wrong type, bad JSON; or the file is missing, empty or of a
+            newer schema.
+        ImageError: An image is missing, is none, is too large, or lies outside the folder.
+        ConfigError: `limit` is not positive.
+    """
+    path = Path(path)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1, got {limit}")
+    if not path.name.endswith(SUFFIXES):
+        raise DataError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file")
+    root = path.parent if image_root is None else image_root
+    prompts: list[Prompt] = []
+    seen: dict[str, str] = {}
+    try:
+        for where, row in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
+            prompt = _to_prompt(row, where=where, root=root)
+            if prompt.id in seen:
+                raise DataError(
+                    f"{where}: the id {prompt.id!r} was already used at {seen[prompt.id]}"
+                )
+            seen[prompt.id] = where
+            prompts.append(prompt)
+            if len(prompts) == limit:
+                break
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot read: {error}") from error
+    if not prompts:
+        raise DataError(f"{path}: the file holds no prompts")
+    return prompts
+
+
+def check_images(
+    prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Decode every image once and return nothing when all are sound.
+
+    Args:
+        prompts: Whose images to check.
+        progress: Called with the prompts done and their total.
+
+    Raises:
+        ImageError: How many images fail, and the first ten of them.
+    """
+    problems: list[str] = []
+    num_images = num_failed = 0
+    for done, prompt in enumerate(prompts, start=1):
+        for place, ref in enumerate(prompt.images, start=1):
+            num_images += 1
+            try:
+                open_image(ref, where=f"prompt {prompt.id!r}, image {place}")
+            except ImageError as error:
+                num_failed += 1
+                problems.append(str(error)) if len(problems) < _MAX_PROBLEMS else None
+        if progress is not None:
+            progress(done, len(prompts))
+    if num_failed:
+        more = [f"and {num_failed - len(problems)} more"] if num_failed > len(problems) else []
+        raise ImageError(
+            f"{num_failed} of {num_images} images cannot be used: " + "; ".join(problems + more)
+        )
+
+
+def _hf_features() -> dict[str, Any]:
+    """The features in the form that `datasets` keeps in a Parquet file's metadata."""
+    text = {"dtype": "string", "_type": "Value"}
+    special = {
+        "images": {"feature": {"_type": "Image"}, "_type": "List"},
+        "choices": {"feature": text, "_type": "List"},
+    }
+    return {name: special.get(name, text) for name in _SCHEMA.names}
+
+
+def _to_row(prompt: Prompt) -> dict[str, Any]:
+    images = []
+    for place, ref in enumerate(prompt.images, start=1):
+        data = read_image_bytes(ref, where=f"prompt {prompt.id!r}, image {place}")
+        images.append({"bytes": data, "path": None if ref.path is None else Path(ref.path).name})
+    row = {name: getattr(prompt, name) for name in _SCHEMA.names}
+    try:
+        row["metadata"] = json.dumps(dict(prompt.metadata), ensure_ascii=False)
+        "".join(
+            [*(value for value in row.values() if isinstance(value, str)), *(prompt.choices or ())]
+        ).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"prompt {prompt.id!r} cannot be stored: {error}") from error
+    return row | {
+        "images": images,
+        "choices": None if prompt.choices is None else list(prompt.choices),
+    }
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            own = (file.schema_arrow.metadata or {}).get(b"vasari")
+            version = json.loads(own).get("schema") if own else SCHEMA_VERSION
+            if version != SCHEMA_VERSION:
+                raise DataError(
+                    f"{path}: the file has prompt schema {version!r}; this version reads"
+                    f" {SCHEMA_VERSION}"
+                )
+            number = 0
+            for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", row
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            where = f"{path}:{number}"
+            if len(line) > MAX_LINE_BYTES:
+                raise DataError(f"{where}: the line is longer than {MAX_LINE_BYTES:,} bytes")
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig"))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{where}: not valid JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}")
+            yield where, row
+
+
+def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
+    given = {name: _first(row, names) for name, names in COLUMNS.items()}
+    label = where if given["id"] is None else f"{where}: prompt {str(given['id'])!r}"
+    texts = {
+        name: _text(given[name], name, label)
+        for name in COLUMNS
+        if name not in ("images", "choices", "metadata")
+    }
+    for name in ("question", "answer"):
+        if not texts[name].strip():
+            who = label if given["id"] is not None else f"{where}: the prompt"
+            raise DataError(f"{who} has no {name!r} (columns read: {', '.join(COLUMNS[name])})")
+    if texts["kind"] and texts["kind"] not in get_args(AnswerKind):
+        raise DataError(
+            f"{label}: 'kind' must be one of {get_args(AnswerKind)}, got {texts['kind']!r}"
+        )
+    values = given["images"]
+    if not isinstance(values, list):
+        values = [] if values is None else [values]
+    images = tuple(
+        _image(value, where=f"{label}: image {place}", root=root)
+        for place, value in enumerate(values, start=1)
+    )
+    return Prompt(
+        id=texts["id"] or _content_id(texts["question"], texts["answer"], images, where=label),
+        question=texts["question"],
+        answer=texts["answer"],
+        images=images,
+        choices=_choices(given["choices"], label),
+        kind=texts["kind"] or None,  # type: ignore[arg-type]
+        category=texts["category"],
+        difficulty=texts["difficulty"],
+        solution=texts["solution"] or None,
+        metadata=_metadata(row, given["metadata"], label),
+    )
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The first value that says something: not null, not nan, not an empty text or list."""
+    values = (row.get(name) for name in names)
+    return next(
+        (
+            v
+            for v in values
+            if v not in (None, "", []) and not (isinstance(v, float) and math.isnan(v))
+        ),
+        None,
+    )
+
+
+def _text(value: Any, name: str, where: str) -> str:
+    """The value as text; nothing becomes ""."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {name!r} must be text or a number, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: {name!r} is not valid Unicode: {error}") from error
+    return value
+
+
+def _choices(value: Any, where: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise DataError(f"{where}: 'choices' must be a list of texts, got {type(value).__name__}")
+    if any(option is None for option in value):
+        raise DataError(f"{where}: 'choices' holds an empty option: {value!r}")
+    return tuple(_text(option, "choices", where) for option in value)
+
+
+def _metadata(row: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: 'metadata' is not valid JSON: {error}") from error
+    if value is not None and not isinstance(value, dict):
+        raise DataError(f"{where}: 'metadata' must be an object, got {type(value).__name__}")
+    others = {name: v for name, v in row.items() if name not in _KNOWN}
+    facts = {
+        name: v
+        for name, v in others.items()
+        if isinstance(v, (str, int)) or (isinstance(v, float) and math.isfinite(v))
+    }
+    return facts | (value or {})
+
+
+def _image(value: Any, *, where: str, root: Path) -> ImageRef:
+    """The reference, its file found and its header read."""
+    if isinstance(value, dict):
+        data, path = value.get("bytes"), value.get("path")
+    else:
+        data, path = (value, None) if isinstance(value, bytes) else (None, value)
+    typed = isinstance(data, bytes | None) and isinstance(path, str | None)
+    if not typed or (data is None and path is None):
+        raise DataError(
+            f"{where}: expected a path, bytes, or an object with 'bytes' or 'path', got"
+            f" {_shape(value)}"
+        )
+    if data is None and path is not None and path.startswith("data:"):
+        raise DataError(
+            f"{where}: base64 images are not read; give a path, or bytes in a Parquet file"
+        )
+    if data is None:
+        path = str(resolve_path(str(path), where=where, root=root))
+    ref = ImageRef(data=data, path=path)
+    check_header(ref, where=where)
+    return ref
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object with " + (
+            ", ".join(f"{key!r}: {type(v).__name__}" for key, v in value.items()) or "no keys"
+        )
+    return type(value).__name__
+
+
+def _content_id(question: str, answer: str, images: Sequence[ImageRef], *, where: str) -> str:
+    """16 hex digits, the same wherever the file and its images lie."""
+    digest = hashlib.blake2b(digest_size=8)
+    parts = [
+        question.encode(),
+        answer.encode(),
+        *(read_image_bytes(ref, where=where) for ref in images),
+    ]
+    for part in parts:
+        digest.update(hashlib.blake2b(part, digest_size=16).digest())
+    return digest.hexdigest()

@@ -1,0 +1,171 @@
+"""The answer column of a row as the reference of a prompt, and options that a question carries in
+its text.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from vasari.core.errors import DataError
+from vasari.data.sources.spec import AnswerForm
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_MAX_LIST_CHARS = 100_000
+
+_CHOICES = re.compile(r"\s*\bchoices?\s*:\s*", re.IGNORECASE)
+_LETTER = re.compile(r"\(?([A-Z])[).:]?")
+_TAGGED = re.compile(r"<answer>(.*)</answer>", re.DOTALL)
+_BOXED = re.compile(r"\\boxed\s*\{")
+
+
+def plain_text(value: Any, name: str) -> str:
+    """A value as text: 3.0 becomes "3", nothing becomes "".
+
+    Raises:
+        DataError: It is neither text nor a number, or not valid Unicode.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise DataError(f"{name} must be text or a number, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name} is not valid UTF-8") from error
+    return value.strip()
+
+
+def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:
+    """The reference answer: a letter where there are choices, else the value as text.
+
+    Raises:
+        DataError: There is none, or it names no option.
+    """
+    if form in ("first", "most"):
+        value = _of_list(value, form)
+    if form in ("index0", "index1"):
+        return _of_index(value, choices, start=int(form[-1]))
+    text = plain_text(value, "the answer")
+    if tagged := _TAGGED.search(text):
+        text = tagged.group(1).strip()
+    if form == "boxed":
+        text = last_boxed(text)
+    if not text:
+        raise DataError("there is no answer")
+    if not choices or form in ("text", "boxed", "first", "most"):
+        return text
+    letters = LETTERS[: len(choices)]
+    options = [option.strip() for option in choices]
+    # A text that is a letter too, of another option: letters win unless the form says otherwise.
+    if text in options and (form == "option" or (form == "auto" and text not in letters)):
+        return letters[options.index(text)]
+    found = _LETTER.fullmatch(text)
+    if form != "option" and found and found.group(1) in letters:
+        return found.group(1)
+    several = [_LETTER.fullmatch(part.strip()) for part in re.split(r"[,\n]", text)]
+    if (
+        form != "option"
+        and len(several) > 1
+        and all(match and match.group(1) in letters for match in several)
+    ):
+        return ", ".join(sorted({match.group(1) for match in several if match}))
+    raise DataError(f"the answer {text[:60]!r} is none of the {len(choices)} options")
+
+
+def last_boxed(text: str) -> str:
+    r"""What the last \boxed{} of a solution holds, braces counted; "" when there is none that
+    closes.
+    """
+    start = next((match.end() for match in reversed(list(_BOXED.finditer(text)))), None)
+    if start is None:
+        return ""
+    depth = 1
+    for place in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0) if text[place - 1] != "\\" else 0
+        if depth == 0:
+            return text[start:place].strip()
+    return ""
+
+
+def listed(value: Any) -> Any:
+    """The list that a text writes out, as Python prints one; never evaluated. Any other value as it
+    is.
+
+    Raises:
+        DataError: The text is no list, or a very long one.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        found = ast.literal_eval(value) if len(value) <= _MAX_LIST_CHARS else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        found = None
+    if not isinstance(found, list | tuple):
+        raise DataError(f"the choices must be a list written as text, got {value[:40]!r}")
+    return list(found)
+
+
+def split_choices(question: str) -> tuple[str, tuple[str, ...] | None]:
+    """The question without its options, and these, when it ends in "Choices: (A) ... (B) ..." or
+    "A:..." or "A. ...".
+
+    The labels must be A, B, C, ... in this order; else the question stays as it is and there are no
+    choices.
+    """
+    found = next(reversed(list(_CHOICES.finditer(question))), None)
+    if found is None:
+        return question, None
+    tail = question[found.end() :]
+    for label in (r"(?:^|(?<=\s))\({}\)\s*", r"(?:^|(?<=\n)){}\s*[:.]\s*"):
+        texts = _labelled(tail, label)
+        if texts is not None:
+            return question[: found.start()].rstrip(), texts
+    return question, None
+
+
+def _labelled(tail: str, label: str) -> tuple[str, ...] | None:
+    marks = []
+    place = 0
+    for letter in LETTERS:
+        match = re.compile(label.format(letter)).search(tail, place)
+        if match is None:
+            break
+        marks.append(match)
+        place = match.end()
+    if len(marks) < 2 or tail[: marks[0].start()].strip():
+        return None
+    ends = [mark.start() for mark in marks[1:]] + [len(tail)]
+    texts = tuple(tail[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True))
+    return texts if all(texts) else None
+
+
+def _of_list(value: Any, form: AnswerForm) -> Any:
+    if not isinstance(value, list):
+        return value
+    texts = [
+        text for text in (plain_text(entry, "an answer of the list") for entry in value) if text
+    ]
+    if not texts:
+        return None
+    return texts[0] if form == "first" else Counter(texts).most_common(1)[0][0]
+
+
+def _of_index(value: Any, choices: Sequence[str] | None, *, start: int) -> str:
+    text = plain_text(value, "the answer")
+    count = len(choices or ())
+    place = int(text) - start if text.isascii() and text.isdecimal() and len(text) < 4 else -1
+    if not 0 <= place < count:
+        raise DataError(
+            f"the answer {text[:20]!r} is no index of {count} options, counted from {start}"
+        )
+    return LETTERS[place]

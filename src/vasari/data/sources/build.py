@@ -1,0 +1,268 @@
+"""A row and its description to a prompt with provenance."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from vasari.core.errors import DataError, ImageError
+from vasari.core.records import AnswerKind, ImageRef, Prompt
+from vasari.data.images import check_header, resolve_path
+from vasari.data.sources.answers import LETTERS, listed, plain_text, reference_answer, split_choices
+from vasari.data.sources.columns import column_value, first_value, says_nothing
+from vasari.data.sources.spec import Layout, SourceSpec
+
+NO_LICENCE = "none stated"
+"""The licence of a description that knows of none; a row's own column `licence` then counts."""
+
+_MARK = "<image>"
+_LONE_LETTER = re.compile(r"[A-J]")
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Makes prompts of the rows of one layout of one source."""
+
+    spec: SourceSpec
+    layout: Layout
+    folder: Path
+    images: bool = True
+    """False: images are not looked for, their names are kept."""
+
+    def prompt(self, row: Mapping[str, Any], *, split: str) -> Prompt:
+        """The prompt of one row.
+
+        Raises:
+            DataError: The row has no question or no answer, a value of a wrong type, or an image
+                that cannot be used.
+        """
+        fields = self.layout.fields
+        question = plain_text(first_value(row, fields.question), "the question")
+        if not question:
+            raise DataError(
+                f"there is no question (columns asked: {_shown(fields.question)}; found:"
+                f" {_shown(row)})"
+            )
+        question, choices = self._choices(row, question)
+        value = first_value(row, fields.answer)
+        if says_nothing(value):
+            raise DataError(
+                f"there is no answer (columns asked: {_shown(fields.answer)}; found: {_shown(row)})"
+            )
+        if not isinstance(value, list | dict) and str(value) in self.layout.answer_names:
+            value = self.layout.answer_names[str(value)]
+        answer = reference_answer(value, choices, self.layout.answer_as)
+        stated_id = first_value(row, fields.id)
+        native_id = plain_text(
+            f"{row['_file']}#{row['_row']}" if stated_id is None else stated_id, "the id"
+        )
+        refs, names = self._images(row)
+        if self.images and question.count(_MARK) not in (0, len(refs)):
+            raise DataError(
+                f"the question marks {question.count(_MARK)} images, the row has {len(refs)}"
+            )
+        category = plain_text(_joined(first_value(row, fields.category)), "the category")
+        category = category or ("" if self.spec.domain == "any" else self.spec.domain)
+        facts = self._facts(row)
+        if names and not self.images:
+            facts["image_names"] = names
+        if choices and isinstance(value, str) and value.strip() != answer:
+            facts["native_answer"] = value.strip()
+        provenance = {
+            "source": self.spec.name,
+            "native_id": native_id,
+            "split": split,
+            "licence": self.spec.licence,
+            "domain": self.spec.domain,
+            "category": category,
+            "tier": self.spec.tier,
+        }
+        stated = facts.pop("licence", None) or facts.pop("license", None)
+        if stated and self.spec.licence == NO_LICENCE:
+            provenance["licence"] = str(stated)
+        # What a file says of itself stays beside what we say of the file.
+        facts = {
+            f"native_{name}" if name in provenance else name: value for name, value in facts.items()
+        }
+        return Prompt(
+            id=f"{self.spec.name}/{native_id}",
+            question=question,
+            answer=answer,
+            images=refs,
+            choices=choices,
+            kind=_kind(first_value(row, fields.kind), answer, choices, self.layout),
+            category=category,
+            difficulty=plain_text(first_value(row, fields.difficulty), "the difficulty"),
+            solution=plain_text(_joined(first_value(row, fields.solution)), "the solution") or None,
+            metadata=facts | provenance,
+        )
+
+    def _choices(self, row: Mapping[str, Any], question: str) -> tuple[str, tuple[str, ...] | None]:
+        if self.layout.choices_as == "in_question":
+            return split_choices(question)
+        value = first_value(row, self.layout.fields.choices)
+        if value is None:
+            return question, None
+        if self.layout.choices_as == "literal":
+            value = listed(value)
+        if isinstance(value, Mapping):
+            # Options under their letters; Parquet gives a mapping every key that any row has.
+            value = [option for option in value.values() if option is not None]
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= len(LETTERS):
+            value = list(LETTERS[:value])
+        if not isinstance(value, list):
+            raise DataError(f"the choices must be a list, got {type(value).__name__}")
+        if not 1 <= len(value) <= len(LETTERS):
+            raise DataError(f"{len(value)} choices; 1 to {len(LETTERS)} are read")
+        if self.layout.choices_as == "letters":
+            return question, tuple(LETTERS[: len(value)])
+        return question, tuple(plain_text(option, "an option") for option in value)
+
+    def _images(self, row: Mapping[str, Any]) -> tuple[tuple[ImageRef, ...], list[str]]:
+        """The references, each found and its header read; and the names that the row gives them."""
+        values: list[Any] = []
+        for column in self.layout.fields.images:
+            group = [
+                column_value(row, one) for one in ((column,) if isinstance(column, str) else column)
+            ]
+            values = [
+                entry
+                for value in group
+                for entry in (value if isinstance(value, list) else [value])
+            ]
+            values = [entry for entry in values if not says_nothing(entry)]
+            if values:
+                break
+        names = [name for name in (_name(value) for value in values) if name]
+        if not self.images:
+            return (), names
+        return (
+            tuple(self._image(value, place) for place, value in enumerate(values, start=1)),
+            names,
+        )
+
+    def _image(self, value: Any, place: int) -> ImageRef:
+        where = f"image {place}"
+        data, path = (
+            (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (None, value)
+        )
+        if isinstance(value, bytes):
+            data, path = value, None
+        if (
+            not isinstance(data, bytes | None)
+            or not isinstance(path, str | None)
+            or (data is None and path is None)
+        ):
+            raise DataError(
+                f"{where}: expected a path, bytes, or an object with 'bytes' or 'path', got"
+                f" {type(value).__name__}"
+            )
+        if path is not None and not _plain(path):
+            raise DataError(f"{where}: its path is not valid UTF-8")
+        if data is None and path is not None:
+            if path.startswith("data:"):
+                raise DataError(
+                    f"{where}: base64 images are not read; give a path, or bytes in a Parquet file"
+                )
+            path = str(self._found(path, where=where))
+        ref = ImageRef(data=data, path=path)
+        check_header(ref, where=where)
+        return ref
+
+    def _found(self, path: str, *, where: str) -> Path:
+        """The image's file, in the first of the layout's image folders that has it; never outside
+        the source's folder.
+        """
+        error: ImageError | None = None
+        for below in self.layout.image_folders:
+            name = f"{below}/{path}" if below and not Path(path).is_absolute() else path
+            try:
+                return resolve_path(name, where=where, root=self.folder)
+            except ImageError as found:
+                error = error or found
+        raise error or ImageError(f"{where}: the layout names no image folder")
+
+    def _facts(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What the description keeps of a row; metadata must be storable as JSON."""
+        facts: dict[str, Any] = {}
+        if self.layout.keep_other_columns:
+            named = {column for group in _columns(self.layout) for column in group}
+            others = {
+                name: v for name, v in row.items() if name not in named and not name.startswith("_")
+            }
+            facts = {
+                name: v
+                for name, v in (others | _own_metadata(others.pop("metadata", None))).items()
+                if _plain(v)
+            }
+        for name, columns in self.layout.fields.metadata.items():
+            value = first_value(row, columns)
+            if not says_nothing(value) and (
+                _plain(value) or (isinstance(value, list) and all(_plain(v) for v in value))
+            ):
+                facts[name] = value
+        return facts
+
+
+def _columns(layout: Layout) -> list[Sequence[str]]:
+    fields = layout.fields
+    flat = [column for one in fields.images for column in ((one,) if isinstance(one, str) else one)]
+    return [
+        fields.question,
+        fields.answer,
+        fields.id,
+        flat,
+        fields.choices,
+        fields.category,
+        fields.difficulty,
+        fields.solution,
+        fields.kind,
+    ]
+
+
+def _kind(
+    stated: Any, answer: str, choices: Sequence[str] | None, layout: Layout
+) -> AnswerKind | None:
+    if isinstance(stated, str) and stated in get_args(AnswerKind):
+        return stated  # type: ignore[return-value]
+    if choices and layout.answer_as not in ("text", "boxed", "first", "most"):
+        return "choice"
+    return (
+        "choice" if layout.choices_as == "in_question" and _LONE_LETTER.fullmatch(answer) else None
+    )
+
+
+def _joined(value: Any) -> Any:
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else value
+
+
+def _own_metadata(value: Any) -> dict[str, Any]:
+    """The metadata of a file that Vasari wrote: JSON text of an object, or an object; else
+    nothing.
+    """
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _name(value: Any) -> str:
+    path = value.get("path") if isinstance(value, Mapping) else value
+    return path if isinstance(path, str) and _plain(path) else ""
+
+
+def _shown(names: Any) -> str:
+    texts = [str(name)[:40] for name in names if not str(name).startswith("_")]
+    return ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "") or "none"

@@ -1,0 +1,241 @@
+"""Conversations to rows: LLaVA and ShareGPT, OpenAI messages, and LLaMA-Factory's formats.
+
+A conversation gives one row: its first question and the answer to it. Later turns refer to earlier
+ones, so they make no prompt of their own. A system message is kept beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vasari.core.errors import DataError
+from vasari.data.sources.columns import column_value
+from vasari.data.sources.rowfiles import SUFFIXES, RowItem, file_rows, json_document
+
+_MARK = "<image>"
+_ASKERS = frozenset({"human", "user"})
+_ANSWERERS = frozenset({"gpt", "assistant", "model", "bot", "chatgpt"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Columns and tags of a LLaMA-Factory data set, with its defaults."""
+
+    messages: str = "conversations"
+    images: str = "images"
+    role: str = "from"
+    content: str = "value"
+    asker: str = "human"
+    answerer: str = "gpt"
+    system: str = "system"
+
+
+def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
+    """One row a conversation: `id`, `question`, `answer`, `images`, `system`, `num_turns`.
+
+    `conversations` or `messages` are read; a turn is {from, value} or {role, content}; a content is
+    text or a list of parts (text, image, image_url). Images that no part names are those of the
+    row's `images` or `image`.
+    """
+    for item in file_rows(path, shown=shown):
+        yield item if item.values is None else _converted(item, item.values, _conversation)
+
+
+def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]:
+    """The rows of every data set of a `dataset_info.json` whose file lies in its folder; those on a
+    hub are passed over.
+
+    Formats alpaca and sharegpt. Data sets of preference pairs, and rows with sound or video, are
+    refused with a reason.
+    """
+    try:
+        catalogue = json_document(path)
+    except (OSError, ValueError) as error:
+        yield RowItem(shown, problem=f"not valid JSON: {error}")
+        return
+    if not isinstance(catalogue, dict):
+        yield RowItem(
+            shown, problem=f"expected a mapping of data sets, got {type(catalogue).__name__}"
+        )
+        return
+    for name, entry in catalogue.items():
+        file_name = entry.get("file_name") if isinstance(entry, dict) else None
+        if not isinstance(file_name, str):
+            continue
+        below = f"{shown.rpartition('/')[0]}/{file_name}".lstrip("/")
+        if "\0" in below or not (folder / below).resolve().is_relative_to(folder.resolve()):
+            yield RowItem(f"{shown}: {name}", problem=f"the path {file_name!r} leaves the folder")
+            continue
+        files = (
+            [folder / below] if (folder / below).is_file() else sorted((folder / below).glob("*"))
+        )
+        for file in (
+            file for file in files if file.is_file() and file.name.lower().endswith(SUFFIXES)
+        ):
+            yield from _data_set(file, entry, name=name, shown=file.relative_to(folder).as_posix())
+
+
+def _data_set(file: Path, entry: Mapping[str, Any], *, name: str, shown: str) -> Iterator[RowItem]:
+    if entry.get("ranking"):
+        yield RowItem(shown, problem=f"{name} holds preference pairs, not answers")
+        return
+    columns, tags = _texts(entry.get("columns")), _texts(entry.get("tags"))
+    sharegpt = entry.get("formatting") == "sharegpt"
+    names = _Names(
+        messages=columns.get("messages", "conversations"),
+        images=columns.get("images", "images"),
+        role=tags.get("role_tag", "from"),
+        content=tags.get("content_tag", "value"),
+        asker=tags.get("user_tag", "human"),
+        answerer=tags.get("assistant_tag", "gpt"),
+        system=tags.get("system_tag", "system"),
+    )
+
+    def convert(row: Mapping[str, Any]) -> dict[str, Any]:
+        for kind in ("audios", "videos"):
+            if column_value(row, columns.get(kind, kind)):
+                raise DataError(f"the row has {kind}, which are not read")
+        return (_sharegpt(row, names) if sharegpt else _alpaca(row, columns)) | {"dataset": name}
+
+    for item in file_rows(file, shown=shown):
+        yield item if item.values is None else _converted(item, item.values, convert)
+
+
+def _converted(item: RowItem, values: Mapping[str, Any], convert: Any) -> RowItem:
+    try:
+        made: dict[str, Any] = convert(values)
+    except DataError as error:
+        return RowItem(item.where, problem=str(error))
+    return RowItem(item.where, made | {"id": values.get("id"), "_key": values.get("_key")})
+
+
+def _conversation(row: Mapping[str, Any]) -> dict[str, Any]:
+    turns = row.get("conversations") or row.get("messages")
+    first = turns[0] if isinstance(turns, list) and turns else None
+    if not isinstance(turns, list) or not isinstance(first, Mapping):
+        raise DataError(
+            f"there is no list 'conversations' or 'messages' (found: {', '.join(list(row)[:8])})"
+        )
+    named = _Names(role="role", content="content") if "role" in first else _Names()
+    return _turns(row, turns, named)
+
+
+def _sharegpt(row: Mapping[str, Any], names: _Names) -> dict[str, Any]:
+    turns = row.get(names.messages)
+    if not isinstance(turns, list) or not turns:
+        raise DataError(f"there is no list {names.messages!r} (found: {', '.join(list(row)[:8])})")
+    return _turns(row, turns, names)
+
+
+def _turns(row: Mapping[str, Any], turns: Sequence[Any], names: _Names) -> dict[str, Any]:
+    said = [_turn(turn, names) for turn in turns]
+    start = next((place for place, (who, _, _) in enumerate(said) if who == "asks"), None)
+    if start is None or start + 1 >= len(said) or said[start + 1][0] != "answers":
+        raise DataError("no question with an answer after it")
+    question, parts = said[start][1], said[start][2]
+    images = list(parts) or _first_images(row, said, start, names)
+    system = next((text for who, text, _ in said[:start] if who == "system"), row.get("system"))
+    return {
+        "question": question,
+        "answer": said[start + 1][1],
+        "images": images,
+        "system": system,
+        "num_turns": sum(1 for who, _, _ in said if who == "answers"),
+    }
+
+
+def _first_images(
+    row: Mapping[str, Any], said: Sequence[tuple[str, str, Any]], start: int, names: _Names
+) -> list[Any]:
+    """The row's images that belong to its first question: those it marks, or all when nothing is
+    marked.
+    """
+    value = row.get(names.images) or row.get("image")
+    images = value if isinstance(value, list) else [] if not value else [value]
+    marks = [text.count(_MARK) for _, text, _ in said]
+    if not any(marks):
+        return images
+    if sum(marks) != len(images):
+        raise DataError(f"the conversation marks {sum(marks)} images, the row has {len(images)}")
+    before = sum(marks[:start])
+    return images[before : before + marks[start]]
+
+
+def _turn(turn: Any, names: _Names) -> tuple[str, str, list[Any]]:
+    """Who speaks ("asks", "answers", "system", else ""), what, and the images that its parts
+    name.
+    """
+    if not isinstance(turn, Mapping) or not isinstance(role := turn.get(names.role), str):
+        raise DataError(f"a turn must be an object with {names.role!r} and {names.content!r}")
+    role_name = role.lower()
+    asks, answers = role_name in _ASKERS | {names.asker}, role_name in _ANSWERERS | {names.answerer}
+    who = (
+        "asks"
+        if asks
+        else "answers"
+        if answers
+        else "system"
+        if role_name in ("system", names.system)
+        else ""
+    )
+    content = turn.get(names.content)
+    if isinstance(content, str):
+        return who, content, []
+    if not isinstance(content, list):
+        raise DataError(
+            f"{names.content!r} must be text or a list of parts, got {type(content).__name__}"
+        )
+    texts, images = [], []
+    for part in content:
+        text, image = _part(part)
+        texts.append(text)
+        images += image
+    return who, "".join(texts), images
+
+
+def _part(part: Any) -> tuple[str, list[Any]]:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "text":
+        value = part.get("text", part.get("value"))
+        if isinstance(value, str):
+            return value, []
+    elif kind in ("image", "image_url"):
+        value = part.get("image_url", part.get("image", part.get("value", part.get("url"))))
+        value = value.get("url") if isinstance(value, Mapping) and "url" in value else value
+        return _MARK, [] if value is None else [value]
+    raise DataError(f"a part of type {str(kind)[:20]!r} is not read; text, image and image_url are")
+
+
+def _alpaca(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    texts = {}
+    for name, default in (
+        ("prompt", "instruction"),
+        ("query", "input"),
+        ("response", "output"),
+        ("system", "system"),
+    ):
+        value = row.get(columns.get(name, default))
+        if not isinstance(value, str | None):
+            raise DataError(
+                f"{columns.get(name, default)!r} must be text, got {type(value).__name__}"
+            )
+        texts[name] = value or ""
+    images = row.get(columns.get("images", "images")) or []
+    return {
+        "question": "\n".join(filter(None, (texts["prompt"], texts["query"]))),
+        "answer": texts["response"],
+        "images": images if isinstance(images, list) else [images],
+        "system": texts["system"],
+        "num_turns": 1,
+    }
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return (
+        {key: text for key, text in value.items() if isinstance(text, str)}
+        if isinstance(value, Mapping)
+        else {}
+    )

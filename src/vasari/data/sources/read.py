@@ -1,0 +1,323 @@
+"""Sources by name: what they are, and their prompts from a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vasari.core.errors import ConfigError, DataError
+from vasari.core.records import Prompt
+from vasari.data.sources.arc import arc_rows
+from vasari.data.sources.build import Builder
+from vasari.data.sources.columns import column_value
+from vasari.data.sources.conversations import conversation_rows, llamafactory_rows
+from vasari.data.sources.raven import raven_rows
+from vasari.data.sources.rowfiles import RowItem, file_rows
+from vasari.data.sources.spec import TIER_NOTES, Layout, SourceSpec, Tier, find_spec, shipped_names
+from vasari.data.sources.wikitables import wikitable_rows
+
+Reader = Callable[[Path, Path, str], Iterator[RowItem]]
+"""File, the source's folder, the file's name for messages -> its rows."""
+
+READERS: Mapping[str, Reader] = {
+    "raven": raven_rows,
+    "arc": arc_rows,
+    "wikitables": wikitable_rows,
+    "conversations": conversation_rows,
+    "llamafactory": llamafactory_rows,
+}
+
+SOURCES: tuple[str, ...] = shipped_names()
+"""Names that `read_source` knows; it also takes the path of a YAML description."""
+
+_LISTED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that became no prompt."""
+
+    source: str
+    where: str
+    """File below the source's folder, and line, row or entry."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceDescription:
+    """What a source is."""
+
+    name: str
+    title: str
+    licence: str
+    domain: str
+    tier: Tier
+    tier_note: str
+    """The tier in words, as documents and cards show it."""
+    test_only: bool
+    splits: tuple[str, ...]
+    layouts: tuple[str, ...]
+    """Each layout's title and files."""
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    split: str
+    path: Path
+    shown: str
+
+
+def describe_source(name: str) -> SourceDescription:
+    """What a source is, from its description alone.
+
+    Raises:
+        ConfigError: No source has this name.
+    """
+    spec = find_spec(name)
+    return SourceDescription(
+        name=spec.name,
+        title=spec.title,
+        licence=spec.licence,
+        domain=spec.domain,
+        tier=spec.tier,
+        tier_note=TIER_NOTES[spec.tier],
+        test_only=spec.test_only,
+        splits=tuple(dict.fromkeys(split for layout in spec.layouts for split in layout.splits)),
+        layouts=tuple(f"{layout.title}: {_patterns(layout)}" for layout in spec.layouts),
+        about=spec.about,
+    )
+
+
+def read_source(
+    name: str,
+    folder: Path | str,
+    *,
+    split: str = "train",
+    allow_test: bool = False,
+    limit: int | None = None,
+    images: bool = True,
+) -> Iterator[Prompt | BadRow]:
+    """The prompts of a source, and each row that became none, in the order of its files.
+
+    A prompt's id is `source/native id`; its metadata holds `source`, `native_id`, `split`,
+    `licence`, `domain`, `category` and `tier`. Images are found and their headers read here;
+    nothing is decoded.
+
+    Args:
+        name: One of `SOURCES`, or the path of a YAML description.
+        folder: Where the data set lies, unpacked. Nothing outside it is read.
+        split: Which split. A source that is a test set alone gives its first test split for
+            "train".
+        allow_test: Read a test split, or a source that is published for testing alone.
+        limit: Stop after this many prompts.
+        images: False leaves images out and keeps their names in `image_names`: for checks of text
+            alone.
+
+    Raises:
+        ConfigError: Unknown source or split, a test set without `allow_test`, a limit below 1.
+        DataError: The folder does not have the source's shape (at the call), or no row is of this
+            split (at the end).
+    """
+    spec = find_spec(name)
+    folder = Path(folder)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit must be at least 1, got {limit}")
+    if spec.tier == "unknown":
+        raise ConfigError(f"{spec.name}: {spec.about.strip()}")
+    asked = _checked_split(spec, split, allow_test=allow_test)
+    layout, files = _find_files(spec, folder)
+    if asked not in layout.splits:
+        raise ConfigError(
+            f"{spec.name} ({layout.title}): there is no split {asked!r}; there are"
+            f" {', '.join(layout.splits)}"
+        )
+    mine = [file for file in files if file.split in (asked, "*")]
+    if not mine:
+        here = ", ".join(sorted({file.split for file in files}))
+        raise DataError(
+            f"{folder}: no files of the split {asked!r} of {spec.title}; expected"
+            f" {_patterns(layout, asked)}; here: {here}"
+        )
+    return _read(Builder(spec, layout, folder, images), mine, asked, limit)
+
+
+def _checked_split(spec: SourceSpec, split: str, *, allow_test: bool) -> str:
+    """The split to read: a test only where that is allowed."""
+    if spec.test_only:
+        if not allow_test:
+            raise ConfigError(
+                f"{spec.title} is published for testing alone; training on it makes its scores"
+                " worthless. allow_test=True reads it all the same"
+            )
+        splits = dict.fromkeys(name for layout in spec.layouts for name in layout.splits)
+        return next(iter(splits)) if split == "train" and "train" not in splits else split
+    if split.startswith("test") and not allow_test:
+        raise ConfigError(f"{spec.name}: {split!r} is a test split; allow_test=True reads it")
+    return split
+
+
+def _read(
+    builder: Builder, files: list[_File], split: str, limit: int | None
+) -> Iterator[Prompt | BadRow]:
+    name, layout = builder.spec.name, builder.layout
+    seen: set[bytes] = set()
+    others: set[str] = set()
+    made = rows = 0
+    for file in files:
+        for number, item in enumerate(_items(file, builder), start=1):
+            if item.values is None:
+                rows += 1
+                yield BadRow(name, item.where, item.problem)
+                continue
+            for where, row in _entries(
+                item, layout, {"_row": number, "_file": file.shown, "_dir": _dir(file.shown)}
+            ):
+                own = _row_split(row, layout) if file.split == "*" else file.split
+                if own != split:
+                    others.add(own)
+                    continue
+                rows += 1
+                made_one = _prompt_or_bad(builder, row | {"_split": own}, where, own, seen)
+                yield made_one
+                made += isinstance(made_one, Prompt)
+                if made == limit:
+                    return
+    if not rows:
+        found = (
+            f"its rows are of {', '.join(sorted(others))}" if others else "its files hold no rows"
+        )
+        raise DataError(
+            f"{builder.folder}: no row of {builder.spec.title} is of the split {split!r}; {found}"
+        )
+
+
+def _items(file: _File, builder: Builder) -> Iterator[RowItem]:
+    reader = READERS.get(builder.layout.format)
+    try:
+        if reader is not None:
+            yield from reader(file.path, builder.folder, file.shown)
+        else:
+            yield from file_rows(file.path, shown=file.shown, rows=builder.layout.rows)
+    except OSError as error:
+        yield RowItem(file.shown, problem=f"cannot be read (any further): {error}")
+
+
+def _prompt_or_bad(
+    builder: Builder, row: dict[str, Any], where: str, split: str, seen: set[bytes]
+) -> Prompt | BadRow:
+    try:
+        prompt = builder.prompt(row, split=split)
+    except DataError as error:
+        return BadRow(builder.spec.name, where, str(error))
+    # Digests, not ids: a set of millions has to fit.
+    digest = hashlib.blake2b(prompt.id.encode(), digest_size=8).digest()
+    if digest in seen:
+        return BadRow(
+            builder.spec.name, where, f"the id {prompt.metadata['native_id']!r} was already used"
+        )
+    seen.add(digest)
+    return prompt
+
+
+def _entries(
+    item: RowItem, layout: Layout, facts: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The row itself, or one row for each entry of its list."""
+    row = dict(item.values or {}) | facts
+    if not layout.each:
+        yield item.where, row
+        return
+    inner = column_value(row, layout.each)
+    if isinstance(inner, dict):
+        pairs: list[tuple[Any, Any]] = list(inner.items())
+    elif isinstance(inner, list):
+        pairs = list(enumerate(inner))
+    else:
+        # Without the list the row has no question, and says so.
+        pairs = [(0, {})]
+    for key, entry in pairs:
+        own = entry if isinstance(entry, dict) else {"_value": entry}
+        native = f"{facts['_row']}.{key + 1}" if isinstance(key, int) else f"{facts['_row']}.{key}"
+        yield (
+            f"{item.where}, entry {str(key)[:40]!r}",
+            row | {"_outer": row, "_key": key} | own | {"_row": native},
+        )
+
+
+def _row_split(row: Mapping[str, Any], layout: Layout) -> str:
+    """The split that a row states; the value as it stands where the layout does not name it."""
+    if layout.split_ranges:
+        digits = re.search(
+            r"(\d+)\D*$", str(column_value(row, layout.fields.id[0]) if layout.fields.id else "")
+        )
+        number = int(digits.group(1)[:12]) if digits else -1
+        return next(
+            (split for split, (low, high) in layout.split_ranges.items() if low <= number <= high),
+            "none",
+        )
+    value = column_value(row, layout.split_field)
+    return next(
+        (split for split, values in layout.split_values.items() if value in values), str(value)[:40]
+    )
+
+
+def _find_files(spec: SourceSpec, folder: Path) -> tuple[Layout, list[_File]]:
+    """The first layout that the folder has files of, and these.
+
+    Raises:
+        DataError: The folder is missing or has none; what was expected and what is there.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder; {spec.title} was expected in it")
+    root = folder.resolve()
+    for layout in spec.layouts:
+        found: dict[str, _File] = {}
+        for split, patterns in layout.files.items():
+            for path in sorted(
+                itertools.chain.from_iterable(folder.glob(pattern) for pattern in patterns)
+            ):
+                # A link may lead anywhere.
+                if path.is_file() and path.resolve().is_relative_to(root):
+                    shown = path.relative_to(folder).as_posix()
+                    found.setdefault(shown, _File(split, path, shown))
+        if found:
+            return layout, list(found.values())
+    raise DataError(_wrong_shape(spec, folder))
+
+
+def _wrong_shape(spec: SourceSpec, folder: Path) -> str:
+    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(folder))
+    listed = ", ".join(names[:_LISTED]) + (
+        f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    )
+    expected = "; or ".join(f"{layout.title}: {_patterns(layout)}" for layout in spec.layouts)
+    advice = ""
+    if any(path.suffix.lower() in (".pk", ".pkl", ".pickle") for path in folder.rglob("*")):
+        advice = " A pickle runs code when it is loaded, so it is not read. " + spec.pickles
+    elif any(name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")) for name in names):
+        advice = " Archives are not read: unpack them first."
+    return (
+        f"{folder}: not the shape of {spec.title}. Expected {expected}. Found:"
+        f" {listed or 'nothing'}.{advice}".rstrip()
+    )
+
+
+def _patterns(layout: Layout, split: str | None = None) -> str:
+    wanted = [
+        pattern
+        for name, patterns in layout.files.items()
+        if split in (None, name) or name == "*"
+        for pattern in patterns
+    ]
+    return ", ".join(dict.fromkeys(wanted))
+
+
+def _dir(shown: str) -> str:
+    return shown.rpartition("/")[0] or "."

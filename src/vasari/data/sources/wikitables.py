@@ -1,0 +1,86 @@
+"""WikiTableQuestions (arXiv:1508.00305): questions in TSV files, tables in CSV files. The tables
+are drawn.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from vasari.core.errors import DataError
+from vasari.data.images import resolve_path
+from vasari.data.sources.pictures import draw_table
+from vasari.data.sources.rowfiles import RowItem
+
+MAX_TABLE_BYTES = 4 * 2**20
+
+_COLUMNS = ("id", "utterance", "context", "targetValue")
+
+
+def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]:
+    """One row a question: `id`, `question`, `answer` (several joined by "; "), `context` (its
+    table), `image`.
+    """
+    with path.open("rb") as file:
+        header = file.readline(2**16).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
+        if not set(_COLUMNS) <= set(header):
+            yield RowItem(
+                shown,
+                problem=(
+                    f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(header)[:200]}"
+                ),
+            )
+            return
+        for number, line in enumerate(file, start=2):
+            where = f"{shown}:{number}"
+            if not line.strip():
+                continue
+            try:
+                cells = dict(zip(header, line.decode().rstrip("\r\n").split("\t"), strict=True))
+                rows = _table(cells["context"], folder)
+                picture = draw_table(rows)
+            except (ValueError, csv.Error, OSError) as error:
+                reason = (
+                    error
+                    if isinstance(error, DataError)
+                    else f"not a readable question or table: {error}"
+                )
+                yield RowItem(where, problem=str(reason))
+                continue
+            answers = [_unescaped(part) for part in cells["targetValue"].split("|")]
+            yield RowItem(
+                where,
+                {
+                    "id": cells["id"],
+                    "question": _unescaped(cells["utterance"]),
+                    "answer": "; ".join(answers),
+                    "num_answers": len(answers),
+                    "context": cells["context"],
+                    "image": {"bytes": picture, "path": cells["context"]},
+                },
+            )
+
+
+def _table(context: str, folder: Path) -> list[list[str]]:
+    """The cells of a table. Quotes in it are escaped with a backslash.
+
+    Raises:
+        DataError: The file is missing, too large, or outside the folder.
+    """
+    path = resolve_path(context, where="table", root=folder)
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise DataError(f"the table {context} has more than {MAX_TABLE_BYTES:,} bytes")
+    text = path.read_bytes().decode()
+    return list(csv.reader(io.StringIO(text, newline=""), doublequote=False, escapechar="\\"))
+
+
+def _unescaped(text: str) -> str:
+    """The data set writes a line break as backslash n, a bar as backslash p, a backslash twice."""
+    out, place = [], 0
+    while place < len(text):
+        pair = text[place : place + 2]
+        out.append({"\\n": "\n", "\\p": "|", "\\\\": "\\"}.get(pair, text[place]))
+        place += 2 if pair in ("\\n", "\\p", "\\\\") else 1
+    return "".join(out)

@@ -1,0 +1,86 @@
+"""Families of generated problems, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import build, resolve
+from vasari.data.tasks.families.angles import Angles
+from vasari.data.tasks.families.bars import BarCharts
+from vasari.data.tasks.families.clocks import Clocks
+from vasari.data.tasks.families.dice import ColouredDice
+from vasari.data.tasks.families.gauges import Gauges
+from vasari.data.tasks.families.grids import Grids
+from vasari.data.tasks.families.lengths import Lengths
+from vasari.data.tasks.families.lines import Lines
+from vasari.data.tasks.families.matrices import Matrices
+from vasari.data.tasks.families.paths import Paths
+from vasari.data.tasks.families.pies import Pies
+from vasari.data.tasks.families.shapes import Shapes
+from vasari.data.tasks.families.tables import Tables
+from vasari.data.tasks.problem import Family
+
+FAMILIES: Mapping[str, Family] = {
+    "bars": BarCharts(),
+    "clocks": Clocks(),
+    "dice": ColouredDice(),
+    "shapes": Shapes(),
+    "tables": Tables(),
+    "angles": Angles(),
+    "gauges": Gauges(),
+    "grids": Grids(),
+    "lengths": Lengths(),
+    "lines": Lines(),
+    "matrices": Matrices(),
+    "paths": Paths(),
+    "pies": Pies(),
+}
+"""Every family by the name that a recipe gives it; a user's own is `package.module:attribute`."""
+
+_LEVEL = re.compile(r"[A-Za-z0-9_]+")
+
+
+def find_family(name: str) -> Family:
+    """The family of that name: one of ours, or a user's class (called without arguments) or object.
+
+    Raises:
+        ConfigError: There is none, its code was not allowed, or what is there is no family.
+    """
+    return as_family(resolve(name, FAMILIES, door="task"), what=f"task {name!r}")
+
+
+def as_family(found: Any, *, what: str) -> Family:
+    """The family itself, or the one that a class makes when it is called without arguments.
+
+    Args:
+        found: A class, or an object.
+        what: What it is, for error messages.
+
+    Raises:
+        ConfigError: It lacks a part of `Family`, or its name or levels cannot stand in a prompt's
+            id.
+    """
+    family = build(found, given={}, settings={}, what=what) if isinstance(found, type) else found
+    missing = [part for part in ("name", "levels", "sample") if not hasattr(family, part)]
+    if missing:
+        raise ConfigError(
+            f"{what} is a {type(family).__name__} without {', '.join(missing)}, which a family has"
+        )
+    if not isinstance(family.name, str) or not re.fullmatch(r"[a-z0-9_]+", family.name):
+        raise ConfigError(
+            f"{what}: its name must be lower-case letters, digits and underscores, got"
+            f" {family.name!r}"
+        )
+    levels = family.levels
+    are_names = isinstance(levels, tuple | list) and all(
+        isinstance(one, str) and _LEVEL.fullmatch(one) for one in levels
+    )
+    if not are_names or not levels or len(set(levels)) < len(levels):
+        raise ConfigError(
+            f"{what}: its levels must be different names of letters, digits and underscores,"
+            f" easiest first, got {levels!r}"
+        )
+    return family  # type: ignore[no-any-return]

@@ -1,0 +1,105 @@
+"""One HTML page that shows what the families generate, for a person to judge."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from vasari.core.errors import ConfigError, StorageError
+from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES, draw
+from vasari.data.tasks.problem import Family, Problem
+from vasari.data.tasks.thinker import Thinker
+
+_SIZE = 112
+_SLIP_RATE = 0.3
+"""High enough that most of the slipped solutions shown do slip."""
+
+
+def write_gallery(
+    path: Path, families: Mapping[str, Family], *, per_level: int = 2, seed: int = 0
+) -> None:
+    """Write one self-contained page: for every family, level and drawing style the picture, and the
+    problem's texts.
+
+    The same arguments write the same bytes. The page loads nothing from elsewhere.
+
+    Args:
+        path: The HTML file; its folder exists.
+        families: Families by name.
+        per_level: Problems shown for each level, at least 1.
+        seed: Of the problems, not negative.
+
+    Raises:
+        ConfigError: No families, or a count out of range.
+        StorageError: The disk refused.
+    """
+    if not families or per_level < 1 or seed < 0:
+        raise ConfigError(
+            f"a gallery needs families, per_level >= 1 and seed >= 0, got {len(families)},"
+            f" {per_level}, {seed}"
+        )
+    shown = [
+        {
+            "name": name,
+            "levels": [
+                _level(family, level, per_level=per_level, seed=seed) for level in family.levels
+            ],
+        }
+        for name, family in families.items()
+    ]
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(
+        Path(__file__).with_name("gallery.html.j2").read_text(encoding="utf-8")
+    )
+    page = template.render(
+        families=shown, per_level=per_level, seed=seed, size=_SIZE, held_out=HELD_OUT_STYLE
+    )
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _level(family: Family, level: str, *, per_level: int, seed: int) -> dict[str, Any]:
+    place = hashlib.blake2b(f"{family.name}/{level}".encode(), digest_size=8).digest()
+    rng = np.random.default_rng([seed, int.from_bytes(place, "little")])
+    return {
+        "name": level,
+        "cards": [_card(family.sample(rng, level), rng) for _ in range(per_level)],
+    }
+
+
+def _card(problem: Problem, rng: np.random.Generator) -> dict[str, Any]:
+    exact, slipping = Thinker(rng=rng), Thinker(rng=rng, slip_rate=_SLIP_RATE)
+    problem.think(exact)
+    problem.think(slipping)
+    looks = [
+        {
+            "style": style,
+            "png": base64.b64encode(draw(problem.scene, style=style, size=_SIZE)).decode(),
+        }
+        for style in (*STYLES, HELD_OUT_STYLE)
+    ]
+    return {
+        "looks": looks,
+        "question": problem.question,
+        "choices": problem.choices,
+        "reasoning": exact.text(),
+        "slipped": slipping.text(),
+        "answer": problem.answer,
+        "kind": problem.kind,
+        "facts": problem.facts,
+    }

@@ -1,0 +1,65 @@
+"""One generated problem, before it is drawn: what every family produces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vasari.core.records import AnswerKind
+from vasari.data.tasks.scene import Scene
+from vasari.data.tasks.thinker import Thinker
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A short question about what is to be seen, with its short answer: the base model's training
+    material.
+    """
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A scene, a question that needs several steps, and a way to solve it."""
+
+    scene: Scene
+    scene_key: str
+    """Canonical text of the facts in the scene; problems with one key are the same picture in
+    content."""
+    question: str
+    kind: AnswerKind
+    think: Callable[[Thinker], str]
+    """Writes the reasoning and returns the final answer (a letter for `choice`); exact with an
+    exact thinker."""
+    answer: str
+    """The reference answer, computed from the facts and not by `think`, so that each checks the
+    other."""
+    choices: tuple[str, ...] | None = None
+    facts: tuple[Fact, ...] = ()
+    """Perception questions about the same scene."""
+    guessable: bool = False
+    """The answer can be guessed without looking better than by chance (never set for ordinary
+    problems)."""
+
+
+class Family(Protocol):
+    """A family of problems: a function from a seed and a level to a problem; `check_task_family`
+    says whether one of yours is.
+
+    All that differs from problem to problem comes from the generator: no global random state, no
+    order of a set of texts, which differs between two processes.
+    """
+
+    name: str
+    """Short, lower case: "bars"."""
+    levels: tuple[str, ...]
+    """Difficulty levels, easiest first: ("1", "2", "3")."""
+
+    def sample(self, rng: np.random.Generator, level: str) -> Problem:
+        """A problem of this level; the same generator state gives the same problem."""
+        ...

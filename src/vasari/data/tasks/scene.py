@@ -1,0 +1,109 @@
+"""A picture as data: drawing commands in unit coordinates, which any drawing style can render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Colour = str
+"""A name from `PALETTE`, or "ink" (lines and text of the style) or "paper" (its background)."""
+
+PALETTE: dict[Colour, tuple[int, int, int]] = {
+    "red": (214, 39, 40),
+    "blue": (31, 90, 200),
+    "green": (30, 150, 60),
+    "yellow": (240, 200, 20),
+    "purple": (140, 60, 190),
+    "orange": (255, 127, 14),
+    "black": (20, 20, 20),
+    "gray": (140, 140, 140),
+    "cyan": (20, 190, 207),
+    "pink": (245, 130, 190),
+}
+
+Point = tuple[float, float]
+"""(x, y) in [0, 1], origin at the top left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight stroke."""
+
+    start: Point
+    end: Point
+    colour: Colour = "ink"
+    width: float = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A closed shape; `fill` None draws the outline only."""
+
+    points: tuple[Point, ...]
+    fill: Colour | None = None
+    outline: Colour | None = None
+    width: float = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Disc:
+    """A circle."""
+
+    centre: Point
+    radius: float
+    fill: Colour | None = None
+    outline: Colour | None = None
+    width: float = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Wedge:
+    """A sector, from angle `start` to `end` in degrees, clockwise from twelve o'clock."""
+
+    centre: Point
+    radius: float
+    start: float
+    end: float
+    fill: Colour | None = None
+    outline: Colour | None = None
+    width: float = 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text; `size` is the cap height's em in units of the image."""
+
+    at: Point
+    text: str
+    size: float = 0.09
+    colour: Colour = "ink"
+    anchor: Literal["middle", "left", "right"] = "middle"
+
+
+Mark = Line | Polygon | Disc | Wedge | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Marks in drawing order."""
+
+    marks: tuple[Mark, ...]
+
+
+def rectangle(
+    left: float,
+    top: float,
+    right: float,
+    bottom: float,
+    *,
+    fill: Colour | None = None,
+    outline: Colour | None = None,
+    width: float = 0.012,
+) -> Polygon:
+    """An axis-aligned rectangle."""
+    return Polygon(
+        ((left, top), (right, top), (right, bottom), (left, bottom)),
+        fill=fill,
+        outline=outline,
+        width=width,
+    )

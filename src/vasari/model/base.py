@@ -1,0 +1,53 @@
+"""Who answers: the one thing that evaluation and scoring need of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt, Rollout
+from vasari.core.settings import Settings
+
+Images = Literal["shown", "blank", "removed"]
+"""What becomes of a prompt's images."""
+
+
+class Decoding(Settings):
+    """How rollouts are drawn; stands beside every accuracy."""
+
+    num_rollouts: int = 8
+    """Rollouts a prompt."""
+    temperature: float = 1.0
+    """0 is greedy decoding."""
+    top_p: float = 1.0
+    """Nucleus mass kept; 1 keeps all."""
+    max_tokens: int = 96
+    """Longest rollout, in tokens."""
+    images: Images = "shown"
+    """The two others are blind controls: a white page of the same size in each image's place, or no
+    image at all."""
+    batch_rollouts: int = 256
+    """Rollouts generated at once."""
+
+
+class Policy(Protocol):
+    """Anything that answers prompts; `check_policy` says whether one of yours does.
+
+    The same seed and prompts give the same rollouts. Where `decoding.images` says so, images are
+    taken away or replaced; a policy that cannot do that raises a ConfigError. A prompt under
+    evaluation may come without its reference answer and with its options in the question.
+    """
+
+    def generate(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
+    ) -> list[list[Rollout]]:
+        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts.
+
+        Args:
+            prompts: Any number, none too; with no image, one or several.
+            decoding: How many rollouts, how drawn, how long at most.
+            seed: Not negative.
+            tell: Called with the prompts answered and their total, as often as it likes.
+        """
+        ...

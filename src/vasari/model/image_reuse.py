@@ -1,0 +1,94 @@
+"""Encode an image once for all the rollouts of its group.
+
+A group's rollouts share their images, but a trainer hands the model one copy of the pixels for each
+rollout, and the vision encoder is most of a small model's work. Images do not attend to each other,
+so equal pixels give equal
+features: the encoder runs on the distinct images and its output is handed out to every copy.
+Gradients add up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def reuse_image_features(model: Any) -> None:
+    """Let a Qwen2.5-VL model encode repeated images of a batch once. Calling it twice does nothing
+    more.
+    """
+    body = without_adapters(model).model
+    visual = body.visual
+    if getattr(visual, "encodes_repeats_once", False):
+        return
+    encode = visual.forward
+
+    def forward(hidden_states: torch.Tensor, grid_thw: torch.Tensor, **kwargs: Any) -> Any:
+        keep, source = distinct_images(hidden_states, grid_thw)
+        if len(keep) == len(source):
+            return encode(hidden_states, grid_thw=grid_thw, **kwargs)
+        lengths = grid_thw.prod(-1).tolist()
+        patches = torch.split(hidden_states, lengths)
+        output = encode(torch.cat([patches[i] for i in keep]), grid_thw=grid_thw[keep], **kwargs)
+        unit = visual.spatial_merge_size**2
+        features = torch.split(output.pooler_output, [lengths[i] // unit for i in keep])
+        output.pooler_output = torch.cat([features[i] for i in source])
+        return output
+
+    visual.forward = forward
+    body.register_forward_pre_hook(_no_empty_images, with_kwargs=True)
+    visual.encodes_repeats_once = True
+
+
+def without_adapters(model: Any) -> Any:
+    """The model itself, when low-rank adapters are wrapped around it."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _no_empty_images(
+    _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A part cut from a batch with images can have none: zero pixels, which the encoder does not
+    take, become None.
+    """
+    pixels = kwargs.get("pixel_values")
+    if pixels is not None and len(pixels) == 0:
+        kwargs = kwargs | {"pixel_values": None, "image_grid_thw": None}
+    return args, kwargs
+
+
+def distinct_images(patches: torch.Tensor, grid_thw: torch.Tensor) -> tuple[list[int], list[int]]:
+    """The first copy of every distinct image, and for each image the position of its copy in that
+    list.
+
+    Args:
+        patches: [patches, pixels] of all images, one after the other.
+        grid_thw: [images, 3] patches in time, height and width.
+    """
+    lengths = grid_thw.prod(-1).tolist()
+    images = torch.split(patches, lengths)
+    # A cheap sum finds candidates, an exact comparison decides: two images that only look alike
+    # stay two.
+    sums = [
+        tuple(grid) + tuple(image[:: max(1, len(image) // 8)].sum(0)[:16].tolist())
+        for grid, image in zip(grid_thw.tolist(), images, strict=True)
+    ]
+    seen: dict[tuple[float, ...], list[int]] = {}
+    keep: list[int] = []
+    source: list[int] = []
+    for index, key in enumerate(sums):
+        match = next(
+            (
+                place
+                for place in seen.get(key, [])
+                if torch.equal(images[keep[place]], images[index])
+            ),
+            None,
+        )
+        if match is None:
+            match = len(keep)
+            keep.append(index)
+            seen.setdefault(key, []).append(match)
+        source.append(match)
+    return keep, source

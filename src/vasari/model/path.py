@@ -1,0 +1,60 @@
+"""Where a recipe's model lies: a folder, a hub name, or the base model that ships with the
+package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from importlib import resources
+from pathlib import Path
+
+from vasari.core.errors import MissingExtraError, StateError
+
+SHIPPED = {"vasari:tiny-base": "tiny_base"}
+"""Models inside the package, by the name a recipe uses."""
+
+
+def resolve_model(path: str) -> str:
+    """The folder or hub name behind a recipe's `model.path`.
+
+    Raises:
+        StateError: A `vasari:` name that does not exist, or a path that is no folder.
+    """
+    if path in SHIPPED:
+        return str(resources.files("vasari") / "assets" / SHIPPED[path])
+    if path.startswith("vasari:"):
+        raise StateError(f"model {path!r} does not ship with vasari; there are {sorted(SHIPPED)}")
+    if path.startswith((".", "/", "~")) and not Path(path).expanduser().is_dir():
+        raise StateError(f"model.path {path!r}: there is no such folder")
+    return str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
+
+
+def fingerprint(folder: Path) -> str:
+    """Digest of a model's weights and settings; the folder's name when it is on a hub."""
+    if not folder.is_dir():
+        return str(folder)
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def require_training() -> None:
+    """Refuse early, in one line, where the training extra is not installed; else load torch,
+    quietly.
+
+    Raises:
+        MissingExtraError: A package of `vasari[train]` is missing.
+    """
+    missing = [
+        name for name in ("torch", "transformers", "trl") if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise MissingExtraError(
+            f"training and evaluation need {', '.join(missing)}: pip install 'vasari[train]'"
+        )
+    from vasari.model.quiet import quiet_loading  # noqa: PLC0415  (torch takes seconds to import)
+
+    quiet_loading()

@@ -1,0 +1,114 @@
+"""A policy that follows a script: for tests of whole flows, and to see what scores look like when
+the truth is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vasari.core.errors import ConfigError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt, Rollout
+from vasari.model.base import Decoding
+
+END_TOKEN = 0
+"""Ends every rollout that the token limit does not end."""
+
+_PIECE = re.compile(r"\s+|\w+|[^\w\s]")
+_NUMBER = re.compile(r"[+-]?\d+")
+
+
+class ScriptedPolicy:
+    """Answers by a function of the prompt and a random generator.
+
+    Each prompt has its own generator, seeded by the call's seed and the prompt's id, so that a
+    rollout does not depend on the prompts beside it. At temperature 0 every rollout of a prompt
+    starts from one state, whatever the seed: all are equal where the function draws nothing but
+    from its generator. In both blind controls it sees a prompt without images.
+    """
+
+    def __init__(self, answer: Callable[[Prompt, np.random.Generator], str]) -> None:
+        self._answer = answer
+
+    def generate(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
+    ) -> list[list[Rollout]]:
+        """One group for each prompt; the same seed and ids give the same generators."""
+        groups: list[list[Rollout]] = []
+        for prompt in prompts:
+            seen = prompt if decoding.images == "shown" else replace(prompt, images=())
+            groups.append(self._group(seen, decoding, seed))
+            tell(len(groups), len(prompts))
+        return groups
+
+    def _group(self, prompt: Prompt, decoding: Decoding, seed: int) -> list[Rollout]:
+        if decoding.temperature > 0:
+            rng = _generator(f"{seed} {prompt.id}")
+            texts = [self._answer(prompt, rng) for _ in range(decoding.num_rollouts)]
+        else:
+            texts = [
+                self._answer(prompt, _generator(f"greedy {prompt.id}"))
+                for _ in range(decoding.num_rollouts)
+            ]
+        return [scripted_rollout(text, max_tokens=decoding.max_tokens) for text in texts]
+
+
+def policy_with_pass_rates(pass_rate: Callable[[Prompt], float]) -> ScriptedPolicy:
+    """A policy that writes the paper's format and is correct with the chance that `pass_rate` gives
+    for a prompt.
+
+    Wrong answers are another option, a larger whole number, or "not" before the reference.
+
+    Raises:
+        ConfigError: When it answers: a pass rate outside [0, 1].
+    """
+
+    def answer(prompt: Prompt, rng: np.random.Generator) -> str:
+        rate = pass_rate(prompt)
+        if not 0.0 <= rate <= 1.0:
+            raise ConfigError(
+                f"the pass rate of prompt {prompt.id!r} must be in [0, 1], got {rate}"
+            )
+        final = prompt.answer if rng.random() < rate else _wrong_answer(prompt, rng)
+        return f"<think>Scripted.</think><answer>\\boxed{{{final}}}</answer>"
+
+    return ScriptedPolicy(answer)
+
+
+def scripted_rollout(text: str, *, max_tokens: int) -> Rollout:
+    """A text as a rollout: a token for each word, sign and run of white space, then the end token.
+
+    A text with no room for the end token is cut after `max_tokens` tokens and marked as truncated.
+    """
+    pieces = _PIECE.findall(text)
+    truncated = len(pieces) + 1 > max_tokens
+    kept = pieces[:max_tokens]
+    tokens = [_token(piece) for piece in kept] + ([] if truncated else [END_TOKEN])
+    return Rollout(
+        text="".join(kept), token_ids=np.array(tokens, dtype=np.int32), truncated=truncated
+    )
+
+
+def _wrong_answer(prompt: Prompt, rng: np.random.Generator) -> str:
+    if prompt.choices:
+        letters = [chr(65 + i) for i in range(len(prompt.choices))]
+        others = [letter for letter in letters if letter != prompt.answer.strip().upper()]
+        return str(rng.choice(others)) if others else "none"
+    if _NUMBER.fullmatch(prompt.answer.strip()):
+        return str(int(prompt.answer) + int(rng.integers(1, 10)))
+    return f"not {prompt.answer}"
+
+
+def _generator(key: str) -> np.random.Generator:
+    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "little"))
+
+
+def _token(piece: str) -> int:
+    digest = hashlib.blake2b(piece.encode(errors="surrogatepass"), digest_size=4).digest()
+    return END_TOKEN + 1 + int.from_bytes(digest, "little") % (2**31 - 2)

@@ -1,0 +1,169 @@
+"""A small Qwen2.5-VL: transformers' own classes, a few million parameters, its tokenizer made
+beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from vasari.model.processor import ImageTextProcessor
+
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+FORMAT_TOKENS = ("<think>", "</think>", "<answer>", "</answer>", "\\boxed{", "}")
+"""One token each, so that the paper's format costs a small model ten tokens and not forty."""
+
+# Qwen's chat format; `{% generation %}` marks what supervised training may learn from.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['role'] =="
+    " 'assistant' %}{% generation %}{% if message['content'] is string %}{{ message['content'] }}{%"
+    " else %}{% for part in message['content'] %}{{ part['text'] }}{% endfor %}{% endif"
+    " %}<|im_end|>{% endgeneration %}\n{% else %}{% if message['content'] is string %}{{"
+    " message['content'] }}{% else %}{% for part in message['content'] %}{% if part['type'] =="
+    " 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif"
+    " %}{% endfor %}{% endif %}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt"
+    " %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallVlmSettings:
+    """Sizes of a small Qwen2.5-VL."""
+
+    hidden: int = 128
+    """Width of the language model."""
+    layers: int = 5
+    """Decoder layers."""
+    heads: int = 4
+    """Attention heads of the language model; half as many key-value heads."""
+    feed_forward: int = 384
+    """Width of the decoder's feed-forward layers."""
+    vision_hidden: int = 128
+    """Width of the vision encoder."""
+    vision_layers: int = 4
+    """Layers of the vision encoder."""
+    vision_heads: int = 4
+    """Attention heads of the vision encoder."""
+    vision_feed_forward: int = 256
+    """Width of the encoder's feed-forward layers."""
+    image_size: int = 112
+    """Pixels a side that images are brought to; 112 gives 16 image tokens."""
+    vocabulary: int = 768
+    """Entries of the tokenizer, special ones included."""
+
+
+def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer learned from texts: words of the tasks are one token, any other
+    text still fits.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    # Letters stay apart from digits and marks, and each digit stands alone, so "15+7=22" reads the
+    # same everywhere.
+    words = pre_tokenizers.Split(
+        Regex(r" ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]|\s"), behavior="isolated"
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(FORMAT_TOKENS),
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",  # noqa: S106  (a vocabulary entry)
+        pad_token="<|endoftext|>",  # noqa: S106
+        additional_special_tokens=list(SPECIAL_TOKENS[1:]),
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+    )
+    fast.add_tokens(list(FORMAT_TOKENS))
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def small_processor(
+    tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings
+) -> ImageTextProcessor:
+    """The processor of a small model: every image becomes `image_size` squared pixels at most."""
+    pixels = settings.image_size**2
+    images = Qwen2VLImageProcessorPil(
+        size={"shortest_edge": min(56 * 56, pixels), "longest_edge": pixels}
+    )
+    return ImageTextProcessor(
+        image_processor=images, tokenizer=tokenizer, chat_template=tokenizer.chat_template
+    )
+
+
+def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *, seed: int) -> Any:
+    """A randomly initialised Qwen2_5_VLForConditionalGeneration of these sizes."""
+    head = settings.hidden // settings.heads
+    third = head // 2 // 3
+    ids = {
+        name: tokenizer.convert_tokens_to_ids(f"<|{name}|>")
+        for name in ("image_pad", "video_pad", "vision_start", "vision_end")
+    }
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": settings.hidden,
+            "intermediate_size": settings.feed_forward,
+            "num_hidden_layers": settings.layers,
+            "num_attention_heads": settings.heads,
+            "num_key_value_heads": max(1, settings.heads // 2),
+            "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
+                # Time, height and width share the head's rotary pairs, as in Qwen2.5-VL.
+                "mrope_section": [head // 2 - 2 * third, third, third],
+            },
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "tie_word_embeddings": True,
+            "initializer_range": settings.hidden**-0.5 * 0.8,
+        },
+        vision_config={
+            "initializer_range": settings.vision_hidden**-0.5 * 0.8,
+            "depth": settings.vision_layers,
+            "hidden_size": settings.vision_hidden,
+            "intermediate_size": settings.vision_feed_forward,
+            "num_heads": settings.vision_heads,
+            "out_hidden_size": settings.hidden,
+            "fullatt_block_indexes": list(range(settings.vision_layers)),
+            "window_size": 112,
+        },
+        image_token_id=ids["image_pad"],
+        video_token_id=ids["video_pad"],
+        vision_start_token_id=ids["vision_start"],
+        vision_end_token_id=ids["vision_end"],
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(seed)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model

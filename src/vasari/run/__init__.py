@@ -1,0 +1,3 @@
+"""A recipe and its run: checked settings, the folder on disk, and the stages from prompts to
+evaluation.
+"""

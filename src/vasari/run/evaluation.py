@@ -1,0 +1,69 @@
+"""Models of a run -> results: the ladder from base to cold start to reinforcement training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vasari.core.errors import StateError
+from vasari.core.progress import stage
+from vasari.core.records import Prompt
+from vasari.evaluate.run import evaluate_policy
+from vasari.model.path import fingerprint, resolve_model
+from vasari.model.transformers_policy import TransformersPolicy
+from vasari.run.folder import measured
+from vasari.run.layout import RunDir
+from vasari.run.recipe import Recipe
+
+TEST_SETS = ("test", "test_held_out_style")
+
+
+def models_of(recipe: Recipe, run: RunDir) -> dict[str, str]:
+    """The models of a run that exist, lowest rung first: base, cold start, each arm's best
+    weights.
+    """
+    found: dict[str, str] = {}
+    if recipe.model.path is not None:
+        found["base"] = resolve_model(recipe.model.path)
+    if (run.cold_start / "model").exists():
+        found["cold_start"] = str(run.cold_start / "model")
+    arms = sorted(
+        (run.root / "rl").glob("*/best"),
+        key=lambda path: (path.parent.name != "uniform", path.parent.name),
+    )
+    return found | {path.parent.name: str(path) for path in arms}
+
+
+def run_evaluation(
+    recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]]
+) -> dict[str, dict[str, Any]]:
+    """Evaluate every model of the run on the test sets; finished models are read, not repeated.
+
+    Raises:
+        StateError: The run holds no model yet.
+    """
+    models = models_of(recipe, run)
+    if not models:
+        raise StateError(
+            f"{run.root}: holds no model to evaluate; run `vasari sft` or `vasari train` first"
+        )
+    sets = {name: prompts[name] for name in TEST_SETS if prompts.get(name)}
+    results: dict[str, dict[str, Any]] = {}
+    with measured(run, "evaluate") as facts:
+        for name, path in models.items():
+            with stage(f"evaluate {name.replace('_', ' ')}") as tell:
+                policy = TransformersPolicy.load(
+                    path, system=recipe.model.system, max_pixels=recipe.model.max_pixels
+                )
+                results[name] = evaluate_policy(
+                    policy,
+                    sets,
+                    recipe.evaluate,
+                    name=name,
+                    out=run.evaluation,
+                    fingerprint=fingerprint(Path(path)),
+                    reference=prompts["train"],
+                    tell=tell,
+                )
+        facts["models"] = list(models)
+    return results

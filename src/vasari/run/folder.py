@@ -1,0 +1,160 @@
+"""Opening a run's folder: the resolved recipe is written into it, and another recipe is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import vasari
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import read_json, write_json
+from vasari.run.layout import RunDir
+from vasari.run.memory import PeakMemory
+from vasari.run.recipe import Recipe
+from vasari.run.upgrade import upgrade_recipe
+
+logger = logging.getLogger(__name__)
+
+_VERSIONS = ("torch", "transformers", "trl", "accelerate", "peft", "datasets", "numpy", "pillow")
+_MAY_CHANGE = {"evaluate", "name"}
+"""Parts of a recipe that a later command may change in the same folder."""
+
+
+def open_run(recipe: Recipe, out: Path | None) -> RunDir:
+    """The folder of a run, with its settings written.
+
+    Raises:
+        StateError: The folder holds a run of other settings, or settings that cannot be read.
+    """
+    run = RunDir(out or Path("runs") / recipe.name)
+    resolved = recipe.model_dump(mode="json")
+    if run.settings.exists():
+        _refuse_other(_of_today(_stored_recipe(run)), resolved, run.root)
+    write_json(run.settings, _facts(recipe, resolved))
+    return run
+
+
+def open_existing(root: Path) -> RunDir:
+    """The folder of a run that exists.
+
+    Raises:
+        StateError: There is no run.
+    """
+    run = RunDir(root)
+    if not run.settings.exists():
+        raise StateError(
+            f"{root}: holds no run (no settings.json); give the folder that a `vasari` command"
+            " wrote"
+        )
+    return run
+
+
+@contextlib.contextmanager
+def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
+    """Run a stage and keep its facts, its seconds and the peak memory of this process and its
+    children.
+
+    A stage that a resumed command runs again adds its seconds to what the first attempt took.
+    """
+    path = run.stages / f"{name}.json"
+    before = read_json(path) if path.exists() else {}
+    facts: dict[str, Any] = {}
+    started = time.monotonic()
+    with PeakMemory() as memory:
+        yield facts
+    seconds = (
+        time.monotonic()
+        - started
+        + (float(before.get("seconds", 0.0)) if facts.pop("continued", False) else 0.0)
+    )
+    if int(os.environ.get("RANK", "0")) == 0:
+        write_json(
+            path,
+            {
+                "schema": 1,
+                "stage": name,
+                **facts,
+                "seconds": seconds,
+                "peak_memory_mb": memory.peak_mb,
+            },
+        )
+
+
+def _stored_recipe(run: RunDir) -> dict[str, Any]:
+    try:
+        stored = read_json(run.settings)["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"{run.settings}: cannot be read ({type(error).__name__}: {error}); choose another"
+            " --out, or put back a copy"
+        ) from error
+    if not isinstance(stored, dict):
+        raise StateError(
+            f"{run.settings}: its recipe is no object; choose another --out, or put back a copy"
+        )
+    return stored
+
+
+def _of_today(old: dict[str, Any]) -> dict[str, Any]:
+    """A stored recipe under today's keys, with those that vasari has gained since; as it is where
+    it cannot be read.
+
+    The settings check the names in it without importing any code that whoever runs this did not
+    allow.
+    """
+    try:
+        return Recipe.model_validate(upgrade_recipe(old, tell=logger.debug)).model_dump(mode="json")
+    except (ValidationError, ConfigError):
+        return old
+
+
+def _refuse_other(old: dict[str, Any], new: dict[str, Any], root: Path) -> None:
+    differing = [
+        (
+            f"{key} is {new.get(key)!r}, was {old.get(key)!r}"
+            if not isinstance(new.get(key), dict)
+            else _first_difference(key, old.get(key), new[key])
+        )
+        for key in {**old, **new}
+        if key not in _MAY_CHANGE and key != "sampler" and old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise StateError(
+            f"{root}: holds a run of another recipe ({'; '.join(differing[:3])}); choose another"
+            " --out"
+        )
+
+
+def _first_difference(key: str, old: Any, new: Any) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in new:
+            if old.get(name) != new.get(name):
+                return _first_difference(f"{key}.{name}", old.get(name), new.get(name))
+    return f"{key} is {new!r}, was {old!r}"
+
+
+def _facts(recipe: Recipe, resolved: dict[str, Any]) -> dict[str, Any]:
+    versions = {"vasari": vasari.__version__, "python": platform.python_version()}
+    for package in _VERSIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "schema": 1,
+        "recipe": resolved,
+        "versions": versions,
+        "seed": recipe.seed,
+        "started": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
+    }

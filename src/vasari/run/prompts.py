@@ -1,0 +1,117 @@
+"""Recipe -> prompt files of a run: generated, or read, checked and split."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from vasari.core.errors import ConfigError
+from vasari.core.progress import Tell, stage
+from vasari.core.records import Prompt
+from vasari.data.prompt_file import check_images, read_prompts, write_prompts
+from vasari.data.tasks.draw import HELD_OUT_STYLE
+from vasari.data.tasks.pool import PoolSettings, check_disjoint, make_pool
+from vasari.run.folder import measured
+from vasari.run.layout import RunDir
+from vasari.run.recipe import FilePrompts, Recipe, TaskPrompts
+
+SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")
+
+
+def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, list[Prompt]]:
+    """The prompts of every split; made once and read again by later commands."""
+    if (run.prompts / "train.parquet").exists():
+        return {
+            split: read_prompts(run.prompts / f"{split}.parquet")
+            for split in SPLITS
+            if (run.prompts / f"{split}.parquet").exists()
+        }
+    run.prompts.mkdir(parents=True, exist_ok=True)
+    with measured(run, "tasks") as facts, stage("prompts") as tell:
+        if recipe.prompts.tasks is not None:
+            splits = generate(recipe.prompts.tasks, seed=recipe.seed, tell=tell)
+        elif recipe.prompts.files is not None:
+            splits = read_files(
+                recipe.prompts.files, seed=recipe.seed, folder=recipe_folder, tell=tell
+            )
+        # `train` last: its file says that all the others are complete.
+        for split in sorted(splits, key=lambda name: name == "train"):
+            write_prompts(run.prompts / f"{split}.parquet", splits[split])
+        facts["num_prompts"] = {name: len(prompts) for name, prompts in splits.items()}
+    return splits
+
+
+def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Prompt]]:
+    """Generated splits; no picture of one is in another, whatever the seeds."""
+    wanted = {
+        "cold_start": ("train", tasks.num_cold_start, tasks.pool("cold_start")),
+        "train": ("train", tasks.num_train, tasks.pool("train")),
+        "validation": ("validation", tasks.num_validation, tasks.pool("validation")),
+        "test": ("test", tasks.num_test, tasks.pool("test")),
+        "test_held_out_style": ("test", tasks.num_held_out_style, _held_out(tasks)),
+    }
+    total = sum(count for _, count, _ in wanted.values())
+    done = 0
+    splits: dict[str, list[Prompt]] = {}
+    for place, (name, (split, count, settings)) in enumerate(wanted.items()):
+        if count:
+            start = done
+            splits[name] = make_pool(
+                settings,
+                split=split,  # type: ignore[arg-type]
+                seed=seed * 1000 + place,
+                stream=name,
+                progress=lambda now, _all, start=start: tell(start + now, total),  # type: ignore[misc]
+            )
+            done += count
+    trained_on = splits.get("cold_start", []) + splits["train"]
+    check_disjoint(
+        train=trained_on,
+        validation=splits["validation"],
+        test=splits["test"] + splits.get("test_held_out_style", []),
+    )
+    return splits
+
+
+def _held_out(tasks: TaskPrompts) -> PoolSettings:
+    return dataclasses.replace(
+        tasks.pool("test"), num_prompts=max(1, tasks.num_held_out_style), styles=(HELD_OUT_STYLE,)
+    )
+
+
+def read_files(
+    files: FilePrompts, *, seed: int, folder: Path, tell: Tell
+) -> dict[str, list[Prompt]]:
+    """Splits read from files, every image checked before anything is trained.
+
+    Raises:
+        ConfigError: There are too few prompts to hold any out.
+        DataError: A file, a prompt or an image is not what it must be; the message names where.
+    """
+    named: Mapping[str, str | None] = {
+        "train": files.train,
+        "cold_start": files.cold_start,
+        "validation": files.validation,
+        "test": files.test,
+    }
+    splits = {
+        name: read_prompts(folder / path, limit=files.limit) for name, path in named.items() if path
+    }
+    missing = [name for name in ("validation", "test") if name not in splits]
+    pool = splits["train"]
+    held_out = max(1, round(files.held_out_share * len(pool)))
+    if len(pool) <= held_out * len(missing):
+        raise ConfigError(
+            f"{files.train}: {len(pool)} prompts are too few to hold out {held_out} for each of"
+            f" {missing}"
+        )
+    order = np.random.default_rng(seed).permutation(len(pool))
+    for place, name in enumerate(missing):
+        splits[name] = [pool[i] for i in order[place * held_out : (place + 1) * held_out]]
+    splits["train"] = [pool[i] for i in sorted(order[len(missing) * held_out :])]
+    everything = [prompt for prompts in splits.values() for prompt in prompts]
+    check_images(everything, progress=tell)
+    return splits

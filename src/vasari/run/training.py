@@ -1,0 +1,140 @@
+"""Recipe -> trained weights: the cold start, and reinforcement training from it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.progress import stage
+from vasari.core.records import Prompt
+from vasari.model.chat import target_text
+from vasari.model.path import resolve_model
+from vasari.model.processor import load_processor
+from vasari.model.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
+from vasari.model.transformers_policy import load_model
+from vasari.run.folder import measured
+from vasari.run.layout import RunDir
+from vasari.run.recipe import ModelSettings, Recipe
+from vasari.sample import make_sampler, prompt_features
+from vasari.train.run_grpo import train_grpo
+from vasari.train.sft import train_supervised
+
+
+def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, resume: bool) -> Path:
+    """Train the cold start (or a base) and return the folder of its weights."""
+    if recipe.sft is None:
+        raise ConfigError(
+            f"recipe {recipe.name!r} has no `sft` section: there is nothing to train with"
+            " supervision"
+        )
+    model_folder = run.cold_start / "model"
+    if (run.stages / "sft.json").exists() and model_folder.exists():
+        if not resume:
+            raise StateError(
+                f"{model_folder}: exists; pass --resume to keep it, or choose another --out"
+            )
+        return model_folder
+    if not resume and run.cold_start.exists():
+        shutil.rmtree(run.cold_start)
+    examples = prompts.get("cold_start") or prompts["train"]
+    with measured(run, "sft") as facts, stage("cold start") as tell:
+        model, processor = open_model(
+            recipe.model, [*examples, *prompts["validation"]], seed=recipe.seed
+        )
+        facts["continued"] = resume
+        facts["num_parameters"] = sum(weight.numel() for weight in model.parameters())
+        result = train_supervised(
+            model,
+            processor,
+            train=examples,
+            validation=prompts["validation"],
+            settings=recipe.sft,
+            system=recipe.model.system,
+            out=run.cold_start,
+            seed=recipe.seed,
+            resume=resume,
+            tell=tell,
+        )
+        facts.update(result)
+    return model_folder
+
+
+def run_grpo(
+    recipe: Recipe,
+    run: RunDir,
+    prompts: dict[str, list[Prompt]],
+    *,
+    arm: str,
+    start: Path | str,
+    resume: bool,
+) -> Path:
+    """Train one arm from the cold start and return the folder of its best weights."""
+    if recipe.grpo is None:
+        raise ConfigError(
+            f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards"
+        )
+    best = run.rl(arm) / "best"
+    if (run.stages / f"rl-{arm}.json").exists() and best.exists():
+        if not resume:
+            raise StateError(f"{best}: exists; pass --resume to keep it, or choose another --out")
+        return best
+    pool = prompts["train"]
+    sampler = make_sampler(
+        arm,
+        num_prompts=len(pool),
+        seed=recipe.seed,
+        prompt_ids=[prompt.id for prompt in pool],
+        features=prompt_features(pool),
+        **recipe.sampler.of(arm),
+    )
+    with measured(run, f"rl-{arm}") as facts, stage(f"GRPO with {arm}") as tell:
+        facts["continued"] = resume
+        result = train_grpo(
+            str(start),
+            prompts=pool,
+            validation=prompts["validation"],
+            sampler=sampler,
+            settings=recipe.grpo,
+            system=recipe.model.system,
+            out=run.rl(arm),
+            seed=recipe.seed,
+            max_pixels=recipe.model.max_pixels,
+            resume=resume,
+            tell=tell,
+        )
+        facts.update(result)
+    return best
+
+
+def open_model(settings: ModelSettings, prompts: Sequence[Prompt], *, seed: int) -> tuple[Any, Any]:
+    """Model and processor to start from; a new small model learns its tokenizer from the
+    prompts.
+    """
+    if settings.path is not None:
+        path = resolve_model(settings.path)
+        return load_model(path, dtype="float32"), load_processor(
+            path, max_pixels=settings.max_pixels
+        )
+    assert settings.new is not None  # noqa: S101  (the recipe's check)
+    sizes = SmallVlmSettings(**settings.new.model_dump())
+    tokenizer = train_tokenizer(_texts(prompts, settings.system), vocabulary=sizes.vocabulary)
+    return small_vlm(tokenizer, sizes, seed=seed), small_processor(tokenizer, sizes)
+
+
+def _texts(prompts: Sequence[Prompt], system: str) -> list[str]:
+    texts = ["user\nassistant\nsystem\n" + system] * max(1, len(prompts) // 4)
+    for prompt in prompts:
+        texts += [prompt.question, *(prompt.choices or ())]
+        texts += [part for fact in prompt.metadata.get("facts") or [] for part in map(str, fact)]
+        if prompt.solution:
+            texts.append(target_text(prompt))
+    return texts
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that prepares files, under torchrun too."""
+    return int(os.environ.get("RANK", "0")) == 0

@@ -1,0 +1,1 @@
+"""Samplers and gates of other papers, from their formulas, to compare with."""

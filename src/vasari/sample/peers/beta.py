@@ -1,0 +1,246 @@
+"""A Beta belief per prompt, fed by training groups: the family of MoPPS, BOTS and VADE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.errors import ConfigError
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.clock import BatchClock
+from vasari.sample.ranked import Candidates, highest, tally
+from vasari.sample.setting_checks import check_choice, check_number, check_whole
+from vasari.score.value import (
+    GROUP_VALUES,
+    GroupValue,
+    beta_information,
+    expected_group_value,
+    group_value,
+)
+
+BetaDecay = Literal["observe", "time"]
+"""When evidence is forgotten."""
+
+BetaDraw = Literal["thompson", "mean"]
+"""Which pass rate stands for a belief."""
+
+BetaScore = Literal["nearest", "group_value", "information"]
+"""What a batch takes the highest of."""
+
+# Beliefs scored at once: what fits into a processor's cache takes half the time of a whole pool at
+# once.
+_CHUNK = 16384
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BetaSettings:
+    """Settings of "beta"; the defaults are those of MoPPS (arXiv:2507.04632) on its visual and
+    planning tasks.
+    """
+
+    prior_alpha: float = 1.0
+    """a0 of the prior Beta(a0, b0), above 0."""
+    prior_beta: float = 1.0
+    """b0, above 0."""
+    decay: float = 0.5
+    """Share of the old evidence that is kept, in [0, 1]; 1 forgets nothing, as MoPPS on MATH."""
+    decay_on: BetaDecay = "observe"
+    """"observe": evidence shrinks when its prompt is seen again (MoPPS), so a prompt that is not
+    seen stays as certain as it was. "time": it shrinks with every batch, seen or not."""
+    draw: BetaDraw = "thompson"
+    """"thompson": a pass rate drawn from each belief. "mean": the belief's mean."""
+    score: BetaScore = "nearest"
+    """"nearest": nearest to `target`. "group_value": highest V_n(p), or its expectation under the
+    belief where `draw` is "mean". "information": highest mutual information with the next verdict;
+    of the belief itself, so `draw` is "mean"."""
+    target: float = 0.5
+    """Pass rate that "nearest" looks for, in [0, 1]."""
+    value: GroupValue = "std"
+    """Value of k correct rollouts for "group_value". All but "knap" fall off evenly on both sides
+    of 1/2."""
+    num_rollouts: int = 8
+    """Rollouts of a group for "group_value", at least 2."""
+    candidate_factor: int = 16
+    """Candidates per place of a batch, from a shuffled pass over the pool; 0: the whole pool. MoPPS
+    takes 16 or 8."""
+
+    def __post_init__(self) -> None:
+        check_number("prior_alpha", self.prior_alpha, above=0)
+        check_number("prior_beta", self.prior_beta, above=0)
+        check_number("decay", self.decay, least=0, most=1)
+        check_number("target", self.target, least=0, most=1)
+        check_whole("num_rollouts", self.num_rollouts, least=2)
+        check_whole("candidate_factor", self.candidate_factor, least=0)
+        check_choice("decay_on", self.decay_on, get_args(BetaDecay))
+        check_choice("draw", self.draw, get_args(BetaDraw))
+        check_choice("score", self.score, get_args(BetaScore))
+        check_choice("value", self.value, GROUP_VALUES)
+        if self.score == "information" and self.draw != "mean":
+            raise ConfigError(
+                "score 'information' is of the belief itself, not of a pass rate drawn from it: set"
+                " draw='mean'"
+            )
+
+
+# The authors' lambda is 1 on MATH, and 0.5 on Countdown and visual geometry.
+BETA_PRESETS: dict[str, BetaSettings] = {
+    "mopps": BetaSettings(),
+    "mopps-math": BetaSettings(decay=1.0),
+}
+"""Settings by the name that a recipe gives as `preset`."""
+
+
+@final
+class BetaSampler(PromptSampler):
+    """Takes the prompts whose believed pass rates suit best, each belief a Beta distribution that
+    training groups feed.
+
+    MoPPS (arXiv:2507.04632): k of n correct turn Beta(a, b) into `a <- decay a + (1 - decay) a0 +
+    k` and `b <- decay b + (1 - decay) b0 + n - k`; a batch of B draws p ~ Beta(a, b) for each of 16
+    B candidates and takes the B nearest to 1/2. Its relatives are settings: a mean instead of a
+    draw and information instead of nearness are what InSight (arXiv:2603.01907) scores by, less its
+    weight of difficulty; decay with time, the whole pool as candidates and Thompson draws are BOTS
+    (arXiv:2510.26374) and VADE (arXiv:2511.18902) without what each adds. BOTS's implicit evidence
+    is not included: it interpolates the pass rates of two reference models on every prompt, which a
+    pool rarely has. VADE's two-scale decay of the prior is not included either.
+
+    Groups of one prompt that are observed together are one observation; unverifiable rollouts do
+    not count.
+    """
+
+    name: ClassVar[str] = "beta"
+
+    def __init__(
+        self,
+        settings: BetaSettings | None = None,
+        *,
+        num_prompts: int,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+        self.settings = settings or BetaSettings()
+        """What this sampler was made with."""
+        size = self.num_prompts
+        # Evidence beyond the prior: a - a0 and b - b0, as of `seen_at`.
+        self._right = np.zeros(size)
+        self._wrong = np.zeros(size)
+        self._seen_at = np.full(size, -1, dtype=np.int32)
+        self._clock = BatchClock()
+        self._candidates = Candidates(size, self.settings.candidate_factor)
+
+    def alphas(self) -> NDArray[np.float64]:
+        """[prompts] a of each belief Beta(a, b) at the present batch."""
+        return self._belief(None)[0]
+
+    def betas(self) -> NDArray[np.float64]:
+        """[prompts] b of each belief Beta(a, b) at the present batch."""
+        return self._belief(None)[1]
+
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts; `batch` only ages the evidence."""
+        self._clock.ask(batch)
+        return np.zeros(0, dtype=np.int64)
+
+    def metrics(self) -> Mapping[str, float]:
+        """Share of the pool that was seen, and mean pass rate and evidence (rollouts beyond the
+        prior) of that share.
+        """
+        seen = np.flatnonzero(self._seen_at >= 0)
+        alpha, beta = self._belief(seen)
+        evidence = alpha + beta - self.settings.prior_alpha - self.settings.prior_beta
+        return {
+            "sampler/seen_share": len(seen) / self.num_prompts,
+            "sampler/pass_rate_mean": (
+                float((alpha / (alpha + beta)).mean()) if len(seen) else math.nan
+            ),
+            "sampler/evidence_mean": float(evidence.mean()) if len(seen) else math.nan,
+        }
+
+    def _belief(
+        self, at: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Parameters a and b of some prompts, or of all."""
+        rows: Any = slice(None) if at is None else at
+        right, wrong = self._right[rows], self._wrong[rows]
+        if self.settings.decay_on == "time" and self.settings.decay < 1:
+            kept = self._kept(rows)
+            right, wrong = right * kept, wrong * kept
+        return self.settings.prior_alpha + right, self.settings.prior_beta + wrong
+
+    def _kept(self, rows: Any) -> NDArray[np.float64]:
+        """Share of the evidence that the batches since it was seen have left."""
+        age = np.maximum(self._clock.now - self._seen_at[rows], 0)
+        kept: NDArray[np.float64] = np.power(self.settings.decay, age, dtype=np.float64)
+        return kept
+
+    def _draw(self, num_prompts: int) -> Draw:
+        self._clock.draw()
+        candidates = self._candidates.draw(self._rng, num_prompts)
+        scores = self._scores(*self._belief(candidates))
+        picked = highest(scores, num_prompts, self._rng)
+        roles: list[Role] = ["promoted"] * num_prompts
+        return Draw(picked if candidates is None else candidates[picked], tuple(roles))
+
+    def _scores(self, alpha: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Higher = taken first."""
+        settings = self.settings
+        rates = (
+            self._rng.beta(alpha, beta) if settings.draw == "thompson" else alpha / (alpha + beta)
+        )
+        if settings.score == "nearest":
+            return -np.abs(rates - settings.target)
+        scores = np.empty(len(alpha))
+        for start in range(0, len(alpha), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            if settings.score == "information":
+                scores[part] = beta_information(alpha[part], beta[part])
+            elif settings.draw == "mean":
+                scores[part] = expected_group_value(
+                    alpha[part], beta[part], settings.num_rollouts, settings.value
+                )
+            else:
+                scores[part] = group_value(rates[part], settings.num_rollouts, settings.value)
+        return scores
+
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        seen = tally(groups)
+        at = seen.prompts
+        if not len(at):
+            return
+        kept = self.settings.decay if self.settings.decay_on == "observe" else self._kept(at)
+        self._right[at] = kept * self._right[at] + seen.num_correct
+        self._wrong[at] = kept * self._wrong[at] + (seen.num_verifiable - seen.num_correct)
+        self._seen_at[at] = self._clock.now
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "right": self._right.copy(),
+            "wrong": self._wrong.copy(),
+            "seen_at": self._seen_at.copy(),
+            "clock": self._clock.state(),
+            "candidates": self._candidates.state(),
+        }
+
+    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
+        size = self.num_prompts
+        right, wrong = (
+            carried_over(state, key, dtype=np.float64, origin=origin, num_prompts=size, missing=0.0)
+            for key in ("right", "wrong")
+        )
+        seen_at = carried_over(
+            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
+        )
+        for key, evidence in (("right", right), ("wrong", wrong)):
+            if not (np.isfinite(evidence).all() and (evidence >= 0).all()):
+                raise ValueError(f"saved {key!r} holds a count that is negative or infinite")
+        clock = BatchClock.restored(state["clock"])
+        self._candidates = self._candidates.restored(state["candidates"], origin)
+        self._right, self._wrong, self._seen_at, self._clock = right, wrong, seen_at, clock

@@ -1,0 +1,307 @@
+"""The sampler as the authors of arXiv:2509.21268 released it, defects included: for comparison
+only.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.errors import ConfigError, DataError, StateError
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.pool import read_array
+from vasari.sample.setting_checks import check_choice, check_number, check_whole
+from vasari.sample.weighted import WeightedPool
+from vasari.score.diversity import trajectory_diversity
+
+logger = logging.getLogger(__name__)
+
+_EPSILON = 1e-8  # what the released min-max scaling adds to the range
+
+Accuracy = Literal["verdicts", "rewards"]
+"""What p is the mean of, in p(1 - p)."""
+
+Mmr1Diversity = Literal["self_bleu", "distinct_n"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mmr1Settings:
+    """Settings of the released sampler, as its `examples/mmr1.yaml` has them, not as the paper
+    says.
+    """
+
+    mix_ratio: float = 0.5
+    """Share of each batch drawn by weight; the number of prompts is cut off by `int()`."""
+    alpha: float = 1.0
+    """Weight of p(1 - p)."""
+    beta: float = 0.0
+    """Weight of the second metric; the published settings leave it out."""
+    diversity: Mmr1Diversity = "self_bleu"
+    """"self_bleu" adds self-BLEU itself, a similarity; "distinct_n" adds distinct 3-grams."""
+    accuracy: Accuracy = "verdicts"
+    """"rewards" takes p(1 - p) of the mean reward, which must lie in [0, 1]: what the released
+    reward function, with its 0.1 for a wrong choice and 0.5 for a partial match, makes of it."""
+    momentum: float = 0.0
+    """Share of the old weights at a refresh. 1, the default in the released code, keeps the first
+    weights for ever."""
+    refresh_every: int = 4
+    """Batches between refreshes; the first comes before batch 0."""
+    num_refresh_rollouts: int = 8
+    """Rollouts of each prompt at a refresh."""
+    refresh_batch: int = 8192
+    """A released refresh fills its last batch of so many prompts with copies of the last prompt;
+    they are only counted."""
+
+    def __post_init__(self) -> None:
+        check_number("alpha", self.alpha, least=0)
+        check_number("beta", self.beta, least=0)
+        check_number("mix_ratio", self.mix_ratio, least=0, most=1)
+        check_number("momentum", self.momentum, least=0, most=1)
+        for name in ("refresh_every", "num_refresh_rollouts", "refresh_batch"):
+            check_whole(name, getattr(self, name), least=1)
+        check_choice("diversity", self.diversity, get_args(Mmr1Diversity))
+        check_choice("accuracy", self.accuracy, get_args(Accuracy))
+
+
+@final
+class Mmr1Sampler(PromptSampler):
+    """Draws as the released code of arXiv:2509.21268 does, for comparison with it; use "vas" for
+    everything else.
+
+    With D prompts, batches of B, `W = int(mix_ratio * B)` and `R = B - W`:
+
+    * A refresh scores every prompt `alpha * p(1 - p) + beta * selfBLEU` and scales the scores by
+      their least and their greatest, `(s - min) / (max - min + 1e-8)`: the worst prompt has weight
+      0. Then `w = momentum * w + (1 - momentum) * new`; the first refresh sets w.
+    * A batch takes W prompts in proportion to w, with replacement, and the next R of one
+      permutation that is drawn once; where fewer than R are left of it, they are skipped and it
+      begins anew. The two parts alternate, duplicates stay.
+    * A pass has `D // B` batches. At the start of a pass the place in the permutation is set to
+      `(batches drawn * R) mod D`, which is not where the rule above stands once it has wrapped.
+    * A refresh starts a pass too, but before the last batch was counted: its first R prompts are
+        those just trained.
+
+    Where the released code breaks the contract of `PromptSampler`, the contract holds: a resumed
+    sampler continues the same stream (released: stale weights, and half a batch again); equal
+    scores draw uniformly (released: an error); each prompt is due once (released: copies fill the
+    last batch, here `sampler/refresh_copies` counts them); unverifiable rollouts leave the pass
+    rate (released: wrong); no padding enters self-BLEU (released: it does).
+    """
+
+    name: ClassVar[str] = "mmr1"
+
+    def __init__(
+        self,
+        settings: Mmr1Settings | None = None,
+        *,
+        num_prompts: int,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+        _warn_once()
+        self.settings = settings or Mmr1Settings()
+        """What this sampler was made with."""
+        size = self.num_prompts
+        self._order = self._rng.permutation(size)
+        self._metric = np.full(size, np.nan)
+        self._seen_at = np.full(size, -1, dtype=np.int32)
+        self._weighted = WeightedPool(np.zeros(size))
+        self._has_weights = False
+        self._refreshed = False
+        self._now = 0
+        self._num_drawn = 0
+        self._num_refreshes = 0
+        self._batch = 0
+        self._left = 0
+        self._place = 0
+
+    @property
+    def unique(self) -> bool:
+        """False: a prompt can stand several times in a batch."""
+        return False
+
+    @property
+    def num_rollouts_due(self) -> int:
+        """Rollouts that a prompt of `due` wants."""
+        return self.settings.num_refresh_rollouts
+
+    @property
+    def refresh_every(self) -> int:
+        """Batches between refreshes."""
+        return self.settings.refresh_every
+
+    def scores(self) -> NDArray[np.float64]:
+        """[prompts] weights that the weighted part is drawn by; all 0 before the first refresh."""
+        return self._weighted.weights.copy()
+
+    def due(self, batch: int) -> PromptIndices:
+        """Every `refresh_every` batches all prompts, less those that were already observed at this
+        batch.
+        """
+        self._now = batch
+        if batch % self.settings.refresh_every:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(self._seen_at != batch).astype(np.int64)
+
+    def metrics(self) -> Mapping[str, float]:
+        """The weights' mean, how many are 0, and what the released refreshes would have spent on
+        copies.
+        """
+        weights = self._weighted.weights
+        copies = -self.num_prompts % self.settings.refresh_batch
+        return {
+            "sampler/weight_mean": float(weights.mean()),
+            "sampler/weightless_share": float((weights == 0).mean()),
+            "sampler/refresh_copies": float(
+                self._num_refreshes * copies * self.settings.num_refresh_rollouts
+            ),
+        }
+
+    def _draw(self, num_prompts: int) -> Draw:
+        if num_prompts > self.num_prompts:
+            raise ConfigError(
+                f"a batch of {num_prompts} prompts cannot be drawn from {self.num_prompts}: no pass"
+                " holds one"
+            )
+        num_weighted = int(num_prompts * self.settings.mix_ratio)
+        num_random = num_prompts - num_weighted
+        if self._refreshed:
+            self._take_weights()
+            # The released loop rebuilds its list before it counts the batch that was trained last.
+            self._start_pass(num_prompts, num_random, num_drawn=max(0, self._num_drawn - 1))
+        elif not self._left or num_prompts != self._batch:
+            self._start_pass(num_prompts, num_random, num_drawn=self._num_drawn)
+        weighted = self._weighted.draw(self._rng, num_weighted)
+        if self._place + num_random > self.num_prompts:
+            self._place = 0
+        uniform = self._order[self._place : self._place + num_random]
+        self._place += num_random
+        self._left -= 1
+        self._num_drawn += 1
+        # They alternate, the weighted one first, until one part is used up.
+        rank = np.concatenate([2 * np.arange(num_weighted), 2 * np.arange(num_random) + 1])
+        order = np.argsort(rank, kind="stable")
+        roles: list[Role] = [
+            "promoted" if place < num_weighted else "uniform" for place in order.tolist()
+        ]
+        return Draw(np.concatenate([weighted, uniform]).astype(np.int64)[order], tuple(roles))
+
+    def _start_pass(self, batch: int, num_random: int, *, num_drawn: int) -> None:
+        self._batch, self._left = batch, self.num_prompts // batch
+        self._place = num_drawn * num_random % self.num_prompts
+
+    def _take_weights(self) -> None:
+        metric = np.nan_to_num(self._metric)
+        scaled = (metric - metric.min()) / (metric.max() - metric.min() + _EPSILON)
+        if self._has_weights:
+            scaled = (
+                self.settings.momentum * self._weighted.weights
+                + (1 - self.settings.momentum) * scaled
+            )
+        self._weighted = WeightedPool(scaled)
+        self._has_weights, self._refreshed = True, False
+        self._num_refreshes += 1
+
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        groups = [group for group in groups if group.purpose == "refresh"]
+        for group, metric in [(group, self._score(group)) for group in groups]:
+            self._refreshed = True
+            self._seen_at[group.index] = self._now if group.batch is None else group.batch
+            if not math.isnan(metric):
+                self._metric[group.index] = metric
+
+    def _score(self, group: GroupOutcome) -> float:
+        """The combined metric of a group; nan for one without a verifiable rollout."""
+        settings = self.settings
+        values = group.verdicts if settings.accuracy == "verdicts" else group.rewards
+        values = values[~np.isnan(values)]
+        if not values.size:
+            return math.nan
+        rate = float(values.mean())
+        if not 0.0 <= rate <= 1.0:
+            raise DataError(
+                f"group of prompt {group.index}: its mean reward is {rate:g}, but accuracy=rewards"
+                " needs [0, 1]"
+            )
+        second = 0.0
+        if settings.beta and len(group.token_ids) > 1:
+            diversity = trajectory_diversity(group.token_ids, metric=settings.diversity)
+            second = 1.0 - diversity if settings.diversity == "self_bleu" else diversity
+        return settings.alpha * rate * (1.0 - rate) + settings.beta * second
+
+    def _state(self) -> dict[str, Any]:
+        arrays = {
+            "order": self._order,
+            "metric": self._metric,
+            "weights": self._weighted.weights,
+            "seen_at": self._seen_at,
+        }
+        numbers = {name: getattr(self, f"_{name}") for name in _NUMBERS}
+        return {**{name: array.copy() for name, array in arrays.items()}, **numbers}
+
+    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
+        size = self.num_prompts
+        metric = carried_over(
+            state, "metric", dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan
+        )
+        weights = carried_over(
+            state, "weights", dtype=np.float64, origin=origin, num_prompts=size, missing=0.0
+        )
+        seen_at = carried_over(
+            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
+        )
+        order = read_array(state, "order", dtype=np.int64)
+        if len(order) != (size if origin is None else len(state["weights"])) or not np.array_equal(
+            np.sort(order), np.arange(len(order))
+        ):
+            raise StateError(f"saved order of {len(order)} prompts is no permutation of its pool")
+        if origin is not None:
+            now = np.full(len(order), -1, dtype=np.int64)
+            now[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+            order = np.concatenate([now[order][now[order] >= 0], np.flatnonzero(origin < 0)])
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("a saved weight is negative or infinite")
+        state = {"now": state.get("step"), **state}  # the name of schema 1
+        numbers = {name: kind(state[name]) for name, kind in _NUMBERS.items()}
+        if any(number < 0 for number in numbers.values()):
+            raise ValueError("a saved count is negative")
+        self._order, self._metric, self._seen_at, self._weighted = (
+            order,
+            metric,
+            seen_at,
+            WeightedPool(weights),
+        )
+        for name, number in numbers.items():
+            setattr(self, f"_{name}", number)
+        if origin is not None:
+            self._left = 0  # a pass of another pool is over
+
+
+_NUMBERS: dict[str, type[int] | type[bool]] = {
+    "has_weights": bool,
+    "refreshed": bool,
+    "now": int,
+    "num_drawn": int,
+    "num_refreshes": int,
+    "batch": int,
+    "left": int,
+    "place": int,
+}
+"""The state's numbers: each has the attribute of its name."""
+
+
+@functools.cache
+def _warn_once() -> None:
+    logger.warning(
+        'sampler "mmr1" draws as the released code of arXiv:2509.21268 does, defects included: it'
+        ' is for comparison only; use "vas" to train'
+    )

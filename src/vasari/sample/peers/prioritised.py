@@ -1,0 +1,182 @@
+"""The prompts of greatest outcome variance first, the unanimous ones tested again now and then:
+prioritised replay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.clock import BatchClock
+from vasari.sample.ranked import highest, tally
+from vasari.sample.setting_checks import check_number, check_whole
+from vasari.score.promotion import MAX_OUTCOME_VARIANCE
+
+_UNSOLVED, _ACTIVE, _SOLVED = 0, 1, 2
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrioritisedSettings:
+    """Settings of "prioritised" (arXiv:2601.02648), which leaves the numbers to the user; these are
+    our choice.
+    """
+
+    smoothing: float = 0.5
+    """Weight of the newest group in a prompt's priority, in (0, 1]."""
+    retest_every: int = 10
+    """Batches from one batch with retests to the next, at least 1; the first retests come that many
+    batches after batch 0."""
+    retest_share: float = 0.25
+    """Share of such a batch that retests solved and unsolved prompts, half each where there are
+    enough, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        check_number("smoothing", self.smoothing, above=0, most=1)
+        check_number("retest_share", self.retest_share, least=0, most=1)
+        check_whole("retest_every", self.retest_every, least=1)
+
+
+@final
+class PrioritisedSampler(PromptSampler):
+    """Takes the prompts of highest priority, and now and then tests solved and unsolved ones again.
+
+    Prioritised replay (arXiv:2601.02648): the priority of a prompt is the moving average of its
+    outcome variance, `w <- (1 - smoothing) w + smoothing p (1 - p)` for each group of pass rate p,
+    the first group's as it is. A prompt that was never rolled out has the highest priority there
+    can be, 1/4, so the pool is met first. A prompt whose last group was all right is solved, all
+    wrong unsolved; both leave the ranking until a retest finds them mixed: every `retest_every`
+    batches `floor(retest_share B)` places go to those that were not seen for longest. Where fewer
+    prompts are ranked than a batch has places, the unanimous ones fill it, those not seen for
+    longest first. Equal priorities are taken in random order. It is greedy: a prompt whose variance
+    is noise stays at the top.
+    """
+
+    name: ClassVar[str] = "prioritised"
+
+    def __init__(
+        self,
+        settings: PrioritisedSettings | None = None,
+        *,
+        num_prompts: int,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+        self.settings = settings or PrioritisedSettings()
+        """What this sampler was made with."""
+        size = self.num_prompts
+        self._priorities = np.full(size, MAX_OUTCOME_VARIANCE)
+        self._places = np.full(size, _ACTIVE, dtype=np.int8)
+        self._seen_at = np.full(size, -1, dtype=np.int32)
+        self._retested_at = 0
+        self._clock = BatchClock()
+
+    def priorities(self) -> NDArray[np.float64]:
+        """[prompts] moving averages of the outcome variance, in [0, 1/4]; 1/4 for a prompt never
+        seen.
+        """
+        return self._priorities.copy()
+
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts: retests are part of a batch; `batch` only says when they are."""
+        self._clock.ask(batch)
+        return np.zeros(0, dtype=np.int64)
+
+    def metrics(self) -> Mapping[str, float]:
+        """Shares of the pool that were seen, that are solved and unsolved, and the mean priority of
+        those ranked.
+        """
+        ranked = self._priorities[(self._places == _ACTIVE) & (self._seen_at >= 0)]
+        return {
+            "sampler/seen_share": float((self._seen_at >= 0).mean()),
+            "sampler/solved_share": float((self._places == _SOLVED).mean()),
+            "sampler/unsolved_share": float((self._places == _UNSOLVED).mean()),
+            "sampler/priority_mean": float(ranked.mean()) if ranked.size else math.nan,
+        }
+
+    def _draw(self, num_prompts: int) -> Draw:
+        self._clock.draw()
+        retested = np.zeros(0, dtype=np.int64)
+        if self._clock.now - self._retested_at >= self.settings.retest_every:
+            self._retested_at = self._clock.now
+            retested = self._retests(math.floor(self.settings.retest_share * num_prompts + 1e-9))
+        ranked = np.flatnonzero(self._places == _ACTIVE)
+        num_ranked = min(len(ranked), num_prompts - len(retested))
+        first = ranked[highest(self._priorities[ranked], num_ranked, self._rng)]
+        unanimous = np.flatnonzero(self._places != _ACTIVE)
+        filling = self._oldest(
+            np.setdiff1d(unanimous, retested, assume_unique=True),
+            num_prompts - len(retested) - num_ranked,
+        )
+        roles: list[Role] = ["promoted"] * num_ranked
+        roles += ["revisit"] * (num_prompts - num_ranked)
+        return Draw(np.concatenate([first, retested, filling]).astype(np.int64), tuple(roles))
+
+    def _retests(self, num: int) -> NDArray[np.int64]:
+        """Up to `num` unanimous prompts not seen for longest, half of them unsolved; one kind makes
+        up for the other.
+        """
+        unsolved, solved = (np.flatnonzero(self._places == place) for place in (_UNSOLVED, _SOLVED))
+        num_unsolved = min(len(unsolved), max(num - num // 2, num - len(solved)))
+        num_solved = min(len(solved), num - num_unsolved)
+        return np.concatenate(
+            [self._oldest(unsolved, num_unsolved), self._oldest(solved, num_solved)]
+        )
+
+    def _oldest(self, prompts: NDArray[np.int64], num: int) -> NDArray[np.int64]:
+        oldest: NDArray[np.int64] = prompts[
+            highest(-self._seen_at[prompts].astype(np.float64), num, self._rng)
+        ]
+        return oldest
+
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        seen = tally(groups)
+        at, rates = seen.prompts, seen.pass_rates
+        variance = rates * (1.0 - rates)
+        weight = np.where(self._seen_at[at] < 0, 1.0, self.settings.smoothing)
+        self._priorities[at] += weight * (variance - self._priorities[at])
+        self._places[at] = np.where(
+            rates == 0.0, _UNSOLVED, np.where(rates == 1.0, _SOLVED, _ACTIVE)
+        )
+        self._seen_at[at] = self._clock.now
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "priorities": self._priorities.copy(),
+            "places": self._places.copy(),
+            "seen_at": self._seen_at.copy(),
+            "retested_at": self._retested_at,
+            "clock": self._clock.state(),
+        }
+
+    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
+        size = self.num_prompts
+        priorities = carried_over(
+            state,
+            "priorities",
+            dtype=np.float64,
+            origin=origin,
+            num_prompts=size,
+            missing=MAX_OUTCOME_VARIANCE,
+        )
+        places = carried_over(
+            state, "places", dtype=np.int8, origin=origin, num_prompts=size, missing=_ACTIVE
+        )
+        seen_at = carried_over(
+            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
+        )
+        if not ((priorities >= 0) & (priorities <= MAX_OUTCOME_VARIANCE)).all():
+            raise ValueError("a saved priority is outside [0, 1/4]")
+        if not np.isin(places, (_UNSOLVED, _ACTIVE, _SOLVED)).all():
+            raise ValueError("saved places must be 0, 1 or 2")
+        retested_at, clock = int(state["retested_at"]), BatchClock.restored(state["clock"])
+        self._priorities, self._places, self._seen_at = priorities, places, seen_at
+        self._retested_at, self._clock = retested_at, clock

@@ -1,0 +1,164 @@
+"""Prompts that came out half right are asked again: Prompt Replay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.errors import ConfigError
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.clock import BatchClock
+from vasari.sample.passes import PoolPasses
+from vasari.sample.ranked import highest, tally
+from vasari.sample.setting_checks import check_number, check_whole
+
+_NEVER = np.iinfo(np.int32).min // 2
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySettings:
+    """Settings of "replay" (Prompt Replay, arXiv:2603.21177); the share, the cooldown and the
+    reuses are our choice.
+    """
+
+    replay_share: float = 0.5
+    """Largest share of a batch that is replayed, in [0, 1]; the rest is fresh."""
+    lowest_rate: float = 0.25
+    """Least pass rate that brings a prompt into the buffer, in [0, 1]."""
+    highest_rate: float = 0.75
+    """Largest pass rate that does."""
+    cooldown: int = 5
+    """Batches that must lie between a visit of a prompt, fresh or not, and its next replay, at
+    least 0."""
+    max_reuse: int = 3
+    """Replays of a prompt between two fresh visits, at least 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("replay_share", "lowest_rate", "highest_rate"):
+            check_number(name, getattr(self, name), least=0, most=1)
+        check_whole("cooldown", self.cooldown, least=0)
+        check_whole("max_reuse", self.max_reuse, least=1)
+        if self.lowest_rate > self.highest_rate:
+            raise ConfigError(
+                f"lowest_rate {self.lowest_rate} is above highest_rate {self.highest_rate}"
+            )
+
+
+@final
+class ReplaySampler(PromptSampler):
+    """Fills part of each batch from a buffer of prompts with middling pass rates, the rest with the
+    next of a pass.
+
+    Prompt Replay (arXiv:2603.21177): a prompt whose last group's pass rate p lies in [0.25, 0.75]
+    is in the buffer. Up to `floor(replay_share B)` places go to buffered prompts, nearest to 1/2
+    first (equal ones in random order), that were not drawn within the last `cooldown` batches and
+    not replayed `max_reuse` times; the others are fresh: every prompt once per shuffled pass.
+    Prompts are reused, never rollouts. A group outside the band takes its prompt out of the buffer;
+    a fresh visit lets a prompt be replayed `max_reuse` times anew.
+    """
+
+    name: ClassVar[str] = "replay"
+
+    def __init__(
+        self,
+        settings: ReplaySettings | None = None,
+        *,
+        num_prompts: int,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
+        self.settings = settings or ReplaySettings()
+        """What this sampler was made with."""
+        size = self.num_prompts
+        # Last pass rate of a buffered prompt; nan: not in the buffer.
+        self._rates = np.full(size, np.nan)
+        self._num_reused = np.zeros(size, dtype=np.int32)
+        self._drawn_at = np.full(size, _NEVER, dtype=np.int32)
+        self._num_replayed = 0
+        self._clock = BatchClock()
+        self._passes = PoolPasses(size)
+
+    def buffered(self) -> NDArray[np.int64]:
+        """Prompts whose last pass rate was middling, cooling down or not, ascending."""
+        return np.flatnonzero(~np.isnan(self._rates)).astype(np.int64)
+
+    def due(self, batch: int) -> PromptIndices:
+        """Never requests rollouts; `batch` only advances the cooldowns."""
+        self._clock.ask(batch)
+        return np.zeros(0, dtype=np.int64)
+
+    def metrics(self) -> Mapping[str, float]:
+        """Completed passes, prompts in the buffer and ready to be replayed, and replays of the last
+        batch.
+        """
+        buffered = self.buffered()
+        return {
+            "sampler/passes": float(self._passes.num_passes),
+            "sampler/buffer_size": float(len(buffered)),
+            "sampler/buffer_ready": float(self._ready(buffered).sum()),
+            "sampler/replayed": float(self._num_replayed),
+        }
+
+    def _ready(self, prompts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of them have cooled down and have replays left."""
+        cooled = self._clock.now - self._drawn_at[prompts].astype(np.int64) > self.settings.cooldown
+        return np.asarray(cooled & (self._num_reused[prompts] < self.settings.max_reuse))
+
+    def _draw(self, num_prompts: int) -> Draw:
+        self._clock.draw()
+        buffered = self.buffered()
+        ready = buffered[self._ready(buffered)]
+        num = min(len(ready), math.floor(self.settings.replay_share * num_prompts + 1e-9))
+        replayed = ready[highest(-np.abs(self._rates[ready] - 0.5), num, self._rng)]
+        fresh = self._passes.draw(self._rng, num_prompts - num, excluded=replayed)
+        self._num_reused[replayed] += 1
+        self._num_reused[fresh] = 0
+        self._num_replayed = num
+        indices = np.concatenate([replayed, fresh])
+        self._drawn_at[indices] = self._clock.now
+        roles: list[Role] = ["promoted"] * num
+        roles += ["uniform"] * len(fresh)
+        return Draw(indices, tuple(roles))
+
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        seen = tally(groups)
+        rates = seen.pass_rates
+        middling = (rates >= self.settings.lowest_rate) & (rates <= self.settings.highest_rate)
+        self._rates[seen.prompts] = np.where(middling, rates, np.nan)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "rates": self._rates.copy(),
+            "num_reused": self._num_reused.copy(),
+            "drawn_at": self._drawn_at.copy(),
+            "num_replayed": self._num_replayed,
+            "clock": self._clock.state(),
+            "passes": self._passes.state(),
+        }
+
+    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
+        size = self.num_prompts
+        rates = carried_over(
+            state, "rates", dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan
+        )
+        num_reused = carried_over(
+            state, "num_reused", dtype=np.int32, origin=origin, num_prompts=size, missing=0
+        )
+        drawn_at = carried_over(
+            state, "drawn_at", dtype=np.int32, origin=origin, num_prompts=size, missing=_NEVER
+        )
+        if ((rates < 0) | (rates > 1)).any() or (num_reused < 0).any():
+            raise ValueError("a saved pass rate is outside [0, 1], or a count negative")
+        num_replayed = int(state["num_replayed"])
+        clock = BatchClock.restored(state["clock"])
+        self._passes = PoolPasses.restored(state["passes"], size, origin)
+        self._rates, self._num_reused, self._drawn_at = rates, num_reused, drawn_at
+        self._num_replayed, self._clock = num_replayed, clock

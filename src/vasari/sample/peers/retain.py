@@ -1,0 +1,151 @@
+"""RECALL: checking again, within their repair window, prompts that were mastered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.errors import StateError
+from vasari.core.records import Draw, GroupOutcome, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
+from vasari.sample.setting_checks import check_number, check_whole
+
+_REVIEW: Role = "revisit"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetainSettings:
+    """Settings of RECALL's reviews (arXiv:2606.03087), around an inner sampler; the numbers are our
+    choice.
+    """
+
+    inner: str = "uniform"
+    """Name of the sampler whose batches are changed."""
+    inner_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its settings, `preset` included."""
+    share: float = 0.1
+    """Largest share of a batch that reviews take, in [0, 1]."""
+    repair_window: int = 50
+    """Batches after which a mastered prompt is to be checked again, at least 1."""
+    mastery: float = 1.0
+    """Pass rate from which a prompt counts as mastered, in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        check_inner(self.inner, self.inner_settings)
+        check_number("share", self.share, least=0, most=1)
+        check_whole("repair_window", self.repair_window, least=1)
+        check_number("mastery", self.mastery, above=0, most=1)
+
+
+@final
+class RetainSampler(SamplerWrapper):
+    """Gives up to `floor(share * B)` places of each batch to mastered prompts that were not checked
+    for long.
+
+    A prompt is mastered when the pass rate of its last group, of two verifiable rollouts or more,
+    is at least `mastery`. It is due for review when its last such group is more than
+    `repair_window` batches old; the longest unchecked come first, ties at random, with role
+    `revisit`. One that fails its review is mastered no more, and left to the inner sampler.
+    (RECALL, arXiv:2606.03087: solved prompts regress, and the sooner that is seen the less it costs
+    to repair.)
+
+    Reviews replace places of the inner sampler's batch at random, before any rollout, so that they
+    cost none: a due prompt that the inner sampler drew itself counts among them, and one that lost
+    its place loses that visit. A batch is the clock of `due`, as for `GroupOutcome.batch`.
+    """
+
+    name: ClassVar[str] = "retain"
+
+    def __init__(
+        self,
+        settings: RetainSettings | None = None,
+        *,
+        inner: PromptSampler,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(inner=inner, seed=seed, prompt_ids=prompt_ids)
+        self.settings = settings or RetainSettings()
+        """What this sampler was made with; the inner sampler is the one that was given."""
+        self._mastered = np.zeros(self.num_prompts, dtype=np.bool_)
+        self._checked_at = np.full(self.num_prompts, -1, dtype=np.int32)
+        self._num_reviews = 0
+        self._num_relapses = 0
+
+    def overdue(self) -> NDArray[np.int64]:
+        """Mastered prompts whose last check is older than the repair window; int64, in the pool's
+        order.
+        """
+        age = self._batch - self._checked_at
+        return np.flatnonzero(self._mastered & (age > self.settings.repair_window)).astype(np.int64)
+
+    def _own_metrics(self) -> Mapping[str, float]:
+        return {
+            "sampler/mastered": float(self._mastered.sum()),
+            "sampler/reviews_due": float(len(self.overdue())),
+            "sampler/reviews_last": float(self._num_reviews),
+            "sampler/relapses": float(self._num_relapses),
+        }
+
+    def _draw(self, num_prompts: int) -> Draw:
+        draw = self.inner.draw(num_prompts)
+        overdue = self.overdue()
+        among = np.isin(draw.indices, overdue)
+        # The small addend keeps floor(0.29 * 100) at 29.
+        num = math.floor(self.settings.share * num_prompts + 1e-9) - int(among.sum())
+        waiting = overdue[~np.isin(overdue, draw.indices)]
+        num = max(0, min(num, len(waiting)))
+        age = self._batch - self._checked_at[waiting] + self._rng.random(len(waiting))
+        reviewed = waiting[np.argsort(-age, kind="stable")[:num]]
+        places = self._rng.permutation(np.flatnonzero(~among))[:num]
+        indices, roles = draw.indices.copy(), list(draw.roles)
+        indices[places] = reviewed
+        for place in (*places.tolist(), *np.flatnonzero(among).tolist()):
+            roles[place] = _REVIEW
+        self._num_reviews = num + int(among.sum())
+        return Draw(indices, tuple(roles))
+
+    def _learn(self, groups: Sequence[GroupOutcome]) -> None:
+        for group in groups:
+            verdicts = group.verdicts[~np.isnan(group.verdicts)]
+            if verdicts.size < 2:
+                continue
+            mastered = float(verdicts.mean()) >= self.settings.mastery
+            self._num_relapses += bool(self._mastered[group.index]) and not mastered
+            self._mastered[group.index] = mastered
+            self._checked_at[group.index] = self._batch if group.batch is None else group.batch
+
+    def _own_state(self) -> dict[str, Any]:
+        return {
+            "mastered": self._mastered.copy(),
+            "checked_at": self._checked_at.copy(),
+            "num_reviews": self._num_reviews,
+            "num_relapses": self._num_relapses,
+        }
+
+    def _own_restored(
+        self, state: Mapping[str, Any], origin: NDArray[np.int64] | None
+    ) -> Callable[[], None]:
+        size = self.num_prompts
+        mastered = carried_over(
+            state, "mastered", dtype=np.bool_, origin=origin, num_prompts=size, missing=0
+        )
+        checked_at = carried_over(
+            state, "checked_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
+        )
+        num_reviews, num_relapses = int(state["num_reviews"]), int(state["num_relapses"])
+        if (checked_at < -1).any():
+            raise StateError("saved batches of the last checks must be at least 0, or -1 for none")
+
+        def take_over() -> None:
+            self._mastered, self._checked_at = mastered, checked_at
+            self._num_reviews, self._num_relapses = num_reviews, num_relapses
+
+        return take_over

@@ -1,0 +1,202 @@
+"""GRESO: passing over prompts whose last groups had no variance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.errors import StateError
+from vasari.core.records import Draw, GroupOutcome, Role
+from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
+from vasari.sample.setting_checks import check_number, check_whole
+
+_EQUAL_WITHIN = 1e-9
+"""Rewards that differ by no more are equal, as for the gates."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkipSettings:
+    """Settings of GRESO's skipping (arXiv:2506.02177), around an inner sampler."""
+
+    inner: str = "uniform"
+    """Name of the sampler whose prompts are skipped."""
+    inner_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its settings, `preset` included."""
+    start: float = 0.5
+    """First value of rho_easy and rho_hard, in [0, 1]. Our choice."""
+    step: float = 0.01
+    """How far each rho moves at an `observe`, at least 0."""
+    least_keep: float = 0.01
+    """Least chance that a prompt is kept, in (0, 1]."""
+    target: float = 0.25
+    """Share of zero-variance groups that is aimed at, in [0, 1]: a third of it easy, two thirds
+    hard."""
+    max_rounds: int = 20
+    """How often the inner sampler is asked again for the skipped places of a batch, at least 1."""
+
+    def __post_init__(self) -> None:
+        check_inner(self.inner, self.inner_settings)
+        check_number("start", self.start, least=0, most=1)
+        check_number("step", self.step, least=0, most=1)
+        check_number("least_keep", self.least_keep, above=0, most=1)
+        check_number("target", self.target, least=0, most=1)
+        check_whole("max_rounds", self.max_rounds, least=1)
+
+
+@final
+class SkipSampler(SamplerWrapper):
+    """Skips a prompt of the inner sampler with chance `1 - max(rho^z, 0.01)`, and draws another in
+    its place.
+
+    z is how many of the prompt's last groups in a row had rewards without variance; rho is
+    `rho_easy` where the last of them was solved, else `rho_hard`. At each `observe` of training
+    groups a rho falls by 0.01 where the share of such groups in it exceeds its target (25 %: a
+    third easy, two thirds hard), and rises by 0.01 otherwise, within [0, 1] (GRESO,
+    arXiv:2506.02177). The paper goes on until a batch of mixed groups is full: that is the gate
+    "mixed".
+
+    Variance is of the rewards, as the learner sees them; "solved" is a pass rate of at least 1/2. A
+    group with fewer than two verifiable rewards changes nothing. Groups of purpose `refresh` change
+    z, but no rho.
+
+    A skipped prompt does not come back within the batch, unless `max_rounds` or the pool is
+    exhausted: then the skipped ones fill the batch, first skipped first. One that the inner sampler
+    names twice for a batch, as at the end of a pass, loses the second visit.
+    """
+
+    name: ClassVar[str] = "skip"
+
+    def __init__(
+        self,
+        settings: SkipSettings | None = None,
+        *,
+        inner: PromptSampler,
+        seed: int,
+        prompt_ids: Iterable[str] | None = None,
+    ) -> None:
+        super().__init__(inner=inner, seed=seed, prompt_ids=prompt_ids)
+        self.settings = settings or SkipSettings()
+        """What this sampler was made with; the inner sampler is the one that was given."""
+        self._visits = np.zeros(self.num_prompts, dtype=np.int32)
+        self._easy = np.zeros(self.num_prompts, dtype=np.bool_)
+        self._rho_easy = self._rho_hard = float(self.settings.start)
+        self._skipped_share = 0.0
+
+    @property
+    def rho_easy(self) -> float:
+        """Base of the chance that a solved prompt is kept."""
+        return self._rho_easy
+
+    @property
+    def rho_hard(self) -> float:
+        """Base of the chance that an unsolved prompt is kept."""
+        return self._rho_hard
+
+    def keep_chances(self) -> NDArray[np.float64]:
+        """[prompts] chance that a prompt is kept when the inner sampler draws it: 1 unless its last
+        group had no variance.
+        """
+        return self._chances(np.arange(self.num_prompts))
+
+    def _chances(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        rho = np.where(self._easy[indices], self._rho_easy, self._rho_hard)
+        return np.maximum(rho ** self._visits[indices], self.settings.least_keep)
+
+    def _own_metrics(self) -> Mapping[str, float]:
+        return {
+            "sampler/skip_rho_easy": self._rho_easy,
+            "sampler/skip_rho_hard": self._rho_hard,
+            "sampler/skipped_share": self._skipped_share,
+            "sampler/zero_variance_prompts": float((self._visits > 0).sum()),
+        }
+
+    def _draw(self, num_prompts: int) -> Draw:
+        kept: dict[int, Role] = {}
+        skipped: dict[int, Role] = {}
+        for _ in range(self.settings.max_rounds):
+            draw = self.inner.draw(num_prompts - len(kept))
+            stays = self._rng.random(len(draw)) < self._chances(draw.indices)
+            for index, role, stay in zip(
+                draw.indices.tolist(), draw.roles, stays.tolist(), strict=True
+            ):
+                if index not in kept and index not in skipped:
+                    (kept if stay else skipped)[index] = role
+            if len(kept) == num_prompts or len(kept) + len(skipped) == self.num_prompts:
+                break
+        self._skipped_share = len(skipped) / (len(kept) + len(skipped))
+        # The first round alone named `num_prompts` different prompts, so that the two suffice.
+        filling = list(skipped.items())[: num_prompts - len(kept)]
+        batch = [*kept.items(), *filling]
+        return Draw(
+            np.array([index for index, _ in batch], dtype=np.int64),
+            tuple(role for _, role in batch),
+        )
+
+    def _learn(self, groups: Sequence[GroupOutcome]) -> None:
+        num_groups = num_easy = num_hard = 0
+        for group in groups:
+            rewards = group.rewards[~np.isnan(group.rewards)]
+            if rewards.size < 2:
+                continue
+            counts = group.purpose != "refresh"
+            num_groups += counts
+            if float(rewards.max() - rewards.min()) > _EQUAL_WITHIN:
+                self._visits[group.index] = 0
+                continue
+            verdicts = group.verdicts[~np.isnan(group.verdicts)]
+            easy = bool(verdicts.size) and float(verdicts.mean()) >= 0.5
+            self._visits[group.index] += 1
+            self._easy[group.index] = easy
+            num_easy += counts and easy
+            num_hard += counts and not easy
+        if num_groups:
+            self._rho_easy = self._moved(
+                self._rho_easy, num_easy / num_groups, self.settings.target / 3
+            )
+            self._rho_hard = self._moved(
+                self._rho_hard, num_hard / num_groups, self.settings.target * 2 / 3
+            )
+
+    def _moved(self, rho: float, share: float, target: float) -> float:
+        step = -self.settings.step if share > target else self.settings.step
+        return min(1.0, max(0.0, rho + step))
+
+    def _own_state(self) -> dict[str, Any]:
+        return {
+            "visits": self._visits.copy(),
+            "easy": self._easy.copy(),
+            "rho_easy": self._rho_easy,
+            "rho_hard": self._rho_hard,
+            "skipped_share": self._skipped_share,
+        }
+
+    def _own_restored(
+        self, state: Mapping[str, Any], origin: NDArray[np.int64] | None
+    ) -> Callable[[], None]:
+        size = self.num_prompts
+        visits = carried_over(
+            state, "visits", dtype=np.int32, origin=origin, num_prompts=size, missing=0
+        )
+        easy = carried_over(
+            state, "easy", dtype=np.bool_, origin=origin, num_prompts=size, missing=0
+        )
+        rho_easy, rho_hard, skipped = (
+            float(state[key]) for key in ("rho_easy", "rho_hard", "skipped_share")
+        )
+        if not (0.0 <= rho_easy <= 1.0 and 0.0 <= rho_hard <= 1.0) or (visits < 0).any():
+            raise StateError(
+                f"saved rho_easy {rho_easy} and rho_hard {rho_hard} must be in [0, 1], and visits"
+                " at least 0"
+            )
+
+        def take_over() -> None:
+            self._visits, self._easy = visits, easy
+            self._rho_easy, self._rho_hard, self._skipped_share = rho_easy, rho_hard, skipped
+
+        return take_over

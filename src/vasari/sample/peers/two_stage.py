@@ -1,0 +1,208 @@
+"""A gate that screens prompts with a few rollouts and goes on only with those that can teach:
+SPEED, Pilot-Commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.records import Admission, GroupOutcome
+from vasari.sample.gate import Gate
+from vasari.sample.pool import read_array
+from vasari.sample.setting_checks import check_number, check_whole
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoStageSettings:
+    """Settings of `TwoStageGate`; the default is SPEED's rule."""
+
+    num_screening: int = 4
+    """Rollouts that a drawn prompt gets first, at least 2."""
+    num_rollouts: int = 8
+    """Rollouts of a group that trains, those of the screening included; more than
+    `num_screening`."""
+    low: float = 0.0
+    """Least pass rate of a screening to go on, in [0, 1]; all wrong never goes on."""
+    high: float = 1.0
+    """Greatest pass rate of a screening to go on, in [0, 1]; all right never goes on."""
+    defer_batches: int = 0
+    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is
+    drawn."""
+    evict_after: int = 0
+    """Screenings in a row, all right, after which a prompt is never screened again; 0: never. Some
+    solved prompts relapse (arXiv:2606.03087), and an evicted one is not noticed."""
+
+    def __post_init__(self) -> None:
+        check_whole("num_screening", self.num_screening, least=2)
+        check_whole("num_rollouts", self.num_rollouts, least=2)
+        check_number("low", self.low, least=0, most=1)
+        check_number("high", self.high, least=0, most=1)
+        check_whole("defer_batches", self.defer_batches, least=0)
+        check_whole("evict_after", self.evict_after, least=0)
+        if self.num_screening >= self.num_rollouts:
+            raise ConfigError(
+                "num_screening must be below num_rollouts, or there is no second stage; got"
+                f" {self.num_screening} and {self.num_rollouts}"
+            )
+        if self.low > self.high:
+            raise ConfigError(f"low must be at most high, got {self.low} and {self.high}")
+
+
+# Pilot-Commit, arXiv:2605.26606: skip above 0.75, defer below 0.125, evict when every pilot is
+# right; 8 pilots, and in the authors' runs a quarter of a group.
+TWO_STAGE_PRESETS: dict[str, TwoStageSettings] = {
+    "default": TwoStageSettings(),
+    "speed": TwoStageSettings(),
+    "pilot-commit": TwoStageSettings(
+        num_screening=8, num_rollouts=32, low=0.125, high=0.75, evict_after=1
+    ),
+}
+"""Settings by name, for `make_gate("two_stage", preset=...)`."""
+
+
+@final
+class TwoStageGate(Gate):
+    """Admits groups of `num_rollouts`, and lets a prompt come to so many only if its first
+    `num_screening` promise variance.
+
+    A group of fewer than `num_rollouts` is a screening. With p the pass rate of its verifiable
+    rollouts, the prompt goes on when `low <= p <= high` and neither all are right nor all wrong:
+    SPEED (arXiv:2506.09016) goes on with 0 < p < 1; Pilot-Commit (arXiv:2605.26606) skips p > 0.75,
+    defers p < 0.125, and evicts a prompt whose pilots are all right. It reads verdicts, unlike the
+    other gates: thresholds on a pass rate mean nothing for graded rewards. A screening without two
+    verifiable rollouts is refused, and neither defers nor evicts.
+
+    What a trainer does with it, in each batch (`vasari.train.loop` does):
+
+    1. Ask `wanted` about the drawn prompts, leave out those it does not want, and draw others in
+        their place.
+    2. Roll out `settings.num_screening` times, charge `train`, and call `admit`.
+    3. A group that is neither admitted nor asked for more rollouts is refused: move its rollouts in
+       the ledger from `train` to `screen`, as nothing trains on them, and let the sampler observe
+       the group with purpose `screen`. `Admission.redraw` prompts may be drawn in the place of the
+       refused ones, and begin at 1.
+    4. `Admission.more` says how many rollouts of the same prompt to add to each other group, with
+       the same policy and before any update. Charge them `train`, join old and new rollouts into
+       one group, let the sampler observe *the joined group, once* (a prompt's halves apart would
+       count as two visits), and call `admit` again: now it trains.
+
+    Deferral and eviction are remembered by position in the pool, so that a saved state belongs to
+    one pool; the sampler's state beside it refuses another. A loop that never asks `wanted` has
+    neither.
+    """
+
+    name: ClassVar[str] = "two_stage"
+
+    def __init__(self, settings: TwoStageSettings | None = None) -> None:
+        self.settings = settings or TwoStageSettings()
+        """What this gate was made with."""
+        self._batch = 0
+        self._solved: dict[int, int] = {}
+        self._deferred: dict[int, int] = {}
+
+    def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:
+        """Which of these prompts to screen at this batch: bool, one for each; False for deferred
+        and evicted ones.
+
+        Args:
+            indices: [prompts] positions in the pool.
+            batch: The present batch, by the clock of `GroupOutcome.batch`.
+        """
+        self._batch = batch
+        self._deferred = {index: until for index, until in self._deferred.items() if until >= batch}
+        evicted = self.evicted
+        return np.array(
+            [i not in self._deferred and i not in evicted for i in np.asarray(indices).tolist()],
+            dtype=np.bool_,
+        )
+
+    @property
+    def num_screening(self) -> int:
+        """Rollouts that a drawn prompt gets first."""
+        return self.settings.num_screening
+
+    @property
+    def num_rollouts(self) -> int:
+        """Rollouts of a whole group, those of its screening included."""
+        return self.settings.num_rollouts
+
+    @property
+    def evicted(self) -> frozenset[int]:
+        """Prompts that are never screened again, by position in the pool."""
+        least = self.settings.evict_after
+        return frozenset(index for index, count in self._solved.items() if least and count >= least)
+
+    @property
+    def deferred(self) -> Mapping[int, int]:
+        """The last batch at which each deferred prompt is not screened, by position in the pool."""
+        return dict(self._deferred)
+
+    def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
+        """Which groups train, how many rollouts to add to the promising ones, and one prompt for
+        each refused group.
+        """
+        admitted = np.zeros(len(outcomes), dtype=np.bool_)
+        more = np.zeros(len(outcomes), dtype=np.int64)
+        redraw = 0
+        for place, group in enumerate(outcomes):
+            if group.num_rollouts >= self.settings.num_rollouts:
+                admitted[place] = (~np.isnan(group.rewards)).sum() >= 2
+                continue
+            if self._promises(group):
+                more[place] = self.settings.num_rollouts - group.num_rollouts
+            else:
+                redraw += 1
+        return Admission(admitted, redraw=redraw, more=more)
+
+    def _promises(self, group: GroupOutcome) -> bool:
+        """Whether a screening goes on; remembers what it says about later ones."""
+        verdicts = group.verdicts[~np.isnan(group.verdicts)]
+        if verdicts.size < 2:
+            return False
+        rate = float(verdicts.mean())
+        if rate == 1.0:
+            self._solved[group.index] = self._solved.get(group.index, 0) + 1
+        else:
+            self._solved.pop(group.index, None)
+        if (rate == 0.0 or rate < self.settings.low) and self.settings.defer_batches:
+            now = self._batch if group.batch is None else group.batch
+            self._deferred[group.index] = now + self.settings.defer_batches
+        return 0.0 < rate < 1.0 and self.settings.low <= rate <= self.settings.high
+
+    def _state(self) -> dict[str, Any]:
+        solved, deferred = (sorted(known.items()) for known in (self._solved, self._deferred))
+        return {
+            "batch": self._batch,
+            "solved": np.array([index for index, _ in solved], dtype=np.int64),
+            "num_solved": np.array([count for _, count in solved], dtype=np.int64),
+            "deferred": np.array([index for index, _ in deferred], dtype=np.int64),
+            "deferred_until": np.array([until for _, until in deferred], dtype=np.int64),
+        }
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        batch = int(state["batch"])
+        tables = [
+            (read_array(state, key, dtype=np.int64), read_array(state, value, dtype=np.int64))
+            for key, value in (("solved", "num_solved"), ("deferred", "deferred_until"))
+        ]
+        for indices, values in tables:
+            if (
+                len(indices) != len(values)
+                or (indices < 0).any()
+                or len(np.unique(indices)) != len(indices)
+            ):
+                raise StateError(
+                    "gate state is damaged: it must hold one number for each of some different"
+                    " prompts"
+                )
+        self._batch = batch
+        self._solved, self._deferred = (
+            dict(zip(indices.tolist(), values.tolist(), strict=True)) for indices, values in tables
+        )

@@ -1,0 +1,161 @@
+"""Groups on disk: one Parquet file a batch, a row a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from vasari.core.errors import DataError
+from vasari.core.files import write_bytes
+
+GROUP_SCHEMA = pa.schema(
+    [
+        ("batch", pa.int64()),
+        ("step", pa.int64()),
+        ("prompt_index", pa.int64()),
+        ("prompt_id", pa.string()),
+        ("purpose", pa.string()),
+        ("role", pa.string()),
+        ("rewards", pa.list_(pa.float64())),
+        ("reward_terms", pa.map_(pa.string(), pa.list_(pa.float64()))),
+        ("verdicts", pa.list_(pa.float64())),
+        ("decided_by", pa.list_(pa.string())),
+        ("extractions", pa.list_(pa.string())),
+        ("confidence", pa.list_(pa.float64())),
+        ("num_tokens", pa.list_(pa.int64())),
+        ("truncated", pa.list_(pa.bool_())),
+        ("score", pa.float64()),
+        ("texts", pa.list_(pa.string())),
+    ],
+    metadata={"vasari_schema": "2"},
+)
+"""One row a group: what was drawn, why, what came of it. `texts` is null where a cap left them out.
+
+`reward_terms` maps the name of each reward term to its weighted value of each rollout, nan or null
+where the term does not apply. Schema 1, of 0.1.0, had the columns `accuracy_rewards` and
+`format_rewards` in its place, and called the purpose `screen` and the role `revisit` both `probe`;
+`read_groups` reads both.
+"""
+
+_TERMS_OF_SCHEMA_1 = {"accuracy": "accuracy_rewards", "format": "format_rewards"}
+_RENAMED_SINCE_SCHEMA_1 = {"purpose": "screen", "role": "revisit"}
+"""What `probe` became in these columns."""
+
+
+def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write the groups of one batch (or of the refresh before it) as one Parquet file, and return
+    its path.
+
+    Args:
+        folder: Of the arm; see `RunDir.groups`.
+        batch: Counted from 0.
+        purpose: What the file is named after: `refresh`, or `train` for a batch with all that its
+            gate left out.
+        rows: By the columns of `GROUP_SCHEMA`; `reward_terms` as a mapping, a column that is
+            missing is null.
+
+    Raises:
+        DataError: A row has a column that the schema does not have.
+        StorageError: The disk refused.
+    """
+    content = [_writable(row) for row in rows]
+    path = folder / f"{batch:06d}-{purpose}.parquet"
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(content, schema=GROUP_SCHEMA), sink, compression="zstd")
+    write_bytes(path, sink.getvalue().to_pybytes())
+    return path
+
+
+def read_groups(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """All groups of an arm in the order of their batches; an empty table when there are none.
+
+    Files that 0.1.0 wrote are read too, beside newer ones, and come under today's names.
+
+    Args:
+        folder: Of the arm; see `RunDir.groups`.
+        columns: Those of `GROUP_SCHEMA` to read, in this order; None for all.
+
+    Raises:
+        DataError: A file has a schema that this version does not know.
+    """
+    schema = pa.schema(
+        [GROUP_SCHEMA.field(name) for name in columns or GROUP_SCHEMA.names], GROUP_SCHEMA.metadata
+    )
+    files = sorted(folder.glob("*.parquet"))
+    return (
+        pa.concat_tables([_read_group_file(file, schema) for file in files])
+        if files
+        else schema.empty_table()
+    )
+
+
+def _writable(row: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(row) - set(GROUP_SCHEMA.names))
+    if unknown:
+        raise DataError(
+            f"a stored group has no column {', '.join(map(repr, unknown))}; it has"
+            f" {', '.join(GROUP_SCHEMA.names)}"
+        )
+    terms = row.get("reward_terms")
+    return {**row, "reward_terms": list(terms.items()) if isinstance(terms, Mapping) else terms}
+
+
+def _read_group_file(file: Path, schema: pa.Schema) -> pa.Table:
+    with pq.ParquetFile(file) as opened:
+        written = (opened.schema_arrow.metadata or {}).get(b"vasari_schema", b"2")
+        if written not in (b"1", b"2"):
+            raise DataError(
+                f"{file}: stored groups of schema {written.decode()!r}, and this vasari reads up to"
+                " 2; update it"
+            )
+        if written == b"2":
+            return opened.read(schema.names).select(schema.names).cast(schema)
+        stored = [part for name in schema.names for part in _columns_of_schema_1(name)]
+        table = opened.read(stored)
+    return pa.Table.from_arrays(
+        [_from_schema_1(table, name) for name in schema.names], schema=schema
+    )
+
+
+def _columns_of_schema_1(name: str) -> list[str]:
+    return list(_TERMS_OF_SCHEMA_1.values()) if name == "reward_terms" else [name]
+
+
+def _from_schema_1(table: pa.Table, name: str) -> pa.Array:
+    """A column of today's schema from a table of schema 1."""
+    if name == "reward_terms":
+        num, terms = len(table), list(_TERMS_OF_SCHEMA_1)
+        values = pa.concat_arrays(
+            [table[column].combine_chunks() for column in _TERMS_OF_SCHEMA_1.values()]
+        )
+        # A map holds one row's entries after another; the columns hold one term's rows after
+        # another.
+        by_row = pa.array(np.arange(len(terms) * num).reshape(len(terms), num).T.ravel())
+        offsets = pa.array(range(0, len(terms) * num + 1, len(terms)), type=pa.int32())
+        return pa.MapArray.from_arrays(
+            offsets, pa.array(terms * num, type=pa.string()), values.take(by_row)
+        )
+    column = table[name].combine_chunks()
+    if name in _RENAMED_SINCE_SCHEMA_1:
+        return pc.if_else(pc.equal(column, "probe"), _RENAMED_SINCE_SCHEMA_1[name], column)
+    return column
+
+
+def drop_groups_from(folder: Path, batch: int) -> int:
+    """Remove the groups of this batch and later ones, which a resumed run draws again; returns
+    their rollouts.
+    """
+    repeated = 0
+    for file in sorted(folder.glob("*.parquet")):
+        if int(file.name[:6]) >= batch:
+            repeated += sum(
+                len(row) for row in pq.read_table(file, columns=["rewards"])["rewards"].to_pylist()
+            )
+            file.unlink()
+    return repeated
