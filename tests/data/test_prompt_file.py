@@ -457,9 +457,10 @@ def test_a_failed_write_keeps_the_file_that_was_there(tmp_path):
     assert [prompt.id for prompt in read_prompts(path)] == ["a"]
 
 
-def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path):
-    with pytest.raises(StorageError, match=r"p\.parquet: cannot write: "):
-        write_prompts(tmp_path / "none" / "p.parquet", [Prompt(id="a", question="q", answer="1")])
+def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"p\.parquet: could not be written: "):
+        write_prompts(tmp_path / "file" / "p.parquet", [Prompt(id="a", question="q", answer="1")])
 
 
 def test_sound_images_pass_and_progress_is_told(tmp_path):

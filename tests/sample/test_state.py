@@ -208,9 +208,10 @@ def test_a_missing_file_is_named(tmp_path):
         load_state(tmp_path / "s.npz")
 
 
-def test_a_missing_folder_is_a_storage_error(tmp_path):
-    with pytest.raises(StorageError, match="cannot save"):
-        save_state(tmp_path / "none" / "s.npz", {})
+def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="could not be written"):
+        save_state(tmp_path / "file" / "s.npz", {})
 
 
 FULL_DISK = """
@@ -235,9 +236,7 @@ def test_a_disk_that_refuses_leaves_the_state_saved_before(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[0].startswith(
-        f"refused: {path}: cannot save the sampler's state"
-    )
+    assert done.stdout.splitlines()[0].startswith(f"refused: {path}: could not be written")
     assert done.stdout.splitlines()[1] == "[0, 1, 2]"
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.npz"]
 

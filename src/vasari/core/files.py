@@ -4,42 +4,86 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vasari.core.errors import StorageError
 
 
-def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write JSON so that the file is either the old one or the new one."""
-    write_bytes(
-        path, (json.dumps(content, indent=1, allow_nan=False, default=_plain) + "\n").encode()
-    )
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A new binary file that replaces `path` when the block ends; after an error it is removed.
 
+    Missing parent folders are created. File and folder are flushed to the disk, so that what was
+    written survives a power cut. `path` always holds the whole old content or the whole new one.
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds."""
-    return json.loads(path.read_text())
+    Raises:
+        StorageError: The disk refused.
+    """
+    staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with staging.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            staging.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            staging.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it.
+    """Write a file so that it holds either the old content or the new one, as `writing` does."""
+    with writing(path) as file:
+        file.write(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Write JSON so that the file holds either the old content or the new one."""
+    text = json.dumps(content, indent=1, allow_nan=False, default=_plain)
+    write_bytes(path, f"{text}\n".encode())
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text())
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Append lines, which end in a newline, to a file in one write.
 
     Raises:
-        StorageError: The disk refused; a file that was there before is unharmed.
+        StorageError: The disk refused; whole lines that were there stay.
     """
-    staging = path.with_name(path.name + ".writing")
-    try:
+    with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with staging.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(path)
+        with path.open("ab") as file:
+            file.write("".join(lines).encode())
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
     except OSError as error:
-        staging.unlink(missing_ok=True)
         raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename in it survives a power cut."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,6 @@ import gzip
 import hashlib
 import json
 import math
-import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -25,7 +24,8 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vasari.core.errors import ConfigError, DataError, ImageError, StorageError
+from vasari.core.errors import ConfigError, DataError, ImageError
+from vasari.core.files import writing
 from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import check_header, open_image, read_image_bytes, resolve_path
 
@@ -78,7 +78,7 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
     its name only when it is complete.
 
     Args:
-        path: Ends in ".parquet"; its folder exists.
+        path: Ends in ".parquet".
         prompts: At least one, with ids that differ. Metadata must be JSON-able and is stored as
             JSON text.
 
@@ -103,19 +103,13 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
             "huggingface": json.dumps({"info": {"features": _hf_features()}}),
         }
     )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+        with writing(path) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for start in range(0, len(prompts), _ROWS_PER_GROUP):
                 rows = [_to_row(prompt) for prompt in prompts[start : start + _ROWS_PER_GROUP]]
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-        unfinished.replace(path)
     except pa.ArrowException as error:
         raise DataError(f"{path}: a prompt cannot be stored: {error}") from error
-    except OSError as error:
-        raise StorageError(f"{path}: cannot write: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_prompts(

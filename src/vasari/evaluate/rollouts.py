@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vasari.core.errors import DataError, StorageError
-from vasari.core.files import write_bytes
+from vasari.core.files import writing
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt, Rollout
 from vasari.data.images import read_image_bytes
@@ -302,9 +302,8 @@ def _write_rows(path: Path, passes: Sequence[Pass], results: Sequence[PassRows])
         {"vasari_schema": _SCHEMA_VERSION, "vasari_passes": json.dumps(facts)}
     )
     rows = [dict(row) for result in results for row in result.rows]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
-    write_bytes(path, sink.getvalue().to_pybytes())
+    with writing(path) as file:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
 
 
 def _read_passes(path: Path) -> dict[str, PassRows]:

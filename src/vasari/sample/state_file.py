@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.errors import StateError, StorageError
+from vasari.core.errors import StateError
+from vasari.core.files import writing
 
 _HEADER = "header"
 _ARRAY = "__array__"
@@ -33,22 +32,8 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
     except (TypeError, ValueError) as error:
         raise StateError(f"{path}: state holds what cannot be saved: {error}") from error
     arrays[_HEADER] = np.frombuffer(header.encode(), dtype=np.uint8)
-    temporary: str | None = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot save the sampler's state: {error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    with writing(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_state(path: Path | str) -> dict[str, Any]:
@@ -101,14 +86,3 @@ def _join(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
             return arrays[value[_ARRAY]]
         return {key: _join(inner, arrays) for key, inner in value.items()}
     return [_join(inner, arrays) for inner in value] if isinstance(value, list) else value
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system lets a folder be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

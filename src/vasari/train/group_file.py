@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vasari.core.errors import DataError
-from vasari.core.files import write_bytes
+from vasari.core.files import writing
 
 GROUP_SCHEMA = pa.schema(
     [
@@ -66,9 +66,8 @@ def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[
     """
     content = [_writable(row) for row in rows]
     path = folder / f"{batch:06d}-{purpose}.parquet"
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(content, schema=GROUP_SCHEMA), sink, compression="zstd")
-    write_bytes(path, sink.getvalue().to_pybytes())
+    with writing(path) as file:
+        pq.write_table(pa.Table.from_pylist(content, schema=GROUP_SCHEMA), file, compression="zstd")
     return path
 
 

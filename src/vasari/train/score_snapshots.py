@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import TrainerCallback
 
-from vasari.core.files import write_bytes
+from vasari.core.files import writing
 from vasari.sample import PromptSampler
 
 MAX_SNAPSHOTS = 40
@@ -53,9 +52,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
             return
         self._steps.append(state.global_step)
         self._scores.append(now)
-        buffer = io.BytesIO()
         steps = np.array(self._steps)
-        np.savez_compressed(
-            buffer, step=steps, batch=steps // self._updates_per_batch, vps=np.stack(self._scores)
-        )
-        write_bytes(self._path, buffer.getvalue())
+        batches = steps // self._updates_per_batch
+        with writing(self._path) as file:
+            np.savez_compressed(file, step=steps, batch=batches, vps=np.stack(self._scores))

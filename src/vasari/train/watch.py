@@ -13,8 +13,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from vasari.core.errors import StorageError
-from vasari.core.files import write_bytes
+from vasari.core.files import append_lines, write_bytes
 from vasari.core.progress import Tell
 
 
@@ -107,9 +106,4 @@ def append_row(path: Path, row: Mapping[str, Any]) -> None:
     Raises:
         StorageError: The disk refused.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error
+    append_lines(path, [json.dumps(row) + "\n"])

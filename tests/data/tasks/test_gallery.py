@@ -142,6 +142,7 @@ def test_nothing_to_show_is_refused(families, options, tmp_path):
         write_gallery(tmp_path / "g.html", families, **options)
 
 
-def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path):
-    with pytest.raises(StorageError, match=r"g\.html: cannot write"):
-        write_gallery(tmp_path / "none" / "g.html", {"hostile": Hostile()}, per_level=1)
+def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"g\.html: could not be written"):
+        write_gallery(tmp_path / "file" / "g.html", {"hostile": Hostile()}, per_level=1)

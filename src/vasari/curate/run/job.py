@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 import vasari
 from vasari.core.errors import StateError, StorageError
-from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.files import read_json, write_bytes, write_json, writing
 from vasari.curate.out.card import make_card, set_counts
 from vasari.curate.out.export import write_exports
 from vasari.curate.out.funnel import make_funnel, render
@@ -313,16 +313,15 @@ def _write_set(path: Path, output: StageOutput, root: Path) -> str | None:
 
 
 def _write_dropped(path: Path, run: Run) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with pq.ParquetWriter(unfinished, DROPPED_SCHEMA, compression="zstd") as writer:
+        with (
+            writing(path) as file,
+            pq.ParquetWriter(file, DROPPED_SCHEMA, compression="zstd") as writer,
+        ):
             for table in dropped_tables(run.outputs):
                 writer.write_table(table)
-        unfinished.replace(path)
-    except (OSError, pa.ArrowException) as error:
+    except pa.ArrowException as error:
         raise StorageError(f"{path}: could not be written: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _remove_stale(run: Run) -> None:

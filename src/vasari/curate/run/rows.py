@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from vasari.core.errors import StateError, StorageError
+from vasari.core.errors import StateError
+from vasari.core.files import writing
 from vasari.core.records import ImageRef, Prompt
 from vasari.curate.match.image_hash import Codes
 from vasari.curate.match.image_index import ImageIndex
@@ -131,19 +132,13 @@ def num_rows(path: Path) -> int:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write Parquet under a temporary name and rename it.
+    """Write a Parquet file that replaces `path` when it is complete.
 
     Raises:
         StorageError: The disk refused.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        pq.write_table(table, unfinished, compression="zstd")
-        unfinished.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with writing(path) as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 class _ShardedRows(Sequence[Prompt]):

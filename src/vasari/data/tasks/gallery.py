@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from vasari.core.errors import ConfigError, StorageError
+from vasari.core.errors import ConfigError
+from vasari.core.files import write_bytes
 from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES, draw
 from vasari.data.tasks.problem import Family, Problem
 from vasari.data.tasks.thinker import Thinker
@@ -63,14 +63,7 @@ def write_gallery(
     page = template.render(
         families=shown, per_level=per_level, seed=seed, size=_SIZE, held_out=HELD_OUT_STYLE
     )
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot write: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_bytes(path, page.encode())
 
 
 def _level(family: Family, level: str, *, per_level: int, seed: int) -> dict[str, Any]:

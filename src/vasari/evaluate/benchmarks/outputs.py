@@ -5,14 +5,14 @@ costs no line.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import StateError, StorageError
-from vasari.evaluate.rescore.verdict_file import append_lines, count_whole_lines
+from vasari.core.files import append_lines, writing
+from vasari.evaluate.rescore.verdict_file import count_whole_lines
 
 OutputKey = tuple[str, str, int]
 """Set, prompt id, number of the rollout."""
@@ -79,20 +79,10 @@ class OutputFile:
         size = self.path.stat().st_size if self.path.exists() else 0
         if [place.offset for place in places] == ends[:-1] and ends[-1] == size:
             return
-        staging = self.path.with_name(self.path.name + ".writing")
-        try:
-            with self.path.open("rb") as old, staging.open("wb") as new:
-                for place in places:
-                    old.seek(place.offset)
-                    new.write(old.read(place.length))
-                new.flush()
-                os.fsync(new.fileno())
-            staging.replace(self.path)
-        except OSError as error:
-            staging.unlink(missing_ok=True)
-            raise StorageError(
-                f"{self.path}: could not be written: {error.strerror or error}"
-            ) from error
+        with writing(self.path) as new, self.path.open("rb") as old:
+            for place in places:
+                old.seek(place.offset)
+                new.write(old.read(place.length))
         self.stored = dict(_scan(self.path))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import vasari
 from vasari.core.errors import ConfigError, DataError, StateError
-from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.files import append_lines, read_json, write_bytes, write_json
 from vasari.core.progress import Tell, silent
 from vasari.evaluate.protocols import StoredOutput, scoring_protocol
 from vasari.evaluate.rescore.disagree import all_pairs
@@ -20,7 +20,6 @@ from vasari.evaluate.rescore.readers import BadRow, read_outputs
 from vasari.evaluate.rescore.settings import RescoreDir, RescoreSettings
 from vasari.evaluate.rescore.tally import Scores
 from vasari.evaluate.rescore.verdict_file import (
-    append_lines,
     count_whole_lines,
     keep_first,
     read_verdicts,

@@ -5,7 +5,7 @@ where it was.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,19 +73,6 @@ def keep_first(path: Path, count: int) -> None:
             file.truncate(end)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
-
-
-def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines, so that they outlive this process.
-
-    Raises:
-        StorageError: The disk refused; whole lines that were there stay.
-    """
-    try:
-        with path.open("ab") as file:
-            file.write("".join(lines).encode())
-    except OSError as error:
-        raise StorageError(f"{path}: could not be written: {error.strerror or error}") from error
 
 
 def read_verdicts(path: Path) -> Iterator[StoredVerdict]:
