@@ -24,8 +24,8 @@ import numpy as np
 import yaml
 from PIL import Image, ImageDraw
 
-from vasari.cli.curate_job import load_curation
 from vasari.core.progress import silent
+from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate
 
 WORDS = 3_000

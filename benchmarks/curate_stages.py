@@ -45,8 +45,8 @@ from vasari.curate.ask.rationale_checks import (
 )
 from vasari.curate.ask.rephrase import RephraseSettings, rephrase
 from vasari.curate.ask.validity import ValiditySettings, validity
+from vasari.curate.choose.grading import GradingSettings
 from vasari.curate.choose.pass_rates import grade_by_model
-from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.data.sources import BadRow, read_source
 from vasari.data.tasks.pool import PoolSettings, make_pool
@@ -197,7 +197,7 @@ def run_small(url: str, name: str, count: int) -> list[str]:
         )
         runs: dict[str, Callable[[], StageResult]] = {
             "grade, 8 rollouts": lambda: grade_by_model(
-                prompts, model, GradeRecipe(model=name, system="small")
+                prompts, model, GradingSettings(model=name, system="small")
             ),
             "annotate, best of 4": lambda: annotate(prompts, model, write),
             "validity, 6 blind, 8 sighted": lambda: validity(

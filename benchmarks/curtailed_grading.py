@@ -49,7 +49,7 @@ def simulated(prompts: int, num: int, shape: float, seed: int = 0) -> Verdicts:
 def measure(verdicts: Verdicts, decide: str) -> tuple[float, float, bool]:
     """Rollouts a prompt, waves a prompt, and whether every decision is that of all rollouts."""
     num = verdicts.shape[1]
-    grader = Grader(GradingSettings(num_rollouts=num, decide=decide))
+    grader = Grader(GradingSettings(num_rollouts=num), decide=decide)
     drawn, waves, same = 0, 0, True
     for row in verdicts:
         tally = Tally()

@@ -17,9 +17,10 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.cli.curate_job import EngineOptions, load_curation, open_engine
+from vasari.cli.curate_job import EngineOptions, open_engine
 from vasari.cli.main import main
 from vasari.core.errors import ConfigError, MissingExtraError
+from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate
 from vasari.curate.run.shards import Stage
 

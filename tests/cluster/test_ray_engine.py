@@ -17,10 +17,11 @@ pytest.importorskip("aiohttp")
 
 import ray
 
-from vasari.cli.curate_job import EngineOptions, load_curation, open_engine
+from vasari.cli.curate_job import EngineOptions, open_engine
 from vasari.cluster import joined_ray
 from vasari.cluster.engine import NUM_RETRIES
 from vasari.core.errors import DataError, StateError
+from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate
 
 pytestmark = pytest.mark.slow

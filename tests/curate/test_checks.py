@@ -14,9 +14,8 @@ pytest.importorskip("aiohttp")
 from vasari.core.errors import ConfigError
 from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
-from vasari.curate.recipe import RlPart
+from vasari.curate.recipe import CheckSettings, RlPart, SftRecipe
 from vasari.curate.run.checks import Checker
-from vasari.curate.settings import CheckSettings, SftRecipe
 from vasari.curate.stage import StageResult, check_result
 from vasari.records import ImageRef, Prompt
 

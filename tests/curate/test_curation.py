@@ -17,8 +17,8 @@ from PIL import Image
 
 pytest.importorskip("aiohttp")
 
-from vasari.cli.curate_job import load_curation
 from vasari.core.errors import DataError, StateError
+from vasari.curate.recipe import load_curation
 from vasari.curate.run.dry_run import dry_run
 from vasari.curate.run.job import curate
 from vasari.data.prompt_file import read_prompts

@@ -14,7 +14,7 @@ import yaml
 
 pytest.importorskip("aiohttp")
 
-from vasari.cli.curate_job import load_curation
+from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate
 from vasari.data.prompt_file import check_images, read_prompts
 from vasari.data.sources import BadRow, read_source

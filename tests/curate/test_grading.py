@@ -42,7 +42,7 @@ def test_every_sequence_of_verdicts_gets_the_bin_of_all_its_rollouts(num, least)
 
 @pytest.mark.parametrize("num", [4, 5, 7])
 def test_every_sequence_is_kept_as_by_all_its_rollouts(num):
-    grader = Grader(GradingSettings(num_rollouts=num, decide="keep"))
+    grader = Grader(GradingSettings(num_rollouts=num), decide="keep")
     wrong = [
         v
         for v in product([0.0, 1.0, NAN], repeat=num)
@@ -55,7 +55,7 @@ def test_every_sequence_is_kept_as_by_all_its_rollouts(num):
 @pytest.mark.parametrize("decide", ["bin", "keep"])
 @pytest.mark.parametrize("num", [8, 10, 12, 16])
 def test_every_sequence_of_right_and_wrong_keeps_its_bin_up_to_sixteen_rollouts(num, decide):
-    grader = Grader(GradingSettings(num_rollouts=num, decide=decide))
+    grader = Grader(GradingSettings(num_rollouts=num), decide=decide)
     for verdicts in product([0.0, 1.0], repeat=num):
         grade = grader.grade(verdicts)
         assert grade.kept is (full_bin(verdicts) is not EASY)
@@ -66,7 +66,7 @@ def test_every_sequence_of_right_and_wrong_keeps_its_bin_up_to_sixteen_rollouts(
 def test_one_rollout_fewer_would_have_left_the_decision_open(decide):
     # A decision is premature if two ways to go on differ; it is late if one draw before, no two
     # ways did.
-    grader = Grader(GradingSettings(num_rollouts=6, decide=decide))
+    grader = Grader(GradingSettings(num_rollouts=6), decide=decide)
     for verdicts in product([0.0, 1.0, NAN], repeat=6):
         drawn = grader.grade(verdicts).tally.num_drawn
         ends = {
@@ -85,7 +85,7 @@ def test_one_rollout_fewer_would_have_left_the_decision_open(decide):
 
 @pytest.mark.parametrize("decide", ["bin", "keep"])
 def test_waves_draw_exactly_what_one_by_one_draws(decide):
-    grader = Grader(GradingSettings(num_rollouts=7, decide=decide))
+    grader = Grader(GradingSettings(num_rollouts=7), decide=decide)
     for verdicts in product([0.0, 1.0, NAN], repeat=7):
         tally = Tally()
         while wave := grader.next_wave(tally):
@@ -103,7 +103,7 @@ def test_eight_rollouts_are_cut_to_four_when_two_are_right_and_two_wrong():
 
 
 def test_keeping_is_decided_by_two_wrong_of_eight_before_the_bin_is():
-    grade = Grader(GradingSettings(decide="keep")).grade([0, 0, 1, 1, 1, 1, 1, 1])
+    grade = Grader(GradingSettings(), decide="keep").grade([0, 0, 1, 1, 1, 1, 1, 1])
     assert (grade.kept, grade.difficulty, grade.tally.num_drawn) == (True, None, 2)
 
 
@@ -152,16 +152,20 @@ def test_a_graded_reward_is_no_verdict():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_rollouts": 0}, r"num_rollouts must be in \[1, 128\], got 0"),
+        ({"num_rollouts": 0}, r"num_rollouts\n.*greater than or equal to 1"),
         ({"easy_from": 0.2}, r"0 <= hard_to < easy_from <= 1, got hard_to=0\.2, easy_from=0\.2"),
-        ({"decide": "both"}, r"decide must be 'bin' or 'keep', got 'both'"),
         ({"min_verifiable": 9}, r"min_verifiable must be in \[1, 8\], got 9"),
-        ({"kept": (UNGRADED,)}, r"an ungraded prompt has no pass rate"),
+        ({"keep": ("ungraded",)}, r"keep\.0\n.*'easy', 'medium' or 'hard'"),
     ],
 )
 def test_a_wrong_setting_is_named(settings, message):
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ValueError, match=message):
         GradingSettings(**settings)
+
+
+def test_a_decision_that_is_none_is_named():
+    with pytest.raises(ConfigError, match=r"decide must be 'bin' or 'keep', got 'both'"):
+        Grader(GradingSettings(), decide="both")
 
 
 def test_the_interval_of_eight_of_ten_is_wilsons():

@@ -11,11 +11,14 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from vasari.core.errors import DataError
+from vasari.curate.choose.grading import GradingSettings
 from vasari.curate.choose.pass_rates import grade_by_model, grade_by_verdicts, read_verdicts
-from vasari.curate.settings import GradeRecipe
+from vasari.curate.recipe import CurationRecipe
 from vasari.endpoint import EndpointSettings, ResponseStore
 from vasari.records import Prompt
 from vasari.verify.judge import JudgeSettings, judge_all
+
+MODELS = {"m": {"model": "m", "endpoint": {"base_url": "http://127.0.0.1:9/v1"}}}
 
 
 def prompts(*answers):
@@ -56,7 +59,7 @@ def says(teach):
 
 def test_a_bin_is_decided_by_verified_rollouts_and_no_more_are_drawn(says, asking):
     server = says({"Question 0": "\\boxed{7}", "Question 1": "\\boxed{8}"})
-    recipe = GradeRecipe(model="m", num_rollouts=8, keep=("easy", "hard"))
+    recipe = GradingSettings(model="m", num_rollouts=8, keep=("easy", "hard"))
 
     result = grade_by_model(prompts("7", "7"), asking(server), recipe)
 
@@ -85,7 +88,7 @@ def test_a_prompt_is_kept_with_its_bin_and_the_level_that_its_source_gave(says, 
         )
     ]
 
-    (kept,) = grade_by_model(pool, asking(server), GradeRecipe(model="m", num_rollouts=2)).kept
+    (kept,) = grade_by_model(pool, asking(server), GradingSettings(model="m", num_rollouts=2)).kept
 
     assert (kept.difficulty, kept.metadata["source_difficulty"], kept.metadata["source"]) == (
         "hard",
@@ -102,7 +105,7 @@ def test_failed_requests_leave_the_count_and_are_no_wrong_answers(says, asking):
     result = grade_by_model(
         prompts("7"),
         asking(server, max_concurrency=1),
-        GradeRecipe(model="m", num_rollouts=4, keep=("easy",)),
+        GradingSettings(model="m", num_rollouts=4, keep=("easy",)),
     )
 
     assert result.kept[0].metadata["grade"] | {} == {
@@ -120,7 +123,9 @@ def test_a_prompt_without_any_answer_is_a_dead_letter(says, asking):
     server = says({})
     server.plan = lambda body, attempt: "bad_request"
 
-    result = grade_by_model(prompts("7"), asking(server), GradeRecipe(model="m", num_rollouts=2))
+    result = grade_by_model(
+        prompts("7"), asking(server), GradingSettings(model="m", num_rollouts=2)
+    )
 
     (drop,) = result.dropped
     assert drop.reason == "grader_failed"
@@ -145,7 +150,7 @@ def test_a_judge_decides_what_rules_leave_open_and_nothing_is_drawn_short_of_it(
         return words(body, **changes)
 
     server.completion = completion
-    recipe = GradeRecipe(model="m", num_rollouts=4, keep=("easy", "medium", "hard"))
+    recipe = GradingSettings(model="m", num_rollouts=4, keep=("easy", "medium", "hard"))
     with ResponseStore(tmp_path / "judge") as store:
         result = grade_by_model(
             prompts("bank"),
@@ -168,7 +173,7 @@ def test_verdicts_of_rollouts_drawn_elsewhere_are_binned_whole():
         "p2": [1] + [0] * 7,
         "p3": [1, 0, 0, 0, 0] + [math.nan] * 3,
     }
-    recipe = GradeRecipe(verdicts="file", keep=("easy", "medium", "hard"))
+    recipe = GradingSettings(verdicts="file", keep=("easy", "medium", "hard"))
 
     result = grade_by_verdicts(prompts("1", "1", "1", "1", "1"), verdicts, recipe)
 
@@ -196,7 +201,12 @@ def test_a_file_of_verdicts_of_another_form_is_refused_with_its_line(tmp_path, l
 
 
 def test_a_grade_comes_from_a_model_or_a_file_not_from_both():
-    with pytest.raises(ValueError, match=r"give either `model`"):
-        GradeRecipe(model="m", verdicts="file")
+    for grade in ({}, {"model": "m", "verdicts": "file"}):
+        recipe = {"name": "r", "sources": [{"source": "jsonl", "folder": "f"}], "grade": grade}
+        with pytest.raises(ValueError, match=r"give either `model`"):
+            CurationRecipe.model_validate(recipe | {"models": MODELS, "sft": {}})
+
+
+def test_a_bin_of_easy_prompts_lies_above_that_of_hard_ones():
     with pytest.raises(ValueError, match=r"hard_to < easy_from"):
-        GradeRecipe(model="m", easy_from=0.1)
+        GradingSettings(model="m", easy_from=0.1)

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.cli.curate_job import load_curation
+from vasari.curate.recipe import load_curation
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("curate_*.yaml"))

@@ -12,10 +12,9 @@ from pydantic import Field, field_validator, model_validator
 
 from vasari.core.errors import ConfigError
 from vasari.core.plugins import names_from_a_file
-from vasari.core.settings import Named, Settings, parse_settings
+from vasari.core.settings import Named, Settings, parse_settings, read_content
 from vasari.evaluate.benchmarks import BenchmarkSettings
 from vasari.model.named import check_named_policy
-from vasari.run.recipe import read_content
 
 if TYPE_CHECKING:  # asking a server needs packages that a model in this process does not
     from vasari.model.endpoint_policy import EndpointModel

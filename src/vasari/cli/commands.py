@@ -10,11 +10,12 @@ import typer
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.plugins import names_from_a_file, require_allowed
 from vasari.core.progress import stage
+from vasari.core.settings import read_content
 from vasari.model.path import require_training, resolve_model
 from vasari.run.folder import open_existing, open_run
 from vasari.run.layout import RunDir
 from vasari.run.prompts import prepare_prompts
-from vasari.run.recipe import Recipe, load_recipe, read_content
+from vasari.run.recipe import Recipe, load_recipe
 from vasari.sample.registry import SAMPLERS
 
 

@@ -16,27 +16,12 @@ from rich.table import Table
 
 from vasari.core.errors import ConfigError
 from vasari.core.progress import stage
-from vasari.core.settings import parse_settings
 from vasari.curate.out.diff import diff_curations
-from vasari.curate.recipe import CurationRecipe
+from vasari.curate.recipe import CurationRecipe, load_curation
 from vasari.curate.run.dry_run import DryRun, dry_run
 from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.job import Curated, curate
 from vasari.curate.run.reading import data_path
-from vasari.curate.settings import expand_presets
-from vasari.run.recipe import read_content
-
-
-def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
-    """The checked recipe of a curation, its presets filled in.
-
-    Raises:
-        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
-            names each.
-    """
-    where = f"recipe {path}"
-    content = expand_presets(read_content(path, overrides), where=where)
-    return parse_settings(CurationRecipe, content, where=where, show_values=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +62,18 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
     return content
 
 
+def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What a recipe's YAML file holds, with `key.sub=value` overrides applied, not yet checked.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, or an override has no place in it.
+    """
+    content = read_yaml(path, what="recipe")
+    for override in overrides:
+        _override(content, override)
+    return content
+
+
 def parse_settings(
     kind: type[Parsed], content: dict[str, Any], *, where: str, show_values: bool = True
 ) -> Parsed:
@@ -92,3 +105,25 @@ def _explain(error: Any, *, show_value: bool) -> str:
         else ""
     )
     return f"{place}: {error['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set takes key=value, e.g. grpo.steps=50; got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}"
+        ) from error
+    *parents, last = key.split(".")
+    node = content
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if child is None:
+            child = node[parent] = {}
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} holds a value, not settings")
+        node = child
+    node[last] = value

@@ -1,50 +1,163 @@
-"""A curation as its recipe states it: which prompts, which stages, which sets."""
+"""A curation as its recipe states it: sources, models, stages, and the sets to make."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
+import yaml
 from pydantic import Field, model_validator
 
-from vasari.core.settings import Settings
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import names_from_a_file
+from vasari.core.settings import Settings, parse_settings, read_content
+from vasari.curate.ask.annotate import AnnotateSettings
 from vasari.curate.ask.categorise import CATEGORIES, CategoriseSettings
 from vasari.curate.ask.rephrase import RephraseSettings
 from vasari.curate.ask.validity import ValiditySettings
+from vasari.curate.choose.grading import Bin, GradingSettings
+from vasari.curate.match.decontaminate import LeakSettings
+from vasari.curate.match.near_duplicates import DuplicateSettings
 from vasari.curate.own_stage import OwnStage
-from vasari.curate.settings import (
-    Bin,
-    CheckSettings,
-    DuplicateRecipe,
-    ExportName,
-    GradeRecipe,
-    LeakRecipe,
-    ModelEntry,
-    SftRecipe,
-    SourceEntry,
-)
+from vasari.data.images import MAX_PIXELS
+from vasari.data.tasks.families import find_family
+from vasari.data.tasks.pool import PoolSettings
+from vasari.endpoint import EndpointSettings, Sampling
 from vasari.verify.judge import JudgeSettings
 
+ExportName = Literal["sharegpt", "trl", "easyr1", "verl"]
 
-class ValidityStage(Settings):
-    """Who is asked whether a prompt can be answered without its image, or has another answer."""
+PRESETS: tuple[str, ...] = ("paper-sft", "paper-rl")
+"""Names of the parts of recipes that ship with the package."""
+
+
+class SourceEntry(Settings):
+    """Where prompts come from: a data set on disk, or generated ones."""
+
+    source: str | None = None
+    """A name of `vasari.data.sources.SOURCES`, or the path of a YAML description."""
+    tasks: PoolSettings | None = None
+    """Generate prompts with worked reasoning instead; no data is needed."""
+    folder: str | None = None
+    """Where the data set lies, relative to the recipe; `${NAME}` stands for an environment
+    variable."""
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """What reports call it; by default the source's name, or "tasks"."""
+    split: str = "train"
+    allow_test: bool = False
+    """Read a test split, or a set that is published for testing alone."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many prompts."""
+    domain: str | None = None
+    """In place of the domain that the source's description states."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.source is None) == (self.tasks is None):
+            raise ValueError("give either `source` (with its `folder`) or `tasks`")
+        if (self.source is None) != (self.folder is None):
+            raise ValueError("a `source` needs a `folder`, and `tasks` take none")
+        with names_from_a_file():
+            for name in () if self.tasks is None else self.tasks.families:
+                find_family(name)
+        return self
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        if self.name is not None:
+            return self.name
+        return (
+            "tasks"
+            if self.source is None
+            else self.source.replace("\\", "/").rsplit("/", 1)[-1].split(".")[0]
+        )
+
+
+class CheckSettings(Settings):
+    """What a prompt must be before anybody is asked about it."""
+
+    licences: list[str] = Field(default_factory=list)
+    """Patterns (`*`, `?`, capitals alike) of licences that are wanted; empty wants all."""
+    not_licences: list[str] = Field(default_factory=list)
+    """Patterns of licences that are not: `*NC*`, `none stated`."""
+    self_verifying: bool = True
+    """Drop a prompt whose reference, given as an answer, is not judged correct: nothing could ever
+    be."""
+    min_side: Annotated[int, Field(ge=1)] = 16
+    """Pixels that each side of an image has at least."""
+    max_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS)] = MAX_PIXELS
+    """Pixels of an image at most."""
+    max_images: Annotated[int, Field(ge=0)] = 8
+    max_question_chars: Annotated[int, Field(ge=1)] = 16_384
+    max_image_bytes: Annotated[int, Field(ge=1)] = 20_000_000
+    """Bytes of an encoded image at most: servers refuse more."""
+
+
+class ModelEntry(Settings):
+    """A model behind an OpenAI-compatible server."""
 
     model: str
+    """As the server knows it."""
+    endpoint: EndpointSettings
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further JSON fields as the server takes them."""
+
+    def sampling(self) -> Sampling:
+        """How answers are drawn."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            extra=self.extra,
+        )
+
+
+class AskingStage(Settings):
+    """A stage that asks one of the recipe's models."""
+
+    model: str
+
+
+class ValidityStage(AskingStage):
+    """Finds prompts that can be answered without their image, or have another answer."""
+
     settings: ValiditySettings = ValiditySettings()
 
 
-class RephraseStage(Settings):
-    """Who turns answers into short ones that can be verified."""
+class AnnotateStage(AskingStage):
+    """Has long chains of thought written, and keeps those with the right answer."""
 
-    model: str
+    settings: AnnotateSettings = AnnotateSettings()
+
+
+class RephraseStage(AskingStage):
+    """Turns answers into short ones that can be verified."""
+
     settings: RephraseSettings = RephraseSettings()
 
 
-class CategoriseStage(Settings):
-    """Who says which category a prompt belongs to."""
+class CategoriseStage(AskingStage):
+    """Says which category a prompt belongs to."""
 
-    model: str
     settings: CategoriseSettings = CategoriseSettings()
+
+
+class SftRecipe(Settings):
+    """The supervised set."""
+
+    annotate: AnnotateStage | None = None
+    """None keeps the solutions that the sources carry, and drops prompts without one."""
+    bins: tuple[Bin, ...] | None = None
+    """Difficulties wanted; None takes all that grading keeps."""
+    domains: tuple[str, ...] | None = None
+    """Domains wanted; None takes all."""
 
 
 class RlPart(Settings):
@@ -109,9 +222,9 @@ class CurationRecipe(Settings):
     sources: Annotated[list[SourceEntry], Field(min_length=1)]
     """In order of preference: of two copies the first is kept."""
     checks: CheckSettings = CheckSettings()
-    duplicates: DuplicateRecipe | None = DuplicateRecipe()
+    duplicates: DuplicateSettings | None = DuplicateSettings()
     """None keeps near-duplicates."""
-    decontaminate: LeakRecipe | None = LeakRecipe()
+    decontaminate: LeakSettings | None = LeakSettings()
     """Benchmarks to keep out; without any the report says that nothing was compared. None says that
     too."""
     models: dict[str, ModelEntry] = Field(default_factory=dict)
@@ -120,7 +233,7 @@ class CurationRecipe(Settings):
     judge: JudgeSettings | None = None
     """Who decides the answers of grading and annotation that rules leave undecided (docs/judge.md);
     None leaves them as the rules say."""
-    grade: GradeRecipe | None = None
+    grade: GradingSettings | None = None
     """None grades nothing, and no stage may ask for a bin."""
     sft: SftRecipe | None = None
     """The supervised set; None makes none."""
@@ -152,6 +265,11 @@ class CurationRecipe(Settings):
                 raise ValueError(
                     f"{stage} asks model {name!r}, and `models` has {sorted(self.models)}"
                 )
+        if self.grade is not None and (self.grade.model is None) == (self.grade.verdicts is None):
+            raise ValueError(
+                "grade: give either `model` (who answers) or `verdicts` (a file of rollouts drawn"
+                " elsewhere)"
+            )
         if self.grade is None:
             parts = [] if self.rl is None else self.rl.parts
             binned = [f"rl part {part.name!r}" for part in parts if part.bins] + (
@@ -189,3 +307,45 @@ class CurationRecipe(Settings):
         }
         found |= {stage.name: stage.model for stage in self.stages}
         return {stage: name for stage, name in found.items() if name is not None}
+
+
+def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
+    """The checked recipe of a curation, its presets filled in.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
+            names each.
+    """
+    where = f"recipe {path}"
+    content = expand_presets(read_content(path, overrides), where=where)
+    return parse_settings(CurationRecipe, content, where=where, show_values=False)
+
+
+def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
+    """The recipe with the parts of its `preset` under it: what the recipe itself says counts.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    names = content.get("preset") or []
+    names = [names] if isinstance(names, str) else names
+    merged: dict[str, Any] = {}
+    for name in names if isinstance(names, list) else [names]:
+        if name not in PRESETS:
+            raise ConfigError(
+                f"{where}: there is no preset {name!r}; there are {', '.join(PRESETS)}"
+            )
+        file = resources.files("vasari.curate") / "presets" / f"{name}.yaml"
+        merged = _merge(merged, yaml.safe_load(file.read_text(encoding="utf-8")))
+    return _merge(merged, {key: value for key, value in content.items() if key != "preset"})
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """The upper mapping over the lower one, key by key; lists and values replace."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return merged

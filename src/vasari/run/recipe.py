@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from vasari.core.errors import ConfigError
 from vasari.core.plugins import names_from_a_file
-from vasari.core.settings import Settings, parse_settings, read_yaml
+from vasari.core.settings import Settings, parse_settings, read_content
 from vasari.data.tasks.families import find_family
 from vasari.data.tasks.pool import PoolSettings
 from vasari.evaluate.settings import EvaluateSettings
@@ -226,18 +225,6 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return parse_recipe(read_content(path, overrides), where=f"recipe {path}")
 
 
-def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a recipe's YAML file holds, with `key.sub=value` overrides applied, not yet checked.
-
-    Raises:
-        ConfigError: The file is missing or not YAML, or an override has no place in it.
-    """
-    content = read_yaml(path, what="recipe")
-    for override in overrides:
-        _override(content, override)
-    return content
-
-
 def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
     """The checked recipe of parsed content, which may be of 0.1.0.
 
@@ -249,25 +236,3 @@ def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     return parse_settings(Recipe, today, where=where)
-
-
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set takes key=value, e.g. grpo.steps=50; got {override!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}"
-        ) from error
-    *parents, last = key.split(".")
-    node = content
-    for parent in parents:
-        child = node.setdefault(parent, {})
-        if child is None:
-            child = node[parent] = {}
-        if not isinstance(child, dict):
-            raise ConfigError(f"--set {override!r}: {parent!r} holds a value, not settings")
-        node = child
-    node[last] = value

@@ -14,16 +14,25 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Self, get_args
+
+from pydantic import Field, model_validator
 
 from vasari.core.errors import ConfigError, DataError
+from vasari.core.settings import Settings
 
 MAX_ROLLOUTS = 128
 """Most rollouts a prompt: the table of decisions has about num_rollouts^3 / 6 entries (350,000 at
 the limit)."""
 
 
-class Difficulty(enum.Enum):
+Bin = Literal["easy", "medium", "hard"]
+
+Decision = Literal["bin", "keep"]
+"""What must be certain before no further rollout is drawn."""
+
+
+class Difficulty(enum.StrEnum):
     """The bin of a prompt; UNGRADED where too few rollouts could be verified to say."""
 
     EASY = "easy"
@@ -32,44 +41,41 @@ class Difficulty(enum.Enum):
     UNGRADED = "ungraded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradingSettings:
-    """How many rollouts a prompt gets at most, where the bins end, and what must be decided."""
+class GradingSettings(Settings):
+    """Who answers, how many rollouts a prompt gets at most, and where the bins end."""
 
-    num_rollouts: int = 8
-    """Rollouts a prompt when nothing is curtailed."""
+    model: str | None = None
+    """Name of the model of a recipe that answers."""
+    verdicts: str | None = None
+    """JSON lines {"id", "verdicts": [1, 0, null]} of rollouts that were drawn elsewhere, in place
+    of a model."""
+    num_rollouts: int = Field(default=8, ge=1, le=MAX_ROLLOUTS)
+    """Rollouts of a prompt when none is saved."""
     easy_from: float = 0.8
     """Least pass rate of an easy prompt."""
     hard_to: float = 0.2
     """Largest pass rate of a hard prompt."""
-    decide: Literal["bin", "keep"] = "bin"
-    """Stop when the bin is certain, or already when it is certain whether the prompt is kept."""
-    kept: tuple[Difficulty, ...] = (Difficulty.MEDIUM, Difficulty.HARD)
+    min_verifiable: int = Field(default=1, ge=1)
+    """With fewer verifiable rollouts than this a prompt is UNGRADED, and not kept."""
+    keep: tuple[Bin, ...] = ("medium", "hard")
     """Bins that are kept."""
-    min_verifiable: int = 1
-    """Fewer verifiable rollouts than this: the prompt is UNGRADED."""
+    system: str = "mmr1"
+    """System prompt of the answering model: `mmr1`, `small`, `none`, or a text."""
+    seed: int | None = None
+    """Sent to the server; None for servers that take none."""
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.num_rollouts <= MAX_ROLLOUTS:
-            raise ConfigError(
-                f"num_rollouts must be in [1, {MAX_ROLLOUTS}], got {self.num_rollouts}"
-            )
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if not 0.0 <= self.hard_to < self.easy_from <= 1.0:
-            raise ConfigError(
+            raise ValueError(
                 f"bins need 0 <= hard_to < easy_from <= 1, got hard_to={self.hard_to},"
                 f" easy_from={self.easy_from}"
             )
-        if self.decide not in ("bin", "keep"):
-            raise ConfigError(f"decide must be 'bin' or 'keep', got {self.decide!r}")
-        if not 1 <= self.min_verifiable <= self.num_rollouts:
-            raise ConfigError(
+        if self.min_verifiable > self.num_rollouts:
+            raise ValueError(
                 f"min_verifiable must be in [1, {self.num_rollouts}], got {self.min_verifiable}"
             )
-        if Difficulty.UNGRADED in self.kept:
-            raise ConfigError(
-                "kept may name easy, medium and hard; an ungraded prompt has no pass rate to keep"
-                " it by"
-            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,15 @@ class Grader:
         4
     """
 
-    def __init__(self, settings: GradingSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: GradingSettings, *, decide: Decision = "bin") -> None:
+        """Take the bins, and whether to stop at a certain bin or already at a certain keep-or-drop.
+
+        Raises:
+            ConfigError: `decide` is neither "bin" nor "keep".
+        """
+        if decide not in get_args(Decision):
+            raise ConfigError(f"decide must be 'bin' or 'keep', got {decide!r}")
+        self.settings, self.decide = settings, decide
         # As written, not as stored: 0.8 as a binary fraction is a little above 4/5, and 4 of 5 is
         # easy.
         self._easy = Fraction(str(settings.easy_from))
@@ -170,7 +183,7 @@ class Grader:
     def grade_of(self, tally: Tally) -> Grade:
         """The grade by the rollouts drawn so far."""
         bins = self.reachable(tally)
-        keeps = {found in self.settings.kept for found in bins}
+        keeps = {found in self.settings.keep for found in bins}
         verifiable = tally.num_correct + tally.num_incorrect
         left = self.settings.num_rollouts - tally.num_drawn
         low, high = wilson_interval(tally.num_correct, verifiable)
@@ -199,7 +212,7 @@ class Grader:
                 tally = tally.with_verdict(float(next(source)))
             except StopIteration:
                 raise DataError(
-                    f"{tally.num_drawn} verdicts do not decide the {self.settings.decide}; "
+                    f"{tally.num_drawn} verdicts do not decide the {self.decide}; "
                     f"give up to {self.settings.num_rollouts} a prompt"
                 ) from None
         return self.grade_of(tally)
@@ -240,13 +253,13 @@ class Grader:
         return reachable, wave
 
     def _decided(self, bins: frozenset[Difficulty]) -> bool:
-        if self.settings.decide == "bin":
+        if self.decide == "bin":
             return len(bins) == 1
         # A prompt that may yet turn out ungraded is dropped for another reason than an easy one:
         # that too must be certain.
         if Difficulty.UNGRADED in bins:
             return len(bins) == 1
-        return len({found in self.settings.kept for found in bins}) == 1
+        return len({found in self.settings.keep for found in bins}) == 1
 
 
 def wilson_interval(

@@ -19,9 +19,15 @@ from typing import Any
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
 from vasari.curate.ask.asking import ask_prompts, prompt_request
-from vasari.curate.choose.grading import MAX_ROLLOUTS, Difficulty, Grade, Grader, Tally
+from vasari.curate.choose.grading import (
+    MAX_ROLLOUTS,
+    Difficulty,
+    Grade,
+    Grader,
+    GradingSettings,
+    Tally,
+)
 from vasari.curate.dropped import Dropped
-from vasari.curate.settings import GradeRecipe
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Answers, Request, Response
 from vasari.model.chat import SYSTEM_PROMPTS
@@ -32,20 +38,20 @@ Appeal = Callable[[Sequence[JudgeItem]], Judged]
 """A judge of the verdicts that rules leave undecided."""
 
 
-def grading_request(prompt: Prompt, model: AskedModel, recipe: GradeRecipe) -> Request:
+def grading_request(prompt: Prompt, model: AskedModel, settings: GradingSettings) -> Request:
     """What the model is asked.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take.
     """
-    system = SYSTEM_PROMPTS.get(recipe.system, recipe.system)
-    return prompt_request(prompt, model, system=system, seed=recipe.seed)
+    system = SYSTEM_PROMPTS.get(settings.system, settings.system)
+    return prompt_request(prompt, model, system=system, seed=settings.seed)
 
 
 def grade_by_model(
     prompts: Sequence[Prompt],
     model: AskedModel,
-    recipe: GradeRecipe,
+    settings: GradingSettings,
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
@@ -61,7 +67,7 @@ def grade_by_model(
     "grader_failed" when every request failed, "unreadable" when none could be made, "not_asked"
     when the run stopped first.
     """
-    grader = Grader(recipe.grading())
+    grader = Grader(settings)
     rules = _Rules(prompts, asks_judge=appeal is not None)
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
@@ -76,11 +82,11 @@ def grade_by_model(
     found = ask_prompts(
         prompts,
         model,
-        lambda prompt: grading_request(prompt, model, recipe),
-        num_responses=recipe.num_rollouts,
+        lambda prompt: grading_request(prompt, model, settings),
+        num_responses=settings.num_rollouts,
         settled=settled,
     )
-    result = _Graded(recipe, model.model)
+    result = _Graded(settings, model.model)
     judged = _appealed(rules, found.answers, appeal, result.counts)
     for index, prompt in enumerate(prompts):
         drop = found.dropped(index, prompt, failed="grader_failed")
@@ -110,7 +116,7 @@ def grade_by_model(
             index, prompt, grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)]))
         )
     result.counts["rollouts_saved"] = (
-        recipe.num_rollouts * len(found.answers) - result.counts["rollouts"]
+        settings.num_rollouts * len(found.answers) - result.counts["rollouts"]
     )
     return result.finished()
 
@@ -175,14 +181,14 @@ def _appealed(
 
 
 def grade_by_verdicts(
-    prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], recipe: GradeRecipe
+    prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], settings: GradingSettings
 ) -> StageResult:
     """The prompts in the bins that are kept, by verdicts of rollouts that were drawn elsewhere: all
     of them count.
 
     Reasons for a drop: the bin, or "no_verdicts" for a prompt without any.
     """
-    result = _Graded(recipe, "published verdicts")
+    result = _Graded(settings, "published verdicts")
     graders: dict[int, Grader] = {}
     for index, prompt in enumerate(prompts):
         own = verdicts.get(prompt.id)
@@ -198,12 +204,10 @@ def grade_by_verdicts(
             continue
         tally = _tally(own)
         if tally.num_drawn not in graders:
-            settings = dataclasses.replace(
-                recipe.grading(), num_rollouts=tally.num_drawn, min_verifiable=1
-            )
-            graders[tally.num_drawn] = Grader(settings)
+            own_settings = {"num_rollouts": tally.num_drawn, "min_verifiable": 1}
+            graders[tally.num_drawn] = Grader(settings.model_copy(update=own_settings))
         grade = graders[tally.num_drawn].grade_of(tally)
-        if tally.num_correct + tally.num_incorrect < recipe.min_verifiable:
+        if tally.num_correct + tally.num_incorrect < settings.min_verifiable:
             grade = dataclasses.replace(grade, difficulty=Difficulty.UNGRADED, kept=False)
         result.take(index, prompt, grade)
     return result.finished()
@@ -254,8 +258,8 @@ def _tally(values: Sequence[float] | Any) -> Tally:
 class _Graded:
     """The result of a grading, prompt by prompt."""
 
-    def __init__(self, recipe: GradeRecipe, by: str) -> None:
-        self.recipe, self.by = recipe, by
+    def __init__(self, settings: GradingSettings, by: str) -> None:
+        self.settings, self.by = settings, by
         self.kept: list[Prompt] = []
         self.dropped: list[Dropped] = []
         self.counts: Counter[str] = Counter()
@@ -269,9 +273,9 @@ class _Graded:
         tally = grade.tally
         said = (
             f"{tally.num_correct} of {tally.num_correct + tally.num_incorrect} verifiable rollouts"
-            f" right, {tally.num_drawn} drawn of {self.recipe.num_rollouts}"
+            f" right, {tally.num_drawn} drawn of {self.settings.num_rollouts}"
         )
-        if bin_name not in self.recipe.keep:
+        if bin_name not in self.settings.keep:
             self.dropped.append(Dropped(index=index, id=prompt.id, reason=bin_name, detail=said))
             return
         facts: dict[str, Any] = {

@@ -11,8 +11,7 @@ from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.own_stage import RL_PART
-from vasari.curate.recipe import RlPart
-from vasari.curate.settings import SftRecipe
+from vasari.curate.recipe import RlPart, SftRecipe
 from vasari.curate.stage import StageResult
 from vasari.model.chat import target_text
 

@@ -11,10 +11,9 @@ from typing import Any
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
-from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
+from vasari.curate.match.decontaminate import BenchmarkEntry, BenchmarkIndex, LeakSettings
 from vasari.curate.match.image_index import index_images
 from vasari.curate.run.reading import data_path, entry_source, folder_state
-from vasari.curate.settings import BenchmarkEntry, LeakRecipe
 from vasari.data.sources import BadRow, read_source
 from vasari.data.sources.spec import find_spec
 
@@ -41,7 +40,7 @@ def benchmark_state(entries: Sequence[BenchmarkEntry], base: Path) -> list[dict[
     return told
 
 
-def located(recipe: LeakRecipe, base: Path) -> LeakRecipe:
+def located(settings: LeakSettings, base: Path) -> LeakSettings:
     """The recipe with full paths, for a process with another working folder and without this one's
     environment.
     """
@@ -52,12 +51,12 @@ def located(recipe: LeakRecipe, base: Path) -> LeakRecipe:
                 "folder": str(data_path(entry.folder, base).absolute()),
             }
         )
-        for entry in recipe.benchmarks
+        for entry in settings.benchmarks
     ]
-    return recipe.model_copy(update={"benchmarks": entries})
+    return settings.model_copy(update={"benchmarks": entries})
 
 
-def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
+def read_benchmarks(settings: LeakSettings, base: Path) -> Benchmarks:
     """The benchmarks of a recipe, read and hashed.
 
     Raises:
@@ -67,7 +66,7 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
     """
     prompts: list[Prompt] = []
     counts: Counter[str] = Counter()
-    for entry in recipe.benchmarks:
+    for entry in settings.benchmarks:
         own, unread = _rows(entry, base, images=entry.images)
         label = find_spec(entry_source(entry, base)).name
         if unread and entry.images:
@@ -87,12 +86,6 @@ def read_benchmarks(recipe: LeakRecipe, base: Path) -> Benchmarks:
         counts[f"benchmark_{label}"] += len(own)
         counts[f"benchmark_{label}_unread"] += unread
         prompts += own
-    settings = LeakSettings(
-        max_bits=recipe.max_bits,
-        min_containment=recipe.min_containment,
-        min_words=recipe.min_words,
-        paraphrases=recipe.paraphrases,
-    )
     index = BenchmarkIndex(prompts, index_images(prompts, crops=True), settings)
     return Benchmarks(index=index, counts={name: count for name, count in counts.items() if count})
 

@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
-from vasari.core.errors import ConfigError, DataError
+from vasari.core.errors import DataError
 from vasari.core.records import Prompt
+from vasari.core.settings import Settings
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, hamming
 from vasari.curate.match.image_index import ImageIndex
@@ -37,27 +39,32 @@ from vasari.curate.match.question_text import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeakSettings:
-    """When a training prompt counts as a benchmark prompt."""
+class BenchmarkEntry(Settings):
+    """A benchmark on this machine, which training prompts must not repeat."""
 
-    max_bits: int = CROP_RADIUS
+    source: str
+    folder: str
+    """Relative to the recipe; `${NAME}` stands for an environment variable."""
+    split: str = "test"
+    limit: int | None = Field(default=None, ge=1)
+    images: bool = True
+    """False compares texts alone, where the benchmark's images are not here."""
+
+
+class LeakSettings(Settings):
+    """When a training prompt counts as a benchmark prompt, and of which benchmarks."""
+
+    benchmarks: list[BenchmarkEntry] = Field(default_factory=list)
+    """Those of a recipe; `BenchmarkIndex` is given its prompts."""
+    max_bits: int = Field(default=CROP_RADIUS, ge=0, le=256)
     """Bits of 256 by which a prompt's image may differ from the nearest of the 25 hashes of a
     benchmark image."""
-    min_containment: float = 0.8
+    min_containment: float = Field(default=0.8, gt=0, le=1)
     """Share of the benchmark question's words and pairs of words that a copy has."""
-    min_words: int = 8
-    """Words without a figure to compare say too little below this number."""
+    min_words: int = Field(default=8, ge=1)
+    """Shorter questions are not compared by words alone."""
     paraphrases: bool = True
     """Look for other wordings over the same figure."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_bits <= 256:
-            raise ConfigError(f"max_bits must be in [0, 256], got {self.max_bits}")
-        if not 0.0 < self.min_containment <= 1.0:
-            raise ConfigError(f"min_containment must be in (0, 1], got {self.min_containment}")
-        if self.min_words < 1:
-            raise ConfigError(f"min_words must be at least 1, got {self.min_words}")
 
 
 Rule = Literal["copy", "paraphrase", "text"]

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from vasari.core.errors import ConfigError, DataError
+from vasari.core.errors import DataError
 from vasari.core.records import Prompt
+from vasari.core.settings import Settings
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import COPY_RADIUS, hamming
 from vasari.curate.match.image_index import ImageIndex
@@ -39,21 +41,14 @@ from vasari.curate.match.question_text import (
 _CHUNK = 4096  # questions read at once: about 20 MB
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicateSettings:
-    """When two prompts are one."""
+class DuplicateSettings(Settings):
+    """When two prompts count as the same problem."""
 
-    max_bits: int = COPY_RADIUS
+    max_bits: int = Field(default=COPY_RADIUS, ge=0, le=256)
     """Bits of 256 by which the hashes of two copies of an image may differ."""
-    min_similarity: float = 0.7
+    min_similarity: float = Field(default=0.7, gt=0, le=1)
     """Least Jaccard similarity of the words; below 0.6 the bands miss more than one pair in
     nine."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_bits <= 256:
-            raise ConfigError(f"max_bits must be in [0, 256], got {self.max_bits}")
-        if not 0.0 < self.min_similarity <= 1.0:
-            raise ConfigError(f"min_similarity must be in (0, 1], got {self.min_similarity}")
 
 
 def near_duplicates(

@@ -25,8 +25,8 @@ import vasari
 from vasari.core.errors import StorageError
 from vasari.core.files import read_json, write_bytes, write_json
 from vasari.core.records import Prompt
+from vasari.curate.recipe import ExportName
 from vasari.curate.run.shards import file_hash
-from vasari.curate.settings import ExportName
 from vasari.data.images import read_image_bytes
 from vasari.model.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
 

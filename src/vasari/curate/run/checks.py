@@ -14,8 +14,8 @@ from vasari.core.errors import DataError, ImageError
 from vasari.core.records import ImageRef, Outcome, Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
+from vasari.curate.recipe import CheckSettings
 from vasari.curate.run.rows import ImageFacts
-from vasari.curate.settings import CheckSettings
 from vasari.curate.stage import StageResult
 from vasari.data.images import open_image, read_image_bytes
 from vasari.model.chat import chat_messages

@@ -16,8 +16,9 @@ from typing import Any
 from vasari.core.errors import ConfigError, ImageError
 from vasari.core.files import write_bytes
 from vasari.core.records import ImageRef, Prompt
+from vasari.curate.match.decontaminate import BenchmarkEntry
+from vasari.curate.recipe import SourceEntry
 from vasari.curate.run.shards import Lost, Stage
-from vasari.curate.settings import BenchmarkEntry, SourceEntry
 from vasari.data.images import read_image_bytes
 from vasari.data.sources import BadRow, read_source
 from vasari.data.sources.spec import find_spec
@@ -101,7 +102,7 @@ def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | B
     """
     if entry.tasks is not None:
         made: Sequence[Prompt | BadRow] = make_pool(
-            entry.tasks.pool(), split="train", seed=seed, stream="curate"
+            entry.tasks, split="train", seed=seed, stream="curate"
         )
         facts: dict[str, Any] = {
             "domain": "any",

@@ -20,20 +20,21 @@ from vasari.curate.ask.annotate import annotate
 from vasari.curate.ask.categorise import categorise
 from vasari.curate.ask.rephrase import rephrase
 from vasari.curate.ask.validity import validity
+from vasari.curate.choose.grading import GradingSettings
 from vasari.curate.choose.pass_rates import Appeal, grade_by_model, grade_by_verdicts, read_verdicts
 from vasari.curate.choose.select import PART, routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.benchmarks import Benchmarks, benchmark_state, located, read_benchmarks
+from vasari.curate.match.decontaminate import LeakSettings
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.curate.own_stage import OwnStage, Place, run_stage, stages_at
-from vasari.curate.recipe import RlPart, RlRecipe
+from vasari.curate.recipe import CheckSettings, RlPart, RlRecipe, SftRecipe
 from vasari.curate.run.checks import Checker
 from vasari.curate.run.pipeline import Progress, Run, ShardDecision
 from vasari.curate.run.quotas import choose_for
 from vasari.curate.run.reading import data_path, read_entries, source_state
 from vasari.curate.run.rows import ImageFacts, Rows, TextRows
 from vasari.curate.run.shards import StageOutput, file_hash
-from vasari.curate.settings import CheckSettings, GradeRecipe, LeakRecipe, SftRecipe
 from vasari.curate.stage import AskedModel, StageResult
 
 Ask = Callable[[str], AskedModel]
@@ -249,7 +250,7 @@ def _checker(settings: CheckSettings) -> ShardDecision:
 class _Leaks:
     """The search for leaks of one process; the benchmarks are read when it starts."""
 
-    recipe: LeakRecipe
+    recipe: LeakSettings
     base: Path
 
     @cached_property
@@ -268,26 +269,22 @@ class _Leaks:
         return result, facts
 
 
-def _leaks(recipe: LeakRecipe, base: Path) -> ShardDecision:
+def _leaks(recipe: LeakSettings, base: Path) -> ShardDecision:
     return _Leaks(recipe, base)
 
 
 def _near_duplicates(run: Run, before: StageOutput) -> StageOutput:
     assert run.recipe.duplicates is not None  # noqa: S101  (asked by the caller)
     settings = run.recipe.duplicates
-    everywhere = _Everywhere(
-        lambda: _Listed(_duplicates_of(before, settings.max_bits, settings.min_similarity))
-    )
+    everywhere = _Everywhere(lambda: _Listed(_duplicates_of(before, settings)))
     return run.apply(
         "near_duplicates", before, everywhere, settings=settings.model_dump(mode="json")
     )
 
 
-def _duplicates_of(before: StageOutput, max_bits: int, min_similarity: float) -> Sequence[Dropped]:
+def _duplicates_of(before: StageOutput, settings: DuplicateSettings) -> Sequence[Dropped]:
     texts = TextRows(before.parts)
-    return near_duplicates(
-        texts, texts.images, DuplicateSettings(max_bits=max_bits, min_similarity=min_similarity)
-    )
+    return near_duplicates(texts, texts.images, settings)
 
 
 def _balance(run: Run, before: StageOutput, parts: Sequence[RlPart]) -> StageOutput:
@@ -339,7 +336,7 @@ class _Everywhere:
 
 
 def _grade(
-    run: Run, before: StageOutput, recipe: GradeRecipe, ask: Ask, appeal: Appeal | None
+    run: Run, before: StageOutput, recipe: GradingSettings, ask: Ask, appeal: Appeal | None
 ) -> StageOutput:
     told = recipe.model_dump(mode="json")
     if recipe.verdicts is not None:
