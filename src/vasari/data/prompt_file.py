@@ -11,12 +11,10 @@ is relative to the file's folder and may not leave it.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import math
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -28,6 +26,7 @@ from vasari.core.errors import ConfigError, DataError, ImageError
 from vasari.core.files import writing
 from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import check_header, open_image, read_image_bytes, resolve_path
+from vasari.data.rows import JSON_LINES, raise_problems, read_rows
 
 SCHEMA_VERSION = 1
 
@@ -45,10 +44,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """Field of a prompt -> names its column may have; the first that holds a value counts."""
 
-SUFFIXES: tuple[str, ...] = (".parquet", ".jsonl", ".json-lines", ".jsonl.gz", ".json-lines.gz")
-
-MAX_LINE_BYTES = 256 * 2**20
-"""Longest line of a JSON-lines file, unpacked: a small gzip file can unpack to anything."""
+SUFFIXES: tuple[str, ...] = (".parquet", *JSON_LINES)
+"""Suffixes of prompt files."""
 
 _ROWS_PER_GROUP = 256
 _MAX_PROBLEMS = 10
@@ -139,24 +136,21 @@ def read_prompts(
         raise ConfigError(f"limit must be at least 1, got {limit}")
     if not path.name.endswith(SUFFIXES):
         raise DataError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file")
+    if path.suffix == ".parquet":
+        _check_schema(path)
     root = path.parent if image_root is None else image_root
     prompts: list[Prompt] = []
     seen: dict[str, str] = {}
-    try:
-        for where, row in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
-            prompt = _to_prompt(row, where=where, root=root)
-            if prompt.id in seen:
-                raise DataError(
-                    f"{where}: the id {prompt.id!r} was already used at {seen[prompt.id]}"
-                )
-            seen[prompt.id] = where
-            prompts.append(prompt)
-            if len(prompts) == limit:
-                break
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot read: {error}") from error
+    for row, values in raise_problems(read_rows(path)):
+        prompt = _to_prompt(values, where=row.where, root=root)
+        if prompt.id in seen:
+            raise DataError(
+                f"{row.where}: the id {prompt.id!r} was already used at {seen[prompt.id]}"
+            )
+        seen[prompt.id] = row.where
+        prompts.append(prompt)
+        if len(prompts) == limit:
+            break
     if not prompts:
         raise DataError(f"{path}: the file holds no prompts")
     return prompts
@@ -222,42 +216,19 @@ def _to_row(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _check_schema(path: Path) -> None:
+    """Refuse a Parquet file that a newer version wrote; what is no Parquet file is not judged."""
     try:
-        with pq.ParquetFile(path) as file:
-            own = (file.schema_arrow.metadata or {}).get(b"vasari")
-            version = json.loads(own).get("schema") if own else SCHEMA_VERSION
-            if version != SCHEMA_VERSION:
-                raise DataError(
-                    f"{path}: the file has prompt schema {version!r}; this version reads"
-                    f" {SCHEMA_VERSION}"
-                )
-            number = 0
-            for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", row
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        number = 0
-        while line := file.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            where = f"{path}:{number}"
-            if len(line) > MAX_LINE_BYTES:
-                raise DataError(f"{where}: the line is longer than {MAX_LINE_BYTES:,} bytes")
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig"))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{where}: not valid JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}")
-            yield where, row
+        own = (pq.read_schema(path).metadata or {}).get(b"vasari")
+        version = json.loads(own).get("schema") if own else SCHEMA_VERSION
+    except (pa.ArrowException, OSError):
+        return
+    except (ValueError, AttributeError):
+        version = own
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: the file has prompt schema {version!r}; this version reads {SCHEMA_VERSION}"
+        )
 
 
 def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vasari.data.rows import StoredRow, json_document
 from vasari.data.sources.pictures import ARC_COLOURS, Grid, draw_pairs
-from vasari.data.sources.rowfiles import RowItem, json_document
 
 MAX_SIDE = 30
 """Largest side of a grid, by the data set's definition."""
@@ -25,24 +25,24 @@ QUESTION = (
 )
 
 
-def arc_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
+def arc_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
     """One row for each test grid of a task: `id` (task and number of the test), `question`,
     `answer` (rows), `image`.
     """
     try:
-        task = json_document(path)
-    except (OSError, ValueError) as error:
-        yield RowItem(shown, problem=f"not valid JSON: {error}")
+        task = json_document(path, shown=shown)
+    except ValueError as error:
+        yield StoredRow(shown, problem=f"not valid JSON: {error}")
         return
     train, tests = (task.get("train"), task.get("test")) if isinstance(task, dict) else (None, None)
     if not isinstance(train, list) or not isinstance(tests, list) or not train or not tests:
-        yield RowItem(shown, problem="expected an object with lists 'train' and 'test'")
+        yield StoredRow(shown, problem="expected an object with lists 'train' and 'test'")
         return
     for number, test in enumerate(tests):
         where = f"{shown}: test {number + 1}"
         pairs = [*train, test]
         if len(pairs) > MAX_PAIRS or not all(_is_pair(pair) for pair in pairs):
-            yield RowItem(
+            yield StoredRow(
                 where,
                 problem=(
                     f"expected at most {MAX_PAIRS} pairs of grids of digits, sides 1 to {MAX_SIDE}"
@@ -52,7 +52,7 @@ def arc_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
         shown_pairs: list[tuple[Grid, Grid | None]] = [
             (pair["input"], pair["output"]) for pair in train
         ]
-        yield RowItem(
+        yield StoredRow(
             where,
             {
                 "id": f"{path.stem}/{number}",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import DataError
+from vasari.data.rows import SUFFIXES, StoredRow, json_document, read_rows
 from vasari.data.sources.columns import column_value
-from vasari.data.sources.rowfiles import SUFFIXES, RowItem, file_rows, json_document
 
 _MARK = "<image>"
 _ASKERS = frozenset({"human", "user"})
@@ -33,18 +33,18 @@ class _Names:
     system: str = "system"
 
 
-def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
+def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
     """One row a conversation: `id`, `question`, `answer`, `images`, `system`, `num_turns`.
 
     `conversations` or `messages` are read; a turn is {from, value} or {role, content}; a content is
     text or a list of parts (text, image, image_url). Images that no part names are those of the
     row's `images` or `image`.
     """
-    for item in file_rows(path, shown=shown):
+    for item in read_rows(path, shown=shown):
         yield item if item.values is None else _converted(item, item.values, _conversation)
 
 
-def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]:
+def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
     """The rows of every data set of a `dataset_info.json` whose file lies in its folder; those on a
     hub are passed over.
 
@@ -52,12 +52,12 @@ def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]
     refused with a reason.
     """
     try:
-        catalogue = json_document(path)
-    except (OSError, ValueError) as error:
-        yield RowItem(shown, problem=f"not valid JSON: {error}")
+        catalogue = json_document(path, shown=shown)
+    except ValueError as error:
+        yield StoredRow(shown, problem=f"not valid JSON: {error}")
         return
     if not isinstance(catalogue, dict):
-        yield RowItem(
+        yield StoredRow(
             shown, problem=f"expected a mapping of data sets, got {type(catalogue).__name__}"
         )
         return
@@ -67,7 +67,7 @@ def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]
             continue
         below = f"{shown.rpartition('/')[0]}/{file_name}".lstrip("/")
         if "\0" in below or not (folder / below).resolve().is_relative_to(folder.resolve()):
-            yield RowItem(f"{shown}: {name}", problem=f"the path {file_name!r} leaves the folder")
+            yield StoredRow(f"{shown}: {name}", problem=f"the path {file_name!r} leaves the folder")
             continue
         files = (
             [folder / below] if (folder / below).is_file() else sorted((folder / below).glob("*"))
@@ -78,9 +78,11 @@ def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]
             yield from _data_set(file, entry, name=name, shown=file.relative_to(folder).as_posix())
 
 
-def _data_set(file: Path, entry: Mapping[str, Any], *, name: str, shown: str) -> Iterator[RowItem]:
+def _data_set(
+    file: Path, entry: Mapping[str, Any], *, name: str, shown: str
+) -> Iterator[StoredRow]:
     if entry.get("ranking"):
-        yield RowItem(shown, problem=f"{name} holds preference pairs, not answers")
+        yield StoredRow(shown, problem=f"{name} holds preference pairs, not answers")
         return
     columns, tags = _texts(entry.get("columns")), _texts(entry.get("tags"))
     sharegpt = entry.get("formatting") == "sharegpt"
@@ -100,16 +102,16 @@ def _data_set(file: Path, entry: Mapping[str, Any], *, name: str, shown: str) ->
                 raise DataError(f"the row has {kind}, which are not read")
         return (_sharegpt(row, names) if sharegpt else _alpaca(row, columns)) | {"dataset": name}
 
-    for item in file_rows(file, shown=shown):
+    for item in read_rows(file, shown=shown):
         yield item if item.values is None else _converted(item, item.values, convert)
 
 
-def _converted(item: RowItem, values: Mapping[str, Any], convert: Any) -> RowItem:
+def _converted(item: StoredRow, values: Mapping[str, Any], convert: Any) -> StoredRow:
     try:
         made: dict[str, Any] = convert(values)
     except DataError as error:
-        return RowItem(item.where, problem=str(error))
-    return RowItem(item.where, made | {"id": values.get("id"), "_key": values.get("_key")})
+        return StoredRow(item.where, problem=str(error))
+    return StoredRow(item.where, made | {"id": values.get("id"), "_key": values.get("_key")})
 
 
 def _conversation(row: Mapping[str, Any]) -> dict[str, Any]:

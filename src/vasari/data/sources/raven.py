@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from vasari.data.rows import StoredRow
 from vasari.data.sources.pictures import draw_matrix
-from vasari.data.sources.rowfiles import RowItem
 
 MAX_PANEL_BYTES = 16 * 1024 * 1024
 """Largest array that is read: 16 panels of 1,024 x 1,024."""
@@ -28,7 +28,7 @@ QUESTION = (
 _NAME = re.compile(r"RAVEN_\d+_(\w+)\.npz")
 
 
-def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
+def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
     """One row: `id`, `question`, `num_choices`, `target` (from 0), `image`, `configuration` (its
     folder), `split`.
     """
@@ -47,7 +47,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
         zipfile.BadZipFile,
         RuntimeError,
     ) as error:
-        yield RowItem(shown, problem=f"not a RAVEN archive: {error}")
+        yield StoredRow(shown, problem=f"not a RAVEN archive: {error}")
         return
     if (
         panels.dtype != np.uint8
@@ -56,7 +56,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
         or target.dtype.kind not in "iu"
     ):
         got = f"{panels.dtype} {panels.shape}, {target.dtype}"
-        yield RowItem(
+        yield StoredRow(
             shown,
             problem=(
                 f"expected 'image' of 16 gray panels (uint8) and 'target', an integer; got {got}"
@@ -65,7 +65,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[RowItem]:
         return
     named = _NAME.fullmatch(path.name)
     configuration = path.parent.name
-    yield RowItem(
+    yield StoredRow(
         shown,
         {
             "id": f"{configuration}/{path.stem}",

@@ -13,16 +13,16 @@ from typing import Any
 
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Prompt
+from vasari.data.rows import StoredRow, read_rows
 from vasari.data.sources.arc import arc_rows
 from vasari.data.sources.build import Builder
 from vasari.data.sources.columns import column_value
 from vasari.data.sources.conversations import conversation_rows, llamafactory_rows
 from vasari.data.sources.raven import raven_rows
-from vasari.data.sources.rowfiles import RowItem, file_rows
 from vasari.data.sources.spec import TIER_NOTES, Layout, SourceSpec, Tier, find_spec, shipped_names
 from vasari.data.sources.wikitables import wikitable_rows
 
-Reader = Callable[[Path, Path, str], Iterator[RowItem]]
+Reader = Callable[[Path, Path, str], Iterator[StoredRow]]
 """File, the source's folder, the file's name for messages -> its rows."""
 
 READERS: Mapping[str, Reader] = {
@@ -198,15 +198,15 @@ def _read(
         )
 
 
-def _items(file: _File, builder: Builder) -> Iterator[RowItem]:
+def _items(file: _File, builder: Builder) -> Iterator[StoredRow]:
     reader = READERS.get(builder.layout.format)
     try:
         if reader is not None:
             yield from reader(file.path, builder.folder, file.shown)
         else:
-            yield from file_rows(file.path, shown=file.shown, rows=builder.layout.rows)
-    except OSError as error:
-        yield RowItem(file.shown, problem=f"cannot be read (any further): {error}")
+            yield from read_rows(file.path, shown=file.shown, rows_at=builder.layout.rows)
+    except (OSError, DataError) as error:
+        yield StoredRow(file.shown, problem=f"cannot be read any further: {error}")
 
 
 def _prompt_or_bad(
@@ -227,7 +227,7 @@ def _prompt_or_bad(
 
 
 def _entries(
-    item: RowItem, layout: Layout, facts: dict[str, Any]
+    item: StoredRow, layout: Layout, facts: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The row itself, or one row for each entry of its list."""
     row = dict(item.values or {}) | facts

@@ -11,22 +11,22 @@ from pathlib import Path
 
 from vasari.core.errors import DataError
 from vasari.data.images import resolve_path
+from vasari.data.rows import StoredRow
 from vasari.data.sources.pictures import draw_table
-from vasari.data.sources.rowfiles import RowItem
 
 MAX_TABLE_BYTES = 4 * 2**20
 
 _COLUMNS = ("id", "utterance", "context", "targetValue")
 
 
-def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]:
+def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
     """One row a question: `id`, `question`, `answer` (several joined by "; "), `context` (its
     table), `image`.
     """
     with path.open("rb") as file:
         header = file.readline(2**16).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
         if not set(_COLUMNS) <= set(header):
-            yield RowItem(
+            yield StoredRow(
                 shown,
                 problem=(
                     f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(header)[:200]}"
@@ -47,10 +47,10 @@ def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[RowItem]:
                     if isinstance(error, DataError)
                     else f"not a readable question or table: {error}"
                 )
-                yield RowItem(where, problem=str(reason))
+                yield StoredRow(where, problem=str(reason))
                 continue
             answers = [_unescaped(part) for part in cells["targetValue"].split("|")]
-            yield RowItem(
+            yield StoredRow(
                 where,
                 {
                     "id": cells["id"],
