@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from vasari.cli.main import main
 from vasari.core.errors import DataError
 from vasari.evaluate.rescore import BadRow, read_outputs
-from vasari.evaluate.rescore.tally import interval
 
 RIGHT = {
     "benchmark": "mathvision",
@@ -293,21 +292,6 @@ def test_rows_without_a_benchmark_want_its_name(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"gone\.jsonl: cannot be read"):
         list(read_outputs(tmp_path / "gone.jsonl"))
-
-
-@given(st.integers(0, 40), st.integers(1, 40))
-def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(right, n):
-    right = min(right, n)
-    low, high = interval([True] * right + [False] * (n - right), map(str, range(n)))
-    assert 0 <= low <= right / n <= high <= 1
-
-
-def test_outputs_of_one_problem_count_as_one_in_the_interval():
-    apart = interval([True, False] * 50, map(str, range(100)))
-    together = interval([True, False] * 50, [str(i // 10) for i in range(100)])
-    # Every cluster of ten holds five right answers: resampling clusters moves nothing.
-    assert together == (0.5, 0.5)
-    assert apart == (pytest.approx(0.404, abs=1e-3), pytest.approx(0.596, abs=1e-3))
 
 
 @pytest.mark.slow

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from vasari.core.errors import DataError, ImageError
-from vasari.evaluate.rollouts import prompt_digest, read_decodings, read_rollouts
+from vasari.evaluate.rollouts import prompt_digest, read_rollouts
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.model.base import Decoding
@@ -204,18 +206,16 @@ def test_text_that_is_no_unicode_is_kept_as_far_as_it_can_be(prompts, tmp_path):
 
 def test_a_rollouts_file_says_how_it_was_drawn(prompts, tmp_path):
     run(Counted(), prompts, tmp_path)
-    drawn = read_decodings(tmp_path / "m-rollouts.parquet")
-    assert {key: value["num_rollouts"] for key, value in drawn.items()} == {
-        ("t", "sampled"): 4,
-        ("t", "greedy"): 1,
-        ("t", "blind"): 1,
-    }
+    facts = pq.read_schema(tmp_path / "m-rollouts.parquet").metadata[b"vasari_passes"]
+    assert {
+        (item["set"], item["name"]): item["decoding"]["num_rollouts"]
+        for item in json.loads(facts).values()
+    } == {("t", "sampled"): 4, ("t", "greedy"): 1, ("t", "blind"): 1}
 
 
-@pytest.mark.parametrize("read", [read_rollouts, read_decodings])
-def test_a_file_that_is_no_rollouts_file_is_refused(read, tmp_path):
+def test_a_file_that_is_no_rollouts_file_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"nothing")
     with pytest.raises(DataError, match="rollouts"):
-        read(tmp_path / "x.parquet")
+        read_rollouts(tmp_path / "x.parquet")
     with pytest.raises(DataError, match="no such file"):
-        read(tmp_path / "absent.parquet")
+        read_rollouts(tmp_path / "absent.parquet")

@@ -14,9 +14,12 @@ from vasari.core.errors import DataError
 from vasari.evaluate.statistics import (
     accuracy,
     bootstrap_mean,
+    clustered_standard_error,
+    improvement_chance,
     maj_at_k,
     paired_difference,
     pass_at_k,
+    share_interval,
 )
 
 NAN = math.nan
@@ -180,3 +183,73 @@ def test_an_unverifiable_pair_counts_as_not_solved():
 def test_what_cannot_be_scored_is_refused_by_name(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=12))
+def test_the_chances_of_an_improvement_and_of_a_loss_sum_to_one(values):
+    difference = np.array(values)
+    up = improvement_chance(difference, num_resamples=200)
+    assert up + improvement_chance(-difference, num_resamples=200) == pytest.approx(1.0)
+
+
+def test_the_chance_of_an_improvement_is_the_normal_one_for_many_prompts():
+    difference = np.random.default_rng(0).normal(0.05, 1.0, size=500)
+    z = difference.mean() / (difference.std() / math.sqrt(500))
+    assert improvement_chance(difference) == pytest.approx(
+        0.5 * (1 + math.erf(z / math.sqrt(2))), abs=0.02
+    )
+
+
+def test_no_differences_are_refused():
+    with pytest.raises(DataError, match="at least one prompt"):
+        improvement_chance(np.array([]))
+
+
+shares = st.lists(st.floats(0, 1), min_size=1, max_size=40)
+
+
+def test_two_clusters_that_agree_within_count_as_two_observations():
+    # Mean 1/2; the clusters' sums of deviations are 1 and -1: sqrt(1 + 1) / 4. Apart: sqrt(4 * 1/4)
+    # / 4.
+    assert clustered_standard_error([1, 1, 0, 0], ["a", "a", "b", "b"]) == pytest.approx(2**0.5 / 4)
+    assert clustered_standard_error([1, 1, 0, 0], list("abcd")) == pytest.approx(1 / 4)
+
+
+def test_clusters_whose_members_cancel_leave_no_error():
+    assert clustered_standard_error([1, 0, 1, 0], ["a", "a", "b", "b"]) == 0
+
+
+@given(shares)
+def test_without_clusters_it_is_the_plain_standard_error(values):
+    expected = np.std(values) / len(values) ** 0.5
+    assert clustered_standard_error(values, list(range(len(values)))) == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+@given(shares, st.integers(1, 5))
+def test_copies_of_every_prompt_in_its_cluster_change_nothing(values, copies):
+    once = clustered_standard_error(values, list(range(len(values))))
+    repeated = [value for value in values for _ in range(copies)]
+    clusters = [place for place in range(len(values)) for _ in range(copies)]
+    assert clustered_standard_error(repeated, clusters) == pytest.approx(once, abs=1e-12)
+
+
+def test_values_without_clusters_are_refused():
+    with pytest.raises(DataError, match=r"one for each of the 2 prompts, got 1"):
+        clustered_standard_error([1, 0], ["a"])
+
+
+@given(st.integers(0, 40), st.integers(1, 40))
+def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(right, n):
+    right = min(right, n)
+    low, high = share_interval([True] * right + [False] * (n - right), range(n))
+    assert 0 <= low <= right / n <= high <= 1
+
+
+def test_outputs_of_one_problem_count_as_one_in_the_interval():
+    apart = share_interval([True, False] * 50, range(100))
+    together = share_interval([True, False] * 50, [str(i // 10) for i in range(100)])
+    # Every cluster of ten holds five right answers: resampling clusters moves nothing.
+    assert together == (0.5, 0.5)
+    assert apart == (pytest.approx(0.404, abs=1e-3), pytest.approx(0.596, abs=1e-3))

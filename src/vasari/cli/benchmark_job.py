@@ -23,7 +23,6 @@ from vasari.evaluate.benchmarks import (
     BenchmarkPlan,
     as_markdown,
     collect_benchmarks,
-    compare_benchmarks,
     open_folder,
     plan_benchmarks,
     read_scores,
@@ -31,6 +30,7 @@ from vasari.evaluate.benchmarks import (
     score_benchmarks,
     write_tables,
 )
+from vasari.evaluate.compare import compare_benchmarks
 from vasari.model.base import Policy
 from vasari.model.named import find_policy
 from vasari.model.path import fingerprint, require_training, resolve_model

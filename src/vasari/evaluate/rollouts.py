@@ -188,22 +188,6 @@ def read_rollouts(path: Path, columns: Sequence[str] | None = None) -> list[Row]
     return rows
 
 
-def read_decodings(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """How the rollouts of a file were drawn, by set and name of the decoding.
-
-    Raises:
-        DataError: There is no such file, or it is no rollouts file.
-    """
-    try:
-        facts = pq.read_schema(path).metadata or {}
-        passes = json.loads(facts[b"vasari_passes"])
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise DataError(f"{path}: is no rollouts file of an evaluation") from error
-    return {(item["set"], item["name"]): item["decoding"] for item in passes.values()}
-
-
 def _part_of(tell: Tell, *, before: int, rollouts: int, whole: int, label: str) -> Tell:
     """Progress of one part, in whatever unit, as progress of the whole in rollouts."""
 

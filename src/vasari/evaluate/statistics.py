@@ -1,5 +1,4 @@
-"""Scores with their uncertainty: accuracy, pass@k, maj@k and paired differences, all by prompt.
-NumPy only.
+"""Scores with their intervals: accuracy, pass@k, maj@k and paired differences. NumPy only.
 
 Prompts are what is sampled: an interval resamples prompts, never the rollouts of one prompt, which
 are not independent.
@@ -22,11 +21,14 @@ Verdicts = Sequence[Sequence[float] | NDArray[np.float64]] | NDArray[np.float64]
 number of rollouts."""
 
 Clusters = Sequence[Hashable] | NDArray[np.generic]
+"""[prompts] what is resampled together, such as the problem that several versions share."""
 
 NUM_RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 _CELLS_AT_ONCE = 4_000_000
+_NORMAL_QUANTILE = 1.959963984540054
+"""The 97.5% quantile of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,7 @@ def accuracy(
 
     Args:
         verdicts: [prompts][rollouts], 1, 0 or nan; nan is not solved, and counted.
-        clusters: [prompts] what is resampled together, such as the problem that several versions
-            share; None: each prompt.
+        clusters: [prompts] what is resampled together; None: each prompt.
         confidence: Of the interval, in (0, 1).
         num_resamples: Of the bootstrap, at least 1.
         seed: Of the bootstrap.
@@ -73,9 +74,12 @@ def accuracy(
         DataError: No prompts, a prompt without rollouts, or a verdict that is not 0, 1 or nan.
     """
     rows = _rows(verdicts)
-    shares = np.array([float(np.nansum(row)) / row.size for row in rows])
     interval = bootstrap_mean(
-        shares, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed
+        solved_shares(rows),
+        clusters=clusters,
+        confidence=confidence,
+        num_resamples=num_resamples,
+        seed=seed,
     )
     unverifiable = sum(int(np.isnan(row).sum()) for row in rows)
     return Accuracy(
@@ -83,25 +87,30 @@ def accuracy(
     )
 
 
-def pass_at_k(verdicts: Verdicts, k: int) -> NDArray[np.float64]:
-    """[prompts] the chance that at least one of k rollouts is correct, unbiased: `1 - C(n-c, k) /
-    C(n, k)`.
+def solved_shares(verdicts: Verdicts) -> NDArray[np.float64]:
+    """[prompts] share of correct rollouts; an unverifiable one counts as not correct."""
+    return np.array([float(np.nansum(row)) / len(row) for row in verdicts])
 
-    Chen et al. 2021 (arXiv:2107.03374), equation 1, for c correct of n rollouts; unverifiable
-    rollouts are not correct.
+
+def pass_at_k(verdicts: Verdicts, k: int) -> NDArray[np.float64]:
+    """[prompts] the chance that at least one of k rollouts is correct, estimated without bias.
+
+    `1 - C(n-c, k) / C(n, k)` for c correct of n rollouts: Chen et al. 2021 (arXiv:2107.03374),
+    equation 1. Unverifiable rollouts are not correct.
 
     Raises:
         DataError: A prompt has fewer than k rollouts, or k < 1.
     """
     rows = _rows(verdicts)
     _check_k(k, min(row.size for row in rows))
-    return np.array([_pass_at_k(row.size, int(np.nansum(row)), k) for row in rows])
+    counts = [(row.size, int(np.nansum(row))) for row in rows]
+    return np.array([1.0 - math.comb(n - c, k) / math.comb(n, k) for n, c in counts])
 
 
 def maj_at_k(
     answers: Sequence[Sequence[str | None]], verdicts: Verdicts, k: int
 ) -> NDArray[np.float64]:
-    """[prompts] how far the most frequent answer of the first k rollouts is correct.
+    """[prompts] whether the most frequent answer of the first k rollouts is correct, in [0, 1].
 
     Of answers that tie for the most votes each counts equally, so a two-way tie with one correct
     answer is 0.5. A rollout without an answer (None) never wins; without any answer the prompt
@@ -160,6 +169,75 @@ def paired_difference(
     )
 
 
+def improvement_chance(
+    difference: NDArray[np.float64],
+    *,
+    clusters: Clusters | None = None,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> float:
+    """The share of bootstrap resamples of prompts whose mean difference is above 0.
+
+    A resample with mean 0 counts half, so that two equal models give 0.5.
+
+    Args:
+        difference: [prompts] score of the second model minus that of the first.
+        clusters: As in `accuracy`.
+        num_resamples: As in `accuracy`.
+        seed: As in `accuracy`.
+
+    Raises:
+        DataError: There are no differences.
+    """
+    if difference.size == 0:
+        raise DataError("the chance of an improvement needs at least one prompt")
+    # The mean over resampled clusters has the sign of the mean over their prompts.
+    sums, _ = _cluster_sums(difference, clusters)
+    means = _resampled_means(sums, np.ones_like(sums), num_resamples, np.random.default_rng(seed))
+    # Rounded, because differences that cancel do so only up to their last digit.
+    means = means.round(12)
+    better, equal = int((means > 0).sum()), int((means == 0).sum())
+    return (better + 0.5 * equal) / num_resamples
+
+
+def clustered_standard_error(
+    values: NDArray[np.float64] | Sequence[float], clusters: Clusters
+) -> float:
+    """The standard error of the mean of `values`, with prompts of one cluster taken as dependent.
+
+    Miller 2024 (arXiv:2411.00640), equation 4: `sqrt(sum_c (sum_{i in c} (s_i - mean))^2) / n`;
+    with clusters of one prompt it is the plain standard error with ddof 0.
+
+    Args:
+        values: [prompts] a score each, such as the share of correct rollouts.
+        clusters: [prompts] what each belongs to.
+
+    Raises:
+        DataError: No values, or clusters of another length.
+    """
+    data = _vector(values)
+    sums, _ = _cluster_sums(data - data.mean(), clusters)
+    return math.sqrt(float(np.square(sums).sum())) / data.size
+
+
+def share_interval(correct: Sequence[bool], clusters: Clusters) -> tuple[float, float]:
+    """The 95% interval of the share of correct outputs: Wilson's, or a bootstrap over clusters.
+
+    Wilson (1927), where every output is a cluster of its own:
+    `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
+    """
+    n, z = len(correct), _NORMAL_QUANTILE
+    if len(set(clusters)) < n:
+        found = bootstrap_mean(np.array(correct, dtype=np.float64), clusters=clusters)
+        return found.low, found.high
+    p = sum(correct) / n
+    middle = p + z**2 / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    # Rounding may put an end of it a last digit beside a share of 0 or 1.
+    return min(p, max(0.0, (middle - half) / scale)), max(p, min(1.0, (middle + half) / scale))
+
+
 def bootstrap_mean(
     values: NDArray[np.float64] | Sequence[float],
     *,
@@ -168,23 +246,16 @@ def bootstrap_mean(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The mean of a value per prompt with its percentile bootstrap interval over clusters; equal
-    seeds give equal intervals.
+    """The mean of a value per prompt, with its percentile bootstrap interval over clusters.
 
-    Constant values give an interval without width: 20 of 20 prompts solved says nothing here of the
-    21st.
+    Equal seeds give equal intervals. Constant values give an interval without width: 20 of 20
+    prompts solved says nothing here of the 21st.
 
     Raises:
         DataError: No values, a value that is not finite, `clusters` of another length, or settings
             out of range.
     """
-    data = np.asarray(values, dtype=np.float64)
-    if data.ndim != 1 or data.size == 0:
-        raise DataError(
-            f"a mean over prompts needs a vector of at least one value, got shape {data.shape}"
-        )
-    if not np.isfinite(data).all():
-        raise DataError("a mean over prompts needs finite values")
+    data = _vector(values)
     if not 0.0 < confidence < 1.0 or num_resamples < 1:
         raise DataError(
             f"confidence must be in (0, 1) and num_resamples at least 1, got {confidence} and"
@@ -199,9 +270,21 @@ def bootstrap_mean(
     return Interval(mean, min(float(low), mean), max(float(high), mean), int(sums.size))
 
 
+def _vector(values: NDArray[np.float64] | Sequence[float]) -> NDArray[np.float64]:
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1 or data.size == 0:
+        raise DataError(
+            f"a mean over prompts needs a vector of at least one value, got shape {data.shape}"
+        )
+    if not np.isfinite(data).all():
+        raise DataError("a mean over prompts needs finite values")
+    return data
+
+
 def _cluster_sums(
     data: NDArray[np.float64], clusters: Clusters | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[clusters] sums of the values of each cluster, and its number of prompts."""
     if clusters is None:
         return data, np.ones_like(data)
     if len(clusters) != data.size:
@@ -210,9 +293,8 @@ def _cluster_sums(
         )
     names: dict[Hashable, int] = {}
     codes = np.array([names.setdefault(cluster, len(names)) for cluster in clusters])
-    return np.bincount(codes, weights=data).astype(np.float64), np.bincount(codes).astype(
-        np.float64
-    )
+    sums, sizes = np.bincount(codes, weights=data), np.bincount(codes)
+    return sums.astype(np.float64), sizes.astype(np.float64)
 
 
 def _resampled_means(
@@ -250,10 +332,6 @@ def _check_k(k: int, num_rollouts: int) -> None:
         raise DataError(
             f"k must be from 1 to the fewest rollouts of a prompt, {num_rollouts}, got {k}"
         )
-
-
-def _pass_at_k(num_rollouts: int, num_correct: int, k: int) -> float:
-    return 1.0 - math.comb(num_rollouts - num_correct, k) / math.comb(num_rollouts, k)
 
 
 def _majority(answers: Sequence[str | None], verdicts: NDArray[np.float64]) -> float:

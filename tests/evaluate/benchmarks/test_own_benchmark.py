@@ -17,12 +17,12 @@ from vasari.data.prompt_file import read_prompts, write_prompts
 from vasari.evaluate.benchmarks import (
     BenchmarkSettings,
     as_markdown,
-    compare_benchmarks,
     evaluate_benchmarks,
     plan_benchmarks,
     results_table,
 )
 from vasari.evaluate.benchmarks.load import load_set
+from vasari.evaluate.compare import compare_benchmarks
 from vasari.model.scripted import ScriptedPolicy
 
 SCORERS = """

@@ -12,7 +12,6 @@ from vasari.evaluate.benchmarks.job import (
     read_scores,
     score_benchmarks,
 )
-from vasari.evaluate.benchmarks.pairs import compare_benchmarks
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSet, BenchmarkSettings
 from vasari.evaluate.benchmarks.table import (
     as_html,
@@ -33,7 +32,6 @@ __all__ = [
     "as_latex",
     "as_markdown",
     "collect_benchmarks",
-    "compare_benchmarks",
     "evaluate_benchmarks",
     "find_benchmark",
     "open_folder",

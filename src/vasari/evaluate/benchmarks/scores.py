@@ -18,10 +18,16 @@ from vasari.evaluate.benchmarks.load import Entry, LoadedSet, labels_of
 from vasari.evaluate.benchmarks.outputs import OutputKey
 from vasari.evaluate.benchmarks.scoring import NEEDS_JUDGE, ScoredPass, ScoredRollout, matrix
 from vasari.evaluate.benchmarks.settings import BenchmarkSettings
-from vasari.evaluate.benchmarks.standard_error import clustered_standard_error
 from vasari.evaluate.majority import score_majority
 from vasari.evaluate.protocols import PROTOCOLS
-from vasari.evaluate.statistics import accuracy, bootstrap_mean, maj_at_k, pass_at_k
+from vasari.evaluate.statistics import (
+    accuracy,
+    bootstrap_mean,
+    clustered_standard_error,
+    maj_at_k,
+    pass_at_k,
+    solved_shares,
+)
 from vasari.evaluate.votes import vote_of
 
 Group = list[ScoredRollout | None]
@@ -209,7 +215,7 @@ def _score_accuracy(
 ) -> dict[str, Any]:
     """The mean share of correct rollouts: over k rollouts a prompt it is avg@k."""
     found = accuracy(verdicts, clusters=clusters, seed=seed)
-    shares = [float(np.nansum(row)) / row.size for row in verdicts]
+    shares = solved_shares(verdicts)
     return {
         "accuracy": asdict(found.interval)
         | {"standard_error": clustered_standard_error(shares, clusters)},

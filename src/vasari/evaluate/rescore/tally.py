@@ -4,20 +4,14 @@ apart.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from vasari.core.records import Outcome
 from vasari.evaluate.protocols.stored_output import StoredOutput
-from vasari.evaluate.statistics import CONFIDENCE, bootstrap_mean
-
-_Z = 1.959963984540054
-"""The 97.5% quantile of the normal distribution."""
+from vasari.evaluate.statistics import share_interval
 
 _MAX_LABEL_VALUES = 60
 """A field with more values than these is no category."""
@@ -53,7 +47,7 @@ class Tally:
         """Counts, and the accuracy over all outputs with its 95% interval: an unverifiable one is
         not right.
         """
-        low, high = interval(self.right, self.clusters)
+        low, high = share_interval(self.right, self.clusters)
         scores: dict[str, Any] = {
             "n": len(self.right),
             "accuracy": sum(self.right) / len(self.right),
@@ -110,27 +104,6 @@ class Scores:
             for name, tallies in fields.items()
             if 1 < len(tallies) <= _MAX_LABEL_VALUES
         }
-
-
-def interval(right: Sequence[bool], clusters: Iterable[Hashable]) -> tuple[float, float]:
-    """The 95% interval of a share: Wilson's (1927) where every output stands alone, else a
-    bootstrap over clusters.
-
-    Wilson: `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
-    """
-    names = list(clusters)
-    n = len(right)
-    if len(set(names)) < n:
-        found = bootstrap_mean(
-            np.array(right, dtype=np.float64), clusters=names, confidence=CONFIDENCE
-        )
-        return found.low, found.high
-    p = sum(right) / n
-    middle = p + _Z**2 / (2 * n)
-    half = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    scale = 1 + _Z**2 / n
-    # Rounding may put an end of it a last digit beside a share of 0 or 1.
-    return min(p, max(0.0, (middle - half) / scale)), max(p, min(1.0, (middle + half) / scale))
 
 
 def _short(tally: Tally) -> dict[str, Any]:

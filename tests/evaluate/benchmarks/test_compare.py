@@ -10,10 +10,10 @@ import pytest
 from vasari.core.errors import DataError, StateError
 from vasari.evaluate.benchmarks import (
     BenchmarkSettings,
-    compare_benchmarks,
     evaluate_benchmarks,
     plan_benchmarks,
 )
+from vasari.evaluate.compare import compare_benchmarks
 from vasari.model.scripted import ScriptedPolicy
 
 
