@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 import vasari
-from vasari.cli.quiet import quiet_libraries
+from vasari.cli.main import quiet_libraries
 from vasari.data.tasks.pool import PoolSettings, make_pool
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model

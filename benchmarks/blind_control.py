@@ -20,7 +20,7 @@ from typing import get_args
 import numpy as np
 
 import vasari
-from vasari.cli.quiet import quiet_libraries
+from vasari.cli.main import quiet_libraries
 from vasari.core.files import read_json
 from vasari.data.prompt_file import read_prompts
 from vasari.evaluate.majority import score_majority

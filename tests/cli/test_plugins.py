@@ -16,7 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from vasari.cli.main import app
-from vasari.core.plugins import DOORS, VARIABLE
+from vasari.core.plugins import KINDS, VARIABLE
 from vasari.data.prompt_file import read_prompts
 from vasari.data.tasks.families import FAMILIES
 from vasari.sample import SAMPLER_NAMES
@@ -76,19 +76,19 @@ def test_a_plugin_that_is_no_package_is_one_line(tmp_path, name):
 
 @pytest.fixture
 def offered(tmp_path) -> Path:
-    """A distribution as pip unpacks it, with an offer at every door; its modules leave a file when
+    """A distribution as pip unpacks it, with an offer of every kind; its modules leave a file when
     they are imported."""
     site = tmp_path / "site"
     (site / "my_package").mkdir(parents=True)
     leave = "import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n"
     (site / "my_package" / "__init__.py").write_text(leave)
-    (site / "my_package" / "doors.py").write_text(leave + "def mine(): ...\n")
+    (site / "my_package" / "offers.py").write_text(leave + "def mine(): ...\n")
     info = site / "my_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
-    doors = "".join(f"[vasari.{door}]\nmine = my_package.doors:mine\n" for door in DOORS)
+    offers = "".join(f"[vasari.{kind}]\nmine = my_package.offers:mine\n" for kind in KINDS)
     (info / "entry_points.txt").write_text(
-        doors + "whole = my_package.doors\n\x1b[2J = my_package.doors:mine\n"
+        offers + "whole = my_package.offers\n\x1b[2J = my_package.offers:mine\n"
     )
     return site
 
@@ -100,23 +100,23 @@ def lines(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
 @pytest.mark.slow
 def test_piped_each_name_is_a_line_with_what_a_recipe_writes(tmp_path, offered):
     head, *rows = lines(run(tmp_path, "plugins", PYTHONPATH=str(offered)))
-    assert head == ["door", "name", "package", "allowed"]
+    assert head == ["kind", "name", "package", "allowed"]
     assert [row[1] for row in rows if row[0] == "sampler" and row[2] == "vasari"] == list(
         SAMPLER_NAMES
     )
     assert [row[1] for row in rows if row[0] == "task" and row[2] == "vasari"] == list(FAMILIES)
     ours = {
-        door: {row[1] for row in rows if row[0] == door and row[2] == "vasari"} for door in DOORS
+        kind: {row[1] for row in rows if row[0] == kind and row[2] == "vasari"} for kind in KINDS
     }
     assert {"mixed", "two_stage"} <= ours["gate"]
     assert {"accuracy", "soft_overlong"} <= ours["reward"]
     assert {"official", "paper", "vasari"} <= ours["protocol"]
     assert ours["policy"] == {"constant"}
-    mine = [row for row in rows if row[2] == "my-package" and row[1] == "my_package.doors:mine"]
-    assert [row[0] for row in mine if row[3] == "with --plugin my_package"] == [*DOORS, "policy"]
+    mine = [row for row in rows if row[2] == "my-package" and row[1] == "my_package.offers:mine"]
+    assert [row[0] for row in mine if row[3] == "with --plugin my_package"] == [*KINDS, "policy"]
     assert [
         "policy",
-        "my_package.doors",
+        "my_package.offers",
         "my-package",
         "no: it offers no package.module:attribute",
     ] in rows
@@ -134,10 +134,10 @@ def test_listing_imports_nothing_of_a_package_whether_it_is_allowed_or_not(tmp_p
 def test_what_is_allowed_is_said(tmp_path, offered):
     by_option = run(tmp_path, "plugins", "--plugin", "my_package", PYTHONPATH=str(offered))
     by_variable = run(
-        tmp_path, "plugins", PYTHONPATH=str(offered), VASARI_PLUGINS="my_package.doors,other"
+        tmp_path, "plugins", PYTHONPATH=str(offered), VASARI_PLUGINS="my_package.offers,other"
     )
-    for done, allowed in ((by_option, "my_package"), (by_variable, "my_package.doors, other")):
-        assert {row[3] for row in lines(done) if row[1] == "my_package.doors:mine"} == {"yes"}
+    for done, allowed in ((by_option, "my_package"), (by_variable, "my_package.offers, other")):
+        assert {row[3] for row in lines(done) if row[1] == "my_package.offers:mine"} == {"yes"}
         assert done.stderr.endswith(f"allowed now: {allowed}\n")
     assert run(tmp_path, "plugins").stderr.endswith("allowed now: none\n")
 
@@ -150,7 +150,7 @@ def test_a_terminal_shows_tables_without_the_control_characters_of_a_package(tmp
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert "what a recipe can name" in text
     assert "prompts.tasks.families" in text
-    assert "my_package.doors:mine" in text
+    assert "my_package.offers:mine" in text
     assert "'\\x1b[2J'" in text
     assert "\x1b[2J" not in shown
     alone = run(tmp_path, "plugins", FORCE_COLOR="1", COLUMNS="160").stdout
@@ -161,8 +161,8 @@ def test_a_terminal_shows_tables_without_the_control_characters_of_a_package(tmp
 
 @pytest.mark.slow
 def test_an_offer_is_used_when_it_is_named_and_allowed(tmp_path, offered):
-    (offered / "my_package" / "doors.py").write_text((EXAMPLES / "own_task.py").read_text())
-    words = ("gallery", "--family", "my_package.doors:Discs", "--per-level", "1")
+    (offered / "my_package" / "offers.py").write_text((EXAMPLES / "own_task.py").read_text())
+    words = ("gallery", "--family", "my_package.offers:Discs", "--per-level", "1")
     run(tmp_path, *words, code=1, PYTHONPATH=str(offered))
     run(tmp_path, *words, "--plugin", "my_package", PYTHONPATH=str(offered))
     assert "How many more discs" in (tmp_path / "gallery.html").read_text()

@@ -1,4 +1,4 @@
-"""A recipe from a stranger runs no code: whatever it names, at whichever door, nothing is imported
+"""A recipe from a stranger runs no code: whatever it names, at whichever key, nothing is imported
 that was not allowed."""
 
 from __future__ import annotations
@@ -209,11 +209,11 @@ def has_run(folder: Path) -> bool:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(folder, kind):
-    command, doors = KINDS[kind]
-    cases = [(door, name) for door in doors for name in NAMES]
+    command, keys = KINDS[kind]
+    cases = [(key, name) for key in keys for name in NAMES]
     calls = [
-        [command, written(folder, place, doors[door](name)), "--out", "out"]
-        for place, (door, name) in enumerate(cases)
+        [command, written(folder, place, keys[key](name)), "--out", "out"]
+        for place, (key, name) in enumerate(cases)
     ]
     for case, (code, said, was_imported) in zip(cases, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, False), (case, said)
@@ -225,7 +225,7 @@ def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
-    command, doors = KINDS[kind]
+    command, keys = KINDS[kind]
     wrong = {"unknown": "so that it ends once the recipe has been read"}
     calls = [
         [
@@ -236,10 +236,10 @@ def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
             "--plugin",
             "evil",
         ]
-        for place, recipe in enumerate(doors.values())
+        for place, recipe in enumerate(keys.values())
     ]
-    for door, (code, said, was_imported) in zip(doors, drive(folder, calls), strict=True):
-        assert (code, was_imported) == (1, True), (door, said)
+    for key, (code, said, was_imported) in zip(keys, drive(folder, calls), strict=True):
+        assert (code, was_imported) == (1, True), (key, said)
     assert has_run(folder)
 
 
@@ -311,7 +311,7 @@ def test_an_allowed_package_does_not_lend_the_modules_that_it_imports(folder):
         "def thing(**settings): open('ran', 'w')\n"
     )  # runs when it is called
     names = ["honest:os.system", "honest:system", "honest:evil.thing"]
-    doors = [
+    keys = [
         TRAIN["gate with settings"],
         TRAIN["reward with settings"],
         CURATE["stage with settings"],
@@ -326,7 +326,7 @@ def test_an_allowed_package_does_not_lend_the_modules_that_it_imports(folder):
             "honest",
         ]
         for place, (command, recipe) in enumerate(
-            zip(("train", "train", "curate"), doors, strict=True)
+            zip(("train", "train", "curate"), keys, strict=True)
         )
         for number, name in enumerate(names)
     ]

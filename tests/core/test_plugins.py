@@ -94,12 +94,12 @@ def imported(folder: Path) -> list[str]:
 
 def test_a_name_of_ours_is_found_without_an_import():
     with names_from_a_file():
-        assert resolve("plain", OURS, door="reward") == "ours"
+        assert resolve("plain", OURS, kind="reward") == "ours"
 
 
 def test_a_function_and_a_class_within_a_class_are_found(package):
-    assert resolve("my_package.rewards:short", OURS, door="reward")("four") == 4
-    assert resolve("my_package.rewards:Outer.Inner", OURS, door="reward").__name__ == "Inner"
+    assert resolve("my_package.rewards:short", OURS, kind="reward")("four") == 4
+    assert resolve("my_package.rewards:Outer.Inner", OURS, kind="reward").__name__ == "Inner"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_function_and_a_class_within_a_class_are_found(package):
 )
 def test_a_name_that_leads_nowhere_says_where_it_ends(package, name, message):
     with pytest.raises(ConfigError) as refused:
-        resolve(name, OURS, door="reward")
+        resolve(name, OURS, kind="reward")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -139,7 +139,7 @@ def test_a_name_that_leads_nowhere_says_where_it_ends(package, name, message):
 def test_a_module_that_fails_while_it_is_imported_is_one_line(package, text, said):
     (package / "my_package" / "broken.py").write_text(text)
     with pytest.raises(ConfigError) as refused:
-        resolve("my_package.broken:short", OURS, door="gate")
+        resolve("my_package.broken:short", OURS, kind="gate")
     message = str(refused.value)
     assert message.startswith(
         "gate 'my_package.broken:short': my_package.broken cannot be imported: "
@@ -188,9 +188,9 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_in_a_file_imports_nothing_that_was_not_allowed(package, name):
     with names_from_a_file(), pytest.raises(ConfigError) as refused:
-        resolve(name, OURS, door="reward")
+        resolve(name, OURS, kind="reward")
     with pytest.raises(ConfigError):
-        require_allowed(name, OURS, door="reward")
+        require_allowed(name, OURS, kind="reward")
     assert imported(package) == []
     assert "\n" not in str(refused.value)
 
@@ -205,21 +205,21 @@ def test_no_text_in_a_file_is_imported_while_nothing_is_allowed(module, attribut
         with pytest.raises(
             ConfigError, match=r"sampler must be one of|is private|allow it with --plugin"
         ):
-            resolve(f"{module}:{attribute}", OURS, door="sampler")
+            resolve(f"{module}:{attribute}", OURS, kind="sampler")
 
 
 def test_the_refusal_says_how_to_allow_it():
     with names_from_a_file(), pytest.raises(ConfigError) as refused:
-        resolve("my_package.rewards:short", OURS, door="reward")
+        resolve("my_package.rewards:short", OURS, kind="reward")
     assert "allow it with --plugin my_package, or VASARI_PLUGINS=my_package" in str(refused.value)
 
 
 def test_an_allowed_package_is_imported_and_its_like_named_neighbour_is_not(package):
     allow_plugins(["my_package"])
     with names_from_a_file():
-        assert resolve("my_package.rewards:short", OURS, door="reward")("four") == 4
+        assert resolve("my_package.rewards:short", OURS, kind="reward")("four") == 4
         with pytest.raises(ConfigError, match="code of the package 'my_package_too'"):
-            resolve("my_package_too:short", OURS, door="reward")
+            resolve("my_package_too:short", OURS, kind="reward")
     assert "imported-my_package_too-__init__" not in imported(package)
 
 
@@ -229,16 +229,16 @@ def test_an_allowed_package_is_imported_and_its_like_named_neighbour_is_not(pack
 def test_a_package_whose_name_begins_or_ends_alike_allows_nothing(package, allowed):
     allow_plugins([allowed])
     with names_from_a_file(), pytest.raises(ConfigError, match="allow it with --plugin my_package"):
-        resolve("my_package.rewards:short", OURS, door="reward")
+        resolve("my_package.rewards:short", OURS, kind="reward")
     assert imported(package) == []
 
 
 def test_a_module_alone_can_be_allowed(package):
     allow_plugins(["my_package.rewards"])
     with names_from_a_file():
-        assert callable(resolve("my_package.rewards:short", OURS, door="reward"))
+        assert callable(resolve("my_package.rewards:short", OURS, kind="reward"))
         with pytest.raises(ConfigError, match="code of the package 'my_package'"):
-            resolve("my_package.parts:Part", OURS, door="reward")
+            resolve("my_package.parts:Part", OURS, kind="reward")
 
 
 @pytest.mark.parametrize(
@@ -261,27 +261,27 @@ def test_an_allowed_package_does_not_lend_what_it_imports(package, attribute, ho
             ConfigError, match="is private" if home is None else f"of the package '{home}'"
         ),
     ):
-        resolve(f"my_package.rewards:{attribute}", OURS, door="reward")
+        resolve(f"my_package.rewards:{attribute}", OURS, kind="reward")
 
 
 def test_what_an_allowed_package_made_or_has_from_its_own_modules_is_found(package):
     allow_plugins(["my_package"])
     with names_from_a_file():
         assert (
-            resolve("my_package.rewards:Part", OURS, door="policy").__module__ == "my_package.parts"
+            resolve("my_package.rewards:Part", OURS, kind="policy").__module__ == "my_package.parts"
         )
-        assert type(resolve("my_package.rewards:PART", OURS, door="policy")).__name__ == "Part"
-        assert callable(resolve("my_package.rewards:PART.method", OURS, door="policy"))
+        assert type(resolve("my_package.rewards:PART", OURS, kind="policy")).__name__ == "Part"
+        assert callable(resolve("my_package.rewards:PART.method", OURS, kind="policy"))
 
 
 def test_code_that_a_caller_names_itself_is_not_limited(package):
-    assert resolve("my_package.rewards:os.getcwd", OURS, door="reward") is os.getcwd
+    assert resolve("my_package.rewards:os.getcwd", OURS, kind="reward") is os.getcwd
 
 
 def test_the_limit_ends_with_the_file(package):
     with names_from_a_file(), names_from_a_file():
         pass
-    assert callable(resolve("my_package.rewards:short", OURS, door="reward"))
+    assert callable(resolve("my_package.rewards:short", OURS, kind="reward"))
 
 
 # Allowing.
@@ -311,10 +311,10 @@ def test_a_module_of_the_working_folder_is_found_once_it_is_allowed(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [part for part in sys.path if part not in ("", str(tmp_path))])
     with pytest.raises(ConfigError, match="No module named 'lying_here'"):
-        resolve("lying_here:short", OURS, door="reward")
+        resolve("lying_here:short", OURS, kind="reward")
     allow_plugins(["lying_here"])
     with names_from_a_file():
-        assert resolve("lying_here:short", OURS, door="reward")("x") == 1
+        assert resolve("lying_here:short", OURS, kind="reward")("x") == 1
     del sys.modules["lying_here"]
 
 
@@ -326,7 +326,7 @@ def test_a_module_of_the_working_folder_does_not_come_before_an_installed_one(
     monkeypatch.delitem(sys.modules, "yaml", raising=False)
     allow_plugins(["yaml"])
     with names_from_a_file():
-        assert resolve("yaml:safe_load", OURS, door="reward").__module__ == "yaml"
+        assert resolve("yaml:safe_load", OURS, kind="reward").__module__ == "yaml"
 
 
 def test_is_allowed_reads_names_and_modules(monkeypatch):
@@ -415,7 +415,7 @@ def test_entry_points_are_listed_by_door_and_name_and_nothing_is_imported(packag
         "[vasari.sampler]\nown = my_package.samplers:Own\n[vasari.window]\nx = my_package:x\n"
     )
     found = [
-        (one.door, one.name, one.value, one.package, one.can_be_named)
+        (one.kind, one.name, one.value, one.package, one.can_be_named)
         for one in offered_plugins()
         if one.package == "my-package"
     ]

@@ -141,8 +141,8 @@ import sys
 from pathlib import Path
 for name in ("torch", "transformers", "trl", "accelerate", "peft"):
     sys.modules[name] = None  # importing it fails
-from vasari.cli.commands import report_command
-report_command(Path(sys.argv[1]))
+from vasari.cli.run_report import report_run
+report_run(Path(sys.argv[1]))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(old)], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""A user's own code by name: `package.module:attribute`, wherever a recipe names one of ours."""
+"""Load a user's own code by name, `package.module:attribute`, wherever a recipe names ours."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from typing import Any, Literal, get_args
 
 from vasari.core.errors import ConfigError, VasariError
 
-Door = Literal["sampler", "gate", "reward", "task", "protocol", "stage", "policy"]
-"""What a user can bring: each is named in a recipe, ours by a word and theirs by
-`package.module:attribute`."""
+Kind = Literal["sampler", "gate", "reward", "task", "protocol", "stage", "policy"]
+"""What users can replace with their own code; a recipe names ours by one word."""
 
-DOORS: tuple[Door, ...] = get_args(Door)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 VARIABLE = "VASARI_PLUGINS"
 """Environment variable with the packages, separated by commas, whose code a recipe may name."""
@@ -29,21 +28,21 @@ VARIABLE = "VASARI_PLUGINS"
 _UNTRUSTED: contextvars.ContextVar[bool] = contextvars.ContextVar("_UNTRUSTED", default=False)
 
 
-def resolve(name: str, ours: Mapping[str, Any], *, door: Door) -> Any:
-    """What a name stands for: an entry of `ours`, or the attribute of a module, which is imported.
+def resolve(name: str, ours: Mapping[str, Any], *, kind: Kind) -> Any:
+    """Return the entry of `ours` with this name, or import `package.module:attribute`.
 
     Raises:
-        ConfigError: There is nothing of that name; says what there is. Or it was read in a file
-            (`names_from_a_file`), and its package was not allowed, or what it leads to is code of
-            another package.
+        ConfigError: There is nothing of that name; the message lists what there is. Or the name
+            came from a file (`names_from_a_file`) and its package was not allowed, or the attribute
+            is code of another package.
     """
     if name in ours:
         return ours[name]
     is_untrusted = _UNTRUSTED.get()
     if is_untrusted:
-        require_allowed(name, ours, door=door)
-    module_name, attributes = _split(name, ours, door)
-    what = f"{door} {name!r}"
+        require_allowed(name, ours, kind=kind)
+    module_name, attributes = _split(name, ours, kind)
+    what = f"{kind} {name!r}"
     found = _imported(module_name, what)
     for attribute in attributes:
         if not hasattr(found, attribute):
@@ -54,24 +53,23 @@ def resolve(name: str, ours: Mapping[str, Any], *, door: Door) -> Any:
     return found
 
 
-def require_allowed(name: str, ours: Mapping[str, Any], *, door: Door) -> str:
-    """Return the name if it is one of ours, or names a package that whoever runs this command
-    allowed.
+def require_allowed(name: str, ours: Mapping[str, Any], *, kind: Kind) -> str:
+    """Return the name if it is one of ours, or if the user allowed its package.
 
     A recipe may come from a stranger, so naming code in it is not enough to run it. Nothing is
     imported here.
 
     Raises:
-        ConfigError: It is neither of ours nor `package.module:attribute`, or its package was not
-            allowed.
+        ConfigError: It is neither one of ours nor `package.module:attribute`, or its package was
+            not allowed.
     """
     if name in ours:
         return name
-    module_name, _ = _split(name, ours, door)
+    module_name, _ = _split(name, ours, kind)
     if not is_allowed(module_name):
         package = module_name.partition(".")[0]
         raise ConfigError(
-            f"{door} {name!r} is code of the package {package!r}, which a recipe may not run by"
+            f"{kind} {name!r} is code of the package {package!r}, which a recipe may not run by"
             f" itself; if you trust it, allow it with --plugin {package}, or {VARIABLE}={package}"
         )
     return name
@@ -79,9 +77,7 @@ def require_allowed(name: str, ours: Mapping[str, Any], *, door: Door) -> str:
 
 @contextlib.contextmanager
 def names_from_a_file() -> Iterator[None]:
-    """While it lasts, `resolve` imports nothing of a package that was not allowed: the names come
-    from a file.
-    """
+    """Inside this block, `resolve` refuses code of packages that the user did not allow."""
     token = _UNTRUSTED.set(True)
     try:
         yield
@@ -92,14 +88,13 @@ def names_from_a_file() -> Iterator[None]:
 def build(
     make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mapping[str, Any], what: str
 ) -> Any:
-    """What `make` returns, called with the settings and with those of `given` that it names.
+    """Call `make` with the settings, and with those of `given` that its signature names.
 
     Raises:
-        ConfigError: It cannot be called, has no such setting, needs one that is not there, or
-            raises something itself.
+        ConfigError: `make` cannot be called, has no such setting, lacks a required one, or raises
+            an error itself.
     """
-    check_settings(make, given=given, settings=settings, what=what)
-    parameters = inspect.signature(make).parameters
+    parameters = check_settings(make, given=given, settings=settings, what=what)
     try:
         return make(**{key: value for key, value in given.items() if key in parameters}, **settings)
     except VasariError:
@@ -110,11 +105,17 @@ def build(
 
 def check_settings(
     make: Any, *, given: Iterable[str], settings: Mapping[str, Any], what: str
-) -> None:
-    """Return if `make` can be called with these settings beside what it is given; it is not called.
+) -> Mapping[str, inspect.Parameter]:
+    """Check, without calling `make`, that it accepts these settings; returns its parameters.
+
+    Args:
+        make: A function or class.
+        given: Names of arguments that Vasari passes where the signature has them.
+        settings: The user's settings by name.
+        what: What `make` is, for the error message: "sampler 'vas'".
 
     Raises:
-        ConfigError: It cannot be called, has no such setting, or needs one that is not there.
+        ConfigError: `make` cannot be called, has no such setting, or lacks a required one.
     """
     try:
         parameters = inspect.signature(make).parameters
@@ -122,13 +123,17 @@ def check_settings(
         raise ConfigError(
             f"{what} is a {type(make).__name__}, which cannot be called with settings"
         ) from error
+    given = set(given)
+    variadic = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    own = {
+        key: parameter
+        for key, parameter in parameters.items()
+        if key not in given and parameter.kind not in variadic
+    }
     takes_all = any(
         parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
-    own = [key for key in parameters if key not in set(given) and _is_named(parameters[key])]
-    unknown = (
-        sorted(set(settings) - set(own)) if not takes_all else sorted(set(settings) & set(given))
-    )
+    unknown = sorted(set(settings) & given if takes_all else set(settings) - set(own))
     if unknown:
         listed = ", ".join(sorted(own)) or "none"
         raise ConfigError(
@@ -136,15 +141,12 @@ def check_settings(
         )
     missing = [
         key
-        for key in own
-        if parameters[key].default is inspect.Parameter.empty and key not in settings
+        for key, parameter in own.items()
+        if parameter.default is inspect.Parameter.empty and key not in settings
     ]
     if missing:
         raise ConfigError(f"{what} needs the setting {', '.join(map(repr, missing))}")
-
-
-def _is_named(parameter: inspect.Parameter) -> bool:
-    return parameter.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return parameters
 
 
 def allow_plugins(packages: Iterable[str]) -> None:
@@ -172,9 +174,7 @@ def allowed_plugins() -> tuple[str, ...]:
 
 
 def is_allowed(name: str) -> bool:
-    """Whether the package of `package.module:attribute` was allowed; the package of a like name is
-    another one.
-    """
+    """Whether the package of `package.module:attribute`, or one that contains it, was allowed."""
     module_name = name.partition(":")[0]
     return any(
         module_name == package or module_name.startswith(package + ".")
@@ -184,9 +184,9 @@ def is_allowed(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What an installed package offers under an entry point; nothing of it was imported."""
+    """An entry point of an installed package; nothing of the package was imported."""
 
-    door: Door
+    kind: Kind
     name: str
     """The entry point's name, for a person to read."""
     value: str
@@ -196,42 +196,39 @@ class Offered:
 
     @property
     def can_be_named(self) -> bool:
-        """False where the package offers something else than `package.module:attribute`."""
+        """False if the entry point is not of the form `package.module:attribute`."""
         return _parts(self.value) is not None
 
 
 def offered_plugins() -> list[Offered]:
-    """What installed packages offer under the entry points `vasari.sampler`, `vasari.reward`, ...,
-    by door and name.
-    """
+    """Entry points `vasari.sampler`, `vasari.reward`, ... of installed packages, sorted by kind."""
     entries = importlib.metadata.entry_points()
     found = [
-        # An entry point may have spaces around its colon, and extras of its distribution in
-        # brackets behind.
+        # An entry point may have spaces around its colon, and extras in brackets at its end.
         Offered(
-            door,
+            kind,
             entry.name,
             "".join(entry.value.partition("[")[0].split()),
             entry.dist.name if entry.dist else "",
         )
-        for door in DOORS
-        for entry in entries.select(group=f"vasari.{door}")
+        for kind in KINDS
+        for entry in entries.select(group=f"vasari.{kind}")
     ]
-    return sorted(found, key=lambda offer: (DOORS.index(offer.door), offer.name))
+    return sorted(found, key=lambda offer: (KINDS.index(offer.kind), offer.name))
 
 
-def _split(name: str, ours: Mapping[str, Any], door: Door) -> tuple[str, list[str]]:
+def _split(name: str, ours: Mapping[str, Any], kind: Kind) -> tuple[str, list[str]]:
     """Module and attributes of `package.module:attribute`."""
     found = _parts(name)
     if found is None:
         raise ConfigError(
-            f"{door} must be one of {', '.join(ours)}, or your own as package.module:attribute; got"
+            f"{kind} must be one of {', '.join(ours)}, or your own as package.module:attribute; got"
             f" {name!r}"
         )
     private = [attribute for attribute in found[1] if attribute.startswith("_")]
     if private:
         raise ConfigError(
-            f"{door} {name!r}: {private[0]} is private, its name begins with an underscore; give it"
+            f"{kind} {name!r}: {private[0]} is private, its name begins with an underscore; give it"
             " a public name"
         )
     return found
@@ -252,8 +249,8 @@ def _is_dotted(name: str) -> bool:
 def _refuse_foreign(found: Any, what: str) -> None:
     """Refuse a module, class or function of a package that was not allowed.
 
-    An allowed module has what it imports as attributes too: `my_package.rewards:os.system`. Objects
-    that it made are its own.
+    An allowed module also has what it imports as attributes: `my_package.rewards:os.system`.
+    Objects that the module made itself are allowed.
     """
     if inspect.ismodule(found):
         home: Any = found.__name__
@@ -286,11 +283,10 @@ def _one_line(error: BaseException) -> str:
 
 
 def code_digest(name: str, found: Any) -> str:
-    """Hex digest of the files that `package.module:attribute` leads to, by which results of older
-    code are noticed.
+    """Hex digest of the source files behind `package.module:attribute`; changes with the code.
 
-    The module that is named and the one that defines what was found there; not what these import.
-    Empty without a file.
+    Covers the named module and the module that defines the attribute, not what these import. Empty
+    if neither has a file.
     """
     definer = inspect.getmodule(found) or inspect.getmodule(type(found))
     modules = {

@@ -108,7 +108,7 @@ class OwnStage(Named):
         return {
             "stage": self.name,
             "settings": self.settings,
-            "source": code_digest(self.name, resolve(self.name, STAGES, door="stage")),
+            "source": code_digest(self.name, resolve(self.name, STAGES, kind="stage")),
         }
 
 
@@ -118,7 +118,7 @@ def stage_function(stage: OwnStage) -> Function:
     Raises:
         ConfigError: There is none, it cannot be called, or a setting is unknown or missing.
     """
-    function = resolve(stage.name, STAGES, door="stage")
+    function = resolve(stage.name, STAGES, kind="stage")
     what = f"stage {stage.name!r}"
     if not callable(function):
         raise ConfigError(f"{what} is a {type(function).__name__}, which cannot be called")

@@ -32,7 +32,7 @@ def check_named_policy(name: str, settings: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: There is none, its code was not allowed, or a setting is unknown.
     """
-    _check(resolve(name, POLICIES, door="policy"), settings, what=f"policy {name!r}")
+    _check(resolve(name, POLICIES, kind="policy"), settings, what=f"policy {name!r}")
 
 
 def find_policy(name: str, settings: Mapping[str, Any], *, system: str = "") -> Policy:
@@ -50,7 +50,7 @@ def find_policy(name: str, settings: Mapping[str, Any], *, system: str = "") -> 
             has no `generate`.
     """
     what = f"policy {name!r}"
-    found = resolve(name, POLICIES, door="policy")
+    found = resolve(name, POLICIES, kind="policy")
     _check(found, settings, what=what)
     made = (
         found

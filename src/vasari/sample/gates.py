@@ -31,7 +31,7 @@ def make_gate(name: str, **settings: Any) -> Gate:
     Raises:
         ConfigError: The name, the preset or a setting is unknown, or a value is out of range.
     """
-    kind = resolve(name, GATES, door="gate")
+    kind = resolve(name, GATES, kind="gate")
     if kind is TwoStageGate:
         return TwoStageGate(_two_stage_settings(**settings))
     if name in GATES:

@@ -122,7 +122,7 @@ def make_sampler(
     """
     if features is not None:
         features.check(num_prompts)
-    kind = resolve(name, SAMPLERS, door="sampler")
+    kind = resolve(name, SAMPLERS, kind="sampler")
     given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": prompt_ids}
     if not isinstance(kind, _Kind):
         own = build(
@@ -145,7 +145,7 @@ def takes_features(name: str) -> bool:
     """Whether the sampler of that name, ours or a user's, is made with what is known of the prompts
     beforehand.
     """
-    kind = resolve(name, SAMPLERS, door="sampler")
+    kind = resolve(name, SAMPLERS, kind="sampler")
     return (
         kind.takes_features
         if isinstance(kind, _Kind)

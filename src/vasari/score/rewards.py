@@ -82,7 +82,7 @@ def _term(term: Mapping[str, Any], max_tokens: int | None) -> RewardTerm:
         raise ConfigError(f"reward {name!r}: the weight must be finite and not 0, got {weight!r}")
     return with_settings(
         name,
-        resolve(name, REWARDS, door="reward"),
+        resolve(name, REWARDS, kind="reward"),
         settings,
         weight=float(weight),
         max_tokens=max_tokens,

@@ -72,7 +72,7 @@ def scoring_protocol(name: str) -> ScoringProtocol:
     Raises:
         ConfigError: There is none, its code was not allowed, or it is no scorer.
     """
-    found = resolve(name, PROTOCOLS, door="protocol")
+    found = resolve(name, PROTOCOLS, kind="protocol")
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     return ScoringProtocol(

@@ -49,7 +49,7 @@ def find_family(name: str) -> Family:
     Raises:
         ConfigError: There is none, its code was not allowed, or what is there is no family.
     """
-    return as_family(resolve(name, FAMILIES, door="task"), what=f"task {name!r}")
+    return as_family(resolve(name, FAMILIES, kind="task"), what=f"task {name!r}")
 
 
 def as_family(found: Any, *, what: str) -> Family:

@@ -1,0 +1,126 @@
+"""`vasari plugins`: what a recipe can name, ours and what installed packages offer."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from vasari.core.plugins import (
+    KINDS,
+    VARIABLE,
+    Kind,
+    Offered,
+    allowed_plugins,
+    is_allowed,
+    offered_plugins,
+)
+
+WHERE: Mapping[Kind, str] = {
+    "sampler": "sampler.name",
+    "gate": "grpo.gate",
+    "reward": "grpo.rewards",
+    "task": "prompts.tasks.families",
+    "protocol": "benchmarks.protocols",
+    "stage": "stages",
+    "policy": "policy",
+}
+"""Kind -> the key of a recipe that names one."""
+
+_TABLES: Mapping[Kind, str] = {
+    "sampler": "vasari.sample:SAMPLER_NAMES",
+    "gate": "vasari.sample:GATE_NAMES",
+    "reward": "vasari.score.rewards:REWARDS",
+    "task": "vasari.data.tasks.families:FAMILIES",
+    "protocol": "vasari.evaluate.protocols.registry:PROTOCOLS",
+    "stage": "vasari.curate.own_stage:STAGES",
+    "policy": "vasari.model.named:POLICIES",
+}
+"""Kind -> where our names of it stand."""
+
+
+def print_plugins() -> None:
+    """Print each kind with its recipe key, our names and what packages offer; then what is allowed.
+
+    Two tables on a terminal; elsewhere one line for each name, its columns separated by tabs.
+    """
+    console = Console(highlight=False, markup=False)
+    offers = offered_plugins()
+    if console.is_terminal:
+        _print_tables(console, offers)
+    else:
+        _print_lines(offers)
+    allowed = ", ".join(allowed_plugins()) or "none"
+    # On standard error where another program may read the lines.
+    typer.echo(
+        f"your own: package.module:attribute, with --plugin PACKAGE or {VARIABLE}=PACKAGE; allowed"
+        f" now: {allowed}",
+        err=not console.is_terminal,
+    )
+
+
+def our_names(kind: Kind) -> tuple[str, ...]:
+    """Our names of this kind; none where they need an extra that is not installed."""
+    module, _, table = _TABLES[kind].partition(":")
+    try:
+        return tuple(getattr(importlib.import_module(module), table))
+    except ImportError:
+        return ()
+
+
+def _print_tables(console: Console, offers: Sequence[Offered]) -> None:
+    ours = [(kind, WHERE[kind], ", ".join(our_names(kind))) for kind in KINDS]
+    _print_table(console, "what a recipe can name", ("kind", "key in a recipe", "ours"), ours)
+    if not offers:
+        console.print(
+            "no installed package offers any (entry points vasari.sampler, vasari.reward, ...)",
+            soft_wrap=True,
+        )
+        return
+    headings = ("kind", "name", "write in a recipe", "package", "allowed")
+    found = [
+        (offer.kind, *map(_printable, (offer.name, offer.value, offer.package)), _allowed(offer))
+        for offer in offers
+    ]
+    _print_table(console, "what installed packages offer", headings, found)
+
+
+def _print_table(
+    console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _print_lines(offers: Sequence[Offered]) -> None:
+    rows = [("kind", "name", "package", "allowed")]
+    for kind in KINDS:
+        rows += [(kind, name, "vasari", "yes") for name in our_names(kind)]
+        rows += [
+            (kind, _printable(offer.value), _printable(offer.package), _allowed(offer))
+            for offer in offers
+            if offer.kind == kind
+        ]
+    for row in rows:
+        typer.echo("\t".join(row))
+
+
+def _allowed(offer: Offered) -> str:
+    if not offer.can_be_named:
+        return "no: it offers no package.module:attribute"
+    if is_allowed(offer.value):
+        return "yes"
+    return f"with --plugin {offer.value.partition(':')[0].partition('.')[0]}"
+
+
+def _printable(text: str) -> str:
+    """Text with its control characters made visible, since they would move a terminal's cursor."""
+    return text if text.isprintable() else ascii(text)

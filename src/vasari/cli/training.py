@@ -1,0 +1,146 @@
+"""Commands on a run: quickstart, sft, train, evaluate, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vasari.cli.options import Out, Overrides, Plugins, RecipePath, Resume
+from vasari.core.errors import ConfigError
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")] = Path(
+        "runs/quickstart"
+    ),
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="Another sampler than the recipe's, e.g. vas; all: it, vas and uniform.",
+            show_default=False,
+        ),
+    ] = None,
+    tiny: Annotated[
+        bool,
+        typer.Option("--tiny", help="A one-minute run that shows the pipeline, not the method."),
+    ] = False,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="Do without the base model that ships with vasari."),
+    ] = False,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    plugin: Plugins = None,
+) -> None:
+    """Run the whole method on a CPU: prompts, cold start, GRPO with a sampler, evaluation, report.
+
+    Example: vasari quickstart --out runs/first
+    """
+    from vasari.cli.run_report import report_run  # noqa: PLC0415
+    from vasari.run.commands import quickstart as run_quickstart  # noqa: PLC0415
+
+    run = run_quickstart(
+        out,
+        sampler=sampler,
+        tiny=tiny,
+        from_scratch=from_scratch,
+        overrides=overrides or [],
+        resume=resume,
+    )
+    typer.echo(f"gallery: {run.root / 'gallery.html'}")
+    report_run(run.root)
+
+
+def sft(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    plugin: Plugins = None,
+) -> None:
+    """Train a recipe's cold start: supervised training on worked reasoning.
+
+    Example: vasari sft recipes/quickstart.yaml --set sft.epochs=2
+    """
+    from vasari.run.commands import sft as run_sft  # noqa: PLC0415
+
+    typer.echo(f"cold start: {run_sft(recipe, out, overrides or [], resume=resume)}")
+
+
+def train(
+    recipe: RecipePath,
+    out: Out = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="Another sampler than the recipe's, from the same cold start."),
+    ] = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    plugin: Plugins = None,
+) -> None:
+    """Run a recipe's GRPO from its cold start, with prompts chosen by its sampler.
+
+    Example: vasari train recipes/quickstart.yaml --sampler uniform --resume
+    On several processes: torchrun --nproc_per_node 2 -m vasari train RECIPE --out DIR
+    With code of yours: vasari train my_recipe.yaml --plugin my_package
+    """
+    from vasari.run.commands import train as run_train  # noqa: PLC0415
+
+    best = run_train(recipe, out, overrides or [], sampler=sampler, resume=resume)
+    if best is not None:
+        typer.echo(f"best weights: {best}")
+
+
+def evaluate(
+    recipe: RecipePath,
+    out: Out = None,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="For benchmarks: count a server's requests and their cost, and send none.",
+        ),
+    ] = False,
+    plugin: Plugins = None,
+) -> None:
+    """Evaluate every model of a run on its test prompts, or one model on published benchmarks.
+
+    A run: accuracy, pass@k, maj@k, greedy, blind; finished results are read, not repeated.
+    Benchmarks (a recipe with `benchmarks`): outputs, verdicts by several protocols, scores and a
+    table in the folder.
+
+    Example: vasari evaluate recipes/quickstart.yaml --set evaluate.num_rollouts=16
+    Benchmarks: vasari evaluate recipes/benchmarks.yaml --out runs/benchmarks --dry-run
+    """
+    from vasari.cli.benchmark_recipe import is_benchmark_recipe  # noqa: PLC0415
+    from vasari.core.settings import read_content  # noqa: PLC0415
+
+    if is_benchmark_recipe(read_content(recipe, overrides or [])):
+        from vasari.cli.benchmark_job import run_benchmarks  # noqa: PLC0415
+
+        run_benchmarks(recipe, out, overrides or [], resume=resume, dry_run=dry_run)
+        return
+    if dry_run:
+        raise ConfigError(
+            f"recipe {recipe}: --dry-run forecasts evaluations on `benchmarks`, and it names none"
+        )
+    from vasari.cli.run_report import report_run  # noqa: PLC0415
+    from vasari.run.commands import evaluate as run_evaluate  # noqa: PLC0415
+
+    report_run(run_evaluate(recipe, out, overrides or []).root)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+) -> None:
+    """Write a run's summary.json and report.html again, and print the main numbers.
+
+    Example: vasari report runs/quickstart
+    """
+    from vasari.cli.run_report import report_run  # noqa: PLC0415
+
+    report_run(run)

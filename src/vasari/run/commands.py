@@ -1,0 +1,132 @@
+"""Recipe file -> the stages of a run: what `vasari sft`, `train`, `evaluate`, `quickstart` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from vasari.core.errors import StateError
+from vasari.core.plugins import names_from_a_file, require_allowed
+from vasari.data.tasks.families import FAMILIES
+from vasari.data.tasks.gallery import write_gallery
+from vasari.model.path import require_training, resolve_model
+from vasari.run.folder import open_run
+from vasari.run.layout import RunDir
+from vasari.run.prompts import prepare_prompts
+from vasari.run.recipe import Recipe, load_recipe
+from vasari.sample import make_sampler
+from vasari.sample.registry import SAMPLERS
+
+ALL = "all"
+"""As the sampler of the quickstart: compare the recipe's sampler with uniform prompts and VAS."""
+
+FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.learning_rate=0.002", "sft.epochs=12")
+"""Overrides for a quickstart without the base model, which takes far longer to learn."""
+
+
+def sft(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> Path:
+    """Make the prompts, train the cold start, and return the folder of its weights."""
+    recipe = load_recipe(recipe_path, overrides)
+    require_training()
+    from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
+
+    run = open_run(recipe, out)
+    prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+    return run_sft(recipe, run, prompts, resume=resume)
+
+
+def train(
+    recipe_path: Path,
+    out: Path | None,
+    overrides: Sequence[str],
+    *,
+    sampler: str | None,
+    resume: bool,
+) -> Path | None:
+    """Run GRPO from the cold start, or from the recipe's model; prompts are made if there are none.
+
+    Returns:
+        The folder of the best weights; None on all processes but the main one.
+    """
+    recipe = load_recipe(recipe_path, overrides)
+    arm = require_allowed(sampler or recipe.sampler.name, SAMPLERS, kind="sampler")
+    require_training()
+    from vasari.run.training import run_grpo  # noqa: PLC0415
+    from vasari.train.processes import start_processes  # noqa: PLC0415
+
+    with start_processes() as processes:
+        run = processes.main_first(lambda: open_run(recipe, out))
+        prompts = processes.main_first(
+            lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+        )
+        start = starting_point(recipe, run)
+        best = run_grpo(recipe, run, prompts, arm=arm, start=start, resume=resume)
+        return best if processes.is_main else None
+
+
+def starting_point(recipe: Recipe, run: RunDir) -> str:
+    """Folder or hub name of the weights from which reinforcement training starts.
+
+    Raises:
+        StateError: The recipe has a cold start that was not trained yet.
+    """
+    if recipe.sft is None:
+        if recipe.model.path is None:
+            raise StateError(
+                "a new model needs supervised training first: give the recipe an `sft` section"
+            )
+        return resolve_model(recipe.model.path)
+    model = run.cold_start / "model"
+    if not model.exists():
+        raise StateError(
+            f"{model}: no cold start yet; run `vasari sft` with the same recipe and --out first"
+        )
+    return str(model)
+
+
+def evaluate(recipe_path: Path, out: Path | None, overrides: Sequence[str]) -> RunDir:
+    """Evaluate every model of a run on its test prompts, and return the run's folder."""
+    recipe = load_recipe(recipe_path, overrides)
+    require_training()
+    from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
+
+    run = open_run(recipe, out)
+    run_evaluation(recipe, run, prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
+    return run
+
+
+def quickstart(
+    out: Path,
+    *,
+    sampler: str | None,
+    tiny: bool,
+    from_scratch: bool,
+    overrides: Sequence[str],
+    resume: bool,
+) -> RunDir:
+    """Make prompts, a gallery, a cold start, one GRPO run a sampler and evaluations in one folder.
+
+    Raises:
+        ConfigError: There is no such sampler.
+    """
+    require_training()
+    from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
+    from vasari.run.training import run_grpo, run_sft  # noqa: PLC0415
+
+    name = "quickstart_tiny.yaml" if tiny else "quickstart.yaml"
+    path = Path(str(resources.files("vasari") / "assets" / "recipes" / name))
+    recipe = load_recipe(path, [*(FROM_SCRATCH if from_scratch else ()), *overrides])
+    own = recipe.sampler.name
+    arms = list(dict.fromkeys(["uniform", "vas", own])) if sampler == ALL else [sampler or own]
+    with names_from_a_file():
+        for arm in arms:  # a wrong name is refused before the cold start is paid for
+            make_sampler(arm, num_prompts=1, seed=0, **recipe.sampler.of(arm))
+    run = open_run(recipe, out)
+    prompts = prepare_prompts(recipe, run, recipe_folder=path.parent)
+    write_gallery(run.root / "gallery.html", FAMILIES, per_level=1, seed=recipe.seed)
+    run_sft(recipe, run, prompts, resume=resume)
+    for arm in arms:
+        run_grpo(recipe, run, prompts, arm=arm, start=starting_point(recipe, run), resume=resume)
+    run_evaluation(recipe, run, prompts)
+    return run
