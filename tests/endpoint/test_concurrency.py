@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from vasari.endpoint import ResponseStore, ask_all
-from vasari.endpoint.concurrency import AdaptiveConcurrency
+from vasari.endpoint.limits import AdaptiveConcurrency
 
 
 def answers(control, count, *, seconds=1.0, sent_at=0.0, tokens=0):

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from vasari.core.errors import ConfigError
 from vasari.endpoint import EndpointSettings, Price, ResponseStore, Usage, ask_all, forecast
-from vasari.endpoint.prices import Budget
-from vasari.endpoint.usage import UsageCount
+from vasari.endpoint.cost import Budget
 
 CENTS = Price(input=Decimal("0.15"), output=Decimal("0.60"))
 # The server of these tests counts 40 input and 10 output tokens an answer: 40 x 0.15 + 10 x 0.60 =
@@ -49,24 +48,12 @@ _COUNTS = (
 )
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from("ab"), st.dictionaries(st.sampled_from(_COUNTS), st.integers(0, 10**9))
-        )
-    )
-)
-def test_a_running_total_by_model_is_the_sum_of_what_was_added(added):
-    total = UsageCount()
-    for model, counts in added:
-        total.add(model, Usage(**counts))
-    found = total.by_model()
-    assert set(found) == {model for model, _ in added}
-    for model, usage in found.items():
-        for name in _COUNTS:
-            assert getattr(usage, name) == sum(
-                counts.get(name, 0) for other, counts in added if other == model
-            )
+@given(st.lists(st.dictionaries(st.sampled_from(_COUNTS), st.integers(0, 10**9))))
+def test_usage_adds_up_and_survives_being_written(added):
+    total = sum((Usage(**counts) for counts in added), Usage())
+    for name in _COUNTS:
+        assert getattr(total, name) == sum(counts.get(name, 0) for counts in added)
+    assert Usage.from_row(total.to_row()) == total
 
 
 def test_prices_from_a_file_of_floats_are_what_was_written():

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from vasari.core.errors import DataError, ImageError
 from vasari.endpoint import Image, Message, Request, Sampling, image_part, user_message
-from vasari.endpoint.images import encode_images_now
-from vasari.endpoint.libraries import base64_of
+from vasari.endpoint.images import base64_of, encode_images_now
 from vasari.endpoint.request import canonical, rollout_seed, wire_body
 from vasari.records import ImageRef
 

@@ -11,7 +11,7 @@ import pytest
 from vasari.core.errors import ConfigError
 from vasari.core.settings import parse_settings
 from vasari.endpoint import EndpointSettings, ResponseStore, ask_all
-from vasari.endpoint.secret import Secret
+from vasari.endpoint.transport import Secret
 
 KEY = "sk-test-0123456789abcdef"
 

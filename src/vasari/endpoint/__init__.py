@@ -13,18 +13,26 @@ many.
 instead. Needs `pip install 'vasari[curate]'`.
 """
 
+from vasari.core.errors import MissingExtraError
+
+try:  # named here once, so that every way into the package says the same
+    import aiohttp as _aiohttp  # noqa: F401
+    import orjson as _orjson  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(
+        f"asking an endpoint needs {error.name}: pip install 'vasari[curate]'"
+    ) from error
+
 from vasari.endpoint.batch import BatchFiles, BatchResults, read_batch, write_batch
-from vasari.endpoint.client import Answers, Client, Decided, RunReport
+from vasari.endpoint.client import Answers, Asked, Client, Decided, RunReport, ask_all
+from vasari.endpoint.cost import Price, Usage
 from vasari.endpoint.forecast import Forecast, forecast
 from vasari.endpoint.images import FindImage, image_part
 from vasari.endpoint.limits import RateLimits
-from vasari.endpoint.prices import Price
 from vasari.endpoint.request import Image, Message, Request, Sampling, user_message
 from vasari.endpoint.response import FAILURE_REASONS, TRANSIENT, Failure, Response
-from vasari.endpoint.run import Asked, ask_all
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore, StoreHealth, write_dead_letters
-from vasari.endpoint.usage import Usage
 
 __all__ = [
     "Answers",

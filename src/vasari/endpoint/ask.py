@@ -1,70 +1,70 @@
-"""One answer to one request: from the store, or asked within all limits until it comes or the
-reason why not is known.
-"""
+"""One answer to one request: from the store, or asked within all limits until it comes or fails."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 
-from vasari.core.errors import ConfigError, DataError, ImageError
-from vasari.endpoint.concurrency import AdaptiveConcurrency
-from vasari.endpoint.estimate import TokenEstimate, most_output_tokens
+import numpy as np
+
+from vasari.core.errors import ConfigError, DataError
+from vasari.endpoint.cost import (
+    Budget,
+    TokenEstimate,
+    Usage,
+    money_spent,
+    most_output_tokens,
+    price_of,
+)
 from vasari.endpoint.images import FindImage, encode_images
-from vasari.endpoint.limits import RateLimits
-from vasari.endpoint.lookup import look_up
-from vasari.endpoint.prices import Budget, money_spent, price_of
-from vasari.endpoint.rates import Backoff
+from vasari.endpoint.limits import AdaptiveConcurrency, RateLimits, backoff_seconds
 from vasari.endpoint.request import Request, wire_body
-from vasari.endpoint.response import BILLED_PERHAPS, FAILURE_REASONS, TRANSIENT, Failure, Response
+from vasari.endpoint.response import (
+    BILLED_PERHAPS,
+    CONGESTION,
+    FAILURE_REASONS,
+    TRANSIENT,
+    Failure,
+    Response,
+)
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
-from vasari.endpoint.transport import Attempt, Transport
-from vasari.endpoint.usage import Usage, UsageCount
+from vasari.endpoint.transport import Transport
 
 logger = logging.getLogger(__name__)
 
-_CONGESTION = frozenset(
-    {"rate_limited", "server_error", "timeout", "slow_body", "no_connection", "cut_connection"}
-)
-
 
 class Asker:
-    """Asks a server through a transport, within its limits, and keeps what comes back."""
+    """Sends requests within a server's limits and stores every answer and failure."""
 
     def __init__(
         self,
         settings: EndpointSettings,
         store: ResponseStore,
-        transport: Transport,
         *,
-        images: FindImage | None = None,
-        retry_failed: Collection[str] = (),
-        limits: RateLimits | None = None,
-        seed: int = 0,
+        images: FindImage | None,
+        retry_failed: Collection[str],
+        limits: RateLimits | None,
+        seed: int,
     ) -> None:
         if unknown := sorted(set(retry_failed) - set(FAILURE_REASONS)):
             raise ConfigError(
                 f"retry_failed names {unknown}; the reasons of failures are"
                 f" {sorted(FAILURE_REASONS)}"
             )
+        self.transport = Transport(settings)
         self._settings = settings
         self._store = store
-        self._transport = transport
         self._images = images
         self._retry_failed = frozenset(retry_failed)
         self._estimate = TokenEstimate(image_tokens=settings.image_tokens)
         self._limits = RateLimits.of(settings) if limits is None else limits
-        self._backoff = Backoff(
-            first_seconds=settings.backoff_seconds,
-            most_seconds=settings.max_backoff_seconds,
-            seed=seed,
-        )
+        self._generator = np.random.default_rng(seed)
         self.concurrency = AdaptiveConcurrency(
             start=settings.start_concurrency,
             most=settings.max_concurrency,
@@ -81,7 +81,7 @@ class Asker:
         """Why nothing more is sent; empty while the run goes on."""
         self.counts: Counter[str] = Counter()
         """`attempts`, and attempts that failed by reason."""
-        self.usage = UsageCount()
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         """What this run has used, by model."""
 
     def stop(self, why: str) -> None:
@@ -91,22 +91,17 @@ class Asker:
             self.stopped_by = why
             self._stopping.set()
 
-    def stored(self, request: Request, index: int) -> Response | Failure | None:
-        """What the store says; None where the request must be asked. What failed in this run is not
-        asked again in it.
-        """
-        again = () if (request.key, index) in self._failed_now else self._retry_failed
-        return look_up(self._store, request, index, retry_failed=again)
-
     async def ask(self, request: Request, index: int) -> Response | Failure:
-        """The answer number `index` to the request, or why there is none; equal requests at one
-        time are asked once.
+        """Answer number `index` to a request, or why there is none.
+
+        Equal requests at one time are sent once. What failed in this run is not sent again in it.
 
         Raises:
             StorageError: The disk refuses to keep answers, so none more is bought.
             ConfigError: There is a budget and no price for the model.
         """
-        found = self.stored(request, index)
+        again = () if (request.key, index) in self._failed_now else self._retry_failed
+        found = self._store.look_up(request, index, retry_failed=again)
         while found is None:
             flight = (request.key, index, request.sampling.max_tokens)
             pending = self._in_flight.get(flight)
@@ -132,35 +127,48 @@ class Asker:
         return outcome
 
     async def _fetch(self, request: Request, index: int) -> Response | Failure:
-        """Attempt until there is an answer or no hope, and store what came of it."""
-        lost, attempt = Usage(), Attempt()
-        made = 0
+        """Send until there is an answer, or no point in another attempt; store the outcome."""
+        lost, made = Usage(), 0
+        failure: Failure | None = None
         while made < self._settings.max_attempts and not self.stopped_by:
-            if made and (attempt.wait_seconds or 0.0) < self._settings.backoff_seconds:
-                await self._sleep(self._backoff.seconds(made))
-            try:
-                tried = await self._attempt(request, index, made + 1)
-            except ImageError as error:
-                attempt = Attempt(reason="image", detail=str(error))
+            if failure and (failure.wait_seconds or 0.0) < self._settings.backoff_seconds:
+                await self._sleep(
+                    backoff_seconds(
+                        made,
+                        first=self._settings.backoff_seconds,
+                        most=self._settings.max_backoff_seconds,
+                        jitter=self._generator.random(),
+                    )
+                )
+            outcome = await self._attempt(request, index)
+            if outcome is None:
                 break
-            except DataError as error:
-                attempt = Attempt(reason="unreadable_request", detail=str(error))
-                break
-            if tried is None:
-                break
-            made, attempt = made + 1, tried
-            if attempt.response is not None:
+            made += outcome.attempts
+            if isinstance(outcome, Response):
                 self._failures_in_a_row = 0
-                return self._keep(request, attempt.response, lost)
-            if attempt.reason in BILLED_PERHAPS:
+                limit = request.sampling.max_tokens
+                response = replace(outcome, index=index, limit=limit, attempts=made)
+                return self._keep(request, response, lost)
+            failure = outcome
+            if failure.reason in BILLED_PERHAPS:
                 lost += self._lost(request)
-            if attempt.reason not in TRANSIENT:
+            if failure.reason not in TRANSIENT:
                 break
-        if self.stopped_by and attempt.reason in TRANSIENT | {"", "unauthorised"}:
-            return self._not_sent(request, index, lost, made)
-        return self._give_up(request, index, attempt, made, lost)
+        if failure is None or (self.stopped_by and failure.reason in TRANSIENT | {"unauthorised"}):
+            failure = Failure(reason="not_sent", detail=self.stopped_by)
+        return self._give_up(
+            request,
+            replace(
+                failure,
+                request_id=request.id,
+                index=index,
+                limit=request.sampling.max_tokens,
+                attempts=made,
+            ),
+            lost,
+        )
 
-    async def _attempt(self, request: Request, index: int, number: int) -> Attempt | None:
+    async def _attempt(self, request: Request, index: int) -> Response | Failure | None:
         """One attempt within all limits; None when the run stopped before it was sent."""
         reserved = await self._reserve(request)
         spent = Decimal(0)
@@ -172,23 +180,23 @@ class Asker:
                     return None
                 clock = asyncio.get_running_loop().time
                 sent_at = clock()
-                body = wire_body(
-                    request,
-                    index,
-                    await encode_images(request.images, self._images) if request.images else (),
-                    limit_field=self._settings.limit_field,
-                )
-                attempt = await self._transport.post(
-                    body, index=index, limit=request.sampling.max_tokens, attempts=number
-                )
+                try:
+                    body = wire_body(
+                        request,
+                        index,
+                        await encode_images(request.images, self._images),
+                        limit_field=self._settings.limit_field,
+                    )
+                except DataError as error:
+                    return Failure.of_error(error)
+                outcome = await self.transport.post(body)
                 del body  # not kept through back-off: it is made again
             finally:
                 self.concurrency.release()
-            now = clock()
-            self._learn(request, attempt, tokens=tokens, sent_at=sent_at, now=now)
+            self._learn(request, outcome, tokens=tokens, sent_at=sent_at, now=clock())
             if self.budget is not None:
-                spent = self._billed(request, attempt)
-            return attempt
+                spent = self._billed(request, outcome)
+            return outcome
         finally:
             if self.budget is not None and reserved is not None:
                 self.budget.settle(reserved, spent)
@@ -197,10 +205,7 @@ class Asker:
         """Reserve money for an attempt, or stop the run because there is none."""
         if self.budget is None:
             return None
-        most = price_of(self._settings.prices, request.model).most(
-            input_tokens=self._estimate.most_input_tokens(request),
-            output_tokens=most_output_tokens(request),
-        )
+        most = price_of(self._settings.prices, request.model).at_risk(self._lost(request))
         if await self.budget.reserve(most):
             return most
         self.stop(
@@ -216,12 +221,9 @@ class Asker:
             if (pause := limits.pause()) > 0:
                 await self._sleep(pause)
                 continue
-            if not limits.limited:
-                return tokens
             if limits.counts_tokens:
-                tokens = self._estimate.input_tokens(request) + self._estimate.output_tokens(
-                    request
-                )
+                expected = self._estimate.output_tokens(most_output_tokens(request))
+                tokens = self._estimate.input_tokens(request) + expected
             if (wait := limits.take(tokens)) <= 0:
                 return tokens
             used = False
@@ -237,47 +239,43 @@ class Asker:
         return tokens
 
     def _learn(
-        self, request: Request, attempt: Attempt, *, tokens: int, sent_at: float, now: float
+        self,
+        request: Request,
+        outcome: Response | Failure,
+        *,
+        tokens: int,
+        sent_at: float,
+        now: float,
     ) -> None:
-        """Tell limits and concurrency what an attempt was like."""
+        """Adapt limits and concurrency to what came of an attempt; count it."""
         self.counts["attempts"] += 1
-        response = attempt.response
-        if response is not None:
-            self._estimate.learn(request, response, seconds=attempt.seconds)
+        if isinstance(outcome, Response):
+            self._estimate.learn(request, outcome)
             self.concurrency.succeeded(
-                sent_at=sent_at, seconds=now - sent_at, output_tokens=response.output_tokens
+                sent_at=sent_at, seconds=now - sent_at, output_tokens=outcome.output_tokens
             )
-            if response.input_tokens and self._limits.counts_tokens:
-                self._limits.give_back(
-                    tokens=tokens - response.input_tokens - response.output_tokens
-                )
+            if outcome.input_tokens and self._limits.counts_tokens:
+                self._limits.give_back(tokens=tokens - outcome.input_tokens - outcome.output_tokens)
             return
-        self.counts[attempt.reason] += 1
-        logger.debug(
-            "request %s: %s: %s", request.id or request.key, attempt.reason, attempt.detail
-        )
-        if attempt.reason in _CONGESTION:
-            self.concurrency.failed(
-                sent_at=sent_at, now=now, refused=attempt.reason == "rate_limited"
-            )
-        if attempt.reason == "unauthorised":
-            self.stop(f"the server does not accept the key: {attempt.detail}")
-        if attempt.wait_seconds is not None:
-            if attempt.wait_seconds > self._settings.max_pause_seconds:
-                self.stop(
-                    f"the server asks to wait {attempt.wait_seconds:,.0f} s ({attempt.detail})"
-                )
-            else:
-                self._limits.pause_for(attempt.wait_seconds)
+        reason, detail, wait = outcome.reason, outcome.detail, outcome.wait_seconds
+        self.counts[reason] += 1
+        logger.debug("request %s: %s: %s", request.id or request.key, reason, detail)
+        if reason in CONGESTION:
+            self.concurrency.failed(sent_at=sent_at, now=now, refused=reason == "rate_limited")
+        if reason == "unauthorised":
+            self.stop(f"the server does not accept the key: {detail}")
+        if wait is not None and wait > self._settings.max_pause_seconds:
+            self.stop(f"the server asks to wait {wait:,.0f} s ({detail})")
+        elif wait is not None:
+            self._limits.pause_for(wait)
 
-    def _billed(self, request: Request, attempt: Attempt) -> Decimal:
+    def _billed(self, request: Request, outcome: Response | Failure) -> Decimal:
         """What an attempt costs, or may."""
         price = price_of(self._settings.prices, request.model)
-        if attempt.response is not None:
-            return price.of(self._used(request, attempt.response))
-        return (
-            price.at_risk(self._lost(request)) if attempt.reason in BILLED_PERHAPS else Decimal(0)
-        )
+        if isinstance(outcome, Response):
+            return price.of(self._used(request, outcome))
+        billed = outcome.reason in BILLED_PERHAPS
+        return price.at_risk(self._lost(request)) if billed else Decimal(0)
 
     def _lost(self, request: Request) -> Usage:
         """What an attempt without an answer used at most."""
@@ -299,31 +297,23 @@ class Asker:
         )
 
     def _keep(self, request: Request, response: Response, lost: Usage) -> Response:
-        usage = self._used(request, response)
-        if lost.lost_requests:
-            usage += lost
+        usage = self._used(request, response) + lost
         self._store.add(
             request.key, response, model=request.model, request_id=request.id, usage=usage
         )
-        self.usage.add(request.model, usage)
+        self.usage[request.model] += usage
         return response
 
-    def _give_up(
-        self, request: Request, index: int, attempt: Attempt, attempts: int, lost: Usage
-    ) -> Failure:
-        failure = Failure(
-            reason=attempt.reason,
-            detail=attempt.detail,
-            request_id=request.id,
-            index=index,
-            limit=request.sampling.max_tokens,
-            status=attempt.status,
-            attempts=attempts,
-        )
+    def _give_up(self, request: Request, failure: Failure, lost: Usage) -> Failure:
+        if failure.reason == "not_sent":
+            if lost.lost_requests:
+                self._store.add_lost(request.model, lost)
+                self.usage[request.model] += lost
+            return failure
         self._store.add_failure(request.key, failure, model=request.model, usage=lost)
-        self.usage.add(request.model, lost)
-        self._failed_now.add((request.key, index))
-        if attempt.reason in TRANSIENT:
+        self.usage[request.model] += lost
+        self._failed_now.add((request.key, failure.index))
+        if failure.reason in TRANSIENT:
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= self._settings.max_failures_in_a_row:
                 self.stop(
@@ -332,19 +322,6 @@ class Asker:
                 )
         return failure
 
-    def _not_sent(self, request: Request, index: int, lost: Usage, attempts: int) -> Failure:
-        if lost.lost_requests:
-            self._store.add_lost(request.model, lost)
-            self.usage.add(request.model, lost)
-        return Failure(
-            reason="not_sent",
-            detail=self.stopped_by,
-            request_id=request.id,
-            index=index,
-            limit=request.sampling.max_tokens,
-            attempts=attempts,
-        )
-
     async def _sleep(self, seconds: float) -> None:
         """Sleep, unless the run stops."""
         with contextlib.suppress(TimeoutError):
@@ -352,7 +329,7 @@ class Asker:
 
 
 def _as_found(outcome: Response | Failure, request: Request) -> Response | Failure:
-    """What another row bought, as this row sees it."""
+    """The outcome of an equal request, as an outcome of this one."""
     return (
         replace(outcome, request_id=request.id)
         if isinstance(outcome, Failure)

@@ -1,7 +1,7 @@
 """Provider batch files (OpenAI's JSONL): requests out, results into the same store.
 
-A batch is half the price at most providers and takes hours. What is in the store is not written;
-what a result file brings is found by later runs as if it had been asked for.
+A batch is half the price at most providers and takes hours. Requests answered in the store are not
+written; later runs find the answers of a result file as if they had asked for them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from vasari.core.errors import DataError, ImageError, StorageError
+import orjson
+
+from vasari.core.errors import DataError
+from vasari.core.files import write_bytes
+from vasari.endpoint.cost import Usage
 from vasari.endpoint.images import FindImage, encode_images_now
-from vasari.endpoint.libraries import orjson
-from vasari.endpoint.lookup import look_up
 from vasari.endpoint.request import LimitField, Request, wire_body
-from vasari.endpoint.response import Failure, NotACompletionError, error_text, parse_completion
+from vasari.endpoint.response import (
+    Failure,
+    NoAnswerError,
+    Response,
+    error_text,
+    parse_completion,
+)
 from vasari.endpoint.store import ResponseStore
-from vasari.endpoint.usage import Usage
 
 MAX_REQUESTS = 50_000
 """Of one file (OpenAI's limit)."""
@@ -28,12 +35,12 @@ MAX_FILE_BYTES = 200 * 10**6
 """Of one file (OpenAI's limit)."""
 
 MAX_LINE_BYTES = 4 * 10**6
-"""Of one result; a longer line is a failure, and is not held in memory."""
+"""Of one result; a longer line counts as unreadable, and is not held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFiles:
-    """What was written."""
+    """The files of `write_batch`, with counts."""
 
     paths: tuple[Path, ...]
     requests: int
@@ -45,7 +52,7 @@ class BatchFiles:
 
 @dataclass(frozen=True, slots=True)
 class BatchResults:
-    """What a result file held."""
+    """Counts of the lines of a result file."""
 
     answered: int
     failed: Mapping[str, int]
@@ -68,50 +75,53 @@ def write_batch(
     max_requests: int = MAX_REQUESTS,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> BatchFiles:
-    """Write what is not in the store as `PREFIX-000.jsonl`, `PREFIX-001.jsonl`, ... within the
-    provider's limits.
+    """Write requests that the store does not answer as `PREFIX-000.jsonl`, `PREFIX-001.jsonl`, ...
+
+    A file ends at the provider's limits, and is held in memory until it is written whole.
 
     Raises:
         StorageError: The disk refuses.
     """
-    writer = _Files(prefix, max_requests=max_requests, max_bytes=max_file_bytes)
     seen: set[tuple[str, int]] = set()
-    found = 0
-    failures = []
-    try:
-        for request in requests:
-            for index in range(num_responses):
-                if (request.key, index) in seen:
-                    continue
-                seen.add((request.key, index))
-                if look_up(store, request, index, retry_failed=retry_failed) is not None:
-                    found += 1
-                    continue
-                try:
-                    body = wire_body(
-                        request,
-                        index,
-                        encode_images_now(request.images, images),
-                        limit_field=limit_field,
-                    )
-                    writer.write(_line(request, index, body))
-                except DataError as error:
-                    reason = "image" if isinstance(error, ImageError) else "unreadable_request"
-                    failures.append(
-                        Failure(
-                            reason=reason, detail=str(error), request_id=request.id, index=index
-                        )
-                    )
-    except OSError as error:
-        raise StorageError(f"{prefix}-*.jsonl: {error.strerror or error}") from error
-    finally:
-        writer.close()
-    return BatchFiles(tuple(writer.paths), writer.count, found, tuple(failures))
+    paths: list[Path] = []
+    failures: list[Failure] = []
+    lines: list[bytes] = []
+    count = size = found = 0
+
+    def flush() -> None:
+        path = prefix.with_name(f"{prefix.name}-{len(paths):03d}.jsonl")
+        write_bytes(path, b"".join(lines))
+        paths.append(path)
+        lines.clear()
+
+    for request in requests:
+        for index in range(num_responses):
+            if (request.key, index) in seen:
+                continue
+            seen.add((request.key, index))
+            if store.look_up(request, index, retry_failed=retry_failed) is not None:
+                found += 1
+                continue
+            try:
+                encoded = encode_images_now(request.images, images)
+                body = wire_body(request, index, encoded, limit_field=limit_field)
+                line = _line(request, index, body, max_bytes=max_file_bytes)
+            except DataError as error:
+                failures.append(Failure.of_error(error, request_id=request.id, index=index))
+                continue
+            if lines and (len(lines) >= max_requests or size + len(line) > max_file_bytes):
+                flush()
+                size = 0
+            lines.append(line)
+            size += len(line)
+            count += 1
+    if lines:
+        flush()
+    return BatchFiles(tuple(paths), count, found, tuple(failures))
 
 
 def read_batch(path: Path, store: ResponseStore, *, model: str) -> BatchResults:
-    """Take a result file (or the provider's error file) into the store; reading it again changes
-    nothing.
+    """Add a provider's result or error file to the store; reading it again changes nothing.
 
     Args:
         path: The provider's output, JSON lines in any order.
@@ -150,7 +160,7 @@ def read_batch(path: Path, store: ResponseStore, *, model: str) -> BatchResults:
     return BatchResults(answered, dict(failed), known, unknown)
 
 
-def _line(request: Request, index: int, body: bytes) -> bytes:
+def _line(request: Request, index: int, body: bytes, *, max_bytes: int) -> bytes:
     # At most 64 characters, OpenAI's limit: 32 of the key, and the numbers.
     name = f"{request.key}.{index}.{request.sampling.max_tokens or 0}"
     row = {
@@ -159,7 +169,12 @@ def _line(request: Request, index: int, body: bytes) -> bytes:
         "url": "/v1/chat/completions",
         "body": orjson.Fragment(body),
     }
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    if len(line) > max_bytes:
+        raise DataError(
+            f"one request has {len(line):,} bytes, more than a batch file may have ({max_bytes:,})"
+        )
+    return line
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -182,69 +197,22 @@ def _parse(line: bytes) -> tuple[str, int, int | None, dict[str, Any]] | None:
         return None
 
 
-def _outcome(row: dict[str, Any]) -> Any:
+def _outcome(row: dict[str, Any]) -> Response | Failure:
     """The response in a result row, or why there is none."""
     answer = row.get("response")
     status = answer.get("status_code") if isinstance(answer, dict) else None
     body = answer.get("body") if isinstance(answer, dict) else None
     if row.get("error"):
-        return Failure(
-            reason="refused", detail=f"batch: {error_text(row['error'])}", status=status, attempts=1
-        )
-    if status != 200:
-        reason = (
-            "rate_limited"
-            if status == 429
-            else "server_error"
-            if status is None or status >= 500
-            else "refused"
-        )
-        text = error_text(body.get("error") or body) if isinstance(body, dict) else error_text(body)
-        return Failure(reason=reason, detail=f"batch: {status}: {text}", status=status, attempts=1)
-    try:
-        return parse_completion(orjson.dumps(body))
-    except NotACompletionError as error:
-        return Failure(reason=error.reason, detail=f"batch: {error}", status=status, attempts=1)
-
-
-class _Files:
-    """Numbered files that end where the provider's limits do."""
-
-    def __init__(self, prefix: Path, *, max_requests: int, max_bytes: int) -> None:
-        self._prefix = prefix
-        self._max_requests, self._max_bytes = max_requests, max_bytes
-        self._file: BinaryIO | None = None
-        self._in_file = self._bytes = 0
-        self.paths: list[Path] = []
-        self.count = 0
-
-    def write(self, line: bytes) -> None:
-        if len(line) > self._max_bytes:
-            raise DataError(
-                f"one request has {len(line):,} bytes, more than a batch file may have"
-                f" ({self._max_bytes:,})"
-            )
-        if (
-            self._file is None
-            or self._in_file >= self._max_requests
-            or self._bytes + len(line) > self._max_bytes
-        ):
-            self._next()
-        if self._file is not None:
-            self._file.write(line)
-        self._in_file += 1
-        self._bytes += len(line)
-        self.count += 1
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _next(self) -> None:
-        self.close()
-        path = self._prefix.with_name(f"{self._prefix.name}-{len(self.paths):03d}.jsonl")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("wb")
-        self.paths.append(path)
-        self._in_file = self._bytes = 0
+        reason, detail = "refused", error_text(row)
+    elif status == 200:
+        try:
+            return parse_completion(orjson.dumps(body))
+        except NoAnswerError as error:
+            reason, detail = error.failure.reason, error.failure.detail
+    else:
+        detail = f"{status}: {error_text(body)}"
+        if status == 429:
+            reason = "rate_limited"
+        else:
+            reason = "server_error" if status is None or status >= 500 else "refused"
+    return Failure(reason=reason, detail=f"batch: {detail}", status=status, attempts=1)

@@ -1,9 +1,12 @@
-"""An OpenAI-compatible server as a dependable function."""
+"""An OpenAI-compatible server as a dependable function, with or without an event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import (
@@ -13,43 +16,41 @@ from collections.abc import (
     Collection,
     Coroutine,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from vasari.core.errors import ConfigError
 from vasari.endpoint.ask import Asker
+from vasari.endpoint.cost import Usage, money_spent
 from vasari.endpoint.images import FindImage
 from vasari.endpoint.limits import RateLimits
-from vasari.endpoint.prices import money_spent
 from vasari.endpoint.request import Request
-from vasari.endpoint.response import Failure, Response
-from vasari.endpoint.secret import Secret
+from vasari.endpoint.response import FAILURE_REASONS, Failure, Response
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
-from vasari.endpoint.transport import Transport
-from vasari.endpoint.usage import Usage
 
 T = TypeVar("T")
 
 Decided = Callable[[Request, Sequence[Response]], bool | Awaitable[bool]]
-"""Whether the answers so far settle what was asked for, so that no more are drawn."""
+"""Whether the answers so far are enough, so that no more are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What came of one request."""
+    """The answers to one request, and its failures."""
 
     request: Request
     position: int
     """Place of the request in what was asked, 0 the first."""
     responses: tuple[Response, ...] = ()
-    """In the order of their numbers; fewer than asked for where some failed or the matter was
-    decided."""
+    """In the order of their numbers; fewer than asked for where some failed or `decided` said
+    that these are enough."""
     failures: tuple[Failure, ...] = ()
 
     @property
@@ -60,8 +61,9 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """A run in numbers; every answer that was wanted is in one of `answered`, `from_store`,
-    `failed`, `not_sent`.
+    """A run in numbers.
+
+    Every answer that was wanted counts in one of `answered`, `from_store`, `failed`, `not_sent`.
     """
 
     answered: int
@@ -85,8 +87,17 @@ class RunReport:
     """Why the run ended early; empty when it did not."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A finished run."""
+
+    answers: tuple[Answers, ...]
+    """One for each request, in their order; empty when a function took them as they came."""
+    report: RunReport
+
+
 class Client:
-    """Asks one server; every answer is stored before it is handed on.
+    """Sends requests to one server and stores every answer before returning it.
 
     Use as `async with Client(settings, store) as client`. One client belongs to one event loop.
 
@@ -114,31 +125,19 @@ class Client:
         seed: int = 0,
     ) -> None:
         self.settings = settings
-        self._transport = Transport(settings, Secret.from_environment(settings.api_key_env))
         self._asker = Asker(
-            settings,
-            store,
-            self._transport,
-            images=images,
-            retry_failed=retry_failed,
-            limits=limits,
-            seed=seed,
+            settings, store, images=images, retry_failed=retry_failed, limits=limits, seed=seed
         )
         self._outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
 
     async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
+        await self._asker.transport.open()
         self._started = time.monotonic()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._transport.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._asker.transport.close()
 
     @property
     def concurrency(self) -> int:
@@ -146,30 +145,27 @@ class Client:
         return self._asker.concurrency.limit
 
     def stop(self, why: str) -> None:
-        """Send nothing more: what is in flight is kept, the rest comes back as failures
-        `not_sent`.
-        """
+        """Send nothing more; answers in flight are kept, other requests fail as `not_sent`."""
         self._asker.stop(why)
 
     def report(self) -> RunReport:
         """The run so far."""
         asker, outcomes = self._asker, self._outcomes
-        usage = asker.usage.by_model()
         return RunReport(
             answered=outcomes["answered"],
             from_store=outcomes["from_store"],
             failed={
-                name[2:]: n
-                for name, n in sorted(outcomes.items())
-                if name.startswith("f:") and name != "f:not_sent"
+                reason: count
+                for reason, count in sorted(outcomes.items())
+                if reason in FAILURE_REASONS and reason != "not_sent"
             },
-            not_sent=outcomes["f:not_sent"],
+            not_sent=outcomes["not_sent"],
             attempts=asker.counts["attempts"],
             attempts_failed={
                 name: count for name, count in sorted(asker.counts.items()) if name != "attempts"
             },
-            usage=usage,
-            money=money_spent(self.settings.prices, usage),
+            usage=dict(asker.usage),
+            money=money_spent(self.settings.prices, asker.usage),
             seconds=time.monotonic() - self._started,
             stopped_by=asker.stopped_by,
         )
@@ -210,12 +206,10 @@ class Client:
                 failures.append(outcome)
                 continue
             responses.append(outcome)
-            if (
-                decided is not None
-                and index + 1 < num_responses
-                and await _truth(decided(request, responses))
-            ):
-                break
+            if decided is not None and index + 1 < num_responses:
+                enough = decided(request, responses)
+                if await enough if inspect.isawaitable(enough) else enough:
+                    break
         return Answers(
             request=request, position=position, responses=tuple(responses), failures=tuple(failures)
         )
@@ -263,14 +257,10 @@ class Client:
     async def _one(self, request: Request, index: int) -> Response | Failure:
         outcome = await self._asker.ask(request, index)
         if isinstance(outcome, Failure):
-            self._outcomes[f"f:{outcome.reason}"] += 1
+            self._outcomes[outcome.reason] += 1
         else:
             self._outcomes["from_store" if outcome.from_store else "answered"] += 1
         return outcome
-
-
-async def _truth(value: bool | Awaitable[bool]) -> bool:
-    return await value if inspect.isawaitable(value) else value
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -283,3 +273,85 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+def ask_all(
+    settings: EndpointSettings,
+    store: ResponseStore,
+    requests: Iterable[Request],
+    *,
+    num_responses: int = 1,
+    decided: Decided | None = None,
+    images: FindImage | None = None,
+    retry_failed: Collection[str] = (),
+    limits: RateLimits | None = None,
+    take: Callable[[Answers], None] | None = None,
+) -> Asked:
+    """Ask all requests and wait for them.
+
+    The first Ctrl-C sends nothing more, waits for what is in flight and returns:
+    `report.stopped_by` is "interrupted" and the rest are failures `not_sent`, which the next run
+    asks. A second one raises KeyboardInterrupt; the store is usable after it. May be called where
+    an event loop runs already (a notebook): it then uses a thread.
+
+    Args:
+        settings: Server, limits, prices.
+        store: Where answers are kept and looked up.
+        requests: Taken as there is room.
+        num_responses: Answers to each.
+        decided: As in `Client.ask`.
+        images: As in `Client`.
+        retry_failed: As in `Client`.
+        limits: As in `Client`: of the server, where several runs ask it.
+        take: Called with the answers to each request as they come; then none are kept in memory.
+
+    Raises:
+        StorageError: The disk refuses to keep answers.
+        ConfigError: The key's variable is not set, or a model has no price and there is a budget.
+    """
+
+    async def main() -> Asked:
+        found: dict[int, Answers] = {}
+        async with Client(
+            settings, store, images=images, retry_failed=retry_failed, limits=limits
+        ) as client:
+            with _first_interrupt(lambda: client.stop("interrupted")):
+                async with contextlib.aclosing(
+                    client.stream(requests, num_responses=num_responses, decided=decided)
+                ) as stream:
+                    async for answers in stream:
+                        if take is None:
+                            found[answers.position] = answers
+                        else:
+                            take(answers)
+            report = client.report()
+        return Asked(answers=tuple(found[position] for position in sorted(found)), report=report)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    return ThreadPoolExecutor(1, "ask-all").submit(lambda: asyncio.run(main())).result()
+
+
+@contextlib.contextmanager
+def _first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first Ctrl-C; the second does what it always does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # a job in the background of a script: Ctrl-C is not meant for it
+        yield
+        return
+
+    def interrupted(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        loop.call_soon_threadsafe(stop)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

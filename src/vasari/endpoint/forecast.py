@@ -1,31 +1,28 @@
-"""What a run will ask, cost and take, before anything is sent."""
+"""Requests, tokens, money and time that a run will take, before anything is sent."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from vasari.endpoint.estimate import TokenEstimate, most_output_tokens
-from vasari.endpoint.lookup import look_up
-from vasari.endpoint.prices import money_spent
+from vasari.endpoint.cost import TokenEstimate, Usage, money_spent, most_output_tokens
 from vasari.endpoint.request import Request
 from vasari.endpoint.response import Response
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
-from vasari.endpoint.usage import Usage
 
 ASSUMED_SECONDS = 10.0
-"""Time of an answer when the store has none to tell."""
+"""Time of an answer where the store has none to learn from."""
 
 SAMPLE = 1000
-"""So many stored answers, at most, tell what answers of this run will be like."""
+"""Stored answers, at most, from which the length and time of new answers are estimated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """A run as far as it can be known; `most` figures hold unless input tokens are misjudged."""
+    """What a run will take; `most` figures are exceeded only if input tokens are underestimated."""
 
     requests: int
     """Answers to buy; attempts that fail come on top."""
@@ -72,11 +69,11 @@ def forecast(
     num_responses: int = 1,
     retry_failed: Collection[str] = (),
 ) -> Forecast:
-    """What asking these requests would take; sends nothing and needs no key.
+    """Requests, tokens, money and time of a run over these requests; sends nothing, needs no key.
 
     Args:
         settings: Limits and prices.
-        store: Its answers are not bought again, and tell how long answers are.
+        store: Its answers are not bought again; they give the expected length of new ones.
         requests: What would be asked; gone through once. Equal requests count once.
         num_responses: Answers to each, without curtailing.
         retry_failed: As in `Client`.
@@ -90,12 +87,12 @@ def forecast(
             if (request.key, index) in seen:
                 continue
             seen.add((request.key, index))
-            found = look_up(store, request, index, retry_failed=retry_failed)
+            found = store.look_up(request, index, retry_failed=retry_failed)
             if found is None:
                 guessed[request.model] += estimate.raw_input_tokens(request)
                 limits[request.model, most_output_tokens(request)] += 1
             elif isinstance(found, Response) and learnt < SAMPLE:
-                estimate.learn(request, found, seconds=found.seconds)
+                estimate.learn(request, found)
                 learnt += 1
     return _total(settings, store, estimate, guessed, limits, len(seen))
 
@@ -109,41 +106,37 @@ def _total(
     wanted: int,
 ) -> Forecast:
     """The sums of what was found, by model."""
-    count = sum(limits.values())
-    expected, most = dict[str, Usage](), dict[str, Usage]()
-    for (model, limit), number in limits.items():
-        likely = number * estimate.output_tokens_within(limit)
-        expected[model] = expected.get(model, Usage()) + Usage(
-            requests=number, output_tokens=likely
-        )
-        most[model] = most.get(model, Usage()) + Usage(
-            requests=number, output_tokens=number * limit
-        )
-    for model, raw in guessed.items():
-        inputs = Usage(input_tokens=round(raw * estimate.input_ratio))
-        expected[model] += inputs
-        most[model] += inputs
-    input_tokens = sum(used.input_tokens for used in expected.values())
-    output_tokens = sum(used.output_tokens for used in expected.values())
-    priced = {model for model, _ in limits} <= set(settings.prices)
-    money = money_spent(settings.prices, expected) if priced else None
+
+    def usage(output_tokens: Callable[[int], int]) -> dict[str, Usage]:
+        total = {
+            model: Usage(input_tokens=round(raw * estimate.input_ratio))
+            for model, raw in guessed.items()
+        }
+        for (model, limit), number in limits.items():
+            total[model] += Usage(requests=number, output_tokens=number * output_tokens(limit))
+        return total
+
+    expected, most = usage(estimate.output_tokens), usage(lambda limit: limit)
+    priced = expected.keys() <= settings.prices.keys()
     most_money = money_spent(settings.prices, most) if priced else None
     spent = money_spent(settings.prices, store.usage)
     fits = None
     if settings.budget is not None and most_money is not None:
         fits = spent + most_money <= settings.budget
-    times = [count * (estimate.seconds or ASSUMED_SECONDS) / settings.max_concurrency]
+    total = sum(expected.values(), Usage())
+    times = [total.requests * (estimate.seconds or ASSUMED_SECONDS) / settings.max_concurrency]
     if settings.requests_per_minute:
-        times.append(count * 60 / settings.requests_per_minute)
+        times.append(total.requests * 60 / settings.requests_per_minute)
     if settings.tokens_per_minute:
-        times.append((input_tokens + output_tokens) * 60 / settings.tokens_per_minute)
+        tokens = total.input_tokens + total.output_tokens
+        times.append(tokens * 60 / settings.tokens_per_minute)
     return Forecast(
-        requests=count,
-        from_store=wanted - count,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        requests=total.requests,
+        from_store=wanted - total.requests,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
         most_output_tokens=sum(used.output_tokens for used in most.values()),
-        money=money,
+        money=money_spent(settings.prices, expected) if priced else None,
         most_money=most_money,
         already_spent=spent,
         fits_budget=fits,

@@ -1,8 +1,9 @@
-"""Images by content hash: hashed once, encoded only while they are sent."""
+"""Images as parts of a message, known by content hash and encoded only while they are sent."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,18 @@ from pathlib import Path
 from vasari.core.errors import ImageError
 from vasari.core.records import ImageRef
 from vasari.data.images import MAX_BYTES, read_image_bytes
-from vasari.endpoint.libraries import base64_of
 from vasari.endpoint.request import Image
+
+base64_of: Callable[[bytes], bytes]
+"""The data in base64."""
+try:
+    import pybase64
+
+    # The same bytes in less time, of which images cost most: benchmarks/endpoint_speed.py measures
+    # the client with both.
+    base64_of = pybase64.b64encode
+except ImportError:  # not built for this machine, or an older environment
+    base64_of = base64.b64encode
 
 FindImage = Callable[[str], bytes]
 """Encoded bytes of the image with this SHA-256; raises KeyError or OSError when there is none."""
@@ -32,7 +43,7 @@ def image_part(
     root: Path | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Image:
-    """The image as a part of a message: its hash and its kind; the bytes stay where they are.
+    """The image as a part of a message: its hash and media type, without its bytes.
 
     Raises:
         ImageError: Missing, empty, too large, outside `root`, or of a kind that servers do not
@@ -53,7 +64,7 @@ def media_type(data: bytes, *, where: str = "image") -> str:
     """PNG, JPEG, WebP or GIF by the first bytes.
 
     Raises:
-        ImageError: Neither of them.
+        ImageError: None of them.
     """
     for magic, offset, name in _MAGIC:
         if data[offset : offset + len(magic)] == magic:
@@ -65,7 +76,7 @@ def media_type(data: bytes, *, where: str = "image") -> str:
 
 
 async def encode_images(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
-    """Base64 of each image, made now.
+    """Base64 of each image; files are read in a thread.
 
     Raises:
         ImageError: An image is gone, or is no longer the one that was hashed.

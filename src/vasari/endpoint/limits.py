@@ -1,14 +1,68 @@
-"""How often one server may be asked: what is left of a minute's limits, and the pause that it has
-asked for.
-"""
+"""How fast to ask a server: requests and tokens a minute, pauses it asks for, requests at once."""
 
 from __future__ import annotations
 
+import asyncio
+import datetime
+import email.utils
+import statistics
 import threading
 import time
+from collections import deque
+from collections.abc import Mapping
 
-from vasari.endpoint.rates import Bucket
 from vasari.endpoint.settings import EndpointSettings
+
+SECONDS_A_MINUTE = 60.0
+
+BURST_SECONDS = 1.0
+"""An unused allowance of up to this many seconds may be used at once."""
+
+WORK_OF_A_REQUEST = 16
+"""Cost of a request beside its generated tokens (prefill, image, network), in tokens' worth of
+time."""
+
+ON_REFUSAL, ON_ERRORS, ON_SLOWNESS = 0.7, 0.5, 0.85
+"""Factors by which the number of requests at once is cut: after a 429, after a window with many
+errors, after a window of slow answers."""
+
+MANY_ERRORS = 0.2
+"""Share of a window's attempts that ended in a 5xx, a time-out or a cut connection."""
+
+MIN_WINDOW = 8
+"""Attempts, at least, that are judged together."""
+
+
+class Bucket:
+    """A token bucket that spreads a limit over the minute: no 60 seconds take more than it.
+
+    A bucket holds what BURST_SECONDS bring and is filled at the rate `(per_minute - burst) / 60`:
+    any 60 seconds take at most the bucket and its inflow, which is `per_minute`. An amount larger
+    than the bucket puts it in debt, and whoever comes next waits; so one amount may exceed the
+    promise, by itself.
+    """
+
+    def __init__(self, per_minute: int) -> None:
+        self._burst = max(1.0, per_minute * BURST_SECONDS / SECONDS_A_MINUTE)
+        self._rate = max(1.0, per_minute - self._burst) / SECONDS_A_MINUTE
+        self._level = self._burst
+        self._at: float | None = None
+
+    def take(self, amount: float, *, now: float) -> float:
+        """Take an amount and return the seconds to wait before it may be used."""
+        self._fill(now)
+        self._level -= amount
+        return max(0.0, -self._level / self._rate)
+
+    def give_back(self, amount: float, *, now: float) -> None:
+        """Return what was taken and not used; a negative amount takes what was used beyond it."""
+        self._fill(now)
+        self._level = min(self._burst, self._level + amount)
+
+    def _fill(self, now: float) -> None:
+        if self._at is not None:
+            self._level = min(self._burst, self._level + max(0.0, now - self._at) * self._rate)
+        self._at = now
 
 
 class RateLimits:
@@ -36,27 +90,20 @@ class RateLimits:
         )
 
     @property
-    def limited(self) -> bool:
-        """Whether anything a minute is limited."""
-        return self._requests is not None or self._tokens is not None
-
-    @property
     def counts_tokens(self) -> bool:
         """Whether tokens a minute are limited."""
         return self._tokens is not None
 
     def pause(self) -> float:
-        """Seconds that the server still wants to be left alone; at most 0 when it does not."""
+        """Seconds left of the pause that the server asked for; at most 0 without one."""
         return self._paused_until - time.monotonic()
 
     def pause_for(self, seconds: float) -> None:
-        """Send nothing for so long; a longer pause that has begun already goes on."""
+        """Send nothing for this many seconds; a longer pause that has begun already goes on."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def take(self, tokens: int) -> float:
-        """Take one request and these tokens; returns the seconds to wait before they may be
-        used.
-        """
+        """Take one request and its tokens; returns the seconds to wait before it may be sent."""
         now = time.monotonic()
         with self._lock:
             wait = self._requests.take(1, now=now) if self._requests else 0.0
@@ -70,3 +117,157 @@ class RateLimits:
                 self._requests.give_back(requests, now=now)
             if self._tokens and tokens:
                 self._tokens.give_back(tokens, now=now)
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float | None:
+    """Seconds that a server asks to wait; None if it does not.
+
+    Reads `Retry-After` in seconds or as a date, and `retry-after-ms`.
+
+    Args:
+        headers: Of the answer; names in any case.
+        now: The time, with its zone, for dates.
+    """
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
+        value = lower.get(name, "")
+        try:
+            seconds = float(value) * unit
+        except ValueError:
+            continue
+        if 0.0 <= seconds < float("inf"):
+            return seconds
+    try:
+        date = email.utils.parsedate_to_datetime(lower.get("retry-after", ""))
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=datetime.UTC)  # HTTP dates are GMT (RFC 9110, 5.6.7)
+    return max(0.0, (date - now).total_seconds())
+
+
+def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) -> float:
+    """Seconds to wait after failed attempts: doubled after each, half of it random.
+
+    Args:
+        attempts: Made so far, at least 1.
+        first: The longest wait after the first attempt.
+        most: The longest wait of all.
+        jitter: Random, in [0, 1), so that clients do not come back together.
+    """
+    whole = min(most, first * 2.0 ** min(attempts - 1, 30))
+    return whole * (0.5 + 0.5 * jitter)
+
+
+class AdaptiveConcurrency:
+    """A semaphore that grows while the server keeps up and shrinks when it refuses or slows down.
+
+    Additive increase, multiplicative decrease, as in TCP. A 429 speaks of load and counts at once.
+    Errors and time-outs may be noise, which asking less would not cure: they count when they are
+    many. A self-hosted server does neither, it queues, and only its latency shows that. Time per
+    unit of work is compared with what it was at the start, when the server was not loaded; it is a
+    quotient because answers of many tokens take long on any server.
+
+    Args:
+        start: Requests at once at first; this number is never called too slow.
+        most: Never more at once. Equal to `start`: the limit falls and recovers, but grows no
+            further.
+        latency_tolerance: A window whose median time per unit of work exceeds this multiple of the
+            least window's is slow.
+    """
+
+    def __init__(self, *, start: int, most: int, latency_tolerance: float) -> None:
+        self._limit = self._start = float(min(start, most))
+        self._most = float(most)
+        self._tolerance = latency_tolerance
+        self.active = 0
+        """Requests that hold a place."""
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._fell_at = float("-inf")
+        self._doubling = True
+        self._window: list[float] = []
+        self._least: float | None = None
+        self._new_window()
+
+    @property
+    def limit(self) -> int:
+        """Requests at once, as of now."""
+        return max(1, int(self._limit))
+
+    async def acquire(self) -> None:
+        """Wait for a place, first come first served."""
+        if self.active < self.limit and not self._waiting:
+            self.active += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self.release()  # the place was given and the one who asked is gone
+            raise
+
+    def release(self) -> None:
+        """Give the place back."""
+        self.active -= 1
+        self._admit()
+
+    def succeeded(self, *, sent_at: float, seconds: float, output_tokens: int) -> None:
+        """Adapt to an answer."""
+        if sent_at < self._fell_at:
+            return  # it was slow because of what has been corrected since
+        self._window.append(seconds / (WORK_OF_A_REQUEST + output_tokens))
+        # Doubling in a round trip at first, then one more in a round trip.
+        self._limit = min(self._most, self._limit + (1.0 if self._doubling else 1.0 / self._limit))
+        self._admit()
+        self._judge_window(sent_at + seconds)
+
+    def failed(self, *, sent_at: float, now: float, refused: bool) -> None:
+        """Adapt to a refusal (429), or to an error that load may have caused."""
+        if sent_at < self._fell_at:
+            return
+        if refused:
+            self._fall(ON_REFUSAL, now)
+        else:
+            self._errors += 1
+            self._judge_window(now)
+
+    def _judge_window(self, now: float) -> None:
+        attempts = len(self._window) + self._errors
+        if attempts < self._window_size:
+            return
+        if self._errors > MANY_ERRORS * attempts:
+            self._fall(ON_ERRORS, now)
+        elif self._window:
+            self._judge_latency(statistics.median(self._window), now)
+        self._new_window()
+
+    def _judge_latency(self, seconds_a_unit: float, now: float) -> None:
+        if self._least is None or seconds_a_unit < self._least:
+            self._least = seconds_a_unit
+        elif seconds_a_unit > self._tolerance * self._least:
+            if self._limit <= self._start:
+                self._least = seconds_a_unit  # not our load: the server has become slower
+            else:
+                self._fall(ON_SLOWNESS, now)
+
+    def _fall(self, share: float, now: float) -> None:
+        self._limit = max(1.0, self._limit * share)
+        self._doubling = False
+        self._fell_at = now
+        self._new_window()
+
+    def _new_window(self) -> None:
+        # About a round trip; fixed at its start, for a window that grew with the limit would not
+        # end while it grows.
+        self._window_size = max(MIN_WINDOW, self.limit)
+        self._window.clear()
+        self._errors = 0
+
+    def _admit(self) -> None:
+        while self._waiting and self.active < self.limit:
+            place = self._waiting.popleft()
+            if not place.done():
+                self.active += 1
+                place.set_result(None)

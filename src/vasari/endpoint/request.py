@@ -1,4 +1,4 @@
-"""What is asked, as plain records; its key; and the bytes that are sent.
+"""A request as plain records, its key in the store, and the bytes that are sent.
 
 The key names what decides an answer: model, messages, images by content, sampling, seed. What only
 limits the answer (`max_tokens`) or only labels the row (`id`) stays outside, so that raising a
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import orjson
+
 from vasari.core.errors import DataError
 from vasari.core.records import ImageRef
-from vasari.endpoint.libraries import orjson
 
 Role = Literal["system", "developer", "user", "assistant"]
 
@@ -171,29 +171,27 @@ def user_message(text: str, images: Sequence[Image] = ()) -> Message:
 
 
 def canonical(request: Request) -> str:
-    """The request as JSON with sorted keys, images by digest, limits left out: what the key is the
-    hash of.
-    """
-    # Put together by hand: an encoder of the whole costs five times as much, and every answer from
-    # the store needs the key.
-    sampling, text = request.sampling, _CANONICAL.encode
-    messages = ",".join(
-        f"[{text(message.role)},[{','.join(_canonical_part(part) for part in message.parts)}]]"
-        for message in request.messages
-    )
-    extra = text(dict(sampling.extra)) if sampling.extra else "{}"
-    stop = ",".join(text(part) for part in sampling.stop)
-    seed = "null" if request.seed is None else str(int(request.seed))
-    return (
-        f'{{"extra":{extra},"messages":[{messages}],"model":{text(request.model)},"seed":{seed},"stop":[{stop}],'
-        f'"temperature":{_real(sampling.temperature)},"top_p":{_real(sampling.top_p)},"version":{KEY_VERSION}}}'
+    """The JSON text that the key is the hash of: sorted keys, images by digest, no limits."""
+    sampling = request.sampling
+    return _CANONICAL.encode(
+        {
+            "version": KEY_VERSION,
+            "model": request.model,
+            "messages": [
+                [message.role, [_canonical_part(part) for part in message.parts]]
+                for message in request.messages
+            ],
+            "temperature": _real(sampling.temperature),
+            "top_p": _real(sampling.top_p),
+            "stop": sampling.stop,
+            "extra": dict(sampling.extra),
+            "seed": None if request.seed is None else int(request.seed),
+        }
     )
 
 
 def rollout_seed(seed: int | None, index: int) -> int | None:
-    """The seed of the answer number `index`: the request's own for 0, then 31-bit hashes; None when
-    there is none.
-    """
+    """The seed of answer number `index`: the request's own for 0, then 31-bit hashes of it."""
     if seed is None or index == 0:
         return seed
     return (
@@ -214,8 +212,7 @@ def wire_body(
     Args:
         request: What is asked.
         index: Number of the answer, which decides the seed.
-        encoded: Base64 of each of the request's images, in order; freed by the caller, kept by
-            nobody.
+        encoded: Base64 of each of the request's images, in order.
         limit_field: What the server calls `max_tokens`.
 
     Raises:
@@ -250,24 +247,19 @@ def wire_body(
     return b"".join(pieces)
 
 
-def _real(value: float | None) -> str:
+def _real(value: float | None) -> float | None:
     """One form for 1 and 1.0, for 0.0 and -0.0."""
-    if value is None:
-        return "null"
-    value = float(value) + 0.0
-    return repr(value) if math.isfinite(value) else _CANONICAL.encode(value)  # which raises
+    return None if value is None else float(value) + 0.0
 
 
-def _canonical_part(part: str | Image) -> str:
-    text = _CANONICAL.encode
+def _canonical_part(part: str | Image) -> str | dict[str, str | None]:
     if isinstance(part, str):
-        return text(part)
-    detail = "null" if part.detail is None else text(part.detail)
-    return f'{{"detail":{detail},"image":{text(part.digest)},"media_type":{text(part.media_type)}}}'
+        return part
+    return {"detail": part.detail, "image": part.digest, "media_type": part.media_type}
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
-    """What a message says, in OpenAI's form, with a mark in the place of each image's data."""
+    """A message's content in OpenAI's form, with a mark in the place of each image's data."""
     if len(message.parts) == 1 and isinstance(message.parts[0], str):
         # Servers that take no lists, and chat templates that take no parts, take this.
         return message.parts[0]

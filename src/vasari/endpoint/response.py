@@ -1,11 +1,13 @@
-"""What came back: an answer, or a failure with a name."""
+"""What a server returned: an answer, or a failure with a named reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from vasari.endpoint.libraries import orjson
+import orjson
+
+from vasari.core.errors import DataError, ImageError
 
 FAILURE_REASONS: Final[dict[str, str]] = {
     "rate_limited": "429 to every attempt",
@@ -24,23 +26,23 @@ FAILURE_REASONS: Final[dict[str, str]] = {
     "unreadable_request": "the request cannot be written as JSON",
     "not_sent": "the run stopped before this was asked",
 }
-"""Why there is no answer. All but `not_sent` are kept in the store."""
+"""Why a request has no answer, by name. All but `not_sent` are kept in the store."""
+
+CONGESTION: Final = frozenset(
+    {"rate_limited", "server_error", "timeout", "slow_body", "no_connection", "cut_connection"}
+)
+"""Reasons that load may have caused: fewer requests are then sent at once."""
 
 TRANSIENT: Final = frozenset(
     {
-        *(
-            "rate_limited",
-            "server_error",
-            "timeout",
-            "slow_body",
-            "no_connection",
-            "cut_connection",
-        ),
-        *("wrong_content_type", "malformed_json", "not_a_completion"),
+        *CONGESTION,
+        "wrong_content_type",
+        "malformed_json",
+        "not_a_completion",
     }
 )
-"""Reasons for which the same attempt is made again: a proxy's error page is as passing as the 502
-that it stands for."""
+"""Reasons after which the request is sent again; a proxy's error page counts like the 502 behind
+it."""
 
 BILLED_PERHAPS: Final = frozenset(
     {
@@ -82,12 +84,44 @@ class Response:
     """From sending to the last byte, of the attempt that succeeded."""
     attempts: int = field(default=1, compare=False)
     from_store: bool = field(default=False, compare=False)
-    """It was already there, and cost nothing now."""
+    """It was in the store already, and cost nothing now."""
 
     @property
     def truncated(self) -> bool:
         """Whether the token limit ended it."""
         return self.finish_reason in _TRUNCATED
+
+    def to_row(self) -> dict[str, Any]:
+        """The answer as JSON fields of the store."""
+        return {
+            "text": self.text,
+            "reasoning": self.reasoning,
+            "finish_reason": self.finish_reason,
+            "limit": self.limit,
+            "tokens": [self.input_tokens, self.cached_input_tokens, self.output_tokens],
+            "served": self.model,
+            "seconds": round(self.seconds, 4),
+            "attempts": self.attempts,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The inverse of `to_row`, for a row that holds `index` too."""
+        prompt, cached, completion = row["tokens"]
+        return cls(
+            text=row["text"],
+            finish_reason=row["finish_reason"],
+            reasoning=row["reasoning"],
+            index=row["index"],
+            limit=row["limit"],
+            input_tokens=prompt,
+            cached_input_tokens=cached,
+            output_tokens=completion,
+            model=row["served"],
+            seconds=row["seconds"],
+            attempts=row["attempts"],
+            from_store=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +131,7 @@ class Failure:
     reason: str
     """One of `FAILURE_REASONS`."""
     detail: str = ""
-    """What was seen, for a person; the key is blotted out."""
+    """What the server or the system said, with the key replaced by "[key]"."""
     request_id: str = ""
     index: int = 0
     limit: int | None = None
@@ -105,77 +139,104 @@ class Failure:
     """HTTP status of the last attempt, if there was one."""
     attempts: int = 0
     from_store: bool = field(default=False, compare=False)
+    wait_seconds: float | None = field(default=None, compare=False)
+    """How long the server asked to wait (`Retry-After`); not stored."""
+
+    @classmethod
+    def of_error(cls, error: DataError, *, request_id: str = "", index: int = 0) -> Self:
+        """The failure of a request that cannot be sent: an image is missing, a text unreadable."""
+        reason = "image" if isinstance(error, ImageError) else "unreadable_request"
+        return cls(reason=reason, detail=str(error), request_id=request_id, index=index)
+
+    def summary(self) -> dict[str, Any]:
+        """The failure as a row of a table of failures."""
+        names = ("index", "reason", "detail", "status", "attempts")
+        return {"id": self.request_id} | {name: getattr(self, name) for name in names}
+
+    def to_row(self) -> dict[str, Any]:
+        """The failure as JSON fields of the store."""
+        return {
+            "failure": self.reason,
+            "detail": self.detail,
+            "limit": self.limit,
+            "status": self.status,
+            "attempts": self.attempts,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """The inverse of `to_row`, for a row that holds `id` and `index` too."""
+        return cls(
+            reason=row["failure"],
+            detail=row["detail"],
+            request_id=row["id"],
+            index=row["index"],
+            limit=row["limit"],
+            status=row["status"],
+            attempts=row["attempts"],
+            from_store=True,
+        )
 
 
-class NotACompletionError(Exception):
-    """The body is not a chat completion; `reason` is the failure's name."""
+def is_raised(limit: int | None, old: int | None) -> bool:
+    """Whether a token limit allows more than an old one; None is no limit."""
+    return old is not None and (limit is None or limit > old)
 
-    def __init__(self, reason: str, detail: str) -> None:
+
+class NoAnswerError(Exception):
+    """An attempt brought no answer; carries the failure."""
+
+    def __init__(self, reason: str, detail: str, **fields: Any) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.failure = Failure(reason=reason, detail=detail, attempts=1, **fields)
 
 
-def parse_completion(
-    body: bytes,
-    *,
-    index: int = 0,
-    limit: int | None = None,
-    seconds: float = 0.0,
-    attempts: int = 1,
-) -> Response:
-    """The first choice of a chat completion.
-
-    Args:
-        body: The JSON.
-        index: Number of the answer, and with the others what `Response` says of how it was asked.
-        limit: The `max_tokens`.
-        seconds: From sending to the last byte.
-        attempts: How many it took.
+def parse_completion(body: bytes) -> Response:
+    """The first choice of a chat completion, given as JSON.
 
     Raises:
-        NotACompletionError: Malformed JSON, an error in place of an answer, or another shape.
+        NoAnswerError: Malformed JSON, an error in place of an answer, or another shape.
     """
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise NotACompletionError("malformed_json", f"{error}; {_glimpse(body)}") from error
+        raise NoAnswerError("malformed_json", f"{error}; {_glimpse(body)}", status=200) from error
     if not isinstance(content, dict):
-        raise NotACompletionError("not_a_completion", f"expected an object, got {_glimpse(body)}")
-    if content.get("error"):
-        raise NotACompletionError(
-            "server_error", f"200 with an error: {error_text(content['error'])}"
+        raise NoAnswerError(
+            "not_a_completion", f"expected an object, got {_glimpse(body)}", status=200
         )
+    if content.get("error"):
+        raise NoAnswerError("server_error", f"200 with an error: {error_text(content)}", status=200)
     try:
         choice = content["choices"][0]
         message = choice["message"]
         text = _text(message.get("content"))
         reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         finish = choice.get("finish_reason") or ""
-        counts = _counts(content.get("usage"))
+        prompt, cached, completion = _counts(content.get("usage"))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise NotACompletionError(
-            "not_a_completion", f"no choices[0].message ({error!r}): {_glimpse(body)}"
+        raise NoAnswerError(
+            "not_a_completion",
+            f"no choices[0].message ({error!r}): {_glimpse(body)}",
+            status=200,
         ) from error
     return Response(
         text=text or _text(message.get("refusal")),
         finish_reason=str(finish),
         reasoning=reasoning if isinstance(reasoning, str) else "",
-        input_tokens=counts[0],
-        cached_input_tokens=counts[1],
-        output_tokens=counts[2],
+        input_tokens=prompt,
+        cached_input_tokens=cached,
+        output_tokens=completion,
         model=str(content.get("model") or ""),
-        index=index,
-        limit=limit,
-        seconds=seconds,
-        attempts=attempts,
     )
 
 
-def error_text(error: Any) -> str:
-    """What an error object says, in one line."""
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("code") or error
-    return " ".join(str(error).split())[:300]
+def error_text(content: Any) -> str:
+    """The message of an error's body, in one line: `{"error": {"message": ...}}` or any other."""
+    for names in (("error",), ("message", "code")):
+        if isinstance(content, dict):
+            content = next((content[name] for name in names if content.get(name)), content)
+    return " ".join(str(content).split())[:300]
 
 
 def _text(content: Any) -> str:
@@ -190,9 +251,7 @@ def _text(content: Any) -> str:
 
 
 def _counts(usage: Any) -> tuple[int, int, int]:
-    """Input tokens, those of them from a cache, output tokens; zeros when the server does not
-    say.
-    """
+    """Input tokens, those of them from a cache, output tokens; zeros where the server has none."""
     if not isinstance(usage, dict):
         return 0, 0, 0
     details = usage.get("prompt_tokens_details")

@@ -1,4 +1,4 @@
-"""Which server, how fast, how patiently, for how much."""
+"""Settings of a server: address, limits, waits, prices and budget."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from vasari.core.settings import Settings
-from vasari.endpoint.prices import Price
+from vasari.endpoint.cost import Price
 from vasari.endpoint.request import LimitField
 
 
 class EndpointSettings(Settings):
-    """An OpenAI-compatible server and how to treat it. Holds no key: only the name of the variable
-    that does.
+    """Address, limits, waits and prices of an OpenAI-compatible server.
+
+    Holds no key, only the name of the environment variable that does.
     """
 
     base_url: str
@@ -49,8 +50,7 @@ class EndpointSettings(Settings):
     max_pause_seconds: float = Field(default=300.0, ge=0)
     """A server that asks for a longer wait (a daily quota) stops the run instead."""
     max_failures_in_a_row: int = Field(default=50, ge=1)
-    """So many requests that all failed, without an answer between, stop the run: the server is
-    down, not the rows bad."""
+    """The run stops after this many failed requests in a row, for the server is then down."""
     max_response_bytes: int = Field(default=1_000_000, ge=1)
     """Larger answers are refused while they arrive."""
 
@@ -59,8 +59,8 @@ class EndpointSettings(Settings):
     budget: Decimal | None = Field(default=None, ge=0)
     """Money that this store may cost in all, earlier runs included."""
     image_tokens: int = Field(default=1000, ge=0)
-    """Input tokens that an image has at most; a budget rests on it, limits and forecasts correct it
-    by the server's counts."""
+    """Input tokens that an image has at most. A budget relies on it; limits and forecasts correct
+    it by the server's counts."""
 
     @field_validator("base_url")
     @classmethod

@@ -1,33 +1,40 @@
-"""Every answer that was paid for, kept: an append-only log of JSON lines and an index in memory.
+"""The store of answers: an append-only log of JSON lines, with an index in memory.
 
-A line reaches the operating system before its answer is handed on, so a killed process loses only
+The one file that is not written whole: rewriting it for each answer would cost the more the longer
+it is, so lines are appended, and what a crash leaves half-written is cut off on opening.
+
+A line reaches the operating system before its answer is returned, so a killed process loses only
 what was in flight; `sync` decides how soon the disk itself has it, which matters when the machine
 goes down.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
+import orjson
+
 from vasari.core.errors import ConfigError, StateError, StorageError
-from vasari.endpoint.libraries import orjson
-from vasari.endpoint.response import Failure, Response
-from vasari.endpoint.rows import failure_line, failure_of, response_line, response_of
-from vasari.endpoint.usage import Usage, UsageCount
+from vasari.core.files import write_bytes
+from vasari.endpoint.cost import Usage
+from vasari.endpoint.request import Request
+from vasari.endpoint.response import Failure, Response, is_raised
 
 SCHEMA = 1
 
 Sync = Literal["always", "interval", "never"]
-"""When the disk must have a line: before its answer is handed on, within about a second, or when
-the system likes."""
+"""When the disk must have a line: before its answer is returned, within about a second, or whenever
+the system writes it."""
 
 SYNC_SECONDS = 1.0
 
@@ -42,7 +49,7 @@ class StoreHealth:
     responses: int
     """Answers that can be used."""
     failures: int
-    """Requests whose last word is a failure."""
+    """Requests whose last outcome is a failure."""
     torn_bytes: int
     """Bytes of an unfinished last line that were cut off; its request is asked again."""
     damaged_lines: int
@@ -50,11 +57,10 @@ class StoreHealth:
 
 
 class ResponseStore:
-    """Answers and failures by request key and number of the answer, in a folder that one process
-    writes at a time.
+    """A folder of answers and failures, by request key and number of the answer.
 
-    Several processes share a folder by writing a `shard` each; all of them read all shards as they
-    were on opening.
+    One process writes a shard at a time. Several processes share a folder by writing a `shard`
+    each; all of them read all shards as they were on opening.
 
     Raises:
         StateError: Another process writes this shard, or the folder holds something else.
@@ -70,7 +76,7 @@ class ResponseStore:
         self._path = self.folder / f"responses-{shard}.jsonl"
         self._responses: dict[bytes, int] = {}
         self._failures: dict[bytes, int] = {}
-        self._usage = UsageCount()
+        self._usage: defaultdict[str, Usage] = defaultdict(Usage)
         self._files: list[int] = []
         self._torn = self._damaged = 0
         self._closed = False
@@ -78,9 +84,8 @@ class ResponseStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise StorageError(
-                f"{self._path}: cannot be opened: {error.strerror or error}"
-            ) from error
+            why = error.strerror or error
+            raise StorageError(f"{self._path}: cannot be opened: {why}") from error
         try:
             self._open()
         except BaseException:
@@ -91,12 +96,7 @@ class ResponseStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -109,18 +109,38 @@ class ResponseStore:
 
     @property
     def usage(self) -> dict[str, Usage]:
-        """What all that is in the store has used, by model as it was asked for."""
-        return self._usage.by_model()
+        """Requests and tokens of everything in the store, by model as it was asked for."""
+        return dict(self._usage)
 
     def get(self, key: str, index: int = 0) -> Response | None:
         """The latest answer number `index` to the request with this key."""
         place = self._responses.get(_slot(key, index))
-        return None if place is None else response_of(self._read(place))
+        return None if place is None else Response.from_row(self._read(place))
 
     def get_failure(self, key: str, index: int = 0) -> Failure | None:
-        """The failure that is the last word on this request."""
+        """The failure of this request, if that is its last outcome."""
         place = self._failures.get(_slot(key, index))
-        return None if place is None else failure_of(self._read(place))
+        return None if place is None else Failure.from_row(self._read(place))
+
+    def look_up(
+        self, request: Request, index: int, *, retry_failed: Collection[str] = ()
+    ) -> Response | Failure | None:
+        """The outcome of answer number `index`; None where the request must be sent.
+
+        A truncated answer does not count once the limit has been raised. A failure counts, unless
+        its reason is in `retry_failed`; one at a raised limit leaves the truncated answer in the
+        store for runs with the old limit.
+        """
+        response = self.get(request.key, index)
+        limit = request.sampling.max_tokens
+        if response is not None and not (response.truncated and is_raised(limit, response.limit)):
+            return response
+        failure = self.get_failure(request.key, index)
+        if failure is None or failure.reason in retry_failed:
+            return None
+        if response is not None and is_raised(limit, failure.limit):
+            return None
+        return replace(failure, request_id=request.id)
 
     def add(
         self,
@@ -143,44 +163,37 @@ class ResponseStore:
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
-        usage = usage if usage is not None else Usage.of(response)
         slot = _slot(key, response.index)
-        self._responses[slot] = self._append(response_line(key, response, model, request_id, usage))
+        self._responses[slot] = self._keep(
+            key, response, model, request_id, usage if usage is not None else Usage.of(response)
+        )
         self._failures.pop(slot, None)
-        self._usage.add(model, usage)
 
     def add_failure(
         self, key: str, failure: Failure, *, model: str, usage: Usage | None = None
     ) -> None:
-        """Append a failure; an answer to the same request (a truncated one) stays beside it.
+        """Append a failure; a truncated answer to the same request stays beside it.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
-        usage = usage if usage is not None else Usage()
-        self._failures[_slot(key, failure.index)] = self._append(
-            failure_line(key, failure, model, usage)
+        self._failures[_slot(key, failure.index)] = self._keep(
+            key, failure, model, failure.request_id, usage if usage is not None else Usage()
         )
-        self._usage.add(model, usage)
 
     def add_lost(self, model: str, usage: Usage) -> None:
-        """Append what a request used that got neither answer nor failure: the run stopped between
-        two attempts.
+        """Append the usage of a request that was left unfinished: the run stopped between attempts.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
-        self._append(
-            orjson.dumps(
-                {"model": model, "usage": usage.to_row()}, option=orjson.OPT_APPEND_NEWLINE
-            )
-        )
-        self._usage.add(model, usage)
+        self._append(_json_line({"model": model, "usage": usage.to_row()}))
+        self._usage[model] += usage
 
     def failures(self) -> Iterator[Failure]:
-        """The requests whose last word is a failure: the dead-letter table."""
+        """The failures of all requests whose last outcome is one."""
         for place in list(self._failures.values()):
-            yield failure_of(self._read(place))
+            yield Failure.from_row(self._read(place))
 
     def flush(self) -> None:
         """Return when the disk has everything."""
@@ -205,8 +218,8 @@ class ResponseStore:
             ) from error
         self._cut_torn_line()
         if self._size == 0:
-            self._write(orjson.dumps({"schema": SCHEMA, "kind": "vasari responses"}) + b"\n")
-        # The own shard comes last, so that its lines are the last word.
+            self._write(_json_line({"schema": SCHEMA, "kind": "vasari responses"}))
+        # The own shard comes last, so that its lines replace those of the others.
         others = [
             path for path in sorted(self.folder.glob("responses-*.jsonl")) if path != self._path
         ]
@@ -232,33 +245,24 @@ class ResponseStore:
 
     def _scan(self, number: int, path: Path) -> None:
         """Index a shard; lines that cannot be read are counted and skipped."""
-        offset = 0
         with path.open("rb") as lines:
-            for count, line in enumerate(lines):
+            header = lines.readline()
+            if not header.endswith(b"\n"):
+                return  # another process is writing it
+            _check_header(header, path)
+            offset = len(header)
+            for line in lines:
                 if not line.endswith(b"\n"):
-                    break  # another process is writing this line
-                place = number << (_OFFSET_BITS + _LENGTH_BITS) | offset << _LENGTH_BITS | len(line)
+                    break
+                place = _place(number, offset, len(line))
                 offset += len(line)
                 try:
-                    row = orjson.loads(line)
-                    if count == 0:
-                        _check_header(row, path)
-                    else:
-                        self._index(row, place)
-                except (
-                    ValueError,
-                    KeyError,
-                    TypeError,
-                    AttributeError,
-                ):  # torn by a crash of the machine
-                    if count == 0:
-                        raise StateError(
-                            f"{path}: its first line is not the header of a response store"
-                        ) from None
+                    self._index(orjson.loads(line), place)
+                except (ValueError, KeyError, TypeError, AttributeError):  # a crash of the machine
                     self._damaged += 1
 
     def _index(self, row: dict[str, Any], place: int) -> None:
-        usage = Usage.from_row(row["usage"])
+        usage = Usage.from_row(row["usage"])  # first, for a damaged row must not count in part
         if "key" in row:
             slot = _slot(row["key"], row["index"])
             if "failure" in row:
@@ -266,20 +270,27 @@ class ResponseStore:
             else:
                 self._responses[slot] = place
                 self._failures.pop(slot, None)
-        self._usage.add(row["model"], usage)
+        self._usage[row["model"]] += usage
+
+    def _keep(
+        self, key: str, outcome: Response | Failure, model: str, request_id: str, usage: Usage
+    ) -> int:
+        # JSON cannot hold lone surrogates.
+        name = request_id.encode("utf-8", "replace").decode()
+        row = {"key": key, "index": outcome.index, "id": name, "model": model, **outcome.to_row()}
+        row |= {"usage": usage.to_row(), "time": round(time.time(), 3)}
+        place = self._append(_json_line(row))
+        self._usage[model] += usage
+        return place
 
     def _append(self, line: bytes) -> int:
-        """Where the line lies now."""
+        """Write a line and return its place: file, offset and length in one integer."""
         if self._closed:
             raise StateError(f"{self._path} is closed")
-        offset = self._size
+        place = _place(len(self._files) - 1, self._size, len(line))
         self._write(line)
         self._syncer.written()
-        return (
-            (len(self._files) - 1) << (_OFFSET_BITS + _LENGTH_BITS)
-            | offset << _LENGTH_BITS
-            | len(line)
-        )
+        return place
 
     def _write(self, line: bytes) -> None:
         try:
@@ -289,9 +300,8 @@ class ResponseStore:
             self._size += len(line)
         except OSError as error:
             os.ftruncate(self._file, self._size)
-            raise StorageError(
-                f"{self._path}: an answer could not be saved: {error.strerror or error}"
-            ) from error
+            why = error.strerror or error
+            raise StorageError(f"{self._path}: an answer could not be saved: {why}") from error
 
     def _read(self, place: int) -> dict[str, Any]:
         number = place >> (_OFFSET_BITS + _LENGTH_BITS)
@@ -307,9 +317,7 @@ class ResponseStore:
 
 
 class _Syncer:
-    """Keeps the promise of `sync`; an interval is kept by a thread, so that no answer waits for the
-    disk.
-    """
+    """Syncs the log to disk as `sync` says; by a thread for "interval", so that no answer waits."""
 
     def __init__(self, file: int, sync: Sync) -> None:
         self._file = file
@@ -323,7 +331,7 @@ class _Syncer:
     def written(self) -> None:
         if self._sync == "always" or self._error is not None:
             self.now()
-        elif self._sync == "interval" and not self._dirty.is_set():
+        elif self._sync == "interval":
             self._dirty.set()
 
     def now(self) -> None:
@@ -360,29 +368,33 @@ class _Syncer:
 
 
 def write_dead_letters(store: ResponseStore, path: Path) -> int:
-    """Write the failures as JSON lines, one a request; returns how many there are."""
-    count = 0
-    with path.open("w") as file:
-        for failure in store.failures():
-            row = {
-                "id": failure.request_id,
-                "index": failure.index,
-                "reason": failure.reason,
-                "detail": failure.detail,
-            }
-            file.write(
-                json.dumps(row | {"status": failure.status, "attempts": failure.attempts}) + "\n"
-            )
-            count += 1
-    return count
+    """Write the store's failures as JSON lines, one a request; returns how many there are.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    lines = [json.dumps(failure.summary()) + "\n" for failure in store.failures()]
+    write_bytes(path, "".join(lines).encode())
+    return len(lines)
+
+
+def _json_line(row: dict[str, Any]) -> bytes:
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _place(number: int, offset: int, length: int) -> int:
+    return number << (_OFFSET_BITS + _LENGTH_BITS) | offset << _LENGTH_BITS | length
 
 
 def _slot(key: str, index: int) -> bytes:
     return bytes.fromhex(key) + index.to_bytes(4, "big")
 
 
-def _check_header(row: Any, path: Path) -> None:
-    if not isinstance(row, dict) or row.get("kind") != "vasari responses":
+def _check_header(line: bytes, path: Path) -> None:
+    header = None
+    with contextlib.suppress(ValueError):
+        header = orjson.loads(line)
+    if not isinstance(header, dict) or header.get("kind") != "vasari responses":
         raise StateError(f"{path}: its first line is not the header of a response store")
-    if row.get("schema") != SCHEMA:
-        raise StateError(f"{path}: schema {row.get('schema')!r}, expected {SCHEMA}")
+    if header.get("schema") != SCHEMA:
+        raise StateError(f"{path}: schema {header.get('schema')!r}, expected {SCHEMA}")

@@ -1,21 +1,32 @@
-"""One attempt over HTTP: an answer, or a failure with a name, in bounded time and bounded
-memory.
-"""
+"""One attempt over HTTP: an answer or a named failure, in bounded time and bounded memory."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import time
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
+from dataclasses import replace
+from typing import Literal
 
-from vasari.endpoint.libraries import aiohttp, orjson
-from vasari.endpoint.rates import retry_after
-from vasari.endpoint.response import NotACompletionError, Response, error_text, parse_completion
-from vasari.endpoint.secret import Secret
+import aiohttp
+import orjson
+
+from vasari.core.errors import ConfigError
+from vasari.endpoint.limits import retry_after
+from vasari.endpoint.response import (
+    Failure,
+    NoAnswerError,
+    Response,
+    error_text,
+    parse_completion,
+)
 from vasari.endpoint.settings import EndpointSettings
+
+BLOT = "[key]"
+
+SHORTEST_KEY = 8
+"""A shorter key could be part of ordinary words, and blotting it out would damage answers."""
 
 _ERROR_BYTES = 4096
 """Of an error's body, this much is read, for its message."""
@@ -23,39 +34,73 @@ _ERROR_BYTES = 4096
 _MOST_HEADER_BYTES = 64 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one attempt brought: a response, or the reason why not."""
+class Secret:
+    """A server's key, which only the request header shows: not `repr`, not pickle."""
 
-    response: Response | None = None
-    reason: str = ""
-    detail: str = ""
-    status: int | None = None
-    wait_seconds: float | None = None
-    """What the server asked to wait (`Retry-After`)."""
-    seconds: float = 0.0
+    __slots__ = ("__value",)
 
+    def __init__(self, value: str | None) -> None:
+        self.__value = value
 
-class _RefusedError(Exception):
-    """An answer that is none; carried to where attempts are made."""
+    @classmethod
+    def from_environment(cls, name: str | None) -> Secret:
+        """The key in this environment variable; no key where no variable is named.
 
-    def __init__(
-        self, reason: str, detail: str, status: int | None = None, wait: float | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.reason, self.detail, self.status, self.wait = reason, detail, status, wait
+        Raises:
+            ConfigError: The variable is not set, or what it holds cannot be a key.
+        """
+        if name is None:
+            return cls(None)
+        value = os.environ.get(name, "").strip()
+        if not value:
+            raise ConfigError(
+                f"the environment variable {name} (api_key_env) is not set; it must hold the"
+                " server's key"
+            )
+        printable = value.isascii() and value.isprintable() and " " not in value
+        if len(value) < SHORTEST_KEY or not printable:
+            raise ConfigError(
+                f"the environment variable {name} (api_key_env) holds no key: "
+                f"a key has at least {SHORTEST_KEY} printable ASCII characters and no space"
+            )
+        return cls(value)
+
+    def header(self, style: Literal["authorization", "api-key"]) -> dict[str, str]:
+        """The header that carries it; empty without a key."""
+        if self.__value is None:
+            return {}
+        return (
+            {"Authorization": f"Bearer {self.__value}"}
+            if style == "authorization"
+            else {"api-key": self.__value}
+        )
+
+    def blot(self, text: str) -> str:
+        """The text with the key replaced by "[key]": servers repeat it in their errors."""
+        return text if self.__value is None else text.replace(self.__value, BLOT)
+
+    def __repr__(self) -> str:
+        return "Secret()" if self.__value is None else f"Secret({BLOT})"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not pickled")
 
 
 class Transport:
-    """A pool of connections to one server."""
+    """A pool of connections to one server.
 
-    def __init__(self, settings: EndpointSettings, secret: Secret) -> None:
+    Raises:
+        ConfigError: The key's variable is not set, or what it holds cannot be a key.
+    """
+
+    def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
-        self._secret = secret
+        self._secret = Secret.from_environment(settings.api_key_env)
         self._url = f"{settings.base_url}/chat/completions"
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
+        """Make the pool, within the event loop that uses it."""
         settings = self._settings
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -76,65 +121,41 @@ class Transport:
             max_line_size=_MOST_HEADER_BYTES,
             max_field_size=_MOST_HEADER_BYTES,
         )
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def post(
-        self, body: bytes, *, index: int = 0, limit: int | None = None, attempts: int = 1
-    ) -> Attempt:
-        """Send one chat completion request; never raises but when cancelled.
+    async def post(self, body: bytes) -> Response | Failure:
+        """The answer to one chat completion request, or why there is none.
 
-        Args:
-            body: What is sent.
-            index: Number of the answer, and with the others what the response is to say of how it
-                was asked.
-            limit: The `max_tokens`.
-            attempts: How many this one makes.
+        Raises:
+            asyncio.CancelledError: It was cancelled.
         """
         started = time.perf_counter()
+        blot = self._secret.blot
         try:
             answer = await self._exchange(body)
             seconds = time.perf_counter() - started
-            response = parse_completion(
-                answer, index=index, limit=limit, seconds=seconds, attempts=attempts
-            )
-        except _RefusedError as error:
-            attempt = Attempt(
-                reason=error.reason,
-                detail=error.detail,
-                status=error.status,
-                wait_seconds=error.wait,
-            )
-        except NotACompletionError as error:
-            attempt = Attempt(reason=error.reason, detail=str(error), status=200)
-        else:
-            return Attempt(response=self._blotted(response), status=200, seconds=seconds)
+            response = parse_completion(answer)
+        except NoAnswerError as error:
+            return replace(error.failure, detail=blot(error.failure.detail))
         return replace(
-            attempt, detail=self._secret.blot(attempt.detail), seconds=time.perf_counter() - started
+            response,
+            text=blot(response.text),
+            reasoning=blot(response.reasoning),
+            seconds=seconds,
         )
-
-    def _blotted(self, response: Response) -> Response:
-        text, reasoning = self._secret.blot(response.text), self._secret.blot(response.reasoning)
-        if text is response.text and reasoning is response.reasoning:
-            return response
-        return replace(response, text=text, reasoning=reasoning)
 
     async def _exchange(self, body: bytes) -> bytes:
         """The body of a 200.
 
         Raises:
-            _RefusedError: Anything else.
+            NoAnswerError: Anything else.
         """
         if self._session is None:
-            raise RuntimeError("the transport is used outside of `async with`")
+            raise RuntimeError("the client is used outside of `async with`")
         began = False
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as answer:
@@ -144,32 +165,32 @@ class Transport:
                 kind = answer.content_type
                 if kind != "application/json" and not kind.endswith("+json"):
                     shown = await _beginning(answer, 80)
-                    raise _RefusedError("wrong_content_type", f"{kind}: {shown!r}", 200)
+                    raise NoAnswerError("wrong_content_type", f"{kind}: {shown!r}", status=200)
                 return await self._read(answer)
         except aiohttp.ConnectionTimeoutError:
-            raise _RefusedError(
+            raise NoAnswerError(
                 "no_connection", f"no connection after {self._settings.connect_seconds:g} s"
             ) from None
         except TimeoutError:  # aiohttp's own time-outs are of this kind
             limit = f"after {self._settings.timeout_seconds:g} s"
             if began:
-                raise _RefusedError(
-                    "slow_body", f"the answer had begun but not ended {limit}", 200
+                raise NoAnswerError(
+                    "slow_body", f"the answer had begun but not ended {limit}", status=200
                 ) from None
-            raise _RefusedError("timeout", f"no answer {limit}") from None
+            raise NoAnswerError("timeout", f"no answer {limit}") from None
         except aiohttp.ClientConnectorError as error:
-            raise _RefusedError("no_connection", _name(error)) from None
+            raise NoAnswerError("no_connection", _name(error)) from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise _RefusedError("cut_connection", _name(error)) from None
+            raise NoAnswerError("cut_connection", _name(error)) from None
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         """The body, as long as it keeps to the limit."""
         limit = self._settings.max_response_bytes
         if answer.content_length is not None and answer.content_length > limit:
-            raise _RefusedError(
+            raise NoAnswerError(
                 "too_large",
                 f"{answer.content_length:,} bytes announced, the limit is {limit:,}",
-                200,
+                status=200,
             )
         content = answer.content
         pieces: list[bytes] = []
@@ -178,25 +199,28 @@ class Transport:
             pieces.append(piece)
             size += len(piece)
         if size > limit:
-            raise _RefusedError("too_large", f"more than {limit:,} bytes", 200)
+            raise NoAnswerError("too_large", f"more than {limit:,} bytes", status=200)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _refusal(self, answer: aiohttp.ClientResponse) -> _RefusedError:
+    async def _refusal(self, answer: aiohttp.ClientResponse) -> NoAnswerError:
         """What an answer other than 200 means."""
         status = answer.status
         wait = retry_after(answer.headers, now=datetime.datetime.now(datetime.UTC))
-        detail = f"{status}: {_message(await _beginning(answer, _ERROR_BYTES))}"
+        body = await _beginning(answer, _ERROR_BYTES)
+        try:
+            detail = f"{status}: {error_text(orjson.loads(body))}"
+        except orjson.JSONDecodeError:
+            detail = f"{status}: {error_text(body)}"
         if 300 <= status < 400:
-            return _RefusedError(
-                "redirected", f"{status} to {answer.headers.get('Location', 'nowhere')!r}", status
-            )
+            where = answer.headers.get("Location", "nowhere")
+            return NoAnswerError("redirected", f"{status} to {where!r}", status=status)
         if status == 429:
-            return _RefusedError("rate_limited", detail, status, wait)
+            return NoAnswerError("rate_limited", detail, status=status, wait_seconds=wait)
         if status == 401:
-            return _RefusedError("unauthorised", detail, status)
+            return NoAnswerError("unauthorised", detail, status=status)
         if status in (408, 425, 409) or status >= 500:
-            return _RefusedError("server_error", detail, status, wait)
-        return _RefusedError("refused", detail, status)
+            return NoAnswerError("server_error", detail, status=status, wait_seconds=wait)
+        return NoAnswerError("refused", detail, status=status)
 
 
 async def _beginning(answer: aiohttp.ClientResponse, limit: int) -> str:
@@ -205,15 +229,6 @@ async def _beginning(answer: aiohttp.ClientResponse, limit: int) -> str:
     while len(pieces) < limit and (piece := await answer.content.readany()):
         pieces += piece
     return pieces[:limit].decode("utf-8", "replace")
-
-
-def _message(body: str) -> str:
-    """The message in an error's body, which is JSON with most servers."""
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return error_text(body)
-    return error_text(content.get("error") or content if isinstance(content, dict) else content)
 
 
 def _name(error: BaseException) -> str:

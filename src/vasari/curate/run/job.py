@@ -33,7 +33,7 @@ from vasari.curate.run.steps import graded, local_stages, rl_stages, sft_stages
 from vasari.curate.stage import AskedModel
 from vasari.data.prompt_file import write_prompts
 from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
-from vasari.endpoint.prices import money_spent
+from vasari.endpoint.cost import money_spent
 from vasari.verify.judge import Judged, JudgeItem, judge_all
 
 SCHEMA = 1
@@ -129,17 +129,7 @@ class Models:
         are.
         """
         lines = [
-            json.dumps(
-                {
-                    "asked": name,
-                    "id": failure.request_id,
-                    "index": failure.index,
-                    "reason": failure.reason,
-                    "detail": failure.detail,
-                    "status": failure.status,
-                    "attempts": failure.attempts,
-                }
-            )
+            json.dumps({"asked": name} | failure.summary())
             for name, model in sorted(self._asked.items())
             for failure in model.store.failures()
         ]
