@@ -72,7 +72,7 @@ def test_infinite_rewards_are_refused():
     ("settings", "message"),
     [
         ({"scale": "batch"}, "none, std, leave_one_out, got 'batch'"),
-        ({"scale": "std", "ddof": 2}, "ddof must be 0 or 1"),
+        ({"scale": "std", "ddof": 2}, "ddof must be one of 0, 1"),
         ({"scale": "std", "epsilon": -1.0}, "epsilon"),
     ],
 )

@@ -200,7 +200,10 @@ def test_a_function_that_must_be_awaited_is_awaited():
             [{"name": "cosine_length", "settings": {"tokens": 3}}],
             "reward 'cosine_length' has no setting 'tokens'; it has: ",
         ),
-        ([{"name": "repetition", "settings": {"ngram": 0}}], "ngram must be at least 1, got 0"),
+        (
+            [{"name": "repetition", "settings": {"ngram": 0}}],
+            "ngram must be a whole number of at least 1, got 0",
+        ),
         ([{"name": "soft_overlong"}], "reward 'soft_overlong' needs the setting 'max_tokens'"),
         (
             [{"name": "accuracy", "settings": {"worth": 2}}],

@@ -184,19 +184,19 @@ def test_two_terms_of_one_name_are_refused_with_both_that_have_it(own_module):
         ({"name": "accuracy", "weight": math.nan}, "must be finite and not 0, got nan"),
         (
             {"name": "repetition", "settings": {"ngram": 2.5}},
-            "ngram must be at least 1, got 2.5, which is no whole number",
+            "ngram must be a whole number of at least 1, got 2.5",
         ),
         (
             {"name": "repetition", "settings": {"ngram": "20"}},
-            "ngram must be at least 1, got '20', which is no whole number",
+            "ngram must be a whole number of at least 1, got '20'",
         ),
         (
             {"name": "repetition", "settings": {"worst": "1"}},
-            "worst must be finite and at least 0, got '1'",
+            "worst must be a finite number, got '1'",
         ),
         (
             {"name": "soft_overlong", "settings": {"max_tokens": 9, "cache_tokens": 0}},
-            "cache_tokens of at least 1, got 0",
+            "cache_tokens must be a whole number of at least 1 or None, got 0",
         ),
         ({"name": "builtins:max"}, "reward 'builtins:max' does not say what it takes"),
         (

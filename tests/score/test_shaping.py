@@ -115,14 +115,20 @@ def test_the_punishment_grows_over_a_fifth_of_the_limit_unless_told_otherwise():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CosineLength(max_tokens=0), r"max_tokens of at least 1, got 0"),
+        (
+            lambda: CosineLength(max_tokens=0),
+            r"max_tokens must be a whole number of at least 1, got 0",
+        ),
         (
             lambda: CosineLength(max_tokens=9, exceeded=math.nan),
-            r"exceeded must be finite, got nan",
+            r"exceeded must be a finite number, got nan",
         ),
-        (lambda: RepetitionPenalty(ngram=0), r"ngram must be at least 1, got 0"),
-        (lambda: RepetitionPenalty(worst=-1.0), r"worst must be finite and at least 0, got -1.0"),
-        (lambda: SoftOverlong(max_tokens=0), r"max_tokens of at least 1, got 0"),
+        (lambda: RepetitionPenalty(ngram=0), r"ngram must be a whole number of at least 1, got 0"),
+        (lambda: RepetitionPenalty(worst=-1.0), r"worst must be at least 0, got -1"),
+        (
+            lambda: SoftOverlong(max_tokens=0),
+            r"max_tokens must be a whole number of at least 1, got 0",
+        ),
         (
             lambda: SoftOverlong(max_tokens=9, cache_tokens=10),
             r"between 1 and max_tokens \(9\), got 10",

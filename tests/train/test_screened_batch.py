@@ -276,13 +276,16 @@ def test_a_recipes_screening_reaches_the_gate():
             {"screening": {"rollouts": 8}},
             r"screening\.rollouts must be below rollouts_per_prompt.*got 8 and 8",
         ),
-        ({"screening": {"rollouts": 1}}, r"screening\.rollouts\n.*greater than or equal to 2"),
+        (
+            {"screening": {"rollouts": 1}},
+            r"screening\n.*rollouts must be a whole number of at least 2",
+        ),
         (
             {"screening": {"low": 0.5, "high": 0.25}},
             r"low must be at most high, got 0\.5 and 0\.25",
         ),
-        ({"screening": {"candidates": 0.5}}, r"greater than or equal to 1"),
-        ({"screening": {"pilots": 4}}, r"screening\.pilots\n.*not permitted"),
+        ({"screening": {"candidates": 0.5}}, r"candidates must be at least 1, got 0.5"),
+        ({"screening": {"pilots": 4}}, r"screening\.pilots\n.*Unexpected keyword"),
         (
             {"gate": "mixed", "screening": {"rollouts": 2}},
             r"screening is for gate: two_stage, and the gate is mixed",

@@ -97,7 +97,7 @@ def parse_settings(
 
 def _explain(error: Any, *, show_value: bool) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "the whole"
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {place!r}"
     got = (
         f", got {error.get('input')!r}"

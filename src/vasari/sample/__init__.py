@@ -16,7 +16,12 @@ from vasari.sample.peers.replay import ReplaySampler, ReplaySettings
 from vasari.sample.peers.retain import RetainSampler, RetainSettings
 from vasari.sample.peers.skip import SkipSampler, SkipSettings
 from vasari.sample.peers.target import TARGET_PRESETS, TargetSampler, TargetSettings
-from vasari.sample.peers.two_stage import TWO_STAGE_PRESETS, TwoStageGate, TwoStageSettings
+from vasari.sample.peers.two_stage import (
+    TWO_STAGE_PRESETS,
+    ScreeningRule,
+    TwoStageGate,
+    TwoStageSettings,
+)
 from vasari.sample.peers.wrapper import SamplerWrapper
 from vasari.sample.progress import ProgressSampler
 from vasari.sample.progress_settings import ProgressSettings
@@ -57,6 +62,7 @@ __all__ = [
     "RetainSettings",
     "SAMPLER_NAMES",
     "SamplerWrapper",
+    "ScreeningRule",
     "SkipSampler",
     "SkipSettings",
     "TARGET_PRESETS",

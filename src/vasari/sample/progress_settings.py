@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vasari.sample.setting_checks import check_number, check_switch, check_whole
+from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,12 +13,12 @@ class ProgressSettings:
 
     shared: bool = True
     """Learn what prompts share: categories and feature values."""
-    prior_variance: float = 6.0
+    prior_variance: Positive = 6.0
     """Variance of the logit of an unseen prompt, above 0, or no count could change the belief;
     staleness returns to it."""
-    drift: float = 0.03
+    drift: NotNegative = 0.03
     """Variance that a batch without rollouts adds."""
-    optimism: float = 0.5
+    optimism: NotNegative = 0.5
     """Standard deviations of the value that are added for not knowing."""
     coherence: bool = True
     """Distrust verdicts that the policy's confidence does not foretell."""
@@ -27,21 +27,15 @@ class ProgressSettings:
     majority answer is refused again and again."""
     inert_guard: bool = True
     """Distrust counts that a pass rate which never moves explains better, unless they rise."""
-    cost_power: float = 0.5
+    cost_power: NotNegative = 0.5
     """Value is divided by the relative length of rollouts to this power; 1 counts by the token."""
-    sharpness: float = 16.0
+    sharpness: NotNegative = 16.0
     """Prompts are drawn in proportion to value to this power."""
-    explore: float = 0.05
+    explore: Share = 0.05
     """Share of a batch that goes to the prompts not seen for longest."""
-    cooldown: int = 2
+    cooldown: Count = 2
     """A prompt returns at the earliest this many batches after it was seen, as long as the pool has
     others."""
 
     def __post_init__(self) -> None:
-        check_number("prior_variance", self.prior_variance, above=0)
-        for name in ("drift", "optimism", "cost_power", "sharpness"):
-            check_number(name, getattr(self, name), least=0)
-        check_number("explore", self.explore, least=0, most=1)
-        check_whole("cooldown", self.cooldown, least=0)
-        for name in ("shared", "coherence", "agreement", "inert_guard"):
-            check_switch(name, getattr(self, name))
+        check_fields(self)

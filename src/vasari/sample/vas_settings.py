@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from vasari.sample.setting_checks import check_choice, check_number, check_switch, check_whole
-from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric
-from vasari.score.promotion import Normalise, check_weights
+from vasari.core.bounds import NotNegative, PositiveCount, PositiveShare, Share, check_fields
+from vasari.score.diversity import DiversityMetric
+from vasari.score.promotion import Normalise
 
 Refresh = Literal["full", "stale", "online"]
 """Whose scores are estimated anew, and from what."""
@@ -19,41 +19,32 @@ class VarianceAwareSettings:
     without replacement.
     """
 
-    mix_ratio: float = 0.5
+    mix_ratio: Share = 0.5
     """Share of each batch drawn by promotion score, in [0, 1]; the rest is uniform."""
-    alpha: float = 0.8
+    alpha: NotNegative = 0.8
     """Weight of outcome variance, which lives in [0, 1/4]."""
-    beta: float = 0.2
+    beta: NotNegative = 0.2
     """Weight of trajectory diversity, which lives in [0, 1]; 0 leaves diversity uncomputed."""
     normalise: Normalise = "none"
     """"range" multiplies outcome variance by 4, so that both terms live in [0, 1]."""
     diversity: DiversityMetric = "self_bleu"
     """How trajectory diversity is measured."""
-    num_refresh_rollouts: int = 32
+    num_refresh_rollouts: PositiveCount = 32
     """Rollouts of each prompt that is scored apart from training."""
     refresh: Refresh = "full"
     """"full": all prompts every `refresh_every` batches, and training groups teach nothing, as in
     the paper. "stale": the `stale_share` of the pool whose scores are oldest, and every group
     teaches. "online": no rollouts but training's."""
-    refresh_every: int = 35
+    refresh_every: PositiveCount = 35
     """Batches between refreshes; the first comes before batch 0."""
-    stale_share: float = 0.25
+    stale_share: PositiveShare = 0.25
     """Share of the pool that a "stale" refresh scores, in (0, 1]; at batch 0 it scores all."""
     replacement: bool = False
     """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill
     several places."""
 
     def __post_init__(self) -> None:
-        check_number("mix_ratio", self.mix_ratio, least=0, most=1)
-        check_number("stale_share", self.stale_share, above=0, most=1)
-        for name in ("alpha", "beta"):
-            check_number(name, getattr(self, name))
-        check_weights(self.alpha, self.beta, self.normalise)
-        for name in ("num_refresh_rollouts", "refresh_every"):
-            check_whole(name, getattr(self, name), least=1)
-        check_choice("diversity", self.diversity, DIVERSITY_METRICS)
-        check_choice("refresh", self.refresh, get_args(Refresh))
-        check_switch("replacement", self.replacement)
+        check_fields(self)
 
 
 # The paper states three settings: section 6.1, the ablation (N = 8, T = 28), and table 6 (n = 16, T

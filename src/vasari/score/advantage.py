@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vasari.core.errors import ConfigError, DataError
+from vasari.core.bounds import NotNegative, check_fields
+from vasari.core.errors import DataError
 
 AdvantageScale = Literal["none", "std", "leave_one_out"]
 """`none` stops after centring; `std` divides by the group's standard deviation; `leave_one_out`
@@ -23,20 +23,13 @@ class AdvantageDenominator:
     scale: AdvantageScale = "std"
     """"none" stops after centring (Dr. GRPO, arXiv:2503.20783); "leave_one_out" has the mean of the
     others as baseline (RLOO, arXiv:2402.14740)."""
-    ddof: int = 0
+    ddof: Literal[0, 1] = 0
     """0 for the population, 1 for the sample standard deviation."""
-    epsilon: float = 1e-6
+    epsilon: NotNegative = 1e-6
     """Added to the standard deviation."""
 
     def __post_init__(self) -> None:
-        if self.scale not in get_args(AdvantageScale):
-            raise ConfigError(
-                f"scale must be one of {', '.join(get_args(AdvantageScale))}, got {self.scale!r}"
-            )
-        if self.ddof not in (0, 1):
-            raise ConfigError(f"ddof must be 0 or 1, got {self.ddof}")
-        if not (math.isfinite(self.epsilon) and self.epsilon >= 0):
-            raise ConfigError(f"epsilon must be finite and at least 0, got {self.epsilon}")
+        check_fields(self)
 
 
 # TRL 1.16 GRPOTrainer; verl compute_grpo_outcome_advantage; EasyR1 the same; nanochat's
@@ -54,7 +47,7 @@ ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
 
 
 def group_advantages(
-    rewards: ArrayLike, *, scale: AdvantageScale, ddof: int = 0, epsilon: float = 1e-6
+    rewards: ArrayLike, *, scale: AdvantageScale, ddof: Literal[0, 1] = 0, epsilon: float = 1e-6
 ) -> NDArray[np.float64]:
     """Center each group's rewards on the group mean, and divide by its deviation where asked.
 

@@ -5,11 +5,10 @@ rollout.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from vasari.core.bounds import NotNegative, PositiveCount, check_fields
 from vasari.core.errors import ConfigError
 from vasari.core.records import Outcome, Verdict
 
@@ -24,7 +23,7 @@ class CosineLength:
     it is short and a wrong one loses least when it is long.
     """
 
-    max_tokens: int
+    max_tokens: PositiveCount
     """Tokens at which a rollout is cut off."""
     correct_start: float = 0.5
     correct_end: float = 0.0
@@ -34,12 +33,7 @@ class CosineLength:
     """For a rollout of `max_tokens` or more, right or wrong."""
 
     def __post_init__(self) -> None:
-        _check_count("cosine length needs max_tokens of", self.max_tokens)
-        for name in ("correct_start", "correct_end", "wrong_start", "wrong_end", "exceeded"):
-            if not _is_finite(getattr(self, name)):
-                raise ConfigError(
-                    f"cosine length {name} must be finite, got {getattr(self, name)!r}"
-                )
+        check_fields(self, of="cosine_length")
 
     def __call__(self, *, token_ids: Sequence[Hashable], verdict: Verdict) -> float:
         """The term for a rollout; an unverifiable one counts as wrong here, and has no reward
@@ -65,15 +59,13 @@ class RepetitionPenalty:
     arXiv:2502.03373, normalised).
     """
 
-    ngram: int = 20
+    ngram: PositiveCount = 20
     """Tokens of one n-gram."""
-    worst: float = 1.0
+    worst: NotNegative = 1.0
     """What a rollout loses that only repeats itself."""
 
     def __post_init__(self) -> None:
-        _check_count("repetition ngram must be", self.ngram)
-        if not (_is_finite(self.worst) and self.worst >= 0):
-            raise ConfigError(f"repetition worst must be finite and at least 0, got {self.worst!r}")
+        check_fields(self, of="repetition")
 
     def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
         """The term for a rollout, in [-worst, 0]."""
@@ -99,18 +91,17 @@ class SoftOverlong:
     there.
     """
 
-    max_tokens: int
+    max_tokens: PositiveCount
     """Tokens at which a rollout is cut off."""
-    cache_tokens: int | None = None
+    cache_tokens: PositiveCount | None = None
     """Tokens before that over which the punishment grows; None: a fifth of `max_tokens`, as in the
     paper."""
 
     def __post_init__(self) -> None:
-        _check_count("soft overlong needs max_tokens of", self.max_tokens)
-        _check_count("soft overlong needs cache_tokens of", self.cache)
+        check_fields(self, of="soft_overlong")
         if self.cache > self.max_tokens:
             raise ConfigError(
-                f"soft overlong cache_tokens must be between 1 and max_tokens ({self.max_tokens}),"
+                f"soft_overlong: cache_tokens must be between 1 and max_tokens ({self.max_tokens}),"
                 f" got {self.cache_tokens}"
             )
 
@@ -123,15 +114,3 @@ class SoftOverlong:
         """The term for a rollout, in [-1, 0]."""
         free = self.max_tokens - self.cache
         return max(-1.0, min(0.0, (free - len(token_ids)) / self.cache))
-
-
-def _check_count(what: str, value: Any) -> None:
-    # A recipe may say 2.5, or "20" in quotes, which would fail only at the first rollout.
-    if not isinstance(value, numbers.Integral):
-        raise ConfigError(f"{what} at least 1, got {value!r}, which is no whole number")
-    if value < 1:
-        raise ConfigError(f"{what} at least 1, got {value}")
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and math.isfinite(value)

@@ -9,10 +9,10 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Count, NotNegative, PositiveCount, check_fields
 from vasari.core.errors import ConfigError
 from vasari.core.records import PromptIndices
 from vasari.sample import PoolFeatures
-from vasari.sample.setting_checks import check_number, check_whole
 
 PromptKind = Literal["clean", "coin_flip", "drifting", "guessable", "mislabelled", "impossible"]
 """How a prompt's verdicts come about; see `SimulatedPoolSettings`."""
@@ -40,36 +40,33 @@ _PRIOR_NOISE = 2.0
 class SimulatedPoolSettings:
     """What a simulated pool is made of; the shares of the noisy kinds leave the rest clean."""
 
-    num_prompts: int = 2000
+    num_prompts: PositiveCount = 2000
     """Prompts to train on; each takes 57 bytes and 4 for each random direction."""
-    num_held_out: int = 1000
+    num_held_out: PositiveCount = 1000
     """Clean prompts of the same skills, for evaluation alone."""
-    num_skills: int = 60
+    num_skills: PositiveCount = 60
     """Skills that are learnt separately; each prompt asks for one."""
-    num_random: int = 32
+    num_random: Count = 32
     """Further directions, in which every prompt has a random place."""
-    coin_flip: float = 0.0
+    coin_flip: NotNegative = 0.0
     """Share whose verdict is a coin flip with a rate of its own, in [0.25, 0.6]: variance without
     any signal."""
-    drifting: float = 0.0
+    drifting: NotNegative = 0.0
     """Share whose verdict is a coin flip with a rate that rises and falls with the steps, so that
     it looks like progress."""
-    guessable: float = 0.0
+    guessable: NotNegative = 0.0
     """Share of hard prompts where a wrong answer passes by luck, with a rate in [0.25, 0.5]."""
-    mislabelled: float = 0.0
+    mislabelled: NotNegative = 0.0
     """Share where the label is a wrong answer: half of the wrong answers pass, the right one
     never."""
-    impossible: float = 0.0
+    impossible: NotNegative = 0.0
     """Share where one rollout in a hundred passes, whatever the learner does."""
-    num_tokens: int = 16
+    num_tokens: PositiveCount = 16
     """Mean tokens of a rollout; prompts differ between half and three halves of it."""
 
     def __post_init__(self) -> None:
-        for name in ("num_prompts", "num_held_out", "num_skills", "num_random", "num_tokens"):
-            check_whole(name, getattr(self, name), least=0 if name == "num_random" else 1)
+        check_fields(self)
         shares = [getattr(self, name) for name in _NOISE_SHARES]
-        for name, share in zip(_NOISE_SHARES, shares, strict=True):
-            check_number(name, share, least=0)
         if sum(shares) > 1.0 + 1e-9:
             raise ConfigError(
                 f"shares of {', '.join(_NOISE_SHARES)} must sum to at most 1, got {sum(shares):g}"

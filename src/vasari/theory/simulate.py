@@ -7,17 +7,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Bounds, Count, NotNegative, PositiveCount, check_fields
 from vasari.core.errors import ConfigError
 from vasari.core.records import GroupOutcome, PromptIndices, Purpose
 from vasari.sample import SAMPLER_NAMES, PromptSampler, make_gate, make_sampler
 from vasari.sample.peers.oracle import OracleSampler
 from vasari.sample.peers.two_stage import TwoStageGate
-from vasari.sample.setting_checks import check_number, check_whole
 from vasari.theory.curves import Curve
 from vasari.theory.learner import LinearLearner
 from vasari.theory.pools import SimulatedPool
@@ -88,31 +88,22 @@ def arm_of(name: str) -> Arm:
 class SimulationSettings:
     """How a simulated run goes; the same for every arm of a comparison."""
 
-    prompts_per_batch: int = 64
-    rollouts_per_prompt: int = 8
-    budget: int = 102_400
+    prompts_per_batch: PositiveCount = 64
+    rollouts_per_prompt: Annotated[int, Bounds(least=2)] = 8
+    budget: PositiveCount = 102_400
     """Charged rollouts after which a run ends; 200 steps of 64 prompts x 8 rollouts."""
-    learning_rate: float = 0.03
+    learning_rate: NotNegative = 0.03
     """Of Adam."""
-    score_noise: float = 1.0
+    score_noise: NotNegative = 1.0
     """Deviation of the part of a rollout's score that has nothing to do with its answer, in each
     direction."""
-    evaluate_every: int = 5
+    evaluate_every: PositiveCount = 5
     """Steps between points of a curve."""
-    max_redraws: int = 4
+    max_redraws: Count = 4
     """How often a gate may draw again within a step."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("prompts_per_batch", 1),
-            ("rollouts_per_prompt", 2),
-            ("budget", 1),
-            ("evaluate_every", 1),
-            ("max_redraws", 0),
-        ):
-            check_whole(name, getattr(self, name), least=least)
-        for name in ("learning_rate", "score_noise"):
-            check_number(name, getattr(self, name), least=0)
+        check_fields(self)
 
 
 def simulate(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vasari.core.bounds import Bounds
 from vasari.core.plugins import names_from_a_file
 from vasari.core.settings import Named, Settings
-from vasari.sample import Gate, make_gate
+from vasari.sample import Gate, ScreeningRule, make_gate
 from vasari.score.reward import RewardTerm
 from vasari.score.rewards import make_rewards
 from vasari.train.algorithms import ALGORITHMS, Algorithm
@@ -89,33 +91,21 @@ class SftSettings(Optimisation):
     """Steps between checkpoints; None saves with every validation."""
 
 
-class ScreeningSettings(Settings):
-    """What `gate: two_stage` does with a drawn prompt before it is given a whole group; the default
-    is SPEED's rule.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreeningSettings(ScreeningRule):
+    """The screening of `gate: two_stage`; the default is SPEED's rule."""
 
-    rollouts: Annotated[int, Field(ge=2)] = 4
+    rollouts: Annotated[int, Bounds(least=2)] = 4
     """Rollouts that a drawn prompt gets first; below `rollouts_per_prompt`, whose part they
     become."""
-    low: Share = 0.0
-    """Least pass rate of these to go on (Pilot-Commit: 0.125); all wrong never goes on."""
-    high: Share = 1.0
-    """Greatest pass rate of these to go on (Pilot-Commit: 0.75); all right never goes on."""
-    candidates: Annotated[float, Field(ge=1)] = 1.0
+    candidates: Annotated[float, Bounds(least=1)] = 1.0
     """Prompts screened at once, as a multiple of those that the batch lacks (Pilot-Commit: 3);
     screened in vain where more go on than are lacking, but in fewer, larger generations."""
-    defer_batches: Annotated[int, Field(ge=0)] = 0
-    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is
-    drawn."""
-    evict_after: Annotated[int, Field(ge=0)] = 0
-    """Screenings in a row, all right, after which a prompt is never screened again (Pilot-Commit:
-    1); 0: never."""
 
-    @model_validator(mode="after")
-    def _check(self) -> ScreeningSettings:
-        if self.low > self.high:
-            raise ValueError(f"low must be at most high, got {self.low} and {self.high}")
-        return self
+    def gate_settings(self, rollouts_per_prompt: int) -> dict[str, Any]:
+        """The settings of the gate `two_stage` for groups of this many rollouts."""
+        rule = {field.name: getattr(self, field.name) for field in fields(ScreeningRule)}
+        return {"num_screening": self.rollouts, "num_rollouts": rollouts_per_prompt, **rule}
 
 
 class RewardChoice(Named):
@@ -253,16 +243,8 @@ class GrpoSettings(Optimisation):
         """The gate of these settings, for groups of `rollouts_per_prompt`."""
         if self.gate.name != "two_stage":
             return make_gate(self.gate.name, **self.gate.settings)
-        first = self.screening
-        return make_gate(
-            self.gate.name,
-            num_screening=first.rollouts,
-            num_rollouts=self.rollouts_per_prompt,
-            low=first.low,
-            high=first.high,
-            defer_batches=first.defer_batches,
-            evict_after=first.evict_after,
-        )
+        screening = self.screening.gate_settings(self.rollouts_per_prompt)
+        return make_gate(self.gate.name, **screening)
 
     def make_rewards(self) -> tuple[RewardTerm, ...]:
         """The terms of the reward."""

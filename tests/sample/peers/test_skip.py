@@ -173,7 +173,7 @@ def test_a_damaged_state_is_refused_and_changes_nothing(path):
     ("changes", "message"),
     [
         ({"inner": "nobody"}, r"sampler must be one of .*; got 'nobody'"),
-        ({"inner": 3}, "inner must be the name of a sampler, got 3"),
+        ({"inner": 3}, "inner must be a text, got 3"),
         ({"inner_settings": {"seed": 1}}, "inner_settings cannot hold seed"),
         ({"inner_settings": [1]}, "inner_settings must be settings by name"),
         (

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Bounds, Count, Positive, Share, check_fields
 from vasari.core.errors import ConfigError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
-from vasari.sample.setting_checks import check_choice, check_number, check_whole
 from vasari.score.value import (
-    GROUP_VALUES,
     GroupValue,
     beta_information,
     expected_group_value,
@@ -45,11 +44,11 @@ class BetaSettings:
     planning tasks.
     """
 
-    prior_alpha: float = 1.0
+    prior_alpha: Positive = 1.0
     """a0 of the prior Beta(a0, b0), above 0."""
-    prior_beta: float = 1.0
+    prior_beta: Positive = 1.0
     """b0, above 0."""
-    decay: float = 0.5
+    decay: Share = 0.5
     """Share of the old evidence that is kept, in [0, 1]; 1 forgets nothing, as MoPPS on MATH."""
     decay_on: BetaDecay = "observe"
     """"observe": evidence shrinks when its prompt is seen again (MoPPS), so a prompt that is not
@@ -60,28 +59,19 @@ class BetaSettings:
     """"nearest": nearest to `target`. "group_value": highest V_n(p), or its expectation under the
     belief where `draw` is "mean". "information": highest mutual information with the next verdict;
     of the belief itself, so `draw` is "mean"."""
-    target: float = 0.5
+    target: Share = 0.5
     """Pass rate that "nearest" looks for, in [0, 1]."""
     value: GroupValue = "std"
     """Value of k correct rollouts for "group_value". All but "knap" fall off evenly on both sides
     of 1/2."""
-    num_rollouts: int = 8
+    num_rollouts: Annotated[int, Bounds(least=2)] = 8
     """Rollouts of a group for "group_value", at least 2."""
-    candidate_factor: int = 16
+    candidate_factor: Count = 16
     """Candidates per place of a batch, from a shuffled pass over the pool; 0: the whole pool. MoPPS
     takes 16 or 8."""
 
     def __post_init__(self) -> None:
-        check_number("prior_alpha", self.prior_alpha, above=0)
-        check_number("prior_beta", self.prior_beta, above=0)
-        check_number("decay", self.decay, least=0, most=1)
-        check_number("target", self.target, least=0, most=1)
-        check_whole("num_rollouts", self.num_rollouts, least=2)
-        check_whole("candidate_factor", self.candidate_factor, least=0)
-        check_choice("decay_on", self.decay_on, get_args(BetaDecay))
-        check_choice("draw", self.draw, get_args(BetaDraw))
-        check_choice("score", self.score, get_args(BetaScore))
-        check_choice("value", self.value, GROUP_VALUES)
+        check_fields(self)
         if self.score == "information" and self.draw != "mean":
             raise ConfigError(
                 "score 'information' is of the belief itself, not of a pass rate drawn from it: set"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Bounds, Positive, PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler
 from vasari.sample.features import PoolFeatures
 from vasari.sample.peers.category_passes import CategoryPasses
 from vasari.sample.pool import read_array
-from vasari.sample.setting_checks import check_choice, check_number, check_whole
 from vasari.score.advantage import group_advantages
 from vasari.score.value import group_value
 
@@ -31,28 +31,22 @@ class BinsSettings:
 
     rule: BinsRule = "sec"
     """"sec" and "dump" read advantages, "thompson" pass rates."""
-    learning_rate: float = 0.5
+    learning_rate: PositiveShare = 0.5
     """SEC's a, in (0, 1]: how far one batch moves a category's Q. Our choice."""
-    temperature: float = 0.5
+    temperature: Positive = 0.5
     """tau of the softmax over Q ("sec") or over the upper bounds ("dump"), above 0. Our choice for
     SEC."""
-    window: int = 300
+    window: PositiveCount = 300
     """Rollouts of a category over which DUMP averages |A|."""
-    decay: float = 0.95
+    decay: PositiveShare = 0.95
     """What a Beta count of "thompson" keeps at each `observe` that brings verdicts, in (0, 1]."""
-    floor: float = 0.05
+    floor: Share = 0.05
     """Least weight of a category under "thompson", in [0, 1]: none is given up."""
-    num_rollouts: int = 8
+    num_rollouts: Annotated[int, Bounds(least=2)] = 8
     """n of the weight `1 - p^n - (1 - p)^n` of "thompson": rollouts of a group."""
 
     def __post_init__(self) -> None:
-        check_choice("rule", self.rule, get_args(BinsRule))
-        check_number("learning_rate", self.learning_rate, above=0, most=1)
-        check_number("temperature", self.temperature, above=0)
-        check_number("decay", self.decay, above=0, most=1)
-        check_number("floor", self.floor, least=0, most=1)
-        check_whole("window", self.window, least=1)
-        check_whole("num_rollouts", self.num_rollouts, least=2)
+        check_fields(self)
 
 
 # DUMP averages the last 300 advantages of a source and divides by a temperature of 0.1 (the

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler
 from vasari.sample.clock import BatchClock
 from vasari.sample.pool import read_array
 from vasari.sample.ranked import Candidates, highest, tally
-from vasari.sample.setting_checks import check_number, check_whole
 
 UNSOLVED, PARTIAL, SOLVED = 0, 1, 2
 """States: all rollouts wrong, some right, all right."""
@@ -29,21 +29,18 @@ _FORGOTTEN = 1e-15
 class HmmSettings:
     """Settings of "hmm"; the defaults are those of DPS (arXiv:2603.10887) on visual geometry."""
 
-    prior: float = 1.0
+    prior: Positive = 1.0
     """Dirichlet count of every transition before any was seen, above 0."""
-    decay: float = 0.5
+    decay: Share = 0.5
     """Share of the counted transitions that each batch keeps, in [0, 1]."""
-    entropy_weight: float = 0.0
+    entropy_weight: NotNegative = 0.0
     """How much a prompt's uncertainty (entropy of its state, in nats) adds to its score, at least
     0."""
-    candidate_factor: int = 8
+    candidate_factor: Count = 8
     """Candidates per place of a batch, from a shuffled pass over the pool; 0: the whole pool."""
 
     def __post_init__(self) -> None:
-        check_number("prior", self.prior, above=0)
-        check_number("decay", self.decay, least=0, most=1)
-        check_number("entropy_weight", self.entropy_weight, least=0)
-        check_whole("candidate_factor", self.candidate_factor, least=0)
+        check_fields(self)
 
 
 # The authors' numbers on visual geometry and on MATH.

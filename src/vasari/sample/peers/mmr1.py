@@ -9,16 +9,16 @@ import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import NotNegative, PositiveCount, Share, check_fields
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.pool import read_array
-from vasari.sample.setting_checks import check_choice, check_number, check_whole
 from vasari.sample.weighted import WeightedPool
 from vasari.score.diversity import trajectory_diversity
 
@@ -38,37 +38,30 @@ class Mmr1Settings:
     says.
     """
 
-    mix_ratio: float = 0.5
+    mix_ratio: Share = 0.5
     """Share of each batch drawn by weight; the number of prompts is cut off by `int()`."""
-    alpha: float = 1.0
+    alpha: NotNegative = 1.0
     """Weight of p(1 - p)."""
-    beta: float = 0.0
+    beta: NotNegative = 0.0
     """Weight of the second metric; the published settings leave it out."""
     diversity: Mmr1Diversity = "self_bleu"
     """"self_bleu" adds self-BLEU itself, a similarity; "distinct_n" adds distinct 3-grams."""
     accuracy: Accuracy = "verdicts"
     """"rewards" takes p(1 - p) of the mean reward, which must lie in [0, 1]: what the released
     reward function, with its 0.1 for a wrong choice and 0.5 for a partial match, makes of it."""
-    momentum: float = 0.0
+    momentum: Share = 0.0
     """Share of the old weights at a refresh. 1, the default in the released code, keeps the first
     weights for ever."""
-    refresh_every: int = 4
+    refresh_every: PositiveCount = 4
     """Batches between refreshes; the first comes before batch 0."""
-    num_refresh_rollouts: int = 8
+    num_refresh_rollouts: PositiveCount = 8
     """Rollouts of each prompt at a refresh."""
-    refresh_batch: int = 8192
+    refresh_batch: PositiveCount = 8192
     """A released refresh fills its last batch of so many prompts with copies of the last prompt;
     they are only counted."""
 
     def __post_init__(self) -> None:
-        check_number("alpha", self.alpha, least=0)
-        check_number("beta", self.beta, least=0)
-        check_number("mix_ratio", self.mix_ratio, least=0, most=1)
-        check_number("momentum", self.momentum, least=0, most=1)
-        for name in ("refresh_every", "num_refresh_rollouts", "refresh_batch"):
-            check_whole(name, getattr(self, name), least=1)
-        check_choice("diversity", self.diversity, get_args(Mmr1Diversity))
-        check_choice("accuracy", self.accuracy, get_args(Accuracy))
+        check_fields(self)
 
 
 @final

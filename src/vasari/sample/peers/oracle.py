@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vasari.core.bounds import Bounds, Positive, check_fields
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.features import PoolFeatures
 from vasari.sample.gumbel import gumbel_top
-from vasari.sample.setting_checks import check_choice, check_number, check_whole
-from vasari.score.value import GROUP_VALUES, GroupValue, group_value
+from vasari.score.value import GroupValue, group_value
 
-OracleValue = Literal["variance"] | GroupValue
+OracleValue = Literal["variance", GroupValue]
 
 
 @final
@@ -28,16 +28,14 @@ class OracleSettings:
     value: OracleValue = "variance"
     """"variance" is p (1 - p); the others are `score.value.group_value` of a group: "std", "var",
     "mix", "knap"."""
-    num_rollouts: int = 8
+    num_rollouts: Annotated[int, Bounds(least=2)] = 8
     """n of a group's value; "variance" does not depend on it."""
-    sharpness: float = 1.0
+    sharpness: Positive = 1.0
     """eta, above 0: prompts are drawn in proportion to value^eta; towards 0 evenly, large is
     greedy."""
 
     def __post_init__(self) -> None:
-        check_choice("value", self.value, ("variance", *GROUP_VALUES))
-        check_whole("num_rollouts", self.num_rollouts, least=2)
-        check_number("sharpness", self.sharpness, above=0)
+        check_fields(self)
 
 
 @final

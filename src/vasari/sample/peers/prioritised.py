@@ -12,11 +12,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import highest, tally
-from vasari.sample.setting_checks import check_number, check_whole
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE
 
 _UNSOLVED, _ACTIVE, _SOLVED = 0, 1, 2
@@ -29,19 +29,17 @@ class PrioritisedSettings:
     our choice.
     """
 
-    smoothing: float = 0.5
+    smoothing: PositiveShare = 0.5
     """Weight of the newest group in a prompt's priority, in (0, 1]."""
-    retest_every: int = 10
+    retest_every: PositiveCount = 10
     """Batches from one batch with retests to the next, at least 1; the first retests come that many
     batches after batch 0."""
-    retest_share: float = 0.25
+    retest_share: Share = 0.25
     """Share of such a batch that retests solved and unsolved prompts, half each where there are
     enough, in [0, 1]."""
 
     def __post_init__(self) -> None:
-        check_number("smoothing", self.smoothing, above=0, most=1)
-        check_number("retest_share", self.retest_share, least=0, most=1)
-        check_whole("retest_every", self.retest_every, least=1)
+        check_fields(self)
 
 
 @final

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Count, PositiveCount, Share, check_fields
 from vasari.core.errors import ConfigError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.clock import BatchClock
 from vasari.sample.passes import PoolPasses
 from vasari.sample.ranked import highest, tally
-from vasari.sample.setting_checks import check_number, check_whole
 
 _NEVER = np.iinfo(np.int32).min // 2
 
@@ -28,23 +28,20 @@ class ReplaySettings:
     reuses are our choice.
     """
 
-    replay_share: float = 0.5
+    replay_share: Share = 0.5
     """Largest share of a batch that is replayed, in [0, 1]; the rest is fresh."""
-    lowest_rate: float = 0.25
+    lowest_rate: Share = 0.25
     """Least pass rate that brings a prompt into the buffer, in [0, 1]."""
-    highest_rate: float = 0.75
+    highest_rate: Share = 0.75
     """Largest pass rate that does."""
-    cooldown: int = 5
+    cooldown: Count = 5
     """Batches that must lie between a visit of a prompt, fresh or not, and its next replay, at
     least 0."""
-    max_reuse: int = 3
+    max_reuse: PositiveCount = 3
     """Replays of a prompt between two fresh visits, at least 1."""
 
     def __post_init__(self) -> None:
-        for name in ("replay_share", "lowest_rate", "highest_rate"):
-            check_number(name, getattr(self, name), least=0, most=1)
-        check_whole("cooldown", self.cooldown, least=0)
-        check_whole("max_reuse", self.max_reuse, least=1)
+        check_fields(self)
         if self.lowest_rate > self.highest_rate:
             raise ConfigError(
                 f"lowest_rate {self.lowest_rate} is above highest_rate {self.highest_rate}"

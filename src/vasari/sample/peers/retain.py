@@ -10,11 +10,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
-from vasari.sample.setting_checks import check_number, check_whole
 
 _REVIEW: Role = "revisit"
 
@@ -30,18 +30,16 @@ class RetainSettings:
     """Name of the sampler whose batches are changed."""
     inner_settings: Mapping[str, Any] = field(default_factory=dict)
     """Its settings, `preset` included."""
-    share: float = 0.1
+    share: Share = 0.1
     """Largest share of a batch that reviews take, in [0, 1]."""
-    repair_window: int = 50
+    repair_window: PositiveCount = 50
     """Batches after which a mastered prompt is to be checked again, at least 1."""
-    mastery: float = 1.0
+    mastery: PositiveShare = 1.0
     """Pass rate from which a prompt counts as mastered, in (0, 1]."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_inner(self.inner, self.inner_settings)
-        check_number("share", self.share, least=0, most=1)
-        check_whole("repair_window", self.repair_window, least=1)
-        check_number("mastery", self.mastery, above=0, most=1)
 
 
 @final

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
-from vasari.sample.setting_checks import check_number, check_whole
 
 _EQUAL_WITHIN = 1e-9
 """Rewards that differ by no more are equal, as for the gates."""
@@ -28,25 +28,21 @@ class SkipSettings:
     """Name of the sampler whose prompts are skipped."""
     inner_settings: Mapping[str, Any] = field(default_factory=dict)
     """Its settings, `preset` included."""
-    start: float = 0.5
+    start: Share = 0.5
     """First value of rho_easy and rho_hard, in [0, 1]. Our choice."""
-    step: float = 0.01
+    step: Share = 0.01
     """How far each rho moves at an `observe`, at least 0."""
-    least_keep: float = 0.01
+    least_keep: PositiveShare = 0.01
     """Least chance that a prompt is kept, in (0, 1]."""
-    target: float = 0.25
+    target: Share = 0.25
     """Share of zero-variance groups that is aimed at, in [0, 1]: a third of it easy, two thirds
     hard."""
-    max_rounds: int = 20
+    max_rounds: PositiveCount = 20
     """How often the inner sampler is asked again for the skipped places of a batch, at least 1."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_inner(self.inner, self.inner_settings)
-        check_number("start", self.start, least=0, most=1)
-        check_number("step", self.step, least=0, most=1)
-        check_number("least_keep", self.least_keep, above=0, most=1)
-        check_number("target", self.target, least=0, most=1)
-        check_whole("max_rounds", self.max_rounds, least=1)
 
 
 @final

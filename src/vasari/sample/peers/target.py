@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import Positive, Share, check_fields
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler, carried_over
 from vasari.sample.features import PoolFeatures
 from vasari.sample.gumbel import gumbel_top
-from vasari.sample.setting_checks import check_choice, check_number
 
 TargetRule = Literal["adarft", "dots"]
 """What is near the target: a label of difficulty ("adarft") or a predicted pass rate ("dots")."""
@@ -34,31 +34,27 @@ class TargetSettings:
 
     rule: TargetRule = "adarft"
     """"adarft" needs `features.difficulty`; "dots" takes it as a first guess."""
-    start: float = 0.0
+    start: Share = 0.0
     """AdaRFT's first target T, in [0, 1]; 0 begins with the easiest prompts."""
-    step_size: float = 0.5
+    step_size: Positive = 0.5
     """AdaRFT's eta, above 0: the farthest that T moves in one batch. The authors' 50 of 100."""
-    sensitivity: float = 2.0
+    sensitivity: Positive = 2.0
     """AdaRFT's alpha, above 0."""
-    target_rate: float = 0.5
+    target_rate: Share = 0.5
     """Pass rate that is sought, in [0, 1]: AdaRFT's beta, and the centre of DOTS."""
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     """DOTS' tau, above 0; towards 0 it takes the nearest only. Our choice."""
-    prior_weight: float = 4.0
+    prior_weight: Positive = 4.0
     """How many rollouts the predicted pass rate counts for beside a prompt's own, above 0
     ("dots")."""
-    decay: float = 0.5
+    decay: Share = 0.5
     """What a prompt's counts keep when it is observed again, in [0, 1] ("dots")."""
-    shift_rate: float = 0.1
+    shift_rate: Share = 0.1
     """How fast the predictions follow what is observed, in [0, 1]; 0 leaves them as given
     ("dots")."""
 
     def __post_init__(self) -> None:
-        check_choice("rule", self.rule, get_args(TargetRule))
-        for name in ("start", "target_rate", "decay", "shift_rate"):
-            check_number(name, getattr(self, name), least=0, most=1)
-        for name in ("step_size", "sensitivity", "temperature", "prior_weight"):
-            check_number(name, getattr(self, name), above=0)
+        check_fields(self)
 
 
 TARGET_PRESETS: dict[str, TargetSettings] = {

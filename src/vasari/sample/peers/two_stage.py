@@ -1,58 +1,60 @@
-"""A gate that screens prompts with a few rollouts and goes on only with those that can teach:
-SPEED, Pilot-Commit.
-"""
+"""A gate that first screens each prompt with a few rollouts (SPEED, Pilot-Commit)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vasari.core.bounds import Bounds, Count, Share, check_fields
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.records import Admission, GroupOutcome
 from vasari.sample.gate import Gate
 from vasari.sample.pool import read_array
-from vasari.sample.setting_checks import check_number, check_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreeningRule:
+    """Which screened prompts go on, and which are not screened again for a while or at all."""
+
+    low: Share = 0.0
+    """Least pass rate of a screening to go on (Pilot-Commit: 0.125); all wrong never goes on."""
+    high: Share = 1.0
+    """Greatest pass rate of a screening to go on (Pilot-Commit: 0.75); all right never goes on."""
+    defer_batches: Count = 0
+    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is
+    drawn."""
+    evict_after: Count = 0
+    """Screenings in a row, all right, after which a prompt is never screened again (Pilot-Commit:
+    1); 0: never. Some solved prompts relapse (arXiv:2606.03087), and an evicted one is not
+    noticed."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.low > self.high:
+            raise ConfigError(f"low must be at most high, got {self.low} and {self.high}")
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TwoStageSettings:
+class TwoStageSettings(ScreeningRule):
     """Settings of `TwoStageGate`; the default is SPEED's rule."""
 
-    num_screening: int = 4
-    """Rollouts that a drawn prompt gets first, at least 2."""
-    num_rollouts: int = 8
-    """Rollouts of a group that trains, those of the screening included; more than
-    `num_screening`."""
-    low: float = 0.0
-    """Least pass rate of a screening to go on, in [0, 1]; all wrong never goes on."""
-    high: float = 1.0
-    """Greatest pass rate of a screening to go on, in [0, 1]; all right never goes on."""
-    defer_batches: int = 0
-    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is
-    drawn."""
-    evict_after: int = 0
-    """Screenings in a row, all right, after which a prompt is never screened again; 0: never. Some
-    solved prompts relapse (arXiv:2606.03087), and an evicted one is not noticed."""
+    num_screening: Annotated[int, Bounds(least=2)] = 4
+    """Rollouts that a drawn prompt gets first."""
+    num_rollouts: Annotated[int, Bounds(least=2)] = 8
+    """Rollouts of a group that trains, those of the screening included."""
 
     def __post_init__(self) -> None:
-        check_whole("num_screening", self.num_screening, least=2)
-        check_whole("num_rollouts", self.num_rollouts, least=2)
-        check_number("low", self.low, least=0, most=1)
-        check_number("high", self.high, least=0, most=1)
-        check_whole("defer_batches", self.defer_batches, least=0)
-        check_whole("evict_after", self.evict_after, least=0)
+        ScreeningRule.__post_init__(self)
         if self.num_screening >= self.num_rollouts:
             raise ConfigError(
                 "num_screening must be below num_rollouts, or there is no second stage; got"
                 f" {self.num_screening} and {self.num_rollouts}"
             )
-        if self.low > self.high:
-            raise ConfigError(f"low must be at most high, got {self.low} and {self.high}")
 
 
 # Pilot-Commit, arXiv:2605.26606: skip above 0.75, defer below 0.125, evict when every pilot is
