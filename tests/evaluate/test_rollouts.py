@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from vasari.core.errors import DataError, ImageError
-from vasari.evaluate.rollouts import prompt_digest, read_rollouts
+from vasari.evaluate.collect import prompt_digest
+from vasari.evaluate.rollouts import read_rollouts
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.model.base import Decoding
@@ -65,25 +66,29 @@ def test_a_killed_evaluation_continues_to_the_same_result_and_repeats_nothing(
     assert first.num_written + second.num_written == whole.num_written == 20 * (4 + 1 + 1)
 
 
-def test_only_a_lost_part_is_generated_again(prompts, tmp_path):
+@pytest.mark.parametrize("cut", [1, 100, 1000])
+def test_only_a_part_that_lost_an_output_is_generated_again(cut, prompts, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(Counted(6), prompts, tmp_path)
-    parts = sorted((tmp_path / "m-rollouts-parts").glob("*.parquet"))
-    assert len(parts) == 6
-    parts[-1].unlink()
+    (part,) = (tmp_path / "m-rollouts-parts").glob("*.jsonl")
+    outputs = part.read_bytes()
+    assert outputs.count(b"\n") == 6 * 2 * 4
+    part.write_bytes(outputs[:-cut])
     again = Counted()
     run(again, prompts, tmp_path)
     assert again.num_written == 20 * 6 - 5 * 2 * 4
 
 
-def test_a_damaged_part_is_generated_again(prompts, tmp_path):
+def test_the_time_of_earlier_attempts_counts(prompts, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(Counted(6), prompts, tmp_path)
-    part = sorted((tmp_path / "m-rollouts-parts").glob("*.parquet"))[0]
-    part.write_bytes(part.read_bytes()[:100])
-    again = Counted()
-    run(again, prompts, tmp_path)
-    assert again.num_written == 20 * 6 - 5 * 2 * 4
+        run(Counted(10), prompts, tmp_path)
+    outputs = [path.read_text() for path in (tmp_path / "m-rollouts-parts").glob("*.jsonl")]
+    before = sum(json.loads(line)["seconds"] for text in outputs for line in text.splitlines())
+    sets = {"t": prompts}
+    found = evaluate_policy(
+        Counted(), sets, SMALL_PARTS, name="m", out=tmp_path, fingerprint="weights 1"
+    )
+    assert 0 < before < found["seconds"]
 
 
 def test_a_finished_evaluation_is_read_and_leaves_no_parts(prompts, tmp_path):

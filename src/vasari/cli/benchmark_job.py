@@ -277,7 +277,7 @@ def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: Benchm
             forecast = policy.forecast(
                 [entry.asked for entry in item.entries], item.decoding, seed=item.seed
             )
-            console.print(f"{item.loaded.name}, {item.name}: {forecast}", soft_wrap=True)
+            console.print(f"{item.set_name}, {item.name}: {forecast}", soft_wrap=True)
 
 
 def _read_judge(recipe: BenchmarkRecipe, folder: Path) -> JudgeSettings | None:

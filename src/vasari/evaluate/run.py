@@ -1,9 +1,8 @@
-"""A policy and sets of prompts -> one result: accuracy, pass@k, maj@k, the greedy and the blind
-control, with intervals.
-"""
+"""A policy on sets of prompts -> accuracy, pass@k, maj@k, greedy and blind control."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -16,19 +15,20 @@ from vasari.core.errors import ConfigError, DataError
 from vasari.core.files import write_json
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
-from vasari.evaluate.majority import score_majority
-from vasari.evaluate.rollouts import (
-    DecodingName,
+from vasari.evaluate.collect import (
+    Entry,
     Pass,
-    PassRows,
-    Row,
-    collect_rollouts,
+    draw_prompts,
+    hex_digest,
+    plan_passes,
     prompt_digest,
 )
+from vasari.evaluate.majority import score_majority
+from vasari.evaluate.rollouts import PassRows, Row, judged_rollouts
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.evaluate.statistics import accuracy, bootstrap_mean, maj_at_k, pass_at_k
 from vasari.evaluate.votes import vote_of
-from vasari.model.base import Policy
+from vasari.model.base import Decoding, Policy
 from vasari.score.reward import format_ok
 
 SCHEMA_VERSION = 1
@@ -76,14 +76,12 @@ def evaluate_policy(
             "the name of a result names its files: letters, digits and . + @ = _ - only, got"
             f" {name!r}"
         )
-    passes = plan_passes(sets, settings, fingerprint=fingerprint)
-    found = collect_rollouts(
-        policy, passes, path=out / f"{name}-rollouts.parquet", reuse=bool(fingerprint), tell=tell
-    )
+    passes = _plan(sets, settings, fingerprint)
+    found = judged_rollouts(policy, passes, name=name, out=out, fingerprint=fingerprint, tell=tell)
     results: dict[str, Any] = {}
     for set_name in sets:
         here = {
-            item.decoding_name: (item, rows)
+            item.name: (item, rows)
             for item, rows in zip(passes, found, strict=True)
             if item.set_name == set_name
         }
@@ -104,61 +102,50 @@ def evaluate_policy(
     return result
 
 
-def plan_passes(
-    sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings, *, fingerprint: str
+def _plan(
+    sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings, fingerprint: str
 ) -> list[Pass]:
-    """The passes of an evaluation: each set sampled, then greedily, then blind where it has images.
-
-    Raises:
-        DataError: No sets, an empty set, or an id twice in a set.
-        ImageError: An image cannot be read.
-    """
+    """The passes of an evaluation: each set sampled, then greedily, then blind."""
     if not sets:
         raise DataError("an evaluation needs at least one set of prompts")
-    switches: dict[DecodingName, bool] = {
-        "sampled": True,
-        "greedy": settings.greedy,
-        "blind": settings.blind is not None,
-    }
-    passes: list[Pass] = []
-    for set_name, whole in sets.items():
-        prompts = _limited(set_name, whole, settings)
-        digests = [prompt_digest(prompt) for prompt in prompts]
-        for decoding_name in (name for name, wanted in switches.items() if wanted):
-            # A prompt without images is the same prompt with and without them: it controls nothing.
-            chosen = [
-                i for i, prompt in enumerate(prompts) if prompt.images or decoding_name != "blind"
-            ]
-            if chosen:
-                passes.append(
-                    Pass(
-                        set_name=set_name,
-                        decoding_name=decoding_name,
-                        decoding=settings.decoding(decoding_name),
-                        prompts=[prompts[i] for i in chosen],
-                        digests=[digests[i] for i in chosen],
-                        fingerprint=fingerprint,
-                        seed=settings.seed,
-                        rollouts_per_part=settings.rollouts_per_part,
-                    )
-                )
-    return passes
 
+    def keys(
+        set_name: str, name: str, decoding: Decoding, entries: Sequence[Entry]
+    ) -> Sequence[str]:
+        """One key for all prompts of a pass: another prompt or order is another pass."""
+        what = {
+            "model": fingerprint,
+            "set": set_name,
+            "name": name,
+            "decoding": decoding.model_dump(exclude={"batch_rollouts"}),
+            "seed": settings.seed,
+            "part": settings.rollouts_per_part,
+            "prompts": [entry.digest for entry in entries],
+        }
+        return [hex_digest(json.dumps(what, sort_keys=True).encode())] * len(entries)
 
-def _limited(set_name: str, prompts: Sequence[Prompt], settings: EvaluateSettings) -> list[Prompt]:
-    if not prompts:
-        raise DataError(f"set {set_name!r} has no prompts")
-    if len({prompt.id for prompt in prompts}) != len(prompts):
-        raise DataError(f"set {set_name!r} has prompts with the same id")
-    if settings.limit is None or settings.limit >= len(prompts):
-        return list(prompts)
-    # Drawn, because files are sorted by subject: their first prompts are no picture of the set.
-    rng = np.random.default_rng(settings.seed)
-    return [prompts[i] for i in sorted(rng.choice(len(prompts), settings.limit, replace=False))]
+    plan: list[Pass] = []
+    for set_name, prompts in sets.items():
+        if not prompts:
+            raise DataError(f"set {set_name!r} has no prompts")
+        if len({prompt.id for prompt in prompts}) != len(prompts):
+            raise DataError(f"set {set_name!r} has prompts with the same id")
+        entries = [
+            Entry(prompt=prompt, asked=prompt, digest=prompt_digest(prompt))
+            for prompt in draw_prompts(prompts, settings.limit, settings.seed)
+        ]
+        plan += plan_passes(
+            {set_name: entries},
+            settings.decodings(),
+            seed=settings.seed,
+            rollouts_per_part=settings.rollouts_per_part,
+            keys=keys,
+        )
+    return plan
 
 
 def _score_set(
-    passes: Mapping[DecodingName, tuple[Pass, PassRows]],
+    passes: Mapping[str, tuple[Pass, PassRows]],
     settings: EvaluateSettings,
     reference: Sequence[Prompt],
 ) -> dict[str, Any]:
@@ -175,7 +162,7 @@ def _score_set(
         )
     if "blind" in passes:
         blind, blind_found = passes["blind"]
-        majority = score_majority(blind.prompts, reference)
+        majority = score_majority([entry.prompt for entry in blind.entries], reference)
         scores = _score_accuracy(blind_found.rows, settings.seed)
         result["blind"] = (
             {"decoding": blind.described}
@@ -203,10 +190,10 @@ def _score_set(
 def _score_sampled(item: Pass, rows: Sequence[Row], settings: EvaluateSettings) -> dict[str, Any]:
     verdicts = [row["verdicts"] for row in rows]
     votes = [
-        [vote_of(said, prompt) for said in row["extractions"]]
-        for row, prompt in zip(rows, item.prompts, strict=True)
+        [vote_of(said, entry.prompt) for said in row["extractions"]]
+        for row, entry in zip(rows, item.entries, strict=True)
     ]
-    reported = [k for k in sorted(set(settings.pass_at)) if k <= settings.num_rollouts]
+    reported = settings.reported_ks()
 
     def interval(values: Any) -> dict[str, Any]:
         return asdict(bootstrap_mean(values, seed=settings.seed))

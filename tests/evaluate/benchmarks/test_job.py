@@ -19,7 +19,7 @@ from vasari.evaluate.benchmarks import (
     plan_benchmarks,
     read_scores,
 )
-from vasari.evaluate.benchmarks.collect import SetPass
+from vasari.evaluate.collect import Pass
 from vasari.model.scripted import ScriptedPolicy
 
 LONG = "First I look at the picture. " * 8
@@ -303,11 +303,11 @@ def test_settings_that_contradict_themselves_are_refused(changes, said):
 
 
 def test_the_plan_has_a_pass_for_every_set_and_control(data):
-    passes: tuple[SetPass, ...] = plan(
+    passes: tuple[Pass, ...] = plan(
         data, "mathvision", "mathvista", blind="blank", blind_rollouts=2, temperature=0.5
     ).passes
     assert [
-        (item.loaded.name, item.name, item.decoding.images, len(item.rollouts)) for item in passes
+        (item.set_name, item.name, item.decoding.images, len(item.rollouts)) for item in passes
     ] == [
         ("mathvision", "shown", "shown", 4),
         ("mathvista", "shown", "shown", 2),

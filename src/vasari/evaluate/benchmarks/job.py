@@ -15,9 +15,7 @@ from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_bytes, write_json
 from vasari.core.progress import Tell, silent
 from vasari.evaluate.benchmarks.categories import as_category_markdown
-from vasari.evaluate.benchmarks.collect import Collected, SetPass, collect, plan_passes
-from vasari.evaluate.benchmarks.load import LoadedSet, load_set
-from vasari.evaluate.benchmarks.outputs import OutputKey
+from vasari.evaluate.benchmarks.load import LoadedSet, load_set, question_key
 from vasari.evaluate.benchmarks.scores import (
     average_of,
     finished,
@@ -28,7 +26,9 @@ from vasari.evaluate.benchmarks.scores import (
 from vasari.evaluate.benchmarks.scoring import ScoredPass, score_pass
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.benchmarks.table import write_tables
-from vasari.model.base import Policy
+from vasari.evaluate.collect import Collected, Entry, Pass, collect, plan_passes
+from vasari.evaluate.outputs import OutputKey
+from vasari.model.base import Decoding, Policy
 from vasari.model.chat import SYSTEM_PROMPTS
 
 if TYPE_CHECKING:  # asking needs packages that scoring does not
@@ -45,12 +45,12 @@ class BenchmarkPlan:
     sets: tuple[LoadedSet, ...]
     system: str
     """The system prompt that the policy must send."""
-    passes: tuple[SetPass, ...]
+    passes: tuple[Pass, ...]
 
     @property
     def num_rollouts(self) -> int:
         """Of all passes."""
-        return sum(len(item.rollouts) for item in self.passes)
+        return sum(item.num_rollouts for item in self.passes)
 
 
 def plan_benchmarks(
@@ -83,7 +83,19 @@ def plan_benchmarks(
             f"prompt {settings.prompt!r} has another system prompt for some sets; evaluate them"
             " apart"
         )
-    passes = plan_passes(sets, settings, system)
+
+    def keys(_set: str, _pass: str, decoding: Decoding, entries: Sequence[Entry]) -> list[str]:
+        facts = decoding.model_dump(include={"temperature", "top_p", "images"})
+        facts["seed"] = settings.seed
+        return [question_key(entry, system=system, facts=facts) for entry in entries]
+
+    passes = plan_passes(
+        {loaded.name: loaded.entries for loaded in sets},
+        settings.decodings(),
+        seed=settings.seed,
+        rollouts_per_part=settings.batch_rollouts,
+        keys=keys,
+    )
     return BenchmarkPlan(settings=settings, sets=tuple(sets), system=system, passes=tuple(passes))
 
 
@@ -158,7 +170,9 @@ def collect_benchmarks(
         StorageError: The disk refused.
     """
     folder = BenchmarkDir(out)
-    collected = collect(policy, plan.passes, folder, model=name, tell=tell)
+    collected = collect(
+        policy, plan.passes, lambda item: folder.outputs(item.name), model=name, tell=tell
+    )
     write_bytes(folder.failures, "".join(json.dumps(row) + "\n" for row in collected.lost).encode())
     return collected
 
@@ -188,12 +202,11 @@ def score_benchmarks(
         StorageError: The disk refused.
     """
     folder, settings = BenchmarkDir(out), plan.settings
-    passes = {item.name for item in plan.passes}
     scored = {
         chosen: score_pass(settings, folder, chosen, judge=judge, tell=tell)
-        for chosen in settings.passes
-        if chosen in passes
+        for chosen in dict.fromkeys(item.name for item in plan.passes)
     }
+    loaded = {one.name: one for one in plan.sets}
     sets: dict[str, dict[str, Any]] = {}
     lines: list[str] = []
     for item in plan.passes:
@@ -201,9 +214,9 @@ def score_benchmarks(
         done = finished(item, verdicts, _failed(collected, item))
         lines.append(prompt_lines(item, done, verdicts))
         if item.name == "shown":
-            sets[item.loaded.name] = score_set(item.loaded, item, done, verdicts, settings)
+            sets[item.set_name] = score_set(loaded[item.set_name], item, done, verdicts, settings)
         else:
-            sets[item.loaded.name]["blind"] = score_blind(item, done, verdicts, settings)
+            sets[item.set_name]["blind"] = score_blind(item, done, verdicts, settings)
     result = {
         "schema": SCHEMA_VERSION,
         "model": name,
@@ -247,7 +260,7 @@ def read_scores(out: Path) -> dict[str, Any]:
     return found
 
 
-def _failed(collected: Collected, item: SetPass) -> set[OutputKey]:
+def _failed(collected: Collected, item: Pass) -> set[OutputKey]:
     return {
         (row["set"], row["id"], row["rollout"])
         for row in collected.lost

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Prompt
 from vasari.data.images import read_image_bytes
@@ -21,24 +19,9 @@ from vasari.data.sources import BadRow, read_source
 from vasari.evaluate.benchmarks.catalogue import BENCHMARKS, Benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm
 from vasari.evaluate.benchmarks.settings import BenchmarkSet, BenchmarkSettings
-from vasari.evaluate.rollouts import prompt_digest
+from vasari.evaluate.collect import Entry, draw_prompts, hex_digest, prompt_digest
 
 _FIELDS = {"category", "difficulty"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One prompt of a benchmark."""
-
-    prompt: Prompt
-    """With its reference answer: for scoring."""
-    asked: Prompt
-    """What a policy is given: the text of the user's turn and the images, no answer, no solution,
-    no facts."""
-    digest: str
-    """Of question, answer, options and images."""
-    cluster: str
-    """What it shares with other prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,28 +70,25 @@ def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedS
             f" rows{why})"
         )
     _check_categories(name, chosen, prompts)
-    drawn = _drawn(prompts, chosen.limit, settings.seed)
+    drawn = draw_prompts(prompts, chosen.limit, settings.seed)
     return LoadedSet(
         name=name,
         benchmark=benchmark,
         split=split,
-        entries=tuple(make_entry(prompt, benchmark, form) for prompt in drawn),
+        entries=tuple(_entry(prompt, benchmark, form, split) for prompt in drawn),
         bad_rows=tuple(bad),
         system=form.system,
     )
 
 
-def make_entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm) -> Entry:
-    """A prompt with what is asked of it.
-
-    Raises:
-        ImageError: An image cannot be read.
-    """
+def _entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm, split: str) -> Entry:
+    cluster = cluster_of(prompt, benchmark)
     return Entry(
         prompt=prompt,
         asked=asked_prompt(prompt, form),
         digest=prompt_digest(prompt),
-        cluster=cluster_of(prompt, benchmark),
+        cluster=cluster,
+        facts=output_facts(prompt, benchmark, split=split, cluster=cluster),
     )
 
 
@@ -143,15 +123,15 @@ def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
 
 
-def output_row(entry: Entry, loaded: LoadedSet) -> dict[str, Any]:
+def output_facts(
+    prompt: Prompt, benchmark: Benchmark, *, split: str, cluster: str
+) -> dict[str, Any]:
     """What an output's line says of its prompt, in the fields that the scoring protocols read."""
-    prompt, facts = entry.prompt, entry.prompt.metadata
+    facts = prompt.metadata
     row: dict[str, Any] = {
-        "id": prompt.id,
-        "set": loaded.name,
-        "benchmark": loaded.benchmark.name,
-        "split": loaded.split,
-        "cluster": entry.cluster,
+        "benchmark": benchmark.name,
+        "split": split,
+        "cluster": cluster,
         "question": prompt.question,
         "choices": list(prompt.choices) if prompt.choices else None,
         # The reference as published, which MathVista compares by its text; the prompt's own is the
@@ -163,11 +143,9 @@ def output_row(entry: Entry, loaded: LoadedSet) -> dict[str, Any]:
         for name in ("question_type", "answer_type", "precision", "unit")
         if name in facts
     }
-    named = {field: labels_of(prompt, field) for field in loaded.benchmark.categories.values()}
+    named = {field: labels_of(prompt, field) for field in benchmark.categories.values()}
     row["metadata"] = {field: values[0] for field, values in named.items() if len(values) == 1}
-    if (
-        loaded.benchmark.name not in BENCHMARKS
-    ):  # A scorer of the user's may need any fact of the prompt.
+    if benchmark.name not in BENCHMARKS:  # A scorer of the user's may need any fact of the prompt.
         row["metadata"] = {**facts, **row["metadata"]}
         row["kind"] = prompt.kind
     return row
@@ -178,7 +156,7 @@ def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
     decoding, the seed.
     """
     what = {"system": system, "text": entry.asked.question, "prompt": entry.digest, **facts}
-    return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return hex_digest(json.dumps(what, sort_keys=True).encode())
 
 
 def _check_categories(name: str, chosen: BenchmarkSet, prompts: Sequence[Prompt]) -> None:
@@ -219,13 +197,3 @@ def _is_kept(prompt: Prompt, only: Mapping[str, Sequence[str]]) -> bool:
         if not set(labels_of(prompt, field)) & set(values):
             return False
     return True
-
-
-def _drawn(prompts: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
-    """All, or so many in their order: files are sorted by subject, so their first prompts are no
-    picture of them.
-    """
-    if limit is None or limit >= len(prompts):
-        return list(prompts)
-    rng = np.random.default_rng(seed)
-    return [prompts[i] for i in sorted(rng.choice(len(prompts), limit, replace=False))]

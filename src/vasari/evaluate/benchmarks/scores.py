@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.evaluate.benchmarks.collect import SetPass
-from vasari.evaluate.benchmarks.load import Entry, LoadedSet, labels_of
-from vasari.evaluate.benchmarks.outputs import OutputKey
+from vasari.evaluate.benchmarks.load import LoadedSet, labels_of
 from vasari.evaluate.benchmarks.scoring import NEEDS_JUDGE, ScoredPass, ScoredRollout, matrix
 from vasari.evaluate.benchmarks.settings import BenchmarkSettings
+from vasari.evaluate.collect import Entry, Pass
 from vasari.evaluate.majority import score_majority
+from vasari.evaluate.outputs import OutputKey
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.statistics import (
     accuracy,
@@ -44,7 +44,7 @@ class Finished:
     """Prompts that were not asked, or not to the end."""
 
 
-def finished(item: SetPass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
+def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
     """The prompts that can be scored, with their rollouts.
 
     Args:
@@ -55,10 +55,7 @@ def finished(item: SetPass, scored: ScoredPass, failed: Collection[OutputKey]) -
     entries: list[Entry] = []
     groups: list[Group] = []
     for entry in item.entries:
-        keys = [
-            (item.loaded.name, entry.prompt.id, number)
-            for number in range(item.decoding.num_rollouts)
-        ]
+        keys = item.rollouts_of(entry)
         if all(key in scored.rollouts or key in failed for key in keys):
             entries.append(entry)
             groups.append([scored.rollouts.get(key) for key in keys])
@@ -67,7 +64,7 @@ def finished(item: SetPass, scored: ScoredPass, failed: Collection[OutputKey]) -
 
 def score_set(
     loaded: LoadedSet,
-    item: SetPass,
+    item: Pass,
     done: Finished,
     scored: ScoredPass,
     settings: BenchmarkSettings,
@@ -87,7 +84,7 @@ def score_set(
         "official_note": loaded.benchmark.official,
         "cluster": loaded.benchmark.cluster,
         "template": settings.sets[loaded.name].template,
-        "decoding": item.decoding.model_dump(exclude={"batch_rollouts"}),
+        "decoding": item.described,
     }
     if not done.entries:
         return facts | {"protocols": {}}
@@ -104,13 +101,13 @@ def score_set(
 
 
 def score_blind(
-    item: SetPass, done: Finished, scored: ScoredPass, settings: BenchmarkSettings
+    item: Pass, done: Finished, scored: ScoredPass, settings: BenchmarkSettings
 ) -> dict[str, Any]:
     """The blind control of a set: its accuracy, beside that of giving the most frequent answer to
     all prompts of one shape.
     """
     facts: dict[str, Any] = {
-        "decoding": item.decoding.model_dump(exclude={"batch_rollouts"}),
+        "decoding": item.described,
         "num_prompts": len(done.entries),
         "num_missing": done.num_missing,
     }
@@ -145,7 +142,7 @@ def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) 
     return means
 
 
-def prompt_lines(item: SetPass, done: Finished, scored: ScoredPass) -> str:
+def prompt_lines(item: Pass, done: Finished, scored: ScoredPass) -> str:
     """A JSON line a prompt: its digest, its cluster and its verdicts by protocol, for paired
     comparisons.
     """
@@ -157,7 +154,7 @@ def prompt_lines(item: SetPass, done: Finished, scored: ScoredPass) -> str:
             for number, name in enumerate(scored.protocols)
         }
         row = {
-            "set": item.loaded.name,
+            "set": item.set_name,
             "id": entry.prompt.id,
             "pass": item.name,
             "digest": entry.digest,
@@ -174,12 +171,12 @@ def _score_protocol(
     number: int,
     protocol: str,
     loaded: LoadedSet,
-    item: SetPass,
+    item: Pass,
     settings: BenchmarkSettings,
 ) -> dict[str, Any]:
     verdicts = matrix(done.groups, number)
     clusters = [entry.cluster for entry in done.entries]
-    reported = [k for k in sorted(set(settings.pass_at)) if k <= item.decoding.num_rollouts]
+    reported = settings.reported_ks()
     votes = [
         [
             None if one is None else vote_of(one.verdicts[number].extraction, entry.prompt)

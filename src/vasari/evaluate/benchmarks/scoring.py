@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import write_bytes
 from vasari.core.progress import Tell, silent
-from vasari.evaluate.benchmarks.outputs import OutputKey, read_outputs
-from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings, PassName
+from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
+from vasari.evaluate.outputs import OutputKey, read_outputs
 from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
 from vasari.evaluate.rescore.verdict_file import StoredVerdict, read_verdicts
 
@@ -52,7 +52,7 @@ class ScoredPass:
 def score_pass(
     settings: BenchmarkSettings,
     folder: BenchmarkDir,
-    name: PassName,
+    name: str,
     *,
     judge: JudgeSettings | None = None,
     tell: Tell = silent,

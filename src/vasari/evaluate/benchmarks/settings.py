@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,9 +14,7 @@ from vasari.core.settings import Settings
 from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm, filled_in, find_form
 from vasari.evaluate.protocols import file_name_of, scoring_protocol
-from vasari.model.base import Decoding, Images
-
-Positive = Annotated[int, Field(ge=1)]
+from vasari.evaluate.settings import Positive, RolloutSettings
 
 PassName = Literal["shown", "blind"]
 """With the images, or the control without them."""
@@ -56,8 +54,10 @@ class BenchmarkSet(Settings):
         return self
 
 
-class BenchmarkSettings(Settings):
+class BenchmarkSettings(RolloutSettings):
     """How a model is evaluated on benchmarks."""
+
+    shown_as: ClassVar[str] = "shown"
 
     sets: Mapping[Annotated[str, Field(pattern=SET_NAME)], BenchmarkSet]
     """By name, such as `mathvision`."""
@@ -74,20 +74,16 @@ class BenchmarkSettings(Settings):
     """Rollouts a prompt."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """0 is greedy decoding, which suits one rollout."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Positive = 4096
     """Longest rollout, in tokens. Raising it asks those again that were cut."""
     pass_at: tuple[Positive, ...] = (1, 2, 4, 8, 16, 32)
     """Which pass@k and maj@k are reported; those above `num_rollouts` are left out."""
     blind: Literal["removed", "blank"] | None = None
     """A control: the prompts that have images once more, without them or with white pages."""
-    blind_rollouts: Positive = 1
     batch_rollouts: Positive = 8
     """Rollouts that a model in this process generates at once."""
     workers: Positive = 1
     """Processes that share the scoring."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Of the rollouts, of drawn subsets, and of the intervals."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -126,23 +122,6 @@ class BenchmarkSettings(Settings):
             if template is None
             else replace(found, text=filled_in(template), source="the recipe")
         )
-
-    def decoding(self, name: PassName) -> Decoding:
-        """How rollouts of a pass are drawn."""
-        shown: Images = (self.blind or "removed") if name == "blind" else "shown"
-        return Decoding(
-            num_rollouts=self.num_rollouts if name == "shown" else self.blind_rollouts,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_tokens,
-            images=shown,
-            batch_rollouts=self.batch_rollouts,
-        )
-
-    @property
-    def passes(self) -> tuple[PassName, ...]:
-        """What is run."""
-        return ("shown", "blind") if self.blind is not None else ("shown",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +169,15 @@ class BenchmarkDir:
         """Accuracy by each benchmark's own categories."""
         return self.root / "categories.md"
 
-    def of_pass(self, name: PassName) -> Path:
+    def of_pass(self, name: str) -> Path:
         """The folder of a pass: the root itself, and `blind` below it."""
         return self.root if name == "shown" else self.root / "blind"
 
-    def outputs(self, name: PassName) -> Path:
+    def outputs(self, name: str) -> Path:
         """A line a rollout, in the form that `vasari rescore` reads."""
         return self.of_pass(name) / "outputs.jsonl"
 
-    def verdicts(self, name: PassName, protocols: tuple[str, ...], protocol: str) -> Path:
+    def verdicts(self, name: str, protocols: tuple[str, ...], protocol: str) -> Path:
         """A line a rollout, in the order of the outputs; of further protocols
         `verdicts.NAME.jsonl`.
         """
@@ -208,6 +187,6 @@ class BenchmarkDir:
             else f"verdicts.{file_name_of(protocol)}.jsonl"
         )
 
-    def scoring(self, name: PassName) -> Path:
+    def scoring(self, name: str) -> Path:
         """The rescoring behind the verdicts, with the list of disagreements between protocols."""
         return self.of_pass(name) / "scoring"

@@ -13,6 +13,7 @@ import vasari
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.files import append_lines, read_json, write_bytes, write_json
 from vasari.core.progress import Tell, silent
+from vasari.evaluate.outputs import keep_lines
 from vasari.evaluate.protocols import StoredOutput, scoring_protocol
 from vasari.evaluate.rescore.disagree import all_pairs
 from vasari.evaluate.rescore.lines import file_facts
@@ -20,8 +21,6 @@ from vasari.evaluate.rescore.readers import BadRow, read_outputs
 from vasari.evaluate.rescore.settings import RescoreDir, RescoreSettings
 from vasari.evaluate.rescore.tally import Scores
 from vasari.evaluate.rescore.verdict_file import (
-    count_whole_lines,
-    keep_first,
     read_verdicts,
 )
 from vasari.evaluate.rescore.work import score_in_order
@@ -132,9 +131,9 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
 def _resume_at(settings: RescoreSettings, folder: RescoreDir) -> int:
     """How many outputs every protocol has a verdict on."""
     paths = [_rule_file(settings, folder, name) for name in settings.protocols]
-    done = min(count_whole_lines(path) for path in paths)
+    done = min(keep_lines(path) for path in paths)
     for path in paths:
-        keep_first(path, done)
+        keep_lines(path, done)
     return done
 
 

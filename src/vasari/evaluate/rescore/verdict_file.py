@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vasari.core.errors import StateError, StorageError
+from vasari.core.errors import StateError
 from vasari.core.records import Outcome, Verdict
 
 _OUTCOMES = frozenset(outcome.value for outcome in Outcome)
@@ -35,44 +35,6 @@ def as_line(identity: str, verdict: Verdict) -> str:
         "extraction": verdict.extraction,
     }
     return json.dumps(row) + "\n"
-
-
-def count_whole_lines(path: Path) -> int:
-    """How many verdicts a file holds; what a killed run left of a last line is cut off. 0 when
-    there is no file.
-
-    Raises:
-        StorageError: The disk refused.
-    """
-    if not path.exists():
-        return 0
-    try:
-        with path.open("rb+") as file:
-            count = end = 0
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                count, end = count + 1, end + len(line)
-            file.truncate(end)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
-    return count
-
-
-def keep_first(path: Path, count: int) -> None:
-    """Cut a file after its first `count` lines.
-
-    Raises:
-        StorageError: The disk refused.
-    """
-    if not path.exists():
-        return
-    try:
-        with path.open("rb+") as file:
-            end = sum(len(line) for _, line in zip(range(count), file, strict=False))
-            file.truncate(end)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
 def read_verdicts(path: Path) -> Iterator[StoredVerdict]:

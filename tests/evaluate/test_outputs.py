@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.core.errors import StateError
-from vasari.evaluate.benchmarks.outputs import OutputFile, StoredRollout, read_outputs
+from vasari.evaluate.outputs import OutputFile, StoredRollout, read_outputs
 
 
 def row(identity, rollout=0, **changes):

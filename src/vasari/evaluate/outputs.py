@@ -1,18 +1,16 @@
-"""Outputs on disk: one JSON line a rollout, appended as they come, put in order at the end. A kill
-costs no line.
-"""
+"""Outputs of a policy on disk: JSON lines, appended as they come and put in order at the end."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import StateError, StorageError
 from vasari.core.files import append_lines, writing
-from vasari.evaluate.rescore.verdict_file import count_whole_lines
 
 OutputKey = tuple[str, str, int]
 """Set, prompt id, number of the rollout."""
@@ -20,10 +18,10 @@ OutputKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class StoredRollout:
-    """Where an output lies, and what decides whether it still counts."""
+    """Where an output lies in its file, and what decides whether it can be used again."""
 
     asked: str
-    """`question_key` of what was asked."""
+    """Digest of all that decided it but the model."""
     truncated: bool
     max_tokens: int
     num_tokens: int
@@ -31,9 +29,7 @@ class StoredRollout:
     length: int
 
     def serves(self, asked: str, max_tokens: int) -> bool:
-        """Whether it is what would come now: the same question, and no limit in the way then or
-        now.
-        """
+        """Whether generating now would give the same: same question, and neither limit cuts it."""
         if self.asked != asked:
             return False
         return self.max_tokens == max_tokens or (
@@ -42,10 +38,10 @@ class StoredRollout:
 
 
 class OutputFile:
-    """The outputs of one pass.
+    """A file of outputs, one JSON line a rollout; a killed process loses no whole line.
 
     Raises:
-        StateError: A line that is no output.
+        StateError: A line is no output.
         StorageError: The disk refused.
     """
 
@@ -55,10 +51,9 @@ class OutputFile:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{path.parent}: {error.strerror or error}") from error
-        count_whole_lines(path)  # cuts what a killed run left of a last line
-        self.stored: dict[OutputKey, StoredRollout] = {}
-        for key, found in _scan(path):
-            self.stored[key] = found  # the last of several: those before were cut by a lower limit
+        keep_lines(path)
+        # The last of several outputs of one rollout: those before were cut by a lower limit.
+        self.stored: dict[OutputKey, StoredRollout] = dict(_scan(path))
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add outputs, in one write."""
@@ -73,8 +68,7 @@ class OutputFile:
         """Rewrite the file: these outputs in this order, then all others; of each, the last one."""
         wanted = [key for key in keys if key in self.stored]
         rest = set(self.stored) - set(wanted)
-        order = wanted + [key for key in self.stored if key in rest]
-        places = [self.stored[key] for key in order]
+        places = [self.stored[key] for key in wanted + [key for key in self.stored if key in rest]]
         ends = [0, *(place.offset + place.length for place in places)]
         size = self.path.stat().st_size if self.path.exists() else 0
         if [place.offset for place in places] == ends[:-1] and ends[-1] == size:
@@ -87,26 +81,48 @@ class OutputFile:
 
 
 def read_outputs(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of an output file, one at a time.
+    """The rows of an output file, one at a time; none when there is no file.
 
     Raises:
         StateError: A line is no output.
     """
+    return (row for row, _, _ in _rows(path))
+
+
+def keep_lines(path: Path, most: int | None = None) -> int:
+    """Cut a file behind its first `most` whole lines, and return how many it has then.
+
+    What a killed process left of a last line is no whole line. No file has 0 lines.
+
+    Raises:
+        StorageError: The disk refused.
+    """
     if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            yield _parsed(line, path, number)
+        return 0
+    count = end = 0
+    try:
+        with path.open("rb+") as file:
+            for line in islice(file, most):
+                if line.endswith(b"\n"):
+                    count, end = count + 1, end + len(line)
+            file.truncate(end)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+    return count
 
 
 def _scan(path: Path) -> Iterator[tuple[OutputKey, StoredRollout]]:
+    return ((_key(row), _facts(row, offset, length)) for row, offset, length in _rows(path))
+
+
+def _rows(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Each row with the offset and the length of its line."""
     if not path.exists():
         return
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            row = _parsed(line, path, number)
-            yield _key(row), _facts(row, offset, len(line))
+            yield _parsed(line, path, number), offset, len(line)
             offset += len(line)
 
 

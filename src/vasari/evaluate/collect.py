@@ -1,0 +1,355 @@
+"""Prompts -> outputs on disk, part by part: what is there already is not generated again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from vasari.core.errors import DataError
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Prompt
+from vasari.data.images import read_image_bytes
+from vasari.evaluate.outputs import OutputFile, OutputKey
+from vasari.model.base import Decoding, Policy
+
+if TYPE_CHECKING:  # asking a server needs packages that a model in this process does not
+    from vasari.endpoint import Answers, RunReport
+
+
+@runtime_checkable
+class AnswersEach(Protocol):
+    """A policy that hands on answers as they come, such as `EndpointPolicy`."""
+
+    def generate_each(
+        self,
+        prompts: Sequence[Prompt],
+        decoding: Decoding,
+        *,
+        seed: int,
+        take: Callable[[Answers], None],
+    ) -> RunReport:
+        """Give the answers to each prompt to `take`, and return the run in numbers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One prompt under evaluation."""
+
+    prompt: Prompt
+    """With its reference answer: for scoring."""
+    asked: Prompt
+    """What the policy is given."""
+    digest: str
+    """`prompt_digest` of the prompt."""
+    cluster: str = ""
+    """What it shares with other prompts."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the line of an output says of the prompt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One pass over a set of prompts under one decoding."""
+
+    set_name: str
+    name: str
+    """Which decoding: `sampled`, `greedy`, `shown`, `blind`."""
+    decoding: Decoding
+    seed: int
+    rollouts_per_part: int
+    """Rollouts that are generated between two writes to disk."""
+    entries: tuple[Entry, ...]
+    keys: tuple[str, ...]
+    """[entries] digest of all that decides the rollouts of each but the model."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The decoding as it stands beside every accuracy."""
+        # The batch is how rollouts are computed, not what is measured: it may shrink when memory
+        # runs out.
+        return self.decoding.model_dump(exclude={"batch_rollouts"})
+
+    @property
+    def label(self) -> str:
+        """Set and pass, for a person to read."""
+        return self.set_name if self.name == "shown" else f"{self.set_name}, {self.name}"
+
+    @property
+    def num_rollouts(self) -> int:
+        """Rollouts of the whole pass."""
+        return len(self.entries) * self.decoding.num_rollouts
+
+    @property
+    def rollouts(self) -> list[OutputKey]:
+        """The keys of all rollouts, in order."""
+        return [key for entry in self.entries for key in self.rollouts_of(entry)]
+
+    def rollouts_of(self, entry: Entry) -> list[OutputKey]:
+        """The keys of a prompt's rollouts, in order."""
+        return [
+            (self.set_name, entry.prompt.id, number) for number in range(self.decoding.num_rollouts)
+        ]
+
+    def lacking(self, place: int, file: OutputFile) -> list[int]:
+        """The numbers of the rollouts that the prompt at this place lacks in the file."""
+        stored = [file.stored.get(key) for key in self.rollouts_of(self.entries[place])]
+        return [
+            number
+            for number, found in enumerate(stored)
+            if found is None or not found.serves(self.keys[place], self.decoding.max_tokens)
+        ]
+
+    def parts(self) -> Iterator[range]:
+        """The places of the prompts that are generated together, part after part."""
+        size = max(1, self.rollouts_per_part // self.decoding.num_rollouts)
+        for start in range(0, len(self.entries), size):
+            yield range(start, min(start + size, len(self.entries)))
+
+
+@dataclass(slots=True)
+class Collected:
+    """What came of generating, beside the outputs on disk."""
+
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    """A row for each rollout without an answer: set, id, pass, rollout, reason, detail."""
+    reports: list[RunReport] = field(default_factory=list)
+    """Of a server's runs."""
+
+    @property
+    def lost(self) -> list[dict[str, Any]]:
+        """The failures that asking again does not mend; what was not sent yet is left out."""
+        return [row for row in self.failures if row["reason"] != "not_sent"]
+
+    @property
+    def stopped_by(self) -> str:
+        """Why it ended early; empty when it did not."""
+        return next((report.stopped_by for report in self.reports if report.stopped_by), "")
+
+
+def prompt_digest(prompt: Prompt) -> str:
+    """Hex digest of id, question, options, answer, kind and image bytes of a prompt.
+
+    Raises:
+        ImageError: An image cannot be read.
+    """
+    images = [
+        hex_digest(read_image_bytes(ref, where=f"prompt {prompt.id!r}")) for ref in prompt.images
+    ]
+    what = [prompt.id, prompt.question, prompt.answer, prompt.choices, prompt.kind, images]
+    return hex_digest(json.dumps(what).encode())
+
+
+def hex_digest(content: bytes) -> str:
+    """128 bits of BLAKE2b."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def draw_prompts(prompts: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
+    """`limit` prompts drawn with the seed, in their order; all where there is no limit."""
+    if limit is None or limit >= len(prompts):
+        return list(prompts)
+    # Drawn, because files are sorted by subject: their first prompts are no picture of the set.
+    rng = np.random.default_rng(seed)
+    return [prompts[i] for i in sorted(rng.choice(len(prompts), limit, replace=False))]
+
+
+def plan_passes(
+    sets: Mapping[str, Sequence[Entry]],
+    decodings: Mapping[str, Decoding],
+    *,
+    seed: int,
+    rollouts_per_part: int,
+    keys: Callable[[str, str, Decoding, Sequence[Entry]], Sequence[str]],
+) -> list[Pass]:
+    """One pass for each decoding and set, `blind` over the prompts that have images.
+
+    Args:
+        sets: Prompts by the name of their set.
+        decodings: By the name of the pass.
+        seed: Of the rollouts.
+        rollouts_per_part: As in `Pass`.
+        keys: `Pass.keys` of a set's name, a pass's name, its decoding and its entries.
+    """
+    plan = []
+    for name, decoding in decodings.items():
+        for set_name, everything in sets.items():
+            # A prompt without images is the same prompt with and without them: it controls nothing.
+            entries = [entry for entry in everything if entry.prompt.images or name != "blind"]
+            if entries:
+                plan.append(
+                    Pass(
+                        set_name=set_name,
+                        name=name,
+                        decoding=decoding,
+                        seed=seed,
+                        rollouts_per_part=rollouts_per_part,
+                        entries=tuple(entries),
+                        keys=tuple(keys(set_name, name, decoding, entries)),
+                    )
+                )
+    return plan
+
+
+def collect(
+    policy: Policy,
+    plan: Sequence[Pass],
+    file_of: Callable[[Pass], Path],
+    *,
+    model: str,
+    timed: bool = False,
+    tell: Tell = silent,
+) -> Collected:
+    """Generate the rollouts that are not on disk yet, and write each part as it comes.
+
+    Args:
+        policy: Answers prompts; one that has `generate_each` is asked for everything at once,
+            others part by part.
+        plan: What is wanted.
+        file_of: Where the outputs of a pass lie.
+        model: Its name, for the rows.
+        timed: Rows say what share of a part's time they took, in `seconds`.
+        tell: Told the rollouts done and their total.
+
+    Raises:
+        DataError: The policy gave another number of rollouts than it was asked for.
+        StateError: The output file holds something else.
+        StorageError: The disk refused.
+    """
+    files = {path: OutputFile(path) for path in dict.fromkeys(map(file_of, plan))}
+    total = sum(item.num_rollouts for item in plan)
+    collected, done = Collected(), 0
+    for item in plan:
+        writer = _Writer(item, files[file_of(item)], model, tell, done=done, total=total)
+        places = [place for place in range(len(item.entries)) if writer.lacking(place)]
+        if places and isinstance(policy, AnswersEach):
+            _each(policy, places, writer, collected)
+        else:
+            _in_parts(policy, places, writer, timed=timed)
+        done += item.num_rollouts
+        tell(done, total, item.label)
+        if collected.stopped_by:
+            break
+    for path, file in files.items():
+        file.put_in_order([key for item in plan if file_of(item) == path for key in item.rollouts])
+    return collected
+
+
+class _Writer:
+    """Writes the rollouts of one pass and tells how many are done."""
+
+    def __init__(
+        self, item: Pass, file: OutputFile, model: str, tell: Tell, *, done: int, total: int
+    ) -> None:
+        self.item, self._file, self._model = item, file, model
+        self._tell, self._total = tell, total
+        missing = sum(len(self.lacking(place)) for place in range(len(item.entries)))
+        self._done = done + item.num_rollouts - missing
+
+    def lacking(self, place: int) -> list[int]:
+        """The numbers of the rollouts that a prompt lacks."""
+        return self.item.lacking(place, self._file)
+
+    def tell(self, ahead: int = 0, note: str = "") -> None:
+        """Tell the rollouts written and those ahead that are generated and not written yet."""
+        self._tell(self._done + ahead, self._total, note or self.item.label)
+
+    def add(self, place: int, found: Sequence[tuple[int, dict[str, Any]]]) -> None:
+        """Write those of a prompt's rollouts that it lacks, in one write."""
+        item, entry = self.item, self.item.entries[place]
+        lacking = set(self.lacking(place))
+        common = {"id": entry.prompt.id, "set": item.set_name, **entry.facts, "model": self._model}
+        common |= {"pass": item.name, "asked": item.keys[place]}
+        common |= {"max_tokens": item.decoding.max_tokens}
+        rows = [
+            common | {"rollout": number} | facts for number, facts in found if number in lacking
+        ]
+        if rows:
+            self._file.append(rows)
+        self._done += len(rows)
+
+
+def _each(
+    policy: AnswersEach, places: Sequence[int], writer: _Writer, collected: Collected
+) -> None:
+    item = writer.item
+
+    def take(answers: Answers) -> None:
+        place = places[answers.position]
+        found = [
+            (
+                response.index,
+                {
+                    "response": response.text,
+                    **({"reasoning": response.reasoning} if response.reasoning else {}),
+                    "finish_reason": response.finish_reason,
+                    "truncated": response.truncated,
+                    "num_tokens": response.output_tokens,
+                },
+            )
+            for response in answers.responses
+        ]
+        writer.add(place, found)
+        writer.tell()
+        where = {"set": item.set_name, "id": item.entries[place].prompt.id, "pass": item.name}
+        collected.failures.extend(
+            where | {"rollout": failure.index, "reason": failure.reason, "detail": failure.detail}
+            for failure in answers.failures
+        )
+
+    asked = [item.entries[place].asked for place in places]
+    collected.reports.append(policy.generate_each(asked, item.decoding, seed=item.seed, take=take))
+
+
+def _in_parts(policy: Policy, places: Sequence[int], writer: _Writer, *, timed: bool) -> None:
+    """Generate the parts that lack a rollout.
+
+    The parts are those of the whole pass, so that a resumed one draws what an unbroken one draws.
+    """
+    item, wanted = writer.item, set(places)
+    for part in item.parts():
+        if wanted.isdisjoint(part):
+            continue
+        started = time.monotonic()
+        groups = _generate(policy, part, writer)
+        seconds = (time.monotonic() - started) / (len(part) * item.decoding.num_rollouts)
+        for place, group in zip(part, groups, strict=True):
+            found = [
+                {
+                    "response": rollout.text,
+                    "truncated": rollout.truncated,
+                    "num_tokens": len(rollout.token_ids),
+                }
+                | ({"seconds": seconds} if timed else {})
+                for rollout in group
+            ]
+            writer.add(place, list(enumerate(found)))
+        writer.tell()
+
+
+def _generate(policy: Policy, part: range, writer: _Writer) -> list[list[Any]]:
+    item = writer.item
+    missing = sum(len(writer.lacking(place)) for place in part)
+    # One seed a part, so that a resumed evaluation draws what an unbroken one would have drawn.
+    seed_text = f"{item.seed} {item.set_name} {item.name} {part[0]}"
+    seed = int.from_bytes(hashlib.blake2b(seed_text.encode()).digest()[:4]) >> 1
+    groups = policy.generate(
+        [item.entries[place].asked for place in part],
+        item.decoding,
+        seed=seed,
+        # In rollouts of the whole, whatever unit the policy counts in.
+        tell=lambda done, total, note="": writer.tell(missing * done // max(1, total), note),
+    )
+    if [len(group) for group in groups] != [item.decoding.num_rollouts] * len(part):
+        raise DataError(
+            f"the policy was asked for {item.decoding.num_rollouts} rollouts of {len(part)}"
+            f" prompts and gave {sum(map(len, groups))} in {len(groups)} groups"
+        )
+    return groups
