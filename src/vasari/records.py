@@ -1,6 +1,4 @@
-"""The records that cross folders, under a name that stays: prompts, rollouts, groups, draws,
-verdicts.
-"""
+"""Public names of the shared records: prompts, rollouts, groups, draws and verdicts."""
 
 from vasari.core.records import (
     PURPOSES,

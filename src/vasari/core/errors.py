@@ -1,10 +1,10 @@
-"""The exception tree: every error a user can cause or must act on."""
+"""Errors that a user can cause or must act on."""
 
 from __future__ import annotations
 
 
 class VasariError(Exception):
-    """Base of all errors that Vasari raises on purpose; the CLI prints it as one line."""
+    """Base of all errors that Vasari raises on purpose; the command line prints one line for it."""
 
 
 class ConfigError(VasariError, ValueError):

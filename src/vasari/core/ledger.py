@@ -1,4 +1,4 @@
-"""What every rollout and every generated token was spent on."""
+"""Counts of rollouts and generated tokens by purpose."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vasari.core.records import PURPOSES, Purpose
 
 
 class Ledger:
-    """Counts rollouts and tokens by purpose. Every curve and table has it as its x-axis."""
+    """Counts rollouts and tokens by purpose; curves and tables use the counts as their x-axis."""
 
     def __init__(self) -> None:
         self._rollouts: dict[str, int] = dict.fromkeys(PURPOSES, 0)
         self._tokens: dict[str, int] = dict.fromkeys(PURPOSES, 0)
 
     def charge(self, purpose: Purpose, *, rollouts: int, tokens: int) -> None:
-        """Add what was just generated.
+        """Add rollouts that were just generated to the counts of a purpose.
 
         Raises:
             ConfigError: The purpose is unknown, or a count is negative.
@@ -32,8 +32,10 @@ class Ledger:
         self._tokens[purpose] += tokens
 
     def move(self, source: Purpose, target: Purpose, *, rollouts: int, tokens: int) -> None:
-        """Charge rollouts to another purpose, e.g. from `train` to `discarded` once a gate refused
-        their group.
+        """Move counts to another purpose, e.g. `train` to `discarded` after a gate refused a group.
+
+        Raises:
+            ConfigError: A purpose is unknown, or `source` has fewer rollouts or tokens.
         """
         if source not in self._rollouts:
             raise ConfigError(f"purpose must be one of {PURPOSES}, got {source!r}")
@@ -57,20 +59,24 @@ class Ledger:
 
     @property
     def total_rollouts(self) -> int:
-        """All rollouts, whatever their purpose."""
+        """Number of rollouts of all purposes."""
         return sum(self._rollouts.values())
 
     def metrics(self) -> dict[str, int]:
-        """Flat counts for a log line: `ledger/rollouts/train`, `ledger/tokens/refresh`, ..."""
+        """Counts under log keys: `ledger/rollouts/train`, `ledger/tokens/refresh`, ..."""
         flat = {f"ledger/rollouts/{name}": count for name, count in self._rollouts.items()}
         return flat | {f"ledger/tokens/{name}": count for name, count in self._tokens.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON-able state."""
+        """The counts as JSON-able state."""
         return {"schema": 2, "rollouts": dict(self._rollouts), "tokens": dict(self._tokens)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue counting from a saved state."""
+        """Continue counting from a saved state.
+
+        Raises:
+            StateError: The state has another schema.
+        """
         if state.get("schema") not in (1, 2):
             raise StateError(f"ledger state has schema {state.get('schema')!r}, expected 2")
         for name in PURPOSES:

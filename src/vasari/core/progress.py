@@ -1,6 +1,4 @@
-"""Progress of one stage, told to whoever watches: a bar on a terminal, a line now and then in a log
-file.
-"""
+"""Progress of one stage: a bar on a terminal, a line every few seconds in a log file."""
 
 from __future__ import annotations
 
@@ -23,23 +21,21 @@ from rich.progress import (
 
 
 class Tell(Protocol):
-    """Told how far a stage is; `note` says what matters now, e.g. the loss."""
+    """A callback that shows how far a stage is; `note` is shown beside it, e.g. the loss."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Report progress."""
+        """Show that `done` of `total` units of work are done."""
         ...
 
 
 def silent(done: int, total: int, note: str = "") -> None:
-    """Tell nobody."""
+    """Show no progress."""
 
 
 @contextmanager
 def stage(name: str, *, every_seconds: float = 15.0) -> Iterator[Tell]:
-    """Show the progress of a stage with an estimate of what is left, and a closing line with the
-    time it took.
-    """
-    if os.environ.get("RANK", "0") != "0":  # under torchrun one process speaks for all
+    """Show a stage's progress and remaining time, and print the time it took at its end."""
+    if os.environ.get("RANK", "0") != "0":  # under torchrun only the main process shows progress
         yield silent
         return
     console = Console(stderr=True)

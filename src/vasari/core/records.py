@@ -1,4 +1,4 @@
-"""The records that folders exchange. NumPy only, so that the method runs without a trainer."""
+"""Prompts, rollouts, groups, draws and verdicts: the records that all folders share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PromptIndices = NDArray[np.int64]
 
 
 class Outcome(enum.Enum):
-    """What a verifier found. A failure is not a zero: UNVERIFIABLE is neither right nor wrong."""
+    """What a verifier found; UNVERIFIABLE is neither right nor wrong, and counts in no pass rate."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
@@ -39,15 +39,15 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier says of one rollout, and what decided it."""
+    """A verifier's outcome for one rollout, with the rule that decided it."""
 
     outcome: Outcome
     extraction: str | None = None
-    """The answer that was read in the rollout; None when it states none."""
+    """The answer that was extracted from the rollout; None if it states none."""
     decided_by: str = ""
     """The rule that decided: "exact", "number", "choice", "limit", "no_answer", ..."""
     reason: str = ""
-    """Why it is unverifiable, for a person to read."""
+    """Why it is unverifiable."""
 
     @property
     def value(self) -> float:
@@ -59,7 +59,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRef:
-    """An image by its encoded bytes or by its path; never decoded here."""
+    """An image as encoded bytes or as a path."""
 
     data: bytes | None = None
     """PNG, JPEG, ... as stored."""
@@ -128,8 +128,8 @@ class GroupOutcome:
     not known."""
     purpose: Purpose = "train"
     batch: int | None = None
-    """The batch (one draw of prompts) that it was rolled out for, as `PromptSampler.due` counts
-    them; None: the one that `due` was asked about last."""
+    """The batch (one draw of prompts) it was rolled out for, as `PromptSampler.due` counts them;
+    None: the batch of the last call of `due`."""
 
     def __post_init__(self) -> None:
         rewards = np.atleast_1d(np.asarray(self.rewards, dtype=np.float64))
@@ -185,7 +185,7 @@ class Draw:
     indices: PromptIndices
     """int64 [prompts], positions in the pool."""
     roles: tuple[Role, ...]
-    """Why each is there."""
+    """Why each prompt was drawn."""
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -193,15 +193,15 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What a gate decides after rollouts."""
+    """A gate's decision about the groups of a batch."""
 
     admitted: NDArray[np.bool_]
     """[groups] True where the group trains."""
     redraw: int = 0
     """How many prompts to draw in place of the refused ones."""
     more: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """[groups] how many rollouts to add to each group before the gate is asked again; empty: none
-    to any."""
+    """[groups] how many rollouts to add to each group before the gate decides again; empty: no
+    rollouts for any group."""
 
 
 def prompt_digests(ids: Iterable[str]) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""The base of all settings that come from a file: frozen, checked, and closed to unknown keys."""
+"""Settings that come from a YAML file: read, overridden, checked, and then frozen."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from vasari.core.errors import ConfigError
 
 
 class Settings(BaseModel):
-    """Settings of one job. A file from a stranger is parsed, not trusted: unknown keys are
-    errors.
-    """
+    """Base of settings that come from a file: frozen, with unknown keys as errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Named(Settings):
-    """Something that a recipe names, one of ours or `package.module:attribute`, with its settings;
-    a bare name has none.
-    """
+    """A name in a recipe with its settings, e.g. a gate; a bare name stands for no settings."""
 
     name: str
     """One of ours, or the user's own as `package.module:attribute`."""
@@ -40,7 +36,7 @@ Parsed = TypeVar("Parsed", bound=Settings)
 
 
 def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
-    """The keys and values of a YAML file, not yet checked.
+    """Read the keys and values of a YAML file without checking them.
 
     Args:
         path: The file.
@@ -63,7 +59,7 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
 
 
 def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a recipe's YAML file holds, with `key.sub=value` overrides applied, not yet checked.
+    """Read a recipe's YAML file and apply `key.sub=value` overrides, without checking it.
 
     Raises:
         ConfigError: The file is missing or not YAML, or an override has no place in it.
@@ -77,13 +73,14 @@ def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 def parse_settings(
     kind: type[Parsed], content: dict[str, Any], *, where: str, show_values: bool = True
 ) -> Parsed:
-    """Checked settings of parsed content.
+    """Check keys and values against a settings class and return its instance.
 
     Args:
-        kind: The settings.
+        kind: The settings class.
         content: Keys and values.
-        where: Whose they are, for the error message.
-        show_values: Say what came. Not where a server's key might be pasted into the wrong field.
+        where: Whose settings they are, for the error message.
+        show_values: Quote refused values. False where one may be a server's key, pasted into the
+            wrong field.
 
     Raises:
         ConfigError: A key is unknown, or a value is out of range; names each.
