@@ -30,7 +30,7 @@ PromptIndices = NDArray[np.int64]
 
 
 class Outcome(enum.Enum):
-    """What a verifier found; UNVERIFIABLE is neither right nor wrong, and counts in no pass rate."""
+    """What a verifier found; UNVERIFIABLE is neither right nor wrong and leaves pass rates alone."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
