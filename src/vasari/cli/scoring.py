@@ -89,12 +89,13 @@ def score(
     Example: vasari score rollouts.jsonl --ovs unbiased --out scores.csv
     Of a run: vasari score runs/quickstart --arm vas --groups last
     """
-    from vasari.cli.score_job import ScoreSettings, run_score  # noqa: PLC0415
+    from vasari.cli.score_table import print_scores  # noqa: PLC0415
+    from vasari.evaluate.prompt_scores import ScoreSettings, score_rollouts  # noqa: PLC0415
 
     settings = ScoreSettings(
         metric=metric, n=n, alpha=alpha, beta=beta, normalise=normalise, ovs=ovs, groups=groups
     )
-    run_score(file, settings, out=out, arm=arm, overwrite=overwrite)
+    print_scores(score_rollouts(file, settings, out=out, arm=arm, overwrite=overwrite))
 
 
 def rescore(

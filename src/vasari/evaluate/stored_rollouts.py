@@ -1,15 +1,9 @@
-"""Stored rollouts -> groups to score: JSON lines and Parquet, one row a rollout or a group, and the
-groups of a run.
-"""
+"""Read stored rollouts as groups, from JSON lines or Parquet with a row a rollout or a group."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -17,9 +11,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.errors import ConfigError, DataError, MissingExtraError
+from vasari.core.errors import ConfigError, DataError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import AnswerKind, Outcome, Verdict
+from vasari.data.rows import JSON_LINES, raise_problems, read_rows
 from vasari.verify import verify_answer
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -35,17 +30,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "set": ("set",),
     "decoding": ("decoding",),
 }
-"""What a row may say -> names its column may have; the first that is there counts."""
+"""Field of a row -> names its column may have; the first that is present is read."""
 
-JSON_LINES = (".jsonl", ".json-lines", ".jsonl.gz", ".json-lines.gz")
-MAX_LINE_BYTES = 256 * 2**20
-"""Longest line, unpacked: a small gzip file can unpack to anything."""
-
-_PARQUET_BATCH = 256
 _WORDS = {outcome.value: Verdict(outcome).value for outcome in Outcome}
 
 GroupKey = tuple[str, str, str]
-"""Set, decoding (both "" but in files of an evaluation), prompt id."""
+"""Set, decoding, prompt id; the first two are "" except in files of an evaluation."""
 
 
 @dataclass(slots=True)
@@ -53,36 +43,38 @@ class StoredGroup:
     """The rollouts of one prompt."""
 
     when: float = -math.inf
-    """Batch or step; -inf where rows name none."""
+    """Batch or step; -inf if rows name none."""
     verdicts: list[float] = field(default_factory=list)
     """1, 0, or nan: unverifiable, or not given."""
     rewards: list[float] = field(default_factory=list)
-    """nan where none is given."""
+    """nan for a rollout without one."""
     tokens: list[NDArray[np.int32] | None] = field(default_factory=list)
-    """Token ids, or numbers of words; None where the row holds neither or they were not asked
-    for."""
+    """Token ids, or one integer a word; None if the row has neither, or they were not wanted."""
 
 
 @dataclass(slots=True)
 class StoredRollouts:
-    """All that was read."""
+    """The groups of stored files."""
 
     groups: dict[GroupKey, StoredGroup] = field(default_factory=dict)
     has_verdicts: bool = False
-    """Whether any row gave a verdict, or an answer to verify by."""
+    """Whether any row has a verdict, or a reference answer to verify its text by."""
     unit: str = ""
-    """"token ids" or "words"; "" where nothing was read that has a diversity."""
+    """What diversity is computed on: "token ids" or "words"; "" if neither was read."""
     num_earlier: int = 0
-    """Rollouts of earlier groups of a prompt, which were left out."""
+    """Rollouts left out because their prompt has a later group."""
 
 
 def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
-    """The files that a path means: itself, the group files of a folder, or those of one arm of a
-    run.
+    """The files to read for a path: the file itself, or a folder's or run's group files.
+
+    Args:
+        path: A file of rollouts, a folder of group files, or a run's folder.
+        arm: Which sampler's groups of a run; None if it has one.
 
     Raises:
-        DataError: There is nothing to read, or it is of no known kind.
-        ConfigError: A run has several arms and none was named, or not that one.
+        DataError: There is nothing to read, or the file has another suffix.
+        ConfigError: A run has several arms and none was named, or the named one is missing.
     """
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
@@ -118,89 +110,33 @@ def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
 def read_groups(
     files: list[Path], *, pooled: bool, with_tokens: bool, tell: Tell = silent
 ) -> StoredRollouts:
-    """The rollouts of each prompt.
+    """Read the rollouts of each prompt.
 
     Args:
         files: From `find_input`.
         pooled: True puts all groups of a prompt together; False keeps the one of the last batch or
             step, which is of one policy.
         with_tokens: False leaves texts and token ids unread.
-        tell: Told how much of the files is read.
+        tell: Shows how much of the files is read.
 
     Raises:
-        DataError: A row is damaged, lacks what is needed, or contradicts others; file and line are
-            named.
+        DataError: A row is damaged, lacks a field, or contradicts others; file and line are named.
         MissingExtraError: A Parquet file, and pyarrow is not installed.
     """
     reader = _Reader(pooled=pooled, with_tokens=with_tokens)
+    known = [name for names in COLUMNS.values() for name in names]
     for place, file in enumerate(files):
-        for where, row, share in _rows(file):
-            reader.add(row, where)
-            tell(
-                int(1000 * (place + share)),
-                1000 * len(files),
-                f"{len(reader.found.groups):,} prompts",
-            )
+        for row, values in raise_problems(read_rows(file, columns=known)):
+            reader.add(values, row.where)
+            done = int(1000 * (place + row.share))
+            tell(done, 1000 * len(files), f"{len(reader.found.groups):,} prompts")
     if not reader.found.groups:
         raise DataError(f"{files[0]}: holds no rollouts")
     return reader.found
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], float]]:
-    """Where each row stands, the row, and the share of the file that is read by then."""
-    if path.name.endswith(".parquet"):
-        yield from _parquet_rows(path)
-        return
-    size = max(1, path.stat().st_size)
-    try:
-        with (
-            path.open("rb") as raw,
-            gzip.open(raw) if path.suffix == ".gz" else nullcontext(raw) as stream,
-        ):
-            number = 0
-            while line := stream.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if line.strip():
-                    yield f"{path}:{number}", _parse(line, f"{path}:{number}"), raw.tell() / size
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-
-
-def _parse(line: bytes, where: str) -> Mapping[str, Any]:
-    if len(line) > MAX_LINE_BYTES:
-        raise DataError(f"{where}: the line is longer than {MAX_LINE_BYTES:,} bytes")
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}")
-    return row
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], float]]:
-    try:
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.parquet as pq  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path}: reading Parquet needs pyarrow: pip install 'vasari[jobs]'"
-        ) from error
-    known = {name for names in COLUMNS.values() for name in names}
-    try:
-        with pq.ParquetFile(path) as file:
-            number, total = 0, max(1, file.metadata.num_rows)
-            columns = [name for name in file.schema_arrow.names if name in known]
-            for batch in file.iter_batches(batch_size=_PARQUET_BATCH, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", row, number / total
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
-
-
 class _Reader:
-    """Sorts rows into groups."""
+    """Collects the groups of rows."""
 
     def __init__(self, *, pooled: bool, with_tokens: bool) -> None:
         self.found = StoredRollouts()
@@ -209,7 +145,7 @@ class _Reader:
         self._words: dict[str, int] = {}
 
     def add(self, row: Mapping[str, Any], where: str) -> None:
-        """Take over one row: a rollout, or a group as a row of lists."""
+        """Add one row: a rollout, or a group as lists."""
         given = {
             name: next((row[n] for n in names if row.get(n) is not None), None)
             for name, names in COLUMNS.items()
@@ -220,7 +156,7 @@ class _Reader:
             )
         key = (str(given["set"] or ""), str(given["decoding"] or ""), str(given["prompt"]))
         where = f"{where}: prompt {key[2]!r}"
-        # A verdict that is there and null says "unverifiable"; one that is missing says nothing.
+        # A verdict of null means unverifiable; a missing one is unknown.
         columns = _columns(given, where, judged=any(name in row for name in COLUMNS["verdict"]))
         size = max((len(column) for column in columns.values() if column is not None), default=1)
         when = (
@@ -236,7 +172,7 @@ class _Reader:
         group.tokens += self._tokens(columns, size, where)
 
     def _group(self, key: GroupKey, when: float, size: int) -> StoredGroup | None:
-        """The group that a row belongs to; None for one that is older than what is kept."""
+        """The group to add a row to; None if a later group of its prompt is kept."""
         group = self.found.groups.setdefault(key, StoredGroup(when))
         if self._pooled or group.when == when:
             return group

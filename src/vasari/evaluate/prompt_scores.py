@@ -1,21 +1,22 @@
-"""Stored rollouts -> pass rate, outcome variance, diversity and promotion score of every prompt."""
+"""Score stored rollouts: each prompt's pass rate, outcome variance, diversity, promotion score."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import IO, Any, Literal, cast, get_args
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from vasari.cli.score_input import StoredGroup, StoredRollouts, find_input, read_groups
-from vasari.cli.score_table import Row, check_output, write_scores
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, MissingExtraError
+from vasari.core.files import writing
 from vasari.core.progress import Tell, silent, stage
+from vasari.evaluate.stored_rollouts import StoredGroup, StoredRollouts, find_input, read_groups
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
 from vasari.score.promotion import Normalise, check_weights, promotion_score
 from vasari.score.variance import (
@@ -27,6 +28,11 @@ from vasari.score.variance import (
 
 VarianceEstimate = Literal["plugin", "unbiased"]
 Which = Literal["last", "pool"]
+
+ENDINGS = (".jsonl", ".csv", ".parquet")
+
+Row = Mapping[str, str | int | float]
+"""The scores of one prompt; nan where a number is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +52,7 @@ class ScoreSettings:
     ovs: str = "plugin"
     """"plugin" is p(1 - p), as in the paper; "unbiased" is n / (n - 1) times that."""
     groups: str = "last"
-    """"last" scores a prompt's group of the last batch or step; "pool" all its rollouts
-    together."""
+    """"last" scores a prompt's group of the last batch or step; "pool" all its rollouts."""
 
     def __post_init__(self) -> None:
         check_weights(self.alpha, self.beta, self.normalise)
@@ -62,15 +67,35 @@ class ScoreSettings:
             raise ConfigError(f"n-grams need n >= 1, got {self.n}")
 
 
-def run_score(
+@dataclass(frozen=True, slots=True)
+class PromptScores:
+    """The scores of a file or a run, as they were written."""
+
+    path: Path
+    rows: list[Row]
+    """One a prompt, in the order in which prompts first appear."""
+    unit: str
+    """What diversity was computed on: "token ids", "words", or "" for nothing."""
+    num_earlier: int
+    """Rollouts of earlier batches that were left out."""
+
+
+def score_rollouts(
     path: Path, settings: ScoreSettings, *, out: Path | None, arm: str | None, overwrite: bool
-) -> Path:
-    """Score the rollouts of a file or a run, print a summary, and write the scores; returns where
-    they lie.
+) -> PromptScores:
+    """Score the rollouts of a file or a run and write a row for each prompt.
+
+    Args:
+        path: A file of rollouts, a folder of group files, or a run's folder.
+        settings: How prompts are scored.
+        out: File of the scores, .jsonl, .csv or .parquet; None: beside the input.
+        arm: Which sampler's groups, for a run with several.
+        overwrite: Replace the file of the scores if it exists.
 
     Raises:
-        ConfigError: A setting is out of range, the output exists, or the arm is not there.
+        ConfigError: A setting is out of range, the output exists, or the run has no such arm.
         DataError: The input cannot be read, or holds no rollouts.
+        StorageError: The disk refused.
     """
     files = find_input(path, arm=arm)
     target = out or default_output(path, files)
@@ -84,14 +109,11 @@ def run_score(
     with stage("score") as tell:
         rows = score_groups(stored, settings, tell=tell)
     write_scores(target, rows)
-    print_summary(rows, stored, target)
-    return target
+    return PromptScores(target, rows, stored.unit, stored.num_earlier)
 
 
 def default_output(path: Path, files: Sequence[Path]) -> Path:
-    """Beside the input: `rollouts.jsonl` gives `rollouts.scores.jsonl`, a folder of groups
-    `groups.scores.parquet`.
-    """
+    """A path beside the input: `rollouts.scores.jsonl`, or `groups.scores.parquet` for a folder."""
     if path.is_dir():
         folder = files[0].parent
         return folder.with_name(f"{folder.name}.scores.parquet")
@@ -103,9 +125,9 @@ def default_output(path: Path, files: Sequence[Path]) -> Path:
 def score_groups(
     stored: StoredRollouts, settings: ScoreSettings, *, tell: Tell = silent
 ) -> list[Row]:
-    """One row a prompt, in the order in which prompts were first met.
+    """Score each prompt, in the order in which prompts first appear.
 
-    Without any verdict, rewards of 0 and 1 alone are taken for verdicts. Graded rewards have no
+    Without any verdict, rewards are taken for verdicts if all are 0 or 1. Graded rewards have no
     pass rate, and their `ovs` is the variance of the rewards, never p(1 - p).
 
     Raises:
@@ -150,9 +172,8 @@ def _scores(
     else:
         ovs = unbiased_outcome_variance(seen) if unbiased else outcome_variance(seen)
     tds = _diversity(group, settings)
-    known = (
-        0.0 if settings.beta == 0 else tds
-    )  # without its weight an unknown diversity does not matter
+    # With weight 0 an unknown diversity must not make the score unknown.
+    known = 0.0 if settings.beta == 0 else tds
     return {
         "num_rollouts": len(seen),
         "num_unverifiable": int(np.isnan(seen).sum()),
@@ -169,7 +190,7 @@ def _scores(
 
 
 def _diversity(group: StoredGroup, settings: ScoreSettings) -> float:
-    """TDS; nan below two rollouts, and where their texts are not known or not wanted."""
+    """TDS; nan below two rollouts, and if texts are missing or its weight is 0."""
     tokens = [ids for ids in group.tokens if ids is not None]
     if settings.beta == 0 or len(tokens) < 2 or len(tokens) < len(group.tokens):
         return math.nan
@@ -178,53 +199,66 @@ def _diversity(group: StoredGroup, settings: ScoreSettings) -> float:
     )
 
 
-def print_summary(rows: Sequence[Row], stored: StoredRollouts, path: Path) -> None:
-    """Print counts, the spread of every score, and where the scores lie."""
-    console = Console(highlight=False)
-    columns = {
-        name: np.array([row[name] for row in rows], dtype=np.float64)
-        for name in rows[0]
-        if name not in _LABELS
-    }
-    num_rollouts, num_unverifiable = (
-        int(columns[name].sum()) for name in ("num_rollouts", "num_unverifiable")
-    )
-    console.print(
-        f"{len(rows):,} prompts, {num_rollouts:,} rollouts, {num_unverifiable:,} of them"
-        " unverifiable"
-    )
-    if stored.num_earlier:
-        console.print(
-            f"{stored.num_earlier:,} rollouts of earlier batches left out; --groups pool counts"
-            " them"
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output file that cannot be written, before anything is computed.
+
+    Raises:
+        ConfigError: It has another suffix, or exists and `overwrite` is False.
+        MissingExtraError: It is Parquet, and pyarrow is not installed.
+    """
+    if path.suffix not in ENDINGS:
+        raise ConfigError(
+            f"{path}: scores are written as {', '.join(ENDINGS)}; choose another --out"
         )
-    table = Table()
-    for heading in ("", "prompts", "mean", "least", "median", "most"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name, title in _TITLES.items():
-        known = columns[name][~np.isnan(columns[name])]
-        if known.size:
-            numbers = (known.mean(), known.min(), np.median(known), known.max())
-            table.add_row(title, f"{known.size:,}", *(f"{number:.3f}" for number in numbers))
-    console.print(table)
-    rates = columns["pass_rate"][~np.isnan(columns["pass_rate"])]
-    if rates.size:
-        never, always = int((rates == 0).sum()), int((rates == 1).sum())
-        console.print(
-            f"never solved: {never:,}; always: {always:,}; mixed: {rates.size - never - always:,}"
-        )
-    else:
-        console.print("graded rewards have no pass rate; ovs is their variance")
-    if stored.unit:
-        console.print(f"diversity is of {stored.unit}")
-    console.print(f"scores: {path}", soft_wrap=True)
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise ConfigError(f"{path}: exists; choose another --out, or replace it with --overwrite")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401, PLC0415
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{path}: writing Parquet needs pyarrow: pip install 'vasari[jobs]'"
+            ) from error
 
 
-_LABELS = ("prompt_id", "set", "decoding")
-_TITLES = {
-    "pass_rate": "pass rate",
-    "mean_reward": "mean reward",
-    "ovs": "outcome variance (OVS)",
-    "tds": "trajectory diversity (TDS)",
-    "vps": "promotion score (VPS)",
-}
+def write_scores(path: Path, rows: Sequence[Row]) -> None:
+    """Write scores; an unknown number is null in JSON lines and Parquet, and empty in CSV.
+
+    Raises:
+        StorageError: The disk refused; an older file at `path` is unharmed.
+    """
+    plain = [
+        {
+            key: None if isinstance(value, float) and math.isnan(value) else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
+    write = {".jsonl": _write_json_lines, ".csv": _write_csv, ".parquet": _write_parquet}
+    with writing(path) as file:
+        write[path.suffix](file, plain)
+
+
+def _write_json_lines(file: IO[bytes], rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+
+
+def _write_csv(file: IO[bytes], rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    text.detach()  # flushes, and leaves the file open
+
+
+def _write_parquet(file: IO[bytes], rows: Sequence[Mapping[str, Any]]) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    types = {"prompt_id": pa.string(), "set": pa.string(), "decoding": pa.string()}
+    types |= dict.fromkeys(("num_rollouts", "num_unverifiable"), pa.int64())
+    schema = pa.schema(
+        [(name, types.get(name, pa.float64())) for name in rows[0]], metadata={"vasari_schema": "1"}
+    )
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file, compression="zstd")
