@@ -21,4 +21,4 @@ def test_an_example_is_at_most_twenty_lines_beside_its_imports(mark):
     lines = [
         line for line in code.splitlines() if line.strip() and not re.match(r"(import|from) ", line)
     ]
-    assert len(lines) <= 30
+    assert len(lines) <= 20
