@@ -11,8 +11,8 @@ import pytest
 from vasari.core.files import write_json
 from vasari.core.ledger import Ledger
 from vasari.data.prompt_file import write_prompts
-from vasari.data.tasks.draw import HELD_OUT_STYLE
 from vasari.data.tasks.pool import PoolSettings, make_pool
+from vasari.data.tasks.styles import HELD_OUT_STYLE
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.records import GroupOutcome, Prompt, Rollout

@@ -12,8 +12,8 @@ from vasari.core.errors import ConfigError
 from vasari.core.progress import Tell, stage
 from vasari.core.records import Prompt
 from vasari.data.prompt_file import check_images, read_prompts, write_prompts
-from vasari.data.tasks.draw import HELD_OUT_STYLE
 from vasari.data.tasks.pool import PoolSettings, check_disjoint, make_pool
+from vasari.data.tasks.styles import HELD_OUT_STYLE
 from vasari.run.folder import measured
 from vasari.run.layout import RunDir
 from vasari.run.recipe import FilePrompts, Recipe, TaskPrompts

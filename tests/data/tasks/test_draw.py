@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vasari.core.errors import ConfigError, DataError
-from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES, draw
+from vasari.data.tasks.draw import draw
 from vasari.data.tasks.scene import PALETTE, Disc, Line, Polygon, Scene, Text, Wedge, rectangle
+from vasari.data.tasks.styles import HELD_OUT_STYLE, STYLES
 
 ALL_STYLES = (*STYLES, HELD_OUT_STYLE)
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from vasari.core.errors import ConfigError, StorageError
-from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES
 from vasari.data.tasks.families import FAMILIES
 from vasari.data.tasks.gallery import write_gallery
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Scene, Text
+from vasari.data.tasks.styles import HELD_OUT_STYLE, STYLES
 from vasari.data.tasks.thinker import Thinker
 
 

@@ -18,12 +18,12 @@ from vasari.core.errors import ConfigError
 from vasari.core.plugins import VARIABLE
 from vasari.data.prompt_file import read_prompts, write_prompts
 from vasari.data.tasks.check import check_task_family
-from vasari.data.tasks.draw import HELD_OUT_STYLE
 from vasari.data.tasks.families import FAMILIES, find_family
 from vasari.data.tasks.gallery import write_gallery
 from vasari.data.tasks.pool import PoolSettings, check_disjoint, make_pool
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Scene, Text
+from vasari.data.tasks.styles import HELD_OUT_STYLE
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.verify import verify_answer
 

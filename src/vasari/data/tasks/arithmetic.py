@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vasari.data.tasks.steps import running_best, running_count, running_match, running_set
 from vasari.data.tasks.thinker import Thinker
 
 
@@ -107,7 +106,7 @@ def _extreme(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     word, better = _EXTREMES[int(rng.integers(len(_EXTREMES)))]
     largest = word not in ("shortest", "smallest")
     return word, _worked(
-        told, lambda t, read: running_best(t, read, list(told), word=better, largest=largest)
+        told, lambda t, read: t.best(read, list(told), word=better, largest=largest)
     )
 
 
@@ -130,9 +129,7 @@ def _spread(rng: np.random.Generator, told: Told) -> tuple[str, str]:
 
 def _more(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     one, two = _picked(rng, told, 2)
-    answer = _worked(
-        told, lambda t, read: running_best(t, read, (one, two), word="more", largest=True)
-    )
+    answer = _worked(told, lambda t, read: t.best(read, (one, two), word="more", largest=True))
     return f"more {one} or {two}", answer
 
 
@@ -140,7 +137,7 @@ def _above(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     limit = int(rng.integers(1, 8))
     asked = f"more than {limit}"
     return asked, _worked(
-        told, lambda t, read: running_set(t, read, list(told), word=asked, fits=lambda n: n > limit)
+        told, lambda t, read: t.subset(read, list(told), word=asked, fits=lambda n: n > limit)
     )
 
 
@@ -148,7 +145,7 @@ def _taller(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     mark = _picked(rng, told, 1)[0]
     rest = [name for name in told if name != mark]
     return f"taller than {mark}", _worked(
-        told, lambda t, read: running_count(t, read, rest, limit=read(mark))
+        told, lambda t, read: t.count_above(read, rest, limit=read(mark))
     )
 
 
@@ -166,9 +163,7 @@ def _equal_to(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     wanted = told[_picked(rng, told, 1)[0]] if rng.random() < 0.8 else int(rng.integers(10))
     steps = _worked(
         told,
-        lambda t, read: running_set(
-            t, read, list(told), word="exactly", fits=lambda n: n == wanted
-        ),
+        lambda t, read: t.subset(read, list(told), word="exactly", fits=lambda n: n == wanted),
     )
     return f"exactly {wanted}", steps
 
@@ -179,7 +174,7 @@ def _option(rng: np.random.Generator, told: Told) -> tuple[str, str]:
     place = int(rng.integers(len(texts)))
     options = " ".join(f"{letter}) {text}" for letter, text in zip(letters, texts, strict=True))
     answer = _worked(
-        told, lambda t, _: running_match(t, texts[place], dict(zip(letters, texts, strict=True)))
+        told, lambda t, _: t.match(texts[place], dict(zip(letters, texts, strict=True)))
     )
     return f"{options} {texts[place]}", answer
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import AnswerKind, Outcome, Prompt, Verdict
-from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES, draw
+from vasari.data.tasks.draw import draw
 from vasari.data.tasks.families import as_family
 from vasari.data.tasks.imperfect import wrong_answer
 from vasari.data.tasks.pool import PoolSettings, Split, make_pool, scene_digest, split_of
 from vasari.data.tasks.problem import Family, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Point, Polygon, Scene, Text, Wedge
+from vasari.data.tasks.styles import HELD_OUT_STYLE, STYLES
 from vasari.data.tasks.thinker import Thinker
 
 Verify = Callable[[str, str, Sequence[str] | None, AnswerKind | None], Verdict]

@@ -7,88 +7,20 @@ on one installation.
 
 from __future__ import annotations
 
-import colorsys
 import functools
-import hashlib
 import math
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vasari.core.errors import ConfigError, DataError
-from vasari.data.tasks.scene import (
-    PALETTE,
-    Colour,
-    Disc,
-    Line,
-    Mark,
-    Point,
-    Polygon,
-    Scene,
-    Text,
-    Wedge,
-)
-
-Rgb = tuple[int, int, int]
-
-STYLES: tuple[str, ...] = ("plain", "outline", "chalk", "print")
-"""Styles for training, drawn with Pillow."""
-
-HELD_OUT_STYLE = "matplotlib"
-"""A style that no model should train on: another rasteriser and another font."""
+from vasari.core.errors import ConfigError
+from vasari.data.tasks.scene import Colour, Disc, Line, Mark, Point, Polygon, Scene, Text, Wedge
+from vasari.data.tasks.styles import HELD_OUT_STYLE, Rgb, Style, find_style, paint, rgb_of
 
 SUPERSAMPLE = 2
 """Pillow draws without smoothing, so a scene is drawn this much larger and then averaged down."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Style:
-    """How one style draws."""
-
-    paper: Rgb = (255, 255, 255)
-    ink: Rgb = (20, 20, 20)
-    stroke: float = 1.0
-    """Factor on stroke widths."""
-    lettering: float = 1.0
-    """Factor on text size."""
-    bold: int = 0
-    """Extra stroke around letters, in supersampled pixels at size 112."""
-    edge: float = 0.0
-    """Width of an ink edge around filled marks that have no outline, in units of the image."""
-    saturation: float = 1.0
-    repaint: Mapping[Colour, Rgb] = field(default_factory=dict)
-    """Colours that would not stand out on this paper, painted otherwise."""
-
-
-_STYLES: dict[str, _Style] = {
-    "plain": _Style(),
-    "outline": _Style(
-        paper=(250, 250, 252), ink=(30, 30, 60), stroke=0.75, lettering=0.96, edge=0.009
-    ),
-    "chalk": _Style(
-        paper=(74, 94, 88),
-        ink=(244, 244, 236),
-        stroke=1.25,
-        lettering=1.0,
-        bold=1,
-        edge=0.006,
-        repaint={
-            "red": (240, 70, 66),
-            "blue": (80, 135, 250),
-            "green": (40, 190, 70),
-            "purple": (170, 95, 220),
-            "gray": (168, 168, 168),
-            "black": (10, 10, 10),
-        },
-    ),
-    "print": _Style(
-        paper=(247, 240, 224), ink=(58, 40, 30), stroke=1.3, lettering=1.06, saturation=0.95
-    ),
-    HELD_OUT_STYLE: _Style(),
-}
 
 
 def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
@@ -103,20 +35,17 @@ def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
         ConfigError: The style is unknown or the size out of range.
         DataError: A mark has a colour that is not in the palette.
     """
-    if style not in _STYLES:
-        raise ConfigError(
-            f"drawing style must be one of {(*STYLES, HELD_OUT_STYLE)}, got {style!r}"
-        )
+    how = find_style(style)
     if not 16 <= size <= 4096:
         raise ConfigError(f"image size must be between 16 and 4096 pixels, got {size}")
-    colours = _colours(scene, style)
+    colours = paint(scene, style)
     if style == HELD_OUT_STYLE:
         # Imported here: matplotlib takes longer to load than a thousand images take to draw.
         from vasari.data.tasks.draw_matplotlib import render  # noqa: PLC0415
 
         image = render(scene, size=size, colours=colours)
     else:
-        image = _render(scene, _STYLES[style], size=size, colours=colours)
+        image = _render(scene, how, size=size, colours=colours)
     return _png(image)
 
 
@@ -135,35 +64,6 @@ def _png(image: Image.Image) -> bytes:
         for tag, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def _colours(scene: Scene, style: str) -> dict[Colour, Rgb]:
-    """Every colour of the palette, "ink" and "paper" as this style and this scene paint them.
-
-    Hue, saturation and brightness shift by a few per cent, decided by a digest of the scene, so
-    that a model cannot know a colour by one value, while every colour keeps its name.
-    """
-    digest = hashlib.blake2b(f"{style}{scene}".encode(), digest_size=3 * len(PALETTE)).digest()
-    how = _STYLES[style]
-    colours: dict[Colour, Rgb] = {"ink": how.ink, "paper": how.paper}
-    for place, (name, rgb) in enumerate(PALETTE.items()):
-        # Four bits each: 4,096 shades of a colour, few enough to remember.
-        shifts = (digest[3 * place] >> 4, digest[3 * place + 1] >> 4, digest[3 * place + 2] >> 4)
-        colours[name] = _shade(how.repaint.get(name, rgb), shifts, how.saturation)
-    return colours
-
-
-@functools.lru_cache(maxsize=65_536)
-def _shade(rgb: Rgb, shifts: tuple[int, int, int], saturation: float) -> Rgb:
-    """The colour with hue, saturation and brightness moved by shifts of 0 to 15, where 7.5 moves
-    nothing.
-    """
-    by_hue, by_chroma, by_value = (shift / 7.5 - 1.0 for shift in shifts)
-    hue, chroma, value = colorsys.rgb_to_hsv(rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
-    chroma = min(1.0, chroma * saturation * (1.0 + 0.06 * by_chroma))
-    value = min(1.0, value * (1.0 + 0.05 * by_value))
-    red, green, blue = colorsys.hsv_to_rgb((hue + 0.008 * by_hue) % 1.0, chroma, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 @functools.lru_cache(maxsize=256)
@@ -186,7 +86,7 @@ def _stamp(text: str, pixels: int, bold: int, anchor: str) -> tuple[Image.Image,
     return mask, x, y
 
 
-def _render(scene: Scene, how: _Style, *, size: int, colours: Mapping[Colour, Rgb]) -> Image.Image:
+def _render(scene: Scene, how: Style, *, size: int, colours: Mapping[Colour, Rgb]) -> Image.Image:
     canvas = Image.new("RGB", (size * SUPERSAMPLE, size * SUPERSAMPLE), how.paper)
     pen = _Pen(ImageDraw.Draw(canvas), how, size * SUPERSAMPLE, colours)
     for mark in scene.marks:
@@ -198,7 +98,7 @@ class _Pen:
     """Draws marks of one scene on one canvas."""
 
     def __init__(
-        self, canvas: ImageDraw.ImageDraw, how: _Style, scale: int, colours: Mapping[Colour, Rgb]
+        self, canvas: ImageDraw.ImageDraw, how: Style, scale: int, colours: Mapping[Colour, Rgb]
     ) -> None:
         self._canvas = canvas
         self._how = how
@@ -268,14 +168,3 @@ class _Pen:
         mask, left, top = _stamp(mark.text, pixels, bold, anchor)
         x, y = self._at(mark.at)
         self._canvas.bitmap((round(x) + left, round(y) + top), mask, fill=self._rgb(mark.colour))
-
-
-def rgb_of(colour: Colour, colours: Mapping[Colour, Rgb]) -> Rgb:
-    """The RGB value of a colour's name.
-
-    Raises:
-        DataError: The palette has no such colour.
-    """
-    if colour not in colours:
-        raise DataError(f"a mark has the colour {colour!r}; the palette has {', '.join(colours)}")
-    return colours[colour]

@@ -15,8 +15,8 @@ from matplotlib.text import Text as Label
 from matplotlib.transforms import Affine2D
 from PIL import Image
 
-from vasari.data.tasks.draw import Rgb, rgb_of
 from vasari.data.tasks.scene import Colour, Disc, Line, Mark, Polygon, Scene, Text
+from vasari.data.tasks.styles import Rgb, rgb_of
 
 _POINTS = 72
 """Points an inch: a figure of one inch with `size` dots an inch is `size` pixels wide whatever the

@@ -13,8 +13,9 @@ import numpy as np
 
 from vasari.core.errors import ConfigError
 from vasari.core.files import write_bytes
-from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES, draw
+from vasari.data.tasks.draw import draw
 from vasari.data.tasks.problem import Family, Problem
+from vasari.data.tasks.styles import HELD_OUT_STYLE, STYLES
 from vasari.data.tasks.thinker import Thinker
 
 _SIZE = 112

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from vasari.core.errors import ConfigError
-from vasari.data.tasks.families.common import LETTERS, with_choices
+from vasari.data.tasks.families.base import LETTERS, with_choices
 from vasari.data.tasks.problem import Family, Problem
 from vasari.data.tasks.scene import Scene
 

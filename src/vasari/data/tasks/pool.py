@@ -19,10 +19,11 @@ import numpy as np
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import ImageRef, Prompt
 from vasari.data.tasks.difficulty import dynamath_level_weights
-from vasari.data.tasks.draw import HELD_OUT_STYLE, STYLES, draw
+from vasari.data.tasks.draw import draw
 from vasari.data.tasks.families import find_family
 from vasari.data.tasks.imperfect import Imperfection, can_become_guessable, spoil
 from vasari.data.tasks.problem import Family, Problem
+from vasari.data.tasks.styles import HELD_OUT_STYLE, STYLES
 from vasari.data.tasks.thinker import Thinker
 
 Split = Literal["train", "validation", "test"]

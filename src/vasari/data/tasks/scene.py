@@ -1,7 +1,8 @@
-"""A picture as data: drawing commands in unit coordinates, which any drawing style can render."""
+"""A picture as data: marks in unit coordinates, which any drawing style can draw."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,10 +101,16 @@ def rectangle(
     outline: Colour | None = None,
     width: float = 0.012,
 ) -> Polygon:
-    """An axis-aligned rectangle."""
+    """Return an axis-aligned rectangle."""
     return Polygon(
         ((left, top), (right, top), (right, bottom), (left, bottom)),
         fill=fill,
         outline=outline,
         width=width,
     )
+
+
+def around(centre: Point, radius: float, degrees: float) -> Point:
+    """Return the point at this distance and angle, clockwise from twelve o'clock."""
+    turn = math.radians(degrees)
+    return centre[0] + radius * math.sin(turn), centre[1] - radius * math.cos(turn)

@@ -8,35 +8,38 @@ from typing import Any
 
 from vasari.core.errors import ConfigError
 from vasari.core.plugins import build, resolve
-from vasari.data.tasks.families.angles import Angles
-from vasari.data.tasks.families.bars import BarCharts
-from vasari.data.tasks.families.clocks import Clocks
-from vasari.data.tasks.families.dice import ColouredDice
-from vasari.data.tasks.families.gauges import Gauges
-from vasari.data.tasks.families.grids import Grids
-from vasari.data.tasks.families.lengths import Lengths
-from vasari.data.tasks.families.lines import Lines
-from vasari.data.tasks.families.matrices import Matrices
-from vasari.data.tasks.families.paths import Paths
-from vasari.data.tasks.families.pies import Pies
-from vasari.data.tasks.families.shapes import Shapes
-from vasari.data.tasks.families.tables import Tables
+from vasari.data.tasks.families.angles import ANGLES
+from vasari.data.tasks.families.bars import BARS
+from vasari.data.tasks.families.clocks import CLOCKS
+from vasari.data.tasks.families.dice import DICE
+from vasari.data.tasks.families.gauges import GAUGES
+from vasari.data.tasks.families.grids import GRIDS
+from vasari.data.tasks.families.lengths import LENGTHS
+from vasari.data.tasks.families.lines import LINES
+from vasari.data.tasks.families.matrices import MATRICES
+from vasari.data.tasks.families.paths import PATHS
+from vasari.data.tasks.families.pies import PIES
+from vasari.data.tasks.families.shapes import SHAPES
+from vasari.data.tasks.families.tables import TABLES
 from vasari.data.tasks.problem import Family
 
 FAMILIES: Mapping[str, Family] = {
-    "bars": BarCharts(),
-    "clocks": Clocks(),
-    "dice": ColouredDice(),
-    "shapes": Shapes(),
-    "tables": Tables(),
-    "angles": Angles(),
-    "gauges": Gauges(),
-    "grids": Grids(),
-    "lengths": Lengths(),
-    "lines": Lines(),
-    "matrices": Matrices(),
-    "paths": Paths(),
-    "pies": Pies(),
+    family.name: family
+    for family in (
+        BARS,
+        CLOCKS,
+        DICE,
+        SHAPES,
+        TABLES,
+        ANGLES,
+        GAUGES,
+        GRIDS,
+        LENGTHS,
+        LINES,
+        MATRICES,
+        PATHS,
+        PIES,
+    )
 }
 """Every family by the name that a recipe gives it; a user's own is `package.module:attribute`."""
 

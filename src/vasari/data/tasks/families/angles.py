@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from vasari.data.tasks.families.common import COLOURS, check_level, difference, shuffled
+from vasari.data.tasks.families.base import COLOURS, LeveledFamily, pick, shuffled
 from vasari.data.tasks.problem import Fact, Problem
-from vasari.data.tasks.scene import Line, Mark, Point, Scene, Text, Wedge
+from vasari.data.tasks.scene import Line, Mark, Point, Scene, Text, Wedge, around
 from vasari.data.tasks.thinker import Thinker
 
 
@@ -87,7 +88,7 @@ def _sum_triangle(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
         _triangle(a, b),
         ("PQ", "QR", "RP"),
         (red, blue, green),
-        lambda t: difference(t, 180, t.add(_see(t, red), _see(t, blue))),
+        lambda t: t.difference(180, t.add(_see(t, red), _see(t, blue))),
     )
 
 
@@ -109,7 +110,7 @@ def _sum_line(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
         points,
         ("SP", "OQ", "OR"),
         (red, blue, green),
-        lambda t: difference(t, 180, t.add(_see(t, red), _see(t, blue))),
+        lambda t: t.difference(180, t.add(_see(t, red), _see(t, blue))),
     )
 
 
@@ -131,7 +132,7 @@ def _exterior(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
         return (
             t.add(_see(t, first), _see(t, far))
             if forward
-            else difference(t, _see(t, outside), _see(t, first))
+            else t.difference(_see(t, outside), _see(t, first))
         )
 
     return Figure(points, ("PE", "QR", "RP"), (first, far, outside), think)
@@ -146,8 +147,8 @@ def _isosceles(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
 
     def think(t: Thinker) -> int:
         if not from_top:
-            return difference(t, 180, t.multiply(2, _see(t, bottom)))
-        rest = difference(t, 180, _see(t, top))
+            return t.difference(180, t.multiply(2, _see(t, bottom)))
+        rest = t.difference(180, _see(t, top))
         t.say(f"{rest}/2={rest // 2}")
         return rest // 2
 
@@ -179,7 +180,7 @@ def _quadrilateral(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     asked = Corner(hues[2], "S", "PR", last, asked=True)
 
     def think(t: Thinker) -> int:
-        return difference(t, 360, t.add(t.add(_see(t, first), _see(t, second)), _see(t, third)))
+        return t.difference(360, t.add(t.add(_see(t, first), _see(t, second)), _see(t, third)))
 
     return Figure(points, ("PQ", "QR", "RS", "SP"), (first, second, third, asked), think)
 
@@ -192,7 +193,7 @@ def _isosceles_outside(rng: np.random.Generator, hues: tuple[str, ...]) -> Figur
     )
 
     def think(t: Thinker) -> int:
-        return difference(t, 180, t.multiply(2, difference(t, 180, _see(t, outside))))
+        return t.difference(180, t.multiply(2, t.difference(180, _see(t, outside))))
 
     points = _triangle(base, base) | {"E": (1.4, 0.0)}
     return Figure(
@@ -217,7 +218,7 @@ def _split(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
 
     def think(t: Thinker) -> int:
         t.say(f"the middle angle is twice {red.colour}")
-        return difference(t, 180, t.add(t.multiply(2, _see(t, red)), _see(t, blue)))
+        return t.difference(180, t.add(t.multiply(2, _see(t, red)), _see(t, blue)))
 
     return Figure(
         points,
@@ -230,7 +231,8 @@ def _split(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     )
 
 
-KINDS: dict[str, tuple[Callable[[np.random.Generator, tuple[str, ...]], Figure], ...]] = {
+Kind = Callable[[np.random.Generator, tuple[str, ...]], Figure]
+KINDS: dict[str, tuple[Kind, ...]] = {
     "1": (_sum_triangle, _sum_line),
     "2": (_exterior, _isosceles),
     "3": (_quadrilateral, _isosceles_outside, _split),
@@ -263,17 +265,9 @@ def _draw(figure: Figure, points: dict[str, Point]) -> Scene:
             first, last = last, first
         sweep = (last - first) % 360
         marks.append(Wedge(vertex, 0.09, first, first + sweep, fill=corner.colour))
-        turn, away = (
-            math.radians(first + sweep / 2),
-            min(
-                0.3,
-                max(
-                    0.19 if corner.degrees < 100 else 0.22,
-                    0.075 / math.sin(math.radians(sweep / 2)),
-                ),
-            ),
-        )
-        at = vertex[0] + away * math.sin(turn), vertex[1] - away * math.cos(turn)
+        clear = 0.19 if corner.degrees < 100 else 0.22
+        away = min(0.3, max(clear, 0.075 / math.sin(math.radians(sweep / 2))))
+        at = around(vertex, away, first + sweep / 2)
         labels.append(Text(at, "?" if corner.asked else str(corner.degrees), 0.11))
     marks += [Line(points[s[0]], points[s[1]]) for s in figure.strokes]
     for stroke in figure.equal:
@@ -287,33 +281,29 @@ def _draw(figure: Figure, points: dict[str, Point]) -> Scene:
     return Scene(tuple(marks + labels))
 
 
-class Angles:
-    """Angle geometry: one angle sum, then one theorem, then theorems combined."""
-
-    name = "angles"
-    levels: tuple[str, ...] = ("1", "2", "3")
-
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """An angle figure of this level."""
-        check_level(self.name, level, self.levels)
-        build = KINDS[level][int(rng.integers(len(KINDS[level])))]
-        figure, mirror = build(rng, shuffled(rng, COLOURS)), bool(rng.random() < 0.5)
-        asked = next(c for c in figure.corners if c.asked)
-        given = [c for c in figure.corners if not c.asked]
-        kind = build.__name__.strip("_")
-        return Problem(
-            scene=_draw(figure, _fit(figure.points, mirror=mirror)),
-            scene_key=f"angles {kind} {'mirrored ' if mirror else ''}"
-            + " ".join(f"{c.colour}{'?' if c.asked else c.degrees}" for c in figure.corners),
-            question=f"{figure.hint}How many degrees has the {asked.colour} angle?",
-            kind="number",
-            think=lambda t: str(figure.think(t)),
-            answer=str(asked.degrees),
-            facts=(
-                *(
-                    Fact(f"Which number is written at the {c.colour} angle?", str(c.degrees))
-                    for c in given
-                ),
-                Fact("Which angle has a question mark?", asked.colour),
+def _sample(kinds: tuple[Kind, ...], rng: np.random.Generator) -> Problem:
+    build = pick(rng, kinds)
+    figure, mirror = build(rng, shuffled(rng, COLOURS)), bool(rng.random() < 0.5)
+    asked = next(c for c in figure.corners if c.asked)
+    given = [c for c in figure.corners if not c.asked]
+    kind = build.__name__.strip("_")
+    return Problem(
+        scene=_draw(figure, _fit(figure.points, mirror=mirror)),
+        scene_key=f"angles {kind} {'mirrored ' if mirror else ''}"
+        + " ".join(f"{c.colour}{'?' if c.asked else c.degrees}" for c in figure.corners),
+        question=f"{figure.hint}How many degrees has the {asked.colour} angle?",
+        kind="number",
+        think=lambda t: str(figure.think(t)),
+        answer=str(asked.degrees),
+        facts=(
+            *(
+                Fact(f"Which number is written at the {c.colour} angle?", str(c.degrees))
+                for c in given
             ),
-        )
+            Fact("Which angle has a question mark?", asked.colour),
+        ),
+    )
+
+
+ANGLES = LeveledFamily("angles", {level: partial(_sample, kinds) for level, kinds in KINDS.items()})
+"""Angle geometry: one angle sum, then one theorem, then theorems combined."""

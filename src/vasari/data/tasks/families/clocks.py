@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from vasari.data.tasks.families.common import (
-    check_level,
-    difference,
+from vasari.data.tasks.families.base import (
+    CHOICE_SHARE,
+    LeveledFamily,
+    Question,
     near_numbers,
     pick,
     with_choices,
 )
 from vasari.data.tasks.problem import Fact, Problem
-from vasari.data.tasks.scene import Disc, Line, Mark, Scene
+from vasari.data.tasks.scene import Disc, Line, Mark, Point, Scene, around
 from vasari.data.tasks.thinker import Thinker
 
 _HOUR_COLOURS = ("red", "orange", "pink")
 _MINUTE_COLOURS = ("blue", "green", "black")
 _HALF_DAY = 720
-
-Drafted = tuple[str, str, Callable[[Thinker], str]]
-"""Question, reference answer, reasoning."""
 
 
 def _clock_text(hour: int, minute: int) -> str:
@@ -50,7 +47,7 @@ def _read_minute(thinker: Thinker, minutes: int, what: str = "minute") -> int:
     return int(thinker.look(what, str(minute), [str((minute - 5) % 60), str((minute + 5) % 60)]))
 
 
-def _hours_later(rng: np.random.Generator, shown: int) -> Drafted:
+def _hours_later(rng: np.random.Generator, shown: int) -> Question:
     num = int(rng.integers(1, 6))
 
     def think(thinker: Thinker) -> str:
@@ -61,78 +58,66 @@ def _hours_later(rng: np.random.Generator, shown: int) -> Drafted:
         return _clock_text(max(later, 1), minute)
 
     unit = "hour" if num == 1 else "hours"
-    return f"What time is it {num} {unit} later?", _time_of(shown + 60 * num), think
+    return Question(f"What time is it {num} {unit} later?", _time_of(shown + 60 * num), think)
 
 
-def _minutes_to_hour(_: np.random.Generator, shown: int) -> Drafted:
+def _minutes_to_hour(_: np.random.Generator, shown: int) -> Question:
     def think(thinker: Thinker) -> str:
         return str(thinker.subtract(60, _read_minute(thinker, shown)))
 
-    return "How many minutes until the next hour?", str(60 - shown % 60), think
+    return Question("How many minutes until the next hour?", str(60 - shown % 60), think)
 
 
-def _minutes_later(rng: np.random.Generator, shown: int) -> Drafted:
+def _minutes_later(rng: np.random.Generator, shown: int) -> Question:
     num = 5 * int(rng.integers(2, 12))
 
     def think(thinker: Thinker) -> str:
         hour, minute = _read_hour(thinker, shown), _read_minute(thinker, shown)
         minute = thinker.add(minute, num)
         if minute >= 60:
-            minute = difference(thinker, minute, 60)
+            minute = thinker.difference(minute, 60)
             hour = thinker.add(hour, 1)
             if hour > 12:
                 hour = thinker.subtract(hour, 12)
         return _clock_text(max(hour, 1), minute % 60)
 
-    return f"What time is it {num} minutes later?", _time_of(shown + num), think
+    return Question(f"What time is it {num} minutes later?", _time_of(shown + num), think)
 
 
-def _minutes_between(left: int, right: int) -> Drafted:
+def _minutes_between(left: int, right: int) -> Question:
     def think(thinker: Thinker) -> str:
         start = _read_hour(thinker, left, "left hour"), _read_minute(thinker, left, "left minute")
         end = _read_hour(thinker, right, "right hour"), _read_minute(thinker, right, "right minute")
         if start[0] == end[0]:
-            return str(difference(thinker, end[1], start[1]))
+            return str(thinker.difference(end[1], start[1]))
         return str(thinker.add(thinker.subtract(60, start[1]), end[1]))
 
-    return (
-        "How many minutes from the left to the right clock?",
-        str((right - left) % _HALF_DAY),
-        think,
+    text = "How many minutes from the left to the right clock?"
+    return Question(text, str((right - left) % _HALF_DAY), think)
+
+
+def _sample(level: str, rng: np.random.Generator) -> Problem:
+    shown = [5 * int(rng.integers(_HALF_DAY // 5))]
+    hands = pick(rng, _HOUR_COLOURS), pick(rng, _MINUTE_COLOURS)
+    if level == "3":
+        shown.append((shown[0] + 5 * int(rng.integers(1, 12))) % _HALF_DAY)
+        question = _minutes_between(shown[0], shown[1])
+    elif level == "2":
+        question = _minutes_later(rng, shown[0])
+    else:
+        question = (_minutes_to_hour if rng.random() < 0.3 else _hours_later)(rng, shown[0])
+    problem = Problem(
+        scene=_draw(shown, hands),
+        scene_key=f"clocks {hands[0]} {hands[1]} " + " ".join(map(_time_of, shown)),
+        question=question.text,
+        kind="number" if question.answer.isdigit() else "text",
+        think=question.think,
+        answer=question.answer,
+        facts=_facts(shown),
     )
-
-
-class Clocks:
-    """One dial, or two less than an hour apart, in steps of five minutes."""
-
-    name: str = "clocks"
-    levels: tuple[str, ...] = ("1", "2", "3")
-
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A problem of this level; the same generator state gives the same problem."""
-        check_level(self.name, level, self.levels)
-        shown = [5 * int(rng.integers(_HALF_DAY // 5))]
-        hands = pick(rng, _HOUR_COLOURS), pick(rng, _MINUTE_COLOURS)
-        if level == "3":
-            shown.append((shown[0] + 5 * int(rng.integers(1, 12))) % _HALF_DAY)
-            question, answer, think = _minutes_between(shown[0], shown[1])
-        elif level == "2":
-            question, answer, think = _minutes_later(rng, shown[0])
-        else:
-            draft = _minutes_to_hour if rng.random() < 0.3 else _hours_later
-            question, answer, think = draft(rng, shown[0])
-        problem = Problem(
-            scene=_draw(shown, hands),
-            scene_key=f"clocks {hands[0]} {hands[1]} " + " ".join(map(_time_of, shown)),
-            question=question,
-            kind="number" if answer.isdigit() else "text",
-            think=think,
-            answer=answer,
-            facts=_facts(shown),
-        )
-        if rng.random() < 0.2:
-            problem = with_choices(rng, problem, _distractors(rng, answer))
-        return problem
+    if rng.random() < CHOICE_SHARE:
+        problem = with_choices(rng, problem, _distractors(rng, question.answer))
+    return problem
 
 
 def _facts(shown: list[int]) -> tuple[Fact, ...]:
@@ -168,11 +153,8 @@ def _dial(
 ) -> list[Mark]:
     thin = 0.02 if radius > 0.3 else 0.015
 
-    def at(share: float, degrees: float) -> tuple[float, float]:
-        turn = math.radians(degrees)
-        return centre[0] + share * radius * math.sin(turn), centre[1] - share * radius * math.cos(
-            turn
-        )
+    def at(share: float, degrees: float) -> Point:
+        return around(centre, share * radius, degrees)
 
     marks: list[Mark] = [Disc(centre, radius, outline="ink", width=thin)]
     for hour in range(12):
@@ -188,3 +170,7 @@ def _dial(
     marks.append(Line(centre, at(0.8, 6 * (minutes % 60)), colour=hands[1], width=0.09 * radius))
     marks.append(Disc(centre, 0.08 * radius, fill="ink"))
     return marks
+
+
+CLOCKS = LeveledFamily("clocks", {level: partial(_sample, level) for level in ("1", "2", "3")})
+"""One dial, or two less than an hour apart, in steps of five minutes."""

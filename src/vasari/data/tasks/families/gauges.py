@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from vasari.data.tasks.families.common import COLOURS, add, check_level, difference, pick, shuffled
+from vasari.data.tasks.families.base import COLOURS, LeveledFamily, pick, shuffled
 from vasari.data.tasks.problem import Fact, Problem
-from vasari.data.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
+from vasari.data.tasks.scene import Disc, Line, Mark, Point, Polygon, Scene, Text, around, rectangle
 from vasari.data.tasks.thinker import Thinker
 
 
 def _dial(top: int, value: int, colour: str) -> list[Mark]:
     """A dial from 0 at the lower left to `top` at the lower right, with every second mark named."""
-    centre, marks = (0.5, 0.54), [Disc((0.5, 0.54), 0.31, outline="ink")]
-    drawn: list[Mark] = list(marks)
+    centre = (0.5, 0.54)
+    drawn: list[Mark] = [Disc(centre, 0.31, outline="ink")]
 
-    def at(radius: float, step: float) -> tuple[float, float]:
-        turn = math.radians(-120 + 240 * step / top)
-        return centre[0] + radius * math.sin(turn), centre[1] - radius * math.cos(turn)
+    def at(radius: float, step: float) -> Point:
+        return around(centre, radius, -120 + 240 * step / top)
 
     for step in range(top + 1):
         drawn.append(Line(at(0.31, step), at(0.25, step), width=0.016))
@@ -69,7 +66,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
 
     def think(t: Thinker) -> str:
         seen = t.read(f"the {form} shows", value, low=0, high=top)
-        return str(difference(t, seen, target))
+        return str(t.difference(seen, target))
 
     return Problem(
         scene=Scene(tuple(marks)),
@@ -98,8 +95,8 @@ def _level_2(rng: np.random.Generator) -> Problem:
     def think(t: Thinker) -> str:
         a, b = t.read(one, first, low=0, high=top), t.read(two, second, low=0, high=top)
         if task == "difference":
-            return str(difference(t, a, b))
-        total = add(t, a, b)
+            return str(t.difference(a, b))
+        total = t.add(a, b)
         if task == "middle":
             t.say(f"{total}/2={total // 2}")
         return str(total // 2 if task == "middle" else total)
@@ -148,7 +145,7 @@ def _level_3(rng: np.random.Generator) -> Problem:
 
     def think(t: Thinker) -> str:
         left, right = reading(t, 0), reading(t, 1)
-        return str(add(t, left, right) if together else difference(t, left, right))
+        return str(t.add(left, right) if together else t.difference(left, right))
 
     values = np.array(units) * np.array(steps)
     return Problem(
@@ -175,13 +172,5 @@ def _level_3(rng: np.random.Generator) -> Problem:
     )
 
 
-class Gauges:
-    """Dials, thermometers and rulers: one reading, then two, then two on different scales."""
-
-    name = "gauges"
-    levels: tuple[str, ...] = ("1", "2", "3")
-
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A gauge problem of this level."""
-        check_level(self.name, level, self.levels)
-        return {"1": _level_1, "2": _level_2, "3": _level_3}[level](rng)
+GAUGES = LeveledFamily("gauges", {"1": _level_1, "2": _level_2, "3": _level_3})
+"""Dials, thermometers and rulers: one reading, then two, then two on different scales."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.data.tasks.families.common import check_level, pick
+from vasari.data.tasks.families.base import LeveledFamily, pick
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Line, Mark, Polygon, Scene, Text, rectangle
 from vasari.data.tasks.thinker import Thinker
@@ -187,51 +188,44 @@ def transformed(rule: str, rows: Rows) -> Rows:
     return tuple("".join("rbgy"[n] for n in row) for row in after)
 
 
-class Grids:
-    """Grid transformations: one cell of the result, then a whole grid, then a larger one and more
-    transformations.
-    """
+def _sample(level: str, rng: np.random.Generator) -> Problem:
+    puzzle = _puzzle(rng, level)
+    where, row, column = pick(rng, PLACES)
+    result = transformed(puzzle.rule, puzzle.query)
 
-    name = "grids"
-    levels: tuple[str, ...] = ("1", "2", "3")
+    def think(t: Thinker) -> str:
+        found = _think(t, puzzle, level)
+        return COLOURS[found[row][column]] if level == "1" else "/".join(found)
 
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """Example pairs and a question grid of this level."""
-        check_level(self.name, level, self.levels)
-        puzzle = _puzzle(rng, level)
-        where, row, column = PLACES[int(rng.integers(4))]
-        result = transformed(puzzle.rule, puzzle.query)
-
-        def think(t: Thinker) -> str:
-            found = _think(t, puzzle, level)
-            return COLOURS[found[row][column]] if level == "1" else "/".join(found)
-
-        return Problem(
-            scene=_scene(puzzle),
-            scene_key="grids "
-            + " ".join(f"{'/'.join(a)}>{'/'.join(b)}" for a, b in puzzle.examples)
-            + f" {'/'.join(puzzle.query)}>?",
-            question="Do the same to the lowest grid. "
-            + (
-                f"Which colour is at the {where}?"
-                if level == "1"
-                else "Write the result in letters, like rb/gy."
-            ),
-            kind="text",
-            think=think,
-            answer=COLOURS[result[row][column]] if level == "1" else "/".join(result),
-            facts=(
-                *(
-                    Fact(
-                        f"Which colour is at the {n} of the lowest grid?",
-                        COLOURS[puzzle.query[r][c]],
-                    )
-                    for n, r, c in PLACES
-                ),
-                Fact("Which colours has the lowest grid, by rows?", "/".join(puzzle.query)),
-                Fact("Which colours has the first grid, by rows?", "/".join(puzzle.examples[0][0])),
+    return Problem(
+        scene=_scene(puzzle),
+        scene_key="grids "
+        + " ".join(f"{'/'.join(a)}>{'/'.join(b)}" for a, b in puzzle.examples)
+        + f" {'/'.join(puzzle.query)}>?",
+        question="Do the same to the lowest grid. "
+        + (
+            f"Which colour is at the {where}?"
+            if level == "1"
+            else "Write the result in letters, like rb/gy."
+        ),
+        kind="text",
+        think=think,
+        answer=COLOURS[result[row][column]] if level == "1" else "/".join(result),
+        facts=(
+            *(
                 Fact(
-                    "Which colours has the first result, by rows?", "/".join(puzzle.examples[0][1])
-                ),
+                    f"Which colour is at the {n} of the lowest grid?",
+                    COLOURS[puzzle.query[r][c]],
+                )
+                for n, r, c in PLACES
             ),
-        )
+            Fact("Which colours has the lowest grid, by rows?", "/".join(puzzle.query)),
+            Fact("Which colours has the first grid, by rows?", "/".join(puzzle.examples[0][0])),
+            Fact("Which colours has the first result, by rows?", "/".join(puzzle.examples[0][1])),
+        ),
+    )
+
+
+GRIDS = LeveledFamily("grids", {level: partial(_sample, level) for level in LEVEL_RULES})
+"""Grid transformations: one cell of the result, then a whole grid, then a larger one and more
+transformations."""

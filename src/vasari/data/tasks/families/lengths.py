@@ -7,10 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from vasari.data.tasks.families.common import add, check_level, difference, pick, total
+from vasari.data.tasks.families.base import LeveledFamily, pick
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
 from vasari.data.tasks.thinker import Thinker
@@ -63,7 +64,7 @@ def _perimeter_or_area(rng: np.random.Generator) -> Drawn:
 
     def think(t: Thinker) -> str:
         w, h = t.read("bottom", width, low=1), t.read("left", height, low=1)
-        return str(t.multiply(w, h) if area else t.multiply(2, add(t, w, h)))
+        return str(t.multiply(w, h) if area else t.multiply(2, t.add(w, h)))
 
     question = (
         "What is the area of the rectangle?"
@@ -100,7 +101,7 @@ def _segment_sum(rng: np.random.Generator) -> Drawn:
 
     def think(t: Thinker) -> str:
         return str(
-            total(t, [t.read(name, part, low=1) for name, part in zip(names, parts, strict=True)])
+            t.total([t.read(name, part, low=1) for name, part in zip(names, parts, strict=True)])
         )
 
     marks = _segment(parts, [str(p) for p in parts], None)
@@ -123,8 +124,8 @@ def _segment_gap(rng: np.random.Generator) -> Drawn:
     labels = ["?" if i == hidden else str(p) for i, p in enumerate(parts)]
 
     def think(t: Thinker) -> str:
-        known = add(t, *(t.read(name, value, low=1) for name, value in numbers.items()))
-        return str(difference(t, t.read("whole", sum(parts), low=1), known))
+        known = t.add(*(t.read(name, value, low=1) for name, value in numbers.items()))
+        return str(t.difference(t.read("whole", sum(parts), low=1), known))
 
     marks = _segment(parts, labels, sum(parts))
     return Drawn(
@@ -150,7 +151,7 @@ def _missing_side(rng: np.random.Generator) -> Drawn:
             t.say(f"{whole}/{w}={whole // w}")
             return str(whole // w)
         t.say(f"{whole}/2={whole // 2}")
-        return str(difference(t, whole // 2, w))
+        return str(t.difference(whole // 2, w))
 
     what = "area" if area else "way around it"
     question = f"The number inside the rectangle is its {what}. How long is the left side?"
@@ -188,12 +189,10 @@ def _notched(rng: np.random.Generator) -> Drawn:
         w, h = t.read("bottom", width, low=1), t.read("left", height, low=1)
         if not area:
             t.say("the corner cut off keeps the way around")
-            return str(t.multiply(2, add(t, w, h)))
+            return str(t.multiply(2, t.add(w, h)))
         whole = t.multiply(w, h)
         return str(
-            difference(
-                t, whole, t.multiply(t.read("cut", cut_w, low=1), t.read("by", cut_h, low=1))
-            )
+            t.difference(whole, t.multiply(t.read("cut", cut_w, low=1), t.read("by", cut_h, low=1)))
         )
 
     question = (
@@ -231,7 +230,7 @@ def _diagonal(rng: np.random.Generator) -> Drawn:
 
     def think(t: Thinker) -> str:
         w, h = t.read("bottom", width, low=2), t.read("left", height, low=2)
-        square = add(t, t.multiply(w, w), t.multiply(h, h))
+        square = t.add(t.multiply(w, w), t.multiply(h, h))
         t.say(f"sqrt({square})={root_text(square)}")
         return root_text(square)
 
@@ -247,35 +246,33 @@ def _diagonal(rng: np.random.Generator) -> Drawn:
     )
 
 
-KINDS: dict[str, tuple[Callable[[np.random.Generator], Drawn], ...]] = {
+Kind = Callable[[np.random.Generator], Drawn]
+KINDS: dict[str, tuple[Kind, ...]] = {
     "1": (_perimeter_or_area, _segment_sum),
     "2": (_missing_side, _segment_gap),
     "3": (_notched, _diagonal),
 }
 
 
-class Lengths:
-    """Lengths and areas: one formula, then a formula turned round, then composite figures and
-    diagonals.
-    """
+def _sample(kinds: tuple[Kind, ...], rng: np.random.Generator) -> Problem:
+    drawn = pick(rng, kinds)(rng)
+    return Problem(
+        scene=Scene(tuple(drawn.marks)),
+        scene_key=f"lengths {drawn.kind} "
+        + " ".join(f"{where}:{n}" for where, n in drawn.numbers.items()),
+        question=drawn.question,
+        kind="expression" if "sqrt" in drawn.answer else "number",
+        think=drawn.think,
+        answer=drawn.answer,
+        facts=tuple(
+            Fact(f"What number is written for {where}?", str(n))
+            for where, n in drawn.numbers.items()
+        ),
+    )
 
-    name = "lengths"
-    levels: tuple[str, ...] = ("1", "2", "3")
 
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A figure with dimensions of this level."""
-        check_level(self.name, level, self.levels)
-        drawn = KINDS[level][int(rng.integers(len(KINDS[level])))](rng)
-        return Problem(
-            scene=Scene(tuple(drawn.marks)),
-            scene_key=f"lengths {drawn.kind} "
-            + " ".join(f"{where}:{n}" for where, n in drawn.numbers.items()),
-            question=drawn.question,
-            kind="expression" if "sqrt" in drawn.answer else "number",
-            think=drawn.think,
-            answer=drawn.answer,
-            facts=tuple(
-                Fact(f"What number is written for {where}?", str(n))
-                for where, n in drawn.numbers.items()
-            ),
-        )
+LENGTHS = LeveledFamily(
+    "lengths", {level: partial(_sample, kinds) for level, kinds in KINDS.items()}
+)
+"""Lengths and areas: one formula, then a formula turned round, then composite figures and
+diagonals."""

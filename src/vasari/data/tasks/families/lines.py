@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vasari.data.tasks.families.common import add, check_level, difference
+from vasari.data.tasks.families.base import LeveledFamily
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Point, Scene, Text
 from vasari.data.tasks.thinker import Thinker
@@ -91,7 +91,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
     def think(t: Thinker) -> str:
         a = t.read(LETTERS[first], values[first], low=1, high=9)
         b = t.read(LETTERS[second], values[second], low=1, high=9)
-        return str(add(t, a, b) if together else difference(t, a, b))
+        return str(t.add(a, b) if together else t.difference(a, b))
 
     pair = f"{LETTERS[first]} and {LETTERS[second]}"
     return Problem(
@@ -127,7 +127,7 @@ def _level_2(rng: np.random.Generator) -> Problem:
             for letter, value in zip(LETTERS, values, strict=True)
         ]
         if not count_rises:
-            return str(difference(t, max(seen), min(seen)))
+            return str(t.difference(max(seen), min(seen)))
         ups = [LETTERS[i : i + 2] for i in range(4) if seen[i] < seen[i + 1]]
         t.say("up " + (" ".join(ups) or "never"))
         return str(t.read("rises", len(ups), low=0, high=4))
@@ -167,17 +167,17 @@ def _level_3(rng: np.random.Generator) -> Problem:
             if abs(r - red[i]) + abs(b - blue[i]) == 1
         ]
         r, b = t.look(LETTERS[i], f"{red[i]} {blue[i]}", near).split()
-        return difference(t, int(r), int(b))
+        return t.difference(int(r), int(b))
 
     def think(t: Thinker) -> str:
         if task == "gap":
             found = [gap_at(t, i) for i in range(4)]
             return LETTERS[found.index(max(found))]
         if task == "gaps":
-            return str(add(t, gap_at(t, first), gap_at(t, second)))
+            return str(t.add(gap_at(t, first), gap_at(t, second)))
         seen = [t.read(f"{LETTERS[i]} red", red[i], low=0, high=TOP) for i in range(4)]
         steps = [
-            difference(t, seen[i + 1], seen[i]) if seen[i + 1] > seen[i] else 0 for i in range(3)
+            t.difference(seen[i + 1], seen[i]) if seen[i + 1] > seen[i] else 0 for i in range(3)
         ]
         best = steps.index(max(steps))
         return LETTERS[best : best + 2]
@@ -208,13 +208,5 @@ def _level_3(rng: np.random.Generator) -> Problem:
     )
 
 
-class Lines:
-    """Line charts: values written at the points, then read off a grid, then two lines."""
-
-    name = "lines"
-    levels: tuple[str, ...] = ("1", "2", "3")
-
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A line chart of this level."""
-        check_level(self.name, level, self.levels)
-        return {"1": _level_1, "2": _level_2, "3": _level_3}[level](rng)
+LINES = LeveledFamily("lines", {"1": _level_1, "2": _level_2, "3": _level_3})
+"""Line charts: values written at the points, then read off a grid, then two lines."""

@@ -5,10 +5,11 @@ the last row.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from vasari.data.tasks.families.common import LETTERS, check_level, pick, shuffled
+from vasari.data.tasks.families.base import LETTERS, LeveledFamily, pick, shuffled
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
 from vasari.data.tasks.thinker import Thinker
@@ -175,38 +176,32 @@ def _think(t: Thinker, puzzle: Puzzle) -> str:
     return LETTERS[best]
 
 
-class Matrices:
-    """Matrices with one, two or three attributes that follow a rule."""
+def _sample(num_rules: int, rng: np.random.Generator) -> Problem:
+    puzzle = _puzzle(rng, num_rules)
+    sized = "size" in puzzle.rules
+    texts = tuple(describe(option, sized=sized) for option in puzzle.options)
+    rows = [[describe(cell, sized=sized) for cell in row] for row in puzzle.cells]
+    rows[2][2] = "?"
+    names = (("top", 0), ("middle", 1), ("bottom", 2))
+    return Problem(
+        scene=_scene(puzzle),
+        scene_key="matrices "
+        + " / ".join(", ".join(row) for row in rows)
+        + " options "
+        + ", ".join(texts),
+        question=("Every row follows the same rules. Which picture belongs at the question mark?"),
+        kind="choice",
+        think=lambda t: _think(t, puzzle),
+        answer=LETTERS[puzzle.options.index(puzzle.cells[2][2])],
+        choices=texts,
+        facts=tuple(
+            Fact(f"What is in the {side} cell of the {name} row?", rows[r][c])
+            for name, r in names
+            for c, side in enumerate(("left", "middle", "right"))
+            if (r, c) != (2, 2)
+        ),
+    )
 
-    name = "matrices"
-    levels: tuple[str, ...] = ("1", "2", "3")
 
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A matrix with as many rules as the level says."""
-        check_level(self.name, level, self.levels)
-        puzzle = _puzzle(rng, int(level))
-        sized = "size" in puzzle.rules
-        texts = tuple(describe(option, sized=sized) for option in puzzle.options)
-        rows = [[describe(cell, sized=sized) for cell in row] for row in puzzle.cells]
-        rows[2][2] = "?"
-        names = (("top", 0), ("middle", 1), ("bottom", 2))
-        return Problem(
-            scene=_scene(puzzle),
-            scene_key="matrices "
-            + " / ".join(", ".join(row) for row in rows)
-            + " options "
-            + ", ".join(texts),
-            question=(
-                "Every row follows the same rules. Which picture belongs at the question mark?"
-            ),
-            kind="choice",
-            think=lambda t: _think(t, puzzle),
-            answer=LETTERS[puzzle.options.index(puzzle.cells[2][2])],
-            choices=texts,
-            facts=tuple(
-                Fact(f"What is in the {side} cell of the {name} row?", rows[r][c])
-                for name, r in names
-                for c, side in enumerate(("left", "middle", "right"))
-                if (r, c) != (2, 2)
-            ),
-        )
+MATRICES = LeveledFamily("matrices", {str(num): partial(_sample, num) for num in (1, 2, 3)})
+"""Matrices with one, two or three attributes that follow a rule."""

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from vasari.data.tasks.families.common import pick, shuffled
+from vasari.data.tasks.families.base import pick, shuffled
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Line, Mark, Scene, Text, rectangle
 from vasari.data.tasks.thinker import Thinker

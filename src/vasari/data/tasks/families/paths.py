@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from vasari.core.records import AnswerKind
-from vasari.data.tasks.families.common import add, check_level, shuffled, total
+from vasari.data.tasks.families.base import LeveledFamily, pick, shuffled
 from vasari.data.tasks.families.mazes import maze
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Point, Scene, Text
-from vasari.data.tasks.steps import braces
-from vasari.data.tasks.thinker import Thinker
+from vasari.data.tasks.thinker import Thinker, braces
 
 SPOTS: tuple[Point, ...] = ((0.12, 0.12), (0.88, 0.12), (0.5, 0.5), (0.12, 0.88), (0.88, 0.88))
 """Four corners and the middle: no two edges cross."""
@@ -120,7 +120,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
         return (
             braces(seen)
             if listing
-            else str(add(t, len(seen), len(_see_neighbours(t, graph, other))))
+            else str(t.add(len(seen), len(_see_neighbours(t, graph, other))))
         )
 
     degrees = [sum(name in edge for edge in graph.lengths) for name in (node, other)]
@@ -141,8 +141,8 @@ def _level_1(rng: np.random.Generator) -> Problem:
 def _measure(t: Thinker, graph: Graph, way: tuple[str, ...]) -> int:
     """Read the edges of a way and add them up."""
     edges = list(pairwise(way))
-    return total(
-        t, [t.read(a + b, graph.lengths[frozenset((a, b))], low=1, high=9) for a, b in edges]
+    return t.total(
+        [t.read(a + b, graph.lengths[frozenset((a, b))], low=1, high=9) for a, b in edges]
     )
 
 
@@ -237,20 +237,18 @@ def _two_steps(rng: np.random.Generator) -> Problem:
     )
 
 
-class Paths:
-    """Graphs and mazes: neighbours, then routes and moves, then shortest paths and walls."""
+def _level_2(rng: np.random.Generator) -> Problem:
+    return _route(rng) if rng.random() < 0.5 else maze(rng, num_moves=3, num_walls=2)
 
-    name = "paths"
-    levels: tuple[str, ...] = ("1", "2", "3")
 
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A graph or maze of this level."""
-        check_level(self.name, level, self.levels)
-        if level == "1":
-            return _level_1(rng)
-        if level == "2":
-            return _route(rng) if rng.random() < 0.5 else maze(rng, num_moves=3, num_walls=2)
-        task = int(rng.integers(3))
-        return (
-            (_shortest, _two_steps)[task](rng) if task < 2 else maze(rng, num_moves=5, num_walls=4)
-        )
+def _level_3(rng: np.random.Generator) -> Problem:
+    make: tuple[Callable[[np.random.Generator], Problem], ...] = (
+        _shortest,
+        _two_steps,
+        partial(maze, num_moves=5, num_walls=4),
+    )
+    return pick(rng, make)(rng)
+
+
+PATHS = LeveledFamily("paths", {"1": _level_1, "2": _level_2, "3": _level_3})
+"""Graphs and mazes: neighbours, then routes and moves, then shortest paths and walls."""

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from vasari.data.tasks.families.common import add, check_level, difference
+from vasari.data.tasks.families.base import COLOURS, LeveledFamily
 from vasari.data.tasks.problem import Fact, Problem
-from vasari.data.tasks.scene import Line, Mark, Point, Scene, Text, Wedge, rectangle
+from vasari.data.tasks.scene import Line, Mark, Point, Scene, Text, Wedge, around, rectangle
 from vasari.data.tasks.thinker import Thinker
-
-COLOURS = ("red", "blue", "green", "yellow")
-
-
-def _around(centre: Point, radius: float, degrees: float) -> Point:
-    """The point at this angle, clockwise from twelve o'clock."""
-    turn = math.radians(degrees)
-    return centre[0] + radius * math.sin(turn), centre[1] - radius * math.cos(turn)
 
 
 def _pie(
@@ -26,7 +16,7 @@ def _pie(
     """A pie whose slices begin at `turn` degrees, with `ticks` marks around its rim."""
     angles = [360 * i / ticks for i in range(ticks)]
     marks: list[Mark] = [
-        Line(_around(centre, radius, a), _around(centre, radius + 0.04, a)) for a in angles
+        Line(around(centre, radius, a), around(centre, radius + 0.04, a)) for a in angles
     ]
     start, whole = turn, sum(parts.values())
     for colour, part in parts.items():
@@ -43,7 +33,7 @@ def _pie_labels(
     start, whole = turn, sum(parts.values())
     for colour, part in parts.items():
         sweep = 360 * part / whole
-        marks.append(Text(_around(centre, radius + 0.09, start + sweep / 2), labels[colour], 0.11))
+        marks.append(Text(around(centre, radius + 0.09, start + sweep / 2), labels[colour], 0.11))
         start += sweep
     return marks
 
@@ -98,8 +88,8 @@ def _level_1(rng: np.random.Generator) -> Problem:
             int(t.look(c, str(parts[c]), [str(parts[c] - 5), str(parts[c] + 5)]))
             for c in (first, second)
         )
-        total = add(t, a, b)
-        return str(difference(t, 100, total) if missing else total)
+        total = t.add(a, b)
+        return str(t.difference(100, total) if missing else total)
 
     shape = "pie" if as_pie else "bar"
     return Problem(
@@ -142,7 +132,7 @@ def _level_2(rng: np.random.Generator) -> Problem:
 
     def think(t: Thinker) -> str:
         share = _read_share(t, asked, parts[asked], whole)
-        return str(difference(t, whole, share) if rest else share)
+        return str(t.difference(whole, share) if rest else share)
 
     shape = "pie" if as_pie else "bar"
     value = sum(n for c, n in parts.items() if (c == asked) != rest) * whole / 8
@@ -181,7 +171,7 @@ def _level_3(rng: np.random.Generator) -> Problem:
         left = _read_share(t, asked, pies[0][asked], wholes[0])
         t.say("right")
         right = _read_share(t, asked, pies[1][asked], wholes[1])
-        return str(add(t, left, right) if together else difference(t, left, right))
+        return str(t.add(left, right) if together else t.difference(left, right))
 
     values = [round(pie[asked] / 8 * whole) for pie, whole in zip(pies, wholes, strict=True)]
     sides = list(zip(("left", "right"), pies, wholes, turns, strict=True))
@@ -212,13 +202,5 @@ def _level_3(rng: np.random.Generator) -> Problem:
     )
 
 
-class Pies:
-    """Pies and stacked bars: labelled shares, then eighths of a whole, then two wholes."""
-
-    name = "pies"
-    levels: tuple[str, ...] = ("1", "2", "3")
-
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A pie or stacked bar of this level."""
-        check_level(self.name, level, self.levels)
-        return {"1": _level_1, "2": _level_2, "3": _level_3}[level](rng)
+PIES = LeveledFamily("pies", {"1": _level_1, "2": _level_2, "3": _level_3})
+"""Pies and stacked bars: labelled shares, then eighths of a whole, then two wholes."""

@@ -9,22 +9,19 @@ from functools import partial
 
 import numpy as np
 
-from vasari.core.records import AnswerKind
-from vasari.data.tasks.families.common import (
+from vasari.data.tasks.families.base import (
     CELL,
     COLOURS,
-    add,
-    check_level,
-    difference,
-    near_numbers,
+    LeveledFamily,
+    Numbers,
+    Question,
+    drafted,
     pick,
+    posed,
     shuffled,
-    total,
-    with_choices,
 )
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
-from vasari.data.tasks.steps import braces, running_best, running_set
 from vasari.data.tasks.thinker import Thinker
 
 _KINDS = ("disc", "square", "triangle")
@@ -49,29 +46,16 @@ class Grid:
     """Questions about places ask for any shape, not for a colour or a kind."""
 
     def num(self, wanted: str, line: str | None = None) -> int:
-        """How many shapes of this colour or kind ("shape": any) lie in the row or column of this
-        letter.
-        """
+        """Count the shapes of this colour or kind ("shape": any) in the row or column `line`."""
         return sum(
             (wanted == "shape" or wanted in thing) and (line is None or line in place)
             for place, thing in self.things.items()
         )
 
-    def anchor(self) -> Place | None:
-        """Where the one black shape is."""
-        return next((place for place, thing in self.things.items() if thing[0] == _ANCHOR), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Drafted:
-    """A question about a grid."""
-
-    question: str
-    answer: str
-    think: Callable[[Thinker], str]
-    facts: tuple[Fact, ...] = ()
-    """What is to be seen beside the totals, which every grid has."""
-    kind: AnswerKind = "number"
+    @property
+    def totals(self) -> Numbers:
+        """How many shapes each colour has."""
+        return Numbers({colour: self.num(colour) for colour in COLOURS}, low=0, high=_MOST)
 
 
 def _plural(wanted: str) -> str:
@@ -82,36 +66,21 @@ def _axis(line: str) -> str:
     return "row" if line in _ROWS else "column"
 
 
-def _line_facts(grid: Grid, wanted: str, lines: tuple[str, ...]) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(f"How many {_plural(wanted)} are in {_axis(i)} {i}?", str(grid.num(wanted, i)))
-        for i in lines
-    )
-
-
-def _read_lines(thinker: Thinker, grid: Grid, wanted: str, lines: tuple[str, ...]) -> int:
-    """The count over these rows or columns, one after the other."""
-    return total(
-        thinker,
-        [
-            thinker.read(f"{_axis(i)} {i}", grid.num(wanted, i), low=0, high=len(_ROWS))
-            for i in lines
-        ],
-    )
-
-
-def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
-    anchor = grid.anchor()
-    lines, word = ((_ROWS, "above"), (_COLUMNS, "left of"))[int(rng.integers(2))]
+def _count_beside(rng: np.random.Generator, grid: Grid) -> Question | None:
+    """How many shapes lie above or left of the one black shape."""
+    lines, word = pick(rng, ((_ROWS, "above"), (_COLUMNS, "left of")))
     wanted = "shape" if grid.plain else pick(rng, (*COLOURS, *_KINDS))
-    if anchor is None:
-        return None
+    anchor = next(place for place, thing in grid.things.items() if thing[0] == _ANCHOR)
     here = next(letter for letter in anchor if letter in lines)
     axis = _axis(here)
 
     def think(thinker: Thinker) -> str:
         found = thinker.look(f"{_ANCHOR} {axis}", here, lines)
-        answer = _read_lines(thinker, grid, wanted, lines[: lines.index(found)])
+        counts = [
+            thinker.read(f"{axis} {line}", grid.num(wanted, line), low=0, high=len(_ROWS))
+            for line in lines[: lines.index(found)]
+        ]
+        answer = thinker.total(counts)
         if found == lines[0]:
             thinker.say("none")
         return str(answer)
@@ -124,129 +93,56 @@ def _count_beside(rng: np.random.Generator, grid: Grid) -> Drafted | None:
     )
     if answer == 0 and rng.random() < 0.7:
         return None
-    fact = Fact(f"Which {axis} is the {_ANCHOR} shape in?", here)
+    facts = (
+        Fact(f"Which {axis} is the {_ANCHOR} shape in?", here),
+        *(
+            Fact(f"How many {_plural(wanted)} are in {axis} {line}?", str(grid.num(wanted, line)))
+            for line in lines
+        ),
+    )
     question = f"How many {_plural(wanted)} are {word} the {_ANCHOR} shape?"
-    return Drafted(question, str(answer), think, (fact, *_line_facts(grid, wanted, lines)))
+    return Question(question, str(answer), think, facts=facts)
 
 
-def _read_total(thinker: Thinker, grid: Grid, colour: str) -> int:
-    return thinker.read(colour, grid.num(colour), low=0, high=_MOST)
-
-
-def _read_totals(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> dict[str, int]:
-    return {colour: _read_total(thinker, grid, colour) for colour in colours}
-
-
-def _best(thinker: Thinker, grid: Grid, colours: tuple[str, ...]) -> str:
-    return running_best(
-        thinker, partial(_read_total, thinker, grid), colours, word="more", largest=True
-    )
-
-
-def _either(rng: np.random.Generator, grid: Grid) -> Drafted:
+def _either(rng: np.random.Generator, grid: Grid) -> Question:
     one, two = shuffled(rng, COLOURS, 2)
-
-    def think(thinker: Thinker) -> str:
-        return str(total(thinker, list(_read_totals(thinker, grid, (one, two)).values())))
-
-    return Drafted(
-        f"How many shapes are {one} or {two}?", str(grid.num(one) + grid.num(two)), think
-    )
+    return grid.totals.sum_of(f"How many shapes are {one} or {two}?", (one, two))
 
 
-def _others(rng: np.random.Generator, grid: Grid) -> Drafted:
+def _others(rng: np.random.Generator, grid: Grid) -> Question:
     wanted = pick(rng, COLOURS)
     rest = tuple(colour for colour in COLOURS if colour != wanted)
-
-    def think(thinker: Thinker) -> str:
-        return str(total(thinker, list(_read_totals(thinker, grid, rest).values())))
-
-    return Drafted(
-        f"How many shapes are not {wanted}?", str(sum(grid.num(colour) for colour in rest)), think
-    )
+    return grid.totals.sum_of(f"How many shapes are not {wanted}?", rest)
 
 
-def _three_terms(rng: np.random.Generator, grid: Grid) -> Drafted | None:
+def _three_terms(rng: np.random.Generator, grid: Grid) -> Question | None:
     one, two, less = shuffled(rng, COLOURS, 3)
-    answer = grid.num(one) + grid.num(two) - grid.num(less)
-    if answer < 0:
-        return None
-
-    def think(thinker: Thinker) -> str:
-        seen = _read_totals(thinker, grid, (one, two, less))
-        return str(difference(thinker, add(thinker, seen[one], seen[two]), seen[less]))
-
-    return Drafted(f"How many more shapes are {one} or {two} than {less}?", str(answer), think)
+    text = f"How many more shapes are {one} or {two} than {less}?"
+    return grid.totals.sum_minus(text, (one, two), less, read_first=True)
 
 
-def _more(rng: np.random.Generator, grid: Grid) -> Drafted | None:
-    colours = shuffled(rng, COLOURS, 2)
-    answer = _winner(grid, colours)
-    if answer is None:
-        return None
-
-    def think(thinker: Thinker) -> str:
-        return _best(thinker, grid, colours)
-
-    question = f"Are there more {colours[0]} or {colours[1]} shapes?"
-    return Drafted(question, answer, think, kind="text")
+def _more(rng: np.random.Generator, grid: Grid) -> Question | None:
+    one, two = shuffled(rng, COLOURS, 2)
+    text = f"Are there more {one} or {two} shapes?"
+    return grid.totals.best(text, (one, two), word="more", largest=True)
 
 
-def _gap(rng: np.random.Generator, grid: Grid) -> Drafted | None:
-    colours = shuffled(rng, COLOURS, 2)
-    answer = grid.num(colours[0]) - grid.num(colours[1])
-    if answer < 0:
-        return None
-
-    def think(thinker: Thinker) -> str:
-        seen = _read_totals(thinker, grid, colours)
-        return str(difference(thinker, seen[colours[0]], seen[colours[1]]))
-
-    question = f"How many more {colours[0]} than {colours[1]} shapes are there?"
-    return Drafted(question, str(answer), think)
+def _gap(rng: np.random.Generator, grid: Grid) -> Question | None:
+    one, two = shuffled(rng, COLOURS, 2)
+    return grid.totals.minus(f"How many more {one} than {two} shapes are there?", one, two)
 
 
-def _most(_: np.random.Generator, grid: Grid) -> Drafted | None:
-    answer = _winner(grid, COLOURS)
-    if answer is None:
-        return None
-
-    def think(thinker: Thinker) -> str:
-        return _best(thinker, grid, COLOURS)
-
-    return Drafted("Which colour has the most shapes?", answer, think, kind="text")
+def _most(_: np.random.Generator, grid: Grid) -> Question | None:
+    text = "Which colour has the most shapes?"
+    return grid.totals.best(text, COLOURS, word="more", largest=True)
 
 
-def _winner(grid: Grid, colours: tuple[str, ...]) -> str | None:
-    """The colour with the most shapes; None on a tie."""
-    counts = Counter(
-        colour for colour, _ in grid.things.values() if colour in colours
-    ).most_common()
-    tied = not counts or (len(counts) > 1 and counts[0][1] == counts[1][1])
-    return None if tied else counts[0][0]
+def _exactly_two(_: np.random.Generator, grid: Grid) -> Question | None:
+    text = "Which colours have exactly two shapes?"
+    return grid.totals.subset(text, word="exactly", fits=lambda count: count == 2)
 
 
-def _exactly_two(_: np.random.Generator, grid: Grid) -> Drafted | None:
-    counts = Counter(colour for colour, _ in grid.things.values() if colour != _ANCHOR)
-    members = [colour for colour, count in counts.items() if count == 2]
-    if not members:
-        return None
-
-    def think(thinker: Thinker) -> str:
-        return running_set(
-            thinker,
-            partial(_read_total, thinker, grid),
-            COLOURS,
-            word="exactly",
-            fits=lambda count: count == 2,
-        )
-
-    question = "Which colours have exactly two shapes?"
-    return Drafted(question, braces(members), think, kind="set")
-
-
-_Draft = Callable[[np.random.Generator, Grid], Drafted | None]
-_DRAFTS: dict[str, tuple[_Draft, ...]] = {
+_QUESTIONS: dict[str, tuple[Callable[[np.random.Generator, Grid], Question | None], ...]] = {
     "1": (_either, _gap),
     "2": (_others, _three_terms, _more),
     "3": (_three_terms, _others, _most, _exactly_two),
@@ -254,44 +150,26 @@ _DRAFTS: dict[str, tuple[_Draft, ...]] = {
 }
 
 
-class Shapes:
-    """A grid of nine cells under letters, with discs, squares and triangles; at most one is
-    black.
-    """
-
-    name: str = "shapes"
-    levels: tuple[str, ...] = ("1", "2", "3", "4")
-
-    def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A problem of this level; the same generator state gives the same problem."""
-        check_level(self.name, level, self.levels)
-        draft = _DRAFTS[level][int(rng.integers(len(_DRAFTS[level])))]
-        drafted = None
-        while drafted is None:
-            grid = _grid(rng, full=level in ("3", "4"), anchored=draft is _count_beside)
-            drafted = draft(rng, grid)
-        inside = (
-            " ".join(grid.things.get((row, column), ("nothing",)))
-            for row in _ROWS
-            for column in _COLUMNS
-        )
-        problem = Problem(
-            scene=_draw(grid),
-            scene_key="shapes " + ", ".join(inside),
-            question=drafted.question,
-            kind=drafted.kind,
-            think=drafted.think,
-            answer=drafted.answer,
-            facts=(*drafted.facts, *_total_facts(grid)),
-        )
-        if problem.kind == "number" and rng.random() < 0.2:
-            problem = with_choices(rng, problem, near_numbers(rng, int(problem.answer)))
-        return problem
-
-
-def _total_facts(grid: Grid) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(f"How many {_plural(wanted)} are there?", str(grid.num(wanted))) for wanted in COLOURS
+def _sample(level: str, rng: np.random.Generator) -> Problem:
+    ask = pick(rng, _QUESTIONS[level])
+    grid, question = drafted(
+        lambda: _grid(rng, full=level in ("3", "4"), anchored=ask is _count_beside),
+        lambda grid: ask(rng, grid),
+    )
+    inside = (
+        " ".join(grid.things.get((row, column), ("nothing",)))
+        for row in _ROWS
+        for column in _COLUMNS
+    )
+    return posed(
+        rng,
+        question,
+        scene=_draw(grid),
+        scene_key="shapes " + ", ".join(inside),
+        facts=tuple(
+            Fact(f"How many {_plural(colour)} are there?", str(count))
+            for colour, count in grid.totals.values.items()
+        ),
     )
 
 
@@ -336,3 +214,7 @@ def _mark(centre: tuple[float, float], colour: str, kind: str) -> Mark:
     if kind == "square":
         return rectangle(x - 0.085, y - 0.085, x + 0.085, y + 0.085, fill=colour)
     return Polygon(((x, y - 0.1), (x + 0.105, y + 0.085), (x - 0.105, y + 0.085)), fill=colour)
+
+
+SHAPES = LeveledFamily("shapes", {level: partial(_sample, level) for level in _QUESTIONS})
+"""A grid of nine cells under letters, with discs, squares and triangles; at most one is black."""
