@@ -155,7 +155,7 @@ def test_images_are_sent_as_data_urls_and_stored_by_hash_alone(server, settings,
     in_memory = image_part(ImageRef(data=PNG), detail="low")
     path = tmp_path / "figure.png"
     path.write_bytes(PNG + b"more")
-    on_disk = image_part(ImageRef(path="figure.png"), root=tmp_path)
+    on_disk = image_part(ImageRef(path=str(path)))
     request = Request(
         model="small",
         messages=(
@@ -208,21 +208,13 @@ def test_an_image_that_changed_or_vanished_is_a_failure_of_its_row(server, setti
     assert len(server.bodies) == 1
 
 
-def test_images_may_be_found_by_their_hash(server, settings, tmp_path):
-    part = image_part(ImageRef(data=PNG))
-    bare = dataclasses.replace(part, ref=None)
+def test_an_image_whose_place_is_not_given_is_a_failure_of_its_row(server, settings, tmp_path):
+    bare = dataclasses.replace(image_part(ImageRef(data=PNG)), ref=None)
     request = Request(model="small", messages=(user_message("What?", [bare]),))
     with ResponseStore(tmp_path) as store:
-        without = ask_all(settings(), store, [request])
-        found = ask_all(
-            settings(),
-            store,
-            [request],
-            images={part.digest: PNG}.__getitem__,
-            retry_failed=["image"],
-        )
-    assert without.answers[0].failures[0].reason == "image"
-    assert found.answers[0].response is not None
+        failures = ask_all(settings(), store, [request]).answers[0].failures
+    assert failures[0].reason == "image"
+    assert "does not say where" in failures[0].detail
 
 
 def test_sampling_reaches_the_server_under_the_names_it_wants(server, settings, tmp_path):

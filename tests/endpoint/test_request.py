@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vasari.core.errors import DataError, ImageError
 from vasari.endpoint import Image, Message, Request, Sampling, image_part, user_message
-from vasari.endpoint.images import base64_of, encode_images_now
+from vasari.endpoint.images import base64_of, encode_image
 from vasari.endpoint.request import canonical, rollout_seed, wire_body
 from vasari.records import ImageRef
 
@@ -134,7 +134,7 @@ def test_where_an_image_lies_is_not_part_of_the_key(tmp_path):
     assert len(keys) == 1
 
 
-def test_an_image_is_known_by_its_first_bytes(tmp_path):
+def test_an_image_is_known_by_its_first_bytes():
     kinds = {
         b"\x89PNG\r\n\x1a\n": "png",
         b"\xff\xd8\xff": "jpeg",
@@ -145,8 +145,6 @@ def test_an_image_is_known_by_its_first_bytes(tmp_path):
         assert image_part(ImageRef(data=data)).media_type == f"image/{kind}"
     with pytest.raises(ImageError, match=r"figure 3: neither PNG, JPEG, WebP nor GIF.*b'BM'"):
         image_part(ImageRef(data=b"BM"), where="figure 3")
-    with pytest.raises(ImageError, match="leaves the folder"):
-        image_part(ImageRef(path="../x.png"), root=tmp_path)
 
 
 @given(st.integers(0, 2**40), st.integers(1, 1000))
@@ -178,7 +176,7 @@ def test_an_image_is_in_memory_twice_for_a_moment_and_once_while_it_is_sent():
     request = Request(model="m", messages=(user_message("?", [part]),))
     tracemalloc.start()
     try:
-        body = wire_body(request, 0, encode_images_now(request.images, None))
+        body = wire_body(request, 0, [encode_image(part)])
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -27,7 +27,7 @@ from vasari.endpoint.batch import BatchFiles, BatchResults, read_batch, write_ba
 from vasari.endpoint.client import Answers, Asked, Client, Decided, RunReport, ask_all
 from vasari.endpoint.cost import Price, Usage
 from vasari.endpoint.forecast import Forecast, forecast
-from vasari.endpoint.images import FindImage, image_part
+from vasari.endpoint.images import image_part
 from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.request import Image, Message, Request, Sampling, user_message
 from vasari.endpoint.response import FAILURE_REASONS, TRANSIENT, Failure, Response
@@ -44,7 +44,6 @@ __all__ = [
     "EndpointSettings",
     "FAILURE_REASONS",
     "Failure",
-    "FindImage",
     "Forecast",
     "Image",
     "Message",

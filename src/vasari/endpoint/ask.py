@@ -21,7 +21,7 @@ from vasari.endpoint.cost import (
     most_output_tokens,
     price_of,
 )
-from vasari.endpoint.images import FindImage, encode_images
+from vasari.endpoint.images import encode_images
 from vasari.endpoint.limits import AdaptiveConcurrency, RateLimits, backoff_seconds
 from vasari.endpoint.request import Request, wire_body
 from vasari.endpoint.response import (
@@ -47,10 +47,8 @@ class Asker:
         settings: EndpointSettings,
         store: ResponseStore,
         *,
-        images: FindImage | None,
         retry_failed: Collection[str],
         limits: RateLimits | None,
-        seed: int,
     ) -> None:
         if unknown := sorted(set(retry_failed) - set(FAILURE_REASONS)):
             raise ConfigError(
@@ -60,11 +58,11 @@ class Asker:
         self.transport = Transport(settings)
         self._settings = settings
         self._store = store
-        self._images = images
         self._retry_failed = frozenset(retry_failed)
         self._estimate = TokenEstimate(image_tokens=settings.image_tokens)
         self._limits = RateLimits.of(settings) if limits is None else limits
-        self._generator = np.random.default_rng(seed)
+        # Not seeded, so that clients in several processes do not come back at the same time.
+        self._generator = np.random.default_rng()
         self.concurrency = AdaptiveConcurrency(
             start=settings.start_concurrency,
             most=settings.max_concurrency,
@@ -181,12 +179,11 @@ class Asker:
                 clock = asyncio.get_running_loop().time
                 sent_at = clock()
                 try:
+                    encoded = await encode_images(request.images)
                     body = wire_body(
-                        request,
-                        index,
-                        await encode_images(request.images, self._images),
-                        limit_field=self._settings.limit_field,
+                        request, index, encoded, limit_field=self._settings.limit_field
                     )
+                    del encoded
                 except DataError as error:
                     return Failure.of_error(error)
                 outcome = await self.transport.post(body)

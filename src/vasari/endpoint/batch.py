@@ -17,7 +17,7 @@ import orjson
 from vasari.core.errors import DataError
 from vasari.core.files import write_bytes
 from vasari.endpoint.cost import Usage
-from vasari.endpoint.images import FindImage, encode_images_now
+from vasari.endpoint.images import encode_image
 from vasari.endpoint.request import LimitField, Request, wire_body
 from vasari.endpoint.response import (
     Failure,
@@ -69,7 +69,6 @@ def write_batch(
     store: ResponseStore,
     *,
     num_responses: int = 1,
-    images: FindImage | None = None,
     retry_failed: Collection[str] = (),
     limit_field: LimitField = "max_tokens",
     max_requests: int = MAX_REQUESTS,
@@ -103,7 +102,7 @@ def write_batch(
                 found += 1
                 continue
             try:
-                encoded = encode_images_now(request.images, images)
+                encoded = [encode_image(image) for image in request.images]
                 body = wire_body(request, index, encoded, limit_field=limit_field)
                 line = _line(request, index, body, max_bytes=max_file_bytes)
             except DataError as error:

@@ -21,14 +21,13 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self, TypeVar
 
 from vasari.core.errors import ConfigError
 from vasari.endpoint.ask import Asker
 from vasari.endpoint.cost import Usage, money_spent
-from vasari.endpoint.images import FindImage
 from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.request import Request
 from vasari.endpoint.response import FAILURE_REASONS, Failure, Response
@@ -46,8 +45,8 @@ class Answers:
     """The answers to one request, and its failures."""
 
     request: Request
-    position: int
-    """Place of the request in what was asked, 0 the first."""
+    position: int = 0
+    """Place of the request among those of `stream` or `ask_all`, 0 the first."""
     responses: tuple[Response, ...] = ()
     """In the order of their numbers; fewer than asked for where some failed or `decided` said
     that these are enough."""
@@ -104,11 +103,9 @@ class Client:
     Args:
         settings: Server, limits, prices.
         store: Where answers are kept and looked up; stays open when the client is closed.
-        images: Finds the bytes of images whose request does not carry them, by their SHA-256.
         retry_failed: Reasons (of `FAILURE_REASONS`) whose stored failures are asked again.
         limits: What is left of the minute's limits, shared with other clients of the same server;
             by default those of `settings`, all of them left.
-        seed: Of the random part of back-off.
 
     Raises:
         ConfigError: The key's variable is not set, or a reason is unknown.
@@ -119,15 +116,11 @@ class Client:
         settings: EndpointSettings,
         store: ResponseStore,
         *,
-        images: FindImage | None = None,
         retry_failed: Collection[str] = (),
         limits: RateLimits | None = None,
-        seed: int = 0,
     ) -> None:
         self.settings = settings
-        self._asker = Asker(
-            settings, store, images=images, retry_failed=retry_failed, limits=limits, seed=seed
-        )
+        self._asker = Asker(settings, store, retry_failed=retry_failed, limits=limits)
         self._outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
 
@@ -138,11 +131,6 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._asker.transport.close()
-
-    @property
-    def concurrency(self) -> int:
-        """Requests at once, as the server allows now."""
-        return self._asker.concurrency.limit
 
     def stop(self, why: str) -> None:
         """Send nothing more; answers in flight are kept, other requests fail as `not_sent`."""
@@ -176,7 +164,6 @@ class Client:
         *,
         num_responses: int = 1,
         decided: Decided | None = None,
-        position: int = 0,
     ) -> Answers:
         """Up to `num_responses` answers to one request.
 
@@ -187,7 +174,6 @@ class Client:
             decided: Asked after each answer; True draws no more. Answers are then drawn one after
                 another, so that the same ones are drawn in every run; different requests still go
                 on at the same time.
-            position: Handed back in the result.
 
         Raises:
             StorageError: The disk refuses to keep answers.
@@ -210,9 +196,7 @@ class Client:
                 enough = decided(request, responses)
                 if await enough if inspect.isawaitable(enough) else enough:
                     break
-        return Answers(
-            request=request, position=position, responses=tuple(responses), failures=tuple(failures)
-        )
+        return Answers(request=request, responses=tuple(responses), failures=tuple(failures))
 
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
@@ -231,11 +215,8 @@ class Client:
 
         async def work() -> None:
             for position, request in numbered:
-                await done.put(
-                    await self.ask(
-                        request, num_responses=num_responses, decided=decided, position=position
-                    )
-                )
+                answers = await self.ask(request, num_responses=num_responses, decided=decided)
+                await done.put(replace(answers, position=position))
 
         async def work_all() -> None:
             try:
@@ -282,7 +263,6 @@ def ask_all(
     *,
     num_responses: int = 1,
     decided: Decided | None = None,
-    images: FindImage | None = None,
     retry_failed: Collection[str] = (),
     limits: RateLimits | None = None,
     take: Callable[[Answers], None] | None = None,
@@ -300,7 +280,6 @@ def ask_all(
         requests: Taken as there is room.
         num_responses: Answers to each.
         decided: As in `Client.ask`.
-        images: As in `Client`.
         retry_failed: As in `Client`.
         limits: As in `Client`: of the server, where several runs ask it.
         take: Called with the answers to each request as they come; then none are kept in memory.
@@ -312,9 +291,7 @@ def ask_all(
 
     async def main() -> Asked:
         found: dict[int, Answers] = {}
-        async with Client(
-            settings, store, images=images, retry_failed=retry_failed, limits=limits
-        ) as client:
+        async with Client(settings, store, retry_failed=retry_failed, limits=limits) as client:
             with _first_interrupt(lambda: client.stop("interrupted")):
                 async with contextlib.aclosing(
                     client.stream(requests, num_responses=num_responses, decided=decided)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 from vasari.core.errors import ImageError
 from vasari.core.records import ImageRef
-from vasari.data.images import MAX_BYTES, read_image_bytes
+from vasari.data.images import read_image_bytes
 from vasari.endpoint.request import Image
 
 base64_of: Callable[[bytes], bytes]
@@ -24,9 +23,6 @@ try:
 except ImportError:  # not built for this machine, or an older environment
     base64_of = base64.b64encode
 
-FindImage = Callable[[str], bytes]
-"""Encoded bytes of the image with this SHA-256; raises KeyError or OSError when there is none."""
-
 _MAGIC: tuple[tuple[bytes, int, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
     (b"\xff\xd8\xff", 0, "image/jpeg"),
@@ -35,23 +31,13 @@ _MAGIC: tuple[tuple[bytes, int, str], ...] = (
 )
 
 
-def image_part(
-    ref: ImageRef,
-    *,
-    detail: str | None = None,
-    where: str = "image",
-    root: Path | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> Image:
+def image_part(ref: ImageRef, *, detail: str | None = None, where: str = "image") -> Image:
     """The image as a part of a message: its hash and media type, without its bytes.
 
     Raises:
-        ImageError: Missing, empty, too large, outside `root`, or of a kind that servers do not
-            take.
+        ImageError: Missing, empty, too large, or of a kind that servers do not take.
     """
-    data = read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes)
-    if ref.data is None and root is not None:
-        ref = ImageRef(path=str((root / str(ref.path)).resolve()))
+    data = read_image_bytes(ref, where=where)
     return Image(
         digest=hashlib.sha256(data).hexdigest(),
         media_type=media_type(data, where=where),
@@ -75,44 +61,30 @@ def media_type(data: bytes, *, where: str = "image") -> str:
     )
 
 
-async def encode_images(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
-    """Base64 of each image; files are read in a thread.
+async def encode_images(images: Iterable[Image]) -> list[bytes]:
+    """Base64 of each image; files may lie on a slow disk, so they are read in a thread.
 
     Raises:
         ImageError: An image is gone, or is no longer the one that was hashed.
     """
-    encoded = []
-    for image in images:
-        if image.ref is not None and image.ref.data is not None:
-            data = image.ref.data
-        else:
-            # Files may lie on a slow disk; the other requests go on meanwhile.
-            data = await asyncio.to_thread(_fetch, image, find)
-        encoded.append(base64_of(data))
-    return encoded
+    return [
+        encode_image(image)
+        if image.ref is None or image.ref.data is not None
+        else await asyncio.to_thread(encode_image, image)
+        for image in images
+    ]
 
 
-def encode_images_now(images: tuple[Image, ...], find: FindImage | None) -> list[bytes]:
-    """As `encode_images`, for callers without an event loop."""
-    return [base64_of(_fetch(image, find)) for image in images]
+def encode_image(image: Image) -> bytes:
+    """Base64 of an image.
 
-
-def _fetch(image: Image, find: FindImage | None) -> bytes:
+    Raises:
+        ImageError: It is gone, or is no longer the one that was hashed.
+    """
     name = f"image {image.digest[:12]}"
-    if image.ref is not None:
-        data = read_image_bytes(image.ref, where=name)
-        if image.ref.data is not None:
-            return data
-    elif find is None:
-        raise ImageError(
-            f"{name}: the request carries no place for it, and the client was given no function"
-            " `images`"
-        )
-    else:
-        try:
-            data = find(image.digest)
-        except (KeyError, OSError) as error:
-            raise ImageError(f"{name}: not found: {error}") from error
-    if hashlib.sha256(data).hexdigest() != image.digest:
+    if image.ref is None:
+        raise ImageError(f"{name}: the request does not say where its bytes are")
+    data = read_image_bytes(image.ref, where=name)
+    if image.ref.data is None and hashlib.sha256(data).hexdigest() != image.digest:
         raise ImageError(f"{name}: its bytes have changed since the request was made")
-    return data
+    return base64_of(data)

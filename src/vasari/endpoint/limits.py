@@ -76,8 +76,8 @@ class RateLimits:
     def __init__(
         self, *, requests_per_minute: int | None = None, tokens_per_minute: int | None = None
     ) -> None:
-        self._requests = Bucket(requests_per_minute) if requests_per_minute else None
-        self._tokens = Bucket(tokens_per_minute) if tokens_per_minute else None
+        limits = {"requests": requests_per_minute, "tokens": tokens_per_minute}
+        self._buckets = {name: Bucket(limit) for name, limit in limits.items() if limit}
         self._paused_until = float("-inf")
         self._lock = threading.Lock()
 
@@ -92,7 +92,7 @@ class RateLimits:
     @property
     def counts_tokens(self) -> bool:
         """Whether tokens a minute are limited."""
-        return self._tokens is not None
+        return "tokens" in self._buckets
 
     def pause(self) -> float:
         """Seconds left of the pause that the server asked for; at most 0 without one."""
@@ -106,17 +106,17 @@ class RateLimits:
         """Take one request and its tokens; returns the seconds to wait before it may be sent."""
         now = time.monotonic()
         with self._lock:
-            wait = self._requests.take(1, now=now) if self._requests else 0.0
-            return max(wait, self._tokens.take(tokens, now=now)) if self._tokens else wait
+            amounts = {"requests": 1, "tokens": tokens}
+            waits = [one.take(amounts[name], now=now) for name, one in self._buckets.items()]
+        return max(waits, default=0.0)
 
     def give_back(self, *, requests: int = 0, tokens: int = 0) -> None:
         """Return what was taken and not used; negative tokens take what was used beyond it."""
         now = time.monotonic()
         with self._lock:
-            if self._requests and requests:
-                self._requests.give_back(requests, now=now)
-            if self._tokens and tokens:
-                self._tokens.give_back(tokens, now=now)
+            amounts = {"requests": requests, "tokens": tokens}
+            for name, bucket in self._buckets.items():
+                bucket.give_back(amounts[name], now=now)
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float | None:

@@ -70,7 +70,7 @@ class Image:
     detail: str | None = None
     """OpenAI's `low` or `high`; None leaves it to the server."""
     ref: ImageRef | None = field(default=None, compare=False, repr=False)
-    """Where the bytes are; None: the client's `images` function finds them by digest."""
+    """Where the bytes are, which sending needs and the key does not."""
 
     def __post_init__(self) -> None:
         if not _MEDIA_TYPE.fullmatch(self.media_type):
@@ -90,11 +90,6 @@ class Message:
                 "a message's parts are a tuple of texts and images, got the text"
                 f" {self.parts[:40]!r} itself"
             )
-
-    @property
-    def images(self) -> tuple[Image, ...]:
-        """The images of this message, in order."""
-        return tuple(part for part in self.parts if isinstance(part, Image))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

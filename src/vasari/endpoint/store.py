@@ -195,10 +195,6 @@ class ResponseStore:
         for place in list(self._failures.values()):
             yield Failure.from_row(self._read(place))
 
-    def flush(self) -> None:
-        """Return when the disk has everything."""
-        self._syncer.now()
-
     def close(self) -> None:
         """Sync and release the folder; may be called twice."""
         if not self._closed:
