@@ -132,7 +132,7 @@ def fingerprint() -> str:
     import torch
     from PIL import Image
 
-    from vasari.model.path import resolve_model
+    from vasari.model import resolve_model
     from vasari.model.processor import load_processor
     from vasari.model.transformers_policy import load_model
 

@@ -1,1 +1,5 @@
-"""Who answers prompts: a transformers model in this process, or a script."""
+"""Policies that answer prompts: transformers models, models behind a server, scripted ones."""
+
+from vasari.model.path import resolve_model
+
+__all__ = ["resolve_model"]

@@ -1,4 +1,4 @@
-"""Who answers: the one thing that evaluation and scoring need of a model."""
+"""The interface of a policy, and how its rollouts are drawn."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vasari.core.records import Prompt, Rollout
 from vasari.core.settings import Settings
 
 Images = Literal["shown", "blank", "removed"]
-"""What becomes of a prompt's images."""
+"""Whether a prompt's images are shown, replaced by white pages, or left out."""
 
 
 class Decoding(Settings):
-    """How rollouts are drawn; stands beside every accuracy."""
+    """How rollouts are drawn; reported with every accuracy."""
 
     num_rollouts: int = 8
     """Rollouts a prompt."""
@@ -25,14 +25,14 @@ class Decoding(Settings):
     max_tokens: int = 96
     """Longest rollout, in tokens."""
     images: Images = "shown"
-    """The two others are blind controls: a white page of the same size in each image's place, or no
-    image at all."""
+    """"blank" and "removed" are blind controls: a white page of the same size in place of each
+    image, or no image at all."""
     batch_rollouts: int = 256
     """Rollouts generated at once."""
 
 
 class Policy(Protocol):
-    """Anything that answers prompts; `check_policy` says whether one of yours does.
+    """Anything that answers prompts; `check_policy` tests whether a class of yours is one.
 
     The same seed and prompts give the same rollouts. Where `decoding.images` says so, images are
     taken away or replaced; a policy that cannot do that raises a ConfigError. A prompt under
@@ -48,6 +48,6 @@ class Policy(Protocol):
             prompts: Any number, none too; with no image, one or several.
             decoding: How many rollouts, how drawn, how long at most.
             seed: Not negative.
-            tell: Called with the prompts answered and their total, as often as it likes.
+            tell: Called with the number of prompts answered and their total, at any time.
         """
         ...

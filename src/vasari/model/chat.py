@@ -1,4 +1,4 @@
-"""A prompt as chat messages: where its images, options and system prompt go."""
+"""A prompt as chat messages, with its images, options and system prompt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"<image>")
 
 
 def user_text(prompt: Prompt) -> str:
-    """The question and its lettered options, one line."""
+    """The question and its lettered options, as one text."""
     if not prompt.choices:
         return prompt.question
     options = " ".join(f"{chr(65 + i)}) {text}" for i, text in enumerate(prompt.choices))
@@ -65,8 +65,7 @@ def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> l
 
 
 def target_text(prompt: Prompt, *, short: bool = False) -> str:
-    """What supervised training teaches for a prompt: the paper's format, or the bare answer when
-    `short`.
+    """The target of supervised training: the paper's format, or the bare answer when `short`.
 
     The answer in the target is the one that the worked reasoning reached (`metadata["final"]`),
     which an imperfect teacher may have got wrong; without it, the reference answer.

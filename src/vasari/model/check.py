@@ -15,20 +15,19 @@ from vasari.model.base import Decoding, Images, Policy
 
 _NUM_ROLLOUTS = 3
 _SHORT = 2
-"""Tokens of a rollout that is cut early."""
+"""Token limit of rollouts that are to be truncated."""
 
 
 def check_policy(policy: Policy, *, max_tokens: int = 64, counts_tokens: bool = True) -> None:
-    """Return if a policy keeps the contract of `Policy`; say what is broken if not.
+    """Return if a policy keeps the contract of `Policy`, else raise what is broken.
 
-    It is asked for about a hundred short rollouts of six prompts, without an image, with one and
-    with two.
+    It draws about a hundred short rollouts of six prompts, without an image, with one and with two.
 
     Args:
         policy: The policy.
         max_tokens: Longest rollout that is asked for; long enough that some end by themselves.
-        counts_tokens: False for a policy behind a server that sends no token ids, so that they
-            cannot be held against a limit that the server counts in tokens of its own.
+        counts_tokens: False for a policy behind a server that sends no token ids, so that their
+            number cannot be compared with the limit.
 
     Raises:
         AssertionError: A part of the contract is broken; the message says which.

@@ -1,5 +1,6 @@
-"""A policy behind an OpenAI-compatible server: every answer is bought once and kept, and a
-reference answer is never sent.
+"""A policy behind an OpenAI-compatible server that stores every answer.
+
+No answer is bought twice, and a prompt's reference answer is never sent.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -62,14 +64,14 @@ class EndpointModel(EndpointSettings):
 
 
 Take = Callable[[Answers], None]
-"""Given the answers to one prompt as they come; `position` is the prompt's."""
+"""Called with the answers to one prompt; `position` is the prompt's index."""
 
 
 class EndpointPolicy:
     """Draws rollouts from a server, within its limits and budget.
 
-    A request is made of the prompt's question, options and images; answer, solution and metadata
-    stay here.
+    A request holds the prompt's question, options and images; answer, solution and metadata are
+    not sent.
 
     Args:
         settings: Model, server, limits, prices, budget.
@@ -119,10 +121,9 @@ class EndpointPolicy:
     def generate_each(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, take: Take
     ) -> RunReport:
-        """Hand on the answers to each prompt as they come, in no order; returns the run in numbers.
+        """Call `take` with the answers to each prompt as they come; returns the run in numbers.
 
-        A prompt that cannot be asked (a damaged image) comes back as failures, and costs nothing
-        but itself.
+        A prompt that cannot be sent (a damaged image) is answered by failures; the others go on.
 
         Raises:
             StorageError: The disk refuses to keep answers.
@@ -152,9 +153,7 @@ class EndpointPolicy:
         ).report
 
     def forecast(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int) -> Forecast:
-        """What `generate_each` would send, cost and take; sends nothing. A prompt that cannot be
-        asked is left out.
-        """
+        """Requests, cost and time of `generate_each`, without the prompts that cannot be sent."""
 
         def requests() -> Iterator[Request]:
             for prompt in prompts:
@@ -210,27 +209,20 @@ class EndpointPolicy:
         )
 
     def _image(self, ref: ImageRef, shown: Images, where: str) -> Image:
+        detail = self.settings.detail
         if shown == "blank":
-            return image_part(
-                ImageRef(data=_white_page(*check_header(ref, where=where))),
-                detail=self.settings.detail,
-                where=where,
-            )
+            ref = ImageRef(data=_white_page(*check_header(ref, where=where)))
         try:
-            return image_part(ref, detail=self.settings.detail, where=where)
+            return image_part(ref, detail=detail, where=where)
         except ImageError:
             # BMP, for one, is a format that we read and servers do not take. A damaged image fails
             # here again.
-            return image_part(
-                ImageRef(data=_png(open_image(ref, where=where))),
-                detail=self.settings.detail,
-                where=where,
-            )
+            png = _png(open_image(ref, where=where))
+            return image_part(ImageRef(data=png), detail=detail, where=where)
 
     def _refused(self, place: int, prompt: Prompt, decoding: Decoding, error: DataError) -> Answers:
-        reason = "image" if isinstance(error, ImageError) else "unreadable_request"
         failures = tuple(
-            Failure(reason=reason, detail=str(error), request_id=prompt.id, index=index)
+            Failure.of_error(error, request_id=prompt.id, index=index)
             for index in range(decoding.num_rollouts)
         )
         empty = Request(model=self.settings.model, messages=(user_message(""),), id=prompt.id)
@@ -245,8 +237,9 @@ def as_rollout(response: Response) -> Rollout:
 
 
 def _seed_of(prompt: Prompt, decoding: Decoding, seed: int) -> int:
-    """A seed of the prompt's own, so that two prompts that ask the same are drawn apart; greedy,
-    they have one answer.
+    """A seed for this prompt, so that two prompts that ask the same get different rollouts.
+
+    Greedy decoding gives them one answer, so they share one seed.
     """
     if decoding.temperature == 0:
         return seed
@@ -259,9 +252,7 @@ def _seed_of(prompt: Prompt, decoding: Decoding, seed: int) -> int:
 
 
 def _why(failures: Sequence[Failure], report: RunReport) -> str:
-    counts: dict[str, int] = {}
-    for failure in failures:
-        counts[failure.reason] = counts.get(failure.reason, 0) + 1
+    counts = Counter(failure.reason for failure in failures)
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
     detail = next((failure.detail for failure in failures if failure.detail), "")
     return "; ".join(part for part in (report.stopped_by, reasons, detail[:200]) if part)

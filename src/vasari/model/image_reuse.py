@@ -1,10 +1,9 @@
 """Encode an image once for all the rollouts of its group.
 
-A group's rollouts share their images, but a trainer hands the model one copy of the pixels for each
-rollout, and the vision encoder is most of a small model's work. Images do not attend to each other,
-so equal pixels give equal
-features: the encoder runs on the distinct images and its output is handed out to every copy.
-Gradients add up.
+A group's rollouts share their images, but a trainer passes the model one copy of the pixels for
+each rollout, and the vision encoder is most of a small model's work. Images do not attend to each
+other, so equal pixels give equal features: the encoder runs on the distinct images and its output
+is copied. Gradients add up.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ import torch
 
 
 def reuse_image_features(model: Any) -> None:
-    """Let a Qwen2.5-VL model encode repeated images of a batch once. Calling it twice does nothing
-    more.
-    """
+    """Make a Qwen2.5-VL model encode repeated images of a batch once; idempotent."""
     body = without_adapters(model).model
     visual = body.visual
     if getattr(visual, "encodes_repeats_once", False):
@@ -49,9 +46,7 @@ def without_adapters(model: Any) -> Any:
 def _no_empty_images(
     _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A part cut from a batch with images can have none: zero pixels, which the encoder does not
-    take, become None.
-    """
+    """Replace zero pixels by None: a part of a batch may have no images."""
     pixels = kwargs.get("pixel_values")
     if pixels is not None and len(pixels) == 0:
         kwargs = kwargs | {"pixel_values": None, "image_grid_thw": None}
@@ -59,8 +54,7 @@ def _no_empty_images(
 
 
 def distinct_images(patches: torch.Tensor, grid_thw: torch.Tensor) -> tuple[list[int], list[int]]:
-    """The first copy of every distinct image, and for each image the position of its copy in that
-    list.
+    """Indices of the first copies of all distinct images, and for each image its place among them.
 
     Args:
         patches: [patches, pixels] of all images, one after the other.

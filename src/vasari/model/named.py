@@ -1,5 +1,6 @@
-"""Policies that a recipe names, ours and a user's; models of transformers and behind a server have
-keys of their own.
+"""Policies that a recipe names under `policy`: `constant`, and a user's own.
+
+Transformers models and models behind a server have recipe keys of their own.
 """
 
 from __future__ import annotations
@@ -14,20 +15,16 @@ from vasari.model.scripted import ScriptedPolicy
 
 
 def constant(*, text: str) -> ScriptedPolicy:
-    """A policy that always writes this text: what one answer to everything is worth, a floor for
-    any model.
-    """
+    """A policy that always writes this text: the accuracy of answering everything alike."""
     return ScriptedPolicy(lambda _prompt, _rng: text)
 
 
 POLICIES: Mapping[str, Any] = {"constant": constant}
-"""Every policy by the name that a recipe gives it; a user's own is `package.module:attribute`,
-called with its settings."""
+"""Policies by their names in a recipe; a user's own is `package.module:attribute`."""
 
 
 def check_named_policy(name: str, settings: Mapping[str, Any]) -> None:
-    """Return if there is a policy of that name with such settings; it is imported and not yet made,
-    which may take long.
+    """Return if there is a policy of that name with such settings; it is imported but not made.
 
     Raises:
         ConfigError: There is none, its code was not allowed, or a setting is unknown.

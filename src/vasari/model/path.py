@@ -1,6 +1,4 @@
-"""Where a recipe's model lies: a folder, a hub name, or the base model that ships with the
-package.
-"""
+"""Finding a recipe's model: a folder, a hub name, or the base model inside the package."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ def resolve_model(path: str) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Digest of a model's weights and settings; the folder's name when it is on a hub."""
+    """Digest of a model's weights and settings; a hub name as it is."""
     if not folder.is_dir():
         return str(folder)
     digest = hashlib.blake2b(digest_size=16)
@@ -42,8 +40,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def require_training() -> None:
-    """Refuse early, in one line, where the training extra is not installed; else load torch,
-    quietly.
+    """Return if the training extra is installed; silences transformers' progress bars and advice.
 
     Raises:
         MissingExtraError: A package of `vasari[train]` is missing.
@@ -55,6 +52,7 @@ def require_training() -> None:
         raise MissingExtraError(
             f"training and evaluation need {', '.join(missing)}: pip install 'vasari[train]'"
         )
-    from vasari.model.quiet import quiet_loading  # noqa: PLC0415  (torch takes seconds to import)
+    from transformers.utils import logging  # noqa: PLC0415  (takes seconds to import)
 
-    quiet_loading()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL processor for images alone, and its loading without torchvision."""
+"""Loading and saving of processors, among them Qwen2.5-VL's without torchvision."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from vasari.core.errors import StateError
 
 
 class ImageTextProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """Qwen2.5-VL's processor less its video half, which needs a build of torchvision that a CPU may
-    not have.
-    """
+    """Qwen2.5-VL's processor without video, which needs a torchvision that a CPU may not have."""
 
     def __init__(
         self,
@@ -65,8 +63,6 @@ def _load_image_text(path: str) -> ImageTextProcessor:
 
 
 def save_processor(processor: Any, path: str | Path) -> None:
-    """Write tokenizer, chat template and image settings beside a model, where `load_processor`
-    finds them.
-    """
+    """Write tokenizer, chat template and image settings where `load_processor` finds them."""
     processor.tokenizer.save_pretrained(str(path))
     processor.image_processor.save_pretrained(str(path))

@@ -1,6 +1,4 @@
-"""A policy that follows a script: for tests of whole flows, and to see what scores look like when
-the truth is known.
-"""
+"""A policy whose answers come from a function, for tests and for runs with known pass rates."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from vasari.core.records import Prompt, Rollout
 from vasari.model.base import Decoding
 
 END_TOKEN = 0
-"""Ends every rollout that the token limit does not end."""
+"""Last token of every rollout that is not truncated."""
 
 _PIECE = re.compile(r"\s+|\w+|[^\w\s]")
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -59,13 +57,12 @@ class ScriptedPolicy:
 
 
 def policy_with_pass_rates(pass_rate: Callable[[Prompt], float]) -> ScriptedPolicy:
-    """A policy that writes the paper's format and is correct with the chance that `pass_rate` gives
-    for a prompt.
+    """A policy in the paper's format that answers each prompt correctly at a given pass rate.
 
     Wrong answers are another option, a larger whole number, or "not" before the reference.
 
     Raises:
-        ConfigError: When it answers: a pass rate outside [0, 1].
+        ConfigError: A pass rate is outside [0, 1]; raised by `generate`.
     """
 
     def answer(prompt: Prompt, rng: np.random.Generator) -> str:

@@ -41,9 +41,7 @@ class TransformersPolicy:
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """One group for each prompt; the same seed, weights and batch size give the same
-        rollouts.
-        """
+        """One group for each prompt, the same for the same seed, weights and batch size."""
         groups: list[list[Rollout]] = []
         was_training = self.model.training
         self.model.eval()

@@ -11,8 +11,8 @@ from typing import Any
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.progress import stage
 from vasari.core.records import Prompt
+from vasari.model import resolve_model
 from vasari.model.chat import target_text
-from vasari.model.path import resolve_model
 from vasari.model.processor import load_processor
 from vasari.model.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
 from vasari.model.transformers_policy import load_model
