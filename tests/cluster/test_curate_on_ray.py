@@ -22,7 +22,7 @@ from vasari.cli.main import main
 from vasari.core.errors import ConfigError, MissingExtraError
 from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate
-from vasari.curate.run.shards import Stage
+from vasari.curate.run.shards import StageFolder
 
 # 60 shards of the stage `check`: enough for a signal to fall between the first and the last.
 NUM_ROWS, SHARD_ROWS = 240, 4
@@ -195,11 +195,11 @@ def test_an_address_that_leads_nowhere_is_one_line(
 
 @pytest.mark.slow
 def test_a_shard_that_appears_late_on_a_shared_disk_is_waited_for(tmp_path):
-    stage = Stage(tmp_path / "stage", name="check", branch="both", settings={}, inputs=())
+    stage = StageFolder(tmp_path / "stage", name="check", branch="both", settings={}, inputs=())
     stage.open()
 
     def write(number: int) -> None:
-        stage.write(number, given=Counter(), kept=(), facts={}, lost=(), notes={}, root=tmp_path)
+        stage.write(number, given=Counter(), kept=(), facts={}, dropped=(), notes={}, root=tmp_path)
 
     write(0)
     late = threading.Timer(1.0, write, args=(1,))

@@ -12,11 +12,11 @@ from PIL import Image
 pytest.importorskip("aiohttp")
 
 from vasari.core.errors import ConfigError
-from vasari.curate.choose.select import PART, routed, select_rl, select_sft
+from vasari.curate.choose.select import routed, select_rl, select_sft
 from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import CheckSettings, RlPart, SftRecipe
 from vasari.curate.run.checks import Checker
-from vasari.curate.stage import StageResult, check_result
+from vasari.curate.stage import RL_PART, StageResult, check_result
 from vasari.records import ImageRef, Prompt
 
 
@@ -127,7 +127,7 @@ def test_a_prompt_belongs_to_the_first_part_of_the_rl_set_that_takes_it():
 
     result = select_rl(pool(), parts)
 
-    assert {one.id: one.metadata[PART] for one in result.kept} == {
+    assert {one.id: one.metadata[RL_PART] for one in result.kept} == {
         "p0": "math",
         "p2": "rest",
         "p3": "rest",

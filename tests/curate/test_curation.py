@@ -469,3 +469,17 @@ def test_two_processes_give_the_shards_of_one(teach, write_recipe, data):
         assert (one.root / "stages" / name).read_bytes() == (
             two.root / "stages" / name
         ).read_bytes()
+
+
+def test_a_first_shard_without_rows_does_not_count_the_targets_twice(teach, write_recipe, tmp_path):
+    entries = [row | {"licence": "none" if n < 7 else "free"} for n, row in enumerate(rows(10))]
+    write_source(tmp_path / "data", entries)
+    parts = [{"name": "m", "target": 2}]
+
+    path = write_recipe(
+        teach([]), grade=None, sft=None, rl={"parts": parts}, checks={"licences": ["free"]}
+    )
+    curated = run(path)
+
+    notes = curated.funnel["stages"][-1]["notes"]
+    assert notes == {"target of m": 2, "m: no category": 2, "missing in m": 0}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vasari.core.errors import StateError
-from vasari.curate.run.rows import ImageFacts, PromptRows, TextRows, read_rows, write_rows
+from vasari.curate.run.rows import ImageFacts, PromptRows, TextRows, read_shard, write_rows
 from vasari.records import ImageRef, Prompt
 
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -57,7 +57,7 @@ def test_a_shard_holds_what_was_written(tmp_path_factory, pool):
     root = tmp_path_factory.mktemp("run")
 
     write_rows(root / "part.parquet", pool, hashes(), root)
-    rows = read_rows(root / "part.parquet", root)
+    rows = read_shard(root / "part.parquet", root)
 
     assert list(rows.prompts) == pool
     assert rows.facts == {ref.path: hashes()[ref.path] for prompt in pool for ref in prompt.images}
@@ -98,7 +98,7 @@ def test_an_image_below_the_runs_folder_is_found_where_the_folder_was_moved_to(t
 
     old.rename(new)
 
-    assert read_rows(new / "part.parquet", new).prompts[0].images[0].path == str(
+    assert read_shard(new / "part.parquet", new).prompts[0].images[0].path == str(
         new / "images" / "a.png"
     )
 
@@ -109,4 +109,4 @@ def test_a_damaged_shard_is_named_with_what_to_do(tmp_path):
     with pytest.raises(
         StateError, match=r"part\.parquet: a shard cannot be read .* remove its stage's folder"
     ):
-        read_rows(tmp_path / "part.parquet", tmp_path)
+        read_shard(tmp_path / "part.parquet", tmp_path)

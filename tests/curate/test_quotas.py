@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from vasari.curate.choose.balance import Pool, balance_prompts
-from vasari.curate.choose.select import PART
 from vasari.curate.recipe import RlPart
 from vasari.curate.run.quotas import choose_for
 from vasari.curate.run.rows import write_rows
+from vasari.curate.stage import RL_PART
 from vasari.records import Prompt
 
 
@@ -35,7 +35,7 @@ def test_parts_over_shards_choose_as_if_each_had_its_prompts_in_one_list(tmp_pat
             question="?",
             answer="1",
             category=draw.choice("xxyz"),
-            metadata={PART: draw.choice("ab"), "source": draw.choice("sst")},
+            metadata={RL_PART: draw.choice("ab"), "source": draw.choice("sst")},
         )
         for number in range(40)
     ]
@@ -51,7 +51,7 @@ def test_parts_over_shards_choose_as_if_each_had_its_prompts_in_one_list(tmp_pat
         for drop in quotas.within(prompts[first : first + 15], first)
     }
 
-    own = [prompt for prompt in prompts if prompt.metadata[PART] == "a"]
+    own = [prompt for prompt in prompts if prompt.metadata[RL_PART] == "a"]
     expected = {
         drop.id: f"part 'a': {drop.detail}"
         for drop in balance_prompts(own, 6, seed=2, categories=("w", "x")).dropped
@@ -59,7 +59,7 @@ def test_parts_over_shards_choose_as_if_each_had_its_prompts_in_one_list(tmp_pat
     others = [
         dataclasses.replace(prompt, category=prompt.metadata["source"])
         for prompt in prompts
-        if prompt.metadata[PART] == "b"
+        if prompt.metadata[RL_PART] == "b"
     ]
     expected |= {
         drop.id: f"part 'b': {drop.detail}" for drop in balance_prompts(others, 3, seed=2).dropped
@@ -69,7 +69,7 @@ def test_parts_over_shards_choose_as_if_each_had_its_prompts_in_one_list(tmp_pat
 
 
 def test_a_part_without_prompts_lacks_its_whole_target(tmp_path):
-    prompts = [Prompt(id="p", question="?", answer="1", category="x", metadata={PART: "a"})]
+    prompts = [Prompt(id="p", question="?", answer="1", category="x", metadata={RL_PART: "a"})]
     parts = [
         RlPart(name="a", target=2, categories=("x",)),
         RlPart(name="b", target=5, balance_by="none"),

@@ -17,7 +17,7 @@ from vasari.core.plugins import code_digest, names_from_a_file, resolve
 from vasari.core.records import AnswerKind, Prompt
 from vasari.core.settings import Named
 from vasari.curate.dropped import Dropped
-from vasari.curate.stage import AskedModel, StageResult, check_result
+from vasari.curate.stage import BUILT_IN, RL_PART, AskedModel, StageResult, check_result
 
 Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "sft", "rl"]
 """Where a stage of one's own comes: after a stage of ours; or last of a set, of `rl` before it is
@@ -26,26 +26,8 @@ balanced."""
 LOCAL: tuple[Place, ...] = ("read", "check", "near_duplicates", "decontaminate")
 """Places before any model is asked."""
 
-OURS: Mapping[str, str] = {
-    "read": "sources",
-    "check": "checks",
-    "near_duplicates": "duplicates",
-    "decontaminate": "decontaminate",
-    "validity": "validity",
-    "grade": "grade",
-    "select": "sft, rl.parts",
-    "annotate": "sft.annotate",
-    "rephrase": "rl.rephrase",
-    "categorise": "rl.categorise",
-    "balance": "rl.parts",
-}
-"""Our stages, each with the key of a recipe that sets it."""
-
 STAGES: Mapping[str, Any] = {}
-"""Stages of ours that `stages` may place: none, they have keys of their own (`OURS`)."""
-
-RL_PART = "rl_part"
-"""Key of the metadata that names a prompt's part of the RL set."""
+"""Stages of ours that `stages` may place: none, they have keys of their own (`BUILT_IN`)."""
 
 COUNTED: tuple[str, ...] = ("source", RL_PART)
 """Facts of the metadata by which rows are counted from stage to stage; a stage of one's own leaves
@@ -70,15 +52,15 @@ class OwnStage(Named):
     def _check(self) -> Self:
         if ":" not in self.name:
             ours = (
-                f"{self.name} is one of ours, set by {OURS[self.name]}"
-                if self.name in OURS
+                f"{self.name} is one of ours, set by {BUILT_IN[self.name].key}"
+                if self.name in BUILT_IN
                 else "ours have other keys"
             )
             raise ValueError(
                 f"a stage of your own is named as package.module:function, got {self.name!r}"
                 f" ({ours})"
             )
-        if self.title in OURS:
+        if self.title in BUILT_IN:
             raise ValueError(
                 f"stage {self.name!r} is called like our stage {self.title!r}; rename the function"
             )
@@ -193,11 +175,6 @@ def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
         for drop in sorted(gone.values(), key=lambda drop: drop.index)
     ]
     return replace(result, dropped=tuple(dropped))
-
-
-def stages_at(stages: Sequence[OwnStage], place: Place) -> list[OwnStage]:
-    """The stages that come there, in the recipe's order."""
-    return [stage for stage in stages if stage.after == place]
 
 
 def _as_result(said: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:

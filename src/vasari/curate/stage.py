@@ -6,13 +6,42 @@ about every prompt it is given, and the next stage reads the prompts that it kee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from vasari.core.errors import ConfigError
 from vasari.core.records import Prompt
 from vasari.curate.dropped import Dropped
 from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
+
+RL_PART = "rl_part"
+"""Key of the metadata that names a prompt's part of the RL set."""
+
+
+class BuiltIn(NamedTuple):
+    """What a recipe and the reports call one of our stages."""
+
+    key: str
+    """Key of a recipe that sets it."""
+    title: str
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "read": BuiltIn("sources", "read"),
+    "check": BuiltIn("checks", "checked"),
+    "near_duplicates": BuiltIn("duplicates", "near-duplicates"),
+    "decontaminate": BuiltIn("decontaminate", "benchmark leaks"),
+    "validity": BuiltIn("validity", "valid"),
+    "grade": BuiltIn("grade", "graded"),
+    "select": BuiltIn("sft, rl.parts", "chosen"),
+    "annotate": BuiltIn("sft.annotate", "verified rationale"),
+    "rephrase": BuiltIn("rl.rephrase", "short answers"),
+    "categorise": BuiltIn("rl.categorise", "categories"),
+    "balance": BuiltIn("rl.parts", "balanced"),
+}
+"""Our stages, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +73,37 @@ class StageResult:
     """The others, ascending by `index`, which counts the prompts that this call was given."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """What else to tell of the stage, by name."""
+
+
+def sort_out(
+    prompts: Sequence[Prompt], decide: Callable[[Prompt], Prompt | tuple[str, str]]
+) -> StageResult:
+    """The result of deciding about each prompt alone.
+
+    Args:
+        prompts: What the stage was given.
+        decide: Gives the prompt that is kept, or the reason and the detail of a drop.
+    """
+    kept: list[Prompt] = []
+    dropped: list[Dropped] = []
+    for index, prompt in enumerate(prompts):
+        found = decide(prompt)
+        if isinstance(found, Prompt):
+            kept.append(found)
+        else:
+            dropped.append(Dropped(index=index, id=prompt.id, reason=found[0], detail=found[1]))
+    return StageResult(kept=tuple(kept), dropped=tuple(dropped))
+
+
+def without(
+    prompts: Sequence[Prompt],
+    dropped: Sequence[Dropped],
+    counts: Mapping[str, int] = MappingProxyType({}),
+) -> StageResult:
+    """The result that keeps all prompts but those that are dropped."""
+    gone = {drop.index for drop in dropped}
+    kept = tuple(prompt for index, prompt in enumerate(prompts) if index not in gone)
+    return StageResult(kept=kept, dropped=tuple(dropped), counts=counts)
 
 
 def check_result(result: StageResult, given: int, *, stage: str) -> StageResult:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.core.settings import Settings
-from vasari.curate.ask.asking import PromptAnswers, ask_prompts, prompt_request
+from vasari.curate.ask.asking import Appeal, PromptAnswers, ask_prompts, prompt_request
 from vasari.curate.ask.rationale_checks import (
     LanguageName,
     is_cut_off,
@@ -31,11 +31,10 @@ from vasari.curate.ask.rationale_checks import (
 )
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.endpoint import Response
+from vasari.endpoint import Request, Response
 from vasari.evaluate.votes import vote_of
 from vasari.score import trajectory_diversity
 from vasari.verify import verify_answer
-from vasari.verify.judge import Judged as JudgedVerdicts
 from vasari.verify.judge import JudgeItem, is_undecided
 
 # The form is that of arXiv:2509.21268, appendix D; the wording is ours.
@@ -154,9 +153,6 @@ class Judged:
 Group = list[tuple[Response, Judged]]
 """What was drawn for a prompt, in the order of the answers' numbers."""
 
-Appeal = Callable[[Sequence[JudgeItem]], JudgedVerdicts]
-"""A judge of the verdicts that rules leave undecided."""
-
 
 def annotate(
     prompts: Sequence[Prompt],
@@ -235,9 +231,7 @@ def _drawn(
     found = ask_prompts(
         prompts,
         model,
-        lambda prompt: prompt_request(
-            prompt, model, system=settings.instructions(), seed=settings.seed
-        ),
+        lambda prompt: annotate_request(prompt, model, settings),
         num_responses=settings.num_rationales,
         settled=None if settings.draw_all else settled,
     )
@@ -246,6 +240,11 @@ def _drawn(
         for i, answers in found.answers.items()
     }
     return found, groups
+
+
+def annotate_request(prompt: Prompt, model: AskedModel, settings: AnnotateSettings) -> Request:
+    """What the teacher is asked; raises DataError where an image cannot be sent."""
+    return prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed)
 
 
 def judge_response(prompt: Prompt, response: Response, settings: AnnotateSettings) -> Judged:

@@ -13,6 +13,10 @@ from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel
 from vasari.endpoint import Answers, Image, Message, Request, Response, ask_all, image_part
 from vasari.model.chat import chat_messages
+from vasari.verify.judge import Judged, JudgeItem
+
+Appeal = Callable[[Sequence[JudgeItem]], Judged]
+"""Asks the recipe's judge for verdicts that the rules leave undecided."""
 
 Settled = Callable[[int, Sequence[Response]], "bool | Awaitable[bool]"]
 """Whether the answers so far to the prompt at this position settle it, so that no more are

@@ -20,7 +20,7 @@ from vasari.curate.ask.asking import ask_prompts, prompt_request
 from vasari.curate.choose.grading import wilson_interval
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
-from vasari.endpoint import Response
+from vasari.endpoint import Request, Response
 from vasari.verify import extract_answer
 from vasari.verify.limits import LimitExceededError
 
@@ -147,11 +147,7 @@ def categorise(
     `category_...`, `unreadable_replies`, `classifier_failed` (prompts without any answer),
     `not_asked` and `unreadable` (prompts; their reasons when they are dropped), `by_source`.
     """
-    wanted = [
-        i
-        for i, prompt in enumerate(prompts)
-        if str(prompt.metadata.get("domain") or "") in settings.asked_domains
-    ]
+    wanted = [i for i, prompt in enumerate(prompts) if is_asked(prompt, settings)]
     named, counts = _named(prompts, wanted, model, settings)
     kept: list[Prompt] = []
     dropped: list[Dropped] = []
@@ -169,6 +165,22 @@ def categorise(
         metadata = dict(prompt.metadata) | {"source_category": prompt.category}
         kept.append(dataclasses.replace(prompt, category=category, metadata=metadata))
     return StageResult(kept=tuple(kept), dropped=tuple(dropped), counts=dict(counts))
+
+
+def is_asked(prompt: Prompt, settings: CategoriseSettings) -> bool:
+    """Whether the model is asked about a prompt; else its domain is its category."""
+    return str(prompt.metadata.get("domain") or "") in settings.asked_domains
+
+
+def categorise_request(prompt: Prompt, model: AskedModel, settings: CategoriseSettings) -> Request:
+    """What the classifier is asked; raises DataError where an image cannot be sent."""
+    return prompt_request(
+        prompt,
+        model,
+        system=settings.instructions(),
+        seed=settings.seed,
+        with_images=settings.with_images,
+    )
 
 
 def measure_categories(
@@ -254,13 +266,10 @@ def _named(
     settings: CategoriseSettings,
 ) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
     """Category and, where there is none, why, by position; and counts."""
-    system = settings.instructions()
     found = ask_prompts(
         prompts,
         model,
-        lambda prompt: prompt_request(
-            prompt, model, system=system, seed=settings.seed, with_images=settings.with_images
-        ),
+        lambda prompt: categorise_request(prompt, model, settings),
         positions=wanted,
         num_responses=settings.num_votes,
     )

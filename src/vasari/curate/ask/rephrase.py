@@ -125,7 +125,10 @@ def rephrase(
     }
     open_ones = [index for index in range(len(prompts)) if index not in by_rule]
     found = ask_prompts(
-        prompts, model, lambda prompt: _request(prompt, model, settings), positions=open_ones
+        prompts,
+        model,
+        lambda prompt: rephrase_request(prompt, model, settings),
+        positions=open_ones,
     )
     kept: list[Prompt] = []
     dropped: list[Dropped] = []
@@ -154,6 +157,22 @@ def rephrase(
         else:
             dropped.append(drop)
     return StageResult(kept=tuple(kept), dropped=tuple(dropped), counts=dict(counts))
+
+
+def rephrase_request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> Request:
+    """What the model is asked: question, options and right answer, without images."""
+    lines = [f"Question: {prompt.question}"]
+    if prompt.choices:
+        lines += [f"{chr(65 + place)}) {text}" for place, text in enumerate(prompt.choices)]
+    lines.append(f"Right answer: {prompt.answer}")
+    messages = (Message(role="system", parts=(settings.system,)), user_message("\n".join(lines)))
+    return Request(
+        model=model.model,
+        messages=messages,
+        sampling=model.sampling,
+        seed=settings.seed,
+        id=prompt.id,
+    )
 
 
 def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | None:
@@ -307,21 +326,6 @@ def _is_short(answer: str, settings: RephraseSettings) -> bool:
     return (
         len(words_of(answer)) <= settings.max_answer_words
         and len(answer) <= settings.max_answer_chars
-    )
-
-
-def _request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> Request:
-    lines = [f"Question: {prompt.question}"]
-    if prompt.choices:
-        lines += [f"{chr(65 + place)}) {text}" for place, text in enumerate(prompt.choices)]
-    lines.append(f"Right answer: {prompt.answer}")
-    messages = (Message(role="system", parts=(settings.system,)), user_message("\n".join(lines)))
-    return Request(
-        model=model.model,
-        messages=messages,
-        sampling=model.sampling,
-        seed=settings.seed,
-        id=prompt.id,
     )
 
 

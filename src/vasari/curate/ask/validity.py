@@ -20,7 +20,7 @@ from pydantic import Field
 
 from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.core.settings import Settings
-from vasari.curate.ask.asking import PromptAnswers, ask_prompts, prompt_request
+from vasari.curate.ask.asking import ask_prompts, prompt_request
 from vasari.curate.dropped import Dropped
 from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Request, Response
@@ -122,6 +122,18 @@ def validity(
     )
 
 
+def blind_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
+    """The question without its images; raises DataError where its image marks do not fit."""
+    return prompt_request(
+        prompt, model, system=settings.blind_system, seed=settings.seed, with_images=False
+    )
+
+
+def sighted_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
+    """The question with its images; raises DataError where one cannot be sent."""
+    return prompt_request(prompt, model, system=settings.system, seed=settings.seed)
+
+
 def unverifiable_reference(prompt: Prompt) -> str:
     """Why a prompt's reference does not verify as an answer to it; empty when it does."""
     verdict = verify_answer(
@@ -216,13 +228,13 @@ def _blind(
         at_worst = is_answerable_blind([*so_far, *[0.0] * left], options, settings)
         return at_best == at_worst
 
-    def make(prompt: Prompt) -> Request:
-        return prompt_request(
-            prompt, model, system=settings.blind_system, seed=settings.seed, with_images=False
-        )
-
     found = ask_prompts(
-        prompts, model, make, positions=wanted, num_responses=settings.num_blind, settled=settled
+        prompts,
+        model,
+        lambda prompt: blind_request(prompt, model, settings),
+        positions=wanted,
+        num_responses=settings.num_blind,
+        settled=settled,
     )
     outcomes: dict[int, Dropped | dict[str, int]] = {}
     for index in wanted:
@@ -264,12 +276,12 @@ def _sighted(
     """The prompts on whose answer the model's rollouts disagree with the reference and agree with
     each other.
     """
-
-    def make(prompt: Prompt) -> Request:
-        return prompt_request(prompt, model, system=settings.system, seed=settings.seed)
-
-    found: PromptAnswers = ask_prompts(
-        prompts, model, make, positions=wanted, num_responses=settings.num_sighted
+    found = ask_prompts(
+        prompts,
+        model,
+        lambda prompt: sighted_request(prompt, model, settings),
+        positions=wanted,
+        num_responses=settings.num_sighted,
     )
     outcomes: dict[int, Dropped | Contest] = {}
     for index in wanted:

@@ -12,13 +12,13 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
-from vasari.curate.ask.asking import ask_prompts, prompt_request
+from vasari.curate.ask.asking import Appeal, ask_prompts, prompt_request
 from vasari.curate.choose.grading import (
     MAX_ROLLOUTS,
     Difficulty,
@@ -32,10 +32,7 @@ from vasari.curate.stage import AskedModel, StageResult
 from vasari.endpoint import Answers, Request, Response
 from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.verify import verify_answer
-from vasari.verify.judge import Judged, JudgeItem, is_undecided
-
-Appeal = Callable[[Sequence[JudgeItem]], Judged]
-"""A judge of the verdicts that rules leave undecided."""
+from vasari.verify.judge import JudgeItem, is_undecided
 
 
 def grading_request(prompt: Prompt, model: AskedModel, settings: GradingSettings) -> Request:

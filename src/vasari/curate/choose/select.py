@@ -9,14 +9,9 @@ from collections.abc import Callable, Sequence
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
-from vasari.curate.dropped import Dropped
-from vasari.curate.own_stage import RL_PART
 from vasari.curate.recipe import RlPart, SftRecipe
-from vasari.curate.stage import StageResult
+from vasari.curate.stage import RL_PART, StageResult, sort_out
 from vasari.model.chat import target_text
-
-PART = RL_PART
-"""Key of the metadata that names a prompt's part of the RL set."""
 
 
 def domain_of(prompt: Prompt) -> str:
@@ -28,20 +23,20 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
     """The prompts that supervised training may use: of the domains and bins, and with a solution
     unless one is written.
     """
-    kept, dropped = [], []
-    for index, prompt in enumerate(prompts):
-        wrong = None
+
+    def decide(prompt: Prompt) -> Prompt | tuple[str, str]:
         if recipe.domains is not None and domain_of(prompt) not in recipe.domains:
-            wrong = ("domain_not_wanted", f"domain {domain_of(prompt)!r}")
-        elif recipe.bins is not None and prompt.difficulty not in recipe.bins:
-            wrong = ("bin_not_wanted", f"bin {prompt.difficulty!r}")
-        elif recipe.annotate is None:
-            wrong = _without_solution(prompt)
-        if wrong is None:
-            kept.append(prompt)
-        else:
-            dropped.append(Dropped(index=index, id=prompt.id, reason=wrong[0], detail=wrong[1]))
-    return StageResult(kept=tuple(kept), dropped=tuple(dropped))
+            return "domain_not_wanted", f"domain {domain_of(prompt)!r}"
+        if recipe.bins is not None and prompt.difficulty not in recipe.bins:
+            return "bin_not_wanted", f"bin {prompt.difficulty!r}"
+        if recipe.annotate is None:
+            try:
+                target_text(prompt)
+            except DataError as error:
+                return "no_solution", str(error)
+        return prompt
+
+    return sort_out(prompts, decide)
 
 
 def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult:
@@ -52,40 +47,23 @@ def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult
     the first whose bins fit has the prompt.
     """
     named = {domain for part in parts for domain in part.domains or ()}
-    kept, dropped = [], []
-    for index, prompt in enumerate(prompts):
+
+    def decide(prompt: Prompt) -> Prompt | tuple[str, str]:
         domain = domain_of(prompt)
         takes = [
             part
             for part in parts
             if domain in (part.domains or ()) or (part.domains is None and domain not in named)
         ]
-        part = next(
-            (part for part in takes if part.bins is None or prompt.difficulty in part.bins), None
-        )
-        if part is not None:
-            kept.append(
-                dataclasses.replace(prompt, metadata=dict(prompt.metadata) | {PART: part.name})
-            )
-        elif takes:
-            dropped.append(
-                Dropped(
-                    index=index,
-                    id=prompt.id,
-                    reason="bin_not_wanted",
-                    detail=f"bin {prompt.difficulty!r}",
-                )
-            )
-        else:
-            dropped.append(
-                Dropped(
-                    index=index,
-                    id=prompt.id,
-                    reason="domain_not_wanted",
-                    detail=f"domain {domain!r}",
-                )
-            )
-    return StageResult(kept=tuple(kept), dropped=tuple(dropped))
+        for part in takes:
+            if part.bins is None or prompt.difficulty in part.bins:
+                metadata = dict(prompt.metadata) | {RL_PART: part.name}
+                return dataclasses.replace(prompt, metadata=metadata)
+        if takes:
+            return "bin_not_wanted", f"bin {prompt.difficulty!r}"
+        return "domain_not_wanted", f"domain {domain!r}"
+
+    return sort_out(prompts, decide)
 
 
 def routed(
@@ -107,11 +85,3 @@ def routed(
         after.get(index, prompt) for index, prompt in enumerate(prompts) if index not in gone
     )
     return StageResult(kept=kept, dropped=dropped, counts=result.counts)
-
-
-def _without_solution(prompt: Prompt) -> tuple[str, str] | None:
-    try:
-        target_text(prompt)
-    except DataError as error:
-        return "no_solution", str(error)
-    return None

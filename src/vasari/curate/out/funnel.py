@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from vasari.core.errors import StateError
 from vasari.curate.run.shards import StageOutput
+from vasari.curate.stage import BUILT_IN
 
 SCHEMA = 1
 
@@ -21,20 +22,6 @@ DEAD_LETTERS = frozenset(
     {"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"}
 )
 """Reasons for which nobody is to blame but the server: the dead-letter rows."""
-
-TITLES: Mapping[str, str] = {
-    "read": "read",
-    "check": "checked",
-    "near_duplicates": "near-duplicates",
-    "decontaminate": "benchmark leaks",
-    "validity": "valid",
-    "grade": "graded",
-    "select": "chosen",
-    "annotate": "verified rationale",
-    "rephrase": "short answers",
-    "categorise": "categories",
-    "balance": "balanced",
-}
 
 
 def make_funnel(
@@ -57,7 +44,9 @@ def make_funnel(
             {
                 "name": output.name,
                 "branch": output.branch,
-                "title": TITLES.get(output.name, output.name.replace("_", " ")),
+                "title": BUILT_IN[output.name].title
+                if output.name in BUILT_IN
+                else output.name.replace("_", " "),
                 **{key: counts[key] for key in ("given", "kept", "dropped", "notes")},
             }
         )

@@ -12,11 +12,10 @@ import numpy as np
 
 from vasari.core.errors import DataError, ImageError
 from vasari.core.records import ImageRef, Outcome, Prompt
-from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
 from vasari.curate.recipe import CheckSettings
 from vasari.curate.run.rows import ImageFacts
-from vasari.curate.stage import StageResult
+from vasari.curate.stage import StageResult, sort_out
 from vasari.data.images import open_image, read_image_bytes
 from vasari.model.chat import chat_messages
 from vasari.verify import verify_answer
@@ -46,19 +45,16 @@ class Checker:
     def check(self, prompts: Sequence[Prompt]) -> StageResult:
         """The prompts that pass; the others with the first thing that is wrong with them."""
         self.facts = {}
-        kept, dropped = [], []
-        for index, prompt in enumerate(prompts):
-            wrong = (
+        return sort_out(
+            prompts,
+            lambda prompt: (
                 self._licence(prompt)
                 or self._question(prompt)
                 or self._reference(prompt)
                 or self._images(prompt)
-            )
-            if wrong is None:
-                kept.append(prompt)
-            else:
-                dropped.append(Dropped(index=index, id=prompt.id, reason=wrong[0], detail=wrong[1]))
-        return StageResult(kept=tuple(kept), dropped=tuple(dropped))
+                or prompt
+            ),
+        )
 
     def _licence(self, prompt: Prompt) -> tuple[str, str] | None:
         licence = str(prompt.metadata.get("licence", "none stated"))

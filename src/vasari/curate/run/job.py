@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,12 @@ from vasari.curate.out.export import write_exports
 from vasari.curate.out.funnel import make_funnel, render
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine
+from vasari.curate.run.models import Models
 from vasari.curate.run.pipeline import Run, Show
-from vasari.curate.run.reading import data_path
 from vasari.curate.run.rows import PromptRows
 from vasari.curate.run.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
-from vasari.curate.run.steps import graded, local_stages, rl_stages, sft_stages
-from vasari.curate.stage import AskedModel
+from vasari.curate.run.stages import later_stages, local_stages
 from vasari.data.prompt_file import write_prompts
-from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
-from vasari.endpoint.cost import money_spent
-from vasari.verify.judge import Judged, JudgeItem, judge_all
 
 SCHEMA = 1
 
@@ -47,94 +42,6 @@ class Curated:
     funnel: Mapping[str, Any]
     sizes: Mapping[str, int]
     """Prompts of each set; a set without any has no file."""
-
-
-class Models:
-    """The models of a recipe, each with a store of its answers; opened when first asked. Use as a
-    context.
-    """
-
-    def __init__(
-        self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False
-    ) -> None:
-        self._recipe, self._base = recipe, base
-        self._retry = tuple(sorted(TRANSIENT)) if retry_failed else ()
-        self._folder = (
-            root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
-        )
-        self._asked: dict[str, AskedModel] = {}
-        self._judge: ResponseStore | None = None
-        self._limits: dict[tuple[object, ...], RateLimits] = {}
-
-    def __enter__(self) -> Models:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for model in self._asked.values():
-            model.store.close()
-        if self._judge is not None:
-            self._judge.close()
-
-    def __call__(self, name: str) -> AskedModel:
-        """The model that the recipe knows by this name."""
-        if name not in self._asked:
-            entry = self._recipe.models[name]
-            store = ResponseStore(self._folder / name)
-            self._asked[name] = AskedModel(
-                settings=entry.endpoint,
-                store=store,
-                model=entry.model,
-                sampling=entry.sampling(),
-                retry_failed=self._retry,
-                limits=self._limits_of(entry.endpoint),
-            )
-        return self._asked[name]
-
-    def appeal(self, items: Sequence[JudgeItem]) -> Judged:
-        """Put what the rules leave undecided to the recipe's judge."""
-        settings = self._recipe.judge
-        assert settings is not None  # noqa: S101  (asked by the caller)
-        if self._judge is None:
-            self._judge = ResponseStore(
-                self._folder / "judge" if settings.store is None else self._base / settings.store
-            )
-        return judge_all(items, settings, self._judge, limits=self._limits_of(settings.endpoint))
-
-    def _limits_of(self, endpoint: EndpointSettings) -> RateLimits:
-        """One for each server, key and limits: a server counts by account, whatever the recipe
-        calls its models.
-        """
-        minute = (endpoint.requests_per_minute, endpoint.tokens_per_minute)
-        return self._limits.setdefault(
-            (endpoint.base_url, endpoint.api_key_env, *minute), RateLimits.of(endpoint)
-        )
-
-    def spending(self) -> dict[str, Any]:
-        """What each model was asked in all, in tokens and money."""
-        found = {}
-        for name, model in self._asked.items():
-            used = model.store.usage
-            money = money_spent(model.settings.prices, used)
-            found[name] = {
-                "model": model.model,
-                "requests": sum(one.requests for one in used.values()),
-                "input_tokens": sum(one.input_tokens for one in used.values()),
-                "output_tokens": sum(one.output_tokens for one in used.values()),
-                "money": str(money) if model.model in model.settings.prices else None,
-            }
-        return found
-
-    def write_dead_letters(self, path: Path) -> int:
-        """Write the requests whose last word is a failure, a line each, and return how many there
-        are.
-        """
-        lines = [
-            json.dumps({"asked": name} | failure.summary())
-            for name, model in sorted(self._asked.items())
-            for failure in model.store.failures()
-        ]
-        write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
-        return len(lines)
 
 
 def curate(
@@ -173,13 +80,12 @@ def curate(
             show=show,
             retry_failed=retry_failed,
         )
+        run.read()
         appeal = models.appeal if recipe.judge is not None else None
-        common = graded(run, local_stages(run), models, appeal)
-        sets: dict[str, StageOutput] = {}
-        if recipe.sft is not None:
-            sets["sft"] = sft_stages(run, common, recipe.sft, models, appeal)
-        if recipe.rl is not None:
-            sets["rl"] = rl_stages(run, common, recipe.rl, models)
+        stages = local_stages(recipe, base) + later_stages(recipe, base, models, appeal)
+        for stage in stages:
+            run.do(stage)
+        sets = {output.branch: output for output in run.outputs if output.branch != "both"}
         _remove_stale(run)
         return _write_all(run, sets, models)
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from vasari.core.records import Prompt
 from vasari.curate.choose.balance import Choice, Pool
-from vasari.curate.choose.select import PART
 from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import RlPart
-from vasari.curate.run.rows import read_columns
+from vasari.curate.run.rows import read_table
+from vasari.curate.stage import RL_PART
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def choose_for(parts: Sequence[RlPart], shards: Sequence[Path], *, seed: int) ->
     owners: list[NDArray[np.int16]] = []
     places: list[NDArray[np.int32]] = []
     for path in shards:
-        table = read_columns(
+        table = read_table(
             path, ("id", "category", "source", *(("metadata",) if len(parts) > 1 else ()))
         )
         ids = table.column("id").to_pylist()
@@ -93,7 +93,8 @@ def choose_for(parts: Sequence[RlPart], shards: Sequence[Path], *, seed: int) ->
         own = [0] * len(ids)
         if len(parts) > 1:
             own = [
-                numbers[json.loads(facts)[PART]] for facts in table.column("metadata").to_pylist()
+                numbers[json.loads(facts)[RL_PART]]
+                for facts in table.column("metadata").to_pylist()
             ]
         place = [0] * len(ids)
         for row, owner in enumerate(own):

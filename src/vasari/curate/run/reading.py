@@ -9,16 +9,17 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import ConfigError, ImageError
 from vasari.core.files import write_bytes
 from vasari.core.records import ImageRef, Prompt
+from vasari.curate.dropped import Dropped
 from vasari.curate.match.decontaminate import BenchmarkEntry
 from vasari.curate.recipe import SourceEntry
-from vasari.curate.run.shards import Lost, Stage
+from vasari.curate.run.shards import StageFolder
 from vasari.data.images import read_image_bytes
 from vasari.data.sources import BadRow, read_source
 from vasari.data.sources.spec import find_spec
@@ -94,50 +95,41 @@ def source_state(entry: SourceEntry, base: Path, seed: int) -> dict[str, Any]:
 
 
 def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | BadRow]:
-    """The prompts of one entry, and the rows that became none.
+    """The prompts of one entry, and the rows that hold none.
 
     Raises:
         ConfigError: An unknown source or split, or a test set without `allow_test`.
         DataError: The folder does not have the source's shape.
     """
+    facts: dict[str, Any] = {}
+    own = {"source": entry.label} | ({"domain": entry.domain} if entry.domain else {})
+    rows: Iterable[Prompt | BadRow]
     if entry.tasks is not None:
-        made: Sequence[Prompt | BadRow] = make_pool(
-            entry.tasks, split="train", seed=seed, stream="curate"
-        )
-        facts: dict[str, Any] = {
+        made = make_pool(entry.tasks, split="train", seed=seed, stream="curate")
+        rows = made[: entry.limit]
+        facts = {
             "domain": "any",
             "licence": "Apache-2.0 (generated)",
             "split": "train",
             "tier": "generated",
         }
     else:
-        folder = data_path(str(entry.folder), base)
-        facts = {}
-        name = entry_source(entry, base)
-        yield from _labelled(
-            read_source(
-                name, folder, split=entry.split, allow_test=entry.allow_test, limit=entry.limit
-            ),
-            entry,
-            facts,
+        rows = read_source(
+            entry_source(entry, base),
+            data_path(str(entry.folder), base),
+            split=entry.split,
+            allow_test=entry.allow_test,
+            limit=entry.limit,
         )
-        return
-    yield from _labelled(iter(made[: entry.limit]), entry, facts)
-
-
-def _labelled(
-    rows: Iterator[Prompt | BadRow], entry: SourceEntry, facts: dict[str, Any]
-) -> Iterator[Prompt | BadRow]:
     for row in rows:
         if isinstance(row, BadRow):
             yield dataclasses.replace(row, source=entry.label)
-            continue
-        own = {"source": entry.label} | ({"domain": entry.domain} if entry.domain else {})
-        yield dataclasses.replace(row, metadata={**facts, **row.metadata, **own})
+        else:
+            yield dataclasses.replace(row, metadata={**facts, **row.metadata, **own})
 
 
 def read_entries(
-    stage: Stage,
+    folder: StageFolder,
     entries: Sequence[SourceEntry],
     base: Path,
     *,
@@ -145,28 +137,21 @@ def read_entries(
     root: Path,
     shard_rows: int,
 ) -> int:
-    """Read all entries to shards of a stage and return how many there are; shards that exist are
-    not written again.
+    """Read all entries to shards and return how many shards there are.
+
+    Shards that exist are not written again.
     """
     shard = _Shard()
     taken: set[bytes] = set()
     number = 0
     for entry in entries:
         for row in entry_rows(entry, base, seed):
-            shard.given[entry.label] += 1
-            if isinstance(row, BadRow):
-                shard.lost.append(
-                    Lost(
-                        id=row.where, source=row.source, reason="unreadable_row", detail=row.reason
-                    )
-                )
-            else:
-                _take(shard, row, taken, root)
-            if sum(shard.given.values()) == shard_rows:
-                _write(stage, number, shard, root)
+            shard.take(entry.label, row, taken, root)
+            if shard.given.total() == shard_rows:
+                shard.write(folder, number, root)
                 shard, number = _Shard(), number + 1
     if shard.given or not number:
-        _write(stage, number, shard, root)
+        shard.write(folder, number, root)
         number += 1
     return number
 
@@ -177,27 +162,43 @@ class _Shard:
 
     given: Counter[str] = dataclasses.field(default_factory=Counter)
     kept: list[Prompt] = dataclasses.field(default_factory=list)
-    lost: list[Lost] = dataclasses.field(default_factory=list)
+    dropped: list[tuple[str, Dropped]] = dataclasses.field(default_factory=list)
 
+    def take(self, source: str, row: Prompt | BadRow, taken: set[bytes], root: Path) -> None:
+        """Keep a row with its images as files, or drop it; `taken` are digests of ids so far."""
+        self.given[source] += 1
+        if isinstance(row, BadRow):
+            self._drop(source, row.where, "unreadable_row", row.reason)
+            return
+        # Digests, not ids: a set of millions has to fit.
+        digest = hashlib.blake2b(row.id.encode(), digest_size=8).digest()
+        if digest in taken:
+            self._drop(source, row.id, "id_taken", "another row has this id")
+            return
+        try:
+            images = tuple(_kept_image(ref, row.id, root) for ref in row.images)
+        except ImageError as error:
+            self._drop(source, row.id, "image_unreadable", str(error))
+            return
+        taken.add(digest)
+        self.kept.append(dataclasses.replace(row, images=images))
 
-def _take(shard: _Shard, prompt: Prompt, taken: set[bytes], root: Path) -> None:
-    source = str(prompt.metadata["source"])
-    # Digests, not ids: a set of millions has to fit.
-    digest = hashlib.blake2b(prompt.id.encode(), digest_size=8).digest()
-    if digest in taken:
-        shard.lost.append(
-            Lost(id=prompt.id, source=source, reason="id_taken", detail="another row has this id")
-        )
-        return
-    try:
-        images = tuple(_kept_image(ref, prompt.id, root) for ref in prompt.images)
-    except ImageError as error:
-        shard.lost.append(
-            Lost(id=prompt.id, source=source, reason="image_unreadable", detail=str(error))
-        )
-        return
-    taken.add(digest)
-    shard.kept.append(dataclasses.replace(prompt, images=images))
+    def write(self, folder: StageFolder, number: int, root: Path) -> None:
+        """Write the rows as a shard of the stage, unless an earlier run did."""
+        if not folder.has(number):
+            folder.write(
+                number,
+                given=self.given,
+                kept=self.kept,
+                facts={},
+                dropped=self.dropped,
+                notes={},
+                root=root,
+            )
+
+    def _drop(self, source: str, id_: str, reason: str, detail: str) -> None:
+        index = self.given.total() - 1
+        self.dropped.append((source, Dropped(index=index, id=id_, reason=reason, detail=detail)))
 
 
 def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
@@ -211,16 +212,3 @@ def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
     if not path.exists():
         write_bytes(path, data)
     return ImageRef(path=str(path))
-
-
-def _write(stage: Stage, number: int, shard: _Shard, root: Path) -> None:
-    if not stage.has(number):
-        stage.write(
-            number,
-            given=shard.given,
-            kept=shard.kept,
-            facts={},
-            lost=shard.lost,
-            notes={},
-            root=root,
-        )

@@ -8,9 +8,8 @@ import bisect
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 from vasari.core.errors import StateError
 from vasari.core.files import writing
 from vasari.core.records import ImageRef, Prompt
-from vasari.curate.match.image_hash import Codes
 from vasari.curate.match.image_index import ImageIndex
 
 ROW_SCHEMA = 1
@@ -60,24 +58,37 @@ class ImageFacts:
     """The perceptual hash, 256 bits."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """The prompts of one shard, with the facts of their images by path."""
+@dataclass(slots=True, kw_only=True)
+class Shard:
+    """One shard of prompts that a stage decides about."""
 
     prompts: tuple[Prompt, ...]
-    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
+    facts: Mapping[str, ImageFacts]
+    """Of their images, by path; a stage that looks at images puts more there."""
+    number: int = 0
+    progress: Callable[[int, int], None] | None = None
+    """Called with the prompts done and their total."""
 
-    @cached_property
-    def index(self) -> ImageIndex:
-        """The hashes of the images, as the searches for duplicates and leaks take them."""
-        return _image_index(
-            [[self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts]
+    def image_index(self) -> ImageIndex:
+        """The hashes of the images, as the search for leaks takes them."""
+        hashes = [
+            [self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts
+        ]
+        known: dict[bytes, int] = {}
+        members = [known.setdefault(code, len(known)) for codes in hashes for code in codes]
+        return ImageIndex(
+            codes=np.frombuffer(b"".join(known), dtype=np.uint64).reshape(-1, 4),
+            starts=np.concatenate([[0], np.cumsum([len(codes) for codes in hashes])]).astype(
+                np.int64
+            ),
+            members=np.array(members, dtype=np.int64),
+            dropped=(),
         )
 
 
-def read_rows(path: Path, root: Path) -> Rows:
-    """The rows of a shard; image paths that were below `root` are below it again."""
-    table = _read(path)
+def read_shard(path: Path, root: Path, *, number: int = 0) -> Shard:
+    """A shard from its file; image paths that were below `root` are below it again."""
+    table = read_table(path)
     facts: dict[str, ImageFacts] = {}
     prompts = []
     for row in table.to_pylist():
@@ -88,7 +99,7 @@ def read_rows(path: Path, root: Path) -> Rows:
             if image["digest"] is not None:
                 facts[place] = ImageFacts(image["digest"], image["hash"])
         prompts.append(_prompt(row, tuple(images)))
-    return Rows(prompts=tuple(prompts), facts=facts)
+    return Shard(prompts=tuple(prompts), facts=facts, number=number)
 
 
 def write_rows(
@@ -121,14 +132,12 @@ def write_rows(
     write_table(path, pa.Table.from_pylist(rows, schema=_SCHEMA))
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a shard."""
-    return _read(path, columns)
-
-
-def num_rows(path: Path) -> int:
-    """Rows of a shard, by its footer."""
-    return int(pq.read_metadata(path).num_rows)
+def row_starts(paths: Sequence[Path]) -> list[int]:
+    """Where the rows of each shard begin among all rows, and where the last one ends."""
+    starts = [0]
+    for path in paths:
+        starts.append(starts[-1] + int(pq.read_metadata(path).num_rows))
+    return starts
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -177,7 +186,7 @@ class PromptRows(_ShardedRows):
 
     def __init__(self, paths: Sequence[Path], root: Path) -> None:
         self._paths, self._root = list(paths), root
-        self._starts = _starts(self._paths)
+        self._starts = row_starts(self._paths)
         self._held: tuple[int, tuple[Prompt, ...]] = (-1, ())
 
     def __iter__(self) -> Iterator[Prompt]:
@@ -189,7 +198,7 @@ class PromptRows(_ShardedRows):
 
     def _shard(self, number: int) -> tuple[Prompt, ...]:
         if self._held[0] != number:
-            self._held = (number, read_rows(self._paths[number], self._root).prompts)
+            self._held = (number, read_shard(self._paths[number], self._root).prompts)
         return self._held[1]
 
 
@@ -208,7 +217,7 @@ class TextRows(_ShardedRows):
         members: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         counts: list[NDArray[np.int64]] = []
         for path in paths:
-            table = _read(path, _TEXT_COLUMNS).combine_chunks()
+            table = read_table(path, _TEXT_COLUMNS).combine_chunks()
             images = table.column("images").combine_chunks()
             offsets: NDArray[np.int64] = np.asarray(images.offsets, dtype=np.int64)
             counts.append(offsets[1:] - offsets[:-1])
@@ -260,20 +269,12 @@ class TextRows(_ShardedRows):
 _SOMEWHERE = ImageRef(path="(in the shard)")
 
 
-def _image_index(hashes: Sequence[Sequence[bytes]]) -> ImageIndex:
-    """An index from the stored hashes of each prompt's images."""
-    known: dict[bytes, int] = {}
-    members = [known.setdefault(code, len(known)) for codes in hashes for code in codes]
-    codes: Codes = np.frombuffer(b"".join(known), dtype=np.uint64).reshape(-1, 4)
-    return ImageIndex(
-        codes=codes,
-        starts=np.concatenate([[0], np.cumsum([len(codes) for codes in hashes])]).astype(np.int64),
-        members=np.array(members, dtype=np.int64),
-        dropped=(),
-    )
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a shard, or some of its columns.
 
-
-def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    Raises:
+        StateError: The file is damaged, or no shard of this version.
+    """
     try:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=list(columns) if columns else None, use_threads=False)
@@ -302,13 +303,6 @@ def _prompt(row: Mapping[str, Any], images: tuple[ImageRef, ...]) -> Prompt:
         solution=row["solution"],
         metadata=json.loads(row["metadata"]),
     )
-
-
-def _starts(paths: Sequence[Path]) -> list[int]:
-    starts = [0]
-    for path in paths:
-        starts.append(starts[-1] + num_rows(path))
-    return starts
 
 
 def _below(path: str, root: Path) -> str:

@@ -44,31 +44,8 @@ DROPPED_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """A row that goes no further, for the table of dropped rows."""
-
-    id: str
-    source: str
-    reason: str
-    collided_with: str | None = None
-    detail: str = ""
-
-    @classmethod
-    def of(cls, drop: Dropped, prompt: Prompt) -> Lost:
-        """What a stage says of a prompt."""
-        source = str(prompt.metadata.get("source", ""))
-        return cls(
-            id=drop.id,
-            source=source,
-            reason=drop.reason,
-            collided_with=drop.collided_with,
-            detail=_printable(drop.detail),
-        )
-
-
-class Stage:
-    """One stage's folder."""
+class StageFolder:
+    """The folder of one stage: its shards, what it dropped, and its counts."""
 
     def __init__(
         self,
@@ -77,7 +54,7 @@ class Stage:
         name: str,
         branch: str,
         settings: Mapping[str, Any],
-        inputs: Sequence[str],
+        inputs: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.name = name
@@ -139,38 +116,43 @@ class Stage:
         given: Counter[str],
         kept: Sequence[Prompt],
         facts: Mapping[str, ImageFacts],
-        lost: Sequence[Lost],
+        dropped: Sequence[tuple[str, Dropped]],
         notes: Mapping[str, int],
         root: Path,
     ) -> None:
-        """Finish a shard.
+        """Write the files of a shard, its counts last.
 
         Args:
-            number: Which.
+            number: Which shard.
             given: Rows that it was given, by source.
             kept: Prompts that go on.
             facts: Of their images.
-            lost: Rows that do not.
+            dropped: The other rows, each with its source.
             notes: What else is counted.
             root: Folder of the run.
         """
         write_rows(self.part(number), kept, facts, root)
         rows = [
             {
-                name: getattr(row, name)
-                for name in ("id", "source", "reason", "collided_with", "detail")
+                "id": drop.id,
+                "source": source,
+                "reason": drop.reason,
+                "collided_with": drop.collided_with,
+                # A table cannot hold halves of characters.
+                "detail": drop.detail.encode("utf-8", "replace").decode(),
+                "stage": self.name,
+                "branch": self.branch,
             }
-            | {"stage": self.name, "branch": self.branch}
-            for row in lost
+            for source, drop in dropped
         ]
         write_table(self._dropped(number), pa.Table.from_pylist(rows, schema=DROPPED_SCHEMA))
-        dropped: dict[str, Counter[str]] = {}
-        for row in lost:
-            dropped.setdefault(row.source, Counter())[row.reason] += 1
+        reasons: dict[str, Counter[str]] = {}
+        for source, drop in dropped:
+            reasons.setdefault(source, Counter())[drop.reason] += 1
         counts = {
             "given": given,
-            "kept": Counter(str(prompt.metadata.get("source", "")) for prompt in kept),
-            "dropped": dropped,
+            "kept": Counter(source_of(prompt) for prompt in kept),
+            "dropped": reasons,
             "notes": dict(notes),
         }
         write_json(self._counts(number), counts)
@@ -182,7 +164,7 @@ class Stage:
             StateError: A shard that another machine says it has finished does not appear here.
         """
         self._await(num_shards, _SEEN_SECONDS)
-        total = self.tally(num_shards)
+        total = self._tally(num_shards)
         parts = {
             self.part(number).name: file_hash(self.part(number)) for number in range(num_shards)
         }
@@ -191,7 +173,7 @@ class Stage:
             self.told | {"fingerprint": self.fingerprint, "counts": total, "shards": parts},
         )
 
-    def tally(self, num_shards: int) -> dict[str, Any]:
+    def _tally(self, num_shards: int) -> dict[str, Any]:
         """The counts of all shards together."""
         given: Counter[str] = Counter()
         kept: Counter[str] = Counter()
@@ -268,6 +250,11 @@ class StageOutput:
         return sum(self.counts["kept"].values())
 
 
+def source_of(prompt: Prompt) -> str:
+    """The source that a prompt is counted by."""
+    return str(prompt.metadata.get("source", ""))
+
+
 def dropped_tables(outputs: Iterable[StageOutput]) -> Iterator[pa.Table]:
     """The rows that stages dropped, a table a shard."""
     for output in outputs:
@@ -292,8 +279,3 @@ def _num_failed(counts: Mapping[str, Any]) -> int:
         if name.endswith("_failed")
     )
     return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith("_failed")))
-
-
-def _printable(text: str) -> str:
-    """The text without halves of characters, which no table can hold."""
-    return text.encode("utf-8", "replace").decode()

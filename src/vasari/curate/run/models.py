@@ -1,0 +1,103 @@
+"""The models that a recipe names: answers kept, limits shared, spending counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vasari.core.files import write_bytes
+from vasari.curate.recipe import CurationRecipe
+from vasari.curate.run.reading import data_path
+from vasari.curate.stage import AskedModel
+from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
+from vasari.endpoint.cost import money_spent
+from vasari.verify.judge import Judged, JudgeItem, judge_all
+
+
+class Models:
+    """The models of a recipe, each with a store of its answers; use as a context.
+
+    A store is opened when its model is first asked.
+    """
+
+    def __init__(
+        self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False
+    ) -> None:
+        self._recipe, self._base = recipe, base
+        self._retry = tuple(sorted(TRANSIENT)) if retry_failed else ()
+        self._folder = (
+            root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
+        )
+        self._asked: dict[str, AskedModel] = {}
+        self._judge: ResponseStore | None = None
+        self._limits: dict[tuple[object, ...], RateLimits] = {}
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for model in self._asked.values():
+            model.store.close()
+        if self._judge is not None:
+            self._judge.close()
+
+    def __call__(self, name: str) -> AskedModel:
+        """The model that the recipe knows by this name."""
+        if name not in self._asked:
+            entry = self._recipe.models[name]
+            store = ResponseStore(self._folder / name)
+            self._asked[name] = AskedModel(
+                settings=entry.endpoint,
+                store=store,
+                model=entry.model,
+                sampling=entry.sampling(),
+                retry_failed=self._retry,
+                limits=self._limits_of(entry.endpoint),
+            )
+        return self._asked[name]
+
+    def appeal(self, items: Sequence[JudgeItem]) -> Judged:
+        """Put what the rules leave undecided to the recipe's judge."""
+        settings = self._recipe.judge
+        assert settings is not None  # noqa: S101  (asked by the caller)
+        if self._judge is None:
+            self._judge = ResponseStore(
+                self._folder / "judge" if settings.store is None else self._base / settings.store
+            )
+        return judge_all(items, settings, self._judge, limits=self._limits_of(settings.endpoint))
+
+    def _limits_of(self, endpoint: EndpointSettings) -> RateLimits:
+        """One for each server, key and limits: a server counts by account, whatever the recipe
+        calls its models.
+        """
+        minute = (endpoint.requests_per_minute, endpoint.tokens_per_minute)
+        return self._limits.setdefault(
+            (endpoint.base_url, endpoint.api_key_env, *minute), RateLimits.of(endpoint)
+        )
+
+    def spending(self) -> dict[str, Any]:
+        """What each model was asked in all, in tokens and money."""
+        found = {}
+        for name, model in self._asked.items():
+            used = model.store.usage
+            money = money_spent(model.settings.prices, used)
+            found[name] = {
+                "model": model.model,
+                "requests": sum(one.requests for one in used.values()),
+                "input_tokens": sum(one.input_tokens for one in used.values()),
+                "output_tokens": sum(one.output_tokens for one in used.values()),
+                "money": str(money) if model.model in model.settings.prices else None,
+            }
+        return found
+
+    def write_dead_letters(self, path: Path) -> int:
+        """Write a line for each request that failed for good, and return how many there are."""
+        lines = [
+            json.dumps({"asked": name} | failure.summary())
+            for name, model in sorted(self._asked.items())
+            for failure in model.store.failures()
+        ]
+        write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
+        return len(lines)
