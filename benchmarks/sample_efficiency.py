@@ -61,7 +61,7 @@ SMALL_RECIPE = (
     "grpo.prompts_per_batch=4",
     "grpo.rollouts_per_prompt=4",
     "grpo.micro_batch=8",
-    "grpo.max_tokens=12",
+    "grpo.trl.max_completion_length=12",
     "grpo.save_every=2",
 )
 SMALL = {
@@ -262,7 +262,7 @@ def plan(
                     pool=pool,
                     given=given,
                     tuned=tuned,
-                    fallback=recipe.grpo.learning_rate,
+                    fallback=recipe.grpo.trl.learning_rate,
                 )
                 sources.setdefault(f"{arm} on {pool}", f"{rate:g}, {source}")
                 for value in chosen.lrs if chosen.tune else [rate]:

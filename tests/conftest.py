@@ -191,22 +191,25 @@ def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[.
                 "rollouts_per_prompt": 4,
                 "updates_per_batch": 2,
                 "micro_batch": 4,
-                "learning_rate": 3.0e-3,
-                "kl_coefficient": 0.0,
-                "temperature": 1.0,
-                "max_tokens": 12,
                 "save_every": 2,
                 "validate_every": 4,
-                "warmup": 0.0,
+                "trl": {
+                    "learning_rate": 3.0e-3,
+                    "beta": 0.0,
+                    "temperature": 1.0,
+                    "max_completion_length": 12,
+                    "warmup_steps": 0,
+                },
             },
             "evaluate": {"num_rollouts": 2},
         }
         for section, values in changes.items():
-            recipe[section] = (
-                recipe[section] | values
-                if isinstance(values, dict) and section in recipe
-                else values
-            )
+            old = recipe.get(section)
+            if isinstance(values, dict) and old is not None:
+                trl = {"trl": old["trl"] | values.get("trl", {})} if "trl" in old else {}
+                recipe[section] = old | values | trl
+            else:
+                recipe[section] = values
         path = folder / "recipe.yaml"
         path.write_text(yaml.safe_dump(recipe))
         return path

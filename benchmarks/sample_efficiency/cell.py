@@ -119,7 +119,7 @@ def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:
     """
     per_batch = grpo.prompts_per_batch * grpo.rollouts_per_prompt
     changes: dict[str, Any] = {
-        "learning_rate": task.learning_rate,
+        "trl": grpo.trl.model_dump() | {"learning_rate": task.learning_rate},
         "steps": math.ceil(task.budget / per_batch) * grpo.updates_per_batch,
         "max_rollouts": None if task.definition.free_refresh else task.budget,
     }

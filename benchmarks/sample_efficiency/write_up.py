@@ -18,6 +18,7 @@ from sample_efficiency.analysis import (
 from sample_efficiency.curves import Comparison, Estimate
 from sample_efficiency.pools import POOLS
 from sample_efficiency.study import Cell
+from vasari.run.upgrade import upgrade_recipe
 
 
 def spell(found: Estimate | None, digits: int = 3, sign: str = "") -> str:
@@ -175,7 +176,8 @@ def method(
     commits: Sequence[str],
 ) -> str:
     """How it was measured, from the task of any cell."""
-    tasks, grpo = task["recipe"]["prompts"]["tasks"], task["recipe"]["grpo"]
+    recipe = upgrade_recipe(task["recipe"])
+    tasks, grpo = recipe["prompts"]["tasks"], recipe["grpo"]
     per_batch = grpo["prompts_per_batch"] * grpo["rollouts_per_prompt"]
     sources = "; ".join(f"{source}: {arms}" for source, arms in rates.items())
     tuning = (
@@ -192,8 +194,8 @@ def method(
             " with and without slips, and families that were never taught. All arms of a seed"
             f" share pool, cold start and random numbers. GRPO of {grpo['prompts_per_batch']}"
             f" prompts x {grpo['rollouts_per_prompt']} rollouts a batch"
-            f" ({grpo['updates_per_batch']} update(s) each), temperature {grpo['temperature']:g},"
-            f" at most {grpo['max_tokens']} tokens; budget {task['budget']:,} rollouts of all"
+            f" ({grpo['updates_per_batch']} update(s) each), temperature {grpo['trl']['temperature']:g},"
+            f" at most {grpo['trl']['max_completion_length']} tokens; budget {task['budget']:,} rollouts of all"
             f" purposes ({task['budget'] // per_batch} batches of uniform)."
         ),
         (

@@ -77,8 +77,8 @@ def contents(folder: Path) -> dict[str, str]:
         ({"grpo": MINIMAL["grpo"] | {"stepz": 3}}, ["unknown key 'grpo.stepz'"]),
         ({"trainer": {}}, ["unknown key 'trainer'"]),
         (
-            {"grpo": MINIMAL["grpo"] | {"learning_rate": -1}},
-            ["grpo.learning_rate", "greater than 0", "got -1"],
+            {"grpo": MINIMAL["grpo"] | {"trl": {"learning_rate": -1}}},
+            ["grpo.trl.learning_rate", "greater than 0", "got -1"],
         ),
         (
             {"grpo": MINIMAL["grpo"] | {"rollouts_per_prompt": 1}},
@@ -334,8 +334,8 @@ def run(trained, tmp_path) -> tuple[Path, Path]:
     ("options", "words"),
     [
         (
-            ["--set", "grpo.learning_rate=0.5", "--resume"],
-            "holds a run of another recipe (grpo.learning_rate is 0.5, was 0.003)",
+            ["--set", "grpo.trl.learning_rate=0.5", "--resume"],
+            "holds a run of another recipe (grpo.trl.learning_rate is 0.5, was 0.003)",
         ),
         (["--set", "seed=9", "--resume"], "holds a run of another recipe (seed is 9, was 0)"),
         ([], "exists; pass --resume to keep it"),

@@ -277,9 +277,7 @@ def test_a_training_uses_a_sampler_a_gate_a_reward_and_a_family_of_ones_own(own)
             "prompts_per_batch": 4,
             "rollouts_per_prompt": 4,
             "micro_batch": 8,
-            "max_tokens": 24,
-            "kl_coefficient": 0.0,
-            "temperature": 1.0,
+            "trl": {"max_completion_length": 24, "beta": 0.0, "temperature": 1.0},
             "gate": {"name": "own_gate:Rest", "settings": {"batches": 2}},
             "rewards": [
                 {"name": "accuracy"},

@@ -18,7 +18,7 @@ SHORT = (
     "grpo.prompts_per_batch=4",
     "grpo.rollouts_per_prompt=4",
     "grpo.micro_batch=8",
-    "grpo.max_tokens=12",
+    "grpo.trl.max_completion_length=12",
 )
 FEW = ("grpo.validate_every=2", "grpo.save_every=2", "sampler.settings.num_refresh_rollouts=2")
 EVALUATE = ("evaluate.num_rollouts=2", "evaluate.max_tokens=12", "evaluate.pass_at=[1,2]")

@@ -32,10 +32,10 @@ def test_the_papers_recipes_hold_the_papers_numbers(size):
     assert recipe.sft is not None
     assert recipe.grpo is not None
     # arXiv:2509.21268, section 6.1.
-    assert (recipe.sft.epochs, recipe.sft.learning_rate) == (5, 1e-5)
+    assert (recipe.sft.epochs, recipe.sft.trl.learning_rate) == (5, 1e-5)
     grpo = recipe.grpo
-    assert (grpo.learning_rate, grpo.prompts_per_batch, grpo.rollouts_per_prompt) == (1e-6, 512, 8)
-    assert (grpo.kl_coefficient, grpo.temperature) == (0.01, 0.6)
+    assert (grpo.prompts_per_batch, grpo.rollouts_per_prompt) == (512, 8)
+    assert (grpo.trl.learning_rate, grpo.trl.beta, grpo.trl.temperature) == (1e-6, 0.01, 0.6)
     assert [(term.name, term.weight) for term in grpo.rewards] == [
         ("accuracy", 1.0),
         ("format", 1.0),
@@ -59,7 +59,7 @@ def test_the_papers_recipes_differ_only_in_what_depends_on_size(size):
         recipe["model"].pop("path")
         for part in ("sft", "grpo"):
             recipe[part].pop("micro_batch")
-            recipe[part].pop("deepspeed")
+            recipe[part]["trl"].pop("deepspeed")
         return recipe
 
     assert common(size) == common("3b")
@@ -69,9 +69,9 @@ def test_deepspeed_files_that_recipes_name_exist_and_are_json():
     for path in RECIPES:
         recipe = load_recipe(path)
         for part in (recipe.sft, recipe.grpo):
-            if part is not None and part.deepspeed is not None:
+            if part is not None and part.trl.deepspeed is not None:
                 assert (
-                    json.loads((ROOT / "recipes" / part.deepspeed).read_text())[
+                    json.loads((ROOT / "recipes" / part.trl.deepspeed).read_text())[
                         "zero_optimization"
                     ]["stage"]
                     == 3

@@ -99,9 +99,12 @@ def test_reading_an_old_recipe_says_so_once_for_each_change(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="vasari.run.upgrade"):
         load_recipe(tmp_path / "recipe.yaml")
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
-    assert [line.partition(" is read as ")[2].partition(":")[0] for line in said] == [
+    assert [line.partition(" is read as ")[2].partition(":")[0] for line in said[:2]] == [
         "grpo.rewards",
         "grpo.screening.defer_batches",
+    ]
+    assert [line.partition(" are read as ")[2].partition(":")[0] for line in said[2:]] == [
+        "grpo.trl"
     ]
 
 
@@ -109,6 +112,43 @@ def test_deferral_counts_batches():
     assert upgraded({"screening": {"rollouts": 2, "defer_steps": 3}}) == {
         "screening": {"rollouts": 2, "defer_batches": 3}
     }
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "trl"),
+    [
+        ("grpo", {"clip_low": 0.1, "clip_high": 0.28}, {"epsilon": 0.1, "epsilon_high": 0.28}),
+        ("grpo", {"kl_coefficient": 0.5}, {"beta": 0.5}),
+        ("grpo", {"loss": "dapo"}, {"loss_type": "dapo", "importance_sampling_level": "token"}),
+        ("grpo", {"loss": "gspo"}, {"loss_type": "grpo", "importance_sampling_level": "sequence"}),
+        ("grpo", {"scale_advantages": "none"}, {"scale_rewards": "none"}),
+        ("grpo", {"schedule": "constant"}, {"lr_scheduler_type": "constant_with_warmup"}),
+        ("grpo", {"schedule": "linear"}, {"lr_scheduler_type": "linear"}),
+        ("grpo", {"temperature": 1.0, "top_p": 0.9}, {"temperature": 1.0, "top_p": 0.9}),
+        ("grpo", {"max_tokens": 80}, {"max_completion_length": 80}),
+        ("grpo", {"bf16": True, "trl": {"beta": 0.0}}, {"beta": 0.0, "bf16": True}),
+        ("grpo", {"workers": 1, "report_to": []}, {"report_to": []}),
+        ("sft", {"workers": 0, "warmup": 0.1}, {"dataloader_num_workers": 0, "warmup_steps": 0.1}),
+        ("sft", {"save_every": None, "deepspeed": None}, {"deepspeed": None}),
+    ],
+    ids=str,
+)
+def test_what_is_only_passed_to_trl_has_trls_names(section, old, trl):
+    assert upgrade_recipe({section: old})[section] == {"trl": trl}
+
+
+def test_moved_settings_are_told_in_one_line_that_can_be_pasted():
+    told = []
+    trl = upgraded({"clip_high": 0.28, "bf16": True}, told)["trl"]
+    (line,) = told
+    assert line.startswith("the recipe's grpo.bf16, grpo.clip_high, as before 0.2.0, are read as")
+    assert yaml.safe_load(line.partition("grpo.trl: ")[2]) == trl
+
+
+def test_a_key_without_effect_is_named_and_left_out():
+    told = []
+    assert upgrade_recipe({"sft": {"save_every": 5}}, tell=told.append) == {"sft": {}}
+    assert told == ["the recipe's sft.save_every is left out: it had no effect"]
 
 
 def test_the_settings_of_a_gate_of_ones_own_keep_their_names():
@@ -143,6 +183,16 @@ def test_a_bare_gate_stays_a_name():
             {"screening": {"defer_steps": 1, "defer_batches": 1}},
             "has both defer_steps and defer_batches",
         ),
+        (
+            {"clip_high": 0.3, "trl": {"epsilon_high": 0.28}},
+            r"grpo has both clip_high and trl\.epsilon_high.*leave clip_high out",
+        ),
+        (
+            {"loss": "gspo", "trl": {"importance_sampling_level": "token"}},
+            r"grpo has both loss and trl\.importance_sampling_level",
+        ),
+        ({"warmup": 1.0}, r"grpo\.warmup was a share.*give grpo\.trl\.warmup_steps"),
+        ({"warmup": -0.1}, r"grpo\.warmup was a share of the steps.*got -0\.1"),
     ],
     ids=str,
 )

@@ -36,8 +36,8 @@ def test_a_run_begun_before_a_setting_existed_goes_on(begun):
 
 
 def test_a_setting_that_existed_and_differs_is_named(begun):
-    change(begun, lambda recipe: recipe["grpo"].update(temperature=0.5))
-    with pytest.raises(StateError, match=r"grpo\.temperature is 1\.0, was 0\.5"):
+    change(begun, lambda recipe: recipe["grpo"]["trl"].update(temperature=0.5))
+    with pytest.raises(StateError, match=r"grpo\.trl\.temperature is 1\.0, was 0\.5"):
         open_run(load_recipe(QUICKSTART, []), begun)
 
 

@@ -27,15 +27,17 @@ def small_grpo(**changes: Any) -> Any:
         "rollouts_per_prompt": 4,
         "updates_per_batch": 1,
         "micro_batch": 4,
-        "learning_rate": 3e-3,
-        "kl_coefficient": 0.0,
-        "temperature": 1.0,
-        "max_tokens": 12,
         "save_every": 1,
         "validate_every": 2,
-        "warmup": 0.0,
     }
-    return GrpoSettings(**(settings | changes))
+    trl = {
+        "learning_rate": 3e-3,
+        "beta": 0.0,
+        "temperature": 1.0,
+        "max_completion_length": 12,
+        "warmup_steps": 0,
+    }
+    return GrpoSettings(**(settings | changes | {"trl": trl | changes.get("trl", {})}))
 
 
 @pytest.fixture(scope="session")

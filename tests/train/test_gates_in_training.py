@@ -17,7 +17,7 @@ from vasari.train.watch import read_rows
 
 # Without a reward for the format, a group is silent when all its answers are wrong: always where no
 # digit is right.
-MIXED = {"gate": "mixed", "rewards": [{"name": "accuracy"}], "temperature": 1.2}
+MIXED = {"gate": "mixed", "rewards": [{"name": "accuracy"}], "trl": {"temperature": 1.2}}
 
 
 def rows_of(folder, purpose):

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from transformers import get_scheduler
 
 from vasari.core.errors import ConfigError
-from vasari.train.run_grpo import grpo_config, refresh_decoding, validation_decoding
+from vasari.train.run_grpo import refresh_decoding, validation_decoding
 from vasari.train.settings import GrpoSettings
+from vasari.train.trl_config import grpo_config
 
 OUT = Path("unused")
 
@@ -89,7 +90,7 @@ def test_rollouts_that_do_not_split_into_updates_are_refused():
 
 
 def test_gspo_is_sequence_ratios_with_the_grpo_loss():
-    config = grpo_config(grpo(loss="gspo"), OUT, 0)
+    config = grpo_config(grpo(algorithm="gspo"), OUT, 0)
     assert (config.loss_type, config.importance_sampling_level) == ("grpo", "sequence")
 
 
@@ -113,7 +114,9 @@ def test_the_paper_has_the_plain_k3_estimator():
 
 def test_prompts_are_scored_and_validated_as_they_are_trained():
     chosen = grpo(
-        temperature=0.7, top_p=0.9, max_tokens=33, validation_rollouts=2, rollouts_per_prompt=4
+        trl={"temperature": 0.7, "top_p": 0.9, "max_completion_length": 33},
+        validation_rollouts=2,
+        rollouts_per_prompt=4,
     )
     scoring, validating = refresh_decoding(chosen), validation_decoding(chosen)
     assert (scoring.temperature, scoring.top_p, scoring.max_tokens, scoring.num_rollouts) == (
@@ -127,10 +130,11 @@ def test_prompts_are_scored_and_validated_as_they_are_trained():
 
 @pytest.mark.parametrize(
     ("schedule", "halfway", "end"),
-    [("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)],
+    [("constant_with_warmup", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)],
 )
 def test_the_learning_rate_stays_at_its_peak_or_falls_to_zero(schedule, halfway, end):
-    config = grpo_config(grpo(schedule=schedule, steps=100, warmup=0.0, learning_rate=0.5), OUT, 0)
+    trl = {"lr_scheduler_type": schedule, "warmup_steps": 0, "learning_rate": 0.5}
+    config = grpo_config(grpo(steps=100, trl=trl), OUT, 0)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
     scheduler = get_scheduler(config.lr_scheduler_type, optimizer, 0, 100)
     rates = []

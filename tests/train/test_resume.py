@@ -40,7 +40,7 @@ MODES = {
                 "num_refresh_rollouts": 2,
             }
         },
-        "grpo": {"kl_coefficient": 0.01},
+        "grpo": {"trl": {"beta": 0.01}},
     },
     "online": {"sampler": {"settings": {"refresh": "online"}}},
     # Without a reward for the format many groups have no variance, and a batch takes several

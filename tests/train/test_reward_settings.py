@@ -28,7 +28,8 @@ def test_names_weights_and_settings_are_those_of_the_recipe():
 def test_a_term_with_a_limit_has_the_training_s_unless_told_otherwise():
     own = {"name": "soft_overlong", "settings": {"max_tokens": 50}}
     alone, told = (
-        read(max_tokens=80, rewards=[term]).make_rewards()[0] for term in ("soft_overlong", own)
+        read(trl={"max_completion_length": 80}, rewards=[term]).make_rewards()[0]
+        for term in ("soft_overlong", own)
     )
     assert (alone.function.max_tokens, told.function.max_tokens) == (80, 50)
 
@@ -55,7 +56,7 @@ def test_a_term_with_a_limit_has_the_training_s_unless_told_otherwise():
             {"gate": {"name": "two_stage", "settings": {"low": 0.5}}},
             "settings of gate: two_stage are those of `screening`",
         ),
-        ({"format_reward": 0.5}, "format_reward became terms of rewards"),
+        ({"format_reward": 0.5}, r"format_reward\n +Extra inputs"),
     ],
 )
 def test_what_does_not_fit_is_refused(content, message):

@@ -13,9 +13,9 @@ import pytest
 import torch
 from trl.rewards import get_soft_overlong_punishment, think_format_reward
 
-from vasari.train.algorithms import ALGORITHMS, trl_algorithm
 from vasari.train.group_file import read_groups
 from vasari.train.settings import GrpoSettings
+from vasari.train.trl_settings import ALGORITHMS, trl_algorithm
 from vasari.train.watch import read_rows
 
 MAX_TOKENS = 24
@@ -77,10 +77,12 @@ def batch_of(make_trainer, first_batch, digit_prompts, tmp_path):
 
     def run(name, rewards, **changes):
         settings = {
-            "max_tokens": MAX_TOKENS,
-            "temperature": 1.6,
             "micro_batch": 12,
-            "scale_advantages": "none",
+            "trl": {
+                "max_completion_length": MAX_TOKENS,
+                "temperature": 1.6,
+                "scale_rewards": "none",
+            },
         } | changes
         trainer = make_trainer(digit_prompts, tmp_path / name, rewards=rewards, **settings)
         torch.manual_seed(5)
@@ -123,7 +125,11 @@ def test_the_log_shows_every_term_without_its_weight(
 ):
     rewards = [{"name": "accuracy", "weight": 3.0}, {"name": "soft_overlong", "weight": 0.5}]
     trainer = make_trainer(
-        digit_prompts, tmp_path, rewards=rewards, max_tokens=MAX_TOKENS, micro_batch=12
+        digit_prompts,
+        tmp_path,
+        rewards=rewards,
+        micro_batch=12,
+        trl={"max_completion_length": MAX_TOKENS},
     )
     first_batch(trainer)
     rows = read_groups(tmp_path / "groups").to_pylist()
@@ -152,20 +158,35 @@ def test_a_variant_trains_by_its_name_and_reaches_trl(run_small, algorithm, tmp_
 
 def test_a_variant_s_settings_stand_unless_the_recipe_gives_its_own():
     dapo = GrpoSettings.model_validate({"algorithm": "dapo"})
-    assert (dapo.loss, dapo.clip_high, dapo.kl_coefficient, dapo.gate.name) == (
+    assert (dapo.trl.loss_type, dapo.trl.epsilon_high, dapo.trl.beta, dapo.gate.name) == (
         "dapo",
         0.28,
         0.0,
         "mixed",
     )
     assert [term.name for term in dapo.make_rewards()] == ["accuracy", "format", "soft_overlong"]
-    assert dapo.make_rewards()[2].function.max_tokens == dapo.max_tokens
-    own = GrpoSettings.model_validate({"algorithm": "dapo", "clip_high": 0.3, "gate": "all"})
-    assert (own.loss, own.clip_high, own.gate.name) == ("dapo", 0.3, "all")
-    with pytest.raises(ValueError, match="algorithm gspo has the loss gspo, got loss dapo"):
-        GrpoSettings.model_validate({"algorithm": "gspo", "loss": "dapo"})
-    gspo = GrpoSettings.model_validate({"algorithm": "gspo"})
-    assert (gspo.loss, gspo.clip_low, gspo.clip_high) == ("gspo", 3e-4, 4e-4)
+    assert dapo.make_rewards()[2].function.max_tokens == dapo.trl.max_completion_length
+    own = GrpoSettings.model_validate(
+        {"algorithm": "dapo", "trl": {"epsilon_high": 0.3}, "gate": "all"}
+    )
+    assert (own.trl.loss_type, own.trl.epsilon_high, own.gate.name) == ("dapo", 0.3, "all")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "trl", "message"),
+    [
+        ("gspo", {"loss_type": "dapo"}, "algorithm gspo has the loss_type grpo, got .*dapo"),
+        (
+            "gspo",
+            {"importance_sampling_level": "token"},
+            "algorithm gspo has the importance_sampling_level sequence, got .*token",
+        ),
+        ("dapo", {"importance_sampling_level": "sequence"}, "leave one out"),
+    ],
+)
+def test_settings_that_contradict_the_variant_are_refused(algorithm, trl, message):
+    with pytest.raises(ValueError, match=message):
+        GrpoSettings.model_validate({"algorithm": algorithm, "trl": trl})
 
 
 @pytest.mark.parametrize(
@@ -202,11 +223,9 @@ def test_a_variant_is_arguments_of_trl_for_a_script(algorithm, expected):
     assert chosen.trainer == {"gate": "mixed" if algorithm == "dapo" else "all"}
 
 
-def test_old_settings_say_what_they_became():
-    with pytest.raises(
-        ValueError, match="accuracy_reward and format_reward became terms of rewards"
-    ):
-        GrpoSettings.model_validate({"accuracy_reward": 1.0, "format_reward": 0.5})
+def test_settings_take_no_key_that_only_a_recipe_of_0_1_0_has():
+    with pytest.raises(ValueError, match=r"accuracy_reward\n +Extra inputs are not permitted"):
+        GrpoSettings.model_validate({"accuracy_reward": 1.0})
 
 
 @pytest.mark.slow

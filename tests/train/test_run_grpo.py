@@ -152,7 +152,7 @@ def test_micro_batches_without_an_image_train_beside_others_with_two(run_small, 
 
 @pytest.mark.slow
 def test_a_kl_term_has_the_starting_weights_as_its_reference(run_small, tmp_path):
-    run_small(tmp_path, kl_coefficient=0.01)
+    run_small(tmp_path, trl={"beta": 0.01})
     kl = [row["kl"] for row in read_rows(tmp_path / "metrics.jsonl") if "kl" in row]
     assert kl[0] == pytest.approx(0.0, abs=1e-6)
     assert kl[1] > 1e-6
@@ -174,7 +174,7 @@ def test_adapters_train_resume_and_answer(run_small, tmp_path, digit_prompts):
     settings = {
         "lora": {"rank": 2, "alpha": 4},
         "freeze_vision": True,
-        "kl_coefficient": 0.01,
+        "trl": {"beta": 0.01},
         "sampler": "vas",
     }
     run_small(tmp_path, **settings)

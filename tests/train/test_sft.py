@@ -19,8 +19,7 @@ SETTINGS = {
     "batch_prompts": 6,
     "micro_batch": 6,
     "validate_every": 2,
-    "workers": 0,
-    "learning_rate": 1e-3,
+    "trl": {"dataloader_num_workers": 0, "learning_rate": 1e-3},
 }
 
 
@@ -77,7 +76,7 @@ def test_the_weights_with_the_best_validation_loss_are_kept(train, digit_prompts
             digit_prompts[0], id="other", solution="Which 578 north of gray 96 " * 6
         )
     ]
-    facts = train(tmp_path, validation=other, learning_rate=0.05)
+    facts = train(tmp_path, validation=other, trl=SETTINGS["trl"] | {"learning_rate": 0.05})
     losses = {
         row["step"]: row["eval_loss"]
         for row in read_rows(tmp_path / "metrics.jsonl")

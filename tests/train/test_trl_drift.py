@@ -124,7 +124,7 @@ def trainer(make_trainer, prompts, tmp_path_factory):
         updates_per_batch=2,
         save_every=2,
         micro_batch=24,
-        temperature=1.2,
+        trl={"temperature": 1.2},
     )
 
 
@@ -204,8 +204,7 @@ def test_without_a_scale_trls_advantages_are_dr_grpos(make_trainer, prompts, fir
         tmp_path,
         rollouts_per_prompt=4,
         micro_batch=12,
-        loss="dr_grpo",
-        scale_advantages="none",
+        algorithm="dr_grpo",
     )
     advantages = first_batch(trainer)["advantages"].numpy().reshape(3, 4)
     rewards = np.array(

@@ -37,7 +37,7 @@ CASES = {
 def trainer(make_trainer, digit_prompts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("losses")
     return make_trainer(
-        digit_prompts[:3], folder, micro_batch=12, updates_per_batch=1, temperature=1.2
+        digit_prompts[:3], folder, micro_batch=12, updates_per_batch=1, trl={"temperature": 1.2}
     )
 
 

@@ -21,7 +21,7 @@ SCREENED = {
     "screening": {"rollouts": FIRST},
     "rollouts_per_prompt": SIZE,
     "rewards": [{"name": "accuracy"}, {"name": "format", "weight": 0.5}],
-    "temperature": 1.2,
+    "trl": {"temperature": 1.2},
     "max_generations": 30,
 }
 
@@ -286,7 +286,10 @@ def test_nothing_more_is_generated_where_no_prompt_promises_variance(
 def test_a_batchs_deviation_and_the_reference_are_of_whole_groups(
     make_trainer, first_batch, prompts, tmp_path
 ):
-    changes = SCREENED | {"scale_advantages": "batch", "kl_coefficient": 0.05, "micro_batch": 6}
+    changes = SCREENED | {
+        "micro_batch": 6,
+        "trl": SCREENED["trl"] | {"scale_rewards": "batch", "beta": 0.05},
+    }
     trainer = make_trainer(prompts, tmp_path, **changes)
     torch.manual_seed(1)
     output = first_batch(trainer)

@@ -208,7 +208,7 @@ def _fact(key: str, value: Any) -> str:
 
 def essentials(run: Run) -> list[tuple[str, str]]:
     """The recipe in a few lines: prompts, model, both trainings, sampler, evaluation, machine."""
-    recipe = run.recipe
+    recipe = _under_todays_keys(run.recipe)
     tasks, files, new = (
         dig(recipe, "prompts", "tasks"),
         dig(recipe, "prompts", "files"),
@@ -238,7 +238,8 @@ def essentials(run: Run) -> list[tuple[str, str]]:
             if not new
             else f"made from scratch: {_facts(new, 'hidden', 'layers', 'heads')}",
         ),
-        ("Cold start", _facts(sft, "target", "epochs", "batch_prompts", "learning_rate")),
+        ("Cold start", _facts(sft, "target", "epochs", "batch_prompts")),
+        ("", _facts(dig(sft, "trl"), "learning_rate")),
         *(
             (
                 "Sampler",
@@ -255,14 +256,14 @@ def essentials(run: Run) -> list[tuple[str, str]]:
         (
             "",
             _facts(
-                grpo,
-                "loss",
+                dig(grpo, "trl"),
+                "loss_type",
                 "learning_rate",
-                "kl_coefficient",
+                "beta",
                 "temperature",
-                "clip_low",
-                "clip_high",
-                "max_tokens",
+                "epsilon",
+                "epsilon_high",
+                "max_completion_length",
             ),
         ),
         ("Reward", _reward_words(recipe)),
@@ -277,6 +278,14 @@ def essentials(run: Run) -> list[tuple[str, str]]:
         ("Command", plain(run.settings.get("command"))),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+def _under_todays_keys(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The recipe, which an older version may have written; as it is where that cannot be read."""
+    try:
+        return upgrade_recipe(recipe, tell=lambda _: None)
+    except ConfigError:
+        return recipe
 
 
 def plain(value: Any) -> str:
@@ -311,11 +320,8 @@ def _facts(content: Any, *keys: str) -> str:
 
 
 def _reward_words(recipe: Mapping[str, Any]) -> str:
-    """The terms of the reward with their weights, those of a recipe of 0.1.0 too."""
-    try:
-        rewards = dig(upgrade_recipe(recipe, tell=lambda _: None), "grpo", "rewards")
-    except ConfigError:
-        return ""
+    """The terms of the reward with their weights."""
+    rewards = dig(recipe, "grpo", "rewards")
     said = []
     for term in rewards if isinstance(rewards, list) else []:
         weight = number(dig(term, "weight")) if isinstance(term, Mapping) else None

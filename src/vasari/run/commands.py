@@ -21,7 +21,7 @@ from vasari.sample.registry import SAMPLERS
 ALL = "all"
 """As the sampler of the quickstart: compare the recipe's sampler with uniform prompts and VAS."""
 
-FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.learning_rate=0.002", "sft.epochs=12")
+FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.trl.learning_rate=0.002", "sft.epochs=12")
 """Overrides for a quickstart without the base model, which takes far longer to learn."""
 
 

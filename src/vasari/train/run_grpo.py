@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PrinterCallback, TrainerCallback
-from trl import GRPOConfig
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.progress import Tell, silent
@@ -20,8 +18,6 @@ from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
-from vasari.train.adapters import prepare_weights
-from vasari.train.algorithms import trl_objective
 from vasari.train.budget import StopAtBudget, within_budget
 from vasari.train.checkpoints import complete_checkpoints, save_model
 from vasari.train.group_file import drop_groups_from
@@ -33,10 +29,11 @@ from vasari.train.run_state import RunState, read_run_file
 from vasari.train.score_snapshots import ScoreSnapshots
 from vasari.train.scorer import RolloutScorer, VerifyPrompt, verify_prompt
 from vasari.train.settings import GrpoSettings
-from vasari.train.trl_arguments import common_arguments
+from vasari.train.trl_config import grpo_config, prepare_weights
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.validation import Validator
 from vasari.train.watch import MetricLog, TellProgress
+from vasari.train.zero_variance import why_not_droppable
 
 
 def train_grpo(
@@ -134,10 +131,9 @@ def make_trainer(
     """
     terms = settings.make_rewards()
     config = grpo_config(settings, out, seed)
-    config.reward_weights = [term.weight for term in terms]
     trainer = VarianceAwareGRPOTrainer(
         model=prepare_weights(
-            load_model(model_path, dtype="bfloat16" if settings.bf16 else "float32"), settings
+            load_model(model_path, dtype="bfloat16" if settings.trl.bf16 else "float32"), settings
         ),
         reward_funcs=[as_batched(term) for term in terms],
         args=config,
@@ -163,7 +159,7 @@ def make_trainer(
                 seed=seed,
                 tell=tell,
             ),
-            drop_zero_advantage=True,
+            drop_zero_advantage=why_not_droppable(config) is None,
             encode_images_once=True,
         ),
     )
@@ -208,9 +204,9 @@ def validation_decoding(settings: GrpoSettings) -> Decoding:
     """How validation rollouts are drawn: as in training."""
     return Decoding(
         num_rollouts=settings.validation_rollouts,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
+        temperature=settings.trl.temperature,
+        top_p=settings.trl.top_p,
+        max_tokens=settings.trl.max_completion_length,
         batch_rollouts=settings.refresh_batch,
     )
 
@@ -220,74 +216,6 @@ def refresh_decoding(settings: GrpoSettings) -> Decoding:
     return validation_decoding(settings).model_copy(
         update={"num_rollouts": settings.rollouts_per_prompt}
     )
-
-
-def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
-    """TRL's configuration of these settings.
-
-    Raises:
-        ConfigError: A batch does not divide over processes, micro-batches and updates.
-    """
-    world = (
-        torch.distributed.get_world_size()
-        if torch.distributed.is_initialized()
-        else _world_from_environment()
-    )
-    rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
-    per_update = rollouts // settings.updates_per_batch
-    if per_update < world:
-        raise ConfigError(
-            f"an update has {per_update} rollouts, which {world} processes cannot take; use fewer"
-            " processes"
-        )
-    micro = min(settings.micro_batch, per_update // world)
-    if per_update % (micro * world):
-        raise ConfigError(
-            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update}"
-            f" an update, which {world} processes cannot take in micro-batches of {micro}; choose a"
-            f" micro_batch that divides {per_update // world}"
-        )
-    return GRPOConfig(
-        **common_arguments(settings, seed),
-        output_dir=str(out),
-        max_steps=settings.steps,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=per_update // (micro * world),
-        steps_per_generation=rollouts // (micro * world),
-        num_generations=settings.rollouts_per_prompt,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=(
-            "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
-        ),
-        warmup_steps=math.ceil(settings.warmup * settings.steps),
-        **trl_objective(
-            loss=settings.loss,
-            clip_low=settings.clip_low,
-            clip_high=settings.clip_high,
-            kl_coefficient=settings.kl_coefficient,
-            scale_advantages=settings.scale_advantages,
-        ),
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=0,
-        max_completion_length=settings.max_tokens,
-        # True gathers images only on processes whose share has some, and the others run on to the
-        # next exchange.
-        log_multimodal=False,
-        use_vllm=settings.vllm != "off",
-        **({"vllm_mode": settings.vllm} if settings.vllm != "off" else {}),
-        save_steps=settings.save_every,
-        save_total_limit=settings.keep_checkpoints,
-        logging_steps=1,
-        # True restores the random state at another place: other weights after a resume
-        ignore_data_skip=False,
-    )
-
-
-def _world_from_environment() -> int:
-    import os  # noqa: PLC0415
-
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _checkpoint(out: Path, *, resume: bool) -> Path | None:

@@ -13,10 +13,15 @@ from vasari.core.settings import Named, Settings
 from vasari.sample import Gate, ScreeningRule, make_gate
 from vasari.score.reward import RewardTerm
 from vasari.score.rewards import make_rewards
-from vasari.train.algorithms import ALGORITHMS, Algorithm
+from vasari.train.trl_settings import (
+    Algorithm,
+    GrpoTrlSettings,
+    Positive,
+    Rate,
+    SftTrlSettings,
+    with_algorithm,
+)
 
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -33,32 +38,16 @@ class LoraSettings(Settings):
     """Module names, or `all-linear`."""
 
 
-class Optimisation(Settings):
-    """What both kinds of training share."""
+class TrainedWeights(Settings):
+    """Which weights both kinds of training change."""
 
-    warmup: Share = 0.05
-    """Share of the steps over which the learning rate rises."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """AdamW's weight decay."""
-    max_grad_norm: Rate = 1.0
-    """Gradients are clipped to this norm."""
-    bf16: bool = False
-    """Compute in bfloat16; for GPUs."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass to save memory."""
     freeze_vision: bool = False
     """Leave the vision encoder as it is."""
     lora: LoraSettings | None = None
     """Adapters, or None to train all weights."""
-    workers: Annotated[int, Field(ge=0)] = 1
-    """Processes that prepare supervised batches."""
-    report_to: list[str] = Field(default_factory=list)
-    """Trackers by TRL's names: trackio, wandb, tensorboard."""
-    deepspeed: str | None = None
-    """Path of a DeepSpeed configuration."""
 
 
-class SftSettings(Optimisation):
+class SftSettings(TrainedWeights):
     """Supervised training: the cold start, or a base model when the target is facts."""
 
     target: Literal["reasoning", "short", "facts"] = "reasoning"
@@ -70,8 +59,6 @@ class SftSettings(Optimisation):
     """Prompts an optimizer step, over all processes."""
     micro_batch: Positive = 64
     """Prompts a forward pass of one process."""
-    learning_rate: Rate = 1e-5
-    """Peak learning rate; it then falls as a cosine."""
     facts_per_image: Positive = 4
     """Facts asked of one image in one visit, for the target `facts`."""
     sums_per_image: Annotated[int, Field(ge=0)] = 0
@@ -87,8 +74,8 @@ class SftSettings(Optimisation):
     kept."""
     max_minutes: Rate | None = None
     """Wall-clock budget; training stops cleanly when it is spent."""
-    save_every: Positive | None = None
-    """Steps between checkpoints; None saves with every validation."""
+    trl: SftTrlSettings = SftTrlSettings()
+    """Settings of TRL's `SFTConfig`, under its names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +102,7 @@ class RewardChoice(Named):
     """What its values are multiplied with; not 0."""
 
 
-class GrpoSettings(Optimisation):
+class GrpoSettings(TrainedWeights):
     """Group relative policy optimisation through TRL."""
 
     algorithm: Algorithm | None = None
@@ -147,27 +134,6 @@ class GrpoSettings(Optimisation):
     clipped."""
     micro_batch: Positive = 64
     """Rollouts a forward pass of one process."""
-    learning_rate: Rate = 1e-6
-    """Peak learning rate, after the warm-up."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate goes on from its peak: it stays, or falls to 0 over `steps`."""
-    kl_coefficient: Annotated[float, Field(ge=0)] = 0.01
-    """Weight of the k3 KL divergence to the cold start; 0 needs no reference model."""
-    clip_low: Rate = 0.2
-    """Ratios below 1 - clip_low are clipped."""
-    clip_high: Rate = 0.2
-    """Ratios above 1 + clip_high are clipped (DAPO: 0.28)."""
-    loss: Literal["grpo", "dapo", "dr_grpo", "gspo"] = "grpo"
-    """How token losses are put together, by TRL's names; gspo is sequence-level ratios with the
-    grpo loss."""
-    scale_advantages: Literal["group", "batch", "none"] = "group"
-    """Standard deviation that divides an advantage (TRL's: Bessel-corrected, epsilon 1e-4)."""
-    temperature: Rate = 0.6  # arXiv:2509.21268, section 6.1
-    """Sampling temperature of rollouts."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Nucleus mass of rollouts."""
-    max_tokens: Positive = 4096
-    """Longest rollout; a longer one is cut and, without an answer, wrong."""
     rewards: tuple[RewardChoice, ...] = (RewardChoice(name="accuracy"), RewardChoice(name="format"))
     """What a rollout's reward is the sum of (arXiv:2509.21268, appendix C): `accuracy`, `format`,
     `cosine_length`, `repetition`, `soft_overlong`, or the user's own."""
@@ -183,24 +149,15 @@ class GrpoSettings(Optimisation):
     """Rollouts generated at once while prompts are scored."""
     vllm: Literal["off", "colocate", "server"] = "off"
     """Who generates: transformers, or vLLM through TRL."""
+    trl: GrpoTrlSettings = GrpoTrlSettings()
+    """Settings of TRL's `GRPOConfig`, under its names."""
 
     @model_validator(mode="before")
     @classmethod
     def _from_an_algorithm(cls, content: Any) -> Any:
         if not isinstance(content, dict):
             return content
-        old = sorted({"accuracy_reward", "format_reward"} & set(content))
-        if old:
-            now = "[{name: accuracy, weight: 1.0}, {name: format, weight: 1.0}]"
-            raise ValueError(f"{' and '.join(old)} became terms of rewards: {now}")
-        named = ALGORITHMS.get(content.get("algorithm"), {})  # type: ignore[arg-type]
-        loss = content.get("loss")
-        if named and loss not in (None, named["loss"]):
-            raise ValueError(
-                f"algorithm {content['algorithm']} has the loss {named['loss']}, got loss {loss};"
-                " leave one out"
-            )
-        return {**named, **content}
+        return with_algorithm(content)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -217,8 +174,8 @@ class GrpoSettings(Optimisation):
                     f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}),"
                     f" got {every}"
                 )
-        if self.vllm != "off" and self.lora is None and not self.bf16:
-            raise ValueError("vllm needs bf16: true, since its weights are kept in bfloat16")
+        if self.vllm != "off" and self.lora is None and not self.trl.bf16:
+            raise ValueError("vllm needs trl.bf16: true, since its weights are kept in bfloat16")
         self._check_screening()
         with names_from_a_file():
             self.make_gate()
@@ -249,5 +206,6 @@ class GrpoSettings(Optimisation):
     def make_rewards(self) -> tuple[RewardTerm, ...]:
         """The terms of the reward."""
         return make_rewards(
-            [choice.model_dump() for choice in self.rewards], max_tokens=self.max_tokens
+            [choice.model_dump() for choice in self.rewards],
+            max_tokens=self.trl.max_completion_length,
         )

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl import SFTTrainer
 
 from vasari.core.errors import ConfigError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
 from vasari.model.image_reuse import reuse_image_features
-from vasari.train.adapters import prepare_weights
 from vasari.train.checkpoints import (
     complete_checkpoints,
     guard_saving,
@@ -29,7 +27,7 @@ from vasari.train.checkpoints import (
 )
 from vasari.train.collate import ChatCollator
 from vasari.train.settings import SftSettings
-from vasari.train.trl_arguments import common_arguments
+from vasari.train.trl_config import prepare_weights, sft_config
 from vasari.train.watch import MetricLog, TellProgress
 
 
@@ -102,10 +100,11 @@ def train_supervised(
     if model.config.model_type == "qwen2_5_vl":
         reuse_image_features(model)
     prompts = [*train, *validation]
+    rows = Dataset.from_dict(_rows(len(train), settings))
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
-        args=_arguments(settings, out, seed, num_train=len(train)),
-        train_dataset=Dataset.from_dict(_rows(len(train), settings)),
+        args=sft_config(settings, out, seed, num_prompts=len(train), num_rows=len(rows)),
+        train_dataset=rows,
         eval_dataset=Dataset.from_dict(
             {"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}
         ),
@@ -162,34 +161,3 @@ def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
         "index": list(range(num_train)) * passes,
         "visit": [v for v in range(passes) for _ in range(num_train)],
     }
-
-
-def _arguments(settings: SftSettings, out: Path, seed: int, *, num_train: int) -> SFTConfig:
-    world = max(1, torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1)
-    micro = min(settings.micro_batch, settings.batch_prompts)
-    epochs = settings.epochs * num_train / len(_rows(num_train, settings)["index"])
-    steps = max(1, math.ceil(num_train * settings.epochs / settings.batch_prompts))
-    every = min(settings.validate_every, steps)
-    return SFTConfig(
-        **common_arguments(settings, seed),
-        output_dir=str(out),
-        num_train_epochs=epochs,
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=max(1, settings.batch_prompts // (micro * world)),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(settings.warmup * steps),
-        adam_beta2=0.98,
-        eval_strategy="steps",
-        eval_steps=every,
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        logging_steps=max(1, every // 10),
-        dataloader_num_workers=settings.workers,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        max_length=None,
-    )

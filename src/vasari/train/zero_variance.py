@@ -13,27 +13,32 @@ _LOSSES = ("grpo", "dr_grpo", "dapo")
 """Losses that are sums over rollouts with a divisor that is known without them."""
 
 
+def why_not_droppable(config: Any) -> str | None:
+    """Why a loss needs rollouts without advantage, apart from a KL term; None where it does not.
+
+    Args:
+        config: A `GRPOConfig`.
+    """
+    if config.loss_type not in _LOSSES:
+        return f"is for the losses {', '.join(_LOSSES)}, and loss_type is {config.loss_type!r}"
+    if config.top_entropy_quantile < 1.0:
+        return "leaves out rollouts whose tokens top_entropy_quantile ranks; set one of them off"
+    if config.entropy_coef != 0.0 or config.use_adaptive_entropy:
+        return "leaves out rollouts that an entropy bonus needs; set one of them off"
+    return None
+
+
 def check_droppable(trainer: Any) -> None:
-    """Return if a trainer's loss has no term of rollouts without advantage, apart from a KL term.
+    """Raise if leaving out rollouts without advantage would change what a trainer learns.
 
     Raises:
-        ConfigError: It has one, so that leaving them out would change what is learnt.
+        ConfigError: Its loss has a term of them that is not KL.
     """
-    if trainer.loss_type not in _LOSSES:
-        raise ConfigError(
-            f"drop_zero_advantage is for the losses {', '.join(_LOSSES)}, and loss_type is"
-            f" {trainer.loss_type!r}"
-        )
-    if trainer.top_entropy_quantile < 1.0:
-        raise ConfigError(
-            "drop_zero_advantage leaves out rollouts whose tokens top_entropy_quantile ranks too;"
-            " set one of them off"
-        )
-    if trainer._entropy_bonus_enabled or trainer.aux_loss_enabled:
-        raise ConfigError(
-            "drop_zero_advantage leaves out rollouts that an entropy bonus or a router loss needs;"
-            " set one of them off"
-        )
+    reason = why_not_droppable(trainer.args)
+    if reason is None and trainer.aux_loss_enabled:
+        reason = "leaves out rollouts that a router loss needs; set router_aux_loss_coef to 0"
+    if reason is not None:
+        raise ConfigError(f"drop_zero_advantage {reason}")
 
 
 def drop_zero_advantage_rollouts(

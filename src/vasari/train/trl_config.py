@@ -1,0 +1,153 @@
+"""Settings of a recipe -> TRL's configuration, and a model with the weights that are to train."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOConfig, SFTConfig
+
+from vasari.core.errors import ConfigError
+from vasari.train.settings import GrpoSettings, SftSettings, TrainedWeights
+from vasari.train.trl_settings import TrlSettings
+
+
+def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
+    """TRL's configuration of these settings.
+
+    Raises:
+        ConfigError: A batch does not divide over processes, micro-batches and updates, or TRL
+            refuses a setting.
+    """
+    world = _num_processes()
+    rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
+    per_update = rollouts // settings.updates_per_batch
+    if per_update < world:
+        raise ConfigError(
+            f"an update has {per_update} rollouts, which {world} processes cannot take; use fewer"
+            " processes"
+        )
+    micro = min(settings.micro_batch, per_update // world)
+    if per_update % (micro * world):
+        raise ConfigError(
+            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update}"
+            f" an update, which {world} processes cannot take in micro-batches of {micro}; choose a"
+            f" micro_batch that divides {per_update // world}"
+        )
+    return _config(
+        GRPOConfig,
+        settings.trl,
+        out=out,
+        seed=seed,
+        num_steps=settings.steps,
+        max_steps=settings.steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=per_update // (micro * world),
+        steps_per_generation=rollouts // (micro * world),
+        num_generations=settings.rollouts_per_prompt,
+        reward_weights=[term.weight for term in settings.rewards],
+        top_k=0,
+        # True gathers images only on processes whose share has some, and the others run on to the
+        # next exchange.
+        log_multimodal=False,
+        use_vllm=settings.vllm != "off",
+        **({"vllm_mode": settings.vllm} if settings.vllm != "off" else {}),
+        save_steps=settings.save_every,
+        save_total_limit=settings.keep_checkpoints,
+        logging_steps=1,
+        # True restores the random state at another place: other weights after a resume
+        ignore_data_skip=False,
+    )
+
+
+def sft_config(
+    settings: SftSettings, out: Path, seed: int, *, num_prompts: int, num_rows: int
+) -> SFTConfig:
+    """TRL's configuration of these settings, for a training set of these sizes.
+
+    Args:
+        settings: Of supervised training.
+        out: Folder of the checkpoints.
+        seed: Of the order of prompts.
+        num_prompts: Prompts to learn from.
+        num_rows: Rows of the training set, several of a prompt where each pass asks other facts.
+
+    Raises:
+        ConfigError: TRL refuses a setting.
+    """
+    micro = min(settings.micro_batch, settings.batch_prompts)
+    steps = max(1, math.ceil(num_prompts * settings.epochs / settings.batch_prompts))
+    every = min(settings.validate_every, steps)
+    return _config(
+        SFTConfig,
+        settings.trl,
+        out=out,
+        seed=seed,
+        num_steps=steps,
+        num_train_epochs=settings.epochs * num_prompts / num_rows,
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=micro,
+        gradient_accumulation_steps=max(1, settings.batch_prompts // (micro * _num_processes())),
+        eval_strategy="steps",
+        eval_steps=every,
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        logging_steps=max(1, every // 10),
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+    )
+
+
+def _config(
+    kind: Any, trl: TrlSettings, *, out: Path, seed: int, num_steps: int, **sizes: Any
+) -> Any:
+    """TRL's configuration of this class: the recipe's settings and those that Vasari sets."""
+    warmup = trl.warmup_steps
+    given = trl.model_dump() | {
+        # As TRL reads it, but a share of the steps that the recipe plans.
+        "warmup_steps": int(warmup) if warmup >= 1 else math.ceil(warmup * num_steps),
+        "output_dir": str(out),
+        "seed": seed,
+        "save_strategy": "steps",
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "log_level": "error",
+        "use_cpu": not torch.cuda.is_available(),
+    }
+    try:
+        return kind(**given, **sizes)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"TRL refuses the settings under `trl`: {reason}") from error
+
+
+def _num_processes() -> int:
+    if torch.distributed.is_initialized():
+        return int(torch.distributed.get_world_size())
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def prepare_weights(model: Any, settings: TrainedWeights) -> Any:
+    """The model with the weights that the settings leave trainable."""
+    if settings.lora is not None:
+        from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds to import, and seldom needed)
+
+        adapters = LoraConfig(
+            r=settings.lora.rank,
+            lora_alpha=settings.lora.alpha,
+            lora_dropout=settings.lora.dropout,
+            target_modules=settings.lora.target_modules,
+            exclude_modules=r".*\bvisual\b.*" if settings.freeze_vision else None,
+            task_type="CAUSAL_LM",
+        )
+        return get_peft_model(model, adapters)
+    if settings.freeze_vision:
+        for weight in model.model.visual.parameters():
+            weight.requires_grad_(False)
+    return model
