@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vasari.core.errors import ConfigError, DataError
+from vasari.core.settings import Settings, parse_settings
 from vasari.data.prompt_file import check_images, read_prompts, write_prompts
 from vasari.data.tasks.families import FAMILIES
-from vasari.data.tasks.pool import PoolSettings, check_disjoint, make_pool, split_of
+from vasari.data.tasks.pool import PoolSettings, TaskSettings, check_disjoint, make_pool, split_of
 from vasari.data.tasks.problem import Problem
 from vasari.data.tasks.scene import Scene, Text
 from vasari.data.tasks.thinker import Thinker
@@ -259,21 +260,53 @@ def test_a_pool_can_be_stored_and_its_images_are_sound(tmp_path):
     [
         ({"families": ()}, "at least one family"),
         ({"families": ("bars", "bars")}, "each once"),
-        ({"num_prompts": 0}, "num_prompts must be at least 1, got 0"),
+        ({"num_prompts": 0}, "num_prompts must be a whole number of at least 1, got 0"),
         ({"level_weights": {"1": -1.0}}, "level_weights must be finite and not negative"),
         ({"shape": "flat"}, "shape must be one of .*got 'flat'"),
         ({"shape": "dynamath", "level_weights": {"1": 1.0}}, "leave level_weights empty"),
         ({"styles": ()}, "styles must be some of"),
         ({"styles": ("sketch",)}, r"styles must be some of .*got \('sketch',\)"),
-        ({"image_size": 8}, "image_size must be between 16 and 4096 pixels, got 8"),
-        ({"slip_rate": 1.5}, r"slip_rate must be in \[0, 1\], got 1.5"),
-        ({"wrong_label_share": -0.1}, "shares of imperfect prompts"),
+        (
+            {"image_size": 8},
+            "image_size must be a whole number of at least 16 and at most 4096, got 8",
+        ),
+        ({"slip_rate": 1.5}, "slip_rate must be at least 0 and at most 1, got 1.5"),
+        (
+            {"wrong_label_share": -0.1},
+            "wrong_label_share must be at least 0 and at most 1, got -0.1",
+        ),
         ({"wrong_label_share": 0.6, "guessable_share": 0.5}, "sum to at most 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(fields, message):
     with pytest.raises(ConfigError, match=message):
         PoolSettings(**{"families": ("bars",), "num_prompts": 4} | fields)
+
+
+def test_settings_without_a_count_become_those_of_a_pool():
+    shown = TaskSettings(families=("bars", "dice"), slip_rate=0.5, guessable_share=0.1)
+    expected = PoolSettings(
+        families=("bars", "dice"), slip_rate=0.5, num_prompts=7, styles=("plain",)
+    )
+    assert shown.pool(7, guessable_share=0.0, styles=("plain",)) == expected
+
+
+def test_a_settings_class_of_a_recipe_holds_its_pool_to_the_same_bounds():
+    class Entry(Settings):
+        tasks: PoolSettings
+
+    content = {"tasks": {"families": ["bars"], "num_prompts": 2}}
+    assert parse_settings(Entry, content, where="recipe").tasks == PoolSettings(
+        families=("bars",), num_prompts=2
+    )
+    content["tasks"] |= {"image_size": 8, "colour": "red"}
+    with pytest.raises(ConfigError, match=r"recipe: .*unknown key 'tasks\.colour'"):
+        parse_settings(Entry, content, where="recipe")
+    del content["tasks"]["colour"]
+    with pytest.raises(
+        ConfigError, match=r"recipe: tasks.* image_size must be a whole number of at"
+    ):
+        parse_settings(Entry, content, where="recipe")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from vasari.core.bounds import Bounds, PositiveCount, Share, check_fields
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import ImageRef, Prompt
 from vasari.data.tasks.difficulty import dynamath_level_weights
@@ -28,8 +29,6 @@ from vasari.data.tasks.thinker import Thinker
 
 Split = Literal["train", "validation", "test"]
 
-Shape = Literal["none", "dynamath"]
-
 _RESIDUES: Mapping[Split, frozenset[int]] = MappingProxyType(
     {"train": frozenset(range(8)), "validation": frozenset({8}), "test": frozenset({9})}
 )
@@ -39,75 +38,53 @@ ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings:
-    """What a pool of generated prompts holds."""
+class TaskSettings:
+    """What generated prompts show, whatever their number; recipes extend or nest it."""
 
     families: tuple[str, ...]
     """Names of families; prompts take turns, so that each family has the same share."""
-
-    num_prompts: int
-    """Prompts in the pool, at least 1."""
 
     level_weights: Mapping[str, float] = field(default_factory=dict)
     """Level -> weight with which it is drawn, for the levels that a family has; empty draws all
     levels alike."""
 
-    shape: Shape = "none"
-    """ "dynamath" draws levels 1, 2, 3 with the shares of easy, middling and hard questions in
+    shape: Literal["none", "dynamath"] = "none"
+    """"dynamath" draws levels 1, 2, 3 with the shares of easy, middling and hard questions in
     DynaMath (see `difficulty.dynamath_level_weights`) and takes no `level_weights`."""
 
-    styles: tuple[str, ...] = STYLES
-    """Drawing styles, drawn alike; the held-out style is refused in a train pool."""
-
-    image_size: int = 112
+    image_size: Annotated[int, Bounds(least=16, most=4096)] = 112
     """Pixels a side."""
 
-    slip_rate: float = 0.0
-    """Chance in [0, 1] that a step of the worked solution goes wrong; the reference answer stays
-    right."""
+    slip_rate: Share = 0.0
+    """Chance that a step of the worked solution goes wrong; the reference answer stays right."""
 
-    wrong_label_share: float = 0.0
+    wrong_label_share: Share = 0.0
     """Share of prompts whose reference answer is another plausible one. Train pools only, like the
     next two."""
 
-    guessable_share: float = 0.0
+    guessable_share: Share = 0.0
     """Share of prompts that are a choice between two options."""
 
-    unsolvable_share: float = 0.0
+    unsolvable_share: Share = 0.0
     """Share of prompts whose picture is blank."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.families or len(set(self.families)) != len(self.families):
             raise ConfigError(
                 f"families must name at least one family, each once, got {self.families}"
             )
-        if self.num_prompts < 1:
-            raise ConfigError(f"num_prompts must be at least 1, got {self.num_prompts}")
         if any(not 0 <= weight < float("inf") for weight in self.level_weights.values()):
             raise ConfigError(
                 f"level_weights must be finite and not negative, got {dict(self.level_weights)}"
             )
-        if self.shape not in get_args(Shape):
-            raise ConfigError(f"shape must be one of {get_args(Shape)}, got {self.shape!r}")
         if self.shape != "none" and self.level_weights:
             raise ConfigError(
                 f"shape {self.shape!r} sets the weights of the levels; leave level_weights empty"
             )
-        unknown = [style for style in self.styles if style not in (*STYLES, HELD_OUT_STYLE)]
-        if unknown or not self.styles:
+        if sum(self.imperfections.values()) > 1.0:
             raise ConfigError(
-                f"styles must be some of {(*STYLES, HELD_OUT_STYLE)}, got {self.styles}"
-            )
-        if not 16 <= self.image_size <= 4096:
-            raise ConfigError(
-                f"image_size must be between 16 and 4096 pixels, got {self.image_size}"
-            )
-        if not 0.0 <= self.slip_rate <= 1.0:
-            raise ConfigError(f"slip_rate must be in [0, 1], got {self.slip_rate}")
-        shares = self.imperfections
-        if any(not 0.0 <= share <= 1.0 for share in shares.values()) or sum(shares.values()) > 1.0:
-            raise ConfigError(
-                f"shares of imperfect prompts must be in [0, 1] and sum to at most 1, got {shares}"
+                f"shares of imperfect prompts must sum to at most 1, got {self.imperfections}"
             )
 
     @property
@@ -119,6 +96,28 @@ class PoolSettings:
             "unsolvable": self.unsolvable_share,
         }
 
+    def pool(self, num_prompts: int, **changes: Any) -> PoolSettings:
+        """Return the settings of a pool of these prompts, with other values for some fields."""
+        shown = {one.name: getattr(self, one.name) for one in fields(TaskSettings)}
+        return PoolSettings(**(shown | changes), num_prompts=num_prompts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings(TaskSettings):
+    """What a pool of generated prompts holds."""
+
+    num_prompts: PositiveCount
+    """Prompts in the pool."""
+
+    styles: tuple[str, ...] = STYLES
+    """Drawing styles, drawn alike; the held-out style is refused in a train pool."""
+
+    def __post_init__(self) -> None:
+        TaskSettings.__post_init__(self)  # `super()` does not know a class with slots
+        known = (*STYLES, HELD_OUT_STYLE)
+        if not self.styles or not set(self.styles) <= set(known):
+            raise ConfigError(f"styles must be some of {known}, got {self.styles}")
+
 
 def make_pool(
     settings: PoolSettings,
@@ -129,7 +128,7 @@ def make_pool(
     progress: Callable[[int, int], None] | None = None,
     families: Mapping[str, Family] | None = None,
 ) -> list[Prompt]:
-    """A pool of prompts with drawn images, worked solutions and exact answers.
+    """Return a pool of prompts with drawn images, worked solutions and exact answers.
 
     Problems, looks, slips and imperfections come from generators of their own: another slip rate or
     style leaves the problems as they are, and a longer pool begins with the shorter one (when no
@@ -168,18 +167,18 @@ def make_pool(
 
 
 def scene_digest(scene_key: str) -> str:
-    """The 64-bit digest of a scene's key, 16 hex digits."""
+    """Return the 64-bit digest of a scene's key, 16 hex digits."""
     return hashlib.blake2b(scene_key.encode(), digest_size=8).hexdigest()
 
 
 def split_of(digest: str) -> Split:
-    """The split that a scene belongs to, by its digest."""
+    """Return the split that a scene belongs to, by its digest."""
     residue = int(digest, 16) % 10
     return next(split for split, residues in _RESIDUES.items() if residue in residues)
 
 
 def check_disjoint(**pools: Sequence[Prompt]) -> None:
-    """Return when no two of the named pools share a scene.
+    """Check that no two of the named pools share a scene.
 
     Raises:
         DataError: Two pools share one (both prompts are named), or a prompt has no scene digest.
@@ -226,7 +225,7 @@ def _check(
 
 
 def _check_families(settings: PoolSettings, families: Mapping[str, Family]) -> None:
-    """Names that can be told apart, and a level with a weight for each family."""
+    """Check that families have different names, and each a level with a weight."""
     taken: dict[str, str] = {}
     for name in settings.families:
         other = taken.setdefault(families[name].name, name)
@@ -246,7 +245,7 @@ def _check_families(settings: PoolSettings, families: Mapping[str, Family]) -> N
 
 
 def _level_chances(settings: PoolSettings, family: Family) -> dict[str, float]:
-    """Level -> chance, for the levels of this family."""
+    """Return the chance of each level of this family."""
     weights: Mapping[str, float] = settings.level_weights or dict.fromkeys(family.levels, 1.0)
     if settings.shape == "dynamath":
         weights = dynamath_level_weights()
@@ -276,7 +275,7 @@ class _Maker:
         self._seen: set[tuple[str, str]] = set()
 
     def plan(self) -> list[Imperfection | None]:
-        """What is wrong with each prompt; exact counts in random places."""
+        """Return the imperfection of each prompt; exact counts in random places."""
         num = self._settings.num_prompts
         plan: list[Imperfection | None] = [None] * num
         places = iter(self._spoiler.permutation(num))
@@ -286,7 +285,7 @@ class _Maker:
         return plan
 
     def make(self, number: int, family: Family, spoiling: Imperfection | None) -> Prompt:
-        """Prompt `number` of the pool."""
+        """Return prompt `number` of the pool."""
         level, problem, digest = self._sample(family, spoiling=spoiling)
         true_answer = problem.answer
         if spoiling is not None:
@@ -325,9 +324,7 @@ class _Maker:
         )
 
     def _sample(self, family: Family, *, spoiling: Imperfection | None) -> tuple[str, Problem, str]:
-        """The level, a problem of it that this split may show and this pool has not yet, and its
-        scene's digest.
-        """
+        """Return a level, a new problem of it for this split, and its scene's digest."""
         chances = _level_chances(self._settings, family)
         level = str(self._problems.choice(list(chances), p=list(chances.values())))
         for _ in range(_MAX_TRIES):

@@ -68,7 +68,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers that a picture shows under names, and the questions that several families ask of them.
+    """Numbers that a picture shows under names, and questions that several families ask of them.
 
     A method that returns a question returns None where the question has no good answer.
     """
