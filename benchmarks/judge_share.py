@@ -20,9 +20,9 @@ from collections import Counter
 from pathlib import Path
 
 import vasari
+from vasari.evaluate.judging import judge_item
 from vasari.evaluate.protocols import scoring_protocol
-from vasari.evaluate.rescore import BadRow, read_outputs
-from vasari.evaluate.rescore.judging import judge_item
+from vasari.evaluate.readers import BadRow, read_outputs
 from vasari.verify.judge.shown import addresses_judge, visible_end
 
 END_CHARS = 2000

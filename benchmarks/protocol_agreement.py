@@ -20,7 +20,7 @@ from pathlib import Path
 
 import vasari
 from vasari.evaluate.protocols import StoredOutput, scoring_protocol
-from vasari.evaluate.rescore import BadRow, read_outputs
+from vasari.evaluate.readers import BadRow, read_outputs
 
 EXCEPTIONS = Path(__file__).with_name("protocol_agreement_exceptions.jsonl")
 STARTS = {

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from vasari.cli.main import main
 from vasari.core.errors import DataError
-from vasari.evaluate.rescore import BadRow, read_outputs
+from vasari.evaluate.readers import BadRow, read_outputs
 
 RIGHT = {
     "benchmark": "mathvision",
@@ -120,12 +120,12 @@ def test_bad_rows_are_named_and_counted_and_kill_nothing(run, tmp_path):
     )
     bad = verdicts(tmp_path / "out", "bad_rows.jsonl")
     assert [row["line"] for row in bad] == [2, 3, 4, 5, 6]
-    assert [row["reason"][:12] for row in bad] == [
-        "not JSON: Ex",
-        "a row must b",
-        "not JSON: ma",
+    assert [row["reason"].partition(": ")[0] for row in bad] == [
+        "not valid JSON",
+        "expected a JSON object, got list",
+        "not valid JSON",
         "no 'answer'",
-        "no 'response",
+        "no 'response'",
     ]
     assert "5 rows hold no output" in said
     assert [row["id"] for row in verdicts(tmp_path / "out")] == ["1", "2"]
@@ -138,7 +138,9 @@ def test_a_damaged_end_keeps_what_came_before(run, tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(whole[: len(whole) * 3 // 4])
     run(tmp_path / "a.jsonl.gz", "--protocol", "official", "--out", tmp_path / "out")
     assert len(verdicts(tmp_path / "out")) > 100
-    assert "damaged from here on" in verdicts(tmp_path / "out", "bad_rows.jsonl")[-1]["reason"]
+    assert (
+        "cannot be read any further" in verdicts(tmp_path / "out", "bad_rows.jsonl")[-1]["reason"]
+    )
 
 
 @given(st.binary(max_size=300))
@@ -241,7 +243,7 @@ def test_vlmevalkit_tables_are_read(tmp_path):
     assert (output.benchmark, output.id, output.choices, output.response) == (
         "logicvista", "7", ("cat", "dog"), 'It is "B"\n\nindeed',
     )  # fmt: skip
-    assert (bad.line, bad.reason) == (6, "2 cells under 6 headings")
+    assert (bad.line, bad.reason) == (6, "2 cells under 6 column names")
 
 
 def test_vlmevalkit_json_is_read_by_rows_and_by_columns(tmp_path):
@@ -267,6 +269,12 @@ def test_vlmevalkit_json_is_read_by_rows_and_by_columns(tmp_path):
         )
 
 
+def test_a_file_of_another_name_is_read_as_json_lines(tmp_path):
+    for name in ("outputs.txt", "outputs"):
+        (output,) = read_outputs(write(tmp_path / name, [RIGHT]))
+        assert output.id == "1"
+
+
 def test_mathvistas_own_results_are_read(tmp_path):
     results = {
         "5": {
@@ -290,7 +298,7 @@ def test_rows_without_a_benchmark_want_its_name(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"gone\.jsonl: cannot be read"):
+    with pytest.raises(DataError, match=r"gone\.jsonl: there is no such file"):
         list(read_outputs(tmp_path / "gone.jsonl"))
 
 

@@ -13,7 +13,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vasari.core.errors import ConfigError
 from vasari.core.progress import stage
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
@@ -57,11 +56,8 @@ def run_rescore(
     """
     names = [name for group in protocols for name in group.split(",") if name]
     names += [str(path) for path in files if _is_protocol(path)]
-    inputs = tuple(path for path in files if not _is_protocol(path))
-    if len({path.resolve() for path in inputs}) < len(inputs):
-        raise ConfigError("a file is given twice")
     settings = RescoreSettings(
-        files=inputs,
+        files=tuple(path for path in files if not _is_protocol(path)),
         protocols=tuple(names),
         benchmark=benchmark or "",
         workers=workers,

@@ -66,6 +66,7 @@ def read_rows(
     rows_at: str = "",
     columns: Sequence[str] | None = None,
     exact: bool = False,
+    suffix: str = "",
 ) -> Iterator[StoredRow]:
     """Yield the rows of a file one at a time, those that cannot be read with their problem.
 
@@ -85,13 +86,14 @@ def read_rows(
         columns: Columns of a Parquet file to read, as far as it has them; None for all.
         exact: A row of a table with more or fewer cells than names, or with text after a closing
             quote, is a problem.
+        suffix: The format to read, whatever the file is called; empty goes by its name.
 
     Raises:
         DataError: There is no such file, it may not be opened, or no format has its suffix.
         MissingExtraError: A Parquet file, and pyarrow is not installed.
     """
     shown = shown or str(path)
-    name = path.name.lower()
+    name = suffix or path.name.lower()
     if name.endswith(".parquet"):
         yield from _parquet(path, shown, columns)
         return

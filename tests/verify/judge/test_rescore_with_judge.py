@@ -11,8 +11,8 @@ import time
 import pytest
 
 from vasari.cli.main import main
+from vasari.evaluate.judging import judge_item
 from vasari.evaluate.protocols import read_row
-from vasari.evaluate.rescore.judging import judge_item
 from vasari.records import Outcome, Verdict
 
 CAT = {

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.records import Outcome
 from vasari.evaluate.benchmarks.load import LoadedSet, labels_of
 from vasari.evaluate.benchmarks.scoring import NEEDS_JUDGE, ScoredPass, ScoredRollout, matrix
 from vasari.evaluate.benchmarks.settings import BenchmarkSettings
@@ -232,9 +233,9 @@ def _counts(groups: Sequence[Group], number: int) -> dict[str, Any]:
             continue
         verdict = one.verdicts[number]
         decided_by[verdict.decided_by] += 1
-        if verdict.outcome == "correct":
+        if verdict.outcome is Outcome.CORRECT:
             counts["correct"] += 1
-        elif verdict.outcome == "unverifiable":
+        elif verdict.outcome is Outcome.UNVERIFIABLE:
             counts["needs_judge" if verdict.decided_by in NEEDS_JUDGE else "unverifiable"] += 1
         elif one.truncated:
             counts["truncated"] += 1

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import write_bytes
 from vasari.core.progress import Tell, silent
+from vasari.core.records import Verdict
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.outputs import OutputKey, read_outputs
-from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
-from vasari.evaluate.rescore.verdict_file import StoredVerdict, read_verdicts
+from vasari.evaluate.rescore import RescoreSettings, rescore
+from vasari.evaluate.verdicts import read_verdicts, verdict_file
 
 if TYPE_CHECKING:  # asking needs packages that scoring does not
     from vasari.verify.judge import JudgeSettings
@@ -35,7 +36,7 @@ class ScoredRollout:
 
     truncated: bool
     num_tokens: int
-    verdicts: tuple[StoredVerdict, ...]
+    verdicts: tuple[Verdict, ...]
     """[protocols]"""
 
 
@@ -73,11 +74,11 @@ def score_pass(
         StorageError: The disk refused.
     """
     scored = ScoredPass(settings.protocols)
-    path = folder.outputs(name)
-    if not path.exists() or path.stat().st_size == 0:
+    outputs = folder.outputs(name)
+    if not outputs.exists() or outputs.stat().st_size == 0:
         return scored
     asked = RescoreSettings(
-        files=(path,), protocols=settings.protocols, workers=settings.workers, judge=judge
+        files=(outputs,), protocols=settings.protocols, workers=settings.workers, judge=judge
     )
     place = folder.scoring(name)
     try:
@@ -86,7 +87,7 @@ def score_pass(
         result = rescore(asked, place, overwrite=True, tell=tell)
     scored.judge = result.get("judge")
     lines: dict[str, list[str]] = {protocol: [] for protocol in settings.protocols}
-    for row, verdicts in _joined(path, place, settings.protocols):
+    for row, verdicts in _joined(outputs, place, settings.protocols):
         key = (row["set"], row["id"], int(row["rollout"]))
         scored.rollouts[key] = ScoredRollout(
             bool(row["truncated"]), int(row["num_tokens"]), verdicts
@@ -94,13 +95,9 @@ def score_pass(
         for protocol, verdict in zip(settings.protocols, verdicts, strict=True):
             lines[protocol].append(_line(row, verdict))
     for protocol, found in lines.items():
-        write_bytes(folder.verdicts(name, settings.protocols, protocol), "".join(found).encode())
+        path = verdict_file(folder.of_pass(name), settings.protocols, protocol)
+        write_bytes(path, "".join(found).encode())
     return scored
-
-
-def values_of(verdict: StoredVerdict) -> float:
-    """1 correct, 0 incorrect, nan undecided."""
-    return {"correct": 1.0, "incorrect": 0.0}.get(verdict.outcome, float("nan"))
 
 
 def matrix(
@@ -108,39 +105,35 @@ def matrix(
 ) -> list[NDArray[np.float64]]:
     """[prompts][rollouts] verdicts by one protocol; nan also where no answer came."""
     return [
-        np.array(
-            [float("nan") if one is None else values_of(one.verdicts[protocol]) for one in group]
-        )
+        np.array([float("nan") if one is None else one.verdicts[protocol].value for one in group])
         for group in scored
     ]
 
 
 def _joined(
     path: Path, place: Path, protocols: tuple[str, ...]
-) -> Iterator[tuple[dict[str, Any], tuple[StoredVerdict, ...]]]:
-    files = [
-        read_verdicts(RescoreDir(place).verdicts(protocols, protocol)) for protocol in protocols
-    ]
+) -> Iterator[tuple[dict[str, Any], tuple[Verdict, ...]]]:
+    files = [read_verdicts(verdict_file(place, protocols, protocol)) for protocol in protocols]
     try:
-        for row, *verdicts in zip(read_outputs(path), *files, strict=True):
-            if any(verdict.id != row["id"] for verdict in verdicts):
+        for row, *found in zip(read_outputs(path), *files, strict=True):
+            if any(identity != row["id"] for identity, _ in found):
                 raise StateError(
                     f"{place}: its verdicts are not those of {path}; remove that folder and"
                     " evaluate again"
                 )
-            yield row, tuple(verdicts)
+            yield row, tuple(verdict for _, verdict in found)
     except ValueError as error:
         raise StateError(
             f"{place}: has not one verdict for each line of {path}; remove that folder"
         ) from error
 
 
-def _line(row: dict[str, Any], verdict: StoredVerdict) -> str:
+def _line(row: dict[str, Any], verdict: Verdict) -> str:
     facts = {
         "id": row["id"],
         "set": row["set"],
         "rollout": row["rollout"],
-        "outcome": verdict.outcome,
+        "outcome": verdict.outcome.value,
         "decided_by": verdict.decided_by,
         "extraction": verdict.extraction,
         "truncated": row["truncated"],

@@ -13,7 +13,7 @@ from vasari.core.plugins import names_from_a_file
 from vasari.core.settings import Settings
 from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm, filled_in, find_form
-from vasari.evaluate.protocols import file_name_of, scoring_protocol
+from vasari.evaluate.protocols import scoring_protocol
 from vasari.evaluate.settings import Positive, RolloutSettings
 
 PassName = Literal["shown", "blind"]
@@ -176,16 +176,6 @@ class BenchmarkDir:
     def outputs(self, name: str) -> Path:
         """A line a rollout, in the form that `vasari rescore` reads."""
         return self.of_pass(name) / "outputs.jsonl"
-
-    def verdicts(self, name: str, protocols: tuple[str, ...], protocol: str) -> Path:
-        """A line a rollout, in the order of the outputs; of further protocols
-        `verdicts.NAME.jsonl`.
-        """
-        return self.of_pass(name) / (
-            "verdicts.jsonl"
-            if protocol == protocols[0]
-            else f"verdicts.{file_name_of(protocol)}.jsonl"
-        )
 
     def scoring(self, name: str) -> Path:
         """The rescoring behind the verdicts, with the list of disagreements between protocols."""

@@ -1,6 +1,4 @@
-"""The last step of a rescoring: what the rules left undecided goes to a judge, and those verdict
-files are written anew.
-"""
+"""The last step of a rescoring: a judge decides what the rules left undecided."""
 
 from __future__ import annotations
 
@@ -9,13 +7,13 @@ from typing import Any
 
 from vasari.core.files import write_bytes
 from vasari.core.progress import Tell
-from vasari.core.records import Outcome, Verdict
+from vasari.core.records import Verdict
 from vasari.endpoint import RateLimits, ResponseStore
 from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.protocols.paper import paper_undecided
 from vasari.evaluate.protocols.vasari_rule import as_letter, repair
-from vasari.evaluate.rescore.settings import RescoreDir, RescoreSettings
-from vasari.evaluate.rescore.verdict_file import as_line, read_verdicts
+from vasari.evaluate.rescore import RescoreDir, RescoreSettings
+from vasari.evaluate.verdicts import as_line, read_verdicts, verdict_file
 from vasari.verify.choices import options_in_question
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all
 
@@ -31,8 +29,7 @@ def judge_undecided(
     *,
     tell: Tell,
 ) -> dict[str, Any]:
-    """What the judge was asked and what that took, by protocol, JSON-able; writes the verdict files
-    of these protocols.
+    """Ask the judge, write the verdict files of its protocols, and return what it was asked.
 
     Raises:
         ConfigError: The judge's key is not set, or there is a budget and no price.
@@ -41,17 +38,13 @@ def judge_undecided(
     found: dict[str, Any] = {}
     before = sum(1 for _ in outputs())
     limits = RateLimits.of(judge.endpoint)
-    with ResponseStore(judge.store or folder.judge) as store:
+    with ResponseStore(judge.store or folder.root / "judge") as store:
         for name in settings.judged:
 
             def items(name: str = name) -> Iterator[JudgeItem]:
-                rules = read_verdicts(folder.by_rules(settings.protocols, name))
-                for output, rule in zip(outputs(), rules, strict=True):
-                    yield judge_item(
-                        name,
-                        output,
-                        Verdict(Outcome(rule.outcome), rule.extraction, rule.decided_by),
-                    )
+                rules = read_verdicts(folder.by_rules(settings, name))
+                for output, (_, verdict) in zip(outputs(), rules, strict=True):
+                    yield judge_item(name, output, verdict)
 
             total = sum(bool(item.undecided) for item in items())
 
@@ -65,7 +58,8 @@ def judge_undecided(
                 as_line(output.id, verdict)
                 for output, verdict in zip(outputs(), judged.verdicts, strict=True)
             )
-            write_bytes(folder.verdicts(settings.protocols, name), "".join(lines).encode())
+            path = verdict_file(folder.root, settings.protocols, name)
+            write_bytes(path, "".join(lines).encode())
             found[name] = _as_json(judged)
             before += total
     return {"model": judge.model, "format": judge.format, "protocols": found}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vasari.core.records import Verdict
 from vasari.evaluate.protocols import StoredOutput
-from vasari.evaluate.rescore.verdict_file import StoredVerdict
 
 _REASONS = {
     "judge": "{who} asked a judge",
@@ -40,13 +40,13 @@ class Disagreements:
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(outcome of the first, of the second, reason)."""
 
-    def add(self, output: StoredOutput, first: StoredVerdict, second: StoredVerdict) -> str | None:
+    def add(self, output: StoredOutput, first: Verdict, second: Verdict) -> str | None:
         """Count two verdicts on one output; the line of the list where they differ."""
         self.num_compared += 1
         if first.outcome == second.outcome:
             return None
         reason = self.reason(first, second)
-        self.reasons[first.outcome, second.outcome, reason] += 1
+        self.reasons[first.outcome.value, second.outcome.value, reason] += 1
         row = {
             "benchmark": output.benchmark,
             "model": output.model,
@@ -60,7 +60,7 @@ class Disagreements:
         }
         return json.dumps(row) + "\n"
 
-    def reason(self, first: StoredVerdict, second: StoredVerdict) -> str:
+    def reason(self, first: Verdict, second: Verdict) -> str:
         """Why they differ, as far as the rules that decided tell."""
         for rule, sentence in _REASONS.items():
             for who, verdict in ((self.first, first), (self.second, second)):
@@ -72,7 +72,7 @@ class Disagreements:
         if _plain(first.extraction) != _plain(second.extraction):
             return "they read different answers"
         for who, verdict in ((self.first, first), (self.second, second)):
-            if who == "official" and (verdict.decided_by, verdict.outcome) == ("value", "correct"):
+            if who == "official" and verdict.decided_by == "value" and verdict.value == 1.0:
                 return "official compares values rounded to two decimals"
         return (
             f"they compare the same answer by different rules ({first.decided_by},"
@@ -93,14 +93,9 @@ class Disagreements:
         }
 
 
-def all_pairs(protocols: Sequence[str]) -> Iterable[Disagreements]:
-    """The first protocol against every other one."""
-    return [Disagreements(protocols[0], other) for other in protocols[1:]]
-
-
-def _shown(verdict: StoredVerdict) -> dict[str, str | None]:
+def _shown(verdict: Verdict) -> dict[str, str | None]:
     return {
-        "outcome": verdict.outcome,
+        "outcome": verdict.outcome.value,
         "decided_by": verdict.decided_by,
         "extraction": (
             verdict.extraction if verdict.extraction is None else verdict.extraction[:_MAX_SHOWN]

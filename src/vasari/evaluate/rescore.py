@@ -1,0 +1,262 @@
+"""Rescore stored outputs: score them in order, keep each verdict on disk, then count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b, file_digest
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import vasari
+from vasari.core.errors import ConfigError, DataError, StateError
+from vasari.core.files import append_lines, read_json, write_bytes, write_json
+from vasari.core.plugins import names_from_a_file
+from vasari.core.progress import Tell, silent
+from vasari.evaluate.disagree import Disagreements
+from vasari.evaluate.outputs import keep_lines
+from vasari.evaluate.protocols import StoredOutput, scoring_protocol
+from vasari.evaluate.readers import BadRow, count_lines, read_outputs
+from vasari.evaluate.tally import Tally
+from vasari.evaluate.verdicts import read_verdicts, score_in_order, verdict_file
+
+if TYPE_CHECKING:  # asking needs packages that rescoring does not
+    from vasari.verify.judge import JudgeSettings
+
+SCHEMA_VERSION = 1
+MAX_WORKERS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreSettings:
+    """Stored outputs, protocols, and how many processes share the work."""
+
+    files: tuple[Path, ...]
+    """Read in this order; verdicts lie in it."""
+
+    protocols: tuple[str, ...] = ("vasari",)
+    """By name, each once; the first one's verdicts are in `verdicts.jsonl`."""
+
+    benchmark: str = ""
+    """For rows that name none; empty: from the file's name."""
+
+    workers: int = 1
+    """Processes; 1 scores in this one."""
+
+    judge: JudgeSettings | None = None
+    """An LLM that is asked about what the rules of `paper` and `vasari` leave undecided."""
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ConfigError("nothing to rescore: give at least one file")
+        if len({path.resolve() for path in self.files}) < len(self.files):
+            raise ConfigError("a file is given twice")
+        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
+            raise ConfigError(
+                "name at least one protocol, and each once, got"
+                f" {', '.join(self.protocols) or 'none'}"
+            )
+        with names_from_a_file():
+            for name in self.protocols:
+                scoring_protocol(name)
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise ConfigError(f"workers must be from 1 to {MAX_WORKERS}, got {self.workers}")
+        if self.judge is not None and not self.judged:
+            raise ConfigError(
+                f"no protocol takes a judge: {', '.join(self.protocols)}; paper and vasari do"
+            )
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The protocols whose undecided verdicts go to the judge; none without one."""
+        return tuple(
+            name
+            for name in self.protocols
+            if self.judge is not None and scoring_protocol(name).takes_judge
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RescoreDir:
+    """The files of a rescoring, beside `verdict_file` of each protocol."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """What was asked, with a digest of every input."""
+        return self.root / "settings.json"
+
+    @property
+    def scores(self) -> Path:
+        """Accuracies with intervals, and counts."""
+        return self.root / "scores.json"
+
+    @property
+    def bad_rows(self) -> Path:
+        """Rows that hold no output, each with its file, line and reason."""
+        return self.root / "bad_rows.jsonl"
+
+    @property
+    def disagreements(self) -> Path:
+        """Outputs on which two protocols differ, with what each read and why."""
+        return self.root / "disagreements.jsonl"
+
+    def by_rules(self, settings: RescoreSettings, name: str) -> Path:
+        """The verdicts of a protocol's rules; they are final where no judge is asked."""
+        path = verdict_file(self.root, settings.protocols, name)
+        return path.with_suffix(".rules.jsonl") if name in settings.judged else path
+
+
+def rescore(
+    settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent
+) -> dict[str, Any]:
+    """The scores of stored outputs, as written to `out/scores.json`, beside every verdict.
+
+    A killed rescoring of the same files by the same protocols continues behind the last verdict on
+    disk. With a judge the rules come first, then all that they leave undecided is asked; what was
+    bought is kept, so the same command goes on.
+
+    Args:
+        settings: What to score, and how.
+        out: Folder of the results; made when it is missing.
+        overwrite: Discard another rescoring that lies there.
+        tell: Told the outputs done and their number (an estimate: bad rows are counted in), then
+            those judged.
+
+    Raises:
+        ConfigError: The folder holds another rescoring.
+        DataError: An input cannot be read, or holds no output at all.
+        StorageError: The disk refused.
+    """
+    folder = RescoreDir(out)
+    total = sum(map(count_lines, settings.files))
+    _prepare(settings, folder, overwrite=overwrite)
+    paths = [folder.by_rules(settings, name) for name in settings.protocols]
+    done = min(map(keep_lines, paths))  # outputs that every protocol has a verdict on
+    for path in paths:
+        keep_lines(path, done)
+    stream = islice(_outputs(settings), done, None)
+    for chunk in score_in_order(stream, settings.protocols, workers=settings.workers):
+        for path, lines in zip(paths, chunk, strict=True):
+            append_lines(path, lines)
+        done += len(chunk[0])
+        tell(done, max(done, total))
+    if done == 0:
+        raise DataError(
+            f"{', '.join(map(str, settings.files))}: no row holds an output;"
+            f" {_first_reason(settings)}"
+        )
+    judge = None
+    if settings.judge is not None:
+        # Needs what a server needs.
+        from vasari.evaluate.judging import judge_undecided  # noqa: PLC0415
+
+        judge = judge_undecided(
+            settings, settings.judge, folder, lambda: _outputs(settings), tell=tell
+        )
+    return _count(settings, folder, judge)
+
+
+def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) -> None:
+    """Check that the folder holds these settings, or write them and remove other verdicts."""
+    asked = _asked(settings)
+    if folder.settings.exists() and not overwrite:
+        try:
+            found = read_json(folder.settings)
+        except (OSError, ValueError) as error:
+            raise StateError(
+                f"{folder.settings}: cannot be read; score again with --overwrite"
+            ) from error
+        if found == asked:
+            return
+        what = "another rescoring"
+        scorers = asked.get("scorers", {})
+        if isinstance(found, dict) and {**found, "scorers": scorers} == asked:
+            what = f"verdicts by older code of {', '.join(scorers)}"
+        raise ConfigError(
+            f"{folder.root}: holds {what}; choose another --out, or replace it with --overwrite"
+        )
+    others = set(folder.root.glob("verdicts*.jsonl"))
+    if others and not overwrite:
+        raise ConfigError(
+            f"{folder.root}: holds other verdicts; choose another --out, or replace them with"
+            " --overwrite"
+        )
+    for path in (*others, folder.scores, folder.bad_rows, folder.disagreements):
+        path.unlink(missing_ok=True)
+    write_json(folder.settings, asked)
+
+
+def _asked(settings: RescoreSettings) -> dict[str, Any]:
+    """What decides every verdict, as kept beside them."""
+    asked: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "vasari": vasari.__version__,
+        "files": [{"path": path.name, "digest": _digest(path)} for path in settings.files],
+        "protocols": list(settings.protocols),
+        "benchmark": settings.benchmark,
+    }
+    if settings.judge is not None:
+        asked["judge"] = settings.judge.identity()
+    scorers = {name: code for name in settings.protocols if (code := scoring_protocol(name).code)}
+    return asked | ({"scorers": scorers} if scorers else {})
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
+
+
+def _rows(settings: RescoreSettings) -> Iterator[StoredOutput | BadRow]:
+    for path in settings.files:
+        yield from read_outputs(path, benchmark=settings.benchmark)
+
+
+def _outputs(settings: RescoreSettings) -> Iterator[StoredOutput]:
+    return (row for row in _rows(settings) if isinstance(row, StoredOutput))
+
+
+def _first_reason(settings: RescoreSettings) -> str:
+    bad = next((row for row in _rows(settings) if isinstance(row, BadRow)), None)
+    return "the files are empty" if bad is None else f"{bad.file}:{bad.line}: {bad.reason}"
+
+
+def _count(
+    settings: RescoreSettings, folder: RescoreDir, judge: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Scores of all verdicts on disk, written with the lists of disagreements and of bad rows."""
+    names = settings.protocols
+    tallies = [Tally() for _ in names]
+    pairs = [Disagreements(names[0], other) for other in names[1:]]
+    streams = [read_verdicts(verdict_file(folder.root, names, name)) for name in names]
+    bad_rows: list[str] = []
+    differing: list[str] = []
+    for row in _rows(settings):
+        if isinstance(row, BadRow):
+            facts = {"file": row.file, "line": row.line, "reason": row.reason}
+            bad_rows.append(json.dumps(facts) + "\n")
+            continue
+        verdicts = [next(stream)[1] for stream in streams]
+        for tally, verdict in zip(tallies, verdicts, strict=True):
+            tally.add(row, verdict)
+        lines = [
+            pair.add(row, verdicts[0], verdict)
+            for pair, verdict in zip(pairs, verdicts[1:], strict=True)
+        ]
+        differing += filter(None, lines)
+    result: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "num_bad_rows": len(bad_rows),
+        "protocols": {name: tally.as_json() for name, tally in zip(names, tallies, strict=True)},
+        "disagreements": [pair.as_json() for pair in pairs],
+    }
+    if judge is not None:
+        result["judge"] = judge
+    write_bytes(folder.bad_rows, "".join(bad_rows).encode())
+    if pairs:
+        write_bytes(folder.disagreements, "".join(differing).encode())
+    write_json(folder.scores, result)
+    return result
