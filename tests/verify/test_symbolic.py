@@ -86,9 +86,7 @@ def test_many_threads_share_a_worker(worker):
 
 
 def test_the_memory_limit_stops_an_allocation():
-    code = (
-        "from vasari.verify.worker_side import limit_memory; limit_memory(); bytearray(3 * 1024**3)"
-    )
+    code = "from vasari.verify.line_process import limit_memory; limit_memory(); bytearray(3 * 1024**3)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MemoryError" in done.stderr
 

@@ -1,4 +1,4 @@
-"""Text to verdict: what a response states as its answer, and whether that is the reference."""
+"""Verdicts: the answer that a response gives, and whether it is the reference answer."""
 
 from vasari.verify.cascade import infer_kind, verify_answer
 from vasari.verify.extract import Extraction, extract_answer

@@ -1,10 +1,8 @@
-r"""Constant arithmetic read by a small parser of our own: no eval, no sympy, bounded in length,
-depth and size.
+r"""Constant arithmetic, parsed without eval or sympy and bounded in length, depth and size.
 
 Reads `+ - * / ^ **`, `\frac \sqrt \cdot \times \div`, implicit products such as `2\sqrt{21}` or
 `9pi`, `pi`, `e`, factorials, degrees, and the functions in `_FUNCTIONS`. What has two common
-readings (`1/2x`, `2\frac13\pi`, `log`) is not arithmetic here, so that symbolic comparison or
-nobody decides it.
+readings (`1/2x`, `2\frac13\pi`, `log`) is not read; symbolic comparison may decide it.
 """
 
 from __future__ import annotations
@@ -38,14 +36,16 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<name>\\?[a-zA-Z]+|[π√])|(?P<op>\*\*|[-+*/^(){}\[\]!°\u00d7·÷∙]))"
 )
 _SYNONYMS = {
-    "**": "^", "\u00d7": "*", "·": "*", "∙": "*", "÷": "/", "cdot": "*", "times": "*", "div": "/", "π": "pi", "√": "sqrt",
+    "**": "^", "\u00d7": "*", "·": "*", "∙": "*", "÷": "/",
+    "cdot": "*", "times": "*", "div": "/", "π": "pi", "√": "sqrt",
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "circ": "°", "{": "(", "}": ")",
 }  # fmt: skip
 _CONSTANTS: dict[str, Value] = {"pi": math.pi, "e": math.e}
 _FUNCTIONS: dict[str, Callable[[float], float]] = {
-    "sin": math.sin, "cos": math.cos, "tan": math.tan, "asin": math.asin, "acos": math.acos, "atan": math.atan,
-    "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x), "cot": lambda x: 1 / math.tan(x),
-    "ln": math.log, "exp": math.exp,
+    "sin": math.sin, "cos": math.cos, "tan": math.tan,
+    "asin": math.asin, "acos": math.acos, "atan": math.atan,
+    "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x),
+    "cot": lambda x: 1 / math.tan(x), "ln": math.log, "exp": math.exp,
 }  # fmt: skip
 _NAMES = sorted(
     {*_CONSTANTS, *_FUNCTIONS, "sqrt", "frac", "arcsin", "arccos", "arctan"}, key=len, reverse=True
@@ -56,7 +56,7 @@ _GREEK_NAMES = (
 )
 _GREEK = frozenset(_GREEK_NAMES.split())
 _SHORT_WORDS = frozenset(
-    (
+    [
         "lg",
         "or",
         "if",
@@ -74,7 +74,7 @@ _SHORT_WORDS = frozenset(
         "do",
         "it",
         "we",
-    )
+    ]
 )
 _NAME = re.compile(r"\\?[a-zA-Z]+")
 _MAX_FACTORIAL = 100
@@ -87,8 +87,7 @@ class _Token:
 
 
 def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
-    """The value of a constant expression, or of a formula where its variables have the given
-    values.
+    """The value of a constant expression, or of a formula for given values of its variables.
 
     Args:
         text: Normalised text.
@@ -114,9 +113,7 @@ def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
 
 
 def variables(text: str) -> frozenset[str]:
-    """The names in a normalised formula that are neither functions nor constants: single letters
-    and Greek names.
-    """
+    """The variables in a normalised formula: single letters and Greek names."""
     found: set[str] = set()
     for name in _NAME.findall(text):
         bare = name.removeprefix("\\")
@@ -127,8 +124,9 @@ def variables(text: str) -> frozenset[str]:
 
 
 def _letters_of(name: str) -> list[str] | None:
-    """The variables whose product a name is: one Greek letter, or one or two Latin ones; None for
-    words and commands.
+    """The variables that a name is a product of; None for words and commands.
+
+    A name is one Greek letter, or one or two Latin letters.
     """
     bare = name.removeprefix("\\")
     if bare in _GREEK:
@@ -178,9 +176,7 @@ def _name_tokens(name: str, known: Mapping[str, float]) -> list[_Token]:
 
 
 class _Parser:
-    """Recursive descent; every level of brackets, powers and functions counts against
-    `MAX_NESTING`.
-    """
+    """Recursive descent, with every bracket, power and function counted against `MAX_NESTING`."""
 
     def __init__(self, tokens: list[_Token], values: Mapping[str, float]) -> None:
         self._tokens = tokens

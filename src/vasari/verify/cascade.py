@@ -1,6 +1,4 @@
-"""The order in which an answer is compared: exact, by kind without sympy, and only then
-symbolic.
-"""
+"""Comparing an answer with its reference: exactly, then by its kind, and last symbolically."""
 
 from __future__ import annotations
 
@@ -26,7 +24,14 @@ from vasari.verify.limits import (
     check_symbolic,
 )
 from vasari.verify.normalise import compact, loosen, normalise
-from vasari.verify.numbers import Number, numbers_equal, parse_constant, parse_number, values_equal
+from vasari.verify.numbers import (
+    Number,
+    is_value,
+    numbers_equal,
+    parse_constant,
+    parse_number,
+    values_equal,
+)
 from vasari.verify.prose import declines, number_in, stated_number, stated_option
 from vasari.verify.sets import DuplicateItemError, parse_set
 from vasari.verify.symbolic import shared_worker
@@ -36,8 +41,7 @@ IRRATIONAL_TOLERANCE = 1e-6
 """Relative tolerance between an irrational reference and an answer."""
 
 _MIN_DECIMALS, _MIN_DIGITS = 2, 3
-"""A decimal that rounds an irrational reference needs so many decimals, and so many significant
-digits."""
+"""Decimals and significant digits that a rounded irrational number needs to be right."""
 
 _LONE_LETTER = re.compile(r"\(?([A-J])\)?")
 _FORMULA = re.compile(
@@ -54,12 +58,12 @@ _WORD = re.compile(
 
 
 class _ReferenceError(ValueError):
-    """The reference cannot be read."""
+    """The reference answer cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A reference answer, read once."""
+    """A parsed reference answer."""
 
     kind: AnswerKind
     text: str
@@ -136,9 +140,7 @@ def verify_answer(
 
 
 def _read_answer(extraction: Extraction, reference: _Reference) -> str | None:
-    """What is compared: the extraction, or where that is prose, what the prose states for a
-    reference of this kind.
-    """
+    """The answer to compare: the extraction, or an answer of the reference's kind in its prose."""
     found = extraction.text
     # A box that is empty or cut off says that the answer was to stand there: no prose stands in for
     # it.
@@ -157,7 +159,7 @@ def _read_answer(extraction: Extraction, reference: _Reference) -> str | None:
             or stated_option(extraction.visible, reference.choices)
             or _unless_declined(found)
         )
-    if found is not None and (_is_value(found) or not _WORD.search(normalise(found))):
+    if found is not None and (is_value(found) or not _WORD.search(normalise(found))):
         return found
     if found is None:
         return stated_number(extraction.visible)
@@ -171,25 +173,15 @@ def _unless_declined(found: str | None) -> str | None:
 
 
 def _in_percent(found: str, extraction: Extraction, reference: _Reference) -> bool:
-    """Whether an answer in percent may be meant for a bare number: only if the response speaks of
-    percent beside its answer.
-    """
+    """Whether an answer in percent may stand for a number without: the response uses percent."""
     if reference.number is None or reference.number.percent or "%" not in found:
         return False
     rest = extraction.visible.replace(found, " ", 1)
     return "%" in rest or "percent" in rest.casefold()
 
 
-def _is_value(text: str) -> bool:
-    text = normalise(text)
-    try:
-        return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
-    except LimitExceededError:
-        return True
-
-
 def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
-    """How a reference is compared when nobody says.
+    """The kind of comparison that a reference needs.
 
     With choices "choice"; else a lone capital A to J "choice", a number (with a unit, too)
     "number", what has mathematical signs "expression", a list with commas "set" (in any order),
@@ -330,7 +322,7 @@ def _close(found: float, reference: float) -> bool:
 
 
 def _rounds(number: Number, reference: float) -> bool:
-    """Whether a number is an irrational reference, or that one rounded to the decimals stated."""
+    """Whether a number is an irrational reference, perhaps rounded to the number's decimals."""
     found = float(number.value)
     if _close(found, reference):
         return True
@@ -371,7 +363,7 @@ def _compare_symbolic(found: str, text: str, reference: _Reference) -> Verdict:
 
 
 def _by_worker(found: str, formula: str, expected: str) -> Verdict:
-    """The verdict of computer algebra, for an answer that is fit for it."""
+    """The verdict of computer algebra, for an answer that it can read."""
     if _UNWORKED.search(formula) and not _UNWORKED.search(expected):
         return Verdict(
             Outcome.INCORRECT,

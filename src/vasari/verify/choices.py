@@ -79,8 +79,9 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
 
 
 def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
-    """The letters of each distinct option text, by text; case counts only where options differ in
-    nothing else.
+    """The letters of each distinct option text, by text.
+
+    Case is ignored, unless two options differ in nothing else.
     """
     texts = [compact(normalise(choice)) for choice in choices]
     folded = [text.casefold() for text in texts]
@@ -92,8 +93,9 @@ def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> frozenset[str]:
-    """The distinct option texts that letters stand for, so that two options with one text are one;
-    letters without options.
+    """The distinct option texts behind letters, so that options of equal text count as one.
+
+    Without options the letters are returned as they are.
     """
     if not choices:
         return letters
@@ -136,9 +138,7 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
 
 
 def letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
-    """The letters of the option that a text is, by its words or by its value; empty when it is none
-    or several.
-    """
+    """The letters of the one option that a text is, by words or value; else empty."""
     return _letters_by_words(text, choices) or _letters_by_value(text, choices)
 
 
@@ -174,7 +174,7 @@ def _letters_by_value(text: str, choices: Sequence[str] | None) -> frozenset[str
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """Options, read once."""
+    """Parsed options."""
 
     groups: dict[str, frozenset[str]]
     loose: dict[str, frozenset[str]]
@@ -206,9 +206,7 @@ def _words(text: str) -> str:
 
 
 def _value(text: str) -> tuple[Value | None, str]:
-    """The value of a constant and its unit; a percentage counts by its number, as options give the
-    scale.
-    """
+    """The value of a constant and its unit; 5% has the value 5, since options give the scale."""
     text = normalise(text)
     try:
         number = parse_number(text)
@@ -237,9 +235,7 @@ _OPTION_MARK = re.compile(r"\(([A-J])\)")
 
 
 def options_in_question(question: str) -> tuple[str, ...] | None:
-    """The option texts that a question lists as "(A) ... (B) ...", or None when it does not, or
-    only letters.
-    """
+    """The option texts that a question lists as "(A) ... (B) ..."; None without texts."""
     marks: list[re.Match[str]] = []
     for mark in _OPTION_MARK.finditer(question):
         letter = mark.group(1)

@@ -1,6 +1,4 @@
-r"""Where a response states its answer: its answer block, its last `\boxed{}`, "the answer is ...",
-or all of it.
-"""
+r"""The answer in a response: in its answer block, its last `\boxed{}`, after "the answer is"."""
 
 from __future__ import annotations
 
@@ -13,15 +11,15 @@ from vasari.verify.normalise import compact, normalise
 from vasari.verify.numbers import parse_number
 
 SHORT_RESPONSE_CHARS = 64
-"""A response of at most so many characters may be an answer as it stands."""
+"""Longest response, in characters, that is an answer as a whole."""
 
 LABELLED_RESPONSE_CHARS = 512
-"""So may a single line of at most so many characters that opens with an option's label, such as "B.
-Rulers ..."."""
+"""Longest single line, in characters, that is an answer because it begins with an option's label,
+such as "B. Rulers ..."."""
 
 Source = Literal["block", "box", "phrase", "whole", "none"]
-"""Where an answer was found: a whole answer block, a box, after "the answer is", a short response
-as it stands."""
+"""Where an answer was found: a whole answer block, a box, after "the answer is", or a short
+response as a whole."""
 
 _LABELLED_LINE = re.compile(rf"[(\[]?[A-Z][.:)\]]\s[^\n]{{1,{LABELLED_RESPONSE_CHARS}}}")
 _THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
@@ -46,16 +44,16 @@ _MAX_UNWRAP = 8
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What a response states as its answer."""
+    """The answer found in a response."""
 
     text: str | None
     """The answer as written; None when the response states none."""
     ambiguous: bool = False
-    """The response offers several different answers, to be right by one of them."""
+    """The response gives several different answers."""
     source: Source = "none"
     visible: str = ""
-    """The response without its thought, or its answer block: where prose may be read when `text`
-    will not do."""
+    """The response without its `<think>` part, or its answer block; prose is read from it when
+    `text` is not an answer of the reference's kind."""
 
 
 def extract_answer(response: str) -> Extraction:
@@ -130,9 +128,7 @@ def boxed_answers(text: str) -> list[str]:
 
 
 def _outermost_boxes(text: str) -> list[str]:
-    """One pass with a stack, so that ten thousand opened boxes cost no more than ten thousand
-    characters.
-    """
+    """The contents of outermost boxes, in one pass, so that many opened boxes take linear time."""
     stack: list[int] = []  # Where the content of an open box begins, or -1 for a plain brace.
     num_open_boxes = 0
     closed: list[tuple[int, int]] = []
@@ -181,9 +177,7 @@ def _outside_thought(text: str) -> str:
 
 
 def _before_next_question(text: str) -> str:
-    """The part of a response before the model asks itself another question, if that part states an
-    answer.
-    """
+    """The response up to where the model asks itself a new question, if that holds an answer."""
     other = _NEXT_QUESTION.search(text)
     if other is None:
         return text
@@ -205,8 +199,9 @@ def _answer_blocks(text: str) -> list[str] | None:
 
 
 def _stated(text: str, *, whole: Source | None) -> tuple[list[str], Source]:
-    """The non-empty boxes, else the text after the last "the answer is", else all of the text where
-    `whole` names it.
+    """The non-empty boxes, else the text after the last "the answer is", else the whole text.
+
+    The whole text counts only where `whole` names its source.
     """
     boxes = [box for box in boxed_answers(text) if normalise(box)]
     if boxes:

@@ -1,5 +1,4 @@
-"""Equality of formulas without computer algebra: their values at a few points, sides and items one
-by one.
+"""Equality of formulas without computer algebra, by their values at a few points.
 
 Two formulas that differ at a point where both are defined are different. Formulas that agree at
 every point drawn (irrational, of both signs, the same in each process) are equal: for what
@@ -25,7 +24,7 @@ _MIN_DEFINED = 3
 
 _EQUAL, _DIFFERENT = 1e-10, 1e-7
 """Relative differences up to which values are equal, and from which they differ; between the two
-nothing is decided."""
+neither holds."""
 
 _MAX_VARIABLES = 8
 _OPENERS, _CLOSERS = "([{", ")]}"
@@ -67,9 +66,7 @@ def formulas_equal(found: str, reference: str) -> bool | None:
 
 
 def may_be_formula(found: str, reference: str) -> bool:
-    """Whether an answer holds only characters, words and commands that mathematics uses, or that
-    the reference has too.
-    """
+    """Whether an answer holds only words and commands of mathematics, or of the reference."""
     if any(unicodedata.category(character).startswith("C") for character in found):
         return False
     known = _COMMANDS | set(_COMMAND.findall(reference))

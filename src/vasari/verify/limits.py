@@ -1,4 +1,4 @@
-"""What a rollout may cost before it counts as wrong: a bomb must not escape the penalty."""
+"""Limits on answers: one that is too large or too slow to check counts as wrong."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from vasari.core.errors import VasariError
 
 MAX_RESPONSE_CHARS = 200_000
-"""Characters of a response that are read at all."""
+"""Longest response, in characters, that is read at all."""
 
 MAX_NESTING = 64
-"""Open brackets at once, in an answer."""
+"""Brackets open at once, in an answer."""
 
 MAX_ARITHMETIC_CHARS = 512
 """Characters of an answer that the arithmetic parser reads; longer ones are no arithmetic."""
@@ -19,7 +19,7 @@ MAX_EXPRESSION_CHARS = 1_000
 """Characters of an answer that are sent to symbolic comparison."""
 
 MAX_SYMBOLIC_NESTING = 8
-"""Open brackets at once, in an answer that is sent to symbolic comparison."""
+"""Brackets open at once, in an answer that is sent to symbolic comparison."""
 
 MAX_SYMBOLIC_DIGITS = 40
 """Digits in a row, in an answer that is sent to symbolic comparison."""
@@ -59,8 +59,7 @@ _BOMB = re.compile(
 
 
 def check_growth(formula: str) -> None:
-    """Pass when a formula holds no power tower, huge exponent or huge factorial that a computer
-    algebra would expand.
+    """Return if a formula has no power tower, huge exponent or huge factorial.
 
     Raises:
         LimitExceededError: It does.
@@ -70,7 +69,7 @@ def check_growth(formula: str) -> None:
 
 
 def check_symbolic(formula: str) -> None:
-    """Pass when a formula is short, flat and plain enough for a computer algebra.
+    """Return if a formula is short, flat and plain enough for computer algebra.
 
     Raises:
         LimitExceededError: It is not.
@@ -84,8 +83,7 @@ def check_symbolic(formula: str) -> None:
 
 
 def check_nesting(text: str, deepest: int = MAX_NESTING) -> None:
-    """Pass when brackets of all kinds never nest deeper than `deepest`; closers without opener are
-    ignored.
+    """Return if brackets nest no deeper than `deepest`; closers without opener are ignored.
 
     Raises:
         LimitExceededError: They do.

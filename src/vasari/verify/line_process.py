@@ -1,6 +1,4 @@
-"""A module of ours as a process of its own that answers JSON lines and may be killed at any
-moment.
-"""
+"""A module run as a process that answers JSON lines and may be killed; both ends of it."""
 
 from __future__ import annotations
 
@@ -14,15 +12,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from vasari.verify.limits import WORKER_START_SECONDS
+from vasari.verify.limits import WORKER_MEMORY_BYTES, WORKER_START_SECONDS
 
 
 class LineProcess:
-    """One process, started on first use, restarted after it was killed or died; not for two threads
-    at once.
+    """A process, started on first use and again after it ended; not for two threads at once.
 
-    The module says one line when it is ready, then answers each line of its standard input with one
-    or several.
+    The module writes one line when it is ready, then answers each line of its standard input with
+    one or several.
     """
 
     def __init__(self, module: str) -> None:
@@ -78,8 +75,9 @@ class LineProcess:
         self._process.stdin.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message, or None when the time, none if negative, is up (then the process runs)
-        or the process died.
+        """The next message; None when the time is up (the process still runs) or the process died.
+
+        Negative seconds are none.
         """
         try:
             line = self._lines.get(timeout=max(0.0, seconds))
@@ -93,13 +91,11 @@ class LineProcess:
         return message
 
     def exit_status(self) -> int | None:
-        """What the process ended with, negative for a signal; None while it runs."""
+        """The exit status of the process, negative for a signal; None while it runs."""
         return 0 if self._process is None else self._process.poll()
 
     def processor_seconds(self) -> float:
-        """Processor time used so far; infinite where the system does not tell, or the process is
-        gone.
-        """
+        """Processor time used so far; infinite where it is unknown, or the process is gone."""
         if self._process is None:
             return math.inf
         try:
@@ -136,3 +132,18 @@ def _forward_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None
         except ValueError:  # Closed by the killer while we read.
             pass
     lines.put(None)
+
+
+def limit_memory() -> None:
+    """Limit this process to `WORKER_MEMORY_BYTES` of addresses, where the system can."""
+    try:
+        import resource  # noqa: PLC0415 - POSIX only
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (WORKER_MEMORY_BYTES, WORKER_MEMORY_BYTES))
+
+
+def say(message: dict[str, Any]) -> None:
+    """Write one message to the parent process."""
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()

@@ -6,7 +6,8 @@ import re
 import unicodedata
 
 _VULGAR = {
-    "¼": " 1/4", "½": " 1/2", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅕": " 1/5", "⅖": " 2/5", "⅗": " 3/5", "⅘": " 4/5",
+    "¼": " 1/4", "½": " 1/2", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3",
+    "⅕": " 1/5", "⅖": " 2/5", "⅗": " 3/5", "⅘": " 4/5",
     "⅙": " 1/6", "⅚": " 5/6", "⅛": " 1/8", "⅜": " 3/8", "⅝": " 5/8", "⅞": " 7/8",
 }  # fmt: skip
 _SUPERSCRIPTS = {character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
@@ -66,8 +67,9 @@ def normalise(text: str) -> str:
 
 
 def loosen(text: str) -> str:
-    """A normalised text as words: lower case, no leading article, no quotes or commas, hyphens
-    between letters as spaces.
+    """A normalised text as plain words, for comparing texts.
+
+    Lower case, no leading article, no quotes or commas, hyphens between letters as spaces.
     """
     words = _PUNCTUATION.sub(" ", _WORD_HYPHEN.sub(" ", text.casefold()))
     words = _SPACE.sub(" ", words).strip(" .")
@@ -75,9 +77,7 @@ def loosen(text: str) -> str:
 
 
 def compact(text: str) -> str:
-    """A normalised text without white space, with one spelling of multiplication and powers, for
-    comparing formulas.
-    """
+    """A normalised formula without spaces, in one spelling of products and powers."""
     text = (
         text.replace("\\cdot", "*")
         .replace("\\times", "*")

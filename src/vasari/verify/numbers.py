@@ -1,6 +1,4 @@
-r"""Numbers as they are written in answers, exactly: `1,234`, `2 1/2`, `\frac{3}{4}`, `1.2e3`,
-`35°`, `21 cm`, `5%`.
-"""
+r"""Numbers in answers, parsed exactly: `1,234`, `2 1/2`, `\frac{3}{4}`, `1.2e3`, `21 cm`, `5%`."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ from fractions import Fraction
 from vasari.verify.arithmetic import NotArithmeticError, Value, evaluate
 from vasari.verify.limits import MAX_ARITHMETIC_CHARS, MAX_EXPONENT, LimitExceededError
 from vasari.verify.normalise import normalise
-from vasari.verify.units import canonical_unit
+from vasari.verify.units import canonical_unit, split_unit
 
 DECIMAL_TOLERANCE = Fraction(1, 10**6)
-"""Relative tolerance, and only where the reference is written as a decimal or cannot be (1/3, so
-0.333 is wrong and 0.33333333 right); every other reference wants its exact value."""
+"""Relative tolerance where the reference is written as a decimal, or cannot be (1/3: 0.333 is wrong
+and 0.33333333 right); every other reference must be met exactly."""
 
 _MAX_NUMBER_CHARS = 256
 _UNSIGNED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
@@ -65,8 +63,7 @@ class Number:
 
 
 def parse_number(text: str) -> Number | None:
-    r"""The number that a text consists of, perhaps with a unit, or after `x =`; None for anything
-    else.
+    r"""The number that a text is, perhaps with a unit or after `x =`; None for any other text.
 
     Raises:
         LimitExceededError: The number is too large to hold, such as 1e999999999.
@@ -108,8 +105,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def parse_constant(text: str) -> Value | None:
-    """The value of a number or of constant arithmetic, exact where it is rational; None for
-    anything else.
+    """The value of a number or of constant arithmetic, exact if rational; None for any other text.
 
     Raises:
         LimitExceededError: It nests too deep or grows too large.
@@ -128,6 +124,15 @@ def parse_constant(text: str) -> Value | None:
         return evaluate(ratio.group(1)) / bottom if bottom else None
     except NotArithmeticError:
         return None
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a number or constant arithmetic, with or without a unit, or too large."""
+    text = normalise(text)
+    try:
+        return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
+    except LimitExceededError:
+        return True
 
 
 def _last_of_equal(text: str) -> str:
@@ -159,8 +164,10 @@ def numbers_equal(found: Number, reference: Number) -> bool:
 
 
 def values_equal(found: Value, reference: Number, *, decimal: bool = False) -> bool:
-    """Whether a value is the reference number, within `DECIMAL_TOLERANCE` where the reference or
-    (`decimal`) it is one.
+    """Whether a value is the reference number.
+
+    `DECIMAL_TOLERANCE` applies where the reference is a decimal, or the value is (`decimal`) and
+    the reference cannot be written as one.
     """
     if isinstance(found, float):
         return abs(found - float(reference.value)) <= 1e-9 * abs(float(reference.value))

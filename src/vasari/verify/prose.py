@@ -1,8 +1,7 @@
-"""What plain sentences state: the option that a conclusion names, the number that it gives.
+"""Answers in plain sentences: the option that a conclusion names, the number that it gives.
 
-Read only where no box, answer block or "the answer is" settles the answer. A sentence that declines
-to answer states nothing, and where a sentence names several options or gives no number, nothing is
-guessed.
+Used only where no box, answer block or "the answer is" gives an answer. A sentence that declines to
+answer has none, nor has one that names several options or no number.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ MAX_TAIL_CHARS = 2_000
 """Characters at each end of a response that are read as sentences."""
 
 MAX_LOOSE_NUMERALS = 4
-"""Numbers of a sentence among which one is chosen by its place; a sentence with more is a list."""
+"""Most numbers in a sentence from which one is chosen; a sentence with more is a list."""
 
 MIN_SPELLED_WORDS = 4
 """Words, numbers and signs of an option that a last line may spell out without its label."""
@@ -61,7 +60,7 @@ MAX_DIGITS = 40
 
 
 def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of the one option that prose concludes with, or None.
+    """The letter of the one option that prose names as its answer, or None.
 
     In this order: "option B ... is correct"; a last line that is a letter; a line of its own that
     spells an option out, with its label or as the last line; a response that opens with a label
@@ -95,7 +94,7 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
 
 
 def stated_number(text: str) -> str | None:
-    """The number that prose concludes with, as digits and a percent sign, or None."""
+    """The number that prose gives as its answer, as digits and a percent sign, or None."""
     for sentence in _likely_sentences(text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]):
         found = number_in(sentence)
         if found is not None or DECLINES.search(sentence):
@@ -173,8 +172,10 @@ def _digits(numeral: re.Match[str]) -> str:
 
 
 def _likely_sentences(head: str, tail: str) -> Iterator[str]:
-    """The last that concludes ("therefore"), the last, the last that opens with "so", then the
-    first: each once.
+    """The sentences that may hold the answer, likeliest first, each once.
+
+    The last that concludes ("therefore"), the last, the last that says "answer", the last that
+    begins with "so", the first.
     """
     sentences = [
         sentence for sentence in BREAK.split(tail) if sentence and re.search(r"\w", sentence)
@@ -195,8 +196,9 @@ def _likely_sentences(head: str, tail: str) -> Iterator[str]:
 
 
 def _without_lists(text: str, choices: Sequence[str] | None) -> str:
-    """A text without the lines that only list options: two or more labelled lines, or lines that
-    are different options.
+    """A text without the lines that only list options.
+
+    These are two or more labelled lines, or lines that are different options.
     """
     lines = text.splitlines()
     bare = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in lines]
@@ -215,10 +217,9 @@ def _without_lists(text: str, choices: Sequence[str] | None) -> str:
 
 
 def _spelled_out(tail: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of the one option on a line of its own: "G. its text" last or after a colon, or
-    its long text last.
+    """The letter of the one option that stands on a line of its own; None where several do.
 
-    None where several options stand so: that is a list.
+    "G. its text", last or after a colon; or the option's long text as the last line.
     """
     lines = [line.strip(" *_\t") for line in tail.splitlines() if line.strip(" *_\t")]
     if not choices or len(lines) < 2:
@@ -260,9 +261,7 @@ def _bare(text: str) -> tuple[str, ...]:
 
 
 def _opening(head: str, choices: Sequence[str] | None) -> str | None:
-    """The label, or the yes or no, that a response opens with; "" when the two contradict each
-    other.
-    """
+    """The label, or the yes or no, that a response begins with; "" when they contradict."""
     head = re.sub(r"^\W*\d{1,2}[.)]\s+", "", head)
     label = LABEL_AT_START.match(head)
     letter = next((group for group in label.groups() if group), "").upper() if label else ""
@@ -285,9 +284,7 @@ def _opening(head: str, choices: Sequence[str] | None) -> str | None:
 
 
 def _denial(head: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of "no", where the options are yes and no and the first sentence says that
-    something is not so.
-    """
+    """The letter of "no", if the options are yes and no and the first sentence denies something."""
     if not choices or {choice.casefold().strip() for choice in choices} != {"yes", "no"}:
         return None
     first = BREAK.split(head.strip(), maxsplit=1)[0]
@@ -334,9 +331,7 @@ def _are_letters(choices: Sequence[str] | None) -> bool:
 
 
 def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) -> str | None:
-    """The letter of the only option whose words, or whose number, a sentence or its main clause
-    holds.
-    """
+    """The letter of the one option whose words or number are in a sentence or its main clause."""
     options = [
         (letter, option)
         for letter, option in zip(LETTERS, option_words(tuple(choices)), strict=False)
@@ -356,9 +351,7 @@ def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) 
 
 
 def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
-    """The letters of the options whose words stand in a clause; a longer option hides a shorter one
-    inside it.
-    """
+    """The letters of the options whose words are in a clause; of nested options, the longer."""
     text = _plain(clause)
     found = []
     for letter, option in sorted(options, key=lambda pair: -len(pair[1])):

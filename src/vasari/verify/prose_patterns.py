@@ -1,4 +1,4 @@
-"""The words by which prose concludes, declines, names an option and gives a number."""
+"""Patterns of prose that concludes, declines, names an option or gives a number."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ANSWERS = re.compile(r"\b(?:answer|(?:correct|right|best) (?:option|choice))\b",
 
 DECLINES = re.compile(
     r"\b(?:cannot|can't|can not|could not|unable|impossible|"
-    r"not (?:possible|able|provided|specified|given|enough|clear|mentioned|visible|available|sufficient|"
-    r"include|contain|provide|show|specify|explicitly)|"
+    r"not (?:possible|able|provided|specified|given|enough|clear|mentioned|visible|available|"
+    r"sufficient|include|contain|provide|show|specify|explicitly)|"
     r"(?:doesn't|don't) (?:have|provide|give|contain|include|specify|show|know)|"
     r"insufficient|no (?:(?:specific|further|additional|enough|such)"
     r" )?(?:information|answer|result|conclusion|solution)|"
@@ -81,30 +81,18 @@ LIST_LINE = re.compile(r"^\W{0,3}[(\[]?[A-Z]{1,2}[)\].:]\s.*$", re.MULTILINE)
 LAST_LINE = re.compile(r"\n\s*[\"'(\[*]{0,3}([A-Z])[\"')\]*]{0,3}[.!]?\s*\Z")
 
 _WORDS = (
-    *(
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-    ),
-    *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen twenty"
 )
-NUMBER_WORDS = {word: str(value) for value, word in enumerate(_WORDS)} | {
+NUMBER_WORDS = {word: str(value) for value, word in enumerate(_WORDS.split())} | {
     "thirty": "30",
     "forty": "40",
     "fifty": "50",
 }
-_DIGITS = r"[-+\u2212]?\s?[$€£¥]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?![\d/]))?(?:\s?%)?"
+_DIGITS = (
+    r"[-+\u2212]?\s?[$€£¥]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:\s?/\s?\d+(?![\d/]))?(?:\s?%)?"
+)
 # No numeral: what is joined to letters ("A-847"), a piece of a formula, and the ends of a range or
 # ratio ("6 to 8", "1:2").
 NUMERAL = re.compile(
@@ -115,7 +103,8 @@ NUMERAL = re.compile(
 )
 COPULA = re.compile(
     r"(?:=|≈|\\approx|\\text\{|[:\uff1a是为]|\b(?:is|are|was|were|be|equals?|has|have|had|gives?|gets?|spends?|costs?|needs?|"
-    r"makes?|made|takes?|took|contains?|shows?|left|remains?|leaves|(?:equal|up|amounts?|comes?) to|"
+    r"makes?|made|takes?|took|contains?|shows?|left|remains?|leaves|"
+    r"(?:equal|up|amounts?|comes?) to|"
     r"(?:total|sum|value|height|length|width|age|area|volume|perimeter) of)\b)"
     r"[\s$\\(\[{*\"']*(?:(?:therefore|thus|then|approximately|about|around|roughly|only|exactly|also|equal"
     r" to|at least|"

@@ -18,8 +18,7 @@ class DuplicateItemError(ValueError):
 
 
 def parse_set(text: str) -> frozenset[str]:
-    """The items of "{red, blue}", "red and blue" or "red, blue", each as a key that is equal for
-    equal items.
+    """The items of "{red, blue}", "red and blue" or "red, blue"; equal items have equal keys.
 
     Numbers are equal by value ("1/2" and "0.5"), with their unit; everything else by its words. A
     comma always separates, so numbers in a set have no thousands separator.

@@ -15,18 +15,16 @@ from vasari.verify.line_process import LineProcess
 SymbolicResult = Literal[
     "equal", "different", "limit", "reference", "crashed", "starved", "missing"
 ]
-"""What came of a comparison: "reference" when that cannot be read, "limit" when the answer cost too
-much, "starved" when the machine was too busy to give the worker its processor time."""
+"""Result of a comparison: "reference" when that cannot be read, "limit" when the answer took too
+much time or memory, "starved" when a busy machine gave the worker no processor time."""
 
 
 _CLOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
-"""What ends a worker whose clock ran out inside C code."""
+"""Signal that ends a worker whose processor time ran out inside C code."""
 
 
 class SymbolicWorker:
-    """One worker process, started on first use, restarted after it was killed or died; may be used
-    from any thread.
-    """
+    """A worker process, started on first use and again after it ended; safe from any thread."""
 
     def __init__(self, *, timeout_seconds: float = SYMBOLIC_WALL_SECONDS) -> None:
         self._timeout_seconds = timeout_seconds
@@ -39,9 +37,7 @@ class SymbolicWorker:
         return self._process.num_started
 
     def compare(self, response: str, reference: str) -> SymbolicResult:
-        """Whether two normalised LaTeX expressions are equal; "missing" when Math-Verify is not
-        installed.
-        """
+        """Whether two normalised LaTeX expressions are equal; "missing" without Math-Verify."""
         if not is_installed():
             return "missing"
         with self._lock:
@@ -76,7 +72,7 @@ class SymbolicWorker:
             reference_read = True
 
     def _silence(self, used_before: float, *, reference_read: bool) -> SymbolicResult:
-        """What it means that no message came."""
+        """The result when no message came."""
         status = self._process.exit_status()
         used = self._process.processor_seconds() - used_before
         self._process.kill()

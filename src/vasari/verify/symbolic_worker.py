@@ -1,9 +1,8 @@
-"""The process in which Math-Verify runs: one JSON line in, two out. Started and killed by
-`symbolic.py`.
+"""The process in which Math-Verify runs, started and killed by `symbolic.py`.
 
 In:  {"response": text, "reference": text}
-Out: {"stage": "reference", "ok": bool} as soon as the reference is read, so that a time-out can be
-     laid at the right door, then {"stage": "verdict", "equal": bool} or {"stage": "verdict",
+Out: {"stage": "reference", "ok": bool} as soon as the reference is read, so that a later time-out
+     is known to be the answer's, then {"stage": "verdict", "equal": bool} or {"stage": "verdict",
      "limit": reason}.
 """
 
@@ -16,12 +15,13 @@ from types import FrameType
 from typing import Any
 
 from vasari.verify.limits import SYMBOLIC_SECONDS
-from vasari.verify.worker_side import limit_memory, say
+from vasari.verify.line_process import limit_memory, say
 
 
 class _TimeUpError(BaseException):
-    """The comparison used up its processor time. No `Exception`: a computer algebra catches
-    those.
+    """The comparison used up its processor time.
+
+    Not an `Exception`, because computer algebra catches those.
     """
 
 

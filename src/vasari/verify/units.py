@@ -1,4 +1,4 @@
-"""Units of measurement in one spelling; nothing is converted."""
+"""Units of measurement in one spelling, without conversion between units."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ _ARITHMETIC_WORDS = (
 _SHORT_UNITS = frozenset(_SYMBOLS.split())
 _NO_UNIT = frozenset(_ARITHMETIC_WORDS.split())
 _UNIT_SYNONYMS = {
-    "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "millimetre": "mm", "meter": "m", "metre": "m",
-    "kilometer": "km", "kilometre": "km", "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd",
-    "mile": "mi", "gram": "g", "kilogram": "kg", "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h",
+    "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "millimetre": "mm",
+    "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km",
+    "inch": "in", "inche": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi",
+    "gram": "g", "kilogram": "kg",
+    "second": "s", "sec": "s", "minute": "min", "hour": "h", "hr": "h",
     "liter": "l", "litre": "l", "L": "l", "mL": "ml", "degree": "°", "deg": "°",
     "米": "m", "厘米": "cm", "毫米": "mm", "千米": "km", "度": "°", "元": "",
     "dollar": "", "euro": "", "usd": "", "unit": "",
@@ -83,9 +85,7 @@ def _canonical_word(word: str) -> str:
 
 
 def split_unit(text: str) -> Measured:
-    """A normalised formula without its trailing unit, such as `9π cm^2`; without a unit it stays as
-    it is.
-    """
+    """A normalised formula such as `9π cm^2`, split into the formula and its unit, if any."""
     match = _TRAILING.fullmatch(text) if len(text) <= MAX_ARITHMETIC_CHARS else None
     unit = canonical_unit(match.group("unit")) if match else None
     if match is None or unit is None:

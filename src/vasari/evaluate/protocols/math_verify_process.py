@@ -15,7 +15,7 @@ import json
 import sys
 from typing import Any
 
-from vasari.verify.worker_side import limit_memory, say
+from vasari.verify.line_process import limit_memory, say
 
 
 def main() -> None:

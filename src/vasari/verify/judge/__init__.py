@@ -1,12 +1,11 @@
-"""An LLM asked about the verdicts that rules leave undecided, behind any OpenAI-compatible server.
+"""An LLM judge for verdicts that rules leave undecided, behind any OpenAI-compatible server.
 
 Needs `pip install 'vasari[curate]'`; `vasari.verify` itself does not import it.
 """
 
-from vasari.verify.judge.ask import Judged, JudgeItem, judge_all, judge_verdicts
+from vasari.verify.judge.ask import Judged, JudgeItem, is_undecided, judge_all, judge_verdicts
 from vasari.verify.judge.formats import FORMATS, JudgeFormat
 from vasari.verify.judge.settings import FormatName, JudgeSettings, load_judge
-from vasari.verify.judge.undecided import is_undecided
 
 __all__ = [
     "FORMATS",

@@ -1,7 +1,8 @@
-"""Undecided verdicts put to a judge, many at once; each reply is bought once and kept."""
+"""Asking a judge about undecided verdicts, many at once; every reply is stored."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ from vasari.endpoint import (
     ask_all,
     user_message,
 )
+from vasari.verify.choices import named_letters
 from vasari.verify.judge.formats import FORMATS, JudgeFormat, Reading
 from vasari.verify.judge.settings import JudgeSettings
 from vasari.verify.judge.shown import (
@@ -29,12 +31,16 @@ from vasari.verify.judge.shown import (
     visible_end,
     with_options,
 )
-from vasari.verify.judge.undecided import is_undecided
+from vasari.verify.normalise import normalise
+from vasari.verify.numbers import is_value
+
+_SPOKEN = re.compile(r"\w")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeItem:
-    """A response, its reference, and what the rules say of it."""
+    """A response, its reference, and the verdict of the rules."""
 
     verdict: Verdict
     """Of the rules."""
@@ -52,13 +58,13 @@ class JudgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Verdicts after the judge, and what that took."""
+    """Verdicts after the judge, with counts and costs."""
 
     verdicts: tuple[Verdict, ...]
     """One an item, in their order: the judge's where it was asked, else those of the rules."""
     num_undecided: int
     num_kept: int
-    """Undecided and not put to the judge, with the reason in the verdict: the answer speaks to the
+    """Undecided but not sent to the judge, for the reason in the verdict: the answer addresses the
     judge, or is too long."""
     num_asked: int
     num_without_verdict: int
@@ -85,7 +91,7 @@ def judge_all(
     """Ask a judge about the undecided items.
 
     A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with
-    the reason. An answer that speaks to the judge, or is one of its labels, is not shown to it and
+    the reason. An answer that addresses the judge, or is one of its labels, is not sent to it and
     keeps the verdict of the rules. Replies in `store` cost nothing; failures that may pass (a
     server that is down) are asked again.
 
@@ -100,31 +106,63 @@ def judge_all(
         StorageError: The disk refuses to keep replies.
         ConfigError: The key's variable is not set, or there is a budget and no price.
     """
-    desk = _Desk(settings, took)
+    judging = _Judging(settings, took)
     asked = ask_all(
         settings.endpoint,
         store,
-        desk.requests(items),
+        judging.requests(items),
         num_responses=settings.num_replies,
-        decided=desk.readable if settings.num_replies > 1 else None,
+        decided=judging.readable if settings.num_replies > 1 else None,
         retry_failed=TRANSIENT,
         limits=limits,
-        take=desk.take,
+        take=judging.take,
     )
     return Judged(
-        verdicts=tuple(desk.verdicts),
-        num_undecided=len(desk.places) + desk.num_kept,
-        num_kept=desk.num_kept,
-        num_asked=len(desk.places),
+        verdicts=tuple(judging.verdicts),
+        num_undecided=len(judging.places) + judging.num_kept,
+        num_kept=judging.num_kept,
+        num_asked=len(judging.places),
         num_without_verdict=sum(
-            desk.verdicts[place].outcome is Outcome.UNVERIFIABLE for place in desk.places
+            judging.verdicts[place].outcome is Outcome.UNVERIFIABLE for place in judging.places
         ),
         report=asked.report,
     )
 
 
+def is_undecided(verdict: Verdict, answer: str, choices: Sequence[str] | None = None) -> bool:
+    """Whether a judge may be asked about a verdict of `verify_answer`.
+
+    It may where the judge can help and cannot make a right verdict wrong:
+
+    | the rules say | undecided |
+    | --- | --- |
+    | CORRECT | never |
+    | INCORRECT by "text" | always: other words may mean the same |
+    | INCORRECT by "set" | where the reference has words |
+    | INCORRECT by "number" or "symbolic" | where the answer is in words, and no value |
+    | INCORRECT by "choice" | where the answer names no option and is no number |
+    | INCORRECT by "no_answer", "ambiguous", "limit" | never: no answer, several, or too large |
+    | UNVERIFIABLE by "symbolic" | always: the comparison failed on our side |
+    | UNVERIFIABLE by "reference" | where there is a reference and there are no options |
+    """
+    rule, stated = verdict.decided_by, verdict.extraction
+    if not answer.strip() or verdict.outcome is Outcome.CORRECT:
+        return False
+    if verdict.outcome is Outcome.UNVERIFIABLE:
+        return rule == "symbolic" or (rule == "reference" and not choices)
+    if stated is None or not _SPOKEN.search(stated):
+        return False
+    if rule == "set":
+        return bool(_WORD.search(answer))
+    if rule == "choice":
+        return bool(choices) and not named_letters(stated, choices) and not is_value(stated)
+    if rule in ("number", "symbolic"):
+        return bool(_WORD.search(normalise(stated))) and not is_value(stated)
+    return rule == "text"
+
+
 @dataclass(slots=True)
-class _Desk:
+class _Judging:
     """Turns items into requests, and replies into verdicts."""
 
     settings: JudgeSettings
@@ -146,7 +184,10 @@ class _Desk:
         for item in items:
             place = len(self.verdicts)
             self.verdicts.append(item.verdict)
-            if not _may_ask(item):
+            undecided = item.undecided
+            if undecided is None:
+                undecided = is_undecided(item.verdict, item.answer, item.choices)
+            if not undecided:
                 continue
             request, code, why_not = _request(item, self.settings, self.format)
             if request is None:
@@ -160,7 +201,7 @@ class _Desk:
             yield request
 
     def read(self, request: Request, response: Response) -> Reading:
-        """What one reply says."""
+        """The verdict in one reply."""
         if response.truncated:
             return Reading(None, f"its reply was cut at {response.limit or 'some'} tokens")
         return self.format.read(response.text, self.codes[request.key])
@@ -170,7 +211,7 @@ class _Desk:
         return self.read(request, responses[-1]).outcome is not None
 
     def take(self, answers: Answers) -> None:
-        """Settle one item."""
+        """Replace an item's verdict by that of its replies."""
         place = self.places[answers.position]
         self.verdicts[place] = self._verdict(self.verdicts[place], answers)
         self.num_taken += 1
@@ -190,14 +231,6 @@ class _Desk:
         return _failed(
             before, f"{failure.reason}{': ' if failure.detail else ''}{failure.detail[:200]}"
         )
-
-
-def _may_ask(item: JudgeItem) -> bool:
-    return (
-        is_undecided(item.verdict, item.answer, item.choices)
-        if item.undecided is None
-        else item.undecided
-    )
 
 
 def _failed(before: Verdict, why: str) -> Verdict:

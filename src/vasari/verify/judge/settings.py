@@ -1,4 +1,4 @@
-"""Which model judges, in which format, and how much it is shown."""
+"""Settings of a judge: its model, the format of prompt and reply, how much text it is shown."""
 
 from __future__ import annotations
 
@@ -75,13 +75,14 @@ class JudgeSettings(Settings):
         )
 
     def identity(self) -> dict[str, Any]:
-        """What decides a verdict, JSON-able: all but server, limits and places."""
+        """The settings that can change a verdict, as JSON: all but server, limits and folders."""
         return self.model_dump(mode="json", exclude={"endpoint", "store", "max_tokens"})
 
 
 def load_judge(path: Path) -> JudgeSettings:
-    """The checked settings of a YAML file; `store` and a `template_file` in it are relative to the
-    file's folder.
+    """The checked settings of a YAML file.
+
+    `store` and `template_file` in it are relative to the file's folder.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;

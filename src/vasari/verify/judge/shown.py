@@ -1,6 +1,4 @@
-"""What a judge is shown of texts that may try to steer it: cleaned, cut, between marks that their
-author cannot know.
-"""
+"""Texts for a judge, which may try to influence it: cleaned, cut, marked with a secret code."""
 
 from __future__ import annotations
 
@@ -40,17 +38,18 @@ _ADDRESS = re.compile(
 
 
 def addresses_judge(text: str) -> bool:
-    """Whether a text speaks to whoever grades it, or carries a chat's markup: such a text keeps the
-    verdict of the rules.
+    """Whether a text addresses its grader or has chat markup; it then keeps the rules' verdict.
 
-    A net with holes. What slips through still meets the marks and the strict reading of the reply.
+    Not all such texts are found. Those that are missed still stand between lines with the secret
+    code, and the reply is read strictly.
     """
     return bool(_ADDRESS.search(unicodedata.normalize("NFKC", clean(text, markup=False))))
 
 
 def clean(text: str, *, markup: bool = True) -> str:
-    """A text without control and invisible characters; half surrogates are replaced, and a chat's
-    markup is broken up.
+    """A text without control and invisible characters and with chat markup broken up.
+
+    Lone surrogates are replaced.
 
     Args:
         text: Anything.
@@ -76,12 +75,12 @@ def cut_middle(text: str, most: int) -> str:
 
 
 def cut_start(text: str, most: int) -> str:
-    """The last `most` characters of a text, marked as an end."""
+    """The last `most` characters of a text, with a mark where it was cut."""
     return text if len(text) <= most else _CUT.lstrip() + text[len(text) - most :]
 
 
 def visible_end(response: str, most: int) -> str:
-    """The end of a response without its thought."""
+    """The end of a response, without its `<think>` part."""
     if len(response) <= MAX_RESPONSE_CHARS:
         try:
             return cut_start(extract_answer(response).visible.strip(), most)
