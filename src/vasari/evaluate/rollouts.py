@@ -19,8 +19,8 @@ from vasari.core.files import writing
 from vasari.core.progress import Tell, silent
 from vasari.evaluate.collect import Entry, Pass, collect
 from vasari.evaluate.outputs import read_outputs
+from vasari.evaluate.protocols import AS_IN_TRAINING, StoredOutput
 from vasari.model.base import Policy
-from vasari.verify import verify_answer
 
 ROLLOUT_SCHEMA = pa.schema(
     [
@@ -151,7 +151,16 @@ def _judged(item: Pass, path: Path) -> PassRows:
 def _row(item: Pass, entry: Entry, group: Sequence[Mapping[str, Any]]) -> Row:
     prompt = entry.prompt
     verdicts = [
-        verify_answer(output["response"], prompt.answer, prompt.choices, prompt.kind)
+        AS_IN_TRAINING.verdict(
+            StoredOutput(
+                benchmark=item.set_name,
+                id=prompt.id,
+                response=output["response"],
+                answer=prompt.answer,
+                choices=prompt.choices,
+                kind=prompt.kind,
+            )
+        )
         for output in group
     ]
     return {

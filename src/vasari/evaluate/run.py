@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,9 @@ from vasari.evaluate.collect import (
     prompt_digest,
 )
 from vasari.evaluate.majority import score_majority
-from vasari.evaluate.rollouts import PassRows, Row, judged_rollouts
+from vasari.evaluate.rollouts import PassRows, judged_rollouts
+from vasari.evaluate.scores import ScoredSet
 from vasari.evaluate.settings import EvaluateSettings
-from vasari.evaluate.statistics import accuracy, bootstrap_mean, maj_at_k, pass_at_k
-from vasari.evaluate.votes import vote_of
 from vasari.model.base import Decoding, Policy
 from vasari.score.reward import format_ok
 
@@ -151,78 +149,54 @@ def _score_set(
 ) -> dict[str, Any]:
     item, found = passes["sampled"]
     rows = found.rows
+    prompts = [entry.prompt for entry in item.entries]
+    sampled = _scored(found, settings)
     result: dict[str, Any] = {
         "num_prompts": len(rows),
-        "sampled": _score_sampled(item, rows, settings),
-    }
-    if "greedy" in passes:
-        greedy, greedy_found = passes["greedy"]
-        result["greedy"] = {"decoding": greedy.described} | _score_accuracy(
-            greedy_found.rows, settings.seed
-        )
-    if "blind" in passes:
-        blind, blind_found = passes["blind"]
-        majority = score_majority([entry.prompt for entry in blind.entries], reference)
-        scores = _score_accuracy(blind_found.rows, settings.seed)
-        result["blind"] = (
-            {"decoding": blind.described}
-            | scores
-            | {
-                "majority": majority.accuracy,
-                "majority_num_own": majority.num_own,
-                "gap": scores["accuracy"]["mean"] - majority.accuracy,
-            }
-        )
-    result["by_category"] = _split(rows, lambda row: row["category"], settings.seed)
-    result["by_difficulty"] = _split(rows, lambda row: row["difficulty"], settings.seed)
-    result["by_category_difficulty"] = _split(
-        rows,
-        lambda row: (
-            f"{row['category']}/{row['difficulty']}"
-            if row["category"] and row["difficulty"]
-            else ""
-        ),
-        settings.seed,
-    )
-    return result
-
-
-def _score_sampled(item: Pass, rows: Sequence[Row], settings: EvaluateSettings) -> dict[str, Any]:
-    verdicts = [row["verdicts"] for row in rows]
-    votes = [
-        [vote_of(said, entry.prompt) for said in row["extractions"]]
-        for row, entry in zip(rows, item.entries, strict=True)
-    ]
-    reported = settings.reported_ks()
-
-    def interval(values: Any) -> dict[str, Any]:
-        return asdict(bootstrap_mean(values, seed=settings.seed))
-
-    return (
-        {"decoding": item.described}
-        | _score_accuracy(rows, settings.seed)
+        "sampled": _accuracy(item, sampled)
+        | sampled.at_k([row["extractions"] for row in rows], prompts, settings.reported_ks())
         | {
-            "pass_at": {str(k): interval(pass_at_k(verdicts, k)) for k in reported},
-            "maj_at": {str(k): interval(maj_at_k(votes, verdicts, k)) for k in reported},
             "format": float(np.mean([format_ok(text) for row in rows for text in row["texts"]])),
             "truncated": float(np.mean([cut for row in rows for cut in row["truncated"]])),
             "mean_tokens": float(np.mean([count for row in rows for count in row["num_tokens"]])),
+        },
+    }
+    if "greedy" in passes:
+        item, found = passes["greedy"]
+        result["greedy"] = _accuracy(item, _scored(found, settings))
+    if "blind" in passes:
+        item, found = passes["blind"]
+        majority = score_majority([entry.prompt for entry in item.entries], reference)
+        scores = _accuracy(item, _scored(found, settings))
+        result["blind"] = scores | {
+            "majority": majority.accuracy,
+            "majority_num_own": majority.num_own,
+            "gap": scores["accuracy"]["mean"] - majority.accuracy,
         }
-    )
+    labels = {
+        "by_category": [prompt.category for prompt in prompts],
+        "by_difficulty": [prompt.difficulty for prompt in prompts],
+        "by_category_difficulty": [
+            f"{prompt.category}/{prompt.difficulty}"
+            if prompt.category and prompt.difficulty
+            else ""
+            for prompt in prompts
+        ],
+    }
+    for heading, names in labels.items():
+        split = sampled.by_label([[name] for name in names])
+        result[heading] = {label: scores["accuracy"] for label, scores in split.items()}
+    return result
 
 
-def _score_accuracy(rows: Sequence[Row], seed: int) -> dict[str, Any]:
-    found = accuracy([row["verdicts"] for row in rows], seed=seed)
-    return {"accuracy": asdict(found.interval), "unverifiable": found.num_unverifiable}
+def _scored(found: PassRows, settings: EvaluateSettings) -> ScoredSet:
+    return ScoredSet([row["verdicts"] for row in found.rows], settings.seed)
 
 
-def _split(
-    rows: Sequence[Row], label_of: Callable[[Row], str], seed: int
-) -> dict[str, dict[str, Any]]:
-    """Sampled accuracy of the prompts of each label; prompts without a label are left out."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(label_of(row), []).append(row)
+def _accuracy(item: Pass, scored: ScoredSet) -> dict[str, Any]:
+    found = scored.accuracy()
     return {
-        label: _score_accuracy(groups[label], seed)["accuracy"] for label in sorted(groups) if label
+        "decoding": item.described,
+        "accuracy": found["accuracy"],
+        "unverifiable": found["num_undecided"],
     }

@@ -14,18 +14,17 @@ import vasari
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_bytes, write_json
 from vasari.core.progress import Tell, silent
-from vasari.evaluate.benchmarks.categories import as_category_markdown
 from vasari.evaluate.benchmarks.load import LoadedSet, load_set, question_key
 from vasari.evaluate.benchmarks.scores import (
     average_of,
     finished,
     prompt_lines,
     score_blind,
+    score_pass,
     score_set,
 )
-from vasari.evaluate.benchmarks.scoring import ScoredPass, score_pass
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
-from vasari.evaluate.benchmarks.table import write_tables
+from vasari.evaluate.benchmarks.table import as_category_markdown, write_tables
 from vasari.evaluate.collect import Collected, Entry, Pass, collect, plan_passes
 from vasari.evaluate.outputs import OutputKey
 from vasari.model.base import Decoding, Policy
@@ -210,13 +209,12 @@ def score_benchmarks(
     sets: dict[str, dict[str, Any]] = {}
     lines: list[str] = []
     for item in plan.passes:
-        verdicts: ScoredPass = scored[item.name]
-        done = finished(item, verdicts, _failed(collected, item))
-        lines.append(prompt_lines(item, done, verdicts))
+        done = finished(item, scored[item.name], _failed(collected, item))
+        lines.append(prompt_lines(done, settings.protocols))
         if item.name == "shown":
-            sets[item.set_name] = score_set(loaded[item.set_name], item, done, verdicts, settings)
+            sets[item.set_name] = score_set(loaded[item.set_name], done, settings)
         else:
-            sets[item.set_name]["blind"] = score_blind(item, done, verdicts, settings)
+            sets[item.set_name]["blind"] = score_blind(done, settings)
     result = {
         "schema": SCHEMA_VERSION,
         "model": name,

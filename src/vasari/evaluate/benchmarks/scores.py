@@ -1,48 +1,177 @@
-"""Verdicts on benchmarks to numbers: accuracy with clustered errors, pass@k, maj@k, categories, and
-what is no wrong answer.
-"""
+"""Outputs on benchmarks -> verdicts by each protocol -> accuracies, counts and categories."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vasari.core.records import Outcome
+from vasari.core.errors import ConfigError, StateError
+from vasari.core.files import write_bytes
+from vasari.core.progress import Tell, silent
+from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.benchmarks.load import LoadedSet, labels_of
-from vasari.evaluate.benchmarks.scoring import NEEDS_JUDGE, ScoredPass, ScoredRollout, matrix
-from vasari.evaluate.benchmarks.settings import BenchmarkSettings
+from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.collect import Entry, Pass
 from vasari.evaluate.majority import score_majority
-from vasari.evaluate.outputs import OutputKey
+from vasari.evaluate.outputs import OutputKey, read_outputs
 from vasari.evaluate.protocols import PROTOCOLS
-from vasari.evaluate.statistics import (
-    accuracy,
-    bootstrap_mean,
-    clustered_standard_error,
-    maj_at_k,
-    pass_at_k,
-    solved_shares,
-)
-from vasari.evaluate.votes import vote_of
+from vasari.evaluate.rescore import RescoreSettings, rescore
+from vasari.evaluate.scores import ScoredSet
+from vasari.evaluate.verdicts import read_verdicts, verdict_file
 
-Group = list[ScoredRollout | None]
-"""The rollouts of a prompt; None where no answer came."""
+if TYPE_CHECKING:  # asking needs packages that scoring does not
+    from vasari.verify.judge import JudgeSettings
+
+NEEDS_JUDGE = frozenset({"needs_llm", "unsupported", "random"})
+"""Rules after which the official scorer would ask an LLM or draw a letter: undecided, and no fault
+of the output."""
+
+_COUNTS = (
+    "correct",
+    "wrong",
+    "truncated",
+    "unverifiable",
+    "needs_judge",
+    "unanswered",
+    "no_answer",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRollout:
+    """A rollout and the verdict of each protocol on it."""
+
+    truncated: bool
+    num_tokens: int
+    verdicts: tuple[Verdict, ...]
+    """[protocols]"""
+
+
+@dataclass(slots=True)
+class ScoredPass:
+    """All rollouts of a pass."""
+
+    protocols: tuple[str, ...]
+    rollouts: dict[OutputKey, ScoredRollout] = field(default_factory=dict)
+    judge: dict[str, Any] | None = None
+    """What a judge was asked and what that cost; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The prompts of a pass whose rollouts are all there, or never will be."""
 
+    item: Pass
     entries: list[Entry]
-    groups: list[Group]
-    num_missing: int
-    """Prompts that were not asked, or not to the end."""
+    groups: list[list[ScoredRollout | None]]
+    """[prompts][rollouts], None where no answer came."""
+
+    @property
+    def num_missing(self) -> int:
+        """Prompts that were not asked, or not for all their rollouts."""
+        return len(self.item.entries) - len(self.entries)
+
+    def verdicts(self, number: int) -> list[list[Verdict | None]]:
+        """[prompts][rollouts] of one protocol, None where no answer came."""
+        return [
+            [None if one is None else one.verdicts[number] for one in group]
+            for group in self.groups
+        ]
+
+    def scored(self, number: int, *, seed: int) -> ScoredSet:
+        """The verdicts of one protocol, with the clusters of the prompts."""
+        values = [
+            np.array([float("nan") if one is None else one.value for one in group])
+            for group in self.verdicts(number)
+        ]
+        return ScoredSet(values, seed, [entry.cluster for entry in self.entries])
+
+
+def score_pass(
+    settings: BenchmarkSettings,
+    folder: BenchmarkDir,
+    name: str,
+    *,
+    judge: JudgeSettings | None = None,
+    tell: Tell = silent,
+) -> ScoredPass:
+    """The verdicts on the outputs of a pass, as written to its `verdicts*.jsonl`.
+
+    A killed scoring of the same outputs continues where it was; other outputs are scored anew.
+
+    Args:
+        settings: Which protocols, on how many processes.
+        folder: Where the outputs lie.
+        name: Of the pass.
+        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None asks no LLM.
+        tell: Told the outputs done and their number.
+
+    Raises:
+        StateError: Outputs and verdicts do not fit.
+        StorageError: The disk refused.
+    """
+    protocols, scored = settings.protocols, ScoredPass(settings.protocols)
+    outputs = folder.outputs(name)
+    if not outputs.exists() or outputs.stat().st_size == 0:
+        return scored
+    asked = RescoreSettings(
+        files=(outputs,), protocols=protocols, workers=settings.workers, judge=judge
+    )
+    place = folder.scoring(name)
+    try:
+        result = rescore(asked, place, tell=tell)
+    except (ConfigError, StateError):  # of outputs that have changed since
+        result = rescore(asked, place, overwrite=True, tell=tell)
+    scored.judge = result.get("judge")
+    lines: list[list[str]] = [[] for _ in protocols]
+    for row, verdicts in _joined(outputs, place, protocols):
+        scored.rollouts[row["set"], row["id"], int(row["rollout"])] = ScoredRollout(
+            bool(row["truncated"]), int(row["num_tokens"]), verdicts
+        )
+        for found, verdict in zip(lines, verdicts, strict=True):
+            found.append(_line(row, verdict))
+    for protocol, found in zip(protocols, lines, strict=True):
+        path = verdict_file(folder.of_pass(name), protocols, protocol)
+        write_bytes(path, "".join(found).encode())
+    return scored
+
+
+def _joined(
+    path: Path, place: Path, protocols: tuple[str, ...]
+) -> Iterator[tuple[dict[str, Any], tuple[Verdict, ...]]]:
+    """Each output with its verdicts."""
+    files = [read_verdicts(verdict_file(place, protocols, protocol)) for protocol in protocols]
+    try:
+        for row, *found in zip(read_outputs(path), *files, strict=True):
+            if any(identity != row["id"] for identity, _ in found):
+                raise StateError(
+                    f"{place}: its verdicts are not those of {path}; remove that folder and"
+                    " evaluate again"
+                )
+            yield row, tuple(verdict for _, verdict in found)
+    except ValueError as error:
+        raise StateError(
+            f"{place}: has not one verdict for each line of {path}; remove that folder"
+        ) from error
+
+
+def _line(row: Mapping[str, Any], verdict: Verdict) -> str:
+    facts = {
+        "id": row["id"],
+        "set": row["set"],
+        "rollout": row["rollout"],
+        "outcome": verdict.outcome.value,
+        "decided_by": verdict.decided_by,
+        "extraction": verdict.extraction,
+        "truncated": row["truncated"],
+    }
+    return json.dumps(facts) + "\n"
 
 
 def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
@@ -53,85 +182,70 @@ def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> F
         scored: Its verdicts.
         failed: Rollouts for which no answer will come: they count as undecided.
     """
-    entries: list[Entry] = []
-    groups: list[Group] = []
+    done = Finished(item, [], [])
     for entry in item.entries:
         keys = item.rollouts_of(entry)
         if all(key in scored.rollouts or key in failed for key in keys):
-            entries.append(entry)
-            groups.append([scored.rollouts.get(key) for key in keys])
-    return Finished(entries, groups, len(item.entries) - len(entries))
+            done.entries.append(entry)
+            done.groups.append([scored.rollouts.get(key) for key in keys])
+    return done
 
 
-def score_set(
-    loaded: LoadedSet,
-    item: Pass,
-    done: Finished,
-    scored: ScoredPass,
-    settings: BenchmarkSettings,
-) -> dict[str, Any]:
-    """What one set came to: its size, and its numbers by every protocol."""
+def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
+    """The scores of one set: its size, and its numbers by every protocol."""
+    benchmark, num_prompts = loaded.benchmark, len(done.entries)
     facts: dict[str, Any] = {
-        "title": loaded.benchmark.title,
-        "benchmark": loaded.benchmark.name,
+        "title": benchmark.title,
+        "benchmark": benchmark.name,
         "split": loaded.split,
-        "num_prompts": len(done.entries),
+        "num_prompts": num_prompts,
         "num_missing": done.num_missing,
         "num_bad_rows": len(loaded.bad_rows),
         "published_size": loaded.published_size,
-        "reported_split": loaded.benchmark.split,
-        "is_whole": loaded.published_size is not None
-        and len(done.entries) == loaded.published_size,
-        "official_note": loaded.benchmark.official,
-        "cluster": loaded.benchmark.cluster,
+        "reported_split": benchmark.split,
+        "is_whole": num_prompts == loaded.published_size,
+        "official_note": benchmark.official,
+        "cluster": benchmark.cluster,
         "template": settings.sets[loaded.name].template,
-        "decoding": item.described,
+        "decoding": done.item.described,
     }
     if not done.entries:
         return facts | {"protocols": {}}
-    answered = [one for group in done.groups for one in group if one is not None]
-    facts["mean_tokens"] = (
-        float(np.mean([one.num_tokens for one in answered])) if answered else None
-    )
+    tokens = [one.num_tokens for group in done.groups for one in group if one is not None]
+    facts["mean_tokens"] = float(np.mean(tokens)) if tokens else None
     return facts | {
         "protocols": {
-            name: _score_protocol(done, number, name, loaded, item, settings)
-            for number, name in enumerate(scored.protocols)
+            name: _score_protocol(done, number, name, loaded, settings)
+            for number, name in enumerate(settings.protocols)
         }
     }
 
 
-def score_blind(
-    item: Pass, done: Finished, scored: ScoredPass, settings: BenchmarkSettings
-) -> dict[str, Any]:
-    """The blind control of a set: its accuracy, beside that of giving the most frequent answer to
-    all prompts of one shape.
+def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
+    """The blind control of a set, beside the score of the most frequent answer.
+
+    That answer is the most frequent one to prompts of one shape (kind, number of options).
     """
     facts: dict[str, Any] = {
-        "decoding": item.described,
+        "decoding": done.item.described,
         "num_prompts": len(done.entries),
         "num_missing": done.num_missing,
     }
     if not done.entries:
         return facts | {"protocols": {}}
-    clusters = [entry.cluster for entry in done.entries]
     # By shape alone: categories of a handful of prompts would have majorities by luck.
     shapes = [replace(entry.prompt, category="", difficulty="") for entry in done.entries]
-    majority = score_majority(shapes, ())
     return facts | {
-        "majority": majority.accuracy,
+        "majority": score_majority(shapes, ()).accuracy,
         "protocols": {
-            name: _score_accuracy(matrix(done.groups, number), clusters, settings.seed)
-            | _counts(done.groups, number)
-            for number, name in enumerate(scored.protocols)
+            name: done.scored(number, seed=settings.seed).accuracy() | _counts(done, number)
+            for number, name in enumerate(settings.protocols)
         },
     }
 
 
 def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) -> dict[str, Any]:
-    """The plain mean over sets of each protocol's accuracy, as the last column of the paper's table
-    2.
-    """
+    """The plain mean over sets of each protocol's accuracy: the last column of the paper's table 2."""
     means: dict[str, Any] = {}
     for name in protocols:
         found = [
@@ -143,91 +257,68 @@ def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) 
     return means
 
 
-def prompt_lines(item: Pass, done: Finished, scored: ScoredPass) -> str:
-    """A JSON line a prompt: its digest, its cluster and its verdicts by protocol, for paired
-    comparisons.
-    """
+def prompt_lines(done: Finished, protocols: Sequence[str]) -> str:
+    """A JSON line for each prompt with its digest, cluster and verdicts, for paired comparisons."""
     lines = []
-    matrices = [matrix(done.groups, number) for number in range(len(scored.protocols))]
+    by_protocol = [done.verdicts(number) for number in range(len(protocols))]
     for place, entry in enumerate(done.entries):
-        verdicts = {
-            name: [None if np.isnan(value) else int(value) for value in matrices[number][place]]
-            for number, name in enumerate(scored.protocols)
-        }
         row = {
-            "set": item.set_name,
+            "set": done.item.set_name,
             "id": entry.prompt.id,
-            "pass": item.name,
+            "pass": done.item.name,
             "digest": entry.digest,
             "cluster": entry.cluster,
             "category": entry.prompt.category,
-            "verdicts": verdicts,
+            "verdicts": {
+                name: [_number(verdict) for verdict in verdicts[place]]
+                for name, verdicts in zip(protocols, by_protocol, strict=True)
+            },
         }
         lines.append(json.dumps(row) + "\n")
     return "".join(lines)
 
 
-def _score_protocol(
-    done: Finished,
-    number: int,
-    protocol: str,
-    loaded: LoadedSet,
-    item: Pass,
-    settings: BenchmarkSettings,
-) -> dict[str, Any]:
-    verdicts = matrix(done.groups, number)
-    clusters = [entry.cluster for entry in done.entries]
-    reported = settings.reported_ks()
-    votes = [
-        [
-            None if one is None else vote_of(one.verdicts[number].extraction, entry.prompt)
-            for one in group
-        ]
-        for entry, group in zip(done.entries, done.groups, strict=True)
-    ]
+def _number(verdict: Verdict | None) -> int | None:
+    """1, 0, or None where there is no verdict."""
+    if verdict is None or verdict.outcome is Outcome.UNVERIFIABLE:
+        return None
+    return int(verdict.value)
 
+
+def _score_protocol(
+    done: Finished, number: int, protocol: str, loaded: LoadedSet, settings: BenchmarkSettings
+) -> dict[str, Any]:
+    prompts = [entry.prompt for entry in done.entries]
+    extractions = [
+        [None if one is None else one.extraction for one in group]
+        for group in done.verdicts(number)
+    ]
+    scored = done.scored(number, seed=settings.seed)
+    at_k = scored.at_k(extractions, prompts, settings.reported_ks())
     # A scorer that never says what it read gives a majority vote nothing to count, which is no
     # score of 0.
-    has_votes = protocol in PROTOCOLS or any(vote is not None for group in votes for vote in group)
-
-    def interval(values: NDArray[np.float64]) -> dict[str, Any]:
-        found = asdict(bootstrap_mean(values, clusters=clusters, seed=settings.seed))
-        return found | {"standard_error": clustered_standard_error(values, clusters)}
-
+    if protocol not in PROTOCOLS and not any(
+        text is not None for group in extractions for text in group
+    ):
+        at_k["maj_at"] = {}
+    by_category = {
+        heading: scored.by_label([labels_of(prompt, field) for prompt in prompts])
+        for heading, field in loaded.benchmark.categories.items()
+    }
     return (
-        _score_accuracy(verdicts, clusters, settings.seed)
-        | {"avg_at": item.decoding.num_rollouts}
-        | {"pass_at": {str(k): interval(pass_at_k(verdicts, k)) for k in reported}}
-        | {
-            "maj_at": {
-                str(k): interval(maj_at_k(votes, verdicts, k)) for k in reported if has_votes
-            }
-        }
-        | _counts(done.groups, number)
-        | {"by_category": _by_category(done, verdicts, loaded, settings.seed)}
+        scored.accuracy()
+        | {"avg_at": done.item.decoding.num_rollouts}
+        | at_k
+        | _counts(done, number)
+        | {"by_category": {name: split for name, split in by_category.items() if len(split) > 1}}
     )
 
 
-def _score_accuracy(
-    verdicts: list[NDArray[np.float64]], clusters: Sequence[str], seed: int
-) -> dict[str, Any]:
-    """The mean share of correct rollouts: over k rollouts a prompt it is avg@k."""
-    found = accuracy(verdicts, clusters=clusters, seed=seed)
-    shares = solved_shares(verdicts)
-    return {
-        "accuracy": asdict(found.interval)
-        | {"standard_error": clustered_standard_error(shares, clusters)},
-        "num_prompts": len(verdicts),
-        "num_rollouts": found.num_rollouts,
-        "num_undecided": found.num_unverifiable,
-    }
-
-
-def _counts(groups: Sequence[Group], number: int) -> dict[str, Any]:
+def _counts(done: Finished, number: int) -> dict[str, Any]:
     """Rollouts by what became of them; the first six add up to all."""
     counts: Counter[str] = Counter()
     decided_by: Counter[str] = Counter()
-    for one in (one for group in groups for one in group):
+    for one in (one for group in done.groups for one in group):
         if one is None:
             counts["unanswered"] += 1
             continue
@@ -242,36 +333,7 @@ def _counts(groups: Sequence[Group], number: int) -> dict[str, Any]:
         else:
             counts["wrong"] += 1
             counts["no_answer"] += verdict.decided_by == "no_answer"
-    names = (
-        "correct",
-        "wrong",
-        "truncated",
-        "unverifiable",
-        "needs_judge",
-        "unanswered",
-        "no_answer",
-    )
     return {
-        "counts": {name: counts[name] for name in names},
+        "counts": {name: counts[name] for name in _COUNTS},
         "decided_by": dict(decided_by.most_common()),
     }
-
-
-def _by_category(
-    done: Finished, verdicts: list[NDArray[np.float64]], loaded: LoadedSet, seed: int
-) -> dict[str, dict[str, Any]]:
-    """Accuracy of the prompts of each label; one with several labels counts in each."""
-    result: dict[str, dict[str, Any]] = {}
-    for heading, field in loaded.benchmark.categories.items():
-        places: dict[str, list[int]] = {}
-        for place, entry in enumerate(done.entries):
-            for label in labels_of(entry.prompt, field):
-                places.setdefault(label, []).append(place)
-        if len(places) > 1:
-            result[heading] = {
-                label: _score_accuracy(
-                    [verdicts[i] for i in found], [done.entries[i].cluster for i in found], seed
-                )
-                for label, found in sorted(places.items())
-            }
-    return result

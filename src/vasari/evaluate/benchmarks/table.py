@@ -70,8 +70,8 @@ def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None 
 
 def as_markdown(table: Table) -> str:
     """The table in GitHub's Markdown, every cell escaped."""
-    lines = [markdown_row(table.head), "|" + " --- |" + " ---: |" * (len(table.head) - 1)]
-    lines += [markdown_row(row) for row in table.rows]
+    lines = [_markdown_row(table.head), "|" + " --- |" + " ---: |" * (len(table.head) - 1)]
+    lines += [_markdown_row(row) for row in table.rows]
     return "\n".join([*lines, "", *(f"* {_markdown(note)}" for note in table.notes), ""])
 
 
@@ -114,6 +114,43 @@ def as_html(table: Table) -> str:
         f" results</h1>\n<table>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody>\n</table>\n<ul>\n{notes}\n</ul>\n</body>\n</html>\n"
     )
+
+
+def as_category_markdown(result: Mapping[str, Any]) -> str:
+    """Markdown with a table of accuracies by protocol for each set and category.
+
+    Args:
+        result: Of `evaluate_benchmarks`.
+    """
+    protocols = list(result["protocols"])
+    lines = [
+        (
+            "Accuracy in percent ± clustered standard error. A prompt with several labels of a"
+            " category counts in each; what is undecided counts as not solved."
+        ),
+        "",
+    ]
+    for name, one in result["sets"].items():
+        scores = one["protocols"]
+        if not scores:
+            continue
+        for heading in scores[protocols[0]]["by_category"]:
+            lines += [
+                _markdown_row([f"{name}: {heading}", "prompts", *protocols]),
+                "| --- |" + " ---: |" * (len(protocols) + 1),
+            ]
+            by_protocol = [scores[protocol]["by_category"][heading] for protocol in protocols]
+            for label, first in by_protocol[0].items():
+                cells = (_category_cell(found[label]) for found in by_protocol)
+                lines.append(_markdown_row([label, f"{first['num_prompts']:,}", *cells]))
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _category_cell(found: Mapping[str, Any]) -> str:
+    if found["num_undecided"] == found["num_rollouts"]:
+        return "-"
+    return _percent(found["accuracy"], undecided=found["num_undecided"])
 
 
 def write_tables(
@@ -178,11 +215,12 @@ def _cell(found: Mapping[str, Any] | None, protocol: str, notes: list[str]) -> s
         )
     if undecided == rollouts:
         return "-"
-    accuracy = score["accuracy"]
-    return (
-        f"{'≥ ' if undecided else ''}{100 * accuracy['mean']:.1f} ±"
-        f" {100 * accuracy['standard_error']:.1f}"
-    )
+    return _percent(score["accuracy"], undecided=undecided)
+
+
+def _percent(accuracy: Mapping[str, float], *, undecided: int) -> str:
+    sign = "≥ " if undecided else ""
+    return f"{sign}{100 * accuracy['mean']:.1f} ± {100 * accuracy['standard_error']:.1f}"
 
 
 def _average(result: Mapping[str, Any], protocol: str, names: Sequence[str]) -> str:
@@ -213,7 +251,7 @@ def _how(result: Mapping[str, Any]) -> str:
     )
 
 
-def markdown_row(cells: Sequence[str]) -> str:
+def _markdown_row(cells: Sequence[str]) -> str:
     """A row of a Markdown table, every cell escaped."""
     return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
 

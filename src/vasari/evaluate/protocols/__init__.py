@@ -3,6 +3,7 @@ ours says.
 """
 
 from vasari.evaluate.protocols.registry import (
+    AS_IN_TRAINING,
     PROTOCOLS,
     ScoringProtocol,
     file_name_of,
@@ -11,6 +12,7 @@ from vasari.evaluate.protocols.registry import (
 from vasari.evaluate.protocols.stored_output import StoredOutput, read_row
 
 __all__ = [
+    "AS_IN_TRAINING",
     "PROTOCOLS",
     "ScoringProtocol",
     "StoredOutput",

@@ -11,7 +11,7 @@ from vasari.evaluate.protocols.official import official_verdict
 from vasari.evaluate.protocols.paper import paper_verdict
 from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.evaluate.protocols.user_rule import user_rule
-from vasari.evaluate.protocols.vasari_rule import vasari_verdict
+from vasari.evaluate.protocols.vasari_rule import training_verdict, vasari_verdict
 from vasari.verify.limits import LimitExceededError
 
 
@@ -64,6 +64,12 @@ PROTOCOLS: Mapping[str, ScoringProtocol] = {
     "vasari": ScoringProtocol("vasari", "our verifier on the raw response", vasari_verdict, True),
 }
 """Every protocol by name; a user's own is `package.module:attribute`."""
+
+
+AS_IN_TRAINING = ScoringProtocol(
+    "training", "our verifier with the prompt's own fields", training_verdict
+)
+"""How a run's own test sets are scored."""
 
 
 def scoring_protocol(name: str) -> ScoringProtocol:

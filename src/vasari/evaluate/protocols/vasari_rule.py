@@ -73,6 +73,11 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
     return _rounded(verdict, answer, output.precision) if output.answer_type == "float" else verdict
 
 
+def training_verdict(output: StoredOutput) -> Verdict:
+    """What `verify_answer` says with the prompt's own fields, as in training."""
+    return verify_answer(output.response, output.answer, output.choices, output.kind)
+
+
 def repair(text: str) -> str:
     r"""LaTeX with its backslashes back, where a form feed stands for `\f` and the like."""
     return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)

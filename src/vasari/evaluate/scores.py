@@ -1,0 +1,82 @@
+"""Verdicts on a set of prompts -> accuracy, pass@k and maj@k with intervals, and by label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vasari.core.records import Prompt
+from vasari.evaluate.statistics import (
+    accuracy,
+    bootstrap_mean,
+    clustered_standard_error,
+    maj_at_k,
+    pass_at_k,
+    solved_shares,
+)
+from vasari.evaluate.votes import vote_of
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSet:
+    """The verdicts on the rollouts of a set of prompts, at least one of each."""
+
+    verdicts: Sequence[Sequence[float] | NDArray[np.float64]]
+    """[prompts][rollouts] 1 correct, 0 incorrect, nan without a verdict: not solved."""
+    seed: int
+    """Of the bootstrap."""
+    clusters: Sequence[str] | None = None
+    """[prompts] what is resampled together, and makes intervals have a `standard_error`."""
+
+    def accuracy(self) -> dict[str, Any]:
+        """The mean share of correct rollouts (over k rollouts a prompt: avg@k), and counts."""
+        found = accuracy(self.verdicts, clusters=self.clusters, seed=self.seed)
+        error = self._standard_error(solved_shares(self.verdicts))
+        return {
+            "accuracy": asdict(found.interval) | error,
+            "num_prompts": len(self.verdicts),
+            "num_rollouts": found.num_rollouts,
+            "num_undecided": found.num_unverifiable,
+        }
+
+    def at_k(
+        self, extractions: Sequence[Sequence[str | None]], prompts: Sequence[Prompt], ks: list[int]
+    ) -> dict[str, dict[str, Any]]:
+        """`pass_at` and `maj_at` by k; `extractions` are [prompts][rollouts], as the verdicts."""
+        votes = [
+            [vote_of(extraction, prompt) for extraction in group]
+            for group, prompt in zip(extractions, prompts, strict=True)
+        ]
+        return {
+            "pass_at": {str(k): self._interval(pass_at_k(self.verdicts, k)) for k in ks},
+            "maj_at": {str(k): self._interval(maj_at_k(votes, self.verdicts, k)) for k in ks},
+        }
+
+    def by_label(self, labels: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
+        """`accuracy` of the prompts of each label; one with several labels counts in each.
+
+        Args:
+            labels: [prompts] labels of each; an empty one is none.
+        """
+        places: dict[str, list[int]] = {}
+        for place, names in enumerate(labels):
+            for name in filter(None, names):
+                places.setdefault(name, []).append(place)
+        return {name: self._part(found).accuracy() for name, found in sorted(places.items())}
+
+    def _part(self, places: Sequence[int]) -> ScoredSet:
+        clusters = None if self.clusters is None else [self.clusters[i] for i in places]
+        return ScoredSet([self.verdicts[i] for i in places], self.seed, clusters)
+
+    def _interval(self, values: NDArray[np.float64]) -> dict[str, float]:
+        found = asdict(bootstrap_mean(values, clusters=self.clusters, seed=self.seed))
+        return found | self._standard_error(values)
+
+    def _standard_error(self, values: NDArray[np.float64]) -> dict[str, float]:
+        if self.clusters is None:
+            return {}
+        return {"standard_error": clustered_standard_error(values, self.clusters)}
