@@ -1,6 +1,4 @@
-"""Learning curves: the paper's figure 2, over all rollouts charged or over steps, arms on one
-another.
-"""
+"""Learning curves of all arms, over rollouts charged and over steps (the paper's figure 2)."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ class Measure:
     key: str
     title: str
     note: str = ""
-    """What the number is, for a reader who does not know it."""
+    """What the number means, shown beside the title."""
     share: bool = False
     """Shown in percent."""
 
@@ -91,8 +89,9 @@ class Curve:
 def learning_curves(
     run: Run, order: Sequence[str], terms: Mapping[str, RewardTerms]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Panels of the page, `main`, `terms` and `more`: each a title, a note and an SVG by axis;
-    empty ones are left out.
+    """Panels of the page: `main`, `terms` and `more`, each with a title, a note and an SVG an axis.
+
+    Panels without a curve are left out.
 
     Args:
         run: The run.
@@ -115,7 +114,7 @@ def learning_curves(
 
 
 def validation_curve(place: int, arm: Arm) -> Curve | None:
-    """Accuracy on the validation prompts over all rollouts charged before it; None without one."""
+    """Validation accuracy over all rollouts charged before it; None if it was never measured."""
     rows = [row for row in arm.validation if number(row.get("accuracy")) is not None]
     if not rows:
         return None
@@ -131,7 +130,7 @@ def validation_curve(place: int, arm: Arm) -> Curve | None:
 
 
 def metric_curve(place: int, arm: Arm, key: str) -> Curve | None:
-    """A logged metric over all rollouts charged until then; None when it was never logged."""
+    """A logged metric over all rollouts charged until then; None if it was never logged."""
     charged, last = [], np.nan
     for row in arm.metrics:
         last = charged_rollouts(row, default=last)
@@ -157,7 +156,7 @@ def term_panels(order: Sequence[str], terms: Mapping[str, RewardTerms]) -> list[
     panels = []
     for row, name in enumerate(names):
         found = [term_curve(place, arm, terms.get(arm), name) for place, arm in enumerate(order)]
-        # Its row begins the picture's id: a name may hold anything.
+        # The picture's id has the row in place of the name, which may hold any character.
         panels.append(
             _panel(
                 f"reward-term-{row}",
@@ -170,9 +169,7 @@ def term_panels(order: Sequence[str], terms: Mapping[str, RewardTerms]) -> list[
 
 
 def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Curve | None:
-    """A reward term's mean in each batch that has one; None where the arm's reward has no such
-    term.
-    """
+    """A reward term's mean in each batch that has one; None if the arm's reward lacks the term."""
     values = terms.means.get(name) if terms is not None else None
     if terms is None or values is None or not (known := np.isfinite(values)).any():
         return None
@@ -180,17 +177,13 @@ def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Cu
 
 
 def charged_rollouts(row: Mapping[str, Any], *, default: float) -> float:
-    """Rollouts of all purposes that a logged line has been charged; the default for a line without
-    a ledger.
-    """
+    """Rollouts of all purposes charged up to a logged line; the default if it has no ledger."""
     counts = [number(row.get(f"ledger/rollouts/{purpose}")) for purpose in PURPOSES]
     return default if counts[0] is None else float(sum(count or 0 for count in counts))
 
 
 def cold_start_curve(run: Run) -> Markup | None:
-    """Training and validation loss of the supervised start over its steps; None when nothing was
-    logged.
-    """
+    """Training and validation loss of the cold start over its steps; None if nothing was logged."""
     curves = [
         (label, [row for row in run.cold_start if number(row.get(key)) is not None], key)
         for label, key in (("training", "loss"), ("validation", "eval_loss"))

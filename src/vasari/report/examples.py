@@ -14,7 +14,7 @@ from typing import Any
 from vasari.core.errors import VasariError
 from vasari.core.records import Prompt
 from vasari.data.images import open_image
-from vasari.report.inputs import Groups, Run, read_rollouts, shown
+from vasari.report.inputs import Groups, Run, read_rollouts, shown, solved_share
 
 MAX_EXAMPLES = 8
 MAX_SUSPECTS = 9
@@ -31,34 +31,38 @@ _TAG = re.compile(r"(</?(?:think|answer)>)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """A prompt whose rollouts agree on an answer that its label calls wrong."""
+    """A prompt whose rollouts agree on an answer that is wrong by its label."""
 
     prompt_id: str
     answer: str
-    """The steady answer."""
+    """The answer they agree on."""
     share: float
-    """Of the rollouts that state an answer."""
+    """Share of the rollouts that state an answer which give this one."""
     num_visits: int
     num_steady: int
-    """Visits in which it had the most votes."""
+    """Visits in which this answer had the most votes."""
     num_rollouts: int
+    """Rollouts that state an answer."""
 
 
 def pick_examples(
     run: Run, pool: Sequence[Prompt], *, before: str, after: str | None
 ) -> list[dict[str, Any]]:
-    """Test prompts with their rollouts before and after: most gained, then still wrong, then lost,
-    families taking turns.
+    """Test prompts with their rollouts before and after: most gained, still wrong, lost, others.
+
+    Within each of these, prompts of families that are not yet shown come first.
     """
     first = read_rollouts(run, before)
     last = read_rollouts(run, after) if after else {}
     shared = [p for p in pool if p.id in first and (p.id in last or not last)]
     gains = {
-        p.id: _share(last[p.id]["verdicts"]) - _share(first[p.id]["verdicts"]) if last else 0.0
+        p.id: solved_share(last[p.id]["verdicts"]) - solved_share(first[p.id]["verdicts"])
+        if last
+        else 0.0
         for p in shared
     }
     ranked = sorted(shared, key=lambda p: (-gains[p.id], p.id))
-    failing = [p for p in ranked if _share((last or first)[p.id]["verdicts"]) == 0.0]
+    failing = [p for p in ranked if solved_share((last or first)[p.id]["verdicts"]) == 0.0]
     gained = [p for p in ranked if gains[p.id] > 0]
     lost = [p for p in reversed(ranked) if gains[p.id] < 0]
     chosen: dict[str, str] = {}
@@ -80,13 +84,12 @@ def pick_examples(
 def probable_wrong_labels(
     arms: Sequence[Groups], *, min_visits: int = 3, steady: float = 0.8
 ) -> list[Suspect]:
-    """Prompts visited often whose majority answer is steady and never judged correct, the surest
-    first.
+    """Prompts whose majority answer is steady over visits but judged wrong, the surest first.
 
     A visit is a group of rollouts that state at least one answer; its majority is the answer with
-    the most votes, spelling aside. Suspect is a prompt whose most frequent majority holds in
-    `steady` of at least `min_visits` visits, is given by more than half of all answering rollouts,
-    and was judged incorrect each time.
+    the most votes, ignoring case and spaces. A prompt is suspect if its most frequent majority
+    answer holds in a share `steady` of at least `min_visits` visits, is given by more than half of
+    all rollouts that state an answer, and was never judged correct.
     """
     votes: dict[str, list[Counter[str]]] = {}
     spelled: dict[tuple[str, str], str] = {}
@@ -129,9 +132,7 @@ def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> li
 
 
 def planted(prompt: Prompt | None) -> str | None:
-    """The imperfection that a generated prompt was given on purpose; None for a sound or unknown
-    one.
-    """
+    """The imperfection planted in a generated prompt, e.g. a wrong label; None for a sound one."""
     found = prompt.metadata.get("imperfection") if prompt is not None else None
     return shown(found, 40) if found else None
 
@@ -182,21 +183,12 @@ def _take(chosen: dict[str, str], candidates: Sequence[Prompt], reason: str, lim
         chosen[prompt.id] = reason
 
 
-def _share(verdicts: Sequence[float]) -> float:
-    return sum(v for v in verdicts if not math.isnan(v)) / len(verdicts) if verdicts else 0.0
-
-
 def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
-    """What the page shows of a prompt; little of one that the pool does not hold."""
+    """The parts of a prompt that the page shows; only the id of one that the pool lacks."""
     if prompt is None:
         words = dict.fromkeys(("question", "category", "difficulty"), "")
-        return {
-            "id": shown(prompt_id, 120),
-            **words,
-            "choices": [],
-            "images": [],
-            "reference": "\u2013",
-        }
+        lists: dict[str, list[Any]] = {"choices": [], "images": []}
+        return {"id": shown(prompt_id, 120), **words, **lists, "reference": "\u2013"}
     return {
         "id": shown(prompt.id, 120),
         "question": shown(prompt.question, MAX_TEXT),
@@ -209,7 +201,7 @@ def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
 
 
 def _with_option(answer: str, prompt: Prompt | None) -> str:
-    """The answer; a letter with the option that it stands for."""
+    """The answer; an option's letter is followed by the option's text."""
     letter = answer.strip().strip("()").upper()
     choices = prompt.choices if prompt is not None else None
     if choices and len(letter) == 1 and 0 <= (place := ord(letter) - ord("A")) < len(choices):
@@ -218,9 +210,7 @@ def _with_option(answer: str, prompt: Prompt | None) -> str:
 
 
 def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
-    """An image of a prompt as a data address, decoded and encoded anew, with its alternative
-    text.
-    """
+    """An image of a prompt as a `data:` URL, decoded and encoded anew, with alternative text."""
     alt = f"Image {place + 1} of {len(prompt.images)} of prompt {shown(prompt.id, 120)}" + (
         f", {shown(prompt.category, 60)}" if prompt.category else ""
     )
@@ -240,21 +230,13 @@ def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
 
 
 def _said(row: Mapping[str, Any] | None, *, limit: int = 2) -> dict[str, Any] | None:
-    """The verdicts of a prompt's rollouts and the texts of the first ones, a correct and a wrong
-    one if there are both.
-    """
+    """The verdicts of a prompt's rollouts with two texts, a correct and a wrong one if possible."""
     if row is None:
         return None
     verdicts, texts = list(row["verdicts"]), list(row["texts"])
     marks = [_mark(verdict) for verdict in verdicts]
-    order = list(
-        dict.fromkeys(
-            [
-                *(marks.index(mark) for mark in ("correct", "incorrect") if mark in marks),
-                *range(len(marks)),
-            ]
-        )
-    )
+    firsts = [marks.index(mark) for mark in ("correct", "incorrect") if mark in marks]
+    order = list(dict.fromkeys([*firsts, *range(len(marks))]))
     told = [
         {"mark": marks[i], "parts": _parts(texts[i])}
         for i in sorted(order[:limit])
@@ -268,7 +250,7 @@ def _mark(verdict: float) -> str:
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:
-    """The text in pieces; True marks a tag of the answer format."""
+    """The text in pieces; True marks a tag of the answer format, e.g. `<think>`."""
     return [
         (bool(_TAG.fullmatch(piece)), piece) for piece in _TAG.split(shown(text, MAX_TEXT)) if piece
     ]

@@ -1,6 +1,4 @@
-"""Pictures of the pool: how hard it was, how its scores moved (the paper's figure 3), and which
-prompts were drawn.
-"""
+"""Figures of the pool: difficulty, moves of scores (the paper's figure 3), prompts drawn."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ PASS_RATE_BINS = ("never", "hard", "medium", "easy", "always")
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """How many prompts went from one bin (row) to another (column) between two looks."""
+    """Numbers of prompts that moved from one bin (row) to another (column) between two times."""
 
     title: str
     labels: tuple[str, ...]
@@ -50,18 +48,17 @@ class Transition:
 
     @property
     def num_prompts(self) -> int:
-        """Prompts seen at both looks."""
+        """Prompts that are in a bin at both times."""
         return int(self.counts.sum())
 
     @property
     def stayed(self) -> float:
-        """Share of prompts in the bin where they were."""
+        """Share of prompts that stayed in their bin."""
         return float(np.trace(self.counts) / max(1, self.num_prompts))
 
 
 def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] | None:
-    """The pool's pass rates when first scored, beside real questions': the picture, their distance,
-    and the prompts counted.
+    """A histogram of the pool's first pass rates beside DynaMath's; with distance and prompt count.
 
     Groups of k rollouts and DynaMath's ten variants are brought to one number of rollouts by
     drawing without replacement, exactly, so that the bars can be compared.
@@ -114,9 +111,7 @@ def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] 
 
 
 def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
-    """[size + 1] chances of k correct among `size` rollouts drawn from `num` of which `correct` are
-    right.
-    """
+    """[size + 1] chances of k correct in `size` of `num` rollouts, of which `correct` are right."""
     ways = [math.comb(correct, k) * math.comb(num - correct, size - k) for k in range(size + 1)]
     return np.array(ways, dtype=np.float64) / math.comb(num, size)
 
@@ -124,9 +119,7 @@ def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
 def distinct_snapshots(
     snapshots: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
-    """The snapshots with a known score, less those that repeat the one before: between refreshes
-    nothing may move.
-    """
+    """The snapshots that have a score and differ from the one before them."""
     scores = snapshots.get("vps")
     if scores is None:
         return {}
@@ -159,7 +152,7 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
     tallest = max(float(count.max()) for count in counts) or 1.0
     with drawing(4.8, 1.2 + 0.42 * len(kept)) as (figure, axes):
         for height, (row, count) in enumerate(zip(kept[::-1], counts[::-1], strict=True)):
-            # A ridge may rise into the row above it, the later snapshots lie lower and in front.
+            # A curve may rise into the row above it; later snapshots lie lower and in front.
             shape = np.repeat(count / tallest * 1.7, 2) + height
             x = np.repeat(edges, 2)[1:-1]
             layer = 10 - height
@@ -185,9 +178,7 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
 def score_transitions(
     snapshots: Mapping[str, NDArray[np.float64]], *, num_bins: int = 4
 ) -> list[Transition]:
-    """Moves of prompts between equally wide bins of the promotion score, between up to four
-    snapshots evenly spaced.
-    """
+    """Moves of prompts between equal bins of the promotion score, over up to four snapshots."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None or len(scores) < 2:
         return []
@@ -206,9 +197,7 @@ def score_transitions(
 
 
 def refresh_transitions(groups: Groups) -> list[Transition]:
-    """Moves of prompts between bins of the pass rate from refresh to refresh; at most the first two
-    and the last.
-    """
+    """Moves of prompts between bins of the pass rate at the first two refreshes and the last."""
     batches = np.unique(groups.batch[groups.purpose == "refresh"])
     pairs = list(itertools.pairwise(batches))
     if len(pairs) > 3:
@@ -222,8 +211,9 @@ def refresh_transitions(groups: Groups) -> list[Transition]:
 
 
 def visit_transition(groups: Groups) -> Transition | None:
-    """Moves of prompts between bins of the pass rate from their first to their last training group;
-    None without a second.
+    """Moves of prompts between bins of the pass rate from first to last training group, or None.
+
+    None if no prompt has two training groups with a pass rate.
     """
     first: dict[int, float] = {}
     last: dict[int, float] = {}
@@ -243,15 +233,14 @@ def drawn_shares(
     name: str,
     title: str,
 ) -> Markup | None:
-    """What share of the training groups each label had, beside its share of the pool; None when
-    there is one label only.
+    """Each label's share of the training groups beside its share of the pool; None for one label.
 
     Args:
         pool: The prompts that were drawn from.
         arms: Position in the legend, name and groups of each arm.
         label_of: Prompt id to label.
-        name: Of the picture.
-        title: What the labels are.
+        name: Name of the picture.
+        title: What the labels are, e.g. "level".
     """
     in_pool = Counter(label_of[prompt.id] for prompt in pool)
     if len(in_pool) < 2:
@@ -297,9 +286,7 @@ def drawn_shares(
 
 
 def visits(groups: Groups, num_pool: int) -> dict[str, Any]:
-    """How training spread over the pool: prompts seen, groups, and the visits of the most visited
-    prompt.
-    """
+    """How training spread over the pool: prompts seen, groups, most groups of one prompt."""
     counts = np.bincount(groups.index[groups.purpose == "train"], minlength=1)
     return {
         "seen": int((counts > 0).sum()),
@@ -330,7 +317,7 @@ def _rate_bin(rate: float) -> int:
 
 
 def _edges(scores: NDArray[np.float64], num_bins: int) -> NDArray[np.float64]:
-    """Edges of equally wide bins over all known scores; one wide where all scores are equal."""
+    """Edges of equally wide bins over all known scores; the range is 1 if all scores are equal."""
     known = scores[np.isfinite(scores)]
     low, high = float(known.min()), float(known.max())
     return np.linspace(low, high if high > low else low + 1.0, num_bins + 1)

@@ -1,6 +1,4 @@
-"""What a run's folder holds, as far as it got: parts that are missing are empty, parts that are
-damaged are named.
-"""
+"""Read a run's folder, finished or not: missing parts are empty, damaged parts are named."""
 
 from __future__ import annotations
 
@@ -8,7 +6,8 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from vasari.core.records import Prompt
 from vasari.data.prompt_file import read_prompts
 from vasari.evaluate.rollouts import read_rollouts as read_evaluated
 from vasari.run.layout import RunDir
+from vasari.score.variance import pass_rate
 from vasari.train.group_file import read_groups
 
 NOT_ARMS = ("base", "cold_start")
@@ -40,8 +40,7 @@ GROUP_COLUMNS = (
 ROLLOUT_COLUMNS = ("prompt_id", "set", "decoding", "texts", "verdicts")
 
 _PURPOSES_OF_0_1_0 = {"probe": "screen"}
-"""What 0.1.0 called purposes in its stage files -> today's; `vasari.core.files.read_groups` renames
-those of stored groups."""
+"""Purpose in stage files of 0.1.0 -> its name today; `train.group_file` renames those of groups."""
 _METRICS_OF_0_1_0 = {
     f"ledger/{unit}/{old}": f"ledger/{unit}/{new}"
     for unit in ("rollouts", "tokens")
@@ -49,7 +48,9 @@ _METRICS_OF_0_1_0 = {
 }
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_DAMAGED = (
+_DAMAGE = (
+    OSError,
+    VasariError,
     ValueError,
     KeyError,
     TypeError,
@@ -58,7 +59,6 @@ _DAMAGED = (
     pa.ArrowException,
     zipfile.BadZipFile,
 )
-UNREADABLE = (OSError, VasariError, *_DAMAGED)
 """What reading a damaged file raises."""
 
 
@@ -74,27 +74,45 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The small files of a run, read; the large ones are read by the functions below."""
+    """The small files of a run; functions below read the large ones."""
 
     root: Path
-    settings: Mapping[str, Any]
-    stages: Mapping[str, Mapping[str, Any]]
-    cold_start: list[dict[str, Any]]
+    settings: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cold_start: list[dict[str, Any]] = field(default_factory=list)
     """Logged lines of supervised training."""
-    arms: Mapping[str, Arm]
-    evaluation: Mapping[str, Mapping[str, Any]]
+    arms: dict[str, Arm] = field(default_factory=dict)
+    evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Results by model: "base", "cold_start", and arms."""
     problems: list[str] = field(default_factory=list)
     """What could not be read, one sentence each; readers add to it."""
 
     @property
     def place(self) -> RunDir:
-        """Where everything lies."""
+        """The paths of the run's files."""
         return RunDir(self.root)
+
+    def add_problem(self, problem: str) -> None:
+        """Add a sentence to the problems, once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    @contextmanager
+    def reading(self, part: str | Path) -> Iterator[None]:
+        """Turn an error that damaged files raise inside the block into one of the problems.
+
+        Args:
+            part: What is read, for the problem; a path is shown relative to the run's folder.
+        """
+        try:
+            yield
+        except _DAMAGE as error:
+            shown_part = part.relative_to(self.root) if isinstance(part, Path) else part
+            self.add_problem(f"{shown_part} could not be read: {error}")
 
     @property
     def recipe(self) -> Mapping[str, Any]:
-        """The resolved recipe; empty when the settings are missing."""
+        """The resolved recipe; empty if the settings are missing."""
         found = self.settings.get("recipe")
         return found if isinstance(found, Mapping) else {}
 
@@ -113,7 +131,7 @@ class Run:
         return names[-1] if names else None
 
     def sampler_settings(self, arm: str | None) -> Any:
-        """What the recipe set for the sampler of this arm; None when it set nothing."""
+        """The recipe's settings for the sampler of this arm; None if it has none."""
         if arm is None or arm == dig(self.recipe, "sampler", "name"):
             return dig(self.recipe, "sampler", "settings")
         return dig(self.recipe, "sampler", "others", arm)
@@ -130,125 +148,94 @@ class Groups:
     purpose: NDArray[np.str_]
     role: NDArray[np.str_]
     verdicts: list[list[float]]
-    """nan where unverifiable."""
+    """nan for an unverifiable rollout."""
     extractions: list[list[str | None]]
     pass_rate: NDArray[np.float64]
-    """Share of correct among verifiable rollouts; nan when none is verifiable."""
+    """Share of correct among verifiable rollouts; nan if none is verifiable."""
 
     def __len__(self) -> int:
         return len(self.prompt_id)
 
 
 def read_run(root: Path) -> Run:
-    """The run of a folder, however far it got.
+    """Read the run of a folder, finished or not.
 
     Raises:
         DataError: There is no such folder.
     """
     if not root.is_dir():
         raise DataError(f"{root}: there is no such run folder")
-    place, problems = RunDir(root), list[str]()
-    folders = sorted(path for path in (root / "rl").glob("*") if path.is_dir())
-    results = sorted(place.evaluation.glob("*.json"))
-    return Run(
-        root=root,
-        settings=_object(place.settings, problems),
-        stages={
-            path.stem: _stage_of_today(_object(path, problems))
-            for path in sorted(place.stages.glob("*.json"))
-        },
-        cold_start=_lines(place.cold_start / "metrics.jsonl", problems),
-        arms={
-            path.name: Arm(
-                path.name,
-                [_metrics_of_today(row) for row in _lines(path / "metrics.jsonl", problems)],
-                _lines(path / "validation.jsonl", problems),
-            )
-            for path in folders
-        },
-        evaluation={path.stem: found for path in results if (found := _object(path, problems))},
-        problems=problems,
-    )
+    place, run = RunDir(root), Run(root)
+    run.settings.update(_object(run, place.settings))
+    for path in sorted(place.stages.glob("*.json")):
+        run.stages[path.stem] = _stage_of_today(_object(run, path))
+    run.cold_start.extend(_lines(run, place.cold_start / "metrics.jsonl"))
+    for path in sorted(path for path in (root / "rl").glob("*") if path.is_dir()):
+        metrics = [_metrics_of_today(row) for row in _lines(run, path / "metrics.jsonl")]
+        run.arms[path.name] = Arm(path.name, metrics, _lines(run, path / "validation.jsonl"))
+    for path in sorted(place.evaluation.glob("*.json")):
+        if found := _object(run, path):
+            run.evaluation[path.stem] = found
+    return run
 
 
 def read_pool(run: Run, name: str) -> list[Prompt]:
-    """The prompts of `RUN/prompts/<name>.parquet`; none when the file is missing or damaged."""
+    """The prompts of `RUN/prompts/<name>.parquet`; none if the file is missing or damaged."""
     path = run.place.prompts / f"{name}.parquet"
-    if not path.is_file():
-        return []
-    try:
-        return read_prompts(path)
-    except UNREADABLE as error:
-        run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
-        return []
+    if path.is_file():
+        with run.reading(path):
+            return read_prompts(path)
+    return []
 
 
 def read_arm_groups(run: Run, arm: str) -> Groups | None:
-    """The groups of an arm; None when there are none."""
-    try:
-        table = read_groups(run.place.groups(arm), list(GROUP_COLUMNS))
-        return _groups(table) if table.num_rows else None
-    except UNREADABLE as error:
-        name_problem(run, f"the groups of {arm} could not be read: {error}")
-        return None
-
-
-def name_problem(run: Run, problem: str) -> None:
-    """Add what could not be read to the run's problems, once."""
-    if problem not in run.problems:
-        run.problems.append(problem)
+    """The groups of an arm; None if there are none."""
+    groups = None
+    with run.reading(f"the groups of {arm}"):
+        table = read_groups(run.place.groups(arm), GROUP_COLUMNS)
+        groups = _groups(table) if table.num_rows else None
+    return groups
 
 
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
-    """The arrays of `scores.npz` as float64: `batch` [k] and `vps` [k, prompts], `ovs`, `tds` when
-    saved; else empty.
-    """
+    """The arrays of `scores.npz`: `batch` [k], `vps` [k, prompts]; none if missing or damaged."""
     path = run.place.rl(arm) / "scores.npz"
-    if not path.is_file():
-        return {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {
-                name: np.asarray(file[name], dtype=np.float64)
-                for name in ("batch", "vps", "ovs", "tds")
-                if name in file
-            }
-        if arrays["vps"].ndim != 2 or arrays["batch"].shape != arrays["vps"].shape[:1]:
-            raise DataError(
-                f"batch {arrays['batch'].shape} and vps {arrays['vps'].shape} do not fit each other"
-            )
-    except UNREADABLE as error:
-        run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
-        return {}
+    arrays: dict[str, NDArray[np.float64]] = {}
+    if path.is_file():
+        with run.reading(path):
+            arrays = _snapshots(path)
     return arrays
+
+
+def _snapshots(path: Path) -> dict[str, NDArray[np.float64]]:
+    with np.load(path, allow_pickle=False) as file:
+        batch, vps = (np.asarray(file[name], dtype=np.float64) for name in ("batch", "vps"))
+    if vps.ndim != 2 or batch.shape != vps.shape[:1]:
+        raise DataError(f"batch {batch.shape} and vps {vps.shape} do not fit each other")
+    return {"batch": batch, "vps": vps}
 
 
 def read_rollouts(
     run: Run, model: str, *, dataset: str = "test", decoding: str = "sampled"
 ) -> dict[str, dict[str, Any]]:
-    """The stored rollouts of an evaluated model by prompt id: `texts` and `verdicts`; empty when
-    there are none.
-    """
+    """An evaluated model's stored rollouts, `texts` and `verdicts`, by prompt id; empty if none."""
     path = run.place.evaluation / f"{model}-rollouts.parquet"
-    if not path.is_file():
-        return {}
-    try:
-        rows = read_evaluated(path, ROLLOUT_COLUMNS)
-    except UNREADABLE as error:
-        run.problems.append(f"{path.relative_to(run.root)} could not be read: {error}")
-        return {}
-    return {
-        str(row["prompt_id"]): {
-            "texts": row["texts"] or [],
-            "verdicts": numbers(row["verdicts"] or []),
-        }
-        for row in rows
-        if row["set"] == dataset and row["decoding"] == decoding
-    }
+    found: dict[str, dict[str, Any]] = {}
+    if path.is_file():
+        with run.reading(path):
+            found = {
+                str(row["prompt_id"]): {
+                    "texts": row["texts"] or [],
+                    "verdicts": numbers(row["verdicts"] or []),
+                }
+                for row in read_evaluated(path, ROLLOUT_COLUMNS)
+                if row["set"] == dataset and row["decoding"] == decoding
+            }
+    return found
 
 
 def dig(content: Any, *keys: str) -> Any:
-    """The value under these keys, one level each; None when a level is missing or is no object."""
+    """The value under these keys, one level each; None if a level is missing or is no object."""
     for key in keys:
         if not isinstance(content, Mapping):
             return None
@@ -257,33 +244,43 @@ def dig(content: Any, *keys: str) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """A finite number as it is; anything else is None."""
+    """The value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
 
 
 def whole(value: Any) -> int | None:
-    """A finite number as a whole one; anything else is None."""
+    """A finite number rounded to a whole one; None for anything else."""
     found = number(value)
     return None if found is None else round(found)
 
 
 def numbers(values: Sequence[Any]) -> list[float]:
-    """Floats, nan for what is no number."""
+    """Floats, nan for None."""
     return [math.nan if v is None else float(v) for v in values]
 
 
+def known_sum(values: Iterable[float | None]) -> float | None:
+    """The sum of the values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def solved_share(verdicts: Sequence[float]) -> float:
+    """Share of correct rollouts; an unverifiable one is not solved, as in an accuracy."""
+    known = [value for value in verdicts if not math.isnan(value)]
+    return sum(known) / len(verdicts) if verdicts else 0.0
+
+
 def shown(text: Any, limit: int = 2_000) -> str:
-    """Text for the page: without control characters and lone surrogates, cut at a limit."""
+    """Text for the page: cut at a limit, control characters and lone surrogates replaced."""
     plain = _UNPRINTABLE.sub("\ufffd", str(text))
     return plain if len(plain) <= limit else plain[: limit - 1] + "\u2026"
 
 
 def interval(value: Any) -> dict[str, Any] | None:
-    """`mean`, `low`, `high`, `n` of a stored score, which may lie under "accuracy"; None without a
-    mean.
-    """
+    """`mean`, `low`, `high`, `n` of a stored score or its "accuracy"; None if it has no mean."""
     if isinstance(value, Mapping) and "mean" not in value:
         value = value.get("accuracy", value.get("sampled"))
         return interval(value) if isinstance(value, Mapping) or number(value) is not None else None
@@ -299,8 +296,6 @@ def _groups(table: pa.Table) -> Groups:
     if table["prompt_index"].null_count or min(table["prompt_index"].to_pylist()) < 0:
         raise DataError("a group has no position in the pool, or a negative one")
     verdicts = [numbers(row or []) for row in table["verdicts"].to_pylist()]
-    rates = np.array([_pass_rate(row) for row in verdicts], dtype=np.float64)
-    extractions = [list(row or []) for row in table["extractions"].to_pylist()]
     return Groups(
         batch=np.asarray(table["batch"].to_numpy(), dtype=np.int64),
         index=np.asarray(table["prompt_index"].to_numpy(), dtype=np.int64),
@@ -308,26 +303,17 @@ def _groups(table: pa.Table) -> Groups:
         purpose=np.array([str(value) for value in table["purpose"].to_pylist()]),
         role=np.array([str(value) for value in table["role"].to_pylist()]),
         verdicts=verdicts,
-        extractions=extractions,
-        pass_rate=rates,
+        extractions=[list(row or []) for row in table["extractions"].to_pylist()],
+        pass_rate=np.array([pass_rate(row) for row in verdicts], dtype=np.float64),
     )
-
-
-def _pass_rate(verdicts: Sequence[float]) -> float:
-    seen = [value for value in verdicts if not math.isnan(value)]
-    return sum(seen) / len(seen) if seen else math.nan
 
 
 def _stage_of_today(stage: dict[str, Any]) -> dict[str, Any]:
     """A stage's facts with today's purposes in its counts."""
-    counts = {
-        unit: stage[unit] for unit in ("rollouts", "tokens") if isinstance(stage.get(unit), dict)
-    }
     return stage | {
-        unit: {
-            _PURPOSES_OF_0_1_0.get(purpose, purpose): count for purpose, count in by_purpose.items()
-        }
-        for unit, by_purpose in counts.items()
+        unit: {_PURPOSES_OF_0_1_0.get(purpose, purpose): n for purpose, n in stage[unit].items()}
+        for unit in ("rollouts", "tokens")
+        if isinstance(stage.get(unit), dict)
     }
 
 
@@ -336,32 +322,24 @@ def _metrics_of_today(row: dict[str, Any]) -> dict[str, Any]:
     return {_METRICS_OF_0_1_0.get(key, key): value for key, value in row.items()}
 
 
-def _object(path: Path, problems: list[str]) -> dict[str, Any]:
-    """A JSON object; empty when the file is missing or damaged."""
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise DataError("expected an object")
-    except UNREADABLE as error:
-        problems.append(f"{path.name} could not be read: {error}")
-        return {}
-    return content
+def _object(run: Run, path: Path) -> dict[str, Any]:
+    """A JSON object; empty if the file is missing or damaged."""
+    if path.is_file():
+        with run.reading(path.name):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise DataError("expected an object")
+            return content
+    return {}
 
 
-def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file that have a step, in order; a line that a crash cut off is
-    named.
-    """
-    if not path.is_file():
-        return []
+def _lines(run: Run, path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON-lines file that have a step, in order; damaged lines are left out."""
+    text = ""
+    if path.is_file():
+        with run.reading(path.name):
+            text = path.read_text(encoding="utf-8", errors="replace")
     rows, damaged = [], 0
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        problems.append(f"{path.name} could not be read: {error}")
-        return []
     for line in text.splitlines():
         try:
             row = json.loads(line)
@@ -371,5 +349,5 @@ def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
         if isinstance(row, dict) and number(row.get("step")) is not None:
             rows.append(row)
     if damaged:
-        problems.append(f"{path.parent.name}/{path.name}: {damaged} damaged lines were left out")
+        run.add_problem(f"{path.parent.name}/{path.name}: {damaged} damaged lines were left out")
     return rows

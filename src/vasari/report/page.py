@@ -1,11 +1,11 @@
-"""A run as one page: `RUN/report.html`, self-contained, without scripts."""
+"""The page of a run: `RUN/report.html`, self-contained and without scripts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import jinja2
 from markupsafe import Markup
@@ -28,6 +28,7 @@ from vasari.report.inputs import (
     Groups,
     Run,
     dig,
+    known_sum,
     number,
     read_arm_groups,
     read_pool,
@@ -37,7 +38,7 @@ from vasari.report.inputs import (
 )
 from vasari.report.plot import SERIES
 from vasari.report.reward_terms import read_reward_terms
-from vasari.report.summary import summarise, total
+from vasari.report.summary import summarise
 from vasari.report.tables import (
     PURPOSE_WORDS,
     essentials,
@@ -52,6 +53,8 @@ from vasari.report.tables import (
     stage_rows,
 )
 
+P = ParamSpec("P")
+
 _LABELS = (
     ("family", "family", lambda prompt: prompt.category),
     ("level", "level", lambda prompt: prompt.difficulty),
@@ -60,8 +63,7 @@ _LABELS = (
 
 
 def write_report(root: Path) -> Path:
-    """Write `RUN/report.html` and return its path; a run that is not finished gives the page of
-    what is there.
+    """Write `RUN/report.html` and return its path; an unfinished run gives a page of its parts.
 
     Raises:
         DataError: There is no such run folder.
@@ -74,7 +76,7 @@ def write_report(root: Path) -> Path:
 
 
 def render(run: Run) -> str:
-    """The page's text; the same run gives the same text."""
+    """The HTML of the page; the same run gives the same text."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -82,7 +84,7 @@ def render(run: Run) -> str:
         "percent": _percent,
         "points": _points,
         "count": _count,
-        "short": _short,
+        "short": _or_dash(short_count),
         "duration": _duration,
         "memory": _memory,
         "model": model_name,
@@ -94,7 +96,7 @@ def render(run: Run) -> str:
 
 
 def _content(run: Run) -> dict[str, Any]:
-    """All that the template shows."""
+    """The values that the template shows."""
     terms = read_reward_terms(run)
     found = summarise(run, terms)
     final = found["final_arm"]
@@ -122,9 +124,9 @@ def _content(run: Run) -> dict[str, Any]:
         "version": shown(found["versions"]["vasari"], 40)
         if dig(found, "versions", "vasari")
         else "",
-        "charged": total(found["rollouts"]),
-        "charged_uniform": total(dig(found, "by_arm", "uniform", "rollouts") or {}),
-        "seconds": _sum(found["wall_seconds"].values()),
+        "charged": known_sum(found["rollouts"].values()),
+        "charged_uniform": known_sum((dig(found, "by_arm", "uniform", "rollouts") or {}).values()),
+        "seconds": known_sum(found["wall_seconds"].values()),
         "purposes": PURPOSES,
         "purpose_words": PURPOSE_WORDS,
         "spent": spent_words(found["rollouts"], between=" \u00b7 "),
@@ -194,9 +196,7 @@ def _drawn(
 
 
 def _decoding(settings: Any) -> str:
-    """How rollouts were drawn, as a sentence that stands beside accuracies; "" when that is not
-    known.
-    """
+    """A sentence on how rollouts were sampled, to stand beside accuracies; "" if not known."""
     words = (
         ("num_rollouts", "{} rollouts a prompt"),
         ("temperature", "temperature {}"),
@@ -212,7 +212,7 @@ def _decoding(settings: Any) -> str:
 
 
 def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
-    """What this run does not have (yet), in words."""
+    """The parts that this run lacks, or lacks so far, in words."""
     trained = [name for name in run.arms if not run.arms[name].metrics]
     parts = [
         (not run.settings, "settings.json: the recipe, seed and versions"),
@@ -232,61 +232,43 @@ def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
     return [text for absent, text in parts if absent]
 
 
-def _sum(values: Any) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+def _or_dash(words: Callable[Concatenate[float, P], str]) -> Callable[Concatenate[Any, P], str]:
+    """The filter with a dash for what is no finite number."""
+
+    def filtered(value: Any, /, *args: P.args, **settings: P.kwargs) -> str:
+        found = number(value)
+        return "\u2013" if found is None else words(found, *args, **settings)
+
+    return filtered
 
 
-def _percent(value: Any, digits: int = 1) -> str:
-    found = number(value)
-    return "\u2013" if found is None else f"{100 * found:.{digits}f}"
+@_or_dash
+def _percent(value: float, digits: int = 1) -> str:
+    return f"{100 * value:.{digits}f}"
 
 
-def _points(value: Any) -> str:
-    """A difference of shares in points, with its sign."""
-    found = number(value)
-    return "\u2013" if found is None else f"{100 * found:+.1f}".replace("-", "\u2212")
+@_or_dash
+def _points(value: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * value:+.1f}".replace("-", "\u2212")
 
 
-def _count(value: Any) -> str:
-    found = number(value)
-    return (
-        "\u2013"
-        if found is None
-        else f"{found:,.0f}"
-        if abs(found) >= 100 or found == round(found)
-        else f"{found:.1f}"
-    )
+@_or_dash
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.1f}"
 
 
-def _short(value: Any) -> str:
-    found = number(value)
-    return "\u2013" if found is None else short_count(found)
-
-
-def _duration(value: Any) -> str:
-    found = number(value)
-    if found is None:
-        return "\u2013"
-    minutes, seconds = divmod(round(found), 60)
+@_or_dash
+def _duration(value: float) -> str:
+    minutes, seconds = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
-    return (
-        f"{minutes} min {seconds} s"
-        if minutes
-        else f"{found:.1f} s"
-        if found < 10
-        else f"{seconds} s"
-    )
+    if minutes:
+        return f"{minutes} min {seconds} s"
+    return f"{value:.1f} s" if value < 10 else f"{seconds} s"
 
 
-def _memory(value: Any) -> str:
-    found = number(value)
-    return (
-        "\u2013"
-        if found is None
-        else f"{found / 1024:.1f} GiB"
-        if found >= 1024
-        else f"{found:.0f} MiB"
-    )
+@_or_dash
+def _memory(value: float) -> str:
+    return f"{value / 1024:.1f} GiB" if value >= 1024 else f"{value:.0f} MiB"

@@ -1,6 +1,4 @@
-"""A matplotlib figure as inline SVG that takes its colours from the page, so that it follows light
-and dark.
-"""
+"""Matplotlib figures as inline SVG with the page's colours, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -68,13 +66,12 @@ def drawing(width: float = 4.0, height: float = 2.5) -> Iterator[tuple[Figure, A
 
 
 def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
-    """The figure as an `<svg>` element for an HTML page, labelled with `alt`; equal figures give
-    equal text.
+    """The figure as an `<svg>` element for an HTML page; equal figures give equal text.
 
     Args:
         figure: Made in `drawing`.
         name: Letters, digits and dashes, unique on the page: it begins the ids inside.
-        alt: What the picture shows, in words.
+        alt: What the picture shows, in words, for readers who do not see it.
     """
     sink = io.StringIO()
     with warnings.catch_warnings():
@@ -102,8 +99,9 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
 
 
 def _own_ids(text: str, name: str) -> str:
-    """Ids that are referred to begin with the figure's name; others go, since a page may hold an id
-    once.
+    """Prefix ids that are referred to with the figure's name, so that a page has each id once.
+
+    Other ids are removed.
     """
     used = set(re.findall(r"#([\w-]+)", text))
 

@@ -1,4 +1,4 @@
-"""What each term of the reward gave, batch by batch, from the stored groups."""
+"""The mean of each reward term in each batch, from the stored groups."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vasari.report.inputs import UNREADABLE, Run, name_problem
+from vasari.report.inputs import Run
 from vasari.train.group_file import read_groups
 
 MAX_TERMS = 16
-"""Terms of an arm that are shown, in the order of its reward."""
+"""Most terms of an arm that are shown, in the order of its reward."""
 
 COLUMNS = ("batch", "step", "purpose", "rewards", "reward_terms")
 """Columns of stored groups that `reward_terms` needs."""
@@ -22,22 +22,18 @@ COLUMNS = ("batch", "step", "purpose", "rewards", "reward_terms")
 
 @dataclass(frozen=True, slots=True)
 class RewardTerms:
-    """The mean of each reward term in the batches of one arm: one entry a batch in each array, in
-    their order.
-    """
+    """The mean of each reward term in the batches of one arm: one entry a batch in each array."""
 
     steps: NDArray[np.float64]
     """The first optimizer step that learns from the batch, counted from 1."""
     rollouts: NDArray[np.float64]
-    """Rollouts charged by then, whatever they were spent on."""
+    """Rollouts of all purposes charged up to the batch."""
     means: Mapping[str, NDArray[np.float64]]
     """Term -> mean of its weighted value over the rollouts that train and have one; nan in a batch
     where none has."""
 
     def summary(self) -> dict[str, dict[str, float | None]]:
-        """Of each term the mean over batches: `first`, of their first tenth, `last`, of their last,
-        and `mean`, of all.
-        """
+        """Each term's mean over the `first` tenth of batches, the `last` tenth and all (`mean`)."""
         tenth = max(1, len(self.steps) // 10)
         parts = {"first": slice(None, tenth), "last": slice(-tenth, None), "mean": slice(None)}
         return {
@@ -47,23 +43,16 @@ class RewardTerms:
 
 
 def read_reward_terms(run: Run) -> dict[str, RewardTerms]:
-    """The reward terms of each arm that has stored groups; what cannot be read is named in the
-    run's problems.
-    """
-    found = {}
+    """The reward terms of each arm with stored groups; damage is added to the run's problems."""
+    found: dict[str, RewardTerms] = {}
     for arm in run.arms:
-        try:
+        with run.reading(f"the groups of {arm}"):
             table = read_groups(run.place.groups(arm), COLUMNS)
             if table.num_rows:
                 found[arm] = reward_terms(table)
-        except UNREADABLE as error:
-            name_problem(run, f"the groups of {arm} could not be read: {error}")
-            continue
-        if arm in found and len(found[arm].means) > MAX_TERMS:
-            name_problem(
-                run,
-                f"of the {len(found[arm].means)} reward terms of {arm}, the first {MAX_TERMS} are"
-                " shown",
+        if arm in found and (count := len(found[arm].means)) > MAX_TERMS:
+            run.add_problem(
+                f"of the {count} reward terms of {arm}, the first {MAX_TERMS} are shown"
             )
     return found
 
@@ -86,12 +75,12 @@ def reward_terms(table: pa.Table) -> RewardTerms:
 def _means(
     terms: pa.MapArray, place: NDArray[np.int64], num_batches: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Term -> mean by batch, of maps from a term to its value of each rollout.
+    """Mean of each term by batch.
 
     Args:
-        terms: One map a group.
-        place: [groups] which batch each is of.
-        num_batches: How many there are.
+        terms: For each group a map from a term to its value of each rollout.
+        place: [groups] the batch of each group.
+        num_batches: Number of batches.
     """
     batch_of_entry = place.repeat(np.diff(terms.offsets.to_numpy()))
     names = terms.keys.dictionary_encode()

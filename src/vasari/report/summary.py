@@ -1,18 +1,27 @@
-"""A run in numbers: `RUN/summary.json`. What a run does not have is null, never 0."""
+"""The numbers of a run: `RUN/summary.json`. What a run does not have is null, never 0."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vasari.core.files import write_json
 from vasari.core.records import PURPOSES
 from vasari.evaluate.statistics import paired_difference
-from vasari.report.inputs import Arm, Run, dig, interval, number, read_rollouts, read_run, whole
+from vasari.report.inputs import (
+    Arm,
+    Run,
+    dig,
+    interval,
+    known_sum,
+    number,
+    read_rollouts,
+    read_run,
+    solved_share,
+    whole,
+)
 from vasari.report.reward_terms import RewardTerms, read_reward_terms
 
 SCHEMA = 1
@@ -22,7 +31,7 @@ HELD_OUT = "test_held_out_style"
 
 
 def write_summary(root: Path) -> dict[str, Any]:
-    """Write `RUN/summary.json` and return what it holds.
+    """Write `RUN/summary.json` and return its content.
 
     Raises:
         DataError: There is no such run folder.
@@ -80,9 +89,7 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
 
 
 def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
-    """Rollouts and tokens by purpose in the last logged line that has them; None where nothing was
-    logged.
-    """
+    """Rollouts and tokens by purpose in the last logged line that has them; None if not logged."""
     last: Mapping[str, Any] = next(
         (row for row in reversed(arm.metrics) if "ledger/rollouts/train" in row), {}
     )
@@ -92,17 +99,9 @@ def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
     }
 
 
-def total(counts: Mapping[str, int | None]) -> int | None:
-    """The sum over purposes; None when none is known."""
-    known = [count for count in counts.values() if count is not None]
-    return sum(known) if known else None
-
-
 def mean_of(arm: Arm | None, key: str) -> float | None:
     """The mean of a metric over the logged lines that have it."""
-    values = [
-        value for row in (arm.metrics if arm else []) if (value := number(row.get(key))) is not None
-    ]
+    values = _known(number(row.get(key)) for row in (arm.metrics if arm else []))
     return sum(values) / len(values) if values else None
 
 
@@ -112,9 +111,7 @@ def score(run: Run, model: str | None, *path: str) -> dict[str, Any] | None:
 
 
 def paired(run: Run, better: str | None, worse: str | None) -> dict[str, Any] | None:
-    """Sampled test accuracy of one model minus another's, paired by prompt; None without stored
-    rollouts of both.
-    """
+    """Sampled test accuracy of one model minus another's, by prompt; None unless both are known."""
     if better is None or worse is None or better == worse:
         return None
     first, second = read_rollouts(run, better), read_rollouts(run, worse)
@@ -123,13 +120,10 @@ def paired(run: Run, better: str | None, worse: str | None) -> dict[str, Any] | 
     ]
     if not shared:
         return None
-    left, right = ([_solved(rows[key]["verdicts"]) for key in shared] for rows in (first, second))
+    left, right = (
+        [solved_share(rows[key]["verdicts"]) for key in shared] for rows in (first, second)
+    )
     return asdict(paired_difference(left, right))
-
-
-def _solved(verdicts: Sequence[float]) -> float:
-    """Share of correct rollouts; an unverifiable one is not solved, as in an accuracy."""
-    return float(np.nansum(verdicts)) / len(verdicts)
 
 
 def _scores(run: Run, final: str | None, *path: str) -> dict[str, Any]:
@@ -149,9 +143,7 @@ def _blind(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def blind(run: Run, model: str | None) -> dict[str, Any] | None:
-    """How a model answers without seeing the images, beside the best constant answers; None when
-    that was not measured.
-    """
+    """Accuracy without the images, beside the best constant answers; None if not measured."""
     found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
     if not isinstance(found, Mapping):
         return None
@@ -198,25 +190,21 @@ def _sampler(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def _seconds(run: Run, stage: str) -> float | None:
-    """Of a stage; `rl` is the sum over arms."""
-    names = [
-        name for name in run.stages if name == stage or (stage == "rl" and name.startswith("rl-"))
-    ]
-    known = [
-        seconds
-        for name in names
-        if (seconds := number(run.stages[name].get("seconds"))) is not None
-    ]
-    return sum(known) if known else None
+    """Seconds of a stage; `rl` is the sum over arms."""
+    return known_sum(
+        number(facts.get("seconds"))
+        for name, facts in run.stages.items()
+        if name == stage or (stage == "rl" and name.startswith("rl-"))
+    )
 
 
 def _peak_memory(run: Run) -> float | None:
-    known = [
-        peak
-        for stage in run.stages.values()
-        if (peak := number(stage.get("peak_memory_mb"))) is not None
-    ]
-    return max(known, default=None)
+    peaks = _known(number(facts.get("peak_memory_mb")) for facts in run.stages.values())
+    return max(peaks, default=None)
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _first(*values: Any) -> Any:

@@ -1,6 +1,4 @@
-"""Tables of the page: the ladder of models (the paper's table 3), what was spent, and what was
-run.
-"""
+"""Tables of the page: accuracy by model (the paper's table 3), rollouts spent, settings."""
 
 from __future__ import annotations
 
@@ -9,8 +7,8 @@ from typing import Any
 
 from vasari.core.errors import ConfigError
 from vasari.core.records import PURPOSES
-from vasari.report.inputs import NOT_ARMS, Run, dig, interval, number, shown
-from vasari.report.summary import HELD_OUT, blind, ledger, score, total
+from vasari.report.inputs import NOT_ARMS, Run, dig, interval, known_sum, number, shown
+from vasari.report.summary import HELD_OUT, blind, ledger, score
 from vasari.run.upgrade import upgrade_recipe
 
 MAX_ROWS = 40
@@ -29,18 +27,16 @@ PURPOSE_WORDS: Mapping[str, str] = {
     "screen": "to try prompts out",
     "discarded": "refused by a gate",
 }
-"""What rollouts were spent on, for a reader who does not know the names."""
+"""Purpose of rollouts -> its words on the page."""
 
 
 def model_name(model: str) -> str:
-    """What a model is called on the page."""
+    """The name of a model on the page."""
     return _NAMES.get(model) or f"GRPO, {shown(model, 40)}"
 
 
 def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
-    """Counts by purpose in words, those that are 0 or unknown left out: "24 to train, 48 to score
-    prompts".
-    """
+    """Counts by purpose that are known and not 0: "24 to train, 48 to score prompts"."""
     known = {purpose: number(counts.get(purpose)) for purpose in PURPOSES}
     return between.join(
         f"{count:,.0f} {PURPOSE_WORDS[purpose]}" for purpose, count in known.items() if count
@@ -53,9 +49,7 @@ def models_of(run: Run, order: Sequence[str]) -> list[str]:
 
 
 def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Blocks of rows, one column a model: measures, families, levels; rows that no model has are
-    left out.
-    """
+    """Blocks of rows, one column a model: measures, families, levels; empty rows are left out."""
     measures: list[tuple[str, Callable[[str], Any]]] = [
         ("Accuracy, sampled", lambda model: score(run, model, "test", "sampled", "accuracy")),
         *(
@@ -88,7 +82,7 @@ def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _blind_label(run: Run, models: Sequence[str]) -> str:
-    """What the blind control showed in the images' place."""
+    """The name of the blind control, which tells what it showed in place of the images."""
     for model in models:
         instead = dig(run.evaluation.get(model, {}), "sets", "test", "blind", "decoding", "images")
         if instead:
@@ -100,9 +94,7 @@ def _blind_label(run: Run, models: Sequence[str]) -> str:
 
 
 def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of plain numbers beside the accuracies: format, truncation, length, unverifiable
-    rollouts.
-    """
+    """Rows beside the accuracies: share in the format, truncated, length, unverifiable rollouts."""
     kinds = (
         ("Answers in the format", "format", "share"),
         ("Truncated rollouts", "truncated", "share"),
@@ -150,26 +142,25 @@ def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] 
 
 
 def spending(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
-    """For rollouts and tokens: each arm's counts by purpose with their shares of the largest
-    total.
-    """
-    books = {name: ledger(run.arms[name]) for name in order if name in run.arms}
+    """For rollouts and tokens, each arm's counts by purpose, scaled to the largest total."""
+    spent = {name: ledger(run.arms[name]) for name in order if name in run.arms}
     found = []
     for unit in ("rollouts", "tokens"):
-        totals = {name: total(book[unit]) for name, book in books.items()}
-        largest = max((count for count in totals.values() if count), default=0)
+        counts = {name: by_unit[unit] for name, by_unit in spent.items()}
+        totals = {name: known_sum(counts[name].values()) for name in counts}
+        largest = max((total for total in totals.values() if total), default=0)
         bars = [
             {
                 "arm": name,
-                "total": totals[name],
+                "total": total,
                 "parts": [
                     {"purpose": purpose, "count": count, "width": 100 * count / largest}
                     for purpose in PURPOSES
-                    if (count := books[name][unit][purpose])
+                    if (count := counts[name][purpose])
                 ],
             }
-            for name in books
-            if totals[name]
+            for name, total in totals.items()
+            if total
         ]
         if bars:
             found.append({"unit": unit, "bars": bars})
@@ -177,7 +168,7 @@ def spending(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def stage_rows(run: Run) -> list[dict[str, Any]]:
-    """Each finished stage with its time, its memory and what it says of itself."""
+    """Each finished stage with its time, its peak memory and its results."""
     first = {"tasks": 0, "sft": 1, "evaluate": 3}
     rows = []
     for name in sorted(run.stages, key=lambda stage: (first.get(stage, 2), stage)):
@@ -208,84 +199,71 @@ def _fact(key: str, value: Any) -> str:
 
 def essentials(run: Run) -> list[tuple[str, str]]:
     """The recipe in a few lines: prompts, model, both trainings, sampler, evaluation, machine."""
-    recipe = _under_todays_keys(run.recipe)
-    tasks, files, new = (
-        dig(recipe, "prompts", "tasks"),
-        dig(recipe, "prompts", "files"),
-        dig(recipe, "model", "new"),
-    )
-    grpo, sft = dig(recipe, "grpo"), dig(recipe, "sft")
-    rollouts = [
-        plain(dig(grpo, key))
-        for key in ("prompts_per_batch", "rollouts_per_prompt", "steps", "updates_per_batch")
-    ]
-    versions, arms = run.settings.get("versions"), run.arm_names or [dig(recipe, "sampler", "name")]
+    recipe, settings = _under_todays_keys(run.recipe), run.settings
     lines = [
-        (
-            "Prompts",
-            f"generated: {_facts(tasks, 'families', 'num_cold_start', 'num_train', 'num_test')}"
-            if tasks
-            else "",
-        ),
-        ("Prompts", f"from files: {_facts(files, 'train', 'cold_start', 'test')}" if files else ""),
-        (
-            "Spoiled on purpose",
-            _facts(tasks, "wrong_label_share", "guessable_share", "unsolvable_share"),
-        ),
-        (
-            "Model",
-            plain(dig(recipe, "model", "path"))
-            if not new
-            else f"made from scratch: {_facts(new, 'hidden', 'layers', 'heads')}",
-        ),
-        ("Cold start", _facts(sft, "target", "epochs", "batch_prompts")),
-        ("", _facts(dig(sft, "trl"), "learning_rate")),
+        *_prompt_lines(dig(recipe, "prompts", "tasks"), dig(recipe, "prompts", "files")),
+        ("Model", _model_words(dig(recipe, "model"))),
+        ("Cold start", _facts(dig(recipe, "sft"), "target", "epochs", "batch_prompts")),
+        ("", _facts(dig(recipe, "sft", "trl"), "learning_rate")),
         *(
-            (
-                "Sampler",
-                " \u00b7 ".join(filter(None, [plain(arm), _facts(run.sampler_settings(arm))])),
-            )
-            for arm in arms
+            ("Sampler", _joined(plain(arm), _facts(run.sampler_settings(arm))))
+            for arm in run.arm_names or [dig(recipe, "sampler", "name")]
         ),
-        (
-            "GRPO",
-            "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(*rollouts)
-            if grpo
-            else "",
-        ),
-        (
-            "",
-            _facts(
-                dig(grpo, "trl"),
-                "loss_type",
-                "learning_rate",
-                "beta",
-                "temperature",
-                "epsilon",
-                "epsilon_high",
-                "max_completion_length",
-            ),
-        ),
-        ("Reward", _reward_words(recipe)),
-        ("Gate", _gate_words(grpo)),
+        *_grpo_lines(recipe),
         (
             "Evaluation",
             _facts(dig(recipe, "evaluate"), "num_rollouts", "temperature", "top_p", "max_tokens"),
         ),
-        ("Seed", plain(run.settings.get("seed", dig(recipe, "seed")))),
-        ("Versions", _facts(versions)),
-        ("Machine", _facts(run.settings.get("machine"))),
-        ("Command", plain(run.settings.get("command"))),
+        ("Seed", plain(settings.get("seed", dig(recipe, "seed")))),
+        ("Versions", _facts(settings.get("versions"))),
+        ("Machine", _facts(settings.get("machine"))),
+        ("Command", plain(settings.get("command"))),
     ]
     return [(label, text) for label, text in lines if text]
 
 
 def _under_todays_keys(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The recipe, which an older version may have written; as it is where that cannot be read."""
+    """A recipe of an older version under today's keys; unchanged if that is not possible."""
     try:
         return upgrade_recipe(recipe, tell=lambda _: None)
     except ConfigError:
         return recipe
+
+
+def _prompt_lines(tasks: Any, files: Any) -> list[tuple[str, str]]:
+    generated = _facts(tasks, "families", "num_cold_start", "num_train", "num_test")
+    stored = _facts(files, "train", "cold_start", "test")
+    spoiled = _facts(tasks, "wrong_label_share", "guessable_share", "unsolvable_share")
+    return [
+        ("Prompts", f"generated: {generated}" if tasks else ""),
+        ("Prompts", f"from files: {stored}" if files else ""),
+        ("Spoiled on purpose", spoiled),
+    ]
+
+
+def _model_words(model: Any) -> str:
+    if new := dig(model, "new"):
+        return f"made from scratch: {_facts(new, 'hidden', 'layers', 'heads')}"
+    return plain(dig(model, "path"))
+
+
+def _grpo_lines(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
+    grpo = dig(recipe, "grpo")
+    keys = ("prompts_per_batch", "rollouts_per_prompt", "steps", "updates_per_batch")
+    batch = "{} prompts \u00d7 {} rollouts a batch, {} steps, {} updates a batch".format(
+        *(plain(dig(grpo, key)) for key in keys)
+    )
+    loss = ("loss_type", "learning_rate", "beta", "temperature", "epsilon", "epsilon_high")
+    return [
+        ("GRPO", batch if grpo else ""),
+        ("", _facts(dig(grpo, "trl"), *loss, "max_completion_length")),
+        ("Reward", _reward_words(recipe)),
+        ("Gate", _gate_words(grpo)),
+    ]
+
+
+def _joined(*parts: str) -> str:
+    return " \u00b7 ".join(filter(None, parts))
 
 
 def plain(value: Any) -> str:
@@ -306,16 +284,16 @@ def plain(value: Any) -> str:
 
 
 def _facts(content: Any, *keys: str) -> str:
-    """The named settings (all without names) as `name value`, those that are unset or zero left
-    out.
-    """
+    """The named settings, or all, as `name value`; those that are unset or zero are left out."""
     if not isinstance(content, Mapping):
         return ""
     named = {key: content.get(key) for key in keys or content}
-    return " \u00b7 ".join(
-        f"{shown(key, 40).replace('_', ' ')} {plain(value)}"
-        for key, value in named.items()
-        if value and plain(value)
+    return _joined(
+        *(
+            f"{shown(key, 40).replace('_', ' ')} {plain(value)}"
+            for key, value in named.items()
+            if value and plain(value)
+        )
     )
 
 
@@ -340,7 +318,7 @@ def _gate_words(grpo: Any) -> str:
 
 
 def _named_words(named: Mapping[str, Any]) -> str:
-    """What a recipe names, with its settings."""
+    """A name of a recipe with its settings, in brackets."""
     settings = _facts(named.get("settings"))
     return f"{plain(named.get('name'))}{f' ({settings})' if settings else ''}"
 
@@ -368,9 +346,7 @@ def _split_rows(run: Run, models: Sequence[str], split: str) -> list[dict[str, A
 
 
 def _ks(run: Run, models: Sequence[str], kind: str) -> list[str]:
-    """Numbers of rollouts at which some model was scored; at 1 it is the accuracy, which stands
-    there already.
-    """
+    """Numbers k of rollouts at which some model has pass@k or maj@k; 1 is the accuracy itself."""
     found = {
         str(k)
         for model in models
