@@ -190,11 +190,11 @@ def read_pool(run: Run, name: str) -> list[Prompt]:
 
 def read_arm_groups(run: Run, arm: str) -> Groups | None:
     """The groups of an arm; None if there are none."""
-    groups = None
     with run.reading(f"the groups of {arm}"):
         table = read_groups(run.place.groups(arm), GROUP_COLUMNS)
-        groups = _groups(table) if table.num_rows else None
-    return groups
+        if table.num_rows:
+            return _groups(table)
+    return None
 
 
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
