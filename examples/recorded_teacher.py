@@ -1,15 +1,14 @@
-r"""A teacher over HTTP that answers from worked reasoning which data sets carry, with faults mixed
-in at set rates.
+r"""A teacher over HTTP that answers with the solutions of data sets, with faults at given rates.
 
-It speaks enough of OpenAI's protocol for `vasari curate`, knows prompts by their text and their
+It speaks enough of OpenAI's protocol for `vasari curate`, recognises prompts by their text and
 images, and needs no model: a way to try a recipe, and to see what verification keeps and refuses,
-on real images, before anything is paid for.
+on real images, before paying for anything.
 
-    python examples/recorded_teacher.py --source tabmwp=DATA/tabmwp:val --source
-        puzzlevqa=DATA/puzzlevqa:test \ --wrong 0.1 --truncated 0.05 --off-format 0.05 --port 8100
+    python examples/recorded_teacher.py --source tabmwp=DATA/tabmwp:val \
+        --source puzzlevqa=DATA/puzzlevqa:test \
+        --wrong 0.1 --truncated 0.05 --off-format 0.05 --port 8100
 
-and `base_url: http://127.0.0.1:8100/v1` in the recipe; `/replies` tells how many answers of each
-kind it has given.
+and `base_url: http://127.0.0.1:8100/v1` in the recipe; `/replies` counts its answers by kind.
 """
 
 from __future__ import annotations
@@ -54,23 +53,22 @@ class Faults:
     wrong: float = 0.0
     """Another final answer, with the reasoning of the right one."""
     truncated: float = 0.0
-    """Cut within, with finish_reason "length"."""
+    """Cut short, with finish_reason "length"."""
     off_format: float = 0.0
-    """No tags, no box, a second answer, or an empty box, in turns."""
+    """No tags, no box, a second answer, or an empty box, at random."""
     repetitive: float = 0.0
-    """One sentence said thirty times."""
+    """One sentence repeated thirty times."""
     foreign: float = 0.0
     """Reasoning in another language."""
     spread: bool = False
-    """Each prompt has a rate of wrong answers of its own, uniform between 0 and 1, in place of
-    `wrong`."""
+    """Each prompt has its own rate of wrong answers, uniform in [0, 1], in place of `wrong`."""
     blind: float = 0.0
     """Share of the prompts that are answered rightly without their image."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the teacher says."""
+    """An answer of the teacher."""
 
     text: str
     kind: str
@@ -81,9 +79,7 @@ class Reply:
 
 @dataclass
 class RecordedTeacher:
-    """Answers requests from recorded solutions; the same request gets other answers each time, in
-    an order set by the seed.
-    """
+    """Answers requests from recorded solutions; repeated requests get different answers, seeded."""
 
     prompts: Sequence[Prompt]
     faults: Faults = field(default_factory=Faults)
@@ -99,8 +95,7 @@ class RecordedTeacher:
             text = plain(user_text(prompt))
             images = tuple(digest(read_image_bytes(ref, where=prompt.id)) for ref in prompt.images)
             self._known[text, images] = prompt
-            # A text that several prompts share says nothing of the answer; neither does one that is
-            # not recorded.
+            # The answer cannot be known from a text that several prompts share.
             self._by_text[text] = None if text in self._by_text else prompt
 
     def answer(self, body: dict[str, Any]) -> Reply:
@@ -206,9 +201,7 @@ class RecordedTeacher:
         return Reply(f"<question>{question}</question>\n<answer>{right}</answer>", "good")
 
     def _category(self, text: str, images: tuple[str, ...], draw: random.Random) -> Reply:
-        """The recorded category, where it is one of the thirteen; else what a puzzle or a table
-        most often is.
-        """
+        """The recorded category if it is one of the thirteen, else arithmetic or logic."""
         prompt = self._known.get((text, images)) or self._by_text.get(text)
         recorded = prompt.category if prompt is not None else ""
         recorded = MATHVISION_SUBJECTS.get(recorded, recorded)
@@ -227,7 +220,7 @@ class RecordedTeacher:
 
 
 def written(thought: str, answer: str) -> str:
-    """A rationale in the paper's form."""
+    """Reasoning and answer in the paper's format."""
     return f"<think>{thought}</think><answer>\\boxed{{{answer}}}</answer>"
 
 
@@ -254,7 +247,7 @@ def guess(text: str, draw: random.Random) -> str:
 
 
 def plain(text: str) -> str:
-    """A question as it is recognised by: without marks of images, white space in one form."""
+    """A question in the form it is recognised by: no marks of images, single spaces."""
     return " ".join(_MARK.sub(" ", text).split())
 
 

@@ -1,5 +1,4 @@
-r"""A vision-language model of this project behind an OpenAI-compatible server with images, on a
-CPU.
+"""A vision-language model of a run behind an OpenAI-compatible server with images, on a CPU.
 
     python examples/serve_small_model.py RUN/cold_start/model --port 8200
 
@@ -38,12 +37,12 @@ GATHER_SECONDS = 0.01
 
 
 class BadRequestError(Exception):
-    """The request asks for what this server does not do, or is not a request."""
+    """The request is malformed, or asks for something that this server does not do."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as the policy takes it."""
+    """One request, in the form that a policy takes."""
 
     prompt: Prompt
     system: str
@@ -53,16 +52,14 @@ class Asked:
 
 @dataclass
 class Waiting:
-    """A request and where its answer goes."""
+    """A request and the future of its answer."""
 
     asked: Asked
     answer: asyncio.Future[Rollout]
 
 
 class Batcher:
-    """Answers requests that ask alike (same system prompt, same sampling) together, one batch at a
-    time.
-    """
+    """Answers requests of equal system prompt and sampling together, one batch at a time."""
 
     def __init__(self, policy: TransformersPolicy) -> None:
         self.policy = policy
@@ -128,7 +125,9 @@ class Batcher:
 
 
 def read_request(body: dict[str, Any], *, system: str, max_tokens: int) -> Asked:
-    """What a chat completion request asks for; images stand where the message has them.
+    """The prompt, system prompt and decoding of a chat completion request.
+
+    Images are marked in the question where the message has them.
 
     Raises:
         BadRequestError: Several turns, a remote image, or no text.
@@ -188,7 +187,7 @@ def _image(url: str) -> ImageRef:
 def make_app(
     policy: TransformersPolicy, *, name: str, system: str = "", max_tokens: int = 128
 ) -> web.Application:
-    """The model as a web application; `app["batcher"]` tells the sizes of its batches."""
+    """The model as a web application; `app[BATCHER].batches` has the sizes of its batches."""
     app = web.Application(client_max_size=2**28)
 
     async def batching(app: web.Application) -> Any:

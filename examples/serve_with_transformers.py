@@ -1,5 +1,4 @@
-r"""`transformers serve` for a small model of this project: the stock server, told of the processor
-that it lacks.
+"""`transformers serve` for a small model of this project, whose processor it does not know.
 
     pip install 'transformers[serving]'
     python examples/serve_with_transformers.py RUN/cold_start/model --port 8200
@@ -23,11 +22,11 @@ from vasari.model.processor import ImageTextProcessor, load_processor
 
 
 class ServedProcessor(ImageTextProcessor):
-    """Our processor, loaded from a model's folder in the way that `AutoProcessor` asks."""
+    """Our processor, with the loading method that `AutoProcessor` calls."""
 
     @classmethod
     def from_pretrained(cls, path: str, **_: Any) -> Any:
-        """The processor that lies beside a model; what a hub would need to know is not read."""
+        """The processor saved with a model; settings of a hub are ignored."""
         return load_processor(path)
 
 
@@ -36,7 +35,7 @@ ServedProcessor.__name__ = ImageTextProcessor.__name__
 
 
 def main() -> None:
-    """Register the processor and hand over to `transformers serve`."""
+    """Register the processor and run `transformers serve`."""
     AutoProcessor.register(Qwen2_5_VLConfig, ServedProcessor, exist_ok=True)
     sys.argv = ["transformers", "serve", *sys.argv[1:]]
     transformers()
