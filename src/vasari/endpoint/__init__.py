@@ -1,16 +1,16 @@
-"""An OpenAI-compatible server as a dependable function: client, limits, cost, response store.
+"""Requests to an OpenAI-compatible server, with retries, rate limits, a budget and a store.
 
 Requests are plain records, and their answers are kept under a hash of what was asked:
 
 * a judge asks for one answer to each undecided verdict: `ask_all(settings, store, requests)`;
-* an evaluation asks for N answers a prompt: `ask_all(..., num_responses=N)`; another run finds them
-in the store;
-* grading asks until a bin is decided: `ask_all(..., num_responses=N, decided=function)`;
+* an evaluation asks for N answers a prompt: `ask_all(..., num_responses=N)`; another run finds
+  them in the store;
+* grading asks until a pass rate is known well enough: `ask_all(..., num_responses=N, decided=...)`;
 * code with an event loop of its own uses `Client`, with `ask` for one request and `stream` for
-many.
+  many.
 
-`forecast` says what a run would take, `write_batch` and `read_batch` use providers' batch files
-instead. Needs `pip install 'vasari[curate]'`.
+`forecast` estimates the cost and time of a run; `write_batch` and `read_batch` use providers' batch
+files instead. Needs `pip install 'vasari[curate]'`.
 """
 
 from vasari.core.errors import MissingExtraError

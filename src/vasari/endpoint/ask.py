@@ -1,4 +1,4 @@
-"""One answer to one request: from the store, or asked within all limits until it comes or fails."""
+"""Sending requests within all limits, and storing their answers and failures."""
 
 from __future__ import annotations
 
@@ -104,16 +104,17 @@ class Asker:
             flight = (request.key, index, request.sampling.max_tokens)
             pending = self._in_flight.get(flight)
             if pending is None:
-                return await self._lead(flight, request, index)
+                return await self._fetch_once(flight, request, index)
             with contextlib.suppress(asyncio.CancelledError):
                 found = _as_found(await asyncio.shield(pending), request)
             if found is None and not pending.cancelled():
                 raise asyncio.CancelledError  # we were cancelled, not the one who asks
         return found
 
-    async def _lead(
+    async def _fetch_once(
         self, flight: tuple[str, int, int | None], request: Request, index: int
     ) -> Response | Failure:
+        """Fetch an answer while equal requests wait for it."""
         future = asyncio.get_running_loop().create_future()
         self._in_flight[flight] = future
         try:
@@ -244,7 +245,7 @@ class Asker:
         sent_at: float,
         now: float,
     ) -> None:
-        """Adapt limits and concurrency to what came of an attempt; count it."""
+        """Count an attempt and adapt limits and concurrency to its outcome."""
         self.counts["attempts"] += 1
         if isinstance(outcome, Response):
             self._estimate.learn(request, outcome)
@@ -267,7 +268,7 @@ class Asker:
             self._limits.pause_for(wait)
 
     def _billed(self, request: Request, outcome: Response | Failure) -> Decimal:
-        """What an attempt costs, or may."""
+        """The cost of an attempt; the most it may be where no answer came."""
         price = price_of(self._settings.prices, request.model)
         if isinstance(outcome, Response):
             return price.of(self._used(request, outcome))
@@ -275,7 +276,7 @@ class Asker:
         return price.at_risk(self._lost(request)) if billed else Decimal(0)
 
     def _lost(self, request: Request) -> Usage:
-        """What an attempt without an answer used at most."""
+        """The most that an attempt without an answer can have used."""
         return Usage(
             lost_requests=1,
             lost_input_tokens=self._estimate.most_input_tokens(request),

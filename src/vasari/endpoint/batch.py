@@ -1,4 +1,4 @@
-"""Provider batch files (OpenAI's JSONL): requests out, results into the same store.
+"""Providers' batch files (OpenAI's JSONL): writing requests, reading results into the store.
 
 A batch is half the price at most providers and takes hours. Requests answered in the store are not
 written; later runs find the answers of a result file as if they had asked for them.
@@ -29,13 +29,13 @@ from vasari.endpoint.response import (
 from vasari.endpoint.store import ResponseStore
 
 MAX_REQUESTS = 50_000
-"""Of one file (OpenAI's limit)."""
+"""Requests in one file, at most (OpenAI's limit)."""
 
 MAX_FILE_BYTES = 200 * 10**6
-"""Of one file (OpenAI's limit)."""
+"""Bytes of one file, at most (OpenAI's limit)."""
 
 MAX_LINE_BYTES = 4 * 10**6
-"""Of one result; a longer line counts as unreadable, and is not held in memory."""
+"""Bytes of one result, at most; a longer line is never held in memory and counts as unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class BatchFiles:
     paths: tuple[Path, ...]
     requests: int
     from_store: int
-    """Left out, because the answer or a failure is there."""
+    """Answers and failures that were in the store, and so were not written."""
     failures: tuple[Failure, ...]
     """Rows that could not be written: a missing image, an unreadable text."""
 
@@ -58,9 +58,9 @@ class BatchResults:
     failed: Mapping[str, int]
     """Failures by reason; they are in the store."""
     known: int
-    """Answers that were there already: the file had been read before."""
+    """Answers that the store had already, as when a file is read twice."""
     unknown: int
-    """Lines that belong to no request of ours, or cannot be read."""
+    """Lines that were not written by `write_batch`, or cannot be read."""
 
 
 def write_batch(
@@ -177,7 +177,7 @@ def _line(request: Request, index: int, body: bytes, *, max_bytes: int) -> bytes
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines, of which a too long one comes as its beginning."""
+    """The lines of a file; of a line that is too long, only the beginning."""
     while line := file.readline(MAX_LINE_BYTES):
         yield line
         while not line.endswith(b"\n") and (line := file.readline(MAX_LINE_BYTES)):
@@ -185,7 +185,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _parse(line: bytes) -> tuple[str, int, int | None, dict[str, Any]] | None:
-    """Key, number, limit and row; None for what is not ours."""
+    """Key, number, limit and content of a result; None if its request is not of `write_batch`."""
     try:
         row = orjson.loads(line)
         key, index, limit = row["custom_id"].split(".")

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server as a dependable function, with or without an event loop."""
+"""Many requests to a server: `Client` for code with an event loop, `ask_all` for other code."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ class RunReport:
     """
 
     answered: int
-    """Bought in this run."""
+    """Answers bought in this run."""
     from_store: int
-    """Already there."""
+    """Answers that the store had."""
     failed: Mapping[str, int]
     """Failures by reason, those in the store included."""
     not_sent: int
-    """Left for another run."""
+    """Answers left for another run, because this one was stopped."""
     attempts: int
     """Requests that went to the server."""
     attempts_failed: Mapping[str, int]
-    """Attempts without an answer, by reason; most were made again."""
+    """Attempts without an answer, by reason; most were repeated."""
     usage: Mapping[str, Usage]
-    """Of this run, by model."""
+    """Requests and tokens of this run, by model."""
     money: Decimal
     """What this run cost by the price table, with what attempts without an answer may have cost."""
     seconds: float
@@ -88,7 +88,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A finished run."""
+    """The answers and the numbers of a finished run."""
 
     answers: tuple[Answers, ...]
     """One for each request, in their order; empty when a function took them as they came."""
@@ -137,7 +137,7 @@ class Client:
         self._asker.stop(why)
 
     def report(self) -> RunReport:
-        """The run so far."""
+        """The run so far, in numbers."""
         asker, outcomes = self._asker, self._outcomes
         return RunReport(
             answered=outcomes["answered"],
@@ -245,7 +245,7 @@ class Client:
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results; the first error cancels the rest."""
+    """The results of all coroutines; the first error cancels the rest."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         return await asyncio.gather(*tasks)

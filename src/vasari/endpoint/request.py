@@ -24,7 +24,7 @@ from vasari.core.records import ImageRef
 Role = Literal["system", "developer", "user", "assistant"]
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
-"""What the server calls the token limit; OpenAI's reasoning models take the second only."""
+"""Name of the token limit's field; OpenAI's reasoning models take the second only."""
 
 KEY_VERSION = 1
 """Part of every key: a change of the canonical form must not find old answers."""
@@ -97,7 +97,7 @@ class Sampling:
     """How an answer is drawn. All of it but `max_tokens` is part of the key."""
 
     temperature: float | None = None
-    """None leaves it to the server, as everywhere here."""
+    """None leaves it to the server, as with all these fields."""
     top_p: float | None = None
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
@@ -123,7 +123,7 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One thing to ask of a model."""
+    """A conversation that a model is to continue, and how."""
 
     model: str
     messages: tuple[Message, ...]

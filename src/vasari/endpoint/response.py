@@ -66,7 +66,7 @@ class Response:
 
     text: str
     finish_reason: str = ""
-    """As the server says: `stop`, `length`, `content_filter`, ..."""
+    """As the server gives it: `stop`, `length`, `content_filter`, ..."""
     reasoning: str = ""
     """What a reasoning model wrote before its answer, where the server gives it."""
     index: int = 0
@@ -75,11 +75,11 @@ class Response:
     """The `max_tokens` that it was asked with."""
     input_tokens: int = 0
     cached_input_tokens: int = 0
-    """Those of the input tokens that the server had in its cache."""
+    """Input tokens that the server had in its cache."""
     output_tokens: int = 0
-    """Reasoning included."""
+    """Tokens of the answer and its reasoning."""
     model: str = ""
-    """What the server calls the model that answered."""
+    """Name of the model that answered, as the server gives it."""
     seconds: float = field(default=0.0, compare=False)
     """From sending to the last byte, of the attempt that succeeded."""
     attempts: int = field(default=1, compare=False)
@@ -88,7 +88,7 @@ class Response:
 
     @property
     def truncated(self) -> bool:
-        """Whether the token limit ended it."""
+        """Whether the token limit cut the answer."""
         return self.finish_reason in _TRUNCATED
 
     def to_row(self) -> dict[str, Any]:

@@ -22,13 +22,13 @@ class EndpointSettings(Settings):
     """
 
     base_url: str
-    """Up to and including the version: `https://api.openai.com/v1`, `http://localhost:8000/v1`."""
+    """Address up to and including the version: `https://api.openai.com/v1`, `http://localhost:8000/v1`."""
     api_key_env: str | None = None
     """The environment variable that holds the key; None for a server that wants none."""
     auth_header: Literal["authorization", "api-key"] = "authorization"
     """`authorization: Bearer KEY`, or `api-key: KEY` as Azure has it."""
     limit_field: LimitField = "max_tokens"
-    """What the server calls the token limit."""
+    """Name of the token limit's field at the server."""
 
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
@@ -36,12 +36,12 @@ class EndpointSettings(Settings):
     max_concurrency: int = Field(default=64, ge=1)
     """Requests at once, at most."""
     start_concurrency: int = Field(default=8, ge=1)
-    """Requests at once before anything is known of the server."""
+    """Requests at once at first."""
     latency_tolerance: float = Field(default=4.0, gt=1.0)
-    """How many times its first latency a server may take before fewer requests are sent at once."""
+    """Multiple of the server's first latency above which fewer requests are sent at once."""
 
     timeout_seconds: float = Field(default=600.0, gt=0)
-    """For one attempt, from sending to the last byte."""
+    """Limit of one attempt, from sending to the last byte."""
     connect_seconds: float = Field(default=10.0, gt=0)
     max_attempts: int = Field(default=6, ge=1)
     backoff_seconds: float = Field(default=0.5, gt=0)
@@ -55,9 +55,9 @@ class EndpointSettings(Settings):
     """Larger answers are refused while they arrive."""
 
     prices: Mapping[str, Price] = Field(default_factory=dict)
-    """By model. Needed for a budget; without them money is not counted."""
+    """Prices by model. A budget needs them; without them money is not counted."""
     budget: Decimal | None = Field(default=None, ge=0)
-    """Money that this store may cost in all, earlier runs included."""
+    """Most money for everything in the store, earlier runs included."""
     image_tokens: int = Field(default=1000, ge=0)
     """Input tokens that an image has at most. A budget relies on it; limits and forecasts correct
     it by the server's counts."""

@@ -44,7 +44,7 @@ _OFFSET_BITS = 48
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """What opening the store found."""
+    """Counts of a store, and damage that opening it found."""
 
     responses: int
     """Answers that can be used."""
@@ -104,7 +104,7 @@ class ResponseStore:
 
     @property
     def health(self) -> StoreHealth:
-        """What opening found, with the counts of now."""
+        """The counts of now, and the damage that opening found."""
         return StoreHealth(len(self._responses), len(self._failures), self._torn, self._damaged)
 
     @property
@@ -212,7 +212,7 @@ class ResponseStore:
                 f"{self._path} is being written by another process; give this one a shard of"
                 " its own"
             ) from error
-        self._cut_torn_line()
+        self._cut_unfinished_line()
         if self._size == 0:
             self._write(_json_line({"schema": SCHEMA, "kind": "vasari responses"}))
         # The own shard comes last, so that its lines replace those of the others.
@@ -224,8 +224,8 @@ class ResponseStore:
             self._files.append(file)
             self._scan(len(self._files) - 1, path)
 
-    def _cut_torn_line(self) -> None:
-        """Cut off an unfinished last line: its process was killed within a write."""
+    def _cut_unfinished_line(self) -> None:
+        """Cut off an unfinished last line, left by a process that was killed while writing."""
         size = keep = os.fstat(self._file).st_size
         while keep > 0:
             start = max(0, keep - 65536)

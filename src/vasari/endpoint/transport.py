@@ -23,13 +23,13 @@ from vasari.endpoint.response import (
 )
 from vasari.endpoint.settings import EndpointSettings
 
-BLOT = "[key]"
+REDACTED = "[key]"
 
 SHORTEST_KEY = 8
-"""A shorter key could be part of ordinary words, and blotting it out would damage answers."""
+"""A shorter key could be part of ordinary words, and replacing it would damage answers."""
 
 _ERROR_BYTES = 4096
-"""Of an error's body, this much is read, for its message."""
+"""Bytes that are read of an error's body, for its message."""
 
 _MOST_HEADER_BYTES = 64 * 2**10
 
@@ -75,12 +75,12 @@ class Secret:
             else {"api-key": self.__value}
         )
 
-    def blot(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text with the key replaced by "[key]": servers repeat it in their errors."""
-        return text if self.__value is None else text.replace(self.__value, BLOT)
+        return text if self.__value is None else text.replace(self.__value, REDACTED)
 
     def __repr__(self) -> str:
-        return "Secret()" if self.__value is None else f"Secret({BLOT})"
+        return "Secret()" if self.__value is None else f"Secret({REDACTED})"
 
     def __reduce__(self) -> str:
         raise TypeError("a key is not pickled")
@@ -134,17 +134,17 @@ class Transport:
             asyncio.CancelledError: It was cancelled.
         """
         started = time.perf_counter()
-        blot = self._secret.blot
+        redact = self._secret.redact
         try:
             answer = await self._exchange(body)
             seconds = time.perf_counter() - started
             response = parse_completion(answer)
         except NoAnswerError as error:
-            return replace(error.failure, detail=blot(error.failure.detail))
+            return replace(error.failure, detail=redact(error.failure.detail))
         return replace(
             response,
-            text=blot(response.text),
-            reasoning=blot(response.reasoning),
+            text=redact(response.text),
+            reasoning=redact(response.reasoning),
             seconds=seconds,
         )
 
@@ -203,7 +203,7 @@ class Transport:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> NoAnswerError:
-        """What an answer other than 200 means."""
+        """The failure that an HTTP status other than 200 stands for."""
         status = answer.status
         wait = retry_after(answer.headers, now=datetime.datetime.now(datetime.UTC))
         body = await _beginning(answer, _ERROR_BYTES)

@@ -17,11 +17,11 @@ class Decoding(Settings):
     """How rollouts are drawn; reported with every accuracy."""
 
     num_rollouts: int = 8
-    """Rollouts a prompt."""
+    """Rollouts drawn for each prompt."""
     temperature: float = 1.0
     """0 is greedy decoding."""
     top_p: float = 1.0
-    """Nucleus mass kept; 1 keeps all."""
+    """Probability mass that nucleus sampling keeps; 1 keeps all."""
     max_tokens: int = 96
     """Longest rollout, in tokens."""
     images: Images = "shown"

@@ -63,7 +63,7 @@ def _require(holds: bool, message: str) -> None:
 def _ask(
     policy: Policy, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int
 ) -> list[list[Rollout]]:
-    """The groups, each of the size that was asked for and of sound rollouts."""
+    """Generate groups, and check their number, size and rollouts."""
     groups = policy.generate(prompts, decoding, seed=seed)
     _require(
         isinstance(groups, list), f"generate gave a {type(groups).__name__}, not a list of groups"
@@ -117,7 +117,7 @@ def _seen(groups: Sequence[Sequence[Rollout]]) -> list[list[tuple[str, list[int]
 
 
 def _check_tokens(rollouts: Sequence[Rollout]) -> None:
-    """An end token stands at the end and nowhere else, and equal tokens are equal texts."""
+    """Check that end tokens are only at the end, and that equal tokens have equal texts."""
     ends = {int(one.token_ids[-1]) for one in rollouts if not one.truncated}
     for one in rollouts:
         inside = one.token_ids if one.truncated else one.token_ids[:-1]
@@ -135,7 +135,7 @@ def _check_tokens(rollouts: Sequence[Rollout]) -> None:
 
 
 def _check_order(policy: Policy, prompts: Sequence[Prompt], max_tokens: int) -> None:
-    """Groups come in the order of the prompts, whichever prompts stand beside them."""
+    """Check that groups come in the order of the prompts, whatever other prompts there are."""
     greedy = Decoding(num_rollouts=1, temperature=0.0, max_tokens=max_tokens)
     alone = {prompt.id: _ask(policy, [prompt], greedy, seed=1)[0][0].text for prompt in prompts}
     for order in (list(prompts), list(reversed(prompts))):
@@ -156,7 +156,7 @@ def _check_order(policy: Policy, prompts: Sequence[Prompt], max_tokens: int) -> 
 def _check_limit(
     policy: Policy, prompts: Sequence[Prompt], max_tokens: int, *, counts_tokens: bool
 ) -> None:
-    """A lower limit cuts the same greedy rollout, and says so."""
+    """Check that a lower limit truncates the same greedy rollout and marks it as truncated."""
     greedy = Decoding(num_rollouts=1, temperature=0.0, max_tokens=max_tokens)
     short = greedy.model_copy(update={"max_tokens": _SHORT})
     whole, cut = (_ask(policy, prompts, decoding, seed=1) for decoding in (greedy, short))
@@ -181,7 +181,7 @@ def _check_limit(
 
 
 def _check_blind(policy: Policy, decoding: Decoding, images: Images) -> None:
-    """A blind control does not depend on what the images show, or is refused."""
+    """Check that a blind control does not depend on the images, or is refused."""
     blind = decoding.model_copy(update={"images": images})
     try:
         one = _ask(policy, _prompts("red", "blue"), blind, seed=1)

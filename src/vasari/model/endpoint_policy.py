@@ -47,7 +47,7 @@ class EndpointModel(EndpointSettings):
     """A model behind a server, as a recipe describes it."""
 
     model: Annotated[str, Field(min_length=1)]
-    """As the server calls it."""
+    """Name of the model at the server."""
     send_seed: bool = True
     """Whether requests carry a seed; some servers refuse one."""
     send_sampling: bool = True
@@ -60,7 +60,7 @@ class EndpointModel(EndpointSettings):
     retry_failed: tuple[str, ...] = ()
     """Reasons whose stored failures are asked again, such as `timeout`."""
     store: str | None = None
-    """Folder of bought answers, to share it between runs; None: beside the results."""
+    """Folder of stored answers, to share it between runs; None: beside the results."""
 
 
 Take = Callable[[Answers], None]

@@ -10,7 +10,7 @@ from pathlib import Path
 from vasari.core.errors import MissingExtraError, StateError
 
 SHIPPED = {"vasari:tiny-base": "tiny_base"}
-"""Models inside the package, by the name a recipe uses."""
+"""Models inside the package, by their name in a recipe."""
 
 
 def resolve_model(path: str) -> str:

@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[+-]?\d+")
 
 
 class ScriptedPolicy:
-    """Answers by a function of the prompt and a random generator.
+    """A policy that answers by a function of the prompt and a random generator.
 
     Each prompt has its own generator, seeded by the call's seed and the prompt's id, so that a
     rollout does not depend on the prompts beside it. At temperature 0 every rollout of a prompt

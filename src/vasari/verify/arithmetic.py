@@ -213,7 +213,7 @@ class _Parser:
                 return value
 
     def _starts_factor(self) -> bool:
-        """Whether an implicit product goes on: never with a bare number on its right."""
+        """Whether an implicit product continues; it never does with a bare number."""
         if self._next >= len(self._tokens):
             return False
         token = self._tokens[self._next]

@@ -62,7 +62,7 @@ class SymbolicWorker:
         while True:
             message = self._process.receive(deadline - time.monotonic())
             if message is None:
-                return self._silence(used_before, reference_read=reference_read)
+                return self._without_message(used_before, reference_read=reference_read)
             if "limit" in message:
                 return "limit" if reference_read else "reference"
             if message["stage"] == "verdict":
@@ -71,7 +71,7 @@ class SymbolicWorker:
                 return "reference"
             reference_read = True
 
-    def _silence(self, used_before: float, *, reference_read: bool) -> SymbolicResult:
+    def _without_message(self, used_before: float, *, reference_read: bool) -> SymbolicResult:
         """The result when no message came."""
         status = self._process.exit_status()
         used = self._process.processor_seconds() - used_before

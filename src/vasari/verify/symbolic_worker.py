@@ -71,7 +71,7 @@ def _raise_time_up(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _set_clock(seconds: float) -> None:
-    """Give a comparison so many seconds of processor time; 0 stops the clock.
+    """Limit a comparison to this many seconds of processor time; 0 removes the limit.
 
     Python code is interrupted and the worker lives. Arithmetic in C is not: there the system ends
     the process half a second later, and the parent starts another.

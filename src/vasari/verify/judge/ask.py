@@ -43,7 +43,7 @@ class JudgeItem:
     """A response, its reference, and the verdict of the rules."""
 
     verdict: Verdict
-    """Of the rules."""
+    """The verdict of the rules."""
     answer: str
     """The reference."""
     response: str
@@ -53,7 +53,7 @@ class JudgeItem:
     """Whether a judge may be asked; None: as `is_undecided` says of a verdict by
     `verify_answer`."""
     id: str = ""
-    """For the table of failures."""
+    """Name of the item in the table of failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +61,14 @@ class Judged:
     """Verdicts after the judge, with counts and costs."""
 
     verdicts: tuple[Verdict, ...]
-    """One an item, in their order: the judge's where it was asked, else those of the rules."""
+    """One for each item, in order: the judge's where it was asked, else the rules'."""
     num_undecided: int
     num_kept: int
     """Undecided but not sent to the judge, for the reason in the verdict: the answer addresses the
     judge, or is too long."""
     num_asked: int
     num_without_verdict: int
-    """Asked, and UNVERIFIABLE: the judge failed, could not be read, or could not tell."""
+    """Sent to the judge and still UNVERIFIABLE: it failed, was unreadable, or could not decide."""
     report: RunReport
     """Requests, failures, tokens and money of this run."""
 
@@ -76,7 +76,7 @@ class Judged:
 def judge_verdicts(
     items: Iterable[JudgeItem], settings: JudgeSettings, store: ResponseStore
 ) -> list[Verdict]:
-    """One verdict an item, in their order: `judge_all` without its counts."""
+    """One verdict for each item, in order: `judge_all` without its counts."""
     return list(judge_all(items, settings, store).verdicts)
 
 
@@ -163,7 +163,7 @@ def is_undecided(verdict: Verdict, answer: str, choices: Sequence[str] | None = 
 
 @dataclass(slots=True)
 class _Judging:
-    """Turns items into requests, and replies into verdicts."""
+    """The requests of a run, and the verdicts from its replies."""
 
     settings: JudgeSettings
     took: Callable[[int], None] | None

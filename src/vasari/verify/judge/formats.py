@@ -119,7 +119,7 @@ class JudgeFormat:
     labels: Callable[[str, str], str | None]
     """(reply, code) -> the label, or None."""
     outcomes: Mapping[str, Reading]
-    """By label."""
+    """The reading of each label."""
     reads_response: bool
     """The model looks for the final answer itself, in the end of the response; else it is shown the
     answer that was read."""

@@ -25,7 +25,7 @@ class JudgeSettings(Settings):
     endpoint: EndpointSettings
     """The server, its limits, prices and budget."""
     model: Annotated[str, Field(min_length=1)]
-    """As the server calls it."""
+    """Name of the model at the server."""
     format: FormatName = "vasari"
     """Prompt and labels: `vasari` for any instructed model, `compass_verifier` and `xverify` for
     the models of these names."""
@@ -35,8 +35,8 @@ class JudgeSettings(Settings):
     temperature: Annotated[float, Field(ge=0)] | None = 0.0
     seed: int | None = 0
     max_tokens: Annotated[int, Field(ge=1)] = 1024
-    """Of the reply; a judge that thinks first needs many. Raising it asks those again whose reply
-    was cut."""
+    """Tokens of a reply, at most; a judge that thinks first needs many. Raising it asks those again
+    whose reply was cut."""
     extra: Mapping[str, Any] = Field(default_factory=dict)
     """Further fields of the request, e.g. `chat_template_kwargs`."""
     num_replies: Annotated[int, Field(ge=1, le=8)] = 2
@@ -46,9 +46,9 @@ class JudgeSettings(Settings):
     max_reference_chars: Annotated[int, Field(ge=1)] = 4000
     """An output with a longer reference is not judged: half a reference is another one."""
     max_response_chars: Annotated[int, Field(ge=50)] = 2000
-    """Of what is shown of a response, its end."""
+    """Characters that are shown of a response, from its end."""
     store: Path | None = None
-    """Folder of bought replies, to share it between runs; None: beside the results."""
+    """Folder of stored replies, to share it between runs; None: beside the results."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
