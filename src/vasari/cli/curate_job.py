@@ -21,7 +21,7 @@ from vasari.curate.recipe import CurationRecipe, load_curation
 from vasari.curate.run.dry_run import DryRun, dry_run
 from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.job import Curated, curate
-from vasari.curate.run.reading import data_path
+from vasari.curate.run.reading import data_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,28 +93,13 @@ def open_engine(
         raise ConfigError(f"--engine must be local or ray, got {options.name!r}")
     from vasari.cluster import joined_ray  # noqa: PLC0415  (Ray takes seconds to import)
 
-    servers = [entry.endpoint for entry in recipe.models.values()] + (
-        [recipe.judge.endpoint] if recipe.judge else []
-    )
     return joined_ray(
         root=root.resolve(),
         address=options.ray_address or "local",
         workers=options.workers,
-        data=_data_folders(recipe, base),
-        secrets=[server.api_key_env for server in servers if server.api_key_env is not None],
+        data=data_folders(recipe, base),
+        secrets=recipe.key_variables(),
     )
-
-
-def _data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
-    """Where sources and benchmarks lie."""
-    folders = [entry.folder for entry in recipe.sources if entry.folder is not None]
-    folders += (
-        [entry.folder for entry in recipe.decontaminate.benchmarks]
-        if recipe.decontaminate is not None
-        else []
-    )
-    # Not resolved: a link that is missing on another machine is what is looked for.
-    return [data_path(folder, base).absolute() for folder in folders]
 
 
 def _warn(recipe: CurationRecipe) -> None:

@@ -308,6 +308,12 @@ class CurationRecipe(Settings):
         found |= {stage.name: stage.model for stage in self.stages}
         return {stage: name for stage, name in found.items() if name is not None}
 
+    def key_variables(self) -> list[str]:
+        """The environment variables that hold keys of the recipe's servers."""
+        servers = [entry.endpoint for entry in self.models.values()]
+        servers += [self.judge.endpoint] if self.judge is not None else []
+        return [server.api_key_env for server in servers if server.api_key_env is not None]
+
 
 def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
     """The checked recipe of a curation, its presets filled in.

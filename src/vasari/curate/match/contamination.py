@@ -67,6 +67,9 @@ class ContaminationReport:
     num_training_unreadable: int
     """Training prompts whose image cannot be read."""
     benchmarks: tuple[BenchmarkContamination, ...]
+    num_bad_rows: int = 0
+    """Rows of the files that held no prompt."""
+    first_bad_row: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """All of it, JSON-able."""

@@ -18,7 +18,7 @@ from vasari.core.files import write_bytes
 from vasari.core.records import ImageRef, Prompt
 from vasari.curate.dropped import Dropped
 from vasari.curate.match.decontaminate import BenchmarkEntry
-from vasari.curate.recipe import SourceEntry
+from vasari.curate.recipe import CurationRecipe, SourceEntry
 from vasari.curate.run.shards import StageFolder
 from vasari.data.images import read_image_bytes
 from vasari.data.sources import BadRow, read_source
@@ -55,6 +55,15 @@ def data_path(text: str, base: Path) -> Path:
         return found
 
     return base / _VARIABLE.sub(value, text)
+
+
+def data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
+    """The folders of a recipe's sources and benchmarks."""
+    leaks = recipe.decontaminate.benchmarks if recipe.decontaminate is not None else []
+    folders = [entry.folder for entry in recipe.sources if entry.folder is not None]
+    folders += [entry.folder for entry in leaks]
+    # Not resolved: a link that is missing on another machine is what is looked for.
+    return [data_path(folder, base).absolute() for folder in folders]
 
 
 def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
