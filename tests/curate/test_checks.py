@@ -13,10 +13,9 @@ pytest.importorskip("aiohttp")
 
 from vasari.core.errors import ConfigError
 from vasari.curate.choose.select import routed, select_rl, select_sft
-from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import CheckSettings, RlPart, SftRecipe
 from vasari.curate.run.checks import Checker
-from vasari.curate.stage import RL_PART, StageResult, check_result
+from vasari.curate.stage import RL_PART, Dropped, StageResult, check_result
 from vasari.records import ImageRef, Prompt
 
 

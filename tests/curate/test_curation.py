@@ -19,8 +19,7 @@ pytest.importorskip("aiohttp")
 
 from vasari.core.errors import DataError, StateError
 from vasari.curate.recipe import load_curation
-from vasari.curate.run.dry_run import dry_run
-from vasari.curate.run.job import curate
+from vasari.curate.run.job import curate, dry_run
 from vasari.data.prompt_file import read_prompts
 from vasari.model.chat import target_text
 from vasari.records import ImageRef, Prompt

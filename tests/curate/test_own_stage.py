@@ -16,11 +16,10 @@ import yaml
 from vasari.core.errors import StateError
 from vasari.core.files import read_json
 from vasari.curate.check_stage import check_stage
-from vasari.curate.dropped import Dropped
 from vasari.curate.own_stage import OwnStage, decided, run_stage
 from vasari.curate.recipe import CheckSettings
 from vasari.curate.run.checks import Checker
-from vasari.curate.stage import StageResult
+from vasari.curate.stage import Dropped, StageResult
 from vasari.data.prompt_file import read_prompts
 from vasari.records import ImageRef, Prompt
 

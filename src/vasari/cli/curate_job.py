@@ -16,11 +16,10 @@ from rich.table import Table
 
 from vasari.core.errors import ConfigError
 from vasari.core.progress import stage
-from vasari.curate.out.diff import diff_curations
+from vasari.curate.out.funnel import drop_reasons
 from vasari.curate.recipe import CurationRecipe, load_curation
-from vasari.curate.run.dry_run import DryRun, dry_run
 from vasari.curate.run.engine import Engine, LocalEngine
-from vasari.curate.run.job import Curated, curate
+from vasari.curate.run.job import Curated, DryRun, curate, dry_run
 from vasari.curate.run.reading import data_folders
 
 
@@ -68,11 +67,6 @@ def run_curate(
         )
         raise typer.Exit(130) from None
     _print_outcome(curated)
-
-
-def run_diff(before: Path, after: Path) -> None:
-    """Print what differs between two curations."""
-    typer.echo(str(diff_curations(before, after)))
 
 
 def open_engine(
@@ -153,14 +147,7 @@ def _print_outcome(curated: Curated) -> None:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for one in curated.funnel["stages"]:
-        reasons: dict[str, int] = {}
-        for counts in one["dropped"].values():
-            for reason, count in counts.items():
-                reasons[reason] = reasons.get(reason, 0) + count
-        why = ", ".join(
-            f"{name.replace('_', ' ')} {count:,}"
-            for name, count in sorted(reasons.items(), key=lambda r: -r[1])
-        )
+        why = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in drop_reasons(one))
         given, kept = sum(one["given"].values()), sum(one["kept"].values())
         table.add_row(one["title"], one["branch"], f"{given:,}", f"{kept:,}", why)
     console.print(table)

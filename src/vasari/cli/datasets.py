@@ -80,9 +80,9 @@ def curate_diff(
 
     Example: vasari curate-diff runs/before runs/after
     """
-    from vasari.cli.curate_job import run_diff  # noqa: PLC0415
+    from vasari.curate.out.diff import diff_curations  # noqa: PLC0415
 
-    run_diff(before, after)
+    typer.echo(str(diff_curations(before, after)))
 
 
 def contamination(

@@ -11,11 +11,11 @@ from vasari.curate.choose.grading import (
     Tally,
     wilson_interval,
 )
-from vasari.curate.dropped import Dropped
 from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
 from vasari.curate.match.image_hash import hamming, hash_crops, hash_thumbnails, thumbnail
 from vasari.curate.match.image_index import ImageIndex, index_images
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
+from vasari.curate.stage import Dropped
 
 __all__ = [
     "Allocation",

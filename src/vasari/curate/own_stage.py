@@ -16,8 +16,16 @@ from vasari.core.errors import ConfigError, StateError
 from vasari.core.plugins import code_digest, names_from_a_file, resolve
 from vasari.core.records import AnswerKind, Prompt
 from vasari.core.settings import Named
-from vasari.curate.dropped import Dropped
-from vasari.curate.stage import BUILT_IN, RL_PART, AskedModel, StageResult, check_result
+from vasari.curate.stage import (
+    BUILT_IN,
+    RL_PART,
+    AskedModel,
+    Dropped,
+    Reason,
+    StageResult,
+    check_result,
+    sort_out,
+)
 
 Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "sft", "rl"]
 """Where a stage of one's own comes: after a stage of ours; or last of a set, of `rl` before it is
@@ -194,14 +202,12 @@ def _as_result(said: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:
                 f"stage {stage!r}, prompt {prompt.id!r}: a decision is a Prompt or a reason as"
                 f" text, got {got}"
             )
-    dropped = [
-        Dropped(index=place, id=prompt.id, reason=one)
-        for place, (one, prompt) in enumerate(zip(said, prompts, strict=True))
-        if isinstance(one, str)
-    ]
-    return StageResult(
-        kept=tuple(one for one in said if isinstance(one, Prompt)), dropped=tuple(dropped)
-    )
+
+    def decide(index: int, _: Prompt) -> Prompt | Reason:
+        one = said[index]
+        return one if isinstance(one, Prompt) else (one, "")
+
+    return sort_out(prompts, decide)
 
 
 def _well_formed(said: StageResult, stage: str) -> StageResult:

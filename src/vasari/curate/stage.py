@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from vasari.core.errors import ConfigError
 from vasari.core.records import Prompt
-from vasari.curate.dropped import Dropped
 from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
 
 RL_PART = "rl_part"
@@ -63,6 +62,22 @@ class AskedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """One prompt that was left out, with the reason and what it collided with."""
+
+    index: int
+    """Position of the prompt in the input."""
+    id: str
+    """The prompt's id."""
+    reason: str
+    """The rule: "easy", "ungraded", "over_quota", "near_duplicate", "benchmark_leak", ..."""
+    collided_with: str | None = None
+    """Id of the prompt it duplicates or leaks; None where the rule compares it with nothing."""
+    detail: str = ""
+    """The measured values behind the rule, for a person to read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
     """What became of the prompts that a stage was given."""
 
@@ -75,19 +90,23 @@ class StageResult:
     """What else to tell of the stage, by name."""
 
 
+Reason = tuple[str, str]
+"""Why a prompt is dropped, and the measured values behind it for a person to read."""
+
+
 def sort_out(
-    prompts: Sequence[Prompt], decide: Callable[[Prompt], Prompt | tuple[str, str]]
+    prompts: Sequence[Prompt], decide: Callable[[int, Prompt], Prompt | Reason]
 ) -> StageResult:
-    """The result of deciding about each prompt alone.
+    """The result of deciding about each prompt in turn.
 
     Args:
         prompts: What the stage was given.
-        decide: Gives the prompt that is kept, or the reason and the detail of a drop.
+        decide: Position and prompt -> the prompt that is kept, or the reason of a drop.
     """
     kept: list[Prompt] = []
     dropped: list[Dropped] = []
     for index, prompt in enumerate(prompts):
-        found = decide(prompt)
+        found = decide(index, prompt)
         if isinstance(found, Prompt):
             kept.append(found)
         else:

@@ -20,7 +20,14 @@ from pydantic import Field, model_validator
 
 from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.core.settings import Settings
-from vasari.curate.ask.asking import Appeal, PromptAnswers, ask_prompts, prompt_request
+from vasari.curate.ask.asking import (
+    Appeal,
+    PromptAnswers,
+    ask_judge,
+    ask_prompts,
+    once,
+    prompt_request,
+)
 from vasari.curate.ask.rationale_checks import (
     LanguageName,
     is_cut_off,
@@ -29,13 +36,12 @@ from vasari.curate.ask.rationale_checks import (
     repeated_share,
     words_of,
 )
-from vasari.curate.dropped import Dropped
-from vasari.curate.stage import AskedModel, StageResult
+from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Request, Response
 from vasari.evaluate.votes import vote_of
 from vasari.score import trajectory_diversity
 from vasari.verify import verify_answer
-from vasari.verify.judge import JudgeItem, is_undecided
+from vasari.verify.judge import is_undecided
 
 # The form is that of arXiv:2509.21268, appendix D; the wording is ours.
 TEACHER_PROMPT: Final = (
@@ -185,44 +191,31 @@ def annotate(
     found, groups = _drawn(prompts, model, settings)
     counts: Counter[str] = Counter()
     unheard = _appealed(prompts, groups, appeal, counts, draw_all=settings.draw_all)
-    kept: list[Prompt] = []
-    dropped: list[Dropped] = []
-    for index, prompt in enumerate(prompts):
-        drop = found.dropped(index, prompt, failed="teacher_failed")
-        if drop is None:
-            group = groups[index]
-            counts.update(f"rationales_{one.reason or 'accepted'}" for _, one in group)
-            counts["rationales_failed"] += len(found.answers[index].failures)
-            chosen = choose([one for _, one in group], settings.prefer)
-            if chosen is not None:
-                kept.append(_annotated(prompt, model, group, chosen))
-                continue
-            drop = _refused(index, prompt, group)
-            if index in unheard or found.stopped(index):
-                drop = found.not_asked(
-                    index,
-                    prompt,
-                    f"the {'judge' if index in unheard else 'run'} was stopped; {drop.detail}",
-                )
-        dropped.append(drop)
-    return StageResult(
-        kept=tuple(kept),
-        dropped=tuple(dropped),
-        counts={name: count for name, count in counts.items() if count},
-    )
+
+    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
+        if reason := found.unanswered(index, failed="teacher_failed"):
+            return reason
+        group = groups[index]
+        counts.update(f"rationales_{one.reason or 'accepted'}" for _, one in group)
+        counts["rationales_failed"] += len(found.answers[index].failures)
+        chosen = choose([one for _, one in group], settings.prefer)
+        if chosen is not None:
+            return _annotated(prompt, model, group, chosen)
+        nearest, detail = _refused(group)
+        if index in unheard or found.stopped(index):
+            who = "judge" if index in unheard else "run"
+            return "not_asked", f"the {who} was stopped; {detail}"
+        return nearest, detail
+
+    result = sort_out(prompts, decide)
+    return dataclasses.replace(result, counts=+counts)
 
 
 def _drawn(
     prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings
 ) -> tuple[PromptAnswers, dict[int, Group]]:
     """The teacher's answers, and by position of the prompt what the rules say of each."""
-    judged: dict[tuple[int, int], Judged] = {}
-
-    def judge(index: int, response: Response) -> Judged:
-        place = (index, response.index)
-        if place not in judged:
-            judged[place] = judge_response(prompts[index], response, settings)
-        return judged[place]
+    judge = once(lambda index, response: judge_response(prompts[index], response, settings))
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
         # Symbolic comparison may take seconds: the other requests go on meanwhile.
@@ -333,37 +326,22 @@ def _appealed(
     """
     if appeal is None:
         return set()
-    cases: list[tuple[int, int]] = []
-    items: list[JudgeItem] = []
+    cases: dict[tuple[int, int], tuple[Prompt, Verdict, str]] = {}
     for index in sorted(groups):
         prompt, group = prompts[index], groups[index]
         if not draw_all and any(not one.reason for _, one in group):
             continue
         for place, (_, one) in enumerate(group):
-            if (
-                one.verdict is None
-                or one.text_reason
-                or not is_undecided(one.verdict, prompt.answer, prompt.choices)
-            ):
+            verdict = one.verdict
+            if verdict is None or one.text_reason:
                 continue
-            cases.append((index, place))
-            items.append(
-                JudgeItem(
-                    verdict=one.verdict,
-                    answer=prompt.answer,
-                    response=f"\\boxed{{{one.answer}}}",
-                    question=prompt.question,
-                    choices=prompt.choices,
-                    id=prompt.id,
-                )
-            )
-    found = appeal(items)
-    counts["judge_asked"] += found.num_asked
-    counts["judge_without_verdict"] += found.num_without_verdict
-    for (index, place), verdict in zip(cases, found.verdicts, strict=True):
+            if is_undecided(verdict, prompt.answer, prompt.choices):
+                cases[index, place] = prompt, verdict, f"\\boxed{{{one.answer}}}"
+    verdicts, stopped = ask_judge(cases, appeal, counts)
+    for (index, place), verdict in verdicts.items():
         response, one = groups[index][place]
         groups[index][place] = response, one.with_verdict(verdict)
-    return {index for index, _ in cases} if found.report.stopped_by else set()
+    return {index for index, _ in cases} if stopped else set()
 
 
 def _annotated(prompt: Prompt, model: AskedModel, group: Group, chosen: int) -> Prompt:
@@ -391,10 +369,9 @@ def _annotated(prompt: Prompt, model: AskedModel, group: Group, chosen: int) -> 
     return dataclasses.replace(prompt, solution=best.thought, metadata=metadata)
 
 
-def _refused(index: int, prompt: Prompt, group: Group) -> Dropped:
+def _refused(group: Group) -> Reason:
+    """The reason of the rationale that came nearest to being kept, and the counts of all."""
     reasons = Counter(one.reason for _, one in group)
     nearest = max(reasons, key=REASONS.index)
-    detail = f"{len(group)} drawn: " + ", ".join(
-        f"{name} {reasons[name]}" for name in REASONS if reasons[name]
-    )
-    return Dropped(index=index, id=prompt.id, reason=nearest, detail=detail)
+    found = ", ".join(f"{name} {reasons[name]}" for name in REASONS if reasons[name])
+    return nearest, f"{len(group)} drawn: {found}"

@@ -4,16 +4,20 @@ request made here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vasari.core.errors import DataError
-from vasari.core.records import Prompt
-from vasari.curate.dropped import Dropped
-from vasari.curate.stage import AskedModel
+from vasari.core.records import Prompt, Verdict
+from vasari.curate.stage import AskedModel, Dropped, Reason
 from vasari.endpoint import Answers, Image, Message, Request, Response, ask_all, image_part
 from vasari.model.chat import chat_messages
 from vasari.verify.judge import Judged, JudgeItem
+
+T = TypeVar("T")
+Case = TypeVar("Case")
 
 Appeal = Callable[[Sequence[JudgeItem]], Judged]
 """Asks the recipe's judge for verdicts that the rules leave undecided."""
@@ -33,40 +37,79 @@ class PromptAnswers:
     """Why no request could be made, by position: an image is missing, or the question marks more
     images than there are."""
 
-    def dropped(self, index: int, prompt: Prompt, *, failed: str) -> Dropped | None:
-        """Why a prompt without a single answer is left out; None when there is an answer.
+    def unanswered(self, index: int, *, failed: str) -> Reason | None:
+        """Why a prompt without a single answer is dropped; None when there is an answer.
 
         Args:
             index: Position of the prompt.
-            prompt: The prompt.
             failed: The reason to give when the server failed. Where the run stopped first it is
                 "not_asked", and another run asks; where no request could be made it is
                 "unreadable".
         """
         if index in self.unreadable:
-            return Dropped(
-                index=index, id=prompt.id, reason="unreadable", detail=self.unreadable[index]
-            )
+            return "unreadable", self.unreadable[index]
         found = self.answers[index]
         if found.responses:
             return None
         failure = found.failures[-1]
-        detail = f"{failure.reason}: {failure.detail}"[:500]
-        if self.stopped(index):
-            return self.not_asked(index, prompt, detail)
-        return Dropped(index=index, id=prompt.id, reason=failed, detail=detail)
+        reason = "not_asked" if self.stopped(index) else failed
+        return reason, f"{failure.reason}: {failure.detail}"[:500]
+
+    def dropped(self, index: int, prompt: Prompt, *, failed: str) -> Dropped | None:
+        """`unanswered` as a dropped prompt, for a stage that returns a `StageResult`."""
+        reason = self.unanswered(index, failed=failed)
+        if reason is None:
+            return None
+        return Dropped(index=index, id=prompt.id, reason=reason[0], detail=reason[1])
 
     def stopped(self, index: int) -> bool:
-        """Whether the run stopped before all answers to a prompt were asked for; the next run asks
-        for the rest.
+        """Whether the run stopped before all answers to a prompt were asked for.
+
+        The next run asks for the rest.
         """
         return index in self.answers and any(
             failure.reason == "not_sent" for failure in self.answers[index].failures
         )
 
-    def not_asked(self, index: int, prompt: Prompt, detail: str) -> Dropped:
-        """A prompt that is left to the next run."""
-        return Dropped(index=index, id=prompt.id, reason="not_asked", detail=detail)
+
+def once(judge: Callable[[int, Response], T]) -> Callable[[int, Response], T]:
+    """The function of position and answer, called once for each answer of each prompt."""
+    known: dict[tuple[int, int], T] = {}
+
+    def remembered(index: int, response: Response) -> T:
+        place = (index, response.index)
+        if place not in known:
+            known[place] = judge(index, response)
+        return known[place]
+
+    return remembered
+
+
+def ask_judge(
+    cases: Mapping[Case, tuple[Prompt, Verdict, str]], appeal: Appeal, counts: Counter[str]
+) -> tuple[dict[Case, Verdict], bool]:
+    """The judge's verdict of each case, and whether it was stopped before it had all of them.
+
+    Args:
+        cases: Prompt, the verdict of the rules, and the text that is judged.
+        appeal: The judge.
+        counts: Takes `judge_asked` and `judge_without_verdict`.
+    """
+    items = [
+        JudgeItem(
+            verdict=verdict,
+            answer=prompt.answer,
+            response=text,
+            question=prompt.question,
+            choices=prompt.choices,
+            id=prompt.id,
+        )
+        for prompt, verdict, text in cases.values()
+    ]
+    found = appeal(items)
+    counts["judge_asked"] += found.num_asked
+    counts["judge_without_verdict"] += found.num_without_verdict
+    return dict(zip(cases, found.verdicts, strict=True)), bool(found.report.stopped_by)
 
 
 def prompt_request(

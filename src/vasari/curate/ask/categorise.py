@@ -18,8 +18,7 @@ from vasari.core.records import Prompt
 from vasari.core.settings import Settings
 from vasari.curate.ask.asking import ask_prompts, prompt_request
 from vasari.curate.choose.grading import wilson_interval
-from vasari.curate.dropped import Dropped
-from vasari.curate.stage import AskedModel, StageResult
+from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Request, Response
 from vasari.verify import extract_answer
 from vasari.verify.limits import LimitExceededError
@@ -149,22 +148,21 @@ def categorise(
     """
     wanted = [i for i, prompt in enumerate(prompts) if is_asked(prompt, settings)]
     named, counts = _named(prompts, wanted, model, settings)
-    kept: list[Prompt] = []
-    dropped: list[Dropped] = []
-    asked = set(wanted)
-    for index, prompt in enumerate(prompts):
-        if index in asked:
+
+    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
+        if index in named:
             category, why = named[index]
         else:
             category, why = str(prompt.metadata.get("domain") or prompt.category), ""
             counts["by_source"] += 1
         if category == UNCATEGORISED and settings.drop_uncategorised:
-            dropped.append(Dropped(index=index, id=prompt.id, reason=UNCATEGORISED, detail=why))
-            continue
+            return UNCATEGORISED, why
         counts[f"category_{category}"] += 1
         metadata = dict(prompt.metadata) | {"source_category": prompt.category}
-        kept.append(dataclasses.replace(prompt, category=category, metadata=metadata))
-    return StageResult(kept=tuple(kept), dropped=tuple(dropped), counts=dict(counts))
+        return dataclasses.replace(prompt, category=category, metadata=metadata)
+
+    result = sort_out(prompts, decide)
+    return dataclasses.replace(result, counts=counts)
 
 
 def is_asked(prompt: Prompt, settings: CategoriseSettings) -> bool:
@@ -276,12 +274,12 @@ def _named(
     named: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
     for index in wanted:
-        drop = found.dropped(index, prompts[index], failed="classifier_failed")
-        if drop is None and found.stopped(index):
-            drop = found.not_asked(index, prompts[index], "the run was stopped")
-        if drop is not None:
-            counts[drop.reason] += 1
-            named[index] = UNCATEGORISED, f"{drop.reason}: {drop.detail}"
+        reason = found.unanswered(index, failed="classifier_failed")
+        if reason is None and found.stopped(index):
+            reason = "not_asked", "the run was stopped"
+        if reason is not None:
+            counts[reason[0]] += 1
+            named[index] = UNCATEGORISED, ": ".join(reason)
             continue
         responses = found.answers[index].responses
         votes = [_vote(response, settings) for response in responses]

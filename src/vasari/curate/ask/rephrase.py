@@ -22,9 +22,8 @@ from vasari.core.records import Outcome, Prompt
 from vasari.core.settings import Settings
 from vasari.curate.ask.asking import ask_prompts
 from vasari.curate.ask.rationale_checks import words_of
-from vasari.curate.dropped import Dropped
 from vasari.curate.match.question_text import read_question
-from vasari.curate.stage import AskedModel, StageResult
+from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Message, Request, Response, user_message
 from vasari.verify import extract_answer, infer_kind, verify_answer
 from vasari.verify.choices import named_letters
@@ -130,33 +129,23 @@ def rephrase(
         lambda prompt: rephrase_request(prompt, model, settings),
         positions=open_ones,
     )
-    kept: list[Prompt] = []
-    dropped: list[Dropped] = []
     counts: Counter[str] = Counter()
-    for index, prompt in enumerate(prompts):
-        drop, by = None, "rule"
-        if index in by_rule:
-            new = by_rule[index]
-        else:
-            drop, new, by = (
-                found.dropped(index, prompt, failed="rephraser_failed"),
-                Rephrased(),
-                model.model,
-            )
-            if drop is None:
-                new = read_reply(prompt, found.answers[index].responses[0], settings)
-        if drop is None and new.refused:
+
+    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
+        new, by = by_rule.get(index), "rule"
+        if new is None:
+            if reason := found.unanswered(index, failed="rephraser_failed"):
+                return reason
+            new, by = read_reply(prompt, found.answers[index].responses[0], settings), model.model
+        if new.refused:
             counts[f"refused_{new.refused}"] += 1
-            drop = Dropped(index=index, id=prompt.id, reason=new.refused, detail=new.detail)
-        if drop is None:
-            same = (new.question, new.answer) == (prompt.question, prompt.answer)
-            counts["short_already" if same else "by_rule" if by == "rule" else "by_model"] += 1
-            kept.append(prompt if same else _renewed(prompt, new, by))
-        elif new.refused and settings.refused == "keep":
-            kept.append(prompt)
-        else:
-            dropped.append(drop)
-    return StageResult(kept=tuple(kept), dropped=tuple(dropped), counts=dict(counts))
+            return prompt if settings.refused == "keep" else (new.refused, new.detail)
+        same = (new.question, new.answer) == (prompt.question, prompt.answer)
+        counts["short_already" if same else "by_rule" if by == "rule" else "by_model"] += 1
+        return prompt if same else _renewed(prompt, new, by)
+
+    result = sort_out(prompts, decide)
+    return dataclasses.replace(result, counts=counts)
 
 
 def rephrase_request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> Request:

@@ -14,15 +14,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import Field
 
 from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.core.settings import Settings
-from vasari.curate.ask.asking import ask_prompts, prompt_request
-from vasari.curate.dropped import Dropped
-from vasari.curate.stage import AskedModel, StageResult
+from vasari.curate.ask.asking import ask_prompts, once, prompt_request
+from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Request, Response
 from vasari.evaluate.votes import vote_of
 from vasari.model.chat import MMR1_SYSTEM_PROMPT
@@ -85,41 +84,28 @@ def validity(
     `blind_failed`, `sighted_failed`, `blind_rollouts`, `blind_correct`.
     """
     counts: Counter[str] = Counter()
-    dropped: dict[int, Dropped] = {}
-    for index, prompt in enumerate(prompts):
-        if settings.verify_reference and (why := unverifiable_reference(prompt)):
-            dropped[index] = Dropped(
-                index=index, id=prompt.id, reason="reference_unverifiable", detail=why
-            )
-    facts: dict[int, dict[str, object]] = {}
-    if settings.num_blind:
-        wanted = [i for i, prompt in enumerate(prompts) if i not in dropped and prompt.images]
-        for index, outcome in _blind(prompts, wanted, model, settings, counts).items():
-            if isinstance(outcome, Dropped):
-                dropped[index] = outcome
+    reasons: dict[int, Reason] = {}
+    if settings.verify_reference:
+        for index, prompt in enumerate(prompts):
+            if why := unverifiable_reference(prompt):
+                reasons[index] = "reference_unverifiable", why
+    facts: dict[int, dict[str, Any]] = {}
+    for num, check in ((settings.num_blind, _blind), (settings.num_sighted, _sighted)):
+        wanted = [index for index in range(len(prompts)) if index not in reasons]
+        for index, found in check(prompts, wanted, model, settings, counts).items() if num else ():
+            if isinstance(found, dict):
+                facts[index] = facts.get(index, {}) | found
             else:
-                facts.setdefault(index, {})["validity"] = outcome
-    if settings.num_sighted:
-        wanted = [i for i in range(len(prompts)) if i not in dropped]
-        for index, found in _sighted(prompts, wanted, model, settings, counts).items():
-            if isinstance(found, Dropped):
-                dropped[index] = found
-            else:
-                facts.setdefault(index, {})["contested"] = dataclasses.asdict(found)
-    kept = [
-        (
-            dataclasses.replace(prompt, metadata=dict(prompt.metadata) | facts[i])
-            if i in facts
-            else prompt
-        )
-        for i, prompt in enumerate(prompts)
-        if i not in dropped
-    ]
-    return StageResult(
-        kept=tuple(kept),
-        dropped=tuple(dropped[i] for i in sorted(dropped)),
-        counts={name: count for name, count in counts.items() if count},
-    )
+                reasons[index] = found
+
+    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
+        if index in reasons:
+            return reasons[index]
+        metadata = dict(prompt.metadata) | facts.get(index, {})
+        return dataclasses.replace(prompt, metadata=metadata)
+
+    result = sort_out(prompts, decide)
+    return dataclasses.replace(result, counts=+counts)
 
 
 def blind_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
@@ -201,24 +187,27 @@ def contest(
     )
 
 
+Outcomes = Mapping[int, Reason | dict[str, Any]]
+"""By position: why a prompt is dropped, or what its metadata gets."""
+
+
 def _blind(
     prompts: Sequence[Prompt],
     wanted: Sequence[int],
     model: AskedModel,
     settings: ValiditySettings,
     counts: Counter[str],
-) -> Mapping[int, Dropped | dict[str, int]]:
-    """What the blind rollouts say of each prompt; drawn until no more of them can change it."""
-    verdicts: dict[tuple[int, int], float] = {}
+) -> Outcomes:
+    """What rollouts without images say of each prompt that has some.
 
-    def verdict(index: int, response: Response) -> float:
-        place = (index, response.index)
-        if place not in verdicts:
-            verdicts[place] = float(
-                not response.truncated
-                and _verdict(prompts[index], response).outcome is Outcome.CORRECT
-            )
-        return verdicts[place]
+    They are drawn until no further one can change the outcome.
+    """
+    wanted = [index for index in wanted if prompts[index].images]
+    verdict = once(
+        lambda index, response: float(
+            not response.truncated and _verdict(prompts[index], response).outcome is Outcome.CORRECT
+        )
+    )
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
         await asyncio.to_thread(verdict, index, responses[-1])
@@ -236,33 +225,28 @@ def _blind(
         num_responses=settings.num_blind,
         settled=settled,
     )
-    outcomes: dict[int, Dropped | dict[str, int]] = {}
+    outcomes: dict[int, Reason | dict[str, Any]] = {}
     for index in wanted:
-        drop = found.dropped(index, prompts[index], failed="blind_failed")
-        if drop is not None:
-            if drop.reason == "blind_failed":
+        reason = found.unanswered(index, failed="blind_failed")
+        if reason is not None:
+            if reason[0] == "blind_failed":
                 counts["blind_failed"] += 1
             else:
-                outcomes[index] = drop
+                outcomes[index] = reason
             continue
         group = [verdict(index, response) for response in found.answers[index].responses]
-        right, options, lost = (
-            int(sum(group)),
-            len(prompts[index].choices or ()),
-            len(found.answers[index].failures),
-        )
+        right, options = int(sum(group)), len(prompts[index].choices or ())
+        lost = len(found.answers[index].failures)
         counts.update(blind_rollouts=len(group), blind_correct=right)
-        outcomes[index] = {"blind_rollouts": len(group), "blind_correct": right}
+        rollouts = {"blind_rollouts": len(group), "blind_correct": right}
+        outcomes[index] = {"validity": rollouts}
         if found.stopped(index) and is_answerable_blind([*group, *[1.0] * lost], options, settings):
-            outcomes[index] = found.not_asked(
-                index, prompts[index], f"the run was stopped after {len(group)} blind rollouts"
-            )
+            detail = f"the run was stopped after {len(group)} blind rollouts"
+            outcomes[index] = "not_asked", detail
         # A rollout that failed says nothing for the prompt to be dropped.
         elif is_answerable_blind([*group, *[0.0] * lost], options, settings):
             detail = f"right in {right} of {len(group)} rollouts without the image"
-            outcomes[index] = Dropped(
-                index=index, id=prompts[index].id, reason="answerable_blind", detail=detail
-            )
+            outcomes[index] = "answerable_blind", detail
     return outcomes
 
 
@@ -272,7 +256,7 @@ def _sighted(
     model: AskedModel,
     settings: ValiditySettings,
     counts: Counter[str],
-) -> Mapping[int, Dropped | Contest]:
+) -> Outcomes:
     """The prompts on whose answer the model's rollouts disagree with the reference and agree with
     each other.
     """
@@ -283,18 +267,17 @@ def _sighted(
         positions=wanted,
         num_responses=settings.num_sighted,
     )
-    outcomes: dict[int, Dropped | Contest] = {}
+    outcomes: dict[int, Reason | dict[str, Any]] = {}
     for index in wanted:
         prompt = prompts[index]
-        drop = found.dropped(index, prompt, failed="sighted_failed")
-        if drop is not None:
-            if drop.reason == "sighted_failed":
+        reason = found.unanswered(index, failed="sighted_failed")
+        if reason is None and found.stopped(index):
+            reason = "not_asked", "the run was stopped"
+        if reason is not None:
+            if reason[0] == "sighted_failed":
                 counts["sighted_failed"] += 1
             else:
-                outcomes[index] = drop
-            continue
-        if found.stopped(index):
-            outcomes[index] = found.not_asked(index, prompt, "the run was stopped")
+                outcomes[index] = reason
             continue
         read = [
             _verdict(prompt, response)
@@ -307,10 +290,10 @@ def _sighted(
         if other is None:
             continue
         counts["contested"] += 1
-        outcomes[index] = other
+        outcomes[index] = {"contested": dataclasses.asdict(other)}
         if settings.drop_contested:
             detail = f"{other.share:.0%} of {other.num_rollouts} rollouts answer {other.answer!r}"
-            outcomes[index] = Dropped(index=index, id=prompt.id, reason="contested", detail=detail)
+            outcomes[index] = "contested", detail
     return outcomes
 
 

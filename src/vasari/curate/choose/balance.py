@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Prompt
-from vasari.curate.dropped import Dropped
+from vasari.curate.stage import Dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

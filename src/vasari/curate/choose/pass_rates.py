@@ -18,7 +18,7 @@ from typing import Any
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
-from vasari.curate.ask.asking import Appeal, ask_prompts, prompt_request
+from vasari.curate.ask.asking import Appeal, ask_judge, ask_prompts, once, prompt_request
 from vasari.curate.choose.grading import (
     MAX_ROLLOUTS,
     Difficulty,
@@ -27,12 +27,11 @@ from vasari.curate.choose.grading import (
     GradingSettings,
     Tally,
 )
-from vasari.curate.dropped import Dropped
-from vasari.curate.stage import AskedModel, StageResult
-from vasari.endpoint import Answers, Request, Response
+from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
+from vasari.endpoint import Request, Response
 from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.verify import verify_answer
-from vasari.verify.judge import JudgeItem, is_undecided
+from vasari.verify.judge import is_undecided
 
 
 def grading_request(prompt: Prompt, model: AskedModel, settings: GradingSettings) -> Request:
@@ -65,15 +64,19 @@ def grade_by_model(
     when the run stopped first.
     """
     grader = Grader(settings)
-    rules = _Rules(prompts, asks_judge=appeal is not None)
+    rules = once(lambda index, response: _verdict(prompts[index], response))
+
+    def is_open(index: int, response: Response) -> bool:
+        prompt = prompts[index]
+        return appeal is not None and is_undecided(
+            rules(index, response), prompt.answer, prompt.choices
+        )
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
         # Symbolic comparison may take seconds: the other requests go on meanwhile.
-        await asyncio.to_thread(rules.verdict, index, responses[-1])
+        await asyncio.to_thread(rules, index, responses[-1])
         # An undecided rollout counts as one not drawn yet: the judge may say anything.
-        known = [
-            rules.verdict(index, one).value for one in responses if not rules.is_open(index, one)
-        ]
+        known = [rules(index, one).value for one in responses if not is_open(index, one)]
         return not grader.next_wave(_tally(known))
 
     found = ask_prompts(
@@ -83,98 +86,36 @@ def grade_by_model(
         num_responses=settings.num_rollouts,
         settled=settled,
     )
-    result = _Graded(settings, model.model)
-    judged = _appealed(rules, found.answers, appeal, result.counts)
-    for index, prompt in enumerate(prompts):
-        drop = found.dropped(index, prompt, failed="grader_failed")
-        if drop is not None:
-            result.dropped.append(drop)
-            continue
-        answers = found.answers[index]
-        if judged is None or any(failure.reason == "not_sent" for failure in answers.failures):
-            result.dropped.append(
-                Dropped(
-                    index=index, id=prompt.id, reason="not_asked", detail="the run stopped first"
-                )
-            )
-            continue
-        values = [
-            judged.get((index, one.index), rules.verdict(index, one)).value
-            for one in answers.responses
-        ]
-        result.counts["rollouts"] += len(values)
-        result.counts["rollouts_truncated"] += sum(
-            response.truncated for response in answers.responses
-        )
-        result.counts["rollouts_failed"] += len(answers.failures)
-        result.counts["rollouts_unverifiable"] += sum(math.isnan(value) for value in values)
+    counts: Counter[str] = Counter()
+    judged: dict[tuple[int, int], Verdict] = {}
+    stopped = False
+    if appeal is not None:
+        cases = {
+            (index, one.index): (prompts[index], rules(index, one), one.text)
+            for index in sorted(found.answers)
+            for one in found.answers[index].responses
+            if is_open(index, one)
+        }
+        judged, stopped = ask_judge(cases, appeal, counts)
+
+    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
+        if reason := found.unanswered(index, failed="grader_failed"):
+            return reason
+        if stopped or found.stopped(index):
+            return "not_asked", "the run stopped first"
+        responses, failures = found.answers[index].responses, found.answers[index].failures
+        values = [judged.get((index, one.index), rules(index, one)).value for one in responses]
+        counts["rollouts"] += len(values)
+        counts["rollouts_truncated"] += sum(response.truncated for response in responses)
+        counts["rollouts_failed"] += len(failures)
+        counts["rollouts_unverifiable"] += sum(math.isnan(value) for value in values)
         # A failure leaves the count like an unverifiable rollout: it is no wrong answer.
-        result.take(
-            index, prompt, grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)]))
-        )
-    result.counts["rollouts_saved"] = (
-        settings.num_rollouts * len(found.answers) - result.counts["rollouts"]
-    )
-    return result.finished()
+        grade = grader.grade_of(_tally([*values, *[math.nan] * len(failures)]))
+        return _by_grade(prompt, grade, settings, model.model, counts)
 
-
-class _Rules:
-    """What the rules say of each rollout, asked once."""
-
-    def __init__(self, prompts: Sequence[Prompt], *, asks_judge: bool) -> None:
-        self._prompts, self._asks_judge = prompts, asks_judge
-        self._verdicts: dict[tuple[int, int], Verdict] = {}
-
-    def verdict(self, index: int, response: Response) -> Verdict:
-        """The verdict of the rules."""
-        place = (index, response.index)
-        if place not in self._verdicts:
-            prompt = self._prompts[index]
-            self._verdicts[place] = verify_answer(
-                response.text, prompt.answer, prompt.choices, prompt.kind
-            )
-        return self._verdicts[place]
-
-    def is_open(self, index: int, response: Response) -> bool:
-        """Whether a judge will be asked."""
-        prompt = self._prompts[index]
-        return self._asks_judge and is_undecided(
-            self.verdict(index, response), prompt.answer, prompt.choices
-        )
-
-    def item(self, index: int, response: Response) -> JudgeItem:
-        """What the judge is shown."""
-        prompt = self._prompts[index]
-        return JudgeItem(
-            verdict=self.verdict(index, response),
-            answer=prompt.answer,
-            response=response.text,
-            question=prompt.question,
-            choices=prompt.choices,
-            id=prompt.id,
-        )
-
-
-def _appealed(
-    rules: _Rules, answers: Mapping[int, Answers], appeal: Appeal | None, counts: Counter[str]
-) -> dict[tuple[int, int], Verdict] | None:
-    """The judge's verdicts by prompt and rollout; None when it was stopped before it had been asked
-    everything.
-    """
-    if appeal is None:
-        return {}
-    cases = [
-        (i, one) for i in sorted(answers) for one in answers[i].responses if rules.is_open(i, one)
-    ]
-    judged = appeal([rules.item(index, response) for index, response in cases])
-    if judged.report.stopped_by:
-        return None
-    counts["judge_asked"] += judged.num_asked
-    counts["judge_without_verdict"] += judged.num_without_verdict
-    return {
-        (index, response.index): verdict
-        for (index, response), verdict in zip(cases, judged.verdicts, strict=True)
-    }
+    result = sort_out(prompts, decide)
+    counts["rollouts_saved"] = settings.num_rollouts * len(found.answers) - counts["rollouts"]
+    return dataclasses.replace(result, counts=+counts)
 
 
 def grade_by_verdicts(
@@ -185,29 +126,24 @@ def grade_by_verdicts(
 
     Reasons for a drop: the bin, or "no_verdicts" for a prompt without any.
     """
-    result = _Graded(settings, "published verdicts")
+    counts: Counter[str] = Counter()
     graders: dict[int, Grader] = {}
-    for index, prompt in enumerate(prompts):
+
+    def decide(_: int, prompt: Prompt) -> Prompt | Reason:
         own = verdicts.get(prompt.id)
         if not own:
-            result.dropped.append(
-                Dropped(
-                    index=index,
-                    id=prompt.id,
-                    reason="no_verdicts",
-                    detail="the file has none for it",
-                )
-            )
-            continue
+            return "no_verdicts", "the file has none for it"
         tally = _tally(own)
         if tally.num_drawn not in graders:
-            own_settings = {"num_rollouts": tally.num_drawn, "min_verifiable": 1}
-            graders[tally.num_drawn] = Grader(settings.model_copy(update=own_settings))
+            changes = {"num_rollouts": tally.num_drawn, "min_verifiable": 1}
+            graders[tally.num_drawn] = Grader(settings.model_copy(update=changes))
         grade = graders[tally.num_drawn].grade_of(tally)
         if tally.num_correct + tally.num_incorrect < settings.min_verifiable:
             grade = dataclasses.replace(grade, difficulty=Difficulty.UNGRADED, kept=False)
-        result.take(index, prompt, grade)
-    return result.finished()
+        return _by_grade(prompt, grade, settings, "published verdicts", counts)
+
+    result = sort_out(prompts, decide)
+    return dataclasses.replace(result, counts=counts)
 
 
 def read_verdicts(path: Path) -> dict[str, tuple[float, ...]]:
@@ -252,44 +188,33 @@ def _tally(values: Sequence[float] | Any) -> Tally:
     return tally
 
 
-class _Graded:
-    """The result of a grading, prompt by prompt."""
+def _verdict(prompt: Prompt, response: Response) -> Verdict:
+    return verify_answer(response.text, prompt.answer, prompt.choices, prompt.kind)
 
-    def __init__(self, settings: GradingSettings, by: str) -> None:
-        self.settings, self.by = settings, by
-        self.kept: list[Prompt] = []
-        self.dropped: list[Dropped] = []
-        self.counts: Counter[str] = Counter()
 
-    def take(self, index: int, prompt: Prompt, grade: Grade) -> None:
-        """Keep or drop a prompt by its grade."""
-        bin_name = (
-            grade.difficulty.value if grade.difficulty is not None else Difficulty.UNGRADED.value
+def _by_grade(
+    prompt: Prompt, grade: Grade, settings: GradingSettings, by: str, counts: Counter[str]
+) -> Prompt | Reason:
+    """The prompt with its bin and grade, or its bin as the reason of a drop."""
+    found = Difficulty.UNGRADED if grade.difficulty is None else grade.difficulty
+    counts[f"bin_{found}"] += 1
+    tally = grade.tally
+    if found not in settings.keep:
+        verifiable = tally.num_correct + tally.num_incorrect
+        return found.value, (
+            f"{tally.num_correct} of {verifiable} verifiable rollouts right, {tally.num_drawn}"
+            f" drawn of {settings.num_rollouts}"
         )
-        self.counts[f"bin_{bin_name}"] += 1
-        tally = grade.tally
-        said = (
-            f"{tally.num_correct} of {tally.num_correct + tally.num_incorrect} verifiable rollouts"
-            f" right, {tally.num_drawn} drawn of {self.settings.num_rollouts}"
-        )
-        if bin_name not in self.settings.keep:
-            self.dropped.append(Dropped(index=index, id=prompt.id, reason=bin_name, detail=said))
-            return
-        facts: dict[str, Any] = {
-            "by": self.by,
-            "correct": tally.num_correct,
-            "incorrect": tally.num_incorrect,
-            "unverifiable": tally.num_unverifiable,
-            "pass_rate": round(grade.pass_rate, 4),
-            "low": round(grade.low, 4),
-            "high": round(grade.high, 4),
-        }
-        metadata = dict(prompt.metadata) | {"grade": facts}
-        if prompt.difficulty:
-            metadata["source_difficulty"] = prompt.difficulty
-        self.kept.append(dataclasses.replace(prompt, difficulty=bin_name, metadata=metadata))
-
-    def finished(self) -> StageResult:
-        """What became of all prompts."""
-        counts = {name: count for name, count in self.counts.items() if count}
-        return StageResult(kept=tuple(self.kept), dropped=tuple(self.dropped), counts=counts)
+    facts: dict[str, Any] = {
+        "by": by,
+        "correct": tally.num_correct,
+        "incorrect": tally.num_incorrect,
+        "unverifiable": tally.num_unverifiable,
+        "pass_rate": round(grade.pass_rate, 4),
+        "low": round(grade.low, 4),
+        "high": round(grade.high, 4),
+    }
+    metadata = dict(prompt.metadata) | {"grade": facts}
+    if prompt.difficulty:
+        metadata["source_difficulty"] = prompt.difficulty
+    return dataclasses.replace(prompt, difficulty=found.value, metadata=metadata)

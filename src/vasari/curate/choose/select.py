@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.curate.recipe import RlPart, SftRecipe
-from vasari.curate.stage import RL_PART, StageResult, sort_out
+from vasari.curate.stage import RL_PART, Reason, StageResult, sort_out
 from vasari.model.chat import target_text
 
 
@@ -24,7 +24,7 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
     unless one is written.
     """
 
-    def decide(prompt: Prompt) -> Prompt | tuple[str, str]:
+    def decide(_: int, prompt: Prompt) -> Prompt | Reason:
         if recipe.domains is not None and domain_of(prompt) not in recipe.domains:
             return "domain_not_wanted", f"domain {domain_of(prompt)!r}"
         if recipe.bins is not None and prompt.difficulty not in recipe.bins:
@@ -48,7 +48,7 @@ def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult
     """
     named = {domain for part in parts for domain in part.domains or ()}
 
-    def decide(prompt: Prompt) -> Prompt | tuple[str, str]:
+    def decide(_: int, prompt: Prompt) -> Prompt | Reason:
         domain = domain_of(prompt)
         takes = [
             part

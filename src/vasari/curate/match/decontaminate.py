@@ -27,7 +27,6 @@ from pydantic import Field
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.core.settings import Settings
-from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, hamming
 from vasari.curate.match.image_index import ImageIndex
 from vasari.curate.match.question_text import (
@@ -37,6 +36,7 @@ from vasari.curate.match.question_text import (
     containment,
     read_question,
 )
+from vasari.curate.stage import Dropped
 
 
 class BenchmarkEntry(Settings):

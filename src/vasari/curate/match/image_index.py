@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vasari.core.errors import ImageError
 from vasari.core.records import Prompt
-from vasari.curate.dropped import Dropped
 from vasari.curate.match.image_hash import Codes, hash_crops, hash_thumbnails, thumbnail
+from vasari.curate.stage import Dropped
 from vasari.data.images import open_image, read_image_bytes
 
 _PENDING = 256  # thumbnails of 16 KB that wait to be hashed together

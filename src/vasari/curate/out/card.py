@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from vasari.curate.out.funnel import drop_reasons
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.shards import StageOutput
 
@@ -133,12 +134,8 @@ def _table(column: str, counts: Mapping[str, int], most: int = 40) -> list[str]:
 def _funnel_table(funnel: Mapping[str, Any]) -> list[str]:
     lines = ["| stage | set | given | kept | dropped |", "| --- | --- | ---: | ---: | --- |"]
     for stage in funnel["stages"]:
-        reasons: Counter[str] = Counter()
-        for counts in stage["dropped"].values():
-            reasons.update(counts)
         why = ", ".join(
-            f"{plain(reason.replace('_', ' '))} {count:,}"
-            for reason, count in reasons.most_common()
+            f"{plain(reason.replace('_', ' '))} {count:,}" for reason, count in drop_reasons(stage)
         )
         given, kept = sum(stage["given"].values()), sum(stage["kept"].values())
         lines.append(f"| {stage['title']} | {stage['branch']} | {given:,} | {kept:,} | {why} |")

@@ -119,6 +119,15 @@ def render(funnel: Mapping[str, Any]) -> str:
     )
 
 
+def drop_reasons(stage: Mapping[str, Any], source: str | None = None) -> list[tuple[str, int]]:
+    """Reasons for which a stage dropped rows, of one source or all, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for name, reasons in stage["dropped"].items():
+        if source in (None, name):
+            counts.update(reasons)
+    return counts.most_common()
+
+
 def _read(funnel: Mapping[str, Any], source: str | None) -> int:
     return _sum(funnel["stages"][0]["given"], source)
 
@@ -137,10 +146,6 @@ def _steps(funnel: Mapping[str, Any], source: str | None) -> list[dict[str, Any]
             if stage["branch"] != branch:
                 continue
             given, kept = _sum(stage["given"], source), _sum(stage["kept"], source)
-            reasons: Counter[str] = Counter()
-            for name, counts in stage["dropped"].items():
-                if source in (None, name):
-                    reasons.update(counts)
             steps.append(
                 {
                     "title": stage["title"],
@@ -148,7 +153,7 @@ def _steps(funnel: Mapping[str, Any], source: str | None) -> list[dict[str, Any]
                     "kept": kept,
                     "width": round(100 * kept / total, 2),
                     "lost": round(100 * (given - kept) / total, 2),
-                    "reasons": reasons.most_common(),
+                    "reasons": drop_reasons(stage, source),
                 }
             )
         if steps:

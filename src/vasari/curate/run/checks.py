@@ -15,7 +15,7 @@ from vasari.core.records import ImageRef, Outcome, Prompt
 from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
 from vasari.curate.recipe import CheckSettings
 from vasari.curate.run.rows import ImageFacts
-from vasari.curate.stage import StageResult, sort_out
+from vasari.curate.stage import Reason, StageResult, sort_out
 from vasari.data.images import open_image, read_image_bytes
 from vasari.model.chat import chat_messages
 from vasari.verify import verify_answer
@@ -47,7 +47,7 @@ class Checker:
         self.facts = {}
         return sort_out(
             prompts,
-            lambda prompt: (
+            lambda _, prompt: (
                 self._licence(prompt)
                 or self._question(prompt)
                 or self._reference(prompt)
@@ -56,7 +56,7 @@ class Checker:
             ),
         )
 
-    def _licence(self, prompt: Prompt) -> tuple[str, str] | None:
+    def _licence(self, prompt: Prompt) -> Reason | None:
         licence = str(prompt.metadata.get("licence", "none stated"))
         wanted, unwanted = self.settings.licences, self.settings.not_licences
         if wanted and not any(_matches(licence, pattern) for pattern in wanted):
@@ -64,7 +64,7 @@ class Checker:
         hit = next((pattern for pattern in unwanted if _matches(licence, pattern)), None)
         return None if hit is None else ("licence_not_wanted", f"{licence!r} matches {hit!r}")
 
-    def _question(self, prompt: Prompt) -> tuple[str, str] | None:
+    def _question(self, prompt: Prompt) -> Reason | None:
         if len(prompt.question) > self.settings.max_question_chars:
             return (
                 "question_too_long",
@@ -76,7 +76,7 @@ class Checker:
             return "image_marks", str(error)
         return None
 
-    def _reference(self, prompt: Prompt) -> tuple[str, str] | None:
+    def _reference(self, prompt: Prompt) -> Reason | None:
         if not self.settings.self_verifying:
             return None
         verdict = verify_answer(
@@ -90,7 +90,7 @@ class Checker:
         )
         return "reference_not_verifiable", f"{prompt.answer[:80]!r}: {said}"
 
-    def _images(self, prompt: Prompt) -> tuple[str, str] | None:
+    def _images(self, prompt: Prompt) -> Reason | None:
         if len(prompt.images) > self.settings.max_images:
             return "too_many_images", f"{len(prompt.images)} of at most {self.settings.max_images}"
         for place, ref in enumerate(prompt.images, start=1):

@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
-from vasari.core.errors import StateError, StorageError
+from vasari.core.errors import DataError, StateError, StorageError
 from vasari.core.files import read_json, write_bytes, write_json, writing
 from vasari.curate.out.card import make_card, set_counts
 from vasari.curate.out.export import write_exports
@@ -28,10 +28,16 @@ from vasari.curate.run.models import Models
 from vasari.curate.run.pipeline import Run, Show
 from vasari.curate.run.rows import PromptRows
 from vasari.curate.run.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
-from vasari.curate.run.stages import later_stages, local_stages
+from vasari.curate.run.stages import Requests, later_stages, local_stages
+from vasari.curate.stage import AskedModel
 from vasari.data.prompt_file import write_prompts
+from vasari.endpoint import Forecast, Request, forecast
 
 SCHEMA = 1
+
+
+_CHUNK = 1024
+"""Prompts that a dry run holds at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,19 @@ class Curated:
     funnel: Mapping[str, Any]
     sizes: Mapping[str, int]
     """Prompts of each set; a set without any has no file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """A curation as far as it can be known before a model is asked."""
+
+    num_prompts: int
+    """Prompts that the local stages keep."""
+    stages: Mapping[str, Forecast]
+    """By stage: at most, as if no stage before it dropped a prompt and no drawing ended early."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Stages of the user's own that ask a model, and its name: what they will ask, only they
+    know."""
 
 
 def curate(
@@ -88,6 +107,48 @@ def curate(
         sets = {output.branch: output for output in run.outputs if output.branch != "both"}
         _remove_stale(run)
         return _write_all(run, sets, models)
+
+
+def dry_run(
+    recipe: CurationRecipe,
+    *,
+    base: Path,
+    root: Path,
+    engine: Engine | None = None,
+    show: Show | None = None,
+) -> DryRun:
+    """Run the local stages and forecast the others; nothing is sent, and no key is needed.
+
+    The later a stage, the further its forecast lies above the truth: what grading will drop is not
+    known yet.
+
+    Raises:
+        ConfigError: A setting does not fit the data.
+        DataError: A source has not the shape that was expected.
+        StateError: Another process works in the folder.
+        StorageError: The disk refused.
+    """
+    root = root.resolve()
+    with locked(root), Models(recipe, base=base, root=root) as models:
+        run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show)
+        run.read()
+        for stage in local_stages(recipe, base):
+            run.do(stage)
+        prompts = PromptRows(run.outputs[-1].parts, root)
+        found = {}
+        unknown = {}
+        for stage in later_stages(recipe, base, models):
+            if stage.requests is None:
+                unknown[stage.name] = str(stage.model)
+            for requests in stage.requests or ():
+                model = models(str(stage.model))
+                found[requests.label] = forecast(
+                    model.settings,
+                    model.store,
+                    _all_requests(prompts, requests, model),
+                    num_responses=requests.times,
+                )
+        return DryRun(num_prompts=run.outputs[-1].num_kept, stages=found, unknown=unknown)
 
 
 @contextlib.contextmanager
@@ -226,3 +287,11 @@ def _remove_stale(run: Run) -> None:
     for folder in (run.root / "stages").iterdir():
         if folder not in known:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _all_requests(prompts: PromptRows, requests: Requests, model: AskedModel) -> Iterator[Request]:
+    for start in range(0, len(prompts), _CHUNK):
+        for prompt in requests.wanted(prompts[start : start + _CHUNK]):
+            # The stage drops a prompt without asking where no request can be made.
+            with contextlib.suppress(DataError):
+                yield requests.make(prompt, model)

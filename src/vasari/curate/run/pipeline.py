@@ -44,7 +44,9 @@ class Run:
         """Read the sources to shards: the first stage, which the others begin from."""
         recipe = self.recipe
         settings = {
-            "sources": [source_state(entry, self.base, recipe.seed) for entry in recipe.sources],
+            "sources": [
+                source_state(entry, self.base, seed=recipe.seed) for entry in recipe.sources
+            ],
             "shard_rows": recipe.shard_rows,
         }
         folder = StageFolder(

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from vasari.core.records import Prompt
 from vasari.curate.choose.balance import Choice, Pool
-from vasari.curate.dropped import Dropped
 from vasari.curate.recipe import RlPart
 from vasari.curate.run.rows import read_table
-from vasari.curate.stage import RL_PART
+from vasari.curate.stage import RL_PART, Dropped
 
 
 @dataclass(frozen=True, kw_only=True)

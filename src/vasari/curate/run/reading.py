@@ -16,10 +16,10 @@ from typing import Any
 from vasari.core.errors import ConfigError, ImageError
 from vasari.core.files import write_bytes
 from vasari.core.records import ImageRef, Prompt
-from vasari.curate.dropped import Dropped
 from vasari.curate.match.decontaminate import BenchmarkEntry
 from vasari.curate.recipe import CurationRecipe, SourceEntry
 from vasari.curate.run.shards import StageFolder
+from vasari.curate.stage import Dropped
 from vasari.data.images import read_image_bytes
 from vasari.data.sources import BadRow, read_source
 from vasari.data.sources.spec import find_spec
@@ -69,7 +69,7 @@ def data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
 def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
     """The name of a source, or the full path of its description."""
     name = str(entry.source)
-    return str(data_path(name, base)) if name.endswith((".yaml", ".yml")) else name
+    return str(data_path(name, base).absolute()) if name.endswith((".yaml", ".yml")) else name
 
 
 def folder_state(folder: Path) -> str:
@@ -93,14 +93,16 @@ def folder_state(folder: Path) -> str:
     return digest.hexdigest() if folder.is_dir() else ""
 
 
-def source_state(entry: SourceEntry, base: Path, seed: int) -> dict[str, Any]:
+def source_state(
+    entry: SourceEntry | BenchmarkEntry, base: Path, *, seed: int = 0
+) -> dict[str, Any]:
     """What decides the rows of a source: its settings, its description and its files."""
-    told: dict[str, Any] = entry.model_dump(mode="json")
+    state: dict[str, Any] = entry.model_dump(mode="json")
     if entry.source is None:
-        return told | {"seed": seed}
+        return state | {"seed": seed}
     spec = find_spec(entry_source(entry, base)).model_dump_json()
-    told["description"] = hashlib.blake2b(spec.encode(), digest_size=16).hexdigest()
-    return told | {"files": folder_state(data_path(str(entry.folder), base))}
+    state["description"] = hashlib.blake2b(spec.encode(), digest_size=16).hexdigest()
+    return state | {"files": folder_state(data_path(str(entry.folder), base))}
 
 
 def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | BadRow]:

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from vasari.core.errors import StateError
 from vasari.core.files import read_json, write_json
 from vasari.core.records import Prompt
-from vasari.curate.dropped import Dropped
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
+from vasari.curate.stage import Dropped
 
 STAGE_SCHEMA = 1
 """Part of every fingerprint: shards of an older form are made again."""

@@ -25,14 +25,14 @@ from vasari.curate.choose.pass_rates import (
     read_verdicts,
 )
 from vasari.curate.choose.select import routed, select_rl, select_sft
-from vasari.curate.match.benchmarks import benchmark_state, located, read_benchmarks
+from vasari.curate.match.benchmarks import located, read_benchmarks
 from vasari.curate.match.decontaminate import LeakSettings
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.curate.own_stage import OwnStage, Place, run_stage
 from vasari.curate.recipe import CheckSettings, CurationRecipe, RlPart, RlRecipe, SftRecipe
 from vasari.curate.run.checks import Checker
 from vasari.curate.run.quotas import choose_for
-from vasari.curate.run.reading import data_path
+from vasari.curate.run.reading import data_path, source_state
 from vasari.curate.run.rows import Shard, TextRows, row_starts
 from vasari.curate.run.shards import file_hash
 from vasari.curate.stage import RL_PART, AskedModel, StageResult, without
@@ -96,8 +96,8 @@ def local_stages(recipe: CurationRecipe, base: Path) -> list[Stage]:
     leaks = recipe.decontaminate
     if leaks is not None and leaks.benchmarks:
         settings = leaks.model_dump(mode="json")
-        settings["benchmarks"] = benchmark_state(leaks.benchmarks, base)
-        make_leaks = partial(_leaks, located(leaks, base), base)
+        settings["benchmarks"] = [source_state(entry, base) for entry in leaks.benchmarks]
+        make_leaks = partial(_leaks, located(leaks, base))
         stages.append(Stage(name="decontaminate", settings=settings, make=make_leaks, spread=True))
     return stages + _own(recipe, "decontaminate")
 
@@ -146,9 +146,9 @@ def _near_duplicates(settings: DuplicateSettings, before: Sequence[Path]) -> Dec
     return decide
 
 
-def _leaks(settings: LeakSettings, base: Path, _: Sequence[Path]) -> Decide:
+def _leaks(settings: LeakSettings, _: Sequence[Path]) -> Decide:
     # Read with the first shard, so that an error of theirs is one of the work.
-    read = functools.cache(partial(read_benchmarks, settings, base))
+    read = functools.cache(partial(read_benchmarks, settings))
 
     def decide(shard: Shard) -> StageResult:
         leaks = read().index.leaks(shard.prompts, shard.image_index())
