@@ -109,8 +109,8 @@ def parse(call: str) -> None:
     import click
     import typer
 
-    from vasari.cli.benchmark_recipe import is_benchmark_recipe, load_benchmark_recipe
     from vasari.cli.main import app
+    from vasari.evaluate.benchmarks.recipe import is_benchmark_recipe, load_benchmark_recipe
     from vasari.run.recipe import load_recipe, read_content
 
     words = shlex.split(call)

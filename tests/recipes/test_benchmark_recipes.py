@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.cli.benchmark_recipe import load_benchmark_recipe
 from vasari.evaluate.benchmarks.catalogue import PAPER_COLUMNS
 from vasari.evaluate.benchmarks.forms import PAPER_SYSTEM
+from vasari.evaluate.benchmarks.recipe import load_benchmark_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("benchmarks*.yaml"))
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,32 +10,23 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vasari.cli.benchmark_recipe import BenchmarkRecipe, LocalModel, load_benchmark_recipe
-from vasari.core.errors import ConfigError, StateError
-from vasari.core.files import write_json
-from vasari.core.plugins import names_from_a_file
-from vasari.core.progress import stage
+from vasari.core.errors import StateError
 from vasari.evaluate.benchmarks import (
     BenchmarkDir,
     BenchmarkPlan,
     as_markdown,
-    collect_benchmarks,
-    open_folder,
-    plan_benchmarks,
-    read_scores,
-    results_table,
-    score_benchmarks,
-    write_tables,
 )
-from vasari.evaluate.compare import compare_benchmarks
-from vasari.model.base import Policy
-from vasari.model.named import find_policy
-from vasari.model.path import fingerprint, require_training, resolve_model
+from vasari.evaluate.benchmarks.recipe import (
+    collect_recipe,
+    forecast_recipe,
+    load_benchmark_recipe,
+    plan_recipe,
+    score_recipe,
+)
+from vasari.evaluate.compare import compare_folders
 
 if TYPE_CHECKING:
     from vasari.endpoint import RunReport
-    from vasari.model.endpoint_policy import EndpointPolicy
-    from vasari.verify.judge import JudgeSettings
 
 _COUNTS = {
     "truncated": "cut",
@@ -47,14 +35,6 @@ _COUNTS = {
     "unanswered": "unanswered",
 }
 """What is neither right nor wrong, with its heading; one that is 0 everywhere is left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A policy, and what tells its model from others."""
-
-    policy: Policy
-    facts: dict[str, Any]
 
 
 def run_benchmarks(
@@ -67,29 +47,18 @@ def run_benchmarks(
         DataError: A benchmark's files are missing or of another shape.
         StateError: Not all rollouts came; what came is scored and kept.
     """
-    recipe = load_benchmark_recipe(recipe_path, overrides)
-    folder = BenchmarkDir(out or Path("runs") / recipe.name)
-    if recipe.model is not None:
-        require_training()
-    judge = _read_judge(recipe, recipe_path.parent)
-    with stage("read benchmarks") as tell:
-        plan = plan_benchmarks(recipe.benchmarks, folder=recipe_path.parent, tell=tell)
+    recipe, folder = load_benchmark_recipe(recipe_path, overrides), recipe_path.parent
+    out = out or Path("runs") / recipe.name
+    plan = plan_recipe(recipe, folder=folder)
     _print_plan(plan)
     if dry_run:
-        _print_forecast(recipe, plan, folder)
+        for line in forecast_recipe(recipe, plan, out):
+            Console(highlight=False, markup=False).print(line, soft_wrap=True)
         return
-    with _opened(recipe, plan, folder) as opened:
-        open_folder(folder, plan, model=opened.facts, resume=resume)
-        with stage("rollouts") as tell:
-            collected = collect_benchmarks(
-                opened.policy, plan, folder.root, name=recipe.shown_name, tell=tell
-            )
+    collected = collect_recipe(recipe, plan, out, resume=resume)
     _print_cost(collected.reports)
-    with stage("scoring") as tell:
-        scores = score_benchmarks(
-            plan, collected, folder.root, name=recipe.shown_name, judge=judge, tell=tell
-        )
-    print_scores(scores, folder)
+    scores = score_recipe(recipe, plan, collected, out, folder=folder)
+    print_scores(scores, BenchmarkDir(out))
     if not scores["is_complete"]:
         missing = sum(one["num_missing"] for one in scores["sets"].values())
         why = f" ({scores['stopped_by']})" if scores["stopped_by"] else ""
@@ -102,30 +71,14 @@ def run_benchmarks(
 def run_compare(
     folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None
 ) -> None:
-    """Print the table of several results, and each against the first, prompt by prompt.
-
-    Args:
-        folders: Results, at least two.
-        protocol: Whose verdicts; None: the first one of each.
-        out: Folder for the table as Markdown, LaTeX and HTML, and the comparisons as JSON.
-
-    Raises:
-        ConfigError: Fewer than two folders.
-        DataError: Two results share no prompts.
-        StateError: A folder holds no results.
-    """
-    if len(folders) < 2:
-        raise ConfigError("compare needs at least two folders of results")
-    results = [read_scores(folder) for folder in folders]
+    """Compare results, and print their table and each pair with the first."""
+    found = compare_folders(folders, protocol=protocol, out=out)
     console = Console(highlight=False, markup=False)
     # Markdown as it stands: to be read here, and to be copied.
-    console.print(as_markdown(results_table(results, protocol=protocol)), soft_wrap=True)
-    pairs = [compare_benchmarks(folders[0], other, protocol=protocol) for other in folders[1:]]
-    for pair in pairs:
+    console.print(as_markdown(found.table), soft_wrap=True)
+    for pair in found.pairs:
         _print_pair(console, pair)
     if out is not None:
-        write_tables(results, BenchmarkDir(out), protocol=protocol)
-        write_json(out / "comparisons.json", pairs)
         console.print(f"table: {BenchmarkDir(out).table('.md')} (.tex, .html)")
 
 
@@ -254,90 +207,3 @@ def _print_cost(reports: Sequence[RunReport]) -> None:
         f"{bought:,} answers bought, {stored:,} from the store; {tokens:,} output tokens{cost}",
         soft_wrap=True,
     )
-
-
-def _print_forecast(recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir) -> None:
-    console = Console(highlight=False, markup=False)
-    if recipe.endpoint is None:
-        cost = (
-            "whose cost is not known here"
-            if recipe.policy is not None
-            else "which costs nothing but time"
-        )
-        who = (
-            f"policy {recipe.policy.name!r}"
-            if recipe.policy is not None
-            else "a model in this process"
-        )
-        console.print(f"{plan.num_rollouts:,} rollouts by {who}, {cost}")
-        return
-    with contextlib.ExitStack() as stack:
-        policy = stack.enter_context(_server(recipe, plan, folder, temporary=True))
-        for item in plan.passes:
-            forecast = policy.forecast(
-                [entry.asked for entry in item.entries], item.decoding, seed=item.seed
-            )
-            console.print(f"{item.set_name}, {item.name}: {forecast}", soft_wrap=True)
-
-
-def _read_judge(recipe: BenchmarkRecipe, folder: Path) -> JudgeSettings | None:
-    if recipe.judge is None:
-        return None
-    from vasari.verify.judge import load_judge  # noqa: PLC0415  (an extra)
-
-    return load_judge(folder / recipe.judge)
-
-
-@contextlib.contextmanager
-def _opened(
-    recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir
-) -> Iterator[_Opened]:
-    if recipe.model is not None:
-        yield _local(recipe.model, plan)
-        return
-    if recipe.policy is not None:
-        with names_from_a_file():
-            made = find_policy(recipe.policy.name, recipe.policy.settings, system=plan.system)
-        yield _Opened(made, {"policy": recipe.policy.name, "settings": recipe.policy.settings})
-        return
-    with _server(recipe, plan, folder) as policy:
-        settings = policy.settings
-        # Not the address: the same model is served elsewhere tomorrow.
-        yield _Opened(
-            policy,
-            {"server": settings.model, "extra": dict(settings.extra), "detail": settings.detail},
-        )
-
-
-def _local(model: LocalModel, plan: BenchmarkPlan) -> _Opened:
-    # Torch takes seconds to import.
-    from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
-
-    path = resolve_model(model.path)
-    with stage("load model"):
-        policy = TransformersPolicy.load(
-            path, system=plan.system, max_pixels=model.max_pixels, dtype=model.dtype
-        )
-    return _Opened(
-        policy,
-        {"weights": fingerprint(Path(path)), "max_pixels": model.max_pixels, "dtype": model.dtype},
-    )
-
-
-@contextlib.contextmanager
-def _server(
-    recipe: BenchmarkRecipe, plan: BenchmarkPlan, folder: BenchmarkDir, *, temporary: bool = False
-) -> Iterator[EndpointPolicy]:
-    """A policy over a server's store; `temporary` leaves no folder behind where there is none
-    yet.
-    """
-    from vasari.endpoint import ResponseStore  # noqa: PLC0415  (an extra)
-    from vasari.model.endpoint_policy import EndpointPolicy  # noqa: PLC0415
-
-    settings = recipe.server()
-    place = Path(settings.store) if settings.store else folder.responses
-    with contextlib.ExitStack() as stack:
-        if temporary and not place.exists():
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        store = stack.enter_context(ResponseStore(place))
-        yield EndpointPolicy(settings, store, system=plan.system)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,10 +15,7 @@ from rich.table import Table
 
 from vasari.core.progress import stage
 from vasari.evaluate.protocols import PROTOCOLS
-from vasari.evaluate.rescore import RescoreDir, RescoreSettings, rescore
-
-if TYPE_CHECKING:
-    from vasari.verify.judge import JudgeSettings
+from vasari.evaluate.rescore import RescoreDir, RescoreSettings, read_judge, rescore
 
 _MAX_REASONS = 8
 _OWN_PROTOCOL = re.compile(r"[\w.]+:[\w.]+")
@@ -61,20 +58,12 @@ def run_rescore(
         protocols=tuple(names),
         benchmark=benchmark or "",
         workers=workers,
-        judge=_read_judge(judge),
+        judge=read_judge(judge),
     )
     with stage("rescore") as tell:
         scores = rescore(settings, out, overwrite=overwrite, tell=tell)
     print_scores(scores, RescoreDir(out))
     return out
-
-
-def _read_judge(path: Path | None) -> JudgeSettings | None:
-    if path is None:
-        return None
-    from vasari.verify.judge import load_judge  # noqa: PLC0415  (needs what a server needs)
-
-    return load_judge(path)
 
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:

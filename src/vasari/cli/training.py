@@ -116,8 +116,8 @@ def evaluate(
     Example: vasari evaluate recipes/quickstart.yaml --set evaluate.num_rollouts=16
     Benchmarks: vasari evaluate recipes/benchmarks.yaml --out runs/benchmarks --dry-run
     """
-    from vasari.cli.benchmark_recipe import is_benchmark_recipe  # noqa: PLC0415
     from vasari.core.settings import read_content  # noqa: PLC0415
+    from vasari.evaluate.benchmarks.recipe import is_benchmark_recipe  # noqa: PLC0415
 
     if is_benchmark_recipe(read_content(recipe, overrides or [])):
         from vasari.cli.benchmark_job import run_benchmarks  # noqa: PLC0415

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.errors import DataError, StateError
+from vasari.core.errors import ConfigError, DataError, StateError
+from vasari.core.files import write_json
 from vasari.evaluate.benchmarks.job import read_scores
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, PassName
+from vasari.evaluate.benchmarks.table import Table, results_table, write_tables
 from vasari.evaluate.statistics import (
     accuracy,
     clustered_standard_error,
@@ -24,6 +26,41 @@ from vasari.evaluate.statistics import (
 
 _Rows = dict[str, Mapping[str, Any]]
 """Prompt id -> its line of `by_prompt.jsonl`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several models on the same benchmarks."""
+
+    table: Table
+    """A row for each model."""
+    pairs: list[dict[str, Any]]
+    """`compare_benchmarks` of the first model and each other one."""
+
+
+def compare_folders(
+    folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None
+) -> Comparison:
+    """Compare the results in several folders, each with those in the first.
+
+    Args:
+        folders: Results, at least two.
+        protocol: Whose verdicts; None: the first one of each.
+        out: Folder for the table in three formats and for `comparisons.json`.
+
+    Raises:
+        ConfigError: Fewer than two folders.
+        DataError: Two results share no prompts.
+        StateError: A folder holds no results.
+    """
+    if len(folders) < 2:
+        raise ConfigError("compare needs at least two folders of results")
+    results = [read_scores(folder) for folder in folders]
+    pairs = [compare_benchmarks(folders[0], other, protocol=protocol) for other in folders[1:]]
+    if out is not None:
+        write_tables(results, BenchmarkDir(out), protocol=protocol)
+        write_json(out / "comparisons.json", pairs)
+    return Comparison(results_table(results, protocol=protocol), pairs)
 
 
 def compare_benchmarks(

@@ -110,6 +110,20 @@ class RescoreDir:
         return path.with_suffix(".rules.jsonl") if name in settings.judged else path
 
 
+def read_judge(path: str | Path | None, folder: Path = Path()) -> JudgeSettings | None:
+    """The judge of a YAML file, its path relative to the folder; None without a path.
+
+    Raises:
+        ConfigError: The file is missing, or a setting is wrong.
+        MissingExtraError: The packages for asking a server are not installed.
+    """
+    if path is None:
+        return None
+    from vasari.verify.judge import load_judge  # noqa: PLC0415  (needs what a server needs)
+
+    return load_judge(folder / path)
+
+
 def rescore(
     settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent
 ) -> dict[str, Any]:

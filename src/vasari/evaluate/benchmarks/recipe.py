@@ -1,0 +1,250 @@
+"""A recipe that evaluates one model on benchmarks, and the steps that carry it out."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import names_from_a_file
+from vasari.core.progress import stage
+from vasari.core.settings import Named, Settings, parse_settings, read_content
+from vasari.evaluate.benchmarks.job import (
+    BenchmarkPlan,
+    collect_benchmarks,
+    open_folder,
+    plan_benchmarks,
+    score_benchmarks,
+)
+from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
+from vasari.evaluate.collect import Collected
+from vasari.evaluate.rescore import read_judge
+from vasari.model.base import Policy
+from vasari.model.named import check_named_policy, find_policy
+from vasari.model.path import fingerprint, require_training, resolve_model
+
+if TYPE_CHECKING:  # asking a server needs packages that a model in this process does not
+    from vasari.model.endpoint_policy import EndpointModel, EndpointPolicy
+
+
+class LocalModel(Settings):
+    """A model that runs in this process, with transformers."""
+
+    path: str
+    """A folder (such as `runs/own/rl/vas/best`), a hub name, or `vasari:tiny-base`."""
+    max_pixels: Annotated[int, Field(ge=784)] | None = None
+    """Larger images are scaled down to this many pixels."""
+    dtype: str = "auto"
+    """`auto`, `bfloat16`, `float32`, ..."""
+
+
+class BenchmarkRecipe(Settings):
+    """One model, several benchmarks."""
+
+    name: str
+    """Names the folder of the results."""
+    label: str | None = None
+    """How tables call the model; None: its folder's name, the server's name for it, or the
+    policy's."""
+    model: LocalModel | None = None
+    """A model in this process."""
+    endpoint: dict[str, Any] | None = None
+    """A model behind an OpenAI-compatible server: `EndpointModel`'s fields."""
+    policy: Named | None = None
+    """Something else that answers: `constant` (one text to everything), or the user's own as
+    `package.module:attribute`."""
+    judge: str | None = None
+    """YAML file of an LLM that is asked about undecided verdicts, relative to the recipe."""
+    benchmarks: BenchmarkSettings
+    """Which benchmarks, asked and scored how."""
+
+    @field_validator("policy")
+    @classmethod
+    def _exists(cls, policy: Named | None) -> Named | None:
+        if policy is not None:
+            with names_from_a_file():
+                check_named_policy(policy.name, policy.settings)
+        return policy
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(given is not None for given in (self.model, self.endpoint, self.policy)) != 1:
+            raise ValueError(
+                "give one of `model` (a folder of weights), `endpoint` (a server) and `policy`"
+                " (your own code)"
+            )
+        return self
+
+    @property
+    def shown_name(self) -> str:
+        """How tables call the model."""
+        if self.label:
+            return self.label
+        if self.policy is not None:
+            return self.policy.name.rpartition(":")[2]
+        return (
+            Path(self.model.path).name
+            if self.model is not None
+            else str((self.endpoint or {}).get("model", ""))
+        )
+
+    def server(self) -> EndpointModel:
+        """The checked settings of the server.
+
+        Raises:
+            ConfigError: A setting is unknown or out of range.
+            MissingExtraError: The packages for asking a server are not installed.
+        """
+        from vasari.model.endpoint_policy import EndpointModel  # noqa: PLC0415  (an extra)
+
+        return parse_settings(
+            EndpointModel, self.endpoint or {}, where="endpoint", show_values=False
+        )
+
+
+def is_benchmark_recipe(content: dict[str, Any]) -> bool:
+    """Whether the content of a recipe asks for benchmarks."""
+    return "benchmarks" in content
+
+
+def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> BenchmarkRecipe:
+    """The checked recipe of a YAML file, with `key.sub=value` overrides applied before the check.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
+            names each.
+        MissingExtraError: It names a server, and the packages for asking one are not installed.
+    """
+    content = read_content(path, overrides)
+    if "prompts" in content:
+        raise ConfigError(
+            f"recipe {path}: `benchmarks` and `prompts` are two recipes: this one evaluates a"
+            " model, that one trains it; give model.path the folder of the trained weights"
+        )
+    recipe = parse_settings(BenchmarkRecipe, content, where=f"recipe {path}")
+    if recipe.endpoint is not None:
+        recipe.server()
+    return recipe
+
+
+def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
+    """The prompts of a recipe's sets; paths are relative to the folder.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        DataError: A benchmark's files are missing or of another shape.
+        MissingExtraError: A model in this process needs packages that are not installed.
+    """
+    if recipe.model is not None:
+        require_training()
+    read_judge(recipe.judge, folder)  # a mistake in it is told before anything is generated
+    with stage("read benchmarks") as tell:
+        return plan_benchmarks(recipe.benchmarks, folder=folder, tell=tell)
+
+
+def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> list[str]:
+    """What generating the lacking rollouts would take, a line each; nothing is generated or sent."""
+    if recipe.policy is not None:
+        return [
+            f"{plan.num_rollouts:,} rollouts by policy {recipe.policy.name!r}, whose cost is not"
+            " known here"
+        ]
+    if recipe.endpoint is None:
+        return [
+            f"{plan.num_rollouts:,} rollouts by a model in this process, which costs nothing but"
+            " time"
+        ]
+    with _server(recipe, plan, out, temporary=True) as policy:
+        return [
+            f"{item.set_name}, {item.name}:"
+            f" {policy.forecast([one.asked for one in item.entries], item.decoding, seed=item.seed)}"
+            for item in plan.passes
+        ]
+
+
+def collect_recipe(
+    recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, resume: bool
+) -> Collected:
+    """Generate the rollouts that the folder lacks.
+
+    Raises:
+        ConfigError: The folder holds another evaluation, or one and `resume` is False.
+        StateError: What lies in the folder cannot be read.
+        StorageError: The disk refused.
+    """
+    with _policy(recipe, plan, out) as policy:
+        open_folder(BenchmarkDir(out), plan, model=_model_facts(recipe), resume=resume)
+        with stage("rollouts") as tell:
+            return collect_benchmarks(policy, plan, out, name=recipe.shown_name, tell=tell)
+
+
+def score_recipe(
+    recipe: BenchmarkRecipe, plan: BenchmarkPlan, collected: Collected, out: Path, *, folder: Path
+) -> dict[str, Any]:
+    """The scores of the rollouts in the folder `out`, as `score_benchmarks` writes them."""
+    judge = read_judge(recipe.judge, folder)
+    with stage("scoring") as tell:
+        return score_benchmarks(
+            plan, collected, out, name=recipe.shown_name, judge=judge, tell=tell
+        )
+
+
+def _model_facts(recipe: BenchmarkRecipe) -> dict[str, Any]:
+    """What tells the recipe's model from others."""
+    if recipe.model is not None:
+        weights = fingerprint(Path(resolve_model(recipe.model.path)))
+        return {
+            "weights": weights,
+            "max_pixels": recipe.model.max_pixels,
+            "dtype": recipe.model.dtype,
+        }
+    if recipe.policy is not None:
+        return {"policy": recipe.policy.name, "settings": recipe.policy.settings}
+    server = recipe.server()
+    # Not the address: the same model is served elsewhere tomorrow.
+    return {"server": server.model, "extra": dict(server.extra), "detail": server.detail}
+
+
+@contextlib.contextmanager
+def _policy(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> Iterator[Policy]:
+    if recipe.model is not None:
+        # Torch takes seconds to import.
+        from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
+
+        with stage("load model"):
+            model = TransformersPolicy.load(
+                resolve_model(recipe.model.path),
+                system=plan.system,
+                max_pixels=recipe.model.max_pixels,
+                dtype=recipe.model.dtype,
+            )
+        yield model
+    elif recipe.policy is not None:
+        with names_from_a_file():
+            made = find_policy(recipe.policy.name, recipe.policy.settings, system=plan.system)
+        yield made
+    else:
+        with _server(recipe, plan, out) as policy:
+            yield policy
+
+
+@contextlib.contextmanager
+def _server(
+    recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, temporary: bool = False
+) -> Iterator[EndpointPolicy]:
+    """A policy over a server's store; `temporary` leaves no new folder behind."""
+    from vasari.endpoint import ResponseStore  # noqa: PLC0415  (an extra)
+    from vasari.model.endpoint_policy import EndpointPolicy  # noqa: PLC0415
+
+    settings = recipe.server()
+    place = Path(settings.store) if settings.store else BenchmarkDir(out).responses
+    with contextlib.ExitStack() as stack:
+        if temporary and not place.exists():
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = stack.enter_context(ResponseStore(place))
+        yield EndpointPolicy(settings, store, system=plan.system)
