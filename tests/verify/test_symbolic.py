@@ -52,7 +52,7 @@ def test_a_bomb_in_the_reference_is_laid_at_the_reference():
 
 def test_a_worker_that_was_killed_is_replaced(worker):
     worker.compare("x", "x")
-    process = worker._process._process
+    process = worker._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -62,7 +62,7 @@ def test_a_worker_that_was_killed_is_replaced(worker):
 def test_a_worker_that_dies_during_a_comparison_is_a_crash_of_ours():
     patient = SymbolicWorker(timeout_seconds=60)
     patient.compare("x", "x")
-    process = patient._process._process
+    process = patient._process
     assert process is not None
     killer = threading.Timer(0.5, process.kill)
     killer.start()

@@ -9,14 +9,17 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vasari.verify.limits import WORKER_MEMORY_BYTES, WORKER_START_SECONDS
 
+T = TypeVar("T")
+
 
 class LineProcess:
-    """A process, started on first use and again after it ended; not for two threads at once.
+    """A process, started on first use and again after it ended; safe from any thread.
 
     The module writes one line when it is ready, then answers each line of its standard input with
     one or several.
@@ -27,8 +30,28 @@ class LineProcess:
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._owner = 0
+        self._lock = threading.Lock()
         self.num_started = 0
         """Processes started so far; one, unless some were killed."""
+
+    def exchange(self, talk: Callable[[], T]) -> T | None:
+        """The result of `talk`, which sends and receives; None when the process died.
+
+        Other threads wait until it returns.
+        """
+        with self._lock:
+            if not self.start():
+                return None
+            try:
+                return talk()
+            except (OSError, ValueError):
+                self.kill()
+                return None
+
+    def close(self) -> None:
+        """End the process, after an exchange that is going on; the next one starts another."""
+        with self._lock:
+            self.kill()
 
     def start(self) -> bool:
         """Whether the process runs, started if need be."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
-import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,19 +28,15 @@ class Reading:
     """The answer that it reads, as sympy prints it."""
 
 
-class MathVerifyReader:
-    """One process, started on first use, restarted after it was killed or died; may be used from
-    any thread.
-    """
+class MathVerifyReader(LineProcess):
+    """A process that reads the answer of a whole response."""
 
     def __init__(self, *, timeout_seconds: float = READ_SECONDS) -> None:
+        super().__init__("vasari.evaluate.protocols.math_verify_process")
         self._timeout_seconds = timeout_seconds
-        self._lock = threading.Lock()
-        self._process = LineProcess("vasari.evaluate.protocols.math_verify_process")
 
     def read(self, response: str, answer: str) -> Reading:
-        """Whether the answer that Math-Verify reads in a response equals what it reads in the
-        reference.
+        """The answer that Math-Verify reads in a response, and whether the reference equals it.
 
         Raises:
             MissingExtraError: Math-Verify is not installed.
@@ -50,26 +45,14 @@ class MathVerifyReader:
             raise MissingExtraError(
                 "this protocol needs Math-Verify: pip install 'vasari[evaluate]'"
             )
-        with self._lock:
-            if not self._process.start():
-                return Reading("crashed")
-            try:
-                return self._ask(response, answer)
-            except (OSError, ValueError):
-                self._process.kill()
-                return Reading("crashed")
-
-    def close(self) -> None:
-        """Kill the process; the next reading starts another."""
-        with self._lock:
-            self._process.kill()
+        return self.exchange(lambda: self._ask(response, answer)) or Reading("crashed")
 
     def _ask(self, response: str, answer: str) -> Reading:
-        self._process.send({"response": response, "answer": answer})
+        self.send({"response": response, "answer": answer})
         message = self._patiently()
         if message is None:
-            timed_out = self._process.exit_status() is None
-            self._process.kill()
+            timed_out = self.exit_status() is None
+            self.kill()
             return Reading("limit" if timed_out else "crashed")
         if "limit" in message:
             return Reading("limit")
@@ -79,11 +62,11 @@ class MathVerifyReader:
 
     def _patiently(self) -> dict[str, Any] | None:
         """The next message, or None when the process used up its time or died."""
-        before = self._process.processor_seconds()
+        before = self.processor_seconds()
         for _ in range(_PATIENCE):
-            message = self._process.receive(self._timeout_seconds)
-            spent = self._process.processor_seconds() - before > self._timeout_seconds / 2
-            if message is not None or spent or self._process.exit_status() is not None:
+            message = self.receive(self._timeout_seconds)
+            spent = self.processor_seconds() - before > self._timeout_seconds / 2
+            if message is not None or spent or self.exit_status() is not None:
                 return message
         return None
 
