@@ -298,7 +298,7 @@ GOOD = {"id": "a", "question": "q", "answer": "1"}
         ("{", r":2: not valid JSON: Expecting"),
         ("[" * 200_000, r":2: not valid JSON: "),
         ("[1]", r":2: expected a JSON object, got list"),
-        ('{"question": "q", "answer": "\\ud800"}', r":2: 'answer' is not valid Unicode"),
+        ('{"question": "q", "answer": "\\ud800"}', r":2: 'answer' is not valid UTF-8"),
         ({"id": "b", "question": "q"}, r":2: prompt 'b' has no 'answer'"),
         ({"id": "b", "question": "q", "answer": " "}, r":2: prompt 'b' has no 'answer'"),
         ('{"id": "b", "question": "q", "answer": NaN}', r":2: prompt 'b' has no 'answer'"),

@@ -1,12 +1,16 @@
-"""Images opened safely: complete, of a known format, of bounded size, and never outside a data
-set's folder.
+"""Images opened safely: complete, of a known format and of bounded size.
+
+Where a data set's folder is given, nothing outside it is opened.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -22,11 +26,24 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 16_777_216
 """Largest decoded image, 4,096 x 4,096: a few kilobytes of PNG can decode to gigabytes."""
 
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+)
+"""What Pillow's decoders raise on damaged files."""
+
 
 def read_image_bytes(
     ref: ImageRef, *, where: str = "image", root: Path | None = None, max_bytes: int = MAX_BYTES
 ) -> bytes:
-    """The encoded bytes of an image, from memory or from its file.
+    """Return the encoded bytes of an image, from memory or from its file.
 
     Args:
         ref: The image; its bytes are used when it has them, else its path.
@@ -38,23 +55,8 @@ def read_image_bytes(
     Raises:
         ImageError: The file is missing, unreadable, empty, too large, or outside `root`.
     """
-    if ref.data is not None:
-        size, data = len(ref.data), ref.data
-    else:
-        path = resolve_path(str(ref.path), where=where, root=root)
-        try:
-            size = path.stat().st_size
-            if size <= max_bytes:
-                data = path.read_bytes()
-        except OSError as error:
-            raise ImageError(
-                f"{where}: cannot read {_name(ref)}: {error.strerror or error}"
-            ) from error
-    if size > max_bytes:
-        raise ImageError(f"{where}: {_name(ref)} has {size:,} bytes, the limit is {max_bytes:,}")
-    if size == 0:
-        raise ImageError(f"{where}: {_name(ref)} is empty")
-    return data
+    with _opened(ref, where=where, root=root, max_bytes=max_bytes) as file:
+        return file.read()
 
 
 def open_image(
@@ -65,8 +67,7 @@ def open_image(
     root: Path | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Image.Image:
-    """The decoded image: RGB, upright (EXIF orientation applied), complete, transparency laid on
-    white.
+    """Return the whole image, decoded: RGB, upright by its EXIF data, transparency laid on white.
 
     Args:
         ref: The image.
@@ -79,8 +80,8 @@ def open_image(
         ImageError: Missing, truncated, damaged, not an image of `FORMATS`, too large, or outside
             `root`.
     """
-    data = read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes)
-    image = _identify(data, ref, where=where, max_pixels=max_pixels)
+    file = io.BytesIO(read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes))
+    image = _identify(file, ref, where=where, max_pixels=max_pixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Odd but harmless metadata: Pillow warns and goes on.
@@ -88,18 +89,7 @@ def open_image(
             image.load()
             upright = ImageOps.exif_transpose(image)
             return _on_white(upright if upright is not None else image)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        # Pillow's decoders raise any of these on damaged files.
+    except _DAMAGED as error:
         raise ImageError(f"{where}: {_name(ref)} is truncated or damaged: {error}") from error
 
 
@@ -111,42 +101,46 @@ def check_header(
     root: Path | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> tuple[int, int]:
-    """The (width, height) that the header states; reads only the first bytes of a file, decodes
-    nothing.
+    """Return the (width, height) that the header states; decodes nothing.
+
+    Only the first bytes of a file are read.
 
     Raises:
         ImageError: As `open_image`, but for damage behind the header.
     """
-    if ref.data is not None:
-        data: bytes = read_image_bytes(ref, where=where, max_bytes=max_bytes)
-        return _identify(data, ref, where=where, max_pixels=max_pixels).size
-    path = resolve_path(str(ref.path), where=where, root=root)
+    with _opened(ref, where=where, root=root, max_bytes=max_bytes) as file:
+        return _identify(file, ref, where=where, max_pixels=max_pixels).size
+
+
+@contextmanager
+def _opened(ref: ImageRef, *, where: str, root: Path | None, max_bytes: int) -> Iterator[IO[bytes]]:
+    """Open an image of bounded size, in memory or on disk."""
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise ImageError(
-                f"{where}: {_name(ref)} has {size:,} bytes, the limit is {max_bytes:,}"
-            )
-        if size == 0:
-            raise ImageError(f"{where}: {_name(ref)} is empty")
-        with path.open("rb") as file:
-            return _identify(file, ref, where=where, max_pixels=max_pixels).size
+        if ref.data is not None:
+            size, file = len(ref.data), cast("IO[bytes]", io.BytesIO(ref.data))
+        else:
+            path = resolve_path(str(ref.path), where=where, root=root)
+            size, file = path.stat().st_size, path.open("rb")
+        with file:
+            if size > max_bytes:
+                raise ImageError(
+                    f"{where}: {_name(ref)} has {size:,} bytes, the limit is {max_bytes:,}"
+                )
+            if size == 0:
+                raise ImageError(f"{where}: {_name(ref)} is empty")
+            yield file
     except OSError as error:
         raise ImageError(f"{where}: cannot read {_name(ref)}: {error.strerror or error}") from error
 
 
-def _identify(
-    source: bytes | io.BufferedReader, ref: ImageRef, *, where: str, max_pixels: int
-) -> Image.Image:
-    """The image with its header read and its size checked, not yet decoded."""
+def _identify(file: IO[bytes], ref: ImageRef, *, where: str, max_pixels: int) -> Image.Image:
+    """Open the image with its header read and its size checked, not yet decoded."""
     try:
         with warnings.catch_warnings():
             # Our own limit is below the one at which Pillow warns of a decompression bomb, and says
             # where.
             warnings.simplefilter("ignore")
-            image = Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-            )
+            image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"{where}: {_name(ref)} has too many pixels, the limit is {max_pixels:,}"
@@ -155,16 +149,7 @@ def _identify(
         raise ImageError(
             f"{where}: {_name(ref)} is not an image ({', '.join(FORMATS)} are read)"
         ) from error
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-    ) as error:
+    except _DAMAGED as error:
         raise ImageError(f"{where}: {_name(ref)} is truncated or damaged: {error}") from error
     width, height = image.size
     if width * height > max_pixels:
@@ -176,7 +161,7 @@ def _identify(
 
 
 def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
-    """The file's path; inside `root`, links followed, when that is given.
+    """Return the file's path; inside `root`, links followed, when that is given.
 
     Raises:
         ImageError: Nothing is there, it is not a regular file, or it lies outside `root`.

@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,8 +24,9 @@ import pyarrow.parquet as pq
 from vasari.core.errors import ConfigError, DataError, ImageError
 from vasari.core.files import writing
 from vasari.core.records import AnswerKind, ImageRef, Prompt
-from vasari.data.images import check_header, open_image, read_image_bytes, resolve_path
+from vasari.data.images import open_image, read_image_bytes, resolve_path
 from vasari.data.rows import JSON_LINES, raise_problems, read_rows
+from vasari.data.values import image_value, text_value
 
 SCHEMA_VERSION = 1
 
@@ -235,7 +235,7 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
     given = {name: _first(row, names) for name, names in COLUMNS.items()}
     label = where if given["id"] is None else f"{where}: prompt {str(given['id'])!r}"
     texts = {
-        name: _text(given[name], name, label)
+        name: text_value(given[name], f"{label}: {name!r}")
         for name in COLUMNS
         if name not in ("images", "choices", "metadata")
     }
@@ -281,23 +281,6 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     )
 
 
-def _text(value: Any, name: str, where: str) -> str:
-    """The value as text; nothing becomes ""."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise DataError(f"{where}: {name!r} must be text or a number, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {name!r} is not valid Unicode: {error}") from error
-    return value
-
-
 def _choices(value: Any, where: str) -> tuple[str, ...] | None:
     if value is None:
         return None
@@ -305,7 +288,7 @@ def _choices(value: Any, where: str) -> tuple[str, ...] | None:
         raise DataError(f"{where}: 'choices' must be a list of texts, got {type(value).__name__}")
     if any(option is None for option in value):
         raise DataError(f"{where}: 'choices' holds an empty option: {value!r}")
-    return tuple(_text(option, "choices", where) for option in value)
+    return tuple(text_value(option, f"{where}: 'choices'") for option in value)
 
 
 def _metadata(row: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
@@ -326,34 +309,9 @@ def _metadata(row: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
 
 
 def _image(value: Any, *, where: str, root: Path) -> ImageRef:
-    """The reference, its file found and its header read."""
-    if isinstance(value, dict):
-        data, path = value.get("bytes"), value.get("path")
-    else:
-        data, path = (value, None) if isinstance(value, bytes) else (None, value)
-    typed = isinstance(data, bytes | None) and isinstance(path, str | None)
-    if not typed or (data is None and path is None):
-        raise DataError(
-            f"{where}: expected a path, bytes, or an object with 'bytes' or 'path', got"
-            f" {_shape(value)}"
-        )
-    if data is None and path is not None and path.startswith("data:"):
-        raise DataError(
-            f"{where}: base64 images are not read; give a path, or bytes in a Parquet file"
-        )
-    if data is None:
-        path = str(resolve_path(str(path), where=where, root=root))
-    ref = ImageRef(data=data, path=path)
-    check_header(ref, where=where)
-    return ref
-
-
-def _shape(value: Any) -> str:
-    if isinstance(value, dict):
-        return "an object with " + (
-            ", ".join(f"{key!r}: {type(v).__name__}" for key, v in value.items()) or "no keys"
-        )
-    return type(value).__name__
+    return image_value(
+        value, where=where, find=lambda path: resolve_path(path, where=where, root=root)
+    )
 
 
 def _content_id(question: str, answer: str, images: Sequence[ImageRef], *, where: str) -> str:

@@ -8,11 +8,11 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from vasari.core.errors import DataError
 from vasari.data.sources.spec import AnswerForm
+from vasari.data.values import text_value
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -25,24 +25,8 @@ _BOXED = re.compile(r"\\boxed\s*\{")
 
 
 def plain_text(value: Any, name: str) -> str:
-    """A value as text: 3.0 becomes "3", nothing becomes "".
-
-    Raises:
-        DataError: It is neither text nor a number, or not valid Unicode.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise DataError(f"{name} must be text or a number, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{name} is not valid UTF-8") from error
-    return value.strip()
+    """Return a value as text without the spaces around it; see `text_value`."""
+    return text_value(value, name).strip()
 
 
 def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:

@@ -12,10 +12,11 @@ from typing import Any, get_args
 
 from vasari.core.errors import DataError, ImageError
 from vasari.core.records import AnswerKind, ImageRef, Prompt
-from vasari.data.images import check_header, resolve_path
+from vasari.data.images import resolve_path
 from vasari.data.sources.answers import LETTERS, listed, plain_text, reference_answer, split_choices
 from vasari.data.sources.columns import column_value, first_value, says_nothing
 from vasari.data.sources.spec import Layout, SourceSpec
+from vasari.data.values import image_value, is_unicode
 
 NO_LICENCE = "none stated"
 """The licence of a description that knows of none; a row's own column `licence` then counts."""
@@ -148,31 +149,7 @@ class Builder:
 
     def _image(self, value: Any, place: int) -> ImageRef:
         where = f"image {place}"
-        data, path = (
-            (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (None, value)
-        )
-        if isinstance(value, bytes):
-            data, path = value, None
-        if (
-            not isinstance(data, bytes | None)
-            or not isinstance(path, str | None)
-            or (data is None and path is None)
-        ):
-            raise DataError(
-                f"{where}: expected a path, bytes, or an object with 'bytes' or 'path', got"
-                f" {type(value).__name__}"
-            )
-        if path is not None and not _plain(path):
-            raise DataError(f"{where}: its path is not valid UTF-8")
-        if data is None and path is not None:
-            if path.startswith("data:"):
-                raise DataError(
-                    f"{where}: base64 images are not read; give a path, or bytes in a Parquet file"
-                )
-            path = str(self._found(path, where=where))
-        ref = ImageRef(data=data, path=path)
-        check_header(ref, where=where)
-        return ref
+        return image_value(value, where=where, find=lambda path: self._found(path, where=where))
 
     def _found(self, path: str, *, where: str) -> Path:
         """The image's file, in the first of the layout's image folders that has it; never outside
@@ -254,7 +231,7 @@ def _own_metadata(value: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> bool:
     if isinstance(value, str):
-        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+        return is_unicode(value)
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 

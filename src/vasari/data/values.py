@@ -1,0 +1,84 @@
+"""Values of a stored row as parts of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from vasari.core.errors import DataError
+from vasari.core.records import ImageRef
+from vasari.data.images import check_header
+
+
+def text_value(value: Any, name: str) -> str:
+    """Return a value as text: 3.0 becomes "3", None becomes "".
+
+    Args:
+        value: Of a row.
+        name: What it is, for the error message.
+
+    Raises:
+        DataError: It is neither text nor a number, or not valid Unicode.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise DataError(f"{name} must be text or a number, got {type(value).__name__}")
+    if not is_unicode(value):
+        raise DataError(f"{name} is not valid UTF-8")
+    return value
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: JSON can write lone surrogates, which cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def image_value(value: Any, *, where: str, find: Callable[[str], Path]) -> ImageRef:
+    """Return the image that a value names or holds, its file found and its header read.
+
+    Args:
+        value: A path, bytes, or an object with `bytes` or `path`, as `datasets` stores images.
+        where: What image of what prompt, for the error message.
+        find: Returns the file of a path, or raises an `ImageError`.
+
+    Raises:
+        DataError: It is none of these.
+        ImageError: The image is missing, is none, is too large, or lies outside its folder.
+    """
+    given = (
+        value
+        if isinstance(value, Mapping)
+        else {"bytes" if isinstance(value, bytes) else "path": value}
+    )
+    data, path = given.get("bytes"), given.get("path")
+    typed = isinstance(data, bytes | None) and isinstance(path, str | None)
+    if not typed or (data is None and path is None):
+        raise DataError(
+            f"{where}: expected a path, bytes, or an object with 'bytes' or 'path', got"
+            f" {_shape(value)}"
+        )
+    if path is not None and not is_unicode(path):
+        raise DataError(f"{where}: its path is not valid UTF-8")
+    if data is None and path is not None:
+        if path.startswith("data:"):
+            raise DataError(
+                f"{where}: base64 images are not read; give a path, or bytes in a Parquet file"
+            )
+        path = str(find(path))
+    ref = ImageRef(data=data, path=path)
+    check_header(ref, where=where)
+    return ref
+
+
+def _shape(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return type(value).__name__
+    kinds = ", ".join(f"{key!r}: {type(inner).__name__}" for key, inner in value.items())
+    return f"an object with {kinds or 'no keys'}"
