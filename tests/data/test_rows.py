@@ -84,6 +84,7 @@ def test_rows_come_in_order_with_their_numbers(name, content, expected, found):
         ("t.json", '[{"a": 1}, 7, {"a": 2}, {"a"', [(1, A), (2, "expected a JSON object, got int"), (3, B), (3, "not valid JSON")]),
         ("t.json", '[{"a": 1}', [(1, A), (1, "the list does not end")]),
         ("t.json", "[" * 100_000, [(0, "not valid JSON: maximum rec")]),
+        ("t.json", '{"a": %s}' % ("9" * 5_000), [(1, "not valid JSON: Exceeds")]),
         ("t.json", "7", [(0, "expected a list or a mapping of rows, found int")]),
         ("t.json", "", [(1, "not valid JSON: Expecting")]),
         ("t.csv", b"a,b\n1,\xe9\n2,3\n", [(2, "not valid UTF-8"), (3, {"a": "2", "b": "3"})]),
@@ -184,7 +185,7 @@ def test_a_document_larger_than_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_DOCUMENT_BYTES", 10)
     for name, content in (("t.json", b'{"a": 1234}'), ("z.json", gzip.compress(b'{"a": 1234}'))):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match="more than 10 bytes, the most for a JSON document"):
+        with pytest.raises(DataError, match="more than 10 bytes, the most for a JSON document"):
             json_document(tmp_path / name)
 
 

@@ -136,8 +136,8 @@ def json_document(path: Path, *, shown: str = "") -> Any:
     Bytes that are not UTF-8 become lone surrogates, so that only their row need be refused.
 
     Raises:
-        ValueError: It is not JSON, nested too deeply, or larger than `MAX_DOCUMENT_BYTES`.
-        DataError: The file cannot be read.
+        DataError: It is not JSON, nested too deeply, or larger than `MAX_DOCUMENT_BYTES`, or the
+            file cannot be read.
     """
     shown = shown or str(path)
     try:
@@ -146,14 +146,14 @@ def json_document(path: Path, *, shown: str = "") -> Any:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{shown}: cannot be read: {error}") from error
     if len(text) > MAX_DOCUMENT_BYTES:
-        raise ValueError(
-            f"more than {MAX_DOCUMENT_BYTES:,} bytes, the most for a JSON document; convert it to"
-            " JSON lines"
+        raise DataError(
+            f"{shown}: more than {MAX_DOCUMENT_BYTES:,} bytes, the most for a JSON document;"
+            " convert it to JSON lines"
         )
     try:
         return json.loads(text.decode("utf-8-sig", "surrogateescape"))
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{shown}: not valid JSON: {error}") from error
 
 
 def _open(path: Path, shown: str) -> IO[bytes]:
@@ -293,13 +293,13 @@ def _json(
         return
     try:
         document = json_document(path, shown=shown)
-    except ValueError as error:
+    except DataError as error:
         # Some publish JSON lines under the name .json.
         if start.startswith("{") and not rows_at and _one_line_is_an_object(start):
             file.seek(0)
             yield from _lines(file, raw, shown)
         else:
-            yield StoredRow(shown, problem=f"not valid JSON: {error}", number=1)
+            yield StoredRow(shown, problem=str(error).removeprefix(f"{shown}: "), number=1)
         return
     yield from _document_rows(document, shown, rows_at)
 

@@ -16,7 +16,7 @@ from vasari.core.errors import ConfigError, DataError
 from vasari.data.images import open_image
 from vasari.data.prompt_file import COLUMNS, read_prompts, write_prompts
 from vasari.data.sources import SOURCES, BadRow, describe_source, read_source
-from vasari.data.sources.spec import find_spec, read_spec
+from vasari.data.sources.spec import read_spec
 from vasari.records import Prompt
 
 HEAD = "name: a\ntitle: t\nlicence: l"
@@ -384,7 +384,7 @@ def test_options_in_a_question_are_taken_out_of_it(plant):
 
 def test_the_generic_sources_read_the_columns_of_prompt_files():
     for name in ("jsonl", "parquet"):
-        fields = find_spec(name).layouts[0].fields
+        fields = describe_source(name).layouts[0].fields
         for field in (
             "id",
             "question",

@@ -12,7 +12,7 @@ from vasari.curate.match.decontaminate import BenchmarkEntry, BenchmarkIndex, Le
 from vasari.curate.match.image_index import index_images
 from vasari.curate.run.reading import data_path, entry_source
 from vasari.data.sources import BadRow, read_source
-from vasari.data.sources.spec import find_spec
+from vasari.data.sources.spec import describe_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def read_benchmarks(settings: LeakSettings) -> Benchmarks:
     counts: Counter[str] = Counter()
     for entry in settings.benchmarks:
         own, unread = _rows(entry, images=entry.images)
-        label = find_spec(entry.source).name
+        label = describe_source(entry.source).name
         if unread and entry.images:
             # An image that is missing takes its question along; without images it can still be
             # compared.

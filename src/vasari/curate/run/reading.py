@@ -22,7 +22,7 @@ from vasari.curate.run.shards import StageFolder
 from vasari.curate.stage import Dropped
 from vasari.data.images import read_image_bytes
 from vasari.data.sources import BadRow, read_source
-from vasari.data.sources.spec import find_spec
+from vasari.data.sources.spec import describe_source
 from vasari.data.tasks.pool import make_pool
 
 IMAGES = "images"
@@ -100,7 +100,7 @@ def source_state(
     state: dict[str, Any] = entry.model_dump(mode="json")
     if entry.source is None:
         return state | {"seed": seed}
-    spec = find_spec(entry_source(entry, base)).model_dump_json()
+    spec = describe_source(entry_source(entry, base)).model_dump_json()
     state["description"] = hashlib.blake2b(spec.encode(), digest_size=16).hexdigest()
     return state | {"files": folder_state(data_path(str(entry.folder), base))}
 

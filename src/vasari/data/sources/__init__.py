@@ -1,11 +1,6 @@
-"""Public data sets' native layouts to prompts with provenance."""
+"""Public data sets in the layouts in which they are published, read as prompts."""
 
-from vasari.data.sources.read import (
-    SOURCES,
-    BadRow,
-    SourceDescription,
-    describe_source,
-    read_source,
-)
+from vasari.data.sources.read import SOURCES, BadRow, read_source
+from vasari.data.sources.spec import SourceSpec, describe_source
 
-__all__ = ["SOURCES", "BadRow", "SourceDescription", "describe_source", "read_source"]
+__all__ = ["SOURCES", "BadRow", "SourceSpec", "describe_source", "read_source"]

@@ -1,6 +1,4 @@
-"""ARC tasks (arXiv:1911.01547): one JSON file a task, grids of digits. Drawn, since the data have
-no pictures.
-"""
+"""ARC tasks (arXiv:1911.01547): one JSON file a task, grids of digits, which are drawn."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vasari.core.errors import DataError
 from vasari.data.rows import StoredRow, json_document
 from vasari.data.sources.pictures import ARC_COLOURS, Grid, draw_pairs
 
@@ -26,28 +25,26 @@ QUESTION = (
 
 
 def arc_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """One row for each test grid of a task: `id` (task and number of the test), `question`,
-    `answer` (rows), `image`.
+    """Yield one row for each test grid of a task.
+
+    It has `id` (task and number of the test), `question`, `answer` (rows), `image`, `kind` and
+    `num_examples`.
+
+    Raises:
+        DataError: It is no ARC task.
     """
-    try:
-        task = json_document(path, shown=shown)
-    except ValueError as error:
-        yield StoredRow(shown, problem=f"not valid JSON: {error}")
-        return
+    task = json_document(path, shown=shown)
     train, tests = (task.get("train"), task.get("test")) if isinstance(task, dict) else (None, None)
     if not isinstance(train, list) or not isinstance(tests, list) or not train or not tests:
-        yield StoredRow(shown, problem="expected an object with lists 'train' and 'test'")
-        return
+        raise DataError("expected an object with lists 'train' and 'test'")
     for number, test in enumerate(tests):
         where = f"{shown}: test {number + 1}"
         pairs = [*train, test]
         if len(pairs) > MAX_PAIRS or not all(_is_pair(pair) for pair in pairs):
-            yield StoredRow(
-                where,
-                problem=(
-                    f"expected at most {MAX_PAIRS} pairs of grids of digits, sides 1 to {MAX_SIDE}"
-                ),
+            problem = (
+                f"expected at most {MAX_PAIRS} pairs of grids of digits, sides 1 to {MAX_SIDE}"
             )
+            yield StoredRow(where, problem=problem)
             continue
         shown_pairs: list[tuple[Grid, Grid | None]] = [
             (pair["input"], pair["output"]) for pair in train

@@ -34,7 +34,7 @@ class _Names:
 
 
 def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """One row a conversation: `id`, `question`, `answer`, `images`, `system`, `num_turns`.
+    """Yield one row a conversation: `id`, `question`, `answer`, `images`, `system`, `num_turns`.
 
     `conversations` or `messages` are read; a turn is {from, value} or {role, content}; a content is
     text or a list of parts (text, image, image_url). Images that no part names are those of the
@@ -45,22 +45,17 @@ def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredR
 
 
 def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
-    """The rows of every data set of a `dataset_info.json` whose file lies in its folder; those on a
-    hub are passed over.
+    """Yield the rows of every data set of a `dataset_info.json` whose file lies in its folder.
 
-    Formats alpaca and sharegpt. Data sets of preference pairs, and rows with sound or video, are
-    refused with a reason.
+    Data sets on a hub are left out. Formats alpaca and sharegpt. Data sets of preference pairs, and
+    rows with sound or video, are refused with a reason.
+
+    Raises:
+        DataError: The file is no mapping of data sets.
     """
-    try:
-        catalogue = json_document(path, shown=shown)
-    except ValueError as error:
-        yield StoredRow(shown, problem=f"not valid JSON: {error}")
-        return
+    catalogue = json_document(path, shown=shown)
     if not isinstance(catalogue, dict):
-        yield StoredRow(
-            shown, problem=f"expected a mapping of data sets, got {type(catalogue).__name__}"
-        )
-        return
+        raise DataError(f"expected a mapping of data sets, got {type(catalogue).__name__}")
     for name, entry in catalogue.items():
         file_name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(file_name, str):
@@ -152,9 +147,7 @@ def _turns(row: Mapping[str, Any], turns: Sequence[Any], names: _Names) -> dict[
 def _first_images(
     row: Mapping[str, Any], said: Sequence[tuple[str, str, Any]], start: int, names: _Names
 ) -> list[Any]:
-    """The row's images that belong to its first question: those it marks, or all when nothing is
-    marked.
-    """
+    """Return the row's images of its first question: those it marks, all if none is marked."""
     value = row.get(names.images) or row.get("image")
     images = value if isinstance(value, list) else [] if not value else [value]
     marks = [text.count(_MARK) for _, text, _ in said]
@@ -167,9 +160,7 @@ def _first_images(
 
 
 def _turn(turn: Any, names: _Names) -> tuple[str, str, list[Any]]:
-    """Who speaks ("asks", "answers", "system", else ""), what, and the images that its parts
-    name.
-    """
+    """Return the role ("asks", "answers", "system", else ""), the text and the images of a turn."""
     if not isinstance(turn, Mapping) or not isinstance(role := turn.get(names.role), str):
         raise DataError(f"a turn must be an object with {names.role!r} and {names.content!r}")
     role_name = role.lower()

@@ -1,6 +1,4 @@
-"""RAVEN (arXiv:1903.02741): one `.npz` a problem with 16 gray panels and the index of the right
-option.
-"""
+"""RAVEN (arXiv:1903.02741): one `.npz` a problem, 16 gray panels and the index of the answer."""
 
 from __future__ import annotations
 
@@ -14,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from vasari.core.errors import DataError
 from vasari.data.rows import StoredRow
 from vasari.data.sources.pictures import draw_matrix
 
@@ -29,8 +28,13 @@ _NAME = re.compile(r"RAVEN_\d+_(\w+)\.npz")
 
 
 def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """One row: `id`, `question`, `num_choices`, `target` (from 0), `image`, `configuration` (its
-    folder), `split`.
+    """Yield the one row of an archive.
+
+    It has `id`, `question`, `num_choices`, `target` (from 0), `image`, `configuration` (the
+    archive's folder) and `split`.
+
+    Raises:
+        DataError: It is no RAVEN archive.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -47,8 +51,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
         zipfile.BadZipFile,
         RuntimeError,
     ) as error:
-        yield StoredRow(shown, problem=f"not a RAVEN archive: {error}")
-        return
+        raise DataError(f"not a RAVEN archive: {error}") from error
     if (
         panels.dtype != np.uint8
         or panels.shape[0] != 16
@@ -56,13 +59,9 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
         or target.dtype.kind not in "iu"
     ):
         got = f"{panels.dtype} {panels.shape}, {target.dtype}"
-        yield StoredRow(
-            shown,
-            problem=(
-                f"expected 'image' of 16 gray panels (uint8) and 'target', an integer; got {got}"
-            ),
+        raise DataError(
+            f"expected 'image' of 16 gray panels (uint8) and 'target', an integer; got {got}"
         )
-        return
     named = _NAME.fullmatch(path.name)
     configuration = path.parent.name
     yield StoredRow(
@@ -80,9 +79,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
 
 
 def _array(archive: zipfile.ZipFile, name: str, *, shape: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """An array of an archive, its size checked by its header before anything of it is unpacked;
-    never a pickle.
-    """
+    """Read an array of an archive, never a pickle, after its header was checked for its size."""
     with archive.open(f"{name}.npy") as file:
         size, kind = _header(file)
         if kind.hasobject:

@@ -1,4 +1,4 @@
-"""Sources by name: what they are, and their prompts from a folder."""
+"""Prompts of a public data set, read from the folder in which it lies."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from vasari.data.sources.build import Builder
 from vasari.data.sources.columns import column_value
 from vasari.data.sources.conversations import conversation_rows, llamafactory_rows
 from vasari.data.sources.raven import raven_rows
-from vasari.data.sources.spec import TIER_NOTES, Layout, SourceSpec, Tier, find_spec, shipped_names
+from vasari.data.sources.spec import Layout, SourceSpec, describe_source, shipped_names
 from vasari.data.sources.wikitables import wikitable_rows
 
 Reader = Callable[[Path, Path, str], Iterator[StoredRow]]
-"""File, the source's folder, the file's name for messages -> its rows."""
+"""Makes rows of a file, given the data set's folder and the file's name for messages; an error
+ends the file."""
 
 READERS: Mapping[str, Reader] = {
     "raven": raven_rows,
@@ -49,50 +50,11 @@ class BadRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceDescription:
-    """What a source is."""
-
-    name: str
-    title: str
-    licence: str
-    domain: str
-    tier: Tier
-    tier_note: str
-    """The tier in words, as documents and cards show it."""
-    test_only: bool
-    splits: tuple[str, ...]
-    layouts: tuple[str, ...]
-    """Each layout's title and files."""
-    about: str
-
-
 @dataclass(frozen=True, slots=True)
 class _File:
     split: str
     path: Path
     shown: str
-
-
-def describe_source(name: str) -> SourceDescription:
-    """What a source is, from its description alone.
-
-    Raises:
-        ConfigError: No source has this name.
-    """
-    spec = find_spec(name)
-    return SourceDescription(
-        name=spec.name,
-        title=spec.title,
-        licence=spec.licence,
-        domain=spec.domain,
-        tier=spec.tier,
-        tier_note=TIER_NOTES[spec.tier],
-        test_only=spec.test_only,
-        splits=tuple(dict.fromkeys(split for layout in spec.layouts for split in layout.splits)),
-        layouts=tuple(f"{layout.title}: {_patterns(layout)}" for layout in spec.layouts),
-        about=spec.about,
-    )
 
 
 def read_source(
@@ -104,7 +66,7 @@ def read_source(
     limit: int | None = None,
     images: bool = True,
 ) -> Iterator[Prompt | BadRow]:
-    """The prompts of a source, and each row that became none, in the order of its files.
+    """Yield the prompts of a data set, and each row that became none, in the order of its files.
 
     A prompt's id is `source/native id`; its metadata holds `source`, `native_id`, `split`,
     `licence`, `domain`, `category` and `tier`. Images are found and their headers read here;
@@ -125,7 +87,7 @@ def read_source(
         DataError: The folder does not have the source's shape (at the call), or no row is of this
             split (at the end).
     """
-    spec = find_spec(name)
+    spec = describe_source(name)
     folder = Path(folder)
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1, got {limit}")
@@ -149,15 +111,14 @@ def read_source(
 
 
 def _checked_split(spec: SourceSpec, split: str, *, allow_test: bool) -> str:
-    """The split to read: a test only where that is allowed."""
+    """Return the split to read: a test only where that is allowed."""
     if spec.test_only:
         if not allow_test:
             raise ConfigError(
                 f"{spec.title} is published for testing alone; training on it makes its scores"
                 " worthless. allow_test=True reads it all the same"
             )
-        splits = dict.fromkeys(name for layout in spec.layouts for name in layout.splits)
-        return next(iter(splits)) if split == "train" and "train" not in splits else split
+        return spec.splits[0] if split == "train" and "train" not in spec.splits else split
     if split.startswith("test") and not allow_test:
         raise ConfigError(f"{spec.name}: {split!r} is a test split; allow_test=True reads it")
     return split
@@ -205,7 +166,9 @@ def _items(file: _File, builder: Builder) -> Iterator[StoredRow]:
             yield from reader(file.path, builder.folder, file.shown)
         else:
             yield from read_rows(file.path, shown=file.shown, rows_at=builder.layout.rows)
-    except (OSError, DataError) as error:
+    except DataError as error:
+        yield StoredRow(file.shown, problem=str(error).removeprefix(f"{file.shown}: "))
+    except OSError as error:
         yield StoredRow(file.shown, problem=f"cannot be read any further: {error}")
 
 
@@ -229,7 +192,7 @@ def _prompt_or_bad(
 def _entries(
     item: StoredRow, layout: Layout, facts: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The row itself, or one row for each entry of its list."""
+    """Yield the row itself, or one row for each entry of its list."""
     row = dict(item.values or {}) | facts
     if not layout.each:
         yield item.where, row
@@ -252,7 +215,7 @@ def _entries(
 
 
 def _row_split(row: Mapping[str, Any], layout: Layout) -> str:
-    """The split that a row states; the value as it stands where the layout does not name it."""
+    """Return the split that a row states; the value as it stands where the layout lacks it."""
     if layout.split_ranges:
         digits = re.search(
             r"(\d+)\D*$", str(column_value(row, layout.fields.id[0]) if layout.fields.id else "")
@@ -269,7 +232,7 @@ def _row_split(row: Mapping[str, Any], layout: Layout) -> str:
 
 
 def _find_files(spec: SourceSpec, folder: Path) -> tuple[Layout, list[_File]]:
-    """The first layout that the folder has files of, and these.
+    """Return the first layout that the folder has files of, and these files.
 
     Raises:
         DataError: The folder is missing or has none; what was expected and what is there.

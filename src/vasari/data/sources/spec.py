@@ -1,6 +1,4 @@
-"""A source as a description: which files hold its rows, and which columns make a prompt. Read from
-YAML, checked.
-"""
+"""A data set as a YAML description: which files hold its rows, and which columns make a prompt."""
 
 from __future__ import annotations
 
@@ -144,6 +142,16 @@ class SourceSpec(Settings):
     """Where a safe form is, when the native form is a pickle."""
     layouts: tuple[Layout, ...] = ()
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that its layouts may have."""
+        return tuple(dict.fromkeys(split for layout in self.layouts for split in layout.splits))
+
+    @property
+    def tier_note(self) -> str:
+        """The tier in words, as documents and cards show it."""
+        return TIER_NOTES[self.tier]
+
     @model_validator(mode="before")
     @classmethod
     def _one_layout_may_stand_at_the_top(cls, data: Any) -> Any:
@@ -164,7 +172,7 @@ class SourceSpec(Settings):
 
 
 def read_spec(path: Path) -> SourceSpec:
-    """The description in a YAML file, a user's or ours.
+    """Return the description in a YAML file, a user's or ours.
 
     Raises:
         DataError: The file is missing, no YAML, or not a description.
@@ -177,9 +185,7 @@ def read_spec(path: Path) -> SourceSpec:
 
 @cache
 def shipped_names() -> tuple[str, ...]:
-    """The names of the sources that ship with the package: those of their files, so that none is
-    parsed for it.
-    """
+    """Return the names of the sources that ship with the package, which are those of their files."""
     names = (item.name for item in (resources.files("vasari.data.sources") / "mapped").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
@@ -190,8 +196,8 @@ def _shipped(name: str) -> SourceSpec:
     return _parse(file.read_text(encoding="utf-8"), file.name)
 
 
-def find_spec(name: str) -> SourceSpec:
-    """The description of a shipped source, or of the YAML file that `name` is the path of.
+def describe_source(name: str) -> SourceSpec:
+    """Return the description of a shipped source, or of the YAML file that `name` is the path of.
 
     Raises:
         ConfigError: No source has this name.

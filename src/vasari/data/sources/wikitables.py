@@ -1,6 +1,4 @@
-"""WikiTableQuestions (arXiv:1508.00305): questions in TSV files, tables in CSV files. The tables
-are drawn.
-"""
+"""WikiTableQuestions (arXiv:1508.00305): questions in TSV files, tables in CSV files, drawn."""
 
 from __future__ import annotations
 
@@ -20,19 +18,20 @@ _COLUMNS = ("id", "utterance", "context", "targetValue")
 
 
 def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
-    """One row a question: `id`, `question`, `answer` (several joined by "; "), `context` (its
-    table), `image`.
+    """Yield one row a question.
+
+    It has `id`, `question`, `answer` (several joined by "; "), `num_answers`, `context` (its table)
+    and `image`.
+
+    Raises:
+        DataError: The file lacks a column.
     """
     with path.open("rb") as file:
         header = file.readline(2**16).decode("utf-8-sig", "replace").rstrip("\r\n").split("\t")
         if not set(_COLUMNS) <= set(header):
-            yield StoredRow(
-                shown,
-                problem=(
-                    f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(header)[:200]}"
-                ),
+            raise DataError(
+                f"expected the columns {', '.join(_COLUMNS)}, found {', '.join(header)[:200]}"
             )
-            return
         for number, line in enumerate(file, start=2):
             where = f"{shown}:{number}"
             if not line.strip():
