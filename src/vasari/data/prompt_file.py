@@ -1,9 +1,8 @@
 """Prompts to files and back: Parquet as Hugging Face `datasets` writes it, and JSON lines.
 
 A question may carry `<image>` marks, one for each image, where the images belong in the text. They
-are kept as they
-stand: the policy's chat template replaces them, and puts images in front of a question that has
-none.
+are kept as they stand: the policy's chat template replaces them, and puts images in front of a
+question that has none.
 
 Images that a file names by path stay paths, so a large set does not have to fit in memory; a path
 is relative to the file's folder and may not leave it.
@@ -68,8 +67,7 @@ _SCHEMA = pa.schema(
 
 
 def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
-    """Write prompts to a Parquet file that stands alone: images are stored in it, also those that
-    were paths.
+    """Write prompts to a Parquet file with all their images, also those that were paths.
 
     `datasets.load_dataset("parquet", data_files=...)` decodes its images. The file appears under
     its name only when it is complete.
@@ -112,7 +110,7 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
 def read_prompts(
     path: Path, *, limit: int | None = None, image_root: Path | None = None
 ) -> list[Prompt]:
-    """The prompts of a Parquet or JSON-lines file, in file order.
+    """Return the prompts of a Parquet or JSON-lines file, in file order.
 
     Columns go by the names in `COLUMNS`; other columns that hold text, numbers or truth values join
     `metadata`. Numbers become text (3.0 becomes "3"). A prompt without an id gets a digest of its
@@ -159,7 +157,7 @@ def read_prompts(
 def check_images(
     prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Decode every image once and return nothing when all are sound.
+    """Check that every image can be decoded.
 
     Args:
         prompts: Whose images to check.
@@ -188,7 +186,7 @@ def check_images(
 
 
 def _hf_features() -> dict[str, Any]:
-    """The features in the form that `datasets` keeps in a Parquet file's metadata."""
+    """Return the features in the form that `datasets` keeps in a Parquet file's metadata."""
     text = {"dtype": "string", "_type": "Value"}
     special = {
         "images": {"feature": {"_type": "Image"}, "_type": "List"},
@@ -217,7 +215,7 @@ def _to_row(prompt: Prompt) -> dict[str, Any]:
 
 
 def _check_schema(path: Path) -> None:
-    """Refuse a Parquet file that a newer version wrote; what is no Parquet file is not judged."""
+    """Refuse a Parquet file of a newer schema; what is no Parquet file is not judged here."""
     try:
         own = (pq.read_schema(path).metadata or {}).get(b"vasari")
         version = json.loads(own).get("schema") if own else SCHEMA_VERSION
@@ -269,7 +267,7 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first value that says something: not null, not nan, not an empty text or list."""
+    """Return the first value that is not null, not nan, and not an empty text or list."""
     values = (row.get(name) for name in names)
     return next(
         (
@@ -315,7 +313,7 @@ def _image(value: Any, *, where: str, root: Path) -> ImageRef:
 
 
 def _content_id(question: str, answer: str, images: Sequence[ImageRef], *, where: str) -> str:
-    """16 hex digits, the same wherever the file and its images lie."""
+    """Return 16 hex digits, the same wherever the file and its images lie."""
     digest = hashlib.blake2b(digest_size=8)
     parts = [
         question.encode(),

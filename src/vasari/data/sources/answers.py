@@ -1,6 +1,4 @@
-"""The answer column of a row as the reference of a prompt, and options that a question carries in
-its text.
-"""
+"""Reference answers from the answer column of a row, and options from the text of a question."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ def plain_text(value: Any, name: str) -> str:
 
 
 def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:
-    """The reference answer: a letter where there are choices, else the value as text.
+    """Return the reference answer: a letter where there are choices, else the value as text.
 
     Raises:
         DataError: There is none, or it names no option.
@@ -67,9 +65,7 @@ def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm
 
 
 def last_boxed(text: str) -> str:
-    r"""What the last \boxed{} of a solution holds, braces counted; "" when there is none that
-    closes.
-    """
+    r"""Return what the last \boxed{} of a solution holds, braces counted; "" if none closes."""
     start = next((match.end() for match in reversed(list(_BOXED.finditer(text)))), None)
     if start is None:
         return ""
@@ -82,8 +78,9 @@ def last_boxed(text: str) -> str:
 
 
 def listed(value: Any) -> Any:
-    """The list that a text writes out, as Python prints one; never evaluated. Any other value as it
-    is.
+    """Return the list that a text writes out as Python prints one; other values as they are.
+
+    The text is parsed, never evaluated.
 
     Raises:
         DataError: The text is no list, or a very long one.
@@ -100,11 +97,10 @@ def listed(value: Any) -> Any:
 
 
 def split_choices(question: str) -> tuple[str, tuple[str, ...] | None]:
-    """The question without its options, and these, when it ends in "Choices: (A) ... (B) ..." or
-    "A:..." or "A. ...".
+    """Return a question without the options at its end, and these; None where there are none.
 
-    The labels must be A, B, C, ... in this order; else the question stays as it is and there are no
-    choices.
+    Options follow "Choices:" as "(A) ... (B) ..." or, one a line, "A:..." or "A. ...". The labels
+    must be A, B, C, ... in this order; else the question stays as it is.
     """
     found = next(reversed(list(_CHOICES.finditer(question))), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""A row and its description to a prompt with provenance."""
+"""Prompts with their provenance from the rows of a described data set."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Builder:
     """False: images are not looked for, their names are kept."""
 
     def prompt(self, row: Mapping[str, Any], *, split: str) -> Prompt:
-        """The prompt of one row.
+        """Return the prompt of one row.
 
         Raises:
             DataError: The row has no question or no answer, a value of a wrong type, or an image
@@ -125,7 +125,7 @@ class Builder:
         return question, tuple(plain_text(option, "an option") for option in value)
 
     def _images(self, row: Mapping[str, Any]) -> tuple[tuple[ImageRef, ...], list[str]]:
-        """The references, each found and its header read; and the names that the row gives them."""
+        """Return the images, each found and its header read, and the names that the row gives."""
         values: list[Any] = []
         for column in self.layout.fields.images:
             group = [
@@ -152,8 +152,9 @@ class Builder:
         return image_value(value, where=where, find=lambda path: self._found(path, where=where))
 
     def _found(self, path: str, *, where: str) -> Path:
-        """The image's file, in the first of the layout's image folders that has it; never outside
-        the source's folder.
+        """Return the image's file in the first image folder that has it.
+
+        The file never lies outside the data set's folder.
         """
         error: ImageError | None = None
         for below in self.layout.image_folders:
@@ -165,7 +166,7 @@ class Builder:
         raise error or ImageError(f"{where}: the layout names no image folder")
 
     def _facts(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """What the description keeps of a row; metadata must be storable as JSON."""
+        """Return what the description keeps of a row, as far as JSON can store it."""
         facts: dict[str, Any] = {}
         if self.layout.keep_other_columns:
             named = {column for group in _columns(self.layout) for column in group}
@@ -219,9 +220,7 @@ def _joined(value: Any) -> Any:
 
 
 def _own_metadata(value: Any) -> dict[str, Any]:
-    """The metadata of a file that Vasari wrote: JSON text of an object, or an object; else
-    nothing.
-    """
+    """Return the metadata of a file that Vasari wrote, JSON text or an object; else nothing."""
     try:
         value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):

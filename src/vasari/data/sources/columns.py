@@ -1,14 +1,13 @@
-"""The language in which a description names values of a row.
+"""How a description of a data set names values of a row.
 
 `qid` is a column, `metadata.subject` one within another, `turns.0.text` the first of a list.
 `images/{pid}.png` is a text with columns filled in, `{id:012d}` with leading zeros, `{url|name}`
 with the last part of a path and `{url|stem}` without its suffix; a list filled in gives a list.
 `=Which?` is a text as it stands.
 
-Every row also has `_key` (its name, where rows are a mapping), `_value` (what it
-is, there or where it is not a mapping), `_outer` (the
-row around it, under `each`), `_row` (its number, from 1), `_file`, `_dir` (its file and the folder
-of that, relative to the source's) and `_split`.
+Every row also has `_key` (its name, where rows are a mapping), `_value` (what it is, there or where
+it is not a mapping), `_outer` (the row around it, under `each`), `_row` (its number, from 1),
+`_file`, `_dir` (its file and the folder of that, relative to the data set's) and `_split`.
 """
 
 from __future__ import annotations
@@ -23,9 +22,7 @@ _SLOT = re.compile(r"\{([^{}|:]+)(?:\|(name|stem))?(?::0(\d{1,2})d)?\}")
 
 
 def first_value(row: Mapping[str, Any], columns: Iterable[str]) -> Any:
-    """The first value that says something: not null, not nan, not an empty text or list; None when
-    there is none.
-    """
+    """Return the first value that is neither null nor nan nor empty; None when there is none."""
     values = (column_value(row, column) for column in columns)
     return next((value for value in values if not says_nothing(value)), None)
 
@@ -40,7 +37,7 @@ def says_nothing(value: Any) -> bool:
 
 
 def column_value(row: Mapping[str, Any], column: str) -> Any:
-    """What one column names in a row; None when it is not there."""
+    """Return what a column names in a row; None when it is not there."""
     if column.startswith("="):
         return column[1:]
     if "{" not in column:
@@ -64,7 +61,7 @@ def column_value(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _descend(row: Any, path: str) -> Any:
-    """The value at a dotted path; a column whose name holds a dot comes first."""
+    """Return the value at a dotted path; a column whose name holds a dot comes first."""
     if isinstance(row, Mapping) and path in row:
         return row[path]
     head, _, rest = path.partition(".")

@@ -185,7 +185,7 @@ def read_spec(path: Path) -> SourceSpec:
 
 @cache
 def shipped_names() -> tuple[str, ...]:
-    """Return the names of the sources that ship with the package, which are those of their files."""
+    """Return the names of the sources that ship with the package, without parsing them."""
     names = (item.name for item in (resources.files("vasari.data.sources") / "mapped").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 

@@ -1,4 +1,4 @@
-"""A checker that every task family must pass, ours or a user's."""
+"""Checks that every task family must pass, ours or a user's."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def check_task_family(family: Family | type[Family], verify: Verify) -> None:
-    """Return if a family keeps the contract of `Family`; say what is broken if not.
+    """Check that a family does what `Family` says.
 
     Args:
         family: As a recipe may name it: a class that is called without arguments, or an object.
-        verify: The verifier that pays its answers, `vasari.verify.verify_answer`.
+        verify: The verifier of its answers, `vasari.verify.verify_answer`.
 
     Raises:
         AssertionError: A part of the contract is broken; the message says which, of which level and
@@ -91,7 +91,7 @@ def _sample(family: Family, level: str, seed: int) -> Problem:
 
 
 def _facts(problem: Problem) -> list[object]:
-    """What makes a problem, its reasoning included."""
+    """Return what makes a problem, its reasoning included."""
     thinker = Thinker(np.random.default_rng(0))
     found = problem.think(thinker)
     parts = [
@@ -168,7 +168,7 @@ def _corners(mark: Mark) -> list[Point]:
 
 
 def _check_scenes(problems: Sequence[Problem], where: str) -> None:
-    """Equal pictures have one key, and only they: it decides which split a picture belongs to."""
+    """Check that equal pictures, and only they, have one key, which decides their split."""
     scene_of: dict[str, str] = {}
     key_of: dict[str, str] = {}
     for problem in problems:
@@ -219,9 +219,7 @@ def _check_reasoning(problem: Problem, where: str) -> None:
 def _check_verdicts(
     problem: Problem, family: Family, level: str, verify: Verify, where: str
 ) -> None:
-    """The verifier pays the reference answer, bare and after worked reasoning, and no other
-    answer.
-    """
+    """Check that the verifier accepts the reference answer, also after reasoning, and no other."""
     at = f"{where} ({problem.question})"
     thinker = Thinker(np.random.default_rng(0))
     problem.think(thinker)
@@ -250,7 +248,7 @@ def _check_verdicts(
         paid = other != problem.answer and outcome(f"\\boxed{{{other}}}") is Outcome.CORRECT
         _require(
             not paid,
-            f"{at}: the verifier pays {other!r}, and the reference answer is {problem.answer!r}",
+            f"{at}: the verifier accepts {other!r}, and the reference answer is {problem.answer!r}",
         )
 
 
@@ -271,9 +269,7 @@ def _check_drawing(scene: Scene, where: str) -> None:
 
 
 def _check_pools(family: Family) -> None:
-    """Pools as recipes make them, with slips, with spoiled prompts, and in the style that no
-    training sees.
-    """
+    """Check pools as recipes make them: with slips, spoiled prompts, and the held-out style."""
     plain = PoolSettings(families=(family.name,), num_prompts=_NUM_PROMPTS, slip_rate=0.3)
     spoiled = replace(plain, wrong_label_share=0.25, guessable_share=0.25, unsolvable_share=0.25)
     unseen = replace(plain, styles=(HELD_OUT_STYLE,))

@@ -1,4 +1,4 @@
-"""How hard real visual-math questions are for real models, and how far a pool is from that.
+"""Pass rates of real models on real visual-math questions, and a pool's distance from them.
 
 Source: DynaMath (arXiv:2411.00836), 501 questions in ten variants each, answered by 14 models; the
 per-variant results of github.com/DynaMath/DynaMath at 598c3c3 (MIT licence).
@@ -25,8 +25,7 @@ _BINS: NDArray[np.float64] = np.arange(11) / 10
 
 
 def shape_distance(pass_rates: ArrayLike) -> float:
-    """1-Wasserstein distance between measured pass rates and DynaMath's, in [0, 1]; lower is
-    closer.
+    """Return the 1-Wasserstein distance of pass rates to DynaMath's, in [0, 1]; lower is closer.
 
     It is the area between the two cumulative distributions: the mean distance by which pass rates
     would have to move.
@@ -49,17 +48,12 @@ def shape_distance(pass_rates: ArrayLike) -> float:
     return float(np.sum(np.abs(measured - real) * np.diff(edges)))
 
 
-def sample_pass_rates(rng: np.random.Generator, num_prompts: int) -> NDArray[np.float64]:
-    """Pass rates drawn from DynaMath's distribution: float64 [num_prompts], multiples of 0.1."""
-    return rng.choice(_BINS, size=num_prompts, p=np.asarray(DYNAMATH_PASS_RATES))
-
-
 def dynamath_level_weights() -> dict[str, float]:
-    """Shares of levels "1" to "3": the mass of pass rates above 0.66, from 0.33 to 0.66, and below
-    0.33.
+    """Return weights of levels "1" to "3" that mix a pool as DynaMath mixes its questions.
 
-    A level is a guess at difficulty: it gives a pool many hard, many easy and few middling prompts
-    in the proportion of real ones; what a given model finds hard is measured with `shape_distance`.
+    They are the mass of its pass rates above 0.66, from 0.33 to 0.66, and below 0.33: many easy,
+    many hard, few middling. A level only guesses difficulty; what a given model finds hard is
+    measured with `shape_distance`.
     """
     shares = np.asarray(DYNAMATH_PASS_RATES)
     easy, hard = float(shares[_BINS > 0.66].sum()), float(shares[_BINS < 0.33].sum())

@@ -1,4 +1,4 @@
-"""Scenes drawn as PNG images, in several styles. Pillow; the held-out style needs matplotlib.
+"""Scenes drawn as PNG images: by Pillow, and in the held-out style by matplotlib.
 
 A style changes the paper, the ink, the strokes and the lettering, and never what is to be seen:
 colours keep their names and marks their places. The same scene, style and size give the same bytes
@@ -24,7 +24,7 @@ SUPERSAMPLE = 2
 
 
 def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
-    """A PNG of `size` x `size` pixels.
+    """Return the scene as a PNG of `size` x `size` pixels.
 
     Args:
         scene: Marks in unit coordinates.
@@ -50,8 +50,9 @@ def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
 
 
 def _png(image: Image.Image) -> bytes:
-    """The PNG file of an RGB image: unfiltered rows, which flat drawings compress best and Pillow's
-    encoder does not try.
+    """Return the PNG file of an RGB image with unfiltered rows.
+
+    Flat drawings compress best so, and Pillow's encoder does not try it.
     """
     pixels, stride = image.tobytes(), 3 * image.width
     rows = b"".join(
@@ -73,8 +74,9 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @functools.lru_cache(maxsize=8192)
 def _stamp(text: str, pixels: int, bold: int, anchor: str) -> tuple[Image.Image, int, int]:
-    """A text as a mask, and where its top left corner lies from the anchor: charts repeat the same
-    few numbers.
+    """Return a text as a mask, and where its top left corner lies from the anchor.
+
+    Kept, because charts repeat the same few numbers.
     """
     font = _font(pixels)
     left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox(
@@ -126,7 +128,7 @@ class _Pen:
         return max(1, round(width * self._how.stroke * self._scale))
 
     def _edge(self, mark: Polygon | Disc | Wedge) -> tuple[Colour | None, int]:
-        """The outline's colour and width: the mark's own, or the ink edge of the style."""
+        """Return the outline's colour and width: the mark's own, or the ink edge of the style."""
         if mark.outline is not None:
             return mark.outline, self._pixels(mark.width)
         if self._how.edge and mark.fill not in (None, "paper", "ink"):

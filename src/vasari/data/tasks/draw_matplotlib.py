@@ -34,7 +34,7 @@ digits."""
 
 
 def render(scene: Scene, *, size: int, colours: Mapping[Colour, Rgb]) -> Image.Image:
-    """An RGB image of `size` x `size` pixels, drawn by the Agg canvas with DejaVu Sans.
+    """Return an RGB image of `size` x `size` pixels, drawn by the Agg canvas with DejaVu Sans.
 
     Raises:
         DataError: A mark has a colour that `colours` lacks.

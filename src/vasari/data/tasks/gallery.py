@@ -1,4 +1,4 @@
-"""One HTML page that shows what the families generate, for a person to judge."""
+"""An HTML page that shows what the families generate."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ _SLIP_RATE = 0.3
 def write_gallery(
     path: Path, families: Mapping[str, Family], *, per_level: int = 2, seed: int = 0
 ) -> None:
-    """Write one self-contained page: for every family, level and drawing style the picture, and the
-    problem's texts.
+    """Write a page with problems of every family and level, drawn in every style.
 
     The same arguments write the same bytes. The page loads nothing from elsewhere.
 

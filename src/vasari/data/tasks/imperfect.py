@@ -1,6 +1,4 @@
-"""Prompts spoiled on purpose, as real pools contain them: wrong labels, guessable and unsolvable
-prompts.
-"""
+"""Prompts with imperfections of real pools: wrong labels, guessable and unsolvable prompts."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 def spoil(
     problem: Problem, how: Imperfection, *, family: Family, level: str, rng: np.random.Generator
 ) -> Problem:
-    """The problem with one imperfection.
+    """Return the problem with one imperfection.
 
     * "wrong_label": the reference answer is another plausible one; the reasoning still leads to the
         right one.
@@ -53,14 +51,12 @@ def spoil(
 
 
 def can_become_guessable(problem: Problem) -> bool:
-    """True for a free answer, and for a multiple choice whose answer is among its first two
-    options.
-    """
+    """Whether a problem has a free answer, or is a multiple choice with the answer A or B."""
     return problem.kind != "choice" or problem.answer in LETTERS[:2]
 
 
 def wrong_answer(problem: Problem, *, family: Family, level: str, rng: np.random.Generator) -> str:
-    """An answer of the same kind that is not the right one.
+    """Return a wrong answer of the same kind.
 
     A number close by, another option's letter, the other of yes and no; for other texts the answer
     to another problem of the family, preferably to a question that begins alike.
@@ -92,7 +88,7 @@ def wrong_answer(problem: Problem, *, family: Family, level: str, rng: np.random
 
 
 def _near(answer: str, rng: np.random.Generator) -> str:
-    """A number one to three units of its last digit away, not negative unless the answer is."""
+    """Return a number one to three units of the last digit away, not negative unless it is."""
     value = Decimal(answer)
     unit = Decimal(1).scaleb(int(value.as_tuple().exponent))
     near = [value + unit * step for step in (-3, -2, -1, 1, 2, 3)]

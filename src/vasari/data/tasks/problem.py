@@ -1,4 +1,4 @@
-"""One generated problem, before it is drawn: what every family produces."""
+"""A generated problem before it is drawn, and what a family of problems must offer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from vasari.data.tasks.thinker import Thinker
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A short question about what is to be seen, with its short answer: the base model's training
-    material.
-    """
+    """A short question about what is to be seen, with its answer, to train a base model."""
 
     question: str
     answer: str
@@ -48,11 +46,11 @@ class Problem:
 
 
 class Family(Protocol):
-    """A family of problems: a function from a seed and a level to a problem; `check_task_family`
-    says whether one of yours is.
+    """A family of problems: makes a problem of a level from a random generator.
 
-    All that differs from problem to problem comes from the generator: no global random state, no
-    order of a set of texts, which differs between two processes.
+    `check_task_family` checks one of your own. All that differs from problem to problem comes from
+    the generator: no global random state, no order of a set of texts, which differs between two
+    processes.
     """
 
     name: str
@@ -61,5 +59,5 @@ class Family(Protocol):
     """Difficulty levels, easiest first: ("1", "2", "3")."""
 
     def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """A problem of this level; the same generator state gives the same problem."""
+        """Return a problem of this level; the same generator state gives the same problem."""
         ...

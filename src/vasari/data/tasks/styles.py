@@ -96,8 +96,9 @@ def paint(scene: Scene, style: str) -> dict[Colour, Rgb]:
 
 @functools.lru_cache(maxsize=65_536)
 def _shade(rgb: Rgb, shifts: tuple[int, int, int], saturation: float) -> Rgb:
-    """The colour with hue, saturation and brightness moved by shifts of 0 to 15, where 7.5 moves
-    nothing.
+    """Return a colour with hue, saturation and brightness shifted by steps from 0 to 15.
+
+    A step of 7.5 shifts nothing.
     """
     by_hue, by_chroma, by_value = (shift / 7.5 - 1.0 for shift in shifts)
     hue, chroma, value = colorsys.rgb_to_hsv(rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)

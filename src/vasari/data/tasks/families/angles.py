@@ -28,9 +28,7 @@ class Corner:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Named points, the strokes between them, the angles shown, and strokes marked as equally
-    long.
-    """
+    """A figure of named points, strokes and angles, with its solution."""
 
     points: dict[str, Point]
     strokes: tuple[str, ...]

@@ -124,9 +124,7 @@ def _level_2(rng: np.random.Generator) -> Problem:
 
 
 def _level_3(rng: np.random.Generator) -> Problem:
-    """Two thermometers with two scales, named at their ends only: each mark must be worked out
-    first.
-    """
+    """Two thermometers with two scales that have numbers at their ends only."""
     marks_up, together = 5, bool(rng.random() < 0.5)
     units = [int(n) for n in rng.choice([2, 3, 4, 5, 10], size=2, replace=False)]
     steps = [int(n) for n in rng.integers(1, marks_up + 1, size=2)]

@@ -1,6 +1,4 @@
-"""Grid transformations: see from examples what was done to a grid of colours, and do it to another
-grid.
-"""
+"""Grid transformations: see in examples what was done to a grid, and do it to another one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Rectangles, composite figures and segments with their dimensions drawn: perimeter, area, missing
-side, diagonal.
-"""
+"""Rectangles, notched figures and segments with numbers: perimeter, area, side, diagonal."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ class Drawn:
 
 
 def _box(width: int, height: int, *, size: float = 0.72) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a rectangle in true proportion, with room for labels left and
-    beneath.
-    """
+    """Return left, top, right and bottom of a rectangle, with room for labels left and beneath."""
     unit = min(size / width, size / height)
     left, top = 0.58 - unit * width / 2, 0.43 - unit * height / 2
     return left, top, left + unit * width, top + unit * height

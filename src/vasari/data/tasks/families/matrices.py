@@ -1,6 +1,4 @@
-"""Matrices of three by three pictures, one missing: find the rule of each attribute and complete
-the last row.
-"""
+"""Matrices of three by three pictures: find the rule of each attribute, complete the last row."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """The nine pictures, the rule of each attribute that varies, and the options of the missing
-    one.
-    """
+    """Nine pictures, the rule of each attribute that varies, and the options of the last one."""
 
     cells: tuple[tuple[Cell, ...], ...]
     rules: dict[str, str]
@@ -91,9 +87,7 @@ def _puzzle(rng: np.random.Generator, num_rules: int) -> Puzzle:
 
 
 def describe(cell: Cell, *, sized: bool) -> str:
-    """A picture in words: "2 red discs", or "small red disc" where sizes matter and every picture
-    holds one shape.
-    """
+    """Return a picture in words: "2 red discs", or "small red disc" where sizes matter."""
     lead = cell["size"] if sized else cell["count"]
     return f"{lead} {cell['colour']} {cell['shape']}" + ("s" if cell["count"] != "1" else "")
 

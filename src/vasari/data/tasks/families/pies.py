@@ -39,9 +39,7 @@ def _pie_labels(
 
 
 def _stack(parts: dict[str, int], labels: dict[str, str] | None) -> list[Mark]:
-    """A horizontal stacked bar, with labels above its parts or with a mark at every unit
-    beneath.
-    """
+    """Draw a horizontal stacked bar, with labels above its parts or a mark at every unit."""
     whole, left = sum(parts.values()), 0.04
     marks: list[Mark] = []
     for colour, part in parts.items():
@@ -116,9 +114,7 @@ def _read_share(t: Thinker, colour: str, eighths: int, whole: int) -> int:
 
 
 def _level_2(rng: np.random.Generator) -> Problem:
-    """Shares in eighths without labels, of a whole that is written beneath: one share, or the
-    rest.
-    """
+    """Shares in eighths of a whole that is written beneath: one share, or the rest."""
     parts, whole = _parts(rng, 3, 8, 1), 8 * int(rng.integers(2, 10))
     as_pie, rest, turn = (
         bool(rng.random() < 0.6),
