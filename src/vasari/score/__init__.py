@@ -8,14 +8,6 @@ from vasari.score.advantage import (
 )
 from vasari.score.check_reward import check_reward
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
-from vasari.score.loss import (
-    LOSSES,
-    LossReduction,
-    LossSettings,
-    PolicyLoss,
-    RatioLevel,
-    policy_loss,
-)
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
 from vasari.score.reward import Reward, RewardTerm, format_ok, score_rollouts
 from vasari.score.rewards import REWARDS, make_rewards
@@ -43,13 +35,8 @@ __all__ = [
     "DiversityMetric",
     "GROUP_VALUES",
     "GroupValue",
-    "LOSSES",
-    "LossReduction",
-    "LossSettings",
     "MAX_OUTCOME_VARIANCE",
     "Normalise",
-    "PolicyLoss",
-    "RatioLevel",
     "REWARDS",
     "Reward",
     "RewardTerm",
@@ -64,7 +51,6 @@ __all__ = [
     "mixed_probability",
     "outcome_variance",
     "pass_rate",
-    "policy_loss",
     "promotion_score",
     "reward_variance",
     "score_rollouts",
