@@ -109,7 +109,7 @@ def test_a_clock_goes_by_draws_until_it_is_asked():
         clock.draw()
         times.append(clock.now)
     assert times == [0, 1, 7, 7, 8]
-    again = BatchClock.restored(clock.state())
+    again = BatchClock().restored(clock.state())
     again.draw()
     assert again.now == 8
 
@@ -126,4 +126,4 @@ def test_a_clock_moves_up_to_the_groups_it_saw_and_goes_on_from_there():
 
 def test_a_clock_of_negative_draws_is_refused():
     with pytest.raises(StateError, match=r"damaged: -1 draws"):
-        BatchClock.restored({"now": 0, "num_draws": -1, "asked": False})
+        BatchClock().restored({"now": 0, "num_draws": -1, "asked": False})

@@ -5,7 +5,6 @@ from vasari.sample.check import check_prompt_sampler
 from vasari.sample.check_gate import check_gate
 from vasari.sample.features import PoolFeatures, prompt_features
 from vasari.sample.gate import AllGate, Gate, MixedGate
-from vasari.sample.gates import GATE_NAMES, make_gate
 from vasari.sample.peers.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.peers.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.peers.hmm import HMM_PRESETS, HmmSampler, HmmSettings
@@ -23,13 +22,22 @@ from vasari.sample.peers.two_stage import (
     TwoStageSettings,
 )
 from vasari.sample.peers.wrapper import SamplerWrapper
-from vasari.sample.progress import ProgressSampler
-from vasari.sample.progress_settings import ProgressSettings
-from vasari.sample.registry import SAMPLER_NAMES, make_sampler, vas_settings
+from vasari.sample.progress import ProgressSampler, ProgressSettings
+from vasari.sample.registry import (
+    GATE_NAMES,
+    SAMPLER_NAMES,
+    make_gate,
+    make_sampler,
+    vas_settings,
+)
 from vasari.sample.state_file import load_state, save_state
 from vasari.sample.uniform import UniformSampler
-from vasari.sample.vas import VarianceAwareSampler
-from vasari.sample.vas_settings import VAS_PRESETS, Refresh, VarianceAwareSettings
+from vasari.sample.vas import (
+    VAS_PRESETS,
+    Refresh,
+    VarianceAwareSampler,
+    VarianceAwareSettings,
+)
 
 __all__ = [
     "AllGate",

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.errors import ConfigError, DataError, StateError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices
-from vasari.sample.pool import Pool, read_array
+from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
+from vasari.sample.pool import Pool, carried_over, read_array
 
 SCHEMA = 2
 """Version of `state_dict`; 1 called a batch a step."""
@@ -22,12 +22,21 @@ class PromptSampler(ABC):
 
     A trainer's loop: roll out what is `due`, `observe` it, `draw` a batch, roll it out, `observe`
     every group before any filter. A subclass says how prompts are drawn (`_draw`), what is learnt
-    (`_observe`) and what its state is (`_state`, `_restore`); size checks, the pool's identity and
-    the generator are kept here. `check_prompt_sampler` tests it.
+    (`_observe`) and what its state is (`saved_by_prompt` and `saved`, or `_state` and `_restore`);
+    size checks, the pool's identity and the generator are kept here. `check_prompt_sampler` tests
+    it.
     """
 
     name: ClassVar[str] = ""
     """The sampler's name in saved state; a subclass without one has its module and class for it."""
+
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {}
+    """The [prompts] arrays that make up the state, each with its value for a prompt never seen.
+    `x` is the attribute `_x`."""
+
+    saved: ClassVar[Sequence[str]] = ()
+    """What else makes up the state: numbers, objects with `state` and `restored`, and arrays of
+    prompts, which are emptied for a changed pool. `x` is the attribute `_x`."""
 
     def __init__(
         self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None
@@ -59,8 +68,9 @@ class PromptSampler(ABC):
 
     @property
     def made_with(self) -> Any:
-        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where
-        it has none.
+        """The dataclass of settings by which a resumed run is compared, or None.
+
+        By default that of the attribute `settings`.
         """
         return getattr(self, "settings", None)
 
@@ -71,27 +81,24 @@ class PromptSampler(ABC):
 
     @property
     def uses_logprobs(self) -> bool:
-        """Whether a group's `confidence` is learnt from: a trainer that would not compute it
-        otherwise then does.
+        """Whether the sampler learns from the `confidence` of groups.
+
+        A trainer then computes log-probabilities even where it would not otherwise.
         """
         return False
 
     @property
     def refresh_every(self) -> int:
-        """Batches between those before which prompts are `due`; 0 for a sampler that asks for
-        none.
-        """
+        """Batches between two refreshes, as `due` asks for them; 0 for no refreshes."""
         return 0
 
     def scores(self) -> NDArray[np.float64] | None:
-        """[prompts] what the next draw weighs or ranks prompts by, higher = drawn more often; None
-        where there is no such.
-        """
+        """[prompts] scores by which the next draw picks, higher = drawn more often, or None."""
         return None
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts that a prompt of `due` wants; 0 for a sampler that asks for none."""
+        """Rollouts for each prompt that `due` names; 0 for a sampler without refreshes."""
         return 0
 
     def draw(self, num_prompts: int) -> Draw:
@@ -124,19 +131,26 @@ class PromptSampler(ABC):
                 )
         self._observe(groups)
 
-    @abstractmethod
-    def due(self, batch: int) -> PromptIndices:
-        """Prompts that want extra rollouts before this batch, counted from 0, is drawn; int64,
-        often empty.
+    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
+        """Prompts to roll out before this batch is drawn, beside those that train: int64.
+
+        Args:
+            batch: The number of the batch, counted from 0.
+
+        Returns:
+            Prompts to roll out `num_rollouts_due` times each and to observe with purpose `refresh`;
+            none for a sampler without refreshes.
         """
+        return np.zeros(0, dtype=np.int64)
 
     @abstractmethod
     def metrics(self) -> Mapping[str, float]:
         """Numbers for a log line, named `sampler/...`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed sampler needs to continue the same stream: JSON values and plain
-        arrays, nothing shared.
+        """All that a resumed sampler needs to continue the same stream of batches.
+
+        JSON values and plain arrays, which the sampler does not change later.
         """
         return {
             "schema": SCHEMA,
@@ -188,11 +202,21 @@ class PromptSampler(ABC):
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         """Learn from groups; their indices were checked."""
 
-    @abstractmethod
     def _state(self) -> dict[str, Any]:
-        """The subclass's own state: JSON values and copies of arrays."""
+        """The subclass's own state: JSON values and copies of arrays; by default all `saved`."""
+        state = {name: getattr(self, f"_{name}") for name in self._saved_names()}
+        if not state:
+            raise NotImplementedError(
+                f"{type(self).__name__} must say what its state is: declare saved_by_prompt or"
+                " saved, or override _state and _restore"
+            )
+        for name, value in state.items():
+            if isinstance(value, np.ndarray):
+                state[name] = value.copy()
+            elif hasattr(value, "restored"):
+                state[name] = value.state()
+        return state
 
-    @abstractmethod
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
         """Take over `_state`, all or nothing.
 
@@ -201,36 +225,57 @@ class PromptSampler(ABC):
             origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1
                 for a new prompt.
         """
+        for name, value in self._read(state, origin).items():
+            setattr(self, f"_{name}", value)
+
+    def _read(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> dict[str, Any]:
+        """What `_state` saved, checked and in the order of the present pool, by name."""
+        found: dict[str, Any] = {}
+        for name in self._saved_names():
+            now = getattr(self, f"_{name}")
+            if name in self.saved_by_prompt:
+                missing = self.saved_by_prompt[name]
+                found[name] = carried_over(
+                    state,
+                    name,
+                    dtype=now.dtype,
+                    origin=origin,
+                    num_prompts=self.num_prompts,
+                    missing=missing,
+                )
+            elif isinstance(now, np.ndarray):
+                saved = read_array(state, name, dtype=now.dtype)
+                found[name] = saved if origin is None else saved[:0]
+            elif hasattr(now, "restored"):
+                found[name] = now.restored(state[name], origin)
+            else:
+                found[name] = type(now)(state[name])
+        self._check_saved(found)
+        return found
+
+    def _saved_names(self) -> tuple[str, ...]:
+        return (*self.saved_by_prompt, *self.saved)
+
+    def _check_saved(self, found: Mapping[str, Any]) -> None:  # noqa: B027
+        """Raise ValueError for saved values that no history leads to; `found` is from `_read`."""
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def draw_of(
+    *,
+    promoted: NDArray[np.int64] = _NONE,
+    uniform: NDArray[np.int64] = _NONE,
+    revisit: NDArray[np.int64] = _NONE,
+) -> Draw:
+    """A batch of these prompts with their roles, promoted ones first and revisits last."""
+    roles: list[Role] = ["promoted"] * len(promoted)
+    roles += ["uniform"] * len(uniform)
+    roles += ["revisit"] * len(revisit)
+    return Draw(np.concatenate([promoted, uniform, revisit]), tuple(roles))
 
 
 def in_batches(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state of schema 1, which called a batch a step, under today's names."""
     return {"batch": state["step"], **state} if "step" in state else dict(state)
-
-
-def carried_over(
-    state: Mapping[str, Any],
-    key: str,
-    *,
-    dtype: type,
-    origin: NDArray[np.int64] | None,
-    num_prompts: int,
-    missing: float,
-) -> NDArray[Any]:
-    """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
-
-    Raises:
-        StateError: The array has another length than the pool it was saved for.
-    """
-    saved = read_array(state, key, dtype=dtype)
-    if origin is None:
-        if len(saved) != num_prompts:
-            raise StateError(f"saved {key!r} has {len(saved)} entries for {num_prompts} prompts")
-        return saved
-    if origin.max(initial=-1) >= len(saved):
-        raise StateError(f"saved {key!r} has {len(saved)} entries, fewer than its pool")
-    return (
-        np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype)
-        if len(saved)
-        else saved
-    )

@@ -1,6 +1,4 @@
-"""A belief over every prompt's pass rate: what all prompts share, what is each prompt's own, and
-how old it is.
-"""
+"""A belief in the pass rate of every prompt, learnt from all groups and from its own."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ _NEWTON_STEPS = 3
 
 
 class PassRateBelief:
-    """logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen], with a variance
-    that grows while unseen.
+    """Mean and variance of the logit of each prompt's pass rate; the variance grows while unseen.
+
+    logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen].
 
     theta is learnt from every group (an extended Kalman step in information form), so prompts that
     were not rolled out move with the policy too; u_i is the prompt's own (a Laplace step on its
@@ -91,9 +90,7 @@ class PassRateBelief:
         age: NDArray[np.int32],
         trained: NDArray[np.bool_],
     ) -> None:
-        """Take in counts: `correct[i]` of `num[i]` rollouts of prompt `at[i]`, each prompt named
-        once.
-        """
+        """Learn from counts: `correct[i]` of `num[i]` rollouts of prompt `at[i]`, no prompt twice."""
         mean, variance = self.predicted(at, age)
         rate = sigmoid(mean)
         information = np.maximum(num * rate * (1 - rate), _LEAST_INFORMATION)
@@ -128,10 +125,7 @@ class PassRateBelief:
         Raises:
             ValueError: Its arrays have other shapes, as with other features.
         """
-        theta, spread = (
-            np.array(state["theta"], dtype=np.float64),
-            np.array(state["spread"], dtype=np.float64),
-        )
+        theta, spread = (np.array(state[name], dtype=np.float64) for name in ("theta", "spread"))
         if theta.shape != self.theta.shape or spread.shape != self._spread.shape:
             raise ValueError(f"saved with {theta.size} features, this pool has {self.theta.size}")
         self.theta, self._spread, self.delta = theta, spread, float(state["delta"])
@@ -160,9 +154,7 @@ def sigmoid(logits: Floats) -> Floats:
 
 
 def log_likelihood(logits: Floats, correct: Floats, num: Floats) -> Floats:
-    """Log probability of `correct` of `num` rollouts at these logits, up to the binomial
-    coefficient; finite.
-    """
+    """Finite log probability of `correct` of `num` rollouts, up to the binomial coefficient."""
     found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(
         0.0, logits
     )

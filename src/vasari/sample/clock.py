@@ -1,4 +1,4 @@
-"""The batches that a sampler has seen go by."""
+"""The number of the present batch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from vasari.core.errors import StateError
 
 
 class BatchClock:
-    """Counts batches by the numbers that `due` is asked with; in a loop that never asks, every draw
-    begins a batch.
+    """Counts batches.
+
+    The number of the present batch is the one that `due` was last called with; in a loop that never
+    calls `due`, every draw begins a batch.
     """
 
     def __init__(self) -> None:
@@ -20,18 +22,19 @@ class BatchClock:
         self._asked = False
 
     def ask(self, batch: int) -> None:
-        """`due` was asked at this batch."""
+        """Note that `due` was called for this batch."""
         self.now, self._asked = int(batch), True
 
     def draw(self) -> None:
-        """A batch is about to be drawn."""
+        """Note that a batch is about to be drawn."""
         if not self._asked and self._num_draws:
             self.now += 1
         self._num_draws += 1
 
     def saw(self, batch: int | None) -> int:
-        """The batch at which a group was rolled out: its own, to which the present moves up, or the
-        present one for None.
+        """The batch at which a group was rolled out, from its `batch`; None is the present one.
+
+        A later batch than the present one becomes the present one.
         """
         if batch is None:
             return self.now
@@ -42,19 +45,15 @@ class BatchClock:
         """JSON values."""
         return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
 
-    @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> BatchClock:
-        """A clock that goes on from a saved one.
+    def restored(self, state: Mapping[str, Any], origin: Any = None) -> BatchClock:  # noqa: ARG002
+        """A clock that goes on from a saved one, whatever the pool is.
 
         Raises:
             StateError: A saved number of draws below 0.
         """
-        clock = cls()
-        clock.now, clock._num_draws, clock._asked = (
-            int(state["now"]),
-            int(state["num_draws"]),
-            bool(state["asked"]),
-        )
+        clock = BatchClock()
+        clock.now, clock._asked = int(state["now"]), bool(state["asked"])
+        clock._num_draws = int(state["num_draws"])
         if clock._num_draws < 0:
             raise StateError(f"sampler state is damaged: {clock._num_draws} draws")
         return clock

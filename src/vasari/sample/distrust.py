@@ -1,10 +1,9 @@
-"""Which prompts vary without anything to be learnt: evidence gathered over their groups, as a
-factor on their value.
-"""
+"""Noise detectors: evidence that the variance of a prompt's verdicts cannot be learnt from."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,7 @@ from numpy.typing import NDArray
 
 from vasari.core.records import GroupOutcome
 from vasari.sample.belief import NODES, WEIGHTS, log_likelihood
-from vasari.sample.progress_settings import ProgressSettings
 from vasari.sample.ranked import Tally
-from vasari.sample.signals import coherence, judged_two_ways, majority_refused
 
 Floats = NDArray[np.float64]
 
@@ -29,11 +26,12 @@ prompts show."""
 DISTRUSTED = 0.2
 """A prompt whose factor is no higher counts as distrusted."""
 REFUSED_ONCE = 0.7
-"""Factor for each group in a row whose majority answer was refused: a policy that agrees on another
-answer hears little that would change it, and where the label is wrong it should not."""
+"""Factor for each group in a row whose majority answer was judged wrong: few of its rollouts show a
+better answer, and where the label is wrong there is none."""
 _MOST_REFUSALS = 10
 _PRIOR_COHERENCE = 0.45
 _MIXED_BEFORE_GUARD = 3
+_MOST_COUNTED = np.iinfo(np.uint16).max
 
 ARRAYS: dict[str, tuple[type, float]] = {
     "coherence_sum": (np.float32, 0.0),
@@ -48,7 +46,8 @@ ARRAYS: dict[str, tuple[type, float]] = {
     "gain": (np.float32, 0.0),
     "refusals": (np.uint16, 0),
 }
-"""What is kept of each prompt: type, and value before its first group."""
+"""What is kept of each prompt: type, and value before its first group. `pairs` are pairs of
+rollouts with one answer, `torn` those of them with unlike verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,11 @@ class Judgement:
 
 
 class Distrust:
-    """Evidence that a prompt's variance is noise: by coherence, by answers judged two ways, by
-    counts that never move.
+    """Evidence that a prompt's variance is noise.
+
+    It comes from three detectors: whether verdicts follow the policy's confidence (`coherence`),
+    whether the verifier contradicts itself or the policy's majority (`agreement`), and whether the
+    pass rate ever moves (`inert_guard`).
     """
 
     def __init__(
@@ -76,9 +78,13 @@ class Distrust:
         num_prompts: int,
         categories: NDArray[np.int64],
         num_categories: int,
-        settings: ProgressSettings,
+        *,
+        coherence: bool,
+        agreement: bool,
+        inert_guard: bool,
     ) -> None:
-        self.settings = settings
+        self._uses_coherence, self._uses_agreement = coherence, agreement
+        self._uses_inert_guard = inert_guard
         self.kept: dict[str, NDArray[Any]] = {
             name: np.full(num_prompts, missing, dtype=dtype)
             for name, (dtype, missing) in ARRAYS.items()
@@ -88,42 +94,37 @@ class Distrust:
 
     def judged(self) -> Judgement:
         """What the evidence says of every prompt now."""
-        heard = self._mean_coherence()
-        learnable = self._learnable(heard)
-        return Judgement(heard, learnable, self._guarded(learnable, heard))
+        mean_coherence = self._mean_coherence()
+        learnable = self._learnable(mean_coherence)
+        return Judgement(mean_coherence, learnable, self._guarded(learnable, mean_coherence))
 
     def _learnable(self, mean_coherence: Floats) -> Floats:
         found = np.ones(len(self.kept["ratio"]))
-        if self.settings.coherence:
+        if self._uses_coherence:
             found *= np.clip(mean_coherence / ENOUGH_COHERENCE, LEAST, 1.0)
-        if self.settings.agreement:
-            torn, pairs = (
-                self.kept["torn"].astype(np.float64),
-                self.kept["pairs"].astype(np.float64),
-            )
-            found *= np.clip(1.0 - 4.0 * torn / (pairs + 4.0), LEAST, 1.0)
-            found *= REFUSED_ONCE ** np.minimum(self.kept["refusals"], _MOST_REFUSALS).astype(
-                np.float64
-            )
+        if self._uses_agreement:
+            num_discordant, num_pairs = self._float("torn"), self._float("pairs")
+            found *= np.clip(1.0 - 4.0 * num_discordant / (num_pairs + 4.0), LEAST, 1.0)
+            found *= REFUSED_ONCE ** np.minimum(self._float("refusals"), _MOST_REFUSALS)
         return np.maximum(found, LEAST)
 
     def _guarded(self, learnable: Floats, mean_coherence: Floats) -> Floats:
-        if not self.settings.inert_guard:
+        if not self._uses_inert_guard:
             return learnable
         inert = (self.kept["num_mixed"] >= _MIXED_BEFORE_GUARD) & (self.kept["ratio"] < 0.3)
-        if (
-            self.settings.coherence
-        ):  # a verdict that keeps following from the rollout can still be learnt from
-            heard = self.kept["coherence_num"] >= _MIXED_BEFORE_GUARD
-            inert &= ~(heard & (mean_coherence >= ENOUGH_COHERENCE))
-        gain = np.clip(0.15 + self.kept["gain"].astype(np.float64) / 0.15, 0.05, 1.0)
+        if self._uses_coherence:
+            # Verdicts that keep following from the rollouts can still be learnt from.
+            known = self.kept["coherence_num"] >= _MIXED_BEFORE_GUARD
+            inert &= ~(known & (mean_coherence >= ENOUGH_COHERENCE))
+        gain = np.clip(0.15 + self._float("gain") / 0.15, 0.05, 1.0)
         return np.maximum(np.where(inert, learnable * gain, learnable), LEAST)
 
+    def _float(self, name: str, at: Any = slice(None)) -> Floats:
+        values: Floats = self.kept[name][at].astype(np.float64)
+        return values
+
     def _mean_coherence(self) -> Floats:
-        sums, nums = (
-            self.kept["coherence_sum"].astype(np.float64),
-            self.kept["coherence_num"].astype(np.float64),
-        )
+        sums, nums = self._float("coherence_sum"), self._float("coherence_num")
         total, count = float(sums.sum()), float(nums.sum())
         pool = (total + 4.0 * _PRIOR_COHERENCE) / (count + 4.0)
         if self._num_categories < 2:
@@ -138,54 +139,48 @@ class Distrust:
     def learn(
         self, groups: Sequence[GroupOutcome], seen: Tally, belief: tuple[Floats, Floats]
     ) -> None:
-        """Take in groups, and their tally with the belief (mean, variance of the logit) about its
-        prompts before them.
+        """Learn from groups.
+
+        Args:
+            groups: With their confidences and answers.
+            seen: The verdicts of these groups by prompt.
+            belief: [seen] mean and variance of the logit of each prompt's pass rate before them.
         """
         for group in groups:
-            self._hear(group)
-        self._weigh(seen, belief)
+            self._learn_group(group)
+        self._learn_movement(seen, belief)
 
-    def _hear(self, group: GroupOutcome) -> None:
+    def _learn_group(self, group: GroupOutcome) -> None:
+        """Learn what one group shows of coherence and agreement."""
         place, kept = group.index, self.kept
-        heard = coherence(group.verdicts, group.confidence)
-        if not math.isnan(heard) and kept["coherence_num"][place] < np.iinfo(np.uint16).max:
-            kept["coherence_sum"][place] += np.float32(heard)
+        found = coherence(group.verdicts, group.confidence)
+        if not math.isnan(found) and kept["coherence_num"][place] < _MOST_COUNTED:
+            kept["coherence_sum"][place] += np.float32(found)
             kept["coherence_num"][place] += np.uint16(1)
         if len(group.answers):
-            pairs, torn = judged_two_ways(group.verdicts, group.answers)
-            kept["pairs"][place] += np.float32(pairs)
-            kept["torn"][place] += np.float32(torn)
+            num_pairs, num_discordant = judged_two_ways(group.verdicts, group.answers)
+            kept["pairs"][place] += np.float32(num_pairs)
+            kept["torn"][place] += np.float32(num_discordant)
             refused = majority_refused(group)
             if refused is not None:
-                kept["refusals"][place] = (
-                    min(int(kept["refusals"][place]) + 1, 65_535) if refused else 0
-                )
+                num_refusals = min(int(kept["refusals"][place]) + 1, _MOST_COUNTED)
+                kept["refusals"][place] = num_refusals if refused else 0
 
-    def _weigh(self, seen: Tally, belief: tuple[Floats, Floats]) -> None:
-        """The likelihood ratio of a pass rate that can move to one that never did, and how far the
-        rate rose.
-        """
-        kept, at, rate, correct, num = (
-            self.kept,
-            seen.prompts,
-            seen.pass_rates,
-            seen.num_correct,
-            seen.num_verifiable,
-        )
-        a, b = (
-            kept["inert_correct"][at].astype(np.float64),
-            kept["inert_wrong"][at].astype(np.float64),
-        )
+    def _learn_movement(self, seen: Tally, belief: tuple[Floats, Floats]) -> None:
+        """Learn how likely it is that the pass rates move, and how far they rose."""
+        kept, at, rate = self.kept, seen.prompts, seen.pass_rates
+        correct, num = seen.num_correct, seen.num_verifiable
+        a, b = self._float("inert_correct", at), self._float("inert_wrong", at)
         step = np.clip(_log_moving(seen, *belief) - _log_inert(correct, num, a, b), -3.0, 3.0)
-        kept["ratio"][at] = np.clip(0.97 * kept["ratio"][at].astype(np.float64) + step, -8.0, 4.0)
+        kept["ratio"][at] = np.clip(0.97 * self._float("ratio", at) + step, -8.0, 4.0)
         kept["inert_correct"][at] = a + correct
         kept["inert_wrong"][at] = b + num - correct
-        first = kept["first_rate"][at].astype(np.float64)
+        first = self._float("first_rate", at)
         first = np.where(np.isnan(first), rate, first)
         kept["first_rate"][at] = first
-        kept["gain"][at] = 0.6 * kept["gain"][at].astype(np.float64) + 0.4 * (rate - first)
+        kept["gain"][at] = 0.6 * self._float("gain", at) + 0.4 * (rate - first)
         mixed = (correct > 0) & (correct < num)
-        kept["num_mixed"][at] = np.minimum(kept["num_mixed"][at].astype(np.int64) + mixed, 65_535)
+        kept["num_mixed"][at] = np.minimum(self._float("num_mixed", at) + mixed, _MOST_COUNTED)
 
     def given_up(self, learnable: Floats) -> NDArray[np.int64]:
         """Prompts whose labels or verifier deserve a look, the most suspect first.
@@ -206,9 +201,7 @@ class Distrust:
 
 
 def _log_moving(seen: Tally, mean: Floats, variance: Floats) -> Floats:
-    """Log probability of each count under the belief, up to the binomial coefficient that both
-    models share.
-    """
+    """Log probability of each count under the belief, up to its binomial coefficient."""
     logits = mean[:, None] + np.sqrt(variance)[:, None] * NODES
     chances = np.exp(
         log_likelihood(logits, seen.num_correct[:, None], seen.num_verifiable[:, None])
@@ -218,9 +211,7 @@ def _log_moving(seen: Tally, mean: Floats, variance: Floats) -> Floats:
 
 
 def _log_inert(correct: Floats, num: Floats, a: Floats, b: Floats) -> Floats:
-    """The same under a Beta belief in a pass rate that never moved: log B(a + k, b + n - k) - log
-    B(a, b).
-    """
+    """The same under a Beta(a, b) belief in a pass rate that never moved."""
     return _log_beta(a + correct, b + num - correct) - _log_beta(a, b)
 
 
@@ -231,3 +222,72 @@ def _log_beta(a: Floats, b: Floats) -> Floats:
             for x, y in zip(a.tolist(), b.tolist(), strict=True)
         ]
     )
+
+
+def coherence(verdicts: NDArray[np.float64], confidence: NDArray[np.float64] | None) -> float:
+    """Signed squared correlation of verdict and confidence over a group, in [-1, 1], or nan.
+
+    A verdict that follows from what the policy did is foretold by how sure the policy was: easy
+    prompts come near 0.9, hard ones near 0.35, verdicts by coin flip near 0, and a wrong label
+    below 0 (the surest rollouts are judged wrong). Independent verdicts have an expected square of
+    1 / (n - 1), so the sign is what lets chance average out.
+
+    Args:
+        verdicts: [rollouts] 1, 0 or nan.
+        confidence: [rollouts] the least token log-probability of each rollout under the policy that
+            wrote it, or None.
+    """
+    if confidence is None:
+        return math.nan
+    known = ~np.isnan(verdicts) & np.isfinite(confidence)
+    correct, sure = verdicts[known], confidence[known]
+    if correct.size < 3:
+        return math.nan
+    correct, sure = correct - correct.mean(), sure - sure.mean()
+    norm = float((correct @ correct) * (sure @ sure))
+    if norm <= 1e-18:
+        return math.nan
+    product = float(correct @ sure)
+    return product * abs(product) / norm
+
+
+def judged_two_ways(
+    verdicts: NDArray[np.float64], answers: Sequence[str | None]
+) -> tuple[int, int]:
+    """Pairs of rollouts with the same final answer, and how many of them have unlike verdicts.
+
+    A rule that looks at the answer alone never judges so: such a pair shows a flaky verifier or a
+    reward by chance.
+
+    Args:
+        verdicts: [rollouts] 1, 0 or nan.
+        answers: Final answer of each rollout, None where none was found; empty when answers are not
+            known.
+    """
+    correct: dict[str, list[float]] = {}
+    for verdict, answer in zip(verdicts.tolist(), answers, strict=False):
+        if answer is not None and not math.isnan(verdict):
+            correct.setdefault(answer, []).append(verdict)
+    num_pairs = num_discordant = 0
+    for judged in correct.values():
+        num_right = int(sum(judged))
+        num_pairs += len(judged) * (len(judged) - 1) // 2
+        num_discordant += num_right * (len(judged) - num_right)
+    return num_pairs, num_discordant
+
+
+def majority_refused(group: GroupOutcome) -> bool | None:
+    """Whether the answer of at least half the rollouts was judged wrong; None without such a one.
+
+    Where it stays so while other answers are now and then judged right, the label may be wrong.
+    """
+    judged = [
+        (answer, verdict)
+        for answer, verdict in zip(group.answers, group.verdicts.tolist(), strict=False)
+        if answer is not None and not math.isnan(verdict)
+    ]
+    counts = Counter(answer for answer, _ in judged)
+    common = max(counts, key=lambda answer: (counts[answer], answer), default="")
+    if not judged or 2 * counts[common] < group.num_rollouts:
+        return None
+    return not any(verdict for answer, verdict in judged if answer == common)

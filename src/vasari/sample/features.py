@@ -67,8 +67,7 @@ class PoolFeatures:
 def prompt_features(
     prompts: Sequence[Prompt], extra: NDArray[np.float64] | None = None, *, text_dims: int = 32
 ) -> PoolFeatures:
-    """Categories from `category`, difficulty from the rank of its label, statistics and wording of
-    the texts.
+    """Features of prompts: categories, difficulty by the rank of its label, statistics of texts.
 
     Labels are ranked as numbers where all are numbers, else by the alphabet.
 
@@ -115,18 +114,14 @@ def prompt_features(
 
 
 def _ordered(levels: Collection[str]) -> list[str]:
-    """Labels from the easiest on: as numbers where all are, so that "10" comes after "2"; else by
-    the alphabet.
-    """
+    """Labels from the easiest on: by number where all are numbers, else by the alphabet."""
     try:
         values = {level: float(level) for level in levels}
     except ValueError:
         return sorted(levels)
-    return (
-        sorted(levels, key=lambda level: (values[level], level))
-        if all(map(math.isfinite, values.values()))
-        else sorted(levels)
-    )
+    if not all(map(math.isfinite, values.values())):
+        return sorted(levels)
+    return sorted(levels, key=lambda level: (values[level], level))
 
 
 def _statistics(prompt: Prompt) -> tuple[float, float, float, float]:
@@ -141,9 +136,7 @@ def _statistics(prompt: Prompt) -> tuple[float, float, float, float]:
 
 
 def _hashed_words(questions: Sequence[str], num_dims: int) -> NDArray[np.float64]:
-    """[questions, dims] signed counts of words and of pairs of neighbouring words, each at the
-    place of its hash.
-    """
+    """[questions, dims] signed counts of words and of pairs of words, each at its hash's place."""
     counts = np.zeros((len(questions), num_dims))
     for row, question in zip(counts, questions, strict=True):
         words = question.lower().split()

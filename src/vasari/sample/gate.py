@@ -20,8 +20,7 @@ EQUAL_WITHIN = 1e-9
 
 
 class Gate(ABC):
-    """Decides which groups of a batch train, and whether other prompts are drawn in place of the
-    refused ones.
+    """Decides which groups of a batch train, and whether other prompts replace the refused ones.
 
     A gate that only looks at groups overrides `admit`. One that remembers prompts overrides
     `_state` and `_restore` too. One that screens, which is to give a drawn prompt a few rollouts
@@ -33,8 +32,7 @@ class Gate(ABC):
 
     @abstractmethod
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, how many prompts to draw in place of the refused ones, and which
-        screenings go on.
+        """Which groups train, how many prompts to draw in place of others, which screenings go on.
 
         Rewards are what the learner sees; nan marks an unverifiable rollout. Under a gate that
         screens, a group of fewer than `num_rollouts` is a screening.
@@ -42,32 +40,32 @@ class Gate(ABC):
 
     @property
     def made_with(self) -> Any:
-        """The dataclass in its attribute `settings`, by which a resumed run is compared; None where
-        it has none.
+        """The dataclass of settings by which a resumed run is compared, or None.
+
+        By default that of the attribute `settings`.
         """
         return getattr(self, "settings", None)
 
     @property
     def num_screening(self) -> int:
-        """Rollouts that a drawn prompt gets first; 0 where it gets its whole group at once."""
+        """Rollouts that screen a drawn prompt first; 0 where it gets its whole group at once."""
         return 0
 
     @property
     def num_rollouts(self) -> int | None:
-        """Rollouts of a whole group, where the gate must know; None: any number."""
+        """Rollouts of a whole group for a gate that must know them, or None."""
         return None
 
     @property
     def redraws(self) -> bool:
-        """Whether the gate may ask for other prompts or more rollouts, so that a batch may take
-        several generations.
+        """Whether the gate may ask for other prompts or more rollouts.
+
+        A batch may then take several generations.
         """
         return True
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:  # noqa: ARG002
-        """Which of these prompts may be drawn for this batch: bool, one for each; all, unless the
-        gate remembers some.
-        """
+        """Which of these prompts may be drawn for this batch, as bools: by default all."""
         return np.ones(len(np.asarray(indices)), dtype=np.bool_)
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,7 +108,7 @@ class AllGate(Gate):
 
     @property
     def redraws(self) -> bool:
-        """Never."""
+        """False: it asks for nothing."""
         return False
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
@@ -130,15 +128,16 @@ class MixedGate(Gate):
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
         """Which groups train, and one prompt for each refused group."""
-        admitted = np.zeros(len(outcomes), dtype=np.bool_)
-        for place, group in enumerate(outcomes):
-            rewards = verifiable_rewards(group)
-            admitted[place] = (
-                rewards.size >= 2 and float(rewards.max() - rewards.min()) > EQUAL_WITHIN
-            )
+        admitted = np.array([has_variance(group) for group in outcomes], dtype=np.bool_)
         return Admission(admitted, redraw=int((~admitted).sum()))
 
 
 def verifiable_rewards(group: GroupOutcome) -> NDArray[np.float64]:
     """The rewards of a group's verifiable rollouts."""
     return group.rewards[~np.isnan(group.rewards)]
+
+
+def has_variance(group: GroupOutcome) -> bool:
+    """Whether the rewards of a group's verifiable rollouts are not all equal."""
+    rewards = verifiable_rewards(group)
+    return rewards.size >= 2 and float(rewards.max() - rewards.min()) > EQUAL_WITHIN

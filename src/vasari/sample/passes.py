@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.errors import StateError
-from vasari.sample.pool import read_array
+from vasari.sample.pool import present_places, read_array
 
 _EMPTY = np.zeros(0, dtype=np.int64)
 
@@ -57,9 +57,7 @@ class PoolPasses:
     def _visit(
         self, rng: np.random.Generator, num: int, taken: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Up to `num` prompts that this pass has not visited, none of `taken`; fewer where the pass
-        has no more.
-        """
+        """Up to `num` prompts that this pass has not visited, none of `taken`."""
         num_left = len(self._order) - self._cursor
         places = self._cursor + rng.choice(
             num_left, size=min(num_left, num + len(taken)), replace=False
@@ -84,36 +82,32 @@ class PoolPasses:
             "num_passes": self.num_passes,
         }
 
-    @classmethod
     def restored(
-        cls, state: Mapping[str, Any], num_prompts: int, origin: NDArray[np.int64] | None
+        self, state: Mapping[str, Any], origin: NDArray[np.int64] | None = None
     ) -> PoolPasses:
-        """Passes that continue a saved state; `origin` as in `PromptSampler._restore`. New prompts
-        join the running pass.
+        """Passes over this pool that continue a saved state; new prompts join the running pass.
+
+        Args:
+            state: From `state`.
+            origin: As in `PromptSampler._restore`.
 
         Raises:
             StateError: The saved order is no permutation of the pool.
         """
-        passes = cls(num_prompts)
-        order = read_array(state, "order", dtype=np.int64)
+        passes = PoolPasses(len(self._order))
+        order = read_permutation(state, None if origin is not None else len(self._order))
         owed = read_array(state, "owed", dtype=np.int64)
         cursor = int(state["cursor"])
-        if (
-            not 0 <= cursor <= len(order)
-            or not _is_permutation(order)
-            or (origin is None and len(order) != num_prompts)
-        ):
+        if not 0 <= cursor <= len(order):
             raise StateError(
-                f"saved order of {len(order)} prompts is no permutation, or its cursor {cursor}"
-                " lies outside"
+                f"saved order of {len(order)} prompts: its cursor {cursor} lies outside"
             )
         if owed.size and (owed.min() < 0 or owed.max() >= len(order)):
             raise StateError("saved debt names prompts outside the pool")
         if origin is not None:
-            now = np.full(len(order), -1, dtype=np.int64)
-            now[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+            places = present_places(origin, len(order))
             visited, pending, owed = (
-                now[part][now[part] >= 0] for part in (order[:cursor], order[cursor:], owed)
+                places[part][places[part] >= 0] for part in (order[:cursor], order[cursor:], owed)
             )
             cursor = len(visited)
             order = np.concatenate([visited, pending, np.flatnonzero(origin < 0)])
@@ -122,7 +116,15 @@ class PoolPasses:
         return passes
 
 
-def _is_permutation(order: NDArray[np.int64]) -> bool:
-    if order.size and (order.min() < 0 or order.max() >= len(order)):
-        return False
-    return bool((np.bincount(order, minlength=len(order)) == 1).all())
+def read_permutation(state: Mapping[str, Any], length: int | None = None) -> NDArray[np.int64]:
+    """The saved `order` of a pool's prompts.
+
+    Raises:
+        StateError: It is no permutation, or of another length.
+    """
+    order = read_array(state, "order", dtype=np.int64)
+    if length not in (None, len(order)) or not np.array_equal(
+        np.sort(order), np.arange(len(order))
+    ):
+        raise StateError(f"saved order of {len(order)} prompts is no permutation of its pool")
+    return order

@@ -43,8 +43,7 @@ class Pool:
         }
 
     def origin(self, saved: Mapping[str, Any], *, remap: bool) -> NDArray[np.int64] | None:
-        """None where the saved pool is this one; else each prompt's index in the saved pool, -1 for
-        a new prompt.
+        """[prompts] each prompt's index in the saved pool, -1 for a new one; None for the same pool.
 
         Raises:
             StateError: The pools differ and `remap` is False, or cannot be compared for want of
@@ -116,7 +115,7 @@ def _positions(wanted: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray
     return np.where(among[found] == wanted, found, -1).astype(np.int64)
 
 
-def read_array(state: Mapping[str, Any], key: str, *, dtype: type) -> NDArray[Any]:
+def read_array(state: Mapping[str, Any], key: str, *, dtype: Any) -> NDArray[Any]:
     """A copy of a saved vector, from an array or from a list as JSON leaves it.
 
     Raises:
@@ -133,3 +132,36 @@ def read_array(state: Mapping[str, Any], key: str, *, dtype: type) -> NDArray[An
             f"sampler state is damaged: {key!r} has shape {array.shape}, expected a vector"
         )
     return array
+
+
+def carried_over(
+    state: Mapping[str, Any],
+    key: str,
+    *,
+    dtype: Any,
+    origin: NDArray[np.int64] | None,
+    num_prompts: int,
+    missing: float,
+) -> NDArray[Any]:
+    """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
+
+    Raises:
+        StateError: The array has another length than the pool it was saved for.
+    """
+    saved = read_array(state, key, dtype=dtype)
+    if origin is None:
+        if len(saved) != num_prompts:
+            raise StateError(f"saved {key!r} has {len(saved)} entries for {num_prompts} prompts")
+        return saved
+    if origin.max(initial=-1) >= len(saved):
+        raise StateError(f"saved {key!r} has {len(saved)} entries, fewer than its pool")
+    if not len(saved):
+        return saved
+    return np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype)
+
+
+def present_places(origin: NDArray[np.int64], num_saved: int) -> NDArray[np.int64]:
+    """[saved prompts] where each saved prompt stands in the present pool, -1 where it is gone."""
+    places = np.full(num_saved, -1, dtype=np.int64)
+    places[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
+    return places

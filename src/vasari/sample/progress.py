@@ -1,39 +1,73 @@
-"""Prompts by what a group of rollouts is expected to teach, learnt from training groups alone: no
-rollout is extra.
-"""
+"""Draws prompts by what their next group is expected to teach, learnt from training groups alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, log_likelihood, sigmoid
 from vasari.sample.clock import BatchClock
 from vasari.sample.distrust import ARRAYS, DISTRUSTED, Distrust
 from vasari.sample.features import PoolFeatures
-from vasari.sample.gumbel import gumbel_top
-from vasari.sample.progress_settings import ProgressSettings
+from vasari.sample.pool import carried_over
 from vasari.sample.ranked import highest, tally
+from vasari.sample.weighted import gumbel_top
 from vasari.score.value import group_value
 
 _LOGITS = np.linspace(-8.0, 8.0, 257)
 _NUM_DEVIATIONS = 33
 _LENGTH_MEMORY = 0.7
-_RESTS = 1e9
-"""What a resting prompt's log weight is lowered by: it comes after all others, and in proportion
-among its like."""
+_BELIEF_BY_PROMPT = ("residual", "variance", "trained")
+COOLDOWN_PENALTY = 1e9
+"""What the log weight of a cooling prompt is lowered by: it is drawn after all others, and among
+cooling prompts in proportion to its weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressSettings:
+    """Settings of "progress"; 0 or False switches a part off."""
+
+    shared: bool = True
+    """Learn what prompts share: categories and feature values."""
+    prior_variance: Positive = 6.0
+    """Variance of the logit of an unseen prompt, above 0, or no count could change the belief;
+    staleness returns to it."""
+    drift: NotNegative = 0.03
+    """Variance that a batch without rollouts adds."""
+    optimism: NotNegative = 0.5
+    """Standard deviations of the value that are added for not knowing."""
+    coherence: bool = True
+    """Distrust verdicts that the policy's confidence does not foretell."""
+    agreement: bool = True
+    """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose
+    majority answer is refused again and again."""
+    inert_guard: bool = True
+    """Distrust counts that a pass rate which never moves explains better, unless they rise."""
+    cost_power: NotNegative = 0.5
+    """Value is divided by the relative length of rollouts to this power; 1 counts by the token."""
+    sharpness: NotNegative = 16.0
+    """Prompts are drawn in proportion to value to this power."""
+    explore: Share = 0.05
+    """Share of a batch that goes to the prompts not seen for longest."""
+    cooldown: Count = 2
+    """A prompt returns at the earliest this many batches after it was seen, as long as the pool has
+    others."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @final
 class ProgressSampler(PromptSampler):
-    """Draws the prompts whose next group is expected to teach most, and listens for variance that
-    teaches nothing.
+    """Draws prompts in proportion to what their next group is expected to teach.
 
     The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)] under the belief about its pass rate
     p (`PassRateBelief`), where V_n is the expected spread of a group's advantages (`group_value`);
@@ -42,11 +76,13 @@ class ProgressSampler(PromptSampler):
     the rest are the prompts not seen for longest, so that every prompt returns.
 
     After the tracker of BOTS and GPS (arXiv:2510.26374 and 2602.01970: a belief in place of
-    refreshes); coherence and the answers judged two ways are ours. What it gives up on is in
-    `given_up`: likely wrong labels, for people to look at.
+    refreshes); the noise detectors by coherence and by agreement are ours. Prompts whose variance
+    looks like noise are in `given_up`: likely wrong labels, for people to look at.
     """
 
     name: ClassVar[str] = "progress"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"seen_at": -1, "length": math.nan}
+    saved = ("clock", "num_rollouts", "log_loss", "picked")
 
     def __init__(
         self,
@@ -72,7 +108,7 @@ class ProgressSampler(PromptSampler):
 
     @property
     def uses_logprobs(self) -> bool:
-        """Coherence is heard from it."""
+        """Whether `coherence` is on, which compares verdicts with log-probabilities."""
         return self.settings.coherence
 
     def due(self, batch: int) -> PromptIndices:
@@ -95,15 +131,11 @@ class ProgressSampler(PromptSampler):
         return found
 
     def given_up(self) -> NDArray[np.int64]:
-        """Prompts whose variance looks like noise, the most suspect first: look at their labels and
-        their verifier.
-        """
+        """Prompts whose labels or verifier look wrong, the most suspect first."""
         return self._distrust.given_up(self._distrust.judged().learnable)
 
     def metrics(self) -> Mapping[str, float]:
-        """What the belief expects, how well it foretold the last groups, and what the last batch
-        was drawn from.
-        """
+        """Expected pass rates, how well they foretold the last groups, and what is distrusted."""
         seen = self._seen_at >= 0
         judged = self._distrust.judged()
         distrusted = judged.factor <= DISTRUSTED
@@ -127,15 +159,13 @@ class ProgressSampler(PromptSampler):
         num_promoted = num_prompts - num_explored
         age, unseen = self._age(), self._seen_at < 0
         log_weights = self.settings.sharpness * np.log(self.scores())
-        log_weights[~unseen & (age < self.settings.cooldown)] -= _RESTS
+        log_weights[~unseen & (age < self.settings.cooldown)] -= COOLDOWN_PENALTY
         promoted = gumbel_top(self._rng, log_weights, num_promoted)
         waited = np.where(unseen, np.inf, age)
         waited[promoted] = -np.inf
         explored = highest(waited, num_explored, self._rng)
         self._picked = promoted
-        roles: list[Role] = ["promoted"] * num_promoted
-        roles += ["revisit"] * num_explored
-        return Draw(np.concatenate([promoted, explored]), tuple(roles))
+        return draw_of(promoted=promoted, revisit=explored)
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         if not groups:
@@ -160,10 +190,8 @@ class ProgressSampler(PromptSampler):
 
     def _age(self) -> NDArray[np.int32]:
         """[prompts] batches since each prompt was seen; never seen counts from the start."""
-        age: NDArray[np.int32] = np.maximum(
-            self._clock.now - np.maximum(self._seen_at, 0), 0
-        ).astype(np.int32)
-        return age
+        age = np.maximum(self._clock.now - np.maximum(self._seen_at, 0), 0)
+        return np.asarray(age, dtype=np.int32)
 
     def _values(self) -> NDArray[np.float32]:
         """[logits, deviations] value before distrust and cost, on a grid of beliefs."""
@@ -179,10 +207,8 @@ class ProgressSampler(PromptSampler):
 
     def _relative_cost(self) -> NDArray[np.float64]:
         known = ~np.isnan(self._length)
-        if not known.any():
-            return np.ones(self.num_prompts)
-        mean = float(self._length[known].mean())
-        if mean <= 0:
+        mean = _mean(self._length[known])
+        if not mean > 0:
             return np.ones(self.num_prompts)
         relative = np.where(known, self._length / mean, 1.0).astype(np.float64)
         return np.clip(relative**self.settings.cost_power, 1 / 3, 3.0)
@@ -195,30 +221,26 @@ class ProgressSampler(PromptSampler):
             prior_variance=settings.prior_variance,
             drift=settings.drift,
         )
-        categories = (
-            known.categories
-            if len(known.categories)
-            else np.zeros(self.num_prompts, dtype=np.int64)
+        categories = known.categories
+        if not len(categories):
+            categories = np.zeros(self.num_prompts, dtype=np.int64)
+        distrust = Distrust(
+            self.num_prompts,
+            categories,
+            len(known.category_names),
+            coherence=settings.coherence,
+            agreement=settings.agreement,
+            inert_guard=settings.inert_guard,
         )
-        return belief, Distrust(self.num_prompts, categories, len(known.category_names), settings)
+        return belief, distrust
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "belief": self._belief.state(),
-            "residual": self._belief.residual.copy(),
-            "variance": self._belief.variance.copy(),
-            "trained": self._belief.trained.copy(),
-            "seen_at": self._seen_at.copy(),
-            "length": self._length.copy(),
-            **{name: array.copy() for name, array in self._distrust.kept.items()},
-            "clock": self._clock.state(),
-            "num_rollouts": self._num_rollouts,
-            "log_loss": self._log_loss,
-            "picked": self._picked.copy(),
-        }
+        by_prompt = {name: getattr(self._belief, name).copy() for name in _BELIEF_BY_PROMPT}
+        by_prompt |= {name: array.copy() for name, array in self._distrust.kept.items()}
+        return {"belief": self._belief.state(), **by_prompt, **super()._state()}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        def saved(name: str, dtype: type, missing: float) -> NDArray[Any]:
+        def carried(name: str, dtype: Any, missing: float) -> NDArray[Any]:
             return carried_over(
                 state,
                 name,
@@ -230,34 +252,16 @@ class ProgressSampler(PromptSampler):
 
         belief, distrust = self._blank()
         belief.restore(state["belief"])
-        belief.residual = saved("residual", np.float32, 0.0)
-        belief.variance = saved("variance", np.float32, self.settings.prior_variance)
-        belief.trained = saved("trained", np.bool_, 0)
+        unseen = (0.0, self.settings.prior_variance, 0)
+        for name, missing in zip(_BELIEF_BY_PROMPT, unseen, strict=True):
+            setattr(belief, name, carried(name, getattr(belief, name).dtype, missing))
         distrust.kept = {
-            name: saved(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()
+            name: carried(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()
         }
-        seen_at, length = saved("seen_at", np.int32, -1), saved("length", np.float32, math.nan)
-        clock = BatchClock.restored(state["clock"])
-        num_rollouts, log_loss = int(state["num_rollouts"]), float(state["log_loss"])
-        picked = (
-            np.array(state["picked"], dtype=np.int64)
-            if origin is None
-            else np.zeros(0, dtype=np.int64)
-        )
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):
             raise ValueError("a saved belief is not finite")
-        self._belief, self._distrust, self._seen_at, self._length = (
-            belief,
-            distrust,
-            seen_at,
-            length,
-        )
-        self._clock, self._num_rollouts, self._log_loss, self._picked = (
-            clock,
-            num_rollouts,
-            log_loss,
-            picked,
-        )
+        super()._restore(state, origin)
+        self._belief, self._distrust = belief, distrust
 
 
 def _mean(values: NDArray[Any]) -> float:

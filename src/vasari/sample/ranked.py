@@ -1,4 +1,4 @@
-"""The best of a candidate set: what peers do that score prompts and take the highest."""
+"""Verdicts counted by prompt, and the prompts of highest score among all or some candidates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vasari.core.records import GroupOutcome
 from vasari.sample.passes import PoolPasses
 
-_EQUAL_DECIMALS = 9
+EQUAL_DECIMALS = 9
 """Scores that agree so far are ties: 0.5 - 0.4 and 0.6 - 0.5 differ in the last bit."""
 
 
@@ -36,8 +36,9 @@ class Tally:
 
 
 def tally(groups: Sequence[GroupOutcome]) -> Tally:
-    """Correct and verifiable rollouts of each prompt; groups of one prompt count as one,
-    all-unverifiable ones not at all.
+    """Correct and verifiable rollouts of each prompt.
+
+    Groups of one prompt count as one; groups without a verifiable rollout do not count.
     """
     indices = np.array([group.index for group in groups], dtype=np.int64)
     correct = np.array([np.nansum(group.verdicts) for group in groups], dtype=np.float64)
@@ -58,7 +59,7 @@ def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> 
     """
     if not num:
         return np.zeros(0, dtype=np.int64)
-    scores = np.round(scores, _EQUAL_DECIMALS)
+    scores = np.round(scores, EQUAL_DECIMALS)
     if num < len(scores):
         least = _bound(scores, num)
         above = np.flatnonzero(scores > least)
@@ -74,10 +75,9 @@ def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> 
 
 
 def _bound(scores: NDArray[np.float64], num: int) -> float:
-    """A score that the `num`-th highest is no lower than, and near it: the `num`-th highest of the
-    maxima of blocks.
+    """A lower bound of the `num`-th highest score, near it.
 
-    A partition of the whole takes a quarter of a second where most of 1.6 million scores are equal.
+    It is the `num`-th highest of the maxima of blocks. A partition of the whole takes a quarter of a second where most of 1.6 million scores are equal.
     """
     width = max(1, len(scores) // (4 * num))
     maxima = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
@@ -85,8 +85,7 @@ def _bound(scores: NDArray[np.float64], num: int) -> float:
 
 
 class Candidates:
-    """Sets of prompts of which a batch takes the best, as a data loader with larger batches would
-    give them.
+    """Random sets of prompts, of which a batch takes the best.
 
     A set of `factor` times the batch is the next stretch of a shuffled pass over the pool, so every
     prompt is a candidate once per pass. With `factor` 0, or where the pool is no larger, the whole
@@ -109,8 +108,9 @@ class Candidates:
         return {} if self._passes is None else self._passes.state()
 
     def restored(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> Candidates:
-        """Candidates of the same settings that continue a saved state; `origin` as in
-        `PromptSampler._restore`.
+        """Candidates of the same settings that continue a saved state.
+
+        `origin` as in `PromptSampler._restore`.
 
         Raises:
             StateError: The saved order is no permutation of the pool.
@@ -118,5 +118,5 @@ class Candidates:
         found = Candidates(self._num_prompts, self._factor)
         # State that was saved without passes (`factor` was 0) lets them begin.
         if found._passes is not None and state:
-            found._passes = PoolPasses.restored(state, self._num_prompts, origin)
+            found._passes = found._passes.restored(state, origin)
         return found

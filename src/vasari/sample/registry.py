@@ -1,4 +1,4 @@
-"""Samplers by name."""
+"""Samplers and gates by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from vasari.core.errors import ConfigError
 from vasari.core.plugins import build, resolve
 from vasari.sample.base import PromptSampler
 from vasari.sample.features import PoolFeatures
+from vasari.sample.gate import AllGate, Gate, MixedGate
 from vasari.sample.peers.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.peers.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.peers.hmm import HMM_PRESETS, HmmSampler, HmmSettings
@@ -24,73 +25,91 @@ from vasari.sample.peers.replay import ReplaySampler, ReplaySettings
 from vasari.sample.peers.retain import RetainSampler, RetainSettings
 from vasari.sample.peers.skip import SkipSampler, SkipSettings
 from vasari.sample.peers.target import TARGET_PRESETS, TargetSampler, TargetSettings
-from vasari.sample.progress import ProgressSampler
-from vasari.sample.progress_settings import ProgressSettings
+from vasari.sample.peers.two_stage import TWO_STAGE_PRESETS, TwoStageGate, TwoStageSettings
+from vasari.sample.progress import ProgressSampler, ProgressSettings
 from vasari.sample.uniform import UniformSampler
-from vasari.sample.vas import VarianceAwareSampler
-from vasari.sample.vas_settings import VAS_PRESETS, VarianceAwareSettings
+from vasari.sample.vas import VAS_PRESETS, VarianceAwareSampler, VarianceAwareSettings
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a sampler of one name is made."""
+class _Maker:
+    """How a sampler or a gate of one name is made."""
 
-    sampler: Any
+    make: Any
     settings: Any = None
-    """Its dataclass of settings, the sampler's first argument; None for a sampler without
-    settings."""
+    """Its dataclass of settings, the first argument of `make`; None where it has no settings."""
     presets: Mapping[str, Any] = field(default_factory=dict)
     """Settings by name; "default" need not be listed."""
     takes_features: bool = False
-    """Whether the sampler has an argument `features`."""
+    """Whether `make` has an argument `features`."""
+
+    def chosen(self, what: str, preset: str = "default", **changes: Any) -> Any:
+        """The settings of a preset, with some of them changed; None where there are none."""
+        presets = {"default": self.settings and self.settings(), **self.presets}
+        known = [entry.name for entry in dataclasses.fields(self.settings)] if self.settings else []
+        if preset not in presets and known:
+            raise ConfigError(
+                f"preset of {what} must be one of {', '.join(presets)}, got {preset!r}"
+            )
+        unknown = {*changes} - {*known} | ({"preset"} if preset not in presets else set())
+        if unknown:
+            raise ConfigError(
+                f"{what} has no setting {', '.join(map(repr, sorted(unknown)))}; it has:"
+                f" {', '.join(sorted(known)) or 'none'}"
+            )
+        return self.settings and dataclasses.replace(presets[preset], **changes)
+
+    def made(self, what: str, settings: Mapping[str, Any], **given: Any) -> Any:
+        """One with these settings, over what is given."""
+        chosen = self.chosen(what, **settings)
+        return self.make(**given) if chosen is None else self.make(chosen, **given)
 
 
 def _wrapped(wrapper: Any) -> Any:
-    """What makes a wrapper around the sampler that its settings name."""
+    """Makes a wrapper around the sampler that its settings name."""
 
-    def make(
-        settings: Any,
-        *,
-        num_prompts: int,
-        seed: int,
-        prompt_ids: Iterable[str] | None,
-        features: PoolFeatures | None,
-    ) -> PromptSampler:
+    def make(settings: Any, *, seed: int, prompt_ids: Iterable[str] | None, **given: Any) -> Any:
         ids = None if prompt_ids is None else tuple(prompt_ids)
-        given: dict[str, Any] = {
-            "num_prompts": num_prompts,
-            "seed": seed,
-            "prompt_ids": ids,
-            "features": features,
-        }
-        inner = make_sampler(settings.inner, **given, **settings.inner_settings)
+        inner = make_sampler(
+            settings.inner, seed=seed, prompt_ids=ids, **given, **settings.inner_settings
+        )
         # With one seed, the wrapper and its inner sampler would draw the same numbers.
         own = int(np.random.SeedSequence([seed, *wrapper.name.encode()]).generate_state(1)[0])
-        made: PromptSampler = wrapper(settings, inner=inner, seed=own, prompt_ids=ids)
-        return made
+        return wrapper(settings, inner=inner, seed=own, prompt_ids=ids)
 
     return make
 
 
-SAMPLERS: Mapping[str, _Kind] = {
-    "uniform": _Kind(UniformSampler),
-    "vas": _Kind(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
-    "mmr1": _Kind(Mmr1Sampler, Mmr1Settings),
-    "progress": _Kind(ProgressSampler, ProgressSettings, takes_features=True),
-    "bins": _Kind(BinsSampler, BinsSettings, BINS_PRESETS, takes_features=True),
-    "target": _Kind(TargetSampler, TargetSettings, TARGET_PRESETS, takes_features=True),
-    "oracle": _Kind(OracleSampler, OracleSettings, takes_features=True),
-    "skip": _Kind(_wrapped(SkipSampler), SkipSettings, takes_features=True),
-    "retain": _Kind(_wrapped(RetainSampler), RetainSettings, takes_features=True),
-    "beta": _Kind(BetaSampler, BetaSettings, BETA_PRESETS),
-    "hmm": _Kind(HmmSampler, HmmSettings, HMM_PRESETS),
-    "replay": _Kind(ReplaySampler, ReplaySettings),
-    "prioritised": _Kind(PrioritisedSampler, PrioritisedSettings),
+SAMPLERS: Mapping[str, _Maker] = {
+    "uniform": _Maker(UniformSampler),
+    "vas": _Maker(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
+    "mmr1": _Maker(Mmr1Sampler, Mmr1Settings),
+    "progress": _Maker(ProgressSampler, ProgressSettings, takes_features=True),
+    "bins": _Maker(BinsSampler, BinsSettings, BINS_PRESETS, takes_features=True),
+    "target": _Maker(TargetSampler, TargetSettings, TARGET_PRESETS, takes_features=True),
+    "oracle": _Maker(OracleSampler, OracleSettings, takes_features=True),
+    "skip": _Maker(_wrapped(SkipSampler), SkipSettings, takes_features=True),
+    "retain": _Maker(_wrapped(RetainSampler), RetainSettings, takes_features=True),
+    "beta": _Maker(BetaSampler, BetaSettings, BETA_PRESETS),
+    "hmm": _Maker(HmmSampler, HmmSettings, HMM_PRESETS),
+    "replay": _Maker(ReplaySampler, ReplaySettings),
+    "prioritised": _Maker(PrioritisedSampler, PrioritisedSettings),
 }
 """Every sampler by the name that a recipe gives it; a user's own is `package.module:attribute`."""
 
 SAMPLER_NAMES: tuple[str, ...] = tuple(SAMPLERS)
 """Names of our samplers."""
+
+
+GATES: Mapping[str, _Maker] = {
+    "all": _Maker(AllGate),
+    "mixed": _Maker(MixedGate),
+    "two_stage": _Maker(TwoStageGate, TwoStageSettings, TWO_STAGE_PRESETS),
+}
+"""Every gate by the name that a recipe gives it; a user's own is `package.module:attribute`."""
+
+GATE_NAMES: tuple[str, ...] = tuple(GATES)
+"""Names of our gates."""
 
 
 def make_sampler(
@@ -122,55 +141,60 @@ def make_sampler(
     """
     if features is not None:
         features.check(num_prompts)
-    kind = resolve(name, SAMPLERS, kind="sampler")
     given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": prompt_ids}
-    if not isinstance(kind, _Kind):
-        own = build(
-            kind, given={**given, "features": features}, settings=settings, what=f"sampler {name!r}"
-        )
-        if not isinstance(own, PromptSampler):
-            raise ConfigError(
-                f"sampler {name!r} gave {type(own).__name__}, which is no"
-                " vasari.sample.PromptSampler"
-            )
-        return own
-    if kind.takes_features:
+    if takes_features(name):
         given["features"] = features
-    chosen = sampler_settings(name, **settings)
-    made: PromptSampler = kind.sampler(**given) if chosen is None else kind.sampler(chosen, **given)
+    made: PromptSampler = _made(
+        name, SAMPLERS, PromptSampler, kind="sampler", given=given, settings=settings
+    )
+    return made
+
+
+def make_gate(name: str, **settings: Any) -> Gate:
+    """The gate of that name.
+
+    Args:
+        name: One of `GATE_NAMES`, or `package.module:attribute` of a class or function of one's own
+            that is called with the settings and gives a `Gate`.
+        **settings: For "two_stage", fields of `TwoStageSettings` that change its `preset`, a name
+            in `TWO_STAGE_PRESETS`; the others of ours have none.
+
+    Raises:
+        ConfigError: The name, the preset or a setting is unknown, or a value is out of range.
+    """
+    made: Gate = _made(name, GATES, Gate, kind="gate", given={}, settings=settings)
+    return made
+
+
+def _made(
+    name: str,
+    ours: Mapping[str, _Maker],
+    wanted: type,
+    *,
+    kind: Literal["sampler", "gate"],
+    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Any:
+    """The sampler or gate of that name, ours or a user's."""
+    what = f"{kind} {name!r}"
+    found = resolve(name, ours, kind=kind)
+    if isinstance(found, _Maker):
+        made = found.made(what, settings, **given)
+    else:
+        made = build(found, given=given, settings=settings, what=what)
+    if not isinstance(made, wanted):
+        raise ConfigError(
+            f"{what} gave {type(made).__name__}, which is no vasari.sample.{wanted.__name__}"
+        )
     return made
 
 
 def takes_features(name: str) -> bool:
-    """Whether the sampler of that name, ours or a user's, is made with what is known of the prompts
-    beforehand.
-    """
-    kind = resolve(name, SAMPLERS, kind="sampler")
-    return (
-        kind.takes_features
-        if isinstance(kind, _Kind)
-        else callable(kind) and "features" in inspect.signature(kind).parameters
-    )
-
-
-def sampler_settings(name: str, preset: str = "default", **changes: Any) -> Any:
-    """The settings of a sampler's preset, with some of them changed; None for a sampler without
-    settings.
-
-    Raises:
-        ConfigError: The preset or a setting is unknown, or a value is out of range.
-    """
-    kind = SAMPLERS[name]
-    if kind.settings is None:
-        _refuse_unknown(name, changes if preset == "default" else {"preset": preset, **changes}, ())
-        return None
-    presets = {"default": kind.settings(), **kind.presets}
-    if preset not in presets:
-        raise ConfigError(
-            f"preset of sampler {name!r} must be one of {', '.join(presets)}, got {preset!r}"
-        )
-    _refuse_unknown(name, changes, [entry.name for entry in dataclasses.fields(kind.settings)])
-    return dataclasses.replace(presets[preset], **changes)
+    """Whether the sampler of that name, ours or a user's, has an argument `features`."""
+    found = resolve(name, SAMPLERS, kind="sampler")
+    if isinstance(found, _Maker):
+        return found.takes_features
+    return callable(found) and "features" in inspect.signature(found).parameters
 
 
 def name_of_settings(settings: Any) -> str:
@@ -179,8 +203,8 @@ def name_of_settings(settings: Any) -> str:
     Raises:
         ConfigError: They are no sampler's.
     """
-    for name, kind in SAMPLERS.items():
-        if kind.settings is type(settings):
+    for name, maker in SAMPLERS.items():
+        if maker.settings is type(settings):
             return name
     raise ConfigError(
         f"{type(settings).__name__} are the settings of no sampler; there are {', '.join(SAMPLERS)}"
@@ -193,14 +217,5 @@ def vas_settings(preset: str = "default", **changes: Any) -> VarianceAwareSettin
     Raises:
         ConfigError: The preset or a setting is unknown, or a value is out of range.
     """
-    chosen: VarianceAwareSettings = sampler_settings("vas", preset, **changes)
+    chosen: VarianceAwareSettings = SAMPLERS["vas"].chosen("sampler 'vas'", preset, **changes)
     return chosen
-
-
-def _refuse_unknown(name: str, settings: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        listed = ", ".join(sorted(known)) or "none"
-        raise ConfigError(
-            f"sampler {name!r} has no setting {', '.join(map(repr, unknown))}; it has: {listed}"
-        )

@@ -5,29 +5,79 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, final
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.bounds import NotNegative, PositiveCount, PositiveShare, Share, check_fields
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.passes import PoolPasses
-from vasari.sample.vas_settings import VarianceAwareSettings
 from vasari.sample.weighted import WeightedPool
-from vasari.score.diversity import trajectory_diversity
-from vasari.score.promotion import MAX_OUTCOME_VARIANCE, promotion_score
+from vasari.score.diversity import DiversityMetric, trajectory_diversity
+from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
 from vasari.score.variance import outcome_variance
 
 logger = logging.getLogger(__name__)
 
 _NUM_BINS = 10
 
+Refresh = Literal["full", "stale", "online"]
+"""Whose scores are estimated anew, and from what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceAwareSettings:
+    """Settings of "vas": by default the paper's numbers, and batches without replacement."""
+
+    mix_ratio: Share = 0.5
+    """Share of each batch drawn by promotion score, in [0, 1]; the rest is uniform."""
+    alpha: NotNegative = 0.8
+    """Weight of outcome variance, which lives in [0, 1/4]."""
+    beta: NotNegative = 0.2
+    """Weight of trajectory diversity, which lives in [0, 1]; 0 leaves diversity uncomputed."""
+    normalise: Normalise = "none"
+    """"range" multiplies outcome variance by 4, so that both terms live in [0, 1]."""
+    diversity: DiversityMetric = "self_bleu"
+    """How trajectory diversity is measured."""
+    num_refresh_rollouts: PositiveCount = 32
+    """Rollouts of each prompt that is scored apart from training."""
+    refresh: Refresh = "full"
+    """"full": all prompts every `refresh_every` batches, and training groups teach nothing, as in
+    the paper. "stale": the `stale_share` of the pool whose scores are oldest, and every group
+    teaches. "online": no rollouts but training's."""
+    refresh_every: PositiveCount = 35
+    """Batches between refreshes; the first comes before batch 0."""
+    stale_share: PositiveShare = 0.25
+    """Share of the pool that a "stale" refresh scores, in (0, 1]; at batch 0 it scores all."""
+    replacement: bool = False
+    """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill
+    several places."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+# The paper states three settings: section 6.1, the ablation (N = 8, T = 28), and table 6 (n = 16, T
+# = 56).
+VAS_PRESETS: dict[str, VarianceAwareSettings] = {
+    "default": VarianceAwareSettings(),
+    "paper": VarianceAwareSettings(replacement=True),
+    "paper-ablation": VarianceAwareSettings(
+        num_refresh_rollouts=8, alpha=0.5, beta=0.5, refresh_every=28, replacement=True
+    ),
+    "paper-table6": VarianceAwareSettings(
+        num_refresh_rollouts=16, refresh_every=56, replacement=True
+    ),
+}
+"""Settings by the name that a recipe gives as `preset`."""
+
 
 @final
 class VarianceAwareSampler(PromptSampler):
-    """Draws `floor(mix_ratio * B)` prompts in proportion to their promotion score, and the rest
-    uniformly.
+    """Draws `floor(mix_ratio * B)` prompts in proportion to promotion score, the rest uniformly.
 
     Without replacement a prompt stands once in a batch; its promoted part follows successive
     sampling in proportion to the scores, its uniform part visits every prompt once per pass (one
@@ -40,6 +90,12 @@ class VarianceAwareSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "vas"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {
+        "ovs": math.nan,
+        "tds": math.nan,
+        "seen_at": -1,
+    }
+    saved = ("batch", "num_observed", "num_without_diversity", "promoted", "passes")
 
     def __init__(
         self,
@@ -62,7 +118,7 @@ class VarianceAwareSampler(PromptSampler):
         self._warned = False
         self._promoted = np.zeros(0, dtype=np.int64)
         self._passes = PoolPasses(size)
-        self._unread: set[int] = set()
+        self._unverifiable: set[int] = set()
         self._weighted = WeightedPool(np.full(size, self._highest_score))
 
     @property
@@ -90,8 +146,7 @@ class VarianceAwareSampler(PromptSampler):
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """Prompts to roll out `num_rollouts_due` times before the draw of this batch, with purpose
-        `refresh`.
+        """Prompts to roll out `num_rollouts_due` times, with purpose `refresh`, before this batch.
 
         At batch 0 all, then every `refresh_every` batches all (`full`) or those whose scores are
         oldest (`stale`), less those that were already observed at this batch; for `online` none.
@@ -108,9 +163,7 @@ class VarianceAwareSampler(PromptSampler):
         return np.sort(order).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean and spread of the scores, their parts, a histogram of the scores, and what the last
-        batch promoted.
-        """
+        """Mean, spread and histogram of the scores, their parts, and what the last batch promoted."""
         scored = ~np.isnan(self._ovs)
         scores, ovs, tds = self._weighted.weights[scored], self._ovs[scored], self._tds[scored]
         tds = tds[~np.isnan(tds)]
@@ -120,7 +173,7 @@ class VarianceAwareSampler(PromptSampler):
             "sampler/scored_share": float(scored.mean()),
             "sampler/groups_observed": float(self._num_observed),
             "sampler/groups_without_diversity": float(self._num_without_diversity),
-            "sampler/prompts_unverifiable": float(len(self._unread)),
+            "sampler/prompts_unverifiable": float(len(self._unverifiable)),
             "sampler/vps_mean": _mean(scores),
             "sampler/vps_std": float(scores.std()) if scores.size else math.nan,
             "sampler/ovs_mean": _mean(ovs),
@@ -154,9 +207,7 @@ class VarianceAwareSampler(PromptSampler):
             promoted = self._weighted.draw_unique(self._rng, num_promoted)
             uniform = self._passes.draw(self._rng, num_uniform, excluded=promoted)
         self._promoted = promoted
-        roles: list[Role] = ["promoted"] * num_promoted
-        roles += ["uniform"] * num_uniform
-        return Draw(np.concatenate([promoted, uniform]), tuple(roles))
+        return draw_of(promoted=promoted, uniform=uniform)
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         if self.settings.refresh == "full":
@@ -170,10 +221,10 @@ class VarianceAwareSampler(PromptSampler):
             self._seen_at[place] = self._batch if group.batch is None else group.batch
             if math.isnan(ovs):
                 if math.isnan(self._ovs[place]):
-                    self._unread.add(place)
+                    self._unverifiable.add(place)
                 continue
             self._ovs[place] = ovs
-            self._unread.discard(place)
+            self._unverifiable.discard(place)
             if math.isnan(tds):
                 self._num_without_diversity += self.settings.beta > 0
             else:
@@ -184,7 +235,7 @@ class VarianceAwareSampler(PromptSampler):
         if known.size:
             self._weighted.set(known, self._promotion(self._ovs[known], self._tds[known]))
         if found:
-            self._weigh_unread()
+            self._weigh_unverifiable()
 
     def _diversity(self, group: GroupOutcome) -> float:
         """TDS of a group; nan where it is not needed or cannot be told."""
@@ -202,65 +253,30 @@ class VarianceAwareSampler(PromptSampler):
             return math.nan
         return trajectory_diversity(group.token_ids, metric=self.settings.diversity)
 
-    def _weigh_unread(self) -> None:
+    def _weigh_unverifiable(self) -> None:
         """Give prompts whose rollouts were all unverifiable the mean of the known scores."""
-        if not self._unread:
+        if not self._unverifiable:
             return
         scored = ~np.isnan(self._ovs)
         if scored.any():
             mean = float(self._promotion(self._ovs[scored], self._tds[scored]).mean())
-            self._weighted.set(np.array(sorted(self._unread), dtype=np.int64), mean)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "ovs": self._ovs.copy(),
-            "tds": self._tds.copy(),
-            "seen_at": self._seen_at.copy(),
-            "batch": self._batch,
-            "num_observed": self._num_observed,
-            "num_without_diversity": self._num_without_diversity,
-            "promoted": self._promoted.copy(),
-            "passes": self._passes.state(),
-        }
+            self._weighted.set(np.array(sorted(self._unverifiable), dtype=np.int64), mean)
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        size = self.num_prompts
-        ovs, tds = (
-            carried_over(
-                state, key, dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan
-            )
-            for key in ("ovs", "tds")
+        super()._restore(state, origin)
+        self._unverifiable = set(
+            np.flatnonzero((self._seen_at >= 0) & np.isnan(self._ovs)).tolist()
         )
-        seen_at = carried_over(
-            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
-        )
-        passes = PoolPasses.restored(state["passes"], size, origin)
-        batch, num_observed, num_without = (
-            int(state[key]) for key in ("batch", "num_observed", "num_without_diversity")
-        )
-        promoted = (
-            np.array(state["promoted"], dtype=np.int64)
-            if origin is None
-            else np.zeros(0, dtype=np.int64)
-        )
-        weights = np.where(np.isnan(ovs), self._highest_score, self._promotion(ovs, tds))
+        self._weighted = WeightedPool(self._weights(self._ovs, self._tds))
+        self._weigh_unverifiable()
+
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        weights = self._weights(found["ovs"], found["tds"])
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("a saved score is negative or infinite")
-        self._ovs, self._tds, self._seen_at, self._passes, self._promoted = (
-            ovs,
-            tds,
-            seen_at,
-            passes,
-            promoted,
-        )
-        self._batch, self._num_observed, self._num_without_diversity = (
-            batch,
-            num_observed,
-            num_without,
-        )
-        self._unread = set(np.flatnonzero((seen_at >= 0) & np.isnan(ovs)).tolist())
-        self._weighted = WeightedPool(weights)
-        self._weigh_unread()
+
+    def _weights(self, ovs: NDArray[np.float64], tds: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(np.isnan(ovs), self._highest_score, self._promotion(ovs, tds))
 
 
 def _mean(values: NDArray[Any]) -> float:

@@ -1,6 +1,4 @@
-"""Draws in proportion to weights from pools of millions: a sum a block, and only touched blocks are
-summed again.
-"""
+"""Draws in proportion to weights, from pools of millions of prompts."""
 
 from __future__ import annotations
 
@@ -13,7 +11,10 @@ _MAX_ROUNDS = 12
 
 
 class WeightedPool:
-    """Weights of a pool's prompts, finite and at least 0, and draws in proportion to them."""
+    """Weights of a pool's prompts, finite and at least 0, and draws in proportion to them.
+
+    Each block of prompts has its sum, and only blocks whose weights change are summed again.
+    """
 
     def __init__(self, weights: NDArray[np.float64]) -> None:
         self._num = len(weights)
@@ -34,9 +35,7 @@ class WeightedPool:
         self._sums[blocks] = self._weights[blocks].sum(axis=1)
 
     def draw(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """`num` prompts, each drawn in proportion to the weights, with replacement; uniform when
-        all weights are 0.
-        """
+        """`num` prompts in proportion to the weights, with replacement; all alike if all are 0."""
         cumulative = np.cumsum(self._sums)
         total = float(cumulative[-1])
         if total <= 0.0:
@@ -62,8 +61,7 @@ class WeightedPool:
         return within
 
     def draw_unique(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """`num` different prompts, one after the other in proportion to the weights of those left;
-        at most the pool.
+        """`num` different prompts, drawn one by one in proportion to the weights of those left.
 
         The law of Gumbel top-k on log weights. When the positive weights run out, the rest is
         uniform among those left.
@@ -98,8 +96,9 @@ class WeightedPool:
         return chosen
 
     def _race(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """The first `num` prompts, or all with a weight, of an exponential race: few weights hold
-        nearly all the mass.
+        """The first `num` prompts, or all with a weight, of an exponential race.
+
+        It is fast where few weights hold nearly all the mass.
         """
         running = np.flatnonzero(self._flat)
         with np.errstate(over="ignore"):
@@ -108,3 +107,29 @@ class WeightedPool:
             first = np.argpartition(times, num - 1)[:num]
             running, times = running[first], times[first]
         return running[np.argsort(times, kind="stable")]
+
+
+def gumbel_top(
+    rng: np.random.Generator, log_weights: NDArray[np.float64], num: int
+) -> NDArray[np.int64]:
+    """`num` different places, drawn one by one in proportion to `exp(log_weights)`: int64.
+
+    The `num` largest of `log_weights + Gumbel` follow exactly this law (Gumbel top-k,
+    arXiv:1903.06059). Logarithms keep weights apart whose exponentials would all be 0. Places of
+    weight 0 (-inf) come last, uniformly.
+
+    Args:
+        rng: The caller's generator.
+        log_weights: [places], finite or -inf.
+        num: How many, at most the number of places.
+    """
+    running = np.flatnonzero(log_weights > -np.inf)
+    keys = log_weights[running] + rng.gumbel(size=len(running))
+    if num < len(running):
+        first = np.argpartition(-keys, num - 1)[:num]
+        running, keys = running[first], keys[first]
+    chosen = running[np.argsort(-keys, kind="stable")]
+    if len(chosen) < num:
+        others = np.flatnonzero(log_weights == -np.inf)
+        chosen = np.concatenate([chosen, rng.choice(others, size=num - len(chosen), replace=False)])
+    return chosen.astype(np.int64)

@@ -1,6 +1,4 @@
-"""The trap: a sampler that takes the prompts of highest outcome variance. For comparisons; no
-recipe can choose it.
-"""
+"""A sampler that takes the prompts of highest outcome variance, for comparisons only."""
 
 from __future__ import annotations
 
@@ -8,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.records import Draw, GroupOutcome
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.score import MAX_OUTCOME_VARIANCE, pass_rate
 
 _KEPT = 0.5
@@ -19,24 +16,20 @@ _KEPT = 0.5
 
 @final
 class VarianceGreedySampler(PromptSampler):
-    """Takes the prompts with the highest p (1 - p), p a running mean of pass rates; prompts never
-    seen come first.
+    """Takes unseen prompts first, then those of highest p (1 - p), p a running mean of pass rates.
 
     Greedy prioritised replay (arXiv:2601.02648) without its retests. It learns from training groups
     and pays nothing else, and a coin flip, whose variance never ends, never leaves its batches.
     """
 
     name: ClassVar[str] = "variance_greedy"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"rates": np.nan}
 
     def __init__(
         self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self._rates = np.full(self.num_prompts, np.nan)
-
-    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
-        """Nothing, at any step."""
-        return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
         """How much of the pool was seen."""
@@ -49,8 +42,7 @@ class VarianceGreedySampler(PromptSampler):
         # Ties are broken at random, by less than one step of the rounded variance.
         keys = np.round(variance * 1e9) + self._rng.random(self.num_prompts) * 0.5
         taken = np.argpartition(-keys, num_prompts - 1)[:num_prompts].astype(np.int64)
-        roles: list[Role] = ["promoted"] * num_prompts
-        return Draw(taken, tuple(roles))
+        return draw_of(promoted=taken)
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         for group in groups:
@@ -60,18 +52,6 @@ class VarianceGreedySampler(PromptSampler):
                     found if np.isnan(before) else _KEPT * before + (1.0 - _KEPT) * found
                 )
 
-    def _state(self) -> dict[str, Any]:
-        return {"rates": self._rates.copy()}
-
-    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        rates = carried_over(
-            state,
-            "rates",
-            dtype=np.float64,
-            origin=origin,
-            num_prompts=self.num_prompts,
-            missing=float("nan"),
-        )
-        if ((rates < 0) | (rates > 1)).any():
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        if ((found["rates"] < 0) | (found["rates"] > 1)).any():
             raise ValueError("a saved pass rate lies outside [0, 1]")
-        self._rates = rates

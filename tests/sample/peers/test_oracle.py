@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.records import GroupOutcome
 from vasari.sample import PoolFeatures, make_sampler
-from vasari.sample.gumbel import gumbel_top
+from vasari.sample.weighted import gumbel_top
 
 
 def sampler_of(rates, *, seed=0, prompt_ids=None, **changes):

@@ -1,4 +1,4 @@
-"""A Beta belief per prompt, fed by training groups: the family of MoPPS, BOTS and VADE."""
+"""A Beta belief in the pass rate of each prompt: the family of MoPPS, BOTS and VADE."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vasari.core.bounds import Bounds, Count, Positive, Share, check_fields
 from vasari.core.errors import ConfigError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
 from vasari.score.value import (
@@ -40,9 +40,7 @@ _CHUNK = 16384
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetaSettings:
-    """Settings of "beta"; the defaults are those of MoPPS (arXiv:2507.04632) on its visual and
-    planning tasks.
-    """
+    """Settings of "beta"; by default those of MoPPS (arXiv:2507.04632) for visual geometry."""
 
     prior_alpha: Positive = 1.0
     """a0 of the prior Beta(a0, b0), above 0."""
@@ -89,8 +87,7 @@ BETA_PRESETS: dict[str, BetaSettings] = {
 
 @final
 class BetaSampler(PromptSampler):
-    """Takes the prompts whose believed pass rates suit best, each belief a Beta distribution that
-    training groups feed.
+    """Takes the prompts whose pass rates, by a Beta distribution for each, suit best.
 
     MoPPS (arXiv:2507.04632): k of n correct turn Beta(a, b) into `a <- decay a + (1 - decay) a0 +
     k` and `b <- decay b + (1 - decay) b0 + n - k`; a batch of B draws p ~ Beta(a, b) for each of 16
@@ -106,6 +103,8 @@ class BetaSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "beta"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"right": 0.0, "wrong": 0.0, "seen_at": -1}
+    saved = ("clock", "candidates")
 
     def __init__(
         self,
@@ -135,14 +134,12 @@ class BetaSampler(PromptSampler):
         return self._belief(None)[1]
 
     def due(self, batch: int) -> PromptIndices:
-        """Never requests rollouts; `batch` only ages the evidence."""
+        """Never requests refresh rollouts; `batch` only ages the evidence."""
         self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Share of the pool that was seen, and mean pass rate and evidence (rollouts beyond the
-        prior) of that share.
-        """
+        """Share of the pool that was seen, and its mean pass rate and number of counted rollouts."""
         seen = np.flatnonzero(self._seen_at >= 0)
         alpha, beta = self._belief(seen)
         evidence = alpha + beta - self.settings.prior_alpha - self.settings.prior_beta
@@ -176,8 +173,7 @@ class BetaSampler(PromptSampler):
         candidates = self._candidates.draw(self._rng, num_prompts)
         scores = self._scores(*self._belief(candidates))
         picked = highest(scores, num_prompts, self._rng)
-        roles: list[Role] = ["promoted"] * num_prompts
-        return Draw(picked if candidates is None else candidates[picked], tuple(roles))
+        return draw_of(promoted=picked if candidates is None else candidates[picked])
 
     def _scores(self, alpha: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.float64]:
         """Higher = taken first."""
@@ -210,27 +206,7 @@ class BetaSampler(PromptSampler):
         self._wrong[at] = kept * self._wrong[at] + (seen.num_verifiable - seen.num_correct)
         self._seen_at[at] = self._clock.now
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "right": self._right.copy(),
-            "wrong": self._wrong.copy(),
-            "seen_at": self._seen_at.copy(),
-            "clock": self._clock.state(),
-            "candidates": self._candidates.state(),
-        }
-
-    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        size = self.num_prompts
-        right, wrong = (
-            carried_over(state, key, dtype=np.float64, origin=origin, num_prompts=size, missing=0.0)
-            for key in ("right", "wrong")
-        )
-        seen_at = carried_over(
-            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
-        )
-        for key, evidence in (("right", right), ("wrong", wrong)):
-            if not (np.isfinite(evidence).all() and (evidence >= 0).all()):
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        for key in ("right", "wrong"):
+            if not (np.isfinite(found[key]).all() and (found[key] >= 0).all()):
                 raise ValueError(f"saved {key!r} holds a count that is negative or infinite")
-        clock = BatchClock.restored(state["clock"])
-        self._candidates = self._candidates.restored(state["candidates"], origin)
-        self._right, self._wrong, self._seen_at, self._clock = right, wrong, seen_at, clock

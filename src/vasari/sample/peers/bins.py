@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vasari.core.bounds import Bounds, Positive, PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.errors import StateError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler
+from vasari.core.records import Draw, GroupOutcome
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.features import PoolFeatures
 from vasari.sample.peers.category_passes import CategoryPasses
 from vasari.sample.pool import read_array
@@ -27,7 +27,7 @@ BinsRule = Literal["sec", "dump", "thompson"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinsSettings:
-    """Settings of a bandit over categories."""
+    """Settings of "bins"."""
 
     rule: BinsRule = "sec"
     """"sec" and "dump" read advantages, "thompson" pass rates."""
@@ -57,6 +57,9 @@ BINS_PRESETS: dict[str, BinsSettings] = {
     "thompson": BinsSettings(rule="thompson"),
 }
 """Settings by the name that a recipe gives as `preset`."""
+
+_BY_CATEGORY = ("value", "num_rollouts", "num_recent", "correct", "wrong", "quotas")
+"""The saved [categories] arrays; `x` is the attribute `_x`."""
 
 
 @final
@@ -123,14 +126,8 @@ class BinsSampler(PromptSampler):
         """Name of each category."""
         return self._names
 
-    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
-        """Never requests rollouts."""
-        return np.zeros(0, dtype=np.int64)
-
     def category_scores(self) -> NDArray[np.float64]:
-        """[categories] Q, upper bound, or weight at the mean pass rate, by the rule; higher = drawn
-        more often.
-        """
+        """[categories] Q, upper bound, or weight, by the rule; higher = drawn more often."""
         settings = self.settings
         if settings.rule == "sec":
             return self._value.copy()
@@ -144,9 +141,7 @@ class BinsSampler(PromptSampler):
         return self._weights((1.0 + self._correct) / (2.0 + self._correct + self._wrong))
 
     def metrics(self) -> Mapping[str, float]:
-        """How the scores of the categories spread, how the last batch spread over them, and passes
-        over the least drawn.
-        """
+        """Scores of the categories, how the last batch spread over them, and complete passes."""
         filled = self._passes.sizes > 0
         scores = self.category_scores()[filled]
         share = self._quotas[self._quotas > 0] / max(1, self._quotas.sum())
@@ -168,8 +163,9 @@ class BinsSampler(PromptSampler):
         )
 
     def _chances(self) -> NDArray[np.float64]:
-        """[categories] chance of each for the next place of a batch, not normalised; 0 for a
-        category without prompts.
+        """[categories] chance of each for the next place of a batch, not normalised.
+
+        A category without prompts has 0.
         """
         if self.settings.rule == "thompson":
             weights = self._weights(self._rng.beta(1.0 + self._correct, 1.0 + self._wrong))
@@ -192,10 +188,9 @@ class BinsSampler(PromptSampler):
             )
             missing = num_prompts - int(quotas.sum())
         self._quotas = quotas
-        roles: list[Role] = [
-            "promoted" if (self._passes.sizes > 0).sum() > 1 else "uniform"
-        ] * num_prompts
-        return Draw(self._rng.permutation(self._passes.draw(self._rng, quotas)), tuple(roles))
+        prompts = self._rng.permutation(self._passes.draw(self._rng, quotas))
+        has_choice = (self._passes.sizes > 0).sum() > 1
+        return draw_of(promoted=prompts) if has_choice else draw_of(uniform=prompts)
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         if not groups:
@@ -242,50 +237,38 @@ class BinsSampler(PromptSampler):
         return {
             "names": list(self._names),
             "passes": self._passes.state(),
-            "value": self._value.copy(),
-            "num_rollouts": self._num_rollouts.copy(),
             "recent": self._recent.reshape(-1).copy(),
-            "num_recent": self._num_recent.copy(),
-            "correct": self._correct.copy(),
-            "wrong": self._wrong.copy(),
-            "quotas": self._quotas.copy(),
+            **{name: getattr(self, f"_{name}").copy() for name in _BY_CATEGORY},
         }
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        known_as = self._known_as([str(name) for name in state["names"]], same_pool=origin is None)
-        passes = CategoryPasses.restored(state["passes"], self._categories, known_as, origin)
-        value, num_rollouts, correct, wrong = (
-            _by_category(state, key, known_as, len(state["names"]))
-            for key in ("value", "num_rollouts", "correct", "wrong")
-        )
-        num_recent, quotas = (
-            _by_category(state, key, known_as, len(state["names"])).astype(np.int64)
-            for key in ("num_recent", "quotas")
-        )
+        names = [str(name) for name in state["names"]]
+        known_as = self._known_as(names, same_pool=origin is None)
+        found: dict[str, Any] = {
+            name: _by_category(state, name, known_as, len(names)).astype(
+                getattr(self, f"_{name}").dtype
+            )
+            for name in _BY_CATEGORY
+        }
+        found["passes"] = self._passes.restored(state["passes"], known_as, origin)
+        found["recent"] = self._read_window(state, known_as, len(names))
+        if (found["num_recent"] >= max(1, self._recent.shape[1])).any():
+            raise StateError("saved window is written outside its length")
+        for name, value in found.items():
+            setattr(self, f"_{name}", value)
+
+    def _read_window(
+        self, state: Mapping[str, Any], known_as: NDArray[np.int64], num_saved: int
+    ) -> NDArray[np.float64]:
+        """[categories, window] the saved advantages of each category; nan for new categories."""
         window = self._recent.shape[1]
         flat = read_array(state, "recent", dtype=np.float64)
-        if flat.size != window * len(state["names"]):
+        if flat.size != window * num_saved:
             raise StateError(
-                f"saved window holds {flat.size} advantages for {len(state['names'])} categories of"
-                f" {window}"
+                f"saved window holds {flat.size} advantages for {num_saved} categories of {window}"
             )
-        saved = flat.reshape(len(state["names"]), window)
-        recent = (
-            np.where((known_as >= 0)[:, None], saved[np.maximum(known_as, 0)], np.nan)
-            if window
-            else saved[:0]
-        )
-        if (num_recent >= max(1, window)).any():
-            raise StateError("saved window is written outside its length")
-        self._passes, self._value, self._num_rollouts, self._correct, self._wrong = (
-            passes,
-            value,
-            num_rollouts,
-            correct,
-            wrong,
-        )
-        self._recent = recent.reshape(len(self._names), window)
-        self._num_recent, self._quotas = num_recent, quotas
+        saved = flat.reshape(num_saved, window)[np.maximum(known_as, 0)]
+        return np.where((known_as >= 0)[:, None], saved, np.nan)
 
     def _known_as(self, saved: list[str], *, same_pool: bool) -> NDArray[np.int64]:
         """[categories] the number of each in the saved state, -1 for a new one."""
@@ -300,8 +283,9 @@ class BinsSampler(PromptSampler):
 
 
 def _advantage_sizes(groups: Sequence[GroupOutcome]) -> NDArray[np.float64]:
-    """[groups, rollouts] |A| of each rollout; nan where it is unverifiable, padding, or its group
-    has fewer than two.
+    """[groups, rollouts] |A| of each rollout, or nan.
+
+    nan where the rollout is unverifiable or padding, or its group has fewer than two verifiable ones.
     """
     rewards = np.full((len(groups), max(2, *(group.num_rollouts for group in groups))), np.nan)
     for row, group in zip(rewards, groups, strict=True):

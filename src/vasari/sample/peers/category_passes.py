@@ -1,6 +1,4 @@
-"""Passes over each category of a pool: every prompt of a category once per pass of that
-category.
-"""
+"""Passes over each category of a pool: every prompt once per pass of its category."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.errors import StateError
-from vasari.sample.passes import PoolPasses
-from vasari.sample.pool import read_array
+from vasari.sample.passes import PoolPasses, read_permutation
+from vasari.sample.pool import present_places, read_array
 
 _EMPTY = np.zeros(0, dtype=np.int64)
 
@@ -30,9 +28,7 @@ class CategoryPasses:
         self._passes = [PoolPasses(int(size)) for size in self.sizes]
 
     def draw(self, rng: np.random.Generator, quotas: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Different prompts, `quotas[c]` of category c and at most its size; int64, category after
-        category.
-        """
+        """`quotas[c]` different prompts of each category c, one category after the other: int64."""
         parts = [
             self._members[c][self._passes[c].draw(rng, int(quotas[c]))]
             for c in np.flatnonzero(quotas)
@@ -45,9 +41,8 @@ class CategoryPasses:
         return np.array([passes.num_passes for passes in self._passes], dtype=np.int64)
 
     def state(self) -> dict[str, Any]:
-        """JSON values and copies of arrays. No category ever owes a prompt, as its draws exclude
-        none.
-        """
+        """JSON values and copies of arrays."""
+        # No category ever owes a prompt, as its draws exclude none.
         states = [passes.state() for passes in self._passes]
         orders = [
             members[state["order"]] for members, state in zip(self._members, states, strict=True)
@@ -59,19 +54,18 @@ class CategoryPasses:
             "num_passes": self.num_passes,
         }
 
-    @classmethod
     def restored(
-        cls,
+        self,
         state: Mapping[str, Any],
-        categories: NDArray[np.int64],
         known_as: NDArray[np.int64],
         origin: NDArray[np.int64] | None,
     ) -> CategoryPasses:
-        """Passes that continue a saved state; new prompts join their category's running pass.
+        """Passes over these categories that continue a saved state.
+
+        New prompts join their category's running pass.
 
         Args:
             state: From `state`.
-            categories: [prompts] each prompt's category now.
             known_as: [categories] the number that each category had in the saved state, -1 for a
                 new one.
             origin: As in `PromptSampler._restore`.
@@ -80,10 +74,11 @@ class CategoryPasses:
             StateError: The saved order is no permutation of the pool, or of other categories than
                 the same pool's.
         """
-        passes = cls(categories, len(known_as))
-        order, sizes, cursors, completed = (
-            read_array(state, key, dtype=np.int64)
-            for key in ("order", "sizes", "cursors", "num_passes")
+        categories = self._categories
+        passes = CategoryPasses(categories, len(known_as))
+        order = read_permutation(state)
+        sizes, cursors, completed = (
+            read_array(state, key, dtype=np.int64) for key in ("sizes", "cursors", "num_passes")
         )
         if (
             not len(sizes) == len(cursors) == len(completed) > known_as.max(initial=-1)
@@ -92,8 +87,6 @@ class CategoryPasses:
             raise StateError("saved passes are not of one length per category")
         if sizes.sum() != len(order) or (cursors < 0).any() or (cursors > sizes).any():
             raise StateError("saved passes do not fit the sizes of their categories")
-        if not np.array_equal(np.sort(order), np.arange(len(order))):
-            raise StateError(f"saved order of {len(order)} prompts is no permutation")
         starts = np.cumsum(sizes) - sizes
         visited = np.arange(len(order)) - np.repeat(starts, sizes) < np.repeat(cursors, sizes)
         if origin is None:
@@ -108,28 +101,25 @@ class CategoryPasses:
         place = np.empty(len(categories), dtype=np.int64)
         for members in passes._members:
             place[members] = np.arange(len(members))
-        seen = np.bincount(categories[order], weights=visited, minlength=len(known_as)).astype(
-            np.int64
-        )
+        num_visited = np.bincount(
+            categories[order], weights=visited, minlength=len(known_as)
+        ).astype(np.int64)
         for c, part in enumerate(np.split(place[order], np.cumsum(passes.sizes)[:-1])):
             done = int(completed[known_as[c]]) if known_as[c] >= 0 else 0
-            saved = {"order": part, "cursor": int(seen[c]), "owed": _EMPTY, "num_passes": done}
-            passes._passes[c] = PoolPasses.restored(saved, len(part), None)
+            cursor = int(num_visited[c])
+            saved = {"order": part, "cursor": cursor, "owed": _EMPTY, "num_passes": done}
+            passes._passes[c] = passes._passes[c].restored(saved)
         return passes
 
 
 def _moved(
     order: NDArray[np.int64], visited: NDArray[np.bool_], origin: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The saved order and marks of the prompts that are still there, as they are numbered now, then
-    the new ones.
-    """
+    """The saved order in the present pool, new prompts last, and whether each was visited."""
     if origin.max(initial=-1) >= len(order):
         raise StateError(f"saved order has {len(order)} entries, fewer than its pool")
-    now = np.full(len(order), -1, dtype=np.int64)
-    now[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
-    kept = now[order] >= 0
+    places = present_places(origin, len(order))[order]
     new = np.flatnonzero(origin < 0)
-    return np.concatenate([now[order][kept], new]), np.concatenate(
-        [visited[kept], np.zeros(len(new), dtype=np.bool_)]
+    return np.concatenate([places[places >= 0], new]), np.concatenate(
+        [visited[places >= 0], np.zeros(len(new), dtype=np.bool_)]
     )

@@ -1,4 +1,4 @@
-"""A hidden Markov model of every prompt's way from unsolved over partly solved to solved: DPS."""
+"""DPS: a hidden Markov model of whether each prompt is unsolved, partly solved or solved."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.clock import BatchClock
 from vasari.sample.pool import read_array
 from vasari.sample.ranked import Candidates, highest, tally
@@ -53,8 +53,7 @@ HMM_PRESETS: dict[str, HmmSettings] = {
 
 @final
 class HmmSampler(PromptSampler):
-    """Takes the prompts that are likeliest to be partly solved now, by a hidden Markov model of
-    each (DPS, arXiv:2603.10887).
+    """Takes the prompts that are likeliest to be partly solved now (DPS, arXiv:2603.10887).
 
     A prompt is unsolved, partly solved or solved, and a group shows its state. With counts A[to,
     from] of transitions, P = A / (sum of A over `to`) and pi = P b, where b is the belief about the
@@ -94,23 +93,19 @@ class HmmSampler(PromptSampler):
         self._candidates = Candidates(self.num_prompts, self.settings.candidate_factor)
 
     def states(self) -> NDArray[np.float64]:
-        """[prompts, 3] probability of each state, unsolved, partly solved and solved, at the
-        present batch.
-        """
+        """[prompts, 3] probability that each is unsolved, partly solved and solved at this batch."""
         self._roll()
         states = np.full((self.num_prompts, _NUM_STATES), 1 / _NUM_STATES)
         states[self._known.prompts] = self._known.predicted(self.settings.prior)
         return states
 
     def due(self, batch: int) -> PromptIndices:
-        """Never requests rollouts; `batch` only moves the beliefs on."""
+        """Never requests refresh rollouts; `batch` only moves the beliefs on."""
         self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Share of the pool that is told apart from a prompt never seen, and its mean probability
-        of each state.
-        """
+        """Share of prompts with a belief of their own, and its mean probability of each state."""
         self._roll()
         mean = (
             self._known.predicted(self.settings.prior).mean(axis=0)
@@ -125,9 +120,7 @@ class HmmSampler(PromptSampler):
         }
 
     def _roll(self) -> None:
-        """Bring every belief up to the batch before the present one; beliefs of this batch's groups
-        stay.
-        """
+        """Bring every older belief up to the batch before the present one."""
         self._known = self._known.rolled(self._clock.now - 1, self.settings)
 
     def _draw(self, num_prompts: int) -> Draw:
@@ -141,8 +134,7 @@ class HmmSampler(PromptSampler):
         picked = highest(
             scores if candidates is None else scores[candidates], num_prompts, self._rng
         )
-        roles: list[Role] = ["promoted"] * num_prompts
-        return Draw(picked if candidates is None else candidates[picked], tuple(roles))
+        return draw_of(promoted=picked if candidates is None else candidates[picked])
 
     def _scores(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
         """Higher = taken first."""
@@ -187,7 +179,7 @@ class HmmSampler(PromptSampler):
             known = known.moved(origin)
         elif len(prompts) and prompts[-1] >= self.num_prompts:
             raise ValueError(f"saved prompt {prompts[-1]} of a pool of {self.num_prompts}")
-        clock = BatchClock.restored(state["clock"])
+        clock = self._clock.restored(state["clock"])
         self._candidates = self._candidates.restored(state["candidates"], origin)
         self._known, self._clock = known, clock
 
@@ -284,7 +276,7 @@ class _KnownPrompts:
         )
 
     def check(self) -> None:
-        """Refuse what no history leads to.
+        """Check saved beliefs.
 
         Raises:
             ValueError: Lengths that do not fit, prompts out of order, counts below 0, beliefs that

@@ -1,6 +1,4 @@
-"""The sampler as the authors of arXiv:2509.21268 released it, defects included: for comparison
-only.
-"""
+"""The sampler as the authors of arXiv:2509.21268 released it, defects included."""
 
 from __future__ import annotations
 
@@ -15,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.bounds import NotNegative, PositiveCount, Share, check_fields
-from vasari.core.errors import ConfigError, DataError, StateError
+from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
-from vasari.sample.pool import read_array
+from vasari.sample.base import PromptSampler
+from vasari.sample.passes import read_permutation
+from vasari.sample.pool import carried_over, present_places
 from vasari.sample.weighted import WeightedPool
 from vasari.score.diversity import trajectory_diversity
 
@@ -34,9 +33,7 @@ Mmr1Diversity = Literal["self_bleu", "distinct_n"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mmr1Settings:
-    """Settings of the released sampler, as its `examples/mmr1.yaml` has them, not as the paper
-    says.
-    """
+    """Settings of "mmr1"; by default those of the released `examples/mmr1.yaml`, not the paper's."""
 
     mix_ratio: Share = 0.5
     """Share of each batch drawn by weight; the number of prompts is cut off by `int()`."""
@@ -66,8 +63,7 @@ class Mmr1Settings:
 
 @final
 class Mmr1Sampler(PromptSampler):
-    """Draws as the released code of arXiv:2509.21268 does, for comparison with it; use "vas" for
-    everything else.
+    """Draws as the released code of arXiv:2509.21268 does; for comparison only, use "vas" to train.
 
     With D prompts, batches of B, `W = int(mix_ratio * B)` and `R = B - W`:
 
@@ -90,6 +86,17 @@ class Mmr1Sampler(PromptSampler):
     """
 
     name: ClassVar[str] = "mmr1"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"metric": math.nan, "seen_at": -1}
+    saved = (
+        "has_weights",
+        "refreshed",
+        "now",
+        "num_drawn",
+        "num_refreshes",
+        "batch",
+        "left",
+        "place",
+    )
 
     def __init__(
         self,
@@ -124,7 +131,7 @@ class Mmr1Sampler(PromptSampler):
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts that a prompt of `due` wants."""
+        """Rollouts of each prompt at a refresh."""
         return self.settings.num_refresh_rollouts
 
     @property
@@ -137,18 +144,14 @@ class Mmr1Sampler(PromptSampler):
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """Every `refresh_every` batches all prompts, less those that were already observed at this
-        batch.
-        """
+        """All prompts every `refresh_every` batches, less those already observed at this batch."""
         self._now = batch
         if batch % self.settings.refresh_every:
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(self._seen_at != batch).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """The weights' mean, how many are 0, and what the released refreshes would have spent on
-        copies.
-        """
+        """Mean weight, share of weights 0, and rollouts that released refreshes spend on copies."""
         weights = self._weighted.weights
         copies = -self.num_prompts % self.settings.refresh_batch
         return {
@@ -232,64 +235,28 @@ class Mmr1Sampler(PromptSampler):
         return settings.alpha * rate * (1.0 - rate) + settings.beta * second
 
     def _state(self) -> dict[str, Any]:
-        arrays = {
-            "order": self._order,
-            "metric": self._metric,
-            "weights": self._weighted.weights,
-            "seen_at": self._seen_at,
-        }
-        numbers = {name: getattr(self, f"_{name}") for name in _NUMBERS}
-        return {**{name: array.copy() for name, array in arrays.items()}, **numbers}
+        own = {"order": self._order.copy(), "weights": self._weighted.weights.copy()}
+        return own | super()._state()
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
         size = self.num_prompts
-        metric = carried_over(
-            state, "metric", dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan
-        )
         weights = carried_over(
             state, "weights", dtype=np.float64, origin=origin, num_prompts=size, missing=0.0
         )
-        seen_at = carried_over(
-            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
-        )
-        order = read_array(state, "order", dtype=np.int64)
-        if len(order) != (size if origin is None else len(state["weights"])) or not np.array_equal(
-            np.sort(order), np.arange(len(order))
-        ):
-            raise StateError(f"saved order of {len(order)} prompts is no permutation of its pool")
-        if origin is not None:
-            now = np.full(len(order), -1, dtype=np.int64)
-            now[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
-            order = np.concatenate([now[order][now[order] >= 0], np.flatnonzero(origin < 0)])
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("a saved weight is negative or infinite")
-        state = {"now": state.get("step"), **state}  # the name of schema 1
-        numbers = {name: kind(state[name]) for name, kind in _NUMBERS.items()}
-        if any(number < 0 for number in numbers.values()):
-            raise ValueError("a saved count is negative")
-        self._order, self._metric, self._seen_at, self._weighted = (
-            order,
-            metric,
-            seen_at,
-            WeightedPool(weights),
-        )
-        for name, number in numbers.items():
-            setattr(self, f"_{name}", number)
+        order = read_permutation(state, size if origin is None else len(state["weights"]))
+        if origin is not None:
+            places = present_places(origin, len(order))[order]
+            order = np.concatenate([places[places >= 0], np.flatnonzero(origin < 0)])
+        super()._restore({"now": state.get("step"), **state}, origin)  # "step" in schema 1
+        self._order, self._weighted = order, WeightedPool(weights)
         if origin is not None:
             self._left = 0  # a pass of another pool is over
 
-
-_NUMBERS: dict[str, type[int] | type[bool]] = {
-    "has_weights": bool,
-    "refreshed": bool,
-    "now": int,
-    "num_drawn": int,
-    "num_refreshes": int,
-    "batch": int,
-    "left": int,
-    "place": int,
-}
-"""The state's numbers: each has the attribute of its name."""
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        if any(found[name] < 0 for name in self.saved):
+            raise ValueError("a saved count is negative")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The oracle: draws by true pass rates, for benchmarks. It shows what a pool has to give."""
+"""The oracle, for benchmarks: draws by the true pass rates of the prompts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from vasari.core.bounds import Bounds, Positive, check_fields
 from vasari.core.errors import ConfigError, DataError, StateError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.records import Draw, GroupOutcome
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.features import PoolFeatures
-from vasari.sample.gumbel import gumbel_top
+from vasari.sample.weighted import gumbel_top
 from vasari.score.value import GroupValue, group_value
 
 OracleValue = Literal["variance", GroupValue]
@@ -50,6 +50,7 @@ class OracleSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "oracle"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"pass_rates": np.nan}
 
     def __init__(
         self,
@@ -95,24 +96,20 @@ class OracleSampler(PromptSampler):
             raise DataError(f"pass rates of shape {rates.shape} for {self.num_prompts} prompts")
         if not ((rates >= 0) & (rates <= 1)).all():
             raise DataError("pass rates must be in [0, 1], and an oracle knows each of them")
-        self._rates = rates
+        self._pass_rates = rates
         self._log_weights = self._logarithms(self.values())
 
     def values(self) -> NDArray[np.float64]:
         """[prompts] value of each prompt's next group, at least 0."""
         if self.settings.value == "variance":
-            return self._rates * (1.0 - self._rates)
-        return group_value(self._rates, self.settings.num_rollouts, self.settings.value)
-
-    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
-        """Never requests rollouts."""
-        return np.zeros(0, dtype=np.int64)
+            return self._pass_rates * (1.0 - self._pass_rates)
+        return group_value(self._pass_rates, self.settings.num_rollouts, self.settings.value)
 
     def metrics(self) -> Mapping[str, float]:
         """Mean pass rate and value of the pool, and the share of prompts that have any value."""
         values = self.values()
         return {
-            "sampler/pass_rate_mean": float(self._rates.mean()),
+            "sampler/pass_rate_mean": float(self._pass_rates.mean()),
             "sampler/value_mean": float(values.mean()),
             "sampler/valued_share": float((values > 0).mean()),
         }
@@ -124,27 +121,15 @@ class OracleSampler(PromptSampler):
         return logarithms
 
     def _draw(self, num_prompts: int) -> Draw:
-        indices = gumbel_top(self._rng, self._log_weights, num_prompts)
-        roles: list[Role] = ["promoted"] * num_prompts
-        return Draw(indices, tuple(roles))
+        return draw_of(promoted=gumbel_top(self._rng, self._log_weights, num_prompts))
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         pass
 
-    def _state(self) -> dict[str, Any]:
-        return {"pass_rates": self._rates.copy()}
-
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        rates = carried_over(
-            state,
-            "pass_rates",
-            dtype=np.float64,
-            origin=origin,
-            num_prompts=self.num_prompts,
-            missing=np.nan,
-        )
+        rates = self._read(state, origin)["pass_rates"]
         if origin is not None:
-            rates = np.where(origin >= 0, rates, self._rates)
+            rates = np.where(origin >= 0, rates, self._pass_rates)
         try:
             self.update_pass_rates(rates)
         except DataError as error:

@@ -1,6 +1,4 @@
-"""The prompts of greatest outcome variance first, the unanimous ones tested again now and then:
-prioritised replay.
-"""
+"""Prioritised replay: the prompts of greatest outcome variance first."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import highest, tally
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE
@@ -25,9 +23,7 @@ _UNSOLVED, _ACTIVE, _SOLVED = 0, 1, 2
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrioritisedSettings:
-    """Settings of "prioritised" (arXiv:2601.02648), which leaves the numbers to the user; these are
-    our choice.
-    """
+    """Settings of "prioritised" (arXiv:2601.02648); the paper leaves them to the user."""
 
     smoothing: PositiveShare = 0.5
     """Weight of the newest group in a prompt's priority, in (0, 1]."""
@@ -58,6 +54,12 @@ class PrioritisedSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "prioritised"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {
+        "priorities": MAX_OUTCOME_VARIANCE,
+        "places": _ACTIVE,
+        "seen_at": -1,
+    }
+    saved = ("retested_at", "clock")
 
     def __init__(
         self,
@@ -78,20 +80,16 @@ class PrioritisedSampler(PromptSampler):
         self._clock = BatchClock()
 
     def priorities(self) -> NDArray[np.float64]:
-        """[prompts] moving averages of the outcome variance, in [0, 1/4]; 1/4 for a prompt never
-        seen.
-        """
+        """[prompts] moving averages of the outcome variance, in [0, 1/4]; unseen prompts have 1/4."""
         return self._priorities.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """Never requests rollouts: retests are part of a batch; `batch` only says when they are."""
+        """Never requests refresh rollouts; `batch` only says whether the next draw retests."""
         self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Shares of the pool that were seen, that are solved and unsolved, and the mean priority of
-        those ranked.
-        """
+        """Shares of prompts seen, solved and unsolved, and mean priority of those ranked."""
         ranked = self._priorities[(self._places == _ACTIVE) & (self._seen_at >= 0)]
         return {
             "sampler/seen_share": float((self._seen_at >= 0).mean()),
@@ -114,14 +112,10 @@ class PrioritisedSampler(PromptSampler):
             np.setdiff1d(unanimous, retested, assume_unique=True),
             num_prompts - len(retested) - num_ranked,
         )
-        roles: list[Role] = ["promoted"] * num_ranked
-        roles += ["revisit"] * (num_prompts - num_ranked)
-        return Draw(np.concatenate([first, retested, filling]).astype(np.int64), tuple(roles))
+        return draw_of(promoted=first, revisit=np.concatenate([retested, filling]))
 
     def _retests(self, num: int) -> NDArray[np.int64]:
-        """Up to `num` unanimous prompts not seen for longest, half of them unsolved; one kind makes
-        up for the other.
-        """
+        """Up to `num` unanimous prompts not seen for longest, half of them unsolved if possible."""
         unsolved, solved = (np.flatnonzero(self._places == place) for place in (_UNSOLVED, _SOLVED))
         num_unsolved = min(len(unsolved), max(num - num // 2, num - len(solved)))
         num_solved = min(len(solved), num - num_unsolved)
@@ -146,35 +140,9 @@ class PrioritisedSampler(PromptSampler):
         )
         self._seen_at[at] = self._clock.now
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "priorities": self._priorities.copy(),
-            "places": self._places.copy(),
-            "seen_at": self._seen_at.copy(),
-            "retested_at": self._retested_at,
-            "clock": self._clock.state(),
-        }
-
-    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        size = self.num_prompts
-        priorities = carried_over(
-            state,
-            "priorities",
-            dtype=np.float64,
-            origin=origin,
-            num_prompts=size,
-            missing=MAX_OUTCOME_VARIANCE,
-        )
-        places = carried_over(
-            state, "places", dtype=np.int8, origin=origin, num_prompts=size, missing=_ACTIVE
-        )
-        seen_at = carried_over(
-            state, "seen_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
-        )
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        priorities = found["priorities"]
         if not ((priorities >= 0) & (priorities <= MAX_OUTCOME_VARIANCE)).all():
             raise ValueError("a saved priority is outside [0, 1/4]")
-        if not np.isin(places, (_UNSOLVED, _ACTIVE, _SOLVED)).all():
+        if not np.isin(found["places"], (_UNSOLVED, _ACTIVE, _SOLVED)).all():
             raise ValueError("saved places must be 0, 1 or 2")
-        retested_at, clock = int(state["retested_at"]), BatchClock.restored(state["clock"])
-        self._priorities, self._places, self._seen_at = priorities, places, seen_at
-        self._retested_at, self._clock = retested_at, clock

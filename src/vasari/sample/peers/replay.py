@@ -1,4 +1,4 @@
-"""Prompts that came out half right are asked again: Prompt Replay."""
+"""Prompt Replay: prompts whose last group was about half right are drawn again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from vasari.core.bounds import Count, PositiveCount, Share, check_fields
 from vasari.core.errors import ConfigError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.clock import BatchClock
 from vasari.sample.passes import PoolPasses
 from vasari.sample.ranked import highest, tally
@@ -24,8 +24,9 @@ _NEVER = np.iinfo(np.int32).min // 2
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
-    """Settings of "replay" (Prompt Replay, arXiv:2603.21177); the share, the cooldown and the
-    reuses are our choice.
+    """Settings of "replay" (Prompt Replay, arXiv:2603.21177).
+
+    The share, the cooldown and the reuses are our choice.
     """
 
     replay_share: Share = 0.5
@@ -50,8 +51,7 @@ class ReplaySettings:
 
 @final
 class ReplaySampler(PromptSampler):
-    """Fills part of each batch from a buffer of prompts with middling pass rates, the rest with the
-    next of a pass.
+    """Fills part of each batch with buffered prompts of middling pass rates, the rest with a pass.
 
     Prompt Replay (arXiv:2603.21177): a prompt whose last group's pass rate p lies in [0.25, 0.75]
     is in the buffer. Up to `floor(replay_share B)` places go to buffered prompts, nearest to 1/2
@@ -62,6 +62,12 @@ class ReplaySampler(PromptSampler):
     """
 
     name: ClassVar[str] = "replay"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {
+        "rates": math.nan,
+        "num_reused": 0,
+        "drawn_at": _NEVER,
+    }
+    saved = ("num_replayed", "clock", "passes")
 
     def __init__(
         self,
@@ -88,14 +94,12 @@ class ReplaySampler(PromptSampler):
         return np.flatnonzero(~np.isnan(self._rates)).astype(np.int64)
 
     def due(self, batch: int) -> PromptIndices:
-        """Never requests rollouts; `batch` only advances the cooldowns."""
+        """Never requests refresh rollouts; `batch` only advances the cooldowns."""
         self._clock.ask(batch)
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Completed passes, prompts in the buffer and ready to be replayed, and replays of the last
-        batch.
-        """
+        """Completed passes, prompts buffered and ready to be replayed, replays of the last batch."""
         buffered = self.buffered()
         return {
             "sampler/passes": float(self._passes.num_passes),
@@ -119,11 +123,9 @@ class ReplaySampler(PromptSampler):
         self._num_reused[replayed] += 1
         self._num_reused[fresh] = 0
         self._num_replayed = num
-        indices = np.concatenate([replayed, fresh])
-        self._drawn_at[indices] = self._clock.now
-        roles: list[Role] = ["promoted"] * num
-        roles += ["uniform"] * len(fresh)
-        return Draw(indices, tuple(roles))
+        draw = draw_of(promoted=replayed, uniform=fresh)
+        self._drawn_at[draw.indices] = self._clock.now
+        return draw
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         seen = tally(groups)
@@ -131,31 +133,7 @@ class ReplaySampler(PromptSampler):
         middling = (rates >= self.settings.lowest_rate) & (rates <= self.settings.highest_rate)
         self._rates[seen.prompts] = np.where(middling, rates, np.nan)
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "rates": self._rates.copy(),
-            "num_reused": self._num_reused.copy(),
-            "drawn_at": self._drawn_at.copy(),
-            "num_replayed": self._num_replayed,
-            "clock": self._clock.state(),
-            "passes": self._passes.state(),
-        }
-
-    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        size = self.num_prompts
-        rates = carried_over(
-            state, "rates", dtype=np.float64, origin=origin, num_prompts=size, missing=math.nan
-        )
-        num_reused = carried_over(
-            state, "num_reused", dtype=np.int32, origin=origin, num_prompts=size, missing=0
-        )
-        drawn_at = carried_over(
-            state, "drawn_at", dtype=np.int32, origin=origin, num_prompts=size, missing=_NEVER
-        )
-        if ((rates < 0) | (rates > 1)).any() or (num_reused < 0).any():
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        rates = found["rates"]
+        if ((rates < 0) | (rates > 1)).any() or (found["num_reused"] < 0).any():
             raise ValueError("a saved pass rate is outside [0, 1], or a count negative")
-        num_replayed = int(state["num_replayed"])
-        clock = BatchClock.restored(state["clock"])
-        self._passes = PoolPasses.restored(state["passes"], size, origin)
-        self._rates, self._num_reused, self._drawn_at = rates, num_reused, drawn_at
-        self._num_replayed, self._clock = num_replayed, clock

@@ -1,9 +1,9 @@
-"""RECALL: checking again, within their repair window, prompts that were mastered."""
+"""RECALL: mastered prompts are drawn again after a while, to see whether they stay solved."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.base import PromptSampler
 from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
 
 _REVIEW: Role = "revisit"
@@ -22,9 +22,7 @@ _REVIEW: Role = "revisit"
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetainSettings:
-    """Settings of RECALL's reviews (arXiv:2606.03087), around an inner sampler; the numbers are our
-    choice.
-    """
+    """Settings of "retain" (RECALL, arXiv:2606.03087); the numbers are our choice."""
 
     inner: str = "uniform"
     """Name of the sampler whose batches are changed."""
@@ -39,13 +37,12 @@ class RetainSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_inner(self.inner, self.inner_settings)
+        check_inner(self.inner_settings)
 
 
 @final
 class RetainSampler(SamplerWrapper):
-    """Gives up to `floor(share * B)` places of each batch to mastered prompts that were not checked
-    for long.
+    """Gives up to `floor(share * B)` places of a batch to mastered prompts not checked for long.
 
     A prompt is mastered when the pass rate of its last group, of two verifiable rollouts or more,
     is at least `mastery`. It is due for review when its last such group is more than
@@ -60,6 +57,8 @@ class RetainSampler(SamplerWrapper):
     """
 
     name: ClassVar[str] = "retain"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"mastered": 0, "checked_at": -1}
+    saved = ("num_reviews", "num_relapses")
 
     def __init__(
         self,
@@ -78,9 +77,7 @@ class RetainSampler(SamplerWrapper):
         self._num_relapses = 0
 
     def overdue(self) -> NDArray[np.int64]:
-        """Mastered prompts whose last check is older than the repair window; int64, in the pool's
-        order.
-        """
+        """Mastered prompts whose last check is older than the repair window: int64, ascending."""
         age = self._batch - self._checked_at
         return np.flatnonzero(self._mastered & (age > self.settings.repair_window)).astype(np.int64)
 
@@ -120,30 +117,6 @@ class RetainSampler(SamplerWrapper):
             self._mastered[group.index] = mastered
             self._checked_at[group.index] = self._batch if group.batch is None else group.batch
 
-    def _own_state(self) -> dict[str, Any]:
-        return {
-            "mastered": self._mastered.copy(),
-            "checked_at": self._checked_at.copy(),
-            "num_reviews": self._num_reviews,
-            "num_relapses": self._num_relapses,
-        }
-
-    def _own_restored(
-        self, state: Mapping[str, Any], origin: NDArray[np.int64] | None
-    ) -> Callable[[], None]:
-        size = self.num_prompts
-        mastered = carried_over(
-            state, "mastered", dtype=np.bool_, origin=origin, num_prompts=size, missing=0
-        )
-        checked_at = carried_over(
-            state, "checked_at", dtype=np.int32, origin=origin, num_prompts=size, missing=-1
-        )
-        num_reviews, num_relapses = int(state["num_reviews"]), int(state["num_relapses"])
-        if (checked_at < -1).any():
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        if (found["checked_at"] < -1).any():
             raise StateError("saved batches of the last checks must be at least 0, or -1 for none")
-
-        def take_over() -> None:
-            self._mastered, self._checked_at = mastered, checked_at
-            self._num_reviews, self._num_relapses = num_reviews, num_relapses
-
-        return take_over

@@ -1,8 +1,8 @@
-"""GRESO: passing over prompts whose last groups had no variance."""
+"""GRESO: prompts whose last groups had no variance are skipped at random."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.sample.base import PromptSampler
+from vasari.sample.gate import has_variance, verifiable_rewards
 from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
-
-_EQUAL_WITHIN = 1e-9
-"""Rewards that differ by no more are equal, as for the gates."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkipSettings:
-    """Settings of GRESO's skipping (arXiv:2506.02177), around an inner sampler."""
+    """Settings of "skip" (GRESO, arXiv:2506.02177)."""
 
     inner: str = "uniform"
     """Name of the sampler whose prompts are skipped."""
@@ -42,15 +40,14 @@ class SkipSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_inner(self.inner, self.inner_settings)
+        check_inner(self.inner_settings)
 
 
 @final
 class SkipSampler(SamplerWrapper):
-    """Skips a prompt of the inner sampler with chance `1 - max(rho^z, 0.01)`, and draws another in
-    its place.
+    """Skips each prompt of the inner sampler with chance `1 - max(rho^z, 0.01)`.
 
-    z is how many of the prompt's last groups in a row had rewards without variance; rho is
+    Another is drawn in its place. z is how many of the prompt's last groups in a row had rewards without variance; rho is
     `rho_easy` where the last of them was solved, else `rho_hard`. At each `observe` of training
     groups a rho falls by 0.01 where the share of such groups in it exceeds its target (25 %: a
     third easy, two thirds hard), and rises by 0.01 otherwise, within [0, 1] (GRESO,
@@ -67,6 +64,8 @@ class SkipSampler(SamplerWrapper):
     """
 
     name: ClassVar[str] = "skip"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {"visits": 0, "easy": 0}
+    saved = ("rho_easy", "rho_hard", "skipped_share")
 
     def __init__(
         self,
@@ -95,9 +94,7 @@ class SkipSampler(SamplerWrapper):
         return self._rho_hard
 
     def keep_chances(self) -> NDArray[np.float64]:
-        """[prompts] chance that a prompt is kept when the inner sampler draws it: 1 unless its last
-        group had no variance.
-        """
+        """[prompts] chance that a prompt is kept when the inner sampler draws it."""
         return self._chances(np.arange(self.num_prompts))
 
     def _chances(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -137,12 +134,11 @@ class SkipSampler(SamplerWrapper):
     def _learn(self, groups: Sequence[GroupOutcome]) -> None:
         num_groups = num_easy = num_hard = 0
         for group in groups:
-            rewards = group.rewards[~np.isnan(group.rewards)]
-            if rewards.size < 2:
+            if verifiable_rewards(group).size < 2:
                 continue
             counts = group.purpose != "refresh"
             num_groups += counts
-            if float(rewards.max() - rewards.min()) > _EQUAL_WITHIN:
+            if has_variance(group):
                 self._visits[group.index] = 0
                 continue
             verdicts = group.verdicts[~np.isnan(group.verdicts)]
@@ -163,36 +159,10 @@ class SkipSampler(SamplerWrapper):
         step = -self.settings.step if share > target else self.settings.step
         return min(1.0, max(0.0, rho + step))
 
-    def _own_state(self) -> dict[str, Any]:
-        return {
-            "visits": self._visits.copy(),
-            "easy": self._easy.copy(),
-            "rho_easy": self._rho_easy,
-            "rho_hard": self._rho_hard,
-            "skipped_share": self._skipped_share,
-        }
-
-    def _own_restored(
-        self, state: Mapping[str, Any], origin: NDArray[np.int64] | None
-    ) -> Callable[[], None]:
-        size = self.num_prompts
-        visits = carried_over(
-            state, "visits", dtype=np.int32, origin=origin, num_prompts=size, missing=0
-        )
-        easy = carried_over(
-            state, "easy", dtype=np.bool_, origin=origin, num_prompts=size, missing=0
-        )
-        rho_easy, rho_hard, skipped = (
-            float(state[key]) for key in ("rho_easy", "rho_hard", "skipped_share")
-        )
-        if not (0.0 <= rho_easy <= 1.0 and 0.0 <= rho_hard <= 1.0) or (visits < 0).any():
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        rho_easy, rho_hard = found["rho_easy"], found["rho_hard"]
+        if not (0.0 <= rho_easy <= 1.0 and 0.0 <= rho_hard <= 1.0) or (found["visits"] < 0).any():
             raise StateError(
                 f"saved rho_easy {rho_easy} and rho_hard {rho_hard} must be in [0, 1], and visits"
                 " at least 0"
             )
-
-        def take_over() -> None:
-            self._visits, self._easy = visits, easy
-            self._rho_easy, self._rho_hard, self._skipped_share = rho_easy, rho_hard, skipped
-
-        return take_over

@@ -12,25 +12,20 @@ from numpy.typing import NDArray
 
 from vasari.core.bounds import Positive, Share, check_fields
 from vasari.core.errors import ConfigError, DataError, StateError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.base import PromptSampler, carried_over
+from vasari.core.records import Draw, GroupOutcome
+from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.features import PoolFeatures
-from vasari.sample.gumbel import gumbel_top
+from vasari.sample.ranked import EQUAL_DECIMALS
+from vasari.sample.weighted import gumbel_top
 
 TargetRule = Literal["adarft", "dots"]
 """What is near the target: a label of difficulty ("adarft") or a predicted pass rate ("dots")."""
-
-_EQUAL_DECIMALS = 9
-"""Distances that agree to so many decimals are ties: 0.5 - 0.4 and 0.6 - 0.5 differ in the last
-bit."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
-    """Settings of `TargetSampler`; AdaRFT's are the authors', with difficulty in [0, 1] instead of
-    [0, 100].
-    """
+    """Settings of "target"; those of AdaRFT are the authors', with difficulty in [0, 1]."""
 
     rule: TargetRule = "adarft"
     """"adarft" needs `features.difficulty`; "dots" takes it as a first guess."""
@@ -91,6 +86,12 @@ class TargetSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "target"
+    saved_by_prompt: ClassVar[Mapping[str, float]] = {
+        "num_drawn": 0,
+        "correct": 0.0,
+        "verified": 0.0,
+    }
+    saved = ("target", "shift", "rate")
 
     def __init__(
         self,
@@ -130,14 +131,8 @@ class TargetSampler(PromptSampler):
         prior = np.clip(1.0 - self._difficulty + self._shift, 0.0, 1.0)
         return np.asarray((weight * prior + self._correct) / (weight + self._verified))
 
-    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
-        """Never requests rollouts."""
-        return np.zeros(0, dtype=np.int64)
-
     def metrics(self) -> Mapping[str, float]:
-        """The target, the shift of the predictions, and the pass rate of the last batch's
-        rollouts.
-        """
+        """The target, the shift of the predictions, and the pass rate of the last batch."""
         return {
             "sampler/target": (
                 self._target if self.settings.rule == "adarft" else self.settings.target_rate
@@ -170,11 +165,10 @@ class TargetSampler(PromptSampler):
             distance = np.abs(self.predicted_rates() - self.settings.target_rate)
             indices = gumbel_top(self._rng, -distance / self.settings.temperature, num_prompts)
         self._num_drawn[indices] += 1
-        roles: list[Role] = ["promoted"] * num_prompts
-        return Draw(indices, tuple(roles))
+        return draw_of(promoted=indices)
 
     def _nearest(self, num: int) -> NDArray[np.int64]:
-        distance = np.round(np.abs(self._difficulty - self._target), _EQUAL_DECIMALS)
+        distance = np.round(np.abs(self._difficulty - self._target), EQUAL_DECIMALS)
         bound = np.partition(distance, num - 1)[num - 1]
         inside = np.flatnonzero(distance < bound)
         ties = np.flatnonzero(distance == bound)
@@ -210,33 +204,20 @@ class TargetSampler(PromptSampler):
             )
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "target": self._target,
-            "shift": self._shift,
-            "rate": None if math.isnan(self._rate) else self._rate,
-            "num_drawn": self._num_drawn.copy(),
-            "correct": self._correct.copy(),
-            "verified": self._verified.copy(),
-        }
+        return super()._state() | {"rate": None if math.isnan(self._rate) else self._rate}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        target, shift = float(state["target"]), float(state["shift"])
-        rate = math.nan if state["rate"] is None else float(state["rate"])
-        size = self.num_prompts
-        correct, verified = (
-            carried_over(state, key, dtype=np.float64, origin=origin, num_prompts=size, missing=0.0)
-            for key in ("correct", "verified")
-        )
-        num_drawn = carried_over(
-            state, "num_drawn", dtype=np.int32, origin=origin, num_prompts=size, missing=0
-        )
+        rate = math.nan if state["rate"] is None else state["rate"]
+        super()._restore({**state, "rate": rate}, origin)
+
+    def _check_saved(self, found: Mapping[str, Any]) -> None:
+        target, shift = found["target"], found["shift"]
         if not (0.0 <= target <= 1.0 and -1.0 <= shift <= 1.0):
             raise StateError(
                 f"saved target {target} must be in [0, 1] and saved shift {shift} in [-1, 1]"
             )
+        correct, verified = found["correct"], found["verified"]
         if not (
             np.isfinite(verified).all() and (correct >= 0).all() and (correct <= verified).all()
         ):
             raise StateError("saved counts must be finite, with 0 <= correct <= verified")
-        self._target, self._shift, self._rate = target, shift, rate
-        self._num_drawn, self._correct, self._verified = num_drawn, correct, verified

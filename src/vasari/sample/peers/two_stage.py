@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vasari.core.bounds import Bounds, Count, Share, check_fields
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.records import Admission, GroupOutcome
-from vasari.sample.gate import Gate
+from vasari.sample.gate import Gate, verifiable_rewards
 from vasari.sample.pool import read_array
 
 
@@ -71,10 +71,9 @@ TWO_STAGE_PRESETS: dict[str, TwoStageSettings] = {
 
 @final
 class TwoStageGate(Gate):
-    """Admits groups of `num_rollouts`, and lets a prompt come to so many only if its first
-    `num_screening` promise variance.
+    """Gives a prompt its whole group only if the pass rate of its first rollouts promises variance.
 
-    A group of fewer than `num_rollouts` is a screening. With p the pass rate of its verifiable
+    A group of `num_rollouts` is admitted; one of fewer is a screening. With p the pass rate of its verifiable
     rollouts, the prompt goes on when `low <= p <= high` and neither all are right nor all wrong:
     SPEED (arXiv:2506.09016) goes on with 0 < p < 1; Pilot-Commit (arXiv:2605.26606) skips p > 0.75,
     defers p < 0.125, and evicts a prompt whose pilots are all right. It reads verdicts, unlike the
@@ -110,8 +109,7 @@ class TwoStageGate(Gate):
         self._deferred: dict[int, int] = {}
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:
-        """Which of these prompts to screen at this batch: bool, one for each; False for deferred
-        and evicted ones.
+        """Which of these prompts to screen at this batch, as bools: not deferred or evicted ones.
 
         Args:
             indices: [prompts] positions in the pool.
@@ -147,17 +145,14 @@ class TwoStageGate(Gate):
         return dict(self._deferred)
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, how many rollouts to add to the promising ones, and one prompt for
-        each refused group.
-        """
+        """Which groups train, which get more rollouts, and one prompt for each refused group."""
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         more = np.zeros(len(outcomes), dtype=np.int64)
         redraw = 0
         for place, group in enumerate(outcomes):
             if group.num_rollouts >= self.settings.num_rollouts:
-                admitted[place] = (~np.isnan(group.rewards)).sum() >= 2
-                continue
-            if self._promises(group):
+                admitted[place] = verifiable_rewards(group).size >= 2
+            elif self._promises(group):
                 more[place] = self.settings.num_rollouts - group.num_rollouts
             else:
                 redraw += 1
@@ -190,21 +185,20 @@ class TwoStageGate(Gate):
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         batch = int(state["batch"])
-        tables = [
-            (read_array(state, key, dtype=np.int64), read_array(state, value, dtype=np.int64))
-            for key, value in (("solved", "num_solved"), ("deferred", "deferred_until"))
-        ]
-        for indices, values in tables:
-            if (
-                len(indices) != len(values)
-                or (indices < 0).any()
-                or len(np.unique(indices)) != len(indices)
-            ):
-                raise StateError(
-                    "gate state is damaged: it must hold one number for each of some different"
-                    " prompts"
-                )
-        self._batch = batch
-        self._solved, self._deferred = (
-            dict(zip(indices.tolist(), values.tolist(), strict=True)) for indices, values in tables
+        solved = _table(state, "solved", "num_solved")
+        deferred = _table(state, "deferred", "deferred_until")
+        self._batch, self._solved, self._deferred = batch, solved, deferred
+
+
+def _table(state: Mapping[str, Any], key: str, value: str) -> dict[int, int]:
+    """Saved numbers by prompt."""
+    indices, values = (read_array(state, name, dtype=np.int64) for name in (key, value))
+    if (
+        len(indices) != len(values)
+        or (indices < 0).any()
+        or len(set(indices.tolist())) < len(indices)
+    ):
+        raise StateError(
+            "gate state is damaged: it must hold one number for each of some different prompts"
         )
+    return dict(zip(indices.tolist(), values.tolist(), strict=True))

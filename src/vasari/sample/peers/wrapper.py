@@ -1,9 +1,9 @@
-"""What samplers that wrap another sampler have in common."""
+"""Samplers that wrap another sampler: what they have in common."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,11 @@ _GIVEN_BY_THE_WRAPPER = ("name", "num_prompts", "seed", "prompt_ids", "features"
 
 
 class SamplerWrapper(PromptSampler):
-    """A sampler that changes the batches of an inner sampler; what is due is the inner sampler's,
-    and so is what it learns.
+    """A sampler that changes the batches of an inner sampler, whose refreshes stay as they are.
 
     A subclass says how batches change (`_draw`), and what it learns and keeps of its own (`_learn`,
-    `_own_state`, `_own_restored`). Batches hold no prompt twice, so the inner sampler must draw
-    without replacement.
+    `_own_metrics`, `saved_by_prompt` and `saved`). Batches hold no prompt twice, so the inner
+    sampler must draw without replacement.
     """
 
     def __init__(
@@ -50,25 +49,25 @@ class SamplerWrapper(PromptSampler):
 
     @property
     def uses_logprobs(self) -> bool:
-        """As the inner sampler."""
+        """Whether the inner sampler learns from the `confidence` of groups."""
         return self.inner.uses_logprobs
 
     @property
     def refresh_every(self) -> int:
-        """As the inner sampler."""
+        """Batches between two refreshes of the inner sampler."""
         return self.inner.refresh_every
 
     def scores(self) -> NDArray[np.float64] | None:
-        """The inner sampler's."""
+        """[prompts] the scores of the inner sampler, or None."""
         return self.inner.scores()
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts that a prompt of `due` wants: the inner sampler's."""
+        """Rollouts for each prompt that the inner sampler's `due` names."""
         return self.inner.num_rollouts_due
 
     def due(self, batch: int) -> PromptIndices:
-        """What the inner sampler asks for."""
+        """Prompts that the inner sampler wants rolled out before this batch."""
         self._batch = batch
         return self.inner.due(batch)
 
@@ -84,43 +83,28 @@ class SamplerWrapper(PromptSampler):
     def _learn(self, groups: Sequence[GroupOutcome]) -> None:
         """Learn from groups, after the inner sampler did."""
 
-    @abstractmethod
-    def _own_state(self) -> dict[str, Any]:
-        """The wrapper's own state: JSON values and copies of arrays."""
-
-    @abstractmethod
-    def _own_restored(
-        self, state: Mapping[str, Any], origin: NDArray[np.int64] | None
-    ) -> Callable[[], None]:
-        """What takes over `_own_state` once it is called; all checks come before, and nothing has
-        changed until then.
-        """
-
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         self.inner.observe(groups)
         self._learn(groups)
 
     def _state(self) -> dict[str, Any]:
-        return {"batch": self._batch, "own": self._own_state(), "inner": self.inner.state_dict()}
+        return {"batch": self._batch, "own": super()._state(), "inner": self.inner.state_dict()}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        batch = int(state["batch"])
-        take_over = self._own_restored(state["own"], origin)
-        # Last, as it is the one part that changes something, or raises and changes nothing.
+        found = {**self._read(state["own"], origin), "batch": int(state["batch"])}
+        # It raises and changes nothing, or it is the first to change.
         self.inner.load_state_dict(state["inner"], remap=origin is not None)
-        self._batch = batch
-        take_over()
+        for name, value in found.items():
+            setattr(self, f"_{name}", value)
 
 
-def check_inner(inner: Any, inner_settings: Any) -> None:
-    """Return if a wrapper's `inner` is a name and its `inner_settings` are settings by name.
+def check_inner(inner_settings: Any) -> None:
+    """Check that the settings of a wrapper's inner sampler are settings by name.
 
     Raises:
         ConfigError: They are not, or the settings hold what the wrapper itself gives to its inner
             sampler.
     """
-    if not isinstance(inner, str):
-        raise ConfigError(f"inner must be the name of a sampler, got {inner!r}")
     if not isinstance(inner_settings, Mapping) or not all(
         isinstance(key, str) for key in inner_settings
     ):
