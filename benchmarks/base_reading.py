@@ -68,9 +68,7 @@ def kind(question: str, family: str) -> str:
 def answered(
     model: Any, processor: Any, batch: dict[str, torch.Tensor]
 ) -> Iterator[list[tuple[str, bool]]]:
-    """For each conversation its questions, each with whether every token of the answer is the most
-    likely one.
-    """
+    """The questions of each conversation, each with whether the greedy answer is the right one."""
     labels = batch.pop("labels")[:, 1:].numpy()
     with torch.no_grad():
         likely = model(**batch).logits[:, :-1].argmax(-1).numpy()

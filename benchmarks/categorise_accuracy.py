@@ -1,16 +1,14 @@
-"""How often does a classifier name the category that MathVision gives its problems, and what must a
-model beat?
+"""How often does a classifier name MathVision's own category of a problem, beside baselines?
 
     python benchmarks/categorise_accuracy.py --mathvision DIR
     python benchmarks/categorise_accuracy.py --mathvision DIR --base-url http://localhost:8000/v1
     --model NAME [--images]
 
 DIR holds MathVision's test.jsonl (3,040 problems in 16 subjects, MIT), translated to the paper's
-thirteen categories. Without a
-server: naming the largest category, and naive Bayes over the words of the question, 10-fold. With
-one: the stage `categorise`, whose answers are kept in --store, so that it can be stopped and
-continued. --images asks about the problems whose pictures are there (testmini), and shows them.
-Prints a table and writes it.
+thirteen categories. Without a server: the largest category for all, and naive Bayes over the words
+of the question, 10-fold. With one: the stage `categorise`, whose answers are kept in --store, so
+that it can be stopped and continued. --images takes the problems whose pictures are there
+(testmini), and shows them. Prints a table and writes it.
 """
 
 from __future__ import annotations
@@ -41,6 +39,7 @@ from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.model.chat import user_text
 from vasari.records import Prompt
 
+MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 FOLDS = 10
 
 
@@ -53,9 +52,7 @@ def problems(folder: Path, *, images: bool) -> list[Prompt]:
 
 
 def naive_bayes(texts: Sequence[Sequence[str]], gold: Sequence[str], *, seed: int = 0) -> list[str]:
-    """Categories by multinomial naive Bayes with add-one smoothing, each problem by the nine tenths
-    that it is not in.
-    """
+    """Categories by multinomial naive Bayes with add-one smoothing, 10-fold cross-validated."""
     fold = np.random.default_rng(seed).permutation(len(texts)) % FOLDS
     named = [""] * len(texts)
     for held in range(FOLDS):
@@ -90,20 +87,8 @@ def row(name: str, found: CategoryAccuracy) -> str:
     )
 
 
-def main() -> None:
-    """Measure and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--mathvision", type=Path, required=True)
-    parser.add_argument("--base-url")
-    parser.add_argument("--model", default="")
-    parser.add_argument("--key-env", help="the environment variable that holds the server's key")
-    parser.add_argument("--images", action="store_true")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--store", type=Path, default=Path("categorise_answers"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    given = parser.parse_args()
+def report(given: argparse.Namespace) -> str:
+    """All measurements as Markdown."""
     prompts = problems(given.mathvision, images=given.images)[: given.limit]
     gold = [MATHVISION_SUBJECTS.get(prompt.category, prompt.category) for prompt in prompts]
     largest = Counter(gold).most_common(1)[0][0]
@@ -137,10 +122,9 @@ def main() -> None:
             table = measure_categories(prompts, model, CategoriseSettings(with_images=given.images))
         detail = given.model
         lines.append(row(f"{given.model}, {'text and images' if given.images else 'text'}", table))
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     versions = (
         f"vasari {vasari.__version__}, NumPy {np.__version__}, Python {platform.python_version()},"
-        f" {machine}"
+        f" {MACHINE}"
     )
     lines += [
         "",
@@ -150,9 +134,26 @@ def main() -> None:
         "",
         f"`python benchmarks/categorise_accuracy.py`, {versions}.",
     ]
-    text = "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--mathvision", type=Path, required=True)
+    parser.add_argument("--base-url")
+    parser.add_argument("--model", default="")
+    parser.add_argument("--key-env", help="the environment variable that holds the server's key")
+    parser.add_argument("--images", action="store_true")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--store", type=Path, default=Path("categorise_answers"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    given = parser.parse_args()
+    text = report(given)
     print(text)
-    name = f"categorise_accuracy_{machine}_{datetime.datetime.now(datetime.UTC).date()}.md"
+    name = f"categorise_accuracy_{MACHINE}_{datetime.datetime.now(datetime.UTC).date()}.md"
     (given.out / name).write_text(text)
 
 

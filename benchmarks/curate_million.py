@@ -1,5 +1,4 @@
-"""One question: how much memory and time do the local stages of a curation take for a million rows
-over 1,000 images?
+"""How much memory and time do curation's local stages take for a million rows, 1,000 images?
 
     python benchmarks/curate_million.py --rows 1000000 --images 1000 --folder runs/million
 

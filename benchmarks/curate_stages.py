@@ -1,5 +1,4 @@
-"""What do the stages that ask a model keep and refuse on real images, from a teacher whose faults
-are known?
+"""What do stages that query a model keep and refuse when their teacher's faults are known?
 
     python benchmarks/curate_stages.py --data DIR
     python examples/serve_small_model.py RUN/cold_start/model --port 8200 &
@@ -54,6 +53,7 @@ from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.records import Prompt
 
 ROOT = Path(__file__).parents[1]
+MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 SPLITS = {"tabmwp": "val", "puzzlevqa": "test"}
 FAULTS = {
     "wrong": 0.10,
@@ -120,9 +120,7 @@ def run_stages(name: str, prompts: Sequence[Prompt], model: AskedModel) -> list[
 
 
 def measure_texts(texts: Mapping[str, Sequence[str]]) -> list[str]:
-    """What the rules for language and repetition measure of texts that should pass, and of some
-    that should not.
-    """
+    """Language and repetition measures of texts that should pass, and of some that should not."""
     lines = [
         "",
         (
@@ -247,17 +245,8 @@ def told(result: StageResult) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(result.counts.items()))
 
 
-def main() -> None:
-    """Run all stages on all sources and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--small", help="address of a server with a small model of a run")
-    parser.add_argument("--small-name", default="small", help="what that server calls it")
-    parser.add_argument("--small-prompts", type=int, default=150)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    given = parser.parse_args()
+def report(given: argparse.Namespace) -> str:
+    """All measurements as Markdown."""
     lines = [
         "# The stages that ask a model, on real images",
         "",
@@ -297,9 +286,7 @@ def main() -> None:
     lines += measure_texts({name: group for name, group in texts.items() if len(group) >= 100})
     if given.small:
         lines += run_small(given.small, given.small_name, given.small_prompts)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    today = datetime.datetime.now(datetime.UTC).date()
-    versions = f"vasari {vasari.__version__}, Python {platform.python_version()}, {machine}"
+    versions = f"vasari {vasari.__version__}, Python {platform.python_version()}, {MACHINE}"
     lines += [
         "",
         (
@@ -307,9 +294,24 @@ def main() -> None:
             " the same cores."
         ),
     ]
-    text = "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run all stages on all sources and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--small", help="address of a server with a small model of a run")
+    parser.add_argument("--small-name", default="small", help="what that server calls it")
+    parser.add_argument("--small-prompts", type=int, default=150)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    given = parser.parse_args()
+    text = report(given)
+    today = datetime.datetime.now(datetime.UTC).date()
     print(text)
-    (given.out / f"curate_stages_{machine}_{today}.md").write_text(text)
+    (given.out / f"curate_stages_{MACHINE}_{today}.md").write_text(text)
 
 
 if __name__ == "__main__":

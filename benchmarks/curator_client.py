@@ -1,5 +1,4 @@
-"""The curator package as one of the clients of `endpoint_speed.py`, and the images that all of them
-send.
+"""The curator package as a client for `endpoint_speed.py`, and the images that all clients send.
 
     PYTHON benchmarks/curator_client.py URL COUNT
 

@@ -45,8 +45,9 @@ def nltk_diversity(group: Group) -> float:
 def make_group(
     rng: np.random.Generator, num_rollouts: int, num_tokens: int, shared: float
 ) -> Group:
-    """Rollouts of tokens with Zipf's frequencies; stretches of about 8 tokens follow one draft with
-    probability `shared`.
+    """Rollouts with Zipf-distributed tokens that follow one draft with probability `shared`.
+
+    The draft is followed in stretches of about 8 tokens.
     """
     draft = rng.zipf(1.2, num_tokens) % VOCABULARY
     group = []

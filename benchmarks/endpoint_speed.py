@@ -1,7 +1,7 @@
 """What does the endpoint client cost beside bare aiohttp, and what does a killed run repeat?
 
-    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20] [--curator
-    PYTHON]
+    python benchmarks/endpoint_speed.py [--requests 2000] [--repeats 5] [--kills 20]
+                                        [--curator PYTHON]
 
 A server process answers after 20 ms. Clients run 64-way in processes of their own, in turns, each
 request with an image of 80 KB that no other has. Then answers are read from a store, and a run of
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import datetime
 import importlib.metadata
@@ -33,16 +32,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import aiohttp
-import orjson
 
 import vasari
-import vasari.endpoint.images
 from curator_client import (
     CURATOR_NOTE,
     IMAGE_BYTES,
@@ -51,142 +44,21 @@ from curator_client import (
     curator_version,
     make_images,
 )
+from endpoint_clients import RUNS, our_settings
 from fast_server import ANSWER, LATENCY_SECONDS
 from vasari.endpoint import (
     Answers,
-    Client,
     EndpointSettings,
-    Price,
     Request,
     Response,
     ResponseStore,
     Sampling,
     ask_all,
-    image_part,
     user_message,
 )
-from vasari.records import ImageRef
 
+MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 QUARTERED = ("openai", "curator")  # slow: a quarter of the requests is enough
-
-
-async def in_ways(ask: Callable[[int], Any], count: int) -> None:
-    """Call for 0, 1, ... from `WAYS` workers."""
-    numbers = iter(range(count))
-
-    async def work() -> None:
-        for number in numbers:
-            await ask(number)
-
-    await asyncio.gather(*(work() for _ in range(WAYS)))
-
-
-def body_of(image: bytes, number: int) -> dict[str, Any]:
-    """The request as a dictionary, for those who want one."""
-    url = {"url": "data:image/png;base64," + base64.b64encode(image).decode()}
-    content = [
-        {"type": "image_url", "image_url": url},
-        {"type": "text", "text": f"What is shown in figure {number}?"},
-    ]
-    return {
-        "model": "m",
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": 512,
-        "temperature": 1.0,
-    }
-
-
-async def run_bare(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
-    """Aiohttp and orjson alone: no store, no limits, no retries."""
-    texts = [""] * len(images)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=WAYS)) as session:
-
-        async def ask(number: int) -> None:
-            body = orjson.dumps(body_of(images[number], number))
-            async with session.post(
-                f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}
-            ) as got:
-                texts[number] = orjson.loads(await got.read())["choices"][0]["message"]["content"]
-
-        spent()
-        await in_ways(ask, len(images))
-    return texts
-
-
-async def run_openai(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
-    """The openai package, its retries off."""
-    import openai  # noqa: PLC0415  (optional)
-
-    texts = [""] * len(images)
-    async with openai.AsyncOpenAI(
-        base_url=url, api_key="none", max_retries=0, timeout=120.0
-    ) as client:
-
-        async def ask(number: int) -> None:
-            got = await client.chat.completions.create(**body_of(images[number], number))
-            texts[number] = got.choices[0].message.content or ""
-
-        spent()
-        await in_ways(ask, len(images))
-    return texts
-
-
-def our_settings(url: str, *, adaptive: bool) -> EndpointSettings:
-    """All limits on, high enough not to bind."""
-    return EndpointSettings(
-        base_url=url,
-        max_concurrency=WAYS,
-        start_concurrency=8 if adaptive else WAYS,
-        latency_tolerance=4.0 if adaptive else 1e9,
-        requests_per_minute=10**8,
-        tokens_per_minute=10**12,
-        prices={"m": Price(input=Decimal("0.15"), output=Decimal("0.60"))},
-        budget=Decimal(10**6),
-    )
-
-
-async def run_ours(
-    url: str, images: list[bytes], spent: Callable[[], Any], *, adaptive: bool
-) -> list[str]:
-    """`vasari.endpoint`: images hashed, answers stored, limits and budget kept."""
-    sampling = Sampling(max_tokens=512, temperature=1.0)
-    texts = [""] * len(images)
-    folder = tempfile.mkdtemp()
-    try:
-        with ResponseStore(folder) as store:
-            async with Client(our_settings(url, adaptive=adaptive), store) as client:
-
-                def requests() -> Iterator[Request]:
-                    for number, image in enumerate(images):
-                        part = image_part(ImageRef(data=image))
-                        message = user_message(f"What is shown in figure {number}?", [part])
-                        yield Request(model="m", messages=(message,), sampling=sampling)
-
-                spent()
-                async for answers in client.stream(requests()):
-                    texts[answers.position] = answers.responses[0].text
-    finally:
-        shutil.rmtree(folder)
-    return texts
-
-
-async def run_without_pybase64(
-    url: str, images: list[bytes], spent: Callable[[], Any]
-) -> list[str]:
-    """As where pybase64 is not installed: the standard library's base64, which bare aiohttp has
-    too.
-    """
-    vasari.endpoint.images.base64_of = base64.b64encode
-    return await run_ours(url, images, spent, adaptive=False)
-
-
-RUNS: dict[str, Callable[..., Any]] = {
-    "aiohttp + orjson, bare": run_bare,
-    "vasari.endpoint": lambda *args: run_ours(*args, adaptive=False),
-    "vasari.endpoint, adaptive from 8": lambda *args: run_ours(*args, adaptive=True),
-    "vasari.endpoint without pybase64": run_without_pybase64,
-    "openai": run_openai,
-}
 
 
 def run_client(name: str, url: str, count: int) -> None:
@@ -386,28 +258,8 @@ def versions(curator: str) -> str:
     return f"vasari {vasari.__version__}, {', '.join(found)}, Python {platform.python_version()}"
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name, default in (
-        ("requests", 2000),
-        ("repeats", 5),
-        ("kills", 20),
-        ("killed-requests", 3000),
-        ("cached", 50_000),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument(
-        "--curator",
-        metavar="PYTHON",
-        default="",
-        help="an interpreter that has bespokelabs-curator",
-    )
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    args = parser.parse_args()
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
+def report(args: argparse.Namespace) -> str:
+    """All measurements as Markdown."""
     command = " ".join(
         [
             "python benchmarks/endpoint_speed.py",
@@ -456,15 +308,39 @@ def main() -> None:
         *measure_kills(args.kills, args.killed_requests),
         "",
         (
-            f"`{command}`, {versions(args.curator)}, {machine}, load average"
+            f"`{command}`, {versions(args.curator)}, {MACHINE}, load average"
             f" {os.getloadavg()[1]:.1f} (others worked on this machine; server and client share its"
             " cores)."
         ),
     ]
-    text = "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (
+        ("requests", 2000),
+        ("repeats", 5),
+        ("kills", 20),
+        ("killed-requests", 3000),
+        ("cached", 50_000),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument(
+        "--curator",
+        metavar="PYTHON",
+        default="",
+        help="an interpreter that has bespokelabs-curator",
+    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    text = report(args)
     print(text)
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"endpoint_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    (args.out / f"endpoint_speed_{MACHINE}_{datetime.date.today().isoformat()}.md").write_text(text)
 
 
 def inner(arguments: list[str]) -> None:

@@ -1,5 +1,4 @@
-"""A chat completion server with just enough HTTP to answer after a while, so that clients are the
-slow side.
+"""A chat completion server with minimal HTTP, faster than any client that it measures.
 
     python benchmarks/fast_server.py PORT
 

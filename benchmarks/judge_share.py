@@ -1,5 +1,4 @@
-"""How much do the rules leave to a judge, and how often is an honest output taken for one that
-speaks to it?
+"""How much do the rules leave to a judge, and which honest outputs seem to address the judge?
 
     python benchmarks/judge_share.py --data DIR
 

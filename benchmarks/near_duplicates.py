@@ -1,5 +1,4 @@
-"""Are near-duplicates and benchmark leaks found on Geometry3K, and how many texts and images a
-second are compared?
+"""Are near-duplicates and benchmark leaks found on Geometry3K, and how fast is the comparison?
 
     python benchmarks/near_duplicates.py [--geometry3k DIR] [--texts 20000] [--repeats 3]
 
@@ -76,9 +75,7 @@ def load(folder: Path) -> list[Prompt]:
 
 
 def edit_image(ref: ImageRef, rng: random.Random, *, cut: bool) -> ImageRef:
-    """The image resized and recompressed; cut by 5% of width and height, at one side or shared by
-    two, when asked.
-    """
+    """The image resized and recompressed, and cut by 5% at one side or two if asked."""
     image = open_image(ref)
     w, h = image.size
     if cut:
@@ -102,17 +99,13 @@ def edit_image(ref: ImageRef, rng: random.Random, *, cut: bool) -> ImageRef:
 
 
 def edit_punctuation(text: str, rng: random.Random) -> str:
-    """Other marks between words: a decimal point and what stands inside a word or a command
-    stay.
-    """
+    """Other punctuation between words; decimal points and marks inside words or commands stay."""
     text = re.sub(r"[.,;:!?](?=\s|$)", lambda _: rng.choice(("", ";", " !", ".", ",")), text)
     return re.sub(r" ", lambda _: rng.choice((" ", " ", " ", "  ", ", ")), text)
 
 
 def reword(text: str, rng: random.Random) -> str:
-    """Other words for the same question: synonyms, sentences turned round, another opening; numbers
-    and names stay.
-    """
+    """The question in other words: synonyms, turned sentences, another opening; numbers stay."""
 
     def other(match: re.Match[str]) -> str:
         return rng.choice(SYNONYMS[match.group().lower()])
@@ -124,9 +117,7 @@ def reword(text: str, rng: random.Random) -> str:
 
 
 def other_number(prompt: Prompt, rng: random.Random) -> Prompt:
-    """The same figure with another number in the question, or, where that has none, drawn into the
-    figure; another answer.
-    """
+    """The same figure and another number, in the question or else in the figure; another answer."""
     digits = list(re.finditer(r"\d+", prompt.question))
     if digits:
         place = rng.choice(digits)
@@ -247,9 +238,7 @@ def _within(prompts: list[Prompt], rng: random.Random) -> list[str]:
 
 
 def texts(count: int, seed: int = 0) -> list[Prompt]:
-    """Questions of 40 words, about 257 characters, one in ten a copy of an earlier one with a word
-    changed.
-    """
+    """Questions of 40 words, about 257 characters; one in ten is a copy with one word changed."""
     rng = random.Random(seed)
     words = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 9))) for _ in range(5000)]
     rows: list[list[str]] = []

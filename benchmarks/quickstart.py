@@ -1,5 +1,4 @@
-r"""What does the quickstart give, and what do `progress` and VAS add to uniform prompts, every
-rollout charged?
+r"""What does the quickstart give, and what do `progress` and VAS add to uniform prompts?
 
     python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler all] [--out
     runs/benchmark_quickstart]
@@ -152,9 +151,7 @@ def compared(summaries: list[dict[str, Any]]) -> list[str]:
 
 
 def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
-    """What each arm adds to uniform prompts over all seeds; nothing without two seeds that ran
-    both.
-    """
+    """What each arm adds to uniform prompts over all seeds; empty without two seeds with both."""
     lines = []
     for arm in compared(summaries):
         found = [

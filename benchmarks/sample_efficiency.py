@@ -1,10 +1,11 @@
-"""How many rollouts does each way of choosing prompts need, all of them charged, to train a small
-VLM as far as uniform does?
+"""How many rollouts does each sampler need to train a small VLM as far as uniform does?
 
+    # learning rates, on seeds of their own
     python benchmarks/sample_efficiency.py --tune --seeds 100 101 [--lrs 5e-5 1e-4 2e-4]
-    learning rates, on their own seeds python benchmarks/sample_efficiency.py [--seeds 0 1 ... 7]
-    [--jobs 2]                    the study, and its write-up python benchmarks/sample_efficiency.py
-    --analyse                                         the write-up of what is done
+    # the study, and its write-up
+    python benchmarks/sample_efficiency.py [--seeds 0 1 ... 7] [--jobs 2]
+    # the write-up of finished cells
+    python benchmarks/sample_efficiency.py --analyse
 
 GRPO of the small VLM from one cold start, for every pool, arm and seed: a cell. A finished cell is
 not repeated and a broken one goes on from its checkpoint; give the same --out. Accuracy on clean
@@ -28,12 +29,12 @@ import numpy as np
 
 import vasari
 from sample_efficiency.analysis import PoolResult, analyse, as_json
-from sample_efficiency.arms import ARMS, REQUIRED, Arm, define, missing_part
+from sample_efficiency.arms import ARMS, Arm, define, missing_part
 from sample_efficiency.cold_start import train_cold_start
 from sample_efficiency.curves import Curve
 from sample_efficiency.graded import make_stock
+from sample_efficiency.options import options
 from sample_efficiency.plots import draw_pool
-from sample_efficiency.pools import POOLS
 from sample_efficiency.study import (
     MAY_DIFFER,
     TUNED_FILE,
@@ -51,129 +52,7 @@ from vasari.core.files import read_json, write_json
 from vasari.model.path import fingerprint, require_training, resolve_model
 from vasari.run.recipe import Recipe, load_recipe
 
-BENCHMARKS = Path(__file__).parent
 CRITERION = "mean accuracy over the second half of the budget"
-
-SMALL_RECIPE = (
-    "prompts.tasks.families=[bars, dice]",
-    "prompts.tasks.num_train=20",
-    "prompts.tasks.image_size=56",
-    "grpo.prompts_per_batch=4",
-    "grpo.rollouts_per_prompt=4",
-    "grpo.micro_batch=8",
-    "grpo.trl.max_completion_length=12",
-    "grpo.save_every=2",
-)
-SMALL = {
-    "arms": ["uniform", "progress"],
-    "pools": ["noisy"],
-    "budget": 48,
-    "marks": 3,
-    "stock": 120,
-    "held_out": 6,
-    "held_out_rollouts": 2,
-    "oracle_rollouts": 2,
-    "cold_start": "vasari:tiny-base",
-}
-"""A run through everything in a minute that shows nothing."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = made.add_argument
-    add(
-        "--out",
-        type=Path,
-        default=Path("runs/sample_efficiency"),
-        help="folder of cold start and cells",
-    )
-    add("--cold-start", help="model folder or name; else trained from the recipe into --out")
-    add("--recipe", type=Path, default=BENCHMARKS / "sample_efficiency" / "recipe.yaml")
-    add(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="changes a key of the recipe",
-    )
-    add("--pools", nargs="+", default=["realistic", "noisy"], choices=list(POOLS))
-    add("--arms", nargs="+", default=list(REQUIRED), metavar="ARM", help=f"of {', '.join(ARMS)}")
-    add(
-        "--define",
-        action="append",
-        default=[],
-        metavar="NAME=SAMPLER[,key=value...]",
-        help="a further arm, to try something",
-    )
-    add("--seeds", type=int, nargs="+", default=None, help="0 to 7, or 100 and 101 with --tune")
-    add("--budget", type=int, default=6144, help="rollouts of all purposes, for every arm")
-    add("--marks", type=int, default=8, help="measurements of accuracy over the budget")
-    add(
-        "--stock",
-        type=int,
-        default=1600,
-        help="prompts that the cold start grades and pools are drawn from",
-    )
-    add("--held-out", type=int, default=160, help="held-out prompts that measure accuracy")
-    add("--held-out-rollouts", type=int, default=3, help="rollouts of each")
-    add(
-        "--oracle-every",
-        type=int,
-        default=8,
-        help="batches between measurements of true pass rates",
-    )
-    add("--oracle-rollouts", type=int, default=8)
-    add(
-        "--lr",
-        dest="rates",
-        action="append",
-        default=[],
-        metavar="ARM=VALUE",
-        help="learning rate of an arm",
-    )
-    add("--tuned", type=Path, help="tuned.json; else the one in --out, or the one beside this code")
-    add("--tune", action="store_true", help="sweep learning rates and write tuned.json")
-    add(
-        "--lrs",
-        type=float,
-        nargs="+",
-        default=[5e-5, 1e-4, 2e-4],
-        help="learning rates of the sweep",
-    )
-    add("--jobs", type=int, default=1, help="cells at a time, one thread each")
-    add("--analyse", action="store_true", help="run nothing, write up what is done")
-    add(
-        "--results",
-        type=Path,
-        help="where the write-up goes; else benchmarks/results, or --out with --small",
-    )
-    add("--small", action="store_true", help="everything once, too small to show anything")
-    add("--run-cell", type=Path, help=argparse.SUPPRESS)
-    return made
-
-
-def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The parsed command line, with the defaults of --small and --tune."""
-    command_line = parser()
-    if command_line.parse_args(arguments).small:
-        command_line.set_defaults(**SMALL)
-    chosen = command_line.parse_args(arguments)
-    if chosen.small:
-        chosen.overrides = [*SMALL_RECIPE, *chosen.overrides]
-    chosen.results = chosen.results or (
-        chosen.out / "results" if chosen.small else BENCHMARKS / "results"
-    )
-    own = chosen.out / TUNED_FILE
-    chosen.tuned = chosen.tuned or (
-        own if own.exists() else BENCHMARKS / "sample_efficiency" / TUNED_FILE
-    )
-    usual = [100, 101] if chosen.tune else list(range(8))
-    chosen.seeds = chosen.seeds or usual[: 1 if chosen.small else None]
-    return chosen
 
 
 def cold_start(chosen: argparse.Namespace, recipe: Recipe) -> str:
@@ -279,8 +158,9 @@ def plan(
 
 
 def tune(chosen: argparse.Namespace, cells: Sequence[Cell]) -> None:
-    """Choose each arm's learning rate from the finished sweep and write tuned.json; unfinished arms
-    stay as they were.
+    """Choose each arm's learning rate from its finished sweep and write tuned.json.
+
+    Arms whose sweep is not finished stay as they were.
     """
     path = chosen.out / TUNED_FILE
     old = read_tuned(path)
@@ -374,10 +254,8 @@ def write_up(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is missing, then write up; 1 when a cell failed, 2 for settings that cannot be
-    run.
-    """
-    chosen = options(arguments)
+    """Run missing cells, then write up; returns 1 if a cell failed, 2 for impossible settings."""
+    chosen = options(arguments, description=__doc__ or "")
     try:
         require_training()
         if chosen.run_cell is not None:

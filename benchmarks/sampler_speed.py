@@ -42,9 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"vas": {"refresh": "online", "beta": 0.0}
 
 
 def features(num_prompts: int) -> PoolFeatures:
-    """Made-up categories, difficulties, true pass rates and as many columns of numbers as
-    `prompt_features` makes.
-    """
+    """Random categories, difficulties, pass rates, and columns like those of `prompt_features`."""
     rng = np.random.default_rng(1)
     return PoolFeatures(
         categories=rng.integers(NUM_CATEGORIES, size=num_prompts),
@@ -56,9 +54,7 @@ def features(num_prompts: int) -> PoolFeatures:
 
 
 def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
-    """A group of each prompt, at pass rates that differ; the first ones are of a refresh, the
-    others of training.
-    """
+    """A group of each prompt at varied pass rates, first of a refresh, then of training."""
     rng = np.random.default_rng(step)
     made = []
     for index in dict.fromkeys(indices.tolist()):
@@ -108,9 +104,7 @@ def draws_and_observations(name: str, num_prompts: int, repeats: int) -> dict[st
 
 
 def state(name: str, num_prompts: int) -> dict[str, float]:
-    """Seconds (CPU and wall) to save and to restore the state of a pool with ids, and its megabytes
-    on disk.
-    """
+    """CPU and wall seconds to save and to restore a pool's state with ids, and its size in MB."""
     given = features(num_prompts)
     ids = [f"prompt-{n}" for n in range(num_prompts)]
     one, other = make(name, num_prompts, given, ids), make(name, num_prompts, given, ids)

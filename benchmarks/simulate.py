@@ -1,5 +1,4 @@
-"""What does each way to choose prompts gain or cost on a simulated learner, when every rollout is
-charged?
+"""What does each sampler gain or cost on a simulated learner, when every rollout is charged?
 
     python benchmarks/simulate.py [--arms uniform,vas,...] [--pools clean,noisy] [--seeds 100-107]
                                   [--budget 102400] [--learning-rates 0.03] [--prompts N]

@@ -1,5 +1,4 @@
-"""How often does `verify_answer`, reading raw responses, agree with published official verdicts,
-and where not?
+"""How often does `verify_answer` agree with published official verdicts on raw responses?
 
     python benchmarks/verify_agreement.py --data DIR [--only NAME] [--disagreements FILE]
 
@@ -37,6 +36,16 @@ from vasari.verify import verify_answer
 from vasari.verify.choices import LETTERS, named_letters, options_in_question
 from vasari.verify.numbers import parse_constant
 
+MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
+REMARKS = (
+    "Agreement counts rows whose official extraction states an answer. The last column but one"
+    " counts rows without one",
+    "that the official scorer calls correct (nearest option, random letter). Of MMMU-Pro every"
+    " disagreement was read;",
+    "those where the official rule is wrong are in"
+    " `benchmarks/verify_agreement_exceptions.jsonl`, with their reason.",
+    "No other benchmark's disagreements were read through, so none of theirs is listed.",
+)
 EXCEPTIONS = Path(__file__).with_name("verify_agreement_exceptions.jsonl")
 
 Row = dict[str, Any]
@@ -86,9 +95,7 @@ def arguments(row: Row) -> tuple[str, str, list[str] | None, AnswerKind | None]:
 
 
 def states(row: Row) -> bool:
-    """Whether the official extraction is an answer: a letter, an option, or for free answers a
-    value.
-    """
+    """Whether the official extraction is an answer: a letter, an option, or a value if free."""
     text = row.get("official_extraction")
     if row["benchmark"] == "mmmu_pro":
         return text in _MMMU_STATED.findall((row["response"] or "").strip())
@@ -205,6 +212,40 @@ def merged(tallies: dict[str, Tally]) -> dict[str, Tally]:
     return totals
 
 
+def report(tallies: dict[str, Tally], data: Path) -> str:
+    """Tables by benchmark and by run, as Markdown."""
+    columns = (
+        "rows",
+        "an answer stated",
+        "agreement",
+        "differ",
+        "of these official misreads, listed",
+        "agreement without the listed",
+    )
+    columns = (*columns, "official correct", "ours correct", "credited without answer")
+    head = " | ".join((*columns, "verdicts/s of processor time |"))
+    rule = "| --- " * 11 + "|"
+    arguments = " ".join(sys.argv[1:3]).replace(str(data), "DIR")
+    return "\n".join(
+        [
+            "# Verdicts from raw responses beside published official verdicts",
+            "",
+            *REMARKS,
+            "",
+            f"| benchmark | {head}",
+            rule,
+            *table(merged(tallies)),
+            "",
+            f"| run | {head}",
+            rule,
+            *table(tallies),
+            "",
+            f"`python benchmarks/verify_agreement.py {arguments}`, vasari {vasari.__version__},"
+            f" Python {platform.python_version()}, {MACHINE}.",
+        ]
+    )
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(
@@ -226,37 +267,12 @@ def main() -> None:
         print(*table({name: tallies[name]}), dict(tallies[name].decided.most_common()), flush=True)
     if sink:
         sink.close()
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    columns = (
-        "rows",
-        "an answer stated",
-        "agreement",
-        "differ",
-        "of these official misreads, listed",
-        "agreement without the listed",
-    )
-    columns = (*columns, "official correct", "ours correct", "credited without answer")
-    head = " | ".join((*columns, "verdicts/s of processor time |"))
-    rule = "| --- " * 11 + "|"
-    text = "\n".join(
-        [
-            "# Verdicts from raw responses beside published official verdicts",
-            "",
-            "Agreement counts rows whose official extraction states an answer. The last column but one counts rows without one",
-            "that the official scorer calls correct (nearest option, random letter). Of MMMU-Pro every disagreement was read;",
-            "those where the official rule is wrong are in `benchmarks/verify_agreement_exceptions.jsonl`, with their reason.",
-            "No other benchmark's disagreements were read through, so none of theirs is listed.",
-            "",
-            f"| benchmark | {head}", rule, *table(merged(tallies)), "", f"| run | {head}", rule, *table(tallies), "",
-            f"`python benchmarks/verify_agreement.py {' '.join(sys.argv[1:3]).replace(str(args.data), 'DIR')}`, "
-            f"vasari {vasari.__version__}, Python {platform.python_version()}, {machine}.",
-        ]
-    )  # fmt: skip
+    text = report(tallies, args.data)
     print(text)
     if not args.only:
         args.out.mkdir(parents=True, exist_ok=True)
         (
-            args.out / f"verify_agreement_{machine}_{datetime.date.today().isoformat()}.md"
+            args.out / f"verify_agreement_{MACHINE}_{datetime.date.today().isoformat()}.md"
         ).write_text(text + "\n")
         if stale := len(exceptions) - sum(tally.listed for tally in tallies.values()):
             sys.exit(f"{stale} listed rows do not differ, or are not in this data")

@@ -1,5 +1,4 @@
-"""How many verdicts a second does one process give, beside Math-Verify on the same answers in the
-same run?
+"""How many verdicts a second does one process give, beside Math-Verify on the same answers?
 
     python benchmarks/verify_speed.py --data DIR [--rows 1000] [--repeats 3]
 

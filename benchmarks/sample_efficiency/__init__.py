@@ -1,3 +1,1 @@
-"""The parts of the benchmark `sample_efficiency.py`: cells are run one by one, then read and
-compared.
-"""
+"""The parts of the benchmark `sample_efficiency.py`: cells are trained, read and compared."""

@@ -1,6 +1,4 @@
-"""Cells that are done -> the numbers of the study, by pool and arm. What is missing stays
-missing.
-"""
+"""The numbers of the study by pool and arm, from finished cells; what is missing stays missing."""
 
 from __future__ import annotations
 
@@ -88,9 +86,7 @@ def _paired(
 
 
 def share_of_saving(result: PoolResult, arm: str) -> float | None:
-    """What an arm saves of uniform's rollouts, over what the oracle saves; None where one of them
-    never reaches uniform.
-    """
+    """Share of the oracle's savings that an arm saves; None if either never reaches uniform."""
     found = result.comparisons["rollouts"]
     if arm not in found or "oracle" not in found or found[arm].seeds != found["oracle"].seeds:
         return None
@@ -122,16 +118,12 @@ def spent_on(curves: Mapping[int, Curve], purpose: str) -> float:
 
 
 def minutes(curves: Mapping[int, Curve]) -> float:
-    """Median wall minutes of a cell; a cell that went on after an interruption may count what lay
-    between.
-    """
+    """Median wall minutes of a cell; interruptions may be included."""
     return float(np.median([c.cell["seconds"] for c in curves.values()])) / 60
 
 
 def log_loss(curves: Mapping[int, Curve]) -> float | None:
-    """Mean log loss of the belief on the next groups' verdicts, over the second half of the batches
-    and over seeds.
-    """
+    """Mean log loss of the belief on the next verdicts, in the second half of the batches."""
     found = []
     for curve in curves.values():
         rows = curve.cell["batches"]
@@ -144,9 +136,7 @@ def log_loss(curves: Mapping[int, Curve]) -> float | None:
 
 
 def pool_shape(result: PoolResult) -> dict[str, float] | None:
-    """How the cold start's pass rates on the perfect prompts are spread, and their distance from
-    DynaMath's.
-    """
+    """Spread of the cold start's pass rates on sound prompts, and its distance to DynaMath's."""
     rates = [
         c.cell["first_pass_rates"]
         for own in result.curves.values()

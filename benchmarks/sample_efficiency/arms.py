@@ -1,6 +1,4 @@
-"""The arms of the benchmark: which sampler with which settings, which gate, and what makes it
-special.
-"""
+"""The arms of the benchmark: sampler, settings and gate of each."""
 
 from __future__ import annotations
 

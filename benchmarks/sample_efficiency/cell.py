@@ -34,8 +34,7 @@ _RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "me
 
 
 def run_cell(folder: Path) -> None:
-    """Train the cell whose task lies in `folder`, from its last checkpoint where there is one, and
-    write its curve.
+    """Train the cell whose task lies in `folder`, from its last checkpoint if any; write its curve.
 
     Raises:
         StateError: Another process is at it.
@@ -170,9 +169,7 @@ def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
 
 
 def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
-    """Share of each batch's training groups by imperfection, in the order of the batches, and of
-    groups without variance.
-    """
+    """Shares of each batch's training groups by imperfection, and of groups without variance."""
     table = read_groups(run / "groups", ["batch", "purpose", "prompt_index", "rewards"]).to_pylist()
     rows = [row for row in table if row["purpose"] == "train"]
     batches = sorted({row["batch"] for row in rows})
@@ -191,9 +188,7 @@ def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
 
 
 def commit() -> str:
-    """The commit of this code, with a mark where files differ from it; "unknown" outside a
-    repository.
-    """
+    """The commit of this code, marked if files differ from it; "unknown" outside a repository."""
     root = Path(__file__).parents[2]
     found = []
     for command in (

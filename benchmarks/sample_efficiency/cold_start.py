@@ -1,5 +1,4 @@
-"""The model that all cells start from: some forms of questions taught without a fault, others by a
-teacher who often slips.
+"""The cold start of all cells: some kinds of questions taught well, others by a faulty teacher.
 
 The small model learns to reason from both, slips included, so its pass rates differ by skill;
 `graded` measures them.
@@ -49,9 +48,7 @@ def form(prompt: Prompt) -> str:
 
 
 def is_short(prompt: Prompt) -> bool:
-    """Whether the prompt is of the forms that the study asks: no choice, and a worked solution of
-    few words.
-    """
+    """Whether the prompt fits the study: no choices, and a worked solution of few words."""
     return prompt.kind != "choice" and len((prompt.solution or "").split()) <= MAX_WORDS
 
 

@@ -1,6 +1,4 @@
-"""Curves of accuracy over what was spent: read, put on common marks, smoothed, and compared with
-intervals. NumPy only.
-"""
+"""Curves of accuracy over cost: read, put on common marks, smoothed, compared. NumPy only."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ Axis = Literal["rollouts", "tokens"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One cell: what each batch cost in all, and how many rollouts of each held-out prompt were
-    correct now and then.
-    """
+    """One cell: the cost of each batch, and correct rollouts of each held-out prompt over time."""
 
     pool: str
     arm: str
@@ -70,8 +66,7 @@ class Curve:
         )
 
     def at(self, axis: Axis, marks: Floats) -> Floats:
-        """[marks, prompts] share of correct rollouts of the policy that each spending bought; nan
-        beyond the end.
+        """[marks, prompts] share of correct rollouts at each cost; nan beyond the end.
 
         The policy at a mark is that of the last batch paid for by then: what a refresh costs moves
         no weights. Between two measurements shares are interpolated by batch.
@@ -104,9 +99,7 @@ def isotonic(values: Floats) -> Floats:
 
 
 def first_crossing(marks: Floats, values: Floats, target: float) -> float:
-    """What was spent when the smoothed curve first reached the target, linear between marks; nan
-    when it never did.
-    """
+    """Cost at which the smoothed curve first reaches the target, interpolated; nan if never."""
     known = np.isfinite(values)
     smooth, at = isotonic(values[known]), marks[known]
     reached = np.flatnonzero(smooth >= target - 1e-12)
@@ -223,9 +216,7 @@ def compare(
 
 
 def mean_curve(shares: Sequence[Floats], *, num: int) -> tuple[Floats, Floats, Floats]:
-    """[marks] mean over seeds and prompts, and the ends of its 95% interval by the same bootstrap
-    as `compare`.
-    """
+    """[marks] mean over seeds and prompts, with the 95% bootstrap interval of `compare`."""
     found = np.stack(shares)
     rng = np.random.default_rng(0)
     num_seeds, _, num_prompts = found.shape

@@ -1,5 +1,4 @@
-"""A stock of prompts graded by the cold start, and pools drawn from it whose pass rates are shaped
-like real ones.
+"""A stock of prompts graded by the cold start, and pools with realistic pass rates drawn from it.
 
 Which prompts are hard is measured, not guessed: the model that all cells start from rolls every
 prompt of the stock out ten times, verified against the true answer even where the label is wrong,
@@ -50,9 +49,7 @@ _SEEDS = {"train": 11, "validation": 12, "test": 13}
 def ungraded_stock(
     tasks: TaskPrompts, split: Split, num_prompts: int, *, tuning: bool
 ) -> list[Prompt]:
-    """Prompts to be graded; the stock of the tuning shares no prompt with the one of the final
-    runs.
-    """
+    """Prompts to be graded; those of the tuning and of the final runs are different."""
     untaught = round(UNTAUGHT_SHARE * num_prompts)
     plain = dataclasses.replace(
         tasks.pool("validation"), num_prompts=num_prompts, shape="none", level_weights={}
@@ -104,8 +101,9 @@ def grade(
 def shaped_draw(
     stock: Sequence[Prompt], num_prompts: int, rng: np.random.Generator
 ) -> list[Prompt]:
-    """Prompts of the stock in DynaMath's proportions; a pass rate of which there are too few is
-    filled from the nearest.
+    """Prompts of the stock in DynaMath's proportions of pass rates.
+
+    A pass rate with too few prompts is filled from the nearest one.
 
     Raises:
         ConfigError: The stock is too small.
@@ -137,9 +135,7 @@ def _targets(num_prompts: int) -> NDArray[np.int64]:
 def make_stock(
     folder: Path, model: str, recipe: Recipe, *, num_train: int, num_held_out: int, tuning: bool
 ) -> Path:
-    """The folder with the graded prompts of a model, `train.parquet` and `held_out.parquet`; made
-    where it is not yet.
-    """
+    """The folder of a model's graded `train.parquet` and `held_out.parquet`, made if missing."""
     # Torch takes seconds to import.
     from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
     from vasari.train.run_grpo import validation_decoding  # noqa: PLC0415

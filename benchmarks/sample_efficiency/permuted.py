@@ -1,6 +1,4 @@
-"""A negative control: a sampler that draws other prompts than it means to, and learns from them as
-if they were its own.
-"""
+"""A negative control: a sampler whose observations are of other prompts than it believes."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ from vasari.sample import PromptSampler
 
 @final
 class PermutedSampler(PromptSampler):
-    """Sends every index that the inner sampler draws through a permutation, drawn anew after each
-    observation.
+    """Maps drawn indices through a permutation that is drawn anew after each observation.
 
     What is observed goes back to the index that was meant. The inner sampler works as ever, with
     the same spread of scores, but its beliefs are about nothing; if it still gains, the gain does

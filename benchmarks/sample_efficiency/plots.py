@@ -1,6 +1,4 @@
-"""Curves of one pool as an SVG: accuracy over rollouts and over tokens, and how much of the batches
-is noise.
-"""
+"""One pool's curves as an SVG: accuracy over rollouts and tokens, and the share of noisy groups."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The pools of the benchmark: generated prompts with known imperfections, and rewards that are coin
-flips.
-"""
+"""The pools of the benchmark: generated prompts with known imperfections and random rewards."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ _HELD_OUT_SEED = 7
 def training_pool(
     stock: Sequence[Prompt], pool: str, num_prompts: int, *, seed: int
 ) -> list[Prompt]:
-    """The prompts of a pool, drawn from the graded stock; another seed gives other prompts and
-    other coin flips.
-    """
+    """The prompts of a pool, drawn from the graded stock; another seed draws others."""
     rng = np.random.default_rng([seed, 0])
     shares = POOLS[pool]
     counts = {kind: round(shares.get(kind, 0.0) * num_prompts) for kind in SPOILED_SHARES}

@@ -138,8 +138,7 @@ def learning_rate(
     tuned: Mapping[str, Any],
     fallback: float,
 ) -> tuple[float, str]:
-    """The learning rate of an arm and where it comes from: given, tuned (on another pool if need
-    be), or the recipe's.
+    """An arm's learning rate and its source: given, tuned (maybe on another pool), or the recipe's.
 
     What holds for an arm's parent holds for the arm, unless there is something of its own.
     """

@@ -1,6 +1,4 @@
-"""What is measured while a cell trains: accuracy at marks of the budget, the ledger after each
-batch, true pass rates.
-"""
+"""Measured while a cell trains: accuracy by budget, the ledger by batch, true pass rates."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ def count_correct(
     seed: int,
     tell: Tell = silent,
 ) -> NDArray[np.int64]:
-    """[prompts] how many of `decoding.num_rollouts` rollouts of each prompt are correct; nothing is
-    charged.
-    """
+    """[prompts] correct ones of `decoding.num_rollouts` rollouts of each prompt, not charged."""
     groups = TransformersPolicy(model, processor, system=system).generate(
         prompts, decoding, seed=seed, tell=tell
     )
@@ -48,9 +44,7 @@ def count_correct(
 
 
 class BatchRecord(TrainerCallback):  # type: ignore[misc]
-    """Writes what was spent after each batch to `batches.jsonl`; a resumed run drops the rows after
-    its checkpoint.
-    """
+    """Writes the cost of each batch to `batches.jsonl`; a resumed run cuts it at its checkpoint."""
 
     def __init__(self, folder: Path, *, sampler: PromptSampler, updates_per_batch: int) -> None:
         self.ledger = Ledger()
@@ -77,9 +71,7 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
 
 
 class Marks(TrainerCallback):  # type: ignore[misc]
-    """Measures accuracy before training, whenever another mark of the budget is passed, and at the
-    end.
-    """
+    """Measures accuracy before training, at each mark of the budget, and at the end."""
 
     def __init__(
         self,
@@ -150,9 +142,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
 
 
 class TrueRates(TrainerCallback):  # type: ignore[misc]
-    """Tells the oracle the pass rates of the present policy every few batches, from rollouts that
-    are not charged.
-    """
+    """Gives the oracle current pass rates every few batches, from uncharged rollouts."""
 
     def __init__(
         self,
@@ -207,9 +197,7 @@ class TrueRates(TrainerCallback):  # type: ignore[misc]
 
 
 def _trim(path: Path, batch: int) -> list[dict[str, Any]]:
-    """The rows up to this batch, which are all that is left in the file; none when training
-    begins.
-    """
+    """Cut the file to the rows up to this batch and return them; none when training begins."""
     rows = [row for row in read_rows(path) if row["batch"] <= batch] if batch else []
     write_rows(path, rows)
     return rows

@@ -1,6 +1,4 @@
-"""Cells in processes of their own: one thread each, a log beside the cell, and a crash costs one
-cell only.
-"""
+"""Cells in processes of their own: one thread and one log each, and a crash costs one cell."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ _SCRIPT = Path(__file__).parents[1] / "sample_efficiency.py"
 
 
 def run_cells(cells: Sequence[Cell], *, jobs: int) -> list[Cell]:
-    """Run cells, `jobs` at a time, in their order; returns those that failed, whose logs say
-    why.
-    """
+    """Run cells in order, `jobs` at a time; returns those that failed, whose logs say why."""
     waiting, running, failed = deque(cells), {}, []
     done, started = 0, time.monotonic()
     signal.signal(

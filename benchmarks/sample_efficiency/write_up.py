@@ -194,9 +194,10 @@ def method(
             " with and without slips, and families that were never taught. All arms of a seed"
             f" share pool, cold start and random numbers. GRPO of {grpo['prompts_per_batch']}"
             f" prompts x {grpo['rollouts_per_prompt']} rollouts a batch"
-            f" ({grpo['updates_per_batch']} update(s) each), temperature {grpo['trl']['temperature']:g},"
-            f" at most {grpo['trl']['max_completion_length']} tokens; budget {task['budget']:,} rollouts of all"
-            f" purposes ({task['budget'] // per_batch} batches of uniform)."
+            f" ({grpo['updates_per_batch']} update(s) each), temperature"
+            f" {grpo['trl']['temperature']:g}, at most {grpo['trl']['max_completion_length']}"
+            f" tokens; budget {task['budget']:,} rollouts of all purposes"
+            f" ({task['budget'] // per_batch} batches of uniform)."
         ),
         (
             f"Accuracy: {task['num_prompts_measured']} clean held-out prompts of the same shape,"
