@@ -48,6 +48,12 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     write_bytes(path, f"{text}\n".encode())
 
 
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line so that the file holds either the old content or the new one."""
+    with writing(path) as file:
+        file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
     return json.loads(path.read_text())

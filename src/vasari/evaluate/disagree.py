@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 from vasari.core.records import Verdict
 from vasari.evaluate.protocols import StoredOutput
+from vasari.evaluate.verdicts import verdict_facts
 
 _REASONS = {
     "judge": "{who} asked a judge",
@@ -40,14 +40,14 @@ class Disagreements:
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(outcome of the first, of the second, reason)."""
 
-    def add(self, output: StoredOutput, first: Verdict, second: Verdict) -> str | None:
-        """Count two verdicts on one output; the line of the list where they differ."""
+    def add(self, output: StoredOutput, first: Verdict, second: Verdict) -> dict[str, Any] | None:
+        """Count two verdicts on one output; return the row of the list where they differ."""
         self.num_compared += 1
         if first.outcome == second.outcome:
             return None
         reason = self.reason(first, second)
         self.reasons[first.outcome.value, second.outcome.value, reason] += 1
-        row = {
+        return {
             "benchmark": output.benchmark,
             "model": output.model,
             "id": output.id,
@@ -58,7 +58,6 @@ class Disagreements:
             "choices": list(output.choices) if output.choices else None,
             "response_end": output.response[-_MAX_SHOWN:],
         }
-        return json.dumps(row) + "\n"
 
     def reason(self, first: Verdict, second: Verdict) -> str:
         """Why they differ, as far as the rules that decided tell."""
@@ -94,13 +93,7 @@ class Disagreements:
 
 
 def _shown(verdict: Verdict) -> dict[str, str | None]:
-    return {
-        "outcome": verdict.outcome.value,
-        "decided_by": verdict.decided_by,
-        "extraction": (
-            verdict.extraction if verdict.extraction is None else verdict.extraction[:_MAX_SHOWN]
-        ),
-    }
+    return {name: text and text[:_MAX_SHOWN] for name, text in verdict_facts(verdict).items()}
 
 
 def _plain(text: str | None) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b, file_digest
 from itertools import islice
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import vasari
 from vasari.core.errors import ConfigError, DataError, StateError
-from vasari.core.files import append_lines, read_json, write_bytes, write_json
-from vasari.core.plugins import names_from_a_file
+from vasari.core.files import append_lines, read_json, write_json, write_json_lines
 from vasari.core.progress import Tell, silent
 from vasari.evaluate.disagree import Disagreements
 from vasari.evaluate.outputs import keep_lines
-from vasari.evaluate.protocols import StoredOutput, scoring_protocol
+from vasari.evaluate.protocols import StoredOutput, check_names, scoring_protocol
 from vasari.evaluate.readers import BadRow, count_lines, read_outputs
 from vasari.evaluate.tally import Tally
 from vasari.evaluate.verdicts import read_verdicts, score_in_order, verdict_file
@@ -53,14 +51,7 @@ class RescoreSettings:
             raise ConfigError("nothing to rescore: give at least one file")
         if len({path.resolve() for path in self.files}) < len(self.files):
             raise ConfigError("a file is given twice")
-        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
-            raise ConfigError(
-                "name at least one protocol, and each once, got"
-                f" {', '.join(self.protocols) or 'none'}"
-            )
-        with names_from_a_file():
-            for name in self.protocols:
-                scoring_protocol(name)
+        check_names(self.protocols)
         if not 1 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers must be from 1 to {MAX_WORKERS}, got {self.workers}")
         if self.judge is not None and not self.judged:
@@ -78,31 +69,19 @@ class RescoreSettings:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class RescoreDir:
     """The files of a rescoring, beside `verdict_file` of each protocol."""
 
-    root: Path
-
-    @property
-    def settings(self) -> Path:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings = root / "settings.json"
         """What was asked, with a digest of every input."""
-        return self.root / "settings.json"
-
-    @property
-    def scores(self) -> Path:
+        self.scores = root / "scores.json"
         """Accuracies with intervals, and counts."""
-        return self.root / "scores.json"
-
-    @property
-    def bad_rows(self) -> Path:
+        self.bad_rows = root / "bad_rows.jsonl"
         """Rows that hold no output, each with its file, line and reason."""
-        return self.root / "bad_rows.jsonl"
-
-    @property
-    def disagreements(self) -> Path:
+        self.disagreements = root / "disagreements.jsonl"
         """Outputs on which two protocols differ, with what each read and why."""
-        return self.root / "disagreements.jsonl"
 
     def by_rules(self, settings: RescoreSettings, name: str) -> Path:
         """The verdicts of a protocol's rules; they are final where no judge is asked."""
@@ -246,21 +225,20 @@ def _count(
     tallies = [Tally() for _ in names]
     pairs = [Disagreements(names[0], other) for other in names[1:]]
     streams = [read_verdicts(verdict_file(folder.root, names, name)) for name in names]
-    bad_rows: list[str] = []
-    differing: list[str] = []
+    bad_rows: list[dict[str, Any]] = []
+    differing: list[dict[str, Any]] = []
     for row in _rows(settings):
         if isinstance(row, BadRow):
-            facts = {"file": row.file, "line": row.line, "reason": row.reason}
-            bad_rows.append(json.dumps(facts) + "\n")
+            bad_rows.append(asdict(row))
             continue
         verdicts = [next(stream)[1] for stream in streams]
         for tally, verdict in zip(tallies, verdicts, strict=True):
             tally.add(row, verdict)
-        lines = [
+        found = [
             pair.add(row, verdicts[0], verdict)
             for pair, verdict in zip(pairs, verdicts[1:], strict=True)
         ]
-        differing += filter(None, lines)
+        differing += filter(None, found)
     result: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "num_bad_rows": len(bad_rows),
@@ -269,8 +247,8 @@ def _count(
     }
     if judge is not None:
         result["judge"] = judge
-    write_bytes(folder.bad_rows, "".join(bad_rows).encode())
+    write_json_lines(folder.bad_rows, bad_rows)
     if pairs:
-        write_bytes(folder.disagreements, "".join(differing).encode())
+        write_json_lines(folder.disagreements, differing)
     write_json(folder.scores, result)
     return result

@@ -31,15 +31,18 @@ def verdict_file(folder: Path, protocols: Sequence[str], name: str) -> Path:
     return folder / f"verdicts{part}.jsonl"
 
 
-def as_line(identity: str, verdict: Verdict) -> str:
-    """The line of a verdict: exactly `id`, `outcome`, `decided_by` and `extraction`."""
-    row = {
-        "id": identity,
+def verdict_facts(verdict: Verdict) -> dict[str, str | None]:
+    """What verdict files say of a verdict; its reason is left out."""
+    return {
         "outcome": verdict.outcome.value,
         "decided_by": verdict.decided_by,
         "extraction": verdict.extraction,
     }
-    return json.dumps(row) + "\n"
+
+
+def as_line(identity: str, verdict: Verdict) -> str:
+    """The line of a verdict: exactly `id`, `outcome`, `decided_by` and `extraction`."""
+    return json.dumps({"id": identity} | verdict_facts(verdict)) + "\n"
 
 
 def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:

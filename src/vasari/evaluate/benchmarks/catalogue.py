@@ -47,18 +47,20 @@ class Benchmark:
     """How far the official scorer goes without an LLM."""
 
 
+def _forms(official: QuestionForm, **others: QuestionForm) -> dict[str, QuestionForm]:
+    return {"paper": PAPER, "official": official, **others, "bare": BARE}
+
+
 MATHVERSE = Benchmark(
     name="mathverse",
     title="MathVerse",
     source="mathverse",
     split="testmini",
     sizes={"testmini": 3940, "testmini_text_only": 788},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(mathverse_query, "", "arXiv:2403.14624, query_wo"),
-        "official_cot": QuestionForm(mathverse_reasoning, "", "arXiv:2403.14624, query_cot"),
-        "bare": BARE,
-    },
+    forms=_forms(
+        QuestionForm(mathverse_query, "", "arXiv:2403.14624, query_wo"),
+        official_cot=QuestionForm(mathverse_reasoning, "", "arXiv:2403.14624, query_cot"),
+    ),
     # Five versions of one problem: 788 problems, not 3,940 independent ones.
     cluster="problem_index",
     categories={
@@ -76,11 +78,7 @@ MATHVISTA = Benchmark(
     source="mathvista",
     split="testmini",
     sizes={"testmini": 1000},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(mathvista_query, "", "arXiv:2310.02255, query"),
-        "bare": BARE,
-    },
+    forms=_forms(QuestionForm(mathvista_query, "", "arXiv:2310.02255, query")),
     categories={
         "task": "category",
         "grade": "difficulty",
@@ -101,11 +99,7 @@ MATHVISION = Benchmark(
     source="mathvision",
     split="test",
     sizes={"test": 3040, "testmini": 304},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(mathvision_query, "", "arXiv:2402.14804"),
-        "bare": BARE,
-    },
+    forms=_forms(QuestionForm(mathvision_query, "", "arXiv:2402.14804")),
     categories={"subject": "category", "level": "difficulty"},
     official="deterministic",
 )
@@ -116,11 +110,7 @@ LOGICVISTA = Benchmark(
     source="logicvista",
     split="test",
     sizes={"test": 448},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(BARE.text, "", "arXiv:2407.04973: the question alone"),
-        "bare": BARE,
-    },
+    forms=_forms(QuestionForm(BARE.text, "", "arXiv:2407.04973: the question alone")),
     categories={"skill": "category", "capability": "capability"},
     official=(
         "GPT extracts the letters: only empty and single-sign responses are decided without it"
@@ -133,13 +123,9 @@ CHARTQA = Benchmark(
     source="chartqa",
     split="test",
     sizes={"test": 2500},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(
-            short_answer, "", "arXiv:2203.10244 prescribes none; as harnesses ask"
-        ),
-        "bare": BARE,
-    },
+    forms=_forms(
+        QuestionForm(short_answer, "", "arXiv:2203.10244 prescribes none; as harnesses ask")
+    ),
     categories={"origin": "category"},
     official="deterministic on the whole response: it must be the bare answer",
 )
@@ -150,11 +136,7 @@ DYNAMATH = Benchmark(
     source="dynamath",
     split="test",
     sizes={"test": 501},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(BARE.text, "", "arXiv:2411.00836: the question alone"),
-        "bare": BARE,
-    },
+    forms=_forms(QuestionForm(BARE.text, "", "arXiv:2411.00836: the question alone")),
     categories={"subject": "category", "level": "difficulty", "answer type": "answer_type"},
     official=(
         "no official rule is re-implemented: its scores are over ten variants of each seed question"
@@ -167,12 +149,10 @@ MMMU_PRO = Benchmark(
     source="mmmu_pro",
     split="test",
     sizes={"test": 1730, "test_4_options": 1730},
-    forms={
-        "paper": PAPER,
-        "official": QuestionForm(mmmu_direct, "", "arXiv:2409.02813, direct"),
-        "official_cot": QuestionForm(mmmu_reasoning, "", "arXiv:2409.02813, chain of thought"),
-        "bare": BARE,
-    },
+    forms=_forms(
+        QuestionForm(mmmu_direct, "", "arXiv:2409.02813, direct"),
+        official_cot=QuestionForm(mmmu_reasoning, "", "arXiv:2409.02813, chain of thought"),
+    ),
     categories={"subject": "category", "difficulty": "difficulty"},
     official="where no letter can be read it draws one at random: those responses stay undecided",
 )
@@ -199,7 +179,7 @@ def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
             title=name,
             source=source,
             split="test",
-            forms={"paper": PAPER, "official": BARE, "bare": BARE},
+            forms=_forms(BARE),
             categories={"category": "category", "difficulty": "difficulty"},
             official="none: it is a set of your own",
         )

@@ -1,10 +1,7 @@
-"""A model on benchmarks: outputs, verdicts, scores, a table; what is on disk is neither asked nor
-paid for again.
-"""
+"""A model on benchmarks: rollouts, verdicts, scores and a table in one folder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import vasari
 from vasari.core.errors import ConfigError, StateError
-from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.files import read_json, write_bytes, write_json, write_json_lines
 from vasari.core.progress import Tell, silent
 from vasari.evaluate.benchmarks.load import LoadedSet, load_set, question_key
 from vasari.evaluate.benchmarks.scores import (
     average_of,
     finished,
-    prompt_lines,
+    prompt_rows,
     score_blind,
     score_pass,
     score_set,
@@ -130,12 +127,12 @@ def open_folder(
             )
         _refuse_other(folder, asked)
     write_json(folder.recipe, asked)
-    lines = [
+    rows = [
         {"set": one.name, "where": row.where, "reason": row.reason}
         for one in plan.sets
         for row in one.bad_rows
     ]
-    write_bytes(folder.bad_rows, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    write_json_lines(folder.bad_rows, rows)
 
 
 def evaluate_benchmarks(
@@ -150,11 +147,11 @@ def evaluate_benchmarks(
 def collect_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> Collected:
-    """Generate what lacks of the plan's rollouts, into `out/outputs.jsonl` and
-    `out/blind/outputs.jsonl`.
+    """Generate the rollouts of a plan that the folder lacks.
 
-    Rollouts that lie there are used as far as they answer the same questions in the same way;
-    `open_folder` checks that they are of the same model.
+    They go to `out/outputs.jsonl` and `out/blind/outputs.jsonl`. Rollouts that lie there are used
+    as far as they answer the same questions in the same way; `open_folder` checks that they are of
+    the same model.
 
     Args:
         policy: Answers prompts, with the plan's system prompt.
@@ -172,7 +169,7 @@ def collect_benchmarks(
     collected = collect(
         policy, plan.passes, lambda item: folder.outputs(item.name), model=name, tell=tell
     )
-    write_bytes(folder.failures, "".join(json.dumps(row) + "\n" for row in collected.lost).encode())
+    write_json_lines(folder.failures, collected.lost)
     return collected
 
 
@@ -185,15 +182,14 @@ def score_benchmarks(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """The scores of what lies in a folder, as written to `out/scores.json`; verdicts and tables lie
-    beside it.
+    """The scores of the rollouts in a folder, as written to `out/scores.json` beside the tables.
 
     Args:
         plan: Of `plan_benchmarks`.
         collected: Of `collect_benchmarks`.
         out: Folder of the results.
         name: Of the model, for tables.
-        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None asks nobody.
+        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None: no LLM is.
         tell: Told the outputs scored and their number.
 
     Raises:
@@ -207,10 +203,10 @@ def score_benchmarks(
     }
     loaded = {one.name: one for one in plan.sets}
     sets: dict[str, dict[str, Any]] = {}
-    lines: list[str] = []
+    rows: list[dict[str, Any]] = []
     for item in plan.passes:
         done = finished(item, scored[item.name], _failed(collected, item))
-        lines.append(prompt_lines(done, settings.protocols))
+        rows += prompt_rows(done, settings.protocols)
         if item.name == "shown":
             sets[item.set_name] = score_set(loaded[item.set_name], done, settings)
         else:
@@ -233,7 +229,7 @@ def score_benchmarks(
         "average": average_of(sets, settings.protocols),
         "sets": sets,
     }
-    write_bytes(folder.by_prompt, "".join(lines).encode())
+    write_json_lines(folder.by_prompt, rows)
     write_json(folder.scores, result)
     write_tables([result], folder)
     write_bytes(folder.categories, as_category_markdown(result).encode())
@@ -268,17 +264,12 @@ def _failed(collected: Collected, item: Pass) -> set[OutputKey]:
 
 def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:
     try:
-        before = read_json(folder.recipe)
-        old = {name: before[name] for name in ("schema", "model", "system", "prompt")} | _decoding(
-            before["settings"]
-        )
+        old = _identity(read_json(folder.recipe))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(f"{folder.recipe}: cannot be read; choose another --out") from error
-    new = {name: asked[name] for name in ("schema", "model", "system", "prompt")} | _decoding(
-        asked["settings"]
-    )
-    differing: Sequence[str] = [
-        f"{name} was {old[name]!r} and is {new[name]!r}" for name in new if old[name] != new[name]
+    new = _identity(asked)
+    differing = [
+        f"{key} was {old[key]!r} and is {new[key]!r}" for key in new if old[key] != new[key]
     ]
     if differing:
         raise ConfigError(
@@ -287,8 +278,9 @@ def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:
         )
 
 
-def _decoding(settings: dict[str, Any]) -> dict[str, Any]:
-    """What decides a rollout; `num_rollouts` and `max_tokens` may grow, protocols and sets may
-    change.
-    """
-    return {name: settings[name] for name in ("temperature", "top_p", "seed")}
+def _identity(asked: dict[str, Any]) -> dict[str, Any]:
+    """What decides a rollout. `num_rollouts`, `max_tokens`, protocols and sets may change."""
+    settings = asked["settings"]
+    return {key: asked[key] for key in ("schema", "model", "system", "prompt")} | {
+        key: settings[key] for key in ("temperature", "top_p", "seed")
+    }

@@ -175,16 +175,13 @@ def _check_categories(name: str, chosen: BenchmarkSet, prompts: Sequence[Prompt]
 def _found(
     chosen: BenchmarkSet, benchmark: Benchmark, folder: Path, split: str
 ) -> Iterable[Prompt | BadRow]:
+    place = folder / chosen.folder
     if chosen.prompts is not None:
-        return read_prompts(folder / chosen.folder / chosen.prompts)
-    return read_source(
-        _source(chosen, benchmark, folder), folder / chosen.folder, split=split, allow_test=True
-    )
-
-
-def _source(chosen: BenchmarkSet, benchmark: Benchmark, folder: Path) -> str:
-    name = chosen.source or benchmark.source
-    return str(folder / name) if name.endswith((".yaml", ".yml")) else name
+        return read_prompts(place / chosen.prompts)
+    source = chosen.source or benchmark.source
+    if source.endswith((".yaml", ".yml")):
+        source = str(folder / source)
+    return read_source(source, place, split=split, allow_test=True)
 
 
 def _is_kept(prompt: Prompt, only: Mapping[str, Sequence[str]]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vasari.core.errors import ConfigError, StateError
-from vasari.core.files import write_bytes
+from vasari.core.files import write_json_lines
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.benchmarks.load import LoadedSet, labels_of
@@ -23,7 +22,7 @@ from vasari.evaluate.outputs import OutputKey, read_outputs
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.rescore import RescoreSettings, rescore
 from vasari.evaluate.scores import ScoredSet
-from vasari.evaluate.verdicts import read_verdicts, verdict_file
+from vasari.evaluate.verdicts import read_verdicts, verdict_facts, verdict_file
 
 if TYPE_CHECKING:  # asking needs packages that scoring does not
     from vasari.verify.judge import JudgeSettings
@@ -129,16 +128,15 @@ def score_pass(
     except (ConfigError, StateError):  # of outputs that have changed since
         result = rescore(asked, place, overwrite=True, tell=tell)
     scored.judge = result.get("judge")
-    lines: list[list[str]] = [[] for _ in protocols]
+    rows: list[list[dict[str, Any]]] = [[] for _ in protocols]
     for row, verdicts in _joined(outputs, place, protocols):
         scored.rollouts[row["set"], row["id"], int(row["rollout"])] = ScoredRollout(
             bool(row["truncated"]), int(row["num_tokens"]), verdicts
         )
-        for found, verdict in zip(lines, verdicts, strict=True):
-            found.append(_line(row, verdict))
-    for protocol, found in zip(protocols, lines, strict=True):
-        path = verdict_file(folder.of_pass(name), protocols, protocol)
-        write_bytes(path, "".join(found).encode())
+        for found, verdict in zip(rows, verdicts, strict=True):
+            found.append(_verdict_row(row, verdict))
+    for protocol, found in zip(protocols, rows, strict=True):
+        write_json_lines(verdict_file(folder.of_pass(name), protocols, protocol), found)
     return scored
 
 
@@ -161,17 +159,9 @@ def _joined(
         ) from error
 
 
-def _line(row: Mapping[str, Any], verdict: Verdict) -> str:
-    facts = {
-        "id": row["id"],
-        "set": row["set"],
-        "rollout": row["rollout"],
-        "outcome": verdict.outcome.value,
-        "decided_by": verdict.decided_by,
-        "extraction": verdict.extraction,
-        "truncated": row["truncated"],
-    }
-    return json.dumps(facts) + "\n"
+def _verdict_row(output: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    place = {"id": output["id"], "set": output["set"], "rollout": output["rollout"]}
+    return place | verdict_facts(verdict) | {"truncated": output["truncated"]}
 
 
 def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
@@ -257,12 +247,11 @@ def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) 
     return means
 
 
-def prompt_lines(done: Finished, protocols: Sequence[str]) -> str:
-    """A JSON line for each prompt with its digest, cluster and verdicts, for paired comparisons."""
-    lines = []
+def prompt_rows(done: Finished, protocols: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each prompt with its digest, cluster and verdicts, for paired comparisons."""
     by_protocol = [done.verdicts(number) for number in range(len(protocols))]
-    for place, entry in enumerate(done.entries):
-        row = {
+    return [
+        {
             "set": done.item.set_name,
             "id": entry.prompt.id,
             "pass": done.item.name,
@@ -274,8 +263,8 @@ def prompt_lines(done: Finished, protocols: Sequence[str]) -> str:
                 for name, verdicts in zip(protocols, by_protocol, strict=True)
             },
         }
-        lines.append(json.dumps(row) + "\n")
-    return "".join(lines)
+        for place, entry in enumerate(done.entries)
+    ]
 
 
 def _number(verdict: Verdict | None) -> int | None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vasari.core.plugins import names_from_a_file
 from vasari.core.settings import Settings
 from vasari.evaluate.benchmarks.catalogue import Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.forms import QuestionForm, filled_in, find_form
-from vasari.evaluate.protocols import scoring_protocol
+from vasari.evaluate.protocols import check_names
 from vasari.evaluate.settings import Positive, RolloutSettings
 
 PassName = Literal["shown", "blind"]
@@ -89,11 +88,7 @@ class BenchmarkSettings(RolloutSettings):
     def _check(self) -> Self:
         if not self.sets:
             raise ValueError("sets: name at least one benchmark")
-        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
-            raise ValueError("protocols: name at least one, and each once")
-        with names_from_a_file():
-            for name in self.protocols:
-                scoring_protocol(name)
+        check_names(self.protocols)
         for name in self.sets:
             self.form(name)
         if self.num_rollouts > 1 and self.temperature == 0:
@@ -107,67 +102,42 @@ class BenchmarkSettings(RolloutSettings):
         """The record of a set."""
         chosen = self.sets[set_name]
         found = find_benchmark(chosen.benchmark or set_name, source=chosen.source or chosen.prompts)
-        return (
-            found
-            if chosen.categories is None
-            else replace(found, categories=dict(chosen.categories))
-        )
+        if chosen.categories is None:
+            return found
+        return replace(found, categories=dict(chosen.categories))
 
     def form(self, set_name: str) -> QuestionForm:
         """How a set's questions are put."""
         found = find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
         template = self.sets[set_name].template
-        return (
-            found
-            if template is None
-            else replace(found, text=filled_in(template), source="the recipe")
-        )
+        if template is None:
+            return found
+        return replace(found, text=filled_in(template), source="the recipe")
 
 
-@dataclass(frozen=True, slots=True)
 class BenchmarkDir:
     """The files of an evaluation on benchmarks."""
 
-    root: Path
-
-    @property
-    def recipe(self) -> Path:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.recipe = root / "recipe.json"
         """What was asked, of which model, by which versions."""
-        return self.root / "recipe.json"
-
-    @property
-    def scores(self) -> Path:
+        self.scores = root / "scores.json"
         """Every number, with its interval."""
-        return self.root / "scores.json"
-
-    @property
-    def by_prompt(self) -> Path:
+        self.by_prompt = root / "by_prompt.jsonl"
         """A line a prompt: its verdicts, for paired comparisons."""
-        return self.root / "by_prompt.jsonl"
-
-    @property
-    def bad_rows(self) -> Path:
+        self.bad_rows = root / "bad_rows.jsonl"
         """Rows of the benchmarks' files that became no prompt."""
-        return self.root / "bad_rows.jsonl"
-
-    @property
-    def failures(self) -> Path:
+        self.failures = root / "failures.jsonl"
         """Rollouts for which no answer came, with the reason."""
-        return self.root / "failures.jsonl"
-
-    @property
-    def responses(self) -> Path:
+        self.responses = root / "responses"
         """What a server answered, unless another store is named."""
-        return self.root / "responses"
+        self.categories = root / "categories.md"
+        """Accuracy by each benchmark's own categories."""
 
     def table(self, suffix: str) -> Path:
         """The table of results as `.md`, `.tex` or `.html`."""
         return self.root / f"table{suffix}"
-
-    @property
-    def categories(self) -> Path:
-        """Accuracy by each benchmark's own categories."""
-        return self.root / "categories.md"
 
     def of_pass(self, name: str) -> Path:
         """The folder of a pass: the root itself, and `blind` below it."""

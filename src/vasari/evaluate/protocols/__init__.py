@@ -6,6 +6,7 @@ from vasari.evaluate.protocols.registry import (
     AS_IN_TRAINING,
     PROTOCOLS,
     ScoringProtocol,
+    check_names,
     file_name_of,
     scoring_protocol,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "PROTOCOLS",
     "ScoringProtocol",
     "StoredOutput",
+    "check_names",
     "file_name_of",
     "read_row",
     "scoring_protocol",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vasari.core.plugins import code_digest, resolve
+from vasari.core.errors import ConfigError
+from vasari.core.plugins import code_digest, names_from_a_file, resolve
 from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols.official import official_verdict
 from vasari.evaluate.protocols.paper import paper_verdict
@@ -84,6 +85,21 @@ def scoring_protocol(name: str) -> ScoringProtocol:
     return ScoringProtocol(
         name, "a scorer of your own", user_rule(name, found), code=code_digest(name, found)
     )
+
+
+def check_names(protocols: Sequence[str]) -> None:
+    """Return if every protocol of a recipe or command line exists and is named once.
+
+    Raises:
+        ConfigError: There are none, one is named twice or unknown, or its code was not allowed.
+    """
+    if not protocols or len(set(protocols)) < len(protocols):
+        raise ConfigError(
+            f"name at least one protocol, and each once, got {', '.join(protocols) or 'none'}"
+        )
+    with names_from_a_file():
+        for name in protocols:
+            scoring_protocol(name)
 
 
 def file_name_of(protocol: str) -> str:
