@@ -1,6 +1,4 @@
-"""`vasari curate` and `vasari curate-diff`: the recipe read, the stages shown, what came of them in
-a few lines.
-"""
+"""`vasari curate`: runs a recipe or its dry run, and prints what came of it."""
 
 from __future__ import annotations
 

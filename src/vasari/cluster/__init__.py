@@ -1,4 +1,4 @@
-"""Work that is spread over machines by Ray; nothing else in the package imports it."""
+"""Spreads curation over machines with Ray; nothing else in the package imports it."""
 
 from vasari.cluster.connection import joined_ray
 from vasari.cluster.engine import RayEngine

@@ -1,5 +1,6 @@
-"""A Ray cluster for as long as a run lasts: one that is there is joined and left, else one is
-started here and stopped.
+"""Joins a Ray cluster for the length of a run, or starts one on this machine.
+
+A cluster that was there is left running; one that was started is stopped.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any
 
 from vasari.cluster.engine import RayEngine
 from vasari.cluster.ray_library import ray
-from vasari.cluster.shared_folders import Meeting, meeting_in
-from vasari.cluster.worker import look_around
+from vasari.cluster.shared_folders import SharedFolders, share_folders
+from vasari.cluster.worker import find_trouble
 from vasari.core.errors import ConfigError, StateError
 
 LOCAL = "local"
@@ -44,7 +45,7 @@ def joined_ray(
     data: Sequence[Path] = (),
     secrets: Sequence[str] = (),
 ) -> Iterator[RayEngine]:
-    """An engine on a Ray cluster.
+    """A context with an engine that works on a Ray cluster.
 
     A Ray that this process has already joined is used as it is. The dashboard and usage statistics
     are off in a Ray that is started here, and nothing of the environment is sent to another
@@ -63,7 +64,7 @@ def joined_ray(
         StateError: Ray does not start, has no core, or a machine does not see the folders.
         StorageError: The run's folder cannot be written to.
     """
-    with meeting_in(root, data) as meeting:
+    with share_folders(root, data) as folders:
         before = ray.is_initialized()
         if not before and address == LOCAL:
             _start(workers, secrets)
@@ -72,16 +73,17 @@ def joined_ray(
         try:
             cores = _cores(address)
             if before or address != LOCAL:
-                _look_everywhere(meeting)
-            yield RayEngine(workers=workers or cores, meeting=meeting)
+                _look_everywhere(folders)
+            yield RayEngine(workers=workers or cores, folders=folders)
         finally:
             if not before:
                 ray.shutdown()  # stops what was started here; leaves a cluster that was there
 
 
 def _start(workers: int | None, secrets: Sequence[str]) -> None:
-    """Start Ray on this machine; it gives its own processes 30 seconds, which a busy machine may
-    exceed once.
+    """Start Ray on this machine, up to three times.
+
+    Ray gives its own processes 30 seconds, which a busy machine may exceed once.
     """
     for attempt in range(1, _START_ATTEMPTS + 1):
         try:
@@ -120,8 +122,9 @@ def _join(address: str) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Refuse what cannot be an address, and one where nobody listens: Ray itself would try for a
-    minute.
+    """Refuse what is no address, and one where nobody listens.
+
+    Ray itself would try for a minute.
     """
     if "://" in address:
         raise ConfigError(
@@ -141,7 +144,7 @@ def _check_address(address: str) -> None:
 
 
 def _cores(address: str) -> int:
-    """Cores of the cluster.
+    """Number of cores of the cluster.
 
     Raises:
         StateError: It has none.
@@ -155,18 +158,18 @@ def _cores(address: str) -> int:
     return cores
 
 
-def _look_everywhere(meeting: Meeting) -> None:
-    """Let every machine that has a core look for the folders, before hours of work.
+def _look_everywhere(folders: SharedFolders) -> None:
+    """Check, before hours of work, that every machine with a core sees the folders.
 
     Raises:
         StateError: One of them does not see them; names each.
     """
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    look = ray.remote(look_around)
+    look = ray.remote(find_trouble)
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     places = [strategy(node_id=node["NodeID"], soft=False) for node in nodes]
     asked = [
-        look.options(num_cpus=0, max_retries=1, scheduling_strategy=place).remote(meeting)
+        look.options(num_cpus=0, max_retries=1, scheduling_strategy=place).remote(folders)
         for place in places
     ]
     ray.wait(asked, num_returns=len(asked), timeout=_ANSWER_SECONDS)
@@ -213,7 +216,7 @@ def _last_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables, or hide those that are None from processes that are started meanwhile."""
+    """Set variables while processes are started; hide those that are None."""
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)
     try:

@@ -1,6 +1,4 @@
-"""The shards of a local stage, worked on by actors of a Ray cluster; the shards themselves stay
-files.
-"""
+"""Works on shards with actors of a Ray cluster; the shards themselves stay files."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vasari.cluster.ray_library import ray
-from vasari.cluster.shared_folders import Meeting
+from vasari.cluster.shared_folders import SharedFolders
 from vasari.cluster.worker import ShardWorker
 from vasari.core.errors import StateError, VasariError
 
@@ -31,15 +29,15 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayEngine:
-    """A Ray cluster, one machine or many, that this process has joined."""
+    """Works on shards with the actors of a Ray cluster that this process has joined."""
 
     workers: int
     """Actors, of one core each; those for which there is no core yet start when there is."""
-    meeting: Meeting
+    folders: SharedFolders
     """What each actor must see before it works."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Give the shards that are finished, as they are.
+        """Work on shards, and give the number of each as it is finished.
 
         Raises:
             StateError: A worker does not see the folders, or died again and again; what is finished
@@ -54,7 +52,7 @@ class RayEngine:
         # Held here while actors may start; in a list, so that each fetches it when it begins.
         shared = ray.put(make)
         pool = _Pool(
-            lambda: actor_class.remote([shared], self.meeting),
+            lambda: actor_class.remote([shared], self.folders),
             min(self.workers, len(numbers)),
             deque(numbers),
         )
@@ -66,9 +64,7 @@ class RayEngine:
 
 @dataclass
 class _Pool:
-    """Actors that take one shard at a time; one that died is replaced, wherever Ray finds a
-    core.
-    """
+    """Actors that take one shard at a time; an actor that died is replaced."""
 
     start: Callable[[], Any]
     size: int
@@ -78,7 +74,7 @@ class _Pool:
     """By the answer that is waited for: an actor, and its shard, or None while it begins."""
     lost: Counter[int] = field(default_factory=Counter)
     """By shard: workers that died with it."""
-    stillborn: int = 0
+    failed_starts: int = 0
     """Workers that died before they could take a shard, since one could."""
 
     def spread(self) -> Iterator[int]:
@@ -109,7 +105,7 @@ class _Pool:
         self.running[actor.begin.remote()] = (actor, None)
 
     def _take(self, answer: Any) -> int | None:
-        """The shard that an actor has finished, if one; the actor gets the next."""
+        """The shard that an actor has finished, if any; the actor gets the next."""
         actor, number = self.running.pop(answer)
         try:
             failure = ray.get(answer)
@@ -121,7 +117,7 @@ class _Pool:
             return None
         if isinstance(failure, VasariError):
             raise failure
-        self.stillborn = 0
+        self.failed_starts = 0
         if self.waiting:
             following = self.waiting.popleft()
             self.running[actor.finish.remote(following)] = (actor, following)
@@ -131,8 +127,8 @@ class _Pool:
 
     def _replace(self, number: int | None, error: Exception) -> None:
         if number is None:
-            self.stillborn += 1
-            if self.stillborn > NUM_RETRIES * self.size:
+            self.failed_starts += 1
+            if self.failed_starts > NUM_RETRIES * self.size:
                 raise StateError(f"no worker could begin: {_reason(error)}") from error
         else:
             self.lost[number] += 1

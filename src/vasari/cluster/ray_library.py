@@ -1,4 +1,4 @@
-"""Ray, with its usage statistics off, or one line that says how to install it."""
+"""Imports Ray with its usage statistics off, or says how to install it."""
 
 from __future__ import annotations
 

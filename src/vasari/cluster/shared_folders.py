@@ -1,5 +1,6 @@
-"""Whether a worker sees the folders that the driver sees: a run on a disk of its own would end in
-files that nobody finds.
+"""Checks that a worker sees the folders that the driver sees.
+
+A run on a disk of its own would end in files that nobody finds.
 
 A mount that is missing on one machine often leaves an empty folder behind, so a folder that is
 there proves nothing. Data folders are known by a few of their entries, the run's folder by a file
@@ -32,8 +33,8 @@ class DataFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meeting:
-    """What a worker has to find before it works."""
+class SharedFolders:
+    """The files and the version that a worker has to find before it works."""
 
     token: Path
     """A file of the driver in the run's folder, which workers must be able to write to."""
@@ -42,9 +43,10 @@ class Meeting:
 
 
 @contextlib.contextmanager
-def meeting_in(root: Path, data: Sequence[Path]) -> Iterator[Meeting]:
-    """What workers have to find, as long as the context lasts; data folders that do not exist here
-    are left out.
+def share_folders(root: Path, data: Sequence[Path]) -> Iterator[SharedFolders]:
+    """A context with what workers have to find.
+
+    Data folders that do not exist here are left out.
 
     Raises:
         StorageError: The run's folder cannot be written to.
@@ -58,7 +60,7 @@ def meeting_in(root: Path, data: Sequence[Path]) -> Iterator[Meeting]:
             f"{root}: the folder cannot be used: {error.strerror or error}"
         ) from error
     try:
-        yield Meeting(
+        yield SharedFolders(
             token=token,
             data=tuple(_landmarks(folder) for folder in dict.fromkeys(data) if folder.is_dir()),
         )
@@ -67,29 +69,29 @@ def meeting_in(root: Path, data: Sequence[Path]) -> Iterator[Meeting]:
             token.unlink()
 
 
-def check_meeting(meeting: Meeting) -> None:
-    """Fail where this process does not see what the driver sees.
+def check_folders(folders: SharedFolders) -> None:
+    """Raise where this process does not see what the driver sees.
 
     Raises:
         StateError: The version of vasari is another, or a folder is missing, is another one, or
             cannot be written to.
     """
-    if vasari.__version__ != meeting.version:
+    if vasari.__version__ != folders.version:
         raise StateError(
-            f"vasari is {vasari.__version__} there and {meeting.version} here: install the same"
+            f"vasari is {vasari.__version__} there and {folders.version} here: install the same"
             " version on every machine"
         )
-    root = meeting.token.parent
+    root = folders.token.parent
     try:
-        seen = meeting.token.read_text()
+        seen = folders.token.read_text()
     except OSError:
         seen = ""
-    if seen != meeting.token.name:
+    if seen != folders.token.name:
         raise StateError(
             f"the run's folder {root} is not visible there: --out must be on a disk that all"
             " machines share"
         )
-    reply = meeting.token.with_name(f"{meeting.token.name}-{secrets.token_hex(8)}")
+    reply = folders.token.with_name(f"{folders.token.name}-{secrets.token_hex(8)}")
     try:
         reply.touch()
         reply.unlink()
@@ -97,7 +99,7 @@ def check_meeting(meeting: Meeting) -> None:
         raise StateError(
             f"the run's folder {root} cannot be written to there: {error.strerror or error}"
         ) from error
-    for folder in meeting.data:
+    for folder in folders.data:
         lacking = next(
             (name for name, size in folder.entries if not _same(folder.path / name, size)), None
         )

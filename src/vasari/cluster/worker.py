@@ -1,4 +1,4 @@
-"""The side of the workers: what runs in a process of the cluster, on this machine or another."""
+"""What runs in a worker process of the cluster, on this machine or another."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vasari.cluster.ray_library import ray
-from vasari.cluster.shared_folders import Meeting, check_meeting
+from vasari.cluster.shared_folders import SharedFolders, check_folders
 from vasari.core.errors import VasariError
 
 if TYPE_CHECKING:  # a process that only looks for folders imports no more than that takes
     from vasari.curate.run.engine import MakeWork, Work
 
 
-def look_around(meeting: Meeting) -> VasariError | None:
-    """What keeps a process here from working, if anything does."""
+def find_trouble(folders: SharedFolders) -> VasariError | None:
+    """The error that keeps a process here from working, if there is one."""
     try:
-        check_meeting(meeting)
+        check_folders(folders)
     except VasariError as error:
         return error
     return None
@@ -28,15 +28,13 @@ class ShardWorker:
     Errors that a user can act on are answers: Ray would wrap what is raised.
     """
 
-    def __init__(self, make: Sequence[Any], meeting: Meeting) -> None:
-        """Take where the `MakeWork` lies in Ray, as the one thing in a list, and what has to be
-        seen here.
-        """
-        (self._make,), self._meeting = make, meeting
+    def __init__(self, make: Sequence[Any], folders: SharedFolders) -> None:
+        """Take a list with the `MakeWork`'s place in Ray, and what must be found here."""
+        (self._make,), self._folders = make, folders
         self._work: Work | None = None
 
     def begin(self) -> VasariError | None:
-        """Be ready for the first shard."""
+        """Get ready for the first shard."""
         try:
             self._ready()
         except VasariError as error:
@@ -53,7 +51,7 @@ class ShardWorker:
 
     def _ready(self) -> Work:
         if self._work is None:
-            check_meeting(self._meeting)
+            check_folders(self._folders)
             make: MakeWork = ray.get(self._make)
             self._work = make()
         return self._work

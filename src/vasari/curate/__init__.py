@@ -1,5 +1,6 @@
-"""Parts of data curation, as functions over prompts and arrays: grading, balance, near-duplicates,
-decontamination.
+"""Parts of data curation as plain functions over prompts and arrays.
+
+Grading, balance over categories, near-duplicates, and leaks of benchmark prompts.
 """
 
 from vasari.curate.choose.balance import Allocation, Balanced, balance_prompts, water_fill

@@ -16,8 +16,7 @@ from vasari.curate.stage import StageResult
 
 
 def check_stage(function: Function, **settings: Any) -> None:
-    """Return if a stage decides about every prompt, alone or among others, and decides twice alike;
-    say what is broken if not.
+    """Check a stage of curation: it decides about every prompt alone, and twice alike.
 
     Args:
         function: Called as `function(prompts, **settings)`.
@@ -49,20 +48,22 @@ def check_stage(function: Function, **settings: Any) -> None:
 def _decide(function: Function, prompts: Sequence[Prompt], settings: dict[str, Any]) -> StageResult:
     shown = [prompt.id for prompt in prompts]
     try:
-        said = function(list(prompts), **settings)
+        returned = function(list(prompts), **settings)
     except Exception as error:
         raise AssertionError(
             f"it raised {type(error).__name__} on the prompts {shown}: {error}"
         ) from error
     try:
-        return decided(said, prompts, stage=getattr(function, "__name__", "stage"))
+        return decided(returned, prompts, stage=getattr(function, "__name__", "stage"))
     except StateError as error:
         raise AssertionError(str(error)) from error
 
 
 def _prompts() -> list[Prompt]:
-    """With no, one and two images, with options, without a solution, long, of other scripts, and
-    with bare fields.
+    """Prompts of many kinds to show a stage.
+
+    With no, one and two images, with options, without a solution, long, of other scripts, and with
+    nothing but a question and an answer.
     """
 
     def picture(colour: str) -> ImageRef:

@@ -1,6 +1,4 @@
-"""A stage of the user's own: a plain function over prompts, named in a recipe and placed among
-ours.
-"""
+"""Stages of the user's own: plain functions over prompts, named in a recipe."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ prompt, a `Prompt` (kept, perhaps changed) or a text (why it is dropped); or a `
 
 
 class OwnStage(Named):
-    """A stage of the user's own in a recipe."""
+    """A stage of the user's own, and its place among ours."""
 
     after: Place = "decontaminate"
     """After which of our stages, or `sft`, `rl`: last of that set."""
@@ -90,7 +88,7 @@ class OwnStage(Named):
 
     @property
     def title(self) -> str:
-        """What files and reports call it."""
+        """The stage's name in files and reports: the last part of its function's name."""
         return self.name.rpartition(":")[2].rpartition(".")[2]
 
     def identity(self) -> dict[str, Any]:
@@ -126,7 +124,7 @@ def stage_function(stage: OwnStage) -> Function:
 def run_stage(
     stage: OwnStage, prompts: Sequence[Prompt], model: AskedModel | None = None
 ) -> StageResult:
-    """What a stage of the user's decides about some prompts.
+    """Run a stage of the user's on some prompts, and check what it returns.
 
     Raises:
         StateError: It raised an exception, or returned something else than it may; what was done
@@ -136,25 +134,25 @@ def run_stage(
     given = stage.settings if stage.model is None else {**stage.settings, "model": model}
     try:
         # Copies, so that what a stage changes in place is seen as a change.
-        said = function(
+        returned = function(
             [replace(prompt, metadata=dict(prompt.metadata)) for prompt in prompts], **given
         )
     except (Exception, SystemExit) as error:
         # A model is not asked again just to find the prompt.
         where = _where(prompts) if stage.model is not None else _culprit(function, prompts, given)
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise StateError(f"stage {stage.name!r} raised on {where}: {told}") from error
-    return decided(said, prompts, stage=stage.title)
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise StateError(f"stage {stage.name!r} raised on {where}: {message}") from error
+    return decided(returned, prompts, stage=stage.title)
 
 
-def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
-    """What a stage returned as a decision about every prompt.
+def decided(returned: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
+    """The return value of a stage as a checked `StageResult`.
 
     Raises:
         StateError: It lost or made up prompts, changed an id or what rows are counted by, or
             returned something that no row can hold.
     """
-    result = _as_result(said, prompts, stage)
+    result = _as_result(returned, prompts, stage)
     try:
         check_result(result, len(prompts), stage=stage)
     except ConfigError as error:
@@ -185,17 +183,17 @@ def decided(said: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
     return replace(result, dropped=tuple(dropped))
 
 
-def _as_result(said: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:
-    if isinstance(said, StageResult):
-        return _well_formed(said, stage)
-    is_list = isinstance(said, Sequence) and not isinstance(said, str)
-    if not is_list or len(said) != len(prompts):
-        got = f"{len(said)} decisions" if is_list else type(said).__name__
+def _as_result(returned: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:
+    if isinstance(returned, StageResult):
+        return _well_formed(returned, stage)
+    is_list = isinstance(returned, Sequence) and not isinstance(returned, str)
+    if not is_list or len(returned) != len(prompts):
+        got = f"{len(returned)} decisions" if is_list else type(returned).__name__
         raise StateError(
             f"stage {stage!r} was given {len(prompts)} prompts and returned {got}; it returns a"
             " Prompt or the reason why it is dropped for each, in their order, or a StageResult"
         )
-    for one, prompt in zip(said, prompts, strict=True):
+    for one, prompt in zip(returned, prompts, strict=True):
         if not isinstance(one, Prompt) and not (isinstance(one, str) and one.strip()):
             got = "an empty reason" if isinstance(one, str) else type(one).__name__
             raise StateError(
@@ -204,15 +202,15 @@ def _as_result(said: Any, prompts: Sequence[Prompt], stage: str) -> StageResult:
             )
 
     def decide(index: int, _: Prompt) -> Prompt | Reason:
-        one = said[index]
+        one = returned[index]
         return one if isinstance(one, Prompt) else (one, "")
 
     return sort_out(prompts, decide)
 
 
-def _well_formed(said: StageResult, stage: str) -> StageResult:
-    """A stage's own result, when it is made of what its fields say."""
-    kept, dropped, counts = tuple(said.kept), tuple(said.dropped), dict(said.counts)
+def _well_formed(returned: StageResult, stage: str) -> StageResult:
+    """The stage's own `StageResult`, with the types of its fields checked."""
+    kept, dropped, counts = tuple(returned.kept), tuple(returned.dropped), dict(returned.counts)
     texts = [
         text
         for drop in dropped
@@ -278,8 +276,9 @@ def _unfit(after: Prompt, before: Prompt) -> str | None:
 
 
 def _culprit(function: Function, prompts: Sequence[Prompt], settings: Mapping[str, Any]) -> str:
-    """The prompt on which a function raises, found by halves; all of them when it raises on none
-    alone.
+    """The prompt on which a function raises, found by halving.
+
+    All of them when it raises on none alone.
     """
     found = list(prompts)
     while len(found) > 1:
@@ -294,7 +293,7 @@ def _culprit(function: Function, prompts: Sequence[Prompt], settings: Mapping[st
 def _raises(function: Function, prompts: list[Prompt], settings: Mapping[str, Any]) -> bool:
     try:
         function(list(prompts), **settings)
-    except (Exception, SystemExit):  # noqa: BLE001  (whatever it was, it is told by the caller)
+    except (Exception, SystemExit):  # noqa: BLE001  (whatever it was, the caller reports it)
         return True
     return False
 
@@ -306,8 +305,6 @@ def _where(prompts: Sequence[Prompt]) -> str:
 
 
 def _reason(text: str) -> str:
-    """A reason on one short line that a table can hold: rows are counted by it, and it may hold
-    halves of characters.
-    """
+    """A reason on one short line, in characters that a table can hold."""
     line = " ".join(text.split()).encode("utf-8", "replace").decode()
     return line if len(line) <= _REASON_CHARS else line[: _REASON_CHARS - 3] + "..."

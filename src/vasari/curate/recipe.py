@@ -67,7 +67,7 @@ class SourceEntry(Settings):
 
     @property
     def label(self) -> str:
-        """What reports call it."""
+        """The name of the source in reports."""
         if self.name is not None:
             return self.name
         return (
@@ -78,7 +78,7 @@ class SourceEntry(Settings):
 
 
 class CheckSettings(Settings):
-    """What a prompt must be before anybody is asked about it."""
+    """Which prompts pass the checks that need no model."""
 
     licences: list[str] = Field(default_factory=list)
     """Patterns (`*`, `?`, capitals alike) of licences that are wanted; empty wants all."""
@@ -110,7 +110,7 @@ class ModelEntry(Settings):
     """Further JSON fields as the server takes them."""
 
     def sampling(self) -> Sampling:
-        """How answers are drawn."""
+        """The sampling parameters of the model's requests."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -150,7 +150,7 @@ class CategoriseStage(AskingStage):
 
 
 class SftRecipe(Settings):
-    """The supervised set."""
+    """What the supervised set holds."""
 
     annotate: AnnotateStage | None = None
     """None keeps the solutions that the sources carry, and drops prompts without one."""
@@ -161,7 +161,7 @@ class SftRecipe(Settings):
 
 
 class RlPart(Settings):
-    """One part of the RL set, with a target of its own: hard mathematics, logic puzzles."""
+    """One part of the RL set with its own target, e.g. hard mathematics or logic puzzles."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     target: Annotated[int, Field(ge=1)]
@@ -182,15 +182,16 @@ class RlPart(Settings):
 
     @property
     def wanted(self) -> tuple[str, ...] | None:
-        """The categories to balance over; None: those that occur."""
+        """The categories to balance over; None for those that occur."""
         if self.balance_by != "category":
             return None
         return self.categories or (tuple(CATEGORIES) if self.categorise else None)
 
 
 class RlRecipe(Settings):
-    """The set for reinforcement training: prompts that match the first part whose domains and bins
-    fit.
+    """The set for RL training, in parts; a prompt goes to the first part that takes it.
+
+    A part takes domains and bins.
     """
 
     parts: Annotated[list[RlPart], Field(min_length=1)]
@@ -213,7 +214,7 @@ class RlRecipe(Settings):
 
 
 class CurationRecipe(Settings):
-    """From sources to a supervised set and a set for reinforcement training."""
+    """A whole curation: from sources to a supervised set and a set for RL training."""
 
     name: str
     """What the run is called."""
@@ -297,7 +298,7 @@ class CurationRecipe(Settings):
         return self
 
     def asked(self) -> dict[str, str]:
-        """Stages that ask a model, and its name."""
+        """The stages that ask a model, each with the model's name."""
         found = {
             "validity": self.validity.model if self.validity else None,
             "grade": self.grade.model if self.grade else None,
@@ -328,7 +329,7 @@ def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
 
 
 def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """The recipe with the parts of its `preset` under it: what the recipe itself says counts.
+    """The recipe with its `preset` filled in; what the recipe says itself counts.
 
     Raises:
         ConfigError: There is no such preset.
@@ -347,7 +348,7 @@ def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """The upper mapping over the lower one, key by key; lists and values replace."""
+    """Two mappings merged key by key, the upper one before the lower; lists are replaced."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)

@@ -1,4 +1,4 @@
-"""What a stage of curation is given and what it hands on.
+"""What a stage of curation gets and returns.
 
 A stage that asks a model is a function `stage(prompts, model, settings) -> StageResult`: it decides
 about every prompt it is given, and the next stage reads the prompts that it keeps.
@@ -45,7 +45,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedModel:
-    """A model behind a server, and where its answers are kept."""
+    """A model behind a server, and the store of its answers."""
 
     settings: EndpointSettings
     store: ResponseStore
@@ -63,7 +63,7 @@ class AskedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """One prompt that was left out, with the reason and what it collided with."""
+    """One prompt that was dropped, with the reason and the prompt that it repeats, if any."""
 
     index: int
     """Position of the prompt in the input."""
@@ -79,7 +79,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """What became of the prompts that a stage was given."""
+    """The prompts that a stage keeps, and those that it drops."""
 
     kept: tuple[Prompt, ...]
     """In the order in which they were given; a stage may have set their solution, answer, category
@@ -97,7 +97,7 @@ Reason = tuple[str, str]
 def sort_out(
     prompts: Sequence[Prompt], decide: Callable[[int, Prompt], Prompt | Reason]
 ) -> StageResult:
-    """The result of deciding about each prompt in turn.
+    """Decide about each prompt in turn, and return what is kept and dropped.
 
     Args:
         prompts: What the stage was given.
@@ -126,7 +126,7 @@ def without(
 
 
 def check_result(result: StageResult, given: int, *, stage: str) -> StageResult:
-    """The result, when it decides about every prompt that was given.
+    """Return the result if it decides about every prompt that was given.
 
     Raises:
         ConfigError: The stage lost or made up prompts, or named one twice.

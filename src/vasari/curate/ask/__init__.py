@@ -1,3 +1,1 @@
-"""Stages that ask a model: rationales, short answers, categories, what is answerable without
-looking.
-"""
+"""Stages that ask a model: rationales, short answers, categories, validity of prompts."""

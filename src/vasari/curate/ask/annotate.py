@@ -127,7 +127,7 @@ class AnnotateSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One response of a teacher, and why it is refused."""
+    """One rationale, and why it is refused."""
 
     reason: str
     """One of `REASONS`; empty where it passes."""
@@ -167,8 +167,7 @@ def annotate(
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
-    """The prompts with a verified rationale as their solution; the others dropped, each with its
-    reason.
+    """Keep the prompts for which the teacher writes a verified rationale, as their solution.
 
     A kept prompt's `solution` is the teacher's thought, and its target for training ends in the
     reference answer. `metadata["annotation"]` holds the teacher, how many rationales were drawn and
@@ -190,7 +189,7 @@ def annotate(
     """
     found, groups = _drawn(prompts, model, settings)
     counts: Counter[str] = Counter()
-    unheard = _appealed(prompts, groups, appeal, counts, draw_all=settings.draw_all)
+    waiting = _appealed(prompts, groups, appeal, counts, draw_all=settings.draw_all)
 
     def decide(index: int, prompt: Prompt) -> Prompt | Reason:
         if reason := found.unanswered(index, failed="teacher_failed"):
@@ -202,8 +201,8 @@ def annotate(
         if chosen is not None:
             return _annotated(prompt, model, group, chosen)
         nearest, detail = _refused(group)
-        if index in unheard or found.stopped(index):
-            who = "judge" if index in unheard else "run"
+        if index in waiting or found.stopped(index):
+            who = "judge" if index in waiting else "run"
             return "not_asked", f"the {who} was stopped; {detail}"
         return nearest, detail
 
@@ -214,7 +213,7 @@ def annotate(
 def _drawn(
     prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings
 ) -> tuple[PromptAnswers, dict[int, Group]]:
-    """The teacher's answers, and by position of the prompt what the rules say of each."""
+    """The teacher's answers, and what the rules say of each, by position of the prompt."""
     judge = once(lambda index, response: judge_response(prompts[index], response, settings))
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
@@ -236,12 +235,15 @@ def _drawn(
 
 
 def annotate_request(prompt: Prompt, model: AskedModel, settings: AnnotateSettings) -> Request:
-    """What the teacher is asked; raises DataError where an image cannot be sent."""
+    """The request to the teacher about one prompt.
+
+    Raises DataError where an image cannot be sent.
+    """
     return prompt_request(prompt, model, system=settings.instructions(), seed=settings.seed)
 
 
 def judge_response(prompt: Prompt, response: Response, settings: AnnotateSettings) -> Judged:
-    """What the rules say of one response of a teacher."""
+    """One answer of the teacher, judged by rules alone."""
     text = response.text
     if response.reasoning and "<think>" not in text.lower():
         # A server that splits the reasoning off; the answer is left as the model wrote it.
@@ -264,7 +266,7 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
 def choose(
     group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]
 ) -> int | None:
-    """Position of the response to keep; None when none passes."""
+    """Position of the rationale to keep; None when none passes."""
     passing = [place for place, one in enumerate(group) if not one.reason]
     if not passing:
         return None
@@ -278,8 +280,9 @@ def choose(
 
 
 def answer_diversity(answers: Sequence[str]) -> float:
-    """Probability that two answers, drawn with replacement, differ: `1 - sum p^2` (Gini-Simpson); 0
-    when all agree or none.
+    """The probability that two answers, drawn with replacement, differ.
+
+    `1 - sum p^2` (Gini-Simpson); 0 when all agree or there are none.
     """
     counts = Counter(answers)
     total = len(answers)
@@ -296,8 +299,9 @@ def _verdict_reason(verdict: Verdict) -> str:
 
 
 def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
-    """What is against a thought, given its words too: one of the last four of `REASONS`, or
-    nothing.
+    """Why a thought is refused whatever its answer: one of the last four `REASONS`, or "".
+
+    The words are those of the thought.
     """
     if len(words) < settings.min_words:
         return "too_short"
@@ -321,8 +325,9 @@ def _appealed(
     *,
     draw_all: bool,
 ) -> set[int]:
-    """Put the judge's verdicts in the place of undecided ones; returns the prompts whose judge was
-    stopped before it spoke.
+    """Replace undecided verdicts by the judge's, and return the prompts that still wait for it.
+
+    Those wait whose judge was stopped before it had decided all cases.
     """
     if appeal is None:
         return set()

@@ -1,5 +1,6 @@
-"""Prompts as requests to a model, and its answers by prompt; the reference answer is no part of a
-request made here.
+"""Prompts as requests to a model, and its answers by prompt.
+
+The reference answer is no part of a request made here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ drawn."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptAnswers:
-    """What came back for each prompt that was asked about."""
+    """The model's answers to each prompt that it was asked about."""
 
     answers: Mapping[int, Answers]
     """By position of the prompt."""
@@ -37,7 +38,7 @@ class PromptAnswers:
     """Why no request could be made, by position: an image is missing, or the question marks more
     images than there are."""
 
-    def unanswered(self, index: int, *, failed: str) -> Reason | None:
+    def unanswered(self, index: int, *, failed: str, whole: bool = False) -> Reason | None:
         """Why a prompt without a single answer is dropped; None when there is an answer.
 
         Args:
@@ -45,12 +46,13 @@ class PromptAnswers:
             failed: The reason to give when the server failed. Where the run stopped first it is
                 "not_asked", and another run asks; where no request could be made it is
                 "unreadable".
+            whole: A prompt that the run stopped before all its answers is "not_asked" too.
         """
         if index in self.unreadable:
             return "unreadable", self.unreadable[index]
         found = self.answers[index]
         if found.responses:
-            return None
+            return ("not_asked", "the run stopped first") if whole and self.stopped(index) else None
         failure = found.failures[-1]
         reason = "not_asked" if self.stopped(index) else failed
         return reason, f"{failure.reason}: {failure.detail}"[:500]
@@ -73,7 +75,7 @@ class PromptAnswers:
 
 
 def once(judge: Callable[[int, Response], T]) -> Callable[[int, Response], T]:
-    """The function of position and answer, called once for each answer of each prompt."""
+    """A function of position and answer that is computed once for each answer, then remembered."""
     known: dict[tuple[int, int], T] = {}
 
     def remembered(index: int, response: Response) -> T:
@@ -120,8 +122,7 @@ def prompt_request(
     seed: int | None = None,
     with_images: bool = True,
 ) -> Request:
-    """The question with its lettered options and its images, in the places where the question marks
-    them.
+    """The request that shows a prompt: question, lettered options, images where it marks them.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take, or the marks do not
@@ -155,7 +156,7 @@ def ask_prompts(
     num_responses: int = 1,
     settled: Settled | None = None,
 ) -> PromptAnswers:
-    """Answers to one request a prompt, from the store or the server.
+    """Ask one request for each prompt, and return the answers from the store or the server.
 
     Args:
         prompts: The stage's prompts.

@@ -1,5 +1,6 @@
-"""Which of the thirteen mathematical categories a prompt belongs to, by a model, and how often the
-model is right.
+"""The category of a prompt by a model, and how often the model names the right one.
+
+Thirteen mathematical categories, those of arXiv:2509.21268.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class CategoriseSettings(Settings):
     """Sent to the server; None for servers that take none."""
 
     def instructions(self) -> str:
-        """What the model is told."""
+        """The system prompt, with the list of categories filled in."""
         return self.system.format(
             categories="\n".join(f"- {name}: {about}" for name, about in self.categories.items())
         )
@@ -120,8 +121,9 @@ class CategoryAccuracy:
     """Of the prompts, those without a readable category."""
 
     def table(self) -> str:
-        """The confusion table in Markdown: a row a gold category, its prompts, the share found, and
-        what it was taken for.
+        """The confusion table in Markdown, with a row for each gold category.
+
+        Its prompts, the share found, and what it was taken for.
         """
         lines = ["| gold | prompts | found | taken for |", "| --- | --- | --- | --- |"]
         for gold, named in self.confusion.items():
@@ -138,8 +140,7 @@ class CategoryAccuracy:
 def categorise(
     prompts: Sequence[Prompt], model: AskedModel, settings: CategoriseSettings
 ) -> StageResult:
-    """The prompts with their category set; `metadata["source_category"]` keeps what the source
-    called it.
+    """Set each prompt's category; `metadata["source_category"]` keeps the source's word for it.
 
     A prompt whose category cannot be told (unreadable reply, tie, failed request) is
     "uncategorised" and kept, unless `drop_uncategorised`. Counts: prompts by category as
@@ -171,7 +172,10 @@ def is_asked(prompt: Prompt, settings: CategoriseSettings) -> bool:
 
 
 def categorise_request(prompt: Prompt, model: AskedModel, settings: CategoriseSettings) -> Request:
-    """What the classifier is asked; raises DataError where an image cannot be sent."""
+    """The request to the classifier about one prompt.
+
+    Raises DataError where an image cannot be sent.
+    """
     return prompt_request(
         prompt,
         model,
@@ -243,9 +247,7 @@ def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAcc
 
 
 def read_category(text: str, categories: Sequence[str] | Mapping[str, str]) -> str | None:
-    r"""The category that a reply names, alone or in `\boxed{}`; None for anything else, two
-    categories included.
-    """
+    r"""The one category that a reply names, alone or in `\boxed{}`; None for anything else."""
     try:
         stated = extract_answer(text)
     except LimitExceededError:
@@ -263,7 +265,7 @@ def _named(
     model: AskedModel,
     settings: CategoriseSettings,
 ) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
-    """Category and, where there is none, why, by position; and counts."""
+    """The category named for each position, or why there is none; and counts."""
     found = ask_prompts(
         prompts,
         model,
@@ -274,9 +276,7 @@ def _named(
     named: dict[int, tuple[str, str]] = {}
     counts: Counter[str] = Counter()
     for index in wanted:
-        reason = found.unanswered(index, failed="classifier_failed")
-        if reason is None and found.stopped(index):
-            reason = "not_asked", "the run was stopped"
+        reason = found.unanswered(index, failed="classifier_failed", whole=True)
         if reason is not None:
             counts[reason[0]] += 1
             named[index] = UNCATEGORISED, ": ".join(reason)

@@ -1,6 +1,4 @@
-"""What can be told of a rationale by rule: its form, its length, its language, how much it repeats
-itself.
-"""
+"""Rules about the text of a rationale: form, length, language, repetition."""
 
 from __future__ import annotations
 
@@ -112,8 +110,7 @@ LANGUAGES: Final[Mapping[LanguageName, Language]] = {
 
 
 def read_rationale(text: str) -> Rationale | None:
-    r"""The thought and the answer of `<think>...</think><answer>...\boxed{}...</answer>`; None for
-    any other form.
+    r"""The thought and answer of `<think>...</think><answer>...\boxed{}...</answer>`, or None.
 
     Exactly one of each, in this order, nothing outside but white space, neither empty, a box in the
     answer, and no mark that a chat template or an export format would take for its own (`<image>`,
@@ -137,15 +134,15 @@ def is_cut_off(text: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, numbers included; where a script has no spaces between words each
-    character is one.
+    """The words of a text, numbers included.
+
+    Where a script has no spaces between words, each character is one.
     """
     return _WORD.findall(unicodedata.normalize("NFKC", text))
 
 
 def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
-    """Share of the passages of `n` words that were said before, in [0, 1]; 0 for a text shorter
-    than that.
+    """Share of the passages of `n` words that were said before, in [0, 1]; 0 without a passage.
 
     `1 - distinct / all` n-grams, case ignored. A text that goes on saying one sentence comes near
     1.
@@ -155,18 +152,6 @@ def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
     if count < 1:
         return 0.0
     return 1 - len({tuple(lower[i : i + n]) for i in range(count)}) / count
-
-
-def script_share(text: str, language: LanguageName) -> float:
-    """Share of the letters that a language's script has, in [0, 1]; 1 for a text without letters.
-
-    LaTeX commands are not read. Greek letters are mathematics, and beside another script so are
-    Latin ones: they count for neither side.
-    """
-    if language == "any":
-        return 1.0
-    own, _, other = _count_letters(text, LANGUAGES[language])
-    return own / (own + other) if own + other else 1.0
 
 
 def is_language(
@@ -202,9 +187,7 @@ def is_language(
 
 
 def _count_letters(text: str, language: Language) -> tuple[int, int, int]:
-    """Letters of a language's script, Latin ones beside another script, and those of other
-    scripts.
-    """
+    """Counts of letters: of the language's script, of Latin beside another script, of others."""
     own = latin = other = 0
     for letter in unicodedata.normalize("NFKC", _LATEX.sub(" ", text)):
         script = _script(letter)

@@ -1,5 +1,4 @@
-r"""Multiple-choice and long answers to short ones that a rule can verify, refused where the answer
-is no longer the same.
+r"""Rewrites multiple-choice and long answers as short ones that a rule can verify.
 
 arXiv:2509.21268, section 5: prompts for RL are rephrased so that their answers are short and
 verifiable. Here a rule does it where it can (an option that is a number, an answer in a box) and a
@@ -61,7 +60,8 @@ _OPTIONS = re.compile(
     r"\bof (?:the following|these|those)\b|\bfollowing\s*[:?]|\bfollowing"
     r" (?:is|are|was|has|have|best|could|can|must|will)\b"
     r"|\bfollowing"
-    r" (?:options?|choices?|answers?|statements?|values?|numbers?|expressions?|equations?|figures?|shapes?)\b"
+    r" (?:options?|choices?|answers?|statements?|values?|numbers?|expressions?|equations?|figures?"
+    r"|shapes?)\b"
     r"|\boptions?\b|\bchoices?\b|\bchoose\b|\bselect\b|\bwhich one\b|\banswers? (?:below|above)\b",
     re.IGNORECASE,
 )
@@ -76,9 +76,7 @@ _MARK = re.compile(r"<image\d*>")
 
 
 class RephraseSettings(Settings):
-    """Which prompts are rephrased, what counts as short, and what happens to those that cannot
-    be.
-    """
+    """Which prompts are rephrased, what counts as short, and what becomes of refused ones."""
 
     system: str = REPHRASE_PROMPT
     """The instructions."""
@@ -95,7 +93,7 @@ class RephraseSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Rephrased:
-    """A question and its short answer, or why there is none."""
+    """A question with its short answer, or why it is refused."""
 
     question: str = ""
     answer: str = ""
@@ -107,8 +105,7 @@ class Rephrased:
 def rephrase(
     prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSettings
 ) -> StageResult:
-    """The prompts, each with a short open answer; those whose rephrasing is refused are dropped, or
-    kept as they were.
+    """Give each prompt a short open answer; drop it, or keep it as it was, where that is refused.
 
     A rephrased prompt has no `choices`, a `kind` of its own, and in `metadata["rephrased"]` who did
     it ("rule" or the model) and the question, answer and options as they were.
@@ -149,7 +146,7 @@ def rephrase(
 
 
 def rephrase_request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> Request:
-    """What the model is asked: question, options and right answer, without images."""
+    """The request about one prompt: question, options and right answer, without images."""
     lines = [f"Question: {prompt.question}"]
     if prompt.choices:
         lines += [f"{chr(65 + place)}) {text}" for place, text in enumerate(prompt.choices)]
@@ -165,8 +162,9 @@ def rephrase_request(prompt: Prompt, model: AskedModel, settings: RephraseSettin
 
 
 def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | None:
-    """What needs no model: a short answer stays, a numeric option or a boxed answer becomes one;
-    None where a model must.
+    """The prompt's short answer where a rule finds it; None where a model has to be asked.
+
+    A short answer stays, a numeric option or a boxed answer becomes one.
     """
     if prompt.choices or prompt.kind == "choice":
         if not settings.open_choices:
@@ -196,8 +194,9 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
 
 
 def right_option(prompt: Prompt) -> str | None:
-    """The text of the one right option; None where there are no texts, several are right, or it
-    speaks of the others.
+    """The text of the right option, or None where it cannot stand alone.
+
+    There are no texts, several options are right, or it is about the other options.
     """
     if not prompt.choices:
         return None
@@ -217,7 +216,7 @@ def right_option(prompt: Prompt) -> str | None:
 
 
 def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -> Rephrased:
-    """What a model wrote, if it is in the form asked for and passes every check."""
+    """The question and answer that a model wrote, or why they are refused."""
     if response.truncated:
         return Rephrased(
             refused="truncated", detail=f"the answer ends after {response.limit} tokens"
@@ -232,7 +231,7 @@ def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -
 
 
 def check(prompt: Prompt, question: str, answer: str, settings: RephraseSettings) -> Rephrased:
-    """The new question and answer, or the first reason against them."""
+    """The new question and answer, or the first reason to refuse them."""
     if _OPTIONS.search(question) and prompt.choices:
         return Rephrased(
             refused="needs_options",
@@ -256,9 +255,7 @@ def check(prompt: Prompt, question: str, answer: str, settings: RephraseSettings
 
 
 def _same_answer(prompt: Prompt, answer: str) -> bool:
-    """Whether the new answer is the right one, verifies against itself, and is none of the wrong
-    options.
-    """
+    """Whether the new answer is the right one, verifies against itself, and is no wrong option."""
     if not _is_right(answer, answer):
         return False
     if prompt.choices:

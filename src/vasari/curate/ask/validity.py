@@ -1,8 +1,7 @@
-"""Whether a prompt tests what it is meant to: its reference can be verified, its image is needed,
-its answer is the one.
+"""Whether a prompt has a verifiable reference, needs its image, and has one right answer.
 
 Three checks, each of which can be left out. Benchmarks are full of prompts that a model solves
-without seeing the picture and of wrong keys (`docs/curate_stages.md`); both waste training, the
+without seeing the picture and of wrong keys (`docs/curate_reference.md`); both waste training, the
 first because it teaches guessing.
 """
 
@@ -75,8 +74,9 @@ class Contest:
 def validity(
     prompts: Sequence[Prompt], model: AskedModel, settings: ValiditySettings
 ) -> StageResult:
-    """The prompts that pass the checks; the others dropped: "reference_unverifiable",
-    "answerable_blind", "contested".
+    """Keep the prompts that pass the checks.
+
+    Reasons of a drop: "reference_unverifiable", "answerable_blind", "contested".
 
     A prompt whose requests failed is not judged by that check and kept, except when the run stopped
     first ("not_asked") or no request could be made ("unreadable"). Kept prompts have
@@ -109,14 +109,20 @@ def validity(
 
 
 def blind_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
-    """The question without its images; raises DataError where its image marks do not fit."""
+    """The request that shows a prompt without its images.
+
+    Raises DataError where its image marks do not fit.
+    """
     return prompt_request(
         prompt, model, system=settings.blind_system, seed=settings.seed, with_images=False
     )
 
 
 def sighted_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
-    """The question with its images; raises DataError where one cannot be sent."""
+    """The request that shows a prompt with its images.
+
+    Raises DataError where one cannot be sent.
+    """
     return prompt_request(prompt, model, system=settings.system, seed=settings.seed)
 
 
@@ -134,8 +140,9 @@ def unverifiable_reference(prompt: Prompt) -> str:
 
 
 def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> float:
-    """Probability that guessing among the options is right at least so often: the upper tail of
-    Binomial(n, 1/options).
+    """The probability that guessing among the options is right at least this often.
+
+    The upper tail of Binomial(n, 1/options).
     """
     chance = 1 / num_options
     return sum(
@@ -147,11 +154,11 @@ def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> 
 def is_answerable_blind(
     verdicts: Sequence[float], num_options: int, settings: ValiditySettings
 ) -> bool:
-    """Whether so many blind rollouts are right that the image is not needed.
+    """Whether so many rollouts without the image are right that the image is not needed.
 
     Args:
         verdicts: 1 right, 0 wrong (unreadable rollouts included: they did not find the answer).
-        num_options: Options of a multiple-choice prompt; 0 for an open one, which nobody guesses.
+        num_options: Options of a multiple-choice prompt; 0 for an open one, which is not guessed.
         settings: The thresholds.
     """
     right = int(sum(verdicts))
@@ -166,7 +173,7 @@ def is_answerable_blind(
 def contest(
     answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, settings: ValiditySettings
 ) -> Contest | None:
-    """The other answer on which enough rollouts agree; None when there is none.
+    """The answer other than the reference on which enough rollouts agree; None without one.
 
     Args:
         answers: What each rollout that was read votes for (`vote_of`), and its verdict.
@@ -257,9 +264,7 @@ def _sighted(
     settings: ValiditySettings,
     counts: Counter[str],
 ) -> Outcomes:
-    """The prompts on whose answer the model's rollouts disagree with the reference and agree with
-    each other.
-    """
+    """Find another answer on which rollouts with images agree, for each prompt."""
     found = ask_prompts(
         prompts,
         model,
@@ -270,9 +275,7 @@ def _sighted(
     outcomes: dict[int, Reason | dict[str, Any]] = {}
     for index in wanted:
         prompt = prompts[index]
-        reason = found.unanswered(index, failed="sighted_failed")
-        if reason is None and found.stopped(index):
-            reason = "not_asked", "the run was stopped"
+        reason = found.unanswered(index, failed="sighted_failed", whole=True)
         if reason is not None:
             if reason[0] == "sighted_failed":
                 counts["sighted_failed"] += 1

@@ -1,1 +1,1 @@
-"""Which prompts are kept for which set: pass rates and bins, domains, water-filling."""
+"""Which prompts are kept for which set: grading by pass rate, domains and bins, balance."""

@@ -1,4 +1,4 @@
-"""As many prompts of every category as a target allows: water-filling, with the shortfall said."""
+"""Balance over categories: equal counts as far as the supply allows, shortfall reported."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ class Balanced:
 
 
 def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allocation:
-    """Equal counts for all categories, except that none gives more than it has; what small ones
-    lack, the others give.
+    """Counts that are equal for all categories, except that none gives more than it has.
 
     The counts maximise the least one, then the next least, and so on (max-min fairness):
     `min(supply_c, level)`, with one more for `target - sum` categories that have it. The seed
@@ -88,8 +87,9 @@ def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allo
 
 
 class Pool:
-    """Prompts to choose from, in 20 bytes each: a keyed digest of the id, and the category as a
-    number.
+    """Prompts to choose from, held in 20 bytes each.
+
+    A keyed digest of the id, and the category as a number.
     """
 
     def __init__(self, *, seed: int) -> None:
@@ -107,7 +107,7 @@ class Pool:
         self._codes.append(self._names.setdefault(category, len(self._names)))
 
     def choose(self, target: int, categories: Iterable[str] | None) -> Choice:
-        """Which to keep, as `balance_prompts` says.
+        """Choose the prompts to keep, as `balance_prompts` does.
 
         Raises:
             ConfigError: No category, or a negative target.
@@ -142,8 +142,9 @@ class Pool:
         return (int(order[same[0]]), int(order[same[0] + 1])) if len(same) else None
 
     def _numbers(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """[prompts], [prompts] the lower and the higher half of each digest: as numbers they sort
-        as the bytes do.
+        """[prompts], [prompts] the lower and the upper half of each digest, as numbers.
+
+        They sort as the bytes do.
         """
         halves = np.frombuffer(self._ranks, dtype=">u8").reshape(-1, 2).astype(np.uint64)
         return halves[:, 1], halves[:, 0]
@@ -151,7 +152,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a pool gives; positions are those in which its prompts were added."""
+    """The prompts that a pool gives; positions are those in which they were added."""
 
     kept: NDArray[np.bool_]
     """[prompts]"""
@@ -218,7 +219,7 @@ def balance_prompts(
 
 
 def _rank(seed: int, kind: str, name: str) -> bytes:
-    """A random-looking, reproducible place in a queue."""
+    """A digest of a name under a seed: a random-looking, reproducible order."""
     return hashlib.blake2b(
         f"{kind}\0{name}".encode(), digest_size=16, key=str(seed).encode()[:64]
     ).digest()

@@ -1,5 +1,4 @@
-"""How hard a prompt is for a strong model: its pass rate, binned, with no rollout drawn after the
-bin is decided.
+"""Bins prompts by the pass rate of a strong model: easy, medium or hard.
 
 Bins as in arXiv:2509.21268, section 5: easy at a pass rate of 0.8 or more, hard at 0.2 or less,
 else medium; easy prompts are dropped. Curtailed sampling: once every way in which the remaining
@@ -133,8 +132,9 @@ class Grade:
 
 
 class Grader:
-    """Decides bins and when they are decided; one instance serves any number of prompts and holds
-    no prompt's state.
+    """Bins prompts by their verdicts, and says when no further rollout is needed.
+
+    It holds no prompt's state, so one serves any number of prompts.
 
     Example:
         >>> Grader(GradingSettings(num_rollouts=8)).grade([0, 1, 0, 1, 1, 1, 1, 1]).tally.num_drawn
@@ -142,7 +142,7 @@ class Grader:
     """
 
     def __init__(self, settings: GradingSettings, *, decide: Decision = "bin") -> None:
-        """Take the bins, and whether to stop at a certain bin or already at a certain keep-or-drop.
+        """Set the bins, and whether the bin or the keep-or-drop must be certain.
 
         Raises:
             ConfigError: `decide` is neither "bin" nor "keep".
@@ -167,14 +167,13 @@ class Grader:
         return Difficulty.HARD if rate <= self._hard else Difficulty.MEDIUM
 
     def reachable(self, tally: Tally) -> frozenset[Difficulty]:
-        """The bins in which the prompt can still end, over every outcome of the rollouts not yet
-        drawn.
-        """
+        """The bins in which the prompt can still end, whatever the rollouts not yet drawn bring."""
         return self._reachable[self._key(tally)]
 
     def next_wave(self, tally: Tally) -> int:
-        """How many rollouts to draw at once: the fewest after which anything can be decided; 0 when
-        it is decided.
+        """Number of rollouts to draw next; 0 when the decision is certain.
+
+        The fewest after which anything can be decided.
 
         Drawing wave by wave in parallel costs no rollout more than drawing one by one.
         """
@@ -200,8 +199,7 @@ class Grader:
         )
 
     def grade(self, verdicts: Iterable[float]) -> Grade:
-        """The grade of one prompt; takes verdicts (1, 0, nan) until it is decided and leaves the
-        rest undrawn.
+        """Grade one prompt from its verdicts (1, 0, nan), reading no more than are needed.
 
         Raises:
             DataError: The verdicts end before anything is decided.
@@ -228,7 +226,7 @@ class Grader:
     def _tables(
         self,
     ) -> tuple[dict[tuple[int, int, int], frozenset[Difficulty]], dict[tuple[int, int, int], int]]:
-        """Reachable bins and waves of every tally, from the full ones backwards."""
+        """Reachable bins and next waves of every tally, computed from the full ones backwards."""
         reachable: dict[tuple[int, int, int], frozenset[Difficulty]] = {}
         wave: dict[tuple[int, int, int], int] = {}
         num = self.settings.num_rollouts

@@ -1,5 +1,4 @@
-"""Prompts graded by their pass rate: a model answers until the bin is decided, or published
-verdicts are read.
+"""Grades prompts by their pass rate, from a model's rollouts or from a file of verdicts.
 
 arXiv:2509.21268, section 5. The model sees the question, its options and its images; the reference
 answer stays here.
@@ -35,7 +34,7 @@ from vasari.verify.judge import is_undecided
 
 
 def grading_request(prompt: Prompt, model: AskedModel, settings: GradingSettings) -> Request:
-    """What the model is asked.
+    """The request for a rollout that grades a prompt.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take.
@@ -51,8 +50,9 @@ def grade_by_model(
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
-    """The prompts in the bins that are kept, with `difficulty` and `metadata["grade"]`; the others
-    dropped by their bin.
+    """Keep the prompts in the wanted bins, by a model's rollouts.
+
+    A kept prompt has its bin as `difficulty` and its counts in `metadata["grade"]`.
 
     Rollouts are verified by rules, and those that the rules leave undecided by the judge, if there
     is one. They are drawn until the bin is certain whatever the judge will say, so it is the one
@@ -99,10 +99,10 @@ def grade_by_model(
         judged, stopped = ask_judge(cases, appeal, counts)
 
     def decide(index: int, prompt: Prompt) -> Prompt | Reason:
-        if reason := found.unanswered(index, failed="grader_failed"):
+        if reason := found.unanswered(index, failed="grader_failed", whole=True):
             return reason
-        if stopped or found.stopped(index):
-            return "not_asked", "the run stopped first"
+        if stopped:
+            return "not_asked", "the judge was stopped first"
         responses, failures = found.answers[index].responses, found.answers[index].failures
         values = [judged.get((index, one.index), rules(index, one)).value for one in responses]
         counts["rollouts"] += len(values)
@@ -121,8 +121,9 @@ def grade_by_model(
 def grade_by_verdicts(
     prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], settings: GradingSettings
 ) -> StageResult:
-    """The prompts in the bins that are kept, by verdicts of rollouts that were drawn elsewhere: all
-    of them count.
+    """Keep the prompts in the wanted bins, by verdicts of rollouts drawn elsewhere.
+
+    All verdicts of a prompt count.
 
     Reasons for a drop: the bin, or "no_verdicts" for a prompt without any.
     """

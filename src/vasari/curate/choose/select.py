@@ -1,6 +1,4 @@
-"""Which prompts go into which set: by domain and difficulty, with a reason for those that do
-not.
-"""
+"""Sorts prompts into the supervised and the RL set, by domain and difficulty."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ def domain_of(prompt: Prompt) -> str:
 
 
 def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
-    """The prompts that supervised training may use: of the domains and bins, and with a solution
-    unless one is written.
+    """Keep the prompts that supervised training may use: domain, bin, and a solution.
+
+    The solution may still be missing where a teacher will write one.
     """
 
     def decide(_: int, prompt: Prompt) -> Prompt | Reason:
@@ -40,8 +39,7 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
 
 
 def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult:
-    """The prompts that a part of the RL set may use, each with the name of its part in its
-    metadata.
+    """Keep the prompts that a part of the RL set takes, with its name in their metadata.
 
     A part without `domains` takes those that no other part names. Of the parts that take a domain,
     the first whose bins fit has the prompt.
@@ -71,9 +69,7 @@ def routed(
     wanted: Callable[[Prompt], bool],
     stage: Callable[[Sequence[Prompt]], StageResult],
 ) -> StageResult:
-    """The stage's result for the prompts that are wanted; the others are kept as they are, in their
-    places.
-    """
+    """Apply a stage to the wanted prompts; the others are kept unchanged, in their places."""
     chosen = [index for index, prompt in enumerate(prompts) if wanted(prompt)]
     if not chosen:
         return StageResult(kept=tuple(prompts), dropped=())

@@ -1,3 +1,1 @@
-"""What is the same as something else: near-duplicates in a set, benchmark prompts in a training
-set.
-"""
+"""Finds copies: near-duplicates in a set, benchmark prompts in a training set."""

@@ -1,4 +1,4 @@
-"""The benchmarks on this machine, as one index that training prompts are compared with."""
+"""Reads the benchmarks of a recipe into one index that training prompts are compared with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vasari.data.sources.spec import describe_source
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmarks:
-    """What is kept out of the training sets."""
+    """The benchmark prompts that are kept out of the training sets."""
 
     index: BenchmarkIndex
     counts: dict[str, int]
@@ -27,8 +27,9 @@ class Benchmarks:
 
 
 def located(settings: LeakSettings, base: Path) -> LeakSettings:
-    """The recipe with full paths, for a process with another working folder and without this one's
-    environment.
+    """The settings with full paths.
+
+    A worker process may have another working folder, and not this one's environment.
     """
     entries = [
         entry.model_copy(
@@ -65,8 +66,8 @@ def read_benchmarks(settings: LeakSettings) -> Benchmarks:
             own += more
         if not own:
             raise DataError(
-                f"{entry.folder}: no row of the benchmark {label} could be read, so nothing would be"
-                " kept out"
+                f"{entry.folder}: no row of the benchmark {label} could be read, so nothing would"
+                " be kept out"
             )
         counts[f"benchmark_{label}"] += len(own)
         counts[f"benchmark_{label}_unread"] += unread
@@ -76,7 +77,7 @@ def read_benchmarks(settings: LeakSettings) -> Benchmarks:
 
 
 def _rows(entry: BenchmarkEntry, *, images: bool) -> tuple[list[Prompt], int]:
-    """The prompts of a benchmark, and how many rows became none."""
+    """The prompts of a benchmark, and the number of rows that hold none."""
     rows = list(
         read_source(
             entry.source,

@@ -1,6 +1,4 @@
-"""Which prompts of a benchmark stand in a training set, as a report to put beside the benchmark's
-scores.
-"""
+"""Which prompts of a benchmark are in a training set, to report beside the benchmark's scores."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ MAX_LISTED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundItem:
-    """A benchmark prompt that stands in the training set."""
+    """A benchmark prompt that is in the training set."""
 
     id: str
     rule: Rule
@@ -36,7 +34,7 @@ class FoundItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkContamination:
-    """What of one benchmark stands in the training set."""
+    """The prompts of one benchmark that are in the training set."""
 
     name: str
     num_prompts: int
@@ -49,19 +47,19 @@ class BenchmarkContamination:
 
     @property
     def share(self) -> float:
-        """Of its prompts that were found, in [0, 1]; lower is better."""
+        """Share of the benchmark's prompts that were found, in [0, 1]; lower is better."""
         return len(self.found) / self.num_prompts if self.num_prompts else 0.0
 
     @property
     def by_rule(self) -> dict[str, int]:
-        """How many were found by each rule, the surest for each."""
+        """Number of prompts found by each rule, each counted by the surest."""
         counts = Counter(item.rule for item in self.found)
         return {rule: counts[rule] for rule in RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContaminationReport:
-    """Benchmarks against one training set."""
+    """The contamination of one training set by several benchmarks."""
 
     num_training: int
     num_training_unreadable: int
@@ -72,7 +70,7 @@ class ContaminationReport:
     first_bad_row: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, JSON-able."""
+        """The whole report as JSON-able content."""
         return {
             "num_training": self.num_training,
             "num_training_unreadable": self.num_training_unreadable,
@@ -80,7 +78,7 @@ class ContaminationReport:
         }
 
     def as_markdown(self) -> str:
-        """A table, a row a benchmark."""
+        """The report as a Markdown table with a row for each benchmark."""
         head = (
             "benchmark",
             "prompts",
@@ -155,8 +153,7 @@ def contamination(
     num_training: int = 0,
     tell: Tell = silent,
 ) -> ContaminationReport:
-    """Which benchmark prompts stand in a training set, by the rules of `BenchmarkIndex`; every pair
-    is looked for.
+    """Find every benchmark prompt in a training set, by the rules of `BenchmarkIndex`.
 
     Memory: that of the benchmarks' indices, and one part of the training set.
 

@@ -39,7 +39,7 @@ class PromptInput:
 
     @classmethod
     def parse(cls, word: str) -> PromptInput:
-        """The input that a word of the command line names.
+        """The input that an argument of the command line names.
 
         Raises:
             ConfigError: It is neither a prompt file nor a known source with its folder.

@@ -1,4 +1,4 @@
-"""Training prompts that are benchmark prompts: found by figure and text, copied or in other words.
+"""Finds training prompts that are benchmark prompts, by figure and text, copied or reworded.
 
 A prompt leaks a benchmark prompt when one of three rules holds; each needs the same
 numbers, and no conflict of numeric answers.
@@ -73,7 +73,7 @@ Rule = Literal["copy", "paraphrase", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """A benchmark prompt in the training set."""
+    """A training prompt that repeats a benchmark prompt."""
 
     prompt: int
     """Position of the training prompt among those that were searched."""
@@ -106,7 +106,7 @@ class _Reference:
 
 
 class BenchmarkIndex:
-    """Benchmark prompts, ready to be searched; it does not change.
+    """Benchmark prompts, indexed so that training prompts can be compared with them.
 
     Memory: about 10 KB a benchmark prompt, and 800 bytes a distinct image: 75 MB for 7,000 prompts.
     """
@@ -114,7 +114,7 @@ class BenchmarkIndex:
     def __init__(
         self, prompts: Sequence[Prompt], images: ImageIndex, settings: LeakSettings | None = None
     ) -> None:
-        """Take the benchmark's prompts and their images, from `index_images(prompts, crops=True)`.
+        """Index a benchmark's prompts with their images, from `index_images(prompts, crops=True)`.
 
         Raises:
             DataError: `images` is of other prompts, or has no crops.
@@ -134,8 +134,7 @@ class BenchmarkIndex:
             )
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
-        """The training prompts that leak a benchmark prompt, ascending, each with the first that it
-        collides with.
+        """The training prompts to drop, ascending, each with the first benchmark prompt it repeats.
 
         Memory: 8 bytes for each pair of a prompt's image and a hash of a benchmark image with the
         same numbers, one prompt at a time. Give the pool in parts to bound the rest.
@@ -165,8 +164,7 @@ class BenchmarkIndex:
         )
 
     def occurrences(self, prompts: Sequence[Prompt], images: ImageIndex) -> Iterator[Occurrence]:
-        """Every pair of a training prompt and a benchmark prompt that it holds, training prompt by
-        training prompt.
+        """Every pair of a training prompt and a benchmark prompt that it repeats.
 
         Args:
             prompts: Training prompts.
@@ -209,8 +207,9 @@ class BenchmarkIndex:
                 )
 
     def _bits(self, index: int, images: ImageIndex, reference: int) -> int:
-        """The distance of the benchmark prompt's images to the nearest of the prompt's, the worst
-        of them; 256 without any.
+        """How far the benchmark prompt's images are from the training prompt's, in bits.
+
+        Each is compared with the nearest one, and the worst counts; 256 without images.
         """
         own, theirs = images.codes[images.of(index)], self._images.codes[self._images.of(reference)]
         if not len(own) or not len(theirs):

@@ -1,5 +1,4 @@
-"""Perceptual hashes of 256 bits: near in Hamming distance where two images look the same, far where
-they do not.
+"""Perceptual hashes of 256 bits: few bits differ where two images look the same.
 
 The hash is the DCT hash ("pHash") at four times its usual length: grey, 128 x 128 by area averages,
 64 x 64, the 16 x 16 lowest frequencies of its DCT-II, each compared with their median. 64 bits
@@ -50,16 +49,14 @@ def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 def hash_thumbnails(
     thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 256
 ) -> Codes:
-    """One hash an image, uint64 [images, 4]; memory: 64 KB for each image of a chunk."""
+    """One hash for each image, uint64 [images, 4]; 64 KB of memory for each image of a chunk."""
     return _hashes(thumbnails, _AXIS[:_FREQUENCIES], chunk)[:, 0]
 
 
 def hash_crops(
     thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 64
 ) -> Codes:
-    """25 hashes an image, uint64 [images, 25, 4]: whole and cut at the edges by up to 5%; 800 bytes
-    an image.
-    """
+    """25 hashes for each image, whole and cut at the edges by up to 5%: uint64 [images, 25, 4]."""
     return _hashes(thumbnails, _AXIS, chunk)
 
 
@@ -89,14 +86,15 @@ def _hashes(
 
 
 def _cosines() -> NDArray[np.float64]:
-    """DCT-II: [16 frequencies, 64 nodes]."""
+    """The DCT-II matrix: [16 frequencies, 64 nodes]."""
     places = (np.arange(_NODES) + 0.5) / _NODES
     return np.cos(np.pi * np.arange(_FREQUENCIES)[:, None] * places)
 
 
 def _area_average(low: float, high: float) -> NDArray[np.float64]:
-    """Averages over 64 equal cells between two shares of the side: [64 nodes, 128 pixels], rows sum
-    to 1.
+    """Averages over 64 equal cells between two shares of the side: [64 nodes, 128 pixels].
+
+    Rows sum to 1.
     """
     edges = np.linspace(low * THUMBNAIL, high * THUMBNAIL, _NODES + 1)
     pixels = np.arange(THUMBNAIL)

@@ -1,4 +1,4 @@
-"""Which images each prompt has, each distinct one decoded and hashed once."""
+"""Indexes the images of prompts by their hashes; equal images are decoded and hashed once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PENDING = 256  # thumbnails of 16 KB that wait to be hashed together
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageIndex:
-    """Hashes of distinct images, and who has which.
+    """Hashes of distinct images, and which prompt has which.
 
     Memory: 32 bytes a distinct image (800 with crops), 8 an image of a prompt, 8 a prompt; no
     pixels are kept.
@@ -45,8 +45,9 @@ class ImageIndex:
 def index_images(
     prompts: Iterable[Prompt], *, root: Path | None = None, crops: bool = False
 ) -> ImageIndex:
-    """Read, decode and hash the images of prompts; equal bytes are decoded once, a bad image costs
-    one prompt.
+    """Read, decode and hash the images of prompts, equal bytes once.
+
+    An image that cannot be read costs its prompt only.
 
     Args:
         prompts: Read once, so a stream will do.

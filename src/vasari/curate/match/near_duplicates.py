@@ -1,5 +1,4 @@
-"""Prompts that are the same problem twice: figure and text must both agree, and so must numbers and
-answer.
+"""Finds prompts that pose the same problem twice: figure, text, numbers and answer agree.
 
 Images alone merge different problems (many questions share one figure) and texts alone as well
 ("Find x."). So two prompts are near-duplicates only if their questions have the same numbers and
@@ -104,7 +103,7 @@ class _Search:
         words: NDArray[np.uint64],
         bands: NDArray[np.uint32],
     ) -> dict[int, Dropped]:
-        """Those of `rows` that are near an earlier one which is kept itself."""
+        """The prompts of `rows` that are near an earlier one which is kept itself."""
         edges: dict[int, dict[int, Dropped]] = {}
         for band in range(NUM_BANDS):
             for group in _groups(mix(np.stack([facts[rows], bands[rows, band]], axis=1)), rows):
@@ -123,9 +122,7 @@ class _Search:
         words: NDArray[np.uint64],
         known: Mapping[int, Mapping[int, Dropped]],
     ) -> Iterator[tuple[int, Dropped]]:
-        """(earlier, later as dropped) for every later prompt of a band that agrees with an earlier
-        one, but for known pairs.
-        """
+        """(earlier, later as dropped) for each pair of a band that agrees, but for known pairs."""
         texts: dict[int, QuestionText] = {}
         while len(group) > 1:
             pivot, rest = int(group[0]), group[1:]
@@ -145,15 +142,16 @@ class _Search:
             group = rest[~matched]
 
     def similarity(self, pivot: int, other: int, texts: dict[int, QuestionText]) -> float:
-        """Of the words of two questions, which are read once a group."""
+        """Jaccard similarity of the words of two questions, each read once a group."""
         for index in (pivot, other):
             if index not in texts:
                 texts[index] = read_question(self.prompts[index].question)
         return jaccard(texts[pivot], texts[other])
 
     def bits(self, pivot: int, rest: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[rest] the largest distance of two corresponding images; all have as many images as the
-        pivot.
+        """[rest] the largest distance of two corresponding images, in bits.
+
+        All prompts have as many images as the pivot.
         """
         worst = np.zeros(len(rest), dtype=np.int64)
         for place, own in enumerate(self.images.of(pivot)):
@@ -162,7 +160,7 @@ class _Search:
         return worst
 
     def dropped(self, earlier: int, later: int, bits: int, similarity: float) -> Dropped:
-        """The later prompt with what it collided with."""
+        """The later prompt as dropped, with the earlier one it repeats."""
         figure = f"images {bits} of 256 bits apart" if len(self.images.of(later)) else "no images"
         return Dropped(
             index=later,
@@ -176,8 +174,9 @@ class _Search:
 def _read(
     prompts: Sequence[Prompt],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]:
-    """Digests of facts (numbers, symbols, answer, number of images), of words, and band keys: [n],
-    [n], [n, 16].
+    """Digests of facts [n] and of words [n], and band keys [n, 16], of each prompt.
+
+    Facts are numbers, symbols, answer and number of images.
     """
     facts, words = np.zeros(len(prompts), dtype=np.uint64), np.zeros(len(prompts), dtype=np.uint64)
     bands = np.zeros((len(prompts), NUM_BANDS), dtype=np.uint32)

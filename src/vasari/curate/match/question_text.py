@@ -1,6 +1,4 @@
-"""A question as what must agree in a duplicate: its numbers, its symbols, its answer, and its
-words.
-"""
+"""The parts of a question that must agree in a duplicate: numbers, symbols, words."""
 
 from __future__ import annotations
 
@@ -46,13 +44,14 @@ class QuestionText:
 
     @property
     def shingles(self) -> frozenset[tuple[str, ...]]:
-        """Words and pairs of neighbouring words."""
+        """The words, and the pairs of neighbouring words."""
         return frozenset((word,) for word in self.words) | frozenset(itertools.pairwise(self.words))
 
 
 def read_question(text: str) -> QuestionText:
-    """The compared parts of a question; LaTeX commands are read as words, punctuation and braces
-    are not read.
+    """The compared parts of a question.
+
+    LaTeX commands are read as words; punctuation and braces are not read.
     """
     tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text))
     words = tuple(_canonical(token) if token[0].isdigit() else token.lower() for token in tokens)
@@ -61,8 +60,9 @@ def read_question(text: str) -> QuestionText:
 
 
 def _symbols(tokens: list[str]) -> tuple[str, ...]:
-    """Names of points and single letters; single capitals in a row are one name, whatever stands
-    between them.
+    """Names of points and single letters.
+
+    Single capitals in a row are one name, whatever stands between them.
     """
     found: set[str] = set()
     name = ""
@@ -93,21 +93,20 @@ def _is_measured(after: str) -> bool:
 
 
 def jaccard(left: QuestionText, right: QuestionText) -> float:
-    """Shared share of the shingles of both, in [0, 1]; two empty questions are the same."""
+    """Jaccard similarity of two questions' shingles, in [0, 1]; two empty questions give 1."""
     a, b = left.shingles, right.shingles
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
 def containment(part: frozenset[tuple[str, ...]], whole: frozenset[tuple[str, ...]]) -> float:
-    """Share of the first question's shingles that the second has, in [0, 1]; 0 for an empty
-    question.
-    """
+    """Share of the first question's shingles that the second has, in [0, 1]; 0 without any."""
     return len(part & whole) / len(part) if part else 0.0
 
 
 def answer_key(prompt: Prompt) -> str:
-    """The answer in a comparable form: a choice letter as the text of its option, a number in
-    canonical form.
+    """The answer in a form that can be compared.
+
+    A choice letter becomes the text of its option, a number its canonical form.
     """
     answer = prompt.answer.strip()
     if (
@@ -123,17 +122,16 @@ def answer_key(prompt: Prompt) -> str:
 
 
 def answers_conflict(left: str, right: str) -> bool:
-    """Whether two answer keys are numbers, or products of numbers, pi and roots, that differ by
-    more than 1%.
+    """Whether two answer keys are numbers that differ by more than 1%.
+
+    Products of numbers, pi and roots are numbers too.
     """
     a, b = _value(left), _value(right)
     return a is not None and b is not None and abs(a - b) > 0.01 * max(abs(a), abs(b))
 
 
 def _value(key: str) -> float | None:
-    """The number that a key such as "-3/5", "2*sqrt(13)" or "6*pi" stands for; None for anything
-    else.
-    """
+    """The number that a key such as "-3/5", "2*sqrt(13)" or "6*pi" stands for, or None."""
     sign, body = (-1.0, key[1:]) if key.startswith("-") else (1.0, key)
     if not re.fullmatch(rf"{_FACTOR}(?:[*/]{_FACTOR})*", body):
         return None
@@ -149,8 +147,9 @@ def _value(key: str) -> float | None:
 
 
 def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uint64]:
-    """Keys that similar texts share: uint64 [texts, 16], each from 4 of 64 MinHashes (Broder 1997)
-    of the shingles.
+    """Keys that similar texts share, uint64 [texts, 16].
+
+    Each is made of 4 of 64 MinHashes (Broder 1997) of the shingles.
     """
     known: dict[str, int] = {}
     hashes: list[int] = []
@@ -179,8 +178,9 @@ def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uin
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One 64-bit key for the values along the last axis; FNV-1a over words, with a final shift to
-    spread the high bits.
+    """One 64-bit key for the values along the last axis.
+
+    FNV-1a over words, with a final shift to spread the high bits.
     """
     key = np.full(values.shape[:-1], 0xCBF29CE484222325, dtype=np.uint64)
     for place in range(values.shape[-1]):

@@ -1,6 +1,4 @@
-"""The data card of a curated set: what it holds, by source, domain, difficulty and licence, and how
-it was made.
-"""
+"""The data card of a curated set: contents, licences, origin, and how it was made."""
 
 from __future__ import annotations
 
@@ -40,8 +38,9 @@ def make_card(
     funnel: Mapping[str, Any],
     sets: Mapping[str, Mapping[str, Mapping[str, int]]],
 ) -> str:
-    """The card in Markdown, with the header that the Hugging Face hub reads; text from the data is
-    escaped.
+    """The card in Markdown, with the header that the Hugging Face hub reads.
+
+    Text from the data is escaped.
     """
     configs = [
         {"config_name": name, "data_files": f"{name}.parquet"}
@@ -82,7 +81,7 @@ def make_card(
         "",
     ]
     lines += ["## Where the rows went", "", *_funnel_table(funnel), ""]
-    lines += ["## How it was made", "", "```json", *_told(recipe), "```", ""]
+    lines += ["## How it was made", "", "```json", *_recipe_lines(recipe), "```", ""]
     lines += [
         (
             "`funnel.html` shows every source, `dropped.parquet` every dropped row with its reason,"
@@ -94,7 +93,7 @@ def make_card(
 
 
 def plain(text: str) -> str:
-    """Text that Markdown and HTML show as it stands, on one line."""
+    """Text on one line, escaped so that Markdown and HTML show it unchanged."""
     return (
         _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
         .replace("&", "&amp;")
@@ -142,19 +141,19 @@ def _funnel_table(funnel: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _told(recipe: CurationRecipe) -> Sequence[str]:
-    """The recipe without folders, which are this machine's."""
-    told = recipe.model_dump(mode="json", exclude_defaults=True)
+def _recipe_lines(recipe: CurationRecipe) -> Sequence[str]:
+    """The recipe without this machine's folders and addresses, as lines of JSON."""
+    content = recipe.model_dump(mode="json", exclude_defaults=True)
     for entry in [
-        *told.get("sources", []),
-        *(told.get("decontaminate") or {}).get("benchmarks", []),
+        *content.get("sources", []),
+        *(content.get("decontaminate") or {}).get("benchmarks", []),
     ]:
         entry.pop("folder", None)
-    for model in told.get("models", {}).values():
+    for model in content.get("models", {}).values():
         model.get("endpoint", {}).pop("base_url", None)
-    told.get("judge", {}).get("endpoint", {}).pop("base_url", None)
-    told.pop("responses", None)
-    return json.dumps(told, indent=1, ensure_ascii=False).replace("```", "` ` `").splitlines()
+    content.get("judge", {}).get("endpoint", {}).pop("base_url", None)
+    content.pop("responses", None)
+    return json.dumps(content, indent=1, ensure_ascii=False).replace("```", "` ` `").splitlines()
 
 
 def _size(counts: Mapping[str, Mapping[str, int]]) -> int:

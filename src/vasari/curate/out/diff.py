@@ -1,4 +1,4 @@
-"""Two curations side by side: what came in, what went, what changed, and which settings differ."""
+"""Compares two curations: prompts added, removed and changed, and settings that differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetDiff:
-    """One set of both runs."""
+    """How one set differs between two curations."""
 
     before: int
     after: int
@@ -37,7 +37,7 @@ class SetDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurationDiff:
-    """Two runs."""
+    """How two curations differ."""
 
     settings: Mapping[str, tuple[Any, Any]]
     """Settings that differ, by their place in the recipe: (first, second); None where one has

@@ -1,4 +1,4 @@
-"""The two sets in the forms that other trainers read.
+"""Writes the two sets in the forms that other trainers read.
 
 * `sharegpt`: LLaMA-Factory's multimodal JSON (`messages`, `images`), pictures as files, and its
 `dataset_info.json`.
@@ -105,8 +105,9 @@ def write_exports(
 def _write_afresh(
     folder: Path, name: ExportName, sets: Mapping[str, Sequence[Prompt]], fingerprint: str
 ) -> dict[str, str]:
-    """The hashes of an export's files, the last of which to be written says what they were made
-    from.
+    """Write an export and return the hashes of its files.
+
+    The file that says what they were made from is written last.
     """
     if folder.exists():
         (folder / MADE_FROM).unlink(missing_ok=True)
@@ -129,56 +130,58 @@ def _write_afresh(
 
 
 def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
-    """The hashes of an export's files when it was made from this content and nothing of it has
-    changed since.
-    """
+    """The hashes of an export's files if it is there, unchanged and of this content; else None."""
     try:
-        told = read_json(folder / MADE_FROM)
-        files: dict[str, str] = told["files"]
-        if told["fingerprint"] != fingerprint:
+        made = read_json(folder / MADE_FROM)
+        files: dict[str, str] = made["files"]
+        if made["fingerprint"] != fingerprint:
             return None
         if any(
-            file_hash(folder / file) != value for file, value in (files | told["beside"]).items()
+            file_hash(folder / file) != value for file, value in (files | made["beside"]).items()
         ):
             return None
-        images = list((folder / "images").iterdir()) if told["images"] else []
-        if len(images) != told["images"] or any(
+        images = list((folder / "images").iterdir()) if made["images"] else []
+        if len(images) != made["images"] or any(
             path.stem != _digest(path.read_bytes()) for path in images
         ):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # torn, edited or not there: it is made again
+        return None  # damaged, edited or missing: it is made again
     return files
 
 
 def _fingerprint(name: ExportName, content: Mapping[str, Sequence[str]]) -> str:
-    """Of all that decides an export's bytes: its form as this version writes it, and its sets in
-    their order.
-    """
-    told = [
+    """A digest of all that decides an export's bytes: its form, this version, and its sets."""
+    state = [
         EXPORT_SCHEMA,
         vasari.__version__,
         name,
         MMR1_SYSTEM_PROMPT,
         [[kind, list(of)] for kind, of in content.items()],
     ]
-    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(json.dumps(state).encode(), digest_size=16).hexdigest()
 
 
 def marked_question(prompt: Prompt) -> str:
-    """The question with its options and one `<image>` for each picture: where it stands, else in
-    front.
+    """The question with its options and one `<image>` for each picture.
+
+    A mark stands where the question has it, else in front.
     """
     text = user_text(prompt)
     return text if "<image>" in text else "<image>" * len(prompt.images) + text
 
 
 def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
-    """A row of LLaMA-Factory's multimodal JSON; the RL set has its reference in place of a
-    completion.
+    """A row of LLaMA-Factory's multimodal JSON.
+
+    The RL set has its reference in place of a completion.
     """
-    said = target_text(prompt) if kind == "sft" else f"\\boxed{{{prompt.answer}}}"
-    turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)), ("assistant", said))
+    target = target_text(prompt) if kind == "sft" else f"\\boxed{{{prompt.answer}}}"
+    turns = (
+        ("system", MMR1_SYSTEM_PROMPT),
+        ("user", marked_question(prompt)),
+        ("assistant", target),
+    )
     return {
         "messages": [{"role": role, "content": text} for role, text in turns],
         "images": list(image_names),
@@ -186,8 +189,9 @@ def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
 
 
 def trl_row(prompt: Prompt, kind: str) -> Row:
-    """A conversational row of TRL: parts of text and places of images; the RL set has `solution`,
-    the reference.
+    """A conversational row of TRL: parts of text and places of images.
+
+    The RL set has `solution`, the reference.
     """
     row: Row = {
         "id": prompt.id,
@@ -304,7 +308,7 @@ def _image_file(folder: Path, data: bytes) -> str:
 
 
 def _digest(data: bytes) -> str:
-    """What an image's file is called."""
+    """The name of an image's file, from its bytes."""
     return hashlib.sha256(data).hexdigest()[:32]
 
 
@@ -330,7 +334,7 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def _image_features(schema: pa.Schema) -> Row:
-    """What `datasets` must know beyond the Arrow types: that pictures are pictures."""
+    """What `datasets` must know beyond the Arrow types: which columns are images."""
     return {
         "info": {"features": {field.name: _feature(field.name, field.type) for field in schema}}
     }

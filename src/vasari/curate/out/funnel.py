@@ -1,6 +1,4 @@
-"""Where every row went: counts by stage, source and reason, as JSON and as a page without
-scripts.
-"""
+"""Counts of rows by stage, source and reason, as JSON and as a page without scripts."""
 
 from __future__ import annotations
 
@@ -21,14 +19,13 @@ SCHEMA = 1
 DEAD_LETTERS = frozenset(
     {"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"}
 )
-"""Reasons for which nobody is to blame but the server: the dead-letter rows."""
+"""Reasons of prompts to which no server gave an answer: the dead-letter rows."""
 
 
 def make_funnel(
     name: str, outputs: Sequence[StageOutput], decontamination: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The counts of a run: stages in order, each with what it was given, kept and dropped, by
-    source.
+    """The counts of a run: for each stage the rows given, kept and dropped, by source.
 
     Raises:
         StateError: A stage did not account for every row that the one before kept.
@@ -71,7 +68,7 @@ def make_funnel(
 
 
 def _accounted(output: StageOutput, before: Mapping[str, int] | None) -> None:
-    """Every row that came in went on or was dropped with a reason."""
+    """Check that each row a stage was given was kept, or dropped with a reason."""
     counts = output.counts
     out = Counter(counts["kept"])
     for source, reasons in counts["dropped"].items():
@@ -87,7 +84,10 @@ def _accounted(output: StageOutput, before: Mapping[str, int] | None) -> None:
 
 
 def render(funnel: Mapping[str, Any]) -> str:
-    """The page; the same funnel gives the same text, and everything from the data is escaped."""
+    """The page of a funnel.
+
+    The same funnel gives the same text, and everything from the data is escaped.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,1 +1,1 @@
-"""A curation as a run: stages over shards on disk, resumable, with a forecast."""
+"""Runs a curation: stages over shards on disk, resumable, with a forecast of requests."""

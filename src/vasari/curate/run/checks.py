@@ -1,4 +1,4 @@
-"""What can be said of a prompt without asking anybody: its licence, its reference, its images."""
+"""Checks of prompts that need no model: licence, question, reference, images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What a look at an image found: its facts, or why it is refused."""
+    """What the first look at an image found: its facts, or why it is refused."""
 
     facts: ImageFacts | None
     reason: str = ""
@@ -35,7 +35,7 @@ class _Look:
 
 @dataclass
 class Checker:
-    """Looks at prompts; remembers the images that it has seen."""
+    """Checks prompts, and remembers the images that it has seen."""
 
     settings: CheckSettings
     facts: dict[str, ImageFacts] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Checker:
     _looks: OrderedDict[str, _Look] = field(default_factory=OrderedDict)
 
     def check(self, prompts: Sequence[Prompt]) -> StageResult:
-        """The prompts that pass; the others with the first thing that is wrong with them."""
+        """Keep the prompts that pass; drop the others for the first check that fails."""
         self.facts = {}
         return sort_out(
             prompts,
@@ -84,11 +84,12 @@ class Checker:
         )
         if verdict.outcome is Outcome.CORRECT:
             return None
-        said = (
+        why = (
             verdict.reason
-            or f"read as {verdict.extraction!r} and judged {verdict.outcome.value} by {verdict.decided_by!r}"
+            or f"read as {verdict.extraction!r} and judged {verdict.outcome.value}"
+            f" by {verdict.decided_by!r}"
         )
-        return "reference_not_verifiable", f"{prompt.answer[:80]!r}: {said}"
+        return "reference_not_verifiable", f"{prompt.answer[:80]!r}: {why}"
 
     def _images(self, prompt: Prompt) -> Reason | None:
         if len(prompt.images) > self.settings.max_images:

@@ -1,4 +1,4 @@
-"""Where the shards of a local stage are worked on: in this process, or in several."""
+"""Where the shards of stages without model calls are worked on: one process, or several."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ MakeWork = Callable[[], Work]
 
 
 class Engine(Protocol):
-    """Works on shards, in any order and any process."""
+    """Works on shards in any order, in any process."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Give the shards that are finished, as they are."""
+        """Work on shards, and give the number of each as it is finished."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """This machine."""
+    """Works on shards on this machine."""
 
     workers: int = 1
     """Processes; 1 works in this one."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Give the shards that are finished, in order."""
+        """Work on shards, and give the number of each in order."""
         if self.workers == 1 or len(numbers) < 2:
             work = make() if numbers else None
             for number in numbers:

@@ -1,6 +1,4 @@
-"""A curation from its recipe to its folder: the two sets, what was dropped, the funnel, the card
-and the manifest.
-"""
+"""Runs a curation from its recipe to its folder, or forecasts what that would ask."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ _CHUNK = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curated:
-    """What a run left in its folder."""
+    """The results of a run."""
 
     root: Path
     funnel: Mapping[str, Any]
@@ -52,7 +50,7 @@ class Curated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """A curation as far as it can be known before a model is asked."""
+    """What a curation would ask, as far as it is known before a model is asked."""
 
     num_prompts: int
     """Prompts that the local stages keep."""
@@ -72,7 +70,7 @@ def curate(
     show: Show | None = None,
     retry_failed: bool = False,
 ) -> Curated:
-    """Run a recipe, or what an earlier run of it left to do.
+    """Run a recipe, or the rest of a run that was stopped.
 
     Args:
         recipe: What to make.
@@ -117,7 +115,9 @@ def dry_run(
     engine: Engine | None = None,
     show: Show | None = None,
 ) -> DryRun:
-    """Run the local stages and forecast the others; nothing is sent, and no key is needed.
+    """Run the stages without model calls, and forecast the requests of the others.
+
+    Nothing is sent, and no key is needed.
 
     The later a stage, the further its forecast lies above the truth: what grading will drop is not
     known yet.
@@ -153,7 +153,7 @@ def dry_run(
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Keep other runs out of a folder.
+    """A context that keeps other runs out of a folder.
 
     Raises:
         StateError: Another process works in it.
@@ -178,7 +178,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def decontamination(run: Run) -> dict[str, Any]:
-    """What the sets were compared with, what was removed, and why nothing was."""
+    """The benchmarks that were compared and the rows removed, or why nothing was compared."""
     if run.recipe.decontaminate is None:
         return {"compared": False, "why": "the recipe switches it off (decontaminate: null)"}
     if not run.recipe.decontaminate.benchmarks:
@@ -254,14 +254,12 @@ def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Cur
 
 
 def _write_set(path: Path, output: StageOutput, root: Path) -> str | None:
-    """Write a set as prompts with their images and return its hash; None for a set without prompts,
-    which has no file.
-    """
+    """Write a set with its images and return the file's hash; None for an empty set, no file."""
     before = path.parent / "manifest.json"
     if before.exists() and path.exists():
-        told = read_json(before).get("sets", {}).get(path.stem, {})
-        if told.get("shards") == list(output.hashes) and told.get("hash") == file_hash(path):
-            return str(told["hash"])
+        written = read_json(before).get("sets", {}).get(path.stem, {})
+        if written.get("shards") == list(output.hashes) and written.get("hash") == file_hash(path):
+            return str(written["hash"])
     if not output.num_kept:
         path.unlink(missing_ok=True)
         return None
@@ -282,7 +280,7 @@ def _write_dropped(path: Path, run: Run) -> None:
 
 
 def _remove_stale(run: Run) -> None:
-    """Remove stages that another recipe left: nothing leads to them any more."""
+    """Remove the folders of stages that this recipe does not have."""
     known = {output.folder for output in run.outputs}
     for folder in (run.root / "stages").iterdir():
         if folder not in known:

@@ -1,4 +1,4 @@
-"""The models that a recipe names: answers kept, limits shared, spending counted."""
+"""The models that a recipe names, with their stored answers, limits and spending."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Models:
         return self._asked[name]
 
     def appeal(self, items: Sequence[JudgeItem]) -> Judged:
-        """Put what the rules leave undecided to the recipe's judge."""
+        """Ask the recipe's judge about verdicts that the rules leave undecided."""
         settings = self._recipe.judge
         assert settings is not None  # noqa: S101  (asked by the caller)
         if self._judge is None:
@@ -69,8 +69,9 @@ class Models:
         return judge_all(items, settings, self._judge, limits=self._limits_of(settings.endpoint))
 
     def _limits_of(self, endpoint: EndpointSettings) -> RateLimits:
-        """One for each server, key and limits: a server counts by account, whatever the recipe
-        calls its models.
+        """The limits of a server, shared by all entries with its address, key and limits.
+
+        A server counts by account, whatever the recipe calls its models.
         """
         minute = (endpoint.requests_per_minute, endpoint.tokens_per_minute)
         return self._limits.setdefault(
@@ -78,7 +79,7 @@ class Models:
         )
 
     def spending(self) -> dict[str, Any]:
-        """What each model was asked in all, in tokens and money."""
+        """Requests, tokens and money that each model has cost in all."""
         found = {}
         for name, model in self._asked.items():
             used = model.store.usage

@@ -1,4 +1,4 @@
-"""Runs the stages of a curation one after the other; what is done already is not done again."""
+"""Runs the stages of a curation one after the other, skipping what is done already."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Run:
         self.outputs.append(folder.result())
 
     def do(self, stage: Stage) -> None:
-        """Decide about every prompt that the stage before on the way to the same set kept.
+        """Run a stage on the prompts that the stage before it kept, on the way to the same set.
 
         Raises:
             StateError: The run was stopped (budget, interrupt, a server that is down); the same

@@ -1,6 +1,4 @@
-"""Which prompts of all shards the parts of an RL set have room for, known by a few bytes a
-prompt.
-"""
+"""Balances the parts of an RL set over all shards, with a few bytes for each prompt."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from vasari.curate.stage import RL_PART, Dropped
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """The choice of every part, by the place of a prompt in all shards."""
+    """The prompts that each part keeps, by position in all shards."""
 
     owners: NDArray[np.int16]
     """[prompts] the part that each belongs to."""
@@ -33,7 +31,12 @@ class Quotas:
     """One a part; None for a part without prompts that names no categories."""
 
     def within(self, prompts: Sequence[Prompt], first: int) -> list[Dropped]:
-        """Those of a shard that no part has room for; its first prompt is this one of all."""
+        """The prompts of a shard that no part keeps.
+
+        Args:
+            prompts: The shard.
+            first: Position of its first prompt in all shards.
+        """
         dropped: list[Dropped] = []
         for index, prompt in enumerate(prompts):
             owner, place = int(self.owners[first + index]), int(self.places[first + index])
@@ -49,7 +52,7 @@ class Quotas:
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """What each part got and what it lacks."""
+        """Counts for the funnel: what each part got, and what it lacks."""
         notes: dict[str, int] = {}
         for part, choice in zip(self.parts, self.choices, strict=True):
             notes[f"target of {part.name}"] = part.target
@@ -70,7 +73,7 @@ class Quotas:
 
 
 def choose_for(parts: Sequence[RlPart], shards: Sequence[Path], *, seed: int) -> Quotas:
-    """The choice of each part among the prompts that are its own.
+    """Choose, for each part, among the prompts that belong to it.
 
     Args:
         parts: Of the RL set. With several, a prompt's metadata says whose it is.

@@ -1,6 +1,4 @@
-"""The recipe's sources, read one after another to shards; images that came as bytes go into the
-run's folder, once each.
-"""
+"""Reads the sources of a recipe to shards; images that came as bytes become files."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ _SUFFIXES = (
 
 
 def data_path(text: str, base: Path) -> Path:
-    """A path of a recipe: variables filled in, relative to the recipe's folder.
+    """The path that a recipe names, with variables filled in, relative to the recipe's folder.
 
     Raises:
         ConfigError: A variable is not set.
@@ -67,13 +65,13 @@ def data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
 
 
 def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
-    """The name of a source, or the full path of its description."""
+    """The name of a source, or the full path of its YAML description."""
     name = str(entry.source)
     return str(data_path(name, base).absolute()) if name.endswith((".yaml", ".yml")) else name
 
 
 def folder_state(folder: Path) -> str:
-    """128 bits of the names, sizes and times of all files of a folder; "" where there is none.
+    """128 bits of the names, sizes and times of all files of a folder; "" if it is missing.
 
     A file that was rewritten with the same content changes it: what is read again then has the same
     hash, and nothing after it is done again.
@@ -213,7 +211,7 @@ class _Shard:
 
 
 def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
-    """The image by the path of a file; bytes are put into the run's folder under their hash."""
+    """The image as the path of a file; bytes are saved in the run's folder under their hash."""
     if ref.data is None:
         return ImageRef(path=os.path.abspath(str(ref.path)))  # noqa: PTH100  (a million times)
     data = read_image_bytes(ref, where=f"prompt {prompt_id!r}")

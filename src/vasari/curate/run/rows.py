@@ -1,5 +1,6 @@
-"""Prompts as rows of a stage's shards: images by path and hash, so that a shard is text however
-large its images are.
+"""The Parquet files of shards: prompts with their images by path and hash.
+
+So a shard is text, however large its images are.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ GROUPS: tuple[str, ...] = ("source", "domain", "licence")
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What the first look at an image found."""
+    """Digest and hash of an image, from the first look at it."""
 
     digest: str
     """SHA-256 of the encoded bytes, in hex."""
@@ -105,7 +106,7 @@ def read_shard(path: Path, root: Path, *, number: int = 0) -> Shard:
 def write_rows(
     path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts], root: Path
 ) -> None:
-    """Write a shard, whole or not at all.
+    """Write a shard; the file is whole or not there.
 
     Raises:
         StorageError: The disk refused.
@@ -133,7 +134,7 @@ def write_rows(
 
 
 def row_starts(paths: Sequence[Path]) -> list[int]:
-    """Where the rows of each shard begin among all rows, and where the last one ends."""
+    """The position of each shard's first row among all rows, and the number of rows."""
     starts = [0]
     for path in paths:
         starts.append(starts[-1] + int(pq.read_metadata(path).num_rows))
@@ -151,7 +152,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 class _ShardedRows(Sequence[Prompt]):
-    """Prompts of many shards, by their place in all of them."""
+    """A sequence of the prompts of many shards."""
 
     _starts: list[int]
     """Where each shard begins, and where the last one ends."""
@@ -180,9 +181,7 @@ class _ShardedRows(Sequence[Prompt]):
 
 
 class PromptRows(_ShardedRows):
-    """The prompts of many shards in order, read as they are asked for; one shard is in memory at a
-    time.
-    """
+    """The prompts of many shards in order, with one shard in memory at a time."""
 
     def __init__(self, paths: Sequence[Path], root: Path) -> None:
         self._paths, self._root = list(paths), root
@@ -203,8 +202,7 @@ class PromptRows(_ShardedRows):
 
 
 class TextRows(_ShardedRows):
-    """The prompts of many shards as far as their questions, answers and options go, held as
-    columns.
+    """Questions, answers and options of the prompts of many shards, held as columns.
 
     Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that
     leads nowhere; `images` has the hashes.
@@ -306,6 +304,6 @@ def _prompt(row: Mapping[str, Any], images: tuple[ImageRef, ...]) -> Prompt:
 
 
 def _below(path: str, root: Path) -> str:
-    """Relative where it is below the root, so that a run's folder may be moved."""
+    """The path relative to the root if it is below it, so that a run's folder may be moved."""
     start = f"{root}{os.sep}"  # Path is slow, and this is done a million times
     return path[len(start) :] if path.startswith(start) else path

@@ -1,5 +1,4 @@
-"""A stage on disk: Parquet shards, what was dropped and why, counts, and a manifest once all of it
-is there.
+"""The folder of a stage: Parquet shards, dropped rows, counts, and a manifest when done.
 
 A stage's folder belongs to its fingerprint: the hash of its settings and of the content of the
 shards it reads. The same fingerprint finds its finished shards again; another one begins anew.
@@ -60,35 +59,36 @@ class StageFolder:
         self.name = name
         self.branch = branch
         """Which set the stage is on the way to: "both", "sft" or "rl"."""
-        told = {
+        state = {
             "schema": STAGE_SCHEMA,
             "stage": name,
             "branch": branch,
             "settings": settings,
             "inputs": list(inputs),
         }
-        self.told = json.loads(json.dumps(told, sort_keys=True, default=str))
+        self.state = json.loads(json.dumps(state, sort_keys=True, default=str))
         self.fingerprint = hashlib.blake2b(
-            json.dumps(self.told, sort_keys=True).encode(), digest_size=16
+            json.dumps(self.state, sort_keys=True).encode(), digest_size=16
         ).hexdigest()
 
     @property
     def manifest(self) -> Path:
-        """Settings, hashes and counts, written when the stage is done."""
+        """The file with settings, hashes and counts, written when the stage is done."""
         return self.folder / "manifest.json"
 
     def open(self, *, retry_failed: bool = False) -> bool:
-        """Whether the stage is done already; else its folder is ready, with the shards that an
-        earlier run finished.
+        """Whether the stage is done already; else its folder is made ready.
+
+        Shards that an earlier run finished stay.
 
         Args:
             retry_failed: Begin anew where requests failed for good: the answers are kept, so only
                 those are asked again.
         """
         if self.manifest.exists():
-            told = read_json(self.manifest)
-            if told.get("fingerprint") == self.fingerprint and not (
-                retry_failed and _num_failed(told["counts"])
+            finished = read_json(self.manifest)
+            if finished.get("fingerprint") == self.fingerprint and not (
+                retry_failed and _num_failed(finished["counts"])
             ):
                 return True
         begun = self.folder / "begun.json"
@@ -98,11 +98,11 @@ class StageFolder:
             and not self.manifest.exists()
         ):
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_json(begun, {"fingerprint": self.fingerprint} | self.told)
+            write_json(begun, {"fingerprint": self.fingerprint} | self.state)
         return False
 
     def part(self, number: int) -> Path:
-        """The prompts that a shard keeps."""
+        """The file of the prompts that a shard keeps."""
         return self.folder / f"part-{number:05d}.parquet"
 
     def has(self, number: int) -> bool:
@@ -158,7 +158,7 @@ class StageFolder:
         write_json(self._counts(number), counts)
 
     def close(self, num_shards: int) -> None:
-        """Write the manifest: the stage is done.
+        """Write the manifest, which marks the stage as done.
 
         Raises:
             StateError: A shard that another machine says it has finished does not appear here.
@@ -170,7 +170,7 @@ class StageFolder:
         }
         write_json(
             self.manifest,
-            self.told | {"fingerprint": self.fingerprint, "counts": total, "shards": parts},
+            self.state | {"fingerprint": self.fingerprint, "counts": total, "shards": parts},
         )
 
     def _tally(self, num_shards: int) -> dict[str, Any]:
@@ -196,7 +196,7 @@ class StageFolder:
         }
 
     def result(self) -> StageOutput:
-        """A finished stage."""
+        """The finished stage, from its manifest."""
         content = read_json(self.manifest)
         return StageOutput(folder=self.folder, name=self.name, branch=self.branch, manifest=content)
 
@@ -246,7 +246,7 @@ class StageOutput:
 
     @property
     def num_kept(self) -> int:
-        """Rows that go on."""
+        """Number of prompts that the stage kept."""
         return sum(self.counts["kept"].values())
 
 
@@ -256,7 +256,7 @@ def source_of(prompt: Prompt) -> str:
 
 
 def dropped_tables(outputs: Iterable[StageOutput]) -> Iterator[pa.Table]:
-    """The rows that stages dropped, a table a shard."""
+    """The tables of dropped rows, one for each shard of each stage."""
     for output in outputs:
         for path in output.parts:
             yield pq.read_table(
@@ -271,7 +271,7 @@ def file_hash(path: Path) -> str:
 
 
 def _num_failed(counts: Mapping[str, Any]) -> int:
-    """Requests and prompts that failed, as stages count them: names that end in "_failed"."""
+    """Number of failed requests and prompts: counts whose names end in "_failed"."""
     dropped = sum(
         n
         for reasons in counts["dropped"].values()
