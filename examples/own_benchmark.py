@@ -1,8 +1,7 @@
-"""A benchmark of your own with its own scorer: read values off bars, right within a tenth.
+"""A benchmark of your own with its own scorer: read the height of bars, correct within a tenth.
 
     python examples/own_benchmark.py
-makes six prompts with pictures and runs the command that a recipe like RECIPE is for:
-    vasari evaluate recipe.yaml --out results --plugin own_benchmark
+makes six prompts, and runs: vasari evaluate recipe.yaml --out results --plugin own_benchmark
 """
 
 import json
@@ -19,18 +18,15 @@ from vasari.evaluate.protocols.check import check_protocol
 
 RECIPE = """
 name: bars
-policy: {name: constant, settings: {text: "About 52."}}     # or model: {path: ...}, or endpoint: {...}
+policy: {name: constant, settings: {text: "About 52."}}  # or model: {path: ...}, endpoint: {...}
 benchmarks:
-  sets:
-    bars: {prompts: prompts.jsonl, categories: {colour: colour}}
+  sets: {bars: {prompts: prompts.jsonl, categories: {colour: colour}}}
   protocols: ["own_benchmark:within_a_tenth", vasari]
 """
 
 
 def within_a_tenth(response: str, answer: str) -> bool | None:
-    """Whether the last number of a response is within a tenth of the reference; None where the
-    reference is no number.
-    """
+    """Whether the last number of a response is within a tenth of the answer; None if unreadable."""
     try:
         wanted = float(answer)
     except ValueError:
@@ -40,40 +36,25 @@ def within_a_tenth(response: str, answer: str) -> bool | None:
 
 
 def write_benchmark(folder: Path) -> None:
-    """Six prompts, a picture each, and the recipe."""
+    """Write six prompts with a picture each, and the recipe."""
     rows = []
     for place, height in enumerate((20, 35, 50, 65, 80, 95)):
         colour = ("red", "blue")[place % 2]
         picture = Image.new("RGB", (112, 112), "white")
         ImageDraw.Draw(picture).rectangle((40, 105 - height, 72, 105), fill=colour)
         picture.save(folder / f"{place}.png")
-        question = "How high is the bar, in pixels?"
-        row = {
-            "id": f"bar-{place}",
-            "question": question,
-            "answer": str(height),
-            "image": f"{place}.png",
-        }
-        rows.append(row | {"metadata": {"colour": colour}})
-    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        row = {"id": f"bar-{place}", "question": "How high is the bar, in pixels?"}
+        row |= {"answer": str(height), "image": f"{place}.png", "metadata": {"colour": colour}}
+        rows.append(json.dumps(row) + "\n")
+    (folder / "prompts.jsonl").write_text("".join(rows))
     (folder / "recipe.yaml").write_text(RECIPE)
 
 
 if __name__ == "__main__":
-    check_protocol(
-        within_a_tenth,
-        right=StoredOutput(benchmark="bars", id="bar-2", response="About 52.", answer="50"),
-    )
+    right = StoredOutput(benchmark="bars", id="bar-2", response="About 52.", answer="50")
+    check_protocol(within_a_tenth, right=right)
     with tempfile.TemporaryDirectory() as name:
         write_benchmark(Path(name))
-        command = [
-            "evaluate",
-            f"{name}/recipe.yaml",
-            "--out",
-            f"{name}/results",
-            "--plugin",
-            "own_benchmark",
-        ]
-        subprocess.run(
-            [sys.executable, "-m", "vasari", *command], cwd=Path(__file__).parent, check=True
-        )
+        command = [sys.executable, "-m", "vasari", "evaluate", f"{name}/recipe.yaml"]
+        command += ["--out", f"{name}/results", "--plugin", "own_benchmark"]
+        subprocess.run(command, cwd=Path(__file__).parent, check=True)

@@ -1,5 +1,4 @@
-"""A gate of your own: hard groups train, and a prompt that was solved twice in a row rests for some
-batches.
+"""A gate of your own that refuses a prompt for some batches after it was solved twice in a row.
 
     python examples/own_gate.py
 In a recipe, with this file in the working folder and `--plugin own_gate`:
@@ -16,23 +15,20 @@ from vasari.sample.gate import EQUAL_WITHIN, verifiable_rewards
 
 
 class Rest(Gate):
-    """Admits groups whose rewards differ; what was solved twice in a row is not wanted for
-    `batches` batches.
-    """
+    """Trains on groups whose rewards differ; refuses prompts solved twice for `batches` batches."""
 
     def __init__(self, batches=10):
         self.batches = batches
         self.solved = {}  # prompt -> times in a row
-        self.until = {}  # prompt -> last batch of its rest
+        self.until = {}  # prompt -> last batch for which it is refused
 
     def wanted(self, indices, batch):
-        """False for a prompt that rests."""
-        return np.array(
-            [self.until.get(int(index), -1) < batch for index in indices], dtype=np.bool_
-        )
+        """Which of these prompts may be drawn for this batch."""
+        until = np.array([self.until.get(int(index), -1) for index in indices])
+        return until < batch
 
     def admit(self, outcomes):
-        """Which groups train, and another prompt for each that does not."""
+        """Choose the groups that train, and ask for another prompt for each of the others."""
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         for place, group in enumerate(outcomes):
             rewards = verifiable_rewards(group)
@@ -44,15 +40,11 @@ class Rest(Gate):
         return Admission(admitted, redraw=int((~admitted).sum()))
 
     def _state(self):
-        return {
-            name: [list(pair) for pair in getattr(self, name).items()]
-            for name in ("solved", "until")
-        }
+        return {"solved": list(self.solved.items()), "until": list(self.until.items())}
 
     def _restore(self, state):
-        self.solved, self.until = (
-            {int(index): int(n) for index, n in state[name]} for name in ("solved", "until")
-        )
+        self.solved = {int(index): int(times) for index, times in state["solved"]}
+        self.until = {int(index): int(batch) for index, batch in state["until"]}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""A policy of your own: anything that answers prompts can be evaluated, here one that guesses
-without looking.
+"""A policy of your own that can be evaluated like a model; this one guesses.
 
     python examples/own_policy.py
 In a recipe for benchmarks, with this file in the working folder and `--plugin own_policy`:
@@ -14,34 +13,25 @@ from vasari.records import Prompt, Rollout
 
 
 class Guesser:
-    """Answers a letter where there are options, else a whole number up to `largest`."""
+    """Answers with a letter if there are options, else with a whole number up to `largest`."""
 
     def __init__(self, largest: int = 10) -> None:
         self.largest = largest
 
     def generate(self, prompts, decoding, *, seed, tell=silent):
-        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts."""
+        """Return one group of `num_rollouts` rollouts for each prompt, in the order of prompts."""
         groups = []
         for prompt in prompts:
-            # Seeded by the prompt too, so that a rollout does not depend on the prompts beside it.
+            # Seeded by the prompt too, so that a rollout does not depend on the other prompts.
             rng = np.random.default_rng([seed if decoding.temperature else 0, *prompt.id.encode()])
-            groups.append(
-                [
-                    self._guess(prompt, rng, decoding.max_tokens)
-                    for _ in range(decoding.num_rollouts)
-                ]
-            )
+            rollouts = range(decoding.num_rollouts)
+            groups.append([self._guess(prompt, rng, decoding.max_tokens) for _ in rollouts])
             tell(len(groups), len(prompts))
         return groups
 
     def _guess(self, prompt: Prompt, rng: np.random.Generator, max_tokens: int) -> Rollout:
-        # What is asked says the options; the record of a prompt under evaluation holds neither
-        # answer nor choices.
-        letters = [
-            letter
-            for letter in "ABCD"
-            if f"{letter})" in prompt.question or f"({letter})" in prompt.question
-        ]
+        # The options stand in the question: a prompt under evaluation has no answer and no choices.
+        letters = [letter for letter in "ABCD" if f"{letter})" in prompt.question]
         final = rng.choice(letters) if letters else str(rng.integers(self.largest + 1))
         text = f"<think>I guess.</think><answer>\\boxed{{{final}}}</answer>"
         ids = [*text.encode(), 0]  # a token a byte, and an end token

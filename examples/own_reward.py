@@ -1,5 +1,4 @@
-"""A reward of your own: short right answers are worth more, and one that TRL's users would write
-works as it is.
+"""Two rewards of your own: one for short correct answers, and one with TRL's signature.
 
     python examples/own_reward.py
 In a recipe, with this file in the working folder and `--plugin own_reward`:
@@ -17,36 +16,24 @@ from vasari.score import check_reward, make_rewards, score_rollouts
 
 
 def brevity(text: str, verdict: Verdict, words: int = 100) -> float | None:
-    """1 for a right answer without a word, 0 from `words` words on, 0 for a wrong one; None leaves
-    the group's baseline.
-    """
+    """Return 1 for an empty correct answer, falling to 0 at `words` words; 0 for a wrong one."""
     if math.isnan(verdict.value):
-        return None
+        return None  # unverifiable: leave the rollout out of its group's baseline
     return verdict.value * max(0.0, 1.0 - len(text.split()) / words)
 
 
 def no_guessing(completions, **_):
-    """A function with TRL's signature: lists over rollouts in, a list out."""
-    return [
-        0.0 if "guess" in completion[0]["content"].lower() else 1.0 for completion in completions
-    ]
+    """Return 0 for each completion that says "guess", else 1; TRL's signature."""
+    return [float("guess" not in message["content"].lower()) for (message,) in completions]
 
 
 if __name__ == "__main__":
     check_reward(brevity)
     check_reward(no_guessing)
-    terms = make_rewards(
-        [
-            {"name": "accuracy"},
-            {"name": "own_reward:brevity", "weight": 0.2},
-            {"name": "own_reward:no_guessing", "weight": 0.1},
-        ]
-    )
-    texts = [
-        "It is 4.",
-        "I guess it is 4, but then again I thought about it for a while and may be wrong.",
-        "It is 5.",
-    ]
+    brief = {"name": "own_reward:brevity", "weight": 0.2}
+    terms = make_rewards(["accuracy", brief, {"name": "own_reward:no_guessing", "weight": 0.1}])
+    hesitant = "I guess it is 4, but then again I thought about it for a while and may be wrong."
+    texts = ["It is 4.", hesitant, "It is 5."]
     outcomes = [Outcome.CORRECT, Outcome.CORRECT, Outcome.INCORRECT]
     prompt = Prompt(id="q", question="What is 2 + 2?", answer="4")
     rewards = score_rollouts(
@@ -58,8 +45,5 @@ if __name__ == "__main__":
         truncated=[False] * 3,
     )
     for text, reward in zip(texts, rewards, strict=True):
-        print(
-            f"{reward.total:.3f}",
-            {name: round(part, 3) for name, part in reward.breakdown.items()},
-            text[:40],
-        )
+        parts = {name: round(part, 3) for name, part in reward.breakdown.items()}
+        print(f"{reward.total:.3f}", parts, text[:40])

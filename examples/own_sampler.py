@@ -1,5 +1,4 @@
-"""A sampler of your own: prompts whose last group was neither all right nor all wrong come first,
-the others by chance.
+"""A sampler of your own that draws first the prompts whose last group had mixed verdicts.
 
     python examples/own_sampler.py
 In a recipe, with this file in the working folder and `--plugin own_sampler`:
@@ -16,9 +15,7 @@ from vasari.score import pass_rate
 
 
 class LastMixed(PromptSampler):
-    """Draws prompts in the order of the variance p(1 - p) of their last group, ties at random;
-    unseen ones count as p = 1/2.
-    """
+    """Draws prompts with the highest p(1 - p) of their last group; unseen ones have p = 1/2."""
 
     def __init__(self, *, num_prompts, seed, prompt_ids=None, noise=0.05):
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
@@ -26,11 +23,11 @@ class LastMixed(PromptSampler):
         self.rates = np.full(num_prompts, 0.5)
 
     def due(self, batch):
-        """No prompt is rolled out apart from training."""
+        """Request no rollouts beside those that train."""
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self):
-        """What the log shows."""
+        """Return the numbers for a line of the log."""
         return {"sampler/mean_pass_rate": float(self.rates.mean())}
 
     def _draw(self, num_prompts):
@@ -48,9 +45,9 @@ class LastMixed(PromptSampler):
 
     def _restore(self, state, origin):
         saved = np.array(state["rates"], dtype=np.float64)
-        self.rates = (
-            saved if origin is None else np.where(origin >= 0, saved[np.maximum(origin, 0)], 0.5)
-        )
+        if origin is not None:  # a changed pool: known prompts keep their rate
+            saved = np.where(origin >= 0, saved[np.maximum(origin, 0)], 0.5)
+        self.rates = saved
 
 
 if __name__ == "__main__":

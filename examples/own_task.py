@@ -1,4 +1,4 @@
-"""A task family of your own: discs of two sizes, to be counted and compared.
+"""A task family of your own: count the discs of two sizes and compare.
 
     python examples/own_task.py
 In a recipe for training, with this file in the working folder and `--plugin own_task`:
@@ -16,43 +16,36 @@ RADIUS = {"small": 0.04, "large": 0.1}
 
 
 class Discs:
-    """How many more discs of one size than of the other; level 1 has up to four of each, level 2 up
-    to eight.
-    """
+    """Asks how many more discs have one size: at most four of each at level 1, eight at level 2."""
 
     name = "discs"
     levels = ("1", "2")
 
     def sample(self, rng, level):
-        """A problem of this level; the same generator state gives the same problem."""
+        """Return a problem of this level; the same generator state gives the same problem."""
         most = {"1": 4, "2": 8}[level]
         counts = {size: int(rng.integers(1, most + 1)) for size in RADIUS}
         sizes = [size for size, count in counts.items() for _ in range(count)]
-        cells = rng.permutation(16)[
-            : len(sizes)
-        ].tolist()  # of four by four, so that no disc hides another
-        placed = sorted(
-            zip(cells, sizes, strict=True)
-        )  # the same picture always has the same marks and the same key
+        # One disc for each cell of a four by four grid, so that no disc hides another.
+        cells = rng.permutation(16)[: len(sizes)].tolist()
+        # Sorted, so that the same picture always has the same marks and the same key.
+        placed = sorted(zip(cells, sizes, strict=True))
+        discs = tuple(Disc(_centre(cell), RADIUS[size], fill="blue") for cell, size in placed)
+        facts = tuple(Fact(f"How many {size} discs?", str(counts[size])) for size in RADIUS)
 
         def think(thinker):
-            # What is read may be read wrongly, as an imperfect teacher does; what follows from it
-            # follows from that.
+            # An imperfect teacher may read a wrong count, and then calculates with that count.
             seen = [thinker.read(size, counts[size], low=1, high=most) for size in RADIUS]
             return str(thinker.subtract(max(seen), min(seen)))
 
         return Problem(
-            scene=Scene(
-                tuple(Disc(_centre(cell), RADIUS[size], fill="blue") for cell, size in placed)
-            ),
+            scene=Scene(discs),
             scene_key="discs " + " ".join(f"{cell}{size}" for cell, size in placed),
             question="How many more discs of one size than of the other?",
             kind="number",
             think=think,
             answer=str(abs(counts["small"] - counts["large"])),
-            facts=tuple(
-                Fact(f"How many {size} discs?", str(count)) for size, count in counts.items()
-            ),
+            facts=facts,
         )
 
 
