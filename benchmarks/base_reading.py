@@ -27,7 +27,7 @@ from vasari.cli.main import quiet_libraries
 from vasari.data.tasks.pool import PoolSettings, make_pool
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
-from vasari.train.collate import ChatCollator
+from vasari.train.prompt_data import ChatCollator
 
 SHIPPED = Path(vasari.__file__).parent / "assets" / "tiny_base"
 FAMILIES = ("bars", "dice", "shapes")

@@ -135,7 +135,7 @@ def taught_folder(
 
     from vasari.model.processor import load_processor, save_processor
     from vasari.model.transformers_policy import load_model
-    from vasari.train.collate import ChatCollator
+    from vasari.train.prompt_data import ChatCollator
 
     torch.manual_seed(0)
     model, processor = (

@@ -23,11 +23,11 @@ from vasari.data.prompt_file import read_prompts
 from vasari.records import Prompt
 from vasari.run.recipe import Recipe, parse_recipe
 from vasari.sample import OracleSampler
+from vasari.train.callbacks import read_log
 from vasari.train.group_file import read_groups
-from vasari.train.run_grpo import refresh_decoding, train_grpo, validation_decoding
+from vasari.train.run_grpo import GrpoTraining
 from vasari.train.run_state import RunState
 from vasari.train.settings import GrpoSettings
-from vasari.train.watch import read_rows
 
 _RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "metrics.jsonl")
 """What is kept of a finished training beside its curve."""
@@ -68,7 +68,7 @@ def _train_and_write(folder: Path) -> None:
     marks = Marks(
         run,
         measured,
-        validation_decoding(grpo).model_copy(update={"num_rollouts": task.num_rollouts_measured}),
+        grpo.decoding(task.num_rollouts_measured),
         system=recipe.model.system,
         seed=task.seed,
         every_rollouts=task.budget / task.num_marks,
@@ -85,21 +85,18 @@ def _train_and_write(folder: Path) -> None:
         record.ledger = marks.ledger = coins.ledger = state.ledger
 
     started = time.monotonic()
-    facts = train_grpo(
-        task.cold_start,
+    training = GrpoTraining(
+        model_path=task.cold_start,
         prompts=prompts,
-        validation=[],
         sampler=sampler,
         settings=grpo,
         system=recipe.model.system,
         out=run,
         seed=task.seed,
         max_pixels=recipe.model.max_pixels,
-        resume=True,
         verify=coins,
-        callbacks=watchers,
-        on_start=share_ledger,
     )
+    facts = training.train([], resume=True, callbacks=watchers, on_start=share_ledger)
     seconds = time.monotonic() - started
     write_json(
         folder / CURVE_FILE,
@@ -139,7 +136,7 @@ def _true_rates(
         run,
         prompts,
         np.array([prompt.metadata.get("imperfection") in NOISE for prompt in prompts]),
-        refresh_decoding(grpo).model_copy(update={"num_rollouts": task.oracle_rollouts}),
+        grpo.decoding(task.oracle_rollouts),
         sampler=sampler,
         system=recipe.model.system,
         seed=task.seed,
@@ -158,11 +155,11 @@ def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
         "learning_rate": task.learning_rate,
         "budget": task.budget,
         "free_refresh": task.definition.free_refresh,
-        "batches": read_rows(run / "batches.jsonl"),
-        "points": read_rows(run / "points.jsonl"),
+        "batches": read_log(run / "batches.jsonl"),
+        "points": read_log(run / "points.jsonl"),
         "trained_on": _trained_on(run, prompts),
     }
-    rates = read_rows(run / "pass_rates.jsonl")
+    rates = read_log(run / "pass_rates.jsonl")
     if rates:
         curve["first_pass_rates"] = [c / rates[0]["num_rollouts"] for c in rates[0]["correct"]]
     return curve

@@ -138,7 +138,6 @@ def make_stock(
     """The folder of a model's graded `train.parquet` and `held_out.parquet`, made if missing."""
     # Torch takes seconds to import.
     from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
-    from vasari.train.run_grpo import validation_decoding  # noqa: PLC0415
 
     tasks, grpo = required(recipe)
     wanted: list[tuple[str, Split, int]] = [
@@ -153,7 +152,11 @@ def make_stock(
         with stage(f"grading {num} prompts") as tell:
             prompts = ungraded_stock(tasks, split, num, tuning=tuning)
             graded = grade(
-                prompts, policy, validation_decoding(grpo), seed=_SEEDS[split], tell=tell
+                prompts,
+                policy,
+                grpo.decoding(grpo.validation_rollouts),
+                seed=_SEEDS[split],
+                tell=tell,
             )
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")

@@ -11,7 +11,7 @@ import numpy as np
 from sample_efficiency.graded import SPOILED_SHARES, shaped_draw
 from vasari.core.ledger import Ledger
 from vasari.records import Outcome, Prompt, Verdict
-from vasari.train.scorer import verify_prompt
+from vasari.train.groups import verify_prompt
 
 COIN_FLIP = "coin_flip"
 """`imperfection` of a prompt whose verdict is a coin flip."""

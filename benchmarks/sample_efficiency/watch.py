@@ -17,7 +17,7 @@ from vasari.model.base import Decoding
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.records import Prompt
 from vasari.sample import OracleSampler, PromptSampler
-from vasari.train.watch import append_row, read_rows, write_rows
+from vasari.train.callbacks import append_to_log, read_log, write_log
 from vasari.verify import verify_answer
 
 
@@ -67,7 +67,7 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
             if math.isfinite(value)
         }
         row = {"batch": state.global_step // self._updates, "rollouts": dict(self.ledger.rollouts)}
-        append_row(self._path, row | {"tokens": dict(self.ledger.tokens), "sampler": known})
+        append_to_log(self._path, row | {"tokens": dict(self.ledger.tokens), "sampler": known})
 
 
 class Marks(TrainerCallback):  # type: ignore[misc]
@@ -138,7 +138,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
             "marks_passed": self._passed,
             "num_rollouts": self._decoding.num_rollouts,
         }
-        append_row(self._path, row | {"correct": correct.tolist()})
+        append_to_log(self._path, row | {"correct": correct.tolist()})
 
 
 class TrueRates(TrainerCallback):  # type: ignore[misc]
@@ -193,11 +193,11 @@ class TrueRates(TrainerCallback):  # type: ignore[misc]
         rates[places] = (correct + 0.5) / (self._decoding.num_rollouts + 1)
         self._sampler.update_pass_rates(rates)
         row = {"batch": batch, "num_rollouts": self._decoding.num_rollouts}
-        append_row(self._path, row | {"places": places.tolist(), "correct": correct.tolist()})
+        append_to_log(self._path, row | {"places": places.tolist(), "correct": correct.tolist()})
 
 
 def _trim(path: Path, batch: int) -> list[dict[str, Any]]:
     """Cut the file to the rows up to this batch and return them; none when training begins."""
-    rows = [row for row in read_rows(path) if row["batch"] <= batch] if batch else []
-    write_rows(path, rows)
+    rows = [row for row in read_log(path) if row["batch"] <= batch] if batch else []
+    write_log(path, rows)
     return rows

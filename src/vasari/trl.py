@@ -1,7 +1,7 @@
 """Variance-aware sampling for TRL: `VarianceAwareGRPOTrainer` in the place of `GRPOTrainer`."""
 
-from vasari.train.group_log import GroupLog
-from vasari.train.options import LoopOptions
+from vasari.train.group_file import GroupLog
+from vasari.train.loop import LoopOptions
 from vasari.train.trl_settings import ALGORITHMS, TrlAlgorithm, trl_algorithm
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.verdicts import CORRECT_FROM, VerdictReader, Verify

@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from vasari.records import GroupOutcome, Prompt
 from vasari.sample import prompt_features
-from vasari.train.chosen import chosen_sampler, features_of
+from vasari.train.trainer_arguments import features_of, sampler_from
 
 PROMPTS = [
     Prompt(
@@ -67,7 +67,7 @@ def test_a_data_set_without_prompts_has_none():
 
 def drawn(sampler: str, *columns: str) -> list[int]:
     """The prompts of a few batches whose outcomes depend on the category."""
-    made = chosen_sampler(sampler, pool(FORMS["text"], *columns), seed=0, prompt_ids=None)
+    made = sampler_from(sampler, pool(FORMS["text"], *columns), seed=0, prompt_ids=None)
     order: list[int] = []
     for batch in range(4):
         indices = made.draw(4).indices.tolist()
@@ -88,7 +88,7 @@ def test_a_column_that_a_sampler_reads_changes_what_it_draws(sampler, column):
 
 def test_the_target_sampler_begins_with_the_easiest():
     first = (
-        chosen_sampler("target", pool(FORMS["text"], "difficulty"), seed=0, prompt_ids=None)
+        sampler_from("target", pool(FORMS["text"], "difficulty"), seed=0, prompt_ids=None)
         .draw(4)
         .indices.tolist()
     )

@@ -221,7 +221,7 @@ def _child(arguments: list[str]) -> None:
     """The `vasari` command, watched, and killed where it was asked for."""
     die_at, events = os.environ["VASARI_DIE_AT"], os.environ["VASARI_EVENTS"]
     if die_at:
-        from vasari.train.watch import TellProgress
+        from vasari.train.callbacks import TellProgress
 
         def on_step_end(self: Any, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step == int(die_at):

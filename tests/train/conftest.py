@@ -45,7 +45,7 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
     """Runs a whole small training from the taught model, on the digit prompts where no others are
     given."""
     from vasari.sample import make_sampler
-    from vasari.train.run_grpo import train_grpo
+    from vasari.train.run_grpo import GrpoTraining
 
     def run(
         out: Path,
@@ -59,21 +59,19 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
         chosen = make_sampler(
             sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options
         )
-        extra = {
-            name: changes.pop(name) for name in ("tell", "verify", "callbacks") if name in changes
-        }
-        return train_grpo(
-            str(taught_folder),
+        callbacks = changes.pop("callbacks", ())
+        extra = {name: changes.pop(name) for name in ("tell", "verify") if name in changes}
+        training = GrpoTraining(
+            model_path=str(taught_folder),
             prompts=prompts,
-            validation=digit_prompts[:2],
             sampler=chosen,
             settings=small_grpo(**changes),
             system=SYSTEM,
             out=out,
             seed=0,
-            resume=resume,
             **extra,
         )
+        return training.train(digit_prompts[:2], resume=resume, callbacks=callbacks)
 
     return run
 
@@ -83,7 +81,7 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
     """Makes a trainer over prompts, ready to generate its first batch; `sampler` is a name or a
     sampler."""
     from vasari.sample import make_sampler
-    from vasari.train.run_grpo import make_trainer as from_settings
+    from vasari.train.run_grpo import GrpoTraining
 
     def make(
         prompts: list[Prompt],
@@ -93,8 +91,8 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
         **changes: Any,
     ) -> Any:
         extra = {name: changes.pop(name) for name in ("verify",) if name in changes}
-        trainer = from_settings(
-            str(taught_folder),
+        training = GrpoTraining(
+            model_path=str(taught_folder),
             prompts=prompts,
             sampler=make_sampler(sampler, num_prompts=len(prompts), seed=0)
             if isinstance(sampler, str)
@@ -105,6 +103,7 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
             seed=0,
             **extra,
         )
+        trainer = training.make_trainer()
         trainer.model.train()
         trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
         return trainer

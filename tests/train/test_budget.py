@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from vasari.train.scorer import verify_prompt
+from vasari.train.callbacks import read_log
+from vasari.train.groups import verify_prompt
 from vasari.train.settings import GrpoSettings
-from vasari.train.watch import read_rows
 
 
 def test_a_budget_of_no_rollouts_is_refused():
@@ -27,7 +27,7 @@ def test_training_ends_with_the_batch_that_reaches_the_budget(run):
 
 @pytest.mark.slow
 def test_a_run_that_ends_by_its_budget_is_validated_at_its_end(run):
-    assert [row["rollouts"] for row in read_rows(run[0] / "validation.jsonl")] == [0, 24]
+    assert [row["rollouts"] for row in read_log(run[0] / "validation.jsonl")] == [0, 24]
 
 
 @pytest.mark.slow
@@ -70,4 +70,4 @@ def test_training_ends_with_the_batch_that_spends_its_minutes(run_small, tmp_pat
         tmp_path, steps=4, updates_per_batch=2, micro_batch=3, max_minutes=1e-9, save_every=2
     )
     assert (facts["steps"], facts["batches"]) == (2, 1)
-    assert read_rows(tmp_path / "validation.jsonl")[-1]["step"] == 2
+    assert read_log(tmp_path / "validation.jsonl")[-1]["step"] == 2

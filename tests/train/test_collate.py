@@ -8,7 +8,7 @@ import pytest
 from vasari.core.errors import DataError, ImageError
 from vasari.model.chat import target_text
 from vasari.records import ImageRef
-from vasari.train.collate import ChatCollator
+from vasari.train.prompt_data import ChatCollator
 
 SYSTEM = "Think, then answer."
 

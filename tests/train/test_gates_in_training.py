@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+from vasari.train.callbacks import read_log
 from vasari.train.group_file import read_groups
-from vasari.train.watch import read_rows
 
 # Without a reward for the format, a group is silent when all its answers are wrong: always where no
 # digit is right.
@@ -195,7 +195,7 @@ def test_a_run_trains_on_groups_with_variance_and_charges_all_others(whole):
     assert facts["rollouts"]["train"] == 4 * len(trained)
     assert facts["rollouts"]["discarded"] == 4 * len(discarded)
     generations = [
-        row["generations"] for row in read_rows(out / "metrics.jsonl") if "generations" in row
+        row["generations"] for row in read_log(out / "metrics.jsonl") if "generations" in row
     ]
     assert len(generations) == 3
     assert max(generations) > 1

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from transformers import get_scheduler
 
 from vasari.core.errors import ConfigError
-from vasari.train.run_grpo import refresh_decoding, validation_decoding
 from vasari.train.settings import GrpoSettings
 from vasari.train.trl_config import grpo_config
 
@@ -118,7 +117,7 @@ def test_prompts_are_scored_and_validated_as_they_are_trained():
         validation_rollouts=2,
         rollouts_per_prompt=4,
     )
-    scoring, validating = refresh_decoding(chosen), validation_decoding(chosen)
+    scoring, validating = chosen.decoding(4), chosen.decoding(2)
     assert (scoring.temperature, scoring.top_p, scoring.max_tokens, scoring.num_rollouts) == (
         0.7,
         0.9,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.core.errors import ConfigError
-from vasari.train.join import join_rollouts
+from vasari.train.trl_batch import join_rollouts
 
 PAD = 9
 

@@ -12,8 +12,7 @@ from vasari.records import Outcome, Verdict
 from vasari.sample import make_gate, make_sampler
 from vasari.score.reward import Reward
 from vasari.train.groups import ScoredRollout
-from vasari.train.loop import Loop
-from vasari.train.options import LoopOptions
+from vasari.train.loop import Loop, LoopOptions
 from vasari.train.run_state import RunState
 
 POOL, BATCH, GROUP = 24, 6, 4

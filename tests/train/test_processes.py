@@ -43,7 +43,7 @@ from vasari.train.trl_engine import TrlEngine
 
 with start_processes():
     accelerator = Accelerator(cpu=True)
-    engine = TrlEngine(SimpleNamespace(accelerator=accelerator), None, refresh=None)
+    engine = TrlEngine(SimpleNamespace(accelerator=accelerator), None, None, refresh=None)
     said = [engine.on_main(lambda: (accelerator.process_index, number)) for number in range(2)]
     try:
         engine.on_main(lambda: [][0])

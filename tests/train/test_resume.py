@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file
 
 from vasari.sample import load_state
+from vasari.train.callbacks import read_log
 from vasari.train.group_file import read_groups
 from vasari.train.run_state import GATE_FILE, RUN_FILE
-from vasari.train.watch import read_rows
 from vasari.verify import verify_answer
 
 pytestmark = pytest.mark.slow
@@ -141,7 +141,7 @@ def metrics(arm: Path) -> str:
     return str(
         [
             {name: value for name, value in row.items() if name not in _OF_THE_PROCESS}
-            for row in read_rows(arm / "metrics.jsonl")
+            for row in read_log(arm / "metrics.jsonl")
         ]
     )
 
@@ -149,7 +149,7 @@ def metrics(arm: Path) -> str:
 def assert_the_same_run(arm: Path, whole: Path) -> None:
     assert drawn(arm) == drawn(whole)
     assert ledger(arm) == ledger(whole)
-    assert read_rows(arm / "validation.jsonl") == read_rows(whole / "validation.jsonl")
+    assert read_log(arm / "validation.jsonl") == read_log(whole / "validation.jsonl")
     for name in ("last", "best"):
         one, other = (load_file(folder / name / "model.safetensors") for folder in (arm, whole))
         assert one.keys() == other.keys()
@@ -271,7 +271,7 @@ def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe,
     assert all(len(set(row["rewards"])) > 1 for row in trained)
     assert 0 < len(trained) <= NUM_BATCHES * PROMPTS
     assert (
-        max(row["generations"] for row in read_rows(arm / "metrics.jsonl") if "generations" in row)
+        max(row["generations"] for row in read_log(arm / "metrics.jsonl") if "generations" in row)
         > 1
     )
     expected = {

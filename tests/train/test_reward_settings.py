@@ -43,7 +43,7 @@ def test_a_term_with_a_limit_has_the_training_s_unless_told_otherwise():
         ({"rewards": [{"name": "accuracy", "wieght": 1}]}, "wieght"),
         (
             {"rewards": [{"name": "repetition", "settings": {"ngram": 2.5}}]},
-            "got 2.5, which is no whole number",
+            "ngram must be a whole number",
         ),
         ({"rewards": ["precision"]}, "reward must be one of accuracy, format"),
         ({"rewards": ["antigravity:geohash"]}, "allow it with --plugin antigravity"),

@@ -13,10 +13,10 @@ import pytest
 import torch
 from trl.rewards import get_soft_overlong_punishment, think_format_reward
 
+from vasari.train.callbacks import read_log
 from vasari.train.group_file import read_groups
 from vasari.train.settings import GrpoSettings
 from vasari.train.trl_settings import ALGORITHMS, trl_algorithm
-from vasari.train.watch import read_rows
 
 MAX_TOKENS = 24
 
@@ -151,7 +151,7 @@ def test_the_log_shows_every_term_without_its_weight(
 def test_a_variant_trains_by_its_name_and_reaches_trl(run_small, algorithm, tmp_path):
     facts = run_small(tmp_path, algorithm=algorithm, steps=2)
     assert facts["steps"] == 2
-    losses = [row["loss"] for row in read_rows(tmp_path / "metrics.jsonl") if "loss" in row]
+    losses = [row["loss"] for row in read_log(tmp_path / "metrics.jsonl") if "loss" in row]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
 

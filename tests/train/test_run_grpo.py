@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from vasari.core.errors import ConfigError, StateError, StorageError
 from vasari.model.transformers_policy import TransformersPolicy
+from vasari.train.callbacks import read_log
 from vasari.train.checkpoints import complete_checkpoints
 from vasari.train.group_file import read_groups
-from vasari.train.watch import read_rows
 
 
 def weights(folder):
@@ -55,13 +55,13 @@ def test_every_rollout_is_charged_to_what_it_was_spent_on(run):
 
 @pytest.mark.slow
 def test_validation_begins_before_the_first_step(run):
-    assert [row["step"] for row in read_rows(run[0] / "validation.jsonl")] == [0, 1, 2]
+    assert [row["step"] for row in read_log(run[0] / "validation.jsonl")] == [0, 1, 2]
 
 
 @pytest.mark.slow
 def test_best_is_the_checkpoint_with_the_best_validation(run, taught_folder):
     out, facts = run
-    rows = read_rows(out / "validation.jsonl")
+    rows = read_log(out / "validation.jsonl")
     step = max(rows, key=lambda row: (row["accuracy"], -row["step"]))["step"]
     assert facts["best_step"] == step
     expected = out / f"checkpoint-{step}" if step else taught_folder
@@ -144,16 +144,14 @@ def test_micro_batches_without_an_image_train_beside_others_with_two(run_small, 
         tmp_path, prompts_per_batch=6, micro_batch=2, updates_per_batch=2, save_every=2
     )
     assert facts["steps"] == 2
-    norms = [
-        row["grad_norm"] for row in read_rows(tmp_path / "metrics.jsonl") if "grad_norm" in row
-    ]
+    norms = [row["grad_norm"] for row in read_log(tmp_path / "metrics.jsonl") if "grad_norm" in row]
     assert np.isfinite(norms).all()
 
 
 @pytest.mark.slow
 def test_a_kl_term_has_the_starting_weights_as_its_reference(run_small, tmp_path):
     run_small(tmp_path, trl={"beta": 0.01})
-    kl = [row["kl"] for row in read_rows(tmp_path / "metrics.jsonl") if "kl" in row]
+    kl = [row["kl"] for row in read_log(tmp_path / "metrics.jsonl") if "kl" in row]
     assert kl[0] == pytest.approx(0.0, abs=1e-6)
     assert kl[1] > 1e-6
 

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from vasari.core.errors import ConfigError
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
+from vasari.train.callbacks import read_log
 from vasari.train.settings import SftSettings
 from vasari.train.sft import train_supervised
-from vasari.train.watch import read_rows
 
 SETTINGS = {
     "epochs": 4,
@@ -79,7 +79,7 @@ def test_the_weights_with_the_best_validation_loss_are_kept(train, digit_prompts
     facts = train(tmp_path, validation=other, trl=SETTINGS["trl"] | {"learning_rate": 0.05})
     losses = {
         row["step"]: row["eval_loss"]
-        for row in read_rows(tmp_path / "metrics.jsonl")
+        for row in read_log(tmp_path / "metrics.jsonl")
         if "eval_loss" in row
     }
     best = min(losses, key=losses.get)

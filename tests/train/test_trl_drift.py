@@ -153,7 +153,7 @@ def test_the_output_has_the_keys_that_we_read(batch):
 
 
 def test_every_key_with_a_row_a_rollout_is_one_that_we_thin_out(batch):
-    from vasari.train.join import ROLLOUT_FIELDS
+    from vasari.train.trl_batch import ROLLOUT_FIELDS
 
     by_rollout = {
         name

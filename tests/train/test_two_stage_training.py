@@ -11,7 +11,7 @@ import torch
 from vasari.core.errors import StateError
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 from vasari.train.group_file import read_groups
-from vasari.train.scorer import verify_prompt
+from vasari.train.groups import verify_prompt
 
 # Two of six rollouts are the screening. A rollout is right one time in four, so three prompts of
 # eight go on.
@@ -378,5 +378,5 @@ def test_a_run_does_not_go_on_under_another_gate(run, run_small, prompts, tmp_pa
 def _messages(trainer, index):
     from trl import prepare_multimodal_messages
 
-    row = trainer.pool[index]
+    row = trainer.train_dataset[index]
     return prepare_multimodal_messages(row["prompt"], images=row["images"])

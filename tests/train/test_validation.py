@@ -4,9 +4,9 @@ import pytest
 
 from vasari.model.base import Decoding
 from vasari.sample import AllGate, UniformSampler
+from vasari.train.callbacks import read_log, write_log
 from vasari.train.run_state import RunState
 from vasari.train.validation import Validator
-from vasari.train.watch import read_rows, write_rows
 
 
 def at(step, *, main=True):
@@ -21,7 +21,7 @@ def validator(tmp_path):
 
 def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, tmp_path):
     path = tmp_path / "validation.jsonl"
-    write_rows(
+    write_log(
         path,
         [
             {"step": step, "accuracy": value}
@@ -31,12 +31,12 @@ def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, t
     with path.open("a") as file:
         file.write('{"step": 8, "acc')
     validator.on_train_begin(None, at(4), None)
-    assert [row["step"] for row in read_rows(path)] == [0, 2, 4]
+    assert [row["step"] for row in read_log(path)] == [0, 2, 4]
     assert (validator.best, validator.best_step) == (0.5, 2)
 
 
 def test_of_equal_accuracies_the_first_is_best(validator, tmp_path):
-    write_rows(
+    write_log(
         tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}, {"step": 2, "accuracy": 0.5}]
     )
     validator.on_train_begin(None, at(2), None)
@@ -44,6 +44,6 @@ def test_of_equal_accuracies_the_first_is_best(validator, tmp_path):
 
 
 def test_a_new_run_forgets_an_old_record(validator, tmp_path):
-    write_rows(tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}])
+    write_log(tmp_path / "validation.jsonl", [{"step": 0, "accuracy": 0.5}])
     validator.on_train_begin(None, at(0), None)
     assert not (tmp_path / "validation.jsonl").exists()

@@ -5,7 +5,7 @@ import pytest
 
 from vasari.records import Draw
 from vasari.sample import AllGate, make_sampler
-from vasari.train.wanted import draw_wanted
+from vasari.train.gated_batch import draw_wanted
 
 
 class Refusing(AllGate):

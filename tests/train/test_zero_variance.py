@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl import GRPOTrainer
 
-from vasari.train.zero_variance import drop_zero_advantage_rollouts
+from vasari.train.trl_batch import drop_zero_advantage_rollouts
 
 ADVANTAGES = st.lists(st.sampled_from([0.0, 0.0, 1.5, -0.5]), min_size=1, max_size=8)
 

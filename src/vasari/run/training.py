@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from vasari.run.folder import measured
 from vasari.run.layout import RunDir
 from vasari.run.recipe import ModelSettings, Recipe
 from vasari.sample import make_sampler, prompt_features
-from vasari.train.run_grpo import train_grpo
+from vasari.train.run_grpo import GrpoTraining
 from vasari.train.sft import train_supervised
 
 
@@ -93,20 +92,18 @@ def run_grpo(
     )
     with measured(run, f"rl-{arm}") as facts, stage(f"GRPO with {arm}") as tell:
         facts["continued"] = resume
-        result = train_grpo(
-            str(start),
+        training = GrpoTraining(
+            model_path=str(start),
             prompts=pool,
-            validation=prompts["validation"],
             sampler=sampler,
             settings=recipe.grpo,
             system=recipe.model.system,
             out=run.rl(arm),
             seed=recipe.seed,
             max_pixels=recipe.model.max_pixels,
-            resume=resume,
             tell=tell,
         )
-        facts.update(result)
+        facts.update(training.train(prompts["validation"], resume=resume))
     return best
 
 
@@ -133,8 +130,3 @@ def _texts(prompts: Sequence[Prompt], system: str) -> list[str]:
         if prompt.solution:
             texts.append(target_text(prompt))
     return texts
-
-
-def is_main_process() -> bool:
-    """Whether this is the process that prepares files, under torchrun too."""
-    return int(os.environ.get("RANK", "0")) == 0

@@ -1,37 +1,35 @@
-"""Rollouts with what was found of them, as processes exchange them and samplers, gates and files
-see them.
+"""Rollouts with verdicts and rewards, and the groups that they form.
+
+Samplers and gates see a group as `GroupOutcome`, files as a row of `group_file.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vasari.core.records import GroupOutcome, Purpose, Verdict
-from vasari.score.reward import Reward
+from vasari.core.records import GroupOutcome, Prompt, Purpose, Rollout, Verdict
+from vasari.score.reward import Reward, RewardTerm, score_rollouts
+from vasari.verify import verify_answer
 
 MAX_ANSWER_CHARACTERS = 500
 """Longest final answer of a rollout that a sampler is shown and a file keeps."""
 
+VerifyPrompt = Callable[[Prompt, str], Verdict]
+"""From a prompt and the text of a rollout to its verdict."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoredRollout:
-    """One rollout with its verdict and reward; plain values, so that processes can exchange it."""
+class ScoredRollout(Rollout):
+    """One rollout with its prompt, verdict and reward; processes can exchange it."""
 
     index: int
     """Position of its prompt in the pool."""
-    text: str
-    token_ids: tuple[int, ...]
-    """Up to and including the end token; no prompt, no padding."""
     verdict: Verdict
     reward: Reward
-    truncated: bool = False
-    """The token limit ended it."""
-    confidence: float = math.nan
-    """Least token log-probability under the policy that wrote it; nan when not computed."""
 
     @property
     def answer(self) -> str | None:
@@ -60,14 +58,58 @@ class ScoredGroup:
     def outcome(self, batch: int) -> GroupOutcome:
         """The group as samplers and gates see it."""
         rollouts = self.rollouts
-        confidence = np.array([rollout.confidence for rollout in rollouts])
+        confidence = np.array([rollout.confidence for rollout in rollouts], dtype=np.float64)
         return GroupOutcome(
             index=rollouts[0].index,
             rewards=np.array([rollout.reward.total for rollout in rollouts]),
             verdicts=np.array([rollout.verdict.value for rollout in rollouts]),
-            token_ids=[np.asarray(rollout.token_ids, dtype=np.int32) for rollout in rollouts],
+            token_ids=[rollout.token_ids for rollout in rollouts],
             confidence=None if np.isnan(confidence).any() else confidence,
             answers=[rollout.answer for rollout in rollouts],
             purpose=self.purpose,
             batch=batch,
         )
+
+
+def verify_prompt(prompt: Prompt, text: str) -> Verdict:
+    """Whether the final answer in a rollout's text is the prompt's."""
+    return verify_answer(text, prompt.answer, choices=prompt.choices, kind=prompt.kind)
+
+
+def score_group(
+    rollouts: Sequence[Rollout],
+    *,
+    index: int,
+    prompt: Prompt,
+    terms: Sequence[RewardTerm],
+    verify: VerifyPrompt = verify_prompt,
+) -> list[ScoredRollout]:
+    """The rollouts of a prompt with verdicts and rewards, in their order; without TRL.
+
+    Args:
+        rollouts: Of the one prompt.
+        index: Its position in the pool.
+        prompt: The prompt.
+        terms: What their rewards are the sum of.
+        verify: Says which are correct.
+    """
+    verdicts = [verify(prompt, rollout.text) for rollout in rollouts]
+    rewards = score_rollouts(
+        terms,
+        prompts=[prompt] * len(rollouts),
+        texts=[rollout.text for rollout in rollouts],
+        token_ids=[rollout.token_ids.tolist() for rollout in rollouts],
+        verdicts=verdicts,
+        truncated=[rollout.truncated for rollout in rollouts],
+    )
+    return [
+        ScoredRollout(
+            index=index,
+            text=rollout.text,
+            token_ids=rollout.token_ids,
+            verdict=verdict,
+            reward=reward,
+            truncated=rollout.truncated,
+        )
+        for rollout, verdict, reward in zip(rollouts, verdicts, rewards, strict=True)
+    ]

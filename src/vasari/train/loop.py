@@ -1,31 +1,36 @@
-"""The algorithm: refresh, draw, roll out, score, observe, gate (arXiv:2509.21268, Algorithm 1, and
-a gate).
+"""The algorithm: refresh, draw, roll out, score, observe, gate (arXiv:2509.21268, Algorithm 1).
 
-Neither torch nor TRL: an `Engine` rolls out and scores, and does what it likes with the groups that
-train. The binding to TRL is `trl_engine.py`; a scripted policy is an engine in the tests.
+It needs neither torch nor TRL: an `Engine` rolls out and scores, and trains on the groups that it
+is told to keep. `trl_engine.py` is the engine for TRL; the tests have one with a scripted policy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from vasari.core.errors import ConfigError
 from vasari.core.records import Draw, PromptIndices
 from vasari.train.gated_batch import GatedBatch
 from vasari.train.groups import ScoredGroup, ScoredRollout
-from vasari.train.options import LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.screened_batch import ScreenedBatch, Slot
 
 T = TypeVar("T")
 
+Record = Callable[[Sequence[ScoredGroup], int], None]
+"""Keeps the groups of a batch, e.g. on disk; the second argument is the number of the batch."""
+
 
 class Engine(Protocol):
-    """What the loop needs of a trainer. All processes call it alike; a group comes back in each of
-    them.
+    """What the loop needs of a trainer.
+
+    Each process runs the loop and calls these methods with the same arguments; groups come back in
+    every process.
     """
 
     @property
@@ -34,60 +39,116 @@ class Engine(Protocol):
         ...
 
     def on_main(self, decide: Callable[[], T]) -> T:
-        """What the main process decides, in every process; sampler, gate and ledger live there."""
+        """Call `decide` in the main process alone and return its result in every process.
+
+        Sampler, gate and ledger are changed by such calls only.
+        """
         ...
 
     def refresh(
         self, indices: PromptIndices, num_rollouts: int, *, batch: int
     ) -> list[list[ScoredRollout]]:
-        """So many scored rollouts of each of these prompts, in their order; nothing trains on
-        them.
-        """
+        """Roll out and score each prompt `num_rollouts` times, for the sampler alone."""
         ...
 
     def roll_out(self, indices: PromptIndices, num_screening: int) -> list[list[ScoredRollout]]:
-        """Whole scored groups of these prompts, in their order; of `num_screening` rollouts where
-        that is not 0.
+        """Roll out and score a group of each prompt, in the order of `indices`.
+
+        A group has the size that trains, or `num_screening` rollouts where that is not 0.
         """
         ...
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """The whole groups of the screened prompts that go on, in the order of the processes and
-        their slots.
+        """Roll out the rest of the screened groups that go on, and return these groups whole.
+
+        Args:
+            slots: For each process the groups that are its batch. The whole groups come back in
+                the order of the processes and their slots.
         """
         ...
 
     def keep(self, places: Sequence[Sequence[int]]) -> None:
-        """For each process, which of the groups that it rolled out are its batch."""
+        """Make the batch to train on of these groups.
+
+        Args:
+            places: For each process positions in the groups that it rolled out since the last call.
+        """
         ...
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
-        """For each process, which groups of its batch are not to train: they fill it, and have no
-        advantage.
+        """Set the advantages of groups that only fill the batch to zero.
+
+        Args:
+            places: For each process positions in its batch.
         """
         ...
 
 
+class Refresh(Protocol):
+    """Rolls out and scores prompts outside the training batch, in one process."""
+
+    def __call__(
+        self,
+        model: Any,
+        processor: Any,
+        indices: PromptIndices,
+        num_rollouts: int,
+        *,
+        batch: int,
+        process: int,
+    ) -> list[list[ScoredRollout]]:
+        """The scored rollouts of each of these prompts, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopOptions:
+    """Options of `VarianceAwareGRPOTrainer` that a script seldom needs."""
+
+    max_generations: int = 4
+    """How often prompts are rolled out for one batch, at most, when the gate asks for others;
+    refused groups then fill it."""
+    candidates: float = 1.0
+    """Prompts that a gate with screenings screens at once, as a multiple of those a batch lacks."""
+    record: Record | None = None
+    """Called in the main process with the groups of every batch and its number, e.g. a `GroupLog`
+    that keeps them on disk."""
+    refresh: Refresh | None = None
+    """Rolls out the prompts that the sampler wants scored; None: TRL's own generation does."""
+    essential: tuple[str, ...] = ()
+    """Reward functions whose None takes a rollout out of its group's baseline, whatever the others
+    return."""
+    drop_zero_advantage: bool = False
+    """Leave rollouts without advantage out of the forward and backward pass, where there is no KL
+    term. The loss stays; entropy and clip ratios are then those of the rollouts that remain."""
+    encode_images_once: bool = False
+    """Let Qwen2.5-VL encode an image once for all rollouts of its prompt in a forward pass."""
+
+    def __post_init__(self) -> None:
+        if self.max_generations < 1:
+            raise ConfigError(f"max_generations must be at least 1, got {self.max_generations}")
+        if self.candidates < 1:
+            raise ConfigError(f"candidates must be at least 1, got {self.candidates}")
+
+
 class Loop:
-    """Makes one batch after the other: chooses prompts, has them rolled out, and says which groups
-    train.
-    """
+    """Makes the batches of a training: which prompts are rolled out, and which groups train."""
 
     def __init__(self, run: RunState, engine: Engine, options: LoopOptions | None = None) -> None:
-        """A loop that goes on from `run`: sampler, gate, ledger and batch count, which change as it
-        goes on.
-        """
+        """A loop that continues from `run`, whose sampler, gate, ledger and batch count it changes."""
         self.run = run
         self._engine = engine
         self._options = options or LoopOptions()
 
     def next_batch(self, num_prompts: int) -> Mapping[str, float]:
-        """Make the next batch, of so many prompts over all processes; the engine holds it then.
-        Returns its metrics.
+        """Make the next batch, which the engine then holds, and return its metrics.
+
+        Args:
+            num_prompts: Groups of the batch, over all processes.
         """
         run, engine = self.run, self._engine
         self._refresh()
-        batch = self._open(num_prompts)
+        batch = self._new_batch(num_prompts)
         while len(draw := engine.on_main(partial(batch.draw, run.sampler, batch=run.batch))):
             rollouts = engine.roll_out(draw.indices, run.gate.num_screening)
             engine.on_main(partial(self._observe, batch, draw, rollouts))
@@ -97,14 +158,12 @@ class Loop:
         else:
             engine.keep(engine.on_main(batch.filled))
         engine.silence(engine.on_main(batch.silent))
-        metrics = engine.on_main(partial(self._close, batch))
+        metrics = engine.on_main(partial(self._finish, batch))
         run.batch += 1
         return metrics
 
     def _refresh(self) -> None:
-        """Roll out the prompts whose scores the sampler wants anew (Algorithm 1, lines 2-5 and
-        9-11).
-        """
+        """Score the prompts that the sampler wants scored anew (Algorithm 1, lines 2-5 and 9-11)."""
         run, engine = self.run, self._engine
         due, num_rollouts = engine.on_main(
             lambda: (run.sampler.due(run.batch), run.sampler.num_rollouts_due)
@@ -113,10 +172,11 @@ class Loop:
             return
         rollouts = engine.refresh(due, num_rollouts, batch=run.batch)
         groups = [ScoredGroup(rollouts=own, role="refresh", purpose="refresh") for own in rollouts]
-        engine.on_main(lambda: self._keep(groups))
+        engine.on_main(lambda: self._charge_and_record(groups))
         engine.on_main(lambda: run.sampler.observe([group.outcome(run.batch) for group in groups]))
 
-    def _open(self, num_prompts: int) -> GatedBatch | ScreenedBatch:
+    def _new_batch(self, num_prompts: int) -> GatedBatch | ScreenedBatch:
+        """An empty batch for the gate of this run."""
         sizes = {"num_prompts": num_prompts, "num_processes": self._engine.num_processes}
         gate, at_most = self.run.gate, self._options.max_generations
         if gate.num_screening:
@@ -128,12 +188,14 @@ class Loop:
     def _observe(
         self, batch: GatedBatch | ScreenedBatch, draw: Draw, rollouts: Sequence[list[ScoredRollout]]
     ) -> None:
-        """Hand the groups to the gate and to the sampler: all of them, or of screenings those that
-        end with it.
+        """Show the groups to the gate and then to the sampler.
+
+        The sampler observes all of them; of screenings only those that do not go on, since the
+        others come whole.
         """
         run = self.run
         scores = run.sampler.scores()
-        told = np.full(len(draw), np.nan) if scores is None else scores[draw.indices]
+        known = np.full(len(draw), np.nan) if scores is None else scores[draw.indices]
         groups = [
             ScoredGroup(
                 rollouts=own,
@@ -141,13 +203,14 @@ class Loop:
                 score=float(score),
                 purpose="screen" if run.gate.num_screening else "train",
             )
-            for own, role, score in zip(rollouts, draw.roles, told, strict=True)
+            for own, role, score in zip(rollouts, draw.roles, known, strict=True)
         ]
         run.sampler.observe(batch.offer(groups, [group.outcome(run.batch) for group in groups]))
 
     def _observe_whole(self, batch: ScreenedBatch, rollouts: Sequence[list[ScoredRollout]]) -> None:
-        """Let the sampler observe the groups that went on, once and whole, and the screenings that
-        have no place.
+        """Show the groups that went on to the sampler, whole, and then to the gate.
+
+        With them come promising screenings that found no place in the batch.
         """
         run = self.run
         whole = [ScoredGroup(rollouts=own, role="").outcome(run.batch) for own in rollouts]
@@ -156,15 +219,13 @@ class Loop:
         )
         batch.complete(rollouts, whole)
 
-    def _close(self, batch: GatedBatch | ScreenedBatch) -> dict[str, float]:
-        """Charge and keep all groups of the batch, each with its one purpose; returns the batch in
-        numbers.
-        """
+    def _finish(self, batch: GatedBatch | ScreenedBatch) -> dict[str, float]:
+        """Charge and record all groups of the batch, and return its metrics."""
         groups = batch.spent()
-        self._keep(groups)
+        self._charge_and_record(groups)
         return batch_metrics(self.run, groups, num_generations=batch.num_generations)
 
-    def _keep(self, groups: Sequence[ScoredGroup]) -> None:
+    def _charge_and_record(self, groups: Sequence[ScoredGroup]) -> None:
         for group in groups:
             self.run.ledger.charge(
                 group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens
@@ -174,16 +235,13 @@ class Loop:
 
 
 MEANS = frozenset({"zero_variance_share", "unverifiable_share", "generations", "trained_share"})
-"""Metrics of one batch, whose mean says something of several; the others count from the start, or
-are of the moment."""
+"""Metrics of one batch, which a log line over several batches averages; of others it has the last."""
 
 
 def batch_metrics(
     run: RunState, groups: Sequence[ScoredGroup], *, num_generations: int
 ) -> dict[str, float]:
-    """What a log says of a batch: silent and unverifiable shares, the ledger, and the sampler's own
-    numbers.
-    """
+    """Shares of silent, unverifiable and trained groups, and metrics of ledger and sampler."""
     rewards = [np.array([rollout.reward.total for rollout in group.rollouts]) for group in groups]
     silent = [
         np.nanmax(own, initial=-np.inf) - np.nanmin(own, initial=np.inf) <= 1e-9 for own in rewards

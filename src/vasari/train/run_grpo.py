@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,213 +14,205 @@ from transformers import PrinterCallback, TrainerCallback
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.progress import Tell, silent
-from vasari.core.records import Prompt
-from vasari.model.base import Decoding
+from vasari.core.records import Prompt, PromptIndices
 from vasari.model.processor import load_processor
-from vasari.model.transformers_policy import load_model
+from vasari.model.transformers_policy import TransformersPolicy, load_model
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
-from vasari.train.budget import StopAtBudget, within_budget
+from vasari.train.callbacks import MetricLog, ScoreSnapshots, StopAtBudget, TellProgress
 from vasari.train.checkpoints import complete_checkpoints, save_model
-from vasari.train.group_file import drop_groups_from
-from vasari.train.group_log import GroupLog
-from vasari.train.options import LoopOptions
-from vasari.train.prompt_rows import PromptDataset
-from vasari.train.refresh import Refresher
+from vasari.train.group_file import GroupLog, drop_groups_from
+from vasari.train.groups import ScoredRollout, VerifyPrompt, score_group, verify_prompt
+from vasari.train.loop import LoopOptions
+from vasari.train.prompt_data import PromptDataset
 from vasari.train.run_state import RunState, read_run_file
-from vasari.train.score_snapshots import ScoreSnapshots
-from vasari.train.scorer import RolloutScorer, VerifyPrompt, verify_prompt
 from vasari.train.settings import GrpoSettings
+from vasari.train.trl_batch import why_not_droppable
 from vasari.train.trl_config import grpo_config, prepare_weights
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.validation import Validator
-from vasari.train.watch import MetricLog, TellProgress
-from vasari.train.zero_variance import why_not_droppable
 
 
-def train_grpo(
-    model_path: str,
-    *,
-    prompts: Sequence[Prompt],
-    validation: Sequence[Prompt],
-    sampler: PromptSampler,
-    settings: GrpoSettings,
-    system: str,
-    out: Path,
-    seed: int,
-    max_pixels: int | None = None,
-    resume: bool = False,
-    tell: Tell = silent,
-    verify: VerifyPrompt = verify_prompt,
-    callbacks: Sequence[TrainerCallback] = (),
-    on_start: Callable[[RunState], None] = lambda run: None,  # noqa: ARG005
-) -> dict[str, Any]:
-    """Train the model at `model_path` on the prompts that `sampler` chooses.
+@dataclass(frozen=True, kw_only=True)
+class GrpoTraining:
+    """A reinforcement training: what it starts from, what it trains on, and where it is written."""
 
-    Leaves in `out`: checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by
-    validation accuracy), `last`. `verify` says which rollouts are correct; `callbacks` are called
-    after our own; `on_start` is shown the run's state, which changes as it goes on, before the
-    first batch.
+    model_path: str
+    """Folder or hub name of the cold start."""
+    prompts: Sequence[Prompt]
+    """The pool."""
+    sampler: PromptSampler
+    """Chooses prompts of the pool."""
+    settings: GrpoSettings
+    """Those of the recipe."""
+    system: str
+    """The system prompt."""
+    out: Path
+    """Gets checkpoints, `metrics.jsonl`, `validation.jsonl`, `groups/`, `best` (by validation
+    accuracy) and `last`."""
+    seed: int
+    max_pixels: int | None = None
+    """Larger images are scaled down to this many pixels."""
+    verify: VerifyPrompt = verify_prompt
+    """Says which rollouts are correct."""
+    tell: Tell = silent
+    """Called with the progress."""
 
-    Returns:
-        `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`,
-        `repeated_rollouts` (generated twice because of a crash), `seconds`.
+    def train(
+        self,
+        validation: Sequence[Prompt],
+        *,
+        resume: bool = False,
+        callbacks: Sequence[TrainerCallback] = (),
+        on_start: Callable[[RunState], None] | None = None,
+    ) -> dict[str, Any]:
+        """Train on the prompts that the sampler chooses.
 
-    Raises:
-        ConfigError: The pool is smaller than a batch, or rollouts do not divide over the processes.
-        StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits
-            another pool or sampler.
-    """
-    _check_pool(prompts, settings)
-    checkpoint = _checkpoint(out, resume=resume)
-    settings = within_budget(settings, checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
-    notes = TellProgress(tell)
-    trainer = make_trainer(
-        model_path,
-        prompts=prompts,
-        sampler=sampler,
-        settings=settings,
-        system=system,
-        out=out,
-        seed=seed,
-        max_pixels=max_pixels,
-        tell=notes.scoring,
-        verify=verify,
-    )
-    run = trainer.loop.run
-    on_start(run)
-    validator = Validator(
-        validation,
-        validation_decoding(settings),
-        run=run,
-        system=system,
-        every=settings.validate_every,
-        seed=seed,
-        folder=out,
-    )
-    snapshots = ScoreSnapshots(
-        sampler, out / "scores.npz", updates_per_batch=settings.updates_per_batch
-    )
-    watching = [
-        StopAtBudget(run.ledger, settings),
-        validator,
-        notes,
-        MetricLog(out / "metrics.jsonl"),
-        snapshots,
-    ]
-    for callback in (*watching, *callbacks):
-        trainer.add_callback(callback)
-    facts = _train(trainer, checkpoint=checkpoint, out=out)
-    return _outcome(trainer, validator) | facts
+        Args:
+            validation: Prompts that choose the best weights; may be empty.
+            resume: Continue from the last complete checkpoint in `out`.
+            callbacks: Called after our own.
+            on_start: Called before the first batch with the run's state, which then changes.
 
+        Returns:
+            `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`,
+            `repeated_rollouts` (generated twice because of a crash), `seconds`.
 
-def make_trainer(
-    model_path: str,
-    *,
-    prompts: Sequence[Prompt],
-    sampler: PromptSampler,
-    settings: GrpoSettings,
-    system: str,
-    out: Path,
-    seed: int,
-    max_pixels: int | None = None,
-    tell: Tell = silent,
-    verify: VerifyPrompt = verify_prompt,
-) -> VarianceAwareGRPOTrainer:
-    """The trainer of these settings; arguments as in `train_grpo`, `tell` hears how far a scoring
-    of prompts is.
-    """
-    terms = settings.make_rewards()
-    config = grpo_config(settings, out, seed)
-    trainer = VarianceAwareGRPOTrainer(
-        model=prepare_weights(
-            load_model(model_path, dtype="bfloat16" if settings.trl.bf16 else "float32"), settings
-        ),
-        reward_funcs=[as_batched(term) for term in terms],
-        args=config,
-        train_dataset=PromptDataset(prompts, system=system),
-        processing_class=load_processor(model_path, max_pixels=max_pixels),
-        sampler=sampler,
-        gate=settings.make_gate(),
-        verify=lambda row, text: verify(row["vasari_prompt"], text),
-        prompt_ids=[prompt.id for prompt in prompts],
-        options=LoopOptions(
-            max_generations=settings.max_generations,
-            candidates=settings.screening.candidates,
-            essential=tuple(term.name for term in terms if not term.is_batched),
-            record=GroupLog(
-                out / "groups",
-                [prompt.id for prompt in prompts],
+        Raises:
+            ConfigError: The pool is smaller than a batch, or rollouts do not divide over the
+                processes.
+            StateError: `out` already holds a run and `resume` is not set, or its checkpoint fits
+                another pool or sampler.
+        """
+        if len(self.prompts) < self.settings.prompts_per_batch:
+            raise ConfigError(
+                f"the pool has {len(self.prompts)} prompts and a batch draws"
+                f" {self.settings.prompts_per_batch}; lower grpo.prompts_per_batch"
+            )
+        checkpoint = _checkpoint(self.out, resume=resume)
+        settings = within_budget(self.settings, checkpoint)
+        self.out.mkdir(parents=True, exist_ok=True)
+        progress = TellProgress(self.tell)
+        trainer = replace(self, settings=settings, tell=progress.scoring).make_trainer()
+        run = trainer.loop.run
+        if on_start is not None:
+            on_start(run)
+        validator = Validator(
+            validation,
+            settings.decoding(settings.validation_rollouts),
+            run=run,
+            system=self.system,
+            every=settings.validate_every,
+            seed=self.seed,
+            folder=self.out,
+        )
+        for callback in (
+            StopAtBudget(run.ledger, settings),
+            validator,
+            progress,
+            MetricLog(self.out / "metrics.jsonl"),
+            ScoreSnapshots(
+                self.sampler,
+                self.out / "scores.npz",
                 updates_per_batch=settings.updates_per_batch,
             ),
-            refresh=Refresher(
-                RolloutScorer(prompts, terms, verify=verify),
-                refresh_decoding(settings),
-                system=system,
-                seed=seed,
-                tell=tell,
+            *callbacks,
+        ):
+            trainer.add_callback(callback)
+        is_main = trainer.accelerator.is_main_process
+        repeated = _drop_groups_after(checkpoint, self.out) if is_main else 0
+        trainer.accelerator.wait_for_everyone()
+        started = time.monotonic()
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if is_main:
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            save_model(model, trainer.processing_class, self.out / "last")
+        return {
+            "steps": trainer.state.global_step,
+            "batches": run.batch,
+            "rollouts": dict(run.ledger.rollouts),
+            "tokens": dict(run.ledger.tokens),
+            "best_step": validator.best_step,
+            "best_validation": validator.best if math.isfinite(validator.best) else None,
+            "repeated_rollouts": repeated,
+            "seconds": time.monotonic() - started,
+        }
+
+    def make_trainer(self) -> VarianceAwareGRPOTrainer:
+        """The trainer of this training; `tell` is called while prompts are scored.
+
+        Raises:
+            ConfigError: Rollouts do not divide over the processes.
+        """
+        settings = self.settings
+        terms = settings.make_rewards()
+        config = grpo_config(settings, self.out, self.seed)
+        ids = [prompt.id for prompt in self.prompts]
+        groups = self.out / "groups"
+        dtype = "bfloat16" if settings.trl.bf16 else "float32"
+        trainer = VarianceAwareGRPOTrainer(
+            model=prepare_weights(load_model(self.model_path, dtype=dtype), settings),
+            reward_funcs=[as_batched(term) for term in terms],
+            args=config,
+            train_dataset=PromptDataset(self.prompts, system=self.system),
+            processing_class=load_processor(self.model_path, max_pixels=self.max_pixels),
+            sampler=self.sampler,
+            gate=settings.make_gate(),
+            verify=lambda row, text: self.verify(row["vasari_prompt"], text),
+            prompt_ids=ids,
+            options=LoopOptions(
+                max_generations=settings.max_generations,
+                candidates=settings.screening.candidates,
+                essential=tuple(term.name for term in terms if not term.is_batched),
+                record=GroupLog(groups, ids, updates_per_batch=settings.updates_per_batch),
+                refresh=self.refresh,
+                drop_zero_advantage=why_not_droppable(config) is None,
+                encode_images_once=True,
             ),
-            drop_zero_advantage=why_not_droppable(config) is None,
-            encode_images_once=True,
-        ),
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-def _train(
-    trainer: VarianceAwareGRPOTrainer, *, checkpoint: Path | None, out: Path
-) -> dict[str, Any]:
-    repeated = _forget_after(checkpoint, out) if trainer.accelerator.is_main_process else 0
-    trainer.accelerator.wait_for_everyone()
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.accelerator.is_main_process:
-        save_model(
-            trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class, out / "last"
         )
-    return {"repeated_rollouts": repeated, "seconds": time.monotonic() - started}
+        trainer.remove_callback(PrinterCallback)
+        return trainer
 
+    def refresh(
+        self,
+        model: Any,
+        processor: Any,
+        indices: PromptIndices,
+        num_rollouts: int,
+        *,
+        batch: int,
+        process: int,
+    ) -> list[list[ScoredRollout]]:
+        """The scored rollouts of the prompts that the sampler wants scored (Algorithm 1, line 3).
 
-def _check_pool(prompts: Sequence[Prompt], settings: GrpoSettings) -> None:
-    if len(prompts) < settings.prompts_per_batch:
-        raise ConfigError(
-            f"the pool has {len(prompts)} prompts and a batch draws {settings.prompts_per_batch};"
-            " lower grpo.prompts_per_batch"
+        They are generated by transformers with random numbers of their own, so that training
+        continues the same stream whether prompts were scored or not.
+        """
+        policy = TransformersPolicy(model, processor, system=self.system)
+        groups = policy.generate(
+            [self.prompts[index] for index in indices],
+            self.settings.decoding(num_rollouts),
+            seed=self.seed + 1_000_003 * (batch + 1) + process,
+            tell=self.tell,
         )
+        score = partial(score_group, terms=self.settings.make_rewards(), verify=self.verify)
+        return [
+            score(group, index=int(index), prompt=self.prompts[index])
+            for index, group in zip(indices, groups, strict=True)
+        ]
 
 
-def _outcome(trainer: VarianceAwareGRPOTrainer, validator: Validator) -> dict[str, Any]:
-    return {
-        "steps": trainer.state.global_step,
-        "batches": trainer.loop.run.batch,
-        "rollouts": dict(trainer.loop.run.ledger.rollouts),
-        "tokens": dict(trainer.loop.run.ledger.tokens),
-        "best_step": validator.best_step,
-        "best_validation": validator.best if math.isfinite(validator.best) else None,
-    }
-
-
-def validation_decoding(settings: GrpoSettings) -> Decoding:
-    """How validation rollouts are drawn: as in training."""
-    return Decoding(
-        num_rollouts=settings.validation_rollouts,
-        temperature=settings.trl.temperature,
-        top_p=settings.trl.top_p,
-        max_tokens=settings.trl.max_completion_length,
-        batch_rollouts=settings.refresh_batch,
-    )
-
-
-def refresh_decoding(settings: GrpoSettings) -> Decoding:
-    """How prompts are scored: as in training; the sampler says how many rollouts."""
-    return validation_decoding(settings).model_copy(
-        update={"num_rollouts": settings.rollouts_per_prompt}
-    )
+def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:
+    """The settings, which end at the checkpoint's step where it has spent the rollouts."""
+    if settings.max_rollouts is None or checkpoint is None:
+        return settings
+    if sum(read_run_file(checkpoint)["ledger"]["rollouts"].values()) < settings.max_rollouts:
+        return settings
+    return settings.model_copy(update={"steps": int(checkpoint.name.removeprefix("checkpoint-"))})
 
 
 def _checkpoint(out: Path, *, resume: bool) -> Path | None:
+    """The last complete checkpoint, from which a resumed run continues; None without any."""
     done = complete_checkpoints(out) if out.exists() else []
     if done and not resume:
         raise StateError(
@@ -228,9 +222,7 @@ def _checkpoint(out: Path, *, resume: bool) -> Path | None:
     return done[-1] if done else None
 
 
-def _forget_after(checkpoint: Path | None, out: Path) -> int:
-    """Drop the groups that the resumed run draws again; returns how many rollouts are paid for
-    twice.
-    """
+def _drop_groups_after(checkpoint: Path | None, out: Path) -> int:
+    """Remove the stored groups that the resumed run draws again, and count their rollouts."""
     batch = int(read_run_file(checkpoint)["batch"]) if checkpoint else 0
     return drop_groups_from(out / "groups", batch) if (out / "groups").exists() else 0

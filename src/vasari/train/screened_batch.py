@@ -11,8 +11,8 @@ from typing import final
 
 from vasari.core.records import Draw, GroupOutcome, Purpose
 from vasari.sample import Gate, PromptSampler
+from vasari.train.gated_batch import draw_wanted
 from vasari.train.groups import ScoredGroup, ScoredRollout
-from vasari.train.wanted import draw_wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from vasari.core.bounds import Bounds
 from vasari.core.plugins import names_from_a_file
 from vasari.core.settings import Named, Settings
+from vasari.model.base import Decoding
 from vasari.sample import Gate, ScreeningRule, make_gate
 from vasari.score.reward import RewardTerm
 from vasari.score.rewards import make_rewards
@@ -208,4 +209,14 @@ class GrpoSettings(TrainedWeights):
         return make_rewards(
             [choice.model_dump() for choice in self.rewards],
             max_tokens=self.trl.max_completion_length,
+        )
+
+    def decoding(self, num_rollouts: int) -> Decoding:
+        """How rollouts that do not train are drawn: as those that do."""
+        return Decoding(
+            num_rollouts=num_rollouts,
+            temperature=self.trl.temperature,
+            top_p=self.trl.top_p,
+            max_tokens=self.trl.max_completion_length,
+            batch_rollouts=self.refresh_batch,
         )

@@ -1,6 +1,4 @@
-"""Supervised training through TRL's SFTTrainer: the cold start on worked reasoning, and the base
-before it.
-"""
+"""Supervised training through TRL's SFTTrainer: the cold start, and the base model before it."""
 
 from __future__ import annotations
 
@@ -11,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback
 from trl import SFTTrainer
 
 from vasari.core.errors import ConfigError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
 from vasari.model.image_reuse import reuse_image_features
+from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
     complete_checkpoints,
     guard_saving,
@@ -25,30 +24,9 @@ from vasari.train.checkpoints import (
     restore_weights,
     save_model,
 )
-from vasari.train.collate import ChatCollator
+from vasari.train.prompt_data import ChatCollator
 from vasari.train.settings import SftSettings
 from vasari.train.trl_config import prepare_weights, sft_config
-from vasari.train.watch import MetricLog, TellProgress
-
-
-class StopAfter(TrainerCallback):  # type: ignore[misc]
-    """Stops training cleanly when its wall-clock budget is spent."""
-
-    def __init__(self, minutes: float) -> None:
-        self._seconds = minutes * 60
-        self._started = math.inf
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock."""
-        self._started = time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
-        """Ask the trainer to look at the validation loss a last time and stop."""
-        if time.monotonic() - self._started > self._seconds:
-            control.should_training_stop = True
-            control.should_evaluate = True
-            control.should_save = True
-        return control
 
 
 class ColdStartTrainer(SFTTrainer):  # type: ignore[misc]
@@ -110,7 +88,12 @@ def train_supervised(
         ),
         processing_class=processor,
         data_collator=_collator(prompts, processor, settings, system=system, seed=seed),
-        callbacks=_callbacks(settings, out, tell),
+        callbacks=[
+            EarlyStoppingCallback(settings.patience),
+            TellProgress(tell),
+            MetricLog(out / "metrics.jsonl"),
+            StopAtMinutes(settings.max_minutes),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     done = complete_checkpoints(out) if resume else []
@@ -141,15 +124,6 @@ def _collator(
         reads=settings.reads,
         seed=seed,
     )
-
-
-def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
-    callbacks = [
-        EarlyStoppingCallback(settings.patience),
-        TellProgress(tell),
-        MetricLog(out / "metrics.jsonl"),
-    ]
-    return callbacks + ([StopAfter(settings.max_minutes)] if settings.max_minutes else [])
 
 
 def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:

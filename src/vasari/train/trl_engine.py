@@ -1,6 +1,4 @@
-"""Rolling out through TRL: the loop's `Engine` over a `GRPOTrainer`, its screenings and refreshes
-included.
-"""
+"""The loop's `Engine` for TRL: rolls out, screens and refreshes through a `GRPOTrainer`."""
 
 from __future__ import annotations
 
@@ -8,24 +6,22 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from trl import prepare_multimodal_messages
+from trl import GRPOTrainer, prepare_multimodal_messages
 
 from vasari.core.errors import StateError
 from vasari.core.records import PromptIndices
 from vasari.train.groups import ScoredRollout
-from vasari.train.join import join_rollouts
-from vasari.train.options import Refresh
+from vasari.train.loop import Refresh
+from vasari.train.run_state import RunState
 from vasari.train.screened_batch import Slot
-from vasari.train.trl_rewards import Pilot, TrlRewards
+from vasari.train.trl_batch import join_rollouts
+from vasari.train.trl_rewards import ScreenedRollout, TrlRewards
 from vasari.train.verdicts import Judge
-
-if TYPE_CHECKING:
-    from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 
 T = TypeVar("T")
 
@@ -41,22 +37,25 @@ SEEN_BY_THE_MODEL = (
     "mm_token_type_ids",
     "image_position_ids",
 )
-"""What TRL's batch holds of images, and hands to the model beside the tokens."""
+"""Fields of TRL's batch about images, which the model gets beside the tokens."""
 
 
 class TrlEngine:
-    """Rolls out through a trainer's own methods, so that rewards, advantages and log-probabilities
-    are TRL's.
+    """Rolls out and scores through TRL's methods, so that batches are those of TRL.
+
+    The trainer overrides some of these methods to ask this engine; `GRPOTrainer.method(trainer)`
+    is TRL's own.
     """
 
     def __init__(
-        self, trainer: VarianceAwareGRPOTrainer, judge: Judge, *, refresh: Refresh | None
+        self, trainer: GRPOTrainer, run: RunState, judge: Judge, *, refresh: Refresh | None
     ) -> None:
         self._trainer = trainer
+        self._run = run
         self._refresh = refresh
         self._outputs: list[dict[str, Any]] = []
         self.rewards = TrlRewards(trainer, judge)
-        self._screenings: list[list[Pilot]] = []
+        self._screenings: list[list[ScreenedRollout]] = []
         self.batch: dict[str, Any] = {}
         """TRL's batch of this process, once the loop has made one."""
 
@@ -66,8 +65,10 @@ class TrlEngine:
         return int(self._trainer.accelerator.num_processes)
 
     def on_main(self, decide: Callable[[], T]) -> T:
-        """What the main process decides, in every process; its error too, so that none waits for it
-        in vain.
+        """Call `decide` in the main process alone and return its result in every process.
+
+        Raises:
+            StateError: It failed in the main process, which raises the error itself.
         """
         if self.num_processes == 1:
             return decide()
@@ -89,18 +90,16 @@ class TrlEngine:
     # Whole groups: one generation of TRL each.
 
     def roll_out(self, indices: PromptIndices, num_screening: int) -> list[list[ScoredRollout]]:
-        """Whole scored groups of these prompts through TRL's batch; screenings of so many rollouts
-        where that is not 0.
-        """
+        """Roll out and score a group of each prompt, or a screening of `num_screening` rollouts."""
         if num_screening:
             return self._screen(indices, num_screening)
         size = self._trainer.num_generations
-        output = self._trainer.stock_batch(self._own_rows(indices, size))
+        output = self._stock_batch(self._own_rows(indices, size))
         self._outputs.append(output)
-        return _in_groups(self._everyones_rollouts(output), size)
+        return _in_groups(self._scored_rollouts(output), size)
 
     def keep(self, places: Sequence[Sequence[int]]) -> None:
-        """Make the batch of the groups that this process rolled out and has places for."""
+        """Make the batch of the groups that `places` names for this process."""
         outputs, self._outputs = self._outputs, []
         if len(outputs) == 1:
             self.batch = outputs[0]
@@ -108,20 +107,20 @@ class TrlEngine:
         size = self._trainer.num_generations
         own = places[self._trainer.accelerator.process_index]
         rows = [row for group in own for row in range(group * size, (group + 1) * size)]
-        joined = join_rollouts(outputs, rows, pad_token_id=self._trainer.pad_token_id)
+        joined = join_rollouts(outputs, rows, pad_token_id=self._trainer._tokenizer.pad_token_id)
         joined["num_items_in_batch"] = self._trainer.accelerator.gather(
             joined["completion_mask"].sum()
         ).sum()
         self.batch = joined
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
-        """Take the advantages of these groups of the batch away."""
+        """Set the advantages of these groups of the batch to zero."""
         size = self._trainer.num_generations
         for place in places[self._trainer.accelerator.process_index]:
             self.batch["advantages"][place * size : (place + 1) * size] = 0.0
 
     def _own_rows(self, indices: PromptIndices, num_rollouts: int) -> list[dict[str, Any]]:
-        """This process's share of the rows of so many rollouts of each prompt."""
+        """This process's share of the rows, `num_rollouts` for each prompt."""
         places = np.repeat(indices, num_rollouts)
         share = len(places) // self.num_processes
         return self._rows(
@@ -129,17 +128,26 @@ class TrlEngine:
         )
 
     def _rows(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """A row for each of these prompts; each prompt is read, and its images opened, once."""
-        pool = self._trainer.pool
+        """A row for each index; each prompt is read, and its images opened, once."""
+        pool = self._trainer.train_dataset
+        if self._trainer.args.remove_unused_columns:
+            pool = self._trainer._remove_unused_columns(pool, description="training")
         read = {index: pool[index] for index in dict.fromkeys(indices)}
         self.rewards.indices = list(indices)
         # TRL may write into a row what is of one rollout.
         return [dict(read[index]) for index in indices]
 
-    def _everyones_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:
-        """The scored rollouts of all processes, one process after the other, with what TRL's batch
-        says of them.
-        """
+    def _stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's batch of these rows, in whole groups."""
+        batch: dict[str, Any] = GRPOTrainer._generate_and_score_completions(self._trainer, rows)
+        return batch
+
+    def _stock_generate(self, prompts: list[Any]) -> Any:
+        """TRL's completions of these prompts."""
+        return GRPOTrainer._generate(self._trainer, prompts)
+
+    def _scored_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:
+        """The scored rollouts of all processes, in their order, with their confidence."""
         scored, _ = self.rewards.take()
         local = [
             replace(r, confidence=c)
@@ -148,21 +156,23 @@ class TrlEngine:
         everyone: list[ScoredRollout] = gather_object(local)
         return everyone
 
-    def _confidence(self, output: dict[str, Any], num_rollouts: int) -> list[float]:
-        """Least token log-probability of each local rollout; nan when neither TRL nor the sampler
-        needs it.
+    def _confidence(self, output: dict[str, Any], num_rollouts: int) -> Sequence[float | None]:
+        """Least token log-probability of each rollout of this process.
+
+        None where TRL did not compute it and the sampler does not use it.
         """
         logps = output.get("old_per_token_logps")
-        if logps is None and self._trainer.loop.run.sampler.uses_logprobs:
+        if logps is None and self._run.sampler.uses_logprobs:
             logps = self._log_probabilities(output)
         if logps is None:
-            return [float("nan")] * num_rollouts
+            return [None] * num_rollouts
         mask = output["completion_mask"] * output.get("tool_mask", 1)
         return logps.masked_fill(mask == 0, 0.0).min(dim=1).values.tolist()  # type: ignore[no-any-return]
 
     def _log_probabilities(self, output: dict[str, Any]) -> torch.Tensor:
-        """[rollouts, tokens] of the completions under the policy that wrote them, which TRL skips
-        for one update a batch.
+        """Log-probabilities of a batch under its own policy, [rollouts, tokens].
+
+        TRL does not compute them where a batch has one update.
         """
         trainer = self._trainer
         with torch.no_grad():
@@ -176,20 +186,21 @@ class TrlEngine:
             )[0]
         return found
 
-    # Screenings: a few rollouts as numbers and text, and TRL's batch of whole groups that repeats
-    # them beside new ones.
+    # Screenings: a few rollouts as numbers and text; then TRL's batch of whole groups, in which
+    # they stand beside new rollouts.
 
     def _screen(self, indices: PromptIndices, size: int) -> list[list[ScoredRollout]]:
         rows = self._own_rows(indices, size)
         own = self._generated(rows, size)
-        everyone: list[Pilot] = gather_object(own)
+        everyone: list[ScreenedRollout] = gather_object(own)
         screened = _in_groups(everyone, size)
         self._screenings += screened
-        return [[pilot.rollout for pilot in pilots] for pilots in screened]
+        return [[known.rollout for known in group] for group in screened]
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """TRL's batch of whole groups; screenings that do not go on fill it by repetition, without
-        reward or advantage.
+        """Make TRL's batch of the groups that go on, and return them whole.
+
+        Screenings that do not go on fill it by repetition, without reward or advantage.
         """
         trainer, size = self._trainer, self._trainer.num_generations
         screenings, self._screenings = self._screenings, []
@@ -197,75 +208,64 @@ class TrlEngine:
             (screenings[slot.group], slot.commits)
             for slot in slots[trainer.accelerator.process_index]
         ]
-        known: list[Pilot | None] = []
-        for pilots, commits in own:
-            repeated = [pilots[place % len(pilots)] for place in range(size)]
-            known += [*pilots, *[None] * (size - len(pilots))] if commits else repeated
-        rows = self._rows([pilots[0].rollout.index for pilots, _ in own for _ in range(size)])
-        with self.rewards.beside(known, np.repeat([not commits for _, commits in own], size)):
-            output = trainer.stock_batch(rows)
-        self.batch = output
-        groups = _in_groups(self._everyones_rollouts(output), size)
+        screened: list[ScreenedRollout | None] = []
+        for group, commits in own:
+            repeated = [group[place % len(group)] for place in range(size)]
+            screened += [*group, *[None] * (size - len(group))] if commits else repeated
+        rows = self._rows([group[0].rollout.index for group, _ in own for _ in range(size)])
+        only_fills = np.repeat([not commits for _, commits in own], size)
+        with self.rewards.beside_screened(screened, only_fills):
+            self.batch = self._stock_batch(rows)
+        groups = _in_groups(self._scored_rollouts(self.batch), size)
         commits = [slot.commits for process in slots for slot in process]
         return [group for group, goes_on in zip(groups, commits, strict=True) if goes_on]
 
     def generate(self, prompts: list[Any]) -> Any:
-        """As TRL's `_generate`, but rollouts of a screening are not generated again."""
-        trainer, known = self._trainer, self.rewards.known
-        if known is None:
-            return trainer.stock_generate(prompts)
+        """As TRL's `_generate`, but screened rollouts are not generated again."""
+        trainer, screened = self._trainer, self.rewards.screened
+        if screened is None:
+            return self._stock_generate(prompts)
         size = trainer.num_generations
-        new = [row for row, pilot in enumerate(known) if pilot is None]
+        new = [row for row, known in enumerate(screened) if known is None]
         # All processes have something to generate or none has: TRL gathers what it counts.
         generated: tuple[Any, ...] = ([], [], None, [], None, {})
         if new:
-            with self._group_size(size - trainer.loop.run.gate.num_screening):
-                generated = trainer.stock_generate([prompts[row] for row in new])
-        _, new_ids, _, new_completions, new_logprobs, *more = generated
+            with self._group_size(size - self._run.gate.num_screening):
+                generated = self._stock_generate([prompts[row] for row in new])
+        _, new_ids, _, new_completions, new_logprobs, new_fields, *_ = generated
         # Prompts are read once more, each once: TRL gave those of the new rollouts only.
         ids, images, _ = trainer._tokenize_prompts(prompts[::size])
         place = {row: position for position, row in enumerate(new)}
-        has_logprobs = new_logprobs is not None or any(
-            pilot is not None and pilot.logprobs is not None for pilot in known
-        )
+
+        def merge(of_new: Sequence[Any] | None, of_known: Callable[[ScreenedRollout], Any]) -> Any:
+            """For each row its new value, or that of its screened rollout."""
+            return [
+                of_known(known) if known is not None else of_new and of_new[place[row]]
+                for row, known in enumerate(screened)
+            ]
+
+        logprobs = merge(new_logprobs, lambda known: known.logprobs)
+        fields = {
+            # The rewards of screened rollouts are known, so nothing asks for their fields.
+            name: merge(values, lambda _: None) if isinstance(values, list) else values
+            for name, values in new_fields.items()
+        }
         return (
             [own for own in ids for _ in range(size)],
-            [
-                new_ids[place[row]] if pilot is None else list(pilot.rollout.token_ids)
-                for row, pilot in enumerate(known)
-            ],
+            merge(new_ids, lambda known: known.rollout.token_ids.tolist()),
             None,
-            [
-                new_completions[place[row]] if pilot is None else pilot.completion
-                for row, pilot in enumerate(known)
-            ],
-            [
-                new_logprobs[place[row]] if pilot is None else pilot.logprobs
-                for row, pilot in enumerate(known)
-            ]
-            if has_logprobs
-            else None,
-            {name: self._beside(known, place, values) for name, values in more[0].items()},
+            merge(new_completions, lambda known: known.completion),
+            logprobs if any(own is not None for own in logprobs) else None,
+            fields,
             images if images is None else [own for own in images for _ in range(size)],
             [],
         )
 
-    @staticmethod
-    def _beside(known: Sequence[Pilot | None], place: Mapping[int, int], values: Any) -> Any:
-        """What a rollout function says of new rollouts, and None of known ones, whose rewards are
-        known too.
-        """
-        if not isinstance(values, list):
-            return values
-        return [values[place[row]] if pilot is None else None for row, pilot in enumerate(known)]
-
-    def _generated(self, rows: list[dict[str, Any]], size: int) -> list[Pilot]:
-        """Rollouts of these rows, generated and scored by TRL's own methods, without a batch to
-        train on.
-        """
+    def _generated(self, rows: list[dict[str, Any]], size: int) -> list[ScreenedRollout]:
+        """Rollouts of these rows, generated and scored by TRL, without a batch to train on."""
         prompts = with_images(rows)
         with self._group_size(size):
-            _, ids, _, completions, logprobs, fields, *_ = self._trainer.stock_generate(prompts)
+            _, ids, _, completions, logprobs, fields, *_ = self._stock_generate(prompts)
             # What a rollout function says of each rollout is for the reward functions, as in TRL's
             # own batch.
             for name, values in fields.items():
@@ -273,12 +273,12 @@ class TrlEngine:
                     rows, values if isinstance(values, list) else [values] * len(rows), strict=False
                 ):
                     row[name] = value
-            self._trainer.calculate_rewards(rows, prompts, completions, ids)
+            self._trainer._calculate_rewards(rows, prompts, completions, ids)
         # Of no batch, and so of no row in TRL's table of completions.
         self._trainer._pending_extra_logs.clear()
         scored, rewards = self.rewards.take()
         return [
-            Pilot(
+            ScreenedRollout(
                 rollout,
                 completion,
                 None if logprobs is None else logprobs[row],
@@ -289,9 +289,7 @@ class TrlEngine:
 
     @contextmanager
     def _group_size(self, num_rollouts: int) -> Iterator[None]:
-        """Let TRL's generation know how many rollouts of a prompt follow each other: vLLM takes
-        such a prompt once.
-        """
+        """Let TRL generate groups of this size: vLLM takes each prompt of a group once."""
         whole = self._trainer.num_generations
         self._trainer.num_generations = num_rollouts
         try:
@@ -304,9 +302,7 @@ class TrlEngine:
     def refresh(
         self, indices: PromptIndices, num_rollouts: int, *, batch: int
     ) -> list[list[ScoredRollout]]:
-        """So many scored rollouts of each of these prompts, in their order; each process rolls out
-        its share.
-        """
+        """Roll out and score each prompt `num_rollouts` times; each process does its share."""
         trainer = self._trainer
         rank, world = trainer.accelerator.process_index, self.num_processes
         if self._refresh is not None:
@@ -318,11 +314,11 @@ class TrlEngine:
             groups: list[list[ScoredRollout]] = gather_object(own)
             order = {int(index): place for place, index in enumerate(indices)}
             return sorted(groups, key=lambda group: order[group[0].index])
-        with self._apart(trainer.args.seed + 1_000_003 * (batch + 1) + rank):
+        with self._own_random_numbers(trainer.args.seed + 1_000_003 * (batch + 1) + rank):
             return self._refreshed(indices, num_rollouts)
 
     def _refreshed(self, indices: PromptIndices, num_rollouts: int) -> list[list[ScoredRollout]]:
-        """Through TRL's generation, in parts of the size of a training batch."""
+        """Scored rollouts by TRL's generation, in parts of the size of a training batch."""
         args, world = self._trainer.args, self.num_processes
         rows_at_once = args.per_device_train_batch_size * args.steps_per_generation
         at_once = world * max(1, rows_at_once // num_rollouts)
@@ -332,23 +328,19 @@ class TrlEngine:
             # Every process generates equally many rows; what only fills is charged and dropped.
             filled = np.resize(part, -(-len(part) // world) * world)
             own = [
-                pilot.rollout
-                for pilot in self._generated(self._own_rows(filled, num_rollouts), num_rollouts)
+                known.rollout
+                for known in self._generated(self._own_rows(filled, num_rollouts), num_rollouts)
             ]
             everyone = _in_groups(gather_object(own), num_rollouts)
             groups += everyone[: len(part)]
             for group in everyone[len(part) :]:
                 tokens = sum(len(rollout.token_ids) for rollout in group)
-                self._trainer.loop.run.ledger.charge(
-                    "discarded", rollouts=len(group), tokens=tokens
-                )
+                self._run.ledger.charge("discarded", rollouts=len(group), tokens=tokens)
         return groups
 
     @contextmanager
-    def _apart(self, seed: int) -> Iterator[None]:
-        """Random numbers of its own and no trace in TRL's log: training goes on as if nothing had
-        been rolled out.
-        """
+    def _own_random_numbers(self, seed: int) -> Iterator[None]:
+        """Within this context, what is rolled out changes neither the training nor TRL's log."""
         trainer = self._trainer
         metrics, seen = copy.deepcopy(trainer._metrics), trainer.state.num_input_tokens_seen
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -361,9 +353,7 @@ class TrlEngine:
 
 
 def with_images(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The prompts of these rows with their images in the messages, as TRL makes them before it
-    generates.
-    """
+    """The prompts of these rows with their images in the messages, as TRL generates from them."""
     images = [
         row.get("images")
         if "images" in row

@@ -1,9 +1,8 @@
-"""TRL's GRPOTrainer with prompts chosen late: drawn, rolled out, scored, observed and gated inside
-one generation.
+"""TRL's GRPOTrainer with prompts that a sampler chooses just before they are rolled out.
 
-TRL's private methods are wrapped and never copied (docs/decisions/trl-late-binding.md). The
-algorithm is `loop.py`; this file hands it TRL's generation, and keeps its state in TRL's
-checkpoints.
+TRL's private methods are wrapped and never copied (docs/decisions/trl-late-binding.md). `loop.py`
+is the algorithm and `trl_engine.py` rolls out for it; this file puts their batches in the place of
+TRL's, and their state into TRL's checkpoints.
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from vasari.core.errors import ConfigError, StateError
 from vasari.model.image_reuse import reuse_image_features, without_adapters
 from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import MARKER, guard_saving, mark_complete, restore_weights
-from vasari.train.chosen import chosen_gate, chosen_sampler, prompt_ids_of
 from vasari.train.gated_batch import check_sizes
-from vasari.train.loop import MEANS, Loop
-from vasari.train.options import LoopOptions
+from vasari.train.loop import MEANS, Loop, LoopOptions
 from vasari.train.run_state import RunState
+from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
+from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
 from vasari.train.trl_engine import TrlEngine
 from vasari.train.verdicts import Judge, VerdictReader, Verify
-from vasari.train.zero_variance import check_droppable, drop_zero_advantage_rollouts
 
 
 class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -123,7 +121,7 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             verify,
             self._options.essential,
         )
-        self._engine = TrlEngine(self, judge, refresh=self._options.refresh)
+        self._engine = TrlEngine(self, run, judge, refresh=self._options.refresh)
         self.loop = Loop(run, self._engine, self._options)
         self._check_batch()
         if self._options.encode_images_once and self.model.config.model_type == "qwen2_5_vl":
@@ -134,13 +132,6 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def prompt_sampler(self) -> PromptSampler:
         """Which prompts are rolled out."""
         return self.loop.run.sampler
-
-    @property
-    def pool(self) -> Any:
-        """The data set that prompts are drawn from, row by row."""
-        if not self.args.remove_unused_columns:
-            return self.train_dataset
-        return self._remove_unused_columns(self.train_dataset, description="training")
 
     def _check_batch(self) -> None:
         args, num_prompts = self.args, self.args.generation_batch_size // self.num_generations
@@ -162,8 +153,9 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # The batch of the loop in place of the data loader's rows.
 
     def get_train_dataloader(self) -> Any:
-        """TRL's data loader over as many placeholders: rows are read when they are drawn, so no
-        image is opened for nothing.
+        """TRL's data loader over placeholders; rows are read when they are drawn.
+
+        So no image is opened for nothing.
         """
         pool = self.train_dataset
         self.train_dataset = Dataset.from_dict({"prompt": [""] * len(pool)})
@@ -193,38 +185,6 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate(self, prompts: list[Any]) -> Any:
         return self._engine.generate(prompts)
-
-    # What the engine calls: TRL's methods as they are.
-
-    def stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """TRL's batch of these rows, in whole groups."""
-        return super()._generate_and_score_completions(rows)  # type: ignore[no-any-return]
-
-    def stock_generate(self, prompts: list[Any]) -> Any:
-        """TRL's completions of these prompts."""
-        return super()._generate(prompts)
-
-    def stock_rewards(
-        self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
-    ) -> torch.Tensor:
-        """What TRL's reward functions say of all processes' rollouts, [rollouts, functions]."""
-        return super()._calculate_rewards(rows, prompts, completions, completion_ids)  # type: ignore[no-any-return]
-
-    def calculate_rewards(
-        self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
-    ) -> torch.Tensor:
-        """The same as a subclass may have changed it, remembered by the engine."""
-        return self._calculate_rewards(rows, prompts, completions, completion_ids)
-
-    @property
-    def end_token_ids(self) -> set[int]:
-        """Tokens that end a rollout, so that one without them was cut."""
-        return {*self.eos_token_ids, self._tokenizer.pad_token_id}
-
-    @property
-    def pad_token_id(self) -> int:
-        """What pads prompts and completions."""
-        return int(self._tokenizer.pad_token_id)
 
     # Batches that mix prompts with and without images.
 
@@ -256,8 +216,9 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return loss * share if by_rollout else loss  # type: ignore[no-any-return]
 
     def _most_with_advantage(self, inputs: dict[str, Any]) -> int:
-        """Rollouts with an advantage in the process that has most: TRL gathers metrics and needs
-        one size everywhere.
+        """Rollouts with an advantage in the process that has most of them.
+
+        TRL gathers metrics, and so needs one size in all processes.
         """
         own = torch.count_nonzero(inputs["advantages"]).reshape(1)
         return int(self.accelerator.gather(own).max())
@@ -338,7 +299,7 @@ def _run_over(
         )
     ids = prompt_ids_of(pool) if prompt_ids is None else tuple(prompt_ids)
     return RunState(
-        sampler=chosen_sampler(sampler, pool, seed=seed, prompt_ids=ids), gate=chosen_gate(gate)
+        sampler=sampler_from(sampler, pool, seed=seed, prompt_ids=ids), gate=gate_from(gate)
     )
 
 

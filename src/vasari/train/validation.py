@@ -16,9 +16,9 @@ from vasari.core.records import Prompt
 from vasari.evaluate.statistics import accuracy
 from vasari.model.base import Decoding
 from vasari.model.transformers_policy import TransformersPolicy
+from vasari.train.callbacks import append_to_log, read_log, write_log
 from vasari.train.checkpoints import save_model
 from vasari.train.run_state import RunState
-from vasari.train.watch import append_row, read_rows, write_rows
 from vasari.verify import verify_answer
 
 
@@ -62,9 +62,9 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             self._record_path.unlink(missing_ok=True)
             self._measure(state, model, processing_class)
             return
-        rows = [row for row in read_rows(self._record_path) if row["step"] <= state.global_step]
+        rows = [row for row in read_log(self._record_path) if row["step"] <= state.global_step]
         if state.is_world_process_zero:
-            write_rows(self._record_path, rows)
+            write_log(self._record_path, rows)
         for row in rows:
             if row["accuracy"] > self.best:
                 self.best, self.best_step = row["accuracy"], row["step"]
@@ -123,7 +123,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             "tokens": sum(self._run.ledger.tokens.values()),
             "rollouts_validation": sum(len(v) for v in verdicts),
         }
-        append_row(self._record_path, row)
+        append_to_log(self._record_path, row)
         if interval.mean > self.best:
             self.best, self.best_step = interval.mean, state.global_step
             save_model(model, processor, self._folder / "best")

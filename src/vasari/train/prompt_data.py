@@ -1,6 +1,4 @@
-"""Prompts -> supervised batches: chat template, images, and a loss on the assistant's words
-alone.
-"""
+"""Prompts as TRL reads them: rows of a data set for GRPO, batches for supervised training."""
 
 from __future__ import annotations
 
@@ -9,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import torch
+from datasets import Dataset
+from datasets.table import InMemoryTable
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
@@ -20,6 +21,39 @@ from vasari.model.chat import chat_messages, target_text
 Target = Literal["reasoning", "short", "facts"]
 """What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about
 its image."""
+
+
+class PromptDataset(Dataset):  # type: ignore[misc]
+    """A pool of prompts, one row each, made when it is read; images are opened then and not
+    before.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], *, system: str) -> None:
+        # The fingerprint names no file of a cache: nothing is cached.
+        table = InMemoryTable(pa.table({"prompt_index": list(range(len(prompts)))}))
+        super().__init__(table, fingerprint="vasari")
+        self._prompts = prompts
+        self._system = system
+
+    def __getitem__(self, key: Any) -> dict[str, Any]:
+        """Row `key`: `prompt`, `images` (possibly none), and columns for reward functions.
+
+        These are `vasari_prompt` (the `Prompt`), `prompt_index`, `question`, `answer` and
+        `solution` (both the reference answer; TRL's own functions call it so), `category`,
+        `difficulty`.
+        """
+        prompt = self._prompts[int(key)]
+        return {
+            "prompt": chat_messages(prompt, system=self._system),
+            "images": [open_image(ref, where=f"prompt {prompt.id!r}") for ref in prompt.images],
+            "prompt_index": int(key),
+            "vasari_prompt": prompt,
+            "question": prompt.question,
+            "answer": prompt.answer,
+            "solution": prompt.answer,
+            "category": prompt.category,
+            "difficulty": prompt.difficulty,
+        }
 
 
 class ChatCollator:

@@ -7,8 +7,14 @@ import pytest
 
 from vasari.core.errors import StorageError
 from vasari.sample import make_sampler
-from vasari.train.score_snapshots import ScoreSnapshots
-from vasari.train.watch import MetricLog, TellProgress, append_row, read_rows, write_rows
+from vasari.train.callbacks import (
+    MetricLog,
+    ScoreSnapshots,
+    TellProgress,
+    append_to_log,
+    read_log,
+    write_log,
+)
 
 
 def at(step, *, of=10, main=True):
@@ -19,7 +25,7 @@ def test_every_number_is_logged_with_its_step(tmp_path):
     log = MetricLog(tmp_path / "metrics.jsonl")
     log.on_train_begin(None, at(0), None)
     log.on_log(None, at(3), None, logs={"loss": 0.5, "count": 2, "name": "x", "unknown": math.nan})
-    (row,) = read_rows(tmp_path / "metrics.jsonl")
+    (row,) = read_log(tmp_path / "metrics.jsonl")
     assert {name: row[name] for name in row if name != "time"} == {
         "schema": 1,
         "step": 3,
@@ -34,7 +40,7 @@ def test_a_resumed_log_forgets_what_came_after_its_checkpoint(tmp_path):
     log = MetricLog(path)
     log.on_train_begin(None, at(2), None)
     log.on_log(None, at(3), None, logs={"loss": 1.0})
-    assert [row["step"] for row in read_rows(path)] == [1, 2, 3]
+    assert [row["step"] for row in read_log(path)] == [1, 2, 3]
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
@@ -42,7 +48,7 @@ def test_a_new_run_begins_an_empty_log(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n')
     MetricLog(path).on_train_begin(None, at(0), None)
-    assert read_rows(path) == []
+    assert read_log(path) == []
 
 
 def test_only_the_main_process_logs(tmp_path):
@@ -55,15 +61,15 @@ def test_only_the_main_process_logs(tmp_path):
 def test_a_log_that_cannot_be_written_is_a_storage_error(tmp_path):
     (tmp_path / "log").mkdir()
     with pytest.raises(StorageError, match="log: could not be written: Is a directory"):
-        append_row(tmp_path / "log", {"step": 1})
+        append_to_log(tmp_path / "log", {"step": 1})
 
 
 def test_a_full_disk_leaves_the_rows_that_were_there(tmp_path, largest_file):
     path = tmp_path / "rows.jsonl"
-    write_rows(path, [{"step": 1}])
+    write_log(path, [{"step": 1}])
     with largest_file(100), pytest.raises(StorageError, match="could not be written"):
-        write_rows(path, [{"step": step} for step in range(100)])
-    assert read_rows(path) == [{"step": 1}]
+        write_log(path, [{"step": step} for step in range(100)])
+    assert read_log(path) == [{"step": 1}]
 
 
 def test_progress_carries_the_last_loss_and_reward():

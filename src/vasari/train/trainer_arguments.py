@@ -1,6 +1,4 @@
-"""Samplers, gates, prompt ids and features from what a trainer's user writes: a name, settings, an
-object, a data set.
-"""
+"""What the user of a trainer names or gives -> sampler, gate, prompt ids and features."""
 
 from __future__ import annotations
 
@@ -26,10 +24,10 @@ from vasari.score.reward import text_of
 _ID_COLUMNS = ("prompt_id", "id")
 
 
-def chosen_sampler(
+def sampler_from(
     choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None
 ) -> PromptSampler:
-    """The sampler over a pool that a user chose.
+    """The sampler over a pool that a user names, configures or made.
 
     Args:
         choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a
@@ -57,8 +55,8 @@ def chosen_sampler(
     return made
 
 
-def chosen_gate(choice: Any) -> Gate:
-    """The gate that a user chose: by name, by a mapping of `name` and settings, or as an object.
+def gate_from(choice: Any) -> Gate:
+    """The gate that a user gives as a name, a mapping of `name` and settings, or an object.
 
     Raises:
         ConfigError: It is none of these.
@@ -84,10 +82,9 @@ def _named(choice: Any, what: str) -> tuple[str, dict[str, Any]]:
 
 
 def prompt_ids_of(pool: Any) -> Sequence[str] | None:
-    """One stable id for each row: its `prompt_id` or `id` where these are unique, else a digest of
-    its prompt's text.
+    """One stable id for each row: its `prompt_id` or `id`, else a digest of its prompt's text.
 
-    Rows with the same text are told apart by their order among each other. None where the data set
+    A column of ids counts where they are unique. Rows with the same text are told apart by their order among each other. None where the data set
     has no `prompt`.
     """
     names = pool.column_names or []
@@ -108,8 +105,7 @@ def prompt_ids_of(pool: Any) -> Sequence[str] | None:
 
 
 def features_of(pool: Any) -> PoolFeatures | None:
-    """What a data set says of its prompts before any rollout, as `vasari train` knows it of its own
-    (`prompt_features`).
+    """Features of a data set's prompts that are known before any rollout (`prompt_features`).
 
     The wording of what the user says in `prompt`, and the columns `category`, `difficulty` and
     `choices` where there are such; images are not counted, since that would open them. None where

@@ -1,0 +1,202 @@
+"""What happens between the steps of a training: log, progress, score snapshots, budgets."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback
+
+from vasari.core.files import append_lines, write_bytes, writing
+from vasari.core.ledger import Ledger
+from vasari.core.progress import Tell
+from vasari.data.rows import read_rows
+from vasari.sample import PromptSampler
+from vasari.train.settings import GrpoSettings
+
+MAX_SNAPSHOTS = 40
+
+
+class TellProgress(TrainerCallback):  # type: ignore[misc]
+    """Tells how many steps are done, with the last loss or reward as a note."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._note = ""
+        self._done = 0
+        self._total = 1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Remember how many steps there are."""
+        self._done, self._total = state.global_step, state.max_steps
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell the count after every step."""
+        self._done = state.global_step
+        self._tell(state.global_step, state.max_steps, self._note)
+
+    def scoring(self, done: int, total: int, note: str = "") -> None:
+        """Tell that prompts are being scored between two steps."""
+        self._tell(self._done, self._total, f"scoring prompts {done}/{total} {note}".rstrip())
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Remember the numbers to show beside the count."""
+        shown = [
+            (name, (logs or {}).get(name))
+            for name in ("loss", "eval_loss", "reward", "validation/accuracy")
+        ]
+        notes = [f"{name} {value:.3f}" for name, value in shown if isinstance(value, float)]
+        self._note = ", ".join(notes) or self._note
+
+
+class MetricLog(TrainerCallback):  # type: ignore[misc]
+    """Appends every logged metric to a JSONL file.
+
+    A resumed run drops the lines after its checkpoint.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Remove lines that a crashed attempt wrote after the checkpoint that is resumed."""
+        if not state.is_world_process_zero:
+            return
+        rows = read_log(self._path) if state.global_step > 0 else []
+        write_log(self._path, [row for row in rows if row.get("step", 0) <= state.global_step])
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write one line."""
+        if not state.is_world_process_zero or not logs:
+            return
+        numbers = {
+            k: v
+            for k, v in logs.items()
+            if isinstance(v, int | float) and not (isinstance(v, float) and math.isnan(v))
+        }
+        row = {"schema": 1, "step": state.global_step, "time": round(time.time(), 3), **numbers}
+        append_to_log(self._path, row)
+
+
+class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
+    """Keeps a sampler's scores of all prompts over the training, as in the paper's figure 3.
+
+    After each refresh, or at even distances for a sampler that never refreshes.
+    """
+
+    def __init__(self, sampler: PromptSampler, path: Path, *, updates_per_batch: int) -> None:
+        self._sampler = sampler
+        self._path = path
+        self._updates_per_batch = updates_per_batch
+        self._steps: list[int] = []
+        self._scores: list[Any] = []
+        self._every = 1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Read the snapshots that a resumed run took before its checkpoint."""
+        # The sampler counts batches, the trainer updates.
+        self._every = max(
+            1, self._sampler.refresh_every * self._updates_per_batch or state.max_steps // 10
+        )
+        if state.global_step and self._path.exists():
+            with np.load(self._path, allow_pickle=False) as old:
+                kept = old["step"] <= state.global_step
+                self._steps = [int(s) for s in old["step"][kept]]
+                self._scores = list(old["vps"][kept])
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Take a snapshot when one is due and the scores have changed."""
+        if not state.is_world_process_zero or len(self._steps) >= MAX_SNAPSHOTS:
+            return
+        scores = self._sampler.scores()
+        if scores is None:
+            return
+        now = scores.astype(np.float32)
+        if self._scores and (
+            state.global_step - self._steps[-1] < self._every
+            or np.array_equal(now, self._scores[-1])
+        ):
+            return
+        self._steps.append(state.global_step)
+        self._scores.append(now)
+        steps = np.array(self._steps)
+        batches = steps // self._updates_per_batch
+        with writing(self._path) as file:
+            np.savez_compressed(file, step=steps, batch=batches, vps=np.stack(self._scores))
+
+
+class StopAtMinutes(TrainerCallback):  # type: ignore[misc]
+    """Ends supervised training cleanly when its wall-clock budget is spent."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self._seconds = math.inf if minutes is None else 60 * minutes
+        self._started = math.inf
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the minutes are over."""
+        return time.monotonic() - self._started > self._seconds
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask the trainer to measure the validation loss a last time and stop."""
+        if self.is_spent:
+            control.should_training_stop = True
+            control.should_evaluate = True
+            control.should_save = True
+
+
+class StopAtBudget(StopAtMinutes):
+    """Ends GRPO after the batch that spends the last rollout or minute of the settings."""
+
+    def __init__(self, ledger: Ledger, settings: GrpoSettings) -> None:
+        super().__init__(settings.max_minutes)
+        self._ledger = ledger
+        self._settings = settings
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Stop between two batches, never between the updates of one."""
+        rollouts, minutes = self._settings.max_rollouts, self._settings.max_minutes
+        if (
+            rollouts is None and minutes is None
+        ) or state.global_step % self._settings.updates_per_batch:
+            return
+        spent = rollouts is not None and self._ledger.total_rollouts >= rollouts
+        # The main process keeps the ledger and the clock.
+        stop: list[Any] = [spent or self.is_spent]
+        broadcast_object_list(stop, from_process=0)
+        if stop[0]:
+            control.should_training_stop = True
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log, none when it is missing; a line that a crash cut off is dropped."""
+    rows = read_rows(path) if path.exists() else ()
+    return [row.values for row in rows if row.values is not None]
+
+
+def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a log anew; the file holds either the old rows or the new ones."""
+    write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def append_to_log(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a log.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    append_lines(path, [json.dumps(row) + "\n"])
