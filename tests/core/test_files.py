@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from vasari.core.errors import StorageError
-from vasari.core.files import append_lines, read_json, write_bytes, write_json, writing
+from vasari.core.files import (
+    append_lines,
+    read_json,
+    write_bytes,
+    write_json,
+    writing,
+    writing_folder,
+)
 
 
 def names(folder) -> list[str]:
@@ -45,6 +52,34 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, write):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"rows\.bin: could not be written"):
         write(tmp_path / "file" / "rows.bin")
+
+
+def fill(path, content):
+    with writing_folder(path) as folder:
+        folder.mkdir()
+        (folder / "a").write_text(content)
+
+
+def test_a_folder_is_replaced_when_the_block_ends(tmp_path):
+    fill(tmp_path / "best", "old")
+    fill(tmp_path / "best", "new")
+    assert (tmp_path / "best" / "a").read_text() == "new"
+    assert names(tmp_path) == ["best"]
+
+
+def test_an_error_in_the_block_keeps_the_old_folder(tmp_path):
+    fill(tmp_path / "best", "old")
+    with pytest.raises(TypeError, match="must be str"):
+        fill(tmp_path / "best", None)
+    assert (tmp_path / "best" / "a").read_text() == "old"
+    assert names(tmp_path) == ["best"]
+
+
+def test_a_crash_between_the_renames_is_mended(tmp_path):
+    fill(tmp_path / "best.old", "old")
+    with pytest.raises(TypeError, match="must be str"):
+        fill(tmp_path / "best", None)
+    assert (tmp_path / "best" / "a").read_text() == "old"
 
 
 def test_arrays_and_paths_become_json_and_nan_is_refused(tmp_path):

@@ -1,9 +1,10 @@
-"""Files that are written whole or not at all, and JSON."""
+"""Files and folders that are written whole or not at all, and JSON."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,27 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             _sync_folder(path.parent)
         finally:
             staging.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill that replaces `path` when the block ends; after an error it is removed.
+
+    After a crash, `path` or `path.old` is whole; the next call brings the latter back.
+    """
+    staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
+    if old.exists() and not path.exists():  # a crash between the two renames below
+        old.rename(path)
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        yield staging
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        staging.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from vasari.core.errors import StateError, StorageError
+from vasari.core.files import writing_folder
 from vasari.model.processor import save_processor
 
 MARKER = "COMPLETE"
@@ -115,25 +116,14 @@ def restore_weights(model: Any, checkpoint: str | Path) -> None:
 
 
 def save_model(model: Any, processor: Any, path: Path) -> None:
-    """Write a model and its processor so that the folder holds either the old ones or the new,
-    never half of each.
+    """Save a model and its processor in a folder, which holds the old ones until all is written.
+
+    Raises:
+        StorageError: The disk is full, over quota, or read-only.
     """
-    staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
-    if old.exists() and not path.exists():  # a crash between the two renames below
-        old.rename(path)
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        with guard_saving(path.parent):
-            model.save_pretrained(str(staging))
-            save_processor(processor, staging)
-    except StorageError:
-        shutil.rmtree(staging, ignore_errors=True)  # what is left of it fills the disk for nothing
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    staging.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    with guard_saving(path.parent), writing_folder(path) as folder:
+        model.save_pretrained(str(folder))
+        save_processor(processor, folder)
 
 
 def _sync(file: Path) -> None:
