@@ -26,7 +26,7 @@ from vasari.data.prompt_file import read_prompts
 from vasari.evaluate.majority import score_majority
 from vasari.model.base import Decoding, Images
 from vasari.run.recipe import parse_recipe
-from vasari.score.reward import format_ok
+from vasari.score import format_ok
 from vasari.verify import verify_answer
 
 

@@ -18,7 +18,7 @@ from vasari.evaluate.settings import EvaluateSettings
 from vasari.records import GroupOutcome, Prompt, Rollout
 from vasari.run.layout import RunDir
 from vasari.sample import make_sampler
-from vasari.score.reward import format_ok
+from vasari.score import format_ok
 from vasari.train.group_file import write_groups
 from vasari.verify import verify_answer
 

@@ -157,7 +157,7 @@ def test_the_checker_says_on_which_rollout_a_reward_fails(function, message):
 
 
 def test_the_checker_takes_names_classes_and_functions_with_settings():
-    from vasari.score.shaping import RepetitionPenalty
+    from vasari.score.terms import RepetitionPenalty
 
     check_reward("repetition", ngram=3)
     check_reward(RepetitionPenalty, ngram=3)

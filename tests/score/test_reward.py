@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import REWARDS, check_reward, format_ok, make_rewards, score_rollouts
-from vasari.score.reward import RewardTerm, accuracy, as_batched, combine, format_reward
+from vasari.score.reward import RewardTerm, as_batched, combine
+from vasari.score.terms import accuracy, format_reward
 from vasari.verify import verify_answer
 
 GOOD = r"<think>two and two</think><answer>so \boxed{4}.</answer>"
@@ -256,7 +257,7 @@ def test_a_term_that_knows_a_limit_is_told_the_training_s():
         [
             {"name": "cosine_length"},
             {"name": "soft_overlong"},
-            {"name": "vasari.score.shaping:SoftOverlong", "settings": {"max_tokens": 7}},
+            {"name": "vasari.score.terms:SoftOverlong", "settings": {"max_tokens": 7}},
         ],
         max_tokens=40,
     )

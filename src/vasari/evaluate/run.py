@@ -27,7 +27,7 @@ from vasari.evaluate.rollouts import PassRows, judged_rollouts
 from vasari.evaluate.scores import ScoredSet
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.model.base import Decoding, Policy
-from vasari.score.reward import format_ok
+from vasari.score import format_ok
 
 SCHEMA_VERSION = 1
 

@@ -9,8 +9,9 @@ from vasari.score.advantage import (
 from vasari.score.check_reward import check_reward
 from vasari.score.diversity import DIVERSITY_METRICS, DiversityMetric, trajectory_diversity
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE, Normalise, promotion_score
-from vasari.score.reward import Reward, RewardTerm, format_ok, score_rollouts
+from vasari.score.reward import Reward, RewardTerm, score_rollouts
 from vasari.score.rewards import REWARDS, make_rewards
+from vasari.score.terms import format_ok
 from vasari.score.value import (
     GROUP_VALUES,
     GroupValue,

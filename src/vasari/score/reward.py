@@ -1,4 +1,4 @@
-"""Verdicts -> rewards: the only place where a verdict becomes a number that a learner sees.
+"""Verdicts -> rewards: how the functions that a reward consists of are called and added up.
 
 A reward is a function. Ours and a user's look at one rollout: they take by keyword any of `prompt`,
 `text`, `token_ids`, `verdict`, `truncated`, and return a number, or None where the rollout must
@@ -12,7 +12,6 @@ import asyncio
 import functools
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,9 +28,6 @@ UNNAMED = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 _COLUMNS = {"prompt": "vasari_prompt", "verdict": "verdict", "truncated": "truncated"}
 """The columns in which a function of one rollout finds what is neither its text nor its tokens."""
-
-_TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-_BRACE = re.compile(r"\\boxed[ \t]*\{|\\.|[{}]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +52,8 @@ class RewardTerm:
     """It has TRL's signature: lists over rollouts in, a list out."""
 
 
-def accuracy(*, verdict: Verdict) -> float | None:
-    """1 for a correct rollout, 0 for an incorrect one, None for one that cannot be verified."""
-    return None if math.isnan(verdict.value) else verdict.value
-
-
-def format_reward(*, text: str) -> float:
-    """1 for a rollout that keeps to the format, else 0; see `format_ok`."""
-    return 1.0 if format_ok(text) else 0.0
-
-
 def as_batched(term: RewardTerm) -> Callable[..., Any]:
-    """The term with TRL's signature and its own name: lists in, unweighted values out, each a
-    finite number or None.
+    """The term as a reward function of TRL: lists in, unweighted finite numbers or None out.
 
     A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what
     it takes of them. One that must be awaited gives one that must be.
@@ -77,7 +62,6 @@ def as_batched(term: RewardTerm) -> Callable[..., Any]:
         ConfigError: When called: a column is lacking that the term needs, or it gave no list of
             numbers of the right length.
     """
-    call = _on_lists(term) if term.is_batched else _on_each(term)
 
     def finished(found: Any, columns: Mapping[str, Any]) -> list[float | None]:
         return _numbers(found, term, len(columns["completions"]), columns.get(_COLUMNS["prompt"]))
@@ -85,13 +69,13 @@ def as_batched(term: RewardTerm) -> Callable[..., Any]:
     if is_async(term.function):
 
         async def awaited(**columns: Any) -> list[float | None]:
-            return finished(await call(columns), columns)
+            return finished(await _called(term, columns), columns)
 
         awaited.__name__ = term.name
         return awaited
 
     def called(**columns: Any) -> list[float | None]:
-        return finished(call(columns), columns)
+        return finished(_called(term, columns), columns)
 
     called.__name__ = term.name
     return called
@@ -154,8 +138,9 @@ def score_rollouts(
     truncated: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Reward]:
-    """The rewards of rollouts, outside TRL; functions with its signature get what it would give
-    them.
+    """The rewards of rollouts, outside TRL.
+
+    Functions with TRL's signature get what TRL would give them.
 
     Args:
         terms: What the rewards are made of.
@@ -190,8 +175,9 @@ def trl_columns(
     truncated: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
-    """What TRL would call reward functions with for these rollouts, by keyword; arguments as in
-    `score_rollouts`.
+    """The keywords with which TRL would call reward functions for these rollouts.
+
+    Arguments as in `score_rollouts`.
     """
     seen: dict[str, Sequence[Any]] = {"prompts": prompts, "texts": texts, "token_ids": token_ids}
     seen |= {"verdicts": verdicts, "truncated": truncated, **(columns or {})}
@@ -220,25 +206,16 @@ def trl_columns(
 def values_of(
     terms: Sequence[RewardTerm], given: Mapping[str, Any]
 ) -> dict[str, list[float | None]]:
-    """The unweighted values of each term by its name, [rollouts] each; what must be awaited runs
-    side by side.
-    """
+    """[rollouts] unweighted values of each term by its name; async functions run concurrently."""
     waiting = [term for term in terms if is_async(term.function)]
-    values = {term.name: as_batched(term)(**given) for term in terms if term not in waiting}
-    values |= dict(
-        zip(
-            (term.name for term in waiting),
-            _awaited([as_batched(term) for term in waiting], given),
-            strict=True,
-        )
-    )
-    return {term.name: values[term.name] for term in terms}
+    awaited = iter(_awaited([as_batched(term) for term in waiting], given))
+    return {
+        term.name: next(awaited) if term in waiting else as_batched(term)(**given) for term in terms
+    }
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether what a function returns must be awaited; also that of an object's `__call__`, and
-    with settings filled in.
-    """
+    """Whether a function is async, as it is, with settings filled in, or as an object's method."""
     while isinstance(function, functools.partial):
         function = function.func
     call = getattr(function, "__call__", None)  # noqa: B004
@@ -246,115 +223,60 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def text_of(completion: Any) -> str:
-    """The text of a completion as TRL gives it: a string, or messages of which the last one counts;
-    "" for none.
-    """
+    """The text of a completion as TRL gives it: a string, or messages of which the last counts."""
     if isinstance(completion, str):
         return completion
     content = completion[-1].get("content") if completion else None
-    return (
-        content
-        if isinstance(content, str)
-        else "".join(part.get("text") or "" for part in content or ())
-    )
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or "" for part in content or ())
 
 
-def format_ok(text: str) -> bool:
-    r"""Whether a rollout keeps to the format
-    `<think>...</think><answer>...\boxed{...}...</answer>`.
-
-    Each tag stands exactly once and in this order, with nothing but whitespace outside; the
-    reasoning is not empty, and the answer has one `\boxed` whose brace is closed (arXiv:2509.21268,
-    appendices C and D): "put your answer in one \boxed{}", so two boxes side by side are not the
-    format. Takes linear time.
-    """
-    if any(text.count(tag) != 1 for tag in _TAGS):
-        return False
-    before, _, rest = text.partition("<think>")
-    reasoning, closes_reasoning, rest = rest.partition("</think>")
-    between, opens_answer, rest = rest.partition("<answer>")
-    answer, closes_answer, after = rest.partition("</answer>")
-    ordered = bool(closes_reasoning and opens_answer and closes_answer)
-    outside = before.strip() + between.strip() + after.strip()
-    return ordered and not outside and bool(reasoning.strip()) and _num_closed_boxes(answer) == 1
-
-
-def _num_closed_boxes(text: str) -> int:
-    """Closed boxes that stand side by side; a box inside a closed box counts with it."""
-    boxed: list[
-        int | None
-    ] = []  # One entry an open brace: the closed boxes before it, None for a brace without \\boxed.
-    closed = 0
-    for match in _BRACE.finditer(text):
-        mark = match.group()
-        if mark == "}":
-            before = boxed.pop() if boxed else None
-            closed = closed if before is None else before + 1
-        elif mark.endswith("{") and mark != r"\{":
-            boxed.append(None if mark == "{" else closed)
-    return closed
-
-
-def _on_each(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
-    """From columns to the values of a function of one rollout."""
+def _called(term: RewardTerm, columns: Mapping[str, Any]) -> Any:
+    """What a term's function gives for these columns, or what must be awaited for it."""
     parameters = inspect.signature(term.function).parameters
-    taken = SEEN if takes_all(term.function) else tuple(name for name in SEEN if name in parameters)
-    needed = [
-        name
-        for name in taken
-        if name in parameters and parameters[name].default is inspect.Parameter.empty
+    seen = dict(columns) if term.is_batched else _seen(columns)
+    # Settings that were filled in stand, also where a column is called like one.
+    filled = term.function.keywords if isinstance(term.function, functools.partial) else {}
+    given = {
+        name: values
+        for name, values in seen.items()
+        if name not in filled and (name in parameters or takes_all(term.function))
+    }
+    lacking = [name for name in needed(parameters) if name not in seen]
+    if lacking and term.is_batched:
+        raise ConfigError(
+            f"reward {term.name!r} needs {', '.join(map(repr, lacking))}, which is no column"
+            f" here; there are: {', '.join(columns)}"
+        )
+    if lacking:
+        raise ConfigError(
+            f"reward {term.name!r} takes {', '.join(lacking)}, and there is no column"
+            f" {', '.join(_COLUMNS[name] for name in lacking)}; a trainer of vasari.trl adds"
+            " verdict and truncated where it is given verify"
+        )
+    if term.is_batched:
+        return term.function(**given)
+    return [
+        term.function(**{name: values[row] for name, values in given.items()})
+        for row in range(len(columns["completions"]))
     ]
 
-    def call(columns: Mapping[str, Any]) -> list[Any]:
-        completions = columns["completions"]
-        seen = {
-            "text": [text_of(completion) for completion in completions],
-            "token_ids": columns["completion_ids"],
-        }
-        seen |= {name: columns[column] for name, column in _COLUMNS.items() if column in columns}
-        lacking = [name for name in needed if name not in seen]
-        if lacking:
-            raise ConfigError(
-                f"reward {term.name!r} takes {', '.join(lacking)}, and there is no column"
-                f" {', '.join(_COLUMNS[name] for name in lacking)}; a trainer of vasari.trl adds"
-                " verdict and truncated where it is given verify"
-            )
-        given = [name for name in taken if name in seen]
-        return [
-            term.function(**{name: seen[name][row] for name in given})
-            for row in range(len(completions))
-        ]
 
-    return call
+def _seen(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """[rollouts] of each thing that a function of one rollout may take, as far as it is known."""
+    texts = [text_of(completion) for completion in columns["completions"]]
+    known = {name: columns[column] for name, column in _COLUMNS.items() if column in columns}
+    return {"text": texts, "token_ids": columns["completion_ids"], **known}
 
 
-def _on_lists(term: RewardTerm) -> Callable[[Mapping[str, Any]], Any]:
-    """From columns to what a function with TRL's signature gives, which is handed those that it
-    names.
-    """
-    parameters = inspect.signature(term.function).parameters
-    needed = [
+def needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    """Names of the parameters without a default."""
+    return [
         name
         for name, one in parameters.items()
         if one.default is one.empty and one.kind not in UNNAMED
     ]
-    # Settings that were filled in stand, also where a column is called like one.
-    filled = term.function.keywords if isinstance(term.function, functools.partial) else {}
-    everything = takes_all(term.function)
-
-    def call(columns: Mapping[str, Any]) -> Any:
-        lacking = [name for name in needed if name not in columns]
-        if lacking:
-            raise ConfigError(
-                f"reward {term.name!r} needs {', '.join(map(repr, lacking))}, which is no column"
-                f" here; there are: {', '.join(columns)}"
-            )
-        known = {name: value for name, value in columns.items() if name not in filled}
-        return term.function(
-            **{name: value for name, value in known.items() if everything or name in parameters}
-        )
-
-    return call
 
 
 def takes_all(function: Callable[..., Any]) -> bool:
@@ -408,9 +330,7 @@ def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None
 
 
 def _awaited(functions: Sequence[Callable[..., Any]], given: Mapping[str, Any]) -> list[Any]:
-    """What functions return that must be awaited, also where an event loop runs already, as in a
-    notebook.
-    """
+    """What async functions return, also where an event loop runs already, as in a notebook."""
 
     async def together() -> list[Any]:
         return list(await asyncio.gather(*(function(**given) for function in functions)))

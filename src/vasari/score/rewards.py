@@ -15,12 +15,17 @@ from vasari.score.reward import (
     SEEN,
     UNNAMED,
     RewardTerm,
-    accuracy,
-    format_reward,
     is_async,
+    needed,
     takes_all,
 )
-from vasari.score.shaping import CosineLength, RepetitionPenalty, SoftOverlong
+from vasari.score.terms import (
+    CosineLength,
+    RepetitionPenalty,
+    SoftOverlong,
+    accuracy,
+    format_reward,
+)
 
 REWARDS: Mapping[str, Any] = {
     "accuracy": accuracy,
@@ -29,8 +34,8 @@ REWARDS: Mapping[str, Any] = {
     "repetition": RepetitionPenalty,
     "soft_overlong": SoftOverlong,
 }
-"""Every reward term by the name that a recipe gives it: a function, or a class that is made with
-its settings and called.
+"""Every reward term by the name that a recipe gives it: a function, or a class that is made with its
+settings and called.
 
 A user's own is `package.module:attribute`, either of the two."""
 
@@ -97,8 +102,7 @@ def with_settings(
     weight: float = 1.0,
     max_tokens: int | None = None,
 ) -> RewardTerm:
-    """A term of what a name stands for: a class made with its settings, or a function with them
-    filled in.
+    """The reward term of a class or function, with its settings.
 
     A function that takes nothing of a rollout makes the reward function, as TRL's `get_...` do.
 
@@ -113,7 +117,7 @@ def with_settings(
     batched = _is_batched(parameters)
     makes = not batched and not set(SEEN) & set(parameters) and not takes_all(target)
     if makes and not inspect.isclass(target):
-        _refuse(what, [key for key in _needed(parameters) if key not in settings])
+        _refuse(what, [key for key in needed(parameters) if key not in settings])
     if makes or inspect.isclass(target):
         return term_of(name, build(target, given={}, settings=settings, what=what), weight=weight)
     of_a_rollout = _TRL if batched else set(SEEN)
@@ -134,8 +138,7 @@ def with_settings(
 
 
 def term_of(name: str, function: Any, *, weight: float = 1.0) -> RewardTerm:
-    """A function, of one rollout or with TRL's signature, as a term of a reward; `mine:brevity` is
-    called `brevity`.
+    """The reward term of a function; `mine:brevity` is called `brevity`.
 
     Raises:
         ConfigError: It cannot be called by keyword, needs what no rollout has, or is of one rollout
@@ -155,7 +158,7 @@ def term_of(name: str, function: Any, *, weight: float = 1.0) -> RewardTerm:
             " keyword"
         )
     if not batched:
-        _refuse(what, [key for key in _needed(parameters) if key not in SEEN])
+        _refuse(what, [key for key in needed(parameters) if key not in SEEN])
     if not batched and is_async(function):
         raise ConfigError(
             f"{what} must be awaited, which only a function with TRL's signature may: one that"
@@ -175,16 +178,8 @@ def _parameters(what: str, function: Any) -> Mapping[str, inspect.Parameter]:
         ) from error
 
 
-def _needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    return [
-        key
-        for key, one in parameters.items()
-        if one.default is one.empty and one.kind not in UNNAMED
-    ]
-
-
 def _refuse(what: str, lacking: Sequence[str]) -> None:
-    """Refuse a function for what it needs and nothing gives."""
+    """Refuse a function with parameters that nothing gives."""
     if lacking:
         raise ConfigError(
             f"{what} needs {', '.join(map(repr, lacking))}: give it among the settings; of a"

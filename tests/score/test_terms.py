@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import make_rewards, score_rollouts
-from vasari.score.shaping import CosineLength, RepetitionPenalty, SoftOverlong
+from vasari.score.terms import CosineLength, RepetitionPenalty, SoftOverlong
 
 COSINE = CosineLength(
     max_tokens=100,
@@ -19,6 +19,11 @@ COSINE = CosineLength(
     wrong_end=0.0,
     exceeded=-7.0,
 )
+
+
+def cosine(term, num_tokens, *, correct):
+    verdict = Verdict(Outcome.CORRECT if correct else Outcome.INCORRECT)
+    return term(token_ids=range(num_tokens), verdict=verdict)
 
 
 @pytest.mark.parametrize(
@@ -35,18 +40,18 @@ COSINE = CosineLength(
     ],
 )
 def test_the_cosine_runs_from_start_to_end(num_tokens, correct, value):
-    assert COSINE.value(num_tokens, correct=correct) == pytest.approx(value)
+    assert cosine(COSINE, num_tokens, correct=correct) == pytest.approx(value)
 
 
 def test_a_third_of_the_length_is_three_quarters_of_the_way_back():
     term = CosineLength(max_tokens=90, correct_start=1.0, correct_end=0.0)
-    assert term.value(30, correct=True) == pytest.approx(0.75)
+    assert cosine(term, 30, correct=True) == pytest.approx(0.75)
 
 
 @given(st.integers(0, 98))
 def test_a_right_answer_gains_by_being_shorter_and_a_wrong_one_by_being_longer(num_tokens):
-    assert COSINE.value(num_tokens, correct=True) > COSINE.value(num_tokens + 1, correct=True)
-    assert COSINE.value(num_tokens, correct=False) < COSINE.value(num_tokens + 1, correct=False)
+    assert cosine(COSINE, num_tokens, correct=True) > cosine(COSINE, num_tokens + 1, correct=True)
+    assert cosine(COSINE, num_tokens, correct=False) < cosine(COSINE, num_tokens + 1, correct=False)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +60,16 @@ def test_a_right_answer_gains_by_being_shorter_and_a_wrong_one_by_being_longer(n
     [("abcd", 0.0), ("abab", -1 / 3), ("aaaaa", -3 / 4), ("a", 0.0), ("", 0.0)],
 )
 def test_the_share_of_repeated_ngrams_is_lost(tokens, value):
-    assert RepetitionPenalty(ngram=2, worst=1.0).value(tokens) == pytest.approx(value)
+    assert RepetitionPenalty(ngram=2, worst=1.0)(token_ids=tokens) == pytest.approx(value)
 
 
 @given(st.lists(st.integers(0, 3), max_size=60))
 def test_the_repetition_term_stays_in_its_range(tokens):
-    assert -0.5 <= RepetitionPenalty(ngram=3, worst=0.5).value(tokens) <= 0.0
+    assert -0.5 <= RepetitionPenalty(ngram=3, worst=0.5)(token_ids=tokens) <= 0.0
 
 
 def test_a_hundred_kilobytes_of_repetition_lose_nearly_everything():
-    assert RepetitionPenalty(ngram=20, worst=1.0).value(["seven"] * 100_000) < -0.999
+    assert RepetitionPenalty(ngram=20, worst=1.0)(token_ids=["seven"] * 100_000) < -0.999
 
 
 def test_the_breakdown_holds_the_terms_that_were_asked_for():
