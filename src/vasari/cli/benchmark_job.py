@@ -1,4 +1,4 @@
-"""A model on benchmarks, from the command line: read, ask, score, and say what came of it."""
+"""Evaluate a model on benchmarks from the command line, and print the results."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COUNTS = {
 def run_benchmarks(
     recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool, dry_run: bool
 ) -> None:
-    """Evaluate a recipe's model on its benchmarks, or say what that would take.
+    """Evaluate a recipe's model on its benchmarks, or print what that would cost.
 
     Raises:
         ConfigError: A setting is wrong, or the folder holds another evaluation.
@@ -83,9 +83,7 @@ def run_compare(
 
 
 def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
-    """Print accuracies by protocol with intervals, what is no wrong answer, the blind control, and
-    where everything lies.
-    """
+    """Print accuracies by protocol, counts without a verdict, and where the files are."""
     console = Console(highlight=False, markup=False)
     rows = [
         (name, one, protocol, found)
@@ -193,7 +191,7 @@ def _print_plan(plan: BenchmarkPlan) -> None:
 
 
 def _print_cost(reports: Sequence[RunReport]) -> None:
-    """What a server was asked and what that cost."""
+    """Print what a server was asked and what that cost."""
     if not reports:
         return
     bought, stored = (

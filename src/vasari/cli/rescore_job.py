@@ -1,6 +1,4 @@
-"""Stored model outputs -> verdicts by named protocols, with a table of scores and of disagreements
-on the terminal.
-"""
+"""Rescore stored outputs from the command line, and print scores and disagreements."""
 
 from __future__ import annotations
 
@@ -67,9 +65,7 @@ def run_rescore(
 
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
-    """Print accuracies with intervals, what could not be judged, disagreements with reasons, and
-    where everything lies.
-    """
+    """Print accuracies with intervals, counts, disagreements with reasons, and the folder."""
     # Markup off: names of models and benchmarks come from files, and square brackets in them are
     # text.
     console = Console(highlight=False, markup=False)

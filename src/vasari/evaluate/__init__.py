@@ -1,1 +1,1 @@
-"""A policy and sets of prompts -> scores with their uncertainty."""
+"""Evaluate a policy: rollouts, verdicts by protocols, scores with intervals, comparisons."""

@@ -1,4 +1,4 @@
-"""Prompts -> outputs on disk, part by part: what is there already is not generated again."""
+"""Generate the rollouts of an evaluation and store them part by part."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AnswersEach(Protocol):
         seed: int,
         take: Callable[[Answers], None],
     ) -> RunReport:
-        """Give the answers to each prompt to `take`, and return the run in numbers."""
+        """Give the answers to each prompt to `take`, and return a summary of the run."""
         ...
 
 
@@ -72,14 +72,14 @@ class Pass:
 
     @property
     def described(self) -> dict[str, Any]:
-        """The decoding as it stands beside every accuracy."""
+        """The decoding as it is shown beside every accuracy."""
         # The batch is how rollouts are computed, not what is measured: it may shrink when memory
         # runs out.
         return self.decoding.model_dump(exclude={"batch_rollouts"})
 
     @property
     def label(self) -> str:
-        """Set and pass, for a person to read."""
+        """Set and pass, for progress messages."""
         return self.set_name if self.name == "shown" else f"{self.set_name}, {self.name}"
 
     @property
@@ -99,7 +99,7 @@ class Pass:
         ]
 
     def lacking(self, place: int, file: OutputFile) -> list[int]:
-        """The numbers of the rollouts that the prompt at this place lacks in the file."""
+        """The numbers of the rollouts of this prompt that the file lacks."""
         stored = [file.stored.get(key) for key in self.rollouts_of(self.entries[place])]
         return [
             number
@@ -108,7 +108,7 @@ class Pass:
         ]
 
     def parts(self) -> Iterator[range]:
-        """The places of the prompts that are generated together, part after part."""
+        """Yield the positions of the prompts that are generated together, part after part."""
         size = max(1, self.rollouts_per_part // self.decoding.num_rollouts)
         for start in range(0, len(self.entries), size):
             yield range(start, min(start + size, len(self.entries)))
@@ -116,7 +116,7 @@ class Pass:
 
 @dataclass(slots=True)
 class Collected:
-    """What came of generating, beside the outputs on disk."""
+    """Failures and server reports of generating; the outputs are on disk."""
 
     failures: list[dict[str, Any]] = field(default_factory=list)
     """A row for each rollout without an answer: set, id, pass, rollout, reason, detail."""
@@ -130,12 +130,12 @@ class Collected:
 
     @property
     def stopped_by(self) -> str:
-        """Why it ended early; empty when it did not."""
+        """Why generating ended early; empty when it did not."""
         return next((report.stopped_by for report in self.reports if report.stopped_by), "")
 
 
 def prompt_digest(prompt: Prompt) -> str:
-    """Hex digest of id, question, options, answer, kind and image bytes of a prompt.
+    """Hex digest of a prompt's id, question, options, answer, kind and image bytes.
 
     Raises:
         ImageError: An image cannot be read.
@@ -148,12 +148,12 @@ def prompt_digest(prompt: Prompt) -> str:
 
 
 def hex_digest(content: bytes) -> str:
-    """128 bits of BLAKE2b."""
+    """128 bits of BLAKE2b in hex."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def draw_prompts(prompts: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
-    """`limit` prompts drawn with the seed, in their order; all where there is no limit."""
+    """Draw `limit` prompts with the seed and keep their order; all without a limit."""
     if limit is None or limit >= len(prompts):
         return list(prompts)
     # Drawn, because files are sorted by subject: their first prompts are no picture of the set.
@@ -169,7 +169,7 @@ def plan_passes(
     rollouts_per_part: int,
     keys: Callable[[str, str, Decoding, Sequence[Entry]], Sequence[str]],
 ) -> list[Pass]:
-    """One pass for each decoding and set, `blind` over the prompts that have images.
+    """Plan one pass for each decoding and set; `blind` covers only prompts with images.
 
     Args:
         sets: Prompts by the name of their set.
@@ -243,7 +243,7 @@ def collect(
 
 
 class _Writer:
-    """Writes the rollouts of one pass and tells how many are done."""
+    """Writes the rollouts of one pass and reports how many are done."""
 
     def __init__(
         self, item: Pass, file: OutputFile, model: str, tell: Tell, *, done: int, total: int
@@ -258,7 +258,7 @@ class _Writer:
         return self.item.lacking(place, self._file)
 
     def tell(self, ahead: int = 0, note: str = "") -> None:
-        """Tell the rollouts written and those ahead that are generated and not written yet."""
+        """Report the rollouts written, plus `ahead` that are generated and not written yet."""
         self._tell(self._done + ahead, self._total, note or self.item.label)
 
     def add(self, place: int, found: Sequence[tuple[int, dict[str, Any]]]) -> None:
@@ -310,6 +310,9 @@ def _each(
 
 def _in_parts(policy: Policy, places: Sequence[int], writer: _Writer, *, timed: bool) -> None:
     """Generate the parts that lack a rollout.
+
+    The parts are those of the whole pass, so that a resumed pass draws what an unbroken one
+    draws.
 
     The parts are those of the whole pass, so that a resumed one draws what an unbroken one draws.
     """

@@ -1,4 +1,4 @@
-"""Two models on the same prompts, compared prompt by prompt."""
+"""Compare models on the same prompts, prompt by prompt."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def compare_folders(
 def compare_benchmarks(
     a: Path, b: Path, *, protocol: str | None = None, images: PassName = "shown", seed: int = 0
 ) -> dict[str, Any]:
-    """How much better `b` is than `a`, paired by prompt, on each set that both were evaluated on.
+    """Compare `b` with `a`, paired by prompt, on each set that both were evaluated on.
 
     Args:
         a: Result folder of the first model.

@@ -1,4 +1,4 @@
-"""Where two protocols differ on the same outputs, and why."""
+"""List where two protocols differ on the same outputs, and why."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Disagreements:
         }
 
     def reason(self, first: Verdict, second: Verdict) -> str:
-        """Why they differ, as far as the rules that decided tell."""
+        """Explain the difference by the rules that decided."""
         for rule, sentence in _REASONS.items():
             for who, verdict in ((self.first, first), (self.second, second)):
                 if verdict.decided_by == rule:
@@ -79,7 +79,7 @@ class Disagreements:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Counts, the most frequent reason first."""
+        """Counts of differences, the most frequent reason first."""
         rows: Sequence[dict[str, Any]] = [
             {self.first: first, self.second: second, "reason": reason, "n": count}
             for (first, second, reason), count in self.reasons.most_common()

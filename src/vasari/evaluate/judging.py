@@ -1,4 +1,4 @@
-"""The last step of a rescoring: a judge decides what the rules left undecided."""
+"""The last step of a rescoring: an LLM judges what the rules left undecided."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def judge_undecided(
 
 
 def judge_item(protocol: str, output: StoredOutput, verdict: Verdict) -> JudgeItem:
-    """A stored output as a judge is to see it, with the verdict of a protocol's rules."""
+    """Return a stored output as the judge is shown it, with the verdict of the rules."""
     answer = repair("; ".join(output.answers) if len(output.answers) > 1 else output.answer)
     choices = tuple(map(repair, output.choices)) if output.choices else None
     if choices:

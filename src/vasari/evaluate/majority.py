@@ -1,6 +1,4 @@
-"""What blind guessing is worth: the most frequent answer of prompts of the same shape, given to all
-of them.
-"""
+"""The score of always giving the most frequent answer to prompts of one shape."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ Stratum = tuple[str, str, str | None, int]
 
 @dataclass(frozen=True, slots=True)
 class Majority:
-    """The majority answer's score on a set."""
+    """The score of the most frequent answer on a set."""
 
     accuracy: float
     """Share of the prompts that it solves."""
@@ -27,13 +25,14 @@ class Majority:
 
 
 def stratum_of(prompt: Prompt) -> Stratum:
-    """The shape of a prompt, which somebody knows without looking at its images."""
+    """Return the shape of a prompt, which is known without its images."""
     return (prompt.category, prompt.difficulty, prompt.kind, len(prompt.choices or ()))
 
 
 def majority_answers(prompts: Iterable[Prompt]) -> dict[Stratum, str]:
-    """The most frequent reference answer of each stratum; of answers that tie, the first in
-    alphabetical order.
+    """Return the most frequent reference answer of each stratum.
+
+    Of answers that tie, the first in alphabetical order.
     """
     counts: dict[Stratum, Counter[str]] = {}
     for prompt in prompts:
@@ -45,7 +44,7 @@ def majority_answers(prompts: Iterable[Prompt]) -> dict[Stratum, str]:
 
 
 def score_majority(prompts: Sequence[Prompt], reference: Sequence[Prompt]) -> Majority:
-    """How many of the prompts the majority answer of the reference prompts solves.
+    """Return how many prompts the most frequent answer of the reference prompts solves.
 
     Args:
         prompts: The set that is scored, at least one.

@@ -1,4 +1,4 @@
-"""Outputs of a policy on disk: JSON lines, appended as they come and put in order at the end."""
+"""Outputs of a policy on disk: JSON lines, appended as they come, ordered at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OutputKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class StoredRollout:
-    """Where an output lies in its file, and what decides whether it can be used again."""
+    """The place of an output in its file, and what decides whether it can be used again."""
 
     asked: str
     """Digest of all that decided it but the model."""
@@ -65,7 +65,7 @@ class OutputFile:
             end += len(line)
 
     def put_in_order(self, keys: Sequence[OutputKey]) -> None:
-        """Rewrite the file: these outputs in this order, then all others; of each, the last one."""
+        """Rewrite the file: these outputs first, in this order; the last of each is kept."""
         wanted = [key for key in keys if key in self.stored]
         rest = set(self.stored) - set(wanted)
         places = [self.stored[key] for key in wanted + [key for key in self.stored if key in rest]]
@@ -81,7 +81,7 @@ class OutputFile:
 
 
 def read_outputs(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of an output file, one at a time; none when there is no file.
+    """Return the rows of an output file, one at a time; none when there is no file.
 
     Raises:
         StateError: A line is no output.
@@ -90,7 +90,7 @@ def read_outputs(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def keep_lines(path: Path, most: int | None = None) -> int:
-    """Cut a file behind its first `most` whole lines, and return how many it has then.
+    """Cut a file after its first `most` whole lines, and return how many it has then.
 
     What a killed process left of a last line is no whole line. No file has 0 lines.
 

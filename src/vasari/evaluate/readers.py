@@ -1,4 +1,4 @@
-"""Outputs from files: our own rows, lmms-eval's samples, VLMEvalKit's tables."""
+"""Read outputs from files: our own rows, lmms-eval's samples, VLMEvalKit's tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BadRow:
 
 
 def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | BadRow]:
-    """The outputs of a file in its order, one at a time; a row that is none is named and skipped.
+    """Yield the outputs of a file in its order, and a `BadRow` for each row that holds none.
 
     The layout is told from the file's ending and each row's fields.
 
@@ -74,7 +74,9 @@ def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | 
 
 
 def count_lines(path: Path) -> int:
-    """The lines of a file, uncompressed: an estimate of its rows; what is damaged is not counted.
+    """Count the uncompressed lines of a file: an estimate of its rows.
+
+    Lines after damage are not counted.
 
     Raises:
         DataError: The file is not there or may not be read.
@@ -92,7 +94,7 @@ def count_lines(path: Path) -> int:
 
 
 def _unfolded(rows: Iterator[StoredRow]) -> Iterator[StoredRow]:
-    """The rows of a JSON document that is no list: rows by their id, or a table by its columns."""
+    """Yield the rows of a JSON document that maps ids to rows, or columns to cells."""
     first = next(rows, None)
     if first is None:
         return
@@ -123,7 +125,7 @@ def _as_output(row: Mapping[str, Any], *, benchmark: str, model: str) -> StoredO
 
 
 def _benchmark_of(path: Path) -> str:
-    """The benchmark that a file's name mentions, the longest name first; empty for none."""
+    """Return the benchmark that a file's name mentions, the longest name first."""
     plain = "".join(character for character in path.name.lower() if character.isalnum())
     for name in sorted(BENCHMARK_NAMES, key=len, reverse=True):
         if name not in _AMBIGUOUS and name in plain:
@@ -132,7 +134,7 @@ def _benchmark_of(path: Path) -> str:
 
 
 def _from_lmms_eval(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Our row of an lmms-eval sample: fields of the question in `doc`, the response in `resps`."""
+    """Convert an lmms-eval sample: the question's fields are in `doc`, the text in `resps`."""
     document = row.get("doc")
     document = dict(document) if isinstance(document, Mapping) else {}
     response = row.get("filtered_resps") if row.get("resps") is None else row["resps"]
@@ -152,7 +154,7 @@ def _from_lmms_eval(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_vlmevalkit(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Our row of one of VLMEvalKit's: `index` is the id, `prediction` the response."""
+    """Convert a row of VLMEvalKit: `index` is the id, `prediction` the response."""
     options = [str(row[letter]) for letter in _OPTION_COLUMNS if row.get(letter) not in (None, "")]
     choices = row.get("choices", row.get("options"))
     return {

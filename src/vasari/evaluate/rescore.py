@@ -1,4 +1,4 @@
-"""Rescore stored outputs: score them in order, keep each verdict on disk, then count."""
+"""Rescore stored outputs: score them in order, store each verdict, then count."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RescoreSettings:
     """Stored outputs, protocols, and how many processes share the work."""
 
     files: tuple[Path, ...]
-    """Read in this order; verdicts lie in it."""
+    """Read in this order; verdicts are in the same order."""
 
     protocols: tuple[str, ...] = ("vasari",)
     """By name, each once; the first one's verdicts are in `verdicts.jsonl`."""
@@ -90,7 +90,7 @@ class RescoreDir:
 
 
 def read_judge(path: str | Path | None, folder: Path = Path()) -> JudgeSettings | None:
-    """The judge of a YAML file, its path relative to the folder; None without a path.
+    """Read a judge's YAML file, its path relative to the folder; None without a path.
 
     Raises:
         ConfigError: The file is missing, or a setting is wrong.
@@ -106,7 +106,7 @@ def read_judge(path: str | Path | None, folder: Path = Path()) -> JudgeSettings 
 def rescore(
     settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent
 ) -> dict[str, Any]:
-    """The scores of stored outputs, as written to `out/scores.json`, beside every verdict.
+    """Score stored outputs, write every verdict and `scores.json`, and return the scores.
 
     A killed rescoring of the same files by the same protocols continues behind the last verdict on
     disk. With a judge the rules come first, then all that they leave undecided is asked; what was
@@ -115,7 +115,7 @@ def rescore(
     Args:
         settings: What to score, and how.
         out: Folder of the results; made when it is missing.
-        overwrite: Discard another rescoring that lies there.
+        overwrite: Discard another rescoring in the folder.
         tell: Told the outputs done and their number (an estimate: bad rows are counted in), then
             those judged.
 
@@ -184,7 +184,7 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
 
 
 def _asked(settings: RescoreSettings) -> dict[str, Any]:
-    """What decides every verdict, as kept beside them."""
+    """Everything that decides a verdict, as kept beside the verdicts."""
     asked: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "vasari": vasari.__version__,
@@ -220,7 +220,7 @@ def _first_reason(settings: RescoreSettings) -> str:
 def _count(
     settings: RescoreSettings, folder: RescoreDir, judge: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Scores of all verdicts on disk, written with the lists of disagreements and of bad rows."""
+    """Count all verdicts on disk; write scores, disagreements and bad rows."""
     names = settings.protocols
     tallies = [Tally() for _ in names]
     pairs = [Disagreements(names[0], other) for other in names[1:]]

@@ -50,7 +50,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PassRows:
-    """What came of a pass."""
+    """The judged rollouts of a pass."""
 
     rows: list[Row]
     """[prompts] in the order of the prompts."""
@@ -67,10 +67,10 @@ def judged_rollouts(
     fingerprint: str,
     tell: Tell = silent,
 ) -> list[PassRows]:
-    """The judged rollouts of each pass, as kept in `out/NAME-rollouts.parquet`.
+    """Return the judged rollouts of each pass, and keep them in `out/NAME-rollouts.parquet`.
 
-    A pass that the file holds is read. Outputs of unfinished passes lie in `out/NAME-rollouts-parts`,
-    which is removed once all is done.
+    A pass that the file holds is read. Outputs of unfinished passes lie in the folder
+    `out/NAME-rollouts-parts`, which is removed once all is done.
 
     Args:
         policy: Generates what is not there yet.
@@ -103,7 +103,7 @@ def judged_rollouts(
     if collected.failures:
         raise StateError(
             f"{len(collected.failures)} rollouts have no answer, the first because of"
-            f" {collected.failures[0]['reason']}; what came is kept, run the same again for the rest"
+            f" {collected.failures[0]['reason']}; what came is kept, run the same again for more"
         )
     results = [kept.get(item.keys[0]) or _judged(item, _part_file(parts, item)) for item in plan]
     if set(kept) != {item.keys[0] for item in plan}:
@@ -206,7 +206,7 @@ def _write_rows(
 
 
 def _read_passes(path: Path) -> dict[str, PassRows]:
-    """Passes of a file by key; none when the file is missing, damaged or of another schema."""
+    """Return the passes of a file by key; none when it is missing, damaged or of another schema."""
     try:
         table = pq.read_table(path)
     except (FileNotFoundError, pa.ArrowException):
@@ -227,5 +227,5 @@ def _read_passes(path: Path) -> dict[str, PassRows]:
 
 
 def _storable(text: str) -> str:
-    """The text with lone surrogates as question marks: no Unicode, and refused by Parquet."""
+    """Return the text with lone surrogates as question marks: Parquet refuses them."""
     return text.encode(errors="replace").decode()

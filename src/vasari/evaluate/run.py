@@ -1,4 +1,4 @@
-"""A policy on sets of prompts -> accuracy, pass@k, maj@k, greedy and blind control."""
+"""Evaluate a policy on sets of prompts: accuracy, pass@k, maj@k, greedy, blind control."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def evaluate_policy(
     reference: Sequence[Prompt] = (),
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """The scores of a policy on sets of prompts, as written to `out/<name>.json`.
+    """Evaluate a policy on sets of prompts; the scores are written to `out/NAME.json`.
 
     Every rollout goes to `out/<name>-rollouts.parquet`. A killed evaluation continues from its last
     part; a finished one is read, not repeated, as long as the fingerprint, the decoding, the seed
@@ -103,7 +103,7 @@ def evaluate_policy(
 def _plan(
     sets: Mapping[str, Sequence[Prompt]], settings: EvaluateSettings, fingerprint: str
 ) -> list[Pass]:
-    """The passes of an evaluation: each set sampled, then greedily, then blind."""
+    """Plan the passes of an evaluation: each set sampled, then greedily, then blind."""
     if not sets:
         raise DataError("an evaluation needs at least one set of prompts")
 

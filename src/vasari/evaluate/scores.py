@@ -1,4 +1,4 @@
-"""Verdicts on a set of prompts -> accuracy, pass@k and maj@k with intervals, and by label."""
+"""Turn verdicts on a set of prompts into accuracy, pass@k and maj@k with intervals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ScoredSet:
     def at_k(
         self, extractions: Sequence[Sequence[str | None]], prompts: Sequence[Prompt], ks: list[int]
     ) -> dict[str, dict[str, Any]]:
-        """`pass_at` and `maj_at` by k; `extractions` are [prompts][rollouts], as the verdicts."""
+        """Return `pass_at` and `maj_at` by k, from [prompts][rollouts] extracted answers."""
         votes = [
             [vote_of(extraction, prompt) for extraction in group]
             for group, prompt in zip(extractions, prompts, strict=True)
@@ -57,7 +57,7 @@ class ScoredSet:
         }
 
     def by_label(self, labels: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
-        """`accuracy` of the prompts of each label; one with several labels counts in each.
+        """Return `accuracy` of the prompts of each label; a prompt counts in each of its labels.
 
         Args:
             labels: [prompts] labels of each; an empty one is none.

@@ -303,7 +303,7 @@ def _resampled_means(
     num_resamples: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Ratio of resampled sums, in blocks that bound the memory."""
+    """Return means of resampled clusters, computed in blocks that bound the memory."""
     means = np.empty(num_resamples)
     block = max(1, _CELLS_AT_ONCE // sums.size)
     for start in range(0, num_resamples, block):

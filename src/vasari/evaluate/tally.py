@@ -1,4 +1,4 @@
-"""Verdicts on stored outputs -> accuracy with its interval, and counts, by benchmark and model."""
+"""Count verdicts on stored outputs by benchmark and model, with intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_LABEL_VALUES = 60
 
 
 class _Judged(NamedTuple):
-    """What is counted of one output."""
+    """The part of an output and its verdict that is counted."""
 
     outcome: str
     decided_by: str
@@ -66,7 +66,7 @@ class Tally:
 
 
 def _scores(group: Sequence[_Judged]) -> dict[str, Any]:
-    """Counts, and the accuracy over all outputs: an unverifiable one is not correct."""
+    """Return counts, and the accuracy over all outputs; an unverifiable one is not correct."""
     correct = [one.outcome == Outcome.CORRECT.value for one in group]
     clusters = [one.cluster for one in group]
     outcomes = Counter(one.outcome for one in group)

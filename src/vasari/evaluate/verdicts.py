@@ -1,4 +1,4 @@
-"""Stored outputs -> verdicts by named protocols, in this process or several, and verdict files."""
+"""Score stored outputs by named protocols, and store the verdicts in files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def verdict_file(folder: Path, protocols: Sequence[str], name: str) -> Path:
 
 
 def verdict_facts(verdict: Verdict) -> dict[str, str | None]:
-    """What verdict files say of a verdict; its reason is left out."""
+    """Return the fields of a verdict that files keep; its reason is left out."""
     return {
         "outcome": verdict.outcome.value,
         "decided_by": verdict.decided_by,
@@ -41,12 +41,12 @@ def verdict_facts(verdict: Verdict) -> dict[str, str | None]:
 
 
 def as_line(identity: str, verdict: Verdict) -> str:
-    """The line of a verdict: exactly `id`, `outcome`, `decided_by` and `extraction`."""
+    """Return the line of a verdict: `id`, `outcome`, `decided_by` and `extraction`."""
     return json.dumps({"id": identity} | verdict_facts(verdict)) + "\n"
 
 
 def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
-    """The ids and verdicts of a file, one at a time; a verdict's reason is not stored.
+    """Yield the ids and verdicts of a file; a verdict's reason is not stored.
 
     Raises:
         StateError: A line is not a verdict.
@@ -66,7 +66,7 @@ def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
 def score_in_order(
     outputs: Iterable[StoredOutput], protocols: Sequence[str], *, workers: int
 ) -> Iterator[Lines]:
-    """The verdict lines of chunk after chunk, in the order of the outputs.
+    """Yield the verdict lines of chunk after chunk, in the order of the outputs.
 
     An output that takes a worker process down with it is UNVERIFIABLE, `decided_by: crashed`; the
     others are scored again.
@@ -95,7 +95,7 @@ def _score_chunk(outputs: Sequence[StoredOutput], protocols: Sequence[str]) -> L
 
 
 class _Pool:
-    """Worker processes that score chunks; all are replaced when one of them died."""
+    """Worker processes that score chunks; all are replaced when one of them dies."""
 
     def __init__(self, workers: int, protocols: Sequence[str]) -> None:
         self.waiting: deque[tuple[list[StoredOutput], Future[Lines]]] = deque()
@@ -114,7 +114,7 @@ class _Pool:
         self.waiting.append((chunk, self._begin(chunk)))
 
     def first(self) -> Lines:
-        """The lines of the chunk that waits longest."""
+        """Return the lines of the chunk that has waited longest."""
         chunk, future = self.waiting.popleft()
         try:
             return future.result()

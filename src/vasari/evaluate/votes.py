@@ -1,4 +1,4 @@
-"""One spelling for answers that mean the same, so that they vote together in maj@k."""
+"""Give answers that mean the same one spelling, so that they vote together in maj@k."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from vasari.verify.sets import DuplicateItemError, parse_set
 
 
 def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
-    """What an extracted answer votes for: an option's letters, a number's value, or the normalised
-    text; None abstains.
+    """Return the spelling under which an extracted answer votes; None abstains.
+
+    An option's letters, a number's value, or the normalised text.
     """
     if extraction is None:
         return None

@@ -1,4 +1,4 @@
-"""Models of a run -> results: the ladder from base to cold start to reinforcement training."""
+"""Evaluate the models of a run: base, cold start, and each arm's best weights."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ TEST_SETS = ("test", "test_held_out_style")
 
 
 def models_of(recipe: Recipe, run: RunDir) -> dict[str, str]:
-    """The models of a run that exist, lowest rung first: base, cold start, each arm's best
-    weights.
+    """Return the models of a run that exist, in the order base, cold start, arms.
+
+    Of each arm the best weights, `uniform` first.
     """
     found: dict[str, str] = {}
     if recipe.model.path is not None:

@@ -1,6 +1,4 @@
-"""A model on published benchmarks: prompts, outputs, verdicts by several protocols, scores, tables,
-paired comparison.
-"""
+"""Evaluate a model on published benchmarks or a benchmark of your own."""
 
 from vasari.evaluate.benchmarks.catalogue import BENCHMARKS, Benchmark, find_benchmark
 from vasari.evaluate.benchmarks.job import (

@@ -1,6 +1,4 @@
-"""The benchmarks, one record each: where their prompts come from, how they are asked, what belongs
-together.
-"""
+"""One record for each benchmark: its source, question forms, clusters and categories."""
 
 from __future__ import annotations
 
@@ -168,7 +166,7 @@ PAPER_COLUMNS: tuple[str, ...] = ("mathverse", "mathvista", "mathvision", "logic
 
 
 def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
-    """The benchmark of a name; with a source, a record of it as if it were one.
+    """Return the benchmark of a name, or a record for a set of the user's with a source.
 
     Raises:
         ConfigError: There is none of this name, and no source is given.

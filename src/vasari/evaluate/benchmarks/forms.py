@@ -1,5 +1,4 @@
-r"""How a benchmark's questions are put to a model: the paper's way and each benchmark's own, by
-name.
+r"""The ways to put a benchmark's questions to a model, by name: the paper's and its own.
 
 A form gives a system prompt and the text of the user's turn. It sees a prompt without its answer.
 """
@@ -31,7 +30,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class QuestionForm:
-    """One way to ask."""
+    """One way to put a question to a model."""
 
     text: Callable[[Prompt], str]
     """The user's turn."""
@@ -41,16 +40,18 @@ class QuestionForm:
 
 
 def question_with_options(prompt: Prompt) -> str:
-    """The question, then a line for each option; options that are pictures of their letters are not
-    listed.
+    """The question, then a line for each option.
+
+    Options that are pictures, which stand as their letters, are not listed.
     """
     options = _options(prompt)
     return f"{prompt.question}\nChoices:\n{options}" if options else prompt.question
 
 
 def mathvista_query(prompt: Prompt) -> str:
-    """MathVista's query (arXiv:2310.02255): a hint by the type of the answer, the question with its
-    unit, the options.
+    """MathVista's query (arXiv:2310.02255): a hint, the question with its unit, the options.
+
+    The hint goes by the type of the answer.
 
     As the row has it, else made alike: its repository keeps queries apart from questions.
     """
@@ -95,8 +96,9 @@ def mathvision_query(prompt: Prompt) -> str:
 
 
 def mathverse_query(prompt: Prompt) -> str:
-    """MathVerse's query without chain of thought, which its leaderboard calls w/o: as the row has
-    it, else made alike.
+    """MathVerse's query without chain of thought: as the row has it, else made alike.
+
+    Its leaderboard calls it w/o.
     """
     return str(
         prompt.metadata.get("query_wo")
@@ -105,8 +107,9 @@ def mathverse_query(prompt: Prompt) -> str:
 
 
 def mathverse_reasoning(prompt: Prompt) -> str:
-    """MathVerse's query with chain of thought, which its CoT-E scores use: as the row has it, else
-    made alike.
+    """MathVerse's query with chain of thought: as the row has it, else made alike.
+
+    Its CoT-E scores use it.
     """
     stored = prompt.metadata.get("query")
     return str(
@@ -120,8 +123,9 @@ def mathverse_reasoning(prompt: Prompt) -> str:
 
 
 def short_answer(prompt: Prompt) -> str:
-    """The question and the request of a word or phrase, as harnesses ask ChartQA, which prescribes
-    no prompt.
+    """The question and the request of a word or phrase, as harnesses ask ChartQA.
+
+    ChartQA itself prescribes no prompt.
     """
     return f"{question_with_options(prompt)}\nAnswer the question using a single word or phrase."
 
@@ -148,8 +152,9 @@ BARE = QuestionForm(question_with_options, "", "the question alone")
 
 
 def filled_in(template: str) -> Callable[[Prompt], str]:
-    """A function that puts a prompt into a template of the user's: `{question}` and `{options}` are
-    replaced, nothing else is.
+    """Return a function that fills a prompt into a user's template.
+
+    `{question}` and `{options}` are replaced, nothing else is.
 
     Options are a line `(A) text` each; without any, the line of the template that holds nothing
     else is left out.
@@ -172,7 +177,7 @@ def filled_in(template: str) -> Callable[[Prompt], str]:
 
 
 def find_form(forms: Mapping[str, QuestionForm], name: str, *, where: str) -> QuestionForm:
-    """The form of a name.
+    """Return a benchmark's form by its name.
 
     Raises:
         ConfigError: The benchmark has none of this name.

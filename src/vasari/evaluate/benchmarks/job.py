@@ -35,7 +35,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkPlan:
-    """What an evaluation will do, with everything read that it needs."""
+    """Everything an evaluation on benchmarks will ask, read and checked."""
 
     settings: BenchmarkSettings
     sets: tuple[LoadedSet, ...]
@@ -45,14 +45,14 @@ class BenchmarkPlan:
 
     @property
     def num_rollouts(self) -> int:
-        """Of all passes."""
+        """Rollouts of all passes."""
         return sum(item.num_rollouts for item in self.passes)
 
 
 def plan_benchmarks(
     settings: BenchmarkSettings, *, folder: Path, tell: Tell = silent
 ) -> BenchmarkPlan:
-    """The prompts of all sets, read and put into words.
+    """Read the prompts of all sets and decide what the model is asked.
 
     Args:
         settings: Which sets, asked how.
@@ -98,13 +98,13 @@ def plan_benchmarks(
 def open_folder(
     folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, Any], resume: bool
 ) -> None:
-    """Make the folder ready: write what is asked, or check that it is what was asked before.
+    """Write what is asked into the folder, or check that it is what was asked before.
 
     Args:
         folder: Of the results.
         plan: What is wanted.
         model: Facts that tell one model from another.
-        resume: Whether outputs that lie there may be used.
+        resume: Whether outputs in the folder may be used.
 
     Raises:
         ConfigError: The folder holds outputs and `resume` is not given, or outputs of another model
@@ -138,7 +138,7 @@ def open_folder(
 def evaluate_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> dict[str, Any]:
-    """The scores of a model on benchmarks: `collect_benchmarks`, then `score_benchmarks`."""
+    """Generate what is missing, then score: `collect_benchmarks`, `score_benchmarks`."""
     return score_benchmarks(
         plan, collect_benchmarks(policy, plan, out, name=name, tell=tell), out, name=name, tell=tell
     )
@@ -147,9 +147,9 @@ def evaluate_benchmarks(
 def collect_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> Collected:
-    """Generate the rollouts of a plan that the folder lacks.
+    """Generate the rollouts of a plan that are not in the folder yet.
 
-    They go to `out/outputs.jsonl` and `out/blind/outputs.jsonl`. Rollouts that lie there are used
+    They go to `out/outputs.jsonl` and `out/blind/outputs.jsonl`. Rollouts in them are used
     as far as they answer the same questions in the same way; `open_folder` checks that they are of
     the same model.
 
@@ -182,14 +182,14 @@ def score_benchmarks(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """The scores of the rollouts in a folder, as written to `out/scores.json` beside the tables.
+    """Score the rollouts in a folder and write verdicts, `scores.json` and tables.
 
     Args:
         plan: Of `plan_benchmarks`.
         collected: Of `collect_benchmarks`.
         out: Folder of the results.
         name: Of the model, for tables.
-        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None: no LLM is.
+        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None: no judge.
         tell: Told the outputs scored and their number.
 
     Raises:
@@ -237,7 +237,7 @@ def score_benchmarks(
 
 
 def read_scores(out: Path) -> dict[str, Any]:
-    """The scores in a folder.
+    """Return the scores of a result folder.
 
     Raises:
         StateError: There are none.
@@ -279,7 +279,10 @@ def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:
 
 
 def _identity(asked: dict[str, Any]) -> dict[str, Any]:
-    """What decides a rollout. `num_rollouts`, `max_tokens`, protocols and sets may change."""
+    """The settings that decide a rollout.
+
+    `num_rollouts`, `max_tokens`, protocols and sets may change between two runs.
+    """
     settings = asked["settings"]
     return {key: asked[key] for key in ("schema", "model", "system", "prompt")} | {
         key: settings[key] for key in ("temperature", "top_p", "seed")

@@ -1,6 +1,4 @@
-"""A benchmark's prompts: read, checked against its published size, and split into what is asked and
-what is known.
-"""
+"""Read a benchmark's prompts, and separate what the model is asked from what is known."""
 
 from __future__ import annotations
 
@@ -43,7 +41,7 @@ class LoadedSet:
 
 
 def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedSet:
-    """The prompts of one set of a recipe.
+    """Read the prompts of one set of a recipe.
 
     Args:
         name: Of the set.
@@ -93,16 +91,15 @@ def _entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm, split: str)
 
 
 def asked_prompt(prompt: Prompt, form: QuestionForm) -> Prompt:
-    """The prompt as a policy gets it: the form's text and the images; nothing else of it can reach
-    a model.
-    """
+    """Return the prompt as a policy gets it: the form's text and the images, no answer."""
     text = form.text(replace(prompt, answer="", solution=None))
     return Prompt(id=prompt.id, question=text, answer="", images=prompt.images)
 
 
 def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
-    """What a prompt shares with others: its problem, or its images by content; its id when it has
-    none.
+    """Return what a prompt shares with others: its problem, or its images by content.
+
+    A prompt without images is a cluster of its own.
     """
     if benchmark.cluster != "image":
         return str(prompt.metadata.get(benchmark.cluster) or prompt.id)
@@ -115,9 +112,7 @@ def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
 
 
 def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
-    """The values of a category of a prompt: several where the benchmark lists several, none where
-    it has none.
-    """
+    """Return the values of a prompt's category field: one, several or none."""
     value: Any = getattr(prompt, field) if field in _FIELDS else prompt.metadata.get(field)
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
@@ -126,7 +121,7 @@ def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
 def output_facts(
     prompt: Prompt, benchmark: Benchmark, *, split: str, cluster: str
 ) -> dict[str, Any]:
-    """What an output's line says of its prompt, in the fields that the scoring protocols read."""
+    """The columns of an output that describe its prompt, as the scoring protocols read them."""
     facts = prompt.metadata
     row: dict[str, Any] = {
         "benchmark": benchmark.name,
@@ -152,17 +147,16 @@ def output_facts(
 
 
 def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
-    """Hex digest of all that decides a rollout but the model: what is asked, the images, the
-    decoding, the seed.
+    """Hex digest of everything that decides a rollout except the model.
+
+    That is the text of the turn, the prompt with its images, the system prompt and `facts`.
     """
     what = {"system": system, "text": entry.asked.question, "prompt": entry.digest, **facts}
     return hex_digest(json.dumps(what, sort_keys=True).encode())
 
 
 def _check_categories(name: str, chosen: BenchmarkSet, prompts: Sequence[Prompt]) -> None:
-    """Refuse a category by a field that no prompt has: its table would be missing, and nobody would
-    be told.
-    """
+    """Raise if a category names a field that no prompt has: its table would be missing."""
     known = _FIELDS.union(*(prompt.metadata for prompt in prompts))
     unknown = [field for field in (chosen.categories or {}).values() if field not in known]
     if unknown:

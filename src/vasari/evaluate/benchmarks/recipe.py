@@ -44,7 +44,7 @@ class LocalModel(Settings):
 
 
 class BenchmarkRecipe(Settings):
-    """One model, several benchmarks."""
+    """One model and the benchmarks it is evaluated on."""
 
     name: str
     """Names the folder of the results."""
@@ -82,7 +82,7 @@ class BenchmarkRecipe(Settings):
 
     @property
     def shown_name(self) -> str:
-        """How tables call the model."""
+        """The name of the model in tables."""
         if self.label:
             return self.label
         if self.policy is not None:
@@ -113,7 +113,7 @@ def is_benchmark_recipe(content: dict[str, Any]) -> bool:
 
 
 def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> BenchmarkRecipe:
-    """The checked recipe of a YAML file, with `key.sub=value` overrides applied before the check.
+    """Read and check a recipe file, after applying `key.sub=value` overrides.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
@@ -133,7 +133,7 @@ def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> Benchmar
 
 
 def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
-    """The prompts of a recipe's sets; paths are relative to the folder.
+    """Read the prompts of a recipe's sets; paths are relative to the folder.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -148,7 +148,7 @@ def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
 
 
 def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> list[str]:
-    """What generating the lacking rollouts would take, a line each; nothing is generated or sent."""
+    """Estimate what the missing rollouts would cost, one line each; nothing is generated."""
     if recipe.policy is not None:
         return [
             f"{plan.num_rollouts:,} rollouts by policy {recipe.policy.name!r}, whose cost is not"
@@ -160,21 +160,22 @@ def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> 
             " time"
         ]
     with _server(recipe, plan, out, temporary=True) as policy:
-        return [
-            f"{item.set_name}, {item.name}:"
-            f" {policy.forecast([one.asked for one in item.entries], item.decoding, seed=item.seed)}"
-            for item in plan.passes
-        ]
+        lines = []
+        for item in plan.passes:
+            asked = [entry.asked for entry in item.entries]
+            found = policy.forecast(asked, item.decoding, seed=item.seed)
+            lines.append(f"{item.set_name}, {item.name}: {found}")
+        return lines
 
 
 def collect_recipe(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, resume: bool
 ) -> Collected:
-    """Generate the rollouts that the folder lacks.
+    """Generate the rollouts that are not in the folder yet.
 
     Raises:
         ConfigError: The folder holds another evaluation, or one and `resume` is False.
-        StateError: What lies in the folder cannot be read.
+        StateError: Files in the folder cannot be read.
         StorageError: The disk refused.
     """
     with _policy(recipe, plan, out) as policy:
@@ -186,7 +187,7 @@ def collect_recipe(
 def score_recipe(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, collected: Collected, out: Path, *, folder: Path
 ) -> dict[str, Any]:
-    """The scores of the rollouts in the folder `out`, as `score_benchmarks` writes them."""
+    """Score the rollouts in the folder `out`, as `score_benchmarks` does."""
     judge = read_judge(recipe.judge, folder)
     with stage("scoring") as tell:
         return score_benchmarks(
@@ -195,7 +196,7 @@ def score_recipe(
 
 
 def _model_facts(recipe: BenchmarkRecipe) -> dict[str, Any]:
-    """What tells the recipe's model from others."""
+    """Facts that tell the recipe's model from others."""
     if recipe.model is not None:
         weights = fingerprint(Path(resolve_model(recipe.model.path)))
         return {
@@ -237,7 +238,7 @@ def _policy(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> Iterator
 def _server(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, temporary: bool = False
 ) -> Iterator[EndpointPolicy]:
-    """A policy over a server's store; `temporary` leaves no new folder behind."""
+    """Yield a policy over a server's response store; `temporary` leaves no new folder behind."""
     from vasari.endpoint import ResponseStore  # noqa: PLC0415  (an extra)
     from vasari.model.endpoint_policy import EndpointPolicy  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Outputs on benchmarks -> verdicts by each protocol -> accuracies, counts and categories."""
+"""Score outputs on benchmarks: verdicts by each protocol, accuracies, counts, categories."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ScoredRollout:
 
 @dataclass(slots=True)
 class ScoredPass:
-    """All rollouts of a pass."""
+    """The rollouts of a pass with their verdicts."""
 
     protocols: tuple[str, ...]
     rollouts: dict[OutputKey, ScoredRollout] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class ScoredPass:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The prompts of a pass whose rollouts are all there, or never will be."""
+    """The prompts of a pass whose rollouts are all there, or will never come."""
 
     item: Pass
     entries: list[Entry]
@@ -100,7 +100,7 @@ def score_pass(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> ScoredPass:
-    """The verdicts on the outputs of a pass, as written to its `verdicts*.jsonl`.
+    """Score the outputs of a pass and write its `verdicts*.jsonl`.
 
     A killed scoring of the same outputs continues where it was; other outputs are scored anew.
 
@@ -108,7 +108,7 @@ def score_pass(
         settings: Which protocols, on how many processes.
         folder: Where the outputs lie.
         name: Of the pass.
-        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None asks no LLM.
+        judge: Asked about what the rules of `paper` and `vasari` leave undecided; None: no judge.
         tell: Told the outputs done and their number.
 
     Raises:
@@ -143,7 +143,7 @@ def score_pass(
 def _joined(
     path: Path, place: Path, protocols: tuple[str, ...]
 ) -> Iterator[tuple[dict[str, Any], tuple[Verdict, ...]]]:
-    """Each output with its verdicts."""
+    """Yield each output with its verdicts."""
     files = [read_verdicts(verdict_file(place, protocols, protocol)) for protocol in protocols]
     try:
         for row, *found in zip(read_outputs(path), *files, strict=True):
@@ -165,7 +165,7 @@ def _verdict_row(output: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
 
 
 def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
-    """The prompts that can be scored, with their rollouts.
+    """Return the prompts of a pass that can be scored, with their rollouts.
 
     Args:
         item: The pass.
@@ -182,7 +182,7 @@ def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> F
 
 
 def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
-    """The scores of one set: its size, and its numbers by every protocol."""
+    """Return the size of a set and its scores by every protocol."""
     benchmark, num_prompts = loaded.benchmark, len(done.entries)
     facts: dict[str, Any] = {
         "title": benchmark.title,
@@ -212,7 +212,9 @@ def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) ->
 
 
 def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
-    """The blind control of a set, beside the score of the most frequent answer.
+    """Return the accuracy of the blind control beside that of the most frequent answer.
+
+    That answer is the most frequent one to prompts of one shape (kind, number of options).
 
     That answer is the most frequent one to prompts of one shape (kind, number of options).
     """
@@ -235,7 +237,7 @@ def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
 
 
 def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) -> dict[str, Any]:
-    """The plain mean over sets of each protocol's accuracy: the last column of the paper's table 2."""
+    """Return each protocol's plain mean accuracy over the sets, as in the paper's table 2."""
     means: dict[str, Any] = {}
     for name in protocols:
         found = [
@@ -304,7 +306,7 @@ def _score_protocol(
 
 
 def _counts(done: Finished, number: int) -> dict[str, Any]:
-    """Rollouts by what became of them; the first six add up to all."""
+    """Count rollouts by their fate; the first six counts add up to all."""
     counts: Counter[str] = Counter()
     decided_by: Counter[str] = Counter()
     for one in (one for group in done.groups for one in group):

@@ -1,4 +1,4 @@
-"""What is evaluated on which benchmarks, and where the results lie."""
+"""Settings of an evaluation on benchmarks, and the files of its results."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class BenchmarkSettings(RolloutSettings):
         return self
 
     def benchmark(self, set_name: str) -> Benchmark:
-        """The record of a set."""
+        """The record of a set's benchmark."""
         chosen = self.sets[set_name]
         found = find_benchmark(chosen.benchmark or set_name, source=chosen.source or chosen.prompts)
         if chosen.categories is None:
@@ -107,7 +107,7 @@ class BenchmarkSettings(RolloutSettings):
         return replace(found, categories=dict(chosen.categories))
 
     def form(self, set_name: str) -> QuestionForm:
-        """How a set's questions are put."""
+        """The way a set's questions are put to the model."""
         found = find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
         template = self.sets[set_name].template
         if template is None:
@@ -144,9 +144,9 @@ class BenchmarkDir:
         return self.root if name == "shown" else self.root / "blind"
 
     def outputs(self, name: str) -> Path:
-        """A line a rollout, in the form that `vasari rescore` reads."""
+        """One line a rollout, in the form that `vasari rescore` reads."""
         return self.of_pass(name) / "outputs.jsonl"
 
     def scoring(self, name: str) -> Path:
-        """The rescoring behind the verdicts, with the list of disagreements between protocols."""
+        """The folder of the rescoring behind the verdicts."""
         return self.of_pass(name) / "scoring"

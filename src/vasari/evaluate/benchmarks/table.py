@@ -1,6 +1,4 @@
-"""Results as table 2 of arXiv:2509.21268 lays them out: a row a model, a column a benchmark, their
-mean. Three formats.
-"""
+"""Result tables laid out as table 2 of arXiv:2509.21268, in three formats."""
 
 from __future__ import annotations
 
@@ -15,15 +13,16 @@ from vasari.evaluate.benchmarks.catalogue import PAPER_COLUMNS
 from vasari.evaluate.benchmarks.settings import BenchmarkDir
 
 _TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
 }  # fmt: skip
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of plain texts, to be escaped by whoever writes it."""
+    """A table of plain texts, escaped only when it is written."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -31,8 +30,7 @@ class Table:
 
 
 def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None = None) -> Table:
-    """The table of several results: accuracies in percent with their standard errors, and what a
-    reader must know of them.
+    """Build the table of several results: accuracies in percent, standard errors, notes.
 
     Args:
         results: Of `evaluate_benchmarks`, a row each.

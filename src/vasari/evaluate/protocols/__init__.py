@@ -1,6 +1,4 @@
-"""Named scoring protocols: what each benchmark's own scorer says, what the paper's says, and what
-ours says.
-"""
+"""Scoring protocols by name: each benchmark's own scorer, the paper's, and ours."""
 
 from vasari.evaluate.protocols.registry import (
     AS_IN_TRAINING,

@@ -1,5 +1,6 @@
-r"""The scorer of DeepSeekMath (deepseek-ai/DeepSeek-Math, `evaluation/`, MIT) that GSM8K and Gaokao
-cloze runs are scored with.
+r"""The scorer of DeepSeekMath, by which GSM8K and Gaokao cloze runs are scored.
+
+From deepseek-ai/DeepSeek-Math, `evaluation/`, MIT.
 
 Known bugs that are kept: 20 is credited for 2000 and for 0.2 (a reference is also tried as a
 percentage), the letter j becomes i, "inf" in any word becomes infinity, and a formula in LaTeX is
@@ -34,8 +35,9 @@ _MATRIX = re.compile(r"\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}", re.DOTALL)
 
 
 def boxed_contents(text: str) -> list[str]:
-    r"""The contents of every `boxed{...}` that is closed; a percent sign behind one keeps its
-    brace, as in the original.
+    r"""Return the contents of every `boxed{...}` that is closed.
+
+    A percent sign behind a box keeps its brace, as in the original.
     """
     contents = []
     for piece in text.split("boxed{")[1:]:
@@ -54,16 +56,18 @@ def boxed_contents(text: str) -> list[str]:
 
 
 def last_answer(response: str) -> str:
-    """The answer that the GSM8K rule reads: the last box, else "the answer is", else program
-    output, else the last number.
+    """Return the answer that the GSM8K rule reads.
+
+    The last box, else "the answer is", else program output, else the last number.
     """
     found = [_cleaned(answer) for answer in _stated(response)]
     return found[-1] if found else ""
 
 
 def split_answers(boxes: Sequence[str]) -> list[str]:
-    """The distinct parts of boxes, cut at semicolons and at commas outside brackets, as the Gaokao
-    cloze rule does.
+    """Split boxes at semicolons and at commas outside brackets, and keep each part once.
+
+    As the Gaokao cloze rule does.
     """
     parts: list[str] = []
     for box in boxes:
@@ -79,7 +83,7 @@ def split_answers(boxes: Sequence[str]) -> list[str]:
 
 
 def cloze_is_correct(parts: Sequence[str], answers: Sequence[str]) -> bool:
-    """Whether the last parts are the references, one each and in their order."""
+    """Whether the last parts equal the references, in their order."""
     last = parts[-len(answers) :]
     return len(last) == len(answers) and all(
         is_correct(part, answer) for part, answer in zip(last, answers, strict=True)
@@ -87,8 +91,9 @@ def cloze_is_correct(parts: Sequence[str], answers: Sequence[str]) -> bool:
 
 
 def is_correct(prediction: str, answer: str) -> bool:
-    """Within 0.001 as numbers, the same text, or equal by `math_equal`; unions are compared part by
-    part.
+    """Whether two answers agree within 0.001, as text, or by `math_equal`.
+
+    Unions are compared part by part.
 
     Raises:
         LimitExceededError: A formula is too long or a number too large.
@@ -104,8 +109,9 @@ def is_correct(prediction: str, answer: str) -> bool:
 
 
 def math_equal(prediction: str, answer: str) -> bool:
-    """Equal as numbers or percentages, by parts of a tuple or a matrix, as equations, or as plain
-    formulas.
+    """Whether two answers are equal as numbers, tuples, matrices, equations or formulas.
+
+    Numbers may be percentages.
     """
     if prediction == answer:
         return True
@@ -129,9 +135,7 @@ def math_equal(prediction: str, answer: str) -> bool:
 
 
 def _equations_equal(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Whether two equations are multiples by -1 or 1, or `x = value` has the value on the other
-    side.
-    """
+    """Whether two equations differ by a factor of 1 or -1, or `x = value` by its value."""
     if len(left) == 2 and len(right) == 2:
         found, expected = (f"{sides[0].strip()} - ({sides[1].strip()})" for sides in (left, right))
         return _symbolic_equal(found, expected) or _symbolic_equal(f"-({found})", expected)
@@ -164,7 +168,7 @@ def _cleaned(answer: str) -> str:
 
 
 def strip_answer(text: str) -> str:
-    """An answer without units, sizing, dollar signs and spaces, its fractions and roots braced."""
+    """Return an answer without units, sizing, dollar signs and spaces, with LaTeX braced."""
     text = text.strip().replace("\n", "").rstrip(".").replace("\\!", "")
     if text.startswith("\\text{") and text.endswith("}"):
         text = text.split("{", 1)[1][:-1]

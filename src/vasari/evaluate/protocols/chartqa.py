@@ -1,5 +1,6 @@
-"""ChartQA's relaxed accuracy (arXiv:2203.10244, section 5.1; code of record: pix2struct's
-`relaxed_correctness`).
+"""ChartQA's relaxed accuracy (arXiv:2203.10244, section 5.1).
+
+The code of record is pix2struct's `relaxed_correctness`.
 
 Known bugs that are kept: a year within 5% is right (2015 accepts 2100), "5%" equals 0.05 and not 5,
 thousands separators and units make a number a text, and a reference of 0 is compared as text.
@@ -11,8 +12,9 @@ TOLERANCE = 0.05
 
 
 def is_correct(prediction: str, answer: str, *, tolerance: float = TOLERANCE) -> bool:
-    """Within a share of the reference when both are numbers and that is not 0, else the same text
-    in any case.
+    """Whether two answers are numbers within a tolerance, else the same text in any case.
+
+    The tolerance is a share of the reference; a reference of 0 is compared as text.
     """
     found, expected = _number(prediction), _number(answer)
     if found is not None and expected:

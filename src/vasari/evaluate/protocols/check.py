@@ -54,7 +54,7 @@ _HOSTILE = (
 
 
 def check_protocol(protocol: Any, *, right: StoredOutput | None = None) -> None:
-    """Return if a scoring protocol keeps its contract; say what is broken if not.
+    """Check a scoring protocol on about 60 responses; raise if one breaks its contract.
 
     It decides about 60 responses, right, wrong, nearly right, malformed, empty, very long and
     hostile, and decides them again in the reverse order. Each verdict is one that a scorer may
@@ -115,7 +115,7 @@ def _shown(output: StoredOutput) -> str:
 
 
 def _outputs(right: StoredOutput | None) -> list[StoredOutput]:
-    """With the right one first, where there is one."""
+    """The outputs that are scored, the right one first."""
     responses = (*_STATED, *_BLANK, *_HOSTILE)
     if right is not None:
         return [right, *(replace(right, response=response) for response in responses)]

@@ -1,11 +1,12 @@
-r"""Braces where LaTeX can do without them: `\frac12` as `\frac{1}{2}`, `\sqrt2` as `\sqrt{2}`."""
+r"""Write the braces that LaTeX can do without: `\frac12` as `\frac{1}{2}`."""
 
 from __future__ import annotations
 
 
 def brace_fractions(text: str) -> str:
-    r"""Every `\frac` with its two arguments in braces; the text unchanged if one of them has fewer
-    than two characters.
+    r"""Put the two arguments of every `\frac` in braces.
+
+    The text is unchanged if an argument has fewer than two characters.
     """
     first, *rest = text.split("\\frac")
     pieces = [first]
@@ -31,9 +32,7 @@ def brace_roots(text: str) -> str:
 
 
 def slash_as_fraction(text: str) -> str:
-    r"""`a/b` of two integers in their shortest spelling as `\frac{a}{b}`, every other text
-    unchanged.
-    """
+    r"""Write `a/b` of two plain integers as `\frac{a}{b}`; leave any other text unchanged."""
     sides = text.split("/")
     if len(sides) != 2:
         return text

@@ -52,7 +52,7 @@ class Token:
 
 
 def tokenise(text: str) -> Iterator[Token]:
-    """Tokens on demand, so that an unknown character behind the end of the formula is never met."""
+    """Yield tokens on demand; an unknown character after the formula's end is never met."""
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -71,7 +71,7 @@ class Tokens:
         self.ahead: Token | None = next(tokens, None)
 
     def take(self) -> Token:
-        """The next token, consumed."""
+        """Return the next token and consume it."""
         if self.ahead is None:
             raise FormulaError("the formula ends too early")
         token, self.ahead = self.ahead, next(self._tokens, None)

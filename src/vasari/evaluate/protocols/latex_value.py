@@ -1,5 +1,4 @@
-r"""The number that a LaTeX formula stands for, as MATH-V's scorer gets it, without ever evaluating
-code.
+r"""The number of a LaTeX formula, as MATH-V's scorer gets it, without running code.
 
 That scorer turns an answer into a sympy expression (latex2sympy2), prints it, and hands the text to
 Python's `eval` with the names of `math` in scope. What comes out is an int or a float, or an
@@ -56,8 +55,9 @@ _PERMUTATION = re.compile(r"\(([a-zA-Z0-9+\-*/\\ ]+?)\)_\{([a-zA-Z0-9+\-*/\\ ]+?
 
 
 def formula_value(formula: str) -> Real:
-    """The number that a lower-case LaTeX formula stands for: an int where Python's `eval` would
-    give one, else a float.
+    """Return the number of a lower-case LaTeX formula.
+
+    An int where Python's `eval` would give one, else a float.
 
     Like the official parser it stops, content, at a bracket, full stop or column mark that fits
     nothing.
@@ -87,7 +87,7 @@ def formula_value(formula: str) -> Real:
 
 
 class _Parser:
-    """Recursive descent over the grammar; the methods return values, not trees."""
+    """A recursive descent parser over the grammar; its methods return values, not trees."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -106,7 +106,7 @@ class _Parser:
         return value
 
     def _assigned(self) -> Real:
-        """`x = 5` is the 5, since the official parser takes it for an assignment."""
+        """Read `x = 5` as the 5, since the official parser takes it for an assignment."""
         name = self._tokens.take()
         if self._tokens.is_next("="):
             self._tokens.take()
@@ -304,9 +304,7 @@ class _Parser:
         return value if power is None else _power(value, power)
 
     def _argument(self) -> Real:
-        """What a function without brackets applies to: all factors and divisions that follow, up to
-        another function.
-        """
+        """Read the argument of a function without brackets: all factors up to another function."""
         value = self._plain_factors()
         while (
             (ahead := self._tokens.ahead) is not None

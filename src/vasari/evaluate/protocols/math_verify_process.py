@@ -1,5 +1,4 @@
-r"""The process in which Math-Verify reads whole responses; `math_verify_reader.py` starts and kills
-it.
+r"""The process in which Math-Verify reads whole responses.
 
 In:  {"response": text, "answer": text}
 Out: {"equal": bool, "found": text or null}, or {"limit": reason}.

@@ -61,7 +61,7 @@ class MathVerifyReader(LineProcess):
         return Reading("equal" if message["equal"] else "different", message["found"])
 
     def _patiently(self) -> dict[str, Any] | None:
-        """The next message, or None when the process used up its time or died."""
+        """Return the next message; None when the process used up its time or died."""
         before = self.processor_seconds()
         for _ in range(_PATIENCE):
             message = self.receive(self._timeout_seconds)

@@ -24,23 +24,24 @@ MAX_ANSWER_CHARS = 5_000
 
 _BRACKETS = "()[]"
 _UNITS = (
-    "degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "day", "week", "month", "year", "foot", "feet",
-    "inch", "yard",
+    "degree", "cm", "centimeter", "meter", "mile", "second", "minute", "hour", "day", "week",
+    "month", "year", "foot", "feet", "inch", "yard",
 )  # fmt: skip
 _WRAPPED = re.compile(r"\\text\{(.+?)\}", re.DOTALL)
 _FRACTION = re.compile(r"-?[0-9]+.?/0*[1-9][0-9]*.?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d\d\d(?:\D|$))")
 _NESTED = re.compile(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}|\\sqrt\s*\{([^{}]*)\}")
 _COMMANDS = (
-    ("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\pi", "pi"), ("\\infty", "inf"), ("\\cup", "U"), ("\\cdot", "*"),
-    ("\\times", "*"), ("\\left", ""), ("\\right", ""), ("\\,", " "), ("\\;", " "), ("\\ ", " "), ("~", " "),
+    ("\\tfrac", "\\frac"), ("\\dfrac", "\\frac"), ("\\pi", "pi"), ("\\infty", "inf"),
+    ("\\cup", "U"), ("\\cdot", "*"), ("\\times", "*"), ("\\left", ""), ("\\right", ""),
+    ("\\,", " "), ("\\;", " "), ("\\ ", " "), ("~", " "),
 )  # fmt: skip
 _UNREAD = (re.compile(r"\^[0-9]+\^"), re.compile(r"\^[0-9][0-9]+"))
 _MAX_DEPTH = 16
 
 
 def boxed_answer(text: str) -> str | None:
-    r"""The content of the last `\boxed{}`; None where there is none, or it is never closed."""
+    r"""Return the content of the last `\boxed{}`; None without one that is closed."""
     start = text.rfind("\\boxed{")
     if start == -1:
         return None
@@ -84,8 +85,8 @@ def _strip(text: str) -> str:
     wrapped = _WRAPPED.fullmatch(text)
     text = wrapped.group(1).strip() if wrapped else text
     for old, new in (
-        ("\n", ""), ("\\!", ""), ("\\\\", "\\"), ("tfrac", "frac"), ("dfrac", "frac"), ("\\left", ""), ("\\right", ""),
-        ("^{\\circ}", ""), ("^\\circ", ""), ("\\$", ""),
+        ("\n", ""), ("\\!", ""), ("\\\\", "\\"), ("tfrac", "frac"), ("dfrac", "frac"),
+        ("\\left", ""), ("\\right", ""), ("^{\\circ}", ""), ("^\\circ", ""), ("\\$", ""),
     ):  # fmt: skip
         text = text.replace(old, new)
     text = text.split("\\text{ ")[0].replace("\\%", "").replace(" .", " 0.").replace("{.", "{0.")
@@ -130,7 +131,7 @@ def _normalise(text: str) -> str:
 
 
 def _as_plain(text: str) -> str:
-    """LaTeX as the text that a formula is read from: fractions with a slash, roots as sqrt()."""
+    """Write LaTeX as plain text: fractions with a slash, roots as sqrt()."""
     for old, new in _COMMANDS:
         text = text.replace(old, new)
     text = text.replace("\\frac", " \\frac")
@@ -149,7 +150,7 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 def _whole(text: str) -> str | None:
-    """An integer, also one written 3.0, in its shortest spelling; None when the text is none."""
+    """Return an integer, also one written 3.0, in its shortest spelling; None for other text."""
     try:
         value = float(text)
         return str(round(value)) if abs(value - round(value)) <= 1e-7 else None

@@ -1,5 +1,6 @@
-r"""MATH-Vision's official scorer, bit for bit, its bugs included (mathllm/MATH-V, `evaluation/`,
-MIT).
+r"""MATH-Vision's official scorer, bit for bit, its bugs included.
+
+From mathllm/MATH-V, `evaluation/`, MIT.
 
 Known bugs that are kept: two answers that agree to two decimals are equal (1/300 is 1/900), `x = 5`
 has everything before its last "=" cut, a list without brackets never equals its own spelling with
@@ -19,20 +20,22 @@ from vasari.verify.limits import LimitExceededError
 
 _PHRASES = ("the final answer is", "the answer is", "the correct answer is", "the answer should be")
 _REMOVED = (
-    (" ", ""), ("\\,", ""), ("∞", "\\infty"), ("+\\infty", "\\infty"), ("\\\\", "\\"), ("\n", ""), ("\\text", ""),
-    ("\\mbox", ""), ("bmatrix", "pmatrix"), ("\\left", ""), ("\\right", ""), ("^{\\circ}", ""), ("^\\circ", ""),
-    ("{m}^3", ""), ("m^3", ""), ("{units}", ""), ("units", ""), ("{km}", ""), ("km", ""),
+    (" ", ""), ("\\,", ""), ("∞", "\\infty"), ("+\\infty", "\\infty"), ("\\\\", "\\"), ("\n", ""),
+    ("\\text", ""), ("\\mbox", ""), ("bmatrix", "pmatrix"), ("\\left", ""), ("\\right", ""),
+    ("^{\\circ}", ""), ("^\\circ", ""), ("{m}^3", ""), ("m^3", ""), ("{units}", ""), ("units", ""),
+    ("{km}", ""), ("km", ""),
 )  # fmt: skip
 _STRIPPED = (
-    ("\n", ""), ("\\!", ""), ("\\\\", "\\"), ("tfrac", "frac"), ("dfrac", "frac"), ("\\left", ""), ("\\right", ""),
-    ("^{\\circ}", ""), ("^\\circ", ""), ("\\$", ""), ("$", ""),
+    ("\n", ""), ("\\!", ""), ("\\\\", "\\"), ("tfrac", "frac"), ("dfrac", "frac"), ("\\left", ""),
+    ("\\right", ""), ("^{\\circ}", ""), ("^\\circ", ""), ("\\$", ""), ("$", ""),
 )  # fmt: skip
 _GREEDY_BOX = re.compile(r"oxed\{(.*)\}", re.DOTALL)
 
 
 def extract_answer(response: str) -> str:
-    """The answer that the official rule reads in a response; text that states none comes back
-    squeezed, not empty.
+    """Return the answer that the official rule reads in a response.
+
+    Text that states none comes back without spaces, not empty.
     """
     text = response.strip()
     for letter in "ABCDE":
@@ -55,8 +58,7 @@ def extract_answer(response: str) -> str:
 
 
 def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> bool:
-    """Whether an extracted answer equals the reference, or the text of the option that the
-    reference names.
+    """Whether an extracted answer equals the reference, or the text of the option it names.
 
     Raises:
         ValueError: There are options, and the reference names none of them.
@@ -74,8 +76,9 @@ def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> b
 
 
 def is_equal(first: str, second: str) -> bool:
-    """Equal as text, as tuples rounded to two decimals, or as values rounded to two decimals; case
-    never counts.
+    """Whether two answers are equal as text, or as values or tuples rounded to two decimals.
+
+    Case never counts.
     """
     first, second = first.lower(), second.lower()
     if not first.replace(" ", "") or not second.replace(" ", ""):

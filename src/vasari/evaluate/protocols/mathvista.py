@@ -1,5 +1,6 @@
-"""MathVista's official scorer from the extraction on (lupantech/MathVista,
-`evaluation/calculate_score.py`).
+"""MathVista's official scorer, from the extraction on.
+
+From lupantech/MathVista, `evaluation/calculate_score.py`.
 
 Known bugs that are kept: any text at all is credited with the option nearest by edit distance (a
 refusal scores), an integer is cut, not rounded, and texts are compared, so a list must be spelled
@@ -24,7 +25,7 @@ _STATED = re.compile(r'The answer is "(.*)"\.')
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What an extraction is taken for."""
+    """The answer that an extraction is normalised to."""
 
     text: str | None
     """Compared with the reference; None when it is no number."""
@@ -39,7 +40,7 @@ def quick_extraction(
     question_type: str | None,
     answer_type: str | None,
 ) -> str | None:
-    """The extraction that the official script makes without an LLM; None where it would ask one."""
+    """Return the extraction that the official script makes without an LLM, or None."""
     if not response:
         return ""
     if question_type == "multi_choice" and choices and response in choices:
@@ -63,9 +64,7 @@ def predict(
     answer_type: str | None,
     precision: int | None,
 ) -> Prediction:
-    """The official normalisation of an extraction, by the type of the question and of its
-    answer.
-    """
+    """Normalise an extraction by the type of the question and of its answer."""
     if question_type == "multi_choice" and choices:
         text = extraction.strip()
         letter = _LETTER.search(text)

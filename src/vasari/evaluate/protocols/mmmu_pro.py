@@ -1,5 +1,6 @@
-"""MMMU-Pro's official reading of a response (MMMU-Benchmark/MMMU, `mmmu-pro/evaluate.py`,
-Apache-2.0).
+"""MMMU-Pro's official reading of a response.
+
+From MMMU-Benchmark/MMMU, `mmmu-pro/evaluate.py`, Apache-2.0.
 
 Known bugs that are kept: every letter that ends a word is a candidate ("US " names S), a sentence
 that begins with "A" or "I" names that option when there are so many, and without any candidate a
@@ -26,8 +27,9 @@ class Reading:
 
 
 def read_letter(response: str, choices: Sequence[str]) -> Reading:
-    """The letter of a response, by the first rule that finds any; of several candidates the last in
-    the text.
+    """Return the letter of a response, by the first rule that finds one.
+
+    Of several candidates the last in the text.
     """
     letters = [chr(ord("A") + place) for place in range(len(choices))]
     position = response.rfind("Answer:")

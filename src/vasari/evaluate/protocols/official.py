@@ -1,6 +1,4 @@
-"""The protocol `official`: what the benchmark's own scorer says, bit for bit, with its bugs and
-without its `eval`.
-"""
+"""The protocol `official`: each benchmark's own scorer, with its bugs, without its `eval`."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ _LLM = "the official extraction is made by an LLM here; give rows with 'official
 
 
 def official_verdict(output: StoredOutput) -> Verdict:
-    """The verdict of the benchmark's own scorer on one output.
+    """Return the verdict of the benchmark's own scorer on one output.
 
     Where that scorer starts from an extraction by an LLM (MathVista, LogicVista), the stored
     `extraction` is used, and without one the verdict is UNVERIFIABLE unless the scorer's quick
@@ -96,9 +94,7 @@ def _logicvista(output: StoredOutput) -> Verdict:
 
 
 def _short_letters(response: str) -> tuple[str, ...] | None:
-    """What the official script reads without asking its LLM: nothing at all, or a single sign that
-    is no option.
-    """
+    """Return what the official script reads without its LLM: nothing, or a single sign."""
     text = response.split("ASSISTANT:")[1].strip() if "ASSISTANT:" in response else response.strip()
     if not text:
         return ("",)

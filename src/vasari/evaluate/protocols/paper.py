@@ -1,5 +1,6 @@
-r"""The protocol `paper`: the evaluation that arXiv:2509.21268 describes in words (its code was not
-released).
+r"""The protocol `paper`: the evaluation that arXiv:2509.21268 describes in words.
+
+Its code was not released.
 
 The answer is the content of the last `\boxed{}`, as its prompt (table 8) asks for; without one,
 what Math-Verify finds in the response. Options: the letter, else the option with that text, else
@@ -26,7 +27,7 @@ _SINGLE = re.compile(r"[A-Z](?:, [A-Z])*")
 
 
 def paper_verdict(output: StoredOutput) -> Verdict:
-    """The verdict of the paper's evaluation before its judge; `decided_by` names the step."""
+    """Return the verdict before the paper's judge is asked; `decided_by` names the step."""
     if len(output.response) > MAX_RESPONSE_CHARS:
         return Verdict(
             Outcome.INCORRECT,
@@ -43,8 +44,7 @@ def paper_verdict(output: StoredOutput) -> Verdict:
 
 
 def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
-    """Whether the paper's last step, a judge, may be asked: what the rules could read differs, or
-    they failed on our side.
+    """Whether the judge may be asked: the rules read an answer that they cannot settle.
 
     Not asked: where no answer is stated or a limit is exceeded, where the answer names an option
     and another one is right, where two plain numbers differ, and where a number is none of the
@@ -128,14 +128,15 @@ def _letter(text: str) -> str | None:
 
 
 def _short(response: str) -> str | None:
-    """A response that is nothing but its answer."""
+    """Return a response that is nothing but its answer; None for a longer one."""
     text = response.strip()
     return text if text and "\n" not in text and len(text) <= 200 else None
 
 
 def _option_of(answer: str, choices: Sequence[str]) -> str | None:
-    """The text of the option that a reference names, by text first: MathVista's references are
-    texts.
+    """Return the text of the option that a reference names; a text counts before a letter.
+
+    MathVista's references are texts.
     """
     if answer in choices:
         return answer

@@ -1,5 +1,4 @@
-"""Whether two plain formulas (`2*x + 1`, `sqrt(3)/2`) are equal, without a computer algebra and
-without evaluating code.
+"""Compare plain formulas (`2*x + 1`, `sqrt(3)/2`) without running code.
 
 Scorers that hand such text to sympy's `parse_expr` run it as Python. Here the text is parsed, only
 arithmetic is accepted, and two formulas are equal when they agree at several points: a rational
@@ -25,9 +24,9 @@ NUM_POINTS = 4
 """Places at which two formulas must agree."""
 
 _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
-    "sqrt": cmath.sqrt, "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "exp": cmath.exp, "log": cmath.log,
-    "ln": cmath.log, "asin": cmath.asin, "acos": cmath.acos, "atan": cmath.atan, "sinh": cmath.sinh, "cosh": cmath.cosh,
-    "tanh": cmath.tanh,
+    "sqrt": cmath.sqrt, "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "exp": cmath.exp,
+    "log": cmath.log, "ln": cmath.log, "asin": cmath.asin, "acos": cmath.acos, "atan": cmath.atan,
+    "sinh": cmath.sinh, "cosh": cmath.cosh, "tanh": cmath.tanh,
 }  # fmt: skip
 _CONSTANTS: dict[str, Number] = {"pi": math.pi, "E": math.e, "I": 1j}
 _JUXTAPOSED = re.compile(
@@ -41,7 +40,7 @@ class NotPlainError(ValueError):
 
 
 def parse_plain(text: str) -> ast.expr:
-    """The syntax tree of a formula of numbers, names, `+ - * / **`, brackets and known functions.
+    """Parse a formula of numbers, names, `+ - * / **`, brackets and known functions.
 
     Raises:
         NotPlainError: It is anything else.
@@ -59,15 +58,16 @@ def parse_plain(text: str) -> ast.expr:
 
 
 def with_products(text: str) -> str:
-    """The formula with a star wherever two factors stand side by side, and words that are no
-    functions as products.
+    """Write a star between factors that stand side by side.
+
+    Words that are no functions become products of their letters.
     """
     text = _WORD.sub(lambda match: _spelled(match.group()), text)
     return _JUXTAPOSED.sub("*", text)
 
 
 def are_equal(first: ast.expr, second: ast.expr) -> bool:
-    """Whether the difference of two formulas is 0 wherever it is looked at.
+    """Whether the difference of two formulas is 0 at several points.
 
     Raises:
         LimitExceededError: A number grows too large.
@@ -90,7 +90,7 @@ def are_equal(first: ast.expr, second: ast.expr) -> bool:
 
 
 def constant_value(tree: ast.expr) -> float | None:
-    """The real value of a formula without names; None when it has names, or no real value."""
+    """Return the real value of a formula without names; None for any other formula."""
     if _names(tree):
         return None
     try:

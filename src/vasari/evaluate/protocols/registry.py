@@ -30,7 +30,7 @@ class ScoringProtocol:
     Vasari stands for."""
 
     def verdict(self, output: StoredOutput) -> Verdict:
-        """The verdict on one output; what the rule cannot cope with is UNVERIFIABLE, never wrong.
+        """Return the verdict on one output; errors of the rule are UNVERIFIABLE, never wrong.
 
         Raises:
             MissingExtraError: The rule needs a package that is not installed.
@@ -74,7 +74,7 @@ AS_IN_TRAINING = ScoringProtocol(
 
 
 def scoring_protocol(name: str) -> ScoringProtocol:
-    """The protocol of a name: one of ours, or a user's scorer by `package.module:attribute`.
+    """Return a protocol by its name, or a user's scorer by `package.module:attribute`.
 
     Raises:
         ConfigError: There is none, its code was not allowed, or it is no scorer.
@@ -103,6 +103,6 @@ def check_names(protocols: Sequence[str]) -> None:
 
 
 def file_name_of(protocol: str) -> str:
-    """A protocol's name as part of a file's name, another one for each protocol."""
+    """Return a protocol's name as it stands in file names; no two protocols share one."""
     # No name of Python has a hyphen in it, and some file systems take no colon.
     return protocol.replace(":", "-")

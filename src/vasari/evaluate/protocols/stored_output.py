@@ -1,6 +1,4 @@
-"""A model output as it lies on disk: the prompt's facts, the response, and what an earlier scorer
-said of it.
-"""
+"""A stored model output: the prompt's facts, the response, and official results."""
 
 from __future__ import annotations
 
@@ -13,16 +11,16 @@ from vasari.core.errors import DataError
 from vasari.core.records import AnswerKind
 
 LABEL_FIELDS = (
-    "category", "subject", "skill", "capability", "level", "task", "source", "context", "grade", "question_type",
-    "answer_type", "problem_version", "subdomain",
+    "category", "subject", "skill", "capability", "level", "task", "source", "context", "grade",
+    "question_type", "answer_type", "problem_version", "subdomain",
 )  # fmt: skip
 """Fields of a row that results are split by, as far as they are there."""
 
 BENCHMARK_NAMES = {
     "mathvista": "mathvista", "mathvistamini": "mathvista", "mathvistatestmini": "mathvista",
-    "mathvision": "mathvision", "mathv": "mathvision", "mathvisionmini": "mathvision", "mathvisiontest": "mathvision",
-    "mathvisiontestmini": "mathvision", "logicvista": "logicvista", "mmmupro": "mmmu_pro", "geoqa": "geoqa", "gsm8k": "gsm8k",
-    "cmath": "cmath",
+    "mathvision": "mathvision", "mathv": "mathvision", "mathvisionmini": "mathvision",
+    "mathvisiontest": "mathvision", "mathvisiontestmini": "mathvision", "logicvista": "logicvista",
+    "mmmupro": "mmmu_pro", "geoqa": "geoqa", "gsm8k": "gsm8k", "cmath": "cmath",
     "gaokaomathcloze": "gaokao-mathcloze", "chartqa": "chartqa", "chartqatest": "chartqa",
     "mathverse": "mathverse",
 }  # fmt: skip
@@ -70,8 +68,9 @@ class StoredOutput:
 
 
 def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
-    """The output that a row holds; its fields are those of `StoredOutput`, with
-    `official_extraction`.
+    """Return the output of a row, whose fields are those of `StoredOutput`.
+
+    `extraction` is called `official_extraction` there.
 
     Args:
         row: One JSON object.
@@ -115,7 +114,7 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
 
 
 def benchmark_name(name: str) -> str:
-    """Our name of a benchmark, or the name as it came in lower case.
+    """Return our name of a benchmark; an unknown name in lower case.
 
     Raises:
         DataError: There is no name.
@@ -127,7 +126,7 @@ def benchmark_name(name: str) -> str:
 
 
 def read_choices(value: Any) -> tuple[str, ...] | None:
-    """Option texts from a list, or from a list written as text; None when there are none.
+    """Return option texts from a list, or from a list written as text; None without any.
 
     Raises:
         DataError: It is neither.
@@ -142,8 +141,9 @@ def read_choices(value: Any) -> tuple[str, ...] | None:
 
 
 def read_literal(text: str) -> Any:
-    """What a Python literal stands for (numbers, texts, lists of them), never evaluated; the text
-    itself if it is none.
+    """Read a Python literal (numbers, texts, lists of them) without evaluating it.
+
+    Text that is no literal comes back as it is.
     """
     if len(text) > _MAX_LITERAL_CHARS:
         raise DataError(f"a literal is longer than {_MAX_LITERAL_CHARS} characters")
@@ -193,7 +193,7 @@ def _extraction(value: Any) -> str | tuple[str, ...] | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A whole number, also as 1.0 or "1", as the hub and spreadsheets serve it."""
+    """Return a whole number, also from 1.0 or "1", as the hub and spreadsheets serve it."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -1,6 +1,4 @@
-"""A scorer of the user's as a protocol: a plain function from what is known of an output to right,
-wrong or undecided.
-"""
+"""A user's scorer as a protocol: a function from facts of an output to its verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ Scorer = Callable[..., Any]
 
 
 def user_rule(name: str, scorer: Any) -> Callable[[StoredOutput], Verdict]:
-    """The scorer as a rule on stored outputs.
+    """Return the scorer as a rule on stored outputs.
 
     An exception of its own on one output is UNVERIFIABLE, decided by "error"; a value that it may
     not return ends the scoring with a StateError.
@@ -49,7 +47,7 @@ def user_rule(name: str, scorer: Any) -> Callable[[StoredOutput], Verdict]:
 
 
 def _taken(name: str, scorer: Any) -> tuple[str, ...]:
-    """The fields of an output that a scorer is called with."""
+    """Return the fields of an output that a scorer is called with."""
     if not callable(scorer):
         raise ConfigError(f"protocol {name!r} is a {type(scorer).__name__}, which cannot be called")
     if (
@@ -98,7 +96,7 @@ def _taken(name: str, scorer: Any) -> tuple[str, ...]:
 
 
 def as_verdict(name: str, said: Any) -> Verdict:
-    """What a scorer said as a verdict.
+    """Return what a scorer returned as a verdict.
 
     Raises:
         StateError: It said something else than it may.
@@ -133,7 +131,8 @@ def _check_verdict(name: str, said: Verdict) -> None:
         )
     if not isinstance(said.decided_by, str) or not isinstance(said.extraction, str | None):
         raise StateError(
-            f"protocol {name!r} returned a Verdict whose decided_by or extraction is no text: {said!r}"[
-                :300
-            ]
+            (
+                f"protocol {name!r} returned a Verdict whose decided_by or extraction is no text:"
+                f" {said!r}"
+            )[:300]
         )

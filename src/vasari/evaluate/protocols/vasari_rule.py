@@ -1,6 +1,4 @@
-"""The protocol `vasari`: our own verifier on the raw response, with each benchmark's fields turned
-into its arguments.
-"""
+"""The protocol `vasari`: our verifier on the raw response, with each benchmark's fields."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ _FOREIGN = (
 
 
 def vasari_verdict(output: StoredOutput) -> Verdict:
-    """What `verify_answer` says of the raw response; no stored extraction is looked at.
+    """Return what `verify_answer` says of the raw response, ignoring stored extractions.
 
     A reference that is an option's text (MathVista) is handed over as its letter, so that an option
     spelled "B" is not taken for the label B. A number that MathVista rounds is right when it rounds
@@ -74,18 +72,19 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
 
 
 def training_verdict(output: StoredOutput) -> Verdict:
-    """What `verify_answer` says with the prompt's own fields, as in training."""
+    """Return what `verify_answer` says with the prompt's own fields, as in training."""
     return verify_answer(output.response, output.answer, output.choices, output.kind)
 
 
 def repair(text: str) -> str:
-    r"""LaTeX with its backslashes back, where a form feed stands for `\f` and the like."""
+    r"""Restore the backslashes of LaTeX, where a form feed stands for `\f` and the like."""
     return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)
 
 
 def as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
-    """The letter of the option that a reference spells out, the first of several with one text;
-    else the reference.
+    """Return the letter of the option that a reference spells out, else the reference.
+
+    Of several options with one text, the first.
     """
     label = len(answer) == 1 and 0 <= ord(answer) - ord("A") < len(choices)
     if answer in choices and (by_text or not label) and len(choices) <= 26:
@@ -94,7 +93,7 @@ def as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
 
 
 def _rounded(verdict: Verdict, answer: str, precision: int | None) -> Verdict:
-    """A wrong number that rounds to the reference at the stated decimals is right."""
+    """Count a wrong number that rounds to the reference at the stated decimals as right."""
     if verdict.outcome is not Outcome.INCORRECT or verdict.extraction is None or precision is None:
         return verdict
     match = _PLAIN_NUMBER.fullmatch(verdict.extraction.strip())
@@ -110,8 +109,9 @@ def _rounded(verdict: Verdict, answer: str, precision: int | None) -> Verdict:
 
 
 def _listed(response: str, answer: str) -> Verdict:
-    """A list in its order: MathVista's only two such references repeat items, which a set
-    cannot.
+    """Compare a list in its order.
+
+    MathVista's only two such references repeat items, which a set cannot.
     """
     shown = verify_answer(response, answer, None, "text")
     if shown.extraction is None or shown.outcome is Outcome.CORRECT:
