@@ -77,8 +77,11 @@ class Asker:
         self._stopping = asyncio.Event()
         self.stopped_by = ""
         """Why nothing more is sent; empty while the run goes on."""
-        self.counts: Counter[str] = Counter()
-        """`attempts`, and attempts that failed by reason."""
+        self.num_attempts = 0
+        self.failed_attempts: Counter[str] = Counter()
+        """Attempts without an answer, by reason."""
+        self.outcomes: Counter[str] = Counter()
+        """Answers, as `answered` or `from_store`, and failures by reason."""
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)
         """What this run has used, by model."""
 
@@ -98,6 +101,14 @@ class Asker:
             StorageError: The disk refuses to keep answers, so none more is bought.
             ConfigError: There is a budget and no price for the model.
         """
+        outcome = await self._find_or_fetch(request, index)
+        if isinstance(outcome, Failure):
+            self.outcomes[outcome.reason] += 1
+        else:
+            self.outcomes["from_store" if outcome.from_store else "answered"] += 1
+        return outcome
+
+    async def _find_or_fetch(self, request: Request, index: int) -> Response | Failure:
         again = () if (request.key, index) in self._failed_now else self._retry_failed
         found = self._store.look_up(request, index, retry_failed=again)
         while found is None:
@@ -246,7 +257,7 @@ class Asker:
         now: float,
     ) -> None:
         """Count an attempt and adapt limits and concurrency to its outcome."""
-        self.counts["attempts"] += 1
+        self.num_attempts += 1
         if isinstance(outcome, Response):
             self._estimate.learn(request, outcome)
             self.concurrency.succeeded(
@@ -256,7 +267,7 @@ class Asker:
                 self._limits.give_back(tokens=tokens - outcome.input_tokens - outcome.output_tokens)
             return
         reason, detail, wait = outcome.reason, outcome.detail, outcome.wait_seconds
-        self.counts[reason] += 1
+        self.failed_attempts[reason] += 1
         logger.debug("request %s: %s: %s", request.id or request.key, reason, detail)
         if reason in CONGESTION:
             self.concurrency.failed(sent_at=sent_at, now=now, refused=reason == "rate_limited")

@@ -8,7 +8,6 @@ import inspect
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -121,7 +120,6 @@ class Client:
     ) -> None:
         self.settings = settings
         self._asker = Asker(settings, store, retry_failed=retry_failed, limits=limits)
-        self._outcomes: Counter[str] = Counter()
         self._started = time.monotonic()
 
     async def __aenter__(self) -> Self:
@@ -138,7 +136,7 @@ class Client:
 
     def report(self) -> RunReport:
         """The run so far, in numbers."""
-        asker, outcomes = self._asker, self._outcomes
+        asker, outcomes = self._asker, self._asker.outcomes
         return RunReport(
             answered=outcomes["answered"],
             from_store=outcomes["from_store"],
@@ -148,10 +146,8 @@ class Client:
                 if reason in FAILURE_REASONS and reason != "not_sent"
             },
             not_sent=outcomes["not_sent"],
-            attempts=asker.counts["attempts"],
-            attempts_failed={
-                name: count for name, count in sorted(asker.counts.items()) if name != "attempts"
-            },
+            attempts=asker.num_attempts,
+            attempts_failed=dict(sorted(asker.failed_attempts.items())),
             usage=dict(asker.usage),
             money=money_spent(self.settings.prices, asker.usage),
             seconds=time.monotonic() - self._started,
@@ -183,11 +179,11 @@ class Client:
         responses: list[Response] = []
         failures: list[Failure] = []
         if decided is None and num_responses > 1:
-            found = await _all(self._one(request, index) for index in range(num_responses))
+            found = await _all(self._asker.ask(request, index) for index in range(num_responses))
         else:
             found = []
         for index in range(num_responses):
-            outcome = found[index] if found else await self._one(request, index)
+            outcome = found[index] if found else await self._asker.ask(request, index)
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 continue
@@ -234,14 +230,6 @@ class Client:
         finally:
             workers.cancel()
             await asyncio.gather(workers, return_exceptions=True)
-
-    async def _one(self, request: Request, index: int) -> Response | Failure:
-        outcome = await self._asker.ask(request, index)
-        if isinstance(outcome, Failure):
-            self._outcomes[outcome.reason] += 1
-        else:
-            self._outcomes["from_store" if outcome.from_store else "answered"] += 1
-        return outcome
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import mmap
 import os
 import threading
 import time
@@ -226,14 +227,10 @@ class ResponseStore:
 
     def _cut_unfinished_line(self) -> None:
         """Cut off an unfinished last line, left by a process that was killed while writing."""
-        size = keep = os.fstat(self._file).st_size
-        while keep > 0:
-            start = max(0, keep - 65536)
-            newline = os.pread(self._file, keep - start, start).rfind(b"\n")
-            if newline >= 0:
-                keep = start + newline + 1
-                break
-            keep = start
+        size, keep = os.fstat(self._file).st_size, 0
+        if size:
+            with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as content:
+                keep = content.rfind(b"\n") + 1
         if keep < size:
             os.ftruncate(self._file, keep)
             self._torn = size - keep

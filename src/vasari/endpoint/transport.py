@@ -164,7 +164,7 @@ class Transport:
                     raise await self._refusal(answer)
                 kind = answer.content_type
                 if kind != "application/json" and not kind.endswith("+json"):
-                    shown = await _beginning(answer, 80)
+                    shown = (await _beginning(answer, 80)).decode("utf-8", "replace")
                     raise NoAnswerError("wrong_content_type", f"{kind}: {shown!r}", status=200)
                 return await self._read(answer)
         except aiohttp.ConnectionTimeoutError:
@@ -192,21 +192,16 @@ class Transport:
                 f"{answer.content_length:,} bytes announced, the limit is {limit:,}",
                 status=200,
             )
-        content = answer.content
-        pieces: list[bytes] = []
-        size = 0
-        while size <= limit and (piece := await content.readany()):
-            pieces.append(piece)
-            size += len(piece)
-        if size > limit:
+        body = await _beginning(answer, limit + 1)
+        if len(body) > limit:
             raise NoAnswerError("too_large", f"more than {limit:,} bytes", status=200)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return body
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> NoAnswerError:
         """The failure that an HTTP status other than 200 stands for."""
         status = answer.status
         wait = retry_after(answer.headers, now=datetime.datetime.now(datetime.UTC))
-        body = await _beginning(answer, _ERROR_BYTES)
+        body = (await _beginning(answer, _ERROR_BYTES)).decode("utf-8", "replace")
         try:
             detail = f"{status}: {error_text(orjson.loads(body))}"
         except orjson.JSONDecodeError:
@@ -223,12 +218,12 @@ class Transport:
         return NoAnswerError("refused", detail, status=status)
 
 
-async def _beginning(answer: aiohttp.ClientResponse, limit: int) -> str:
-    """The first bytes of a body, as text."""
-    pieces = b""
-    while len(pieces) < limit and (piece := await answer.content.readany()):
-        pieces += piece
-    return pieces[:limit].decode("utf-8", "replace")
+async def _beginning(answer: aiohttp.ClientResponse, limit: int) -> bytes:
+    """At most the first `limit` bytes of a body."""
+    try:
+        return await answer.content.readexactly(limit)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
 
 
 def _name(error: BaseException) -> str:
