@@ -20,7 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self, TypeVar
 
@@ -89,7 +89,8 @@ class RunReport:
 class Asked:
     """The answers and the numbers of a finished run."""
 
-    answers: tuple[Answers, ...]
+    # asyncio.run takes the repr of its finished task four times, as it restores the signal handler.
+    answers: tuple[Answers, ...] = field(repr=False)
     """One for each request, in their order; empty when a function took them as they came."""
     report: RunReport
 
@@ -160,6 +161,7 @@ class Client:
         *,
         num_responses: int = 1,
         decided: Decided | None = None,
+        position: int = 0,
     ) -> Answers:
         """Up to `num_responses` answers to one request.
 
@@ -170,6 +172,7 @@ class Client:
             decided: Asked after each answer; True draws no more. Answers are then drawn one after
                 another, so that the same ones are drawn in every run; different requests still go
                 on at the same time.
+            position: Becomes `Answers.position`.
 
         Raises:
             StorageError: The disk refuses to keep answers.
@@ -192,7 +195,9 @@ class Client:
                 enough = decided(request, responses)
                 if await enough if inspect.isawaitable(enough) else enough:
                     break
-        return Answers(request=request, responses=tuple(responses), failures=tuple(failures))
+        return Answers(
+            request=request, position=position, responses=tuple(responses), failures=tuple(failures)
+        )
 
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
@@ -211,8 +216,10 @@ class Client:
 
         async def work() -> None:
             for position, request in numbered:
-                answers = await self.ask(request, num_responses=num_responses, decided=decided)
-                await done.put(replace(answers, position=position))
+                answers = await self.ask(
+                    request, num_responses=num_responses, decided=decided, position=position
+                )
+                await done.put(answers)
 
         async def work_all() -> None:
             try:

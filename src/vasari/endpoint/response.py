@@ -191,8 +191,8 @@ class NoAnswerError(Exception):
         self.failure = Failure(reason=reason, detail=detail, attempts=1, **fields)
 
 
-def parse_completion(body: bytes) -> Response:
-    """The first choice of a chat completion, given as JSON.
+def parse_completion(body: bytes, *, seconds: float = 0.0) -> Response:
+    """The first choice of a chat completion, given as JSON; `seconds` is how long it took.
 
     Raises:
         NoAnswerError: Malformed JSON, an error in place of an answer, or another shape.
@@ -228,6 +228,7 @@ def parse_completion(body: bytes) -> Response:
         cached_input_tokens=cached,
         output_tokens=completion,
         model=str(content.get("model") or ""),
+        seconds=seconds,
     )
 
 

@@ -138,15 +138,13 @@ class Transport:
         try:
             answer = await self._exchange(body)
             seconds = time.perf_counter() - started
-            response = parse_completion(answer)
+            response = parse_completion(answer, seconds=seconds)
         except NoAnswerError as error:
             return replace(error.failure, detail=redact(error.failure.detail))
-        return replace(
-            response,
-            text=redact(response.text),
-            reasoning=redact(response.reasoning),
-            seconds=seconds,
-        )
+        text, reasoning = redact(response.text), redact(response.reasoning)
+        if (text, reasoning) == (response.text, response.reasoning):
+            return response
+        return replace(response, text=text, reasoning=reasoning)
 
     async def _exchange(self, body: bytes) -> bytes:
         """The body of a 200.
