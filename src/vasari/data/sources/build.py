@@ -14,7 +14,7 @@ from vasari.core.errors import DataError, ImageError
 from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import resolve_path
 from vasari.data.sources.answers import LETTERS, listed, plain_text, reference_answer, split_choices
-from vasari.data.sources.columns import column_value, first_value, says_nothing
+from vasari.data.sources.columns import column_value, first_value, is_empty
 from vasari.data.sources.spec import Layout, SourceSpec
 from vasari.data.values import image_value, is_unicode
 
@@ -27,7 +27,7 @@ _LONE_LETTER = re.compile(r"[A-J]")
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Makes prompts of the rows of one layout of one source."""
+    """Makes prompts from the rows of one layout of a data set."""
 
     spec: SourceSpec
     layout: Layout
@@ -43,65 +43,71 @@ class Builder:
                 that cannot be used.
         """
         fields = self.layout.fields
-        question = plain_text(first_value(row, fields.question), "the question")
-        if not question:
-            raise DataError(
-                f"there is no question (columns asked: {_shown(fields.question)}; found:"
-                f" {_shown(row)})"
-            )
+        question = plain_text(self._wanted(row, "question"), "the question")
         question, choices = self._choices(row, question)
-        value = first_value(row, fields.answer)
-        if says_nothing(value):
-            raise DataError(
-                f"there is no answer (columns asked: {_shown(fields.answer)}; found: {_shown(row)})"
-            )
-        if not isinstance(value, list | dict) and str(value) in self.layout.answer_names:
-            value = self.layout.answer_names[str(value)]
+        value = self._wanted(row, "answer")
+        if not isinstance(value, list | dict):
+            value = self.layout.answer_names.get(str(value), value)
         answer = reference_answer(value, choices, self.layout.answer_as)
-        stated_id = first_value(row, fields.id)
-        native_id = plain_text(
-            f"{row['_file']}#{row['_row']}" if stated_id is None else stated_id, "the id"
-        )
         refs, names = self._images(row)
         if self.images and question.count(_MARK) not in (0, len(refs)):
             raise DataError(
                 f"the question marks {question.count(_MARK)} images, the row has {len(refs)}"
             )
-        category = plain_text(_joined(first_value(row, fields.category)), "the category")
-        category = category or ("" if self.spec.domain == "any" else self.spec.domain)
         facts = self._facts(row)
         if names and not self.images:
             facts["image_names"] = names
         if choices and isinstance(value, str) and value.strip() != answer:
             facts["native_answer"] = value.strip()
-        provenance = {
-            "source": self.spec.name,
-            "native_id": native_id,
-            "split": split,
-            "licence": self.spec.licence,
-            "domain": self.spec.domain,
-            "category": category,
-            "tier": self.spec.tier,
-        }
-        stated = facts.pop("licence", None) or facts.pop("license", None)
-        if stated and self.spec.licence == NO_LICENCE:
-            provenance["licence"] = str(stated)
+        provenance = self._provenance(row, split, facts)
         # What a file says of itself stays beside what we say of the file.
         facts = {
             f"native_{name}" if name in provenance else name: value for name, value in facts.items()
         }
         return Prompt(
-            id=f"{self.spec.name}/{native_id}",
+            id=f"{self.spec.name}/{provenance['native_id']}",
             question=question,
             answer=answer,
             images=refs,
             choices=choices,
             kind=_kind(first_value(row, fields.kind), answer, choices, self.layout),
-            category=category,
+            category=provenance["category"],
             difficulty=plain_text(first_value(row, fields.difficulty), "the difficulty"),
             solution=plain_text(_joined(first_value(row, fields.solution)), "the solution") or None,
             metadata=facts | provenance,
         )
+
+    def _wanted(self, row: Mapping[str, Any], field: str) -> Any:
+        """Return the value of a field that every row must have."""
+        columns = getattr(self.layout.fields, field)
+        value = first_value(row, columns)
+        if is_empty(value) or (isinstance(value, str) and not value.strip()):
+            raise DataError(
+                f"there is no {field} (columns asked: {_shown(columns)}; found: {_shown(row)})"
+            )
+        return value
+
+    def _provenance(
+        self, row: Mapping[str, Any], split: str, facts: dict[str, Any]
+    ) -> dict[str, str]:
+        """Return where a prompt comes from; a licence among the facts is taken out of them."""
+        fields = self.layout.fields
+        native_id = first_value(row, fields.id)
+        category = plain_text(_joined(first_value(row, fields.category)), "the category")
+        stated = facts.pop("licence", None) or facts.pop("license", None)
+        return {
+            "source": self.spec.name,
+            "native_id": plain_text(
+                f"{row['_file']}#{row['_row']}" if native_id is None else native_id, "the id"
+            ),
+            "split": split,
+            "licence": str(stated)
+            if stated and self.spec.licence == NO_LICENCE
+            else self.spec.licence,
+            "domain": self.spec.domain,
+            "category": category or ("" if self.spec.domain == "any" else self.spec.domain),
+            "tier": self.spec.tier,
+        }
 
     def _choices(self, row: Mapping[str, Any], question: str) -> tuple[str, tuple[str, ...] | None]:
         if self.layout.choices_as == "in_question":
@@ -136,7 +142,7 @@ class Builder:
                 for value in group
                 for entry in (value if isinstance(value, list) else [value])
             ]
-            values = [entry for entry in values if not says_nothing(entry)]
+            values = [entry for entry in values if not is_empty(entry)]
             if values:
                 break
         names = [name for name in (_name(value) for value in values) if name]
@@ -180,7 +186,7 @@ class Builder:
             }
         for name, columns in self.layout.fields.metadata.items():
             value = first_value(row, columns)
-            if not says_nothing(value) and (
+            if not is_empty(value) and (
                 _plain(value) or (isinstance(value, list) and all(_plain(v) for v in value))
             ):
                 facts[name] = value

@@ -24,10 +24,10 @@ _SLOT = re.compile(r"\{([^{}|:]+)(?:\|(name|stem))?(?::0(\d{1,2})d)?\}")
 def first_value(row: Mapping[str, Any], columns: Iterable[str]) -> Any:
     """Return the first value that is neither null nor nan nor empty; None when there is none."""
     values = (column_value(row, column) for column in columns)
-    return next((value for value in values if not says_nothing(value)), None)
+    return next((value for value in values if not is_empty(value)), None)
 
 
-def says_nothing(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     """Whether a value is null, nan, or an empty text, list or mapping."""
     return (
         value is None

@@ -6,7 +6,7 @@ ones, so they make no prompt of their own. A system message is kept beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,7 @@ def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredR
     text or a list of parts (text, image, image_url). Images that no part names are those of the
     row's `images` or `image`.
     """
-    for item in read_rows(path, shown=shown):
-        yield item if item.values is None else _converted(item, item.values, _conversation)
+    return _converted(path, shown, _conversation)
 
 
 def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
@@ -97,16 +96,21 @@ def _data_set(
                 raise DataError(f"the row has {kind}, which are not read")
         return (_sharegpt(row, names) if sharegpt else _alpaca(row, columns)) | {"dataset": name}
 
-    for item in read_rows(file, shown=shown):
-        yield item if item.values is None else _converted(item, item.values, convert)
+    yield from _converted(file, shown, convert)
 
 
-def _converted(item: StoredRow, values: Mapping[str, Any], convert: Any) -> StoredRow:
-    try:
-        made: dict[str, Any] = convert(values)
-    except DataError as error:
-        return StoredRow(item.where, problem=str(error))
-    return StoredRow(item.where, made | {"id": values.get("id"), "_key": values.get("_key")})
+def _converted(
+    path: Path, shown: str, convert: Callable[[dict[str, Any]], dict[str, Any]]
+) -> Iterator[StoredRow]:
+    for row in read_rows(path, shown=shown):
+        if row.values is None:
+            yield row
+            continue
+        kept = {name: row.values.get(name) for name in ("id", "_key")}
+        try:
+            yield StoredRow(row.where, convert(row.values) | kept)
+        except DataError as error:
+            yield StoredRow(row.where, problem=str(error))
 
 
 def _conversation(row: Mapping[str, Any]) -> dict[str, Any]:

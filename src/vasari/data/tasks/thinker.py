@@ -70,6 +70,11 @@ class Thinker:
         """Write `left*right=product`; a slip is off by one."""
         return self._equation(f"{left}*{right}", left * right)
 
+    def divide(self, left: int, right: int) -> int:
+        """Write `left/right=quotient`, rounded down; this step cannot go wrong."""
+        self.say(f"{left}/{right}={left // right}")
+        return left // right
+
     def total(self, values: Sequence[int]) -> int:
         """Write one addition after the other, and return the sum; 0 of no values."""
         running = values[0] if values else 0

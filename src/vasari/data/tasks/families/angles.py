@@ -146,9 +146,7 @@ def _isosceles(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     def think(t: Thinker) -> int:
         if not from_top:
             return t.difference(180, t.multiply(2, _see(t, bottom)))
-        rest = t.difference(180, _see(t, top))
-        t.say(f"{rest}/2={rest // 2}")
-        return rest // 2
+        return t.divide(t.difference(180, _see(t, top)), 2)
 
     return Figure(
         _triangle(base, base),

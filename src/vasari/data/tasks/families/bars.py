@@ -13,12 +13,12 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
+    as_problem,
     difference_of_two,
-    drafted,
     pick,
-    posed,
     shuffled,
     sum_of_two,
+    with_question,
 )
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Line, Mark, Scene, Text, rectangle
@@ -77,8 +77,8 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
     heights = (int(height) for height in rng.permutation(_MAX) + 1)
     bars = Numbers(dict(zip(colours, heights, strict=False)), low=1, high=_MAX)
     ask = pick(rng, _QUESTIONS[level])
-    _, question = drafted(lambda: bars, lambda bars: ask(rng, bars))
-    return posed(
+    _, question = with_question(lambda: bars, lambda bars: ask(rng, bars))
+    return as_problem(
         rng,
         question,
         scene=_draw(bars.values),

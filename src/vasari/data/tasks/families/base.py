@@ -192,7 +192,7 @@ def difference_of_two(rng: np.random.Generator, numbers: Numbers) -> Question | 
     return numbers.minus(f"What is {one} minus {two}?", one, two)
 
 
-def drafted(make: Callable[[], T], ask: Callable[[T], Question | None]) -> tuple[T, Question]:
+def with_question(make: Callable[[], T], ask: Callable[[T], Question | None]) -> tuple[T, Question]:
     """Make scenes until one has the question that is to be asked; return both."""
     while True:
         made = make()
@@ -201,7 +201,7 @@ def drafted(make: Callable[[], T], ask: Callable[[T], Question | None]) -> tuple
             return made, question
 
 
-def posed(
+def as_problem(
     rng: np.random.Generator,
     question: Question,
     *,

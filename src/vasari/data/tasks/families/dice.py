@@ -13,12 +13,12 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
+    as_problem,
     difference_of_two,
-    drafted,
     pick,
-    posed,
     shuffled,
     sum_of_two,
+    with_question,
 )
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Mark, Scene, rectangle
@@ -86,7 +86,7 @@ def _throw(rng: np.random.Generator, num_dice: int) -> Numbers:
 
 def _sample(level: str, rng: np.random.Generator) -> Problem:
     ask = pick(rng, _QUESTIONS[level])
-    dice, question = drafted(
+    dice, question = with_question(
         lambda: _throw(rng, 3 if level == "1" else 4), lambda dice: ask(rng, dice)
     )
     places = [int(place) for place in rng.permutation(_SIDE**2)[: len(dice.values)]]
@@ -94,7 +94,7 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
         f"{colour} {pips} at {place}"
         for (colour, pips), place in zip(dice.values.items(), places, strict=True)
     )
-    return posed(
+    return as_problem(
         rng,
         question,
         scene=_draw(dice.values, places),

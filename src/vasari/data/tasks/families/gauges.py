@@ -97,9 +97,7 @@ def _level_2(rng: np.random.Generator) -> Problem:
         if task == "difference":
             return str(t.difference(a, b))
         total = t.add(a, b)
-        if task == "middle":
-            t.say(f"{total}/2={total // 2}")
-        return str(total // 2 if task == "middle" else total)
+        return str(t.divide(total, 2) if task == "middle" else total)
 
     low, high = sorted((first, second))
     answer = {"difference": high - low, "sum": first + second, "middle": low + (high - low) // 2}[
@@ -138,8 +136,7 @@ def _level_3(rng: np.random.Generator) -> Problem:
         top = int(
             t.look("top", str(units[i] * marks_up), [str(n * marks_up) for n in (2, 3, 4, 5, 10)])
         )
-        t.say(f"{top}/{marks_up}={top // marks_up}")
-        return t.multiply(step, top // marks_up)
+        return t.multiply(step, t.divide(top, marks_up))
 
     def think(t: Thinker) -> str:
         left, right = reading(t, 0), reading(t, 1)

@@ -144,10 +144,8 @@ def _missing_side(rng: np.random.Generator) -> Drawn:
     def think(t: Thinker) -> str:
         whole, w = t.read("inside", inside, low=1), t.read("bottom", width, low=1)
         if area:
-            t.say(f"{whole}/{w}={whole // w}")
-            return str(whole // w)
-        t.say(f"{whole}/2={whole // 2}")
-        return str(t.difference(whole // 2, w))
+            return str(t.divide(whole, w))
+        return str(t.difference(t.divide(whole, 2), w))
 
     what = "area" if area else "way around it"
     question = f"The number inside the rectangle is its {what}. How long is the left side?"

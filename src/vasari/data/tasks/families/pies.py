@@ -109,8 +109,7 @@ def _read_share(t: Thinker, colour: str, eighths: int, whole: int) -> int:
     """Reason from eighths of a whole to a number."""
     seen = t.read(f"{colour} eighths", eighths, low=1, high=6)
     total = int(t.look("of", str(whole), [str(n) for n in (whole - 8, whole + 8) if n > 0]))
-    t.say(f"{total}/8={total // 8}")
-    return t.multiply(seen, total // 8)
+    return t.multiply(seen, t.divide(total, 8))
 
 
 def _level_2(rng: np.random.Generator) -> Problem:

@@ -15,10 +15,10 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
-    drafted,
+    as_problem,
     pick,
-    posed,
     shuffled,
+    with_question,
 )
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Polygon, Scene, Text, rectangle
@@ -152,7 +152,7 @@ _QUESTIONS: dict[str, tuple[Callable[[np.random.Generator, Grid], Question | Non
 
 def _sample(level: str, rng: np.random.Generator) -> Problem:
     ask = pick(rng, _QUESTIONS[level])
-    grid, question = drafted(
+    grid, question = with_question(
         lambda: _grid(rng, full=level in ("3", "4"), anchored=ask is _count_beside),
         lambda grid: ask(rng, grid),
     )
@@ -161,7 +161,7 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
         for row in _ROWS
         for column in _COLUMNS
     )
-    return posed(
+    return as_problem(
         rng,
         question,
         scene=_draw(grid),

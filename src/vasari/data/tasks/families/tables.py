@@ -12,10 +12,10 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
-    drafted,
+    as_problem,
     pick,
-    posed,
     shuffled,
+    with_question,
 )
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Point, Scene, Text
@@ -144,13 +144,13 @@ def _table(rng: np.random.Generator, num_rows: int, num_columns: int) -> Table:
 def _sample(level: str, rng: np.random.Generator) -> Problem:
     ask, sizes = pick(rng, _QUESTIONS[level])
     size = pick(rng, sizes)
-    table, question = drafted(lambda: _table(rng, *size), lambda table: ask(rng, table))
+    table, question = with_question(lambda: _table(rng, *size), lambda table: ask(rng, table))
     cells = (Fact(f"What is {name}?", str(value)) for name, value in table.values.items())
     lines = (
         Fact(f"What is in {_word(name)}?", " ".join(map(str, table.numbers(name))))
         for name in (*table.rows, *table.columns)
     )
-    return posed(
+    return as_problem(
         rng,
         question,
         scene=_draw(table),
