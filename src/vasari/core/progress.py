@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+SECONDS_BETWEEN_LINES = 15.0
+
 
 class Tell(Protocol):
     """A callback that shows how far a stage is; `note` is shown beside it, e.g. the loss."""
@@ -33,7 +35,7 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 
 @contextmanager
-def stage(name: str, *, every_seconds: float = 15.0) -> Iterator[Tell]:
+def stage(name: str) -> Iterator[Tell]:
     """Show a stage's progress and remaining time, and print the time it took at its end."""
     if os.environ.get("RANK", "0") != "0":  # under torchrun only the main process shows progress
         yield silent
@@ -59,22 +61,21 @@ def stage(name: str, *, every_seconds: float = 15.0) -> Iterator[Tell]:
                 task, completed=done, total=total, note=note
             )
     else:
-        yield _Lines(name, every_seconds)
+        yield _Lines(name)
     console.print(f"{name}: done in {_spell(time.monotonic() - started)}", highlight=False)
 
 
 class _Lines:
     """Progress for logs: one plain line every few seconds."""
 
-    def __init__(self, name: str, every_seconds: float) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._every = every_seconds
         self._started = time.monotonic()
         self._last = self._started
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if now - self._last < self._every or done <= 0:
+        if now - self._last < SECONDS_BETWEEN_LINES or done <= 0:
             return
         self._last = now
         left = (now - self._started) / done * max(0, total - done)

@@ -30,7 +30,7 @@ PromptIndices = NDArray[np.int64]
 
 
 class Outcome(enum.Enum):
-    """What a verifier found; UNVERIFIABLE is neither right nor wrong and leaves pass rates alone."""
+    """What a verifier found; UNVERIFIABLE is neither right nor wrong: no pass rate counts it."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"

@@ -52,7 +52,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "zero_variance_share",
         "Zero-variance share",
-        "groups whose rewards are all equal and teach nothing",
+        "groups whose rewards are all equal: no gradient",
         share=True,
     ),
     Measure("entropy", "Entropy", "nats a token; near 0 the policy no longer explores"),

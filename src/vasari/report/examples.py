@@ -20,6 +20,9 @@ MAX_EXAMPLES = 8
 MAX_SUSPECTS = 9
 """Probable wrong labels that are shown with their picture; all are counted."""
 
+MIN_VISITS, STEADY = 3, 0.8
+"""Fewest visits of a suspect, and the share of them that must have the same majority answer."""
+
 MAX_TEXT = 1_600
 """Characters of a rollout that are shown."""
 
@@ -81,14 +84,12 @@ def pick_examples(
     ]
 
 
-def probable_wrong_labels(
-    arms: Sequence[Groups], *, min_visits: int = 3, steady: float = 0.8
-) -> list[Suspect]:
+def probable_wrong_labels(arms: Sequence[Groups]) -> list[Suspect]:
     """Prompts whose majority answer is steady over visits but judged wrong, the surest first.
 
     A visit is a group of rollouts that state at least one answer; its majority is the answer with
     the most votes, ignoring case and spaces. A prompt is suspect if its most frequent majority
-    answer holds in a share `steady` of at least `min_visits` visits, is given by more than half of
+    answer holds in a share `STEADY` of at least `MIN_VISITS` visits, is given by more than half of
     all rollouts that state an answer, and was never judged correct.
     """
     votes: dict[str, list[Counter[str]]] = {}
@@ -112,8 +113,8 @@ def probable_wrong_labels(
     found = [
         suspect
         for prompt_id, visits in votes.items()
-        if len(visits) >= min_visits
-        and (suspect := _suspect(prompt_id, visits, spelled, right, steady)) is not None
+        if len(visits) >= MIN_VISITS
+        and (suspect := _suspect(prompt_id, visits, spelled, right)) is not None
     ]
     return sorted(found, key=lambda s: (-s.share * math.log1p(s.num_rollouts), s.prompt_id))
 
@@ -142,7 +143,6 @@ def _suspect(
     visits: Sequence[Counter[str]],
     spelled: Mapping[tuple[str, str], str],
     right: set[tuple[str, str]],
-    steady: float,
 ) -> Suspect | None:
     majorities = Counter(
         min(counts, key=lambda answer: (-counts[answer], answer)) for counts in visits
@@ -151,7 +151,7 @@ def _suspect(
     given = sum(counts[answer] for counts in visits)
     answered = sum(counts.total() for counts in visits)
     if (
-        majorities[answer] < steady * len(visits)
+        majorities[answer] < STEADY * len(visits)
         or given <= answered / 2
         or (prompt_id, answer) in right
     ):
@@ -229,7 +229,7 @@ def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
     return {"address": f"data:{chosen};base64,{base64.b64encode(best).decode()}", "alt": alt}
 
 
-def _said(row: Mapping[str, Any] | None, *, limit: int = 2) -> dict[str, Any] | None:
+def _said(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The verdicts of a prompt's rollouts with two texts, a correct and a wrong one if possible."""
     if row is None:
         return None
@@ -239,7 +239,7 @@ def _said(row: Mapping[str, Any] | None, *, limit: int = 2) -> dict[str, Any] | 
     order = list(dict.fromkeys([*firsts, *range(len(marks))]))
     told = [
         {"mark": marks[i], "parts": _parts(texts[i])}
-        for i in sorted(order[:limit])
+        for i in sorted(order[:2])
         if i < len(texts) and texts[i] is not None
     ]
     return {"marks": marks, "num_correct": marks.count("correct"), "rollouts": told}

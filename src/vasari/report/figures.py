@@ -22,6 +22,9 @@ from vasari.report.plot import CARD, INK, QUIET, SERIES, drawing, to_svg
 MAX_SNAPSHOTS = 6
 """Histograms of scores in one picture."""
 
+NUM_SCORE_BINS = 4
+"""Equally wide bins of the promotion score, between which prompts move."""
+
 MAX_LABELS = 16
 """Rows of a picture of drawn prompts; smaller ones are put together."""
 
@@ -136,7 +139,7 @@ def distinct_snapshots(
     )
 
 
-def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: int) -> Markup | None:
+def score_histograms(snapshots: Mapping[str, NDArray[np.float64]]) -> Markup | None:
     """Promotion scores of the pool at several batches, the latest in front; None without scores."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None:
@@ -158,9 +161,9 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
             layer = 10 - height
             axes.fill_between(x, height, shape, color=CARD, alpha=0.75, zorder=layer, linewidth=0)
             axes.fill_between(
-                x, height, shape, color=SERIES[colour], alpha=0.22, zorder=layer, linewidth=0
+                x, height, shape, color=SERIES[0], alpha=0.22, zorder=layer, linewidth=0
             )
-            axes.plot(x, shape, color=SERIES[colour], linewidth=1.1, zorder=layer)
+            axes.plot(x, shape, color=SERIES[0], linewidth=1.1, zorder=layer)
             axes.plot(np.nanmean(scores[row]), height, "|", color=INK, markersize=7, zorder=20)
         axes.set_yticks(range(len(kept)), [f"batch {batches[row]:.0f}" for row in kept[::-1]])
         axes.grid(visible=False)
@@ -175,14 +178,12 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]], *, colour: in
         return to_svg(figure, name="scores", alt=alt)
 
 
-def score_transitions(
-    snapshots: Mapping[str, NDArray[np.float64]], *, num_bins: int = 4
-) -> list[Transition]:
+def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Transition]:
     """Moves of prompts between equal bins of the promotion score, over up to four snapshots."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None or len(scores) < 2:
         return []
-    edges = _edges(scores, num_bins)
+    edges = _edges(scores, NUM_SCORE_BINS)
     labels = tuple(f"{low:.2f}\u2013{high:.2f}" for low, high in itertools.pairwise(edges))
     bins = [_binned(row, edges) for row in scores]
     kept = np.unique(np.linspace(0, len(scores) - 1, min(4, len(scores))).round().astype(int))
@@ -190,7 +191,7 @@ def score_transitions(
         Transition(
             f"batch {batches[a]:.0f} \u2192 {batches[b]:.0f}",
             labels,
-            _moves(bins[a], bins[b], num_bins),
+            _moves(bins[a], bins[b], NUM_SCORE_BINS),
         )
         for a, b in itertools.pairwise(kept)
     ]

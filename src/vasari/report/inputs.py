@@ -215,10 +215,8 @@ def _snapshots(path: Path) -> dict[str, NDArray[np.float64]]:
     return {"batch": batch, "vps": vps}
 
 
-def read_rollouts(
-    run: Run, model: str, *, dataset: str = "test", decoding: str = "sampled"
-) -> dict[str, dict[str, Any]]:
-    """An evaluated model's stored rollouts, `texts` and `verdicts`, by prompt id; empty if none."""
+def read_rollouts(run: Run, model: str) -> dict[str, dict[str, Any]]:
+    """A model's sampled rollouts of test prompts, `texts` and `verdicts`, by prompt id."""
     path = run.place.evaluation / f"{model}-rollouts.parquet"
     found: dict[str, dict[str, Any]] = {}
     if path.is_file():
@@ -229,7 +227,7 @@ def read_rollouts(
                     "verdicts": numbers(row["verdicts"] or []),
                 }
                 for row in read_evaluated(path, ROLLOUT_COLUMNS)
-                if row["set"] == dataset and row["decoding"] == decoding
+                if row["set"] == "test" and row["decoding"] == "sampled"
             }
     return found
 

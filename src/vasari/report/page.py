@@ -41,9 +41,9 @@ from vasari.report.reward_terms import read_reward_terms
 from vasari.report.summary import summarise
 from vasari.report.tables import (
     PURPOSE_WORDS,
+    accuracy_blocks,
     essentials,
     family_by_level,
-    ladder,
     model_name,
     models_of,
     plain,
@@ -135,7 +135,7 @@ def _content(run: Run) -> dict[str, Any]:
         if run.recipe
         else "",
         "stages": stage_rows(run),
-        "ladder": ladder(run, models),
+        "accuracy_blocks": accuracy_blocks(run, models),
         "side_facts": side_facts(run, models),
         "grid": family_by_level(run, before, final),
         "curves": learning_curves(run, order, terms),
@@ -164,7 +164,7 @@ def _pool_content(
     marks = [planted(by_id.get(suspect.prompt_id)) for suspect in suspects]
     return {
         "difficulty": difficulty_histogram([found for _, _, found in groups]),
-        "scores": score_histograms(snapshots, colour=0),
+        "scores": score_histograms(snapshots),
         "score_moves": score_transitions(snapshots),
         "refresh_moves": refresh_transitions(own) if own is not None else [],
         "visit_moves": visited,

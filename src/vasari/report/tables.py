@@ -12,7 +12,7 @@ from vasari.report.summary import HELD_OUT, blind, ledger, score
 from vasari.run.upgrade import upgrade_recipe
 
 MAX_ROWS = 40
-"""Families or levels in the ladder."""
+"""Most families or levels in the table of accuracies."""
 
 _NAMES = {
     "base": "Base",
@@ -48,7 +48,7 @@ def models_of(run: Run, order: Sequence[str]) -> list[str]:
     return [name for name in (*NOT_ARMS, *reversed(order)) if run.evaluation.get(name)]
 
 
-def ladder(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
+def accuracy_blocks(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
     """Blocks of rows, one column a model: measures, families, levels; empty rows are left out."""
     measures: list[tuple[str, Callable[[str], Any]]] = [
         ("Accuracy, sampled", lambda model: score(run, model, "test", "sampled", "accuracy")),
@@ -237,7 +237,7 @@ def _prompt_lines(tasks: Any, files: Any) -> list[tuple[str, str]]:
     return [
         ("Prompts", f"generated: {generated}" if tasks else ""),
         ("Prompts", f"from files: {stored}" if files else ""),
-        ("Spoiled on purpose", spoiled),
+        ("Planted imperfections", spoiled),
     ]
 
 
