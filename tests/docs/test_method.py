@@ -1,5 +1,5 @@
-"""docs/method.md and docs/theory.md name functions, papers and tests: each exists, and no sampler
-or gate is left out."""
+"""The modules, functions, files, papers and tests that the documents name exist, and docs/method.md
+leaves out no sampler or gate."""
 
 from __future__ import annotations
 
@@ -168,3 +168,38 @@ def test_the_papers_of_the_samplers_are_those_that_their_code_names():
     named = set(re.findall(r"\b\d{4}\.\d{5}\b", " ".join(column(METHOD, "source"))))
     assert len(named) > 15
     assert named - set(re.findall(r"\b\d{4}\.\d{5}\b", code)) == set()
+
+
+NAME = re.compile(r"\bvasari(?:\.[A-Za-z_]\w*)+")
+FILE = re.compile(r"`((?:\w+/)+\w+\.(?:py|yaml))`")
+FOLDERS = (ROOT, PACKAGE, ROOT / "tests", ROOT / "benchmarks")
+ENTRY_POINTS = {"vasari.sampler", "vasari.gate"}
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "ARCHITECTURE.md", *ROOT.glob("docs/**/*.md")])
+
+
+def stale_names(text: str) -> list[str]:
+    """The modules, functions and files that a text names and that do not exist; the first column
+    of a table of what 0.1.0 had is not looked at."""
+    lines, of_old = [], False
+    for line in text.splitlines():
+        of_old = line.startswith("|") and (of_old or line.startswith("| 0.1.0"))
+        lines.append(line.split("|", 2)[2] if of_old else line)
+    today = "\n".join(lines)
+    names = {name for name in NAME.findall(today) if not exists(name)} - ENTRY_POINTS
+    files = {
+        name
+        for name in FILE.findall(today)
+        if not any((folder / name).exists() for folder in FOLDERS)
+    }
+    return sorted(names | files)
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_every_module_and_file_that_a_document_names_exists(page):
+    assert stale_names(page.read_text()) == []
+
+
+def test_a_module_or_file_that_does_not_exist_would_be_noticed():
+    text = "`vasari.score.no` in `score/no.py`, not `vasari.score.pass_rate` in `score/variance.py`"
+    assert stale_names(text) == ["score/no.py", "vasari.score.no"]
+    assert stale_names("| 0.1.0 | now |\n| --- | --- |\n| `vasari.old` | `vasari.score` |") == []
