@@ -9,6 +9,7 @@ from vasari.core.files import (
     read_json,
     write_bytes,
     write_json,
+    write_json_lines,
     writing,
     writing_folder,
 )
@@ -91,6 +92,15 @@ def test_arrays_and_paths_become_json_and_nan_is_refused(tmp_path):
     with pytest.raises(TypeError, match="object is not JSON"):
         write_json(path, {"thing": object()})
     assert read_json(path)["number"] == 0.5
+
+
+def test_rows_are_written_one_a_line_or_not_at_all(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_json_lines(path, ({"n": n} for n in range(2)))
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json_lines(path, [{"n": 3}, {"n": object()}])
+    assert path.read_text() == '{"n": 0}\n{"n": 1}\n'
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_lines_are_appended(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.core.errors import StateError
-from vasari.evaluate.outputs import OutputFile, StoredRollout, read_outputs
+from vasari.evaluate.outputs import OutputFile, StoredRollout, output_rows
 
 
 def row(identity, rollout=0, **changes):
@@ -26,7 +26,7 @@ def row(identity, rollout=0, **changes):
 
 
 def ids(path):
-    return [(found["id"], found["rollout"]) for found in read_outputs(path)]
+    return [(found["id"], found["rollout"]) for found in output_rows(path)]
 
 
 def test_a_torn_last_line_is_cut_off_and_the_rest_is_kept(tmp_path):
@@ -69,7 +69,7 @@ def test_of_several_outputs_of_one_rollout_the_last_counts(tmp_path):
     file.append([row("a", truncated=True, max_tokens=4)])
     file.append([row("a", response="longer", max_tokens=64)])
     file.put_in_order([("s", "a", 0)])
-    assert [found["response"] for found in read_outputs(path)] == ["longer"]
+    assert [found["response"] for found in output_rows(path)] == ["longer"]
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

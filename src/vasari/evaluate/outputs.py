@@ -80,7 +80,7 @@ class OutputFile:
         self.stored = dict(_scan(self.path))
 
 
-def read_outputs(path: Path) -> Iterator[dict[str, Any]]:
+def output_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Return the rows of an output file, one at a time; none when there is no file.
 
     Raises:

@@ -18,7 +18,7 @@ from vasari.core.errors import DataError, StateError, StorageError
 from vasari.core.files import writing
 from vasari.core.progress import Tell, silent
 from vasari.evaluate.collect import Entry, Pass, collect
-from vasari.evaluate.outputs import read_outputs
+from vasari.evaluate.outputs import output_rows
 from vasari.evaluate.protocols import AS_IN_TRAINING, StoredOutput
 from vasari.model.base import Policy
 
@@ -139,7 +139,7 @@ def _part_file(parts: Path, item: Pass) -> Path:
 
 
 def _judged(item: Pass, path: Path) -> PassRows:
-    started, outputs = time.monotonic(), read_outputs(path)
+    started, outputs = time.monotonic(), output_rows(path)
     rows, seconds = [], 0.0
     for entry in item.entries:
         group = list(islice(outputs, item.decoding.num_rollouts))

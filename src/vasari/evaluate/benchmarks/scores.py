@@ -18,7 +18,7 @@ from vasari.evaluate.benchmarks.load import LoadedSet, labels_of
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.collect import Entry, Pass
 from vasari.evaluate.majority import score_majority
-from vasari.evaluate.outputs import OutputKey, read_outputs
+from vasari.evaluate.outputs import OutputKey, output_rows
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.rescore import RescoreSettings, rescore
 from vasari.evaluate.scores import ScoredSet
@@ -146,7 +146,7 @@ def _joined(
     """Yield each output with its verdicts."""
     files = [read_verdicts(verdict_file(place, protocols, protocol)) for protocol in protocols]
     try:
-        for row, *found in zip(read_outputs(path), *files, strict=True):
+        for row, *found in zip(output_rows(path), *files, strict=True):
             if any(identity != row["id"] for identity, _ in found):
                 raise StateError(
                     f"{place}: its verdicts are not those of {path}; remove that folder and"
