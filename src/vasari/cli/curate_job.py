@@ -23,7 +23,7 @@ from vasari.curate.run.reading import data_folders
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """Where local stages work, as the command line says it."""
+    """Where the stages without model calls work, as the command line says it."""
 
     name: str = "local"
     workers: int | None = None
@@ -70,7 +70,7 @@ def run_curate(
 def open_engine(
     options: EngineOptions, recipe: CurationRecipe, *, base: Path, root: Path
 ) -> AbstractContextManager[Engine]:
-    """Where local stages work, as long as the context lasts.
+    """A context with the engine that works on the stages without model calls.
 
     Raises:
         ConfigError: There is no such engine, or no Ray cluster at its address.
@@ -111,7 +111,7 @@ def _warn(recipe: CurationRecipe) -> None:
 
 
 def _print_forecast(found: DryRun) -> None:
-    typer.echo(f"{found.num_prompts:,} prompts after the local stages")
+    typer.echo(f"{found.num_prompts:,} prompts after the stages without model calls")
     for name, forecast in found.stages.items():
         typer.echo(f"{name}: {forecast}")
     for name, model in found.unknown.items():

@@ -25,11 +25,12 @@ def curate(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Local stages only; then requests, tokens and cost of the rest."
+            "--dry-run",
+            help="Stages without model calls only; then requests, tokens and cost of the rest.",
         ),
     ] = False,
     engine: Annotated[
-        str, typer.Option(help="Where local stages work: local, or ray for many machines.")
+        str, typer.Option(help="Where stages without model calls work: local, or ray.")
     ] = "local",
     ray_address: Annotated[
         str | None,
@@ -42,7 +43,7 @@ def curate(
         int | None,
         typer.Option(
             min=1,
-            help="Processes of the local stages; by default 1, and with ray one a core.",
+            help="Processes of those stages; by default 1, and with ray one a core.",
             show_default=False,
         ),
     ] = None,

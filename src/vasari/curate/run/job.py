@@ -53,7 +53,7 @@ class DryRun:
     """What a curation would ask, as far as it is known before a model is asked."""
 
     num_prompts: int
-    """Prompts that the local stages keep."""
+    """Prompts that the stages without model calls keep."""
     stages: Mapping[str, Forecast]
     """By stage: at most, as if no stage before it dropped a prompt and no drawing ended early."""
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ def curate(
         recipe: What to make.
         base: Folder that the recipe's paths are relative to.
         root: Folder of the run.
-        engine: Where local stages work; this process by default.
+        engine: Where stages without model calls work; this process by default.
         show: Shows the progress of each stage.
         retry_failed: Ask again what an earlier run got no answer to, where that may pass (a server
             that was down).
