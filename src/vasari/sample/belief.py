@@ -90,7 +90,7 @@ class PassRateBelief:
         age: NDArray[np.int32],
         trained: NDArray[np.bool_],
     ) -> None:
-        """Learn from counts: `correct[i]` of `num[i]` rollouts of prompt `at[i]`, no prompt twice."""
+        """Learn from `correct[i]` right of `num[i]` rollouts of prompt `at[i]`, no prompt twice."""
         mean, variance = self.predicted(at, age)
         rate = sigmoid(mean)
         information = np.maximum(num * rate * (1 - rate), _LEAST_INFORMATION)

@@ -21,8 +21,7 @@ _BATCH = 8
 
 
 def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = True) -> None:
-    """Return if samplers made by `make` keep the contract of `PromptSampler`; say what is broken if
-    not.
+    """Check that samplers made by `make` keep the contract of `PromptSampler`.
 
     Args:
         make: Called as `make(num_prompts=..., seed=..., prompt_ids=...)`; arguments that it does
@@ -156,14 +155,12 @@ def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
         draw = sampler.draw(max(1, num))
         _check_draw(draw, sampler, max(1, num), unique=unique)
         sampler.observe(_groups(draw.indices, batch=batch))
-        _check_told(sampler)
+        _check_reports(sampler)
     _check_draw(sampler.draw(1), sampler, 1, unique=unique)
 
 
-def _check_told(sampler: PromptSampler) -> None:
-    """What a sampler says of itself: numbers, one score a prompt, and nothing that changes what it
-    draws next.
-    """
+def _check_reports(sampler: PromptSampler) -> None:
+    """Metrics are numbers, scores one a prompt, and asking for them changes no state."""
     before = str(sampler.state_dict())
     wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
     _require(not wrong, f"metrics must be numbers: {wrong}")

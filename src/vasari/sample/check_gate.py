@@ -20,7 +20,7 @@ _NUM_BATCHES = 12
 
 
 def check_gate(make: Callable[[], Gate]) -> None:
-    """Return if gates made by `make` keep the contract of `Gate`; say what is broken if not.
+    """Check that gates made by `make` keep the contract of `Gate`.
 
     Args:
         make: Called without arguments, several times; each call gives a gate that knows nothing
@@ -62,7 +62,7 @@ _GROUPS: Mapping[str, Callable[[np.random.Generator, int], NDArray[np.float64]]]
     "unverifiable": lambda _, n: np.full(n, np.nan),
     "one verifiable": lambda _, n: np.where(np.arange(n) == 0, 1.0, np.nan),
 }
-"""Rewards of a group, by what it shows."""
+"""Rewards of a group of n rollouts, by kind."""
 
 
 def _require(holds: bool, message: str) -> None:
@@ -123,8 +123,8 @@ def _check_admission(gate: Gate, outcomes: list[GroupOutcome]) -> Admission:
 
 
 def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
-    """Decisions over some batches: whom the gate wants, and what it admits."""
-    told = []
+    """Decisions over some batches: which prompts the gate wants, and which groups it admits."""
+    decided = []
     for batch in range(start, start + _NUM_BATCHES):
         indices = np.arange(_NUM_PROMPTS)
         wanted = gate.wanted(indices, batch)
@@ -141,7 +141,7 @@ def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
             for index in indices.tolist()
         ]
         admission = _check_admission(gate, groups)
-        told.append(
+        decided.append(
             [
                 wanted.tolist(),
                 admission.admitted.tolist(),
@@ -149,7 +149,7 @@ def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
                 admission.more.tolist(),
             ]
         )
-    return told
+    return decided
 
 
 def _check_resume(one: Gate, other: Gate, size: int) -> None:

@@ -43,7 +43,7 @@ class Pool:
         }
 
     def origin(self, saved: Mapping[str, Any], *, remap: bool) -> NDArray[np.int64] | None:
-        """[prompts] each prompt's index in the saved pool, -1 for a new one; None for the same pool.
+        """[prompts] each prompt's index in the saved pool, -1 if new; None for the same pool.
 
         Raises:
             StateError: The pools differ and `remap` is False, or cannot be compared for want of

@@ -1,4 +1,4 @@
-"""Draws prompts by what their next group is expected to teach, learnt from training groups alone."""
+"""Draws prompts by what their next group is expected to teach; without refreshes."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> 
 def _bound(scores: NDArray[np.float64], num: int) -> float:
     """A lower bound of the `num`-th highest score, near it.
 
-    It is the `num`-th highest of the maxima of blocks. A partition of the whole takes a quarter of a second where most of 1.6 million scores are equal.
+    It is the `num`-th highest of the maxima of blocks. A partition of the whole takes a quarter of
+    a second where most of 1.6 million scores are equal.
     """
     width = max(1, len(scores) // (4 * num))
     maxima = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)

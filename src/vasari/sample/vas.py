@@ -163,7 +163,7 @@ class VarianceAwareSampler(PromptSampler):
         return np.sort(order).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean, spread and histogram of the scores, their parts, and what the last batch promoted."""
+        """Mean, spread and histogram of the scores, their parts, and the last promoted prompts."""
         scored = ~np.isnan(self._ovs)
         scores, ovs, tds = self._weighted.weights[scored], self._ovs[scored], self._tds[scored]
         tds = tds[~np.isnan(tds)]

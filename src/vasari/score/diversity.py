@@ -1,6 +1,4 @@
-"""How different the rollouts of one group are: trajectory diversity (TDS), in [0, 1], 1 = most
-diverse.
-"""
+"""Trajectory diversity (TDS): how different the rollouts of one group are, in [0, 1]."""
 
 from __future__ import annotations
 
@@ -23,9 +21,8 @@ DIVERSITY_METRICS: tuple[DiversityMetric, ...] = get_args(DiversityMetric)
 Tokens = Sequence[int] | Sequence[str] | NDArray[Any]
 """One rollout: token ids or words, up to and including the end token, no prompt and no padding."""
 
-_SMOOTHING_COUNT = (
-    0.1  # Chen and Cherry (2014), method 1: what a precision without a match counts instead of 0.
-)
+# Chen and Cherry (2014), method 1: what a precision without a match counts instead of 0.
+_SMOOTHING_COUNT = 0.1
 
 
 def trajectory_diversity(
@@ -84,9 +81,7 @@ def _check(rollouts: Sequence[Tokens]) -> None:
 
 
 def _token_ids(rollouts: Sequence[Tokens]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-    """All tokens of the group as integers, one rollout after the other; and the rollouts'
-    lengths.
-    """
+    """All tokens of the group as integers, rollout by rollout, and the rollouts' lengths."""
     lengths = np.array([len(rollout) for rollout in rollouts], dtype=np.int64)
     arrays = [_integers(rollout) for rollout in rollouts]
     known = [array for array in arrays if array is not None]
@@ -140,9 +135,7 @@ def _self_bleu_diversity(tokens: NDArray[np.integer], lengths: NDArray[np.int64]
 
 
 def _brevity_penalty(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[rollouts] penalty against the closest length among the others; the shorter one where two are
-    equally close.
-    """
+    """[rollouts] penalty against the closest length among the others, the shorter of two."""
     span = int(lengths.max(initial=0)) + 1
     closeness = np.abs(lengths[:, None] - lengths[None, :]) * span + lengths[None, :]
     np.fill_diagonal(closeness, span * (span + 1))
@@ -153,9 +146,8 @@ def _brevity_penalty(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
 def _distinct(tokens: NDArray[np.integer], lengths: NDArray[np.int64], n: int) -> float:
     ngrams = numbered(unigrams(tokens, lengths))
     for _ in range(n - 1):
-        ngrams = longer(
-            ngrams
-        )  # one step a line: the order below is free before the next is numbered
+        # One step a line: the order below is freed before the next is numbered.
+        ngrams = longer(ngrams)
         ngrams = numbered(ngrams)
     if not ngrams.codes.size:
         return 0.0

@@ -1,5 +1,4 @@
-"""The n-grams of a group's rollouts: numbered by hashing, without sorting, each order made of the
-one below.
+"""The n-grams of a group's rollouts, numbered by hashing; each order is made of the one below.
 
 Sorting every order's n-grams costs most of self-BLEU's time. Here the codes of the n-grams go
 through a table of slots; only the few whose slot belongs to another code are sorted, so the numbers
@@ -13,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_FIBONACCI = np.uint64(
-    0x9E3779B97F4A7C15
-)  # 2**64 over the golden ratio: spreads neighbouring codes (Knuth, 6.4)
+# 2**64 over the golden ratio: spreads neighbouring codes (Knuth, 6.4).
+_FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 _SMALL_TABLE = 2**16  # cells
 
 
@@ -38,9 +36,7 @@ class Ngrams:
 
 
 def unigrams(tokens: NDArray[np.integer], lengths: NDArray[np.int64]) -> Ngrams:
-    """All tokens of a group, given one rollout after the other, as n-grams of order 1 that are not
-    yet numbered.
-    """
+    """All tokens of a group, given rollout by rollout, as n-grams of order 1, not yet numbered."""
     num_rollouts = len(lengths)
     owners = np.repeat(np.arange(num_rollouts, dtype=np.min_scalar_type(num_rollouts)), lengths)
     starts = np.arange(len(tokens), dtype=np.min_scalar_type(-len(tokens) - num_rollouts))
@@ -68,9 +64,7 @@ def numbered(ngrams: Ngrams) -> Ngrams:
 
 
 def shared(ngrams: Ngrams) -> Ngrams:
-    """Those of the `numbered` n-grams that stand in two or more rollouts; their codes are 0, 1, 2
-    and so on.
-    """
+    """The `numbered` n-grams that stand in two rollouts or more, with codes 0, 1, 2 and so on."""
     codes, owners = ngrams.codes, ngrams.owners
     # The last one written stays: the last rollout that holds the n-gram, and, written backwards,
     # the first.
@@ -94,9 +88,7 @@ def num_distinct(ngrams: Ngrams) -> int:
 
 
 def longer(ngrams: Ngrams) -> Ngrams:
-    """N-grams of the next order, not yet numbered: each is two that start at neighbouring
-    places.
-    """
+    """N-grams of the next order, each made of two neighbours, not yet numbered."""
     heads = np.flatnonzero(np.diff(ngrams.starts) == 1)  # the gap keeps them inside a rollout
     # Codes stay below 4 times the tokens of the group, so that their products fit below 2**29
     # tokens.
@@ -107,8 +99,7 @@ def longer(ngrams: Ngrams) -> Ngrams:
 
 
 def clipped_matches(ngrams: Ngrams, num_rollouts: int) -> NDArray[np.int64]:
-    """[rollouts] matches of `shared` n-grams: each counts at most as often as in the best other
-    rollout.
+    """[rollouts] matches of `shared` n-grams, clipped by their counts in the best other rollout.
 
     That is at most its second largest count over all rollouts: only the rollout with the largest
     has more than the best of its others, and theirs is the second.
@@ -116,9 +107,8 @@ def clipped_matches(ngrams: Ngrams, num_rollouts: int) -> NDArray[np.int64]:
     cells = ngrams.codes * num_rollouts
     cells += ngrams.owners
     num_cells = ngrams.num_codes * num_rollouts
-    if num_cells > max(
-        _SMALL_TABLE, 4 * len(cells)
-    ):  # many rollouts, most of them without most of the n-grams
+    if num_cells > max(_SMALL_TABLE, 4 * len(cells)):
+        # Many rollouts, most of them without most of the n-grams.
         return _clipped_pairs(cells, num_rollouts)
     counts = np.bincount(cells, minlength=num_cells).astype(np.int32).reshape(-1, num_rollouts)
     second = np.partition(counts, -2, axis=1)[:, -2:-1]
@@ -127,9 +117,7 @@ def clipped_matches(ngrams: Ngrams, num_rollouts: int) -> NDArray[np.int64]:
 
 
 def _clipped_pairs(cells: NDArray[np.int64], num_rollouts: int) -> NDArray[np.int64]:
-    """The same from pairs of an n-gram and a rollout that holds it, `n-gram * num_rollouts +
-    rollout`, in place of a table.
-    """
+    """The same from pairs `n-gram * num_rollouts + rollout`, in place of a table."""
     cells.sort()
     starts = np.flatnonzero(np.diff(cells, prepend=-1))
     counts = np.diff(starts, append=len(cells))

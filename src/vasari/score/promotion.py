@@ -25,11 +25,11 @@ def promotion_score(
     beta: float = 0.2,
     normalise: Normalise = "none",
 ) -> NDArray[np.float64]:
-    """`alpha * ovs + beta * tds`, higher = drawn more often; the shape of the inputs, nan where one
-    is nan.
+    """The promotion score `alpha * ovs + beta * tds`; higher = drawn more often.
 
-    Mind the scales: OVS lives in [0, 1/4] and TDS in [0, 1], so that with `none` the paper's
-    weights 0.8 and 0.2 let both terms reach 0.2. With `range` OVS is multiplied by 4 first.
+    It has the shape of the inputs, and is nan where one of them is. Mind the scales: OVS lives in
+    [0, 1/4] and TDS in [0, 1], so that with `none` the paper's weights 0.8 and 0.2 let both terms
+    reach 0.2. With `range` OVS is multiplied by 4 first.
 
     Args:
         ovs: Outcome variance, in [0, 1/4].

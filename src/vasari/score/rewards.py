@@ -34,10 +34,10 @@ REWARDS: Mapping[str, Any] = {
     "repetition": RepetitionPenalty,
     "soft_overlong": SoftOverlong,
 }
-"""Every reward term by the name that a recipe gives it: a function, or a class that is made with its
-settings and called.
+"""Every reward term by the name that a recipe gives it.
 
-A user's own is `package.module:attribute`, either of the two."""
+Each is a function, or a class that is made with its settings and called. A user's own is
+`package.module:attribute`, either of the two."""
 
 _TRL = {"prompts", "completions", "completion_ids"}
 """A function that takes one of these by name has TRL's signature."""

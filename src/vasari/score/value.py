@@ -1,6 +1,4 @@
-"""What a group of rollouts is expected to be worth before it is rolled out, from a pass rate or a
-belief about it.
-"""
+"""What one more group of a prompt is expected to be worth, from its pass rate or a belief in it."""
 
 from __future__ import annotations
 
@@ -24,8 +22,9 @@ _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 
 
 def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Value v_n(k) of k correct among n rollouts, k = 0 to n: float64 [n + 1], 0 for unanimous
-    groups, higher = better.
+    """[n + 1] value v_n(k) of k correct among n rollouts, 0 to n; higher = better.
+
+    Unanimous groups have 0.
 
     Args:
         num_rollouts: n, at least 2.
@@ -51,14 +50,13 @@ def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
 
 
 def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Expected value V_n(p) of a group of n rollouts at pass rate p; the shape of `pass_rate`, nan
-    where it is nan.
+    """Expected value V_n(p) of a group of n rollouts at pass rate p, in the shape of `pass_rate`.
 
     `V_n(p) = sum_k C(n, k) p^k (1 - p)^(n - k) v_n(k)`, with v_n from `group_value_table`. Zero at
     p = 0 and p = 1.
 
     Args:
-        pass_rate: p, in [0, 1].
+        pass_rate: p, in [0, 1]; nan gives nan.
         num_rollouts: n, at least 2.
         kind: "std", "var", "mix" or "knap".
 
@@ -85,8 +83,7 @@ def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[n
 def expected_group_value(
     alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, kind: str
 ) -> NDArray[np.float64]:
-    """E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to; higher =
-    better.
+    """E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to.
 
     `sum_k BB(k; n, alpha, beta) v_n(k)`, where the Beta-binomial probability is
     `BB = C(n, k) B(alpha + k, beta + n - k) / B(alpha, beta)`. Mind that E[p (1 - p)] = m (1 - m) c
@@ -149,8 +146,7 @@ def mixed_probability(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int) -> N
 
 
 def beta_information(alpha: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
-    """Mutual information, in nats, between p ~ Beta(alpha, beta) and the verdict of one rollout; at
-    least 0.
+    """Mutual information, in nats, between p ~ Beta(alpha, beta) and the verdict of one rollout.
 
     `H(m) - [psi(c + 1) - (alpha psi(alpha + 1) + beta psi(beta + 1)) / c]`, with c = alpha + beta,
     m = alpha / c, H the entropy of a coin and psi the digamma function: how much one more rollout

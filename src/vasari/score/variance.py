@@ -24,10 +24,10 @@ def pass_rate(verdicts: ArrayLike) -> float:
 
 
 def outcome_variance(verdicts: ArrayLike) -> float:
-    """Outcome variance (OVS) `p * (1 - p)` of the pass rate, in [0, 1/4]; nan when no rollout is
-    verifiable.
+    """Outcome variance (OVS) `p * (1 - p)` of the pass rate, in [0, 1/4].
 
-    The plug-in estimate of arXiv:2509.21268, section 3. Unverifiable rollouts (nan) do not count.
+    The plug-in estimate of arXiv:2509.21268, section 3. Unverifiable rollouts (nan) do not count;
+    nan when no rollout is verifiable.
 
     Args:
         verdicts: [rollouts] of 1 correct, 0 incorrect, nan unverifiable.
@@ -41,10 +41,10 @@ def outcome_variance(verdicts: ArrayLike) -> float:
 
 
 def unbiased_outcome_variance(verdicts: ArrayLike) -> float:
-    """Outcome variance without the bias of small groups, `n / (n - 1) * p * (1 - p)`; nan below two
-    verifiable rollouts.
+    """Outcome variance without the bias of small groups, `n / (n - 1) * p * (1 - p)`.
 
-    It reaches 1/2 for two rollouts, so it does not live in [0, 1/4] as the plug-in estimate does.
+    nan below two verifiable rollouts. It reaches 1/2 for two rollouts, so it does not live in [0,
+    1/4] as the plug-in estimate does.
 
     Raises:
         DataError: As `outcome_variance`.
@@ -57,8 +57,7 @@ def unbiased_outcome_variance(verdicts: ArrayLike) -> float:
 
 
 def reward_variance(rewards: ArrayLike) -> float:
-    """Population variance (ddof=0) of one group's rewards, whatever values they take; nan when all
-    are nan.
+    """Population variance (ddof=0) of one group's rewards; nan when all are nan.
 
     For 0/1 rewards it equals `outcome_variance`. For graded rewards `p * (1 - p)` of the mean is no
     variance: a group of all 0.5 would score the maximum.

@@ -1,3 +1,1 @@
-"""A simulated learner for pools too large to train on, and the paper's theory checked in numbers.
-NumPy only.
-"""
+"""A simulated learner for large pools, and the paper's theory checked in numbers. NumPy only."""

@@ -1,10 +1,8 @@
-"""The variance-progress bound of arXiv:2509.21268 with the constants that hold, computed where the
-policy is.
+"""The variance-progress bound of arXiv:2509.21268, with constants of each prompt and policy.
 
 The paper asks for one c_min > 0 with |grad J_x|^2 >= c_min Var[R] for all prompts and parameters
-(assumption 1). There is
-none: with two answers the ratio is 2 p (1 - p). Here c, the second moment and the smoothness are
-those of a prompt at a theta, and what is claimed is what follows from them.
+(assumption 1). There is none: with two answers the ratio is 2 p (1 - p). Here c, the second moment
+and the smoothness are those of a prompt at a theta, and what is claimed is what follows from them.
 """
 
 from __future__ import annotations
@@ -36,20 +34,20 @@ class LocalConstants:
 
     @property
     def progress(self) -> float:
-        """The local c: |grad J|^2 / Var[R]; 0 where there is no variance. Assumption 1 asks for one
-        that serves all.
+        """The local c: |grad J|^2 / Var[R]; 0 where there is no variance.
+
+        Assumption 1 asks for one that serves all.
         """
         return self.squared_gradient / self.variance if self.variance > 0 else 0.0
 
     def moment_of_group(self, num_rollouts: int) -> float:
-        """E|G|^2 of the mean over independent rollouts with a known baseline: |grad J|^2 and an
-        n-th of the rest.
-        """
+        """E|G|^2 of the mean of independent rollouts: |grad J|^2 and an n-th of the rest."""
         return self.squared_gradient + (self.second_moment - self.squared_gradient) / num_rollouts
 
     def largest_step(self, num_rollouts: int = 1) -> float:
-        """The largest eta for which `guaranteed_gain` is at least c/2 eta Var[R]: |grad J|^2 / (L
-        E|G|^2).
+        """The largest eta for which `guaranteed_gain` is at least c/2 eta Var[R].
+
+        It is |grad J|^2 / (L E|G|^2).
         """
         curvature = self.smoothness * self.moment_of_group(num_rollouts)
         return self.squared_gradient / curvature if curvature > 0 else math.inf
@@ -67,9 +65,7 @@ class LocalConstants:
 
 
 def local_constants(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> LocalConstants:
-    """The constants of a prompt at these parameters, exactly (arXiv:2509.21268, assumption 1 and
-    equation 4).
-    """
+    """The exact constants of a prompt (arXiv:2509.21268, assumption 1 and equation 4)."""
     gradient = prompt.gradient(theta)
     return LocalConstants(
         variance=prompt.variance(theta),
@@ -109,10 +105,9 @@ def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
 
 
 def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float) -> float:
-    """E[J(theta + eta G)] - J(theta) for G = g (R - J) of one rollout, a sum over answers; rewards
-    without noise.
+    """E[J(theta + eta G)] - J(theta) for G = g (R - J) of one rollout, a sum over answers.
 
-    The left side of equation 5 of arXiv:2509.21268.
+    The left side of equation 5 of arXiv:2509.21268, for rewards without noise.
 
     Raises:
         DataError: The rewards are noisy, so that the step is not decided by the answer.
@@ -128,20 +123,19 @@ def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float)
 
 
 def progress_of_two_answers(pass_rate: float) -> float:
-    """|grad J|^2 / Var[R] for two answers with a logit each, one right: 2 p (1 - p), which vanishes
-    at both ends.
+    """|grad J|^2 / Var[R] for two answers with a logit each, one right: 2 p (1 - p).
 
-    So no c_min > 0 serves assumption 1 of arXiv:2509.21268, not for the smallest of policies.
+    It vanishes at both ends. So no c_min > 0 serves assumption 1 of arXiv:2509.21268, not for the
+    smallest of policies.
     """
     return 2.0 * pass_rate * (1.0 - pass_rate)
 
 
 def progress_of_many_answers(pass_rate: float, num_right: int, num_wrong: int) -> float:
-    """|grad J|^2 / Var[R] for a logit an answer, right ones equally likely and wrong ones too: p (1
-    - p) (1/m + 1/k).
+    """|grad J|^2 / Var[R] for m right and k wrong answers: p (1 - p) (1/m + 1/k).
 
-    At a pass rate of 1/2, where the variance is greatest, it still vanishes as right and wrong
-    answers become many.
+    Each answer has a logit; right ones are equally likely, and wrong ones too. At a pass rate of
+    1/2, where the variance is greatest, it still vanishes as right and wrong answers become many.
     """
     if num_right < 1 or num_wrong < 1:
         raise ConfigError(f"needs a right and a wrong answer, got {num_right} and {num_wrong}")

@@ -66,22 +66,16 @@ class Curve:
 
     @property
     def noise_share(self) -> NDArray[np.float64]:
-        """[points] share of noisy prompts in the batches since the point before; nan where there
-        was none.
-        """
+        """[points] share of noisy prompts in the batches since the last point, nan without one."""
         return self._column(4)
 
     @property
     def mixed_share(self) -> NDArray[np.float64]:
-        """[points] share of groups with both verdicts since the point before; nan where there was
-        none.
-        """
+        """[points] share of groups with both verdicts since the last point, nan without one."""
         return self._column(5)
 
     def accuracy_at(self, rollouts: float) -> float:
-        """Accuracy once so many rollouts are charged, between points along a line; the last one
-        beyond the end.
-        """
+        """Accuracy once so many rollouts are charged, interpolated; the last one beyond the end."""
         return float(np.interp(rollouts, self.rollouts, self.accuracy))
 
     @property
@@ -90,9 +84,7 @@ class Curve:
         return self.accuracy_at(self.budget)
 
     def rollouts_to(self, target: float) -> float:
-        """Rollouts charged when the accuracy first reaches the target; infinite where it does not
-        within the budget.
-        """
+        """Rollouts charged when the accuracy reaches the target; infinite beyond the budget."""
         rollouts, accuracy = self.rollouts, self.accuracy
         reached = np.flatnonzero(accuracy >= target)
         if not reached.size:

@@ -26,8 +26,7 @@ class VarianceParts:
 
 
 def variance_parts(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]) -> VarianceParts:
-    """Total variance and its parts, each computed from its own definition: total = within + between
-    (equation 6).
+    """Total variance and its parts, each from its own definition (equation 6).
 
     The paper estimates `within` by p (1 - p) of the pass rate. That is `total`: OVS holds both
     parts, and nothing is left that a diversity score would have to add.
@@ -68,16 +67,15 @@ class DiversityBounds:
 
     @property
     def lower(self) -> float:
-        """Var[p_Z] is at least l^2 / 2 E[d^2]; 0, and so nothing, unless different reasonings
-        always differ in p.
+        """Var[p_Z] is at least l^2 / 2 E[d^2].
+
+        That is 0, and says nothing, unless different reasonings always differ in p.
         """
         return 0.5 * self.co_lipschitz**2 * self.diversity
 
     @property
     def claimed(self) -> float:
-        """L^2 / 4 E[d^2], of which appendix A.3 says that it bounds Var[p_Z] from below. It does
-        not.
-        """
+        """L^2 / 4 E[d^2], the lower bound of Var[p_Z] in appendix A.3, which is none."""
         return math.inf if math.isinf(self.lipschitz) else 0.25 * self.lipschitz**2 * self.diversity
 
 

@@ -1,6 +1,4 @@
-"""What whitening and clipping do to the variance-progress bound: section 4.4 and appendix A.4 of
-arXiv:2509.21268.
-"""
+"""Whitening, clipping and the variance-progress bound (arXiv:2509.21268, 4.4 and A.4)."""
 
 from __future__ import annotations
 
@@ -22,8 +20,7 @@ def group_factor(
     ddof: int = 0,
     epsilon: float = 0.0,
 ) -> float:
-    """The w with E[GRPO's group gradient] = w grad J_x, exactly, for 0/1 rewards on the policy that
-    drew the group.
+    """The exact w with E[GRPO's group gradient] = w grad J_x, for 0/1 rewards and no stale policy.
 
     The estimator is the mean over the group of A_i g_i. Given k passes of n, right rollouts have
     mean score grad J / p and wrong ones -grad J / (1 - p), whatever the policy, so its mean is k/n
@@ -67,11 +64,11 @@ def group_factor(
 
 
 def whitened_gain_rate(squared_gradient: float, variance: float) -> float:
-    """First-order gain per eta of a step along the gradient whitened by the true deviation: c sd,
-    with the local c.
+    """First-order gain per eta of a step along the gradient over the true deviation: c sd.
 
-    |grad J|^2 / sd = c Var / sd: linear in the standard deviation and not in the variance, so that a step of fixed size
-    prefers high variance less than REINFORCE's. 0 where there is no variance.
+    c is the local one. |grad J|^2 / sd = c Var / sd: linear in the standard deviation and not in
+    the variance, so that a step of fixed size prefers high variance less than REINFORCE's. 0 where
+    there is no variance.
     """
     return squared_gradient / math.sqrt(variance) if variance > 0 else 0.0
 
@@ -83,11 +80,11 @@ def clipped_gradient(
     *,
     clip: float = 0.2,
 ) -> NDArray[np.float64]:
-    """[dims] gradient at theta of E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)], with A = R -
-    J(theta_old).
+    """[dims] gradient at theta of E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)].
 
-    An answer with A > 0 adds nothing once its ratio rho exceeds 1 + clip, one with A < 0 once it is
-    below 1 - clip; without these it is grad J(theta). At theta = theta_old nothing is clipped.
+    A is R - J(theta_old). An answer with A > 0 adds nothing once its ratio rho exceeds 1 + clip,
+    one with A < 0 once it is below 1 - clip; without these it is grad J(theta). At theta =
+    theta_old nothing is clipped.
     """
     if not 0.0 < clip < 1.0:
         raise ConfigError(f"clip must be inside (0, 1), got {clip}")
@@ -100,11 +97,11 @@ def clipped_gradient(
 
 
 def unclipped_radius(prompt: SoftmaxPrompt, *, clip: float = 0.2) -> float:
-    """How far theta may move from theta_old, in length, before any ratio can leave [1 - clip, 1 +
-    clip].
+    """How far theta may move from theta_old before any ratio can leave [1 - clip, 1 + clip].
 
-    |log rho_a| is at most the movement's length times the diameter of the features, and log(1 + clip) < -log(1 - clip).
-    Within it the clipped gradient is grad J, and the bound without clipping holds word for word.
+    |log rho_a| is at most the movement's length times the diameter of the features, and
+    log(1 + clip) < -log(1 - clip). Within it the clipped gradient is grad J, and the bound without
+    clipping holds word for word.
     """
     if not 0.0 < clip < 1.0:
         raise ConfigError(f"clip must be inside (0, 1), got {clip}")

@@ -1,6 +1,4 @@
-"""A learner that is a vector: logistic in a prompt's features, trained by GRPO's group gradient and
-Adam.
-"""
+"""A simulated learner: logistic in a prompt's features, trained by GRPO and Adam."""
 
 from __future__ import annotations
 
@@ -26,14 +24,14 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 @final
 class LinearLearner:
-    """Solves prompt i with probability sigmoid(w . x_i - b_i), x = general + skill + random
-    directions.
+    """Solves prompt i with probability sigmoid(w . x_i - b_i).
 
-    One rollout's score is (answer right - probability) x_i, so a group's gradient is `mean_j A_j
-    (right_j - p) x_i` with the advantages A of GRPO (arXiv:2402.03300), reward minus group mean
-    over the population deviation. What a real policy's score holds besides (wording, other tokens)
-    is noise of deviation `score_noise` a rollout and direction, which reaches the gradient through
-    the advantages: a unanimous group has none, and a coin flip is nothing else.
+    x is general ability, the prompt's skill, and its place in random directions. One rollout's
+    score is (answer right - probability) x_i, so a group's gradient is `mean_j A_j (right_j - p)
+    x_i` with the advantages A of GRPO (arXiv:2402.03300), reward minus group mean over the
+    population deviation. What a real policy's score holds besides (wording, other tokens) is noise
+    of deviation `score_noise` a rollout and direction, which reaches the gradient through the
+    advantages: a unanimous group has none, and a coin flip is nothing else.
     """
 
     def __init__(self, pool: SimulatedPool, *, learning_rate: float, score_noise: float) -> None:
@@ -73,7 +71,13 @@ class LinearLearner:
         rng: np.random.Generator,
     ) -> None:
         """One step of Adam along `gradient`, whose arguments these are."""
-        self._adam(self.gradient(indices, right, verdicts, batch=batch, rng=rng))
+        gradient = self.gradient(indices, right, verdicts, batch=batch, rng=rng)
+        self._num_updates += 1
+        self._first = _BETAS[0] * self._first + (1.0 - _BETAS[0]) * gradient
+        self._second = _BETAS[1] * self._second + (1.0 - _BETAS[1]) * gradient**2
+        first = self._first / (1.0 - _BETAS[0] ** self._num_updates)
+        second = self._second / (1.0 - _BETAS[1] ** self._num_updates)
+        self.weights += self._rate * first / (np.sqrt(second) + _EPSILON)
 
     def gradient(
         self,
@@ -118,11 +122,3 @@ class LinearLearner:
         )
         gradient[1 + skills :] = RANDOM_SCALE * (coefficients @ pool.directions[indices])
         return gradient
-
-    def _adam(self, gradient: NDArray[np.float64]) -> None:
-        self._num_updates += 1
-        self._first = _BETAS[0] * self._first + (1.0 - _BETAS[0]) * gradient
-        self._second = _BETAS[1] * self._second + (1.0 - _BETAS[1]) * gradient**2
-        first = self._first / (1.0 - _BETAS[0] ** self._num_updates)
-        second = self._second / (1.0 - _BETAS[1] ** self._num_updates)
-        self.weights += self._rate * first / (np.sqrt(second) + _EPSILON)

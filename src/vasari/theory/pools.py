@@ -1,10 +1,10 @@
-"""Simulated pools of prompts: what can be learnt from each prompt, and what only looks as if."""
+"""Simulated pools of prompts, some of whose verdicts are noise."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Literal, final
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,20 @@ from vasari.sample import PoolFeatures
 PromptKind = Literal["clean", "coin_flip", "drifting", "guessable", "mislabelled", "impossible"]
 """How a prompt's verdicts come about; see `SimulatedPoolSettings`."""
 
-PROMPT_KINDS: tuple[PromptKind, ...] = (
-    "clean",
-    "coin_flip",
-    "drifting",
-    "guessable",
-    "mislabelled",
-    "impossible",
-)
+PROMPT_KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
 """The numbers in `SimulatedPool.kinds` are places in this tuple."""
 
 _NOISE_SHARES = PROMPT_KINDS[1:]
 # Shares, mean and deviation of the difficulty of hard, middle and easy prompts, in logits against
 # an untrained learner.
 _LEVELS = ((0.45, 4.0, 1.0), (0.30, 0.5, 0.8), (0.25, -3.0, 1.0))
+_RATE_SPANS: dict[PromptKind, tuple[float, float]] = {
+    "coin_flip": (0.25, 0.6),
+    "drifting": (0.4, 0.6),
+    "guessable": (0.25, 0.5),
+    "mislabelled": (0.5, 0.5),
+    "impossible": (0.01, 0.01),
+}
 _SKILL_SPREAD = 0.7
 _PRIOR_NOISE = 2.0
 
@@ -101,9 +101,7 @@ POOLS: dict[str, SimulatedPoolSettings] = {
 @final
 @dataclass(frozen=True, slots=True)
 class SimulatedPool:
-    """Prompts as arrays; the held-out prompts stand behind the `num_prompts` that are trained
-    on.
-    """
+    """Prompts as arrays: `num_prompts` to train on, then the held-out ones."""
 
     num_prompts: int
     kinds: NDArray[np.int8]
@@ -144,8 +142,9 @@ class SimulatedPool:
         return noise
 
     def features(self, pass_rates: NDArray[np.float64] | None = None) -> PoolFeatures:
-        """What a sampler may know beforehand: skills as categories, stated difficulty, length; true
-        rates for an oracle.
+        """What a sampler may know beforehand: skills as categories, stated difficulty, length.
+
+        An oracle knows the true pass rates as well.
         """
         num = self.num_prompts
         lengths = np.log(self.lengths[:num])
@@ -197,27 +196,14 @@ def make_simulated_pool(settings: SimulatedPoolSettings, *, seed: int) -> Simula
 
 
 def _rates(kinds: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.float64]:
-    """[all] the rate that belongs to each kind."""
-    spans = {
-        "coin_flip": (0.25, 0.6),
-        "drifting": (0.4, 0.6),
-        "guessable": (0.25, 0.5),
-        "mislabelled": (0.5, 0.5),
-    }
-    low, high = (
-        np.array(
-            [
-                {**spans, "impossible": (0.01, 0.01)}.get(kind, (0.0, 0.0))[end]
-                for kind in PROMPT_KINDS
-            ]
-        )
-        for end in (0, 1)
-    )
+    """[all] the rate of the coin, of luck or of the label's wrong answer, uniform in its span."""
+    spans = np.array([_RATE_SPANS.get(kind, (0.0, 0.0)) for kind in PROMPT_KINDS])
+    low, high = spans.T
     rates: NDArray[np.float64] = low[kinds] + (high - low)[kinds] * rng.random(len(kinds))
     return rates
 
 
-def pool_settings(name: str, **changes: object) -> SimulatedPoolSettings:
+def pool_settings(name: str, **changes: Any) -> SimulatedPoolSettings:
     """The settings of a named pool, with some of them changed.
 
     Raises:
@@ -225,12 +211,10 @@ def pool_settings(name: str, **changes: object) -> SimulatedPoolSettings:
     """
     if name not in POOLS:
         raise ConfigError(f"pool must be one of {', '.join(POOLS)}, got {name!r}")
-    known = {
-        entry.name: getattr(POOLS[name], entry.name) for entry in fields(SimulatedPoolSettings)
-    }
+    known = [entry.name for entry in fields(SimulatedPoolSettings)]
     unknown = sorted(set(changes) - set(known))
     if unknown:
         raise ConfigError(
             f"pools have no setting {', '.join(map(repr, unknown))}; they have: {', '.join(known)}"
         )
-    return SimulatedPoolSettings(**{**known, **changes})
+    return replace(POOLS[name], **changes)

@@ -1,6 +1,4 @@
-"""Simulated rollouts: verdicts, confidences and tokens that depend on prompt, visit and rollout
-alone, not on the arm.
-"""
+"""Simulated rollouts, whose luck depends on the prompt and how often it came, not on the arm."""
 
 from __future__ import annotations
 
@@ -35,8 +33,9 @@ _RATES, _SHIFTS = (0.2, 0.5, 0.8), (1.83, 2.41, 6.89)
 
 
 def keyed_uniforms(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) that the keys alone decide; keys broadcast. The finaliser of
-    SplitMix64, key by key.
+    """Uniform numbers in [0, 1) that the keys alone decide; keys broadcast.
+
+    The finaliser of SplitMix64, key by key.
     """
     state = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):
@@ -108,9 +107,7 @@ class SimulatedGroups:
 def pass_rates(
     pool: SimulatedPool, indices: PromptIndices, solve_rates: NDArray[np.float64], step: int
 ) -> NDArray[np.float64]:
-    """[indices] true probability that a rollout passes, from the probability that the answer is
-    right.
-    """
+    """[indices] probability that a rollout passes, from the probability of a right answer."""
     kinds, rates = pool.kinds[indices], pool.rates[indices]
     drift = rates + DRIFT_SPAN * np.sin(2.0 * math.pi * step / DRIFT_PERIOD + pool.phases[indices])
     by_kind = {
@@ -183,9 +180,7 @@ def _tokens(
     rollout: NDArray[np.int64],
     seed: int,
 ) -> list[list[NDArray[np.int32]]]:
-    """[prompts][rollouts] a prompt's template, each token replaced with the probability that is the
-    prompt's diversity.
-    """
+    """[prompts][rollouts] a prompt's template, with a share of tokens replaced: its diversity."""
     lengths = pool.lengths[indices]
     place = np.arange(int(lengths.max(initial=0)))[None, None, :]
     prompt, visit = indices[:, None, None], visits[:, None, None]

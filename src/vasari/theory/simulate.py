@@ -1,6 +1,4 @@
-"""Runs samplers and gates on a simulated learner: the same pool, the same luck, every rollout
-charged.
-"""
+"""Runs samplers and gates on a simulated learner, with every rollout charged."""
 
 from __future__ import annotations
 
@@ -17,7 +15,6 @@ from vasari.core.errors import ConfigError
 from vasari.core.records import GroupOutcome, PromptIndices, Purpose
 from vasari.sample import SAMPLER_NAMES, PromptSampler, make_gate, make_sampler
 from vasari.sample.peers.oracle import OracleSampler
-from vasari.sample.peers.two_stage import TwoStageGate
 from vasari.theory.curves import Curve
 from vasari.theory.learner import LinearLearner
 from vasari.theory.pools import SimulatedPool
@@ -25,8 +22,6 @@ from vasari.theory.rollouts import SimulatedGroups, roll_out
 from vasari.theory.variance_greedy import VarianceGreedySampler
 
 _CHUNK = 2048
-_DISCARDED: Purpose = "discarded"
-_SCREENED: Purpose = "screen"
 
 
 @final
@@ -156,9 +151,7 @@ class _Run:
         )
 
     def _valued_rates(self) -> NDArray[np.float64]:
-        """[prompts] true pass rates, 0 where the verdict is not that of the answer: what an oracle
-        knows.
-        """
+        """[prompts] the true pass rates that an oracle knows; 0 where the verdicts are noise."""
         everything = np.arange(self._pool.num_prompts)
         return np.where(self._pool.is_noise, 0.0, self._learner.solve_rates(everything))
 
@@ -234,17 +227,14 @@ class _Run:
         return visits
 
     def _train(self) -> None:
-        """Draw, roll out, observe, admit, update; a gate may draw again in place of what it
-        refuses.
-        """
+        """Draw, roll out, observe, admit and update; refused groups may be replaced."""
         settings, trained = self._settings, []
         if isinstance(self._sampler, OracleSampler):
             self._sampler.update_pass_rates(self._valued_rates())
         wanted = settings.prompts_per_batch
         for _ in range(settings.max_redraws + 1):
             drawn = self._sampler.draw(wanted).indices
-            if isinstance(self._gate, TwoStageGate):
-                drawn = drawn[self._gate.wanted(drawn, self._step)]
+            drawn = drawn[self._gate.wanted(drawn, self._step)]
             groups, redraw = self._admitted(drawn)
             wanted = redraw + wanted - len(drawn)
             trained.append(groups)
@@ -261,12 +251,10 @@ class _Run:
         )
 
     def _admitted(self, indices: PromptIndices) -> tuple[SimulatedGroups, int]:
-        """The groups of these prompts that train, and how many prompts to draw in place of the
-        others.
-        """
-        num_first, refused_as = self._settings.rollouts_per_prompt, _DISCARDED
-        if isinstance(self._gate, TwoStageGate):
-            num_first, refused_as = self._gate.settings.num_screening, _SCREENED
+        """The groups of these prompts that train, and how many prompts to draw for the others."""
+        num_screening = self._gate.num_screening
+        num_first = num_screening or self._settings.rollouts_per_prompt
+        refused_as: Purpose = "screen" if num_screening else "discarded"
         visits = self._next_visits(indices, "train")
         groups = self._roll_out(indices, "train", num_first, visits=visits)
         outcomes = self._observe(groups)
@@ -299,18 +287,9 @@ class _Run:
 
 
 def _earlier(indices: PromptIndices) -> NDArray[np.int64]:
-    """How often each prompt stands earlier in the batch: a batch drawn with replacement may hold it
-    twice.
-    """
+    """How often each prompt stands earlier in the batch, which may repeat prompts."""
     order = np.argsort(indices, kind="stable")
-    ordered = indices[order]
-    starts = (
-        np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        if len(indices)
-        else np.zeros(0, dtype=np.int64)
-    )
+    first = np.searchsorted(indices[order], indices[order])
     earlier = np.empty(len(indices), dtype=np.int64)
-    earlier[order] = np.arange(len(indices)) - np.repeat(
-        starts, np.diff(np.r_[starts, len(indices)])
-    )
+    earlier[order] = np.arange(len(indices)) - first
     return earlier

@@ -1,6 +1,4 @@
-"""Softmax policies over a few answers, where every expectation of the paper's theory is a sum and
-nothing is sampled.
-"""
+"""Softmax policies over a few answers, for which every expectation of the theory is a sum."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from vasari.core.errors import DataError
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftmaxPrompt:
-    """A prompt with its answers: pi(a) proportional to exp(theta . features[a]), and what each
-    answer earns.
-    """
+    """A prompt, the features of its answers and their rewards: pi(a) ~ exp(theta . features[a])."""
 
     features: NDArray[np.float64]
     """[answers, dims]; the identity gives every answer a logit of its own."""
@@ -60,8 +56,9 @@ class SoftmaxPrompt:
         return float(self.probabilities(theta) @ self.rewards)
 
     def scores(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[answers, dims] g(x, a) = grad log pi(a | x); their mean under pi is 0 (arXiv:2509.21268,
-        equation 2).
+        """[answers, dims] g(x, a) = grad log pi(a | x) (arXiv:2509.21268, equation 2).
+
+        Their mean under pi is 0.
         """
         scores: NDArray[np.float64] = self.features - self.probabilities(theta) @ self.features
         return scores
@@ -98,11 +95,11 @@ class SoftmaxPrompt:
 
     @property
     def smoothness(self) -> float:
-        """An L with |Hessian of J_x| <= L at every theta: half the span of rewards times the
-        squared diameter.
+        """An L with |Hessian of J_x| <= L at every theta.
 
-        The Hessian is E[(R - J) g g^T], so its norm is at most E|R - J| max|g|^2, and a bounded
-        variable is on average no farther from its mean than half its span.
+        It is half the span of rewards times the squared diameter. The Hessian is E[(R - J) g g^T],
+        so its norm is at most E|R - J| max|g|^2, and a bounded variable is on average no farther
+        from its mean than half its span.
         """
         return 0.5 * self.span * self.diameter**2
 

@@ -139,7 +139,7 @@ class BetaSampler(PromptSampler):
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Share of the pool that was seen, and its mean pass rate and number of counted rollouts."""
+        """Share of the pool that was seen, its mean pass rate, and rollouts that count for it."""
         seen = np.flatnonzero(self._seen_at >= 0)
         alpha, beta = self._belief(seen)
         evidence = alpha + beta - self.settings.prior_alpha - self.settings.prior_beta

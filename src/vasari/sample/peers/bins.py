@@ -285,7 +285,7 @@ class BinsSampler(PromptSampler):
 def _advantage_sizes(groups: Sequence[GroupOutcome]) -> NDArray[np.float64]:
     """[groups, rollouts] |A| of each rollout, or nan.
 
-    nan where the rollout is unverifiable or padding, or its group has fewer than two verifiable ones.
+    nan where the rollout is unverifiable or padding, or one of fewer than two verifiable ones.
     """
     rewards = np.full((len(groups), max(2, *(group.num_rollouts for group in groups))), np.nan)
     for row, group in zip(rewards, groups, strict=True):

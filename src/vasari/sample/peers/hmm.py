@@ -93,7 +93,7 @@ class HmmSampler(PromptSampler):
         self._candidates = Candidates(self.num_prompts, self.settings.candidate_factor)
 
     def states(self) -> NDArray[np.float64]:
-        """[prompts, 3] probability that each is unsolved, partly solved and solved at this batch."""
+        """[prompts, 3] probability that each is unsolved, partly solved and solved now."""
         self._roll()
         states = np.full((self.num_prompts, _NUM_STATES), 1 / _NUM_STATES)
         states[self._known.prompts] = self._known.predicted(self.settings.prior)

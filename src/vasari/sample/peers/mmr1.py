@@ -33,7 +33,7 @@ Mmr1Diversity = Literal["self_bleu", "distinct_n"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mmr1Settings:
-    """Settings of "mmr1"; by default those of the released `examples/mmr1.yaml`, not the paper's."""
+    """Settings of "mmr1"; by default those of the released `examples/mmr1.yaml`."""
 
     mix_ratio: Share = 0.5
     """Share of each batch drawn by weight; the number of prompts is cut off by `int()`."""

@@ -80,7 +80,7 @@ class PrioritisedSampler(PromptSampler):
         self._clock = BatchClock()
 
     def priorities(self) -> NDArray[np.float64]:
-        """[prompts] moving averages of the outcome variance, in [0, 1/4]; unseen prompts have 1/4."""
+        """[prompts] moving averages of the outcome variance, in [0, 1/4]; 1/4 while unseen."""
         return self._priorities.copy()
 
     def due(self, batch: int) -> PromptIndices:

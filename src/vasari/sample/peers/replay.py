@@ -99,7 +99,7 @@ class ReplaySampler(PromptSampler):
         return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Completed passes, prompts buffered and ready to be replayed, replays of the last batch."""
+        """Completed passes, prompts in the buffer and ready, and replays of the last batch."""
         buffered = self.buffered()
         return {
             "sampler/passes": float(self._passes.num_passes),

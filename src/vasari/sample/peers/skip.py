@@ -47,12 +47,12 @@ class SkipSettings:
 class SkipSampler(SamplerWrapper):
     """Skips each prompt of the inner sampler with chance `1 - max(rho^z, 0.01)`.
 
-    Another is drawn in its place. z is how many of the prompt's last groups in a row had rewards without variance; rho is
-    `rho_easy` where the last of them was solved, else `rho_hard`. At each `observe` of training
-    groups a rho falls by 0.01 where the share of such groups in it exceeds its target (25 %: a
-    third easy, two thirds hard), and rises by 0.01 otherwise, within [0, 1] (GRESO,
-    arXiv:2506.02177). The paper goes on until a batch of mixed groups is full: that is the gate
-    "mixed".
+    Another is drawn in its place. z is how many of the prompt's last groups in a row had rewards
+    without variance; rho is `rho_easy` where the last of them was solved, else `rho_hard`. At each
+    `observe` of training groups a rho falls by 0.01 where the share of such groups in it exceeds
+    its target (25 %: a third easy, two thirds hard), and rises by 0.01 otherwise, within [0, 1]
+    (GRESO, arXiv:2506.02177). The paper goes on until a batch of mixed groups is full: that is the
+    gate "mixed".
 
     Variance is of the rewards, as the learner sees them; "solved" is a pass rate of at least 1/2. A
     group with fewer than two verifiable rewards changes nothing. Groups of purpose `refresh` change

@@ -73,12 +73,12 @@ TWO_STAGE_PRESETS: dict[str, TwoStageSettings] = {
 class TwoStageGate(Gate):
     """Gives a prompt its whole group only if the pass rate of its first rollouts promises variance.
 
-    A group of `num_rollouts` is admitted; one of fewer is a screening. With p the pass rate of its verifiable
-    rollouts, the prompt goes on when `low <= p <= high` and neither all are right nor all wrong:
-    SPEED (arXiv:2506.09016) goes on with 0 < p < 1; Pilot-Commit (arXiv:2605.26606) skips p > 0.75,
-    defers p < 0.125, and evicts a prompt whose pilots are all right. It reads verdicts, unlike the
-    other gates: thresholds on a pass rate mean nothing for graded rewards. A screening without two
-    verifiable rollouts is refused, and neither defers nor evicts.
+    A group of `num_rollouts` is admitted; one of fewer is a screening. With p the pass rate of its
+    verifiable rollouts, the prompt goes on when `low <= p <= high` and neither all are right nor
+    all wrong: SPEED (arXiv:2506.09016) goes on with 0 < p < 1; Pilot-Commit (arXiv:2605.26606)
+    skips p > 0.75, defers p < 0.125, and evicts a prompt whose pilots are all right. It reads
+    verdicts, unlike the other gates: thresholds on a pass rate mean nothing for graded rewards. A
+    screening without two verifiable rollouts is refused, and neither defers nor evicts.
 
     What a trainer does with it, in each batch (`vasari.train.loop` does):
 
