@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from vasari.cli.tables import score_table
 from vasari.core.errors import StateError
 from vasari.evaluate.benchmarks import (
     BenchmarkDir,
@@ -95,16 +94,11 @@ def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
         for key, heading in _COUNTS.items()
         if any(found["counts"][key] for *_, found in rows)
     }
-    table = Table(
-        title=f"{scores['model']}: accuracy, 95% interval",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
+    table = score_table(
+        f"{scores['model']}: accuracy, 95% interval",
+        ["set", "protocol"],
+        ["prompts", "accuracy", *shown.values()],
     )
-    table.add_column("set", overflow="fold")
-    table.add_column("protocol", no_wrap=True)
-    for heading in ("prompts", "accuracy", *shown.values()):
-        table.add_column(heading, justify="right", no_wrap=True)
     last = None
     for name, one, protocol, found in rows:
         counts = found["counts"]
@@ -157,15 +151,11 @@ def _print_remarks(console: Console, name: str, one: Mapping[str, Any]) -> None:
 
 
 def _print_pair(console: Console, pair: Mapping[str, Any]) -> None:
-    table = Table(
-        title=f"{pair['model_b']} minus {pair['model_a']}, by {pair['protocol']}, paired by prompt",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
+    table = score_table(
+        f"{pair['model_b']} minus {pair['model_a']}, by {pair['protocol']}, paired by prompt",
+        ["set"],
+        ["n", "first", "second", "difference (95%)", "P(better)"],
     )
-    table.add_column("set", overflow="fold", min_width=10)
-    for heading in ("n", "first", "second", "difference (95%)", "P(better)"):
-        table.add_column(heading, justify="right", no_wrap=True)
     for name, one in pair["sets"].items():
         gap = one["difference"]
         table.add_row(

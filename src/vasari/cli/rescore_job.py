@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from vasari.cli.tables import score_table
 from vasari.core.progress import stage
 from vasari.evaluate.protocols import PROTOCOLS
 from vasari.evaluate.rescore import RescoreDir, RescoreSettings, read_judge, rescore
@@ -72,16 +73,11 @@ def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
     by_protocol = scores["protocols"]
     every = [row for rows in by_protocol.values() for row in rows]
     counts = {key: heading for key, heading in _COUNTS.items() if any(row[key] for row in every)}
-    table = Table(
-        title="accuracy over all outputs, with its 95% interval",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1),
+    table = score_table(
+        "accuracy over all outputs, with its 95% interval",
+        ["outputs", "protocol"],
+        ["n", "accuracy", *counts.values()],
     )
-    table.add_column("outputs", overflow="fold", min_width=14)
-    table.add_column("protocol", no_wrap=True)
-    for heading in ("n", "accuracy", *counts.values()):
-        table.add_column(heading, justify="right", no_wrap=True)
     for rows in zip(*by_protocol.values(), strict=True):
         for place, (name, row) in enumerate(zip(by_protocol, rows, strict=True)):
             accuracy = f"{row['accuracy']:.3f} ({row['low']:.3f}-{row['high']:.3f})"

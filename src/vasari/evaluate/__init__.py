@@ -1,7 +1,7 @@
 """Evaluate a policy: rollouts, verdicts by protocols, scores with intervals, comparisons.
 
-`vasari evaluate` on a run's test sets (`run.py`), on benchmarks (`benchmarks/`) and `vasari rescore`
-(`rescore.py`) share these steps:
+`vasari evaluate` on a run's test sets (`run.py`) and on benchmarks (`benchmarks/`), and
+`vasari rescore` (`rescore.py`) share these steps:
 
 1. Outputs: `collect.py` generates rollouts part by part into JSON lines (`outputs.py`);
    `readers.py` reads the files of other tools.

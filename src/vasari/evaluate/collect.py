@@ -311,9 +311,6 @@ def _each(
 def _in_parts(policy: Policy, places: Sequence[int], writer: _Writer, *, timed: bool) -> None:
     """Generate the parts that lack a rollout.
 
-    The parts are those of the whole pass, so that a resumed pass draws what an unbroken one
-    draws.
-
     The parts are those of the whole pass, so that a resumed one draws what an unbroken one draws.
     """
     item, wanted = writer.item, set(places)

@@ -56,7 +56,6 @@ class ScoredRollout:
 class ScoredPass:
     """The rollouts of a pass with their verdicts."""
 
-    protocols: tuple[str, ...]
     rollouts: dict[OutputKey, ScoredRollout] = field(default_factory=dict)
     judge: dict[str, Any] | None = None
     """What a judge was asked and what that cost; None without one."""
@@ -115,7 +114,7 @@ def score_pass(
         StateError: Outputs and verdicts do not fit.
         StorageError: The disk refused.
     """
-    protocols, scored = settings.protocols, ScoredPass(settings.protocols)
+    protocols, scored = settings.protocols, ScoredPass()
     outputs = folder.outputs(name)
     if not outputs.exists() or outputs.stat().st_size == 0:
         return scored
@@ -213,8 +212,6 @@ def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) ->
 
 def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
     """Return the accuracy of the blind control beside that of the most frequent answer.
-
-    That answer is the most frequent one to prompts of one shape (kind, number of options).
 
     That answer is the most frequent one to prompts of one shape (kind, number of options).
     """
