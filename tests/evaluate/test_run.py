@@ -6,8 +6,10 @@ import itertools
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from vasari.core.errors import ConfigError, DataError
 from vasari.evaluate.run import evaluate_policy
 from vasari.evaluate.settings import EvaluateSettings
-from vasari.model.scripted import ScriptedPolicy, policy_with_pass_rates
+from vasari.model.scripted import ScriptedPolicy
 from vasari.records import Prompt
 
 PLAIN = EvaluateSettings(greedy=False, blind=None)
@@ -33,6 +35,16 @@ def correct_first(counts: dict[str, int], num_rollouts: int) -> ScriptedPolicy:
     def answer(prompt: Prompt, _) -> str:
         right = next(asked[prompt.id]) % num_rollouts < counts[prompt.id]
         return say(prompt.answer if right else "-1")
+
+    return ScriptedPolicy(answer)
+
+
+def policy_with_pass_rates(pass_rate: Callable[[Prompt], float]) -> ScriptedPolicy:
+    """Correct with the chance that `pass_rate` gives for a prompt, else a larger number."""
+
+    def answer(prompt: Prompt, rng: np.random.Generator) -> str:
+        right = rng.random() < pass_rate(prompt)
+        return say(prompt.answer if right else str(int(prompt.answer) + int(rng.integers(1, 10))))
 
     return ScriptedPolicy(answer)
 

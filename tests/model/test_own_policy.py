@@ -15,7 +15,7 @@ from vasari.core.progress import silent
 from vasari.model.base import Decoding
 from vasari.model.check import check_policy
 from vasari.model.named import POLICIES, check_named_policy, find_policy
-from vasari.model.scripted import ScriptedPolicy, policy_with_pass_rates
+from vasari.model.scripted import ScriptedPolicy
 from vasari.records import Prompt, Rollout
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -232,7 +232,6 @@ SOUND = {
     "scripted": lambda: ScriptedPolicy(
         lambda prompt, rng: f"{prompt.id} {len(prompt.images)} {rng.integers(9)}"
     ),
-    "with pass rates": lambda: policy_with_pass_rates(lambda prompt: 0.5),
 }
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.core.errors import ConfigError
 from vasari.model.base import Decoding
 from vasari.model.scripted import (
     END_TOKEN,
     ScriptedPolicy,
-    policy_with_pass_rates,
     scripted_rollout,
 )
-from vasari.records import ImageRef, Outcome, Prompt
-from vasari.verify import verify_answer
+from vasari.records import ImageRef, Prompt
 
 NUMBER = Prompt(
     id="a", question="How many?", answer="12", kind="number", images=(ImageRef(path="one.png"),)
@@ -78,28 +72,9 @@ def test_the_blind_control_takes_the_images_away():
     assert seen == ["1 images", "0 images"]
 
 
-@pytest.mark.parametrize("prompt", [NUMBER, LETTER, WORD], ids=["number", "choice", "text"])
-@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
-def test_the_share_of_correct_rollouts_is_the_pass_rate(prompt, rate):
-    rollouts = policy_with_pass_rates(lambda _: rate).generate(
-        [prompt], Decoding(num_rollouts=400), seed=0
-    )[0]
-    correct = [
-        verify_answer(r.text, prompt.answer, prompt.choices, prompt.kind).outcome is Outcome.CORRECT
-        for r in rollouts
-    ]
-    # Four standard deviations of a binomial share.
-    assert np.mean(correct) == pytest.approx(rate, abs=4 * math.sqrt(rate * (1 - rate) / 400))
-
-
-def test_a_pass_rate_above_one_is_refused():
-    with pytest.raises(ConfigError, match=r"pass rate of prompt 'a' must be in \[0, 1\], got 1.5"):
-        policy_with_pass_rates(lambda _: 1.5).generate([NUMBER], Decoding(), seed=0)
-
-
 def test_progress_counts_prompts():
     told = []
-    policy_with_pass_rates(lambda _: 1.0).generate(
+    ScriptedPolicy(lambda prompt, rng: "").generate(
         [NUMBER, LETTER], Decoding(), seed=0, tell=lambda d, t, note="": told.append((d, t))
     )
     assert told == [(1, 2), (2, 2)]

@@ -1,4 +1,4 @@
-"""A policy whose answers come from a function, for tests and for runs with known pass rates."""
+"""A policy whose answers come from a function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from vasari.core.errors import ConfigError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt, Rollout
 from vasari.model.base import Decoding
@@ -18,7 +17,6 @@ END_TOKEN = 0
 """Last token of every rollout that is not truncated."""
 
 _PIECE = re.compile(r"\s+|\w+|[^\w\s]")
-_NUMBER = re.compile(r"[+-]?\d+")
 
 
 class ScriptedPolicy:
@@ -56,27 +54,6 @@ class ScriptedPolicy:
         return [scripted_rollout(text, max_tokens=decoding.max_tokens) for text in texts]
 
 
-def policy_with_pass_rates(pass_rate: Callable[[Prompt], float]) -> ScriptedPolicy:
-    """A policy in the paper's format that answers each prompt correctly at a given pass rate.
-
-    Wrong answers are another option, a larger whole number, or "not" before the reference.
-
-    Raises:
-        ConfigError: A pass rate is outside [0, 1]; raised by `generate`.
-    """
-
-    def answer(prompt: Prompt, rng: np.random.Generator) -> str:
-        rate = pass_rate(prompt)
-        if not 0.0 <= rate <= 1.0:
-            raise ConfigError(
-                f"the pass rate of prompt {prompt.id!r} must be in [0, 1], got {rate}"
-            )
-        final = prompt.answer if rng.random() < rate else _wrong_answer(prompt, rng)
-        return f"<think>Scripted.</think><answer>\\boxed{{{final}}}</answer>"
-
-    return ScriptedPolicy(answer)
-
-
 def scripted_rollout(text: str, *, max_tokens: int) -> Rollout:
     """A text as a rollout: a token for each word, sign and run of white space, then the end token.
 
@@ -89,16 +66,6 @@ def scripted_rollout(text: str, *, max_tokens: int) -> Rollout:
     return Rollout(
         text="".join(kept), token_ids=np.array(tokens, dtype=np.int32), truncated=truncated
     )
-
-
-def _wrong_answer(prompt: Prompt, rng: np.random.Generator) -> str:
-    if prompt.choices:
-        letters = [chr(65 + i) for i in range(len(prompt.choices))]
-        others = [letter for letter in letters if letter != prompt.answer.strip().upper()]
-        return str(rng.choice(others)) if others else "none"
-    if _NUMBER.fullmatch(prompt.answer.strip()):
-        return str(int(prompt.answer) + int(rng.integers(1, 10)))
-    return f"not {prompt.answer}"
 
 
 def _generator(key: str) -> np.random.Generator:
