@@ -28,6 +28,7 @@ from vasari.data.tasks.pool import PoolSettings, make_pool
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
 from vasari.train.prompt_data import ChatCollator
+from vasari.train.settings import SftSettings
 
 SHIPPED = Path(vasari.__file__).parent / "assets" / "tiny_base"
 FAMILIES = ("bars", "dice", "shapes")
@@ -99,16 +100,8 @@ def main() -> None:
     model, processor = load_model(str(arguments.model)).eval(), load_processor(str(arguments.model))
     settings = PoolSettings(families=FAMILIES, num_prompts=arguments.pictures, shape="dynamath")
     prompts = make_pool(settings, split="validation", seed=arguments.seed)
-    collator = ChatCollator(
-        prompts,
-        processor,
-        system="",
-        target="facts",
-        reads=True,
-        facts_per_image=1,
-        named_sums_per_image=5,
-        seed=arguments.seed,
-    )
+    sft = SftSettings(target="facts", reads=True, facts_per_image=1, named_sums_per_image=5)
+    collator = ChatCollator(prompts, processor, sft, system="", seed=arguments.seed)
     found: dict[str, list[bool]] = defaultdict(list)
     for first in range(0, len(prompts), BATCH):
         rows = range(first, min(first + BATCH, len(prompts)))

@@ -136,6 +136,7 @@ def taught_folder(
     from vasari.model.processor import load_processor, save_processor
     from vasari.model.transformers_policy import load_model
     from vasari.train.prompt_data import ChatCollator
+    from vasari.train.settings import SftSettings
 
     torch.manual_seed(0)
     model, processor = (
@@ -147,7 +148,7 @@ def taught_folder(
         for p in digit_prompts[:6]
         for digit in range(4)
     ]
-    batch = ChatCollator(lessons, processor, system=SYSTEM, target="reasoning")(
+    batch = ChatCollator(lessons, processor, SftSettings(), system=SYSTEM)(
         [{"index": i} for i in range(len(lessons))]
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)

@@ -13,6 +13,7 @@ from trl import GRPOTrainer, SFTTrainer
 
 from vasari.records import Prompt
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
+from vasari.train.checkpoints import CompleteCheckpoints
 from vasari.train.group_file import read_groups
 from vasari.train.trl_engine import SEEN_BY_THE_MODEL
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
@@ -73,7 +74,10 @@ def test_the_wrapped_method_has_the_signature_that_we_wrap(name):
 
 def test_every_method_that_we_wrap_is_watched():
     own = {
-        name for name, value in vars(VarianceAwareGRPOTrainer).items() if inspect.isfunction(value)
+        name
+        for kind in (VarianceAwareGRPOTrainer, CompleteCheckpoints)
+        for name, value in vars(kind).items()
+        if inspect.isfunction(value)
     }
     assert {name for name in own if hasattr(GRPOTrainer, name)} - {"__init__"} == WRAPPED.keys()
 

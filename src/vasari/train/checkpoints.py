@@ -1,6 +1,4 @@
-"""Checkpoints that survive a crash: complete or ignored, and a full disk never costs the one
-before.
-"""
+"""Checkpoints that survive a crash: they are complete or ignored, and a full disk costs none."""
 
 from __future__ import annotations
 
@@ -25,8 +23,8 @@ MARKER = "COMPLETE"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first; half-written ones are removed."""
+def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Path]:
+    """The complete checkpoints of a run, oldest first; others are removed unless told not to."""
     found = []
     for path in folder.glob("checkpoint-*"):
         step = re.fullmatch(r"checkpoint-(\d+)", path.name)
@@ -34,9 +32,36 @@ def complete_checkpoints(folder: Path) -> list[Path]:
             continue
         if (path / MARKER).exists():
             found.append((int(step.group(1)), path))
-        else:
+        elif remove_others:
             shutil.rmtree(path, ignore_errors=True)  # another process may be removing it
     return [path for _, path in sorted(found)]
+
+
+class CompleteCheckpoints:
+    """Mixin for a trainer of TRL, before it: checkpoints get a marker when they are complete."""
+
+    args: Any
+    accelerator: Any
+    model: Any
+    state: Any
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with guard_saving(self.args.output_dir):
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+            # Every process writes its own random state: complete means all of them are there.
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                step = self.state.global_step
+                self._save_beside_weights(Path(self.args.output_dir) / f"checkpoint-{step}")
+                mark_complete(self.args.output_dir, step)
+        self.accelerator.wait_for_everyone()
+
+    def _save_beside_weights(self, folder: Path) -> None:
+        """Write what a trainer remembers beside its weights; called in the main process."""
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        restore_weights(self.accelerator.unwrap_model(self.model), resume_from_checkpoint)
 
 
 def mark_complete(folder: str | Path, step: int) -> None:

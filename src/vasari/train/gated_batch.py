@@ -1,6 +1,4 @@
-"""One batch under a gate: which groups train, which do not, and how many prompts to draw in place
-of the refused.
-"""
+"""One batch under a gate: which groups train, and how many prompts are drawn for refused ones."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ from vasari.train.groups import ScoredGroup
 
 @final
 class GatedBatch:
-    """Offers every generation of one batch to a gate until enough groups are admitted; kept by the
-    main process.
+    """Shows groups to a gate until it admits enough for a batch; the main process has it.
 
     A process trains on groups that it rolled out itself, so that no tensor travels. Each has the
     same number of slots, and all roll out the same number of further prompts, as many as the
@@ -34,27 +31,28 @@ class GatedBatch:
     ) -> None:
         self._gate = gate
         self._slots = -(-num_prompts // num_processes)
-        self._num_processes = num_processes
         self._max_generations = max_generations
         self._lacking = num_prompts
         self._admitted: list[bool] = []
-        self._process: list[int] = []
+        self._of_process: list[list[int]] = [[] for _ in range(num_processes)]
+        """For each process the groups that it rolled out, as places in `groups`."""
         self.num_generations = 0
         """How often prompts were rolled out for this batch."""
         self.groups: list[ScoredGroup] = []
-        """All groups that were offered, in their order."""
+        """All groups that the gate has seen, in their order."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """The prompts to roll out next, an equal number for each process; none when the batch is
-        complete.
-        """
+        """The prompts to roll out next, equally many a process; none when the batch is complete."""
         return draw_wanted(sampler, self._gate, self._lacking, batch=batch)
 
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
     ) -> Sequence[GroupOutcome]:
-        """Ask the gate about the groups of one generation, in the order of the processes that
-        rolled them out.
+        """Ask the gate which of the groups just rolled out train.
+
+        Args:
+            groups: In the order of the processes that rolled them out.
+            outcomes: The same groups, as gates and samplers see them.
 
         Returns:
             The groups for the sampler to observe: all of them, before any is left out.
@@ -70,21 +68,18 @@ class GatedBatch:
                 f"{name} wants more rollouts of the same prompts, which only a gate does that"
                 " screens; set its num_screening"
             )
-        if len(admission.admitted) != len(outcomes):
-            raise ConfigError(
-                f"{name} decided on {len(admission.admitted)} of {len(outcomes)} groups"
-            )
+        num = len(outcomes)
+        if len(admission.admitted) != num:
+            raise ConfigError(f"{name} decided on {len(admission.admitted)} of {num} groups")
+        num_processes = len(self._of_process)
+        for place in range(num):
+            self._of_process[place * num_processes // num].append(len(self.groups) + place)
         self.num_generations += 1
         self.groups += groups
         self._admitted += admission.admitted.tolist()
-        self._process += [
-            place * self._num_processes // len(outcomes) for place in range(len(outcomes))
-        ]
-        lacking = max(
-            self._slots - sum(self._of(process)) for process in range(self._num_processes)
-        )
+        lacking = self._slots - min(len(self._admitted_of(own)) for own in self._of_process)
         done = self.num_generations >= self._max_generations
-        self._lacking = 0 if done else self._num_processes * min(max(0, lacking), admission.redraw)
+        self._lacking = 0 if done else num_processes * min(max(0, lacking), admission.redraw)
         return outcomes
 
     def filled(self) -> list[list[int]]:
@@ -92,24 +87,21 @@ class GatedBatch:
 
         Admitted groups come before refused ones, earlier before later ones.
         """
-        chosen = []
-        for process in range(self._num_processes):
-            own = self._of(process)
-            first = sorted(range(len(own)), key=lambda place: not own[place])
-            chosen.append(sorted(first[: self._slots]))
-        return chosen
+        filled = []
+        for own in self._of_process:
+            refused = [not self._admitted[place] for place in own]
+            filled.append(sorted(np.argsort(refused, kind="stable")[: self._slots].tolist()))
+        return filled
 
     def silent(self) -> list[list[int]]:
         """For each process, the places of its batch that refused groups fill."""
         return [
-            [place for place, group in enumerate(places) if not self._of(process)[group]]
-            for process, places in enumerate(self.filled())
+            [place for place, n in enumerate(filled) if not self._admitted[own[n]]]
+            for filled, own in zip(self.filled(), self._of_process, strict=True)
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """All groups, each with what its rollouts were spent on: those without a slot, or refused,
-        are discarded.
-        """
+        """All groups, each with what its rollouts were spent on: `train` or `discarded`."""
         discarded = set(self.discarded())
         return [
             replace(group, purpose="discarded") if place in discarded else group
@@ -117,35 +109,20 @@ class GatedBatch:
         ]
 
     def discarded(self) -> list[int]:
-        """Which groups do not train: the refused ones, those that fill the batch too, and admitted
-        ones without a slot.
-        """
-        taken = [0] * self._num_processes
-        places = []
-        for place, (admitted, process) in enumerate(
-            zip(self._admitted, self._process, strict=True)
-        ):
-            if admitted and taken[process] < self._slots:
-                taken[process] += 1
-            else:
-                places.append(place)
-        return places
+        """Which groups do not train: refused ones, and admitted ones without a slot."""
+        train = {p for own in self._of_process for p in self._admitted_of(own)[: self._slots]}
+        return [place for place in range(len(self.groups)) if place not in train]
 
-    def _of(self, process: int) -> list[bool]:
-        return [
-            admitted
-            for admitted, owner in zip(self._admitted, self._process, strict=True)
-            if owner == process
-        ]
+    def _admitted_of(self, places: Sequence[int]) -> list[int]:
+        return [place for place in places if self._admitted[place]]
 
 
 def check_sizes(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
-    """Refuse a gate that draws again where a group's rollouts lie on two processes, and one that
-    makes other groups.
+    """Raise if a gate does not fit the batches of a training.
 
     Raises:
-        ConfigError: The prompts of a batch do not divide over the processes, or the gate makes
-            groups of another size than the training.
+        ConfigError: The gate makes groups of another size than the training, or draws again while
+            the prompts of a batch do not divide over the processes.
     """
     if gate.num_rollouts not in (None, num_rollouts):
         raise ConfigError(
@@ -170,47 +147,38 @@ def draw_wanted(
     fill_to: int | None = None,
     multiple_of: int = 1,
 ) -> Draw:
-    """So many prompts that the gate wants, none for 0; fewer where the pool has no more.
+    """Draw prompts that the gate wants; fewer where the pool has no more.
 
     Prompts that are excluded or not wanted are left out and others drawn in their place, by ever
     larger draws: a sampler that ranks would name the same ones again.
 
     Args:
-        sampler: Who draws.
-        gate: Whose `wanted` decides.
-        num_prompts: How many.
+        sampler: Draws the prompts.
+        gate: Its `wanted` says which.
+        num_prompts: How many; may be 0.
         batch: The present batch, by which a gate defers.
         excluded: Prompts not to draw.
         fill_to: Take prompts that the gate does not want where there are fewer others than this;
             None: than `num_prompts`.
         multiple_of: The number of prompts is cut to a multiple of this.
     """
-    if num_prompts <= 0:
-        return _draw_of([])
     found: list[tuple[int, Role]] = []
     unwanted: list[tuple[int, Role]] = []
-    seen, asked = set(excluded), num_prompts
-    while True:
-        draw = sampler.draw(asked)
-        fine = gate.wanted(draw.indices, batch)
-        for index, role, wanted in zip(
-            draw.indices.tolist(), draw.roles, fine.tolist(), strict=True
-        ):
+    seen, num_drawn = set(excluded), num_prompts
+    while num_prompts > 0:
+        draw = sampler.draw(num_drawn)
+        wanted = gate.wanted(draw.indices, batch).tolist()
+        for index, role, is_wanted in zip(draw.indices.tolist(), draw.roles, wanted, strict=True):
             if index not in seen:
-                (found if wanted else unwanted).append((index, role))
+                (found if is_wanted else unwanted).append((index, role))
         # Only now: a draw with replacement may hold a prompt twice, and means it.
         seen.update(draw.indices.tolist())
-        if len(found) >= num_prompts or asked >= sampler.num_prompts:
+        if len(found) >= num_prompts or num_drawn >= sampler.num_prompts:
             break
-        asked = min(2 * asked, sampler.num_prompts)
+        num_drawn = min(2 * num_drawn, sampler.num_prompts)
     least = num_prompts if fill_to is None else fill_to
     found += unwanted[: max(0, least - len(found))]
     num = min(num_prompts, len(found))
-    return _draw_of(found[: num - num % multiple_of])
-
-
-def _draw_of(entries: Sequence[tuple[int, Role]]) -> Draw:
-    return Draw(
-        np.array([index for index, _ in entries], dtype=np.int64),
-        tuple(role for _, role in entries),
-    )
+    taken = found[: num - num % multiple_of]
+    indices = np.array([index for index, _ in taken], dtype=np.int64)
+    return Draw(indices, tuple(role for _, role in taken))

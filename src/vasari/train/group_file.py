@@ -54,7 +54,7 @@ _RENAMED_SINCE_SCHEMA_1 = {"purpose": "screen", "role": "revisit"}
 
 
 class GroupLog:
-    """Keeps the groups of every batch; a loop's `record`."""
+    """Writes the groups of every batch to a Parquet file; given to a trainer as `record`."""
 
     def __init__(
         self,
@@ -64,8 +64,13 @@ class GroupLog:
         updates_per_batch: int = 1,
         keep_texts: bool = True,
     ) -> None:
-        """A log of a pool with these prompt ids; optimizer steps are counted from
-        `updates_per_batch`.
+        """A log in this folder.
+
+        Args:
+            folder: Of the arm; see `RunDir.groups`.
+            prompt_ids: One id a prompt of the pool.
+            updates_per_batch: Optimizer steps a batch, from which the column `step` follows.
+            keep_texts: Keep the texts of rollouts.
         """
         self.folder = folder
         self._prompt_ids = prompt_ids
@@ -109,8 +114,7 @@ class GroupLog:
 
 
 def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write the groups of one batch (or of the refresh before it) as one Parquet file, and return
-    its path.
+    """Write the groups of one batch or of the refresh before it, and return the file's path.
 
     Args:
         folder: Of the arm; see `RunDir.groups`.
@@ -207,9 +211,7 @@ def _from_schema_1(table: pa.Table, name: str) -> pa.Array:
 
 
 def drop_groups_from(folder: Path, batch: int) -> int:
-    """Remove the groups of this batch and later ones, which a resumed run draws again; returns
-    their rollouts.
-    """
+    """Remove the groups of this and later batches, and return how many rollouts they had."""
     repeated = 0
     for file in sorted(folder.glob("*.parquet")):
         if int(file.name[:6]) >= batch:

@@ -135,7 +135,7 @@ class Loop:
     """Makes the batches of a training: which prompts are rolled out, and which groups train."""
 
     def __init__(self, run: RunState, engine: Engine, options: LoopOptions | None = None) -> None:
-        """A loop that continues from `run`, whose sampler, gate, ledger and batch count it changes."""
+        """A loop that continues from `run`; its sampler, gate, ledger and batch count change."""
         self.run = run
         self._engine = engine
         self._options = options or LoopOptions()
@@ -163,7 +163,7 @@ class Loop:
         return metrics
 
     def _refresh(self) -> None:
-        """Score the prompts that the sampler wants scored anew (Algorithm 1, lines 2-5 and 9-11)."""
+        """Score the prompts that the sampler wants scored (Algorithm 1, lines 2-5 and 9-11)."""
         run, engine = self.run, self._engine
         due, num_rollouts = engine.on_main(
             lambda: (run.sampler.due(run.batch), run.sampler.num_rollouts_due)
@@ -235,7 +235,7 @@ class Loop:
 
 
 MEANS = frozenset({"zero_variance_share", "unverifiable_share", "generations", "trained_share"})
-"""Metrics of one batch, which a log line over several batches averages; of others it has the last."""
+"""Metrics that a log line over several batches averages; of others it has the last value."""
 
 
 def batch_metrics(

@@ -1,6 +1,4 @@
-"""One command on several processes under torchrun: the main one prepares, the others wait and
-read.
-"""
+"""One command on several processes under torchrun."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ class Processes:
     many: bool
 
     def main_first(self, work: Callable[[], T]) -> T:
-        """Let the main process do the work and write its files; the others do it after, and find
-        them.
-        """
+        """Do the work in the main process first, so that the others find the files it wrote."""
         if not self.is_main:
             torch.distributed.barrier()
         result = work()

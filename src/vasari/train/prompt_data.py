@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +17,11 @@ from vasari.core.records import Prompt
 from vasari.data.images import open_image
 from vasari.data.tasks.arithmetic import arithmetic_facts, named_sums
 from vasari.model.chat import chat_messages, target_text
-
-Target = Literal["reasoning", "short", "facts"]
-"""What a prompt teaches: worked reasoning and answer; the bare answer; several short facts about
-its image."""
+from vasari.train.settings import SftSettings
 
 
 class PromptDataset(Dataset):  # type: ignore[misc]
-    """A pool of prompts, one row each, made when it is read; images are opened then and not
-    before.
-    """
+    """A pool of prompts with a row each, which is made, and its images opened, when it is read."""
 
     def __init__(self, prompts: Sequence[Prompt], *, system: str) -> None:
         # The fingerprint names no file of a cache: nothing is cached.
@@ -57,41 +52,33 @@ class PromptDataset(Dataset):  # type: ignore[misc]
 
 
 class ChatCollator:
-    """Turns rows `{"index": i}` into a batch with labels; picklable, so that loader workers can run
-    it.
+    """Turns rows `{"index": i}` into a batch whose labels are the assistant's words alone.
+
+    It can be pickled, so that data loader workers run it.
     """
 
     def __init__(
         self,
         prompts: Sequence[Prompt],
         processor: Any,
+        settings: SftSettings,
         *,
         system: str,
-        target: Target,
-        facts_per_image: int = 4,
-        sums_per_image: int = 0,
-        named_sums_per_image: int = 0,
-        reads: bool = False,
         seed: int = 0,
     ) -> None:
-        self.prompts = prompts
-        self.processor = processor
-        self.system = system
-        self.target = target
-        self.facts_per_image = facts_per_image
-        self.sums_per_image = sums_per_image
-        self.named_sums_per_image = named_sums_per_image
-        self.reads = reads
-        self.seed = seed
+        self._prompts = prompts
+        self._processor = processor
+        self._settings = settings
+        self._system = "" if settings.target == "facts" else system
+        self._seed = seed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Batch of input_ids, attention_mask, labels, and the images' tensors when there are
-        any.
-        """
+        """A batch of input_ids, attention_mask, labels, and the tensors of images, if any."""
         conversations = [
-            self._conversation(self.prompts[row["index"]], int(row.get("visit", 0))) for row in rows
+            self._conversation(self._prompts[row["index"]], int(row.get("visit", 0)))
+            for row in rows
         ]
-        batch = self.processor.apply_chat_template(
+        batch = self._processor.apply_chat_template(
             conversations,
             tokenize=True,
             return_dict=True,
@@ -113,13 +100,14 @@ class ChatCollator:
         return dict(batch)
 
     def _conversation(self, prompt: Prompt, visit: int) -> list[dict[str, Any]]:
-        messages = chat_messages(prompt, system="" if self.target == "facts" else self.system)
+        messages = chat_messages(prompt, system=self._system)
         images = [open_image(ref, where=f"prompt {prompt.id!r}") for ref in prompt.images]
         slots = [part for part in messages[-1]["content"] if part["type"] == "image"]
         for slot, image in zip(slots, images, strict=True):
             slot["image"] = image
-        if self.target != "facts":
-            return [*messages, _said(target_text(prompt, short=self.target == "short"))]
+        if self._settings.target != "facts":
+            short = self._settings.target == "short"
+            return [*messages, _said(target_text(prompt, short=short))]
         turns: list[dict[str, Any]] = []
         for question, answer in self._facts(prompt, visit):
             content = [{"type": "text", "text": question}]
@@ -137,18 +125,20 @@ class ChatCollator:
                 " choose another target"
             )
         digest = hashlib.blake2b(
-            f"{self.seed}:{visit}:{prompt.id}".encode(), digest_size=8
+            f"{self._seed}:{visit}:{prompt.id}".encode(), digest_size=8
         ).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "little"))
-        chosen = rng.permutation(len(facts))[: self.facts_per_image]
+        chosen = rng.permutation(len(facts))[: self._settings.facts_per_image]
         asked = [(str(facts[i][0]), str(facts[i][1])) for i in chosen]
         reads = str(prompt.metadata.get("reads") or "")
-        first = [(f"Read: {prompt.question}", f"{reads}.")] if self.reads and reads else []
+        first = (
+            [(f"Read: {prompt.question}", f"{reads}.")] if self._settings.reads and reads else []
+        )
         return (
             first
             + asked
-            + arithmetic_facts(rng, self.sums_per_image)
-            + named_sums(rng, self.named_sums_per_image)
+            + arithmetic_facts(rng, self._settings.sums_per_image)
+            + named_sums(rng, self._settings.named_sums_per_image)
         )
 
 

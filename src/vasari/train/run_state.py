@@ -1,6 +1,4 @@
-"""What a training must remember beside its weights: the sampler, the gate, the ledger, the batch
-count.
-"""
+"""What a checkpoint holds beside the weights: sampler, gate, ledger and batch count."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ _RUN_FILE_OF_0_1_0 = "vasari_books.json"
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """All that decides what a run does next and what it has spent, in files beside the weights of a
-    checkpoint.
-    """
+    """What decides which prompts come next, and what was spent; saved with every checkpoint."""
 
     sampler: PromptSampler
     """Which prompts."""
@@ -128,8 +124,9 @@ def read_run_file(folder: Path) -> dict[str, Any]:
 
 
 def _gate_state(folder: Path, saved: dict[str, Any], *, ours: dict[str, Any]) -> dict[str, Any]:
-    """The saved gate. In 0.1.0 only `two_stage` had a file, and it had no header; the others
-    remember nothing.
+    """The state of the saved gate.
+
+    In 0.1.0 only `two_stage` had a file, and it had no header; the others remember nothing.
     """
     if saved["schema"] == 2:
         return load_state(folder / GATE_FILE)

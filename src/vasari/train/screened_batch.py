@@ -1,6 +1,4 @@
-"""One batch under a gate that screens: whom to screen, who gets a whole group, and what fills the
-places left.
-"""
+"""One batch under a gate that screens: which prompts get a whole group, and what fills the rest."""
 
 from __future__ import annotations
 
@@ -28,14 +26,12 @@ class Slot:
 
 @final
 class ScreenedBatch:
-    """Draws prompts, has them screened until enough promise variance, and gives those places; kept
-    by the main process.
+    """Draws prompts to screen until enough promise variance; the main process has it.
 
     A screening is rollouts as numbers and text, so that a prompt may go on in another process than
-    the one that screened
-    it: processes share the promising prompts evenly, and none is lost. A prompt is screened once
-    for a batch. When `max_generations` are spent, or the pool is, screenings of other prompts fill
-    the places that are left.
+    the one that screened it: processes share the promising prompts evenly, and none is lost. A
+    prompt is screened once for a batch. When `max_generations` are spent, or the pool is,
+    screenings of other prompts fill the places that are left.
     """
 
     def __init__(
@@ -47,8 +43,14 @@ class ScreenedBatch:
         max_generations: int,
         candidates: float = 1.0,
     ) -> None:
-        """A batch of `num_prompts`, a multiple of `num_processes`; `candidates` as in
-        `ScreeningSettings`.
+        """An empty batch.
+
+        Args:
+            gate: Decides which prompts go on.
+            num_prompts: Groups of the batch, a multiple of `num_processes`.
+            num_processes: Processes that train together.
+            max_generations: How often prompts are screened, at most.
+            candidates: Prompts screened at once, as a multiple of those that the batch lacks.
         """
         self._gate = gate
         self._num_prompts = num_prompts
@@ -65,18 +67,18 @@ class ScreenedBatch:
         once completed."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """The prompts to screen next, an equal number for each process; none when screening is
-        over.
+        """The prompts to screen next, equally many a process; none when screening is over.
 
         Where the pool has too few that the gate wants for a batch, others are screened too.
         """
         lacking = self._num_prompts - sum(self._promising)
         if lacking <= 0 or self.num_generations >= self._max_generations:
             return draw_wanted(sampler, self._gate, 0, batch=batch)
+        num = math.ceil(self._candidates * lacking - 1e-9)
         drawn = draw_wanted(
             sampler,
             self._gate,
-            min(self._up(math.ceil(self._candidates * lacking - 1e-9)), sampler.num_prompts),
+            min(-(-num // self._num_processes) * self._num_processes, sampler.num_prompts),
             batch=batch,
             excluded=self._screened,
             fill_to=0 if self.groups else self._num_prompts,
@@ -88,11 +90,14 @@ class ScreenedBatch:
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
     ) -> list[GroupOutcome]:
-        """Ask the gate about the screenings of one generation, in the order of the draw.
+        """Ask the gate which of the prompts just screened go on.
+
+        Args:
+            groups: The screenings, in the order of the draw.
+            outcomes: The same groups, as gates and samplers see them.
 
         Returns:
-            The groups for the sampler to observe: those of refused prompts, to which nothing will
-                be added.
+            The groups for the sampler to observe: those of prompts that do not go on.
         """
         more = self._gate.admit(outcomes).more > 0
         self.num_generations += 1
@@ -101,9 +106,7 @@ class ScreenedBatch:
         return [group for group, goes_on in zip(outcomes, more, strict=True) if not goes_on]
 
     def slots(self) -> list[list[Slot]]:
-        """For each process its places: first those of prompts that go on, as many in each process,
-        then what fills.
-        """
+        """For each process its batch: prompts that go on, then screenings that fill it."""
         going_on = self.committed()
         others = sorted(
             set(range(len(self.groups))) - set(going_on),
@@ -121,9 +124,7 @@ class ScreenedBatch:
     def complete(
         self, rollouts: Sequence[Sequence[ScoredRollout]], outcomes: Sequence[GroupOutcome]
     ) -> None:
-        """Take the whole groups of the prompts that went on, in their order, and ask the gate which
-        of them train.
-        """
+        """Take the whole groups of the prompts that went on, and ask the gate which train."""
         admitted = self._gate.admit(outcomes).admitted
         for group, own, trains in zip(self.committed(), rollouts, admitted.tolist(), strict=True):
             self.groups[group] = replace(self.groups[group], rollouts=own)
@@ -131,9 +132,7 @@ class ScreenedBatch:
                 self._refused.append(group)
 
     def silent(self) -> list[list[int]]:
-        """For each process, the places of its batch that screenings fill, and those of whole groups
-        that were refused.
-        """
+        """For each process, the places of its batch that hold screenings or refused groups."""
         return [
             [
                 place
@@ -144,9 +143,7 @@ class ScreenedBatch:
         ]
 
     def surplus(self) -> list[int]:
-        """Groups whose prompts promise variance and have no place: only the sampler can still learn
-        from them.
-        """
+        """Promising screenings without a place, from which only the sampler can still learn."""
         going_on = set(self.committed())
         return [
             group
@@ -155,24 +152,16 @@ class ScreenedBatch:
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """All groups, each with what its rollouts were spent on: training, screening alone, or
-        nothing that trains.
-        """
-        screened_only, discarded = set(self.screened_only()), set(self.discarded())
-
-        def purpose(place: int) -> Purpose:
-            return (
-                "screen"
-                if place in screened_only
-                else "discarded"
-                if place in discarded
-                else "train"
-            )
-
-        return [replace(group, purpose=purpose(place)) for place, group in enumerate(self.groups)]
+        """All groups, each with its purpose: `train`, `screen` alone, or `discarded`."""
+        purposes: list[Purpose] = ["train"] * len(self.groups)
+        for place in self.screened_only():
+            purposes[place] = "screen"
+        for place in self.discarded():
+            purposes[place] = "discarded"
+        return [replace(own, purpose=p) for own, p in zip(self.groups, purposes, strict=True)]
 
     def screened_only(self) -> list[int]:
-        """Which groups are a screening and no more, those that fill the batch too."""
+        """Which groups are only a screening, those that fill the batch included."""
         going_on = set(self.committed())
         return [group for group in range(len(self.groups)) if group not in going_on]
 
@@ -181,9 +170,7 @@ class ScreenedBatch:
         return sorted(self._refused)
 
     def committed(self) -> list[int]:
-        """The prompts that go on, the earliest drawn of those that may, an equal number for each
-        process.
-        """
+        """Which prompts go on: the earliest drawn of the promising, equally many a process."""
         promising = [group for group, goes_on in enumerate(self._promising) if goes_on][
             : self._num_prompts
         ]
@@ -192,6 +179,3 @@ class ScreenedBatch:
     def _share(self, groups: Sequence[int], process: int) -> Sequence[int]:
         size = len(groups) // self._num_processes
         return groups[process * size : (process + 1) * size]
-
-    def _up(self, num: int) -> int:
-        return -(-num // self._num_processes) * self._num_processes

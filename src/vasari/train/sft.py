@@ -18,9 +18,8 @@ from vasari.core.records import Prompt
 from vasari.model.image_reuse import reuse_image_features
 from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
+    CompleteCheckpoints,
     complete_checkpoints,
-    guard_saving,
-    mark_complete,
     restore_weights,
     save_model,
 )
@@ -29,19 +28,8 @@ from vasari.train.settings import SftSettings
 from vasari.train.trl_config import prepare_weights, sft_config
 
 
-class ColdStartTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's SFTTrainer whose checkpoints say when they are complete, and are read back whole."""
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        with guard_saving(self.args.output_dir):
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                mark_complete(self.args.output_dir, self.state.global_step)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        restore_weights(self.accelerator.unwrap_model(self.model), resume_from_checkpoint)
+class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer whose checkpoints are complete or ignored, and read back whole."""
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
@@ -78,16 +66,15 @@ def train_supervised(
     if model.config.model_type == "qwen2_5_vl":
         reuse_image_features(model)
     prompts = [*train, *validation]
+    held_out = range(len(train), len(prompts))
     rows = Dataset.from_dict(_rows(len(train), settings))
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
         args=sft_config(settings, out, seed, num_prompts=len(train), num_rows=len(rows)),
         train_dataset=rows,
-        eval_dataset=Dataset.from_dict(
-            {"index": list(range(len(train), len(prompts))), "visit": [0] * len(validation)}
-        ),
+        eval_dataset=Dataset.from_dict({"index": list(held_out), "visit": [0] * len(held_out)}),
         processing_class=processor,
-        data_collator=_collator(prompts, processor, settings, system=system, seed=seed),
+        data_collator=ChatCollator(prompts, processor, settings, system=system, seed=seed),
         callbacks=[
             EarlyStoppingCallback(settings.patience),
             TellProgress(tell),
@@ -110,26 +97,8 @@ def train_supervised(
     }
 
 
-def _collator(
-    prompts: Sequence[Prompt], processor: Any, settings: SftSettings, *, system: str, seed: int
-) -> ChatCollator:
-    return ChatCollator(
-        prompts,
-        processor,
-        system=system,
-        target=settings.target,
-        facts_per_image=settings.facts_per_image,
-        sums_per_image=settings.sums_per_image,
-        named_sums_per_image=settings.named_sums_per_image,
-        reads=settings.reads,
-        seed=seed,
-    )
-
-
 def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
-    """Rows of the training set; a second visit to an image asks other facts, so each pass has rows
-    of its own.
-    """
+    """Rows of the training set: one a prompt, or one for each pass where passes ask other facts."""
     passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
     return {
         "index": list(range(num_train)) * passes,

@@ -84,8 +84,8 @@ def _named(choice: Any, what: str) -> tuple[str, dict[str, Any]]:
 def prompt_ids_of(pool: Any) -> Sequence[str] | None:
     """One stable id for each row: its `prompt_id` or `id`, else a digest of its prompt's text.
 
-    A column of ids counts where they are unique. Rows with the same text are told apart by their order among each other. None where the data set
-    has no `prompt`.
+    A column counts where its ids are unique. Rows with the same text are told apart by their order
+    among each other. None where the data set has no `prompt`.
     """
     names = pool.column_names or []
     for column in _ID_COLUMNS:

@@ -115,9 +115,7 @@ def join_rollouts(
 
 
 def _chosen(outputs: Sequence[dict[str, Any]], rows: Sequence[int]) -> list[dict[str, Any]]:
-    """The chosen rollouts of each generation that has any, images as a list with one entry a
-    rollout.
-    """
+    """The chosen rollouts of each generation that has any; images as one entry a rollout."""
     parts = []
     start = 0
     for output in outputs:
@@ -203,8 +201,7 @@ def check_droppable(trainer: Any) -> None:
 def drop_zero_advantage_rollouts(
     inputs: dict[str, Any], *, at_least: int = 1
 ) -> tuple[dict[str, Any], float]:
-    """The rollouts of a micro-batch whose advantage is not zero, and the share of the micro-batch
-    that they are.
+    """The rollouts of a micro-batch whose advantage is not zero, and their share of it.
 
     Their loss times the share is the loss of the whole micro-batch when it is a mean over rollouts,
     since the others' terms are zero. A batch whose images cannot be told apart by rollout stays

@@ -1,4 +1,4 @@
-"""What a recipe passes to TRL under TRL's own names, and published variants of GRPO as such settings.
+"""Settings that a recipe passes to TRL under TRL's names, and published variants of GRPO.
 
 A setting whose default is TRL's own is not declared here: any field of the config class may be
 given under `trl`, and is checked against it.

@@ -18,7 +18,7 @@ from trl import GRPOTrainer
 from vasari.core.errors import ConfigError, StateError
 from vasari.model.image_reuse import reuse_image_features, without_adapters
 from vasari.sample import Gate, PromptSampler
-from vasari.train.checkpoints import MARKER, guard_saving, mark_complete, restore_weights
+from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
 from vasari.train.gated_batch import check_sizes
 from vasari.train.loop import MEANS, Loop, LoopOptions
 from vasari.train.run_state import RunState
@@ -28,7 +28,7 @@ from vasari.train.trl_engine import TrlEngine
 from vasari.train.verdicts import Judge, VerdictReader, Verify
 
 
-class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignore[misc]
     """TRL's `GRPOTrainer` that trains on the prompts a sampler chooses.
 
     Each batch of prompts is drawn just before it is rolled out, and every group is shown to the
@@ -232,7 +232,13 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             StateError: There is none.
         """
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = str(last_complete(Path(self.args.output_dir)))
+            found = complete_checkpoints(Path(self.args.output_dir), remove_others=False)
+            if not found:
+                raise StateError(
+                    f"{self.args.output_dir}: holds no complete checkpoint to resume from; train"
+                    " without resume_from_checkpoint"
+                )
+            resume_from_checkpoint = str(found[-1])
         return super().train(resume_from_checkpoint, **rest)
 
     def _run_epoch(self, **rest: Any) -> None:
@@ -242,45 +248,13 @@ class VarianceAwareGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             return
         super()._run_epoch(**rest)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        with guard_saving(self.args.output_dir):
-            super()._save_checkpoint(model, trial)
-            # Every process writes its own random state: complete means all of them are there.
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                self.loop.run.save(
-                    Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-                )
-                mark_complete(self.args.output_dir, self.state.global_step)
-        self.accelerator.wait_for_everyone()
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        restore_weights(self.accelerator.unwrap_model(self.model), resume_from_checkpoint)
+    def _save_beside_weights(self, folder: Path) -> None:
+        self.loop.run.save(folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.loop.run.load(Path(checkpoint))
-
-
-def last_complete(folder: Path) -> Path:
-    """The last checkpoint in a folder that was written completely.
-
-    Raises:
-        StateError: There is none.
-    """
-    found = [
-        path.parent
-        for path in folder.glob(f"checkpoint-*/{MARKER}")
-        if path.parent.name.rpartition("-")[2].isdigit()
-    ]
-    if not found:
-        raise StateError(
-            f"{folder}: holds no complete checkpoint to resume from; train without"
-            " resume_from_checkpoint"
-        )
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def _run_over(

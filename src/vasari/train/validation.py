@@ -18,14 +18,12 @@ from vasari.model.base import Decoding
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.train.callbacks import append_to_log, read_log, write_log
 from vasari.train.checkpoints import save_model
+from vasari.train.groups import verify_prompt
 from vasari.train.run_state import RunState
-from vasari.verify import verify_answer
 
 
 class Validator(TrainerCallback):  # type: ignore[misc]
-    """Measures validation accuracy before the first and after every few steps; keeps the best
-    weights in `best`.
-    """
+    """Measures validation accuracy every few steps and keeps the best weights in `best`."""
 
     def __init__(
         self,
@@ -99,7 +97,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         # The same random numbers at every step: changes of accuracy are changes of the policy.
         groups = policy.generate(mine, self._decoding, seed=self._seed + processes.process_index)
         solved = [
-            [verify_answer(r.text, p.answer, choices=p.choices, kind=p.kind).value for r in group]
+            [verify_prompt(p, r.text).value for r in group]
             for p, group in zip(mine, groups, strict=True)
         ]
         everyone: list[list[float]] = gather_object(solved)

@@ -1,4 +1,4 @@
-"""How a rollout's verdict is found: a verifier says it, or it is read from a reward."""
+"""Verdicts of rollouts in TRL: a verifier gives them, or they are read from a reward."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Judgement:
 
 
 class Judge:
-    """Says of rollouts which are correct, and which must leave their group's baseline."""
+    """Decides which rollouts are correct, and which must leave their group's baseline."""
 
     def __init__(
         self,
@@ -115,8 +115,9 @@ class Judge:
     def unscorable(
         self, values: NDArray[np.float64], verified: Sequence[Verdict] | None
     ) -> NDArray[np.bool_]:
-        """[rollouts] which leave their baseline: all functions gave None, an essential one did, or
-        they are unverifiable.
+        """Which rollouts leave their group's baseline, [rollouts].
+
+        All functions returned None, an essential one did, or the verdict is unverifiable.
         """
         missing = np.isnan(values)
         out: NDArray[np.bool_] = np.logical_or(

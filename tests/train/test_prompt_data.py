@@ -9,6 +9,7 @@ from vasari.core.errors import DataError, ImageError
 from vasari.model.chat import target_text
 from vasari.records import ImageRef
 from vasari.train.prompt_data import ChatCollator
+from vasari.train.settings import SftSettings
 
 SYSTEM = "Think, then answer."
 
@@ -16,7 +17,9 @@ SYSTEM = "Think, then answer."
 @pytest.fixture
 def collate(tiny_processor):
     def run(prompts, target="reasoning", rows=None, **options):
-        collator = ChatCollator(prompts, tiny_processor, system=SYSTEM, target=target, **options)
+        collator = ChatCollator(
+            prompts, tiny_processor, SftSettings(target=target, **options), system=SYSTEM
+        )
         return collator(rows or [{"index": i} for i in range(len(prompts))])
 
     return run
@@ -99,7 +102,9 @@ def test_reading_comes_first_and_named_sums_last(collate, tiny_processor, image_
 
 
 def test_a_collator_survives_the_way_to_a_worker(tiny_processor, image_prompts):
-    collator = ChatCollator(image_prompts, tiny_processor, system=SYSTEM, target="short")
+    collator = ChatCollator(
+        image_prompts, tiny_processor, SftSettings(target="short"), system=SYSTEM
+    )
     again = pickle.loads(pickle.dumps(collator))  # noqa: S301  (as a loader's workers get it)
     assert (again([{"index": 1}])["input_ids"] == collator([{"index": 1}])["input_ids"]).all()
 
@@ -116,7 +121,9 @@ def test_a_template_that_marks_no_assistant_is_refused(tiny_processor, image_pro
     )
     silent.chat_template = silent.tokenizer.chat_template = template
     with pytest.raises(DataError, match="no assistant tokens to learn from"):
-        ChatCollator(image_prompts, silent, system=SYSTEM, target="short")([{"index": 0}])
+        ChatCollator(image_prompts, silent, SftSettings(target="short"), system=SYSTEM)(
+            [{"index": 0}]
+        )
 
 
 def test_a_missing_image_names_its_prompt(collate, image_prompts):
