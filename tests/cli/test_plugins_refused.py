@@ -227,15 +227,9 @@ def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(
 def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
     command, keys = KINDS[kind]
     wrong = {"unknown": "so that it ends once the recipe has been read"}
+    options = ["--out", "out", "--plugin", "evil"]
     calls = [
-        [
-            command,
-            written(folder, place, recipe("evil:thing") | wrong),
-            "--out",
-            "out",
-            "--plugin",
-            "evil",
-        ]
+        [command, written(folder, place, recipe("evil:thing") | wrong), *options]
         for place, recipe in enumerate(keys.values())
     ]
     for key, (code, said, was_imported) in zip(keys, drive(folder, calls), strict=True):
@@ -256,9 +250,8 @@ def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
 def test_code_that_is_named_on_the_command_line_is_refused_too(folder, words):
     written(folder, 0, training())
     names = [name for name in NAMES if name]
-    for name, (code, said, was_imported) in zip(
-        names, drive(folder, [[*words, name] for name in names]), strict=True
-    ):
+    calls = [[*words, name] for name in names]
+    for name, (code, said, was_imported) in zip(names, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, False), (name, said)
         assert said.splitlines()[-1].startswith("error: "), (name, said)
     assert not has_run(folder)
@@ -295,11 +288,8 @@ def test_a_package_of_a_like_name_allows_nothing(folder):
         "evil.thing",
         "evil.evil",
     ]
-    for name, (code, said, was_imported) in zip(
-        alike,
-        drive(folder, [["train", recipe, "--out", "out", "--plugin", name] for name in alike]),
-        strict=True,
-    ):
+    calls = [["train", recipe, "--out", "out", "--plugin", name] for name in alike]
+    for name, (code, said, was_imported) in zip(alike, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, False), (name, said)
         assert "allow it with --plugin evil" in said, (name, said)
     assert not has_run(folder)
@@ -307,27 +297,18 @@ def test_a_package_of_a_like_name_allows_nothing(folder):
 
 def test_an_allowed_package_does_not_lend_the_modules_that_it_imports(folder):
     (folder / "honest.py").write_text("import os\nfrom os import system\nimport evil\n")
-    (folder / "evil.py").write_text(
-        "def thing(**settings): open('ran', 'w')\n"
-    )  # runs when it is called
+    # Leaves its file when it is called.
+    (folder / "evil.py").write_text("def thing(**settings): open('ran', 'w')\n")
     names = ["honest:os.system", "honest:system", "honest:evil.thing"]
-    keys = [
-        TRAIN["gate with settings"],
-        TRAIN["reward with settings"],
-        CURATE["stage with settings"],
+    commands = [
+        ("train", TRAIN["gate with settings"]),
+        ("train", TRAIN["reward with settings"]),
+        ("curate", CURATE["stage with settings"]),
     ]
+    options = ["--out", "out", "--plugin", "honest"]
     calls = [
-        [
-            command,
-            written(folder, 10 * place + number, recipe(name)),
-            "--out",
-            "out",
-            "--plugin",
-            "honest",
-        ]
-        for place, (command, recipe) in enumerate(
-            zip(("train", "train", "curate"), keys, strict=True)
-        )
+        [command, written(folder, 10 * place + number, recipe(name)), *options]
+        for place, (command, recipe) in enumerate(commands)
         for number, name in enumerate(names)
     ]
     for call, (code, said, _) in zip(calls, drive(folder, calls), strict=True):
@@ -366,11 +347,8 @@ def tampered(recipe: dict[str, Any]) -> dict[str, Any]:
         if key not in ("accuracy_reward", "format_reward", "screening")
     }
     recipe["grpo"] = grpo | {"gate": "evil:thing", "rewards": [{"name": "evil:thing"}]}
-    recipe["sampler"] = {
-        "name": "evil:thing",
-        "settings": {},
-        "others": {"skip": {"inner": "evil:thing"}},
-    }
+    others = {"skip": {"inner": "evil:thing"}}
+    recipe["sampler"] = {"name": "evil:thing", "settings": {}, "others": others}
     recipe["prompts"] = {"tasks": {"families": ["evil:thing"]}, "files": None}
     return recipe
 
