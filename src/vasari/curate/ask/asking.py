@@ -88,15 +88,19 @@ def once(judge: Callable[[int, Response], T]) -> Callable[[int, Response], T]:
 
 
 def ask_judge(
-    cases: Mapping[Case, tuple[Prompt, Verdict, str]], appeal: Appeal, counts: Counter[str]
+    cases: Mapping[Case, tuple[Prompt, Verdict, str]],
+    appeal: Appeal | None,
+    counts: Counter[str],
 ) -> tuple[dict[Case, Verdict], bool]:
     """The judge's verdict of each case, and whether it was stopped before it had all of them.
 
     Args:
         cases: Prompt, the verdict of the rules, and the text that is judged.
-        appeal: The judge.
+        appeal: The judge; without one no case gets a verdict.
         counts: Takes `judge_asked` and `judge_without_verdict`.
     """
+    if appeal is None:
+        return {}, False
     items = [
         JudgeItem(
             verdict=verdict,

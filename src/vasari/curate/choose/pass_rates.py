@@ -11,13 +11,20 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
-from vasari.curate.ask.asking import Appeal, ask_judge, ask_prompts, once, prompt_request
+from vasari.curate.ask.asking import (
+    Appeal,
+    PromptAnswers,
+    ask_judge,
+    ask_prompts,
+    once,
+    prompt_request,
+)
 from vasari.curate.choose.grading import (
     MAX_ROLLOUTS,
     Difficulty,
@@ -27,7 +34,7 @@ from vasari.curate.choose.grading import (
     Tally,
 )
 from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
-from vasari.endpoint import Request, Response
+from vasari.endpoint import Answers, Request, Response
 from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.verify import verify_answer
 from vasari.verify.judge import is_undecided
@@ -67,10 +74,46 @@ def grade_by_model(
     rules = once(lambda index, response: _verdict(prompts[index], response))
 
     def is_open(index: int, response: Response) -> bool:
-        prompt = prompts[index]
-        return appeal is not None and is_undecided(
-            rules(index, response), prompt.answer, prompt.choices
-        )
+        prompt, verdict = prompts[index], rules(index, response)
+        return appeal is not None and is_undecided(verdict, prompt.answer, prompt.choices)
+
+    found = _drawn(prompts, model, grader, rules, is_open)
+    counts: Counter[str] = Counter()
+    cases = {
+        (index, one.index): (prompts[index], rules(index, one), one.text)
+        for index in sorted(found.answers)
+        for one in found.answers[index].responses
+        if is_open(index, one)
+    }
+    judged, stopped = ask_judge(cases, appeal, counts)
+
+    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
+        if reason := found.unanswered(index, failed="grader_failed", whole=True):
+            return reason
+        if stopped:
+            return "not_asked", "the judge was stopped first"
+        answers = found.answers[index]
+        values = [
+            judged.get((index, one.index), rules(index, one)).value for one in answers.responses
+        ]
+        _count(answers, values, counts)
+        # A failure leaves the count like an unverifiable rollout: it is no wrong answer.
+        grade = grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)]))
+        return _by_grade(prompt, grade, settings, model.model, counts)
+
+    result = sort_out(prompts, decide)
+    counts["rollouts_saved"] = settings.num_rollouts * len(found.answers) - counts["rollouts"]
+    return dataclasses.replace(result, counts=+counts)
+
+
+def _drawn(
+    prompts: Sequence[Prompt],
+    model: AskedModel,
+    grader: Grader,
+    rules: Callable[[int, Response], Verdict],
+    is_open: Callable[[int, Response], bool],
+) -> PromptAnswers:
+    """The rollouts of each prompt, drawn until its bin is certain."""
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
         # Symbolic comparison may take seconds: the other requests go on meanwhile.
@@ -79,43 +122,21 @@ def grade_by_model(
         known = [rules(index, one).value for one in responses if not is_open(index, one)]
         return not grader.next_wave(_tally(known))
 
-    found = ask_prompts(
+    return ask_prompts(
         prompts,
         model,
-        lambda prompt: grading_request(prompt, model, settings),
-        num_responses=settings.num_rollouts,
+        lambda prompt: grading_request(prompt, model, grader.settings),
+        num_responses=grader.settings.num_rollouts,
         settled=settled,
     )
-    counts: Counter[str] = Counter()
-    judged: dict[tuple[int, int], Verdict] = {}
-    stopped = False
-    if appeal is not None:
-        cases = {
-            (index, one.index): (prompts[index], rules(index, one), one.text)
-            for index in sorted(found.answers)
-            for one in found.answers[index].responses
-            if is_open(index, one)
-        }
-        judged, stopped = ask_judge(cases, appeal, counts)
 
-    def decide(index: int, prompt: Prompt) -> Prompt | Reason:
-        if reason := found.unanswered(index, failed="grader_failed", whole=True):
-            return reason
-        if stopped:
-            return "not_asked", "the judge was stopped first"
-        responses, failures = found.answers[index].responses, found.answers[index].failures
-        values = [judged.get((index, one.index), rules(index, one)).value for one in responses]
-        counts["rollouts"] += len(values)
-        counts["rollouts_truncated"] += sum(response.truncated for response in responses)
-        counts["rollouts_failed"] += len(failures)
-        counts["rollouts_unverifiable"] += sum(math.isnan(value) for value in values)
-        # A failure leaves the count like an unverifiable rollout: it is no wrong answer.
-        grade = grader.grade_of(_tally([*values, *[math.nan] * len(failures)]))
-        return _by_grade(prompt, grade, settings, model.model, counts)
 
-    result = sort_out(prompts, decide)
-    counts["rollouts_saved"] = settings.num_rollouts * len(found.answers) - counts["rollouts"]
-    return dataclasses.replace(result, counts=+counts)
+def _count(answers: Answers, values: Sequence[float], counts: Counter[str]) -> None:
+    """Count the rollouts of a prompt, whose verdicts are the values."""
+    counts["rollouts"] += len(values)
+    counts["rollouts_truncated"] += sum(response.truncated for response in answers.responses)
+    counts["rollouts_failed"] += len(answers.failures)
+    counts["rollouts_unverifiable"] += sum(math.isnan(value) for value in values)
 
 
 def grade_by_verdicts(

@@ -13,13 +13,13 @@ import yaml
 
 from vasari.curate.out.funnel import drop_reasons
 from vasari.curate.recipe import CurationRecipe
-from vasari.curate.run.shards import StageOutput
+from vasari.curate.run.shards import StageFolder
 
 _COLUMNS = ("source", "domain", "category", "difficulty", "licence")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
 
-def set_counts(output: StageOutput) -> dict[str, dict[str, int]]:
+def set_counts(output: StageFolder) -> dict[str, dict[str, int]]:
     """Prompts of a set by source, domain, category, difficulty and licence; reads five columns."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
     for path in output.parts:

@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from vasari.core.errors import StateError
-from vasari.curate.run.shards import StageOutput
+from vasari.curate.run.shards import StageFolder
 from vasari.curate.stage import BUILT_IN
 
 SCHEMA = 1
@@ -23,7 +23,7 @@ DEAD_LETTERS = frozenset(
 
 
 def make_funnel(
-    name: str, outputs: Sequence[StageOutput], decontamination: Mapping[str, Any]
+    name: str, outputs: Sequence[StageFolder], decontamination: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The counts of a run: for each stage the rows given, kept and dropped, by source.
 
@@ -67,7 +67,7 @@ def make_funnel(
     }
 
 
-def _accounted(output: StageOutput, before: Mapping[str, int] | None) -> None:
+def _accounted(output: StageFolder, before: Mapping[str, int] | None) -> None:
     """Check that each row a stage was given was kept, or dropped with a reason."""
     counts = output.counts
     out = Counter(counts["kept"])

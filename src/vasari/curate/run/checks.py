@@ -24,15 +24,6 @@ _REMEMBERED = 100_000
 """Images whose facts a process remembers between shards: 300 bytes each."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What the first look at an image found: its facts, or why it is refused."""
-
-    facts: ImageFacts | None
-    reason: str = ""
-    detail: str = ""
-
-
 @dataclass
 class Checker:
     """Checks prompts, and remembers the images that it has seen."""
@@ -40,7 +31,7 @@ class Checker:
     settings: CheckSettings
     facts: dict[str, ImageFacts] = field(default_factory=dict)
     """Of the images of the last shard that was checked, by path."""
-    _looks: OrderedDict[str, _Look] = field(default_factory=OrderedDict)
+    _looks: OrderedDict[str, ImageFacts | Reason] = field(default_factory=OrderedDict)
 
     def check(self, prompts: Sequence[Prompt]) -> StageResult:
         """Keep the prompts that pass; drop the others for the first check that fails."""
@@ -95,39 +86,37 @@ class Checker:
         if len(prompt.images) > self.settings.max_images:
             return "too_many_images", f"{len(prompt.images)} of at most {self.settings.max_images}"
         for place, ref in enumerate(prompt.images, start=1):
-            look = self._look(ref, f"image {place}")
-            if look.facts is None:
-                return look.reason, look.detail
-            self.facts[str(ref.path)] = look.facts
+            found = self._look(ref, f"image {place}")
+            if not isinstance(found, ImageFacts):
+                return found
+            self.facts[str(ref.path)] = found
         return None
 
-    def _look(self, ref: ImageRef, where: str) -> _Look:
+    def _look(self, ref: ImageRef, where: str) -> ImageFacts | Reason:
+        """The facts of an image, or why it is refused; equal bytes are decoded once."""
         try:
             data = read_image_bytes(ref, where=where, max_bytes=self.settings.max_image_bytes)
         except ImageError as error:
-            return _Look(None, "image_unreadable", str(error))
+            return "image_unreadable", str(error)
         digest = hashlib.sha256(data).hexdigest()
         known = self._looks.get(digest)
         if known is None:
-            known = self._first_look(data, digest, where)
-            self._looks[digest] = known
+            known = self._looks[digest] = self._first_look(data, digest, where)
             if len(self._looks) > _REMEMBERED:
                 self._looks.popitem(last=False)
         return known
 
-    def _first_look(self, data: bytes, digest: str, where: str) -> _Look:
+    def _first_look(self, data: bytes, digest: str, where: str) -> ImageFacts | Reason:
         try:
             image = open_image(
                 ImageRef(data=data), where=where, max_pixels=self.settings.max_pixels
             )
         except ImageError as error:
-            return _Look(None, "image_unreadable", str(error))
+            return "image_unreadable", str(error)
         if min(image.size) < self.settings.min_side:
-            return _Look(
-                None, "image_too_small", f"{where}: {image.size[0]} x {image.size[1]} pixels"
-            )
+            return "image_too_small", f"{where}: {image.size[0]} x {image.size[1]} pixels"
         code = hash_thumbnails([thumbnail(image)])[0]
-        return _Look(ImageFacts(digest=digest, hash=np.ascontiguousarray(code).tobytes()))
+        return ImageFacts(digest=digest, hash=np.ascontiguousarray(code).tobytes())
 
 
 def _matches(licence: str, pattern: str) -> bool:

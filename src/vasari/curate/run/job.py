@@ -25,7 +25,7 @@ from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.models import Models
 from vasari.curate.run.pipeline import Run, Show
 from vasari.curate.run.rows import PromptRows
-from vasari.curate.run.shards import DROPPED_SCHEMA, StageOutput, dropped_tables, file_hash
+from vasari.curate.run.shards import DROPPED_SCHEMA, StageFolder, dropped_tables, file_hash
 from vasari.curate.run.stages import Requests, later_stages, local_stages
 from vasari.curate.stage import AskedModel
 from vasari.data.prompt_file import write_prompts
@@ -209,7 +209,7 @@ def decontamination(run: Run) -> dict[str, Any]:
     }
 
 
-def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Curated:
+def _write_all(run: Run, sets: Mapping[str, StageFolder], models: Models) -> Curated:
     root, recipe = run.root, run.recipe
     funnel = make_funnel(recipe.name, run.outputs, decontamination(run))
     hashes = {
@@ -235,7 +235,7 @@ def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Cur
             {
                 "name": o.name,
                 "branch": o.branch,
-                "fingerprint": o.manifest["fingerprint"],
+                "fingerprint": o.fingerprint,
                 "counts": o.counts,
             }
             for o in run.outputs
@@ -253,7 +253,7 @@ def _write_all(run: Run, sets: Mapping[str, StageOutput], models: Models) -> Cur
     return Curated(root=root, funnel=funnel, sizes=sizes)
 
 
-def _write_set(path: Path, output: StageOutput, root: Path) -> str | None:
+def _write_set(path: Path, output: StageFolder, root: Path) -> str | None:
     """Write a set with its images and return the file's hash; None for an empty set, no file."""
     before = path.parent / "manifest.json"
     if before.exists() and path.exists():

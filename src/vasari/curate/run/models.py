@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vasari.core.files import write_bytes
+from vasari.core.files import write_json_lines
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.reading import data_path
 from vasari.curate.stage import AskedModel
@@ -95,10 +94,10 @@ class Models:
 
     def write_dead_letters(self, path: Path) -> int:
         """Write a line for each request that failed for good, and return how many there are."""
-        lines = [
-            json.dumps({"asked": name} | failure.summary())
+        failures = [
+            {"asked": name} | failure.summary()
             for name, model in sorted(self._asked.items())
             for failure in model.store.failures()
         ]
-        write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
-        return len(lines)
+        write_json_lines(path, failures)
+        return len(failures)

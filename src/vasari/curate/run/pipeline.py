@@ -16,7 +16,7 @@ from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine, Work
 from vasari.curate.run.reading import read_entries, source_state
 from vasari.curate.run.rows import Shard, read_shard, row_starts
-from vasari.curate.run.shards import StageFolder, StageOutput, source_of
+from vasari.curate.run.shards import StageFolder, source_of
 from vasari.curate.run.stages import Decide, Stage
 from vasari.curate.stage import check_result
 
@@ -37,7 +37,7 @@ class Run:
     show: Show | None = None
     retry_failed: bool = False
     """Ask again what failed for good in an earlier run."""
-    outputs: list[StageOutput] = field(default_factory=list)
+    outputs: list[StageFolder] = field(default_factory=list)
     """Stages that are done, in order."""
 
     def read(self) -> None:
@@ -63,7 +63,7 @@ class Run:
                     shard_rows=recipe.shard_rows,
                 )
             folder.close(num_shards)
-        self.outputs.append(folder.result())
+        self.outputs.append(folder)
 
     def do(self, stage: Stage) -> None:
         """Run a stage on the prompts that the stage before it kept, on the way to the same set.
@@ -90,7 +90,7 @@ class Run:
                 else:
                     self._work(stage, folder, before.parts, tell)
             folder.close(len(before.parts))
-        self.outputs.append(folder.result())
+        self.outputs.append(folder)
 
     def _spread(self, stage: Stage, folder: StageFolder, parts: Sequence[Path], tell: Tell) -> None:
         """Finish the shards that are missing, wherever the engine works."""

@@ -12,7 +12,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -195,10 +194,32 @@ class StageFolder:
             "notes": dict(sorted(notes.items())),
         }
 
-    def result(self) -> StageOutput:
-        """The finished stage, from its manifest."""
-        content = read_json(self.manifest)
-        return StageOutput(folder=self.folder, name=self.name, branch=self.branch, manifest=content)
+    @cached_property
+    def content(self) -> Mapping[str, Any]:
+        """The manifest of the finished stage."""
+        found: Mapping[str, Any] = read_json(self.manifest)
+        return found
+
+    @cached_property
+    def parts(self) -> tuple[Path, ...]:
+        """The shards of the finished stage, in order."""
+        return tuple(self.folder / name for name in sorted(self.content["shards"]))
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Content hashes of the shards, in order."""
+        return tuple(self.content["shards"][path.name] for path in self.parts)
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """`given` and `kept` by source, `dropped` by source and reason, `notes` by name."""
+        found: Mapping[str, Any] = self.content["counts"]
+        return found
+
+    @property
+    def num_kept(self) -> int:
+        """Number of prompts that the finished stage kept."""
+        return sum(self.counts["kept"].values())
 
     def _await(self, num_shards: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -219,43 +240,12 @@ class StageFolder:
         return self.folder / f"counts-{number:05d}.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageOutput:
-    """A finished stage: its shards and its manifest."""
-
-    folder: Path
-    name: str
-    branch: str
-    manifest: Mapping[str, Any]
-
-    @cached_property
-    def parts(self) -> tuple[Path, ...]:
-        """The shards, in order."""
-        return tuple(self.folder / name for name in sorted(self.manifest["shards"]))
-
-    @property
-    def hashes(self) -> tuple[str, ...]:
-        """Content hashes of the shards, in order."""
-        return tuple(self.manifest["shards"][path.name] for path in self.parts)
-
-    @property
-    def counts(self) -> Mapping[str, Any]:
-        """`given` and `kept` by source, `dropped` by source and reason, `notes` by name."""
-        found: Mapping[str, Any] = self.manifest["counts"]
-        return found
-
-    @property
-    def num_kept(self) -> int:
-        """Number of prompts that the stage kept."""
-        return sum(self.counts["kept"].values())
-
-
 def source_of(prompt: Prompt) -> str:
     """The source that a prompt is counted by."""
     return str(prompt.metadata.get("source", ""))
 
 
-def dropped_tables(outputs: Iterable[StageOutput]) -> Iterator[pa.Table]:
+def dropped_tables(outputs: Iterable[StageFolder]) -> Iterator[pa.Table]:
     """The tables of dropped rows, one for each shard of each stage."""
     for output in outputs:
         for path in output.parts:
