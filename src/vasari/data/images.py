@@ -65,7 +65,6 @@ def open_image(
     where: str = "image",
     max_pixels: int = MAX_PIXELS,
     root: Path | None = None,
-    max_bytes: int = MAX_BYTES,
 ) -> Image.Image:
     """Return the whole image, decoded: RGB, upright by its EXIF data, transparency laid on white.
 
@@ -74,13 +73,12 @@ def open_image(
         where: What image of what prompt, for the error message.
         max_pixels: Larger images are refused by their header, before a pixel is decoded.
         root: As in `read_image_bytes`.
-        max_bytes: As in `read_image_bytes`.
 
     Raises:
         ImageError: Missing, truncated, damaged, not an image of `FORMATS`, too large, or outside
             `root`.
     """
-    file = io.BytesIO(read_image_bytes(ref, where=where, root=root, max_bytes=max_bytes))
+    file = io.BytesIO(read_image_bytes(ref, where=where, root=root))
     image = _identify(file, ref, where=where, max_pixels=max_pixels)
     try:
         with warnings.catch_warnings():
@@ -93,14 +91,7 @@ def open_image(
         raise ImageError(f"{where}: {_name(ref)} is truncated or damaged: {error}") from error
 
 
-def check_header(
-    ref: ImageRef,
-    *,
-    where: str = "image",
-    max_pixels: int = MAX_PIXELS,
-    root: Path | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> tuple[int, int]:
+def check_header(ref: ImageRef, *, where: str = "image") -> tuple[int, int]:
     """Return the (width, height) that the header states; decodes nothing.
 
     Only the first bytes of a file are read.
@@ -108,12 +99,14 @@ def check_header(
     Raises:
         ImageError: As `open_image`, but for damage behind the header.
     """
-    with _opened(ref, where=where, root=root, max_bytes=max_bytes) as file:
-        return _identify(file, ref, where=where, max_pixels=max_pixels).size
+    with _opened(ref, where=where) as file:
+        return _identify(file, ref, where=where, max_pixels=MAX_PIXELS).size
 
 
 @contextmanager
-def _opened(ref: ImageRef, *, where: str, root: Path | None, max_bytes: int) -> Iterator[IO[bytes]]:
+def _opened(
+    ref: ImageRef, *, where: str, root: Path | None = None, max_bytes: int = MAX_BYTES
+) -> Iterator[IO[bytes]]:
     """Open an image of bounded size, in memory or on disk."""
     try:
         if ref.data is not None:

@@ -107,9 +107,7 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
         raise DataError(f"{path}: a prompt cannot be stored: {error}") from error
 
 
-def read_prompts(
-    path: Path, *, limit: int | None = None, image_root: Path | None = None
-) -> list[Prompt]:
+def read_prompts(path: Path, *, limit: int | None = None) -> list[Prompt]:
     """Return the prompts of a Parquet or JSON-lines file, in file order.
 
     Columns go by the names in `COLUMNS`; other columns that hold text, numbers or truth values join
@@ -120,7 +118,6 @@ def read_prompts(
     Args:
         path: Ends in one of `SUFFIXES`.
         limit: Read only this many prompts.
-        image_root: Folder of the images; the file's own folder when not given.
 
     Raises:
         DataError: With `file:line` (or the row of a Parquet file, from 1): no question, no answer,
@@ -136,11 +133,10 @@ def read_prompts(
         raise DataError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}")
     if path.suffix == ".parquet":
         _check_schema(path)
-    root = path.parent if image_root is None else image_root
     prompts: list[Prompt] = []
     seen: dict[str, str] = {}
     for row, values in raise_problems(read_rows(path)):
-        prompt = _to_prompt(values, where=row.where, root=root)
+        prompt = _to_prompt(values, where=row.where, root=path.parent)
         if prompt.id in seen:
             raise DataError(
                 f"{row.where}: the id {prompt.id!r} was already used at {seen[prompt.id]}"

@@ -13,10 +13,10 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
-    as_problem,
     difference_of_two,
     pick,
     shuffled,
+    sometimes_with_choices,
     sum_of_two,
     with_question,
 )
@@ -78,16 +78,15 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
     bars = Numbers(dict(zip(colours, heights, strict=False)), low=1, high=_MAX)
     ask = pick(rng, _QUESTIONS[level])
     _, question = with_question(lambda: bars, lambda bars: ask(rng, bars))
-    return as_problem(
-        rng,
-        question,
-        scene=_draw(bars.values),
-        scene_key="bars " + ", ".join(f"{name} {height}" for name, height in bars.values.items()),
-        facts=tuple(
+    problem = question.about(
+        _draw(bars.values),
+        "bars " + ", ".join(f"{name} {height}" for name, height in bars.values.items()),
+        tuple(
             Fact(f"How tall is the {colour} bar?", str(height))
             for colour, height in bars.values.items()
         ),
     )
+    return sometimes_with_choices(rng, problem)
 
 
 def _draw(bars: Mapping[str, int]) -> Scene:

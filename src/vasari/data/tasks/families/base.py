@@ -65,6 +65,18 @@ class Question:
     facts: tuple[Fact, ...] = ()
     """What is to be seen beside the facts that every scene of the family has."""
 
+    def about(self, scene: Scene, scene_key: str, facts: tuple[Fact, ...]) -> Problem:
+        """Return the problem of asking this about a scene."""
+        return Problem(
+            scene=scene,
+            scene_key=scene_key,
+            question=self.text,
+            kind=self.kind or ("number" if self.answer.isdigit() else "text"),
+            think=self.think,
+            answer=self.answer,
+            facts=(*self.facts, *facts),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -132,22 +144,24 @@ class Numbers:
         winners = [name for name in names if self.values[name] == extreme]
         if len(winners) > 1:
             return None
-
-        def think(thinker: Thinker) -> str:
-            return thinker.best(partial(self.read, thinker), names, word=word, largest=largest)
-
-        return Question(text, winners[0], think, kind="text")
+        return Question(
+            text,
+            winners[0],
+            lambda t: t.best(partial(self.read, t), names, word=word, largest=largest),
+            kind="text",
+        )
 
     def subset(self, text: str, *, word: str, fits: Callable[[int], bool]) -> Question | None:
         """Ask for the names of all numbers that fit; None where there are none."""
         found = [name for name, value in self.values.items() if fits(value)]
-
-        def think(thinker: Thinker) -> str:
-            return thinker.subset(
-                partial(self.read, thinker), list(self.values), word=word, fits=fits
-            )
-
-        return Question(text, braces(found), think, kind="set") if found else None
+        if not found:
+            return None
+        return Question(
+            text,
+            braces(found),
+            lambda t: t.subset(partial(self.read, t), list(self.values), word=word, fits=fits),
+            kind="set",
+        )
 
     def spread(
         self, text: str, names: Sequence[str], *, words: tuple[str, str], place: int
@@ -201,24 +215,8 @@ def with_question(make: Callable[[], T], ask: Callable[[T], Question | None]) ->
             return made, question
 
 
-def as_problem(
-    rng: np.random.Generator,
-    question: Question,
-    *,
-    scene: Scene,
-    scene_key: str,
-    facts: tuple[Fact, ...],
-) -> Problem:
-    """Return the problem of a question; one in five questions for a number gets four options."""
-    problem = Problem(
-        scene=scene,
-        scene_key=scene_key,
-        question=question.text,
-        kind=question.kind or ("number" if question.answer.isdigit() else "text"),
-        think=question.think,
-        answer=question.answer,
-        facts=(*question.facts, *facts),
-    )
+def sometimes_with_choices(rng: np.random.Generator, problem: Problem) -> Problem:
+    """Return the problem, one in five that ask for a number with four options."""
     if problem.kind == "number" and rng.random() < CHOICE_SHARE:
         return with_choices(rng, problem, near_numbers(rng, int(problem.answer)))
     return problem

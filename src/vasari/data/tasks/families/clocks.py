@@ -106,15 +106,8 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
         question = _minutes_later(rng, shown[0])
     else:
         question = (_minutes_to_hour if rng.random() < 0.3 else _hours_later)(rng, shown[0])
-    problem = Problem(
-        scene=_draw(shown, hands),
-        scene_key=f"clocks {hands[0]} {hands[1]} " + " ".join(map(_time_of, shown)),
-        question=question.text,
-        kind="number" if question.answer.isdigit() else "text",
-        think=question.think,
-        answer=question.answer,
-        facts=_facts(shown),
-    )
+    shown_key = f"clocks {hands[0]} {hands[1]} " + " ".join(map(_time_of, shown))
+    problem = question.about(_draw(shown, hands), shown_key, _facts(shown))
     if rng.random() < CHOICE_SHARE:
         problem = with_choices(rng, problem, _distractors(rng, question.answer))
     return problem

@@ -13,10 +13,10 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
-    as_problem,
     difference_of_two,
     pick,
     shuffled,
+    sometimes_with_choices,
     sum_of_two,
     with_question,
 )
@@ -94,13 +94,12 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
         f"{colour} {pips} at {place}"
         for (colour, pips), place in zip(dice.values.items(), places, strict=True)
     )
-    return as_problem(
-        rng,
-        question,
-        scene=_draw(dice.values, places),
-        scene_key=f"dice {placed}",
-        facts=tuple(Fact(f"What is {name}?", str(pips)) for name, pips in dice.values.items()),
+    problem = question.about(
+        _draw(dice.values, places),
+        f"dice {placed}",
+        tuple(Fact(f"What is {name}?", str(pips)) for name, pips in dice.values.items()),
     )
+    return sometimes_with_choices(rng, problem)
 
 
 _AT = {"centre": (0.0, 0.0), "left": (-1.0, 0.0), "right": (1.0, 0.0)} | {

@@ -31,9 +31,9 @@ class Drawn:
     answer: str
 
 
-def _box(width: int, height: int, *, size: float = 0.72) -> tuple[float, float, float, float]:
+def _box(width: int, height: int) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of a rectangle, with room for labels left and beneath."""
-    unit = min(size / width, size / height)
+    unit = min(0.72 / width, 0.72 / height)
     left, top = 0.58 - unit * width / 2, 0.43 - unit * height / 2
     return left, top, left + unit * width, top + unit * height
 

@@ -9,8 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vasari.core.records import AnswerKind
-from vasari.data.tasks.families.base import LeveledFamily, pick, shuffled
+from vasari.data.tasks.families.base import LeveledFamily, Question, pick, shuffled
 from vasari.data.tasks.families.mazes import maze
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Disc, Line, Mark, Point, Scene, Text
@@ -82,21 +81,23 @@ def _graph_key(graph: Graph, *, weighted: bool) -> str:
     )
 
 
-def _plain_facts(graph: Graph) -> tuple[Fact, ...]:
-    """How many edges each node has, and which of the nodes that could be joined are."""
-    places = [(graph.names[a], graph.names[b]) for a, b in PAIRS]
-    return (
-        *(
-            Fact(f"How many edges has node {n}?", str(len(graph.neighbours(n))))
-            for n in sorted(graph.names)
-        ),
-        *(
-            Fact(
-                f"Are {a} and {b} joined by an edge?",
-                "yes" if frozenset((a, b)) in graph.lengths else "no",
-            )
-            for a, b in places
-        ),
+def _plain(graph: Graph, question: Question) -> Problem:
+    """Ask about a graph without lengths; facts name each node's edges and each possible edge."""
+    degrees = (
+        Fact(f"How many edges has node {n}?", str(len(graph.neighbours(n))))
+        for n in sorted(graph.names)
+    )
+    edges = (
+        Fact(
+            f"Are {graph.names[a]} and {graph.names[b]} joined by an edge?",
+            "yes" if frozenset((graph.names[a], graph.names[b])) in graph.lengths else "no",
+        )
+        for a, b in PAIRS
+    )
+    return question.about(
+        _graph_scene(graph, weighted=False),
+        _graph_key(graph, weighted=False),
+        (*degrees, *edges),
     )
 
 
@@ -125,17 +126,11 @@ def _level_1(rng: np.random.Generator) -> Problem:
 
     degrees = [sum(name in edge for edge in graph.lengths) for name in (node, other)]
     direct = [name for name in graph.names if frozenset((name, node)) in graph.lengths]
-    return Problem(
-        scene=_graph_scene(graph, weighted=False),
-        scene_key=_graph_key(graph, weighted=False),
-        question=f"Which nodes are joined to {node} by an edge?"
-        if listing
-        else f"Add the edges of {node} to those of {other}. How many?",
-        kind="set" if listing else "number",
-        think=think,
-        answer=braces(direct) if listing else str(sum(degrees)),
-        facts=_plain_facts(graph),
-    )
+    if listing:
+        text = f"Which nodes are joined to {node} by an edge?"
+        return _plain(graph, Question(text, braces(direct), think, kind="set"))
+    text = f"Add the edges of {node} to those of {other}. How many?"
+    return _plain(graph, Question(text, str(sum(degrees)), think))
 
 
 def _measure(t: Thinker, graph: Graph, way: tuple[str, ...]) -> int:
@@ -146,20 +141,13 @@ def _measure(t: Thinker, graph: Graph, way: tuple[str, ...]) -> int:
     )
 
 
-def _weighted(
-    graph: Graph, question: str, think: Callable[[Thinker], str], answer: str, *, kind: AnswerKind
-) -> Problem:
-    return Problem(
-        scene=_graph_scene(graph, weighted=True),
-        scene_key=_graph_key(graph, weighted=True),
-        question=question,
-        kind=kind,
-        think=think,
-        answer=answer,
-        facts=tuple(
-            Fact(f"What number is on the edge {''.join(sorted(edge))}?", str(length))
-            for edge, length in graph.lengths.items()
-        ),
+def _weighted(graph: Graph, question: Question) -> Problem:
+    facts = tuple(
+        Fact(f"What number is on the edge {''.join(sorted(edge))}?", str(length))
+        for edge, length in graph.lengths.items()
+    )
+    return question.about(
+        _graph_scene(graph, weighted=True), _graph_key(graph, weighted=True), facts
     )
 
 
@@ -178,9 +166,7 @@ def _route(rng: np.random.Generator) -> Problem:
         if any(edge == {*pair} for pair in pairwise(way))
     )
     question = f"How long is the way {'-'.join(way)}? Numbers on edges are lengths."
-    return _weighted(
-        graph, question, lambda t: str(_measure(t, graph, way)), str(answer), kind="number"
-    )
+    return _weighted(graph, Question(question, str(answer), lambda t: str(_measure(t, graph, way))))
 
 
 def _shortest(rng: np.random.Generator) -> Problem:
@@ -198,7 +184,7 @@ def _shortest(rng: np.random.Generator) -> Problem:
         return str(t.read("shortest", min(found), low=1))
 
     question = f"Numbers on edges are lengths. How long is the shortest way from {start} to {goal}?"
-    return _weighted(graph, question, think, str(_relaxed(graph, start)[goal]), kind="number")
+    return _weighted(graph, Question(question, str(_relaxed(graph, start)[goal]), think))
 
 
 def _relaxed(graph: Graph, start: str) -> dict[str, int]:
@@ -226,15 +212,8 @@ def _two_steps(rng: np.random.Generator) -> Problem:
         beyond = {far for name in near for far in _see_neighbours(t, graph, name)}
         return braces(sorted(beyond - {*near, node}) or near)
 
-    return Problem(
-        scene=_graph_scene(graph, weighted=False),
-        scene_key=_graph_key(graph, weighted=False),
-        question=f"Which nodes are exactly two edges away from {node}, and not one?",
-        kind="set",
-        think=think,
-        answer=braces(away),
-        facts=_plain_facts(graph),
-    )
+    text = f"Which nodes are exactly two edges away from {node}, and not one?"
+    return _plain(graph, Question(text, braces(away), think, kind="set"))
 
 
 def _level_2(rng: np.random.Generator) -> Problem:

@@ -15,9 +15,9 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
-    as_problem,
     pick,
     shuffled,
+    sometimes_with_choices,
     with_question,
 )
 from vasari.data.tasks.problem import Fact, Problem
@@ -161,16 +161,15 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
         for row in _ROWS
         for column in _COLUMNS
     )
-    return as_problem(
-        rng,
-        question,
-        scene=_draw(grid),
-        scene_key="shapes " + ", ".join(inside),
-        facts=tuple(
+    problem = question.about(
+        _draw(grid),
+        "shapes " + ", ".join(inside),
+        tuple(
             Fact(f"How many {_plural(colour)} are there?", str(count))
             for colour, count in grid.totals.values.items()
         ),
     )
+    return sometimes_with_choices(rng, problem)
 
 
 def _grid(rng: np.random.Generator, *, full: bool, anchored: bool) -> Grid:

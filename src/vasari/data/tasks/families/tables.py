@@ -12,9 +12,9 @@ from vasari.data.tasks.families.base import (
     LeveledFamily,
     Numbers,
     Question,
-    as_problem,
     pick,
     shuffled,
+    sometimes_with_choices,
     with_question,
 )
 from vasari.data.tasks.problem import Fact, Problem
@@ -150,13 +150,12 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
         Fact(f"What is in {_word(name)}?", " ".join(map(str, table.numbers(name))))
         for name in (*table.rows, *table.columns)
     )
-    return as_problem(
-        rng,
-        question,
-        scene=_draw(table),
-        scene_key="tables " + ", ".join(f"{name} {n}" for name, n in table.values.items()),
-        facts=(*cells, *lines),
+    problem = question.about(
+        _draw(table),
+        "tables " + ", ".join(f"{name} {n}" for name, n in table.values.items()),
+        (*cells, *lines),
     )
+    return sometimes_with_choices(rng, problem)
 
 
 def _draw(table: Table) -> Scene:
