@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -71,7 +72,8 @@ class Asker:
         self.budget: Budget | None = None
         if settings.budget is not None:
             self.budget = Budget(settings.budget, spent=money_spent(settings.prices, store.usage))
-        self._in_flight: dict[tuple[str, int, int | None], asyncio.Future[Response | Failure]] = {}
+        # Equal requests wait for the first, and then find its outcome in the store.
+        self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
         self._failed_now: set[tuple[str, int]] = set()
         self._failures_in_a_row = 0
         self._stopping = asyncio.Event()
@@ -101,40 +103,20 @@ class Asker:
             StorageError: The disk refuses to keep answers, so none more is bought.
             ConfigError: There is a budget and no price for the model.
         """
-        outcome = await self._find_or_fetch(request, index)
+        outcome = self._find(request, index)
+        if outcome is None:
+            lock = self._locks.setdefault((request.key, index), asyncio.Lock())
+            async with lock:
+                outcome = self._find(request, index) or await self._fetch(request, index)
         if isinstance(outcome, Failure):
             self.outcomes[outcome.reason] += 1
         else:
             self.outcomes["from_store" if outcome.from_store else "answered"] += 1
         return outcome
 
-    async def _find_or_fetch(self, request: Request, index: int) -> Response | Failure:
+    def _find(self, request: Request, index: int) -> Response | Failure | None:
         again = () if (request.key, index) in self._failed_now else self._retry_failed
-        found = self._store.look_up(request, index, retry_failed=again)
-        while found is None:
-            flight = (request.key, index, request.sampling.max_tokens)
-            pending = self._in_flight.get(flight)
-            if pending is None:
-                return await self._fetch_once(flight, request, index)
-            with contextlib.suppress(asyncio.CancelledError):
-                found = _as_found(await asyncio.shield(pending), request)
-            if found is None and not pending.cancelled():
-                raise asyncio.CancelledError  # we were cancelled, not the one who asks
-        return found
-
-    async def _fetch_once(
-        self, flight: tuple[str, int, int | None], request: Request, index: int
-    ) -> Response | Failure:
-        """Fetch an answer while equal requests wait for it."""
-        future = asyncio.get_running_loop().create_future()
-        self._in_flight[flight] = future
-        try:
-            outcome = await self._fetch(request, index)
-            future.set_result(outcome)
-        finally:
-            del self._in_flight[flight]
-            future.cancel()  # the others ask for themselves; without effect when the result is set
-        return outcome
+        return self._store.look_up(request, index, retry_failed=again)
 
     async def _fetch(self, request: Request, index: int) -> Response | Failure:
         """Send until there is an answer, or no point in another attempt; store the outcome."""
@@ -335,12 +317,3 @@ class Asker:
         """Sleep, unless the run stops."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-
-def _as_found(outcome: Response | Failure, request: Request) -> Response | Failure:
-    """The outcome of an equal request, as an outcome of this one."""
-    return (
-        replace(outcome, request_id=request.id)
-        if isinstance(outcome, Failure)
-        else replace(outcome, from_store=True)
-    )

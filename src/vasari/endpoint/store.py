@@ -315,17 +315,17 @@ class _Syncer:
     def __init__(self, file: int, sync: Sync) -> None:
         self._file = file
         self._sync = sync
-        self._dirty, self._ended = threading.Event(), threading.Event()
+        self._dirty = False
+        self._ended = threading.Event()
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._run, name="response-store-sync", daemon=True)
         if sync == "interval":
             self._thread.start()
 
     def written(self) -> None:
+        self._dirty = True
         if self._sync == "always" or self._error is not None:
             self.now()
-        elif self._sync == "interval":
-            self._dirty.set()
 
     def now(self) -> None:
         try:
@@ -342,22 +342,20 @@ class _Syncer:
 
     def close(self) -> None:
         self._ended.set()
-        self._dirty.set()
         if self._thread.is_alive():
             self._thread.join()
         if self._sync != "never":
             self.now()
 
     def _run(self) -> None:
-        while not self._ended.is_set():
-            self._dirty.wait()
-            self._dirty.clear()
-            try:
-                os.fsync(self._file)
-            except OSError as error:
-                self._error = error
-                return
-            self._ended.wait(SYNC_SECONDS)
+        while not self._ended.wait(SYNC_SECONDS):
+            if self._dirty:
+                self._dirty = False
+                try:
+                    os.fsync(self._file)
+                except OSError as error:
+                    self._error = error
+                    return
 
 
 def write_dead_letters(store: ResponseStore, path: Path) -> int:
