@@ -47,7 +47,7 @@ def evaluate_policy(
 ) -> dict[str, Any]:
     """Evaluate a policy on sets of prompts; the scores are written to `out/NAME.json`.
 
-    Every rollout goes to `out/<name>-rollouts.parquet`. A killed evaluation continues from its last
+    Every rollout goes to `out/NAME-rollouts.parquet`. A killed evaluation continues from its last
     part; a finished one is read, not repeated, as long as the fingerprint, the decoding, the seed
     and the prompts are the same.
 
@@ -76,14 +76,9 @@ def evaluate_policy(
         )
     passes = _plan(sets, settings, fingerprint)
     found = judged_rollouts(policy, passes, name=name, out=out, fingerprint=fingerprint, tell=tell)
-    results: dict[str, Any] = {}
-    for set_name in sets:
-        here = {
-            item.name: (item, rows)
-            for item, rows in zip(passes, found, strict=True)
-            if item.set_name == set_name
-        }
-        results[set_name] = _score_set(here, settings, reference)
+    by_set: dict[str, dict[str, tuple[Pass, PassRows]]] = {set_name: {} for set_name in sets}
+    for item, rows in zip(passes, found, strict=True):
+        by_set[item.set_name][item.name] = (item, rows)
     result = {
         "schema": SCHEMA_VERSION,
         "model": name,
@@ -94,7 +89,7 @@ def evaluate_policy(
         "seed": settings.seed,
         "limit": settings.limit,
         "seconds": sum(rows.seconds for rows in found),
-        "sets": results,
+        "sets": {key: _score_set(here, settings, reference) for key, here in by_set.items()},
     }
     write_json(out / f"{name}.json", result)
     return result

@@ -223,9 +223,7 @@ def score_benchmarks(
         ),
         "stopped_by": collected.stopped_by,
         "num_failures": len(collected.lost),
-        "judge": (
-            {chosen: found.judge for chosen, found in scored.items()} if judge is not None else None
-        ),
+        "judge": judge and {chosen: found.judge for chosen, found in scored.items()},
         "average": average_of(sets, settings.protocols),
         "sets": sets,
     }
