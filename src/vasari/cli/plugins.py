@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from vasari.core.plugins import (
     KINDS,
@@ -92,9 +92,8 @@ def _print_tables(console: Console, offers: Sequence[Offered]) -> None:
 def _print_table(
     console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    columns = (Column(heading, overflow="fold") for heading in headings)
+    table = Table(*columns, box=SIMPLE_HEAD, padding=(0, 1), title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)
     console.print(table)

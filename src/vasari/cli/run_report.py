@@ -36,9 +36,8 @@ def print_summary(summary: Mapping[str, Any], page: Path) -> None:
     accuracy = summary["accuracy"]
     models = {"base": accuracy["base"], "cold start": accuracy["cold_start"]}
     models |= {f"+ GRPO, {arm}": value for arm, value in accuracy["by_arm"].items()}
-    table = Table(title="accuracy on held-out prompts", title_justify="left")
-    for heading in ("model", "accuracy", "95% interval", "rollouts charged"):
-        table.add_column(heading)
+    headings = ("model", "accuracy", "95% interval", "rollouts charged")
+    table = Table(*headings, title="accuracy on held-out prompts", title_justify="left")
     for name, value in models.items():
         if value:
             arm = summary["by_arm"].get(name.removeprefix("+ GRPO, "), {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from vasari.evaluate.prompt_scores import PromptScores
 
@@ -38,9 +38,8 @@ def print_scores(scores: PromptScores) -> None:
             f"{scores.num_earlier:,} rollouts of earlier batches left out; --groups pool counts"
             " them"
         )
-    table = Table()
-    for heading in ("", "prompts", "mean", "least", "median", "most"):
-        table.add_column(heading, justify="right" if heading else "left")
+    headings = ("prompts", "mean", "least", "median", "most")
+    table = Table("", *(Column(heading, justify="right") for heading in headings))
     for name, title in _TITLES.items():
         known = column(name)
         if known.size:

@@ -113,11 +113,7 @@ def rescore(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            "--protocol",
-            help=(
-                "official, paper, vasari, or your own as package.module:attribute; several side by"
-                " side."
-            ),
+            help="official, paper, vasari, or your own as package.module:attribute. Repeatable.",
             show_default="vasari",
         ),
     ] = None,
