@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from vasari.cli.tables import score_table
 from vasari.core.progress import stage
 from vasari.curate.match.contamination import RULES, ContaminationReport
 from vasari.curate.match.contamination_files import report_contamination
@@ -32,14 +31,8 @@ def run_contamination(
 
 def _print(report: ContaminationReport, out: Path) -> None:
     console = Console(highlight=False)
-    table = Table(
-        title=f"benchmark prompts among {report.num_training:,} training prompts",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-    )
-    table.add_column("benchmark", overflow="fold")
-    for heading in ("prompts", "found", "share", *RULES):
-        table.add_column(heading, justify="right", no_wrap=True)
+    title = f"benchmark prompts among {report.num_training:,} training prompts"
+    table = score_table(title, ["benchmark"], ["prompts", "found", "share", *RULES])
     for row in report.benchmarks:
         counts = (f"{row.by_rule[rule]:,}" for rule in RULES)
         table.add_row(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from vasari.core.errors import ConfigError
 from vasari.core.progress import stage
@@ -135,19 +135,13 @@ def _print_forecast(found: DryRun) -> None:
 
 def _print_outcome(curated: Curated) -> None:
     console = Console(highlight=False)
-    table = Table(title="rows, by what each stage did", title_justify="left")
-    for heading, justify in (
-        ("stage", "left"),
-        ("set", "left"),
-        ("given", "right"),
-        ("kept", "right"),
-        ("dropped", "left"),
-    ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    given, kept = (Column(heading, justify="right") for heading in ("given", "kept"))
+    title = "rows, by what each stage did"
+    table = Table("stage", "set", given, kept, "dropped", title=title, title_justify="left")
     for one in curated.funnel["stages"]:
         why = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in drop_reasons(one))
-        given, kept = sum(one["given"].values()), sum(one["kept"].values())
-        table.add_row(one["title"], one["branch"], f"{given:,}", f"{kept:,}", why)
+        counts = (f"{sum(one[name].values()):,}" for name in ("given", "kept"))
+        table.add_row(one["title"], one["branch"], *counts, why)
     console.print(table)
     for name, size in curated.sizes.items():
         path = curated.root / f"{name}.parquet"

@@ -89,7 +89,7 @@ def score(
     Example: vasari score rollouts.jsonl --ovs unbiased --out scores.csv
     Of a run: vasari score runs/quickstart --arm vas --groups last
     """
-    from vasari.cli.score_table import print_scores  # noqa: PLC0415
+    from vasari.cli.score_summary import print_scores  # noqa: PLC0415
     from vasari.evaluate.prompt_scores import ScoreSettings, score_rollouts  # noqa: PLC0415
 
     settings = ScoreSettings(

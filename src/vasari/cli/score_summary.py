@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from rich.console import Console
-from rich.table import Column, Table
 
+from vasari.cli.tables import score_table
 from vasari.evaluate.prompt_scores import PromptScores
 
 _TITLES = {
@@ -38,8 +38,7 @@ def print_scores(scores: PromptScores) -> None:
             f"{scores.num_earlier:,} rollouts of earlier batches left out; --groups pool counts"
             " them"
         )
-    headings = ("prompts", "mean", "least", "median", "most")
-    table = Table("", *(Column(heading, justify="right") for heading in headings))
+    table = score_table("scores of prompts", [""], ["prompts", "mean", "least", "median", "most"])
     for name, title in _TITLES.items():
         known = column(name)
         if known.size:
