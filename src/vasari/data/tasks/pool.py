@@ -156,7 +156,7 @@ def make_pool(
     if families is None:
         families = {name: find_family(name) for name in settings.families}
     _check(settings, split=split, seed=seed, stream=stream, families=families)
-    maker = _Maker(settings, split=split, seed=seed, stream=stream)
+    maker = _PoolMaker(settings, split=split, seed=seed, stream=stream)
     prompts = []
     for number, spoiling in enumerate(maker.plan()):
         family = families[settings.families[number % len(settings.families)]]
@@ -258,7 +258,7 @@ def _level_chances(settings: PoolSettings, family: Family) -> dict[str, float]:
     return {level: weight / sum(chosen.values()) for level, weight in chosen.items()}
 
 
-class _Maker:
+class _PoolMaker:
     """Makes the prompts of one pool, one after the other."""
 
     def __init__(self, settings: PoolSettings, *, split: Split, seed: int, stream: str) -> None:

@@ -58,7 +58,7 @@ def _triangle(at_p: float, at_q: float) -> dict[str, Point]:
     return {"P": (0.0, 0.0), "Q": (1.0, 0.0), "R": _meet((0.0, 0.0), at_p, (1.0, 0.0), 180 - at_q)}
 
 
-def _see(t: Thinker, corner: Corner) -> int:
+def _read_angle(t: Thinker, corner: Corner) -> int:
     """Read an angle; a slip reads the next multiple of five."""
     return int(
         t.look(
@@ -67,7 +67,7 @@ def _see(t: Thinker, corner: Corner) -> int:
     )
 
 
-def _three(rng: np.random.Generator) -> tuple[int, int, int]:
+def _three_angles(rng: np.random.Generator) -> tuple[int, int, int]:
     """Three multiples of five from 35 on that add up to 180."""
     while True:
         a, b = (5 * int(n) for n in rng.integers(7, 21, size=2))
@@ -75,23 +75,23 @@ def _three(rng: np.random.Generator) -> tuple[int, int, int]:
             return a, b, 180 - a - b
 
 
-def _sum_triangle(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    a, b, c = _three(rng)
+def _sum_triangle(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
+    a, b, c = _three_angles(rng)
     red, blue, green = (
-        Corner(hues[0], "P", "QR", a),
-        Corner(hues[1], "Q", "PR", b),
-        Corner(hues[2], "R", "PQ", c, asked=True),
+        Corner(colours[0], "P", "QR", a),
+        Corner(colours[1], "Q", "PR", b),
+        Corner(colours[2], "R", "PQ", c, asked=True),
     )
     return Figure(
         _triangle(a, b),
         ("PQ", "QR", "RP"),
         (red, blue, green),
-        lambda t: t.difference(180, t.add(_see(t, red), _see(t, blue))),
+        lambda t: t.difference(180, t.add(_read_angle(t, red), _read_angle(t, blue))),
     )
 
 
-def _sum_line(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
-    a, b, c = _three(rng)
+def _sum_line(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
+    a, b, c = _three_angles(rng)
     points = {
         "O": (0.0, 0.0),
         "P": (1.0, 0.0),
@@ -100,53 +100,53 @@ def _sum_line(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
         "R": _ray((0, 0), a + b, 1.0),
     }
     red, blue, green = (
-        Corner(hues[0], "O", "PQ", a),
-        Corner(hues[1], "O", "QR", b),
-        Corner(hues[2], "O", "RS", c, asked=True),
+        Corner(colours[0], "O", "PQ", a),
+        Corner(colours[1], "O", "QR", b),
+        Corner(colours[2], "O", "RS", c, asked=True),
     )
     return Figure(
         points,
         ("SP", "OQ", "OR"),
         (red, blue, green),
-        lambda t: t.difference(180, t.add(_see(t, red), _see(t, blue))),
+        lambda t: t.difference(180, t.add(_read_angle(t, red), _read_angle(t, blue))),
     )
 
 
-def _exterior(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
+def _exterior(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
     while True:
-        a, b, c = _three(rng)
+        a, b, c = _three_angles(rng)
         points = _triangle(a, b) | {"E": (1.4, 0.0)}
         if points["R"][1] < -0.68:
             break
     forward = bool(rng.random() < 0.5)
-    first = Corner(hues[0], "P", "QR", a)
+    first = Corner(colours[0], "P", "QR", a)
     far, outside = (
-        Corner(hues[1], "R", "PQ", c, asked=not forward),
-        Corner(hues[2], "Q", "RE", 180 - b, asked=forward),
+        Corner(colours[1], "R", "PQ", c, asked=not forward),
+        Corner(colours[2], "Q", "RE", 180 - b, asked=forward),
     )
 
     def think(t: Thinker) -> int:
         t.say("the outside angle is the sum of the far two")
         return (
-            t.add(_see(t, first), _see(t, far))
+            t.add(_read_angle(t, first), _read_angle(t, far))
             if forward
-            else t.difference(_see(t, outside), _see(t, first))
+            else t.difference(_read_angle(t, outside), _read_angle(t, first))
         )
 
     return Figure(points, ("PE", "QR", "RP"), (first, far, outside), think)
 
 
-def _isosceles(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
+def _isosceles(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
     base, from_top = 5 * int(rng.integers(9, 15)), bool(rng.random() < 0.5)
     bottom, top = (
-        Corner(hues[0], "P", "QR", base, asked=from_top),
-        Corner(hues[1], "R", "PQ", 180 - 2 * base, asked=not from_top),
+        Corner(colours[0], "P", "QR", base, asked=from_top),
+        Corner(colours[1], "R", "PQ", 180 - 2 * base, asked=not from_top),
     )
 
     def think(t: Thinker) -> int:
         if not from_top:
-            return t.difference(180, t.multiply(2, _see(t, bottom)))
-        return t.divide(t.difference(180, _see(t, top)), 2)
+            return t.difference(180, t.multiply(2, _read_angle(t, bottom)))
+        return t.divide(t.difference(180, _read_angle(t, top)), 2)
 
     return Figure(
         _triangle(base, base),
@@ -158,7 +158,7 @@ def _isosceles(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     )
 
 
-def _quadrilateral(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
+def _quadrilateral(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
     while True:
         a, b, c = (5 * int(n) for n in rng.integers(12, 25, size=3))
         last, p, q = 360 - a - b - c, (0.0, 0.0), (1.0, 0.0)
@@ -169,27 +169,29 @@ def _quadrilateral(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
                 break
     points = {"P": p, "Q": q, "R": r, "S": s}
     first, second, third = (
-        Corner(hues[0], "P", "QS", a),
-        Corner(hues[1], "Q", "PR", b),
-        Corner(hues[3], "R", "QS", c),
+        Corner(colours[0], "P", "QS", a),
+        Corner(colours[1], "Q", "PR", b),
+        Corner(colours[3], "R", "QS", c),
     )
-    asked = Corner(hues[2], "S", "PR", last, asked=True)
+    asked = Corner(colours[2], "S", "PR", last, asked=True)
 
     def think(t: Thinker) -> int:
-        return t.difference(360, t.add(t.add(_see(t, first), _see(t, second)), _see(t, third)))
+        return t.difference(
+            360, t.add(t.add(_read_angle(t, first), _read_angle(t, second)), _read_angle(t, third))
+        )
 
     return Figure(points, ("PQ", "QR", "RS", "SP"), (first, second, third, asked), think)
 
 
-def _isosceles_outside(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
+def _isosceles_outside(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
     base = 5 * int(rng.integers(10, 15))
     outside, top = (
-        Corner(hues[0], "Q", "RE", 180 - base),
-        Corner(hues[2], "R", "PQ", 180 - 2 * base, asked=True),
+        Corner(colours[0], "Q", "RE", 180 - base),
+        Corner(colours[2], "R", "PQ", 180 - 2 * base, asked=True),
     )
 
     def think(t: Thinker) -> int:
-        return t.difference(180, t.multiply(2, t.difference(180, _see(t, outside))))
+        return t.difference(180, t.multiply(2, t.difference(180, _read_angle(t, outside))))
 
     points = _triangle(base, base) | {"E": (1.4, 0.0)}
     return Figure(
@@ -202,19 +204,19 @@ def _isosceles_outside(rng: np.random.Generator, hues: tuple[str, ...]) -> Figur
     )
 
 
-def _split(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
+def _cut_triangle(rng: np.random.Generator, colours: tuple[str, ...]) -> Figure:
     while True:
         near, far = 5 * int(rng.integers(7, 10)), 5 * int(rng.integers(8, 14))
         points = _triangle(near, far)
         if 180 - 2 * near - far >= 35 and points["R"][1] < -0.47:
             break
     points["D"] = (math.dist(points["R"], (0, 0)) / (2 * math.cos(math.radians(near))), 0.0)
-    red, blue = Corner(hues[0], "P", "QR", near), Corner(hues[1], "Q", "PR", far)
-    green = Corner(hues[2], "R", "DQ", 180 - 2 * near - far, asked=True)
+    red, blue = Corner(colours[0], "P", "QR", near), Corner(colours[1], "Q", "PR", far)
+    green = Corner(colours[2], "R", "DQ", 180 - 2 * near - far, asked=True)
 
     def think(t: Thinker) -> int:
         t.say(f"the middle angle is twice {red.colour}")
-        return t.difference(180, t.add(t.multiply(2, _see(t, red)), _see(t, blue)))
+        return t.difference(180, t.add(t.multiply(2, _read_angle(t, red)), _read_angle(t, blue)))
 
     return Figure(
         points,
@@ -227,11 +229,20 @@ def _split(rng: np.random.Generator, hues: tuple[str, ...]) -> Figure:
     )
 
 
-Kind = Callable[[np.random.Generator, tuple[str, ...]], Figure]
-KINDS: dict[str, tuple[Kind, ...]] = {
-    "1": (_sum_triangle, _sum_line),
-    "2": (_exterior, _isosceles),
-    "3": (_quadrilateral, _isosceles_outside, _split),
+_MAKERS: dict[str, Callable[[np.random.Generator, tuple[str, ...]], Figure]] = {
+    "sum_triangle": _sum_triangle,
+    "sum_line": _sum_line,
+    "exterior": _exterior,
+    "isosceles": _isosceles,
+    "quadrilateral": _quadrilateral,
+    "isosceles_outside": _isosceles_outside,
+    "split": _cut_triangle,
+}
+"""Kind of figure, as scene keys name it, to what makes it."""
+_KINDS: dict[str, tuple[str, ...]] = {
+    "1": ("sum_triangle", "sum_line"),
+    "2": ("exterior", "isosceles"),
+    "3": ("quadrilateral", "isosceles_outside", "split"),
 }
 
 
@@ -277,12 +288,12 @@ def _draw(figure: Figure, points: dict[str, Point]) -> Scene:
     return Scene(tuple(marks + labels))
 
 
-def _sample(kinds: tuple[Kind, ...], rng: np.random.Generator) -> Problem:
-    build = pick(rng, kinds)
-    figure, mirror = build(rng, shuffled(rng, COLOURS)), bool(rng.random() < 0.5)
+def _sample(kinds: tuple[str, ...], rng: np.random.Generator) -> Problem:
+    kind = pick(rng, kinds)
+    figure = _MAKERS[kind](rng, shuffled(rng, COLOURS))
+    mirror = bool(rng.random() < 0.5)
     asked = next(c for c in figure.corners if c.asked)
     given = [c for c in figure.corners if not c.asked]
-    kind = build.__name__.strip("_")
     return Problem(
         scene=_draw(figure, _fit(figure.points, mirror=mirror)),
         scene_key=f"angles {kind} {'mirrored ' if mirror else ''}"
@@ -301,5 +312,7 @@ def _sample(kinds: tuple[Kind, ...], rng: np.random.Generator) -> Problem:
     )
 
 
-ANGLES = LeveledFamily("angles", {level: partial(_sample, kinds) for level, kinds in KINDS.items()})
+ANGLES = LeveledFamily(
+    "angles", {level: partial(_sample, kinds) for level, kinds in _KINDS.items()}
+)
 """Angle geometry: one angle sum, then one theorem, then theorems combined."""
