@@ -78,7 +78,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, mixed_prompts: list[Pr
     """Folder with a random Qwen2.5-VL of two thin layers, and its processor."""
     from vasari.model.chat import target_text
     from vasari.model.processor import save_processor
-    from vasari.model.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
+    from vasari.model.sizes import SmallVlmSettings
+    from vasari.model.small_vlm import small_processor, small_vlm, train_tokenizer
 
     sizes = SmallVlmSettings(
         hidden=32,

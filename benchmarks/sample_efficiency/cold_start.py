@@ -60,7 +60,7 @@ def demonstrations(tasks: TaskPrompts) -> list[Prompt]:
     for slip_rate in (0.0, tasks.slip_rate):
         for family in tasks.families:
             settings = dataclasses.replace(
-                tasks.pool("cold_start"),
+                tasks.pool_of("cold_start"),
                 families=(family,),
                 num_prompts=9 * wanted,
                 shape="none",
@@ -86,7 +86,7 @@ def train_cold_start(recipe: Recipe, folder: Path) -> Path:
     if (folder / "stages" / "sft.json").exists():
         return model.resolve()
     alone = recipe.model_copy(update={"grpo": None})
-    validation = dataclasses.replace(tasks.pool("validation"), num_prompts=100)
+    validation = dataclasses.replace(tasks.pool_of("validation"), num_prompts=100)
     prompts = {
         "cold_start": demonstrations(tasks),
         "validation": make_pool(

@@ -52,7 +52,7 @@ def ungraded_stock(
     """Prompts to be graded; those of the tuning and of the final runs are different."""
     untaught = round(UNTAUGHT_SHARE * num_prompts)
     plain = dataclasses.replace(
-        tasks.pool("validation"), num_prompts=num_prompts, shape="none", level_weights={}
+        tasks.pool_of("validation"), num_prompts=num_prompts, shape="none", level_weights={}
     )
     stream = "efficiency_tuning" if tuning else "efficiency"
 

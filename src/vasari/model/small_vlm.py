@@ -1,11 +1,8 @@
-"""A small Qwen2.5-VL: transformers' own classes, a few million parameters, its tokenizer made
-beside it.
-"""
+"""A small Qwen2.5-VL of transformers' own classes, and the tokenizer that is made with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +15,7 @@ from transformers import (
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from vasari.model.processor import ImageTextProcessor
+from vasari.model.sizes import SmallVlmSettings
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -44,36 +42,8 @@ CHAT_TEMPLATE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmallVlmSettings:
-    """Sizes of a small Qwen2.5-VL."""
-
-    hidden: int = 128
-    """Width of the language model."""
-    layers: int = 5
-    """Decoder layers."""
-    heads: int = 4
-    """Attention heads of the language model; half as many key-value heads."""
-    feed_forward: int = 384
-    """Width of the decoder's feed-forward layers."""
-    vision_hidden: int = 128
-    """Width of the vision encoder."""
-    vision_layers: int = 4
-    """Layers of the vision encoder."""
-    vision_heads: int = 4
-    """Attention heads of the vision encoder."""
-    vision_feed_forward: int = 256
-    """Width of the encoder's feed-forward layers."""
-    image_size: int = 112
-    """Pixels a side that images are brought to; 112 gives 16 image tokens."""
-    vocabulary: int = 768
-    """Entries of the tokenizer, special ones included."""
-
-
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer learned from texts: words of the tasks are one token, any other
-    text still fits.
-    """
+    """A byte-level BPE tokenizer learned from texts; other texts take more tokens."""
     tokenizer = Tokenizer(models.BPE())
     # Letters stay apart from digits and marks, and each digit stands alone, so "15+7=22" reads the
     # same everywhere.

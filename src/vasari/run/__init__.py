@@ -1,3 +1,1 @@
-"""A recipe and its run: checked settings, the folder on disk, and the stages from prompts to
-evaluation.
-"""
+"""A recipe and its run: checked settings, the folder on disk, and the stages in order."""

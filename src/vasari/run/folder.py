@@ -1,4 +1,4 @@
-"""Opening a run's folder: the resolved recipe is written into it, and another recipe is refused."""
+"""A run's folder: opened for one recipe, which is written into it, and filled stage by stage."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import logging
 import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+import psutil
 from pydantic import ValidationError
 
 import vasari
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_json
 from vasari.run.layout import RunDir
-from vasari.run.memory import PeakMemory
 from vasari.run.recipe import Recipe
 from vasari.run.upgrade import upgrade_recipe
 
@@ -62,8 +64,7 @@ def open_existing(root: Path) -> RunDir:
 
 @contextlib.contextmanager
 def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
-    """Run a stage and keep its facts, its seconds and the peak memory of this process and its
-    children.
+    """Run a stage, and write its facts, its seconds and its peak memory into the folder.
 
     A stage that a resumed command runs again adds its seconds to what the first attempt took.
     """
@@ -107,8 +108,7 @@ def _stored_recipe(run: RunDir) -> dict[str, Any]:
 
 
 def _of_today(old: dict[str, Any]) -> dict[str, Any]:
-    """A stored recipe under today's keys, with those that vasari has gained since; as it is where
-    it cannot be read.
+    """A stored recipe with today's keys and defaults; as it is where it cannot be read.
 
     The settings check the names in it without importing any code that whoever runs this did not
     allow.
@@ -158,3 +158,44 @@ def _facts(recipe: Recipe, resolved: dict[str, Any]) -> dict[str, Any]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
     }
+
+
+class PeakMemory:
+    """The peak memory of this process and its children, sampled twice a second.
+
+    Pages that they share count for each.
+    """
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.peak_mb = max(self.peak_mb, self._resident() / 2**20)
+            if self._stop.wait(0.5):
+                return
+
+    def _resident(self) -> int:
+        total = 0
+        for process in [self._process, *self._process.children(recursive=True)]:
+            try:
+                total += process.memory_info().rss
+            except psutil.Error:  # a child that ended just now
+                continue
+        return total

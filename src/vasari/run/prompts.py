@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from vasari.core.errors import ConfigError
 from vasari.core.progress import Tell, stage
 from vasari.core.records import Prompt
 from vasari.data.prompt_file import check_images, read_prompts, write_prompts
-from vasari.data.tasks.pool import PoolSettings, check_disjoint, make_pool
+from vasari.data.tasks.pool import PoolSettings, Split, check_disjoint, make_pool
 from vasari.data.tasks.styles import HELD_OUT_STYLE
 from vasari.run.folder import measured
 from vasari.run.layout import RunDir
@@ -46,12 +45,13 @@ def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict
 
 def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Prompt]]:
     """Generated splits; no picture of one is in another, whatever the seeds."""
-    wanted = {
-        "cold_start": ("train", tasks.num_cold_start, tasks.pool("cold_start")),
-        "train": ("train", tasks.num_train, tasks.pool("train")),
-        "validation": ("validation", tasks.num_validation, tasks.pool("validation")),
-        "test": ("test", tasks.num_test, tasks.pool("test")),
-        "test_held_out_style": ("test", tasks.num_held_out_style, _held_out(tasks)),
+    held_out = tasks.pool_of("held_out_style", styles=(HELD_OUT_STYLE,))
+    wanted: dict[str, tuple[Split, int, PoolSettings]] = {
+        "cold_start": ("train", tasks.num_cold_start, tasks.pool_of("cold_start")),
+        "train": ("train", tasks.num_train, tasks.pool_of("train")),
+        "validation": ("validation", tasks.num_validation, tasks.pool_of("validation")),
+        "test": ("test", tasks.num_test, tasks.pool_of("test")),
+        "test_held_out_style": ("test", tasks.num_held_out_style, held_out),
     }
     total = sum(count for _, count, _ in wanted.values())
     done = 0
@@ -61,7 +61,7 @@ def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Pro
             start = done
             splits[name] = make_pool(
                 settings,
-                split=split,  # type: ignore[arg-type]
+                split=split,
                 seed=seed * 1000 + place,
                 stream=name,
                 progress=lambda now, _all, start=start: tell(start + now, total),  # type: ignore[misc]
@@ -74,12 +74,6 @@ def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Pro
         test=splits["test"] + splits.get("test_held_out_style", []),
     )
     return splits
-
-
-def _held_out(tasks: TaskPrompts) -> PoolSettings:
-    return dataclasses.replace(
-        tasks.pool("test"), num_prompts=max(1, tasks.num_held_out_style), styles=(HELD_OUT_STYLE,)
-    )
 
 
 def read_files(

@@ -13,7 +13,7 @@ from vasari.core.records import Prompt
 from vasari.model import resolve_model
 from vasari.model.chat import target_text
 from vasari.model.processor import load_processor
-from vasari.model.small_vlm import SmallVlmSettings, small_processor, small_vlm, train_tokenizer
+from vasari.model.small_vlm import small_processor, small_vlm, train_tokenizer
 from vasari.model.transformers_policy import load_model
 from vasari.run.folder import measured
 from vasari.run.layout import RunDir
@@ -31,11 +31,7 @@ def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, re
             " supervision"
         )
     model_folder = run.cold_start / "model"
-    if (run.stages / "sft.json").exists() and model_folder.exists():
-        if not resume:
-            raise StateError(
-                f"{model_folder}: exists; pass --resume to keep it, or choose another --out"
-            )
+    if _is_done(run, "sft", model_folder, resume=resume):
         return model_folder
     if not resume and run.cold_start.exists():
         shutil.rmtree(run.cold_start)
@@ -77,9 +73,7 @@ def run_grpo(
             f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards"
         )
     best = run.rl(arm) / "best"
-    if (run.stages / f"rl-{arm}.json").exists() and best.exists():
-        if not resume:
-            raise StateError(f"{best}: exists; pass --resume to keep it, or choose another --out")
+    if _is_done(run, f"rl-{arm}", best, resume=resume):
         return best
     pool = prompts["train"]
     sampler = make_sampler(
@@ -107,17 +101,23 @@ def run_grpo(
     return best
 
 
+def _is_done(run: RunDir, stage_name: str, weights: Path, *, resume: bool) -> bool:
+    """Whether the stage has left its weights, which only a resumed command takes as its result."""
+    done = (run.stages / f"{stage_name}.json").exists() and weights.exists()
+    if done and not resume:
+        raise StateError(f"{weights}: exists; pass --resume to keep it, or choose another --out")
+    return done
+
+
 def open_model(settings: ModelSettings, prompts: Sequence[Prompt], *, seed: int) -> tuple[Any, Any]:
-    """Model and processor to start from; a new small model learns its tokenizer from the
-    prompts.
-    """
+    """The model and processor to start from; a new model learns its tokenizer from the prompts."""
     if settings.path is not None:
         path = resolve_model(settings.path)
         return load_model(path, dtype="float32"), load_processor(
             path, max_pixels=settings.max_pixels
         )
     assert settings.new is not None  # noqa: S101  (the recipe's check)
-    sizes = SmallVlmSettings(**settings.new.model_dump())
+    sizes = settings.new
     tokenizer = train_tokenizer(_texts(prompts, settings.system), vocabulary=sizes.vocabulary)
     return small_vlm(tokenizer, sizes, seed=seed), small_processor(tokenizer, sizes)
 

@@ -43,7 +43,7 @@ class GatedBatch:
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
         """The prompts to roll out next, equally many a process; none when the batch is complete."""
-        return draw_wanted(sampler, self._gate, self._lacking, batch=batch)
+        return draw_for_gate(sampler, self._gate, self._lacking, batch=batch)
 
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
@@ -137,7 +137,7 @@ def check_sizes(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processe
         )
 
 
-def draw_wanted(
+def draw_for_gate(
     sampler: PromptSampler,
     gate: Gate,
     num_prompts: int,

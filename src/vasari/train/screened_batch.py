@@ -9,7 +9,7 @@ from typing import final
 
 from vasari.core.records import Draw, GroupOutcome, Purpose
 from vasari.sample import Gate, PromptSampler
-from vasari.train.gated_batch import draw_wanted
+from vasari.train.gated_batch import draw_for_gate
 from vasari.train.groups import ScoredGroup, ScoredRollout
 
 
@@ -73,9 +73,9 @@ class ScreenedBatch:
         """
         lacking = self._num_prompts - sum(self._promising)
         if lacking <= 0 or self.num_generations >= self._max_generations:
-            return draw_wanted(sampler, self._gate, 0, batch=batch)
+            return draw_for_gate(sampler, self._gate, 0, batch=batch)
         num = math.ceil(self._candidates * lacking - 1e-9)
-        drawn = draw_wanted(
+        drawn = draw_for_gate(
             sampler,
             self._gate,
             min(-(-num // self._num_processes) * self._num_processes, sampler.num_prompts),

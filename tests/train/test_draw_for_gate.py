@@ -5,7 +5,7 @@ import pytest
 
 from vasari.records import Draw
 from vasari.sample import AllGate, make_sampler
-from vasari.train.gated_batch import draw_wanted
+from vasari.train.gated_batch import draw_for_gate
 
 
 class Refusing(AllGate):
@@ -47,13 +47,13 @@ def in_order(remembering_sampler):
 )
 def test_who_is_drawn(in_order, unwanted, num, facts, expected):
     assert (
-        draw_wanted(in_order, Refusing(unwanted), num, batch=0, **facts).indices.tolist()
+        draw_for_gate(in_order, Refusing(unwanted), num, batch=0, **facts).indices.tolist()
         == expected
     )
 
 
 def test_roles_go_with_their_prompts(in_order):
-    assert draw_wanted(in_order, Refusing([0]), 3, batch=0).roles == ("promoted",) * 3
+    assert draw_for_gate(in_order, Refusing([0]), 3, batch=0).roles == ("promoted",) * 3
 
 
 def test_the_gate_is_asked_about_the_present_batch(in_order):
@@ -64,14 +64,14 @@ def test_the_gate_is_asked_about_the_present_batch(in_order):
             asked.append(batch)
             return np.ones(len(indices), dtype=bool)
 
-    draw_wanted(in_order, Asked(), 3, batch=7)
+    draw_for_gate(in_order, Asked(), 3, batch=7)
     assert set(asked) == {7}
 
 
 def test_nothing_is_asked_of_the_sampler_where_no_prompt_is_needed():
     sampler = make_sampler("uniform", num_prompts=10, seed=0)
     before = str(sampler.state_dict())
-    draw_wanted(sampler, AllGate(), 0, batch=0)
+    draw_for_gate(sampler, AllGate(), 0, batch=0)
     assert str(sampler.state_dict()) == before
 
 
@@ -80,4 +80,4 @@ def test_a_draw_with_replacement_keeps_its_repeats(remembering_sampler):
         def _draw(self, num_prompts):
             return Draw(np.zeros(num_prompts, dtype=np.int64), ("promoted",) * num_prompts)
 
-    assert draw_wanted(Repeating(10), AllGate(), 3, batch=0).indices.tolist() == [0, 0, 0]
+    assert draw_for_gate(Repeating(10), AllGate(), 3, batch=0).indices.tolist() == [0, 0, 0]
