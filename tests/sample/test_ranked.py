@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vasari.core.errors import StateError
 from vasari.records import GroupOutcome
-from vasari.sample.clock import BatchClock
+from vasari.sample.base import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
 
 
@@ -105,23 +105,28 @@ def test_a_clock_goes_by_draws_until_it_is_asked():
     clock, times = BatchClock(), []
     for step in (None, None, 7, None, 8):
         if step is not None:
-            clock.ask(step)
-        clock.draw()
+            clock.set_batch(step)
+        clock.count_draw()
         times.append(clock.now)
     assert times == [0, 1, 7, 7, 8]
     again = BatchClock().restored(clock.state())
-    again.draw()
+    again.count_draw()
     assert again.now == 8
 
 
 def test_a_clock_moves_up_to_the_groups_it_saw_and_goes_on_from_there():
     clock = BatchClock()
-    clock.draw()
-    assert [clock.saw(None), clock.saw(100), clock.saw(98), clock.saw(None)] == [0, 100, 98, 100]
-    clock.draw()
+    clock.count_draw()
+    assert [
+        clock.batch_of(None),
+        clock.batch_of(100),
+        clock.batch_of(98),
+        clock.batch_of(None),
+    ] == [0, 100, 98, 100]
+    clock.count_draw()
     assert clock.now == 101
-    clock.ask(3)
-    assert clock.saw(None) == 3
+    clock.set_batch(3)
+    assert clock.batch_of(None) == 3
 
 
 def test_a_clock_of_negative_draws_is_refused():

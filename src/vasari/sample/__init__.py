@@ -1,4 +1,4 @@
-"""Numbers -> which prompts next, and which groups train. NumPy only."""
+"""Samplers choose the prompts of a batch, gates the groups that train. NumPy only."""
 
 from vasari.sample.base import PromptSampler
 from vasari.sample.check import check_prompt_sampler

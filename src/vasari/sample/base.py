@@ -17,6 +17,57 @@ SCHEMA = 2
 """Version of `state_dict`; 1 called a batch a step."""
 
 
+class BatchClock:
+    """Counts the batches of a run.
+
+    The number of the present batch is the one that `due` was last called with; in a loop that never
+    calls `due`, every draw begins a batch.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0
+        """The present batch; groups are observed at it."""
+        self._num_draws = 0
+        self._asked = False
+
+    def set_batch(self, batch: int) -> None:
+        """Note that `due` was called for this batch."""
+        self.now, self._asked = int(batch), True
+
+    def count_draw(self) -> None:
+        """Note that a batch is about to be drawn."""
+        if not self._asked and self._num_draws:
+            self.now += 1
+        self._num_draws += 1
+
+    def batch_of(self, batch: int | None) -> int:
+        """The batch at which a group was rolled out, from its `batch`; None is the present one.
+
+        A later batch than the present one becomes the present one.
+        """
+        if batch is None:
+            return self.now
+        self.now = max(self.now, int(batch))
+        return int(batch)
+
+    def state(self) -> dict[str, Any]:
+        """The clock's state, as JSON values."""
+        return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
+
+    def restored(self, state: Mapping[str, Any], origin: Any = None) -> BatchClock:  # noqa: ARG002
+        """A clock that goes on from a saved one, whatever the pool is.
+
+        Raises:
+            StateError: A saved number of draws below 0.
+        """
+        clock = BatchClock()
+        clock.now, clock._asked = int(state["now"]), bool(state["asked"])
+        clock._num_draws = int(state["num_draws"])
+        if clock._num_draws < 0:
+            raise StateError(f"sampler state is damaged: {clock._num_draws} draws")
+        return clock
+
+
 class PromptSampler(ABC):
     """Decides which prompts are rolled out next.
 
@@ -60,6 +111,7 @@ class PromptSampler(ABC):
                 )
         self._pool = Pool(int(num_prompts), prompt_ids)
         self._rng = np.random.default_rng(int(seed))
+        self._clock = BatchClock()
 
     @property
     def num_prompts(self) -> int:
@@ -115,6 +167,7 @@ class PromptSampler(ABC):
                 f"a batch of {num_prompts} prompts cannot be drawn from {self.num_prompts} without"
                 " replacement"
             )
+        self._clock.count_draw()
         return self._draw(int(num_prompts))
 
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
@@ -131,7 +184,7 @@ class PromptSampler(ABC):
                 )
         self._observe(groups)
 
-    def due(self, batch: int) -> PromptIndices:  # noqa: ARG002
+    def due(self, batch: int) -> PromptIndices:
         """Prompts to roll out before this batch is drawn, beside those that train: int64.
 
         Args:
@@ -139,8 +192,9 @@ class PromptSampler(ABC):
 
         Returns:
             Prompts to roll out `num_rollouts_due` times each and to observe with purpose `refresh`;
-            none for a sampler without refreshes.
+            none for a sampler without refreshes, for which only the count of batches advances.
         """
+        self._clock.set_batch(batch)
         return np.zeros(0, dtype=np.int64)
 
     @abstractmethod
@@ -218,7 +272,7 @@ class PromptSampler(ABC):
         return state
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        """Take over `_state`, all or nothing.
+        """Continue from a saved `_state`, or raise and change nothing.
 
         Args:
             state: From `_state`.
@@ -277,5 +331,5 @@ def draw_of(
 
 
 def in_batches(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of schema 1, which called a batch a step, under today's names."""
+    """A saved state under today's names: schema 1 called a batch a step."""
     return {"batch": state["step"], **state} if "step" in state else dict(state)

@@ -26,9 +26,10 @@ _NEWTON_STEPS = 3
 
 
 class PassRateBelief:
-    """Mean and variance of the logit of each prompt's pass rate; the variance grows while unseen.
+    """A belief in each prompt's pass rate: the mean and variance of its logit.
 
-    logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen].
+    logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen]; its variance grows
+    while the prompt is not seen.
 
     theta is learnt from every group (an extended Kalman step in information form), so prompts that
     were not rolled out move with the policy too; u_i is the prompt's own (a Laplace step on its
@@ -73,7 +74,7 @@ class PassRateBelief:
         return found
 
     def variances(self, age: NDArray[np.int32]) -> NDArray[np.float32]:
-        """[prompts] variance of each logit, given the steps since it was last seen."""
+        """[prompts] variance of each logit, given the batches since it was last seen."""
         grown = self.variance + np.float32(self._drift) * age
         return np.minimum(grown, np.float32(self._prior_variance), out=grown)
 
@@ -90,7 +91,10 @@ class PassRateBelief:
         age: NDArray[np.int32],
         trained: NDArray[np.bool_],
     ) -> None:
-        """Learn from `correct[i]` right of `num[i]` rollouts of prompt `at[i]`, no prompt twice."""
+        """Update the beliefs in some prompts by their verdicts.
+
+        `correct[i]` of `num[i]` rollouts of prompt `at[i]` were right; no prompt stands twice.
+        """
         mean, variance = self.predicted(at, age)
         rate = sigmoid(mean)
         information = np.maximum(num * rate * (1 - rate), _LEAST_INFORMATION)
@@ -112,7 +116,7 @@ class PassRateBelief:
         self.trained[at] = trained
 
     def state(self) -> dict[str, Any]:
-        """Plain arrays and numbers."""
+        """What the belief shares between prompts, as arrays and numbers."""
         return {
             "theta": self.theta.copy(),
             "spread": self._spread.copy(),
@@ -120,7 +124,7 @@ class PassRateBelief:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over `state`.
+        """Continue from a saved `state`.
 
         Raises:
             ValueError: Its arrays have other shapes, as with other features.

@@ -178,7 +178,7 @@ def _check_reports(sampler: PromptSampler) -> None:
 
 
 def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
-    """A pool in the other order: what was learnt of a prompt goes with its id."""
+    """In a pool of the other order, what was learnt of a prompt must follow its id."""
     _run(one, start=0, num_steps=7)
     scores = one.scores()
     if one.state_dict()["pool"]["fingerprint"] == other.state_dict()["pool"]["fingerprint"]:

@@ -53,7 +53,7 @@ class PoolFeatures:
                 raise DataError(f"{name} must be in [0, 1]")
 
     def check(self, num_prompts: int) -> None:
-        """Refuse features of another pool.
+        """Check that the features are of a pool of this size.
 
         Raises:
             DataError: A part that is given has not one row a prompt.

@@ -97,7 +97,7 @@ class Gate(ABC):
         return {}
 
     def _restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """Take over `_state`, all or nothing."""
+        """Continue from a saved `_state`, or raise and change nothing."""
 
 
 @final

@@ -74,7 +74,7 @@ class PoolPasses:
         return picks.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
-        """JSON values and copies of arrays."""
+        """The state of the passes: JSON values and copies of arrays."""
         return {
             "order": self._order.copy(),
             "cursor": self._cursor,

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
-from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, log_likelihood, sigmoid
-from vasari.sample.clock import BatchClock
-from vasari.sample.distrust import ARRAYS, DISTRUSTED, Distrust
 from vasari.sample.features import PoolFeatures
+from vasari.sample.noise import ARRAYS, DISTRUSTED, NoiseEvidence
 from vasari.sample.pool import carried_over
 from vasari.sample.ranked import highest, tally
 from vasari.sample.weighted import gumbel_top
@@ -71,7 +70,7 @@ class ProgressSampler(PromptSampler):
 
     The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)] under the belief about its pass rate
     p (`PassRateBelief`), where V_n is the expected spread of a group's advantages (`group_value`);
-    times the distrust factor (`Distrust`); divided by its relative length to `cost_power`. All but
+    times the trust (`NoiseEvidence`); divided by its relative length to `cost_power`. All but
     a share `explore` of a batch is drawn in proportion to value ** `sharpness` without replacement;
     the rest are the prompts not seen for longest, so that every prompt returns.
 
@@ -97,10 +96,9 @@ class ProgressSampler(PromptSampler):
         self.settings = settings or ProgressSettings()
         """What this sampler was made with."""
         self._features = features or PoolFeatures()
-        self._belief, self._distrust = self._blank()
+        self._belief, self._noise = self._blank()
         self._seen_at = np.full(self.num_prompts, -1, dtype=np.int32)
         self._length = np.full(self.num_prompts, np.nan, dtype=np.float32)
-        self._clock = BatchClock()
         self._num_rollouts = 8
         self._log_loss = math.nan
         self._picked = np.zeros(0, dtype=np.int64)
@@ -111,11 +109,6 @@ class ProgressSampler(PromptSampler):
         """Whether `coherence` is on, which compares verdicts with log-probabilities."""
         return self.settings.coherence
 
-    def due(self, batch: int) -> PromptIndices:
-        """Never requests refresh rollouts; `batch` only advances cooldown and staleness."""
-        self._clock.ask(batch)
-        return np.zeros(0, dtype=np.int64)
-
     def scores(self) -> NDArray[np.float64]:
         """[prompts] value of a group of each prompt now, higher = drawn more often; positive."""
         belief, age = self._belief, self._age()
@@ -123,8 +116,7 @@ class ProgressSampler(PromptSampler):
         share = np.sqrt(belief.variances(age) / np.float32(self.settings.prior_variance))
         spread = np.rint(share * (_NUM_DEVIATIONS - 1)).astype(np.int32)
         found: NDArray[np.float64] = (
-            self._values().ravel()[places * _NUM_DEVIATIONS + spread]
-            * self._distrust.judged().factor
+            self._values().ravel()[places * _NUM_DEVIATIONS + spread] * self._noise.trust().trust
         )
         if self.settings.cost_power:
             found /= self._relative_cost()
@@ -132,13 +124,13 @@ class ProgressSampler(PromptSampler):
 
     def given_up(self) -> NDArray[np.int64]:
         """Prompts whose labels or verifier look wrong, the most suspect first."""
-        return self._distrust.given_up(self._distrust.judged().learnable)
+        return self._noise.given_up(self._noise.trust().by_group)
 
     def metrics(self) -> Mapping[str, float]:
         """Expected pass rates, how well they foretold the last groups, and what is distrusted."""
         seen = self._seen_at >= 0
-        judged = self._distrust.judged()
-        distrusted = judged.factor <= DISTRUSTED
+        trust = self._noise.trust()
+        distrusted = trust.trust <= DISTRUSTED
         return {
             "sampler/seen_share": float(seen.mean()),
             "sampler/pass_rate_expected": float(
@@ -147,14 +139,13 @@ class ProgressSampler(PromptSampler):
             "sampler/log_loss": self._log_loss,
             "sampler/distrusted_share": float(distrusted.mean()),
             "sampler/distrusted_in_batch": _mean(distrusted[self._picked]),
-            "sampler/coherence_in_batch": _mean(judged.coherence[self._picked]),
-            "sampler/given_up": float(len(self._distrust.given_up(judged.learnable))),
+            "sampler/coherence_in_batch": _mean(trust.coherence[self._picked]),
+            "sampler/given_up": float(len(self._noise.given_up(trust.by_group))),
             "sampler/batches_since_seen": _mean(self._age()[seen]),
             "sampler/drift": self._belief.delta,
         }
 
     def _draw(self, num_prompts: int) -> Draw:
-        self._clock.draw()
         num_explored = math.ceil(self.settings.explore * num_prompts - 1e-9)
         num_promoted = num_prompts - num_explored
         age, unseen = self._age(), self._seen_at < 0
@@ -171,12 +162,12 @@ class ProgressSampler(PromptSampler):
         if not groups:
             return
         seen = tally(groups)
-        batches = [self._clock.saw(group.batch) for group in groups]
+        batches = [self._clock.batch_of(group.batch) for group in groups]
         if seen.prompts.size:
             correct, num, age = seen.num_correct, seen.num_verifiable, self._age()[seen.prompts]
             before = self._belief.predicted(seen.prompts, age)
             self._log_loss = -float(np.mean(log_likelihood(before[0], correct, num) / num))
-            self._distrust.learn(groups, seen, before)
+            self._noise.learn(groups, seen, before)
             self._belief.learn(seen.prompts, correct, num, age, seen.trained)
             self._num_rollouts = max(2, int(np.median(num)))
         for group, batch in zip(groups, batches, strict=True):
@@ -194,7 +185,7 @@ class ProgressSampler(PromptSampler):
         return np.asarray(age, dtype=np.int32)
 
     def _values(self) -> NDArray[np.float32]:
-        """[logits, deviations] value before distrust and cost, on a grid of beliefs."""
+        """[logits, deviations] value before trust and cost, on a grid of beliefs."""
         if self._table is None or self._table[0] != self._num_rollouts:
             deviations = np.linspace(0.0, math.sqrt(self.settings.prior_variance), _NUM_DEVIATIONS)
             logits = _LOGITS[:, None, None] + deviations[:, None] * NODES
@@ -213,7 +204,7 @@ class ProgressSampler(PromptSampler):
         relative = np.where(known, self._length / mean, 1.0).astype(np.float64)
         return np.clip(relative**self.settings.cost_power, 1 / 3, 3.0)
 
-    def _blank(self) -> tuple[PassRateBelief, Distrust]:
+    def _blank(self) -> tuple[PassRateBelief, NoiseEvidence]:
         settings, known = self.settings, self._features
         belief = PassRateBelief(
             self.num_prompts,
@@ -224,7 +215,7 @@ class ProgressSampler(PromptSampler):
         categories = known.categories
         if not len(categories):
             categories = np.zeros(self.num_prompts, dtype=np.int64)
-        distrust = Distrust(
+        noise = NoiseEvidence(
             self.num_prompts,
             categories,
             len(known.category_names),
@@ -232,11 +223,11 @@ class ProgressSampler(PromptSampler):
             agreement=settings.agreement,
             inert_guard=settings.inert_guard,
         )
-        return belief, distrust
+        return belief, noise
 
     def _state(self) -> dict[str, Any]:
         by_prompt = {name: getattr(self._belief, name).copy() for name in _BELIEF_BY_PROMPT}
-        by_prompt |= {name: array.copy() for name, array in self._distrust.kept.items()}
+        by_prompt |= {name: array.copy() for name, array in self._noise.kept.items()}
         return {"belief": self._belief.state(), **by_prompt, **super()._state()}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
@@ -250,18 +241,18 @@ class ProgressSampler(PromptSampler):
                 missing=missing,
             )
 
-        belief, distrust = self._blank()
+        belief, noise = self._blank()
         belief.restore(state["belief"])
         unseen = (0.0, self.settings.prior_variance, 0)
         for name, missing in zip(_BELIEF_BY_PROMPT, unseen, strict=True):
             setattr(belief, name, carried(name, getattr(belief, name).dtype, missing))
-        distrust.kept = {
+        noise.kept = {
             name: carried(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()
         }
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):
             raise ValueError("a saved belief is not finite")
         super()._restore(state, origin)
-        self._belief, self._distrust = belief, distrust
+        self._belief, self._noise = belief, noise
 
 
 def _mean(values: NDArray[Any]) -> float:

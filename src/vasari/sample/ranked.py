@@ -75,7 +75,7 @@ def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> 
 
 
 def _bound(scores: NDArray[np.float64], num: int) -> float:
-    """A lower bound of the `num`-th highest score, near it.
+    """A number just below the `num`-th highest score, or equal to it.
 
     It is the `num`-th highest of the maxima of blocks. A partition of the whole takes a quarter of
     a second where most of 1.6 million scores are equal.
@@ -105,7 +105,7 @@ class Candidates:
         return self._passes.draw(rng, wanted)
 
     def state(self) -> dict[str, Any]:
-        """JSON values and copies of arrays; empty without passes."""
+        """The state of the passes; empty where the whole pool is the candidates."""
         return {} if self._passes is None else self._passes.state()
 
     def restored(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> Candidates:

@@ -60,7 +60,7 @@ class _Maker:
         return self.settings and dataclasses.replace(presets[preset], **changes)
 
     def made(self, what: str, settings: Mapping[str, Any], **given: Any) -> Any:
-        """One with these settings, over what is given."""
+        """The sampler or gate, from these settings and from what else is given."""
         chosen = self.chosen(what, **settings)
         return self.make(**given) if chosen is None else self.make(chosen, **given)
 

@@ -128,17 +128,17 @@ class VarianceAwareSampler(PromptSampler):
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts that a prompt of `due` wants."""
+        """Rollouts for each prompt that `due` names."""
         return self.settings.num_refresh_rollouts
 
     @property
     def observed_groups(self) -> int:
-        """Groups that were learnt from."""
+        """Number of groups that were learnt from."""
         return self._num_observed
 
     @property
     def refresh_every(self) -> int:
-        """Batches between refreshes. 0 for `online`, which has none."""
+        """Batches between two refreshes; 0 for `online`, which has none."""
         return 0 if self.settings.refresh == "online" else self.settings.refresh_every
 
     def scores(self) -> NDArray[np.float64]:
@@ -238,7 +238,7 @@ class VarianceAwareSampler(PromptSampler):
             self._weigh_unverifiable()
 
     def _diversity(self, group: GroupOutcome) -> float:
-        """TDS of a group; nan where it is not needed or cannot be told."""
+        """TDS of a group; nan where it is not needed or not known."""
         if self.settings.beta == 0 or np.isnan(group.verdicts).all():
             return math.nan
         if len(group.token_ids) < 2:

@@ -39,7 +39,7 @@ _PROMPTS = (
 def check_reward(
     reward: str | Callable[..., Any], *, max_tokens: int = 64, **settings: Any
 ) -> None:
-    """Return if a reward function keeps the contract; say what is broken if not.
+    """Check that a reward function keeps the contract of rewards.
 
     It is called on right, wrong and unverifiable rollouts, empty and very long ones, cut ones, of
     prompts with and without images and options. It must give each a finite number or None, the same
@@ -93,7 +93,7 @@ def _values(
 
 
 def _where(term: RewardTerm, rows: Mapping[str, Sequence[Any]]) -> str:
-    """The first rollout that a term fails on alone."""
+    """Where a term fails: the first rollout on which it raises, in words."""
     for row, text in enumerate(rows["texts"]):
         own: dict[str, Any] = {name: [values[row]] for name, values in rows.items()}
         try:
@@ -109,7 +109,7 @@ def _where(term: RewardTerm, rows: Mapping[str, Sequence[Any]]) -> str:
 
 
 def _rows(max_tokens: int) -> dict[str, Any]:
-    """Rollouts as `trl_columns` takes them."""
+    """The rollouts that a reward is tested on, as `trl_columns` takes them."""
     rows: dict[str, list[Any]] = {
         name: [] for name in ("prompts", "texts", "token_ids", "verdicts", "truncated")
     }

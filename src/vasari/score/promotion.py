@@ -50,7 +50,7 @@ def promotion_score(
 
 
 def check_weights(alpha: float, beta: float, normalise: str) -> None:
-    """Refuse weights that no promotion score can have.
+    """Check the weights of a promotion score.
 
     Raises:
         ConfigError: A weight is negative or not finite, or `normalise` is unknown.

@@ -215,7 +215,7 @@ def values_of(
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function is async, as it is, with settings filled in, or as an object's method."""
+    """Whether a function, or the `__call__` of an object, is async; also with settings filled in."""
     while isinstance(function, functools.partial):
         function = function.func
     call = getattr(function, "__call__", None)  # noqa: B004
@@ -233,7 +233,7 @@ def text_of(completion: Any) -> str:
 
 
 def _called(term: RewardTerm, columns: Mapping[str, Any]) -> Any:
-    """What a term's function gives for these columns, or what must be awaited for it."""
+    """What a term's function returns for these columns."""
     parameters = inspect.signature(term.function).parameters
     seen = dict(columns) if term.is_batched else _seen(columns)
     # Settings that were filled in stand, also where a column is called like one.

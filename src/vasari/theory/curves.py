@@ -28,7 +28,7 @@ class Curve:
     _points: list[tuple[float, ...]] = field(default_factory=list)
 
     def add(self, *, step: int, accuracy: float, noise_share: float, mixed_share: float) -> None:
-        """A point at what the ledger has charged so far."""
+        """Add a point at the number of rollouts charged so far."""
         charged = self.ledger
         self._points.append(
             (

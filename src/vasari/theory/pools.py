@@ -132,7 +132,7 @@ class SimulatedPool:
 
     @property
     def held_out(self) -> PromptIndices:
-        """Their places."""
+        """Places of the held-out prompts."""
         return np.arange(self.num_prompts, len(self.kinds), dtype=np.int64)
 
     @property

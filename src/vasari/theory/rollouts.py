@@ -66,7 +66,7 @@ class SimulatedGroups:
 
     @property
     def num_tokens(self) -> int:
-        """All tokens."""
+        """Number of tokens of all rollouts."""
         return sum(len(rollout) for group in self.tokens for rollout in group)
 
     def select(self, kept: NDArray[np.bool_]) -> SimulatedGroups:

@@ -121,7 +121,7 @@ def simulate(
 
 
 class _Run:
-    """One arm, step by step."""
+    """A run of one arm."""
 
     def __init__(
         self, arm: Arm, pool: SimulatedPool, settings: SimulationSettings, seed: int
@@ -185,7 +185,7 @@ class _Run:
         self._drawn, self._mixed = [], []
 
     def _refresh(self) -> bool:
-        """Roll out what is due; whether anything was."""
+        """Roll out the prompts that are due, and return whether there were any."""
         due = self._sampler.due(self._step)
         if not due.size:
             return False

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from vasari.core.bounds import Bounds, Count, Positive, Share, check_fields
 from vasari.core.errors import ConfigError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler, draw_of
-from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import Candidates, highest, tally
 from vasari.score.value import (
     GroupValue,
@@ -87,7 +86,7 @@ BETA_PRESETS: dict[str, BetaSettings] = {
 
 @final
 class BetaSampler(PromptSampler):
-    """Takes the prompts whose pass rates, by a Beta distribution for each, suit best.
+    """Takes the prompts of highest score, by a Beta distribution of each one's pass rate.
 
     MoPPS (arXiv:2507.04632): k of n correct turn Beta(a, b) into `a <- decay a + (1 - decay) a0 +
     k` and `b <- decay b + (1 - decay) b0 + n - k`; a batch of B draws p ~ Beta(a, b) for each of 16
@@ -122,7 +121,6 @@ class BetaSampler(PromptSampler):
         self._right = np.zeros(size)
         self._wrong = np.zeros(size)
         self._seen_at = np.full(size, -1, dtype=np.int32)
-        self._clock = BatchClock()
         self._candidates = Candidates(size, self.settings.candidate_factor)
 
     def alphas(self) -> NDArray[np.float64]:
@@ -132,11 +130,6 @@ class BetaSampler(PromptSampler):
     def betas(self) -> NDArray[np.float64]:
         """[prompts] b of each belief Beta(a, b) at the present batch."""
         return self._belief(None)[1]
-
-    def due(self, batch: int) -> PromptIndices:
-        """Never requests refresh rollouts; `batch` only ages the evidence."""
-        self._clock.ask(batch)
-        return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
         """Share of the pool that was seen, its mean pass rate, and rollouts that count for it."""
@@ -154,7 +147,7 @@ class BetaSampler(PromptSampler):
     def _belief(
         self, at: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Parameters a and b of some prompts, or of all."""
+        """Parameters a and b of the beliefs in some prompts, or in all."""
         rows: Any = slice(None) if at is None else at
         right, wrong = self._right[rows], self._wrong[rows]
         if self.settings.decay_on == "time" and self.settings.decay < 1:
@@ -163,20 +156,19 @@ class BetaSampler(PromptSampler):
         return self.settings.prior_alpha + right, self.settings.prior_beta + wrong
 
     def _kept(self, rows: Any) -> NDArray[np.float64]:
-        """Share of the evidence that the batches since it was seen have left."""
+        """Share of the evidence that is left after the batches since it was seen."""
         age = np.maximum(self._clock.now - self._seen_at[rows], 0)
         kept: NDArray[np.float64] = np.power(self.settings.decay, age, dtype=np.float64)
         return kept
 
     def _draw(self, num_prompts: int) -> Draw:
-        self._clock.draw()
         candidates = self._candidates.draw(self._rng, num_prompts)
         scores = self._scores(*self._belief(candidates))
         picked = highest(scores, num_prompts, self._rng)
         return draw_of(promoted=picked if candidates is None else candidates[picked])
 
     def _scores(self, alpha: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Higher = taken first."""
+        """The score of each belief; higher = taken first."""
         settings = self.settings
         rates = (
             self._rng.beta(alpha, beta) if settings.draw == "thompson" else alpha / (alpha + beta)

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
-from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler, draw_of
-from vasari.sample.clock import BatchClock
 from vasari.sample.pool import read_array
 from vasari.sample.ranked import Candidates, highest, tally
 
@@ -89,7 +88,6 @@ class HmmSampler(PromptSampler):
         self.settings = settings or HmmSettings()
         """What this sampler was made with."""
         self._known = _KnownPrompts.empty()
-        self._clock = BatchClock()
         self._candidates = Candidates(self.num_prompts, self.settings.candidate_factor)
 
     def states(self) -> NDArray[np.float64]:
@@ -98,11 +96,6 @@ class HmmSampler(PromptSampler):
         states = np.full((self.num_prompts, _NUM_STATES), 1 / _NUM_STATES)
         states[self._known.prompts] = self._known.predicted(self.settings.prior)
         return states
-
-    def due(self, batch: int) -> PromptIndices:
-        """Never requests refresh rollouts; `batch` only moves the beliefs on."""
-        self._clock.ask(batch)
-        return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
         """Share of prompts with a belief of their own, and its mean probability of each state."""
@@ -124,7 +117,6 @@ class HmmSampler(PromptSampler):
         self._known = self._known.rolled(self._clock.now - 1, self.settings)
 
     def _draw(self, num_prompts: int) -> Draw:
-        self._clock.draw()
         self._roll()
         scores = np.full(
             self.num_prompts, self._scores(np.full((1, _NUM_STATES), 1 / _NUM_STATES))[0]
@@ -137,7 +129,7 @@ class HmmSampler(PromptSampler):
         return draw_of(promoted=picked if candidates is None else candidates[picked])
 
     def _scores(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Higher = taken first."""
+        """[prompts] the score of each; higher = taken first."""
         partial: NDArray[np.float64] = states[:, PARTIAL]
         if not self.settings.entropy_weight:
             return partial
@@ -186,7 +178,7 @@ class HmmSampler(PromptSampler):
 
 @dataclass(frozen=True, slots=True)
 class _KnownPrompts:
-    """The prompts that differ from one never seen."""
+    """The beliefs in all prompts that differ from one never seen."""
 
     prompts: NDArray[np.int64]
     """[known] ascending."""
@@ -207,7 +199,7 @@ class _KnownPrompts:
         return _predicted(self.excess, self.before, prior)
 
     def rolled(self, batch: int, settings: HmmSettings) -> _KnownPrompts:
-        """The same at `batch` where they are older, less those whose counts are forgotten."""
+        """The beliefs at `batch`, without those whose counts are forgotten."""
         known = self
         while (behind := known.at < batch).any():
             excess, before, at = known.excess.copy(), known.before.copy(), known.at.copy()
@@ -227,7 +219,7 @@ class _KnownPrompts:
         return self if kept.all() else self.taken(kept)
 
     def taken(self, rows: NDArray[Any]) -> _KnownPrompts:
-        """Some of the prompts."""
+        """The beliefs in some of the prompts."""
         return _KnownPrompts(
             self.prompts[rows], self.excess[rows], self.before[rows], self.at[rows]
         )
@@ -257,7 +249,7 @@ class _KnownPrompts:
         return known
 
     def _joined_by(self, fresh: NDArray[np.int64], batch: int) -> _KnownPrompts:
-        """A copy with prompts that were never seen among them."""
+        """A copy with beliefs in further prompts, which were never seen."""
         prompts = np.concatenate([self.prompts, fresh])
         order = np.argsort(prompts, kind="stable")
         excess = np.concatenate([self.excess, np.zeros((len(fresh), _NUM_STATES, _NUM_STATES))])
@@ -266,7 +258,7 @@ class _KnownPrompts:
         return _KnownPrompts(prompts[order], excess[order], before[order], at[order])
 
     def moved(self, origin: NDArray[np.int64]) -> _KnownPrompts:
-        """The same in a changed pool; `origin` as in `PromptSampler._restore`."""
+        """The beliefs in a changed pool; `origin` as in `PromptSampler._restore`."""
         rows = np.searchsorted(self.prompts, origin)
         found = (rows < len(self.prompts)) & (origin >= 0)
         found[found] = self.prompts[rows[found]] == origin[found]

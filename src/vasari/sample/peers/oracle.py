@@ -23,7 +23,7 @@ OracleValue = Literal["variance", GroupValue]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleSettings:
-    """Settings of the oracle."""
+    """Settings of "oracle"."""
 
     value: OracleValue = "variance"
     """"variance" is p (1 - p); the others are `score.value.group_value` of a group: "std", "var",
@@ -83,7 +83,7 @@ class OracleSampler(PromptSampler):
             self.update_pass_rates(features.pass_rates)
 
     def update_pass_rates(self, pass_rates: ArrayLike) -> None:
-        """Take over pass rates of the present policy.
+        """Set the pass rates to those of the present policy.
 
         Args:
             pass_rates: [prompts] in [0, 1]; 0 for a prompt that is known to be noise.

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
-from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler, draw_of
-from vasari.sample.clock import BatchClock
 from vasari.sample.ranked import highest, tally
 from vasari.score.promotion import MAX_OUTCOME_VARIANCE
 
@@ -77,16 +76,10 @@ class PrioritisedSampler(PromptSampler):
         self._places = np.full(size, _ACTIVE, dtype=np.int8)
         self._seen_at = np.full(size, -1, dtype=np.int32)
         self._retested_at = 0
-        self._clock = BatchClock()
 
     def priorities(self) -> NDArray[np.float64]:
         """[prompts] moving averages of the outcome variance, in [0, 1/4]; 1/4 while unseen."""
         return self._priorities.copy()
-
-    def due(self, batch: int) -> PromptIndices:
-        """Never requests refresh rollouts; `batch` only says whether the next draw retests."""
-        self._clock.ask(batch)
-        return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
         """Shares of prompts seen, solved and unsolved, and mean priority of those ranked."""
@@ -99,7 +92,6 @@ class PrioritisedSampler(PromptSampler):
         }
 
     def _draw(self, num_prompts: int) -> Draw:
-        self._clock.draw()
         retested = np.zeros(0, dtype=np.int64)
         if self._clock.now - self._retested_at >= self.settings.retest_every:
             self._retested_at = self._clock.now

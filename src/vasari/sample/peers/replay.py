@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from vasari.core.bounds import Count, PositiveCount, Share, check_fields
 from vasari.core.errors import ConfigError
-from vasari.core.records import Draw, GroupOutcome, PromptIndices
+from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler, draw_of
-from vasari.sample.clock import BatchClock
 from vasari.sample.passes import PoolPasses
 from vasari.sample.ranked import highest, tally
 
@@ -51,7 +50,7 @@ class ReplaySettings:
 
 @final
 class ReplaySampler(PromptSampler):
-    """Fills part of each batch with buffered prompts of middling pass rates, the rest with a pass.
+    """Fills part of each batch with prompts of middling pass rates, the rest with a shuffled pass.
 
     Prompt Replay (arXiv:2603.21177): a prompt whose last group's pass rate p lies in [0.25, 0.75]
     is in the buffer. Up to `floor(replay_share B)` places go to buffered prompts, nearest to 1/2
@@ -86,17 +85,11 @@ class ReplaySampler(PromptSampler):
         self._num_reused = np.zeros(size, dtype=np.int32)
         self._drawn_at = np.full(size, _NEVER, dtype=np.int32)
         self._num_replayed = 0
-        self._clock = BatchClock()
         self._passes = PoolPasses(size)
 
     def buffered(self) -> NDArray[np.int64]:
         """Prompts whose last pass rate was middling, cooling down or not, ascending."""
         return np.flatnonzero(~np.isnan(self._rates)).astype(np.int64)
-
-    def due(self, batch: int) -> PromptIndices:
-        """Never requests refresh rollouts; `batch` only advances the cooldowns."""
-        self._clock.ask(batch)
-        return np.zeros(0, dtype=np.int64)
 
     def metrics(self) -> Mapping[str, float]:
         """Completed passes, prompts in the buffer and ready, and replays of the last batch."""
@@ -114,7 +107,6 @@ class ReplaySampler(PromptSampler):
         return np.asarray(cooled & (self._num_reused[prompts] < self.settings.max_reuse))
 
     def _draw(self, num_prompts: int) -> Draw:
-        self._clock.draw()
         buffered = self.buffered()
         ready = buffered[self._ready(buffered)]
         num = min(len(ready), math.floor(self.settings.replay_share * num_prompts + 1e-9))

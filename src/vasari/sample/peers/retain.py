@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
+from vasari.core.bounds import PositiveCount, PositiveShare, Share
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, Role
 from vasari.sample.base import PromptSampler
-from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
+from vasari.sample.peers.wrapper import SamplerWrapper, WrapperSettings
 
 _REVIEW: Role = "revisit"
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetainSettings:
+class RetainSettings(WrapperSettings):
     """Settings of "retain" (RECALL, arXiv:2606.03087); the numbers are our choice."""
 
-    inner: str = "uniform"
-    """Name of the sampler whose batches are changed."""
-    inner_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Its settings, `preset` included."""
     share: Share = 0.1
     """Largest share of a batch that reviews take, in [0, 1]."""
     repair_window: PositiveCount = 50
     """Batches after which a mastered prompt is to be checked again, at least 1."""
     mastery: PositiveShare = 1.0
     """Pass rate from which a prompt counts as mastered, in (0, 1]."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_inner(self.inner_settings)
 
 
 @final
@@ -81,8 +73,10 @@ class RetainSampler(SamplerWrapper):
         age = self._batch - self._checked_at
         return np.flatnonzero(self._mastered & (age > self.settings.repair_window)).astype(np.int64)
 
-    def _own_metrics(self) -> Mapping[str, float]:
+    def metrics(self) -> Mapping[str, float]:
+        """The inner sampler's numbers, and how many prompts are mastered, reviewed and relapsed."""
         return {
+            **self.inner.metrics(),
             "sampler/mastered": float(self._mastered.sum()),
             "sampler/reviews_due": float(len(self.overdue())),
             "sampler/reviews_last": float(self._num_reviews),
@@ -107,7 +101,8 @@ class RetainSampler(SamplerWrapper):
         self._num_reviews = num + int(among.sum())
         return Draw(indices, tuple(roles))
 
-    def _learn(self, groups: Sequence[GroupOutcome]) -> None:
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        super()._observe(groups)
         for group in groups:
             verdicts = group.verdicts[~np.isnan(group.verdicts)]
             if verdicts.size < 2:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.bounds import PositiveCount, PositiveShare, Share, check_fields
+from vasari.core.bounds import PositiveCount, PositiveShare, Share
 from vasari.core.errors import StateError
 from vasari.core.records import Draw, GroupOutcome, Role
 from vasari.sample.base import PromptSampler
 from vasari.sample.gate import has_variance, verifiable_rewards
-from vasari.sample.peers.wrapper import SamplerWrapper, check_inner
+from vasari.sample.peers.wrapper import SamplerWrapper, WrapperSettings
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SkipSettings:
+class SkipSettings(WrapperSettings):
     """Settings of "skip" (GRESO, arXiv:2506.02177)."""
 
-    inner: str = "uniform"
-    """Name of the sampler whose prompts are skipped."""
-    inner_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Its settings, `preset` included."""
     start: Share = 0.5
     """First value of rho_easy and rho_hard, in [0, 1]. Our choice."""
     step: Share = 0.01
@@ -37,10 +33,6 @@ class SkipSettings:
     hard."""
     max_rounds: PositiveCount = 20
     """How often the inner sampler is asked again for the skipped places of a batch, at least 1."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_inner(self.inner_settings)
 
 
 @final
@@ -101,8 +93,10 @@ class SkipSampler(SamplerWrapper):
         rho = np.where(self._easy[indices], self._rho_easy, self._rho_hard)
         return np.maximum(rho ** self._visits[indices], self.settings.least_keep)
 
-    def _own_metrics(self) -> Mapping[str, float]:
+    def metrics(self) -> Mapping[str, float]:
+        """The inner sampler's numbers, and what was skipped how often."""
         return {
+            **self.inner.metrics(),
             "sampler/skip_rho_easy": self._rho_easy,
             "sampler/skip_rho_hard": self._rho_hard,
             "sampler/skipped_share": self._skipped_share,
@@ -131,7 +125,8 @@ class SkipSampler(SamplerWrapper):
             tuple(role for _, role in batch),
         )
 
-    def _learn(self, groups: Sequence[GroupOutcome]) -> None:
+    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
+        super()._observe(groups)
         num_groups = num_easy = num_hard = 0
         for group in groups:
             if verifiable_rewards(group).size < 2:

@@ -159,7 +159,7 @@ class TwoStageGate(Gate):
         return Admission(admitted, redraw=redraw, more=more)
 
     def _promises(self, group: GroupOutcome) -> bool:
-        """Whether a screening goes on; remembers what it says about later ones."""
+        """Whether a screening goes on; notes whether the prompt is deferred or evicted."""
         verdicts = group.verdicts[~np.isnan(group.verdicts)]
         if verdicts.size < 2:
             return False
@@ -191,7 +191,7 @@ class TwoStageGate(Gate):
 
 
 def _table(state: Mapping[str, Any], key: str, value: str) -> dict[int, int]:
-    """Saved numbers by prompt."""
+    """The saved number of each prompt."""
     indices, values = (read_array(state, name, dtype=np.int64) for name in (key, value))
     if (
         len(indices) != len(values)

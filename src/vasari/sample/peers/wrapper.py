@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.core.bounds import check_fields
 from vasari.core.errors import ConfigError
 from vasari.core.records import GroupOutcome, PromptIndices
 from vasari.sample.base import PromptSampler
@@ -17,10 +18,10 @@ _GIVEN_BY_THE_WRAPPER = ("name", "num_prompts", "seed", "prompt_ids", "features"
 
 
 class SamplerWrapper(PromptSampler):
-    """A sampler that changes the batches of an inner sampler, whose refreshes stay as they are.
+    """A sampler that changes the batches of an inner sampler, and leaves its refreshes.
 
-    A subclass says how batches change (`_draw`), and what it learns and keeps of its own (`_learn`,
-    `_own_metrics`, `saved_by_prompt` and `saved`). Batches hold no prompt twice, so the inner
+    A subclass says how batches change (`_draw`), and adds what it learns (`_observe`), logs
+    (`metrics`) and keeps (`saved_by_prompt` and `saved`). Batches hold no prompt twice, so the inner
     sampler must draw without replacement.
     """
 
@@ -72,20 +73,11 @@ class SamplerWrapper(PromptSampler):
         return self.inner.due(batch)
 
     def metrics(self) -> Mapping[str, float]:
-        """The inner sampler's numbers and the wrapper's own."""
-        return {**self.inner.metrics(), **self._own_metrics()}
-
-    @abstractmethod
-    def _own_metrics(self) -> Mapping[str, float]:
-        """The wrapper's own numbers, named `sampler/...`."""
-
-    @abstractmethod
-    def _learn(self, groups: Sequence[GroupOutcome]) -> None:
-        """Learn from groups, after the inner sampler did."""
+        """The inner sampler's numbers; a subclass adds its own."""
+        return self.inner.metrics()
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         self.inner.observe(groups)
-        self._learn(groups)
 
     def _state(self) -> dict[str, Any]:
         return {"batch": self._batch, "own": super()._state(), "inner": self.inner.state_dict()}
@@ -98,20 +90,23 @@ class SamplerWrapper(PromptSampler):
             setattr(self, f"_{name}", value)
 
 
-def check_inner(inner_settings: Any) -> None:
-    """Check that the settings of a wrapper's inner sampler are settings by name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrapperSettings:
+    """The inner sampler of a wrapper, and its settings."""
 
-    Raises:
-        ConfigError: They are not, or the settings hold what the wrapper itself gives to its inner
-            sampler.
-    """
-    if not isinstance(inner_settings, Mapping) or not all(
-        isinstance(key, str) for key in inner_settings
-    ):
-        raise ConfigError(f"inner_settings must be settings by name, got {inner_settings!r}")
-    taken = [key for key in _GIVEN_BY_THE_WRAPPER if key in inner_settings]
-    if taken:
-        raise ConfigError(
-            f"inner_settings cannot hold {', '.join(taken)}: the wrapper gives it to its inner"
-            " sampler"
-        )
+    inner: str = "uniform"
+    """Name of the sampler whose batches are changed."""
+    inner_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Its settings, `preset` included."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        given = self.inner_settings
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise ConfigError(f"inner_settings must be settings by name, got {given!r}")
+        taken = [key for key in _GIVEN_BY_THE_WRAPPER if key in given]
+        if taken:
+            raise ConfigError(
+                f"inner_settings cannot hold {', '.join(taken)}: the wrapper gives it to its inner"
+                " sampler"
+            )

@@ -18,13 +18,13 @@ from vasari.sample.ranked import Tally
 Floats = NDArray[np.float64]
 
 LEAST = 0.03
-"""No factor goes below: a verifier that was mended, or a format that was learnt, must be able to
+"""Least trust: a verifier that was mended, or a format that was learnt, must be able to
 return."""
 ENOUGH_COHERENCE = 0.35
-"""Mean signed squared correlation from which a prompt is fully trusted: what hard, learnable
+"""Mean signed squared correlation from which a prompt is fully trusted: what hard, by_group
 prompts show."""
 DISTRUSTED = 0.2
-"""A prompt whose factor is no higher counts as distrusted."""
+"""A prompt whose trust is no higher counts as distrusted."""
 REFUSED_ONCE = 0.7
 """Factor for each group in a row whose majority answer was judged wrong: few of its rollouts show a
 better answer, and where the label is wrong there is none."""
@@ -51,21 +51,19 @@ rollouts with one answer, `torn` those of them with unlike verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the evidence says of every prompt at one moment."""
+class Trust:
+    """How far the variance of every prompt can be learnt from, at one moment."""
 
     coherence: Floats
     """[prompts] mean over groups, drawn towards the category's (one group) and that towards the
     pool's (four)."""
-    learnable: Floats
-    """[prompts] in [0.03, 1], the factor by what the groups themselves say, whatever their
-    counts."""
-    factor: Floats
-    """[prompts] in [0.03, 1], what a prompt's value is multiplied with: `learnable`, and the guard
-    against still counts."""
+    by_group: Floats
+    """[prompts] in [0.03, 1], the trust by coherence and agreement, without the inert guard."""
+    trust: Floats
+    """[prompts] in [0.03, 1], what a prompt's value is multiplied with; includes the guard."""
 
 
-class Distrust:
+class NoiseEvidence:
     """Evidence that a prompt's variance is noise.
 
     It comes from three detectors: whether verdicts follow the policy's confidence (`coherence`),
@@ -92,13 +90,13 @@ class Distrust:
         self._categories = categories
         self._num_categories = num_categories
 
-    def judged(self) -> Judgement:
-        """What the evidence says of every prompt now."""
+    def trust(self) -> Trust:
+        """How far the variance of every prompt can be learnt from now."""
         mean_coherence = self._mean_coherence()
-        learnable = self._learnable(mean_coherence)
-        return Judgement(mean_coherence, learnable, self._guarded(learnable, mean_coherence))
+        by_group = self._by_group(mean_coherence)
+        return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence))
 
-    def _learnable(self, mean_coherence: Floats) -> Floats:
+    def _by_group(self, mean_coherence: Floats) -> Floats:
         found = np.ones(len(self.kept["ratio"]))
         if self._uses_coherence:
             found *= np.clip(mean_coherence / ENOUGH_COHERENCE, LEAST, 1.0)
@@ -108,16 +106,16 @@ class Distrust:
             found *= REFUSED_ONCE ** np.minimum(self._float("refusals"), _MOST_REFUSALS)
         return np.maximum(found, LEAST)
 
-    def _guarded(self, learnable: Floats, mean_coherence: Floats) -> Floats:
+    def _guarded(self, by_group: Floats, mean_coherence: Floats) -> Floats:
         if not self._uses_inert_guard:
-            return learnable
+            return by_group
         inert = (self.kept["num_mixed"] >= _MIXED_BEFORE_GUARD) & (self.kept["ratio"] < 0.3)
         if self._uses_coherence:
             # Verdicts that keep following from the rollouts can still be learnt from.
             known = self.kept["coherence_num"] >= _MIXED_BEFORE_GUARD
             inert &= ~(known & (mean_coherence >= ENOUGH_COHERENCE))
         gain = np.clip(0.15 + self._float("gain") / 0.15, 0.05, 1.0)
-        return np.maximum(np.where(inert, learnable * gain, learnable), LEAST)
+        return np.maximum(np.where(inert, by_group * gain, by_group), LEAST)
 
     def _float(self, name: str, at: Any = slice(None)) -> Floats:
         values: Floats = self.kept[name][at].astype(np.float64)
@@ -182,7 +180,7 @@ class Distrust:
         mixed = (correct > 0) & (correct < num)
         kept["num_mixed"][at] = np.minimum(self._float("num_mixed", at) + mixed, _MOST_COUNTED)
 
-    def given_up(self, learnable: Floats) -> NDArray[np.int64]:
+    def given_up(self, by_group: Floats) -> NDArray[np.int64]:
         """Prompts whose labels or verifier deserve a look, the most suspect first.
 
         Those with three mixed groups or more whose value is cut to a fifth or less, and those whose
@@ -190,14 +188,14 @@ class Distrust:
         right.
 
         Args:
-            learnable: `Judgement.learnable` of now.
+            by_group: `Trust.by_group` of now.
         """
-        noisy = (self.kept["num_mixed"] >= _MIXED_BEFORE_GUARD) & (learnable <= DISTRUSTED)
+        noisy = (self.kept["num_mixed"] >= _MIXED_BEFORE_GUARD) & (by_group <= DISTRUSTED)
         refused = (self.kept["refusals"] >= _MIXED_BEFORE_GUARD) & (
             self.kept["inert_correct"] > 1.0
         )
         places = np.flatnonzero(noisy | refused)
-        return places[np.argsort(learnable[places], kind="stable")].astype(np.int64)
+        return places[np.argsort(by_group[places], kind="stable")].astype(np.int64)
 
 
 def _log_moving(seen: Tally, mean: Floats, variance: Floats) -> Floats:

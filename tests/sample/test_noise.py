@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.records import GroupOutcome
-from vasari.sample.distrust import Distrust, coherence, judged_two_ways, majority_refused
+from vasari.sample.noise import NoiseEvidence, coherence, judged_two_ways, majority_refused
 from vasari.sample.ranked import tally
 
 OFF = {"coherence": False, "agreement": False, "inert_guard": False}
 
 
-def distrust(num_prompts=4, categories=(0, 0, 1, 1), **parts):
+def no_evidence(num_prompts=4, categories=(0, 0, 1, 1), **parts):
     on = dict.fromkeys(OFF, True)
-    return Distrust(num_prompts, np.array(categories), len(set(categories)), **on | parts)
+    return NoiseEvidence(num_prompts, np.array(categories), len(set(categories)), **on | parts)
 
 
 def group(index, verdicts, *, sure=None, answers=()):
@@ -34,32 +34,32 @@ def judged_after(evidence, *groups):
     of a half."""
     for each in groups:
         evidence.learn([each], tally([each]), (np.zeros(1), np.zeros(1)))
-    return evidence.judged()
+    return evidence.trust()
 
 
 def test_coherence_is_drawn_towards_the_category_and_that_towards_the_pool():
-    judged = judged_after(distrust(), group(0, [1, 1, 0, 0], sure=[-1, -1, -2, -2]))
+    judged = judged_after(no_evidence(), group(0, [1, 1, 0, 0], sure=[-1, -1, -2, -2]))
     # One group of coherence 1. Pool: (1 + 4 * 0.45) / (1 + 4) = 0.56. Categories: (1 + 4 * 0.56) /
     # 5 = 0.648 and 0.56.
     assert judged.coherence == pytest.approx([(1 + 0.648) / 2, 0.648, 0.56, 0.56])
 
 
 def test_incoherent_verdicts_cut_the_value_in_proportion_down_to_the_least():
-    evidence = distrust(num_prompts=2, categories=(0, 0), **OFF | {"coherence": True})
+    evidence = no_evidence(num_prompts=2, categories=(0, 0), **OFF | {"coherence": True})
     judged = judged_after(evidence, *[group(0, [1, 1, 0, 0], sure=[-2, -2, -1, -1])] * 2)
     # Two groups of coherence -1. Pool: (-2 + 1.8) / (2 + 4) = -1/30, which is below 0; prompt 0:
     # (-2 - 1/30) / 3.
     assert judged.coherence == pytest.approx([-61 / 90, -1 / 30])
-    assert judged.factor == pytest.approx([0.03, 0.03])
+    assert judged.trust == pytest.approx([0.03, 0.03])
     # One group of -1: pool (-1 + 1.8) / 5 = 0.16, of 0.35 that would be enough; prompt 0: (-1 +
     # 0.16) / 2 < 0.
     assert judged_after(
-        distrust(2, (0, 0)), group(0, [1, 1, 0, 0], sure=[-2, -2, -1, -1])
-    ).factor == pytest.approx([0.03, 0.16 / 0.35])
+        no_evidence(2, (0, 0)), group(0, [1, 1, 0, 0], sure=[-2, -2, -1, -1])
+    ).trust == pytest.approx([0.03, 0.16 / 0.35])
 
 
 def test_an_answer_judged_two_ways_cuts_the_value_by_its_share_of_pairs():
-    evidence = distrust(**OFF | {"agreement": True})
+    evidence = no_evidence(**OFF | {"agreement": True})
     judged = judged_after(
         evidence,
         group(1, [1, 0, 1, 0], answers=["5", "5", "6", "7"]),
@@ -67,25 +67,25 @@ def test_an_answer_judged_two_ways_cuts_the_value_by_its_share_of_pairs():
     )
     # One pair, judged two ways: 1 - 4/5. Six pairs, two right and two wrong make four unlike pairs: 1 - 16/10 <
     # 0.03.
-    assert judged.factor == pytest.approx([1.0, 0.2, 0.03, 1.0])
+    assert judged.trust == pytest.approx([1.0, 0.2, 0.03, 1.0])
 
 
 def test_each_refused_majority_in_a_row_takes_three_tenths_of_the_value_and_an_accepted_one_gives_it_back():
-    evidence = distrust(**OFF | {"agreement": True})
+    evidence = no_evidence(**OFF | {"agreement": True})
     refused = group(0, [0, 0, 0, 1], answers=["5", "5", "5", "6"])
     judged = judged_after(
         evidence, refused, refused, group(1, [0, 0, 0, 0], answers=["1", "2", "3", "4"])
     )
     # 5 + 5 + 5 against the label 6, twice: 0.7 * 0.7. Prompt 1 has no majority. Three pairs a
     # group, none of them unlike.
-    assert judged.factor == pytest.approx([0.49, 1.0, 1.0, 1.0])
-    assert judged_after(evidence, group(0, [1, 1, 1, 0], answers=["6", "6", "6", "5"])).factor[
+    assert judged.trust == pytest.approx([0.49, 1.0, 1.0, 1.0])
+    assert judged_after(evidence, group(0, [1, 1, 1, 0], answers=["6", "6", "6", "5"])).trust[
         0
     ] == pytest.approx(1.0)
 
 
 def test_counts_that_never_move_are_weighed_against_a_rate_that_can():
-    evidence = distrust(**OFF | {"inert_guard": True})
+    evidence = no_evidence(**OFF | {"inert_guard": True})
     judged_after(evidence, group(3, [1, 1, 0, 0]))
     # Sure of 1/2: 1/16. Never moving, from Beta(1, 1): B(3, 3) / B(1, 1) = 2! 2! / 5! = 1/30.
     assert evidence.kept["ratio"][3] == pytest.approx(math.log(30 / 16))
@@ -97,23 +97,23 @@ def test_counts_that_never_move_are_weighed_against_a_rate_that_can():
 
 def test_counts_that_never_move_cut_the_value_unless_they_rise():
     still, rising = (
-        distrust(num_prompts=1, categories=(0,), **OFF | {"inert_guard": True}) for _ in range(2)
+        no_evidence(num_prompts=1, categories=(0,), **OFF | {"inert_guard": True}) for _ in range(2)
     )
-    assert judged_after(still, *[group(0, [1, 0, 0, 0, 0, 0, 0, 0])] * 2).factor == [
+    assert judged_after(still, *[group(0, [1, 0, 0, 0, 0, 0, 0, 0])] * 2).trust == [
         1.0
     ]  # two mixed groups are too few
     # Under a belief sure of 1/2 counts of one in eight are likelier from a rate that stays: the
     # ratio falls below 0.3.
-    assert judged_after(still, group(0, [1, 0, 0, 0, 0, 0, 0, 0])).factor == pytest.approx([0.15])
+    assert judged_after(still, group(0, [1, 0, 0, 0, 0, 0, 0, 0])).trust == pytest.approx([0.15])
     counts = ([1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0])
     # The rate rose by 1/8, of which the last group shows 0.4: 0.15 + 0.4 / 8 / 0.15.
     assert judged_after(
         rising, *[group(0, verdicts) for verdicts in counts]
-    ).factor == pytest.approx([0.15 + 0.05 / 0.15])
+    ).trust == pytest.approx([0.15 + 0.05 / 0.15])
 
 
 def test_those_given_up_come_most_suspect_first():
-    evidence = distrust(**OFF | {"agreement": True})
+    evidence = no_evidence(**OFF | {"agreement": True})
     often, once = (
         group(2, [1, 0, 1, 0], answers=["5"] * 4),
         group(0, [1, 0, 1, 0], answers=["5", "5", "6", "7"]),
@@ -123,8 +123,8 @@ def test_those_given_up_come_most_suspect_first():
     )
     # Prompt 1 is as suspect as 2, but of one group only; three unlike pairs of three leave 0: 1 - 12 /
     # 7.
-    assert judged.factor == pytest.approx([0.03, 0.03, 0.03, 1.0])
-    assert evidence.given_up(judged.learnable).tolist() == [0, 2]
+    assert judged.trust == pytest.approx([0.03, 0.03, 0.03, 1.0])
+    assert evidence.given_up(judged.by_group).tolist() == [0, 2]
     assert evidence.given_up(np.array([0.1, 0.03, 0.05, 1.0])).tolist() == [2, 0]
 
 
