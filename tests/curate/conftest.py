@@ -2,11 +2,16 @@
 
 import importlib.util
 import io
+import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image, ImageDraw
 
 from vasari.records import ImageRef, Prompt
@@ -145,3 +150,154 @@ def asking(tmp_path):
     yield make
     for store in opened:
         store.close()
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """Writes a module of the user's, which recipes may name, and gives its name."""
+
+    def write(code: str) -> str:
+        name = re.sub(r"\W", "_", tmp_path.name)
+        (tmp_path / f"{name}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setenv("VASARI_PLUGINS", name)
+        return name
+
+    return write
+
+
+SOLUTION = (
+    "The picture shows a scale with a small red mark on it. I look at the mark and read the number"
+    " that is written beside it, and I check it once more from the other side. It is the value"
+    " {answer}, so that is the answer."
+)
+NUM_ROWS = 18
+
+
+@pytest.fixture
+def rows():
+    """Questions whose answers occur nowhere else, so that a leak would be seen."""
+
+    def rows(count=NUM_ROWS):
+        return [
+            {
+                "id": f"q{i}",
+                "question": f"Read mark number {i} in the picture.",
+                "answer": str(73_100 + 131 * i),
+                "image": f"images/{i}.png",
+                "solution": SOLUTION.format(answer=73_100 + 131 * i),
+            }
+            for i in range(count)
+        ]
+
+    return rows
+
+
+@pytest.fixture
+def write_source():
+    """Writes a folder of JSON lines with images."""
+
+    def write_source(folder: Path, entries: list[dict[str, Any]]) -> Path:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for place, row in enumerate(entries):
+            if row.get("image") and not (folder / row["image"]).exists():
+                cells = np.random.default_rng(place).integers(0, 256, size=(6, 6), dtype=np.uint8)
+                Image.fromarray(cells).resize((48, 48)).save(folder / row["image"])
+        (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in entries))
+        return folder
+
+    return write_source
+
+
+@pytest.fixture
+def known():
+    """The prompts of such a folder, for a teacher."""
+
+    def known(folder: Path) -> list[Prompt]:
+        return [
+            Prompt(
+                id=row["id"],
+                question=row["question"],
+                answer=row["answer"],
+                solution=row["solution"],
+                images=(ImageRef(path=str(folder / row["image"])),),
+            )
+            for row in map(json.loads, (folder / "train.jsonl").read_text().splitlines())
+        ]
+
+    return known
+
+
+@pytest.fixture
+def data(tmp_path, rows, write_source):
+    return write_source(tmp_path / "data", rows())
+
+
+@pytest.fixture
+def write_recipe(tmp_path):
+    """Writes a recipe that grades, annotates and makes both sets; changes go by section."""
+
+    def write(server, **changes):
+        endpoint = {
+            "base_url": server.url,
+            "backoff_seconds": 0.01,
+            "max_backoff_seconds": 0.05,
+            "timeout_seconds": 20.0,
+        }
+        recipe = {
+            "name": "tried",
+            "sources": [{"source": "jsonl", "folder": "data", "domain": "math"}],
+            "models": {
+                "all": {
+                    "model": "teacher",
+                    "endpoint": endpoint,
+                    "temperature": 1.0,
+                    "max_tokens": 500,
+                }
+            },
+            "grade": {"model": "all", "num_rollouts": 4},
+            "sft": {"annotate": {"model": "all", "settings": {"num_rationales": 2}}},
+            "rl": {
+                "rephrase": {"model": "all"},
+                "categorise": {"model": "all"},
+                "parts": [
+                    {
+                        "name": "m",
+                        "target": 4,
+                        "domains": ["math"],
+                        "bins": ["hard", "medium"],
+                        "rephrase": True,
+                    }
+                    | {"categorise": True}
+                ],
+            },
+            "shard_rows": 7,
+        } | changes
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run():
+    """Runs a recipe in a folder beside it."""
+    pytest.importorskip("aiohttp")
+    from vasari.curate.recipe import load_curation
+    from vasari.curate.run.job import curate
+
+    def run(path: Path, out: str = "out"):
+        return curate(load_curation(path), base=path.parent, root=path.parent / out)
+
+    return run
+
+
+@pytest.fixture
+def dropped():
+    """The rows of a run's table of dropped rows."""
+
+    def dropped(root: Path) -> list[dict[str, Any]]:
+        return pq.read_table(root / "dropped.parquet").to_pylist()
+
+    return dropped

@@ -6,127 +6,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from PIL import Image
 
 pytest.importorskip("aiohttp")
 
-from vasari.core.errors import DataError, StateError
+from vasari.core.errors import StateError
 from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate, dry_run
 from vasari.data.prompt_file import read_prompts
 from vasari.model.chat import target_text
-from vasari.records import ImageRef, Prompt
 
-SOLUTION = (
-    "The picture shows a scale with a small red mark on it. I look at the mark and read the number"
-    " that is written beside it, and I check it once more from the other side. It is the value"
-    " {answer}, so that is the answer."
-)
 NUM_ROWS = 18
-
-
-def rows(count=NUM_ROWS):
-    """Questions whose answers occur nowhere else, so that a leak would be seen."""
-    return [
-        {
-            "id": f"q{i}",
-            "question": f"Read mark number {i} in the picture.",
-            "answer": str(73_100 + 131 * i),
-            "image": f"images/{i}.png",
-            "solution": SOLUTION.format(answer=73_100 + 131 * i),
-        }
-        for i in range(count)
-    ]
-
-
-def write_source(folder: Path, entries: list[dict[str, Any]]) -> Path:
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    for place, row in enumerate(entries):
-        if row.get("image") and not (folder / row["image"]).exists():
-            cells = np.random.default_rng(place).integers(0, 256, size=(6, 6), dtype=np.uint8)
-            Image.fromarray(cells).resize((48, 48)).save(folder / row["image"])
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in entries))
-    return folder
-
-
-def known(folder: Path) -> list[Prompt]:
-    return [
-        Prompt(
-            id=row["id"],
-            question=row["question"],
-            answer=row["answer"],
-            solution=row["solution"],
-            images=(ImageRef(path=str(folder / row["image"])),),
-        )
-        for row in map(json.loads, (folder / "train.jsonl").read_text().splitlines())
-    ]
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_source(tmp_path / "data", rows())
-
-
-@pytest.fixture
-def write_recipe(tmp_path):
-    """Writes a recipe that grades, annotates and makes both sets; changes go by section."""
-
-    def write(server, **changes):
-        endpoint = {
-            "base_url": server.url,
-            "backoff_seconds": 0.01,
-            "max_backoff_seconds": 0.05,
-            "timeout_seconds": 20.0,
-        }
-        recipe = {
-            "name": "tried",
-            "sources": [{"source": "jsonl", "folder": "data", "domain": "math"}],
-            "models": {
-                "all": {
-                    "model": "teacher",
-                    "endpoint": endpoint,
-                    "temperature": 1.0,
-                    "max_tokens": 500,
-                }
-            },
-            "grade": {"model": "all", "num_rollouts": 4},
-            "sft": {"annotate": {"model": "all", "settings": {"num_rationales": 2}}},
-            "rl": {
-                "rephrase": {"model": "all"},
-                "categorise": {"model": "all"},
-                "parts": [
-                    {
-                        "name": "m",
-                        "target": 4,
-                        "domains": ["math"],
-                        "bins": ["hard", "medium"],
-                        "rephrase": True,
-                    }
-                    | {"categorise": True}
-                ],
-            },
-            "shard_rows": 7,
-        } | changes
-        path = tmp_path / "recipe.yaml"
-        path.write_text(yaml.safe_dump(recipe))
-        return path
-
-    return write
-
-
-def run(path: Path, out: str = "out"):
-    return curate(load_curation(path), base=path.parent, root=path.parent / out)
-
-
-def dropped(root: Path) -> list[dict[str, Any]]:
-    return pq.read_table(root / "dropped.parquet").to_pylist()
 
 
 def misbehaving(body, attempt):
@@ -146,7 +38,7 @@ def misbehaving(body, attempt):
 
 @pytest.mark.slow
 def test_every_row_is_kept_or_dropped_with_a_reason_though_servers_and_rows_fail(
-    teach, write_recipe, tmp_path
+    teach, write_recipe, tmp_path, rows, write_source, known, run, dropped
 ):
     entries = rows()
     entries[3]["image"] = "images/none.png"
@@ -186,7 +78,9 @@ def test_every_row_is_kept_or_dropped_with_a_reason_though_servers_and_rows_fail
 
 
 @pytest.mark.slow
-def test_a_run_gives_files_that_training_reads_as_they_are(teach, write_recipe, data):
+def test_a_run_gives_files_that_training_reads_as_they_are(
+    teach, write_recipe, data, rows, known, run
+):
     server = teach(known(data), spread=True)
 
     curated = run(write_recipe(server))
@@ -205,7 +99,9 @@ def test_a_run_gives_files_that_training_reads_as_they_are(teach, write_recipe, 
 
 
 @pytest.mark.slow
-def test_the_same_command_again_asks_nothing_and_changes_nothing(teach, write_recipe, data):
+def test_the_same_command_again_asks_nothing_and_changes_nothing(
+    teach, write_recipe, data, known, run
+):
     server = teach(known(data), spread=True)
     path = write_recipe(server)
     first = run(path)
@@ -226,7 +122,7 @@ def test_the_same_command_again_asks_nothing_and_changes_nothing(teach, write_re
 
 
 def test_exports_are_written_again_for_a_changed_row_and_not_for_the_same_rows(
-    teach, write_recipe, data
+    teach, write_recipe, data, rows, write_source, run
 ):
     path = write_recipe(teach([]), grade=None, sft={}, rl=None, exports=["trl", "sharegpt"])
     folder = run(path).root / "exports"
@@ -249,7 +145,9 @@ def test_exports_are_written_again_for_a_changed_row_and_not_for_the_same_rows(
 
 
 @pytest.mark.slow
-def test_one_row_changed_asks_about_one_prompt(teach, write_recipe, data):
+def test_one_row_changed_asks_about_one_prompt(
+    teach, write_recipe, data, rows, write_source, known, run
+):
     server = teach(known(data))
     path = write_recipe(server, sft={}, rl=None)
     run(path)
@@ -266,7 +164,9 @@ def test_one_row_changed_asks_about_one_prompt(teach, write_recipe, data):
 
 
 @pytest.mark.slow
-def test_a_raised_limit_asks_nothing_when_nothing_was_cut_off(teach, write_recipe, data):
+def test_a_raised_limit_asks_nothing_when_nothing_was_cut_off(
+    teach, write_recipe, data, known, run
+):
     server = teach(known(data), spread=True)
     path = write_recipe(server)
     first = run(path)
@@ -281,7 +181,9 @@ def test_a_raised_limit_asks_nothing_when_nothing_was_cut_off(teach, write_recip
     assert (again.root / "sft.parquet").read_bytes() == sft
 
 
-def test_a_spent_budget_stops_the_run_and_the_same_command_goes_on(teach, write_recipe, data):
+def test_a_spent_budget_stops_the_run_and_the_same_command_goes_on(
+    teach, write_recipe, data, known, run, dropped
+):
     server = teach(known(data))
     path = write_recipe(server, rl=None)
     content = yaml.safe_load(path.read_text())
@@ -306,7 +208,9 @@ def test_a_spent_budget_stops_the_run_and_the_same_command_goes_on(teach, write_
     assert {row["reason"] for row in dropped(curated.root)} == {"easy"}
 
 
-def test_what_failed_stays_failed_until_it_is_asked_for_again(teach, write_recipe, data):
+def test_what_failed_stays_failed_until_it_is_asked_for_again(
+    teach, write_recipe, data, known, run
+):
     server = teach(known(data), wrong=1.0)
     path = write_recipe(server, sft=None, rl={"parts": [{"name": "m", "target": NUM_ROWS}]})
     content = yaml.safe_load(path.read_text())
@@ -330,7 +234,7 @@ def test_what_failed_stays_failed_until_it_is_asked_for_again(teach, write_recip
     assert {"mark number 4 " in str(body) for body in server.bodies[after:]} == {True}
 
 
-def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe, data):
+def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe, data, known):
     server = teach(known(data))
     path = write_recipe(server)
 
@@ -346,139 +250,3 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would_take(teach, write_recipe
         "rl.rephrase": 0,
         "rl.categorise": 18,
     }
-
-
-def test_a_folder_of_another_shape_is_refused_with_what_was_expected_and_found(
-    teach, write_recipe, tmp_path
-):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "notes.txt").write_text("hello")
-    server = teach([])
-
-    with pytest.raises(
-        DataError, match=r"not the shape of .*Expected .*train\*\.jsonl.* Found: notes\.txt"
-    ):
-        run(write_recipe(server))
-
-
-def test_what_the_data_says_is_shown_as_text_in_the_page_and_the_card(
-    teach, write_recipe, tmp_path
-):
-    entries = rows(3)
-    for row in entries:
-        row["category"] = "<script>alert(1)</script> | [x](javascript:y)"
-        row["licence"] = "<img src=x onerror=alert(2)>"
-    folder = write_source(tmp_path / "data", entries)
-    server = teach(known(folder))
-
-    curated = run(
-        write_recipe(server, grade=None, sft={}, rl={"parts": [{"name": "all", "target": 2}]})
-    )
-
-    page = (curated.root / "funnel.html").read_text()
-    card = (curated.root / "README.md").read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert "<script" not in card
-    assert "<img" not in card
-    assert "\\[x\\](javascript" in card
-
-
-def test_benchmark_prompts_are_removed_and_counted(teach, write_recipe, data, tmp_path):
-    bench = tmp_path / "bench"
-    (bench / "images").mkdir(parents=True)
-    shutil.copy(data / "images" / "2.png", bench / "images")
-    leaked = rows()[2] | {"question": "Read  mark number 2, in the picture!"}
-    (bench / "test.jsonl").write_text(json.dumps(leaked) + "\n" + json.dumps({"id": "bad"}) + "\n")
-    server = teach(known(data))
-    leaks = {"benchmarks": [{"source": "jsonl", "folder": "bench"}]}
-
-    curated = run(write_recipe(server, grade=None, sft={}, rl=None, decontaminate=leaks))
-
-    (drop,) = (row for row in dropped(curated.root) if row["stage"] == "decontaminate")
-    assert (drop["id"], drop["reason"], drop["collided_with"]) == (
-        "jsonl/q2",
-        "benchmark_leak_copy",
-        "jsonl/q2",
-    )
-    told = json.loads((curated.root / "manifest.json").read_text())["decontamination"]
-    assert told == {
-        "compared": True,
-        "benchmarks": {"jsonl": 1},
-        "text_only": {},
-        "unread": {"jsonl": 1},
-        "removed": 1,
-    }
-    assert "1 rows removed" in (curated.root / "funnel.html").read_text()
-
-
-def test_a_benchmark_whose_pictures_are_not_here_is_compared_by_its_texts(
-    teach, write_recipe, data, tmp_path
-):
-    (tmp_path / "bench").mkdir()
-    question = (
-        "How many small red marks stand beside the long scale number 2 in the picture that is shown"
-        " here?"
-    )
-    (tmp_path / "bench" / "test.jsonl").write_text(
-        json.dumps(rows()[2] | {"question": question}) + "\n"
-    )
-    write_source(data, [rows()[0], rows()[2] | {"question": question}])
-    leaks = {"benchmarks": [{"source": "jsonl", "folder": "bench"}]}
-
-    curated = run(write_recipe(teach([]), grade=None, sft={}, rl=None, decontaminate=leaks))
-
-    (drop,) = (row for row in dropped(curated.root) if row["stage"] == "decontaminate")
-    assert (drop["id"], drop["reason"]) == ("jsonl/q2", "benchmark_leak_text")
-    assert "1 of them by text alone" in (curated.root / "README.md").read_text()
-
-
-@pytest.mark.parametrize("leaks", [None, {"benchmarks": []}])
-def test_without_a_benchmark_page_card_and_manifest_say_so(teach, write_recipe, data, leaks):
-    server = teach([])
-
-    curated = run(write_recipe(server, grade=None, sft={}, rl=None, decontaminate=leaks))
-
-    for name in ("funnel.html", "README.md"):
-        assert "Not decontaminated" in (curated.root / name).read_text()
-    assert not json.loads((curated.root / "manifest.json").read_text())["decontamination"][
-        "compared"
-    ]
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_shards_of_one(teach, write_recipe, data):
-    from vasari.curate.run.engine import LocalEngine
-
-    server = teach([])
-    path = write_recipe(server, grade=None, sft={}, rl=None)
-    one = run(path, "one")
-    two = curate(
-        load_curation(path), base=path.parent, root=path.parent / "two", engine=LocalEngine(2)
-    )
-
-    shards = [
-        sorted(
-            p.relative_to(root.root / "stages") for p in (root.root / "stages").rglob("*.parquet")
-        )
-        for root in (one, two)
-    ]
-    assert shards[0] == shards[1]
-    for name in shards[0]:
-        assert (one.root / "stages" / name).read_bytes() == (
-            two.root / "stages" / name
-        ).read_bytes()
-
-
-def test_a_first_shard_without_rows_does_not_count_the_targets_twice(teach, write_recipe, tmp_path):
-    entries = [row | {"licence": "none" if n < 7 else "free"} for n, row in enumerate(rows(10))]
-    write_source(tmp_path / "data", entries)
-    parts = [{"name": "m", "target": 2}]
-
-    path = write_recipe(
-        teach([]), grade=None, sft=None, rl={"parts": parts}, checks={"licences": ["free"]}
-    )
-    curated = run(path)
-
-    notes = curated.funnel["stages"][-1]["notes"]
-    assert notes == {"target of m": 2, "m: no category": 2, "missing in m": 0}
