@@ -12,6 +12,8 @@ import sys
 import time
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,6 +275,11 @@ def test_a_file_of_another_name_is_read_as_json_lines(tmp_path):
     for name in ("outputs.txt", "outputs"):
         (output,) = read_outputs(write(tmp_path / name, [RIGHT]))
         assert output.id == "1"
+
+
+def test_a_parquet_file_of_our_rows_is_read(tmp_path):
+    pq.write_table(pa.Table.from_pylist([RIGHT, WRONG]), tmp_path / "a.parquet")
+    assert [output.id for output in read_outputs(tmp_path / "a.parquet")] == ["1", "2"]
 
 
 def test_mathvistas_own_results_are_read(tmp_path):

@@ -47,13 +47,9 @@ class OutputFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{path.parent}: {error.strerror or error}") from error
         keep_lines(path)
         # The last of several outputs of one rollout: those before were cut by a lower limit.
-        self.stored: dict[OutputKey, StoredRollout] = dict(_scan(path))
+        self.stored = {key: stored for _, key, stored in _scan(path)}
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add outputs, in one write."""
@@ -61,14 +57,13 @@ class OutputFile:
         end = self.path.stat().st_size if self.path.exists() else 0
         append_lines(self.path, lines)
         for row, line in zip(rows, lines, strict=True):
-            self.stored[_key(row)] = _facts(row, end, len(line))
+            self.stored[_key(row)] = _stored(row, end, len(line))
             end += len(line)
 
     def put_in_order(self, keys: Sequence[OutputKey]) -> None:
         """Rewrite the file: these outputs first, in this order; the last of each is kept."""
         wanted = [key for key in keys if key in self.stored]
-        rest = set(self.stored) - set(wanted)
-        places = [self.stored[key] for key in wanted + [key for key in self.stored if key in rest]]
+        places = [self.stored[key] for key in dict.fromkeys([*wanted, *self.stored])]
         ends = [0, *(place.offset + place.length for place in places)]
         size = self.path.stat().st_size if self.path.exists() else 0
         if [place.offset for place in places] == ends[:-1] and ends[-1] == size:
@@ -77,7 +72,7 @@ class OutputFile:
             for place in places:
                 old.seek(place.offset)
                 new.write(old.read(place.length))
-        self.stored = dict(_scan(self.path))
+        self.stored = {key: stored for _, key, stored in _scan(self.path)}
 
 
 def output_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -86,7 +81,7 @@ def output_rows(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         StateError: A line is no output.
     """
-    return (row for row, _, _ in _rows(path))
+    return (row for row, _, _ in _scan(path))
 
 
 def keep_lines(path: Path, most: int | None = None) -> int:
@@ -111,40 +106,31 @@ def keep_lines(path: Path, most: int | None = None) -> int:
     return count
 
 
-def _scan(path: Path) -> Iterator[tuple[OutputKey, StoredRollout]]:
-    return ((_key(row), _facts(row, offset, length)) for row, offset, length in _rows(path))
-
-
-def _rows(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Each row with the offset and the length of its line."""
+def _scan(path: Path) -> Iterator[tuple[dict[str, Any], OutputKey, StoredRollout]]:
     if not path.exists():
         return
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            yield _parsed(line, path, number), offset, len(line)
+            try:
+                row = json.loads(line)
+                if not isinstance(row["response"], str):
+                    raise TypeError
+                key, stored = _key(row), _stored(row, offset, len(line))
+            except (ValueError, KeyError, TypeError) as error:
+                raise StateError(
+                    f"{path}:{number}: is no output of an evaluation; move the file away or choose"
+                    " another --out"
+                ) from error
+            yield row, key, stored
             offset += len(line)
-
-
-def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        if not isinstance(row["response"], str):
-            raise TypeError
-        _key(row), _facts(row, 0, 0)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StateError(
-            f"{path}:{number}: is no output of an evaluation; move the file away or choose another"
-            " --out"
-        ) from error
-    return dict(row)
 
 
 def _key(row: Mapping[str, Any]) -> OutputKey:
     return str(row["set"]), str(row["id"]), int(row["rollout"])
 
 
-def _facts(row: Mapping[str, Any], offset: int, length: int) -> StoredRollout:
+def _stored(row: Mapping[str, Any], offset: int, length: int) -> StoredRollout:
     return StoredRollout(
         asked=str(row["asked"]),
         truncated=bool(row["truncated"]),

@@ -44,6 +44,7 @@ def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | 
     * `.tsv`, `.csv`: VLMEvalKit's tables (`index`, `prediction`), its options in columns A, B, ...
       or in `choices`.
     * `.json`: a list of such rows, VLMEvalKit's table by columns, or rows by their id.
+    * `.parquet`: such rows.
 
     Spreadsheets (`.xlsx`) are not read: VLMEvalKit's tool saves them as `.tsv`.
 
