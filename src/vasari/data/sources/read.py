@@ -19,7 +19,7 @@ from vasari.data.sources.build import Builder
 from vasari.data.sources.columns import column_value
 from vasari.data.sources.conversations import conversation_rows, llamafactory_rows
 from vasari.data.sources.raven import raven_rows
-from vasari.data.sources.spec import Layout, SourceSpec, describe_source, shipped_names
+from vasari.data.sources.spec import Layout, SourceSpec, describe_source
 from vasari.data.sources.wikitables import wikitable_rows
 
 Reader = Callable[[Path, Path, str], Iterator[StoredRow]]
@@ -33,9 +33,6 @@ READERS: Mapping[str, Reader] = {
     "conversations": conversation_rows,
     "llamafactory": llamafactory_rows,
 }
-
-SOURCES: tuple[str, ...] = shipped_names()
-"""Names that `read_source` knows; it also takes the path of a YAML description."""
 
 _LISTED = 12
 

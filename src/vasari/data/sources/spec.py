@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,11 @@ AnswerForm = Literal[
     "auto", "text", "letter", "index0", "index1", "option", "boxed", "first", "most"
 ]
 """What the answer column holds; see `Layout.answer_as`."""
+
+_MAPPED = Path(__file__).with_name("mapped")
+
+SOURCES: tuple[str, ...] = tuple(sorted(path.stem for path in _MAPPED.glob("*.yaml")))
+"""Names of the data sets that `read_source` knows; it also takes the path of a description."""
 
 TIER_NOTES: dict[Tier, str] = {
     "verified": "read and tested on real files",
@@ -178,22 +182,20 @@ def read_spec(path: Path) -> SourceSpec:
         DataError: The file is missing, no YAML, or not a description.
     """
     try:
-        return _parse(path.read_bytes().decode(), str(path))
+        return SourceSpec.model_validate(yaml.safe_load(path.read_bytes().decode()))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path}: not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the description"
+        raise DataError(
+            f"{path}: {place}: {first['msg']}; docs/sources.md shows a description"
+        ) from error
 
 
-@cache
-def shipped_names() -> tuple[str, ...]:
-    """Return the names of the sources that ship with the package, without parsing them."""
-    names = (item.name for item in (resources.files("vasari.data.sources") / "mapped").iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
-
-
-@cache
-def _shipped(name: str) -> SourceSpec:
-    file = resources.files("vasari.data.sources") / "mapped" / f"{name}.yaml"
-    return _parse(file.read_text(encoding="utf-8"), file.name)
+_shipped = cache(read_spec)
 
 
 def describe_source(name: str) -> SourceSpec:
@@ -205,23 +207,9 @@ def describe_source(name: str) -> SourceSpec:
     """
     if name.endswith((".yaml", ".yml")):
         return read_spec(Path(name))
-    names = shipped_names()
-    if name not in names:
+    if name not in SOURCES:
         raise ConfigError(
-            f"there is no source {name!r}; there are {', '.join(names)}, or the path of a YAML"
+            f"there is no source {name!r}; there are {', '.join(SOURCES)}, or the path of a YAML"
             " description"
         )
-    return _shipped(name)
-
-
-def _parse(text: str, where: str) -> SourceSpec:
-    try:
-        return SourceSpec.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{where}: not valid YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the description"
-        raise DataError(
-            f"{where}: {place}: {first['msg']}; docs/sources.md shows a description"
-        ) from error
+    return _shipped(_MAPPED / f"{name}.yaml")

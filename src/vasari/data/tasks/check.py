@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import get_args
 
@@ -43,7 +44,8 @@ def check_task_family(family: Family | type[Family], verify: Verify) -> None:
         AssertionError: A part of the contract is broken; the message says which, of which level and
             which question.
     """
-    made, again = _made(family), _made(family)
+    with _refused("no family"):
+        made, again = (as_family(family, what="the family") for _ in range(2))
     for level in made.levels:
         where = f"family {made.name!r}, level {level}"
         problems = [_sample(made, level, seed) for seed in range(_NUM_PROBLEMS)]
@@ -70,11 +72,13 @@ def _require(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _made(family: Family | type[Family]) -> Family:
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Say of an error of ours what could not be done."""
     try:
-        return as_family(family, what="the family")
-    except ConfigError as error:
-        raise AssertionError(str(error)) from error
+        yield
+    except (ConfigError, DataError, TypeError) as error:
+        raise AssertionError(f"{what}: {error}") from error
 
 
 def _sample(family: Family, level: str, seed: int) -> Problem:
@@ -239,10 +243,8 @@ def _check_verdicts(
             f"{at}: the verifier finds {response!r} {found.value}, and the reference answer is"
             f" {problem.answer!r}; is it a {problem.kind}?",
         )
-    try:
+    with _refused(f"{at}: every problem has the same answer"):
         wrong = wrong_answer(problem, family=family, level=level, rng=np.random.default_rng(0))
-    except ConfigError as error:
-        raise AssertionError(f"{at}: every problem has the same answer: {error}") from error
     others = [chr(ord("A") + place) for place in range(len(problem.choices or ()))] or [wrong]
     for other in others:
         paid = other != problem.answer and outcome(f"\\boxed{{{other}}}") is Outcome.CORRECT
@@ -254,10 +256,8 @@ def _check_verdicts(
 
 def _check_drawing(scene: Scene, where: str) -> None:
     for style in (*STYLES, HELD_OUT_STYLE):
-        try:
+        with _refused(f"{where}, style {style!r}"):
             picture = draw(scene, style=style)
-        except DataError as error:
-            raise AssertionError(f"{where}, style {style!r}: {error}") from error
         _require(
             picture == draw(scene, style=style),
             f"{where}, style {style!r}: one scene was drawn in two ways",
@@ -274,17 +274,12 @@ def _check_pools(family: Family) -> None:
     spoiled = replace(plain, wrong_label_share=0.25, guessable_share=0.25, unsolvable_share=0.25)
     unseen = replace(plain, styles=(HELD_OUT_STYLE,))
     pools: list[list[Prompt]] = []
+    families = {family.name: family}
     for _ in range(2):
-        try:
-            made = make_pool(spoiled, split="train", seed=3, families={family.name: family})
-            pools.append(
-                made + make_pool(unseen, split="test", seed=3, families={family.name: family})
-            )
-        except (ConfigError, DataError) as error:
-            raise AssertionError(f"a pool cannot be made: {error}") from error
+        with _refused("a pool cannot be made"):
+            made = make_pool(spoiled, split="train", seed=3, families=families)
+            pools.append(made + make_pool(unseen, split="test", seed=3, families=families))
     _require(pools[0] == pools[1], f"family {family.name!r}: two pools of one seed differ")
     for prompt in pools[0]:
-        try:
+        with _refused(f"prompt {prompt.id!r} cannot be stored"):
             json.dumps([prompt.metadata, prompt.question, prompt.answer, prompt.choices])
-        except TypeError as error:
-            raise AssertionError(f"prompt {prompt.id!r} cannot be stored: {error}") from error

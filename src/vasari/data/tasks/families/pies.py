@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from vasari.data.tasks.families.base import COLOURS, LeveledFamily
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.scene import Line, Mark, Point, Scene, Text, Wedge, around, rectangle
 from vasari.data.tasks.thinker import Thinker
+
+
+def _slices(parts: dict[str, int], turn: float) -> Iterator[tuple[str, float, float]]:
+    """Yield colour, start and sweep of each slice, in degrees."""
+    whole = sum(parts.values())
+    for colour, part in parts.items():
+        sweep = 360 * part / whole
+        yield colour, turn, sweep
+        turn += sweep
 
 
 def _pie(
@@ -18,24 +29,20 @@ def _pie(
     marks: list[Mark] = [
         Line(around(centre, radius, a), around(centre, radius + 0.04, a)) for a in angles
     ]
-    start, whole = turn, sum(parts.values())
-    for colour, part in parts.items():
-        end = start + 360 * part / whole
-        marks.append(Wedge(centre, radius, start, end, fill=colour, outline="ink", width=0.01))
-        start = end
+    marks += [
+        Wedge(centre, radius, start, start + sweep, fill=colour, outline="ink", width=0.01)
+        for colour, start, sweep in _slices(parts, turn)
+    ]
     return marks
 
 
 def _pie_labels(
     centre: Point, radius: float, parts: dict[str, int], labels: dict[str, str], *, turn: float
 ) -> list[Mark]:
-    marks: list[Mark] = []
-    start, whole = turn, sum(parts.values())
-    for colour, part in parts.items():
-        sweep = 360 * part / whole
-        marks.append(Text(around(centre, radius + 0.09, start + sweep / 2), labels[colour], 0.11))
-        start += sweep
-    return marks
+    return [
+        Text(around(centre, radius + 0.09, start + sweep / 2), labels[colour], 0.11)
+        for colour, start, sweep in _slices(parts, turn)
+    ]
 
 
 def _stack(parts: dict[str, int], labels: dict[str, str] | None) -> list[Mark]:
