@@ -81,7 +81,6 @@ def write_batch(
     Raises:
         StorageError: The disk refuses.
     """
-    seen: set[tuple[str, int]] = set()
     paths: list[Path] = []
     failures: list[Failure] = []
     lines: list[bytes] = []
@@ -93,27 +92,24 @@ def write_batch(
         paths.append(path)
         lines.clear()
 
-    for request in requests:
-        for index in range(num_responses):
-            if (request.key, index) in seen:
-                continue
-            seen.add((request.key, index))
-            if store.look_up(request, index, retry_failed=retry_failed) is not None:
-                found += 1
-                continue
-            try:
-                encoded = [encode_image(image) for image in request.images]
-                body = wire_body(request, index, encoded, limit_field=limit_field)
-                line = _line(request, index, body, max_bytes=max_file_bytes)
-            except DataError as error:
-                failures.append(Failure.of_error(error, request_id=request.id, index=index))
-                continue
-            if lines and (len(lines) >= max_requests or size + len(line) > max_file_bytes):
-                flush()
-                size = 0
-            lines.append(line)
-            size += len(line)
-            count += 1
+    wanted = store.look_up_all(requests, num_responses, retry_failed=retry_failed)
+    for request, index, outcome in wanted:
+        if outcome is not None:
+            found += 1
+            continue
+        try:
+            encoded = [encode_image(image) for image in request.images]
+            body = wire_body(request, index, encoded, limit_field=limit_field)
+            line = _line(request, index, body, max_bytes=max_file_bytes)
+        except DataError as error:
+            failures.append(Failure.of_error(error, request_id=request.id, index=index))
+            continue
+        if lines and (len(lines) >= max_requests or size + len(line) > max_file_bytes):
+            flush()
+            size = 0
+        lines.append(line)
+        size += len(line)
+        count += 1
     if lines:
         flush()
     return BatchFiles(tuple(paths), count, found, tuple(failures))

@@ -79,22 +79,18 @@ def forecast(
         retry_failed: As in `Client`.
     """
     estimate = TokenEstimate(image_tokens=settings.image_tokens)
-    seen: set[tuple[str, int]] = set()
-    learnt, guessed = 0, defaultdict[str, float](float)
+    learnt = wanted = 0
+    guessed = defaultdict[str, float](float)
     limits: Counter[tuple[str, int]] = Counter()
-    for request in requests:
-        for index in range(num_responses):
-            if (request.key, index) in seen:
-                continue
-            seen.add((request.key, index))
-            found = store.look_up(request, index, retry_failed=retry_failed)
-            if found is None:
-                guessed[request.model] += estimate.raw_input_tokens(request)
-                limits[request.model, most_output_tokens(request)] += 1
-            elif isinstance(found, Response) and learnt < SAMPLE:
-                estimate.learn(request, found)
-                learnt += 1
-    return _total(settings, store, estimate, guessed, limits, len(seen))
+    for request, _, found in store.look_up_all(requests, num_responses, retry_failed=retry_failed):
+        wanted += 1
+        if found is None:
+            guessed[request.model] += estimate.raw_input_tokens(request)
+            limits[request.model, most_output_tokens(request)] += 1
+        elif isinstance(found, Response) and learnt < SAMPLE:
+            estimate.learn(request, found)
+            learnt += 1
+    return _total(settings, store, estimate, guessed, limits, wanted)
 
 
 def _total(

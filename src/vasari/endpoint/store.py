@@ -1,11 +1,9 @@
 """The store of answers: an append-only log of JSON lines, with an index in memory.
 
-The one file that is not written whole: rewriting it for each answer would cost the more the longer
-it is, so lines are appended, and what a crash leaves half-written is cut off on opening.
-
-A line reaches the operating system before its answer is returned, so a killed process loses only
-what was in flight; `sync` decides how soon the disk itself has it, which matters when the machine
-goes down.
+It is not written whole like other files, which would cost more with each answer: lines are
+appended, and an unfinished last line is cut off on opening. A line reaches the operating system
+before its answer is returned, so a killed process loses only what was in flight; `sync` decides how
+soon the disk itself has it, which matters when the machine goes down.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -142,6 +140,17 @@ class ResponseStore:
         if response is not None and is_raised(limit, failure.limit):
             return None
         return replace(failure, request_id=request.id)
+
+    def look_up_all(
+        self, requests: Iterable[Request], num_responses: int, *, retry_failed: Collection[str] = ()
+    ) -> Iterator[tuple[Request, int, Response | Failure | None]]:
+        """Yield request, number and stored outcome of every wanted answer, equal ones once."""
+        seen: set[tuple[str, int]] = set()
+        for request in requests:
+            for index in range(num_responses):
+                if (request.key, index) not in seen:
+                    seen.add((request.key, index))
+                    yield request, index, self.look_up(request, index, retry_failed=retry_failed)
 
     def add(
         self,
