@@ -97,28 +97,35 @@ class GrpoTraining:
         run = trainer.loop.run
         if on_start is not None:
             on_start(run)
-        validator = Validator(
-            validation,
-            settings.decoding(settings.validation_rollouts),
-            run=run,
-            system=self.system,
-            every=settings.validate_every,
-            seed=self.seed,
-            folder=self.out,
-        )
+        validator = self._validator(validation, run)
+        scores, updates = self.out / "scores.npz", settings.updates_per_batch
         for callback in (
             StopAtBudget(run.ledger, settings),
             validator,
             progress,
             MetricLog(self.out / "metrics.jsonl"),
-            ScoreSnapshots(
-                self.sampler,
-                self.out / "scores.npz",
-                updates_per_batch=settings.updates_per_batch,
-            ),
+            ScoreSnapshots(self.sampler, scores, updates_per_batch=updates),
             *callbacks,
         ):
             trainer.add_callback(callback)
+        return self._run(trainer, checkpoint) | {
+            "best_step": validator.best_step,
+            "best_validation": validator.best if math.isfinite(validator.best) else None,
+        }
+
+    def _validator(self, prompts: Sequence[Prompt], run: RunState) -> Validator:
+        return Validator(
+            prompts,
+            self.settings.decoding(self.settings.validation_rollouts),
+            run=run,
+            system=self.system,
+            every=self.settings.validate_every,
+            seed=self.seed,
+            folder=self.out,
+        )
+
+    def _run(self, trainer: VarianceAwareGRPOTrainer, checkpoint: Path | None) -> dict[str, Any]:
+        """Let the trainer train to its end and save its last weights."""
         is_main = trainer.accelerator.is_main_process
         repeated = _drop_groups_after(checkpoint, self.out) if is_main else 0
         trainer.accelerator.wait_for_everyone()
@@ -127,13 +134,12 @@ class GrpoTraining:
         if is_main:
             model = trainer.accelerator.unwrap_model(trainer.model)
             save_model(model, trainer.processing_class, self.out / "last")
+        run = trainer.loop.run
         return {
             "steps": trainer.state.global_step,
             "batches": run.batch,
             "rollouts": dict(run.ledger.rollouts),
             "tokens": dict(run.ledger.tokens),
-            "best_step": validator.best_step,
-            "best_validation": validator.best if math.isfinite(validator.best) else None,
             "repeated_rollouts": repeated,
             "seconds": time.monotonic() - started,
         }

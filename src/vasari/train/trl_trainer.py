@@ -114,13 +114,8 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
             environment_factory,
         )
         self._options = options or LoopOptions()
-        judge = Judge(
-            self.reward_func_names,
-            self.reward_weights.tolist(),
-            verdict_from,
-            verify,
-            self._options.essential,
-        )
+        names, weights = self.reward_func_names, self.reward_weights.tolist()
+        judge = Judge(names, weights, verdict_from, verify, self._options.essential)
         self._engine = TrlEngine(self, run, judge, refresh=self._options.refresh)
         self.loop = Loop(run, self._engine, self._options)
         self._check_batch()
