@@ -53,6 +53,10 @@ class Thinker:
         self._say_read(f"{what} {seen}")
         return seen
 
+    def look_number(self, what: str, value: int, alternatives: Sequence[int]) -> int:
+        """Read a number as `look` reads a label: a slip reads another of the alternatives."""
+        return int(self.look(what, str(value), [str(each) for each in alternatives]))
+
     def add(self, left: int, right: int) -> int:
         """Write `left+right=sum`; a slip is off by one, except in 0+0, which stays 0."""
         return self._equation(f"{left}+{right}", left + right, certain=left == right == 0)

@@ -60,11 +60,8 @@ def _triangle(at_p: float, at_q: float) -> dict[str, Point]:
 
 def _read_angle(t: Thinker, corner: Corner) -> int:
     """Read an angle; a slip reads the next multiple of five."""
-    return int(
-        t.look(
-            corner.colour, str(corner.degrees), [str(corner.degrees - 5), str(corner.degrees + 5)]
-        )
-    )
+    near = (corner.degrees - 5, corner.degrees + 5)
+    return t.look_number(corner.colour, corner.degrees, near)
 
 
 def _three_angles(rng: np.random.Generator) -> tuple[int, int, int]:

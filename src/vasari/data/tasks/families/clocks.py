@@ -44,7 +44,7 @@ def _read_hour(thinker: Thinker, minutes: int, what: str = "hour") -> int:
 def _read_minute(thinker: Thinker, minutes: int, what: str = "minute") -> int:
     """A slip reads the five-minute mark beside the right one."""
     minute = minutes % 60
-    return int(thinker.look(what, str(minute), [str((minute - 5) % 60), str((minute + 5) % 60)]))
+    return thinker.look_number(what, minute, ((minute - 5) % 60, (minute + 5) % 60))
 
 
 def _hours_later(rng: np.random.Generator, shown: int) -> Question:

@@ -133,9 +133,8 @@ def _level_3(rng: np.random.Generator) -> Problem:
 
     def reading(t: Thinker, i: int) -> int:
         step = t.read(f"{colours[i]} mark", steps[i], low=1, high=marks_up)
-        top = int(
-            t.look("top", str(units[i] * marks_up), [str(n * marks_up) for n in (2, 3, 4, 5, 10)])
-        )
+        tops = [n * marks_up for n in (2, 3, 4, 5, 10)]
+        top = t.look_number("top", units[i] * marks_up, tops)
         return t.multiply(step, t.divide(top, marks_up))
 
     def think(t: Thinker) -> str:

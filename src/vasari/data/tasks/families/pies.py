@@ -89,10 +89,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
         turn, marks = 0.0, _stack(parts, labels)
 
     def think(t: Thinker) -> str:
-        a, b = (
-            int(t.look(c, str(parts[c]), [str(parts[c] - 5), str(parts[c] + 5)]))
-            for c in (first, second)
-        )
+        a, b = (t.look_number(c, parts[c], (parts[c] - 5, parts[c] + 5)) for c in (first, second))
         total = t.add(a, b)
         return str(t.difference(100, total) if missing else total)
 
@@ -115,7 +112,7 @@ def _level_1(rng: np.random.Generator) -> Problem:
 def _read_share(t: Thinker, colour: str, eighths: int, whole: int) -> int:
     """Reason from eighths of a whole to a number."""
     seen = t.read(f"{colour} eighths", eighths, low=1, high=6)
-    total = int(t.look("of", str(whole), [str(n) for n in (whole - 8, whole + 8) if n > 0]))
+    total = t.look_number("of", whole, [n for n in (whole - 8, whole + 8) if n > 0])
     return t.multiply(seen, t.divide(total, 8))
 
 
