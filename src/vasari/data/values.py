@@ -11,6 +11,9 @@ from vasari.core.errors import DataError
 from vasari.core.records import ImageRef
 from vasari.data.images import check_header
 
+IMAGE_MARK = "<image>"
+"""Where an image belongs in the text of a question."""
+
 
 def text_value(value: Any, name: str) -> str:
     """Return a value as text: 3.0 becomes "3", None becomes "".

@@ -6,13 +6,12 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Any
 
 from vasari.core.errors import DataError
 from vasari.data.sources.spec import AnswerForm
 from vasari.data.values import text_value
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _MAX_LIST_CHARS = 100_000
 
@@ -46,7 +45,7 @@ def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm
         raise DataError("there is no answer")
     if not choices or form in ("text", "boxed", "first", "most"):
         return text
-    letters = LETTERS[: len(choices)]
+    letters = ascii_uppercase[: len(choices)]
     options = [option.strip() for option in choices]
     # A text that is a letter too, of another option: letters win unless the form says otherwise.
     if text in options and (form == "option" or (form == "auto" and text not in letters)):
@@ -116,7 +115,7 @@ def split_choices(question: str) -> tuple[str, tuple[str, ...] | None]:
 def _labelled(tail: str, label: str) -> tuple[str, ...] | None:
     marks = []
     place = 0
-    for letter in LETTERS:
+    for letter in ascii_uppercase:
         match = re.compile(label.format(letter)).search(tail, place)
         if match is None:
             break
@@ -148,4 +147,4 @@ def _of_index(value: Any, choices: Sequence[str] | None, *, start: int) -> str:
         raise DataError(
             f"the answer {text[:20]!r} is no index of {count} options, counted from {start}"
         )
-    return LETTERS[place]
+    return ascii_uppercase[place]

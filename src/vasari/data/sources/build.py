@@ -8,20 +8,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, get_args
 
 from vasari.core.errors import DataError, ImageError
 from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import resolve_path
-from vasari.data.sources.answers import LETTERS, listed, plain_text, reference_answer, split_choices
+from vasari.data.sources.answers import listed, plain_text, reference_answer, split_choices
 from vasari.data.sources.columns import column_value, first_value, is_empty
 from vasari.data.sources.spec import Layout, SourceSpec
-from vasari.data.values import image_value, is_unicode
+from vasari.data.values import IMAGE_MARK, image_value, is_unicode
 
 NO_LICENCE = "none stated"
 """The licence of a description that knows of none; a row's own column `licence` then counts."""
 
-_MARK = "<image>"
 _LONE_LETTER = re.compile(r"[A-J]")
 
 
@@ -50,9 +50,9 @@ class Builder:
             value = self.layout.answer_names.get(str(value), value)
         answer = reference_answer(value, choices, self.layout.answer_as)
         refs, names = self._images(row)
-        if self.images and question.count(_MARK) not in (0, len(refs)):
+        if self.images and question.count(IMAGE_MARK) not in (0, len(refs)):
             raise DataError(
-                f"the question marks {question.count(_MARK)} images, the row has {len(refs)}"
+                f"the question marks {question.count(IMAGE_MARK)} images, the row has {len(refs)}"
             )
         facts = self._facts(row)
         if names and not self.images:
@@ -120,14 +120,18 @@ class Builder:
         if isinstance(value, Mapping):
             # Options under their letters; Parquet gives a mapping every key that any row has.
             value = [option for option in value.values() if option is not None]
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= len(LETTERS):
-            value = list(LETTERS[:value])
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and 0 < value <= len(ascii_uppercase)
+        ):
+            value = list(ascii_uppercase[:value])
         if not isinstance(value, list):
             raise DataError(f"the choices must be a list, got {type(value).__name__}")
-        if not 1 <= len(value) <= len(LETTERS):
-            raise DataError(f"{len(value)} choices; 1 to {len(LETTERS)} are read")
+        if not 1 <= len(value) <= len(ascii_uppercase):
+            raise DataError(f"{len(value)} choices; 1 to {len(ascii_uppercase)} are read")
         if self.layout.choices_as == "letters":
-            return question, tuple(LETTERS[: len(value)])
+            return question, tuple(ascii_uppercase[: len(value)])
         return question, tuple(plain_text(option, "an option") for option in value)
 
     def _images(self, row: Mapping[str, Any]) -> tuple[tuple[ImageRef, ...], list[str]]:

@@ -14,8 +14,8 @@ from typing import Any
 from vasari.core.errors import DataError
 from vasari.data.rows import SUFFIXES, StoredRow, json_document, read_rows
 from vasari.data.sources.columns import column_value
+from vasari.data.values import IMAGE_MARK
 
-_MARK = "<image>"
 _ASKERS = frozenset({"human", "user"})
 _ANSWERERS = frozenset({"gpt", "assistant", "model", "bot", "chatgpt"})
 
@@ -154,7 +154,7 @@ def _first_images(
     """Return the row's images of its first question: those it marks, all if none is marked."""
     value = row.get(names.images) or row.get("image")
     images = value if isinstance(value, list) else [] if not value else [value]
-    marks = [text.count(_MARK) for _, text, _ in said]
+    marks = [text.count(IMAGE_MARK) for _, text, _ in said]
     if not any(marks):
         return images
     if sum(marks) != len(images):
@@ -202,7 +202,7 @@ def _part(part: Any) -> tuple[str, list[Any]]:
     elif kind in ("image", "image_url"):
         value = part.get("image_url", part.get("image", part.get("value", part.get("url"))))
         value = value.get("url") if isinstance(value, Mapping) and "url" in value else value
-        return _MARK, [] if value is None else [value]
+        return IMAGE_MARK, [] if value is None else [value]
     raise DataError(f"a part of type {str(kind)[:20]!r} is not read; text, image and image_url are")
 
 
