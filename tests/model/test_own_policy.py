@@ -163,15 +163,15 @@ BROKEN = {
         each(lambda r: dataclasses.replace(r, token_ids=r.token_ids[:0])),
         "a rollout that ended by itself has at least its end token",
     ),
-    "padding": (each(padded), "token 0 ends one rollout and stands within another"),
-    "no end token": (each(without_end), r"token \d+ ends one rollout and stands within another"),
+    "padding": (each(padded), "token 0 ends one rollout and is inside another"),
+    "no end token": (each(without_end), r"token \d+ ends one rollout and is inside another"),
     "truncated unknown": (
         each(lambda r: dataclasses.replace(r, truncated=None)),
         "truncated is a bool, got None",
     ),
     "never truncated": (
         each(lambda r: dataclasses.replace(r, truncated=False)),
-        "truncated is False, and was True in truth",
+        "truncated is False, but should be True",
     ),
     "no limit": (Unlimited(), "cut after 2 tokens: .* tokens"),
     "another rollout under a limit": (

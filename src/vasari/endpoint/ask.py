@@ -220,7 +220,7 @@ class Asker:
             used = False
             try:
                 await self._sleep(wait)
-                # Where a pause began meanwhile, whoever waited would send at its end all at once.
+                # If a pause began meanwhile, all that waited would be sent together at its end.
                 used = not self.stopped_by and limits.pause() <= 0
             finally:
                 if not used:

@@ -202,7 +202,7 @@ class Client:
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
     ) -> AsyncGenerator[Answers, None]:
-        """Answers to many requests as they come, in no order; `position` tells which.
+        """Answers to many requests as they come, in no order; `position` is the request's index.
 
         Requests are taken from the iterable as there is room, so it may be long and made on the
         way. Memory does not grow with it.

@@ -74,8 +74,8 @@ def forecast(
     Args:
         settings: Limits and prices.
         store: Its answers are not bought again; they give the expected length of new ones.
-        requests: What would be asked; gone through once. Equal requests count once.
-        num_responses: Answers to each, without curtailing.
+        requests: Iterated over once. Equal requests count once.
+        num_responses: Answers to each, all of them drawn.
         retry_failed: As in `Client`.
     """
     estimate = TokenEstimate(image_tokens=settings.image_tokens)

@@ -65,7 +65,7 @@ async def encode_images(images: Iterable[Image]) -> list[bytes]:
     """Base64 of each image; files may lie on a slow disk, so they are read in a thread.
 
     Raises:
-        ImageError: An image is gone, or is no longer the one that was hashed.
+        ImageError: An image is missing or has changed since it was hashed.
     """
     return [
         encode_image(image)
@@ -79,7 +79,7 @@ def encode_image(image: Image) -> bytes:
     """Base64 of an image.
 
     Raises:
-        ImageError: It is gone, or is no longer the one that was hashed.
+        ImageError: It is missing or has changed since it was hashed.
     """
     name = f"image {image.digest[:12]}"
     if image.ref is None:

@@ -38,8 +38,8 @@ class Bucket:
 
     A bucket holds what BURST_SECONDS bring and is filled at the rate `(per_minute - burst) / 60`:
     any 60 seconds take at most the bucket and its inflow, which is `per_minute`. An amount larger
-    than the bucket puts it in debt, and whoever comes next waits; so one amount may exceed the
-    promise, by itself.
+    than the bucket makes its level negative, and the next one waits; so a single amount may exceed
+    the limit.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -162,11 +162,11 @@ def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) 
 class AdaptiveConcurrency:
     """A semaphore that grows while the server keeps up and shrinks when it refuses or slows down.
 
-    Additive increase, multiplicative decrease, as in TCP. A 429 speaks of load and counts at once.
-    Errors and time-outs may be noise, which asking less would not cure: they count when they are
-    many. A self-hosted server does neither, it queues, and only its latency shows that. Time per
-    unit of work is compared with what it was at the start, when the server was not loaded; it is a
-    quotient because answers of many tokens take long on any server.
+    Additive increase, multiplicative decrease, as in TCP. A 429 is a sign of load and counts at
+    once. Errors and time-outs may have other causes; they count when they are many. A self-hosted
+    server shows its load only by its latency, because it queues requests: the time per unit of work
+    is compared with that at the start, when the server was not loaded. It is a quotient, because
+    answers of many tokens take long on any server.
 
     Args:
         start: Requests at once at first; this number is never called too slow.
@@ -205,7 +205,7 @@ class AdaptiveConcurrency:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self.release()  # the place was given and the one who asked is gone
+                self.release()  # the place was given to a task that was cancelled
             raise
 
     def release(self) -> None:

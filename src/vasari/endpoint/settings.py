@@ -69,7 +69,7 @@ class EndpointSettings(Settings):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must begin with http:// or https:// and name a host")
         if parts.username or parts.password or parts.query or parts.fragment:
-            # Not repeated in the message: what stands there may be a key.
+            # The message does not repeat the address, which may contain a key.
             raise ValueError(
                 "must hold no user, password or query; a key belongs into an environment variable"
                 " (api_key_env)"

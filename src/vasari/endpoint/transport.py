@@ -106,8 +106,7 @@ class Transport:
             connector=aiohttp.TCPConnector(
                 limit=settings.max_concurrency, keepalive_timeout=15.0, ttl_dns_cache=300
             ),
-            # No compression: a small answer must not unfold into a large one, and time is better
-            # spent elsewhere.
+            # No compression: a small answer must not unpack to a large one, and it costs time.
             headers={
                 "Content-Type": "application/json",
                 "Accept": "application/json",

@@ -34,7 +34,7 @@ def user_text(prompt: Prompt) -> str:
 def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> list[dict[str, Any]]:
     """Messages in the structured form of transformers, one `{"type": "image"}` for each image.
 
-    Images stand where the question says `<image>`; without such marks, before the text.
+    Images go where the question says `<image>`; without such marks, before the text.
 
     Raises:
         DataError: The question marks another number of images than the prompt has.

@@ -124,7 +124,7 @@ def _check_tokens(rollouts: Sequence[Rollout]) -> None:
         found = ends.intersection(inside.tolist())
         _require(
             not found,
-            f"token {min(found, default=0)} ends one rollout and stands within another: token_ids"
+            f"token {min(found, default=0)} ends one rollout and is inside another: token_ids"
             " go up to and including the end token, with no padding behind it, and a truncated"
             " rollout has none",
         )
@@ -172,7 +172,7 @@ def _check_limit(
         was_cut = len(long.token_ids) > _SHORT
         _require(
             bool(brief.truncated) == was_cut,
-            f"{where}: truncated is {brief.truncated}, and was {was_cut} in truth",
+            f"{where}: truncated is {brief.truncated}, but should be {was_cut}",
         )
         is_start = np.array_equal(brief.token_ids, long.token_ids[:_SHORT])
         _require(
@@ -201,7 +201,7 @@ def _check_progress(policy: Policy, prompts: Sequence[Prompt], decoding: Decodin
         prompts, decoding, seed=1, tell=lambda done, total, _note="": told.append((done, total))
     )
     sound = all(0 <= done <= total for done, total in told) and told == sorted(told)
-    _require(sound, f"tell takes what is done and the total, rising; it was told {told}")
+    _require(sound, f"tell takes the number done, rising, and the total; it was called with {told}")
 
 
 def _prompts(first: str, second: str) -> list[Prompt]:

@@ -191,12 +191,11 @@ class EndpointPolicy:
                 for part in turn["content"]
             )
             messages.append(Message(role=turn["role"], parts=parts))
-        told = self.settings.send_sampling
+        sent = self.settings.send_sampling
         sampling = Sampling(
-            # Both, always: a server that is told nothing may take the model's own defaults (vLLM
-            # does).
-            temperature=decoding.temperature if told else None,
-            top_p=decoding.top_p if told else None,
+            # Both, always: without them a server may use the model's own defaults (vLLM does).
+            temperature=decoding.temperature if sent else None,
+            top_p=decoding.top_p if sent else None,
             max_tokens=decoding.max_tokens,
             extra=dict(self.settings.extra),
         )

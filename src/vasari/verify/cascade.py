@@ -142,8 +142,7 @@ def verify_answer(
 def _read_answer(extraction: Extraction, reference: _Reference) -> str | None:
     """The answer to compare: the extraction, or an answer of the reference's kind in its prose."""
     found = extraction.text
-    # A box that is empty or cut off says that the answer was to stand there: no prose stands in for
-    # it.
+    # An empty or unfinished box shows where the answer should have been; prose does not replace it.
     if (
         extraction.source in ("box", "block")
         or reference.kind in ("text", "set")
@@ -173,7 +172,7 @@ def _unless_declined(found: str | None) -> str | None:
 
 
 def _in_percent(found: str, extraction: Extraction, reference: _Reference) -> bool:
-    """Whether an answer in percent may stand for a number without: the response uses percent."""
+    """Whether an answer in percent may mean the number without it: the response uses percent."""
     if reference.number is None or reference.number.percent or "%" not in found:
         return False
     rest = extraction.visible.replace(found, " ", 1)

@@ -100,7 +100,7 @@ def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> froz
     if not choices:
         return letters
     groups = option_groups(choices)
-    # A letter outside the options stands for itself.
+    # A letter outside the options is kept as itself.
     return frozenset(
         next((text for text, group in groups.items() if letter in group), f"outside {letter}")
         for letter in letters
@@ -178,7 +178,7 @@ class _Options:
 
     groups: dict[str, frozenset[str]]
     loose: dict[str, frozenset[str]]
-    """Letters by words without punctuation, where that tells the options apart."""
+    """Letters by words without punctuation, where that distinguishes the options."""
     values: tuple[tuple[frozenset[str], Value | None, str], ...]
     """Letters, value and unit of each distinct option; the value is None for an option that is no
     constant."""

@@ -51,7 +51,7 @@ _UNION = re.compile(r"\\cup(?![a-zA-Z])|\u222a")
 
 
 def formulas_equal(found: str, reference: str) -> bool | None:
-    """Whether two normalised formulas are equal; None when this cannot tell.
+    """Whether two normalised formulas are equal; None when it cannot be decided.
 
     Expressions, equations of one equals sign (the sides' differences must be proportional), and
     tuples, lists, intervals and unions of these, item by item and with the same brackets.

@@ -90,7 +90,7 @@ class LineProcess:
         """Write one line.
 
         Raises:
-            OSError: The process is gone.
+            OSError: The process has ended.
         """
         if self._process is None or self._process.stdin is None:
             raise BrokenPipeError("the process is gone")
@@ -118,7 +118,7 @@ class LineProcess:
         return 0 if self._process is None else self._process.poll()
 
     def processor_seconds(self) -> float:
-        """Processor time used so far; infinite where it is unknown, or the process is gone."""
+        """Processor time used so far; infinite where it is unknown, or the process has ended."""
         if self._process is None:
             return math.inf
         try:

@@ -217,7 +217,7 @@ def _without_lists(text: str, choices: Sequence[str] | None) -> str:
 
 
 def _spelled_out(tail: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of the one option that stands on a line of its own; None where several do.
+    """The letter of the one option on a line of its own; None where several have one.
 
     "G. its text", last or after a colon; or the option's long text as the last line.
     """

@@ -27,14 +27,14 @@ DECLINES = re.compile(
     r"difficult to (?:determine|say|tell)|please provide|need (?:more|to know|additional))\b",
     re.IGNORECASE,
 )
-"""What a sentence says that has no answer to give."""
+"""Words of a sentence that gives no answer."""
 
 REJECTS = re.compile(
     r"\b(?:incorrect|wrong|false|not"
     r" (?:correct|right|true|the|a|an|necessarily|applicable)|neither|except)\b",
     re.IGNORECASE,
 )
-"""What a sentence says of an option that it rules out."""
+"""Words of a sentence that rules an option out."""
 
 NOT = re.compile(r"\b(?:not|nor|never|neither|except|isn t|doesn t)\s(?:\w+\s){0,4}\Z")
 NEGATED = re.compile(
@@ -72,7 +72,7 @@ MARKED = re.compile(
     r"|(?:^|[.\n]\s*)[\"'(\[]?([A-Z])[\"')\]]? is the answer\b"
     r"|选项\s?([A-Z])\s?(?:是)?(?:正确|对)",
 )
-"""An option that is called correct."""
+"""Words that call an option correct."""
 
 CLAUSE_END = re.compile(r"[,;\n]|[.:](?=\s|\Z)|\s(?:because|since|as)\s")
 YES_NO = re.compile(r"\W*(yes|no|true|false)\b(?![-])", re.IGNORECASE)
@@ -113,7 +113,7 @@ COPULA = re.compile(
     r"[\s$\\(\[{*\"']*)*\Z",
     re.IGNORECASE,
 )
-"""What stands before the number that a sentence gives."""
+"""The words before the number that a sentence gives."""
 
 EQUATED = re.compile(r"(?:=|≈|\\approx)[\s$\\(\[{*]*\Z")
 CONDITION = re.compile(

@@ -99,7 +99,7 @@ def judge_all(
         items: Taken as there is room; only verdicts are kept in memory.
         settings: The judge.
         store: Where replies are kept and looked up.
-        took: Called with the number of items settled so far by the judge.
+        took: Called with the number of items judged so far.
         limits: Of the server, where others ask it too (`vasari.endpoint.RateLimits`).
 
     Raises:
