@@ -45,7 +45,9 @@ def run_curate(
     root = out or Path("runs") / recipe.name
     try:
         with open_engine(engine, recipe, base=path.parent, root=root) as working:
-            _warn(recipe)
+            if why := recipe.why_not_decontaminated():
+                message = f"warning: NOT DECONTAMINATED: {why}; the card and the funnel say so too"
+                typer.secho(message, fg="yellow", bold=True, err=True)
             if dry:
                 _print_forecast(
                     dry_run(recipe, base=path.parent, root=root, engine=working, show=stage)
@@ -92,22 +94,6 @@ def open_engine(
         data=data_folders(recipe, base),
         secrets=recipe.key_variables(),
     )
-
-
-def _warn(recipe: CurationRecipe) -> None:
-    """Say loudly that nothing is compared with benchmarks."""
-    if recipe.decontaminate is None or not recipe.decontaminate.benchmarks:
-        why = (
-            "switched off"
-            if recipe.decontaminate is None
-            else "the recipe names no benchmark (decontaminate.benchmarks)"
-        )
-        typer.secho(
-            f"warning: NOT DECONTAMINATED: {why}; the card and the funnel say so too",
-            fg="yellow",
-            bold=True,
-            err=True,
-        )
 
 
 def _print_forecast(found: DryRun) -> None:

@@ -309,6 +309,13 @@ class CurationRecipe(Settings):
         found |= {stage.name: stage.model for stage in self.stages}
         return {stage: name for stage, name in found.items() if name is not None}
 
+    def why_not_decontaminated(self) -> str:
+        """Why nothing is compared with benchmarks; empty where something is."""
+        if self.decontaminate is None:
+            return "the recipe switches it off (decontaminate: null)"
+        named = self.decontaminate.benchmarks
+        return "" if named else "the recipe names no benchmark (decontaminate.benchmarks)"
+
     def key_variables(self) -> list[str]:
         """The environment variables that hold keys of the recipe's servers."""
         servers = [entry.endpoint for entry in self.models.values()]

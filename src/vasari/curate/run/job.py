@@ -98,9 +98,7 @@ def curate(
             retry_failed=retry_failed,
         )
         run.read()
-        appeal = models.appeal if recipe.judge is not None else None
-        stages = local_stages(recipe, base) + later_stages(recipe, base, models, appeal)
-        for stage in stages:
+        for stage in local_stages(recipe, base) + later_stages(recipe, base, models):
             run.do(stage)
         sets = {output.branch: output for output in run.outputs if output.branch != "both"}
         _remove_stale(run)
@@ -179,13 +177,8 @@ def locked(root: Path) -> Iterator[None]:
 
 def decontamination(run: Run) -> dict[str, Any]:
     """The benchmarks that were compared and the rows removed, or why nothing was compared."""
-    if run.recipe.decontaminate is None:
-        return {"compared": False, "why": "the recipe switches it off (decontaminate: null)"}
-    if not run.recipe.decontaminate.benchmarks:
-        return {
-            "compared": False,
-            "why": "the recipe names no benchmark (decontaminate.benchmarks)",
-        }
+    if why := run.recipe.why_not_decontaminated():
+        return {"compared": False, "why": why}
     counts = next(output.counts for output in run.outputs if output.name == "decontaminate")
     names = {key.removeprefix("benchmark_"): count for key, count in counts["notes"].items()}
     return {

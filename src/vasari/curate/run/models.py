@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vasari.core.files import write_json_lines
+from vasari.curate.ask.asking import Appeal
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.reading import data_path
 from vasari.curate.stage import AskedModel
 from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
 from vasari.endpoint.cost import money_spent
-from vasari.verify.judge import Judged, JudgeItem, judge_all
+from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, judge_all
 
 
 class Models:
@@ -57,10 +59,13 @@ class Models:
             )
         return self._asked[name]
 
-    def appeal(self, items: Sequence[JudgeItem]) -> Judged:
-        """Ask the recipe's judge about verdicts that the rules leave undecided."""
-        settings = self._recipe.judge
-        assert settings is not None  # noqa: S101  (asked by the caller)
+    @property
+    def appeal(self) -> Appeal | None:
+        """Asks the recipe's judge about verdicts that the rules leave undecided, if it has one."""
+        judge = self._recipe.judge
+        return None if judge is None else partial(self._ask_judge, judge)
+
+    def _ask_judge(self, settings: JudgeSettings, items: Sequence[JudgeItem]) -> Judged:
         if self._judge is None:
             self._judge = ResponseStore(
                 self._folder / "judge" if settings.store is None else self._base / settings.store

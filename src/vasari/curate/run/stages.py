@@ -14,7 +14,6 @@ from vasari.core.plugins import allow_plugins, allowed_plugins
 from vasari.core.records import Prompt
 from vasari.core.settings import Settings
 from vasari.curate.ask.annotate import annotate, annotate_request
-from vasari.curate.ask.asking import Appeal
 from vasari.curate.ask.categorise import categorise, categorise_request, is_asked
 from vasari.curate.ask.rephrase import rephrase, rephrase_by_rule, rephrase_request
 from vasari.curate.ask.validity import blind_request, sighted_request, validity
@@ -30,6 +29,7 @@ from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicat
 from vasari.curate.own_stage import OwnStage, Place, run_stage
 from vasari.curate.recipe import CheckSettings, CurationRecipe, RlPart, RlRecipe, SftRecipe
 from vasari.curate.run.checks import Checker
+from vasari.curate.run.models import Models
 from vasari.curate.run.quotas import choose_for
 from vasari.curate.run.reading import data_path, located, read_benchmarks, source_state
 from vasari.curate.run.rows import Shard, TextRows, row_starts
@@ -39,9 +39,6 @@ from vasari.endpoint import Request
 
 Decide = Callable[[Shard], StageResult]
 """What becomes of the prompts of a shard."""
-
-Models = Callable[[str], AskedModel]
-"""The model that the recipe knows by this name."""
 
 Work = Callable[[Sequence[Prompt], AskedModel], StageResult]
 
@@ -101,18 +98,16 @@ def local_stages(recipe: CurationRecipe, base: Path) -> list[Stage]:
     return stages + _own(recipe, "decontaminate")
 
 
-def later_stages(
-    recipe: CurationRecipe, base: Path, models: Models, appeal: Appeal | None = None
-) -> list[Stage]:
+def later_stages(recipe: CurationRecipe, base: Path, models: Models) -> list[Stage]:
     """The stages after `local_stages`: validity and grading, then those of each set.
 
     Raises:
         DataError: The file of verdicts cannot be read.
     """
-    stages = _validity(recipe, models) + _grade(recipe, base, models, appeal)
+    stages = _validity(recipe, models) + _grade(recipe, base, models)
     stages += _own(recipe, "grade", models)
     if recipe.sft is not None:
-        stages += _sft(recipe, recipe.sft, models, appeal)
+        stages += _sft(recipe, recipe.sft, models)
     if recipe.rl is not None:
         stages += _rl(recipe, recipe.rl, models)
     return stages
@@ -184,9 +179,7 @@ def _validity(recipe: CurationRecipe, models: Models) -> list[Stage]:
     return [stage]
 
 
-def _grade(
-    recipe: CurationRecipe, base: Path, models: Models, appeal: Appeal | None
-) -> list[Stage]:
+def _grade(recipe: CurationRecipe, base: Path, models: Models) -> list[Stage]:
     settings = recipe.grade
     if settings is None:
         return []
@@ -208,16 +201,16 @@ def _grade(
     stage = Stage(
         name="grade",
         settings=_state(recipe, model, settings, judged=True),
-        make=_asking(models, model, partial(grade_by_model, settings=settings, appeal=appeal)),
+        make=_asking(
+            models, model, partial(grade_by_model, settings=settings, appeal=models.appeal)
+        ),
         model=model,
         requests=(requests,),
     )
     return [stage]
 
 
-def _sft(
-    recipe: CurationRecipe, sft: SftRecipe, models: Models, appeal: Appeal | None
-) -> list[Stage]:
+def _sft(recipe: CurationRecipe, sft: SftRecipe, models: Models) -> list[Stage]:
     """The stages of the supervised set: domains and bins, then a verified rationale."""
     state = sft.model_dump(mode="json", exclude={"annotate"})
     select = Stage(
@@ -240,7 +233,7 @@ def _sft(
         name="annotate",
         branch="sft",
         settings=_state(recipe, model, settings, judged=True),
-        make=_asking(models, model, partial(annotate, settings=settings, appeal=appeal)),
+        make=_asking(models, model, partial(annotate, settings=settings, appeal=models.appeal)),
         model=model,
         requests=(requests,),
     )
