@@ -24,7 +24,7 @@ NUM_RETRIES = 3
 go on for ever."""
 
 _PATIENCE_SECONDS = 30.0
-"""After this long without a worker, the user is told what is waited for."""
+"""After this long without a worker, a warning says what is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class _Pool:
     start: Callable[[], Any]
     size: int
     waiting: deque[int]
-    """Shards that nobody has."""
+    """Shards that no actor works on."""
     running: dict[Any, tuple[Any, int | None]] = field(default_factory=dict)
     """By the answer that is waited for: an actor, and its shard, or None while it begins."""
     lost: Counter[int] = field(default_factory=Counter)
@@ -81,19 +81,19 @@ class _Pool:
         """Give shards to the actors that are ready until none is left."""
         for _ in range(self.size):
             self._add()
-        told = False
+        warned = False
         while self.waiting or any(number is not None for _, number in self.running.values()):
             done, _ = ray.wait(list(self.running), num_returns=1, timeout=_PATIENCE_SECONDS)
             if done:
                 finished = self._take(done[0])
                 if finished is not None:
                     yield finished
-            elif not told and all(number is None for _, number in self.running.values()):
+            elif not warned and all(number is None for _, number in self.running.values()):
                 logger.warning(
                     "no Ray worker has started yet; if the cluster's cores are busy, this waits"
                     " until one is free"
                 )
-                told = True
+                warned = True
 
     def stop(self) -> None:
         """End the actors that are left."""

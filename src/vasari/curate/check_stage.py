@@ -40,7 +40,7 @@ def check_stage(function: Function, **settings: Any) -> None:
     reasons = [(drop.id, drop.reason) for result in alone for drop in result.dropped]
     if kept != list(once.kept) or reasons != [(drop.id, drop.reason) for drop in once.dropped]:
         raise AssertionError(
-            "a prompt's fate depends on the prompts beside it, which are those of its shard by"
+            "what becomes of a prompt depends on the prompts beside it, which are in its shard by"
             " chance; decide about each alone"
         )
 

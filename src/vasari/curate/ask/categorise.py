@@ -142,7 +142,7 @@ def categorise(
 ) -> StageResult:
     """Set each prompt's category; `metadata["source_category"]` keeps the source's word for it.
 
-    A prompt whose category cannot be told (unreadable reply, tie, failed request) is
+    A prompt whose category is not clear (unreadable reply, tie, failed request) is
     "uncategorised" and kept, unless `drop_uncategorised`. Counts: prompts by category as
     `category_...`, `unreadable_replies`, `classifier_failed` (prompts without any answer),
     `not_asked` and `unreadable` (prompts; their reasons when they are dropped), `by_source`.
