@@ -188,7 +188,7 @@ BROKEN = {
     ),
     "random state of its own": (Forgetful(), "the same seed gave other rollouts"),
     "peeks": (Peeks(), "images: blank gives other rollouts for other images"),
-    "tells backwards": (Backwards(), "tell takes what is done and the total, rising"),
+    "tells backwards": (Backwards(), "tell takes the number done, rising, and the total"),
 }
 
 
