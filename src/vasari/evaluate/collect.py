@@ -121,7 +121,7 @@ class Collected:
     failures: list[dict[str, Any]] = field(default_factory=list)
     """A row for each rollout without an answer: set, id, pass, rollout, reason, detail."""
     reports: list[RunReport] = field(default_factory=list)
-    """Of a server's runs."""
+    """Reports of a server's runs."""
 
     @property
     def lost(self) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def plan_passes(
     Args:
         sets: Prompts by the name of their set.
         decodings: By the name of the pass.
-        seed: Of the rollouts.
+        seed: Random seed of the rollouts.
         rollouts_per_part: As in `Pass`.
         keys: `Pass.keys` of a set's name, a pass's name, its decoding and its entries.
     """
@@ -216,7 +216,7 @@ def collect(
         file_of: Where the outputs of a pass lie.
         model: Its name, for the rows.
         timed: Rows say what share of a part's time they took, in `seconds`.
-        tell: Told the rollouts done and their total.
+        tell: Called with the rollouts done and their total.
 
     Raises:
         DataError: The policy gave another number of rollouts than it was asked for.

@@ -73,7 +73,7 @@ def compare_benchmarks(
         b: Result folder of the second.
         protocol: Whose verdicts; None: the first protocol of `a`.
         images: `shown`, or `blind` for the controls.
-        seed: Of the bootstrap.
+        seed: Random seed of the bootstrap.
 
     Returns:
         `model_a`, `model_b`, `protocol`, `pass`, and by set: `num_prompts` in both, `num_only_a`,

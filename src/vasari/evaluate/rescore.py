@@ -116,8 +116,8 @@ def rescore(
         settings: What to score, and how.
         out: Folder of the results; made when it is missing.
         overwrite: Discard another rescoring in the folder.
-        tell: Told the outputs done and their number (an estimate: bad rows are counted in), then
-            those judged.
+        tell: Called with the outputs done and their number (an estimate: bad rows are counted in),
+            then with those judged.
 
     Raises:
         ConfigError: The folder holds another rescoring.

@@ -75,10 +75,10 @@ def judged_rollouts(
     Args:
         policy: Generates what is not there yet.
         plan: What is asked for; all keys of a pass are its key.
-        name: Of the model.
+        name: Name of the model.
         out: Folder of the results.
-        fingerprint: Of the model; without one nothing is reused.
-        tell: Told the rollouts done and their total.
+        fingerprint: Digest of the model; without one nothing is reused.
+        tell: Called with the rollouts done and their total.
 
     Raises:
         DataError: The policy gave another number of groups or rollouts than it was asked for.

@@ -55,13 +55,13 @@ def evaluate_policy(
         policy: Answers the prompts.
         sets: Prompts by the name of their set, none empty.
         settings: How to evaluate.
-        name: Of the model; names the files.
+        name: Name of the model; names the files.
         out: Folder of the results; made when it is missing.
         fingerprint: Changes whenever the model does, such as a digest of its weights; without one
             nothing is reused.
         reference: Prompts whose majority answers are the measure of the blind control, such as the
             training pool.
-        tell: Told the rollouts done and their total.
+        tell: Called with the rollouts done and their total.
 
     Raises:
         ConfigError: The name cannot name a file.

@@ -28,7 +28,7 @@ class ScoredSet:
     verdicts: Sequence[Sequence[float] | NDArray[np.float64]]
     """[prompts][rollouts] 1 correct, 0 incorrect, nan without a verdict: not solved."""
     seed: int
-    """Of the bootstrap."""
+    """Random seed of the bootstrap."""
     clusters: Sequence[str] | None = None
     """[prompts] what is resampled together, and makes intervals have a `standard_error`."""
 

@@ -21,7 +21,7 @@ class RolloutSettings(Settings):
     num_rollouts: Positive = 8
     """Rollouts a prompt."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Of the rollouts."""
+    """Sampling temperature."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Nucleus mass kept; 1 keeps all."""
     max_tokens: Positive = 96
@@ -37,7 +37,7 @@ class RolloutSettings(Settings):
     batch_rollouts: Positive = 256
     """Rollouts generated at once; moves no result but through the policy's own batching."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the rollouts, of the draw of prompts, and of the intervals."""
+    """Random seed of the rollouts, of the draw of prompts, and of the intervals."""
 
     def decodings(self) -> dict[str, Decoding]:
         """How rollouts are drawn, by the name of the pass."""

@@ -66,9 +66,9 @@ def accuracy(
     Args:
         verdicts: [prompts][rollouts], 1, 0 or nan; nan is not solved, and counted.
         clusters: [prompts] what is resampled together; None: each prompt.
-        confidence: Of the interval, in (0, 1).
-        num_resamples: Of the bootstrap, at least 1.
-        seed: Of the bootstrap.
+        confidence: Confidence level of the interval, in (0, 1).
+        num_resamples: Resamples of the bootstrap, at least 1.
+        seed: Random seed of the bootstrap.
 
     Raises:
         DataError: No prompts, a prompt without rollouts, or a verdict that is not 0, 1 or nan.

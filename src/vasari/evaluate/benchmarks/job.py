@@ -57,7 +57,7 @@ def plan_benchmarks(
     Args:
         settings: Which sets, asked how.
         folder: Paths of the settings are relative to it, such as the recipe's.
-        tell: Told the sets read and their number.
+        tell: Called with the sets read and their number.
 
     Raises:
         ConfigError: A source or split does not exist, or the sets' prompts have different system
@@ -101,7 +101,7 @@ def open_folder(
     """Write what is asked into the folder, or check that it is what was asked before.
 
     Args:
-        folder: Of the results.
+        folder: Folder of the results.
         plan: What is wanted.
         model: Facts that tell one model from another.
         resume: Whether outputs in the folder may be used.
@@ -155,10 +155,10 @@ def collect_benchmarks(
 
     Args:
         policy: Answers prompts, with the plan's system prompt.
-        plan: Of `plan_benchmarks`.
+        plan: From `plan_benchmarks`.
         out: Folder of the results.
-        name: Of the model, for the rows.
-        tell: Told the rollouts done and their total.
+        name: Name of the model in the rows.
+        tell: Called with the rollouts done and their total.
 
     Raises:
         DataError: The policy gave too few rollouts.
@@ -185,12 +185,12 @@ def score_benchmarks(
     """Score the rollouts in a folder and write verdicts, `scores.json` and tables.
 
     Args:
-        plan: Of `plan_benchmarks`.
-        collected: Of `collect_benchmarks`.
+        plan: From `plan_benchmarks`.
+        collected: From `collect_benchmarks`.
         out: Folder of the results.
-        name: Of the model, for tables.
+        name: Name of the model in tables.
         judge: Asked about what the rules of `paper` and `vasari` leave undecided; None: no judge.
-        tell: Told the outputs scored and their number.
+        tell: Called with the outputs scored and their number.
 
     Raises:
         StateError: The folder holds something else.

@@ -44,7 +44,7 @@ def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedS
     """Read the prompts of one set of a recipe.
 
     Args:
-        name: Of the set.
+        name: Name of the set.
         settings: That name it.
         folder: Paths are relative to it.
 

@@ -106,9 +106,9 @@ def score_pass(
     Args:
         settings: Which protocols, on how many processes.
         folder: Where the outputs lie.
-        name: Of the pass.
+        name: Name of the pass.
         judge: Asked about what the rules of `paper` and `vasari` leave undecided; None: no judge.
-        tell: Told the outputs done and their number.
+        tell: Called with the outputs done and their number.
 
     Raises:
         StateError: Outputs and verdicts do not fit.

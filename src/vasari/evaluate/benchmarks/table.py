@@ -33,7 +33,7 @@ def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None 
     """Build the table of several results: accuracies in percent, standard errors, notes.
 
     Args:
-        results: Of `evaluate_benchmarks`, a row each.
+        results: From `evaluate_benchmarks`, a row each.
         protocol: Whose numbers; None: the first one of each result.
     """
     names = _columns(results)
@@ -118,7 +118,7 @@ def as_category_markdown(result: Mapping[str, Any]) -> str:
     """Markdown with a table of accuracies by protocol for each set and category.
 
     Args:
-        result: Of `evaluate_benchmarks`.
+        result: From `evaluate_benchmarks`.
     """
     protocols = list(result["protocols"])
     lines = [
