@@ -1,1 +1,1 @@
-"""Arguments -> one function call."""
+"""The command line: arguments to one function call, and its results on the terminal."""

@@ -40,7 +40,7 @@ _TABLES: Mapping[Kind, str] = {
     "stage": "vasari.curate.own_stage:STAGES",
     "policy": "vasari.model.named:POLICIES",
 }
-"""Kind -> where our names of it stand."""
+"""Kind -> `module:attribute` of the table with our names."""
 
 
 def print_plugins() -> None:
@@ -64,7 +64,7 @@ def print_plugins() -> None:
 
 
 def our_names(kind: Kind) -> tuple[str, ...]:
-    """Our names of this kind; none where they need an extra that is not installed."""
+    """Our names of this kind; none if they need an extra that is not installed."""
     module, _, table = _TABLES[kind].partition(":")
     try:
         return tuple(getattr(importlib.import_module(module), table))

@@ -1,1 +1,1 @@
-"""What every other part stands on: records, errors, settings, files, plug-ins, progress."""
+"""Records, errors, settings, files, plug-ins and progress, which all other folders use."""

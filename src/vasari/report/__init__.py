@@ -1,4 +1,4 @@
-"""A run's folder -> its numbers and its page."""
+"""The numbers and the page of a run, from its folder."""
 
 from vasari.report.page import write_report
 from vasari.report.summary import write_summary

@@ -316,7 +316,7 @@ def _column(rows: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
 
 
 def _value(row: Mapping[str, Any], key: str) -> float | None:
-    """A logged number; samplers' metrics may carry their prefix twice."""
+    """A logged number; older runs logged metrics of samplers with their prefix twice."""
     found = number(row.get(key))
     return (
         found

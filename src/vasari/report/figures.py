@@ -26,7 +26,7 @@ NUM_SCORE_BINS = 4
 """Equally wide bins of the promotion score, between which prompts move."""
 
 MAX_LABELS = 16
-"""Rows of a picture of drawn prompts; smaller ones are put together."""
+"""Most labels in a figure of drawn prompts; the most frequent ones are shown."""
 
 PASS_RATE_BINS = ("never", "hard", "medium", "easy", "always")
 """No rollout correct; up to a third; up to two thirds; more; all."""

@@ -233,7 +233,7 @@ def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
 
 
 def _or_dash(words: Callable[Concatenate[float, P], str]) -> Callable[Concatenate[Any, P], str]:
-    """The filter with a dash for what is no finite number."""
+    """Return a filter that shows a dash for anything but a finite number."""
 
     def filtered(value: Any, /, *args: P.args, **settings: P.kwargs) -> str:
         found = number(value)

@@ -82,7 +82,7 @@ def accuracy_blocks(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _blind_label(run: Run, models: Sequence[str]) -> str:
-    """The name of the blind control, which tells what it showed in place of the images."""
+    """The name of the blind control with what it showed in place of the images."""
     for model in models:
         instead = dig(run.evaluation.get(model, {}), "sets", "test", "blind", "decoding", "images")
         if instead:
