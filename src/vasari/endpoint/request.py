@@ -187,12 +187,12 @@ def canonical(request: Request) -> str:
 
 def rollout_seed(seed: int | None, index: int) -> int | None:
     """The seed of answer number `index`: the request's own for 0, then 31-bit hashes of it."""
-    if seed is None or index == 0:
-        return seed
-    return (
-        int.from_bytes(hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=4).digest(), "big")
-        >> 1
-    )
+    return seed if seed is None or index == 0 else hashed_seed(f"{seed}:{index}")
+
+
+def hashed_seed(text: str) -> int:
+    """A 31-bit seed, the hash of a text."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
 def wire_body(

@@ -6,7 +6,6 @@ No answer is bought twice, and a prompt's reference answer is never sent.
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from vasari.endpoint import (
     image_part,
     user_message,
 )
+from vasari.endpoint.request import hashed_seed
 from vasari.model.base import Decoding, Images
 from vasari.model.chat import chat_messages
 from vasari.model.scripted import scripted_rollout
@@ -177,20 +177,12 @@ class EndpointPolicy:
             DataError: Its question marks another number of images than it has.
             ImageError: An image cannot be read.
         """
-        messages = []
-        for turn in chat_messages(
-            prompt, system=self.system, with_images=decoding.images != "removed"
-        ):
-            refs = iter(prompt.images)
-            parts = tuple(
-                (
-                    part["text"]
-                    if part["type"] == "text"
-                    else self._image(next(refs), decoding.images, f"prompt {prompt.id!r}")
-                )
-                for part in turn["content"]
-            )
-            messages.append(Message(role=turn["role"], parts=parts))
+        messages = request_messages(
+            prompt,
+            system=self.system,
+            with_images=decoding.images != "removed",
+            image=lambda ref: self._image(ref, decoding.images, f"prompt {prompt.id!r}"),
+        )
         sent = self.settings.send_sampling
         sampling = Sampling(
             # Both, always: without them a server may use the model's own defaults (vLLM does).
@@ -201,7 +193,7 @@ class EndpointPolicy:
         )
         return Request(
             model=self.settings.model,
-            messages=tuple(messages),
+            messages=messages,
             sampling=sampling,
             seed=_seed_of(prompt, decoding, seed) if self.settings.send_seed else None,
             id=prompt.id,
@@ -228,6 +220,27 @@ class EndpointPolicy:
         return Answers(request=empty, position=place, failures=failures)
 
 
+def request_messages(
+    prompt: Prompt, *, system: str, with_images: bool, image: Callable[[ImageRef], Image]
+) -> tuple[Message, ...]:
+    """A prompt's chat messages as a request carries them; `image` makes the part of an image.
+
+    Raises:
+        DataError: The question marks another number of images than the prompt has.
+    """
+    refs = iter(prompt.images)
+    return tuple(
+        Message(
+            role=turn["role"],
+            parts=tuple(
+                part["text"] if part["type"] == "text" else image(next(refs))
+                for part in turn["content"]
+            ),
+        )
+        for turn in chat_messages(prompt, system=system, with_images=with_images)
+    )
+
+
 def as_rollout(response: Response) -> Rollout:
     """An answer as a rollout, with a token id for each word, run of white space and sign."""
     rollout = scripted_rollout(response.text, max_tokens=len(response.text) + 1)
@@ -242,12 +255,7 @@ def _seed_of(prompt: Prompt, decoding: Decoding, seed: int) -> int:
     """
     if decoding.temperature == 0:
         return seed
-    return (
-        int.from_bytes(
-            hashlib.blake2b(f"{seed} {prompt.id}".encode(), digest_size=4).digest(), "big"
-        )
-        >> 1
-    )
+    return hashed_seed(f"{seed} {prompt.id}")
 
 
 def _why(failures: Sequence[Failure], report: RunReport) -> str:

@@ -13,8 +13,8 @@ from typing import TypeVar
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
 from vasari.curate.stage import AskedModel, Dropped, Reason
-from vasari.endpoint import Answers, Image, Message, Request, Response, ask_all, image_part
-from vasari.model.chat import chat_messages
+from vasari.endpoint import Answers, Request, Response, ask_all, image_part
+from vasari.model.endpoint_policy import request_messages
 from vasari.verify.judge import Judged, JudgeItem
 
 T = TypeVar("T")
@@ -132,19 +132,15 @@ def prompt_request(
         DataError: An image is missing or of a kind that servers do not take, or the marks do not
             fit the images.
     """
-    messages = []
-    for turn in chat_messages(prompt, system=system, with_images=with_images):
-        images = iter(prompt.images)
-        parts: list[str | Image] = []
-        for part in turn["content"]:
-            if part["type"] == "text":
-                parts.append(part["text"])
-            else:
-                parts.append(image_part(next(images), where=f"prompt {prompt.id!r}"))
-        messages.append(Message(role=turn["role"], parts=tuple(parts)))
+    messages = request_messages(
+        prompt,
+        system=system,
+        with_images=with_images,
+        image=lambda ref: image_part(ref, where=f"prompt {prompt.id!r}"),
+    )
     return Request(
         model=model.model,
-        messages=tuple(messages),
+        messages=messages,
         sampling=model.sampling,
         seed=seed,
         id=prompt.id,
