@@ -191,11 +191,20 @@ def _hf_features() -> dict[str, Any]:
     return {name: special.get(name, text) for name in _SCHEMA.names}
 
 
-def _to_row(prompt: Prompt) -> dict[str, Any]:
+def stored_images(prompt: Prompt) -> list[dict[str, Any]]:
+    """Return the images of a prompt as Parquet rows hold them: bytes, and the name of the file.
+
+    Raises:
+        ImageError: An image is missing, is none, or is too large.
+    """
     images = []
     for place, ref in enumerate(prompt.images, start=1):
         data = read_image_bytes(ref, where=f"prompt {prompt.id!r}, image {place}")
         images.append({"bytes": data, "path": None if ref.path is None else Path(ref.path).name})
+    return images
+
+
+def _to_row(prompt: Prompt) -> dict[str, Any]:
     row = {name: getattr(prompt, name) for name in _SCHEMA.names}
     try:
         row["metadata"] = json.dumps(dict(prompt.metadata), ensure_ascii=False)
@@ -205,7 +214,7 @@ def _to_row(prompt: Prompt) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"prompt {prompt.id!r} cannot be stored: {error}") from error
     return row | {
-        "images": images,
+        "images": stored_images(prompt),
         "choices": None if prompt.choices is None else list(prompt.choices),
     }
 

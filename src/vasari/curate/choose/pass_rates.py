@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ from vasari.curate.choose.grading import (
     Tally,
 )
 from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
+from vasari.data.rows import raise_problems, read_rows
 from vasari.endpoint import Answers, Request, Response
 from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.verify import verify_answer
@@ -175,31 +175,23 @@ def read_verdicts(path: Path) -> dict[str, tuple[float, ...]]:
         DataError: The file is missing, or a line is not of this form; names it.
     """
     found: dict[str, tuple[float, ...]] = {}
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    row = json.loads(line)
-                    values = tuple(
-                        math.nan if value is None else float(value) for value in row["verdicts"]
-                    )
-                    found[str(row["id"])] = values
-                except (ValueError, KeyError, TypeError) as error:
-                    raise DataError(
-                        f'{path}:{number}: expected {{"id": ..., "verdicts": [1, 0, null]}}, got'
-                        f" {line.strip()[:80]!r}"
-                    ) from error
-                if len(values) > MAX_ROLLOUTS:
-                    raise DataError(
-                        f"{path}:{number}: {len(values)} verdicts; at most {MAX_ROLLOUTS} a prompt"
-                        " are read"
-                    )
-                if any(value not in (0.0, 1.0) and not math.isnan(value) for value in values):
-                    raise DataError(
-                        f"{path}:{number}: a verdict is 1, 0 or null, got {line.strip()[:80]!r}"
-                    )
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read verdicts: {error}") from error
+    for row, content in raise_problems(read_rows(path, suffix=".jsonl")):
+        try:
+            values = tuple(
+                math.nan if value is None else float(value) for value in content["verdicts"]
+            )
+            found[str(content["id"])] = values
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f'{row.where}: expected {{"id": ..., "verdicts": [1, 0, null]}}, got'
+                f" {str(content)[:80]}"
+            ) from error
+        if len(values) > MAX_ROLLOUTS:
+            raise DataError(
+                f"{row.where}: {len(values)} verdicts; at most {MAX_ROLLOUTS} a prompt are read"
+            )
+        if any(value not in (0.0, 1.0) and not math.isnan(value) for value in values):
+            raise DataError(f"{row.where}: a verdict is 1, 0 or null, got {str(content)[:80]}")
     return found
 
 

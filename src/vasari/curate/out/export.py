@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from vasari.core.files import read_json, write_bytes, write_json
 from vasari.core.records import Prompt
 from vasari.curate.recipe import ExportName
 from vasari.curate.run.shards import file_hash
-from vasari.data.images import read_image_bytes
+from vasari.data.prompt_file import stored_images
 from vasari.model.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
 
 _TEXT = pa.string()
@@ -196,7 +195,7 @@ def trl_row(prompt: Prompt, kind: str) -> Row:
     row: Row = {
         "id": prompt.id,
         "prompt": chat_messages(prompt, system=MMR1_SYSTEM_PROMPT),
-        "images": _pictures(prompt),
+        "images": stored_images(prompt),
     }
     if kind == "sft":
         row["completion"] = [
@@ -212,7 +211,7 @@ def easyr1_row(prompt: Prompt, _: str) -> Row:
     return {
         "problem": marked_question(prompt),
         "answer": prompt.answer,
-        "images": _pictures(prompt),
+        "images": stored_images(prompt),
     }
 
 
@@ -222,7 +221,7 @@ def verl_row(prompt: Prompt, kind: str) -> Row:
     return {
         "data_source": str(prompt.metadata.get("source", "")),
         "prompt": [{"role": role, "content": text} for role, text in turns],
-        "images": _pictures(prompt),
+        "images": stored_images(prompt),
         "ability": prompt.category,
         "reward_model": {"style": "rule", "ground_truth": prompt.answer},
         "extra_info": {
@@ -267,7 +266,8 @@ def _write(folder: Path, name: ExportName, kind: str, prompts: Sequence[Prompt])
         {"huggingface": json.dumps(_image_features(pa.schema(columns[kind])))}
     )
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for rows in _groups(make(prompt, kind) for prompt in prompts):
+        for start in range(0, len(prompts), _ROWS_PER_GROUP):
+            rows = [make(prompt, kind) for prompt in prompts[start : start + _ROWS_PER_GROUP]]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     return [path]
 
@@ -276,7 +276,11 @@ def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[
     path = folder / f"{kind}.json"
     with path.open("w", encoding="utf-8") as file:
         for place, prompt in enumerate(prompts):
-            row = sharegpt_row(prompt, kind, [_image_file(folder, data) for data in _bytes(prompt)])
+            row = sharegpt_row(
+                prompt,
+                kind,
+                [_image_file(folder, image["bytes"]) for image in stored_images(prompt)],
+            )
             file.write(("[\n" if place == 0 else ",\n") + json.dumps(row, ensure_ascii=False))
         file.write("\n]\n")
     info = folder / _INFO
@@ -310,27 +314,6 @@ def _image_file(folder: Path, data: bytes) -> str:
 def _digest(data: bytes) -> str:
     """The name of an image's file, from its bytes."""
     return hashlib.sha256(data).hexdigest()[:32]
-
-
-def _bytes(prompt: Prompt) -> Iterator[bytes]:
-    for place, ref in enumerate(prompt.images, start=1):
-        yield read_image_bytes(ref, where=f"prompt {prompt.id!r}, image {place}")
-
-
-def _pictures(prompt: Prompt) -> list[Row]:
-    names = [None if ref.path is None else os.path.basename(ref.path) for ref in prompt.images]  # noqa: PTH119
-    return [{"bytes": data, "path": name} for data, name in zip(_bytes(prompt), names, strict=True)]
-
-
-def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    for row in rows:
-        group.append(row)
-        if len(group) == _ROWS_PER_GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _image_features(schema: pa.Schema) -> Row:

@@ -248,20 +248,11 @@ class TextRows(_ShardedRows):
         )
 
     def _prompt(self, number: int, row: int) -> Prompt:
-        place = self._starts[number] + row
-        choices = self._value("choices", place)
-        return Prompt(
-            id=self._value("id", place),
-            question=self._value("question", place),
-            answer=self._value("answer", place),
-            category=self._value("category", place),
-            choices=None if choices is None else tuple(choices),
-            images=(_SOMEWHERE,) * int(self._counts[place]),
-        )
-
-    def _value(self, name: str, place: int) -> Any:
-        number, row = self._where(place)
-        return self._tables[number].column(name)[row].as_py()
+        columns = ("id", "question", "answer", "category", "choices")
+        values = {name: self._tables[number].column(name)[row].as_py() for name in columns}
+        choices = values.pop("choices")
+        images = (_SOMEWHERE,) * int(self._counts[self._starts[number] + row])
+        return Prompt(**values, choices=None if choices is None else tuple(choices), images=images)
 
 
 _SOMEWHERE = ImageRef(path="(in the shard)")
