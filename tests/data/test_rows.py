@@ -210,3 +210,32 @@ def test_a_table_is_read_as_it_was_written(tmp_path_factory, table, kind):
         csv.writer(file, delimiter=kind[1]).writerows([("a", "b"), *table])
     expected = [{"a": first, "b": second} for first, second in table]
     assert [row.values for row in read_rows(path, exact=True)] == expected
+
+
+SOUND = {
+    "t.jsonl": b'{"a": 1}\n{"b": "x"}\n',
+    "t.jsonl.gz": gzip.compress(b'{"a": 1}\n' * 50),
+    "t.json": b'[{"a": 1, "b": [1, {"c": "\\ud800"}]}, {"a": 2.5e3}]',
+    "t.csv": b'a,b\n1,"x\ny"\n"q""",2\n',
+    "t.parquet": parquet(a=[1, 2, 3], b=["x", "y", None]),
+}
+
+
+@given(
+    st.sampled_from(sorted(SOUND)),
+    st.lists(
+        st.tuples(st.integers(0, 2_000), st.integers(0, 8), st.binary(max_size=4)), max_size=5
+    ),
+    st.booleans(),
+)
+def test_a_file_damaged_anywhere_gives_rows_and_problems_and_no_other_error(
+    tmp_path_factory, name, edits, exact
+):
+    content = SOUND[name]
+    for start, removed, put in edits:
+        place = start % (len(content) + 1)
+        content = content[:place] + put + content[place + removed :]
+    path = tmp_path_factory.mktemp("law") / name
+    path.write_bytes(content)
+    for row in read_rows(path, exact=exact):
+        assert (row.values is None) == bool(row.problem)
