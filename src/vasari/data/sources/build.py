@@ -81,7 +81,7 @@ class Builder:
         """Return the value of a field that every row must have."""
         columns = getattr(self.layout.fields, field)
         value = first_value(row, columns)
-        if is_empty(value) or (isinstance(value, str) and not value.strip()):
+        if value is None or (isinstance(value, str) and not value.strip()):
             raise DataError(
                 f"there is no {field} (columns asked: {_shown(columns)}; found: {_shown(row)})"
             )
