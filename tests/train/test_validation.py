@@ -4,9 +4,8 @@ import pytest
 
 from vasari.model.base import Decoding
 from vasari.sample import AllGate, UniformSampler
-from vasari.train.callbacks import read_log, write_log
+from vasari.train.callbacks import Validator, read_log, write_log
 from vasari.train.run_state import RunState
-from vasari.train.validation import Validator
 
 
 def at(step, *, main=True):

@@ -25,16 +25,16 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Path]:
     """The complete checkpoints of a run, oldest first; others are removed unless told not to."""
-    found = []
+    complete = {}
     for path in folder.glob("checkpoint-*"):
-        step = re.fullmatch(r"checkpoint-(\d+)", path.name)
-        if step is None or not path.is_dir():
+        step = path.name.removeprefix("checkpoint-")
+        if not step.isdecimal() or not path.is_dir():
             continue
         if (path / MARKER).exists():
-            found.append((int(step.group(1)), path))
+            complete[int(step)] = path
         elif remove_others:
             shutil.rmtree(path, ignore_errors=True)  # another process may be removing it
-    return [path for _, path in sorted(found)]
+    return [complete[step] for step in sorted(complete)]
 
 
 class CompleteCheckpoints:

@@ -19,7 +19,13 @@ from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import TransformersPolicy, load_model
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
-from vasari.train.callbacks import MetricLog, ScoreSnapshots, StopAtBudget, TellProgress
+from vasari.train.callbacks import (
+    MetricLog,
+    ScoreSnapshots,
+    StopAtBudget,
+    TellProgress,
+    Validator,
+)
 from vasari.train.checkpoints import complete_checkpoints, save_model
 from vasari.train.group_file import GroupLog, drop_groups_from
 from vasari.train.groups import ScoredRollout, VerifyPrompt, score_group, verify_prompt
@@ -30,7 +36,6 @@ from vasari.train.settings import GrpoSettings
 from vasari.train.trl_batch import why_not_droppable
 from vasari.train.trl_config import grpo_config, prepare_weights
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
-from vasari.train.validation import Validator
 
 
 @dataclass(frozen=True, kw_only=True)

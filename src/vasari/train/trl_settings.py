@@ -97,8 +97,8 @@ class TrlSettings(Settings):
     """Recompute activations in the backward pass to save memory."""
     report_to: str | list[str] = Field(default_factory=list)
     """Trackers: trackio, wandb, tensorboard."""
-    deepspeed: str | None = None
-    """Path of a DeepSpeed configuration."""
+    deepspeed: str | dict[str, Any] | None = None
+    """A DeepSpeed configuration or the path of one."""
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Judge:
             )
         self.verify = verify
         self._weights = np.asarray(weights, dtype=np.float64)
-        self._read = name if callable(name) else self._reader_of(str(name))
+        self._read = name if callable(name) else partial(self._from_reward, str(name))
         self._warned = False
         self._essential = [function in essential for function in functions]
 
@@ -139,25 +140,23 @@ class Judge:
             )
         return [_verdict(value) for value in found]
 
-    def _reader_of(self, function: str) -> VerdictReader:
-        def read(rewards: Mapping[str, NDArray[np.float64]]) -> Sequence[float]:
-            own = rewards[function]
-            known = own[~np.isnan(own)]
-            all_read = np.unique(known >= CORRECT_FROM)
-            if not self._warned and len(all_read) == 1 and known.min() < known.max():
-                self._warned = True
-                logger.warning(
-                    "the rewards of %s differ, and all %d of them read as %s, since %s or more is"
-                    " correct and less is not; pass verdict_from to say what is correct",
-                    function,
-                    known.size,
-                    "correct" if all_read[0] else "incorrect",
-                    CORRECT_FROM,
-                )
-            verdicts: list[float] = np.where(np.isnan(own), np.nan, own >= CORRECT_FROM).tolist()
-            return verdicts
-
-        return read
+    def _from_reward(self, name: str, rewards: Mapping[str, NDArray[np.float64]]) -> list[float]:
+        """Verdicts by the rewards of one function; warns once where all of several read alike."""
+        own = rewards[name]
+        known = own[~np.isnan(own)]
+        all_read = np.unique(known >= CORRECT_FROM)
+        if not self._warned and len(all_read) == 1 and known.min() < known.max():
+            self._warned = True
+            logger.warning(
+                "the rewards of %s differ, and all %d of them read as %s, since %s or more is"
+                " correct and less is not; pass verdict_from to say what is correct",
+                name,
+                known.size,
+                "correct" if all_read[0] else "incorrect",
+                CORRECT_FROM,
+            )
+        verdicts: list[float] = np.where(np.isnan(own), np.nan, own >= CORRECT_FROM).tolist()
+        return verdicts
 
 
 def _verdict(value: float) -> Verdict:
