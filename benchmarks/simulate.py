@@ -20,12 +20,15 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import vasari
-from vasari.theory.curves import Curve, censored_times, paired_difference
+from vasari.core.errors import DataError
+from vasari.theory.curves import Curve
 from vasari.theory.pools import POOLS, SimulatedPoolSettings, make_simulated_pool, pool_settings
 from vasari.theory.simulate import ARMS, SimulationSettings, arm_of, simulate
 
@@ -35,6 +38,79 @@ NOTES = {
     "vas_free": "its refreshes are not charged: a bound, not a strategy",
     "oracle": "knows the true pass rates and the noise",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class CensoredTimes:
+    """Rollouts to a target over seeds, where some seeds never arrived within the budget."""
+
+    num_seeds: int
+    num_reached: int
+    median: float
+    """Median over all seeds, those that did not arrive counted as later than the budget: infinite
+    when half did not."""
+    restricted_mean: float
+    """Mean of the lesser of time and budget: no seed is left out and none counts as infinite."""
+
+
+def censored_times(times: NDArray[np.float64] | list[float], *, budget: float) -> CensoredTimes:
+    """Summary of rollouts to a target, infinite where a seed did not reach it within the budget.
+
+    Leaving out the seeds that did not arrive would flatter an arm that seldom arrives.
+
+    Raises:
+        DataError: No times, or one that is nan or negative.
+    """
+    values = np.asarray(times, dtype=np.float64)
+    if values.ndim != 1 or not values.size or np.isnan(values).any() or (values < 0).any():
+        raise DataError(
+            "times must be a vector of numbers of at least 0, infinite where not reached; got"
+            f" {times}"
+        )
+    values = np.where(values > budget, math.inf, values)
+    ordered = np.sort(values)
+    middle = (ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2])
+    return CensoredTimes(
+        num_seeds=len(values),
+        num_reached=int(np.isfinite(values).sum()),
+        median=float(sum(middle) / 2),
+        restricted_mean=float(np.minimum(values, budget).mean()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Mean difference over paired seeds with its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_difference(
+    values: NDArray[np.float64] | list[float],
+    baseline: NDArray[np.float64] | list[float],
+    *,
+    confidence: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+) -> PairedDifference:
+    """Mean of `values - baseline`, seed by seed, with a percentile bootstrap over the seeds.
+
+    Raises:
+        DataError: Not one baseline a value, or none.
+    """
+    differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    if differences.ndim != 1 or not differences.size or len(values) != len(baseline):
+        raise DataError(
+            f"paired values need one baseline each, got {len(values)} and {len(baseline)}"
+        )
+    rng = np.random.default_rng(seed)
+    means = differences[
+        rng.integers(len(differences), size=(num_resamples, len(differences)))
+    ].mean(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return PairedDifference(float(differences.mean()), float(low), float(high))
 
 
 def numbers(text: str) -> list[int]:

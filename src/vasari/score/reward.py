@@ -215,7 +215,7 @@ def values_of(
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function, or the `__call__` of an object, is async; also with settings filled in."""
+    """Whether a function, or an object's `__call__`, is async; also with settings filled in."""
     while isinstance(function, functools.partial):
         function = function.func
     call = getattr(function, "__call__", None)  # noqa: B004

@@ -75,16 +75,6 @@ class SkipSampler(SamplerWrapper):
         self._rho_easy = self._rho_hard = float(self.settings.start)
         self._skipped_share = 0.0
 
-    @property
-    def rho_easy(self) -> float:
-        """Base of the chance that a solved prompt is kept."""
-        return self._rho_easy
-
-    @property
-    def rho_hard(self) -> float:
-        """Base of the chance that an unsolved prompt is kept."""
-        return self._rho_hard
-
     def keep_chances(self) -> NDArray[np.float64]:
         """[prompts] chance that a prompt is kept when the inner sampler draws it."""
         return self._chances(np.arange(self.num_prompts))
