@@ -3,7 +3,6 @@ are."""
 
 import asyncio
 import math
-import time
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
-from vasari.score import REWARDS, check_reward, format_ok, make_rewards, score_rollouts
+from vasari.score import REWARDS, check_reward, make_rewards, score_rollouts
 from vasari.score.reward import RewardTerm, as_batched, combine
 from vasari.score.terms import accuracy, format_reward
 from vasari.verify import verify_answer
@@ -307,70 +306,6 @@ def test_plain_functions_are_what_the_names_stand_for():
         accuracy(verdict=Verdict(Outcome.UNVERIFIABLE)),
     ) == (1.0, None)
     assert (format_reward(text=GOOD), format_reward(text="4")) == (1.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        GOOD,
-        f"\n {GOOD}\n",
-        GOOD.replace("</think><answer>", "</think>\n\n<answer>"),
-        r"<think>x</think><answer>\boxed{\frac{1}{2}}</answer>",
-        r"<think>x</think><answer>\boxed {B}</answer>",
-        r"<think>a \boxed{ in thought</think><answer>\boxed{B}</answer>",
-        r"<think>x</think><answer>\boxed{open \boxed{4}</answer>",
-        r"<think>x</think><answer>\boxed{\{1, 2\}}</answer>",
-    ],
-)
-def test_the_papers_format_is_accepted(text):
-    assert format_ok(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "4",
-        r"\boxed{4}",
-        r"<think>x</think>\boxed{4}",
-        r"<think></think><answer>\boxed{4}</answer>",
-        r"<think> \n </think><answer>4</answer>",
-        "<think>  \n</think><answer>\\boxed{4}</answer>",
-        r"<think>x</think><answer>4</answer>",
-        r"<think>x</think><answer>\boxed{4</answer>",
-        r"<think>x</think><answer>\boxed{4\}</answer>",
-        r"<think>x</think><answer>boxed{4}</answer>",
-        r"<think>x</think><answer>{4} \boxed</answer>",
-        r"<think>\boxed{4}</think><answer>4</answer>",
-        "Sure. " + GOOD,
-        GOOD + " Done.",
-        GOOD.replace("</think>", "</think> so "),
-        GOOD + GOOD,
-        GOOD.replace("two and", "<think>"),
-        r"<answer>\boxed{4}</answer><think>x</think>",
-        r"<think>x<answer>\boxed{4}</answer></think>",
-        r"<think>x</think><answer>\boxed{4}",
-        r"</think>x<think><answer>\boxed{4}</answer>",
-        r"<think>x</think></answer>\boxed{4}<answer>",
-        GOOD.upper(),
-        r"<think>x</think><answer>\boxed{A}\boxed{B}\boxed{C}</answer>",
-        r"<think>x</think><answer>\boxed{4} or \boxed{4}</answer>",
-        r"Write <think>...</think><answer>\boxed{}</answer>. " + GOOD,
-    ],
-)
-def test_other_forms_are_refused(text):
-    assert not format_ok(text)
-
-
-@pytest.mark.parametrize(
-    "filler", ["\\boxed{", "{", "\\", "\\boxed   ", "<think", "<answer>", "}", "\\boxed \\", " "]
-)
-def test_a_megabyte_of_hostile_text_takes_no_time(filler):
-    body = filler * (1_000_000 // len(filler))
-    start = time.process_time()
-    format_ok(f"<think>x</think><answer>{body}</answer>")
-    format_ok(body)
-    assert time.process_time() - start < 5.0
 
 
 # What a policy may try for a reward it has not earned; the key is B, and only the format may be

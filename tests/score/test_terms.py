@@ -1,6 +1,7 @@
-"""Length, overlong and repetition terms against values worked by hand, and against TRL's."""
+"""Our reward terms: lengths and repetition by hand and against TRL's, and the paper's format."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from vasari.core.errors import ConfigError
 from vasari.records import Outcome, Prompt, Verdict
-from vasari.score import make_rewards, score_rollouts
+from vasari.score import format_ok, make_rewards, score_rollouts
 from vasari.score.terms import CosineLength, RepetitionPenalty, SoftOverlong
 
 COSINE = CosineLength(
@@ -143,3 +144,67 @@ def test_the_punishment_grows_over_a_fifth_of_the_limit_unless_told_otherwise():
 def test_impossible_terms_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"\n {GOOD}\n",
+        GOOD.replace("</think><answer>", "</think>\n\n<answer>"),
+        r"<think>x</think><answer>\boxed{\frac{1}{2}}</answer>",
+        r"<think>x</think><answer>\boxed {B}</answer>",
+        r"<think>a \boxed{ in thought</think><answer>\boxed{B}</answer>",
+        r"<think>x</think><answer>\boxed{open \boxed{4}</answer>",
+        r"<think>x</think><answer>\boxed{\{1, 2\}}</answer>",
+    ],
+)
+def test_the_papers_format_is_accepted(text):
+    assert format_ok(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "4",
+        r"\boxed{4}",
+        r"<think>x</think>\boxed{4}",
+        r"<think></think><answer>\boxed{4}</answer>",
+        r"<think> \n </think><answer>4</answer>",
+        "<think>  \n</think><answer>\\boxed{4}</answer>",
+        r"<think>x</think><answer>4</answer>",
+        r"<think>x</think><answer>\boxed{4</answer>",
+        r"<think>x</think><answer>\boxed{4\}</answer>",
+        r"<think>x</think><answer>boxed{4}</answer>",
+        r"<think>x</think><answer>{4} \boxed</answer>",
+        r"<think>\boxed{4}</think><answer>4</answer>",
+        "Sure. " + GOOD,
+        GOOD + " Done.",
+        GOOD.replace("</think>", "</think> so "),
+        GOOD + GOOD,
+        GOOD.replace("two and", "<think>"),
+        r"<answer>\boxed{4}</answer><think>x</think>",
+        r"<think>x<answer>\boxed{4}</answer></think>",
+        r"<think>x</think><answer>\boxed{4}",
+        r"</think>x<think><answer>\boxed{4}</answer>",
+        r"<think>x</think></answer>\boxed{4}<answer>",
+        GOOD.upper(),
+        r"<think>x</think><answer>\boxed{A}\boxed{B}\boxed{C}</answer>",
+        r"<think>x</think><answer>\boxed{4} or \boxed{4}</answer>",
+        r"Write <think>...</think><answer>\boxed{}</answer>. " + GOOD,
+    ],
+)
+def test_other_forms_are_refused(text):
+    assert not format_ok(text)
+
+
+@pytest.mark.parametrize(
+    "filler", ["\\boxed{", "{", "\\", "\\boxed   ", "<think", "<answer>", "}", "\\boxed \\", " "]
+)
+def test_a_megabyte_of_hostile_text_takes_no_time(filler):
+    body = filler * (1_000_000 // len(filler))
+    start = time.process_time()
+    format_ok(f"<think>x</think><answer>{body}</answer>")
+    format_ok(body)
+    assert time.process_time() - start < 5.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
-from vasari.sample.pool import Pool, carried_over, read_array
+from vasari.sample.pool import Pool, read_array
 
 SCHEMA = 2
 """Version of `state_dict`; 1 called a batch a step."""
@@ -289,14 +289,7 @@ class PromptSampler(ABC):
             now = getattr(self, f"_{name}")
             if name in self.saved_by_prompt:
                 missing = self.saved_by_prompt[name]
-                found[name] = carried_over(
-                    state,
-                    name,
-                    dtype=now.dtype,
-                    origin=origin,
-                    num_prompts=self.num_prompts,
-                    missing=missing,
-                )
+                found[name] = self._carried(state, name, origin, dtype=now.dtype, missing=missing)
             elif isinstance(now, np.ndarray):
                 saved = read_array(state, name, dtype=now.dtype)
                 found[name] = saved if origin is None else saved[:0]
@@ -306,6 +299,31 @@ class PromptSampler(ABC):
                 found[name] = type(now)(state[name])
         self._check_saved(found)
         return found
+
+    def _carried(
+        self,
+        state: Mapping[str, Any],
+        name: str,
+        origin: NDArray[np.int64] | None,
+        *,
+        dtype: Any,
+        missing: float,
+    ) -> NDArray[Any]:
+        """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
+
+        Raises:
+            StateError: The array has another length than the pool it was saved for.
+        """
+        saved = read_array(state, name, dtype=dtype)
+        if origin is None and len(saved) != self.num_prompts:
+            raise StateError(
+                f"saved {name!r} has {len(saved)} entries for {self.num_prompts} prompts"
+            )
+        if origin is None or not len(saved):
+            return saved
+        if origin.max() >= len(saved):
+            raise StateError(f"saved {name!r} has {len(saved)} entries, fewer than its pool")
+        return np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype)
 
     def _saved_names(self) -> tuple[str, ...]:
         return (*self.saved_by_prompt, *self.saved)

@@ -21,8 +21,8 @@ LEAST = 0.03
 """Least trust: a verifier that was mended, or a format that was learnt, must be able to
 return."""
 ENOUGH_COHERENCE = 0.35
-"""Mean signed squared correlation from which a prompt is fully trusted: what hard, by_group
-prompts show."""
+"""Mean signed squared correlation from which a prompt is fully trusted: what hard prompts
+show whose verdicts can be learnt from."""
 DISTRUSTED = 0.2
 """A prompt whose trust is no higher counts as distrusted."""
 REFUSED_ONCE = 0.7

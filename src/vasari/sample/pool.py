@@ -134,32 +134,6 @@ def read_array(state: Mapping[str, Any], key: str, *, dtype: Any) -> NDArray[Any
     return array
 
 
-def carried_over(
-    state: Mapping[str, Any],
-    key: str,
-    *,
-    dtype: Any,
-    origin: NDArray[np.int64] | None,
-    num_prompts: int,
-    missing: float,
-) -> NDArray[Any]:
-    """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
-
-    Raises:
-        StateError: The array has another length than the pool it was saved for.
-    """
-    saved = read_array(state, key, dtype=dtype)
-    if origin is None:
-        if len(saved) != num_prompts:
-            raise StateError(f"saved {key!r} has {len(saved)} entries for {num_prompts} prompts")
-        return saved
-    if origin.max(initial=-1) >= len(saved):
-        raise StateError(f"saved {key!r} has {len(saved)} entries, fewer than its pool")
-    if not len(saved):
-        return saved
-    return np.where(origin >= 0, saved[np.maximum(origin, 0)], missing).astype(dtype)
-
-
 def present_places(origin: NDArray[np.int64], num_saved: int) -> NDArray[np.int64]:
     """[saved prompts] where each saved prompt stands in the present pool, -1 where it is gone."""
     places = np.full(num_saved, -1, dtype=np.int64)

@@ -16,7 +16,6 @@ from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, log_likelihood, sigmoid
 from vasari.sample.features import PoolFeatures
 from vasari.sample.noise import ARRAYS, DISTRUSTED, NoiseEvidence
-from vasari.sample.pool import carried_over
 from vasari.sample.ranked import highest, tally
 from vasari.sample.weighted import gumbel_top
 from vasari.score.value import group_value
@@ -231,23 +230,15 @@ class ProgressSampler(PromptSampler):
         return {"belief": self._belief.state(), **by_prompt, **super()._state()}
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        def carried(name: str, dtype: Any, missing: float) -> NDArray[Any]:
-            return carried_over(
-                state,
-                name,
-                dtype=dtype,
-                origin=origin,
-                num_prompts=self.num_prompts,
-                missing=missing,
-            )
-
         belief, noise = self._blank()
         belief.restore(state["belief"])
         unseen = (0.0, self.settings.prior_variance, 0)
         for name, missing in zip(_BELIEF_BY_PROMPT, unseen, strict=True):
-            setattr(belief, name, carried(name, getattr(belief, name).dtype, missing))
+            dtype = getattr(belief, name).dtype
+            setattr(belief, name, self._carried(state, name, origin, dtype=dtype, missing=missing))
         noise.kept = {
-            name: carried(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()
+            name: self._carried(state, name, origin, dtype=dtype, missing=missing)
+            for name, (dtype, missing) in ARRAYS.items()
         }
         if not (np.isfinite(belief.residual).all() and (belief.variance > 0).all()):
             raise ValueError("a saved belief is not finite")

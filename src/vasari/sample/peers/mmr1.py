@@ -17,7 +17,7 @@ from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.base import PromptSampler
 from vasari.sample.passes import read_permutation
-from vasari.sample.pool import carried_over, present_places
+from vasari.sample.pool import present_places
 from vasari.sample.weighted import WeightedPool
 from vasari.score.diversity import trajectory_diversity
 
@@ -240,9 +240,7 @@ class Mmr1Sampler(PromptSampler):
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
         size = self.num_prompts
-        weights = carried_over(
-            state, "weights", dtype=np.float64, origin=origin, num_prompts=size, missing=0.0
-        )
+        weights = self._carried(state, "weights", origin, dtype=np.float64, missing=0.0)
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("a saved weight is negative or infinite")
         order = read_permutation(state, size if origin is None else len(state["weights"]))

@@ -18,7 +18,7 @@ _GIVEN_BY_THE_WRAPPER = ("name", "num_prompts", "seed", "prompt_ids", "features"
 
 
 class SamplerWrapper(PromptSampler):
-    """A sampler that changes the batches of an inner sampler, not its refreshes.
+    """A sampler that changes the batches of another one, not its refreshes.
 
     A subclass says how batches change (`_draw`), and adds what it learns (`_observe`), logs
     (`metrics`) and keeps (`saved_by_prompt` and `saved`). Batches hold no prompt twice, so the inner
