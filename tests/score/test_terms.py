@@ -12,6 +12,7 @@ from vasari.records import Outcome, Prompt, Verdict
 from vasari.score import format_ok, make_rewards, score_rollouts
 from vasari.score.terms import CosineLength, RepetitionPenalty, SoftOverlong
 
+GOOD = r"<think>two and two</think><answer>so \boxed{4}.</answer>"
 COSINE = CosineLength(
     max_tokens=100,
     correct_start=2.0,
