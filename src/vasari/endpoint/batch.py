@@ -173,7 +173,10 @@ def _line(request: Request, index: int, body: bytes, *, max_bytes: int) -> bytes
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; of a line that is too long, only the beginning."""
+    """The lines of a file; of a line that is too long, only the beginning.
+
+    Not `vasari.data.rows`: a result is bounded to a few megabytes, and its file may have any name.
+    """
     while line := file.readline(MAX_LINE_BYTES):
         yield line
         while not line.endswith(b"\n") and (line := file.readline(MAX_LINE_BYTES)):
