@@ -34,8 +34,7 @@ from PIL import Image, ImageDraw
 
 import vasari
 from vasari.curate.match.decontaminate import BenchmarkIndex
-from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
-from vasari.curate.match.image_index import index_images
+from vasari.curate.match.image_hash import hash_thumbnails, index_images, thumbnail
 from vasari.curate.match.near_duplicates import near_duplicates
 from vasari.curate.match.question_text import containment, read_question
 from vasari.data.images import open_image

@@ -113,7 +113,7 @@ def test_two_runs_are_told_apart_by_settings_prompts_and_reasons(vasari, recipe,
             {"decontaminate": {"benchmarks": [{"source": "jsonl", "folder": "gone"}]}},
             "gone: there is no such folder",
         ),
-        ({"grade": {"verdicts": "none.jsonl"}}, "none.jsonl: cannot read verdicts"),
+        ({"grade": {"verdicts": "none.jsonl"}}, "none.jsonl: there is no such file"),
     ],
 )
 def test_a_recipe_that_cannot_be_run_is_refused_in_one_line(

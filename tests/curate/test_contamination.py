@@ -7,7 +7,7 @@ import pytest
 
 from vasari.curate.match.contamination import contamination
 from vasari.curate.match.decontaminate import BenchmarkIndex
-from vasari.curate.match.image_index import index_images
+from vasari.curate.match.image_hash import index_images
 from vasari.records import ImageRef
 
 QUESTION = "In triangle ABC, AB = 3 and BC = 4. Find the length of AC."

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vasari.core.errors import DataError
-from vasari.curate.match.image_index import index_images
+from vasari.curate.match.image_hash import index_images
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.records import ImageRef, Prompt
 

@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from vasari.curate.choose.balance import Pool, balance_prompts
+from vasari.curate.choose.select import choose_for
 from vasari.curate.recipe import RlPart
-from vasari.curate.run.quotas import choose_for
 from vasari.curate.run.rows import write_rows
 from vasari.curate.stage import RL_PART
 from vasari.records import Prompt

@@ -13,8 +13,14 @@ from vasari.curate.choose.grading import (
     wilson_interval,
 )
 from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings
-from vasari.curate.match.image_hash import hamming, hash_crops, hash_thumbnails, thumbnail
-from vasari.curate.match.image_index import ImageIndex, index_images
+from vasari.curate.match.image_hash import (
+    ImageIndex,
+    hamming,
+    hash_crops,
+    hash_thumbnails,
+    index_images,
+    thumbnail,
+)
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.curate.stage import Dropped
 

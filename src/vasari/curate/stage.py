@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vasari.core.errors import ConfigError
 from vasari.core.records import Prompt
-from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
+
+if TYPE_CHECKING:  # a server's client takes long to import, and most users of this module ask none
+    from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
 
 RL_PART = "rl_part"
 """Key of the metadata that names a prompt's part of the RL set."""

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
 from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings, Occurrence, Rule
-from vasari.curate.match.image_index import index_images
+from vasari.curate.match.image_hash import index_images
 
 RULES: tuple[Rule, ...] = get_args(Rule)
 """The surest first."""

@@ -27,8 +27,7 @@ from pydantic import Field
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.core.settings import Settings
-from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, hamming
-from vasari.curate.match.image_index import ImageIndex
+from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, ImageIndex, hamming
 from vasari.curate.match.question_text import (
     QuestionText,
     answer_key,

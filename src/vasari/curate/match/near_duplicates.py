@@ -24,8 +24,7 @@ from pydantic import Field
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.core.settings import Settings
-from vasari.curate.match.image_hash import COPY_RADIUS, hamming
-from vasari.curate.match.image_index import ImageIndex
+from vasari.curate.match.image_hash import COPY_RADIUS, ImageIndex, hamming
 from vasari.curate.match.question_text import (
     NUM_BANDS,
     QuestionText,

@@ -16,7 +16,7 @@ from vasari.core.errors import ConfigError, DataError, ImageError
 from vasari.core.files import write_bytes
 from vasari.core.records import ImageRef, Prompt
 from vasari.curate.match.decontaminate import BenchmarkEntry, BenchmarkIndex, LeakSettings
-from vasari.curate.match.image_index import index_images
+from vasari.curate.match.image_hash import index_images
 from vasari.curate.recipe import CurationRecipe, SourceEntry
 from vasari.curate.run.shards import StageFolder
 from vasari.curate.stage import Dropped

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vasari.core.errors import StateError
 from vasari.core.files import writing
 from vasari.core.records import ImageRef, Prompt
-from vasari.curate.match.image_index import ImageIndex
+from vasari.curate.match.image_hash import ImageIndex
 
 ROW_SCHEMA = 1
 

@@ -23,14 +23,13 @@ from vasari.curate.choose.pass_rates import (
     grading_request,
     read_verdicts,
 )
-from vasari.curate.choose.select import routed, select_rl, select_sft
+from vasari.curate.choose.select import choose_for, routed, select_rl, select_sft
 from vasari.curate.match.decontaminate import LeakSettings
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.curate.own_stage import OwnStage, Place, run_stage
 from vasari.curate.recipe import CheckSettings, CurationRecipe, RlPart, RlRecipe, SftRecipe
 from vasari.curate.run.checks import Checker
 from vasari.curate.run.models import Models
-from vasari.curate.run.quotas import choose_for
 from vasari.curate.run.reading import data_path, located, read_benchmarks, source_state
 from vasari.curate.run.rows import Shard, TextRows, row_starts
 from vasari.curate.run.shards import file_hash
