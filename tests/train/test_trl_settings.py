@@ -2,7 +2,6 @@
 
 import dataclasses
 import fnmatch
-import importlib.util
 import inspect
 import subprocess
 import sys
@@ -168,7 +167,7 @@ def test_settings_are_stored_and_read_back_with_what_only_trl_declares():
 
 
 def test_without_trl_a_recipe_loads_and_other_keys_wait(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "trl", None)
     trl_settings._types_of.cache_clear()
     try:
         recipe = load_recipe(QUICKSTART, ["grpo.trl.delta=3"])

@@ -11,7 +11,6 @@ import difflib
 import fnmatch
 import functools
 import importlib.metadata
-import importlib.util
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -38,7 +37,10 @@ Schedule = Literal[
     "cosine_warmup_with_min_lr",
     "warmup_stable_decay",
 ]
+"""Schedules of transformers that need no validation loss."""
+
 Loss = Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
+"""TRL's losses; it refuses an unknown one only after rollouts were paid for."""
 
 _LEAVE_OUT = "leave it out"
 _SET_BY_VASARI = {
@@ -50,7 +52,6 @@ _SET_BY_VASARI = {
     "per_device_*_batch_size": "set `micro_batch`",
     "auto_find_batch_size": "set `micro_batch`",
     "*eval*": "set `validate_every`",
-    "batch_eval_metrics": "set `validate_every`",
     "load_best_model_at_end": "set `validate_every`",
     "metric_for_best_model": "set `validate_every`",
     "greater_is_better": "set `validate_every`",
@@ -118,6 +119,7 @@ class TrlSettings(Settings):
 
     @classmethod
     def _checked(cls, key: str, value: Any) -> Any:
+        """The value as TRL's type of this field has it."""
         for pattern, instead in {**_SET_BY_VASARI, **cls.set_by_vasari}.items():
             if fnmatch.fnmatchcase(key, pattern):
                 raise ValueError(f"Vasari sets {key!r} itself; {instead}")
@@ -129,11 +131,9 @@ class TrlSettings(Settings):
             meant = f"; do you mean {near[0]!r}?" if near else "; leave it out"
             version = importlib.metadata.version("trl")
             raise ValueError(f"TRL {version} has no {cls.config_class} setting {key!r}{meant}")
+        any_type = ConfigDict(arbitrary_types_allowed=True)
         try:
-            adapter: TypeAdapter[Any] = TypeAdapter(
-                types[key], config=ConfigDict(arbitrary_types_allowed=True)
-            )
-            return adapter.validate_python(value)
+            return TypeAdapter(types[key], config=any_type).validate_python(value)
         except ValidationError as error:
             expected = error.errors()[0]["msg"]
             raise ValueError(f"{key!r}: {expected}, got {value!r}") from error
@@ -142,10 +142,10 @@ class TrlSettings(Settings):
 @functools.cache
 def _types_of(config_class: str) -> Mapping[str, Any] | None:
     """The types of the fields of a TRL config class by name; None where TRL is not installed."""
-    if importlib.util.find_spec("trl") is None:
+    try:
+        import trl  # noqa: PLC0415  (seconds to import, and seldom needed)
+    except ImportError:
         return None
-    import trl  # noqa: PLC0415  (seconds to import, and seldom needed)
-
     kind = getattr(trl, config_class)
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
