@@ -216,7 +216,7 @@ def test_a_maker_may_fix_the_pool():
         (Drawing, "metrics or scores change the sampler's state"),
         (Counting, "metrics or scores change the sampler's state"),
         (InPlace, "_restore must use origin"),
-        (Forgetful, "does not continue the same stream"),
+        (Forgetful, "does not decide as the one that was saved"),
         (Sharing, "it shares its arrays"),
         (Trusting, "state of another pool was loaded"),
         (Brittle, "no verdict"),

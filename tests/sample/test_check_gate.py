@@ -110,7 +110,7 @@ def admits(admission):
             "must say num_screening",
         ),
         (Shuffling, "two gates of one history decide differently"),
-        (Forgetful, "a gate resumed from a file decides differently"),
+        (Forgetful, "a gate resumed from a file does not decide as the one that was saved"),
         (Sharing, "it shares its arrays"),
         (Spoiling, "admit changed the groups that it was shown"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = T
     build = _builder(make)
     _check_draws(build(), unique=unique)
     _check_reproducible(build(), build())
-    _check_resume(build(), build())
+    one, other = build(), build()
+    _run(one, start=0, num_steps=7)
+    _run(other, start=0, num_steps=2)
+    check_resume(one, other, partial(_run, start=7, num_steps=10), what="sampler")
     _check_remap(build(), build(backwards=True))
     _check_hard_groups(build(), unique=unique)
     _check_pool(build)
@@ -57,7 +61,7 @@ def _builder(make: Callable[..., PromptSampler]) -> Callable[..., PromptSampler]
         sampler = make(
             **{key: value for key, value in wanted.items() if takes_all or key in parameters}
         )
-        _require(
+        require(
             isinstance(sampler, PromptSampler),
             f"make returned {type(sampler).__name__}, not a PromptSampler",
         )
@@ -66,30 +70,31 @@ def _builder(make: Callable[..., PromptSampler]) -> Callable[..., PromptSampler]
     return build
 
 
-def _require(holds: bool, message: str) -> None:
+def require(holds: bool, message: str) -> None:
+    """Raise AssertionError with this message unless it holds."""
     if not holds:
         raise AssertionError(message)
 
 
 def _check_draw(draw: Draw, sampler: PromptSampler, num: int, *, unique: bool) -> None:
     indices = draw.indices
-    _require(
+    require(
         isinstance(indices, np.ndarray) and indices.dtype == np.int64,
         "draw.indices must be an int64 array",
     )
-    _require(
+    require(
         indices.shape == (num,), f"a draw of {num} prompts has indices of shape {indices.shape}"
     )
-    _require(len(draw.roles) == num, f"a draw of {num} prompts has {len(draw.roles)} roles")
-    _require(
+    require(len(draw.roles) == num, f"a draw of {num} prompts has {len(draw.roles)} roles")
+    require(
         set(draw.roles) <= {"promoted", "uniform", "revisit"}, f"unknown roles in {set(draw.roles)}"
     )
-    _require(
+    require(
         bool(((indices >= 0) & (indices < sampler.num_prompts)).all()),
         "a drawn index lies outside the pool",
     )
     if unique:
-        _require(len(np.unique(indices)) == num, "a prompt stands twice in one batch")
+        require(len(np.unique(indices)) == num, "a prompt stands twice in one batch")
 
 
 def _batch_size(sampler: PromptSampler) -> int:
@@ -138,15 +143,15 @@ def _run(sampler: PromptSampler, *, start: int, num_steps: int) -> list[list[int
 def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
     for batch in range(12):
         due = sampler.due(batch)
-        _require(
+        require(
             isinstance(due, np.ndarray) and due.dtype == np.int64, "due must return an int64 array"
         )
-        _require(len(np.unique(due)) == len(due), "due names a prompt twice")
-        _require(
+        require(len(np.unique(due)) == len(due), "due names a prompt twice")
+        require(
             bool(((due >= 0) & (due < sampler.num_prompts)).all()),
             "due names a prompt outside the pool",
         )
-        _require(
+        require(
             not due.size or sampler.num_rollouts_due > 0,
             "prompts are due, but num_rollouts_due is 0",
         )
@@ -163,18 +168,18 @@ def _check_reports(sampler: PromptSampler) -> None:
     """Metrics are numbers, scores one a prompt, and asking for them changes no state."""
     before = str(sampler.state_dict())
     wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
-    _require(not wrong, f"metrics must be numbers: {wrong}")
+    require(not wrong, f"metrics must be numbers: {wrong}")
     scores = sampler.scores()
     if scores is not None:
-        _require(
+        require(
             isinstance(scores, np.ndarray),
             f"scores must be an array or None, got {type(scores).__name__}",
         )
-        _require(
+        require(
             scores.shape == (sampler.num_prompts,),
             f"scores of {sampler.num_prompts} prompts have shape {scores.shape}",
         )
-    _require(str(sampler.state_dict()) == before, "metrics or scores change the sampler's state")
+    require(str(sampler.state_dict()) == before, "metrics or scores change the sampler's state")
 
 
 def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
@@ -188,7 +193,7 @@ def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
     if scores is None or mapped is None:
         return
     same = np.allclose(mapped, scores[::-1], equal_nan=True)
-    _require(
+    require(
         same,
         "with remap=True, what was learnt of a prompt is not found at its new place: _restore must"
         " use origin",
@@ -197,25 +202,29 @@ def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
 
 def _check_reproducible(one: PromptSampler, other: PromptSampler) -> None:
     same = _run(one, start=0, num_steps=10) == _run(other, start=0, num_steps=10)
-    _require(same, "two samplers of one seed and one history draw different batches")
+    require(same, "two samplers of one seed and one history draw different batches")
 
 
-def _check_resume(one: PromptSampler, other: PromptSampler) -> None:
-    _run(one, start=0, num_steps=7)
+def check_resume(one: Any, other: Any, go_on: Callable[[Any], object], *, what: str) -> None:
+    """Check that `other` goes on like `one` from its saved state, from a file and from memory.
+
+    Args:
+        one: A sampler or a gate that has a state.
+        other: Another one over the same pool.
+        go_on: Runs it for some batches, and returns what it decided.
+        what: "sampler" or "gate", for the message.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sampler.npz"
+        path = Path(folder) / "state.npz"
         save_state(path, one.state_dict())
         held = one.state_dict()
-        expected = _run(one, start=7, num_steps=10)
-        _run(other, start=0, num_steps=2)
+        expected = go_on(one)
         other.load_state_dict(load_state(path))
-        _require(
-            _run(other, start=7, num_steps=10) == expected,
-            "a sampler resumed from a file does not continue the same stream",
-        )
+    resumed = f"a {what} resumed from a file does not decide as the one that was saved"
+    require(go_on(other) == expected, resumed)
     other.load_state_dict(held)
-    message = "a held state_dict changed while the sampler went on: it shares its arrays"
-    _require(_run(other, start=7, num_steps=10) == expected, message)
+    shared = f"a held state_dict changed while the {what} went on: it shares its arrays"
+    require(go_on(other) == expected, shared)
 
 
 def _check_hard_groups(sampler: PromptSampler, *, unique: bool) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.errors import StateError
 from vasari.core.records import Admission, GroupOutcome
+from vasari.sample.check import check_resume, require
 from vasari.sample.gate import Gate
-from vasari.sample.state_file import load_state, save_state
 
 _NUM_ROLLOUTS = 8
 _NUM_PROMPTS = 6
@@ -30,15 +29,15 @@ def check_gate(make: Callable[[], Gate]) -> None:
         AssertionError: A part of the contract is broken; the message says which.
     """
     gate = make()
-    _require(isinstance(gate, Gate), f"make returned {type(gate).__name__}, not a Gate")
+    require(isinstance(gate, Gate), f"make returned {type(gate).__name__}, not a Gate")
     size = gate.num_rollouts or max(_NUM_ROLLOUTS, gate.num_screening + 1)
-    _require(size >= 2, f"num_rollouts must be at least 2 or None, got {gate.num_rollouts}")
-    _require(
+    require(size >= 2, f"num_rollouts must be at least 2 or None, got {gate.num_rollouts}")
+    require(
         0 <= gate.num_screening < size,
         f"num_screening must be below the {size} rollouts of a whole group, and 0 for none; got"
         f" {gate.num_screening}",
     )
-    _require(
+    require(
         gate.redraws or not gate.num_screening,
         "a gate that screens asks for more rollouts: redraws must be True",
     )
@@ -47,10 +46,10 @@ def check_gate(make: Callable[[], Gate]) -> None:
             make(), [_group(index, kind, size, batch=0) for index in range(_NUM_PROMPTS)]
         )
     _check_admission(make(), [])
-    _require(
-        _run(make(), size) == _run(make(), size), "two gates of one history decide differently"
-    )
-    _check_resume(make(), make(), size)
+    require(_run(make(), size) == _run(make(), size), "two gates of one history decide differently")
+    one = make()
+    _run(one, size)
+    check_resume(one, make(), partial(_run, size=size, start=_NUM_BATCHES), what="gate")
     _check_foreign_state(make())
 
 
@@ -65,11 +64,6 @@ _GROUPS: Mapping[str, Callable[[np.random.Generator, int], NDArray[np.float64]]]
 """Rewards of a group of n rollouts, by kind."""
 
 
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise AssertionError(message)
-
-
 def _group(index: int, kind: str, size: int, *, batch: int) -> GroupOutcome:
     rewards = _GROUPS[kind](np.random.default_rng([index, batch]), size)
     verdicts = np.where(np.isnan(rewards), np.nan, rewards >= 0.5)
@@ -82,29 +76,29 @@ def _group(index: int, kind: str, size: int, *, batch: int) -> GroupOutcome:
 def _check_admission(gate: Gate, outcomes: list[GroupOutcome]) -> Admission:
     before = [group.rewards.copy() for group in outcomes]
     admission = gate.admit(outcomes)
-    _require(
+    require(
         isinstance(admission, Admission),
         f"admit returned {type(admission).__name__}, not an Admission",
     )
     admitted, more = np.asarray(admission.admitted), np.asarray(admission.more)
-    _require(admitted.dtype == np.bool_, f"admitted must be an array of bool, got {admitted.dtype}")
-    _require(
+    require(admitted.dtype == np.bool_, f"admitted must be an array of bool, got {admitted.dtype}")
+    require(
         admitted.shape == (len(outcomes),),
         f"admitted has shape {admitted.shape} for {len(outcomes)} groups",
     )
-    _require(
+    require(
         more.size in (0, len(outcomes)), f"more has {more.size} entries for {len(outcomes)} groups"
     )
-    _require(bool((more >= 0).all()), "more must be at least 0")
-    _require(
+    require(bool((more >= 0).all()), "more must be at least 0")
+    require(
         gate.num_screening > 0 or not more.any(),
         "a gate that asks for more rollouts must say num_screening",
     )
-    _require(
+    require(
         0 <= admission.redraw <= len(outcomes),
         f"redraw must be between 0 and {len(outcomes)}, got {admission.redraw}",
     )
-    _require(
+    require(
         gate.redraws or not admission.redraw,
         "a gate that asks for other prompts must say so in redraws",
     )
@@ -112,10 +106,10 @@ def _check_admission(gate: Gate, outcomes: list[GroupOutcome]) -> Admission:
         np.array_equal(old, group.rewards, equal_nan=True)
         for old, group in zip(before, outcomes, strict=True)
     )
-    _require(unchanged, "admit changed the groups that it was shown")
+    require(unchanged, "admit changed the groups that it was shown")
     for group, trains in zip(outcomes, admitted.tolist(), strict=True):
         verifiable = int((~np.isnan(group.rewards)).sum())
-        _require(
+        require(
             not trains or verifiable >= 2,
             f"a group with {verifiable} verifiable rollouts was admitted; it has no advantage",
         )
@@ -128,7 +122,7 @@ def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
     for batch in range(start, start + _NUM_BATCHES):
         indices = np.arange(_NUM_PROMPTS)
         wanted = gate.wanted(indices, batch)
-        _require(
+        require(
             isinstance(wanted, np.ndarray)
             and wanted.dtype == np.bool_
             and wanted.shape == indices.shape,
@@ -150,22 +144,6 @@ def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
             ]
         )
     return decided
-
-
-def _check_resume(one: Gate, other: Gate, size: int) -> None:
-    _run(one, size)
-    with tempfile.TemporaryDirectory() as folder:
-        save_state(Path(folder) / "gate.npz", one.state_dict())
-        held = one.state_dict()
-        expected = _run(one, size, start=_NUM_BATCHES)
-        other.load_state_dict(load_state(Path(folder) / "gate.npz"))
-    _require(
-        _run(other, size, start=_NUM_BATCHES) == expected,
-        "a gate resumed from a file decides differently",
-    )
-    other.load_state_dict(held)
-    message = "a held state_dict changed while the gate went on: it shares its arrays"
-    _require(_run(other, size, start=_NUM_BATCHES) == expected, message)
 
 
 def _check_foreign_state(gate: Gate) -> None:
