@@ -123,8 +123,7 @@ def read_permutation(state: Mapping[str, Any], length: int | None = None) -> NDA
         StateError: It is no permutation, or of another length.
     """
     order = read_array(state, "order", dtype=np.int64)
-    if length not in (None, len(order)) or not np.array_equal(
-        np.sort(order), np.arange(len(order))
-    ):
+    is_inside = not len(order) or (order.min() >= 0 and order.max() < len(order))
+    if length not in (None, len(order)) or not is_inside or (np.bincount(order) != 1).any():
         raise StateError(f"saved order of {len(order)} prompts is no permutation of its pool")
     return order
