@@ -1,4 +1,4 @@
-"""Spreads curation over machines with Ray; nothing else in the package imports it."""
+"""Curation on several machines with Ray; only the `--engine ray` option imports this folder."""
 
 from vasari.cluster.connection import joined_ray
 from vasari.cluster.engine import RayEngine

@@ -1,4 +1,4 @@
-"""Joins a Ray cluster for the length of a run, or starts one on this machine.
+"""Joining a Ray cluster for the length of a run, or starting one on this machine.
 
 A cluster that was there is left running; one that was started is stopped.
 """
@@ -21,7 +21,7 @@ from vasari.cluster.worker import find_trouble
 from vasari.core.errors import ConfigError, StateError
 
 LOCAL = "local"
-"""The address that starts a Ray on this machine."""
+"""Address that stands for a Ray started on this machine."""
 
 _OBJECT_STORE_BYTES = 80 * 2**20
 """Shards travel as files, so next to nothing is put there; Ray takes no less than 75 MiB."""
@@ -45,7 +45,7 @@ def joined_ray(
     data: Sequence[Path] = (),
     secrets: Sequence[str] = (),
 ) -> Iterator[RayEngine]:
-    """A context with an engine that works on a Ray cluster.
+    """Context manager that joins or starts a Ray cluster and yields an engine that uses it.
 
     A Ray that this process has already joined is used as it is. The dashboard and usage statistics
     are off in a Ray that is started here, and nothing of the environment is sent to another

@@ -1,4 +1,4 @@
-"""Works on shards with actors of a Ray cluster; the shards themselves stay files."""
+"""Processing of shards by actors of a Ray cluster; the shards themselves stay files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayEngine:
-    """Works on shards with the actors of a Ray cluster that this process has joined."""
+    """Engine that processes shards with actors of a Ray cluster that this process has joined."""
 
     workers: int
     """Actors, of one core each; those for which there is no core yet start when there is."""
@@ -37,7 +37,7 @@ class RayEngine:
     """What each actor must see before it works."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Work on shards, and give the number of each as it is finished.
+        """Process shards, and yield the number of each shard once it is finished.
 
         Raises:
             StateError: A worker does not see the folders, or died again and again; what is finished
@@ -78,7 +78,7 @@ class _Pool:
     """Workers that died before they could take a shard, since one could."""
 
     def spread(self) -> Iterator[int]:
-        """Give shards to the actors that are ready until none is left."""
+        """Give shards to idle actors until none is left; yield each finished shard's number."""
         for _ in range(self.size):
             self._add()
         warned = False
@@ -96,7 +96,7 @@ class _Pool:
                 warned = True
 
     def stop(self) -> None:
-        """End the actors that are left."""
+        """Kill the actors that are still busy with a shard or starting."""
         for actor, _ in self.running.values():
             _end(actor)
 

@@ -1,4 +1,4 @@
-"""Imports Ray with its usage statistics off, or says how to install it."""
+"""Import of Ray with its usage statistics off; an error says how to install Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that a worker sees the folders that the driver sees.
+"""Checking that a worker process sees the same folders as the driver.
 
 A run on a disk of its own would end in files that nobody finds.
 
@@ -25,7 +25,7 @@ _NUM_MARKS = 16
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """A folder that workers read."""
+    """A data folder, with names and sizes of some entries by which a worker recognises it."""
 
     path: Path
     entries: tuple[tuple[str, int | None], ...]
@@ -34,7 +34,7 @@ class DataFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedFolders:
-    """The files and the version that a worker has to find before it works."""
+    """Files and Vasari version that a worker process must find before it starts work."""
 
     token: Path
     """A file of the driver in the run's folder, which workers must be able to write to."""
@@ -44,7 +44,7 @@ class SharedFolders:
 
 @contextlib.contextmanager
 def share_folders(root: Path, data: Sequence[Path]) -> Iterator[SharedFolders]:
-    """A context with what workers have to find.
+    """Context manager that yields the files that workers must find in the run's and data folders.
 
     Data folders that do not exist here are left out.
 
@@ -70,7 +70,7 @@ def share_folders(root: Path, data: Sequence[Path]) -> Iterator[SharedFolders]:
 
 
 def check_folders(folders: SharedFolders) -> None:
-    """Raise where this process does not see what the driver sees.
+    """Check that this process sees the driver's folders and has its Vasari version; else raise.
 
     Raises:
         StateError: The version of vasari is another, or a folder is missing, is another one, or

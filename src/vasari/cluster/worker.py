@@ -1,4 +1,4 @@
-"""What runs in a worker process of the cluster, on this machine or another."""
+"""Code that runs in a worker process of the Ray cluster, on any of its machines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a process that only looks for folders imports no more than 
 
 
 def find_trouble(folders: SharedFolders) -> VasariError | None:
-    """The error that keeps a process here from working, if there is one."""
+    """Return the error that keeps worker processes on this machine from working, or None."""
     try:
         check_folders(folders)
     except VasariError as error:
@@ -23,7 +23,7 @@ def find_trouble(folders: SharedFolders) -> VasariError | None:
 
 
 class ShardWorker:
-    """A process that works on shards, made into an actor by the engine.
+    """Worker that processes shards; the engine runs it as a Ray actor in its own process.
 
     Errors that a user can act on are answers: Ray would wrap what is raised.
     """
@@ -34,7 +34,7 @@ class ShardWorker:
         self._work: Work | None = None
 
     def begin(self) -> VasariError | None:
-        """Get ready for the first shard."""
+        """Prepare for the first shard; return an error that the user can act on, or None."""
         try:
             self._ready()
         except VasariError as error:
@@ -42,7 +42,7 @@ class ShardWorker:
         return None
 
     def finish(self, number: int) -> VasariError | None:
-        """Finish a shard."""
+        """Process one shard; return an error that the user can act on, or None."""
         try:
             self._ready()(number)
         except VasariError as error:

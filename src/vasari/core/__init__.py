@@ -1,1 +1,1 @@
-"""Records, errors, settings, files, plug-ins and progress, which all other folders use."""
+"""Records, errors, settings, files, plug-ins and progress display, used by all other folders."""

@@ -1,4 +1,4 @@
-"""Bounds of a setting, written in its type: `share: Annotated[float, Bounds(least=0, most=1)]`."""
+"""Allowed ranges of settings, in their types: `Annotated[float, Bounds(least=0, most=1)]`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vasari.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The range of a number."""
+    """Allowed range of a number: at least `least`, greater than `above`, at most `most`."""
 
     least: float = -math.inf
     above: float = -math.inf
     most: float = math.inf
 
     def hold(self, number: Any) -> bool:
-        """Whether a number lies in the range; nan lies in none."""
+        """Whether a number lies in the range; nan does not."""
         return bool(self.least <= number <= self.most and number > self.above)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ Count = Annotated[int, Bounds(least=0)]
 
 
 def check_fields(settings: Any, *, of: str = "") -> None:
-    """Check that each field of a dataclass holds what its type says; called in `__post_init__`.
+    """Check that the value of each dataclass field fits its type; called in `__post_init__`.
 
     A `float` is a finite number and an `int` a whole one, each within its `Bounds` and neither a
     `bool`; a `bool` is true or false, a `str` a text, a `Literal` one of its values, and `X | None`

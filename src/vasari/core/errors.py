@@ -4,28 +4,28 @@ from __future__ import annotations
 
 
 class VasariError(Exception):
-    """Base of all errors that Vasari raises on purpose; the command line prints one line for it."""
+    """Base class of all errors that Vasari raises on purpose; the command line prints one line."""
 
 
 class ConfigError(VasariError, ValueError):
-    """A setting is unknown, out of range, or contradicts another one."""
+    """Raised when a setting is unknown, out of range, or contradicts another setting."""
 
 
 class DataError(VasariError, ValueError):
-    """A prompt, an answer or a data file is not what it must be."""
+    """Raised when a prompt, an answer or a data file is missing, malformed or inconsistent."""
 
 
 class ImageError(DataError):
-    """An image is missing, damaged, or larger than the limits allow."""
+    """Raised when an image is missing, damaged, or larger than the limits allow."""
 
 
 class MissingExtraError(VasariError, ImportError):
-    """A command needs an optional dependency that is not installed."""
+    """Raised when a command needs an optional dependency that is not installed."""
 
 
 class StateError(VasariError, RuntimeError):
-    """Saved state does not fit: another pool, another schema, or a damaged file."""
+    """Raised when a run cannot use what it finds: a damaged file, state of another prompt pool."""
 
 
 class StorageError(VasariError, OSError):
-    """The disk refused: full, read-only, or gone. What was saved before stays intact."""
+    """Raised when the disk is full, read-only or gone; what was saved before stays intact."""

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and JSON."""
+"""Writing of files and folders either whole or not at all, and reading and writing of JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from vasari.core.errors import StorageError
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
-    """A new binary file that replaces `path` when the block ends; after an error it is removed.
+    """Context manager that yields a new binary file, which replaces `path` on normal exit.
 
-    Missing parent folders are created. File and folder are flushed to the disk, so that what was
-    written survives a power cut. `path` always holds the whole old content or the whole new one.
+    After an error the new file is removed. Missing parent folders are created. File and folder are
+    flushed to the disk, so that what was written survives a power cut. `path` always holds the
+    whole old content or the whole new one.
 
     Raises:
         StorageError: The disk refused.
@@ -39,9 +40,10 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def writing_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill that replaces `path` when the block ends; after an error it is removed.
+    """Context manager that yields the path for a new folder, which replaces `path` on normal exit.
 
-    After a crash, `path` or `path.old` is whole; the next call brings the latter back.
+    The caller makes the folder at that path; after an error it is removed. After a crash, `path` or
+    `path.old` is whole; the next call brings the latter back.
     """
     staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
     if old.exists() and not path.exists():  # a crash between the two renames below
@@ -59,30 +61,30 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it holds either the old content or the new one, as `writing` does."""
+    """Write a file in one step: after a crash it holds the whole old or the whole new content."""
     with writing(path) as file:
         file.write(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Write JSON so that the file holds either the old content or the new one."""
+    """Write JSON to a file in one step: after a crash it holds the old or the new content."""
     text = json.dumps(content, indent=1, allow_nan=False, default=_plain)
     write_bytes(path, f"{text}\n".encode())
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line so that the file holds either the old content or the new one."""
+    """Write one JSON object per line, in one step: a crash leaves the whole old or new content."""
     with writing(path) as file:
         file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file."""
+    """Return the parsed content of a JSON file."""
     return json.loads(path.read_text())
 
 
 def append_lines(path: Path, lines: Iterable[str]) -> None:
-    """Append lines, which end in a newline, to a file in one write.
+    """Append lines, each already ending in a newline, to a file in one write.
 
     Raises:
         StorageError: The disk refused; whole lines that were there stay.

@@ -1,4 +1,4 @@
-"""Counts of rollouts and generated tokens by purpose."""
+"""Counts of rollouts and generated tokens by their purpose, e.g. training."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vasari.core.records import PURPOSES, Purpose
 
 
 class Ledger:
-    """Counts rollouts and tokens by purpose; curves and tables use the counts as their x-axis."""
+    """Counter of rollouts and generated tokens by purpose; the x-axis of curves and tables."""
 
     def __init__(self) -> None:
         self._rollouts: dict[str, int] = dict.fromkeys(PURPOSES, 0)
         self._tokens: dict[str, int] = dict.fromkeys(PURPOSES, 0)
 
     def charge(self, purpose: Purpose, *, rollouts: int, tokens: int) -> None:
-        """Add rollouts that were just generated to the counts of a purpose.
+        """Add newly generated rollouts and their tokens to the counts of a purpose, e.g. `train`.
 
         Raises:
             ConfigError: The purpose is unknown, or a count is negative.
@@ -32,7 +32,7 @@ class Ledger:
         self._tokens[purpose] += tokens
 
     def move(self, source: Purpose, target: Purpose, *, rollouts: int, tokens: int) -> None:
-        """Move counts to another purpose, e.g. `train` to `discarded` after a gate refused a group.
+        """Move counts to another purpose, e.g. `train` to `discarded` if a group will not train.
 
         Raises:
             ConfigError: A purpose is unknown, or `source` has fewer rollouts or tokens.
@@ -49,30 +49,30 @@ class Ledger:
 
     @property
     def rollouts(self) -> Mapping[str, int]:
-        """Rollouts by purpose."""
+        """Number of rollouts counted so far, for each purpose."""
         return dict(self._rollouts)
 
     @property
     def tokens(self) -> Mapping[str, int]:
-        """Generated tokens by purpose."""
+        """Number of generated tokens counted so far, for each purpose."""
         return dict(self._tokens)
 
     @property
     def total_rollouts(self) -> int:
-        """Number of rollouts of all purposes."""
+        """Number of rollouts counted so far, summed over all purposes."""
         return sum(self._rollouts.values())
 
     def metrics(self) -> dict[str, int]:
-        """Counts under log keys: `ledger/rollouts/train`, `ledger/tokens/refresh`, ..."""
+        """Return the counts under keys for the log, e.g. `ledger/rollouts/train`."""
         flat = {f"ledger/rollouts/{name}": count for name, count in self._rollouts.items()}
         return flat | {f"ledger/tokens/{name}": count for name, count in self._tokens.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts as JSON-able state."""
+        """Return the counts as a dict that can be saved as JSON."""
         return {"schema": 2, "rollouts": dict(self._rollouts), "tokens": dict(self._tokens)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue counting from a saved state.
+        """Replace the counts by those of a saved state, so that counting goes on from it.
 
         Raises:
             StateError: The state has another schema.

@@ -1,4 +1,4 @@
-"""Load a user's own code by name, `package.module:attribute`, wherever a recipe names ours."""
+"""Loading of a user's own code that a recipe names as `package.module:attribute`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNTRUSTED: contextvars.ContextVar[bool] = contextvars.ContextVar("_UNTRUSTED", 
 
 
 def resolve(name: str, ours: Mapping[str, Any], *, kind: Kind) -> Any:
-    """Return the entry of `ours` with this name, or import `package.module:attribute`.
+    """Return the entry of `ours` named `name`, or import `name` as `package.module:attribute`.
 
     Raises:
         ConfigError: There is nothing of that name; the message lists what there is. Or the name
@@ -54,7 +54,7 @@ def resolve(name: str, ours: Mapping[str, Any], *, kind: Kind) -> Any:
 
 
 def require_allowed(name: str, ours: Mapping[str, Any], *, kind: Kind) -> str:
-    """Return the name if it is one of ours, or if the user allowed its package.
+    """Return `name` if it is in `ours` or the user allowed its package; else raise ConfigError.
 
     A recipe may come from a stranger, so naming code in it is not enough to run it. Nothing is
     imported here.
@@ -77,7 +77,7 @@ def require_allowed(name: str, ours: Mapping[str, Any], *, kind: Kind) -> str:
 
 @contextlib.contextmanager
 def names_from_a_file() -> Iterator[None]:
-    """Inside this block, `resolve` refuses code of packages that the user did not allow."""
+    """Context manager in which `resolve` refuses code of packages that the user did not allow."""
     token = _UNTRUSTED.set(True)
     try:
         yield
@@ -88,7 +88,7 @@ def names_from_a_file() -> Iterator[None]:
 def build(
     make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mapping[str, Any], what: str
 ) -> Any:
-    """Call `make` with the settings, and with those of `given` that its signature names.
+    """Call `make` with the settings and the values of `given` that its signature names.
 
     Raises:
         ConfigError: `make` cannot be called, has no such setting, lacks a required one, or raises
@@ -106,7 +106,7 @@ def build(
 def check_settings(
     make: Any, *, given: Iterable[str], settings: Mapping[str, Any], what: str
 ) -> Mapping[str, inspect.Parameter]:
-    """Check, without calling `make`, that it accepts these settings; returns its parameters.
+    """Check, without calling `make`, that it accepts these settings; return its parameters.
 
     Args:
         make: A function or class.
@@ -150,7 +150,7 @@ def check_settings(
 
 
 def allow_plugins(packages: Iterable[str]) -> None:
-    """Allow recipes to name code of these packages, in this process and those it starts.
+    """Allow recipes to name code of these packages, in this process and its child processes.
 
     Modules in the working folder can be named too; installed ones come first.
 
@@ -169,12 +169,12 @@ def allow_plugins(packages: Iterable[str]) -> None:
 
 
 def allowed_plugins() -> tuple[str, ...]:
-    """The packages whose code a recipe may name."""
+    """Return the names of the packages whose code a recipe may run."""
     return tuple(part.strip() for part in os.environ.get(VARIABLE, "").split(",") if part.strip())
 
 
 def is_allowed(name: str) -> bool:
-    """Whether the package of `package.module:attribute`, or one that contains it, was allowed."""
+    """Whether the user allowed the package of `package.module:attribute`, or a parent of it."""
     module_name = name.partition(":")[0]
     return any(
         module_name == package or module_name.startswith(package + ".")
@@ -184,7 +184,7 @@ def is_allowed(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An entry point of an installed package; nothing of the package was imported."""
+    """Plug-in that an installed package offers by an entry point; the package is not imported."""
 
     kind: Kind
     name: str
@@ -196,12 +196,12 @@ class Offered:
 
     @property
     def can_be_named(self) -> bool:
-        """False if the entry point is not of the form `package.module:attribute`."""
+        """Whether the entry point has the form `package.module:attribute` that a recipe needs."""
         return _parts(self.value) is not None
 
 
 def offered_plugins() -> list[Offered]:
-    """Entry points `vasari.sampler`, `vasari.reward`, ... of installed packages, sorted by kind."""
+    """List the entry points `vasari.sampler`, ... of installed packages, sorted by kind."""
     entries = importlib.metadata.entry_points()
     found = [
         # An entry point may have spaces around its colon, and extras in brackets at its end.
@@ -283,7 +283,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def code_digest(name: str, found: Any) -> str:
-    """Hex digest of the source files behind `package.module:attribute`; changes with the code.
+    """Return a hex digest of the source files that define `package.module:attribute`.
 
     Covers the named module and the module that defines the attribute, not what these import. Empty
     if neither has a file.

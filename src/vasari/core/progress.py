@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class Tell(Protocol):
-    """A callback that shows how far a stage is; `note` is shown beside it, e.g. the loss."""
+    """Callback that shows a stage's progress; `note` is a text shown with it, e.g. the loss."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` units of work are done."""
@@ -31,12 +31,12 @@ class Tell(Protocol):
 
 
 def silent(done: int, total: int, note: str = "") -> None:
-    """Show no progress."""
+    """Do nothing; a progress callback for callers that want no display."""
 
 
 @contextmanager
 def stage(name: str) -> Iterator[Tell]:
-    """Show a stage's progress and remaining time, and print the time it took at its end."""
+    """Context manager that yields a callback to show progress, and prints the time at the end."""
     if os.environ.get("RANK", "0") != "0":  # under torchrun only the main process shows progress
         yield silent
         return

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vasari.core.errors import DataError
 
 Purpose = Literal["train", "refresh", "screen", "discarded"]
-"""What a rollout was spent on."""
+"""Purpose of a rollout: `refresh` re-estimates a pass rate, `screen` is a prompt's first look."""
 
 PURPOSES: tuple[Purpose, ...] = ("train", "refresh", "screen", "discarded")
 
@@ -30,7 +30,7 @@ PromptIndices = NDArray[np.int64]
 
 
 class Outcome(enum.Enum):
-    """What a verifier found; UNVERIFIABLE is neither right nor wrong: no pass rate counts it."""
+    """Result of checking the answer of one rollout; pass rates leave out unverifiable rollouts."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
@@ -39,7 +39,7 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verifier's outcome for one rollout, with the rule that decided it."""
+    """A verifier's outcome for one rollout, and the name of the rule that decided it."""
 
     outcome: Outcome
     extraction: str | None = None
@@ -51,7 +51,7 @@ class Verdict:
 
     @property
     def value(self) -> float:
-        """1.0 correct, 0.0 incorrect, nan unverifiable."""
+        """The verdict as a number: 1.0 correct, 0.0 incorrect, nan unverifiable."""
         return {Outcome.CORRECT: 1.0, Outcome.INCORRECT: 0.0, Outcome.UNVERIFIABLE: math.nan}[
             self.outcome
         ]
@@ -111,7 +111,7 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupOutcome:
-    """The rollouts of one prompt under one policy step, as a sampler sees them."""
+    """Rewards and verdicts of one prompt's rollouts, in the form given to prompt samplers."""
 
     index: int
     """Position of the prompt in the pool."""
@@ -169,18 +169,18 @@ class GroupOutcome:
 
     @property
     def num_rollouts(self) -> int:
-        """Rollouts in the group, unverifiable ones included."""
+        """Number of rollouts in the group, including unverifiable ones."""
         return int(self.rewards.size)
 
     @property
     def num_tokens(self) -> int:
-        """Generated tokens of the group."""
+        """Number of generated tokens in all rollouts of the group."""
         return sum(len(tokens) for tokens in self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The prompts of one batch."""
+    """Prompts drawn for one batch, and why each was drawn."""
 
     indices: PromptIndices
     """int64 [prompts], positions in the pool."""
@@ -193,7 +193,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A gate's decision about the groups of a batch."""
+    """Decision of a gate (rule that decides which groups train) about the groups of a batch."""
 
     admitted: NDArray[np.bool_]
     """[groups] True where the group trains."""
@@ -205,11 +205,11 @@ class Admission:
 
 
 def prompt_digests(ids: Iterable[str]) -> NDArray[np.uint64]:
-    """64-bit digests of prompt ids, stable between machines: uint64 [prompts]."""
+    """Return a 64-bit digest of each prompt id, equal on all machines: uint64 [prompts]."""
     raw = b"".join(hashlib.blake2b(i.encode(), digest_size=8).digest() for i in ids)
     return np.frombuffer(raw, dtype="<u8").astype(np.uint64)
 
 
 def pool_fingerprint(digests: NDArray[np.uint64]) -> str:
-    """Hex fingerprint of a pool: its prompts and their order."""
+    """Return a hex fingerprint of a prompt pool, from the digests of its prompts in pool order."""
     return hashlib.blake2b(digests.astype("<u8").tobytes(), digest_size=16).hexdigest()

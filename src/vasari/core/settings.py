@@ -1,4 +1,4 @@
-"""Settings that come from a YAML file: read, overridden, checked, and then frozen."""
+"""Settings read from a YAML file: overridden from the command line, checked, and then frozen."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vasari.core.errors import ConfigError
 
 
 class Settings(BaseModel):
-    """Base of settings that come from a file: frozen, with unknown keys as errors."""
+    """Base class of settings read from a file: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Named(Settings):
-    """A name in a recipe with its settings, e.g. a gate; a bare name stands for no settings."""
+    """A component that a recipe chooses by name, with its settings; a bare name has none."""
 
     name: str
-    """One of ours, or the user's own as `package.module:attribute`."""
+    """Name of a built-in component, or the user's own as `package.module:attribute`."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Its settings by name."""
+    """Settings of the component, by name."""
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +36,7 @@ Parsed = TypeVar("Parsed", bound=Settings)
 
 
 def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
-    """Read the keys and values of a YAML file without checking them.
+    """Return the keys and values of a YAML file, unchecked.
 
     Args:
         path: The file.
@@ -59,7 +59,7 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
 
 
 def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a recipe's YAML file and apply `key.sub=value` overrides, without checking it.
+    """Return the content of a recipe's YAML file after `key.sub=value` overrides, unchecked.
 
     Raises:
         ConfigError: The file is missing or not YAML, or an override has no place in it.
@@ -73,7 +73,7 @@ def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 def parse_settings(
     kind: type[Parsed], content: dict[str, Any], *, where: str, show_values: bool = True
 ) -> Parsed:
-    """Check keys and values against a settings class and return its instance.
+    """Return an instance of a settings class, made from keys and values that are checked.
 
     Args:
         kind: The settings class.
