@@ -1,4 +1,4 @@
-"""Where everything of a run lies on disk."""
+"""Paths of the files and folders of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """The places in a run's folder."""
+    """The paths below a run's folder."""
 
     root: Path
 

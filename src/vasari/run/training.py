@@ -67,7 +67,7 @@ def run_grpo(
     start: Path | str,
     resume: bool,
 ) -> Path:
-    """Train one arm from the cold start and return the folder of its best weights."""
+    """Train with the sampler `arm` from the cold start; returns the folder of the best weights."""
     if recipe.grpo is None:
         raise ConfigError(
             f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards"
@@ -102,7 +102,7 @@ def run_grpo(
 
 
 def _is_done(run: RunDir, stage_name: str, weights: Path, *, resume: bool) -> bool:
-    """Whether the stage has left its weights, which only a resumed command takes as its result."""
+    """Whether a stage has left its weights; a command that does not resume refuses them."""
     done = (run.stages / f"{stage_name}.json").exists() and weights.exists()
     if done and not resume:
         raise StateError(f"{weights}: exists; pass --resume to keep it, or choose another --out")

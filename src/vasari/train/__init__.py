@@ -1,1 +1,1 @@
-"""Weights: a small VLM from scratch, a cold start by SFT, GRPO on TRL."""
+"""Training on TRL: the cold start by SFT, and GRPO on prompts that a sampler chooses."""

@@ -38,7 +38,7 @@ def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Pa
 
 
 class CompleteCheckpoints:
-    """Mixin for a trainer of TRL, before it: checkpoints get a marker when they are complete."""
+    """Mixin for a trainer of TRL that marks a checkpoint once all of it is written."""
 
     args: Any
     accelerator: Any
@@ -65,7 +65,7 @@ class CompleteCheckpoints:
 
 
 def mark_complete(folder: str | Path, step: int) -> None:
-    """Declare the checkpoint of this step complete, after all its bytes are on disk."""
+    """Write the marker of a complete checkpoint, after all its bytes are on disk."""
     path = Path(folder) / f"checkpoint-{step}"
     if not path.is_dir():  # only the main process writes
         return
@@ -78,7 +78,7 @@ def mark_complete(folder: str | Path, step: int) -> None:
 
 @contextlib.contextmanager
 def guard_saving(folder: str | Path) -> Iterator[None]:
-    """Turn a disk that refuses into one clear error that says what is still there.
+    """Turn errors of a full or read-only disk into one error that names what is still there.
 
     Raises:
         StorageError: The disk is full, over quota, or read-only.

@@ -16,7 +16,7 @@ from vasari.train.groups import ScoredGroup
 
 @final
 class GatedBatch:
-    """Shows groups to a gate until it admits enough for a batch; the main process has it.
+    """Shows groups to a gate until it admits enough for a batch; kept in the main process.
 
     A process trains on groups that it rolled out itself, so that no tensor travels. Each has the
     same number of slots, and all roll out the same number of further prompts, as many as the

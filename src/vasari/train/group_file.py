@@ -136,7 +136,7 @@ def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[
 
 
 def read_groups(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """All groups of an arm in the order of their batches; an empty table when there are none.
+    """The groups of one training in the order of their batches; an empty table without any.
 
     Files that 0.1.0 wrote are read too, beside newer ones, and come under today's names.
 

@@ -84,7 +84,7 @@ def score_group(
     terms: Sequence[RewardTerm],
     verify: VerifyPrompt = verify_prompt,
 ) -> list[ScoredRollout]:
-    """The rollouts of a prompt with verdicts and rewards, in their order; without TRL.
+    """Score the rollouts of one prompt without TRL: each with its verdict and reward.
 
     Args:
         rollouts: Of the one prompt.

@@ -214,7 +214,7 @@ class GrpoTraining:
 
 
 def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:
-    """The settings, which end at the checkpoint's step where it has spent the rollouts."""
+    """The settings, with the checkpoint's step as the last where its rollouts are spent."""
     if settings.max_rollouts is None or checkpoint is None:
         return settings
     if sum(read_run_file(checkpoint)["ledger"]["rollouts"].values()) < settings.max_rollouts:

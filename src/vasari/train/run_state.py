@@ -54,7 +54,7 @@ class RunState:
         write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self._settings()})
 
     def load(self, folder: Path) -> None:
-        """Go on from a checkpoint's folder; a line of the log names settings that are others now.
+        """Continue from a checkpoint's folder, and log the settings that have changed since.
 
         Raises:
             StateError: It was written with another sampler or gate, over another pool, or without
@@ -78,7 +78,7 @@ class RunState:
         _tell_changes(folder, saved.get("settings", {}), self._settings())
 
     def _settings(self) -> dict[str, Any]:
-        """Those of the sampler and of the gate, as JSON has them."""
+        """The settings of the sampler and of the gate, as JSON values."""
         found = {"sampler": self.sampler.made_with, "gate": self.gate.made_with}
         known = {
             what: dataclasses.asdict(own)  # type: ignore[arg-type]

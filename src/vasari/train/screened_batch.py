@@ -26,7 +26,7 @@ class Slot:
 
 @final
 class ScreenedBatch:
-    """Draws prompts to screen until enough promise variance; the main process has it.
+    """Draws prompts to screen until enough promise variance; kept in the main process.
 
     A screening is rollouts as numbers and text, so that a prompt may go on in another process than
     the one that screened it: processes share the promising prompts evenly, and none is lost. A

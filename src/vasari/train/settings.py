@@ -69,10 +69,10 @@ class SftSettings(TrainedWeights):
     reads: bool = False
     """Ask first what must be read off the image to answer its question, for the target `facts`."""
     validate_every: Positive = 100
-    """Steps between looks at the validation loss."""
+    """Steps between measurements of the validation loss."""
     patience: Positive = 3
-    """Looks without a better validation loss after which training stops; the best weights are
-    kept."""
+    """Measurements without a better validation loss after which training stops; the best weights
+    are kept."""
     max_minutes: Rate | None = None
     """Wall-clock budget; training stops cleanly when it is spent."""
     trl: SftTrlSettings = SftTrlSettings()

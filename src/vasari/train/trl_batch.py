@@ -15,7 +15,7 @@ from vasari.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """How a field with a row a rollout grows when it is joined with a wider one."""
+    """How a field with a row a rollout is padded when it is joined with a wider one."""
 
     prompt: bool = False
     """It has the prompt's columns, padded on the left."""
@@ -59,7 +59,7 @@ _LOSSES = ("grpo", "dr_grpo", "dapo")
 def join_rollouts(
     outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int
 ) -> dict[str, Any]:
-    """A batch of the chosen rollouts, as TRL's `_generate_and_score_completions` gives it.
+    """Join chosen rollouts of several generations into one batch in the form of TRL's.
 
     Advantages stay as they were computed, within the generation of their group.
     `num_items_in_batch`, the tokens of the batch over all processes, is left out: the caller counts
@@ -163,7 +163,7 @@ def _grown(
 def _images(
     value: list[Any] | None, others: Sequence[list[Any] | None], part: dict[str, Any]
 ) -> list[Any]:
-    """One entry a rollout; none of anything where the generation had no image."""
+    """The images of a generation, one entry a rollout; empty entries where it had none."""
     if value is not None:
         return value
     like = next(other[0] for other in others if other)

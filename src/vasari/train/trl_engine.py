@@ -221,7 +221,7 @@ class TrlEngine:
         return [group for group, goes_on in zip(groups, commits, strict=True) if goes_on]
 
     def generate(self, prompts: list[Any]) -> Any:
-        """As TRL's `_generate`, but screened rollouts are not generated again."""
+        """What TRL's `_generate` returns, without generating screened rollouts again."""
         trainer, screened = self._trainer, self.rewards.screened
         if screened is None:
             return self._stock_generate(prompts)

@@ -77,9 +77,10 @@ class TrlRewards:
     def __call__(
         self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
     ) -> torch.Tensor:
-        """Rewards of all processes' rollouts, [rollouts, functions], nan where a baseline ends.
+        """Rewards of all processes' rollouts, [rollouts, functions].
 
-        The scored rollouts of this process are kept for `take`.
+        Those of a rollout that leaves its group's baseline are nan. The scored rollouts of this
+        process are kept for `take`.
         """
         rows = self._with_verdicts(rows, completions, completion_ids)
         if self.screened is None:

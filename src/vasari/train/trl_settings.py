@@ -72,7 +72,7 @@ _SET_BY_VASARI = {
 
 
 class TrlSettings(Settings):
-    """Settings that TRL's config class gets as they stand, under its names.
+    """Settings passed unchanged to a config class of TRL, under its names.
 
     The fields below are those whose defaults differ from TRL's, or that Vasari reads too. Others
     are looked up in TRL's class when a recipe is parsed: importing it takes seconds, so only a

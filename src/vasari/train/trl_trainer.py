@@ -125,7 +125,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
 
     @property
     def prompt_sampler(self) -> PromptSampler:
-        """Which prompts are rolled out."""
+        """The sampler that chooses which prompts are rolled out."""
         return self.loop.run.sampler
 
     def _check_batch(self) -> None:
@@ -255,7 +255,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
 def _run_over(
     pool: Any, sampler: Any, gate: Any, *, prompt_ids: Iterable[str] | None, seed: int
 ) -> RunState:
-    """What a run over this pool of prompts must remember, at its beginning."""
+    """The state of a new run: a sampler and a gate over this pool of prompts."""
     if isinstance(pool, IterableDataset):
         raise ConfigError(
             "train_dataset is a stream, and prompts are chosen from a pool whose rows can be read"

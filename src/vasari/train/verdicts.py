@@ -32,7 +32,7 @@ Verify = Callable[[Mapping[str, Any], str], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is known of some rollouts once their rewards are there."""
+    """The verdicts and rewards of some rollouts."""
 
     verdicts: Sequence[Verdict]
     rewards: Sequence[Reward]
@@ -172,7 +172,7 @@ def _verdict(value: float) -> Verdict:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """The names, with a number behind one that was there before."""
+    """The names, with a number appended to repeated ones."""
     found: list[str] = []
     for name in names:
         times = list(names[: len(found)]).count(name)
