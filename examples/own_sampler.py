@@ -7,6 +7,8 @@ With TRL:
     VarianceAwareGRPOTrainer(..., sampler="own_sampler:LastMixed")
 """
 
+from typing import ClassVar
+
 import numpy as np
 
 from vasari.records import Draw, GroupOutcome
@@ -17,37 +19,27 @@ from vasari.score import pass_rate
 class LastMixed(PromptSampler):
     """Draws prompts with the highest p(1 - p) of their last group; unseen ones have p = 1/2."""
 
+    # A checkpoint keeps self._rates; a prompt that is new in the pool starts at 0.5.
+    saved_by_prompt: ClassVar = {"rates": 0.5}
+
     def __init__(self, *, num_prompts, seed, prompt_ids=None, noise=0.05):
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.noise = noise
-        self.rates = np.full(num_prompts, 0.5)
-
-    def due(self, batch):
-        """Request no rollouts beside those that train."""
-        return np.zeros(0, dtype=np.int64)
+        self._rates = np.full(num_prompts, 0.5)
 
     def metrics(self):
         """Return the numbers for a line of the log."""
-        return {"sampler/mean_pass_rate": float(self.rates.mean())}
+        return {"sampler/mean_pass_rate": float(self._rates.mean())}
 
     def _draw(self, num_prompts):
-        value = self.rates * (1 - self.rates) + self.noise * self._rng.random(self.num_prompts)
+        value = self._rates * (1 - self._rates) + self.noise * self._rng.random(self.num_prompts)
         return Draw(np.argsort(-value)[:num_prompts], ("promoted",) * num_prompts)
 
     def _observe(self, groups):
         for group in groups:
             rate = pass_rate(group.verdicts)
             if not np.isnan(rate):
-                self.rates[group.index] = rate
-
-    def _state(self):
-        return {"rates": self.rates.copy()}
-
-    def _restore(self, state, origin):
-        saved = np.array(state["rates"], dtype=np.float64)
-        if origin is not None:  # a changed pool: known prompts keep their rate
-            saved = np.where(origin >= 0, saved[np.maximum(origin, 0)], 0.5)
-        self.rates = saved
+                self._rates[group.index] = rate
 
 
 if __name__ == "__main__":
