@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from vasari.cli.curate_job import EngineOptions, open_engine
+from vasari.cli.curate_job import open_engine
 from vasari.cli.main import main
 from vasari.core.errors import ConfigError, MissingExtraError
 from vasari.curate.recipe import load_curation
@@ -136,9 +136,7 @@ def test_without_ray_the_command_says_what_to_install(write, monkeypatch, tmp_pa
     with pytest.raises(
         MissingExtraError, match=r"^--engine ray needs Ray: pip install 'vasari\[ray\]'$"
     ):
-        open_engine(
-            EngineOptions(name="ray"), load_curation(path), base=tmp_path, root=tmp_path / "run"
-        )
+        open_engine("ray", load_curation(path), base=tmp_path, root=tmp_path / "run")
 
 
 def test_an_address_without_the_engine_is_refused(write, tmp_path):
@@ -146,10 +144,11 @@ def test_an_address_without_the_engine_is_refused(write, tmp_path):
         ConfigError, match=r"--ray-address says where --engine ray works; --engine is local"
     ):
         open_engine(
-            EngineOptions(ray_address="auto"),
+            "local",
             load_curation(write(rows=2)),
             base=tmp_path,
             root=tmp_path / "run",
+            ray_address="auto",
         )
 
 
@@ -207,4 +206,4 @@ def test_a_shard_that_appears_late_on_a_shared_disk_is_waited_for(tmp_path):
     stage.close(2)
     late.join()
 
-    assert len(stage.result().parts) == 2
+    assert len(stage.parts) == 2

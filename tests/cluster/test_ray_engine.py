@@ -17,7 +17,7 @@ pytest.importorskip("aiohttp")
 
 import ray
 
-from vasari.cli.curate_job import EngineOptions, open_engine
+from vasari.cli.curate_job import open_engine
 from vasari.cluster import joined_ray
 from vasari.cluster.engine import NUM_RETRIES
 from vasari.core.errors import DataError, StateError
@@ -193,9 +193,7 @@ def test_two_workers_give_the_files_of_one_process(
     recipe = load_curation(path)
 
     one = curate(recipe, base=Path(), root=tmp_path / "one")
-    with open_engine(
-        EngineOptions(name="ray", workers=2), recipe, base=Path(), root=tmp_path / "two"
-    ) as engine:
+    with open_engine("ray", recipe, base=Path(), root=tmp_path / "two", workers=2) as engine:
         two = curate(recipe, base=Path(), root=tmp_path / "two", engine=engine)
 
     assert one.sizes == two.sizes == {"sft": 27}

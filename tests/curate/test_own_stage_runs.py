@@ -220,7 +220,7 @@ def test_a_stage_that_asks_a_model_buys_each_answer_once(
     own_module, scripted_server, tmp_path, capsys
 ):
     pytest.importorskip("aiohttp")
-    from vasari.cli.curate_job import EngineOptions, run_curate
+    from vasari.cli.curate_job import run_curate
 
     rows = [
         {"id": f"q{n}", "question": f"What is {n} + 2?", "answer": str(n + 2), "solution": "Add."}
@@ -242,7 +242,7 @@ def test_a_stage_that_asks_a_model_buys_each_answer_once(
 
     def run(dry: bool, **changes) -> str:
         path.write_text(yaml.safe_dump(recipe | changes))
-        run_curate(path, tmp_path / "out", [], engine=EngineOptions(), dry=dry, retry_failed=False)
+        run_curate(path, tmp_path / "out", [], dry=dry)
         return capsys.readouterr().out
 
     assert "agreed: asks 'reader'; how often is not known before it runs" in run(dry=True)

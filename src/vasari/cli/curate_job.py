@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -21,30 +20,29 @@ from vasari.curate.run.job import Curated, DryRun, curate, dry_run
 from vasari.curate.run.reading import data_folders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineOptions:
-    """Where the stages without model calls work, as the command line says it."""
-
-    name: str = "local"
-    workers: int | None = None
-    """None: 1 on this machine, as many as there are cores with Ray."""
-    ray_address: str | None = None
-
-
 def run_curate(
     path: Path,
     out: Path | None,
     overrides: Sequence[str],
     *,
-    engine: EngineOptions,
-    dry: bool,
-    retry_failed: bool,
+    engine: str = "local",
+    workers: int | None = None,
+    ray_address: str | None = None,
+    dry: bool = False,
+    retry_failed: bool = False,
 ) -> None:
-    """Run a recipe, or say what it would take."""
+    """Run a recipe, or forecast what it would ask, and print the outcome."""
     recipe = load_curation(path, overrides)
     root = out or Path("runs") / recipe.name
     try:
-        with open_engine(engine, recipe, base=path.parent, root=root) as working:
+        with open_engine(
+            engine,
+            recipe,
+            base=path.parent,
+            root=root,
+            workers=workers,
+            ray_address=ray_address,
+        ) as working:
             if why := recipe.why_not_decontaminated():
                 message = f"warning: NOT DECONTAMINATED: {why}; the card and the funnel say so too"
                 typer.secho(message, fg="yellow", bold=True, err=True)
@@ -70,27 +68,41 @@ def run_curate(
 
 
 def open_engine(
-    options: EngineOptions, recipe: CurationRecipe, *, base: Path, root: Path
+    name: str,
+    recipe: CurationRecipe,
+    *,
+    base: Path,
+    root: Path,
+    workers: int | None = None,
+    ray_address: str | None = None,
 ) -> AbstractContextManager[Engine]:
     """A context with the engine that works on the stages without model calls.
+
+    Args:
+        name: "local" or "ray".
+        recipe: What is curated.
+        base: Folder that the recipe's paths are relative to.
+        root: Folder of the run.
+        workers: By default 1 on this machine, as many as there are cores with Ray.
+        ray_address: The cluster to join; None starts a Ray on this machine.
 
     Raises:
         ConfigError: There is no such engine, or no Ray cluster at its address.
         MissingExtraError: Ray is not installed.
         StateError: Ray does not start, or a machine does not see the folders.
     """
-    if options.name == "local":
-        if options.ray_address is not None:
+    if name == "local":
+        if ray_address is not None:
             raise ConfigError("--ray-address says where --engine ray works; --engine is local")
-        return contextlib.nullcontext(LocalEngine(options.workers or 1))
-    if options.name != "ray":
-        raise ConfigError(f"--engine must be local or ray, got {options.name!r}")
+        return contextlib.nullcontext(LocalEngine(workers or 1))
+    if name != "ray":
+        raise ConfigError(f"--engine must be local or ray, got {name!r}")
     from vasari.cluster import joined_ray  # noqa: PLC0415  (Ray takes seconds to import)
 
     return joined_ray(
         root=root.resolve(),
-        address=options.ray_address or "local",
-        workers=options.workers,
+        address=ray_address or "local",
+        workers=workers,
         data=data_folders(recipe, base),
         secrets=recipe.key_variables(),
     )

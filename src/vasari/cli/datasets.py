@@ -65,11 +65,17 @@ def curate(
     On a cluster: vasari curate recipes/curate_tasks.yaml --out /shared/curated --engine ray
     --ray-address auto
     """
-    from vasari.cli.curate_job import EngineOptions, run_curate  # noqa: PLC0415
+    from vasari.cli.curate_job import run_curate  # noqa: PLC0415
 
-    options = EngineOptions(name=engine, workers=workers, ray_address=ray_address)
     run_curate(
-        curation, out, overrides or [], engine=options, dry=dry_run, retry_failed=retry_failed
+        curation,
+        out,
+        overrides or [],
+        engine=engine,
+        workers=workers,
+        ray_address=ray_address,
+        dry=dry_run,
+        retry_failed=retry_failed,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vasari.cluster.ray_library import ray
@@ -15,8 +16,13 @@ if TYPE_CHECKING:  # a process that only looks for folders imports no more than 
 
 def find_trouble(folders: SharedFolders) -> VasariError | None:
     """Return the error that keeps worker processes on this machine from working, or None."""
+    return _error_of(partial(check_folders, folders))
+
+
+def _error_of(work: Callable[[], object]) -> VasariError | None:
+    """Return the error that the work raises, if a user can act on it, or None."""
     try:
-        check_folders(folders)
+        work()
     except VasariError as error:
         return error
     return None
@@ -35,19 +41,11 @@ class ShardWorker:
 
     def begin(self) -> VasariError | None:
         """Prepare for the first shard; return an error that the user can act on, or None."""
-        try:
-            self._ready()
-        except VasariError as error:
-            return error
-        return None
+        return _error_of(self._ready)
 
     def finish(self, number: int) -> VasariError | None:
         """Process one shard; return an error that the user can act on, or None."""
-        try:
-            self._ready()(number)
-        except VasariError as error:
-            return error
-        return None
+        return _error_of(lambda: self._ready()(number))
 
     def _ready(self) -> Work:
         if self._work is None:
