@@ -25,6 +25,12 @@ T = TypeVar("T")
 Record = Callable[[Sequence[ScoredGroup], int], None]
 """Keeps the groups of a batch, e.g. on disk; the second argument is the number of the batch."""
 
+Refresh = Callable[..., list[list[ScoredRollout]]]
+"""Rolls out and scores prompts outside the training batch, in one process.
+
+`refresh(model, processor, indices, num_rollouts, batch=..., process=...)` returns the scored
+rollouts of each prompt, in the order of `indices`."""
+
 
 class Engine(Protocol):
     """What the loop needs of a trainer.
@@ -81,23 +87,6 @@ class Engine(Protocol):
         Args:
             places: For each process positions in its batch.
         """
-        ...
-
-
-class Refresh(Protocol):
-    """Rolls out and scores prompts outside the training batch, in one process."""
-
-    def __call__(
-        self,
-        model: Any,
-        processor: Any,
-        indices: PromptIndices,
-        num_rollouts: int,
-        *,
-        batch: int,
-        process: int,
-    ) -> list[list[ScoredRollout]]:
-        """The scored rollouts of each of these prompts, in their order."""
         ...
 
 
