@@ -237,12 +237,12 @@ def _said(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     marks = [_mark(verdict) for verdict in verdicts]
     firsts = [marks.index(mark) for mark in ("correct", "incorrect") if mark in marks]
     order = list(dict.fromkeys([*firsts, *range(len(marks))]))
-    told = [
+    rollouts = [
         {"mark": marks[i], "parts": _parts(texts[i])}
         for i in sorted(order[:2])
         if i < len(texts) and texts[i] is not None
     ]
-    return {"marks": marks, "num_correct": marks.count("correct"), "rollouts": told}
+    return {"marks": marks, "num_correct": marks.count("correct"), "rollouts": rollouts}
 
 
 def _mark(verdict: float) -> str:
