@@ -10,9 +10,6 @@ tokens before it. Prints one table and writes it to `benchmarks/results/`.
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,6 +20,7 @@ import numpy as np
 import torch
 
 import vasari
+from result_files import MACHINE, result_file
 from vasari.cli.main import quiet_libraries
 from vasari.data.tasks.pool import PoolSettings, make_pool
 from vasari.model.processor import load_processor
@@ -113,19 +111,14 @@ def main() -> None:
     lines += [f"| {name} | {len(ok)} | {np.mean(ok):.2f} |" for name, ok in sorted(found.items())]
     text = "\n".join(lines)
     print(text)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    result = (
-        Path(__file__).parent
-        / "results"
-        / f"base_reading_{machine}_{datetime.date.today().isoformat()}.md"
-    )
+    result = result_file("base_reading")
     if arguments.model != SHIPPED:
         return
     result.write_text(
         f"# What the shipped base reads\n\n{text}\n\n{arguments.pictures} validation pictures; an"
         " answer is right when each token of it is the most likely one.\n\n`python"
         f" benchmarks/base_reading.py --pictures {arguments.pictures} --seed {arguments.seed}`,"
-        f" vasari {vasari.__version__}, torch {torch.__version__}, {machine}.\n"
+        f" vasari {vasari.__version__}, torch {torch.__version__}, {MACHINE}.\n"
     )
     print(f"\nwritten to {result}")
 

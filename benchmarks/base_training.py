@@ -10,14 +10,12 @@ Reads the runs that `scripts/train_base` leaves, prints one table and writes it 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 from pathlib import Path
 from typing import Any
 
 import vasari
+from result_files import MACHINE, result_file
 
 
 def row(run: Path) -> str:
@@ -51,17 +49,12 @@ def main() -> None:
     ]
     text = "\n".join([*lines, *map(row, runs)])
     print(text)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    result = (
-        Path(__file__).parent
-        / "results"
-        / f"base_training_{machine}_{datetime.date.today().isoformat()}.md"
-    )
+    result = result_file("base_training")
     result.write_text(
         f"# The training of the shipped base\n\n{text}\n\nEach part has questions of its own, so"
         " losses of two parts do not compare.\n\n`python benchmarks/base_training.py"
         f" {' '.join(f'runs/{run.name}' for run in runs)}`, vasari {vasari.__version__},"
-        f" {machine}.\n"
+        f" {MACHINE}.\n"
     )
     print(f"\nwritten to {result}")
 

@@ -11,15 +11,13 @@ the majority answer.
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
-import platform
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 import vasari
+from result_files import MACHINE, result_file
 from vasari.cli.main import quiet_libraries
 from vasari.core.files import read_json
 from vasari.data.prompt_file import read_prompts
@@ -75,19 +73,14 @@ def main() -> None:
             lines.append(
                 f"| {shown} | {temperature:g} | {accuracy:.3f} | {gap:+.1f} | {form:.2f} |"
             )
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     text = "\n".join(lines)
     print(text)
-    result = (
-        Path(__file__).parent
-        / "results"
-        / f"blind_control_{machine}_{datetime.date.today().isoformat()}.md"
-    )
+    result = result_file("blind_control")
     result.write_text(
         f"# Two blind controls of the quickstart's model\n\n{text}\n\n{len(prompts)} test prompts,"
         f" one rollout each; the majority answer solves {majority.accuracy:.3f}.\n\n`python"
         f" benchmarks/blind_control.py RUN --arm {arguments.arm}`, vasari {vasari.__version__},"
-        f" {machine}.\n"
+        f" {MACHINE}.\n"
     )
     print(f"written to {result}")
 

@@ -14,9 +14,7 @@ that it can be stopped and continued. --images takes the problems whose pictures
 from __future__ import annotations
 
 import argparse
-import datetime
 import math
-import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.curate.ask.categorise import (
     MATHVISION_SUBJECTS,
     CategoriseSettings,
@@ -39,7 +38,6 @@ from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.model.chat import user_text
 from vasari.records import Prompt
 
-MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 FOLDS = 10
 
 
@@ -149,12 +147,11 @@ def main() -> None:
     parser.add_argument("--images", action="store_true")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--store", type=Path, default=Path("categorise_answers"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     text = report(given)
     print(text)
-    name = f"categorise_accuracy_{MACHINE}_{datetime.datetime.now(datetime.UTC).date()}.md"
-    (given.out / name).write_text(text)
+    result_file("categorise_accuracy", given.out).write_text(text)
 
 
 if __name__ == "__main__":

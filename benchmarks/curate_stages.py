@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import gzip
 import json
-import os
 import platform
 import socket
 import subprocess
@@ -35,6 +33,7 @@ from pathlib import Path
 import numpy as np
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.curate.ask.annotate import AnnotateSettings, annotate, text_reason
 from vasari.curate.ask.rationale_checks import (
     LANGUAGES,
@@ -53,7 +52,6 @@ from vasari.endpoint import EndpointSettings, ResponseStore, Sampling
 from vasari.records import Prompt
 
 ROOT = Path(__file__).parents[1]
-MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 SPLITS = {"tabmwp": "val", "puzzlevqa": "test"}
 FAULTS = {
     "wrong": 0.10,
@@ -306,12 +304,11 @@ def main() -> None:
     parser.add_argument("--small", help="address of a server with a small model of a run")
     parser.add_argument("--small-name", default="small", help="what that server calls it")
     parser.add_argument("--small-prompts", type=int, default=150)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     text = report(given)
-    today = datetime.datetime.now(datetime.UTC).date()
     print(text)
-    (given.out / f"curate_stages_{MACHINE}_{today}.md").write_text(text)
+    result_file("curate_stages", given.out).write_text(text)
 
 
 if __name__ == "__main__":

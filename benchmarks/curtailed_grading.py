@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
-import os
 import platform
 import re
 import time
@@ -24,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vasari
+from result_files import MACHINE, result_file
 from vasari.curate.choose.grading import Grader, GradingSettings, Tally
 
 Verdicts = NDArray[np.float64]
@@ -103,7 +102,6 @@ def main() -> None:
         }
         rows += [line(f"DynaMath, {name}", verdicts) for name, verdicts in models.items()]
         rows.append(line(f"DynaMath, all {len(models)}", np.concatenate(list(models.values()))))
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     head = "| verdicts | N | prompts | easy / medium / hard " + "".join(
         f"| {decide}: rollouts | saved | waves | same " for decide in ("bin", "keep")
     )
@@ -128,15 +126,14 @@ def main() -> None:
             (
                 f"`python benchmarks/curtailed_grading.py --dynamath DIR --prompts {args.prompts}`,"
                 f" seed 0, vasari {vasari.__version__}, NumPy {np.__version__}, Python"
-                f" {platform.python_version()}, {machine}, {time.process_time() - started:.0f} s of"
+                f" {platform.python_version()}, {MACHINE}, {time.process_time() - started:.0f} s of"
                 " processor time."
             ),
             "",
         ]
     )
     print(text)
-    name = f"curtailed_grading_{machine}_{datetime.datetime.now(tz=datetime.UTC).date()}.md"
-    (Path(__file__).parent / "results" / name).write_text(text)
+    result_file("curtailed_grading").write_text(text)
 
 
 if __name__ == "__main__":

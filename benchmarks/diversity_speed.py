@@ -8,8 +8,6 @@ Prints one table and writes it to `benchmarks/results/`. The repeats of both sid
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
 import platform
 import sys
 import time
@@ -21,6 +19,7 @@ import numpy as np
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.score import trajectory_diversity
 
 Group = list[list[int]]
@@ -93,9 +92,8 @@ def main() -> None:
     )
     for name, default in (("groups", 64), ("rollouts", 16), ("tokens", 1024), ("repeats", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     command = f"python benchmarks/diversity_speed.py {' '.join(sys.argv[1:])}".strip()
     lines = [
         "# Trajectory diversity beside NLTK",
@@ -111,15 +109,12 @@ def main() -> None:
         "",
         (
             f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, NLTK"
-            f" {nltk.__version__}, Python {platform.python_version()}, {machine}."
+            f" {nltk.__version__}, Python {platform.python_version()}, {MACHINE}."
         ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"diversity_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(
-        text
-    )
+    result_file("diversity_speed", args.out).write_text(text)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import datetime
 import importlib.metadata
 import importlib.util
 import json
@@ -46,6 +45,7 @@ from curator_client import (
 )
 from endpoint_clients import RUNS, our_settings
 from fast_server import ANSWER, LATENCY_SECONDS
+from result_files import MACHINE, RESULTS, result_file
 from vasari.endpoint import (
     Answers,
     EndpointSettings,
@@ -57,7 +57,6 @@ from vasari.endpoint import (
     user_message,
 )
 
-MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 QUARTERED = ("openai", "curator")  # slow: a quarter of the requests is enough
 
 
@@ -335,12 +334,11 @@ def main() -> None:
         default="",
         help="an interpreter that has bespokelabs-curator",
     )
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     text = report(args)
     print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"endpoint_speed_{MACHINE}_{datetime.date.today().isoformat()}.md").write_text(text)
+    result_file("endpoint_speed", args.out).write_text(text)
 
 
 def inner(arguments: list[str]) -> None:

@@ -12,13 +12,12 @@ it to `benchmarks/results/`.
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
 import platform
 from collections import Counter
 from pathlib import Path
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.evaluate.judging import judge_item
 from vasari.evaluate.protocols import scoring_protocol
 from vasari.evaluate.readers import BadRow, read_outputs
@@ -69,13 +68,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     counts: dict[str, Counter[str]] = {}
     for path in sorted(args.data.glob("*.jsonl.gz")):
         group = path.name.partition("__")[0] + (" (programs)" if "_code" in path.name else "")
         count(path, counts.setdefault(group, Counter()))
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     columns = (
         "benchmark",
         "outputs",
@@ -108,13 +106,12 @@ def main() -> None:
         "",
         (
             f"`python benchmarks/judge_share.py --data DIR`, vasari {vasari.__version__}, Python"
-            f" {platform.python_version()}, {machine}."
+            f" {platform.python_version()}, {MACHINE}."
         ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"judge_share_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    result_file("judge_share", args.out).write_text(text)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
 import logging
 import os
@@ -33,6 +32,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import vasari
+from result_files import MACHINE, result_file
 from vasari.curate.match.decontaminate import BenchmarkIndex
 from vasari.curate.match.image_hash import hash_thumbnails, index_images, thumbnail
 from vasari.curate.match.near_duplicates import near_duplicates
@@ -325,7 +325,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     logging.disable(logging.INFO)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     lines = [
         "# Near-duplicates and benchmark leaks",
         "",
@@ -355,14 +354,13 @@ def main() -> None:
         (
             f"`python benchmarks/near_duplicates.py --geometry3k DIR --texts {args.texts} --repeats"
             f" {args.repeats}`, seed 0, vasari {vasari.__version__}, {peers}, Python"
-            f" {platform.python_version()}, {machine}, load {os.getloadavg()[0]:.1f}."
+            f" {platform.python_version()}, {MACHINE}, load {os.getloadavg()[0]:.1f}."
         ),
         "",
     ]
     text = "\n".join(lines)
     print(text)
-    name = f"near_duplicates_{machine}_{datetime.datetime.now(tz=datetime.UTC).date()}.md"
-    (Path(__file__).parent / "results" / name).write_text(text)
+    result_file("near_duplicates").write_text(text)
 
 
 def _version(name: str) -> str:

@@ -14,10 +14,8 @@ processor is imitated by the environment:
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import vasari
+from result_files import MACHINE, result_file
 from vasari.train.group_file import read_groups
 
 RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
@@ -196,7 +195,6 @@ def main() -> None:
     }
     text = table(summaries)
     print(text)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     versions = next(iter(summaries.values()))["versions"]
     decoding = next(iter(summaries.values()))["decoding"]
     command = (
@@ -209,11 +207,7 @@ def main() -> None:
     kind = ("" if arguments.sampler == "all" else f"_{arguments.sampler}") + (
         "_old_processor" if restrictions else ""
     )
-    result = (
-        Path(__file__).parent
-        / "results"
-        / f"quickstart{kind}_{machine}_{datetime.date.today().isoformat()}.md"
-    )
+    result = result_file(f"quickstart{kind}")
     result.write_text(
         f"# The quickstart, and its samplers beside uniform prompts\n\n{text}\n\nAccuracy:"
         f" {decoding['num_rollouts']} rollouts a test prompt at temperature"
@@ -221,7 +215,7 @@ def main() -> None:
         " start nor RL saw; intervals by bootstrap over prompts, differences paired. Arms of a"
         f" seed share the cold start.\n\n`{command}`, vasari {vasari.__version__}, torch"
         f" {versions['torch']}, transformers {versions['transformers']}, TRL {versions['trl']},"
-        f" {machine}.\n"
+        f" {MACHINE}.\n"
     )
     print(f"\nwritten to {result}")
 

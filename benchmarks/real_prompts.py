@@ -11,10 +11,7 @@ prompts with none, one and two; trains and evaluates the shipped base with `vasa
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import vasari
+from result_files import MACHINE, result_file
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "own_prompts.yaml"
 
@@ -92,17 +90,12 @@ def main() -> None:
     lines.append(f"| peak memory, MB | {summary['peak_memory_mb']:.0f} |")
     text = "\n".join(lines)
     print(text)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    result = (
-        Path(__file__).parent
-        / "results"
-        / f"real_prompts_{machine}_{datetime.date.today().isoformat()}.md"
-    )
+    result = result_file("real_prompts")
     result.write_text(
         f"# Real prompts through the whole pipeline\n\n{text}\n\nThe small model knows none of"
         " this; that it runs through, images of all counts in one batch, and that the report shows"
         " it, is the result.\n\n`python benchmarks/real_prompts.py --data DIR --limit"
-        f" {arguments.limit}` on {arguments.data.name}, vasari {vasari.__version__}, {machine}.\n"
+        f" {arguments.limit}` on {arguments.data.name}, vasari {vasari.__version__}, {MACHINE}.\n"
     )
     print(f"\nwritten to {result}")
 

@@ -16,10 +16,7 @@ start is trained once from the recipe unless --cold-start names a model.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import vasari
+from result_files import MACHINE, result_file
 from sample_efficiency.analysis import PoolResult, analyse, as_json
 from sample_efficiency.arms import ARMS, Arm, define, missing_part
 from sample_efficiency.cold_start import train_cold_start
@@ -207,9 +205,7 @@ def write_up(
     if not finished:
         return
     contents = [read_json(cell.curve_path) for cell in finished]
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    name = f"sample_efficiency_{machine}_{datetime.date.today().isoformat()}"
-    chosen.results.mkdir(parents=True, exist_ok=True)
+    target = result_file("sample_efficiency", chosen.results)
     sections, numbers = [], {}
     for pool in chosen.pools:
         curves = [Curve.read(content) for content in contents if content["pool"] == pool]
@@ -217,7 +213,7 @@ def write_up(
             sections.append(f"## Pool `{pool}`\n\nNo cell of this pool is done.")
             continue
         result: PoolResult = analyse(pool, curves, budget=chosen.budget, num_marks=chosen.marks)
-        figure = f"{name}_{pool}.svg"
+        figure = f"{target.stem}_{pool}.svg"
         draw_pool(result, chosen.results / figure)
         sections.append(pool_section(result, arms=arms, num_seeds=len(chosen.seeds), figure=figure))
         numbers[pool] = as_json(result)
@@ -237,8 +233,7 @@ def write_up(
     smoke = "**A smoke test: these numbers mean nothing.**\n\n" if chosen.small else ""
     text = "\n\n".join([completeness(cells), *sections, "## How it was measured", note])
     body = f"# Rollouts to uniform's accuracy, every rollout charged\n\n{smoke}{text}\n\n"
-    target = chosen.results / f"{name}.md"
-    target.write_text(f"{body}`{command}`, vasari {vasari.__version__}, {machine}.\n")
+    target.write_text(f"{body}`{command}`, vasari {vasari.__version__}, {MACHINE}.\n")
     facts = {
         "schema": 1,
         "complete": len(finished) == len(cells),

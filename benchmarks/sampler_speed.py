@@ -9,9 +9,7 @@ Each sampler runs in a process of its own. Prints one table and writes it to `be
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -26,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.records import GroupOutcome
 from vasari.sample import (
     SAMPLER_NAMES,
@@ -182,7 +181,6 @@ def row(name: str, found: dict[str, Any]) -> str:
 
 def report(args: argparse.Namespace, rows: list[str]) -> str:
     """The page."""
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     command = f"python benchmarks/sampler_speed.py {' '.join(sys.argv[1:])}".strip()
     large, middle = (f"{size / 1e6:g} million" for size in (args.draw_pool, args.pool))
     lines = [
@@ -213,7 +211,7 @@ def report(args: argparse.Namespace, rows: list[str]) -> str:
         "",
         (
             f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python"
-            f" {platform.python_version()}, {machine}."
+            f" {platform.python_version()}, {MACHINE}."
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -229,7 +227,7 @@ def main() -> None:
     )
     for name, default in (("draw-pool", 10_000_000), ("pool", 1_600_000), ("repeats", 9)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
@@ -244,9 +242,7 @@ def main() -> None:
         print(rows[-1], file=sys.stderr, flush=True)
     text = report(args, rows)
     print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
-    (args.out / f"sampler_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    result_file("sampler_speed", args.out).write_text(text)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import math
-import os
 import platform
 import sys
 import time
@@ -27,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.core.errors import DataError
 from vasari.theory.curves import Curve
 from vasari.theory.pools import POOLS, SimulatedPoolSettings, make_simulated_pool, pool_settings
@@ -233,7 +232,7 @@ def parsed() -> argparse.Namespace:
         "--learning-rates", default="0.03", help="several: chosen for each arm on other seeds"
     )
     parser.add_argument("--prompts", type=int, help="size of the pools, in place of their own")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     args.arms = list(dict.fromkeys([BASELINE, *args.arms.split(",")]))
     args.learning_rates = [float(rate) for rate in args.learning_rates.split(",")]
@@ -248,7 +247,6 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Run, print, write."""
     args = parsed()
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     command = f"python benchmarks/simulate.py {' '.join(sys.argv[1:])}".strip()
     settings, size = (
         SimulationSettings(budget=args.budget),
@@ -283,14 +281,13 @@ def main() -> None:
         *tables,
         (
             f"`{command}`, vasari {vasari.__version__}, NumPy {np.__version__}, Python"
-            f" {platform.python_version()}, {machine}, {time.process_time() - start:.0f} s of one"
+            f" {platform.python_version()}, {MACHINE}, {time.process_time() - start:.0f} s of one"
             " core."
         ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"simulate_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    result_file("simulate", args.out).write_text(text)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import argparse
 import ast
-import datetime
 import gzip
 import json
-import os
 import platform
 import re
 import sys
@@ -31,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify import verify_answer
 from vasari.verify.choices import LETTERS, named_letters, options_in_question
 from vasari.verify.numbers import parse_constant
 
-MACHINE = f"{platform.machine()}-{os.cpu_count()}cpu"
 REMARKS = (
     "Agreement counts rows whose official extraction states an answer. The last column but one"
     " counts rows without one",
@@ -254,7 +252,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", default="")
     parser.add_argument("--disagreements", type=Path)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     tallies: dict[str, Tally] = {}
     exceptions = read_exceptions(EXCEPTIONS)
@@ -270,10 +268,7 @@ def main() -> None:
     text = report(tallies, args.data)
     print(text)
     if not args.only:
-        args.out.mkdir(parents=True, exist_ok=True)
-        (
-            args.out / f"verify_agreement_{MACHINE}_{datetime.date.today().isoformat()}.md"
-        ).write_text(text + "\n")
+        result_file("verify_agreement", args.out).write_text(text + "\n")
         if stale := len(exceptions) - sum(tally.listed for tally in tallies.values()):
             sys.exit(f"{stale} listed rows do not differ, or are not in this data")
 

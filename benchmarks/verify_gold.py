@@ -11,16 +11,15 @@ table and the rows where ours is wrong, and writes the table to `benchmarks/resu
 from __future__ import annotations
 
 import argparse
-import datetime
 import gzip
 import json
-import os
 import platform
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.records import Outcome
 from vasari.verify import verify_answer
 from verify_agreement import arguments
@@ -48,7 +47,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     labels = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
     rows = stored(
@@ -71,7 +70,6 @@ def main() -> None:
                 f"{label['set']} {label['benchmark']} {label['model']} {label['id']}:"
                 f" {verdict.decided_by}"
             )
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     lines = [
         "# Verdicts beside a person's reading",
         "",
@@ -84,13 +82,12 @@ def main() -> None:
         "",
         (
             f"`python benchmarks/verify_gold.py --data DIR`, vasari {vasari.__version__}, "
-            f"Python {platform.python_version()}, {machine}."
+            f"Python {platform.python_version()}, {MACHINE}."
         ),
     ]
     text = "\n".join(lines) + "\n"
     print(text, *wrong, sep="\n")
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"verify_gold_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    result_file("verify_gold", args.out).write_text(text)
 
 
 def _share(part: int, whole: int) -> str:

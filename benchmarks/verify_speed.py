@@ -12,7 +12,6 @@ and writes it to `benchmarks/results/`.
 from __future__ import annotations
 
 import argparse
-import datetime
 import gzip
 import json
 import logging
@@ -30,6 +29,7 @@ import psutil
 from math_verify import parse, verify
 
 import vasari
+from result_files import MACHINE, RESULTS, result_file
 from vasari.records import Outcome
 from vasari.verify import verify_answer
 from vasari.verify.symbolic import shared_worker
@@ -100,13 +100,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # Math-Verify says of each parse that it has no time limit.
     rows = random.Random(0).sample(load(args.data, CHAINS), args.rows)
     theirs(rows[0], "$x$")  # Imports and tables are not counted.
     shared_worker().compare("x", "x")
-    machine = f"{platform.machine()}-{os.cpu_count()}cpu"
     command = " ".join(sys.argv[1:]).replace(str(args.data), "DIR")
     lines = [
         "# Verdicts a second beside Math-Verify",
@@ -127,14 +126,13 @@ def main() -> None:
         "",
         (
             f"`python benchmarks/verify_speed.py {command}`, vasari {vasari.__version__},"
-            f" Math-Verify {version('math-verify')}, Python {platform.python_version()}, {machine},"
+            f" Math-Verify {version('math-verify')}, Python {platform.python_version()}, {MACHINE},"
             f" load {os.getloadavg()[0]:.1f}."
         ),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f"verify_speed_{machine}_{datetime.date.today().isoformat()}.md").write_text(text)
+    result_file("verify_speed", args.out).write_text(text)
 
 
 if __name__ == "__main__":
