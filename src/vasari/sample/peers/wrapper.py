@@ -21,8 +21,8 @@ class SamplerWrapper(PromptSampler):
     """A sampler that changes the batches of another one, not its refreshes.
 
     A subclass says how batches change (`_draw`), and adds what it learns (`_observe`), logs
-    (`metrics`) and keeps (`saved_by_prompt` and `saved`). Batches hold no prompt twice, so the inner
-    sampler must draw without replacement.
+    (`metrics`) and keeps (`saved_by_prompt` and `saved`). Batches hold no prompt twice, so the
+    inner sampler must draw without replacement.
     """
 
     def __init__(
