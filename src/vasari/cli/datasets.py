@@ -14,11 +14,7 @@ from vasari.core.plugins import names_from_a_file
 def curate(
     curation: Annotated[
         Path,
-        typer.Argument(
-            metavar="RECIPE",
-            help="A YAML recipe, e.g. recipes/curate_tasks.yaml.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="RECIPE", help="A YAML recipe.", show_default=False),
     ],
     out: Out = None,
     overrides: Overrides = None,
@@ -48,11 +44,7 @@ def curate(
         ),
     ] = None,
     retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed",
-            help="Ask again what got no answer before, e.g. while a server was down.",
-        ),
+        bool, typer.Option("--retry-failed", help="Ask again what got no answer before.")
     ] = False,
     plugin: Plugins = None,
 ) -> None:
