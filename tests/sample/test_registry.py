@@ -33,6 +33,7 @@ def test_a_recipe_can_check_the_settings_of_a_sampler_before_the_pool_is_known(n
             {"preset": "mmr1"},
             "must be one of default, paper, paper-ablation, paper-table6, got 'mmr1'",
         ),
+        ("vas", {"preset": ["paper"]}, r"must be one of default, .*, got \['paper'\]"),
         (
             "vas",
             {"preset": "paper", "mix_ratio": 2},

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import subprocess
 import sys
 
@@ -114,6 +115,7 @@ def test_remapping_onto_the_same_pool_changes_nothing():
         (lambda state: state.pop("rng"), "damaged: KeyError: 'rng'"),
         (lambda state: state.update(rng={"bit_generator": "MT19937"}), "damaged"),
         (lambda state: state.update(state=None), "damaged"),
+        (lambda state: state["state"].update(batch=math.inf), "damaged: OverflowError"),
         (lambda state: state["state"].pop("ovs"), "'ovs' is missing"),
         (lambda state: state["state"].update(ovs=np.zeros(3)), "'ovs' has 3 entries for 6 prompts"),
         (lambda state: state["state"].update(tds=np.zeros((6, 1))), "expected a vector"),

@@ -238,7 +238,7 @@ class PromptSampler(ABC):
             rng = np.random.default_rng(0)
             rng.bit_generator.state = state["rng"]
             self._restore(state["state"] if found == SCHEMA else in_batches(state["state"]), origin)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise StateError(
                 f"sampler state is damaged: {type(error).__name__}: {error}"
             ) from error

@@ -46,12 +46,13 @@ class _Maker:
     def chosen(self, what: str, preset: str = "default", **changes: Any) -> Any:
         """The settings of a preset, with some of them changed; None where there are none."""
         presets = {"default": self.settings and self.settings(), **self.presets}
+        is_known = preset in list(presets)  # a file may hold a list here, which has no hash
         known = [entry.name for entry in dataclasses.fields(self.settings)] if self.settings else []
-        if preset not in presets and known:
+        if not is_known and known:
             raise ConfigError(
                 f"preset of {what} must be one of {', '.join(presets)}, got {preset!r}"
             )
-        unknown = {*changes} - {*known} | ({"preset"} if preset not in presets else set())
+        unknown = {*changes} - {*known} | (set() if is_known else {"preset"})
         if unknown:
             raise ConfigError(
                 f"{what} has no setting {', '.join(map(repr, sorted(unknown)))}; it has:"
@@ -142,7 +143,7 @@ def make_sampler(
     if features is not None:
         features.check(num_prompts)
     given: dict[str, Any] = {"num_prompts": num_prompts, "seed": seed, "prompt_ids": prompt_ids}
-    if takes_features(name):
+    if name not in SAMPLERS or SAMPLERS[name].takes_features:
         given["features"] = features
     made: PromptSampler = _made(
         name, SAMPLERS, PromptSampler, kind="sampler", given=given, settings=settings
