@@ -28,15 +28,15 @@ class BatchClock:
         self.now = 0
         """The present batch; groups are observed at it."""
         self._num_draws = 0
-        self._asked = False
+        self._is_set = False
 
     def set_batch(self, batch: int) -> None:
         """Note that `due` was called for this batch."""
-        self.now, self._asked = int(batch), True
+        self.now, self._is_set = int(batch), True
 
     def count_draw(self) -> None:
         """Note that a batch is about to be drawn."""
-        if not self._asked and self._num_draws:
+        if not self._is_set and self._num_draws:
             self.now += 1
         self._num_draws += 1
 
@@ -52,7 +52,7 @@ class BatchClock:
 
     def state(self) -> dict[str, Any]:
         """The clock's state, as JSON values."""
-        return {"now": self.now, "num_draws": self._num_draws, "asked": self._asked}
+        return {"now": self.now, "num_draws": self._num_draws, "asked": self._is_set}
 
     def restored(self, state: Mapping[str, Any], origin: Any = None) -> BatchClock:  # noqa: ARG002
         """A clock that goes on from a saved one, whatever the pool is.
@@ -61,7 +61,7 @@ class BatchClock:
             StateError: A saved number of draws below 0.
         """
         clock = BatchClock()
-        clock.now, clock._asked = int(state["now"]), bool(state["asked"])
+        clock.now, clock._is_set = int(state["now"]), bool(state["asked"])
         clock._num_draws = int(state["num_draws"])
         if clock._num_draws < 0:
             raise StateError(f"sampler state is damaged: {clock._num_draws} draws")

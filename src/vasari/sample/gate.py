@@ -108,7 +108,7 @@ class AllGate(Gate):
 
     @property
     def redraws(self) -> bool:
-        """False: it asks for nothing."""
+        """False: it never asks for other prompts or more rollouts."""
         return False
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:

@@ -225,7 +225,7 @@ def _log_beta(a: Floats, b: Floats) -> Floats:
 def coherence(verdicts: NDArray[np.float64], confidence: NDArray[np.float64] | None) -> float:
     """Signed squared correlation of verdict and confidence over a group, in [-1, 1], or nan.
 
-    A verdict that follows from what the policy did is foretold by how sure the policy was: easy
+    A verdict that follows from what the policy did is predicted by its confidence: easy
     prompts come near 0.9, hard ones near 0.35, verdicts by coin flip near 0, and a wrong label
     below 0 (the surest rollouts are judged wrong). Independent verdicts have an expected square of
     1 / (n - 1), so the sign is what lets chance average out.

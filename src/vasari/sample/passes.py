@@ -25,7 +25,7 @@ class PoolPasses:
     def __init__(self, num_prompts: int) -> None:
         self._order = np.arange(num_prompts, dtype=np.int32 if num_prompts < 2**31 else np.int64)
         self._cursor = 0
-        self._owed = _EMPTY
+        self._postponed = _EMPTY
         self.num_passes = 0
         """Passes that were completed."""
 
@@ -34,13 +34,14 @@ class PoolPasses:
     ) -> NDArray[np.int64]:
         """`num` different prompts, none of them in `excluded`; int64 in the order drawn.
 
-        Prompts that only `excluded` kept from this pass's end are owed, once each: the next draws
-        serve them first. The caller sees to it that the pool has `num` prompts outside `excluded`.
+        Prompts that this pass could not visit because they were excluded are postponed: the next
+        draws begin with them, once each. The caller sees to it that the pool has `num` prompts
+        outside `excluded`.
         """
-        taken = np.isin(self._owed, excluded)
-        served = self._owed[~taken][:num]
-        self._owed = self._owed[~np.isin(self._owed, served)]
-        parts, missing = [served], num - len(served)
+        taken = np.isin(self._postponed, excluded)
+        first = self._postponed[~taken][:num]
+        self._postponed = self._postponed[~np.isin(self._postponed, first)]
+        parts, missing = [first], num - len(first)
         while missing:
             if self._cursor == len(self._order):
                 self._cursor = 0
@@ -48,7 +49,9 @@ class PoolPasses:
             parts.append(visited)
             missing -= len(visited)
             if missing:
-                self._owed = np.union1d(self._owed, self._order[self._cursor :].astype(np.int64))
+                self._postponed = np.union1d(
+                    self._postponed, self._order[self._cursor :].astype(np.int64)
+                )
                 self._cursor = len(self._order)
             if self._cursor == len(self._order):
                 self.num_passes += 1
@@ -78,7 +81,7 @@ class PoolPasses:
         return {
             "order": self._order.copy(),
             "cursor": self._cursor,
-            "owed": self._owed.copy(),
+            "owed": self._postponed.copy(),
             "num_passes": self.num_passes,
         }
 
@@ -96,23 +99,28 @@ class PoolPasses:
         """
         passes = PoolPasses(len(self._order))
         order = read_permutation(state, None if origin is not None else len(self._order))
-        owed = read_array(state, "owed", dtype=np.int64)
+        postponed = read_array(state, "owed", dtype=np.int64)
         cursor = int(state["cursor"])
         if not 0 <= cursor <= len(order):
             raise StateError(
                 f"saved order of {len(order)} prompts: its cursor {cursor} lies outside"
             )
-        if owed.size and (owed.min() < 0 or owed.max() >= len(order)):
-            raise StateError("saved debt names prompts outside the pool")
+        if postponed.size and (postponed.min() < 0 or postponed.max() >= len(order)):
+            raise StateError("saved postponed prompts lie outside the pool")
         if origin is not None:
             places = present_places(origin, len(order))
-            visited, pending, owed = (
-                places[part][places[part] >= 0] for part in (order[:cursor], order[cursor:], owed)
+            visited, pending, postponed = (
+                places[part][places[part] >= 0]
+                for part in (order[:cursor], order[cursor:], postponed)
             )
             cursor = len(visited)
             order = np.concatenate([visited, pending, np.flatnonzero(origin < 0)])
         passes._order[:] = order
-        passes._cursor, passes._owed, passes.num_passes = cursor, owed, int(state["num_passes"])
+        passes._cursor, passes._postponed, passes.num_passes = (
+            cursor,
+            postponed,
+            int(state["num_passes"]),
+        )
         return passes
 
 

@@ -43,7 +43,7 @@ class ProgressSettings:
     optimism: NotNegative = 0.5
     """Standard deviations of the value that are added for not knowing."""
     coherence: bool = True
-    """Distrust verdicts that the policy's confidence does not foretell."""
+    """Distrust verdicts that the policy's confidence does not predict."""
     agreement: bool = True
     """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose
     majority answer is refused again and again."""
@@ -126,7 +126,7 @@ class ProgressSampler(PromptSampler):
         return self._noise.given_up(self._noise.trust().by_group)
 
     def metrics(self) -> Mapping[str, float]:
-        """Expected pass rates, how well they foretold the last groups, and what is distrusted."""
+        """Expected pass rates, how well they predicted the last groups, and what is distrusted."""
         seen = self._seen_at >= 0
         trust = self._noise.trust()
         distrusted = trust.trust <= DISTRUSTED

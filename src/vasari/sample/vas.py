@@ -85,8 +85,8 @@ class VarianceAwareSampler(PromptSampler):
 
     A prompt that was never rolled out has the highest score there can be: it is drawn soon, and
     only `online` sampling meets such prompts after the start. One whose rollouts were all
-    unverifiable has the mean score of the known ones, so that a broken reference is neither sought
-    nor lost. Later unverifiable groups leave a known score as it is.
+    unverifiable has the mean score of the known ones, so that a broken reference is drawn neither
+    first nor never. Later unverifiable groups leave a known score as it is.
     """
 
     name: ClassVar[str] = "vas"

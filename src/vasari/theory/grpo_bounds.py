@@ -91,8 +91,12 @@ def clipped_gradient(
     old, now = prompt.probabilities(theta_old), prompt.probabilities(theta)
     advantages = prompt.rewards - old @ prompt.rewards
     ratios = now / old
-    silent = ((advantages > 0) & (ratios > 1.0 + clip)) | ((advantages < 0) & (ratios < 1.0 - clip))
-    gradient: NDArray[np.float64] = np.where(silent, 0.0, now * advantages) @ prompt.scores(theta)
+    is_clipped = ((advantages > 0) & (ratios > 1.0 + clip)) | (
+        (advantages < 0) & (ratios < 1.0 - clip)
+    )
+    gradient: NDArray[np.float64] = np.where(is_clipped, 0.0, now * advantages) @ prompt.scores(
+        theta
+    )
     return gradient
 
 

@@ -45,7 +45,7 @@ class SimulatedPoolSettings:
     num_held_out: PositiveCount = 1000
     """Clean prompts of the same skills, for evaluation alone."""
     num_skills: PositiveCount = 60
-    """Skills that are learnt separately; each prompt asks for one."""
+    """Skills that are learnt separately; each prompt needs one."""
     num_random: Count = 32
     """Further directions, in which every prompt has a random place."""
     coin_flip: NotNegative = 0.0
@@ -109,7 +109,7 @@ class SimulatedPool:
     difficulty: NDArray[np.float64]
     """[all] logits that an untrained learner lacks; up = harder."""
     skills: NDArray[np.int64]
-    """[all] the skill that a prompt asks for."""
+    """[all] the skill that a prompt needs."""
     directions: NDArray[np.float32]
     """[all, random] a prompt's place in the random directions, of length about 1."""
     rates: NDArray[np.float64]

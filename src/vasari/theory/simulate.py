@@ -39,7 +39,7 @@ class Arm:
     gate_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the gate."""
     charge_refresh: bool = True
-    """False counts the rollouts that a sampler asks for apart, as the paper's plots do: a bound,
+    """False does not charge the rollouts of refreshes, as the paper's plots do: a bound,
     not a strategy."""
 
 

@@ -42,7 +42,7 @@ class CategoryPasses:
 
     def state(self) -> dict[str, Any]:
         """JSON values and copies of arrays."""
-        # No category ever owes a prompt, as its draws exclude none.
+        # No category postpones a prompt, as its draws exclude none.
         states = [passes.state() for passes in self._passes]
         orders = [
             members[state["order"]] for members, state in zip(self._members, states, strict=True)

@@ -36,7 +36,7 @@ class TargetSettings:
     sensitivity: Positive = 2.0
     """AdaRFT's alpha, above 0."""
     target_rate: Share = 0.5
-    """Pass rate that is sought, in [0, 1]: AdaRFT's beta, and the centre of DOTS."""
+    """Target of the pass rate, in [0, 1]: AdaRFT's beta, and the centre of DOTS."""
     temperature: Positive = 0.1
     """DOTS' tau, above 0; towards 0 it takes the nearest only. Our choice."""
     prior_weight: Positive = 4.0
