@@ -1,4 +1,4 @@
-"""Generate the rollouts of an evaluation and store them part by part."""
+"""Generate the rollouts of an evaluation, and store them on disk batch by batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # asking a server needs packages that a model in this process
 
 @runtime_checkable
 class AnswersEach(Protocol):
-    """A policy that hands on answers as they come, such as `EndpointPolicy`."""
+    """Interface of a policy that delivers answers prompt by prompt, such as `EndpointPolicy`."""
 
     def generate_each(
         self,
@@ -35,29 +35,29 @@ class AnswersEach(Protocol):
         seed: int,
         take: Callable[[Answers], None],
     ) -> RunReport:
-        """Give the answers to each prompt to `take`, and return a summary of the run."""
+        """Pass each prompt's answers to `take` as they come, and return a summary of the run."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One prompt under evaluation."""
+    """A prompt to evaluate: the full prompt for scoring, and the version the model is given."""
 
     prompt: Prompt
-    """With its reference answer: for scoring."""
+    """The prompt with its reference answer, for scoring."""
     asked: Prompt
-    """What the policy is given."""
+    """The prompt as the policy is given it."""
     digest: str
     """`prompt_digest` of the prompt."""
     cluster: str = ""
-    """What it shares with other prompts."""
+    """What the prompt shares with other prompts."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What the line of an output says of the prompt."""
+    """Columns of an output line that describe the prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One pass over a set of prompts under one decoding."""
+    """One pass over a set of prompts with one decoding (sampling settings)."""
 
     set_name: str
     name: str
@@ -68,38 +68,38 @@ class Pass:
     """Rollouts that are generated between two writes to disk."""
     entries: tuple[Entry, ...]
     keys: tuple[str, ...]
-    """[entries] digest of all that decides the rollouts of each but the model."""
+    """[entries] digest of what determines an entry's rollouts; it may leave the model out."""
 
     @property
     def described(self) -> dict[str, Any]:
-        """The decoding as it is shown beside every accuracy."""
+        """Decoding settings that are reported with every accuracy; `batch_rollouts` is left out."""
         # The batch is how rollouts are computed, not what is measured: it may shrink when memory
         # runs out.
         return self.decoding.model_dump(exclude={"batch_rollouts"})
 
     @property
     def label(self) -> str:
-        """Set and pass, for progress messages."""
+        """Name of the set and the pass, for progress messages."""
         return self.set_name if self.name == "shown" else f"{self.set_name}, {self.name}"
 
     @property
     def num_rollouts(self) -> int:
-        """Rollouts of the whole pass."""
+        """Number of rollouts of the whole pass."""
         return len(self.entries) * self.decoding.num_rollouts
 
     @property
     def rollouts(self) -> list[OutputKey]:
-        """The keys of all rollouts, in order."""
+        """Keys (set, prompt id, rollout number) of all rollouts of the pass, in order."""
         return [key for entry in self.entries for key in self.rollouts_of(entry)]
 
     def rollouts_of(self, entry: Entry) -> list[OutputKey]:
-        """The keys of a prompt's rollouts, in order."""
+        """Return the keys (set, prompt id, rollout number) of one prompt's rollouts, in order."""
         return [
             (self.set_name, entry.prompt.id, number) for number in range(self.decoding.num_rollouts)
         ]
 
     def lacking(self, place: int, file: OutputFile) -> list[int]:
-        """The numbers of the rollouts of this prompt that the file lacks."""
+        """Return the numbers of the rollouts that `file` lacks for the prompt at index `place`."""
         stored = [file.stored.get(key) for key in self.rollouts_of(self.entries[place])]
         return [
             number
@@ -108,7 +108,7 @@ class Pass:
         ]
 
     def parts(self) -> Iterator[range]:
-        """Yield the positions of the prompts that are generated together, part after part."""
+        """Yield, batch by batch, the index range of the prompts that are generated together."""
         size = max(1, self.rollouts_per_part // self.decoding.num_rollouts)
         for start in range(0, len(self.entries), size):
             yield range(start, min(start + size, len(self.entries)))
@@ -116,7 +116,7 @@ class Pass:
 
 @dataclass(slots=True)
 class Collected:
-    """Failures and server reports of generating; the outputs are on disk."""
+    """Record of a generation: failed rollouts and server reports (the outputs are on disk)."""
 
     failures: list[dict[str, Any]] = field(default_factory=list)
     """A row for each rollout without an answer: set, id, pass, rollout, reason, detail."""
@@ -125,17 +125,17 @@ class Collected:
 
     @property
     def lost(self) -> list[dict[str, Any]]:
-        """The failures that asking again does not mend; what was not sent yet is left out."""
+        """Rows of the rollouts that failed for good, without those that were never requested."""
         return [row for row in self.failures if row["reason"] != "not_sent"]
 
     @property
     def stopped_by(self) -> str:
-        """Why generating ended early; empty when it did not."""
+        """Reason why the generation ended early; empty if it ran to its end."""
         return next((report.stopped_by for report in self.reports if report.stopped_by), "")
 
 
 def prompt_digest(prompt: Prompt) -> str:
-    """Hex digest of a prompt's id, question, options, answer, kind and image bytes.
+    """Return a hex digest of a prompt's id, question, options, answer, answer kind and image bytes.
 
     Raises:
         ImageError: An image cannot be read.
@@ -148,12 +148,12 @@ def prompt_digest(prompt: Prompt) -> str:
 
 
 def hex_digest(content: bytes) -> str:
-    """128 bits of BLAKE2b in hex."""
+    """Return the 128-bit BLAKE2b digest of `content` in hex."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def draw_prompts(prompts: Sequence[Prompt], limit: int | None, seed: int) -> list[Prompt]:
-    """Draw `limit` prompts with the seed and keep their order; all without a limit."""
+    """Return `limit` prompts drawn at random, in their original order; all if `limit` is None."""
     if limit is None or limit >= len(prompts):
         return list(prompts)
     # Drawn, because files are sorted by subject: their first prompts are no picture of the set.
@@ -169,7 +169,7 @@ def plan_passes(
     rollouts_per_part: int,
     keys: Callable[[str, str, Decoding, Sequence[Entry]], Sequence[str]],
 ) -> list[Pass]:
-    """Plan one pass for each decoding and set; `blind` covers only prompts with images.
+    """Plan one pass for each decoding and set; the `blind` control covers only prompts with images.
 
     Args:
         sets: Prompts by the name of their set.
@@ -207,15 +207,15 @@ def collect(
     timed: bool = False,
     tell: Tell = silent,
 ) -> Collected:
-    """Generate the rollouts that are not on disk yet, and write each part as it comes.
+    """Generate the rollouts that are not on disk yet, and write each batch as it comes.
 
     Args:
         policy: Answers prompts; one that has `generate_each` is asked for everything at once,
-            others part by part.
-        plan: What is wanted.
-        file_of: Where the outputs of a pass lie.
-        model: Its name, for the rows.
-        timed: Rows say what share of a part's time they took, in `seconds`.
+            others batch by batch.
+        plan: The passes that are wanted.
+        file_of: Returns the output file of a pass.
+        model: Name of the model, for the rows.
+        timed: Write each rollout's share of its batch's time to the row, in `seconds`.
         tell: Called with the rollouts done and their total.
 
     Raises:
@@ -254,15 +254,15 @@ class _Writer:
         self._done = done + item.num_rollouts - missing
 
     def lacking(self, place: int) -> list[int]:
-        """The numbers of the rollouts that a prompt lacks."""
+        """Return the numbers of the rollouts still missing for the prompt at index `place`."""
         return self.item.lacking(place, self._file)
 
     def tell(self, ahead: int = 0, note: str = "") -> None:
-        """Report the rollouts written, plus `ahead` that are generated and not written yet."""
+        """Report progress: the rollouts written, plus `ahead` generated but not yet written."""
         self._tell(self._done + ahead, self._total, note or self.item.label)
 
     def add(self, place: int, found: Sequence[tuple[int, dict[str, Any]]]) -> None:
-        """Write those of a prompt's rollouts that it lacks, in one write."""
+        """Write, at once, the rollouts in `found` that the prompt at index `place` still lacks."""
         item, entry = self.item, self.item.entries[place]
         lacking = set(self.lacking(place))
         common = {"id": entry.prompt.id, "set": item.set_name, **entry.facts, "model": self._model}
@@ -309,9 +309,9 @@ def _each(
 
 
 def _in_parts(policy: Policy, places: Sequence[int], writer: _Writer, *, timed: bool) -> None:
-    """Generate the parts that lack a rollout.
+    """Generate every batch of prompts that lacks a rollout.
 
-    The parts are those of the whole pass, so that a resumed one draws what an unbroken one draws.
+    The batches are those of the whole pass, so that a resumed one draws what an unbroken one draws.
     """
     item, wanted = writer.item, set(places)
     for part in item.parts():

@@ -30,22 +30,22 @@ _Rows = dict[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Several models on the same benchmarks."""
+    """Result of comparing models on the same benchmarks: a score table and paired differences."""
 
     table: Table
     """A row for each model."""
     pairs: list[dict[str, Any]]
-    """`compare_benchmarks` of the first model and each other one."""
+    """Result of `compare_benchmarks` for the first model and each other model."""
 
 
 def compare_folders(
     folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None
 ) -> Comparison:
-    """Compare the results in several folders, each with those in the first.
+    """Compare the benchmark results in each folder with the results in the first folder.
 
     Args:
-        folders: Results, at least two.
-        protocol: Whose verdicts; None: the first one of each.
+        folders: Result folders, at least two.
+        protocol: Whose verdicts; None: the first protocol of each folder.
         out: Folder for the table in three formats and for `comparisons.json`.
 
     Raises:
@@ -66,7 +66,7 @@ def compare_folders(
 def compare_benchmarks(
     a: Path, b: Path, *, protocol: str | None = None, images: PassName = "shown", seed: int = 0
 ) -> dict[str, Any]:
-    """Compare `b` with `a`, paired by prompt, on each set that both were evaluated on.
+    """Compare two models' results prompt by prompt, on each set that both were evaluated on.
 
     Args:
         a: Result folder of the first model.

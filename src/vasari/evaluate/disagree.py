@@ -1,4 +1,4 @@
-"""List where two protocols differ on the same outputs, and why."""
+"""List the outputs on which two scoring protocols disagree, and why."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_SHOWN = 300
 
 @dataclass(slots=True)
 class Disagreements:
-    """How often the verdicts of two protocols differ, by reason."""
+    """Counts of how often the verdicts of two scoring protocols differ, by reason."""
 
     first: str
     second: str
@@ -41,7 +41,7 @@ class Disagreements:
     """(outcome of the first, of the second, reason)."""
 
     def add(self, output: StoredOutput, first: Verdict, second: Verdict) -> dict[str, Any] | None:
-        """Count two verdicts on one output; return the row of the list where they differ."""
+        """Count two verdicts on one output; return a row on their difference, or None if equal."""
         self.num_compared += 1
         if first.outcome == second.outcome:
             return None
@@ -60,7 +60,7 @@ class Disagreements:
         }
 
     def reason(self, first: Verdict, second: Verdict) -> str:
-        """Explain the difference by the rules that decided."""
+        """Return a sentence on why two verdicts differ, from the rules that decided them."""
         for rule, sentence in _REASONS.items():
             for who, verdict in ((self.first, first), (self.second, second)):
                 if verdict.decided_by == rule:
@@ -79,7 +79,7 @@ class Disagreements:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Counts of differences, the most frequent reason first."""
+        """Return the counts of differing verdicts for a JSON file, most frequent reason first."""
         rows: Sequence[dict[str, Any]] = [
             {self.first: first, self.second: second, "reason": reason, "n": count}
             for (first, second, reason), count in self.reasons.most_common()

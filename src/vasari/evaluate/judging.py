@@ -1,4 +1,4 @@
-"""The last step of a rescoring: an LLM judges what the rules left undecided."""
+"""The last step of a rescoring: an LLM judges the outputs that the rules left undecided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vasari.verify.choices import options_in_question
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all
 
 Outputs = Callable[[], Iterator[StoredOutput]]
-"""Reads the stored outputs, from the first on."""
+"""Function that reads the stored outputs anew, from the first on."""
 
 
 def judge_undecided(
@@ -29,7 +29,7 @@ def judge_undecided(
     *,
     tell: Tell,
 ) -> dict[str, Any]:
-    """Ask the judge, write the verdict files of its protocols, and return what it was asked.
+    """Ask an LLM judge about undecided outputs, write the verdict files, return counts and costs.
 
     Raises:
         ConfigError: The judge's key is not set, or there is a budget and no price.
@@ -66,7 +66,7 @@ def judge_undecided(
 
 
 def judge_item(protocol: str, output: StoredOutput, verdict: Verdict) -> JudgeItem:
-    """Return a stored output as the judge is shown it, with the verdict of the rules."""
+    """Build the `JudgeItem` of a stored output: the judge's input, and the verdict of the rules."""
     answer = repair("; ".join(output.answers) if len(output.answers) > 1 else output.answer)
     choices = tuple(map(repair, output.choices)) if output.choices else None
     if choices:

@@ -1,4 +1,4 @@
-"""The score of always giving the most frequent answer to prompts of one shape."""
+"""Score of a baseline that always gives the most frequent answer of similar prompts."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Stratum = tuple[str, str, str | None, int]
 
 @dataclass(frozen=True, slots=True)
 class Majority:
-    """The score of the most frequent answer on a set."""
+    """Score of the baseline that gives the most frequent answer of similar prompts."""
 
     accuracy: float
-    """Share of the prompts that it solves."""
+    """Share of the prompts that the baseline solves."""
     num_own: int
     """Prompts whose stratum the reference lacks, so that the majority is the set's own: too good by
     the luck of the set."""
 
 
 def stratum_of(prompt: Prompt) -> Stratum:
-    """Return the shape of a prompt, which is known without its images."""
+    """Return a prompt's stratum: its category, difficulty, answer kind and number of options."""
     return (prompt.category, prompt.difficulty, prompt.kind, len(prompt.choices or ()))
 
 
 def majority_answers(prompts: Iterable[Prompt]) -> dict[Stratum, str]:
-    """Return the most frequent reference answer of each stratum.
+    """Return the most frequent answer in each stratum (category, difficulty, kind, option count).
 
-    Of answers that tie, the first in alphabetical order.
+    Of answers that tie, the first in alphabetical order counts.
     """
     counts: dict[Stratum, Counter[str]] = {}
     for prompt in prompts:
@@ -44,12 +44,12 @@ def majority_answers(prompts: Iterable[Prompt]) -> dict[Stratum, str]:
 
 
 def score_majority(prompts: Sequence[Prompt], reference: Sequence[Prompt]) -> Majority:
-    """Return how many prompts the most frequent answer of the reference prompts solves.
+    """Score the baseline that answers each prompt with the most frequent answer of similar prompts.
 
     Args:
         prompts: The set that is scored, at least one.
-        reference: What the majority is taken from, such as the training pool; the set itself where
-            a stratum is absent.
+        reference: Prompts that the answers are counted on, such as the training pool; the set
+            itself where they lack a stratum.
     """
     known = majority_answers(reference)
     own = majority_answers(prompts)

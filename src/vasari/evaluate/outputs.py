@@ -18,10 +18,10 @@ OutputKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class StoredRollout:
-    """The place of an output in its file, and what decides whether it can be used again."""
+    """Byte position of a stored rollout in its file, and the facts that decide its reuse."""
 
     asked: str
-    """Digest of all that decided it but the model."""
+    """Digest of what the rollout was generated from: an entry of `Pass.keys`."""
     truncated: bool
     max_tokens: int
     num_tokens: int
@@ -29,7 +29,7 @@ class StoredRollout:
     length: int
 
     def serves(self, asked: str, max_tokens: int) -> bool:
-        """Whether generating now would give the same: same question, and neither limit cuts it."""
+        """Whether generating `asked` under the limit `max_tokens` would give this same rollout."""
         if self.asked != asked:
             return False
         return self.max_tokens == max_tokens or (
@@ -38,7 +38,7 @@ class StoredRollout:
 
 
 class OutputFile:
-    """A file of outputs, one JSON line a rollout; a killed process loses no whole line.
+    """A file of model outputs, one JSON line per rollout; a killed process loses no complete line.
 
     Raises:
         StateError: A line is no output.
@@ -52,7 +52,7 @@ class OutputFile:
         self.stored = {key: stored for _, key, stored in _scan(path)}
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add outputs, in one write."""
+        """Append outputs to the file, in one write."""
         lines = [json.dumps(row, ensure_ascii=True) + "\n" for row in rows]
         end = self.path.stat().st_size if self.path.exists() else 0
         append_lines(self.path, lines)
@@ -61,7 +61,10 @@ class OutputFile:
             end += len(line)
 
     def put_in_order(self, keys: Sequence[OutputKey]) -> None:
-        """Rewrite the file: these outputs first, in this order; the last of each is kept."""
+        """Rewrite the file in the order of `keys`, then all other outputs, without duplicates.
+
+        Of several outputs of one rollout the last is kept.
+        """
         wanted = [key for key in keys if key in self.stored]
         places = [self.stored[key] for key in dict.fromkeys([*wanted, *self.stored])]
         ends = [0, *(place.offset + place.length for place in places)]
@@ -76,7 +79,7 @@ class OutputFile:
 
 
 def output_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Return the rows of an output file, one at a time; none when there is no file.
+    """Return an iterator over the rows of an output file; a missing file has no rows.
 
     Raises:
         StateError: A line is no output.
@@ -85,9 +88,10 @@ def output_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def keep_lines(path: Path, most: int | None = None) -> int:
-    """Cut a file after its first `most` whole lines, and return how many it has then.
+    """Truncate a file after its first `most` complete lines, and return the number of lines kept.
 
-    What a killed process left of a last line is no whole line. No file has 0 lines.
+    None keeps all complete lines; a last line that a killed process left incomplete is cut. A
+    missing file has 0 lines.
 
     Raises:
         StorageError: The disk refused.

@@ -37,7 +37,7 @@ Row = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSettings:
-    """How prompts are scored."""
+    """Settings for scoring prompts: diversity metric, weights, and the estimate of variance."""
 
     metric: str = "self_bleu"
     """Diversity: one of `DIVERSITY_METRICS`."""
@@ -69,11 +69,11 @@ class ScoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class PromptScores:
-    """The scores of a file or a run, as they were written."""
+    """Scores of the prompts in a rollout file or run, and the path that they were written to."""
 
     path: Path
     rows: list[Row]
-    """One a prompt, in the order in which prompts first appear."""
+    """One row per prompt, in the order in which prompts first appear."""
     unit: str
     """What diversity was computed on: "token ids", "words", or "" for nothing."""
     num_earlier: int
@@ -83,7 +83,7 @@ class PromptScores:
 def score_rollouts(
     path: Path, settings: ScoreSettings, *, out: Path | None, arm: str | None, overwrite: bool
 ) -> PromptScores:
-    """Score the rollouts of a file or a run and write a row for each prompt.
+    """Score the prompts in a rollout file or training run, and write one row per prompt.
 
     Args:
         path: A file of rollouts, a folder of group files, or a run's folder.
@@ -113,7 +113,10 @@ def score_rollouts(
 
 
 def default_output(path: Path, files: Sequence[Path]) -> Path:
-    """A path beside the input: `rollouts.scores.jsonl`, or `groups.scores.parquet` for a folder."""
+    """Return an output path next to the input: `rollouts.jsonl` gives `rollouts.scores.jsonl`.
+
+    A folder `groups` gives `groups.scores.parquet`.
+    """
     if path.is_dir():
         folder = files[0].parent
         return folder.with_name(f"{folder.name}.scores.parquet")
@@ -125,7 +128,7 @@ def default_output(path: Path, files: Sequence[Path]) -> Path:
 def score_groups(
     stored: StoredRollouts, settings: ScoreSettings, *, tell: Tell = silent
 ) -> list[Row]:
-    """Score each prompt, in the order in which prompts first appear.
+    """Return one row of scores per prompt, in the order in which prompts first appear.
 
     Without any verdict, rewards are taken for verdicts if all are 0 or 1. Graded rewards have no
     pass rate, and their `ovs` is the variance of the rewards, never p(1 - p).
@@ -190,7 +193,7 @@ def _scores(
 
 
 def _diversity(group: StoredGroup, settings: ScoreSettings) -> float:
-    """TDS; nan below two rollouts, and if texts are missing or its weight is 0."""
+    """Return the trajectory diversity; nan for under two rollouts, missing texts, or weight 0."""
     tokens = [ids for ids in group.tokens if ids is not None]
     if settings.beta == 0 or len(tokens) < 2 or len(tokens) < len(group.tokens):
         return math.nan
@@ -200,7 +203,7 @@ def _diversity(group: StoredGroup, settings: ScoreSettings) -> float:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Refuse an output file that cannot be written, before anything is computed.
+    """Raise if the score file cannot be written, before anything is computed.
 
     Raises:
         ConfigError: It has another suffix, or exists and `overwrite` is False.
@@ -222,7 +225,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def write_scores(path: Path, rows: Sequence[Row]) -> None:
-    """Write scores; an unknown number is null in JSON lines and Parquet, and empty in CSV.
+    """Write rows of scores to a file; nan becomes null in JSON lines and Parquet, empty in CSV.
 
     Raises:
         StorageError: The disk refused; an older file at `path` is unharmed.

@@ -1,4 +1,4 @@
-"""Read outputs from files: our own rows, lmms-eval's samples, VLMEvalKit's tables."""
+"""Read model outputs from files: our own rows, lmms-eval's samples, VLMEvalKit's tables."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _TABLES = (".tsv", ".csv")
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that holds no output."""
+    """A row of a file that cannot be read as a model output, with the reason."""
 
     file: str
     line: int
-    """Where it begins, from 1."""
+    """Line at which the row begins, from 1."""
     reason: str
 
 
 def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | BadRow]:
-    """Yield the outputs of a file in its order, and a `BadRow` for each row that holds none.
+    """Yield the model outputs of a file in order, and a `BadRow` for each row that is no output.
 
     The layout is told from the file's ending and each row's fields.
 
@@ -50,7 +50,7 @@ def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | 
 
     Args:
         path: The file.
-        benchmark: For rows that do not name theirs; empty: from the file's name
+        benchmark: Benchmark of rows that name none; empty: from the file's name
             (`samples_mathvista_...`, `M_MathVista_MINI`).
 
     Raises:
@@ -75,7 +75,7 @@ def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | 
 
 
 def count_lines(path: Path) -> int:
-    """Count the uncompressed lines of a file: an estimate of its rows.
+    """Return the number of lines in a plain or gzipped file, an estimate of its number of rows.
 
     Lines after damage are not counted.
 

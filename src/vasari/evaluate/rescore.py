@@ -29,19 +29,19 @@ MAX_WORKERS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescoreSettings:
-    """Stored outputs, protocols, and how many processes share the work."""
+    """Settings of a rescoring: files of stored outputs, scoring protocols, processes, LLM judge."""
 
     files: tuple[Path, ...]
     """Read in this order; verdicts are in the same order."""
 
     protocols: tuple[str, ...] = ("vasari",)
-    """By name, each once; the first one's verdicts are in `verdicts.jsonl`."""
+    """Names of the protocols, each once; the first one's verdicts are in `verdicts.jsonl`."""
 
     benchmark: str = ""
-    """For rows that name none; empty: from the file's name."""
+    """Benchmark of rows that name none; empty: from the file's name."""
 
     workers: int = 1
-    """Processes; 1 scores in this one."""
+    """Number of processes; 1 scores in this process."""
 
     judge: JudgeSettings | None = None
     """An LLM that is asked about what the rules of `paper` and `vasari` leave undecided."""
@@ -61,7 +61,7 @@ class RescoreSettings:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The protocols whose undecided verdicts go to the judge; none without one."""
+        """Names of protocols whose undecided verdicts go to the judge; empty without a judge."""
         return tuple(
             name
             for name in self.protocols
@@ -70,7 +70,7 @@ class RescoreSettings:
 
 
 class RescoreDir:
-    """The files of a rescoring, beside `verdict_file` of each protocol."""
+    """Paths of the files in a rescoring's folder; `verdict_file` gives those of final verdicts."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -84,13 +84,13 @@ class RescoreDir:
         """Outputs on which two protocols differ, with what each read and why."""
 
     def by_rules(self, settings: RescoreSettings, name: str) -> Path:
-        """The verdicts of a protocol's rules; they are final where no judge is asked."""
+        """Return the path of the verdicts by a protocol's rules, before any LLM judge is asked."""
         path = verdict_file(self.root, settings.protocols, name)
         return path.with_suffix(".rules.jsonl") if name in settings.judged else path
 
 
 def read_judge(path: str | Path | None, folder: Path = Path()) -> JudgeSettings | None:
-    """Read a judge's YAML file, its path relative to the folder; None without a path.
+    """Return the judge's settings from the YAML file `folder / path`; None if `path` is None.
 
     Raises:
         ConfigError: The file is missing, or a setting is wrong.
@@ -184,7 +184,7 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
 
 
 def _asked(settings: RescoreSettings) -> dict[str, Any]:
-    """Everything that decides a verdict, as kept beside the verdicts."""
+    """Return everything that decides a verdict, as kept in `settings.json`."""
     asked: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "vasari": vasari.__version__,

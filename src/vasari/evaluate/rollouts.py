@@ -1,4 +1,4 @@
-"""Judged rollouts of a run's own test sets: one Parquet file a model."""
+"""Rollouts with verdicts on a run's own test sets: one Parquet file per model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROLLOUT_SCHEMA = pa.schema(
         ("truncated", pa.list_(pa.bool_())),
     ]
 )
-"""One row a prompt of a set under one decoding; verdicts are 1, 0, or nan for an unverifiable
+"""One row per prompt of a set and decoding; verdicts are 1, 0, or nan for an unverifiable
 rollout."""
 
 _SCHEMA_VERSION = "1"
@@ -50,7 +50,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PassRows:
-    """The judged rollouts of a pass."""
+    """Rollouts with verdicts of one pass over a set of prompts, and the time they took."""
 
     rows: list[Row]
     """[prompts] in the order of the prompts."""
@@ -67,14 +67,14 @@ def judged_rollouts(
     fingerprint: str,
     tell: Tell = silent,
 ) -> list[PassRows]:
-    """Return the judged rollouts of each pass, and keep them in `out/NAME-rollouts.parquet`.
+    """Return each pass's rollouts with verdicts, and keep them in `out/NAME-rollouts.parquet`.
 
     A pass that the file holds is read. Outputs of unfinished passes lie in the folder
     `out/NAME-rollouts-parts`, which is removed once all is done.
 
     Args:
         policy: Generates what is not there yet.
-        plan: What is asked for; all keys of a pass are its key.
+        plan: The passes that are wanted; all entries of a pass have the same key.
         name: Name of the model.
         out: Folder of the results.
         fingerprint: Digest of the model; without one nothing is reused.
@@ -114,10 +114,10 @@ def judged_rollouts(
 
 
 def read_rollouts(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
-    """The rows of a rollouts file.
+    """Return the rows of an evaluation's rollouts file, with all columns or the given ones.
 
     Raises:
-        DataError: There is none, or it is no rollouts file.
+        DataError: The file is missing, or is no rollouts file.
     """
     try:
         table = pq.read_table(path, columns=list(columns) if columns else None)

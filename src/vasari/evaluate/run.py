@@ -45,7 +45,7 @@ def evaluate_policy(
     reference: Sequence[Prompt] = (),
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """Evaluate a policy on sets of prompts; the scores are written to `out/NAME.json`.
+    """Evaluate a policy on sets of prompts, write the scores to `out/NAME.json`, and return them.
 
     Every rollout goes to `out/NAME-rollouts.parquet`. A killed evaluation continues from its last
     part; a finished one is read, not repeated, as long as the fingerprint, the decoding, the seed

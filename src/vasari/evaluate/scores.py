@@ -23,17 +23,18 @@ from vasari.evaluate.votes import vote_of
 
 @dataclass(frozen=True, slots=True)
 class ScoredSet:
-    """The verdicts on the rollouts of a set of prompts, at least one of each."""
+    """Verdicts on the rollouts of a set of prompts, from which its scores are computed."""
 
     verdicts: Sequence[Sequence[float] | NDArray[np.float64]]
-    """[prompts][rollouts] 1 correct, 0 incorrect, nan without a verdict: not solved."""
+    """[prompts][rollouts], at least one of each: 1 correct, 0 incorrect, nan no verdict: not
+    solved."""
     seed: int
     """Random seed of the bootstrap."""
     clusters: Sequence[str] | None = None
     """[prompts] what is resampled together, and makes intervals have a `standard_error`."""
 
     def accuracy(self) -> dict[str, Any]:
-        """The mean share of correct rollouts (over k rollouts a prompt: avg@k), and counts."""
+        """Return the mean share of correct rollouts (avg@k for k rollouts a prompt), and counts."""
         found = accuracy(self.verdicts, clusters=self.clusters, seed=self.seed)
         error = self._standard_error(solved_shares(self.verdicts))
         return {
@@ -46,7 +47,13 @@ class ScoredSet:
     def at_k(
         self, extractions: Sequence[Sequence[str | None]], prompts: Sequence[Prompt], ks: list[int]
     ) -> dict[str, dict[str, Any]]:
-        """Return `pass_at` and `maj_at` by k, from [prompts][rollouts] extracted answers."""
+        """Return pass@k and maj@k (majority vote) with intervals, for each k in `ks`.
+
+        Args:
+            extractions: [prompts][rollouts] extracted answers, which vote.
+            prompts: [prompts] whose answer kind and options decide which answers are the same vote.
+            ks: Numbers of rollouts, none above that of any prompt.
+        """
         votes = [
             [vote_of(extraction, prompt) for extraction in group]
             for group, prompt in zip(extractions, prompts, strict=True)
@@ -57,10 +64,10 @@ class ScoredSet:
         }
 
     def by_label(self, labels: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
-        """Return `accuracy` of the prompts of each label; a prompt counts in each of its labels.
+        """Return the accuracy over the prompts of each label; a prompt counts for all its labels.
 
         Args:
-            labels: [prompts] labels of each; an empty one is none.
+            labels: [prompts] labels of each prompt; an empty label is none.
         """
         places: dict[str, list[int]] = {}
         for place, names in enumerate(labels):

@@ -13,13 +13,13 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class RolloutSettings(Settings):
-    """How many rollouts a prompt gets, and how they are drawn."""
+    """Settings for drawing rollouts: number per prompt, decoding, the control without images."""
 
     shown_as: ClassVar[str] = "sampled"
     """Name of the pass with images, beside `blind`."""
 
     num_rollouts: Positive = 8
-    """Rollouts a prompt."""
+    """Number of rollouts per prompt."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Sampling temperature."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -31,16 +31,16 @@ class RolloutSettings(Settings):
     place of each. A small model that was never shown a prompt without an image writes nonsense
     then, which says nothing about the prompts: `blank` for those."""
     blind_rollouts: Positive = 1
-    """Rollouts a prompt of the blind control."""
+    """Number of rollouts per prompt in the blind control."""
     pass_at: tuple[Positive, ...] = (1, 2, 4, 8)
     """Which pass@k and maj@k are reported; those above `num_rollouts` are left out."""
     batch_rollouts: Positive = 256
-    """Rollouts generated at once; moves no result but through the policy's own batching."""
+    """Rollouts generated at once; changes results only through the policy's own batching."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Random seed of the rollouts, of the draw of prompts, and of the intervals."""
 
     def decodings(self) -> dict[str, Decoding]:
-        """How rollouts are drawn, by the name of the pass."""
+        """Return the decoding (sampling settings) of each evaluation pass by its name."""
         shown = Decoding(
             num_rollouts=self.num_rollouts,
             temperature=self.temperature,
@@ -55,22 +55,22 @@ class RolloutSettings(Settings):
         return {self.shown_as: shown, "blind": shown.model_copy(update=blind)}
 
     def reported_ks(self) -> list[int]:
-        """The k of pass@k and maj@k that the number of rollouts allows."""
+        """Return the sorted values of k for pass@k and maj@k, none above the number of rollouts."""
         return [k for k in sorted(set(self.pass_at)) if k <= self.num_rollouts]
 
 
 class EvaluateSettings(RolloutSettings):
-    """How a model is evaluated."""
+    """Settings for evaluating a model on sets of prompts."""
 
     greedy: bool = True
     """Decode every prompt greedily too, once."""
     limit: Positive | None = None
-    """Evaluate so many prompts of each set, drawn with `seed`; None: all."""
+    """Number of prompts evaluated in each set, drawn with `seed`; None: all."""
     rollouts_per_part: Positive = 512
-    """Rollouts generated between two saves: a killed evaluation repeats at most so many."""
+    """Rollouts generated between two saves: a killed evaluation repeats at most this many."""
 
     def decodings(self) -> dict[str, Decoding]:
-        """How rollouts are drawn, by the name of the pass: `sampled`, `greedy`, `blind`."""
+        """Return the decoding (sampling settings) of the passes `sampled`, `greedy` and `blind`."""
         found = super().decodings()
         if not self.greedy:
             return found

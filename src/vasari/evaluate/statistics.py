@@ -21,7 +21,7 @@ Verdicts = Sequence[Sequence[float] | NDArray[np.float64]] | NDArray[np.float64]
 number of rollouts."""
 
 Clusters = Sequence[Hashable] | NDArray[np.generic]
-"""[prompts] what is resampled together, such as the problem that several versions share."""
+"""[prompts] name of each prompt's cluster, which is resampled whole: versions of one problem."""
 
 NUM_RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -44,7 +44,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """The share of prompts solved, and what could not be judged beside it."""
+    """Mean accuracy over prompts with its interval, and the number of rollouts with no verdict."""
 
     interval: Interval
     """Over all prompts: an unverifiable rollout counts as not solved."""
@@ -61,7 +61,7 @@ def accuracy(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Accuracy:
-    """The mean over prompts of each prompt's share of correct rollouts.
+    """Return the mean over prompts of each prompt's share of correct rollouts, with its interval.
 
     Args:
         verdicts: [prompts][rollouts], 1, 0 or nan; nan is not solved, and counted.
@@ -88,12 +88,12 @@ def accuracy(
 
 
 def solved_shares(verdicts: Verdicts) -> NDArray[np.float64]:
-    """[prompts] share of correct rollouts; an unverifiable one counts as not correct."""
+    """Return each prompt's share of correct rollouts; an unverifiable one counts as not correct."""
     return np.array([float(np.nansum(row)) / len(row) for row in verdicts])
 
 
 def pass_at_k(verdicts: Verdicts, k: int) -> NDArray[np.float64]:
-    """[prompts] the chance that at least one of k rollouts is correct, estimated without bias.
+    """Return each prompt's unbiased pass@k, the chance that at least one of k rollouts is correct.
 
     `1 - C(n-c, k) / C(n, k)` for c correct of n rollouts: Chen et al. 2021 (arXiv:2107.03374),
     equation 1. Unverifiable rollouts are not correct.
@@ -110,12 +110,12 @@ def pass_at_k(verdicts: Verdicts, k: int) -> NDArray[np.float64]:
 def maj_at_k(
     answers: Sequence[Sequence[str | None]], verdicts: Verdicts, k: int
 ) -> NDArray[np.float64]:
-    """[prompts] whether the most frequent answer of the first k rollouts is correct, in [0, 1].
+    """Return each prompt's maj@k: 1 if the most frequent answer of its first k rollouts is correct.
 
-    Of answers that tie for the most votes each counts equally, so a two-way tie with one correct
-    answer is 0.5. A rollout without an answer (None) never wins; without any answer the prompt
-    counts 0. An answer whose rollouts differ in their verdict counts by its mean verdict, an
-    unverifiable one as not correct.
+    Values are in [0, 1]. Of answers that tie for the most votes each counts equally, so a two-way
+    tie with one correct answer is 0.5. A rollout without an answer (None) never wins; without any
+    answer the prompt counts 0. An answer whose rollouts differ in their verdict counts by its mean
+    verdict, an unverifiable one as not correct.
 
     Args:
         answers: [prompts][rollouts] the extracted answers, spelled alike where they are alike.
@@ -143,7 +143,7 @@ def paired_difference(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The mean of `a - b` over prompts, with the interval of a bootstrap that keeps pairs together.
+    """Return the mean of `a - b` over prompts, with the interval of a bootstrap over prompt pairs.
 
     Args:
         a: [prompts] score of the first model on each prompt, such as its share of correct rollouts;
@@ -176,7 +176,7 @@ def improvement_chance(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> float:
-    """The share of bootstrap resamples of prompts whose mean difference is above 0.
+    """Return the share of bootstrap resamples of prompts whose mean difference is above 0.
 
     A resample with mean 0 counts half, so that two equal models give 0.5.
 
@@ -203,14 +203,14 @@ def improvement_chance(
 def clustered_standard_error(
     values: NDArray[np.float64] | Sequence[float], clusters: Clusters
 ) -> float:
-    """The standard error of the mean of `values`, with prompts of one cluster taken as dependent.
+    """Return the standard error of the mean of `values`, allowing for dependence within clusters.
 
     Miller 2024 (arXiv:2411.00640), equation 4: `sqrt(sum_c (sum_{i in c} (s_i - mean))^2) / n`;
     with clusters of one prompt it is the plain standard error with ddof 0.
 
     Args:
-        values: [prompts] a score each, such as the share of correct rollouts.
-        clusters: [prompts] what each belongs to.
+        values: [prompts] score of each prompt, such as its share of correct rollouts.
+        clusters: [prompts] cluster of each prompt.
 
     Raises:
         DataError: No values, or clusters of another length.
@@ -221,7 +221,7 @@ def clustered_standard_error(
 
 
 def share_interval(correct: Sequence[bool], clusters: Clusters) -> tuple[float, float]:
-    """The 95% interval of the share of correct outputs: Wilson's, or a bootstrap over clusters.
+    """Return the 95% interval of the share of correct outputs: Wilson's, or a cluster bootstrap.
 
     Wilson (1927), where every output is a cluster of its own:
     `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
@@ -246,7 +246,7 @@ def bootstrap_mean(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The mean of a value per prompt, with its percentile bootstrap interval over clusters.
+    """Return the mean of `values` over prompts, with its percentile cluster-bootstrap interval.
 
     Equal seeds give equal intervals. Constant values give an interval without width: 20 of 20
     prompts solved says nothing here of the 21st.
@@ -284,7 +284,7 @@ def _vector(values: NDArray[np.float64] | Sequence[float]) -> NDArray[np.float64
 def _cluster_sums(
     data: NDArray[np.float64], clusters: Clusters | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """[clusters] sums of the values of each cluster, and its number of prompts."""
+    """Return each cluster's sum of values and its number of prompts, both [clusters]."""
     if clusters is None:
         return data, np.ones_like(data)
     if len(clusters) != data.size:

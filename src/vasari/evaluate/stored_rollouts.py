@@ -1,4 +1,4 @@
-"""Read stored rollouts as groups, from JSON lines or Parquet with a row a rollout or a group."""
+"""Read stored rollouts by prompt, from JSON lines or Parquet with a row per rollout or group."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GroupKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class StoredGroup:
-    """The rollouts of one prompt."""
+    """Stored rollouts of one prompt: their verdicts, rewards and tokens."""
 
     when: float = -math.inf
     """Batch or step; -inf if rows name none."""
@@ -54,7 +54,7 @@ class StoredGroup:
 
 @dataclass(slots=True)
 class StoredRollouts:
-    """The groups of stored files."""
+    """Rollouts read from stored files, grouped by prompt."""
 
     groups: dict[GroupKey, StoredGroup] = field(default_factory=dict)
     has_verdicts: bool = False
@@ -66,7 +66,7 @@ class StoredRollouts:
 
 
 def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
-    """The files to read for a path: the file itself, or a folder's or run's group files.
+    """Return the rollout files at `path`: the file itself, or all group files of a folder or run.
 
     Args:
         path: A file of rollouts, a folder of group files, or a run's folder.
@@ -110,7 +110,7 @@ def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
 def read_groups(
     files: list[Path], *, pooled: bool, with_tokens: bool, tell: Tell = silent
 ) -> StoredRollouts:
-    """Read the rollouts of each prompt.
+    """Read rollout files, and group the rollouts by prompt.
 
     Args:
         files: From `find_input`.
@@ -136,7 +136,7 @@ def read_groups(
 
 
 class _Reader:
-    """Collects the groups of rows."""
+    """Collects rollouts into groups, row by row."""
 
     def __init__(self, *, pooled: bool, with_tokens: bool) -> None:
         self.found = StoredRollouts()
@@ -145,7 +145,7 @@ class _Reader:
         self._words: dict[str, int] = {}
 
     def add(self, row: Mapping[str, Any], where: str) -> None:
-        """Add one row: a rollout, or a group as lists."""
+        """Add one row, which holds a single rollout, or a group of rollouts as lists."""
         given = {
             name: next((row[n] for n in names if row.get(n) is not None), None)
             for name, names in COLUMNS.items()
@@ -172,7 +172,7 @@ class _Reader:
         group.tokens += self._tokens(columns, size, where)
 
     def _group(self, key: GroupKey, when: float, size: int) -> StoredGroup | None:
-        """The group to add a row to; None if a later group of its prompt is kept."""
+        """Return the group to add a row to; None if a later group of the same prompt is kept."""
         group = self.found.groups.setdefault(key, StoredGroup(when))
         if self._pooled or group.when == when:
             return group
@@ -232,7 +232,7 @@ class _Reader:
 
 
 def _columns(given: Mapping[str, Any], where: str, *, judged: bool) -> dict[str, list[Any] | None]:
-    """Text, tokens, verdict and reward as lists of one length."""
+    """Return the columns text, tokens, verdict and reward as lists of one length."""
     columns: dict[str, list[Any] | None] = {}
     for name in ("text", "tokens", "verdict", "reward"):
         value = given[name]
@@ -262,7 +262,7 @@ def _text(value: Any, where: str) -> str:
 
 
 def _number(value: Any, name: str, where: str) -> float:
-    """A number; nan for null."""
+    """Return the value as a number; nan for null."""
     if value is None:
         return math.nan
     if not isinstance(value, int | float) or math.isinf(value):

@@ -26,13 +26,16 @@ Lines = list[list[str]]
 
 
 def verdict_file(folder: Path, protocols: Sequence[str], name: str) -> Path:
-    """`verdicts.jsonl` of the first protocol, `verdicts.NAME.jsonl` of every other."""
+    """Return the path of a protocol's verdicts: `verdicts.jsonl`, or `verdicts.NAME.jsonl`.
+
+    The first protocol has the file without its name.
+    """
     part = "" if name == protocols[0] else f".{file_name_of(name)}"
     return folder / f"verdicts{part}.jsonl"
 
 
 def verdict_facts(verdict: Verdict) -> dict[str, str | None]:
-    """Return the fields of a verdict that files keep; its reason is left out."""
+    """Return the fields of a verdict that are written to files: all but its reason."""
     return {
         "outcome": verdict.outcome.value,
         "decided_by": verdict.decided_by,
@@ -41,12 +44,14 @@ def verdict_facts(verdict: Verdict) -> dict[str, str | None]:
 
 
 def as_line(identity: str, verdict: Verdict) -> str:
-    """Return the line of a verdict: `id`, `outcome`, `decided_by` and `extraction`."""
+    """Return the JSON line of a verdict: `id`, `outcome`, `decided_by` and `extraction`."""
     return json.dumps({"id": identity} | verdict_facts(verdict)) + "\n"
 
 
 def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
-    """Yield the ids and verdicts of a file; a verdict's reason is not stored.
+    """Yield the output id and the verdict on each line of a verdict file.
+
+    A verdict's reason is not stored.
 
     Raises:
         StateError: A line is not a verdict.
@@ -66,7 +71,7 @@ def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
 def score_in_order(
     outputs: Iterable[StoredOutput], protocols: Sequence[str], *, workers: int
 ) -> Iterator[Lines]:
-    """Yield the verdict lines of chunk after chunk, in the order of the outputs.
+    """Score outputs in `workers` processes; yield verdict lines chunk by chunk, in their order.
 
     An output that takes a worker process down with it is UNVERIFIABLE, `decided_by: crashed`; the
     others are scored again.
@@ -114,7 +119,7 @@ class _Pool:
         self.waiting.append((chunk, self._begin(chunk)))
 
     def first(self) -> Lines:
-        """Return the lines of the chunk that has waited longest."""
+        """Return the verdict lines of the chunk that was submitted first, waiting for them."""
         chunk, future = self.waiting.popleft()
         try:
             return future.result()

@@ -1,4 +1,4 @@
-"""Give answers that mean the same one spelling, so that they vote together in maj@k."""
+"""Give equivalent answers the same spelling, so that they vote together in maj@k."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from vasari.verify.sets import DuplicateItemError, parse_set
 
 
 def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
-    """Return the spelling under which an extracted answer votes; None abstains.
+    """Return the normalised answer that a rollout votes for in maj@k; None if it has no answer.
 
-    An option's letters, a number's value, or the normalised text.
+    This is an option's letters, a number's value, or the normalised text.
     """
     if extraction is None:
         return None

@@ -1,4 +1,4 @@
-"""One record for each benchmark: its source, question forms, clusters and categories."""
+"""Records of the known benchmarks: source, prompt wordings, clusters of prompts, categories."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from vasari.evaluate.benchmarks.forms import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A published benchmark, or a source of the user's that is treated as one."""
+    """Description of a published or user's benchmark: source, prompt wordings, categories, ..."""
 
     name: str
-    """As the scoring protocols know it."""
+    """Name by which the scoring protocols know the benchmark."""
     title: str
     source: str
-    """Name of its reader in `vasari.data.sources`, or the path of a YAML description."""
+    """Name of the reader in `vasari.data.sources`, or the path of a YAML description."""
     split: str
-    """The split that is reported."""
+    """The split on which results are reported."""
     sizes: Mapping[str, int] = field(default_factory=dict)
-    """Prompts of each split as published; a folder that holds fewer is not the benchmark."""
+    """Number of prompts of each split as published; a folder with fewer is not the benchmark."""
     forms: Mapping[str, QuestionForm]
     """Ways to ask, by name; every benchmark has `paper`, `official` and `bare`."""
     cluster: str = "image"
@@ -159,17 +159,17 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (MATHVERSE, MATHVISTA, MATHVISION, LOGICVISTA, CHARTQA, DYNAMATH, MMMU_PRO)
 }
-"""By name; the first five in the order of table 2 of arXiv:2509.21268."""
+"""Benchmarks by name; the first five in the order of table 2 of arXiv:2509.21268."""
 
 PAPER_COLUMNS: tuple[str, ...] = ("mathverse", "mathvista", "mathvision", "logicvista", "chartqa")
-"""The columns of table 2 of arXiv:2509.21268, whose average is its last one."""
+"""Benchmarks that are the columns of table 2 of arXiv:2509.21268; its last column averages them."""
 
 
 def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
-    """Return the benchmark of a name, or a record for a set of the user's with a source.
+    """Return the benchmark called `name`, or a new record for a user's set with its own `source`.
 
     Raises:
-        ConfigError: There is none of this name, and no source is given.
+        ConfigError: No benchmark has this name, and no source is given.
     """
     if source is not None and name not in BENCHMARKS:
         return Benchmark(

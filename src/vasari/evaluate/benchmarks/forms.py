@@ -1,4 +1,4 @@
-r"""The ways to put a benchmark's questions to a model, by name: the paper's and its own.
+r"""Prompt wordings for benchmark questions: the paper's, the benchmark's official one, and none.
 
 A form gives a system prompt and the text of the user's turn. It sees a prompt without its answer.
 """
@@ -30,7 +30,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class QuestionForm:
-    """One way to put a question to a model."""
+    """One way to put a question to a model: a system prompt, and a function for the user's turn."""
 
     text: Callable[[Prompt], str]
     """The user's turn."""
@@ -40,7 +40,7 @@ class QuestionForm:
 
 
 def question_with_options(prompt: Prompt) -> str:
-    """The question, then a line for each option.
+    """Return the question followed by one line per answer option.
 
     Options that are pictures, which stand as their letters, are not listed.
     """
@@ -49,11 +49,12 @@ def question_with_options(prompt: Prompt) -> str:
 
 
 def mathvista_query(prompt: Prompt) -> str:
-    """MathVista's query (arXiv:2310.02255): a hint, the question with its unit, the options.
+    """Return MathVista's prompt (arXiv:2310.02255): hint, question with its unit, and options.
 
-    The hint goes by the type of the answer.
+    The hint depends on the type of the answer.
 
-    As the row has it, else made alike: its repository keeps queries apart from questions.
+    A `query` in the row is used as it is, else the same text is built: MathVista's repository keeps
+    queries apart from questions.
     """
     facts = prompt.metadata
     if facts.get("query"):
@@ -90,15 +91,15 @@ def mathvista_query(prompt: Prompt) -> str:
 
 
 def mathvision_query(prompt: Prompt) -> str:
-    """MATH-V's prompt: box the answer, one letter where there are options."""
+    """Return MATH-V's prompt, which asks for a boxed answer, one letter if there are options."""
     options = _options(prompt)
     return f"{_MATHVISION}{prompt.question}\n" + (f"{options}\n" if options else "")
 
 
 def mathverse_query(prompt: Prompt) -> str:
-    """MathVerse's query without chain of thought: as the row has it, else made alike.
+    """Return MathVerse's prompt without chain of thought: stored as `query_wo`, else built alike.
 
-    Its leaderboard calls it w/o.
+    MathVerse's leaderboard calls this prompt w/o.
     """
     return str(
         prompt.metadata.get("query_wo")
@@ -107,9 +108,9 @@ def mathverse_query(prompt: Prompt) -> str:
 
 
 def mathverse_reasoning(prompt: Prompt) -> str:
-    """MathVerse's query with chain of thought: as the row has it, else made alike.
+    """Return MathVerse's chain-of-thought prompt: stored as `query`, else built alike.
 
-    Its CoT-E scores use it.
+    MathVerse's CoT-E scores use this prompt.
     """
     stored = prompt.metadata.get("query")
     return str(
@@ -123,7 +124,7 @@ def mathverse_reasoning(prompt: Prompt) -> str:
 
 
 def short_answer(prompt: Prompt) -> str:
-    """The question and the request of a word or phrase, as harnesses ask ChartQA.
+    """Return the question and a request for one word or phrase, as harnesses evaluate ChartQA.
 
     ChartQA itself prescribes no prompt.
     """
@@ -131,7 +132,7 @@ def short_answer(prompt: Prompt) -> str:
 
 
 def mmmu_direct(prompt: Prompt) -> str:
-    """MMMU-Pro's direct prompt (arXiv:2409.02813): question, options, the request of a letter."""
+    """Return MMMU-Pro's direct prompt (arXiv:2409.02813), which asks for the option letter only."""
     return (
         f"{prompt.question}\n{_lettered(prompt)}\nAnswer with the option letter from the given"
         " choices directly."
@@ -139,7 +140,7 @@ def mmmu_direct(prompt: Prompt) -> str:
 
 
 def mmmu_reasoning(prompt: Prompt) -> str:
-    """MMMU-Pro's prompt with chain of thought: the last line states the letter."""
+    """Return MMMU-Pro's chain-of-thought prompt; the response's last line must give the letter."""
     return (
         f"{prompt.question}\n{_lettered(prompt)}\nAnswer the preceding multiple choice question."
         " The last line of your response should be of the following format: 'Answer: $LETTER'"
@@ -152,7 +153,7 @@ BARE = QuestionForm(question_with_options, "", "the question alone")
 
 
 def filled_in(template: str) -> Callable[[Prompt], str]:
-    """Return a function that fills a prompt into a user's template.
+    """Return a function that inserts a prompt's question and options into the user's template.
 
     `{question}` and `{options}` are replaced, nothing else is.
 
@@ -177,10 +178,10 @@ def filled_in(template: str) -> Callable[[Prompt], str]:
 
 
 def find_form(forms: Mapping[str, QuestionForm], name: str, *, where: str) -> QuestionForm:
-    """Return a benchmark's form by its name.
+    """Return the question form (wording of the prompt) called `name` among a benchmark's `forms`.
 
     Raises:
-        ConfigError: The benchmark has none of this name.
+        ConfigError: The benchmark has no form of this name.
     """
     if name not in forms:
         raise ConfigError(f"{where} has no prompt {name!r}; there are {', '.join(forms)}")
@@ -205,7 +206,7 @@ def _mathverse(prompt: Prompt, task: str, end: str) -> str:
 
 
 def _options(prompt: Prompt, *, letters_too: bool = False) -> str:
-    """A line `(A) text` for each option."""
+    """Return one line `(A) text` per option; empty for options that are only the letters."""
     choices = prompt.choices or ()
     if "".join(choices) == _LETTERS[: len(choices)] and not letters_too:
         return ""
@@ -213,7 +214,7 @@ def _options(prompt: Prompt, *, letters_too: bool = False) -> str:
 
 
 def _lettered(prompt: Prompt) -> str:
-    """A line `A. text` for each option."""
+    """Return one line `A. text` per option."""
     return "\n".join(
         f"{letter}. {text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False)
     )

@@ -1,4 +1,4 @@
-"""A model on benchmarks: rollouts, verdicts, scores and a table in one folder."""
+"""Evaluate a model on benchmarks: rollouts, verdicts, scores and tables, all in one folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkPlan:
-    """Everything an evaluation on benchmarks will ask, read and checked."""
+    """Plan of an evaluation on benchmarks: loaded prompts, system prompt, rollouts to generate."""
 
     settings: BenchmarkSettings
     sets: tuple[LoadedSet, ...]
@@ -45,14 +45,14 @@ class BenchmarkPlan:
 
     @property
     def num_rollouts(self) -> int:
-        """Rollouts of all passes."""
+        """Number of rollouts that the whole evaluation needs."""
         return sum(item.num_rollouts for item in self.passes)
 
 
 def plan_benchmarks(
     settings: BenchmarkSettings, *, folder: Path, tell: Tell = silent
 ) -> BenchmarkPlan:
-    """Read the prompts of all sets and decide what the model is asked.
+    """Read the prompts of all sets and plan what the model is asked, under which decoding.
 
     Args:
         settings: Which sets, asked how.
@@ -98,18 +98,18 @@ def plan_benchmarks(
 def open_folder(
     folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, Any], resume: bool
 ) -> None:
-    """Write what is asked into the folder, or check that it is what was asked before.
+    """Record the settings in the result folder; refuse one with outputs that may not be reused.
 
     Args:
         folder: Folder of the results.
-        plan: What is wanted.
+        plan: The evaluation that is wanted.
         model: Facts that tell one model from another.
         resume: Whether outputs in the folder may be used.
 
     Raises:
         ConfigError: The folder holds outputs and `resume` is not given, or outputs of another model
             or another way to ask.
-        StateError: What it says of itself cannot be read.
+        StateError: The folder's `recipe.json` cannot be read.
     """
     asked = {
         "schema": SCHEMA_VERSION,
@@ -138,7 +138,10 @@ def open_folder(
 def evaluate_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> dict[str, Any]:
-    """Generate what is missing, then score: `collect_benchmarks`, `score_benchmarks`."""
+    """Generate the missing rollouts of a plan, score all rollouts, and return the scores.
+
+    It calls `collect_benchmarks`, then `score_benchmarks`.
+    """
     return score_benchmarks(
         plan, collect_benchmarks(policy, plan, out, name=name, tell=tell), out, name=name, tell=tell
     )
@@ -147,7 +150,7 @@ def evaluate_benchmarks(
 def collect_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> Collected:
-    """Generate the rollouts of a plan that are not in the folder yet.
+    """Generate the rollouts of a plan that the result folder `out` does not hold yet.
 
     They go to `out/outputs.jsonl` and `out/blind/outputs.jsonl`. Rollouts in them are used
     as far as they answer the same questions in the same way; `open_folder` checks that they are of
@@ -182,7 +185,7 @@ def score_benchmarks(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """Score the rollouts in a folder and write verdicts, `scores.json` and tables.
+    """Score the rollouts in the result folder `out`; write verdicts, `scores.json` and tables.
 
     Args:
         plan: From `plan_benchmarks`.
@@ -235,10 +238,10 @@ def score_benchmarks(
 
 
 def read_scores(out: Path) -> dict[str, Any]:
-    """Return the scores of a result folder.
+    """Return the content of `scores.json` in the result folder `out`.
 
     Raises:
-        StateError: There are none.
+        StateError: The file is missing or damaged, or is no result on benchmarks.
     """
     path = BenchmarkDir(out).scores
     try:
@@ -277,7 +280,7 @@ def _refuse_other(folder: BenchmarkDir, asked: dict[str, Any]) -> None:
 
 
 def _identity(asked: dict[str, Any]) -> dict[str, Any]:
-    """The settings that decide a rollout.
+    """Return the settings that change the content of a rollout.
 
     `num_rollouts`, `max_tokens`, protocols and sets may change between two runs.
     """

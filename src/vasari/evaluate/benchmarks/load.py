@@ -1,4 +1,4 @@
-"""Read a benchmark's prompts, and separate what the model is asked from what is known."""
+"""Read a benchmark's prompts, and separate what the model is shown from what scoring needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIELDS = {"category", "difficulty"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSet:
-    """The prompts of one set."""
+    """Prompts read for one benchmark set, with its split, system prompt and unreadable rows."""
 
     name: str
     benchmark: Benchmark
@@ -32,21 +32,21 @@ class LoadedSet:
     entries: tuple[Entry, ...]
     bad_rows: tuple[BadRow, ...]
     system: str
-    """The system prompt of its form."""
+    """System prompt that belongs to the wording of the set's prompts."""
 
     @property
     def published_size(self) -> int | None:
-        """Prompts of the split as published, where we know it."""
+        """Number of prompts in the split as published; None where it is not known."""
         return self.benchmark.sizes.get(self.split)
 
 
 def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedSet:
-    """Read the prompts of one set of a recipe.
+    """Read the prompts of the benchmark set called `name` in the settings.
 
     Args:
         name: Name of the set.
-        settings: That name it.
-        folder: Paths are relative to it.
+        settings: Settings of the evaluation, which describe the set.
+        folder: Folder to which paths are relative.
 
     Raises:
         ConfigError: An unknown source or split, or a category by a field that no prompt has.
@@ -91,13 +91,13 @@ def _entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm, split: str)
 
 
 def asked_prompt(prompt: Prompt, form: QuestionForm) -> Prompt:
-    """Return the prompt as a policy gets it: the form's text and the images, no answer."""
+    """Return the prompt as the model gets it: the worded question and the images, but no answer."""
     text = form.text(replace(prompt, answer="", solution=None))
     return Prompt(id=prompt.id, question=text, answer="", images=prompt.images)
 
 
 def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
-    """Return what a prompt shares with others: its problem, or its images by content.
+    """Return the id of a prompt's cluster, the prompts that share its problem or its exact images.
 
     A prompt without images is a cluster of its own.
     """
@@ -112,7 +112,7 @@ def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
 
 
 def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
-    """Return the values of a prompt's category field: one, several or none."""
+    """Return a prompt's labels in a category field, as a tuple of none, one or several."""
     value: Any = getattr(prompt, field) if field in _FIELDS else prompt.metadata.get(field)
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
@@ -121,7 +121,7 @@ def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
 def output_facts(
     prompt: Prompt, benchmark: Benchmark, *, split: str, cluster: str
 ) -> dict[str, Any]:
-    """The columns of an output that describe its prompt, as the scoring protocols read them."""
+    """Return the columns of an output row that describe its prompt; scoring protocols read them."""
     facts = prompt.metadata
     row: dict[str, Any] = {
         "benchmark": benchmark.name,
@@ -147,7 +147,7 @@ def output_facts(
 
 
 def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
-    """Hex digest of everything that decides a rollout except the model.
+    """Return a hex digest of everything that determines a rollout except the model.
 
     That is the text of the turn, the prompt with its images, the system prompt and `facts`.
     """

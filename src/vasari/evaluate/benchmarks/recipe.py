@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # asking a server needs packages that a model in this process
 
 
 class LocalModel(Settings):
-    """A model that runs in this process, with transformers."""
+    """Settings of a model that runs in this process with transformers."""
 
     path: str
     """A folder (such as `runs/own/rl/vas/best`), a hub name, or `vasari:tiny-base`."""
@@ -44,10 +44,10 @@ class LocalModel(Settings):
 
 
 class BenchmarkRecipe(Settings):
-    """One model and the benchmarks it is evaluated on."""
+    """Settings of one evaluation: a model and the benchmarks it is evaluated on."""
 
     name: str
-    """Names the folder of the results."""
+    """Name of the folder of the results."""
     label: str | None = None
     """How tables call the model; None: its folder's name, the server's name for it, or the
     policy's."""
@@ -82,7 +82,7 @@ class BenchmarkRecipe(Settings):
 
     @property
     def shown_name(self) -> str:
-        """The name of the model in tables."""
+        """Name of the model as shown in tables."""
         if self.label:
             return self.label
         if self.policy is not None:
@@ -94,7 +94,7 @@ class BenchmarkRecipe(Settings):
         )
 
     def server(self) -> EndpointModel:
-        """The checked settings of the server.
+        """Return the checked settings of the OpenAI-compatible server that serves the model.
 
         Raises:
             ConfigError: A setting is unknown or out of range.
@@ -108,7 +108,7 @@ class BenchmarkRecipe(Settings):
 
 
 def is_benchmark_recipe(content: dict[str, Any]) -> bool:
-    """Whether the content of a recipe asks for benchmarks."""
+    """Whether a recipe's content asks for an evaluation on benchmarks."""
     return "benchmarks" in content
 
 
@@ -133,7 +133,7 @@ def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> Benchmar
 
 
 def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
-    """Read the prompts of a recipe's sets; paths are relative to the folder.
+    """Read the prompts of a recipe's benchmarks, with paths relative to `folder`; plan rollouts.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -148,7 +148,7 @@ def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
 
 
 def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> list[str]:
-    """Estimate what the missing rollouts would cost, one line each; nothing is generated."""
+    """Return text lines that estimate the cost of the plan's rollouts, without generating any."""
     if recipe.policy is not None:
         return [
             f"{plan.num_rollouts:,} rollouts by policy {recipe.policy.name!r}, whose cost is not"
@@ -171,10 +171,10 @@ def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> 
 def collect_recipe(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, resume: bool
 ) -> Collected:
-    """Generate the rollouts that are not in the folder yet.
+    """Generate the rollouts of a recipe that the result folder `out` does not hold yet.
 
     Raises:
-        ConfigError: The folder holds another evaluation, or one and `resume` is False.
+        ConfigError: The folder holds another evaluation, or outputs and `resume` is False.
         StateError: Files in the folder cannot be read.
         StorageError: The disk refused.
     """
@@ -187,7 +187,7 @@ def collect_recipe(
 def score_recipe(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, collected: Collected, out: Path, *, folder: Path
 ) -> dict[str, Any]:
-    """Score the rollouts in the folder `out`, as `score_benchmarks` does."""
+    """Score the rollouts in the folder `out` with `score_benchmarks`, and return the scores."""
     judge = read_judge(recipe.judge, folder)
     with stage("scoring") as tell:
         return score_benchmarks(
@@ -196,7 +196,7 @@ def score_recipe(
 
 
 def _model_facts(recipe: BenchmarkRecipe) -> dict[str, Any]:
-    """Facts that tell the recipe's model from others."""
+    """Return facts that distinguish the recipe's model from other models."""
     if recipe.model is not None:
         weights = fingerprint(Path(resolve_model(recipe.model.path)))
         return {
@@ -238,7 +238,7 @@ def _policy(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> Iterator
 def _server(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, temporary: bool = False
 ) -> Iterator[EndpointPolicy]:
-    """Yield a policy over a server's response store; `temporary` leaves no new folder behind."""
+    """Yield a policy that asks the recipe's server; `temporary` leaves no new folder on disk."""
     from vasari.endpoint import ResponseStore  # noqa: PLC0415  (an extra)
     from vasari.model.endpoint_policy import EndpointPolicy  # noqa: PLC0415
 

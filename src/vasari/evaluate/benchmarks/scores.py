@@ -44,7 +44,7 @@ _COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class ScoredRollout:
-    """A rollout and the verdict of each protocol on it."""
+    """Verdict of each scoring protocol on one rollout, with the rollout's length in tokens."""
 
     truncated: bool
     num_tokens: int
@@ -54,7 +54,7 @@ class ScoredRollout:
 
 @dataclass(slots=True)
 class ScoredPass:
-    """The rollouts of a pass with their verdicts."""
+    """Scored rollouts of one pass over all sets: with images, or the control without images."""
 
     rollouts: dict[OutputKey, ScoredRollout] = field(default_factory=dict)
     judge: dict[str, Any] | None = None
@@ -63,7 +63,7 @@ class ScoredPass:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The prompts of a pass whose rollouts are all there, or will never come."""
+    """Prompts of one pass that are ready to score: each rollout exists, or has failed for good."""
 
     item: Pass
     entries: list[Entry]
@@ -72,18 +72,24 @@ class Finished:
 
     @property
     def num_missing(self) -> int:
-        """Prompts that were not asked, or not for all their rollouts."""
+        """Number of prompts that were not asked, or that still lack some of their rollouts."""
         return len(self.item.entries) - len(self.entries)
 
     def verdicts(self, number: int) -> list[list[Verdict | None]]:
-        """[prompts][rollouts] of one protocol, None where no answer came."""
+        """Return the protocol's verdicts, [prompts][rollouts], None where no answer came.
+
+        `number` is the index of the protocol.
+        """
         return [
             [None if one is None else one.verdicts[number] for one in group]
             for group in self.groups
         ]
 
     def scored(self, number: int, *, seed: int) -> ScoredSet:
-        """The verdicts of one protocol, with the clusters of the prompts."""
+        """Return the protocol's verdicts with the clusters of the prompts, as a `ScoredSet`.
+
+        `number` is the index of the protocol.
+        """
         values = [
             np.array([float("nan") if one is None else one.value for one in group])
             for group in self.verdicts(number)
@@ -99,7 +105,7 @@ def score_pass(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> ScoredPass:
-    """Score the outputs of a pass and write its `verdicts*.jsonl`.
+    """Score the stored outputs of a pass (`shown` or `blind`), and write its `verdicts*.jsonl`.
 
     A killed scoring of the same outputs continues where it was; other outputs are scored anew.
 
@@ -164,7 +170,7 @@ def _verdict_row(output: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
 
 
 def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
-    """Return the prompts of a pass that can be scored, with their rollouts.
+    """Return the prompts of a pass that are ready to score, with their scored rollouts.
 
     Args:
         item: The pass.
@@ -181,7 +187,7 @@ def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> F
 
 
 def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
-    """Return the size of a set and its scores by every protocol."""
+    """Return the facts of a set for `scores.json`: size, decoding, and scores by every protocol."""
     benchmark, num_prompts = loaded.benchmark, len(done.entries)
     facts: dict[str, Any] = {
         "title": benchmark.title,
@@ -211,9 +217,9 @@ def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) ->
 
 
 def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
-    """Return the accuracy of the blind control beside that of the most frequent answer.
+    """Return the accuracy without images, and that of always giving the most frequent answer.
 
-    That answer is the most frequent one to prompts of one shape (kind, number of options).
+    The most frequent answer is that to prompts of the same kind and number of options.
     """
     facts: dict[str, Any] = {
         "decoding": done.item.described,
@@ -234,7 +240,7 @@ def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
 
 
 def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) -> dict[str, Any]:
-    """Return each protocol's plain mean accuracy over the sets, as in the paper's table 2."""
+    """Return each protocol's unweighted mean accuracy over the sets, as in the paper's table 2."""
     means: dict[str, Any] = {}
     for name in protocols:
         found = [
@@ -247,7 +253,7 @@ def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) 
 
 
 def prompt_rows(done: Finished, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """A row for each prompt with its digest, cluster and verdicts, for paired comparisons."""
+    """Return one row per prompt with its digest, cluster and verdicts, for paired comparisons."""
     by_protocol = [done.verdicts(number) for number in range(len(protocols))]
     return [
         {
@@ -267,7 +273,7 @@ def prompt_rows(done: Finished, protocols: Sequence[str]) -> list[dict[str, Any]
 
 
 def _number(verdict: Verdict | None) -> int | None:
-    """1, 0, or None where there is no verdict."""
+    """Return 1 for correct, 0 for incorrect, None where there is no verdict."""
     if verdict is None or verdict.outcome is Outcome.UNVERIFIABLE:
         return None
     return int(verdict.value)
@@ -303,7 +309,7 @@ def _score_protocol(
 
 
 def _counts(done: Finished, number: int) -> dict[str, Any]:
-    """Count rollouts by their fate; the first six counts add up to all."""
+    """Count rollouts by outcome; the first six counts add up to the number of rollouts."""
     counts: Counter[str] = Counter()
     decided_by: Counter[str] = Counter()
     for one in (one for group in done.groups for one in group):

@@ -16,16 +16,16 @@ from vasari.evaluate.protocols import check_names
 from vasari.evaluate.settings import Positive, RolloutSettings
 
 PassName = Literal["shown", "blind"]
-"""With the images, or the control without them."""
+"""Name of a pass over the prompts: with the images, or the control without them."""
 
 SET_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
 class BenchmarkSet(Settings):
-    """One benchmark, or a part of one."""
+    """Settings of one set of prompts: a benchmark, a subset of one, or the user's own prompts."""
 
     folder: str = "."
-    """Where its files lie, unpacked; relative to the recipe."""
+    """Folder with the unpacked files of the set, relative to the recipe."""
     prompts: str | None = None
     """For a set of your own: a file of prompts (.jsonl or .parquet, docs/data.md) in the folder."""
     template: str | None = None
@@ -40,11 +40,11 @@ class BenchmarkSet(Settings):
     """For a set of your own: a name of vasari.data.sources, or the path of a YAML description,
     relative to the recipe."""
     split: str | None = None
-    """None: the split that is reported."""
+    """Which split; None: the one on which results are reported."""
     only: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     """A subset: field of the metadata, `category` or `difficulty` -> values that are kept."""
     limit: Positive | None = None
-    """So many prompts, drawn with the seed; None: all."""
+    """Number of prompts, drawn with the seed; None: all."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -54,31 +54,31 @@ class BenchmarkSet(Settings):
 
 
 class BenchmarkSettings(RolloutSettings):
-    """How a model is evaluated on benchmarks."""
+    """Settings of an evaluation on benchmarks: sets, prompt wording, decoding and scoring."""
 
     shown_as: ClassVar[str] = "shown"
 
     sets: Mapping[Annotated[str, Field(pattern=SET_NAME)], BenchmarkSet]
-    """By name, such as `mathvision`."""
+    """Sets of prompts by name, such as `mathvision`."""
     prompt: str = "paper"
     """How questions are put: `paper` (arXiv:2509.21268, table 8), `official`, `bare`; MathVerse and
     MMMU-Pro also have `official_cot`."""
     system_prompt: str | None = None
-    """In place of the one that belongs to the prompt: `mmr1`, `none`, or a text; for models trained
-    to a format."""
+    """System prompt in place of the one that belongs to `prompt`: `mmr1`, `none`, or a text; for
+    models trained to a format."""
     protocols: tuple[str, ...] = ("paper", "official", "vasari")
     """How outputs are scored, side by side; the first one's numbers are in the table. Or your own
     scorer, as `package.module:attribute`."""
     num_rollouts: Positive = 1
-    """Rollouts a prompt."""
+    """Number of rollouts per prompt."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
     """0 is greedy decoding, which suits one rollout."""
     max_tokens: Positive = 4096
-    """Longest rollout, in tokens. Raising it asks those again that were cut."""
+    """Longest rollout, in tokens. Raising it regenerates the rollouts that were cut."""
     pass_at: tuple[Positive, ...] = (1, 2, 4, 8, 16, 32)
     """Which pass@k and maj@k are reported; those above `num_rollouts` are left out."""
     blind: Literal["removed", "blank"] | None = None
-    """A control: the prompts that have images once more, without them or with white pages."""
+    """A control: prompts with images are asked once more, without them or with white pages."""
     batch_rollouts: Positive = 8
     """Rollouts that a model in this process generates at once."""
     workers: Positive = 1
@@ -99,7 +99,7 @@ class BenchmarkSettings(RolloutSettings):
         return self
 
     def benchmark(self, set_name: str) -> Benchmark:
-        """The record of a set's benchmark."""
+        """Return the benchmark of the set `set_name`, with the set's categories if it has any."""
         chosen = self.sets[set_name]
         found = find_benchmark(chosen.benchmark or set_name, source=chosen.source or chosen.prompts)
         if chosen.categories is None:
@@ -107,7 +107,7 @@ class BenchmarkSettings(RolloutSettings):
         return replace(found, categories=dict(chosen.categories))
 
     def form(self, set_name: str) -> QuestionForm:
-        """The way a set's questions are put to the model."""
+        """Return the wording in which the questions of the set `set_name` are put to the model."""
         found = find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
         template = self.sets[set_name].template
         if template is None:
@@ -116,37 +116,37 @@ class BenchmarkSettings(RolloutSettings):
 
 
 class BenchmarkDir:
-    """The files of an evaluation on benchmarks."""
+    """Paths of the files in the result folder of an evaluation on benchmarks."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.recipe = root / "recipe.json"
-        """What was asked, of which model, by which versions."""
+        """File that says what was asked, of which model, by which version."""
         self.scores = root / "scores.json"
-        """Every number, with its interval."""
+        """File of all scores with their intervals."""
         self.by_prompt = root / "by_prompt.jsonl"
-        """A line a prompt: its verdicts, for paired comparisons."""
+        """File with one line per prompt, holding its verdicts, for paired comparisons."""
         self.bad_rows = root / "bad_rows.jsonl"
-        """Rows of the benchmarks' files that became no prompt."""
+        """File of the rows that could not be read as prompts, with the reason."""
         self.failures = root / "failures.jsonl"
-        """Rollouts for which no answer came, with the reason."""
+        """File of the rollouts for which no answer came, with the reason."""
         self.responses = root / "responses"
-        """What a server answered, unless another store is named."""
+        """Folder of a server's responses, unless another store is named."""
         self.categories = root / "categories.md"
-        """Accuracy by each benchmark's own categories."""
+        """File of accuracies by each benchmark's own categories."""
 
     def table(self, suffix: str) -> Path:
-        """The table of results as `.md`, `.tex` or `.html`."""
+        """Return the path of the result table with the suffix `.md`, `.tex` or `.html`."""
         return self.root / f"table{suffix}"
 
     def of_pass(self, name: str) -> Path:
-        """The folder of a pass: the root itself, and `blind` below it."""
+        """Return the folder of a pass: the root if images are shown, else its subfolder `blind`."""
         return self.root if name == "shown" else self.root / "blind"
 
     def outputs(self, name: str) -> Path:
-        """One line a rollout, in the form that `vasari rescore` reads."""
+        """Return the path of a pass's outputs, one line per rollout, for `vasari rescore` too."""
         return self.of_pass(name) / "outputs.jsonl"
 
     def scoring(self, name: str) -> Path:
-        """The folder of the rescoring behind the verdicts."""
+        """Return the path of the folder in which the outputs of a pass are scored."""
         return self.of_pass(name) / "scoring"

@@ -22,7 +22,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of plain texts, escaped only when it is written."""
+    """A table of unescaped text cells: header, rows and notes."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -30,7 +30,7 @@ class Table:
 
 
 def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None = None) -> Table:
-    """Build the table of several results: accuracies in percent, standard errors, notes.
+    """Build a table with one row per result: accuracies in percent, standard errors, notes.
 
     Args:
         results: From `evaluate_benchmarks`, a row each.
@@ -67,14 +67,14 @@ def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None 
 
 
 def as_markdown(table: Table) -> str:
-    """The table in GitHub's Markdown, every cell escaped."""
+    """Return the table in GitHub's Markdown, with every cell escaped."""
     lines = [_markdown_row(table.head), "|" + " --- |" + " ---: |" * (len(table.head) - 1)]
     lines += [_markdown_row(row) for row in table.rows]
     return "\n".join([*lines, "", *(f"* {_markdown(note)}" for note in table.notes), ""])
 
 
 def as_latex(table: Table) -> str:
-    """The table in LaTeX with the rules of booktabs, every cell escaped."""
+    """Return the table in LaTeX with booktabs rules, with every cell escaped."""
     lines = [
         f"\\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
         "\\toprule",
@@ -89,7 +89,7 @@ def as_latex(table: Table) -> str:
 
 
 def as_html(table: Table) -> str:
-    """The table as a page of its own, every cell escaped; it loads nothing."""
+    """Return the table as a complete HTML page without other files, with every cell escaped."""
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.head)
     rows = "\n".join(
         f'<tr><th scope="row">{html.escape(row[0])}</th>'
@@ -115,7 +115,7 @@ def as_html(table: Table) -> str:
 
 
 def as_category_markdown(result: Mapping[str, Any]) -> str:
-    """Markdown with a table of accuracies by protocol for each set and category.
+    """Return Markdown tables of the accuracy by protocol, one table per set and category.
 
     Args:
         result: From `evaluate_benchmarks`.
@@ -154,14 +154,14 @@ def _category_cell(found: Mapping[str, Any]) -> str:
 def write_tables(
     results: Sequence[Mapping[str, Any]], folder: BenchmarkDir, *, protocol: str | None = None
 ) -> None:
-    """Write `table.md`, `table.tex` and `table.html`."""
+    """Write the results as `table.md`, `table.tex` and `table.html` in the result folder."""
     table = results_table(results, protocol=protocol)
     for suffix, write in ((".md", as_markdown), (".tex", as_latex), (".html", as_html)):
         write_bytes(folder.table(suffix), write(table).encode())
 
 
 def _columns(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sets in the order of the paper's table, then all others as they come."""
+    """Return the set names in the order of the paper's table, then all other sets as they come."""
     names = list(dict.fromkeys(name for one in results for name in one["sets"]))
 
     def rank(name: str) -> int:
@@ -250,7 +250,7 @@ def _how(result: Mapping[str, Any]) -> str:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    """A row of a Markdown table, every cell escaped."""
+    """Return a row of a Markdown table, with every cell escaped."""
     return "| " + " | ".join(_markdown(cell) for cell in cells) + " |"
 
 

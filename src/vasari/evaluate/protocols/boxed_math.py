@@ -35,7 +35,7 @@ _MATRIX = re.compile(r"\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}", re.DOTALL)
 
 
 def boxed_contents(text: str) -> list[str]:
-    r"""Return the contents of every `boxed{...}` that is closed.
+    r"""Return the contents of every `boxed{...}` that has its closing brace.
 
     A percent sign behind a box keeps its brace, as in the original.
     """
@@ -56,16 +56,17 @@ def boxed_contents(text: str) -> list[str]:
 
 
 def last_answer(response: str) -> str:
-    """Return the answer that the GSM8K rule reads.
+    """Return the final answer that DeepSeekMath's GSM8K rule reads in a response.
 
-    The last box, else "the answer is", else program output, else the last number.
+    Read in this order: "final answer is $...$. I hope", the last box, "the answer is", program
+    output, the last number.
     """
     found = [_cleaned(answer) for answer in _stated(response)]
     return found[-1] if found else ""
 
 
 def split_answers(boxes: Sequence[str]) -> list[str]:
-    """Split boxes at semicolons and at commas outside brackets, and keep each part once.
+    """Split boxed answers at semicolons and at commas outside brackets; drop repeated answers.
 
     As the Gaokao cloze rule does.
     """
@@ -83,7 +84,7 @@ def split_answers(boxes: Sequence[str]) -> list[str]:
 
 
 def cloze_is_correct(parts: Sequence[str], answers: Sequence[str]) -> bool:
-    """Whether the last parts equal the references, in their order."""
+    """Whether the last `len(answers)` parts of a response equal the reference answers, in order."""
     last = parts[-len(answers) :]
     return len(last) == len(answers) and all(
         is_correct(part, answer) for part, answer in zip(last, answers, strict=True)
@@ -91,9 +92,9 @@ def cloze_is_correct(parts: Sequence[str], answers: Sequence[str]) -> bool:
 
 
 def is_correct(prediction: str, answer: str) -> bool:
-    """Whether two answers agree within 0.001, as text, or by `math_equal`.
+    """Whether two answers are numbers within 0.001, equal texts, or equal formulas.
 
-    Unions are compared part by part.
+    Formulas are compared by `math_equal`, unions part by part.
 
     Raises:
         LimitExceededError: A formula is too long or a number too large.
@@ -135,7 +136,7 @@ def math_equal(prediction: str, answer: str) -> bool:
 
 
 def _equations_equal(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Whether two equations differ by a factor of 1 or -1, or `x = value` by its value."""
+    """Whether two equations are equal up to their sign, or `x = value` equals the other answer."""
     if len(left) == 2 and len(right) == 2:
         found, expected = (f"{sides[0].strip()} - ({sides[1].strip()})" for sides in (left, right))
         return _symbolic_equal(found, expected) or _symbolic_equal(f"-({found})", expected)
@@ -168,7 +169,7 @@ def _cleaned(answer: str) -> str:
 
 
 def strip_answer(text: str) -> str:
-    """Return an answer without units, sizing, dollar signs and spaces, with LaTeX braced."""
+    """Return an answer without units, sizing, `$` and spaces, its LaTeX arguments in braces."""
     text = text.strip().replace("\n", "").rstrip(".").replace("\\!", "")
     if text.startswith("\\text{") and text.endswith("}"):
         text = text.split("{", 1)[1][:-1]
@@ -246,7 +247,7 @@ def _number(text: str) -> float | None:
 
 
 def _digits(text: str) -> float | None:
-    """A number, or a percentage as a share."""
+    """Return the text as a number, a percentage as a share; None for other text."""
     value = _number(text)
     if value is None and text.replace(",", "").endswith("%"):
         share = _number(text.replace(",", "")[:-1].removesuffix("\\"))

@@ -12,7 +12,7 @@ TOLERANCE = 0.05
 
 
 def is_correct(prediction: str, answer: str, *, tolerance: float = TOLERANCE) -> bool:
-    """Whether two answers are numbers within a tolerance, else the same text in any case.
+    """Whether two numbers agree within a relative tolerance, or two texts are equal ignoring case.
 
     The tolerance is a share of the reference; a reference of 0 is compared as text.
     """

@@ -1,4 +1,4 @@
-"""A checker that every scoring protocol must pass, ours or a user's."""
+"""A check that every scoring protocol must pass, ours or a user's."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ _HOSTILE = (
 
 
 def check_protocol(protocol: Any, *, right: StoredOutput | None = None) -> None:
-    """Check a scoring protocol on about 60 responses; raise if one breaks its contract.
+    """Run a scoring protocol on right, wrong and hostile responses; raise if any check fails.
 
-    It decides about 60 responses, right, wrong, nearly right, malformed, empty, very long and
-    hostile, and decides them again in the reverse order. Each verdict is one that a scorer may
-    return and the same both times; none is an exception of the scorer; an empty response is not
-    correct. A scorer that takes long here takes long on a model that repeats itself.
+    The protocol decides about 60 responses (half of that with `right`), right, wrong, nearly right,
+    malformed, empty, very long and hostile, and decides them again in the reverse order. Each
+    verdict is one that a scorer may return and the same both times; none is an exception of the
+    scorer; an empty response is not correct. A scorer that takes long here takes long on a model
+    that repeats itself.
 
     Args:
         protocol: Its name (`official`, `package.module:attribute`, ...), or a scorer as `user_rule`
@@ -115,7 +116,7 @@ def _shown(output: StoredOutput) -> str:
 
 
 def _outputs(right: StoredOutput | None) -> list[StoredOutput]:
-    """The outputs that are scored, the right one first."""
+    """Return the outputs to score; `right` comes first if it is given."""
     responses = (*_STATED, *_BLANK, *_HOSTILE)
     if right is not None:
         return [right, *(replace(right, response=response) for response in responses)]

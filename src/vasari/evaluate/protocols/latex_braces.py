@@ -1,12 +1,13 @@
-r"""Write the braces that LaTeX can do without: `\frac12` as `\frac{1}{2}`."""
+r"""Add the braces that LaTeX lets one leave out: `\frac12` becomes `\frac{1}{2}`."""
 
 from __future__ import annotations
 
 
 def brace_fractions(text: str) -> str:
-    r"""Put the two arguments of every `\frac` in braces.
+    r"""Return the text with one-character `\frac` arguments in braces: `\frac12` as `\frac{1}{2}`.
 
-    The text is unchanged if an argument has fewer than two characters.
+    A `\frac` that is followed by a brace stays as it is. The whole text is unchanged if fewer than
+    two characters follow any other `\frac`.
     """
     first, *rest = text.split("\\frac")
     pieces = [first]
@@ -24,7 +25,7 @@ def brace_fractions(text: str) -> str:
 
 
 def brace_roots(text: str) -> str:
-    r"""Every `\sqrt` with its argument, one character, in braces."""
+    r"""Return the text with one-character `\sqrt` arguments in braces: `\sqrt2` as `\sqrt{2}`."""
     first, *rest = text.split("\\sqrt")
     return first + "".join(
         "\\sqrt" + (part if part[:1] in ("", "{") else f"{{{part[0]}}}{part[1:]}") for part in rest
@@ -32,7 +33,7 @@ def brace_roots(text: str) -> str:
 
 
 def slash_as_fraction(text: str) -> str:
-    r"""Write `a/b` of two plain integers as `\frac{a}{b}`; leave any other text unchanged."""
+    r"""Return `a/b` of two integers as `\frac{a}{b}`, and any other text unchanged."""
     sides = text.split("/")
     if len(sides) != 2:
         return text

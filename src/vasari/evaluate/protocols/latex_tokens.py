@@ -1,4 +1,4 @@
-r"""The tokens of a LaTeX formula, as latex2sympy2's grammar cuts them."""
+r"""Split a LaTeX formula into tokens as latex2sympy2's grammar does."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ _TOKEN = re.compile(
 
 
 class FormulaError(ValueError):
-    """The formula has no value: the official scorer's `eval` would have raised."""
+    """Error for a formula without a value, on which the official scorer's `eval` would raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and the group of the grammar that matched it."""
+    """A LaTeX token and the name of the regular-expression group that matched it."""
 
     kind: str
     text: str
 
 
 def tokenise(text: str) -> Iterator[Token]:
-    """Yield tokens on demand; an unknown character after the formula's end is never met."""
+    """Yield the tokens of a LaTeX formula one by one; an unknown character raises once reached."""
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -64,7 +64,7 @@ def tokenise(text: str) -> Iterator[Token]:
 
 
 class Tokens:
-    """A stream with one token of look-ahead."""
+    """A stream of LaTeX tokens with one token of look-ahead."""
 
     def __init__(self, tokens: Iterator[Token]) -> None:
         self._tokens = tokens
@@ -78,10 +78,10 @@ class Tokens:
         return token
 
     def is_next(self, text: str) -> bool:
-        """Whether the next token is spelled so."""
+        """Whether the next token's text equals `text`."""
         return self.ahead is not None and self.ahead.text == text
 
     def expect(self, text: str) -> None:
-        """Consume a token that must be spelled so."""
+        """Consume the next token, and raise FormulaError if its text is not `text`."""
         if self.take().text != text:
             raise FormulaError(f"{text!r} is missing")

@@ -1,4 +1,4 @@
-r"""The number of a LaTeX formula, as MATH-V's scorer gets it, without running code.
+r"""Evaluate a LaTeX formula to the number that MATH-V's scorer gets, without running code.
 
 That scorer turns an answer into a sympy expression (latex2sympy2), prints it, and hands the text to
 Python's `eval` with the names of `math` in scope. What comes out is an int or a float, or an
@@ -55,16 +55,16 @@ _PERMUTATION = re.compile(r"\(([a-zA-Z0-9+\-*/\\ ]+?)\)_\{([a-zA-Z0-9+\-*/\\ ]+?
 
 
 def formula_value(formula: str) -> Real:
-    """Return the number of a lower-case LaTeX formula.
+    """Return the numeric value of a LaTeX formula written in lower case.
 
     An int where Python's `eval` would give one, else a float.
 
-    Like the official parser it stops, content, at a bracket, full stop or column mark that fits
-    nothing.
+    Like the official parser it stops without an error at a bracket, full stop or column mark that
+    fits nothing.
 
     Raises:
-        FormulaError: It has no value there either: an unknown character or name, wrong syntax, a
-            list, an equation.
+        FormulaError: The official scorer finds no value either: an unknown character or name, wrong
+            syntax, a list, an equation.
         LimitExceededError: It is too long, nests too deep, or a number grows too large.
     """
     if len(formula) > MAX_FORMULA_CHARS:
@@ -163,7 +163,7 @@ class _Parser:
         return -value if negative else value
 
     def _juxtaposed(self) -> Real:
-        """Factors without a sign between them bind tighter than a division: 1/2x is 1/(2x)."""
+        """Read factors without a sign between them, which bind tighter than `/`: 1/2x is 1/(2x)."""
         value = self._postfixes(self._power())
         while self._starts_factor():
             value = _bounded(value * self._postfixes(self._power()))

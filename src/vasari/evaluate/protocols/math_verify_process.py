@@ -18,7 +18,7 @@ from vasari.verify.line_process import limit_memory, say
 
 
 def main() -> None:
-    """Answer requests until standard input closes."""
+    """Answer each line of standard input, a JSON request, until the input closes."""
     limit_memory()
     import logging  # noqa: PLC0415
 

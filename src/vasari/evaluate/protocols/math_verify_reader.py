@@ -1,4 +1,4 @@
-"""Math-Verify on whole responses, in a process that is killed when it takes too long."""
+"""Run Math-Verify on whole responses, in a process that is killed when it takes too long."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ READ_SECONDS = 10.0
 """Seconds for one response; Math-Verify's own limit is 5 seconds for each of its steps."""
 
 _PATIENCE = 12
-"""A process that got no CPU time on a busy machine is given so many times its seconds: a verdict
-must not hang on the load."""
+"""How many times a process that gets no CPU time on a busy machine is given its seconds: a verdict
+must not depend on the load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class Reading:
 
 
 class MathVerifyReader(LineProcess):
-    """A process that reads the answer of a whole response."""
+    """A helper process that runs Math-Verify to read the answer in a whole response."""
 
     def __init__(self, *, timeout_seconds: float = READ_SECONDS) -> None:
         super().__init__("vasari.evaluate.protocols.math_verify_process")
         self._timeout_seconds = timeout_seconds
 
     def read(self, response: str, answer: str) -> Reading:
-        """The answer that Math-Verify reads in a response, and whether the reference equals it.
+        """Return the answer that Math-Verify reads in a response, and if it equals the reference.
 
         Raises:
             MissingExtraError: Math-Verify is not installed.
@@ -72,7 +72,7 @@ class MathVerifyReader(LineProcess):
 
 
 def shared_reader() -> MathVerifyReader:
-    """The reader of this process."""
+    """Return the one `MathVerifyReader` shared by all callers in this process."""
     return _SHARED
 
 

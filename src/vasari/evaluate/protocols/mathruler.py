@@ -41,7 +41,7 @@ _MAX_DEPTH = 16
 
 
 def boxed_answer(text: str) -> str | None:
-    r"""Return the content of the last `\boxed{}`; None without one that is closed."""
+    r"""Return the content of the last `\boxed{...}`; None if there is none, or it is not closed."""
     start = text.rfind("\\boxed{")
     if start == -1:
         return None
@@ -55,7 +55,7 @@ def boxed_answer(text: str) -> str | None:
 
 
 def is_equal(found: str, answer: str) -> bool:
-    """Whether two answers are equal by MathRuler's rule.
+    """Whether two answers are equal by MathRuler's rule: by spelling, or part by part as formulas.
 
     Raises:
         LimitExceededError: An answer is too long, or a number in it too large.
@@ -80,7 +80,7 @@ def is_equal(found: str, answer: str) -> bool:
 
 
 def _strip(text: str) -> str:
-    """The MATH data set's normalisation."""
+    """Return an answer after the MATH data set's normalisation."""
     text = text.strip()
     wrapped = _WRAPPED.fullmatch(text)
     text = wrapped.group(1).strip() if wrapped else text

@@ -33,9 +33,9 @@ _GREEDY_BOX = re.compile(r"oxed\{(.*)\}", re.DOTALL)
 
 
 def extract_answer(response: str) -> str:
-    """Return the answer that the official rule reads in a response.
+    """Return the answer that MATH-Vision's official rule reads in a response.
 
-    Text that states none comes back without spaces, not empty.
+    A response that states no answer comes back without its spaces, not empty.
     """
     text = response.strip()
     for letter in "ABCDE":
@@ -58,7 +58,7 @@ def extract_answer(response: str) -> str:
 
 
 def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> bool:
-    """Whether an extracted answer equals the reference, or the text of the option it names.
+    """Whether an extracted answer equals the reference, or the text of the reference's option.
 
     Raises:
         ValueError: There are options, and the reference names none of them.
@@ -78,7 +78,7 @@ def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> b
 def is_equal(first: str, second: str) -> bool:
     """Whether two answers are equal as text, or as values or tuples rounded to two decimals.
 
-    Case never counts.
+    Upper and lower case are the same.
     """
     first, second = first.lower(), second.lower()
     if not first.replace(" ", "") or not second.replace(" ", ""):

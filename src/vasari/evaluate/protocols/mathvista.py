@@ -1,11 +1,11 @@
-"""MathVista's official scorer, from the extraction on.
+"""MathVista's official scorer without its LLM: quick extraction, and comparison of answers.
 
 From lupantech/MathVista, `evaluation/calculate_score.py`.
 
 Known bugs that are kept: any text at all is credited with the option nearest by edit distance (a
 refusal scores), an integer is cut, not rounded, and texts are compared, so a list must be spelled
-alike. The extraction itself is an LLM's where the quick rules fail; without a stored one those rows
-have no official verdict.
+alike. The extraction itself is an LLM's where the quick rules fail; without a stored extraction
+such rows have no official verdict.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _STATED = re.compile(r'The answer is "(.*)"\.')
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The answer that an extraction is normalised to."""
+    """The normalised form of an extracted answer, and the rule that normalised it."""
 
     text: str | None
-    """Compared with the reference; None when it is no number."""
+    """Text that is compared with the reference; None for what should be a number and is none."""
     rule: str
     """"letter", "nearest_option", "number" or "text"."""
 
@@ -40,7 +40,7 @@ def quick_extraction(
     question_type: str | None,
     answer_type: str | None,
 ) -> str | None:
-    """Return the extraction that the official script makes without an LLM, or None."""
+    """Return the answer that the official script extracts without an LLM; None if it needs one."""
     if not response:
         return ""
     if question_type == "multi_choice" and choices and response in choices:
@@ -64,7 +64,7 @@ def predict(
     answer_type: str | None,
     precision: int | None,
 ) -> Prediction:
-    """Normalise an extraction by the type of the question and of its answer."""
+    """Normalise an extracted answer according to the types of the question and the answer."""
     if question_type == "multi_choice" and choices:
         text = extraction.strip()
         letter = _LETTER.search(text)
@@ -88,7 +88,7 @@ def predict(
 
 
 def nearest_option(text: str, choices: Sequence[str]) -> str:
-    """The option with the least edit distance to a text, the first of several.
+    """Return the option with the smallest edit distance to `text`; the first one in a tie.
 
     Raises:
         MissingExtraError: RapidFuzz is not installed.

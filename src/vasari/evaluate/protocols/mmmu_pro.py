@@ -1,9 +1,9 @@
-"""MMMU-Pro's official reading of a response.
+"""MMMU-Pro's official rule for reading an option letter from a response.
 
 From MMMU-Benchmark/MMMU, `mmmu-pro/evaluate.py`, Apache-2.0.
 
 Known bugs that are kept: every letter that ends a word is a candidate ("US " names S), a sentence
-that begins with "A" or "I" names that option when there are so many, and without any candidate a
+that begins with "A" or "I" names the option A or I if there is one, and without any candidate a
 letter is drawn at random.
 """
 
@@ -18,18 +18,18 @@ _MIN_WORDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The letter that the official rule reads."""
+    """The option letter that MMMU-Pro's official rule reads, and the rule's step that found it."""
 
     letter: str | None
-    """None where it draws one at random."""
+    """None where the official rule draws a letter at random."""
     rule: str
     """"stated", "bracket", "letter", "option_text" or "random"."""
 
 
 def read_letter(response: str, choices: Sequence[str]) -> Reading:
-    """Return the letter of a response, by the first rule that finds one.
+    """Return the option letter read from a response, by the first rule that finds a letter.
 
-    Of several candidates the last in the text.
+    Of several letters found by one rule, the last in the text counts.
     """
     letters = [chr(ord("A") + place) for place in range(len(choices))]
     position = response.rfind("Answer:")

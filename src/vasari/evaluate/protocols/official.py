@@ -1,4 +1,4 @@
-"""The protocol `official`: each benchmark's own scorer, with its bugs, without its `eval`."""
+"""The scoring protocol `official`: each benchmark's own scorer, bugs included, without `eval`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _logicvista(output: StoredOutput) -> Verdict:
 
 
 def _short_letters(response: str) -> tuple[str, ...] | None:
-    """Return what the official script reads without its LLM: nothing, or a single sign."""
+    """Return the letters that the official script reads without an LLM; None if it needs one."""
     text = response.split("ASSISTANT:")[1].strip() if "ASSISTANT:" in response else response.strip()
     if not text:
         return ("",)

@@ -1,4 +1,4 @@
-r"""The protocol `paper`: the evaluation that arXiv:2509.21268 describes in words.
+r"""The scoring protocol `paper`: the evaluation that arXiv:2509.21268 describes in words.
 
 Its code was not released.
 
@@ -27,7 +27,7 @@ _SINGLE = re.compile(r"[A-Z](?:, [A-Z])*")
 
 
 def paper_verdict(output: StoredOutput) -> Verdict:
-    """Return the verdict before the paper's judge is asked; `decided_by` names the step."""
+    """Return the verdict of the paper's rules before any LLM judge; `decided_by` names the step."""
     if len(output.response) > MAX_RESPONSE_CHARS:
         return Verdict(
             Outcome.INCORRECT,
@@ -44,11 +44,11 @@ def paper_verdict(output: StoredOutput) -> Verdict:
 
 
 def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
-    """Whether the judge may be asked: the rules read an answer that they cannot settle.
+    """Whether an LLM judge may be asked, because the rules read an answer but cannot settle it.
 
-    Not asked: where no answer is stated or a limit is exceeded, where the answer names an option
-    and another one is right, where two plain numbers differ, and where a number is none of the
-    options.
+    The judge is not asked where no answer is stated or a limit is exceeded, where the answer names
+    an option and another one is right, where two plain numbers differ, and where a number is none
+    of the options.
     """
     if verdict.outcome is Outcome.CORRECT or verdict.extraction is None:
         return False

@@ -21,7 +21,7 @@ Number = Fraction | float | complex
 
 MAX_PLAIN_CHARS = 500
 NUM_POINTS = 4
-"""Places at which two formulas must agree."""
+"""Number of random points at which two formulas must agree."""
 
 _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "sqrt": cmath.sqrt, "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "exp": cmath.exp,
@@ -36,14 +36,14 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class NotPlainError(ValueError):
-    """The text is no plain formula."""
+    """Error for a text that is not a plain arithmetic formula."""
 
 
 def parse_plain(text: str) -> ast.expr:
-    """Parse a formula of numbers, names, `+ - * / **`, brackets and known functions.
+    """Parse a formula of numbers, names, `+ - * / **` and known functions into a syntax tree.
 
     Raises:
-        NotPlainError: It is anything else.
+        NotPlainError: The text is anything else.
         LimitExceededError: It is too long or nests too deep.
     """
     if len(text) > MAX_PLAIN_CHARS:
@@ -58,16 +58,16 @@ def parse_plain(text: str) -> ast.expr:
 
 
 def with_products(text: str) -> str:
-    """Write a star between factors that stand side by side.
+    """Return a formula with `*` between factors that stand side by side: `2x` as `2*x`.
 
-    Words that are no functions become products of their letters.
+    Words that are no functions or constants become products of their letters.
     """
     text = _WORD.sub(lambda match: _spelled(match.group()), text)
     return _JUXTAPOSED.sub("*", text)
 
 
 def are_equal(first: ast.expr, second: ast.expr) -> bool:
-    """Whether the difference of two formulas is 0 at several points.
+    """Whether two parsed formulas have the same value at several random points.
 
     Raises:
         LimitExceededError: A number grows too large.
@@ -90,7 +90,7 @@ def are_equal(first: ast.expr, second: ast.expr) -> bool:
 
 
 def constant_value(tree: ast.expr) -> float | None:
-    """Return the real value of a formula without names; None for any other formula."""
+    """Return the value of a parsed formula; None if it has variables or no finite real value."""
     if _names(tree):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Scoring protocols by name."""
+"""Registry of the scoring protocols by name."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class ScoringProtocol:
     summary: str
     rule: Callable[[StoredOutput], Verdict]
     takes_judge: bool = False
-    """What its rules leave undecided may be put to an LLM."""
+    """Whether an LLM may judge what the rules leave undecided."""
     code: str = ""
     """Digest of the file that a user's scorer is defined in; empty for ours, which the version of
     Vasari stands for."""
 
     def verdict(self, output: StoredOutput) -> Verdict:
-        """Return the verdict on one output; errors of the rule are UNVERIFIABLE, never wrong.
+        """Return the verdict on one output: UNVERIFIABLE on an error, INCORRECT beyond a limit.
 
         Raises:
             MissingExtraError: The rule needs a package that is not installed.
@@ -74,10 +74,10 @@ AS_IN_TRAINING = ScoringProtocol(
 
 
 def scoring_protocol(name: str) -> ScoringProtocol:
-    """Return a protocol by its name, or a user's scorer by `package.module:attribute`.
+    """Return the scoring protocol called `name`, or a user's scorer `package.module:attribute`.
 
     Raises:
-        ConfigError: There is none, its code was not allowed, or it is no scorer.
+        ConfigError: There is no such protocol, its code was not allowed, or it is no scorer.
     """
     found = resolve(name, PROTOCOLS, kind="protocol")
     if name in PROTOCOLS:
@@ -88,10 +88,10 @@ def scoring_protocol(name: str) -> ScoringProtocol:
 
 
 def check_names(protocols: Sequence[str]) -> None:
-    """Return if every protocol of a recipe or command line exists and is named once.
+    """Raise unless every named scoring protocol exists and is named only once.
 
     Raises:
-        ConfigError: There are none, one is named twice or unknown, or its code was not allowed.
+        ConfigError: None is named, one is named twice or unknown, or its code was not allowed.
     """
     if not protocols or len(set(protocols)) < len(protocols):
         raise ConfigError(
@@ -103,6 +103,6 @@ def check_names(protocols: Sequence[str]) -> None:
 
 
 def file_name_of(protocol: str) -> str:
-    """Return a protocol's name as it stands in file names; no two protocols share one."""
+    """Return a protocol's name as written in file names; no two protocols get the same."""
     # No name of Python has a hyphen in it, and some file systems take no colon.
     return protocol.replace(":", "-")

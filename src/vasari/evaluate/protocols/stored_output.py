@@ -14,7 +14,7 @@ LABEL_FIELDS = (
     "category", "subject", "skill", "capability", "level", "task", "source", "context", "grade",
     "question_type", "answer_type", "problem_version", "subdomain",
 )  # fmt: skip
-"""Fields of a row that results are split by, as far as they are there."""
+"""Fields of a row that results are split by, as far as the row has them."""
 
 BENCHMARK_NAMES = {
     "mathvista": "mathvista", "mathvistamini": "mathvista", "mathvistatestmini": "mathvista",
@@ -31,7 +31,7 @@ _MAX_LITERAL_CHARS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredOutput:
-    """One response to one prompt of a benchmark."""
+    """One model response to one benchmark prompt, with the facts needed to score it."""
 
     benchmark: str
     """Our name of the benchmark where we know it (`BENCHMARK_NAMES`), else as in the row."""
@@ -39,7 +39,7 @@ class StoredOutput:
     response: str
     """What the model wrote; empty when it wrote nothing."""
     answer: str
-    """The reference; the first of several."""
+    """The reference answer; the first if there are several."""
     answers: tuple[str, ...] = ()
     """All references of a question with several blanks; empty for one."""
     model: str = ""
@@ -68,9 +68,9 @@ class StoredOutput:
 
 
 def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
-    """Return the output of a row, whose fields are those of `StoredOutput`.
+    """Convert a JSON row with the fields of `StoredOutput` to a `StoredOutput`.
 
-    `extraction` is called `official_extraction` there.
+    `extraction` is called `official_extraction` in the row.
 
     Args:
         row: One JSON object.
@@ -114,10 +114,10 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
 
 
 def benchmark_name(name: str) -> str:
-    """Return our name of a benchmark; an unknown name in lower case.
+    """Return Vasari's name of a benchmark, such as `mmmu_pro`; an unknown name in lower case.
 
     Raises:
-        DataError: There is no name.
+        DataError: The name is empty.
     """
     if not name:
         raise DataError("no 'benchmark': name it with --benchmark")
@@ -126,10 +126,10 @@ def benchmark_name(name: str) -> str:
 
 
 def read_choices(value: Any) -> tuple[str, ...] | None:
-    """Return option texts from a list, or from a list written as text; None without any.
+    """Return the option texts in a list, or in a list written as text; None if there are none.
 
     Raises:
-        DataError: It is neither.
+        DataError: The value is neither.
     """
     if value is None or value in ("", []):
         return None
@@ -141,7 +141,7 @@ def read_choices(value: Any) -> tuple[str, ...] | None:
 
 
 def read_literal(text: str) -> Any:
-    """Read a Python literal (numbers, texts, lists of them) without evaluating it.
+    """Return the value of a Python literal (number, text or list), read without running code.
 
     Text that is no literal comes back as it is.
     """

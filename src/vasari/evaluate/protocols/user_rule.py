@@ -1,4 +1,4 @@
-"""A user's scorer as a protocol: a function from facts of an output to its verdict."""
+"""Turn a user's scoring function, from facts of an output to a verdict, into a protocol."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from vasari.evaluate.protocols.stored_output import StoredOutput
 from vasari.verify.limits import LimitExceededError
 
 SEEN = tuple(entry.name for entry in fields(StoredOutput))
-"""What a scorer may take, by keyword: `response`, `answer`, `choices`, `kind`, `metadata`, ..., all
-as in `StoredOutput`."""
+"""Names of the keyword arguments that a scorer may take: `response`, `answer`, `choices`, `kind`,
+`metadata`, ..., all as in `StoredOutput`."""
 
 Scorer = Callable[..., Any]
-"""Returns True or 1, False or 0, None (undecided), an `Outcome`, or a `Verdict`."""
+"""A function that returns True or 1, False or 0, None (undecided), an `Outcome`, or a `Verdict`."""
 
 
 def user_rule(name: str, scorer: Any) -> Callable[[StoredOutput], Verdict]:
-    """Return the scorer as a rule on stored outputs.
+    """Wrap a user's scoring function as a rule that maps a stored output to its verdict.
 
-    An exception of its own on one output is UNVERIFIABLE, decided by "error"; a value that it may
-    not return ends the scoring with a StateError.
+    An exception of the scorer on one output is UNVERIFIABLE, decided by "error"; a value that it
+    may not return ends the scoring with a StateError.
 
     Raises:
-        ConfigError: It cannot be called with what an output has; nothing was scored yet.
+        ConfigError: The scorer cannot be called with what an output has; nothing was scored yet.
     """
     taken = _taken(name, scorer)
 
@@ -96,10 +96,10 @@ def _taken(name: str, scorer: Any) -> tuple[str, ...]:
 
 
 def as_verdict(name: str, said: Any) -> Verdict:
-    """Return what a scorer returned as a verdict.
+    """Convert a scorer's return value (bool, 0 or 1, None, Outcome or Verdict) to a verdict.
 
     Raises:
-        StateError: It said something else than it may.
+        StateError: The scorer returned something else.
     """
     if isinstance(said, Verdict):
         _check_verdict(name, said)

@@ -1,4 +1,4 @@
-"""The protocol `vasari`: our verifier on the raw response, with each benchmark's fields."""
+"""The scoring protocol `vasari`: our verifier on the raw response, with each benchmark's fields."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FOREIGN = (
 
 
 def vasari_verdict(output: StoredOutput) -> Verdict:
-    """Return what `verify_answer` says of the raw response, ignoring stored extractions.
+    """Return the verdict of Vasari's verifier on the raw response, ignoring stored extractions.
 
     A reference that is an option's text (MathVista) is handed over as its letter, so that an option
     spelled "B" is not taken for the label B. A number that MathVista rounds is right when it rounds
@@ -72,19 +72,19 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
 
 
 def training_verdict(output: StoredOutput) -> Verdict:
-    """Return what `verify_answer` says with the prompt's own fields, as in training."""
+    """Return the verdict of Vasari's verifier with the prompt's own fields, as in training."""
     return verify_answer(output.response, output.answer, output.choices, output.kind)
 
 
 def repair(text: str) -> str:
-    r"""Restore the backslashes of LaTeX, where a form feed stands for `\f` and the like."""
+    r"""Return the text with damaged LaTeX commands repaired, such as `rac` after a form feed."""
     return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)
 
 
 def as_letter(answer: str, choices: Sequence[str], *, by_text: bool) -> str:
-    """Return the letter of the option that a reference spells out, else the reference.
+    """Return the letter of the option whose text is the reference `answer`, else `answer` itself.
 
-    Of several options with one text, the first.
+    Of several options with the same text, the first counts.
     """
     label = len(answer) == 1 and 0 <= ord(answer) - ord("A") < len(choices)
     if answer in choices and (by_text or not label) and len(choices) <= 26:
@@ -109,9 +109,9 @@ def _rounded(verdict: Verdict, answer: str, precision: int | None) -> Verdict:
 
 
 def _listed(response: str, answer: str) -> Verdict:
-    """Compare a list in its order.
+    """Return the verdict on a list answer, whose numbers must be the reference's in its order.
 
-    MathVista's only two such references repeat items, which a set cannot.
+    MathVista's only two references that are lists repeat items, which a set cannot.
     """
     shown = verify_answer(response, answer, None, "text")
     if shown.extraction is None or shown.outcome is Outcome.CORRECT:
