@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class VasariError(Exception):
-    """Base class of all errors that Vasari raises on purpose; the command line prints one line."""
+    """Base class of all errors that Vasari raises on purpose; users see one line, no traceback."""
 
 
 class ConfigError(VasariError, ValueError):
@@ -24,7 +24,7 @@ class MissingExtraError(VasariError, ImportError):
 
 
 class StateError(VasariError, RuntimeError):
-    """Raised when a run cannot use what it finds: a damaged file, state of another prompt pool."""
+    """Raised when a run finds unusable state, e.g. a damaged file or state of another pool."""
 
 
 class StorageError(VasariError, OSError):

@@ -10,7 +10,7 @@ from vasari.core.records import PURPOSES, Purpose
 
 
 class Ledger:
-    """Counter of rollouts and generated tokens by purpose; the x-axis of curves and tables."""
+    """Counter of rollouts and tokens by purpose, e.g. training; the x-axis of curves and tables."""
 
     def __init__(self) -> None:
         self._rollouts: dict[str, int] = dict.fromkeys(PURPOSES, 0)

@@ -88,7 +88,7 @@ def names_from_a_file() -> Iterator[None]:
 def build(
     make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mapping[str, Any], what: str
 ) -> Any:
-    """Call `make` with the settings and the values of `given` that its signature names.
+    """Build an object: call `make` with `settings` and the values of `given` that it accepts.
 
     Raises:
         ConfigError: `make` cannot be called, has no such setting, lacks a required one, or raises

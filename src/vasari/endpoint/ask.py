@@ -88,14 +88,14 @@ class Asker:
         """What this run has used, by model."""
 
     def stop(self, why: str) -> None:
-        """Send nothing more; what is in flight is waited for and kept."""
+        """Send no further requests; those in flight are waited for and their answers kept."""
         if not self.stopped_by:
             logger.warning("no more requests are sent: %s", why)
             self.stopped_by = why
             self._stopping.set()
 
     async def ask(self, request: Request, index: int) -> Response | Failure:
-        """Answer number `index` to a request, or why there is none.
+        """Return answer number `index` to a request, from the store or the server, or a failure.
 
         Equal requests at one time are sent once. What failed in this run is not sent again in it.
 

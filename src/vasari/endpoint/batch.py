@@ -40,7 +40,7 @@ MAX_LINE_BYTES = 4 * 10**6
 
 @dataclass(frozen=True, slots=True)
 class BatchFiles:
-    """The files of `write_batch`, with counts."""
+    """Paths of the batch files that `write_batch` wrote, with counts of requests and failures."""
 
     paths: tuple[Path, ...]
     requests: int
@@ -52,7 +52,7 @@ class BatchFiles:
 
 @dataclass(frozen=True, slots=True)
 class BatchResults:
-    """Counts of the lines of a result file."""
+    """Counts of new answers, failures, known answers and unknown lines in a batch result file."""
 
     answered: int
     failed: Mapping[str, int]
@@ -74,7 +74,7 @@ def write_batch(
     max_requests: int = MAX_REQUESTS,
     max_file_bytes: int = MAX_FILE_BYTES,
 ) -> BatchFiles:
-    """Write requests that the store does not answer as `PREFIX-000.jsonl`, `PREFIX-001.jsonl`, ...
+    """Write batch files `PREFIX-000.jsonl`, ... with the requests that have no stored answer.
 
     A file ends at the provider's limits, and is held in memory until it is written whole.
 
@@ -116,7 +116,7 @@ def write_batch(
 
 
 def read_batch(path: Path, store: ResponseStore, *, model: str) -> BatchResults:
-    """Add a provider's result or error file to the store; reading it again changes nothing.
+    """Add the answers in a provider's result or error file to the store; safe to repeat.
 
     Args:
         path: The provider's output, JSON lines in any order.
@@ -184,7 +184,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _parse(line: bytes) -> tuple[str, int, int | None, dict[str, Any]] | None:
-    """Key, number, limit and content of a result; None if its request is not of `write_batch`."""
+    """Key, number, limit and content of a result; None for a request not of `write_batch`."""
     try:
         row = orjson.loads(line)
         key, index, limit = row["custom_id"].split(".")

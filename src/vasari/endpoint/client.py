@@ -1,4 +1,4 @@
-"""Many requests to a server: `Client` for code with an event loop, `ask_all` for other code."""
+"""Sending many requests to a server: `Client` for asynchronous code, `ask_all` for other code."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from vasari.endpoint.store import ResponseStore
 T = TypeVar("T")
 
 Decided = Callable[[Request, Sequence[Response]], bool | Awaitable[bool]]
-"""Whether the answers so far are enough, so that no more are drawn."""
+"""Function that says whether the answers so far are enough, so that no more are drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The answers to one request, and its failures."""
+    """Answers to one request, and a failure for each wanted answer that did not come."""
 
     request: Request
     position: int = 0
@@ -53,13 +53,13 @@ class Answers:
 
     @property
     def response(self) -> Response | None:
-        """The first answer, or None."""
+        """The first answer, or None if no answer came."""
         return self.responses[0] if self.responses else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """A run in numbers.
+    """Summary of a run of requests: numbers of answers and failures, tokens, cost and time.
 
     Every answer that was wanted counts in one of `answered`, `from_store`, `failed`, `not_sent`.
     """
@@ -87,7 +87,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The answers and the numbers of a finished run."""
+    """Result of `ask_all`: the answers to each request, and a summary of the run."""
 
     # asyncio.run takes the repr of its finished task four times, as it restores the signal handler.
     answers: tuple[Answers, ...] = field(repr=False)
@@ -96,7 +96,7 @@ class Asked:
 
 
 class Client:
-    """Sends requests to one server and stores every answer before returning it.
+    """Asynchronous client of one server that stores every answer before returning it.
 
     Use as `async with Client(settings, store) as client`. One client belongs to one event loop.
 
@@ -132,11 +132,11 @@ class Client:
         await self._asker.transport.close()
 
     def stop(self, why: str) -> None:
-        """Send nothing more; answers in flight are kept, other requests fail as `not_sent`."""
+        """Send no further requests: answers in flight are kept, the rest fail as `not_sent`."""
         self._asker.stop(why)
 
     def report(self) -> RunReport:
-        """The run so far, in numbers."""
+        """Return a summary of the run so far."""
         asker, outcomes = self._asker, self._asker.outcomes
         return RunReport(
             answered=outcomes["answered"],
@@ -163,7 +163,7 @@ class Client:
         decided: Decided | None = None,
         position: int = 0,
     ) -> Answers:
-        """Up to `num_responses` answers to one request.
+        """Return up to `num_responses` answers to one request, from the store or the server.
 
         Args:
             request: What is asked.
@@ -202,7 +202,7 @@ class Client:
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
     ) -> AsyncGenerator[Answers, None]:
-        """Answers to many requests as they come, in no order; `position` is the request's index.
+        """Yield the answers to each request as they come, in any order; `position` is its index.
 
         Requests are taken from the iterable as there is room, so it may be long and made on the
         way. Memory does not grow with it.
@@ -262,7 +262,7 @@ def ask_all(
     limits: RateLimits | None = None,
     take: Callable[[Answers], None] | None = None,
 ) -> Asked:
-    """Ask all requests and wait for them.
+    """Send all requests and wait for their answers; return them with a summary of the run.
 
     The first Ctrl-C sends nothing more, waits for what is in flight and returns:
     `report.stopped_by` is "interrupted" and the rest are failures `not_sent`, which the next run

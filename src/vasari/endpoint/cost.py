@@ -1,4 +1,4 @@
-"""Cost of requests: tokens estimated and counted, the user's prices, a budget that holds."""
+"""Cost of requests: estimates and counts of tokens, the user's prices, and a spending limit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vasari.endpoint.request import Request
 from vasari.endpoint.response import Response
 
 BYTES_A_TOKEN = 3.0
-"""UTF-8 bytes; English has about 4, mathematics and other scripts fewer."""
+"""Assumed UTF-8 bytes per token; English has about 4, mathematics and other scripts fewer."""
 
 TOKENS_A_MESSAGE = 8
-"""Role and separators."""
+"""Assumed tokens of a message's role and separators."""
 
 MOST_TOKENS_A_MESSAGE = 32
-"""What a chat template may add to a message."""
+"""Most tokens that a chat template may add to a message."""
 
 UNLIMITED_TOKENS = 32_768
 """Most output tokens assumed for a request without `max_tokens`; its budget reservation uses it."""
@@ -54,7 +54,7 @@ class Usage:
 
     @classmethod
     def of(cls, response: Response, *, batch: bool = False) -> Self:
-        """What one answer used."""
+        """Return the request and token counts of one answer."""
         if batch:
             return cls(
                 requests=1,
@@ -72,7 +72,7 @@ class Usage:
         return Usage(*map(operator.add, _COUNTS(self), _COUNTS(other)))
 
     def to_row(self) -> list[int]:
-        """The counts in the order of the fields, trailing zeros left out."""
+        """Return the counts as a list in the order of the fields, without trailing zeros."""
         row = list(_COUNTS(self))
         while row and row[-1] == 0:
             row.pop()
@@ -80,7 +80,7 @@ class Usage:
 
     @classmethod
     def from_row(cls, row: Sequence[int]) -> Self:
-        """The inverse of `to_row`."""
+        """Make a `Usage` from a list that `to_row` returned."""
         return cls(*row)
 
 
@@ -88,7 +88,7 @@ _COUNTS = operator.attrgetter(*Usage.__slots__)
 
 
 class Price(Settings):
-    """The price of a model for a million tokens, in the user's currency.
+    """Prices of a model per million tokens and per request, in the user's currency.
 
     Decimals, so that $0.15 is exactly $0.15.
     """
@@ -103,7 +103,7 @@ class Price(Settings):
     """Share of the normal price that batch files cost: 0.5 where they are half."""
 
     def of(self, usage: Usage) -> Decimal:
-        """What was billed for this usage, exactly, without lost attempts (see `at_risk`)."""
+        """Return the exact cost of `usage`, leaving out attempts that brought no answer."""
         cached = self.input if self.cached_input is None else self.cached_input
         tokens = (
             (usage.input_tokens - usage.cached_input_tokens) * self.input
@@ -115,13 +115,13 @@ class Price(Settings):
         return tokens / _MILLION + usage.requests * self.request
 
     def at_risk(self, usage: Usage) -> Decimal:
-        """The most that may have been billed for attempts that brought no answer."""
+        """Return the most that the attempts without an answer in `usage` may have cost."""
         tokens = usage.lost_input_tokens * self.input + usage.lost_output_tokens * self.output
         return tokens / _MILLION + usage.lost_requests * self.request
 
 
 def price_of(prices: Mapping[str, Price], model: str) -> Price:
-    """The price of a model.
+    """Return the price of a model from the price table.
 
     Raises:
         ConfigError: The table does not have it.
@@ -132,7 +132,10 @@ def price_of(prices: Mapping[str, Price], model: str) -> Price:
 
 
 def money_spent(prices: Mapping[str, Price], usage: Mapping[str, Usage]) -> Decimal:
-    """Cost of all this usage, lost attempts at their most; models without a price cost nothing."""
+    """Return the total cost, counting attempts without an answer at their highest possible cost.
+
+    Models without a price cost nothing.
+    """
     return sum(
         (
             prices[model].of(used) + prices[model].at_risk(used)
@@ -144,7 +147,7 @@ def money_spent(prices: Mapping[str, Price], usage: Mapping[str, Usage]) -> Deci
 
 
 class Budget:
-    """A spending limit that holds because each request in flight reserves the most it may cost.
+    """Spending limit: each request reserves the most it may cost before it is sent.
 
     A request that would exceed the limit waits while others are in flight, since they mostly cost
     less than reserved; when none is, the budget is spent.
@@ -158,7 +161,7 @@ class Budget:
         self._settled = asyncio.Event()
 
     async def reserve(self, amount: Decimal) -> bool:
-        """Whether the amount may be spent; True reserves it until `settle`."""
+        """Reserve money until `settle` is called; return whether the spending limit allows it."""
         while self.spent + self._reserved + amount > self.limit:
             if self._reserved == 0:
                 return False
@@ -168,14 +171,14 @@ class Budget:
         return True
 
     def settle(self, reserved: Decimal, spent: Decimal) -> None:
-        """Replace a reservation by what was spent."""
+        """Replace a reserved amount of money by what was really spent."""
         self._reserved -= reserved
         self.spent += spent
         self._settled.set()
 
 
 class TokenEstimate:
-    """Expected tokens of requests to come, corrected by the server's counts of those before."""
+    """Estimate of the tokens of coming requests, corrected by the server's counts of past ones."""
 
     def __init__(self, *, image_tokens: int) -> None:
         self._image_tokens = image_tokens
@@ -184,16 +187,16 @@ class TokenEstimate:
         self._seconds = 0.0
 
     def raw_input_tokens(self, request: Request) -> float:
-        """Input tokens by rule of thumb: bytes, messages and images."""
+        """Estimate a request's input tokens by rule of thumb: bytes, messages and images."""
         return request.text_bytes / BYTES_A_TOKEN + self._fixed(request, TOKENS_A_MESSAGE)
 
     def most_input_tokens(self, request: Request) -> int:
-        """Input tokens at most: a token a byte, `image_tokens` an image."""
+        """Return an upper bound on a request's input tokens, with each byte as one token."""
         most = request.text_bytes + self._fixed(request, MOST_TOKENS_A_MESSAGE)
         return max(most, self.input_tokens(request))
 
     def learn(self, request: Request, response: Response) -> None:
-        """Update the estimate by the server's counts, where it gives any."""
+        """Update the estimate by the server's token counts of an answer, if it gives any."""
         if response.input_tokens:
             self._guessed += self.raw_input_tokens(request)
             self._counted += response.input_tokens
@@ -204,20 +207,20 @@ class TokenEstimate:
 
     @property
     def input_ratio(self) -> float:
-        """Input tokens that the server counted, divided by those of the rule of thumb."""
+        """Ratio of the input tokens counted by the server to those estimated by rule of thumb."""
         return self._counted / self._guessed if self._guessed else 1.0
 
     def input_tokens(self, request: Request) -> int:
-        """Input tokens to expect."""
+        """Return the expected number of input tokens of a request."""
         return max(1, round(self.raw_input_tokens(request) * self.input_ratio))
 
     def output_tokens(self, limit: int) -> int:
-        """Output tokens to expect under a limit: the mean so far; before any answer, the limit."""
+        """Return the mean output tokens so far, at most `limit`; before any answer, `limit`."""
         return min(limit, -(-self._outputs // self._answers)) if self._answers else limit
 
     @property
     def seconds(self) -> float | None:
-        """Mean time of an answer; None before any."""
+        """Mean time of an answer in seconds; None before the first answer."""
         return self._seconds / self._answers if self._answers else None
 
     def _fixed(self, request: Request, tokens_a_message: int) -> int:
@@ -225,5 +228,5 @@ class TokenEstimate:
 
 
 def most_output_tokens(request: Request) -> int:
-    """Output tokens at most."""
+    """Return the most output tokens of a request: `max_tokens`, else `UNLIMITED_TOKENS`."""
     return request.sampling.max_tokens or UNLIMITED_TOKENS

@@ -1,4 +1,4 @@
-"""Requests, tokens, money and time that a run will take, before anything is sent."""
+"""Forecast of a run's requests, tokens, money and time, before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
 
 ASSUMED_SECONDS = 10.0
-"""Time of an answer where the store has none to learn from."""
+"""Assumed seconds per answer where the store has no answers to learn from."""
 
 SAMPLE = 1000
 """Stored answers, at most, from which the length and time of new answers are estimated."""
@@ -22,25 +22,28 @@ SAMPLE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run will take; `most` figures are exceeded only if input tokens are underestimated."""
+    """Expected requests, tokens, money and time of a run, and upper bounds on tokens and money.
+
+    The upper bounds (`most_...`) are exceeded only if input tokens are underestimated.
+    """
 
     requests: int
     """Answers to buy; attempts that fail come on top."""
     from_store: int
-    """Answers and failures that are there already."""
+    """Answers and failures that the store has already."""
     input_tokens: int
     output_tokens: int
-    """As expected: what answers in the store had, else the limit."""
+    """Expected output tokens, from the length of stored answers; without any, the token limit."""
     most_output_tokens: int
     money: Decimal | None
-    """As expected; None without a price for every model."""
+    """Expected cost; None without a price for every model."""
     most_money: Decimal | None
     already_spent: Decimal
-    """By earlier runs on this store."""
+    """Money that earlier runs on this store have spent."""
     fits_budget: bool | None
     """Whether `most_money` and `already_spent` stay within the budget; None without one."""
     seconds: float
-    """At the rate limits, or at full concurrency if that is slower."""
+    """Expected time at the rate limits, or at full concurrency if that is slower."""
 
     def __str__(self) -> str:
         money = (
@@ -69,7 +72,7 @@ def forecast(
     num_responses: int = 1,
     retry_failed: Collection[str] = (),
 ) -> Forecast:
-    """Requests, tokens, money and time of a run over these requests; sends nothing, needs no key.
+    """Forecast requests, tokens, money and time of a run; sends nothing and needs no API key.
 
     Args:
         settings: Limits and prices.

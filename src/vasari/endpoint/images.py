@@ -1,4 +1,4 @@
-"""Images as parts of a message, known by content hash and encoded only while they are sent."""
+"""Images in messages: identified by a hash of their bytes, encoded only while they are sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vasari.data.images import read_image_bytes
 from vasari.endpoint.request import Image
 
 base64_of: Callable[[bytes], bytes]
-"""The data in base64."""
+"""Function that encodes bytes in base64."""
 try:
     import pybase64
 
@@ -32,7 +32,7 @@ _MAGIC: tuple[tuple[bytes, int, str], ...] = (
 
 
 def image_part(ref: ImageRef, *, detail: str | None = None, where: str = "image") -> Image:
-    """The image as a part of a message: its hash and media type, without its bytes.
+    """Return an image as part of a message: its hash and media type, without its bytes.
 
     Raises:
         ImageError: Missing, empty, too large, or of a kind that servers do not take.
@@ -47,7 +47,7 @@ def image_part(ref: ImageRef, *, detail: str | None = None, where: str = "image"
 
 
 def media_type(data: bytes, *, where: str = "image") -> str:
-    """PNG, JPEG, WebP or GIF by the first bytes.
+    """Return the media type of an image, e.g. `image/png`, from its first bytes.
 
     Raises:
         ImageError: None of them.
@@ -62,7 +62,7 @@ def media_type(data: bytes, *, where: str = "image") -> str:
 
 
 async def encode_images(images: Iterable[Image]) -> list[bytes]:
-    """Base64 of each image; files may lie on a slow disk, so they are read in a thread.
+    """Return each image's bytes in base64; files are read in a thread, as a disk may be slow.
 
     Raises:
         ImageError: An image is missing or has changed since it was hashed.
@@ -76,7 +76,7 @@ async def encode_images(images: Iterable[Image]) -> list[bytes]:
 
 
 def encode_image(image: Image) -> bytes:
-    """Base64 of an image.
+    """Return the bytes of an image in base64.
 
     Raises:
         ImageError: It is missing or has changed since it was hashed.

@@ -1,4 +1,4 @@
-"""How fast to ask a server: requests and tokens a minute, pauses it asks for, requests at once."""
+"""Limits on sending requests: requests and tokens per minute, pauses, requests at a time."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ON_REFUSAL, ON_ERRORS, ON_SLOWNESS = 0.7, 0.5, 0.85
 errors, after a window of slow answers."""
 
 MANY_ERRORS = 0.2
-"""Share of a window's attempts that ended in a 5xx, a time-out or a cut connection."""
+"""Share of attempts ending in a 5xx, time-out or cut connection above which fewer are sent."""
 
 MIN_WINDOW = 8
-"""Attempts, at least, that are judged together."""
+"""Least number of attempts whose outcomes are judged together."""
 
 
 class Bucket:
-    """A token bucket that spreads a limit over the minute: no 60 seconds take more than it.
+    """Token bucket that keeps what is taken in any 60 seconds within a limit per minute.
 
     A bucket holds what BURST_SECONDS bring and is filled at the rate `(per_minute - burst) / 60`:
     any 60 seconds take at most the bucket and its inflow, which is `per_minute`. An amount larger
@@ -49,13 +49,13 @@ class Bucket:
         self._at: float | None = None
 
     def take(self, amount: float, *, now: float) -> float:
-        """Take an amount and return the seconds to wait before it may be used."""
+        """Take an amount from the bucket; return the seconds to wait before it may be used."""
         self._fill(now)
         self._level -= amount
         return max(0.0, -self._level / self._rate)
 
     def give_back(self, amount: float, *, now: float) -> None:
-        """Return what was taken and not used; a negative amount takes what was used beyond it."""
+        """Put an unused amount back into the bucket; a negative amount takes more out."""
         self._fill(now)
         self._level = min(self._burst, self._level + amount)
 
@@ -66,7 +66,7 @@ class Bucket:
 
 
 class RateLimits:
-    """Requests and tokens a minute at one server, and its last `Retry-After`.
+    """Rate limits of one server: requests and tokens per minute, and pauses that it asks for.
 
     A server counts by account, not by run: clients that ask the same server, one after another or
     at the same time, in one thread or in several, are given the same object. Without one, each
@@ -83,7 +83,7 @@ class RateLimits:
 
     @classmethod
     def of(cls, settings: EndpointSettings) -> RateLimits:
-        """The limits that the settings name, none of them used yet."""
+        """Make the rate limits that the settings name, with nothing used yet."""
         return cls(
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
@@ -91,19 +91,19 @@ class RateLimits:
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether tokens a minute are limited."""
+        """Whether there is a limit on tokens per minute."""
         return "tokens" in self._buckets
 
     def pause(self) -> float:
-        """Seconds left of the pause that the server asked for; at most 0 without one."""
+        """Return the seconds left of the pause that the server asked for; at most 0 if none."""
         return self._paused_until - time.monotonic()
 
     def pause_for(self, seconds: float) -> None:
-        """Send nothing for this many seconds; a longer pause that has begun already goes on."""
+        """Begin a pause of `seconds` without requests; a longer pause under way goes on."""
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def take(self, tokens: int) -> float:
-        """Take one request and its tokens; returns the seconds to wait before it may be sent."""
+        """Count one request and its tokens against the limits; return the seconds to wait."""
         now = time.monotonic()
         with self._lock:
             amounts = {"requests": 1, "tokens": tokens}
@@ -111,7 +111,7 @@ class RateLimits:
         return max(waits, default=0.0)
 
     def give_back(self, *, requests: int = 0, tokens: int = 0) -> None:
-        """Return what was taken and not used; negative tokens take what was used beyond it."""
+        """Free unused requests and tokens again; negative tokens count as used in addition."""
         now = time.monotonic()
         with self._lock:
             amounts = {"requests": requests, "tokens": tokens}
@@ -120,7 +120,7 @@ class RateLimits:
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float | None:
-    """Seconds that a server asks to wait; None if it does not.
+    """Return the seconds that a server's response headers ask to wait; None if they do not.
 
     Reads `Retry-After` in seconds or as a date, and `retry-after-ms`.
 
@@ -147,7 +147,7 @@ def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float 
 
 
 def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) -> float:
-    """Seconds to wait after failed attempts: doubled after each, half of it random.
+    """Return the seconds to wait after failed attempts: doubled after each, half of it random.
 
     Args:
         attempts: Made so far, at least 1.
@@ -160,7 +160,7 @@ def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) 
 
 
 class AdaptiveConcurrency:
-    """A semaphore that grows while the server keeps up and shrinks when it refuses or slows down.
+    """Semaphore that allows more requests while the server keeps up, fewer when it is overloaded.
 
     Additive increase, multiplicative decrease, as in TCP. A 429 is a sign of load and counts at
     once. Errors and time-outs may have other causes; they count when they are many. A self-hosted
@@ -191,11 +191,11 @@ class AdaptiveConcurrency:
 
     @property
     def limit(self) -> int:
-        """Requests at once, as of now."""
+        """Number of requests currently allowed in flight at the same time."""
         return max(1, int(self._limit))
 
     async def acquire(self) -> None:
-        """Wait for a place, first come first served."""
+        """Wait, first come first served, until one more request may be sent."""
         if self.active < self.limit and not self._waiting:
             self.active += 1
             return
@@ -209,12 +209,12 @@ class AdaptiveConcurrency:
             raise
 
     def release(self) -> None:
-        """Give the place back."""
+        """Mark one request as finished, so that a waiting request may be sent."""
         self.active -= 1
         self._admit()
 
     def succeeded(self, *, sent_at: float, seconds: float, output_tokens: int) -> None:
-        """Adapt to an answer."""
+        """Raise the limit after an answer, or lower it if answers have become slow."""
         if sent_at < self._fell_at:
             return  # it was slow because of what has been corrected since
         self._window.append(seconds / (WORK_OF_A_REQUEST + output_tokens))
@@ -224,7 +224,7 @@ class AdaptiveConcurrency:
         self._judge_window(sent_at + seconds)
 
     def failed(self, *, sent_at: float, now: float, refused: bool) -> None:
-        """Adapt to a refusal (429), or to an error that load may have caused."""
+        """Lower the limit after a refusal (429), or after many errors that load may have caused."""
         if sent_at < self._fell_at:
             return
         if refused:

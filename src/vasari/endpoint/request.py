@@ -1,4 +1,4 @@
-"""A request as plain records, its key in the store, and the bytes that are sent.
+"""Requests as plain records, the hash that identifies them in the store, and the bytes sent.
 
 The key names what decides an answer: model, messages, images by content, sampling, seed. What only
 limits the answer (`max_tokens`) or only labels the row (`id`) stays outside, so that raising a
@@ -61,7 +61,7 @@ _CANONICAL = json.JSONEncoder(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image in a message, by the hash of its encoded bytes; `image_part` makes one."""
+    """Image in a message, identified by the hash of its bytes; made by `image_part`."""
 
     digest: str
     """SHA-256 of the encoded bytes, in hex."""
@@ -79,7 +79,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a conversation: texts and images in order."""
+    """One turn of a conversation: the role, and texts and images in order."""
 
     role: Role
     parts: tuple[str | Image, ...]
@@ -94,7 +94,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How an answer is drawn. All of it but `max_tokens` is part of the key."""
+    """Sampling parameters of a request; all but `max_tokens` must match to reuse an answer."""
 
     temperature: float | None = None
     """None leaves it to the server, as with all these fields."""
@@ -123,7 +123,7 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A conversation that a model is to continue, and how."""
+    """Request to a model: the conversation to continue, sampling parameters and a seed."""
 
     model: str
     messages: tuple[Message, ...]
@@ -139,21 +139,21 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """128-bit hash of the canonical form, in hex."""
+        """Hash that identifies the request in the store: 128 bits of its JSON text, in hex."""
         return hashlib.blake2b(
             canonical(self).encode("utf-8", "surrogatepass"), digest_size=16
         ).hexdigest()
 
     @cached_property
     def images(self) -> tuple[Image, ...]:
-        """All images, in the order in which they are sent."""
+        """All images of the request, in the order in which they are sent."""
         return tuple(
             part for message in self.messages for part in message.parts if isinstance(part, Image)
         )
 
     @cached_property
     def text_bytes(self) -> int:
-        """UTF-8 bytes of all texts."""
+        """Number of UTF-8 bytes in all texts of the request."""
         texts = (
             part for message in self.messages for part in message.parts if isinstance(part, str)
         )
@@ -161,12 +161,12 @@ class Request:
 
 
 def user_message(text: str, images: Sequence[Image] = ()) -> Message:
-    """A user's turn: the images, then the text."""
+    """Return a user message: the images first, then the text."""
     return Message(role="user", parts=(*images, text))
 
 
 def canonical(request: Request) -> str:
-    """The JSON text that the key is the hash of: sorted keys, images by digest, no limits."""
+    """Return the JSON text that is hashed to `Request.key`: images by hash, no token limit."""
     sampling = request.sampling
     return _CANONICAL.encode(
         {
@@ -186,12 +186,12 @@ def canonical(request: Request) -> str:
 
 
 def rollout_seed(seed: int | None, index: int) -> int | None:
-    """The seed of answer number `index`: the request's own for 0, then 31-bit hashes of it."""
+    """Return the seed of answer number `index`: `seed` for number 0, else a 31-bit hash of both."""
     return seed if seed is None or index == 0 else hashed_seed(f"{seed}:{index}")
 
 
 def hashed_seed(text: str) -> int:
-    """A 31-bit seed, the hash of a text."""
+    """Return a 31-bit seed that is the hash of a text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
@@ -202,7 +202,7 @@ def wire_body(
     *,
     limit_field: LimitField = "max_tokens",
 ) -> bytes:
-    """The JSON body of a chat completion.
+    """Return the JSON body of a chat completion request, with images in base64.
 
     Args:
         request: What is asked.
@@ -243,7 +243,7 @@ def wire_body(
 
 
 def _real(value: float | None) -> float | None:
-    """One form for 1 and 1.0, for 0.0 and -0.0."""
+    """A float in one form: 1 as 1.0, and -0.0 as 0.0."""
     return None if value is None else float(value) + 0.0
 
 

@@ -62,7 +62,7 @@ _TRUNCATED = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One answer."""
+    """One answer of a server, with its token counts, time and number of attempts."""
 
     text: str
     finish_reason: str = ""
@@ -92,7 +92,7 @@ class Response:
         return self.finish_reason in _TRUNCATED
 
     def to_row(self) -> dict[str, Any]:
-        """The answer as JSON fields of the store."""
+        """Return the answer as the JSON fields that the store keeps."""
         return {
             "text": self.text,
             "reasoning": self.reasoning,
@@ -106,7 +106,7 @@ class Response:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
-        """The inverse of `to_row`, for a row that holds `index` too."""
+        """Make an answer from a stored row: the fields of `to_row`, and `index`."""
         prompt, cached, completion = row["tokens"]
         return cls(
             text=row["text"],
@@ -126,7 +126,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why there is no answer."""
+    """The reason why a request has no answer, with details."""
 
     reason: str
     """One of `FAILURE_REASONS`."""
@@ -144,17 +144,17 @@ class Failure:
 
     @classmethod
     def of_error(cls, error: DataError, *, request_id: str = "", index: int = 0) -> Self:
-        """The failure of a request that cannot be sent: an image is missing, a text unreadable."""
+        """Make the failure of a request that cannot be sent, e.g. for a missing image."""
         reason = "image" if isinstance(error, ImageError) else "unreadable_request"
         return cls(reason=reason, detail=str(error), request_id=request_id, index=index)
 
     def summary(self) -> dict[str, Any]:
-        """The failure as a row of a table of failures."""
+        """Return the failure as a row for a table of failures."""
         names = ("index", "reason", "detail", "status", "attempts")
         return {"id": self.request_id} | {name: getattr(self, name) for name in names}
 
     def to_row(self) -> dict[str, Any]:
-        """The failure as JSON fields of the store."""
+        """Return the failure as the JSON fields that the store keeps."""
         return {
             "failure": self.reason,
             "detail": self.detail,
@@ -165,7 +165,7 @@ class Failure:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
-        """The inverse of `to_row`, for a row that holds `id` and `index` too."""
+        """Make a failure from a stored row: the fields of `to_row`, `id` and `index`."""
         return cls(
             reason=row["failure"],
             detail=row["detail"],
@@ -179,12 +179,12 @@ class Failure:
 
 
 def is_raised(limit: int | None, old: int | None) -> bool:
-    """Whether a token limit allows more than an old one; None is no limit."""
+    """Whether a token limit allows more tokens than an old limit; None means no limit."""
     return old is not None and (limit is None or limit > old)
 
 
 class NoAnswerError(Exception):
-    """An attempt brought no answer; carries the failure."""
+    """Raised when an attempt brought no answer; `failure` says why."""
 
     def __init__(self, reason: str, detail: str, **fields: Any) -> None:
         super().__init__(detail)
@@ -192,7 +192,7 @@ class NoAnswerError(Exception):
 
 
 def parse_completion(body: bytes, *, seconds: float = 0.0) -> Response:
-    """The first choice of a chat completion, given as JSON; `seconds` is how long it took.
+    """Return the first choice of a chat completion in JSON; `seconds` is the time that it took.
 
     Raises:
         NoAnswerError: Malformed JSON, an error in place of an answer, or another shape.
@@ -233,7 +233,7 @@ def parse_completion(body: bytes, *, seconds: float = 0.0) -> Response:
 
 
 def error_text(content: Any) -> str:
-    """The message of an error's body, in one line: `{"error": {"message": ...}}` or any other."""
+    """Return the error message in a server's JSON response, in one line."""
     for names in (("error",), ("message", "code")):
         if isinstance(content, dict):
             content = next((content[name] for name in names if content.get(name)), content)
@@ -252,7 +252,7 @@ def _text(content: Any) -> str:
 
 
 def _counts(usage: Any) -> tuple[int, int, int]:
-    """Input tokens, those of them from a cache, output tokens; zeros where the server has none."""
+    """Input tokens, input tokens from a cache, and output tokens; 0 where the server gives none."""
     if not isinstance(usage, dict):
         return 0, 0, 0
     details = usage.get("prompt_tokens_details")

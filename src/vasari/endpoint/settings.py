@@ -16,7 +16,7 @@ from vasari.endpoint.request import LimitField
 
 
 class EndpointSettings(Settings):
-    """Address, limits, waits and prices of an OpenAI-compatible server.
+    """Settings of an OpenAI-compatible server: address, limits, waits, prices and budget.
 
     Holds no key, only the name of the environment variable that does.
     """
@@ -32,7 +32,7 @@ class EndpointSettings(Settings):
 
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
-    """Input and output together."""
+    """Input and output tokens together."""
     max_concurrency: int = Field(default=64, ge=1)
     """Requests at once, at most."""
     start_concurrency: int = Field(default=8, ge=1)

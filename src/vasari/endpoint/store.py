@@ -1,4 +1,4 @@
-"""The store of answers: an append-only log of JSON lines, with an index in memory.
+"""Store of answers: an append-only log of JSON lines, with an index in memory.
 
 It is not written whole like other files, which would cost more with each answer: lines are
 appended, and an unfinished last line is cut off on opening. A line reaches the operating system
@@ -43,7 +43,7 @@ _OFFSET_BITS = 48
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """Counts of a store, and damage that opening it found."""
+    """Numbers of answers and failures in a store, and the damage found on opening it."""
 
     responses: int
     """Answers that can be used."""
@@ -56,7 +56,7 @@ class StoreHealth:
 
 
 class ResponseStore:
-    """A folder of answers and failures, by request key and number of the answer.
+    """Store of answers and failures in a folder, by request hash and number of the answer.
 
     One process writes a shard at a time. Several processes share a folder by writing a `shard`
     each; all of them read all shards as they were on opening.
@@ -103,28 +103,28 @@ class ResponseStore:
 
     @property
     def health(self) -> StoreHealth:
-        """The counts of now, and the damage that opening found."""
+        """Current numbers of answers and failures, and the damage found on opening."""
         return StoreHealth(len(self._responses), len(self._failures), self._torn, self._damaged)
 
     @property
     def usage(self) -> dict[str, Usage]:
-        """Requests and tokens of everything in the store, by model as it was asked for."""
+        """Requests and tokens used for everything in the store, for each requested model."""
         return dict(self._usage)
 
     def get(self, key: str, index: int = 0) -> Response | None:
-        """The latest answer number `index` to the request with this key."""
+        """Return the latest answer number `index` to the request with this hash, or None."""
         place = self._responses.get(_slot(key, index))
         return None if place is None else Response.from_row(self._read(place))
 
     def get_failure(self, key: str, index: int = 0) -> Failure | None:
-        """The failure of this request, if that is its last outcome."""
+        """Return the failure of answer number `index`, or None if it did not fail last time."""
         place = self._failures.get(_slot(key, index))
         return None if place is None else Failure.from_row(self._read(place))
 
     def look_up(
         self, request: Request, index: int, *, retry_failed: Collection[str] = ()
     ) -> Response | Failure | None:
-        """The outcome of answer number `index`; None where the request must be sent.
+        """Return the stored answer or failure number `index`; None if the request must be sent.
 
         A truncated answer does not count once the limit has been raised. A failure counts, unless
         its reason is in `retry_failed`; one at a raised limit leaves the truncated answer in the
@@ -144,7 +144,7 @@ class ResponseStore:
     def look_up_all(
         self, requests: Iterable[Request], num_responses: int, *, retry_failed: Collection[str] = ()
     ) -> Iterator[tuple[Request, int, Response | Failure | None]]:
-        """Yield request, number and stored outcome of every wanted answer, equal ones once."""
+        """Yield request, answer number and stored outcome (or None), each distinct answer once."""
         seen: set[tuple[str, int]] = set()
         for request in requests:
             for index in range(num_responses):
@@ -161,7 +161,7 @@ class ResponseStore:
         request_id: str = "",
         usage: Usage | None = None,
     ) -> None:
-        """Append an answer.
+        """Append an answer to the store.
 
         Args:
             key: The request's key.
@@ -182,7 +182,7 @@ class ResponseStore:
     def add_failure(
         self, key: str, failure: Failure, *, model: str, usage: Usage | None = None
     ) -> None:
-        """Append a failure; a truncated answer to the same request stays beside it.
+        """Append a failure to the store; a truncated answer to the same request is kept.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
@@ -192,7 +192,7 @@ class ResponseStore:
         )
 
     def add_lost(self, model: str, usage: Usage) -> None:
-        """Append the usage of a request that was left unfinished: the run stopped between attempts.
+        """Append the tokens used by a request that got no answer before the run stopped.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
@@ -201,12 +201,12 @@ class ResponseStore:
         self._usage[model] += usage
 
     def failures(self) -> Iterator[Failure]:
-        """The failures of all requests whose last outcome is one."""
+        """Yield the failures of all requests whose last outcome is a failure."""
         for place in list(self._failures.values()):
             yield Failure.from_row(self._read(place))
 
     def close(self) -> None:
-        """Sync and release the folder; may be called twice."""
+        """Sync the log to disk and release the folder; may be called twice."""
         if not self._closed:
             self._closed = True
             try:
@@ -368,7 +368,7 @@ class _Syncer:
 
 
 def write_dead_letters(store: ResponseStore, path: Path) -> int:
-    """Write the store's failures as JSON lines, one a request; returns how many there are.
+    """Write the store's failures to a file, one JSON line each; return their number.
 
     Raises:
         StorageError: The disk refused.

@@ -1,4 +1,4 @@
-"""One attempt over HTTP: an answer or a named failure, in bounded time and bounded memory."""
+"""Sending one request over HTTP, in bounded time and memory; gives an answer or a failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_HEADER_BYTES = 64 * 2**10
 
 
 class Secret:
-    """A server's key, which only the request header shows: not `repr`, not pickle."""
+    """API key of a server; appears in the request header only, never in `repr` or a pickle."""
 
     __slots__ = ("__value",)
 
@@ -44,7 +44,7 @@ class Secret:
 
     @classmethod
     def from_environment(cls, name: str | None) -> Secret:
-        """The key in this environment variable; no key where no variable is named.
+        """Read the API key from the environment variable `name`; None means no key.
 
         Raises:
             ConfigError: The variable is not set, or what it holds cannot be a key.
@@ -66,7 +66,7 @@ class Secret:
         return cls(value)
 
     def header(self, style: Literal["authorization", "api-key"]) -> dict[str, str]:
-        """The header that carries it; empty without a key."""
+        """Return the HTTP header that carries the API key; empty without a key."""
         if self.__value is None:
             return {}
         return (
@@ -76,7 +76,7 @@ class Secret:
         )
 
     def redact(self, text: str) -> str:
-        """The text with the key replaced by "[key]": servers repeat it in their errors."""
+        """Return a text with the API key replaced by "[key]", as servers repeat it in errors."""
         return text if self.__value is None else text.replace(self.__value, REDACTED)
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ class Secret:
 
 
 class Transport:
-    """A pool of connections to one server.
+    """Pool of HTTP connections to one server.
 
     Raises:
         ConfigError: The key's variable is not set, or what it holds cannot be a key.
@@ -100,7 +100,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Make the pool, within the event loop that uses it."""
+        """Open the pool of connections, within the event loop that uses it."""
         settings = self._settings
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -127,7 +127,7 @@ class Transport:
             await self._session.close()
 
     async def post(self, body: bytes) -> Response | Failure:
-        """The answer to one chat completion request, or why there is none.
+        """Send one chat completion request; return the answer, or a failure if none came.
 
         Raises:
             asyncio.CancelledError: It was cancelled.
@@ -146,7 +146,7 @@ class Transport:
         return replace(response, text=text, reasoning=reasoning)
 
     async def _exchange(self, body: bytes) -> bytes:
-        """The body of a 200.
+        """The body of an answer with status 200.
 
         Raises:
             NoAnswerError: Anything else.
@@ -181,7 +181,7 @@ class Transport:
             raise NoAnswerError("cut_connection", _name(error)) from None
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        """The body, as long as it keeps to the limit."""
+        """The body of an answer, if it is not larger than the limit."""
         limit = self._settings.max_response_bytes
         if answer.content_length is not None and answer.content_length > limit:
             raise NoAnswerError(
@@ -195,7 +195,7 @@ class Transport:
         return body
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> NoAnswerError:
-        """The failure that an HTTP status other than 200 stands for."""
+        """The failure that stands for an HTTP status other than 200."""
         status = answer.status
         wait = retry_after(answer.headers, now=datetime.datetime.now(datetime.UTC))
         body = (await _beginning(answer, _ERROR_BYTES)).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The interface of a policy, and how its rollouts are drawn."""
+"""Interface of a policy, and settings for drawing its rollouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Images = Literal["shown", "blank", "removed"]
 
 
 class Decoding(Settings):
-    """How rollouts are drawn; reported with every accuracy."""
+    """Settings for drawing rollouts; they are reported with every accuracy."""
 
     num_rollouts: int = 8
     """Rollouts drawn for each prompt."""
@@ -32,7 +32,7 @@ class Decoding(Settings):
 
 
 class Policy(Protocol):
-    """Anything that answers prompts; `check_policy` tests whether a class of yours is one.
+    """Interface of anything that answers prompts; `check_policy` tests an implementation.
 
     The same seed and prompts give the same rollouts. Where `decoding.images` says so, images are
     taken away or replaced; a policy that cannot do that raises a ConfigError. A prompt under
@@ -42,7 +42,7 @@ class Policy(Protocol):
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """One group of `num_rollouts` rollouts for each prompt, in the order of the prompts.
+        """Return `decoding.num_rollouts` rollouts for each prompt, in the order of the prompts.
 
         Args:
             prompts: Any number, none too; with no image, one or several.

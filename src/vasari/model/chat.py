@@ -1,4 +1,4 @@
-"""A prompt as chat messages, with its images, options and system prompt."""
+"""Turning a prompt into chat messages, with its images, options and system prompt."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"<image>")
 
 
 def user_text(prompt: Prompt) -> str:
-    """The question and its lettered options, as one text."""
+    """Return the question and its lettered options as one text."""
     if not prompt.choices:
         return prompt.question
     options = " ".join(f"{chr(65 + i)}) {text}" for i, text in enumerate(prompt.choices))
@@ -32,7 +32,7 @@ def user_text(prompt: Prompt) -> str:
 
 
 def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> list[dict[str, Any]]:
-    """Messages in the structured form of transformers, one `{"type": "image"}` for each image.
+    """Return a prompt as messages for transformers, with one `{"type": "image"}` for each image.
 
     Images go where the question says `<image>`; without such marks, before the text.
 
@@ -65,7 +65,7 @@ def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> l
 
 
 def target_text(prompt: Prompt, *, short: bool = False) -> str:
-    """The target of supervised training: the paper's format, or the bare answer when `short`.
+    """Return the training target for SFT: reasoning and answer, or only the answer if `short`.
 
     The answer in the target is the one that the worked reasoning reached (`metadata["final"]`),
     which an imperfect teacher may have got wrong; without it, the reference answer.

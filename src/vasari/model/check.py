@@ -1,4 +1,4 @@
-"""A checker that every policy must pass, ours or a user's."""
+"""A check that every policy must pass, built in or a user's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHORT = 2
 
 
 def check_policy(policy: Policy, *, max_tokens: int = 64, counts_tokens: bool = True) -> None:
-    """Return if a policy keeps the contract of `Policy`, else raise what is broken.
+    """Raise AssertionError if a policy breaks the contract of `Policy`; the message says how.
 
     It draws about a hundred short rollouts of six prompts, without an image, with one and with two.
 

@@ -44,7 +44,7 @@ from vasari.model.scripted import scripted_rollout
 
 
 class EndpointModel(EndpointSettings):
-    """A model behind a server, as a recipe describes it."""
+    """Settings of a model behind an OpenAI-compatible server, as a recipe gives them."""
 
     model: Annotated[str, Field(min_length=1)]
     """Name of the model at the server."""
@@ -64,11 +64,11 @@ class EndpointModel(EndpointSettings):
 
 
 Take = Callable[[Answers], None]
-"""Called with the answers to one prompt; `position` is the prompt's index."""
+"""Function called with the answers to one prompt; `position` is the prompt's index."""
 
 
 class EndpointPolicy:
-    """Draws rollouts from a server, within its limits and budget.
+    """Policy that draws rollouts from a model behind a server, within its limits and budget.
 
     A request holds the prompt's question, options and images; answer, solution and metadata are
     not sent.
@@ -88,7 +88,7 @@ class EndpointPolicy:
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """One group for each prompt.
+        """Return a group of rollouts for each prompt, in the order of the prompts.
 
         Token ids are those of words, spaces and signs, since a server sends none: good for
         comparing rollouts, not for counting the model's tokens.
@@ -121,7 +121,7 @@ class EndpointPolicy:
     def generate_each(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, take: Take
     ) -> RunReport:
-        """Call `take` with the answers to each prompt as they come; returns the run in numbers.
+        """Call `take` with the answers to each prompt as they come; return a summary of the run.
 
         A prompt that cannot be sent (a damaged image) is answered by failures; the others go on.
 
@@ -153,7 +153,7 @@ class EndpointPolicy:
         ).report
 
     def forecast(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int) -> Forecast:
-        """Requests, cost and time of `generate_each`, without the prompts that cannot be sent."""
+        """Forecast requests, cost and time of `generate_each`; omits unsendable prompts."""
 
         def requests() -> Iterator[Request]:
             for prompt in prompts:
@@ -171,7 +171,7 @@ class EndpointPolicy:
         )
 
     def request(self, prompt: Prompt, decoding: Decoding, *, seed: int) -> Request:
-        """The request of a prompt.
+        """Build the request that asks the server for rollouts of a prompt.
 
         Raises:
             DataError: Its question marks another number of images than it has.
@@ -223,7 +223,7 @@ class EndpointPolicy:
 def request_messages(
     prompt: Prompt, *, system: str, with_images: bool, image: Callable[[ImageRef], Image]
 ) -> tuple[Message, ...]:
-    """A prompt's chat messages as a request carries them; `image` makes the part of an image.
+    """Return a prompt's chat messages for a request; `image` makes the message part of an image.
 
     Raises:
         DataError: The question marks another number of images than the prompt has.
@@ -242,7 +242,7 @@ def request_messages(
 
 
 def as_rollout(response: Response) -> Rollout:
-    """An answer as a rollout, with a token id for each word, run of white space and sign."""
+    """Convert a server's answer to a rollout, with a token id for each word, sign and space."""
     rollout = scripted_rollout(response.text, max_tokens=len(response.text) + 1)
     tokens = rollout.token_ids[:-1] if response.truncated else rollout.token_ids
     return replace(rollout, token_ids=tokens, truncated=response.truncated)

@@ -14,7 +14,7 @@ SHIPPED = {"vasari:tiny-base": "tiny_base"}
 
 
 def resolve_model(path: str) -> str:
-    """The folder or hub name behind a recipe's `model.path`.
+    """Return the folder or Hugging Face hub name that a recipe's `model.path` stands for.
 
     Raises:
         StateError: A `vasari:` name that does not exist, or a path that is no folder.
@@ -29,7 +29,7 @@ def resolve_model(path: str) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Digest of a model's weights and settings; a hub name as it is."""
+    """Return a digest of a model folder's weights and settings; a hub name as it is."""
     if not folder.is_dir():
         return str(folder)
     digest = hashlib.blake2b(digest_size=16)
@@ -40,7 +40,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def require_training() -> None:
-    """Return if the training extra is installed; silences transformers' progress bars and advice.
+    """Raise if a training package is missing; else silence the messages of transformers.
 
     Raises:
         MissingExtraError: A package of `vasari[train]` is missing.

@@ -1,4 +1,4 @@
-"""Loading and saving of processors, among them Qwen2.5-VL's without torchvision."""
+"""Loading and saving processors, among them Qwen2.5-VL's without torchvision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vasari.core.errors import StateError
 
 
 class ImageTextProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """Qwen2.5-VL's processor without video, which needs a torchvision that a CPU may not have."""
+    """Qwen2.5-VL processor for images and text only, which works without torchvision."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class ImageTextProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
 
 
 def load_processor(path: str, *, max_pixels: int | None = None) -> Any:
-    """The processor saved with a model, left-padding, its images capped at `max_pixels`.
+    """Load the processor saved with a model, for left padding and at most `max_pixels` an image.
 
     Raises:
         StateError: The folder exists but holds no readable processor.
@@ -63,6 +63,6 @@ def _load_image_text(path: str) -> ImageTextProcessor:
 
 
 def save_processor(processor: Any, path: str | Path) -> None:
-    """Write tokenizer, chat template and image settings where `load_processor` finds them."""
+    """Write tokenizer, chat template and image settings to a folder, for `load_processor`."""
     processor.tokenizer.save_pretrained(str(path))
     processor.image_processor.save_pretrained(str(path))

@@ -1,4 +1,4 @@
-"""A policy whose answers come from a function."""
+"""A policy whose answers come from a Python function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIECE = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 class ScriptedPolicy:
-    """A policy that answers by a function of the prompt and a random generator.
+    """Policy that answers by calling a function of the prompt and a random generator.
 
     Each prompt has its own generator, seeded by the call's seed and the prompt's id, so that a
     rollout does not depend on the prompts beside it. At temperature 0 every rollout of a prompt
@@ -34,7 +34,7 @@ class ScriptedPolicy:
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """One group for each prompt; the same seed and ids give the same generators."""
+        """Return a group of rollouts per prompt; seed and prompt id fix the random generator."""
         groups: list[list[Rollout]] = []
         for prompt in prompts:
             seen = prompt if decoding.images == "shown" else replace(prompt, images=())
@@ -55,7 +55,7 @@ class ScriptedPolicy:
 
 
 def scripted_rollout(text: str, *, max_tokens: int) -> Rollout:
-    """A text as a rollout: a token for each word, sign and run of white space, then the end token.
+    """Convert a text to a rollout: a token for each word, sign and white space, and an end token.
 
     A text with no room for the end token is cut after `max_tokens` tokens and marked as truncated.
     """

@@ -1,4 +1,4 @@
-"""Sizes of a small Qwen2.5-VL that is made from scratch; without torch, for recipes."""
+"""Sizes of a small Qwen2.5-VL made from scratch; needs no torch, so that recipes can use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vasari.core.bounds import Bounds, PositiveCount, check_fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallVlmSettings:
-    """Sizes of a small Qwen2.5-VL."""
+    """Sizes of a small Qwen2.5-VL made from scratch: widths, layers, heads, vocabulary."""
 
     hidden: Annotated[int, Bounds(least=24)] = 128
     """Width of the language model."""

@@ -1,4 +1,4 @@
-"""A small Qwen2.5-VL of transformers' own classes, and the tokenizer that is made with it."""
+"""A small untrained Qwen2.5-VL of transformers' own classes, and its tokenizer and processor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer learned from texts; other texts take more tokens."""
+    """Learn a byte-level BPE tokenizer from texts; other kinds of text take more tokens."""
     tokenizer = Tokenizer(models.BPE())
     # Letters stay apart from digits and marks, and each digit stands alone, so "15+7=22" reads the
     # same everywhere.
@@ -77,7 +77,7 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedToken
 def small_processor(
     tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings
 ) -> ImageTextProcessor:
-    """The processor of a small model: every image becomes `image_size` squared pixels at most."""
+    """Return the processor of a small model; images get at most `image_size` squared pixels."""
     pixels = settings.image_size**2
     images = Qwen2VLImageProcessorPil(
         size={"shortest_edge": min(56 * 56, pixels), "longest_edge": pixels}
@@ -88,7 +88,7 @@ def small_processor(
 
 
 def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *, seed: int) -> Any:
-    """A randomly initialised Qwen2_5_VLForConditionalGeneration of these sizes."""
+    """Return a randomly initialised Qwen2_5_VLForConditionalGeneration of the given sizes."""
     head = settings.hidden // settings.heads
     third = head // 2 // 3
     ids = {

@@ -21,7 +21,10 @@ from vasari.model.processor import load_processor
 
 
 class TransformersPolicy:
-    """Draws rollouts with `generate`; the global random state is left as it was found."""
+    """Policy that draws rollouts from a transformers vision-language model in this process.
+
+    The global random state is left as it was found.
+    """
 
     def __init__(self, model: Any, processor: Any, *, system: str) -> None:
         self.model = model
@@ -34,14 +37,14 @@ class TransformersPolicy:
     def load(
         cls, path: str, *, system: str, max_pixels: int | None = None, dtype: str = "auto"
     ) -> TransformersPolicy:
-        """A policy from a model folder or a hub name."""
+        """Make a policy from a model folder or a Hugging Face hub name."""
         model = load_model(path, dtype=dtype)
         return cls(model.eval(), load_processor(path, max_pixels=max_pixels), system=system)
 
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """One group for each prompt, the same for the same seed, weights and batch size."""
+        """Return a group of rollouts for each prompt; seed, weights and batch size decide them."""
         groups: list[list[Rollout]] = []
         was_training = self.model.training
         self.model.eval()
@@ -118,7 +121,7 @@ class TransformersPolicy:
 
 
 def load_model(path: str, *, dtype: str = "auto") -> Any:
-    """A vision-language model from a folder or a hub name, never with remote code.
+    """Load a vision-language model from a folder or a hub name, never with remote code.
 
     Raises:
         StateError: Nothing there can be loaded as a model.

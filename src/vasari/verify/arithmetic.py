@@ -1,4 +1,4 @@
-r"""Constant arithmetic, parsed without eval or sympy and bounded in length, depth and size.
+r"""Parser of constant arithmetic, without eval or sympy, bounded in length, depth and size.
 
 Reads `+ - * / ^ **`, `\frac \sqrt \cdot \times \div`, implicit products such as `2\sqrt{21}` or
 `9pi`, `pi`, `e`, factorials, degrees, and the functions in `_FUNCTIONS`. What has two common
@@ -24,11 +24,11 @@ from vasari.verify.limits import (
 
 
 class NotArithmeticError(ValueError):
-    """The text is not constant arithmetic that this parser reads."""
+    """Raised when a text is not arithmetic that this parser reads."""
 
 
 Value = Fraction | float
-"""Exact where every step was rational, else a float."""
+"""Value of an expression: exact where every step was rational, else a float."""
 
 _Real = TypeVar("_Real", Fraction, float, Fraction | float)
 
@@ -87,7 +87,7 @@ class _Token:
 
 
 def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
-    """The value of a constant expression, or of a formula for given values of its variables.
+    """Return the value of a constant expression, or of a formula for `values` of its variables.
 
     Args:
         text: Normalised text.
@@ -113,7 +113,7 @@ def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
 
 
 def variables(text: str) -> frozenset[str]:
-    """The variables in a normalised formula: single letters and Greek names."""
+    """Return the variables in a normalised formula: single letters and Greek letters' names."""
     found: set[str] = set()
     for name in _NAME.findall(text):
         bare = name.removeprefix("\\")
@@ -302,7 +302,7 @@ class _Parser:
         return value if exponent is None else _checked(math.pow(value, exponent))
 
     def _function_exponent(self) -> int | None:
-        r"""The 2 of `\sin^2 x`; an exponent of -1 would mean the inverse and is not read."""
+        r"""The exponent of a function, 2 in `\sin^2 x`; -1 may mean the inverse and is not read."""
         if self._peek() != "^":
             return None
         texts = [token.text for token in self._tokens[self._next + 1 : self._next + 4]]

@@ -1,4 +1,4 @@
-"""Comparing an answer with its reference: exactly, then by its kind, and last symbolically."""
+"""Comparing an answer with its reference: as text, by kind of answer, last by computer algebra."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Reference:
 def verify_answer(
     response: str, answer: str, choices: Sequence[str] | None = None, kind: AnswerKind | None = None
 ) -> Verdict:
-    """Whether the final answer of a response is the reference answer.
+    """Return the verdict on a response: whether its final answer equals the reference answer.
 
     Args:
         response: Everything the policy wrote.
@@ -180,7 +180,7 @@ def _in_percent(found: str, extraction: Extraction, reference: _Reference) -> bo
 
 
 def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
-    """The kind of comparison that a reference needs.
+    """Return the kind of comparison that a reference answer needs, e.g. "number" or "choice".
 
     With choices "choice"; else a lone capital A to J "choice", a number (with a unit, too)
     "number", what has mathematical signs "expression", a list with commas "set" (in any order),

@@ -1,4 +1,4 @@
-"""Multiple choice: the option that an answer names, by its letter, its text, or both."""
+"""Multiple choice: which option an answer names, by its letter, its text, or both."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 
 
 def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[str]:
-    """The capital letters that an answer names, empty when it names no option.
+    """Return the capital letters of the options that an answer names; empty if it names none.
 
     "B", "(B)", "B.", "B) its text", "option B", the text of an option, and a number equal to
     exactly one option's. Several letters are several answers: a set of them is returned, so that
@@ -79,7 +79,7 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
 
 
 def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
-    """The letters of each distinct option text, by text.
+    """Return a dict from each distinct option text to the letters of its options.
 
     Case is ignored, unless two options differ in nothing else.
     """
@@ -93,7 +93,7 @@ def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> frozenset[str]:
-    """The distinct option texts behind letters, so that options of equal text count as one.
+    """Return the distinct texts of the options with these letters; equal options count once.
 
     Without options the letters are returned as they are.
     """
@@ -138,7 +138,7 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
 
 
 def letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
-    """The letters of the one option that a text is, by words or value; else empty."""
+    """Return the set of letters of the option that a text equals in words or value, if any."""
     return _letters_by_words(text, choices) or _letters_by_value(text, choices)
 
 
@@ -226,7 +226,7 @@ def _same(left: Value, right: Value) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def option_words(choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Each option as plain words, for finding it in a sentence."""
+    """Return each option as plain words, for finding it in a sentence."""
     return tuple(loosen(normalise(choice)) for choice in choices)
 
 
@@ -235,7 +235,7 @@ _OPTION_MARK = re.compile(r"\(([A-J])\)")
 
 
 def options_in_question(question: str) -> tuple[str, ...] | None:
-    """The option texts that a question lists as "(A) ... (B) ..."; None without texts."""
+    """Return the option texts that a question lists as "(A) ... (B) ..."; None if it lists none."""
     marks: list[re.Match[str]] = []
     for mark in _OPTION_MARK.finditer(question):
         letter = mark.group(1)

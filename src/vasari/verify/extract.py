@@ -1,4 +1,4 @@
-r"""The answer in a response: in its answer block, its last `\boxed{}`, after "the answer is"."""
+r"""Finding the answer in a response: in its answer block, its last `\boxed{}`, or in a phrase."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _MAX_UNWRAP = 8
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The answer found in a response."""
+    """Answer found in a response, and where it was found."""
 
     text: str | None
     """The answer as written; None when the response states none."""
@@ -57,7 +57,7 @@ class Extraction:
 
 
 def extract_answer(response: str) -> Extraction:
-    r"""The final answer of a response.
+    r"""Return the final answer of a response, from `<answer>`, `\boxed{}` or "the answer is".
 
     1. Text inside `<think>` never counts; an unclosed `<think>` hides all that follows up to an
        `<answer>` tag, and a `</think>` without opener hides all before it (templates that open the
@@ -106,7 +106,7 @@ def _identity(answer: str) -> str:
 
 
 def boxed_answers(text: str) -> list[str]:
-    r"""The contents of all outermost closed `\boxed{}`, in order; a box in a box is unwrapped.
+    r"""Return the contents of all outermost closed `\boxed{}`, in order; inner boxes are unwrapped.
 
     Raises:
         LimitExceededError: Braces inside a box nest too deep.
@@ -215,7 +215,7 @@ def _stated(text: str, *, whole: Source | None) -> tuple[list[str], Source]:
 
 
 def _phrase(text: str) -> str | None:
-    """The sentence after the last phrase that something follows."""
+    """The rest of the sentence after the last "the answer is" that has one, or None."""
     for match in reversed(list(_PHRASE.finditer(text))):
         rest = text[match.end() :].lstrip(" \t\r\n:*")
         end = _SENTENCE_END.search(rest)

@@ -66,7 +66,7 @@ def formulas_equal(found: str, reference: str) -> bool | None:
 
 
 def may_be_formula(found: str, reference: str) -> bool:
-    """Whether an answer holds only words and commands of mathematics, or of the reference."""
+    """Whether all words and LaTeX commands of an answer are mathematical or in the reference."""
     if any(unicodedata.category(character).startswith("C") for character in found):
         return False
     known = _COMMANDS | set(_COMMAND.findall(reference))

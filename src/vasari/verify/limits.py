@@ -1,4 +1,4 @@
-"""Limits on answers: one that is too large or too slow to check counts as wrong."""
+"""Limits on answers; an answer that is too large or too slow to check counts as wrong."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ MAX_RESPONSE_CHARS = 200_000
 """Longest response, in characters, that is read at all."""
 
 MAX_NESTING = 64
-"""Brackets open at once, in an answer."""
+"""Most brackets open at the same time, in an answer."""
 
 MAX_ARITHMETIC_CHARS = 512
 """Characters of an answer that the arithmetic parser reads; longer ones are no arithmetic."""
 
 MAX_EXPRESSION_CHARS = 1_000
-"""Characters of an answer that are sent to symbolic comparison."""
+"""Longest answer, in characters, that is sent to symbolic comparison."""
 
 MAX_SYMBOLIC_NESTING = 8
-"""Brackets open at once, in an answer that is sent to symbolic comparison."""
+"""Most brackets open at the same time, in an answer that is sent to symbolic comparison."""
 
 MAX_SYMBOLIC_DIGITS = 40
-"""Digits in a row, in an answer that is sent to symbolic comparison."""
+"""Most digits in a row, in an answer that is sent to symbolic comparison."""
 
 MAX_SET_ITEMS = 1_000
-"""Items of an answer that is read as a set."""
+"""Most items of an answer that is read as a set."""
 
 MAX_BITS = 4_096
-"""Bits of a numerator or a denominator."""
+"""Most bits of a numerator or a denominator."""
 
 MAX_EXPONENT = 1_024
-"""Size of an integer exponent, and of the exponent in scientific notation."""
+"""Largest integer exponent, and largest exponent in scientific notation."""
 
 SYMBOLIC_SECONDS = 2.0
 """Seconds of processor time for one symbolic comparison."""
 
 SYMBOLIC_WALL_SECONDS = 10.0
-"""Wall-clock seconds after which its worker is killed."""
+"""Wall-clock seconds of one symbolic comparison, after which its worker process is killed."""
 
 WORKER_START_SECONDS = 120.0
 """Wall-clock seconds for the symbolic worker to load its libraries."""
 
 WORKER_MEMORY_BYTES = 2 * 1024**3
-"""Address space of the symbolic worker."""
+"""Address space of the symbolic worker, in bytes."""
 
 
 class LimitExceededError(VasariError, ValueError):
-    """An answer is longer, deeper or larger than the limits allow."""
+    """Raised when an answer is longer, deeper or larger than the limits allow."""
 
 
 _DIGITS = re.compile(rf"[0-9]{{{MAX_SYMBOLIC_DIGITS + 1}}}")
@@ -59,7 +59,7 @@ _BOMB = re.compile(
 
 
 def check_growth(formula: str) -> None:
-    """Return if a formula has no power tower, huge exponent or huge factorial.
+    """Raise if a formula has a power tower, a huge exponent or a huge factorial.
 
     Raises:
         LimitExceededError: It does.
@@ -69,10 +69,10 @@ def check_growth(formula: str) -> None:
 
 
 def check_symbolic(formula: str) -> None:
-    """Return if a formula is short, flat and plain enough for computer algebra.
+    """Raise if a formula is too long, too nested or too large for computer algebra.
 
     Raises:
-        LimitExceededError: It is not.
+        LimitExceededError: It is.
     """
     if len(formula) > MAX_EXPRESSION_CHARS:
         raise LimitExceededError(f"an expression is longer than {MAX_EXPRESSION_CHARS} characters")
@@ -83,7 +83,7 @@ def check_symbolic(formula: str) -> None:
 
 
 def check_nesting(text: str, deepest: int = MAX_NESTING) -> None:
-    """Return if brackets nest no deeper than `deepest`; closers without opener are ignored.
+    """Raise if brackets nest deeper than `deepest`; closing brackets without opener are ignored.
 
     Raises:
         LimitExceededError: They do.

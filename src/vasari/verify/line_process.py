@@ -1,4 +1,4 @@
-"""A module run as a process that answers JSON lines and may be killed; both ends of it."""
+"""Running a module as a process that exchanges JSON lines: code for parent and child."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class LineProcess:
-    """A process, started on first use and again after it ended; safe from any thread.
+    """A process that answers JSON lines; it starts on first use and again after it has ended.
 
     The module writes one line when it is ready, then answers each line of its standard input with
-    one or several.
+    one or several. Safe to use from any thread.
     """
 
     def __init__(self, module: str) -> None:
@@ -32,10 +32,10 @@ class LineProcess:
         self._owner = 0
         self._lock = threading.Lock()
         self.num_started = 0
-        """Processes started so far; one, unless some were killed."""
+        """Number of processes started so far; 1, unless some were killed."""
 
     def exchange(self, talk: Callable[[], T]) -> T | None:
-        """The result of `talk`, which sends and receives; None when the process died.
+        """Return the result of `talk`, which sends and receives lines; None if the process died.
 
         Other threads wait until it returns.
         """
@@ -49,12 +49,12 @@ class LineProcess:
                 return None
 
     def close(self) -> None:
-        """End the process, after an exchange that is going on; the next one starts another."""
+        """Kill the process when no exchange is running; the next exchange starts a new process."""
         with self._lock:
             self.kill()
 
     def start(self) -> bool:
-        """Whether the process runs, started if need be."""
+        """Start the process unless it is running; return whether it runs."""
         if (
             self._process is not None
             and self._owner == os.getpid()
@@ -87,7 +87,7 @@ class LineProcess:
         return True
 
     def send(self, message: dict[str, str]) -> None:
-        """Write one line.
+        """Write one message to the process, as a JSON line.
 
         Raises:
             OSError: The process has ended.
@@ -98,9 +98,9 @@ class LineProcess:
         self._process.stdin.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None when the time is up (the process still runs) or the process died.
+        """Return the next message of the process; None if the time is up or the process died.
 
-        Negative seconds are none.
+        When the time is up, the process still runs. Negative seconds count as 0.
         """
         try:
             line = self._lines.get(timeout=max(0.0, seconds))
@@ -114,11 +114,11 @@ class LineProcess:
         return message
 
     def exit_status(self) -> int | None:
-        """The exit status of the process, negative for a signal; None while it runs."""
+        """Return the exit status of the process, negative for a signal; None while it runs."""
         return 0 if self._process is None else self._process.poll()
 
     def processor_seconds(self) -> float:
-        """Processor time used so far; infinite where it is unknown, or the process has ended."""
+        """Return the processor time used so far, in seconds; infinite if unknown or ended."""
         if self._process is None:
             return math.inf
         try:
@@ -131,7 +131,7 @@ class LineProcess:
             return math.inf
 
     def kill(self) -> None:
-        """End the process; the next `start` starts another."""
+        """Kill the process; the next `start` starts a new process."""
         process, self._process = self._process, None
         if (
             process is None or self._owner != os.getpid()
@@ -158,7 +158,7 @@ def _forward_lines(process: subprocess.Popen[str], lines: queue.Queue[str | None
 
 
 def limit_memory() -> None:
-    """Limit this process to `WORKER_MEMORY_BYTES` of addresses, where the system can."""
+    """Limit the address space of this process to `WORKER_MEMORY_BYTES`, if the system can."""
     try:
         import resource  # noqa: PLC0415 - POSIX only
     except ImportError:
@@ -167,6 +167,6 @@ def limit_memory() -> None:
 
 
 def say(message: dict[str, Any]) -> None:
-    """Write one message to the parent process."""
+    """Write one message to the parent process, as a JSON line."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Text in one spelling: Unicode, LaTeX wrappers and markdown removed, nothing evaluated."""
+"""Text in a standard spelling: one Unicode form, no LaTeX wrappers or markdown, not evaluated."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _WRAPPER_DEPTH = 4
 
 
 def normalise(text: str) -> str:
-    r"""The text in one spelling, upper and lower case kept.
+    r"""Return a text in a standard spelling, with upper and lower case kept.
 
     Unicode forms are unified (NFKC, minus signs, vulgar fractions, superscripts as `^n`),
     `\text{...}` and its like, `$`, `\( \)`, sizing and spacing commands vanish, `^\circ` becomes
@@ -67,7 +67,7 @@ def normalise(text: str) -> str:
 
 
 def loosen(text: str) -> str:
-    """A normalised text as plain words, for comparing texts.
+    """Return a normalised text as plain words in lower case, for comparing texts.
 
     Lower case, no leading article, no quotes or commas, hyphens between letters as spaces.
     """
@@ -77,7 +77,7 @@ def loosen(text: str) -> str:
 
 
 def compact(text: str) -> str:
-    """A normalised formula without spaces, in one spelling of products and powers."""
+    """Return a normalised formula without spaces, with one sign for products and one for powers."""
     text = (
         text.replace("\\cdot", "*")
         .replace("\\times", "*")

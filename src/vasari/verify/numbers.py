@@ -49,7 +49,7 @@ _SCALES = {
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as written."""
+    """Number in an answer: its exact value, its unit, and how many digits were written."""
 
     value: Fraction
     """Exact. A percentage is kept as its hundredth: 5% is 1/20."""
@@ -63,7 +63,7 @@ class Number:
 
 
 def parse_number(text: str) -> Number | None:
-    r"""The number that a text is, perhaps with a unit or after `x =`; None for any other text.
+    r"""Return the number that a text is, perhaps with a unit or after `x =`, or None.
 
     Raises:
         LimitExceededError: The number is too large to hold, such as 1e999999999.
@@ -105,7 +105,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def parse_constant(text: str) -> Value | None:
-    """The value of a number or of constant arithmetic, exact if rational; None for any other text.
+    """Return the value of a number or of constant arithmetic, exact if rational, or None.
 
     Raises:
         LimitExceededError: It nests too deep or grows too large.
@@ -127,7 +127,7 @@ def parse_constant(text: str) -> Value | None:
 
 
 def is_value(text: str) -> bool:
-    """Whether a text is a number or constant arithmetic, with or without a unit, or too large."""
+    """Whether a text is a number or constant arithmetic; it may have a unit or be too large."""
     text = normalise(text)
     try:
         return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
@@ -136,7 +136,7 @@ def is_value(text: str) -> bool:
 
 
 def _last_of_equal(text: str) -> str:
-    """The 576 of "24*24 = 576", where the sides are constants and equal; else the text as it is."""
+    """The last side of "24*24 = 576" if the sides are equal constants, else the text as it is."""
     sides = text.split("=")
     if not 2 <= len(sides) <= _MAX_SIDES or len(text) > MAX_ARITHMETIC_CHARS:
         return text
@@ -152,7 +152,7 @@ def _last_of_equal(text: str) -> str:
 
 
 def numbers_equal(found: Number, reference: Number) -> bool:
-    """Whether an answer is the reference number.
+    """Whether an answer's number equals the reference number and their units do not differ.
 
     A percentage is its hundredth: 5% equals 0.05 and not 5. A unit in only one of the two is
     ignored, two different units are a difference (nothing is converted). Values must be equal, but
@@ -164,7 +164,7 @@ def numbers_equal(found: Number, reference: Number) -> bool:
 
 
 def values_equal(found: Value, reference: Number, *, decimal: bool = False) -> bool:
-    """Whether a value is the reference number.
+    """Whether a value equals the reference number, within `DECIMAL_TOLERANCE` for decimals.
 
     `DECIMAL_TOLERANCE` applies where the reference is a decimal, or the value is (`decimal`) and
     the reference cannot be written as one.

@@ -1,4 +1,4 @@
-"""Answers in plain sentences: the option that a conclusion names, the number that it gives.
+"""Reading answers from plain sentences: the option that a conclusion names, or its number.
 
 Used only where no box, answer block or "the answer is" gives an answer. A sentence that declines to
 answer has none, nor has one that names several options or no number.
@@ -60,7 +60,7 @@ MAX_DIGITS = 40
 
 
 def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
-    """The letter of the one option that prose names as its answer, or None.
+    """Return the letter of the one option that plain sentences give as the answer, or None.
 
     In this order: "option B ... is correct"; a last line that is a letter; a line of its own that
     spells an option out, with its label or as the last line; a response that opens with a label
@@ -94,7 +94,7 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
 
 
 def stated_number(text: str) -> str | None:
-    """The number that prose gives as its answer, as digits and a percent sign, or None."""
+    """Return the number that plain sentences give as the answer, such as "12" or "5%", or None."""
     for sentence in _likely_sentences(text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]):
         found = number_in(sentence)
         if found is not None or DECLINES.search(sentence):
@@ -103,16 +103,16 @@ def stated_number(text: str) -> str | None:
 
 
 def declines(sentence: str) -> bool:
-    """Whether a sentence says that there is no answer to give."""
+    """Whether a sentence says that no answer can be given."""
     return bool(DECLINES.search(sentence))
 
 
 def number_in(sentence: str) -> str | None:
-    """The number that one sentence gives; None if it has none, or declines to answer.
+    """Return the number that one sentence gives; None if it has none or declines to answer.
 
-    After its last "=", else after its first "is" (a condition before the first comma, and what goes
-    before "so", do not count), else its only one, the one that opens it, or its last that is no
-    year and no figure's number.
+    It is the number after the last "=", else after the first "is" (a condition before the first
+    comma, and what goes before "so", do not count), else the only number, the number that opens the
+    sentence, or the last that is no year and no figure's number.
     """
     if DECLINES.search(sentence):
         return None

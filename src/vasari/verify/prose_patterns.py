@@ -1,11 +1,11 @@
-"""Patterns of prose that concludes, declines, names an option or gives a number."""
+"""Patterns of sentences that conclude, decline, name an option or give a number."""
 
 from __future__ import annotations
 
 import re
 
 BREAK = re.compile(r"(?<=[.!?])[\"')*]{0,3}\s+|(?<=[。;])|\s*\n+\s*")
-"""Between sentences."""
+"""Space between two sentences."""
 
 CONCLUDES = re.compile(
     r"(?:\W|step \d+)*(?:therefore|thus|hence|in"

@@ -1,4 +1,4 @@
-"""Sets of answers: the same items in any order, none twice."""
+"""Answers that are sets: equal if they have the same items, in any order and without repeats."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _BRACKETS = (("\\{", "\\}"), ("{", "}"), ("[", "]"), ("(", ")"))
 
 
 class DuplicateItemError(ValueError):
-    """A set names an item twice."""
+    """Raised when a set names an item twice."""
 
 
 def parse_set(text: str) -> frozenset[str]:
-    """The items of "{red, blue}", "red and blue" or "red, blue"; equal items have equal keys.
+    """Return one key per item of "{red, blue}" or "red and blue"; equal items have equal keys.
 
     Numbers are equal by value ("1/2" and "0.5"), with their unit; everything else by its words. A
     comma always separates, so numbers in a set have no thousands separator.

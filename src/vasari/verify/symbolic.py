@@ -14,8 +14,8 @@ from vasari.verify.line_process import LineProcess
 SymbolicResult = Literal[
     "equal", "different", "limit", "reference", "crashed", "starved", "missing"
 ]
-"""Result of a comparison: "reference" when that cannot be read, "limit" when the answer took too
-much time or memory, "starved" when a busy machine gave the worker no processor time."""
+"""Result of a comparison: "reference" when the reference cannot be read, "limit" when the answer
+took too much time or memory, "starved" when a busy machine gave the worker no processor time."""
 
 
 _CLOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
@@ -23,14 +23,14 @@ _CLOCK_SIGNAL = getattr(signal, "SIGPROF", 0)
 
 
 class SymbolicWorker(LineProcess):
-    """A process that compares expressions."""
+    """Worker process that compares LaTeX expressions with Math-Verify."""
 
     def __init__(self, *, timeout_seconds: float = SYMBOLIC_WALL_SECONDS) -> None:
         super().__init__("vasari.verify.symbolic_worker")
         self._timeout_seconds = timeout_seconds
 
     def compare(self, response: str, reference: str) -> SymbolicResult:
-        """Whether two normalised LaTeX expressions are equal; "missing" without Math-Verify."""
+        """Compare two normalised LaTeX expressions: "equal", "different", or why it failed."""
         if not is_installed():
             return "missing"
         return self.exchange(lambda: self._ask(response, reference)) or "crashed"
@@ -70,7 +70,7 @@ def is_installed() -> bool:
 
 
 def shared_worker() -> SymbolicWorker:
-    """The worker of this process."""
+    """Return the one `SymbolicWorker` that all callers in this process share."""
     return _SHARED
 
 

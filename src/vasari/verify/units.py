@@ -45,14 +45,14 @@ _UNIT_SYNONYMS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A formula and its canonical unit, "" for none."""
+    """A formula and its unit in canonical spelling; the unit is "" if there is none."""
 
     body: str
     unit: str
 
 
 def canonical_unit(text: str) -> str | None:
-    """One spelling of a unit, "" for what counts as none; None when the text is no unit.
+    """Return the canonical spelling of a unit, "" for e.g. "dollars"; None if it is no unit.
 
     Known short symbols, degrees, and up to four words of three letters or more that carry no
     arithmetic: "21 apples".
@@ -85,7 +85,7 @@ def _canonical_word(word: str) -> str:
 
 
 def split_unit(text: str) -> Measured:
-    """A normalised formula such as `9π cm^2`, split into the formula and its unit, if any."""
+    """Split a normalised formula such as `9π cm^2` into the formula and its unit, if any."""
     match = _TRAILING.fullmatch(text) if len(text) <= MAX_ARITHMETIC_CHARS else None
     unit = canonical_unit(match.group("unit")) if match else None
     if match is None or unit is None:

@@ -1,4 +1,4 @@
-"""Asking a judge about undecided verdicts, many at once; every reply is stored."""
+"""Asking an LLM judge about undecided verdicts, many at once; every reply is stored."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeItem:
-    """A response, its reference, and the verdict of the rules."""
+    """A response, its reference answer, and the verdict that the rules gave."""
 
     verdict: Verdict
     """The verdict of the rules."""
     answer: str
-    """The reference."""
+    """The reference answer."""
     response: str
     question: str = ""
     choices: tuple[str, ...] | None = None
@@ -58,7 +58,7 @@ class JudgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Verdicts after the judge, with counts and costs."""
+    """Verdicts after the judge was asked, with counts of items and the cost."""
 
     verdicts: tuple[Verdict, ...]
     """One for each item, in order: the judge's where it was asked, else the rules'."""
@@ -76,7 +76,7 @@ class Judged:
 def judge_verdicts(
     items: Iterable[JudgeItem], settings: JudgeSettings, store: ResponseStore
 ) -> list[Verdict]:
-    """One verdict for each item, in order: `judge_all` without its counts."""
+    """Return one verdict for each item, in order: the judge's if it was asked, else the rules'."""
     return list(judge_all(items, settings, store).verdicts)
 
 
@@ -88,7 +88,7 @@ def judge_all(
     took: Callable[[int], None] | None = None,
     limits: RateLimits | None = None,
 ) -> Judged:
-    """Ask a judge about the undecided items.
+    """Ask a judge about the items that the rules left undecided; return verdicts and counts.
 
     A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with
     the reason. An answer that addresses the judge, or is one of its labels, is not sent to it and
@@ -130,9 +130,9 @@ def judge_all(
 
 
 def is_undecided(verdict: Verdict, answer: str, choices: Sequence[str] | None = None) -> bool:
-    """Whether a judge may be asked about a verdict of `verify_answer`.
+    """Whether the rules left a verdict of `verify_answer` undecided, so a judge may be asked.
 
-    It may where the judge can help and cannot make a right verdict wrong:
+    A judge may be asked where it can help and cannot make a right verdict wrong:
 
     | the rules say | undecided |
     | --- | --- |
@@ -180,7 +180,7 @@ class _Judging:
         return FORMATS[self.settings.format]
 
     def requests(self, items: Iterable[JudgeItem]) -> Iterator[Request]:
-        """The requests of the undecided items, in their order."""
+        """Yield the requests to the judge for the undecided items, in their order."""
         for item in items:
             place = len(self.verdicts)
             self.verdicts.append(item.verdict)
@@ -201,17 +201,17 @@ class _Judging:
             yield request
 
     def read(self, request: Request, response: Response) -> Reading:
-        """The verdict in one reply."""
+        """Return the verdict in one reply of the judge."""
         if response.truncated:
             return Reading(None, f"its reply was cut at {response.limit or 'some'} tokens")
         return self.format.read(response.text, self.codes[request.key])
 
     def readable(self, request: Request, responses: Sequence[Response]) -> bool:
-        """Whether the last reply can be read, so that no further one is drawn."""
+        """Whether the last reply can be read, so that no further reply is drawn."""
         return self.read(request, responses[-1]).outcome is not None
 
     def take(self, answers: Answers) -> None:
-        """Replace an item's verdict by that of its replies."""
+        """Replace the rules' verdict on an item by the verdict in the judge's replies."""
         place = self.places[answers.position]
         self.verdicts[place] = self._verdict(self.verdicts[place], answers)
         self.num_taken += 1

@@ -1,4 +1,4 @@
-"""Prompts for a judge and the parsing of its replies: our format and those of two judge models.
+"""Prompts for a judge and the parsing of its replies, for any model and for two judge models.
 
 The wording is ours. Of CompassVerifier and xVerify the labels are kept, which is what their replies
 are read by: A, B, C (correct, incorrect, invalid) and [Correct], [Incorrect].
@@ -102,17 +102,17 @@ Reply with [Correct] or [Incorrect] and nothing else.
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The verdict in a judge's reply, if it can be read."""
+    """Verdict read from a judge's reply; the outcome is None if the reply cannot be read."""
 
     outcome: Outcome | None
-    """None when it cannot be read."""
+    """None when the reply cannot be read."""
     reason: str = ""
     """Why the outcome is none, or UNVERIFIABLE."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeFormat:
-    """A prompt and the labels of its replies."""
+    """Prompt for a judge, and the labels that its replies may consist of."""
 
     name: FormatName
     template: str
@@ -127,12 +127,12 @@ class JudgeFormat:
     def prompt(
         self, *, question: str, answer: str, response: str, code: str, template: str | None = None
     ) -> str:
-        """The prompt; braces in the texts stay what they are."""
+        """Return the prompt filled with these texts; braces in the texts stay as they are."""
         texts = {"question": question, "answer": answer, "response": response, "code": code}
         return _PLACE.sub(lambda match: texts[match.group(1)], template or self.template)
 
     def read(self, reply: str, code: str) -> Reading:
-        """The verdict of a reply, by its label alone."""
+        """Return the verdict that a reply's label stands for; a reply must be a label only."""
         if len(reply) > MAX_REPLY_CHARS:
             return Reading(None, f"a reply of {len(reply):,} characters")
         stated = reply.rpartition("</think>")[2].strip(_AROUND)
@@ -185,4 +185,4 @@ FORMATS: Mapping[FormatName, JudgeFormat] = {
         "xverify", XVERIFY, _word, {"correct": _RIGHT, "incorrect": _WRONG}, reads_response=True
     ),
 }
-"""By name."""
+"""Formats by name."""

@@ -20,7 +20,7 @@ _NEEDED = ("{answer}", "{response}")
 
 
 class JudgeSettings(Settings):
-    """A model behind an OpenAI-compatible server that compares an answer with its reference."""
+    """Settings of an LLM judge, a model that compares an answer with its reference."""
 
     endpoint: EndpointSettings
     """The server, its limits, prices and budget."""
@@ -69,18 +69,18 @@ class JudgeSettings(Settings):
         return self
 
     def sampling(self) -> Sampling:
-        """How a reply is drawn."""
+        """Return the sampling parameters of the judge's replies."""
         return Sampling(
             temperature=self.temperature, max_tokens=self.max_tokens, extra=dict(self.extra)
         )
 
     def identity(self) -> dict[str, Any]:
-        """The settings that can change a verdict, as JSON: all but server, limits and folders."""
+        """Return the settings that can change a verdict as JSON (no server, limits, folders)."""
         return self.model_dump(mode="json", exclude={"endpoint", "store", "max_tokens"})
 
 
 def load_judge(path: Path) -> JudgeSettings:
-    """The checked settings of a YAML file.
+    """Return the judge's settings read from a YAML file and checked.
 
     `store` and `template_file` in it are relative to the file's folder.
 

@@ -1,4 +1,4 @@
-"""Texts for a judge, which may try to influence it: cleaned, cut, marked with a secret code."""
+"""Texts shown to a judge: cleaned, cut, and marked with a code, as they may try to steer it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ADDRESS = re.compile(
 
 
 def addresses_judge(text: str) -> bool:
-    """Whether a text addresses its grader or has chat markup; it then keeps the rules' verdict.
+    """Whether a text speaks to its judge or has chat markup, so that it is not sent to the judge.
 
     Not all such texts are found. Those that are missed still stand between lines with the secret
     code, and the reply is read strictly.
@@ -47,7 +47,7 @@ def addresses_judge(text: str) -> bool:
 
 
 def clean(text: str, *, markup: bool = True) -> str:
-    """A text without control and invisible characters and with chat markup broken up.
+    """Return a text without control and invisible characters, and with chat markup broken up.
 
     Lone surrogates are replaced.
 
@@ -67,7 +67,7 @@ def clean(text: str, *, markup: bool = True) -> str:
 
 
 def cut_middle(text: str, most: int) -> str:
-    """A text of at most about `most` characters, the first two thirds and the end."""
+    """Shorten a text to about `most` characters by cutting out its middle."""
     if len(text) <= most:
         return text
     head = 2 * most // 3
@@ -75,12 +75,12 @@ def cut_middle(text: str, most: int) -> str:
 
 
 def cut_start(text: str, most: int) -> str:
-    """The last `most` characters of a text, with a mark where it was cut."""
+    """Return the last `most` characters of a text, marked where its start was cut off."""
     return text if len(text) <= most else _CUT.lstrip() + text[len(text) - most :]
 
 
 def visible_end(response: str, most: int) -> str:
-    """The end of a response, without its `<think>` part."""
+    """Return the last `most` characters of a response without its `<think>` part."""
     if len(response) <= MAX_RESPONSE_CHARS:
         try:
             return cut_start(extract_answer(response).visible.strip(), most)
@@ -90,7 +90,7 @@ def visible_end(response: str, most: int) -> str:
 
 
 def with_options(question: str, choices: Sequence[str] | None) -> str:
-    """A question followed by its options, a line each."""
+    """Return a question followed by its options, one per line."""
     if not choices:
         return question
     lines = [f"({letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
@@ -98,7 +98,7 @@ def with_options(question: str, choices: Sequence[str] | None) -> str:
 
 
 def spelled_out(answer: str, choices: Sequence[str] | None) -> str:
-    """A reference with the text of the option that its letter stands for."""
+    """Return a reference answer, with the text of the option added if it is an option's letter."""
     letter = answer.strip()
     if not choices or len(letter) != 1 or letter not in LETTERS[: len(choices)]:
         return answer
@@ -106,7 +106,7 @@ def spelled_out(answer: str, choices: Sequence[str] | None) -> str:
 
 
 def secret_code(*texts: str) -> str:
-    """Eight hex digits that follow from all texts together and occur in none.
+    """Return eight hex digits, hashed from all texts together, that occur in none of them.
 
     Whoever wrote one of them would have to know the others, the reference too, to write it down;
     and equal texts get equal codes, so that their request is found in the store.
