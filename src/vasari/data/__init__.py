@@ -1,1 +1,1 @@
-"""Prompts: from files, from public data sets, and generated; with their images."""
+"""Prompts from files, from public data sets and from generators, with their images."""

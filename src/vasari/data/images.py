@@ -18,13 +18,13 @@ from vasari.core.errors import ImageError
 from vasari.core.records import ImageRef
 
 FORMATS: tuple[str, ...] = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-"""Formats that are read; of an animation, the first frame."""
+"""Image formats that are read; of an animation, only the first frame."""
 
 MAX_BYTES = 64 * 2**20
-"""Largest encoded image."""
+"""Largest encoded image that is read, in bytes."""
 
 MAX_PIXELS = 16_777_216
-"""Largest decoded image, 4,096 x 4,096: a few kilobytes of PNG can decode to gigabytes."""
+"""Most pixels of an image, 4,096 x 4,096: a few kilobytes of PNG can decode to gigabytes."""
 
 _DAMAGED = (
     OSError,
@@ -37,7 +37,7 @@ _DAMAGED = (
     OverflowError,
     MemoryError,
 )
-"""What Pillow's decoders raise on damaged files."""
+"""Exceptions that Pillow's decoders raise on damaged files."""
 
 
 def read_image_bytes(
@@ -66,7 +66,7 @@ def open_image(
     max_pixels: int = MAX_PIXELS,
     root: Path | None = None,
 ) -> Image.Image:
-    """Return the whole image, decoded: RGB, upright by its EXIF data, transparency laid on white.
+    """Decode an image to RGB, turned upright by its EXIF data, with transparency laid on white.
 
     Args:
         ref: The image.
@@ -92,7 +92,7 @@ def open_image(
 
 
 def check_header(ref: ImageRef, *, where: str = "image") -> tuple[int, int]:
-    """Return the (width, height) that the header states; decodes nothing.
+    """Return an image's (width, height) from its header, without decoding the pixels.
 
     Only the first bytes of a file are read.
 
@@ -154,7 +154,7 @@ def _identify(file: IO[bytes], ref: ImageRef, *, where: str, max_pixels: int) ->
 
 
 def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
-    """Return the file's path; inside `root`, links followed, when that is given.
+    """Return the path of an existing file; if `root` is given, resolved and inside `root`.
 
     Raises:
         ImageError: Nothing is there, it is not a regular file, or it lies outside `root`.

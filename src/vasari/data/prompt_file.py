@@ -1,4 +1,4 @@
-"""Prompts to files and back: Parquet as Hugging Face `datasets` writes it, and JSON lines.
+"""Write prompts to Parquet files as Hugging Face `datasets` does; read Parquet and JSON lines.
 
 A question may carry `<image>` marks, one for each image, where the images belong in the text. They
 are kept as they stand: the policy's chat template replaces them, and puts images in front of a
@@ -41,7 +41,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "solution": ("solution", "rationale"),
     "metadata": ("metadata",),
 }
-"""Field of a prompt -> names its column may have; the first that holds a value counts."""
+"""Field of a prompt -> columns it is read from; the first column that holds a value counts."""
 
 SUFFIXES: tuple[str, ...] = (".parquet", *JSON_LINES)
 """Suffixes of prompt files."""
@@ -67,7 +67,7 @@ _SCHEMA = pa.schema(
 
 
 def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
-    """Write prompts to a Parquet file with all their images, also those that were paths.
+    """Write prompts and all their images, also images given by path, to one Parquet file.
 
     `datasets.load_dataset("parquet", data_files=...)` decodes its images. The file appears under
     its name only when it is complete.
@@ -153,7 +153,7 @@ def read_prompts(path: Path, *, limit: int | None = None) -> list[Prompt]:
 def check_images(
     prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Check that every image can be decoded.
+    """Check that every image of the prompts can be decoded.
 
     Args:
         prompts: Whose images to check.
@@ -192,7 +192,7 @@ def _hf_features() -> dict[str, Any]:
 
 
 def stored_images(prompt: Prompt) -> list[dict[str, Any]]:
-    """Return the images of a prompt as Parquet rows hold them: bytes, and the name of the file.
+    """Return a prompt's images as Parquet rows store them: encoded `bytes`, file name as `path`.
 
     Raises:
         ImageError: An image is missing, is none, or is too large.
@@ -220,7 +220,7 @@ def _to_row(prompt: Prompt) -> dict[str, Any]:
 
 
 def _check_schema(path: Path) -> None:
-    """Refuse a Parquet file of a newer schema; what is no Parquet file is not judged here."""
+    """Raise for a Parquet file of another schema version; ignore files that are not Parquet."""
     try:
         own = (pq.read_schema(path).metadata or {}).get(b"vasari")
         version = json.loads(own).get("schema") if own else SCHEMA_VERSION
@@ -318,7 +318,7 @@ def _image(value: Any, *, where: str, root: Path) -> ImageRef:
 
 
 def _content_id(question: str, answer: str, images: Sequence[ImageRef], *, where: str) -> str:
-    """Return 16 hex digits, the same wherever the file and its images lie."""
+    """Return an id of 16 hex digits made from a prompt's content, wherever its files lie."""
     digest = hashlib.blake2b(digest_size=8)
     parts = [
         question.encode(),

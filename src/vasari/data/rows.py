@@ -1,4 +1,4 @@
-"""Rows of stored files: JSON lines, JSON, CSV and TSV (each gzipped or not) and Parquet.
+"""Read rows from files: JSON lines, JSON, CSV and TSV (each gzipped or not) and Parquet.
 
 Files are not trusted: they may be cut off, damaged, of another format than their name says, or made
 to exhaust memory. A problem costs as little as it can: a row, at worst the rest of one file.
@@ -40,20 +40,20 @@ _CUT = 64
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """One row of a file, or why it cannot be read."""
+    """One row of a data file: its values, or the reason why it cannot be read."""
 
     where: str
     """File and place for a message: `train.jsonl:7`, `train.parquet: row 7`."""
 
     values: dict[str, Any] | None = None
-    """By column; None when the row cannot be read. Texts may hold lone surrogates: JSON can write
-    them, and bytes of a JSON document that are not UTF-8 become some."""
+    """Values by column; None when the row cannot be read. Texts may hold lone surrogates: JSON can
+    write them, and bytes of a JSON document that are not UTF-8 become some."""
 
     problem: str = ""
-    """Why there are no values."""
+    """Why the row cannot be read; empty when it can."""
 
     number: int = 0
-    """From 1: the line on which the row begins, or the row in Parquet and JSON documents."""
+    """Number from 1: the line on which the row begins; in Parquet and JSON documents, the row."""
 
     share: float = 0.0
     """Share of the file read so far, in [0, 1]; 0 for tables and JSON documents."""
@@ -68,7 +68,7 @@ def read_rows(
     exact: bool = False,
     suffix: str = "",
 ) -> Iterator[StoredRow]:
-    """Yield the rows of a file one at a time, those that cannot be read with their problem.
+    """Yield the rows of a data file one at a time; an unreadable row holds the reason instead.
 
     The format goes by the suffix; gzip is recognised by its first bytes. Blank lines are skipped.
 
@@ -119,7 +119,7 @@ def read_rows(
 
 
 def raise_problems(rows: Iterable[StoredRow]) -> Iterator[tuple[StoredRow, dict[str, Any]]]:
-    """Yield each row with its values, and raise the first problem.
+    """Yield each row with its values; raise an error at the first row that cannot be read.
 
     Raises:
         DataError: A row cannot be read; its place and the problem.
@@ -131,7 +131,7 @@ def raise_problems(rows: Iterable[StoredRow]) -> Iterator[tuple[StoredRow, dict[
 
 
 def json_document(path: Path, *, shown: str = "") -> Any:
-    """Return the whole JSON document of a file, gzipped or not.
+    """Return the parsed content of a whole JSON file, gzipped or not.
 
     Bytes that are not UTF-8 become lone surrogates, so that only their row need be refused.
 
@@ -173,7 +173,7 @@ def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
 
 
 def _lines(file: IO[bytes], raw: IO[bytes], shown: str) -> Iterator[StoredRow]:
-    """Rows of JSON lines; `raw` is the file as stored, by whose position the share is known."""
+    """Yield the rows of JSON lines; the position in the stored file `raw` gives the share read."""
     number, size = 0, max(1, os.fstat(raw.fileno()).st_size)
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -334,7 +334,7 @@ def _document_rows(document: Any, shown: str, rows_at: str) -> Iterator[StoredRo
 
 
 def _json_list(file: io.TextIOWrapper, buffer: str, shown: str) -> Iterator[StoredRow]:
-    """The entries of a JSON list, one at a time: a list of millions need not fit in memory."""
+    """Yield the entries of a JSON list one by one: a list of millions need not fit in memory."""
     decoder, place, number, ended = json.JSONDecoder(), 0, 0, False
     while True:
         place = _skip(buffer, place)

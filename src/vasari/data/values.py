@@ -1,4 +1,4 @@
-"""Values of a stored row as parts of a prompt."""
+"""Convert values of a stored row into parts of a prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vasari.core.records import ImageRef
 from vasari.data.images import check_header
 
 IMAGE_MARK = "<image>"
-"""Where an image belongs in the text of a question."""
+"""Mark in a question's text at the place of an image."""
 
 
 def text_value(value: Any, name: str) -> str:
@@ -39,12 +39,12 @@ def text_value(value: Any, name: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be encoded: JSON can write lone surrogates, which cannot."""
+    """Whether a text can be encoded as UTF-8: JSON can hold lone surrogates, which cannot."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def image_value(value: Any, *, where: str, find: Callable[[str], Path]) -> ImageRef:
-    """Return the image that a value names or holds, its file found and its header read.
+    """Return the image that a row's value names or holds, after a check of its file and header.
 
     Args:
         value: A path, bytes, or an object with `bytes` or `path`, as `datasets` stores images.

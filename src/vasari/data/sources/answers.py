@@ -1,4 +1,4 @@
-"""Reference answers from the answer column of a row, and options from the text of a question."""
+"""Read reference answers from a row's answer column, and options from a question's text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ _BOXED = re.compile(r"\\boxed\s*\{")
 
 
 def plain_text(value: Any, name: str) -> str:
-    """Return a value as text without the spaces around it; see `text_value`."""
+    """Return a row's value as text (by `text_value`), without the spaces around it."""
     return text_value(value, name).strip()
 
 
 def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:
-    """Return the reference answer: a letter where there are choices, else the value as text.
+    """Return a row's reference answer: the letter of an option, or a text.
+
+    It is a letter where there are choices, unless `form` asks for a text.
 
     Raises:
         DataError: There is none, or it names no option.
@@ -64,7 +66,7 @@ def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm
 
 
 def last_boxed(text: str) -> str:
-    r"""Return what the last \boxed{} of a solution holds, braces counted; "" if none closes."""
+    r"""Return the content of the last \boxed{...} of a solution; "" if missing or not closed."""
     start = next((match.end() for match in reversed(list(_BOXED.finditer(text)))), None)
     if start is None:
         return ""
@@ -77,7 +79,7 @@ def last_boxed(text: str) -> str:
 
 
 def listed(value: Any) -> Any:
-    """Return the list that a text writes out as Python prints one; other values as they are.
+    """Parse a list that is written as Python prints it; return a value that is not text unchanged.
 
     The text is parsed, never evaluated.
 
@@ -96,7 +98,7 @@ def listed(value: Any) -> Any:
 
 
 def split_choices(question: str) -> tuple[str, tuple[str, ...] | None]:
-    """Return a question without the options at its end, and these; None where there are none.
+    """Return a question without the options at its end, and the options (None if it has none).
 
     Options follow "Choices:" as "(A) ... (B) ..." or, one a line, "A:..." or "A. ...". The labels
     must be A, B, C, ... in this order; else the question stays as it is.

@@ -1,4 +1,4 @@
-"""ARC tasks (arXiv:1911.01547): one JSON file a task, grids of digits, which are drawn."""
+"""Read ARC tasks (arXiv:1911.01547) from JSON files, one per task; their grids become images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUESTION = (
 
 
 def arc_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield one row for each test grid of a task.
+    """Yield one row for each test grid of an ARC task, with all grids drawn as one image.
 
     It has `id` (task and number of the test), `question`, `answer` (rows), `image`, `kind` and
     `num_examples`.

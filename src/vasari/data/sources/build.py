@@ -1,4 +1,4 @@
-"""Prompts with their provenance from the rows of a described data set."""
+"""Build prompts, with their provenance, from the rows of a described data set."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from vasari.data.sources.spec import Layout, SourceSpec
 from vasari.data.values import IMAGE_MARK, image_value, is_unicode
 
 NO_LICENCE = "none stated"
-"""The licence of a description that knows of none; a row's own column `licence` then counts."""
+"""Licence of a description that states none; the `licence` column of each row then counts."""
 
 _LONE_LETTER = re.compile(r"[A-J]")
 
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Makes prompts from the rows of one layout of a data set."""
+    """Converter from the rows of a data set, in one of its published layouts, to prompts."""
 
     spec: SourceSpec
     layout: Layout
     folder: Path
     images: bool = True
-    """False: images are not looked for, their names are kept."""
+    """Whether to look up image files; False keeps only their names, in the metadata."""
 
     def prompt(self, row: Mapping[str, Any], *, split: str) -> Prompt:
-        """Return the prompt of one row.
+        """Return the prompt made from one row of the data set.
 
         Raises:
             DataError: The row has no question or no answer, a value of a wrong type, or an image
@@ -90,7 +90,7 @@ class Builder:
     def _provenance(
         self, row: Mapping[str, Any], split: str, facts: dict[str, Any]
     ) -> dict[str, str]:
-        """Return where a prompt comes from; a licence among the facts is taken out of them."""
+        """Return a prompt's provenance (source, id, split, ...); moves a licence out of `facts`."""
         fields = self.layout.fields
         native_id = first_value(row, fields.id)
         category = plain_text(_joined(first_value(row, fields.category)), "the category")
@@ -135,7 +135,7 @@ class Builder:
         return question, tuple(plain_text(option, "an option") for option in value)
 
     def _images(self, row: Mapping[str, Any]) -> tuple[tuple[ImageRef, ...], list[str]]:
-        """Return the images, each found and its header read, and the names that the row gives."""
+        """Return a row's images, each with its header checked, and the names the row gives them."""
         values: list[Any] = []
         for column in self.layout.fields.images:
             group = [
@@ -176,7 +176,7 @@ class Builder:
         raise error or ImageError(f"{where}: the layout names no image folder")
 
     def _facts(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the description keeps of a row, as far as JSON can store it."""
+        """Return the metadata that the description keeps of a row, as far as JSON can store it."""
         facts: dict[str, Any] = {}
         if self.layout.keep_other_columns:
             named = {column for group in _columns(self.layout) for column in group}
@@ -230,7 +230,7 @@ def _joined(value: Any) -> Any:
 
 
 def _own_metadata(value: Any) -> dict[str, Any]:
-    """Return the metadata of a file that Vasari wrote, JSON text or an object; else nothing."""
+    """Return a row's `metadata` value as a mapping, from JSON text or an object; else empty."""
     try:
         value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""How a description of a data set names values of a row.
+"""Read the values of a row by the column names that a data set's description uses.
 
 `qid` is a column, `metadata.subject` one within another, `turns.0.text` the first of a list.
 `images/{pid}.png` is a text with columns filled in, `{id:012d}` with leading zeros, `{url|name}`
@@ -22,7 +22,7 @@ _SLOT = re.compile(r"\{([^{}|:]+)(?:\|(name|stem))?(?::0(\d{1,2})d)?\}")
 
 
 def first_value(row: Mapping[str, Any], columns: Iterable[str]) -> Any:
-    """Return the first value that is neither null nor nan nor empty; None when there is none."""
+    """Return the first non-empty value among the given columns of a row; None if all are empty."""
     values = (column_value(row, column) for column in columns)
     return next((value for value in values if not is_empty(value)), None)
 
@@ -37,7 +37,7 @@ def is_empty(value: Any) -> bool:
 
 
 def column_value(row: Mapping[str, Any], column: str) -> Any:
-    """Return what a column names in a row; None when it is not there."""
+    """Return the value that a column, such as "turns.0.text", names in a row; None if missing."""
     if column.startswith("="):
         return column[1:]
     if "{" not in column:
@@ -61,7 +61,7 @@ def column_value(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _descend(row: Any, path: str) -> Any:
-    """Return the value at a dotted path; a column whose name holds a dot comes first."""
+    """Return the value at a dotted path; a column whose whole name is the path comes first."""
     if isinstance(row, Mapping) and path in row:
         return row[path]
     head, _, rest = path.partition(".")

@@ -1,4 +1,4 @@
-"""Conversations to rows: LLaVA and ShareGPT, OpenAI messages, and LLaMA-Factory's formats.
+"""Turn conversations into rows: LLaVA, ShareGPT, OpenAI messages and LLaMA-Factory's formats.
 
 A conversation gives one row: its first question and the answer to it. Later turns refer to earlier
 ones, so they make no prompt of their own. A system message is kept beside it.
@@ -22,7 +22,7 @@ _ANSWERERS = frozenset({"gpt", "assistant", "model", "bot", "chatgpt"})
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Columns and tags of a LLaMA-Factory data set, with its defaults."""
+    """Column names and role tags of a LLaMA-Factory data set; the defaults are LLaMA-Factory's."""
 
     messages: str = "conversations"
     images: str = "images"
@@ -34,7 +34,7 @@ class _Names:
 
 
 def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield one row a conversation: `id`, `question`, `answer`, `images`, `system`, `num_turns`.
+    """Yield one row per conversation: `id`, `question`, `answer`, `images`, `system`, `num_turns`.
 
     `conversations` or `messages` are read; a turn is {from, value} or {role, content}; a content is
     text or a list of parts (text, image, image_url). Images that no part names are those of the
@@ -44,7 +44,7 @@ def conversation_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredR
 
 
 def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield the rows of every data set of a `dataset_info.json` whose file lies in its folder.
+    """Yield the rows of all local data sets that LLaMA-Factory's `dataset_info.json` lists.
 
     Data sets on a hub are left out. Formats alpaca and sharegpt. Data sets of preference pairs, and
     rows with sound or video, are refused with a reason.
@@ -151,7 +151,7 @@ def _turns(row: Mapping[str, Any], turns: Sequence[Any], names: _Names) -> dict[
 def _first_images(
     row: Mapping[str, Any], said: Sequence[tuple[str, str, Any]], start: int, names: _Names
 ) -> list[Any]:
-    """Return the row's images of its first question: those it marks, all if none is marked."""
+    """Return the images of a row's first question: those its text marks, or all without marks."""
     value = row.get(names.images) or row.get("image")
     images = value if isinstance(value, list) else [] if not value else [value]
     marks = [text.count(IMAGE_MARK) for _, text, _ in said]

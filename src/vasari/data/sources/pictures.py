@@ -1,4 +1,4 @@
-"""Grids, panels and tables drawn as PNG images, for data sets without pictures."""
+"""Draw grids, panels and tables as PNG images, for data sets without pictures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PANEL_GAP = 6
 
 
 def draw_pairs(pairs: Sequence[tuple[Grid, Grid | None]]) -> bytes:
-    """Return a PNG of grids, one pair a line: input, arrow, output or a question mark."""
+    """Return a PNG of grid pairs, one pair per line: input, arrow, and output or question mark."""
     lines = [
         (_grid_image(before), None if after is None else _grid_image(after))
         for before, after in pairs
@@ -64,7 +64,7 @@ def draw_pairs(pairs: Sequence[tuple[Grid, Grid | None]]) -> bytes:
 
 
 def draw_matrix(panels: NDArray[np.uint8]) -> bytes:
-    """Return a PNG of a RAVEN problem: the 3 x 3 matrix, its last panel a "?", and options A to H.
+    """Return a PNG of a RAVEN problem: the 3 x 3 matrix with "?" as last panel, and options A to H.
 
     Args:
         panels: [16, height, width] gray; the first eight are the matrix, the others the options.
@@ -100,7 +100,7 @@ def draw_matrix(panels: NDArray[np.uint8]) -> bytes:
 
 
 def draw_table(rows: Sequence[Sequence[str]]) -> bytes:
-    """Return a PNG of a table, its first row the header; long cells are cut with "...".
+    """Return a PNG of a table whose first row is the header; long cells are cut with "...".
 
     Raises:
         DataError: No rows, no columns, or more than can be read in a picture.

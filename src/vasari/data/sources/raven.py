@@ -1,4 +1,4 @@
-"""RAVEN (arXiv:1903.02741): one `.npz` a problem, 16 gray panels and the index of the answer."""
+"""Read RAVEN problems (arXiv:1903.02741), one `.npz` each: 16 gray panels and the answer index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"RAVEN_\d+_(\w+)\.npz")
 
 
 def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield the one row of an archive.
+    """Yield the one row of a RAVEN archive, which holds a single problem.
 
     It has `id`, `question`, `num_choices`, `target` (from 0), `image`, `configuration` (the
     archive's folder) and `split`.
@@ -79,7 +79,7 @@ def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
 
 
 def _array(archive: zipfile.ZipFile, name: str, *, shape: int) -> np.ndarray[Any, np.dtype[Any]]:
-    """Read an array of an archive, never a pickle, after its header was checked for its size."""
+    """Return an array of an archive, never a pickle, after a check of its size in the header."""
     with archive.open(f"{name}.npy") as file:
         size, kind = _header(file)
         if kind.hasobject:

@@ -1,4 +1,4 @@
-"""Prompts of a public data set, read from the folder in which it lies."""
+"""Read the prompts of a public data set from the folder that holds it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _LISTED = 12
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that became no prompt."""
+    """A row of a data set that cannot become a prompt, and the reason."""
 
     source: str
     where: str
-    """File below the source's folder, and line, row or entry."""
+    """File, relative to the data set's folder, and the line, row or entry in it."""
     reason: str
 
 
@@ -63,7 +63,7 @@ def read_source(
     limit: int | None = None,
     images: bool = True,
 ) -> Iterator[Prompt | BadRow]:
-    """Yield the prompts of a data set, and each row that became none, in the order of its files.
+    """Yield the prompts of a data set in file order, and a `BadRow` for each unusable row.
 
     A prompt's id is `source/native id`; its metadata holds `source`, `native_id`, `split`,
     `licence`, `domain`, `category` and `tier`. Images are found and their headers read here;
@@ -108,7 +108,7 @@ def read_source(
 
 
 def _checked_split(spec: SourceSpec, split: str, *, allow_test: bool) -> str:
-    """Return the split to read: a test only where that is allowed."""
+    """Return the split to read; raise if it is a test split and `allow_test` is False."""
     if spec.test_only:
         if not allow_test:
             raise ConfigError(
@@ -212,7 +212,7 @@ def _entries(
 
 
 def _row_split(row: Mapping[str, Any], layout: Layout) -> str:
-    """Return the split that a row states; the value as it stands where the layout lacks it."""
+    """Return the split that a row states; a value unknown to the layout is returned as it is."""
     if layout.split_ranges:
         digits = re.search(
             r"(\d+)\D*$", str(column_value(row, layout.fields.id[0]) if layout.fields.id else "")
@@ -229,7 +229,7 @@ def _row_split(row: Mapping[str, Any], layout: Layout) -> str:
 
 
 def _find_files(spec: SourceSpec, folder: Path) -> tuple[Layout, list[_File]]:
-    """Return the first layout that the folder has files of, and these files.
+    """Return the data set's first layout whose files the folder holds, and those files.
 
     Raises:
         DataError: The folder is missing or has none; what was expected and what is there.

@@ -1,4 +1,4 @@
-"""A data set as a YAML description: which files hold its rows, and which columns make a prompt."""
+"""YAML description of a data set: which files hold its rows, and which columns make a prompt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vasari.core.errors import ConfigError, DataError
 from vasari.core.settings import Settings
 
 Tier = Literal["verified", "mapped", "unknown"]
-"""Seen on real files; made from documentation alone; layout not known, so nothing is read."""
+"""Whether a layout was tested on real files, made from documentation alone, or is not known."""
 
 RowFormat = Literal["auto", "raven", "arc", "wikitables", "conversations", "llamafactory"]
 """How a file becomes rows; `auto` goes by its suffix."""
@@ -50,12 +50,12 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class Fields(Settings):
-    """Columns of each field of a prompt."""
+    """Columns of a row from which each field of a prompt is read."""
 
     question: Columns
     answer: Columns
     id: Columns = ()
-    """Without it, file and row number."""
+    """Id of the row; without a column, its file and row number."""
     images: ImageColumns = ()
     choices: Columns = ()
     category: Columns = ()
@@ -65,11 +65,11 @@ class Fields(Settings):
     """How the answer is compared, where the rows say it in our words; else it follows from the
     choices."""
     metadata: dict[str, Columns] = Field(default_factory=dict)
-    """Further facts to keep, by the name that they get."""
+    """Further columns to keep in the prompt's metadata, by the name that they get."""
 
 
 class Layout(Settings):
-    """One form in which a data set is published."""
+    """One form in which a data set is published: its files, their format, columns and splits."""
 
     title: str = "files"
     files: dict[str, Patterns]
@@ -85,11 +85,11 @@ class Layout(Settings):
     the row's."""
     split_field: str = ""
     split_values: dict[str, Patterns] = Field(default_factory=dict)
-    """Our split -> values of `split_field`, where they differ."""
+    """Split name in Vasari -> values of `split_field` in the file, where they differ."""
     split_ranges: dict[str, tuple[int, int]] = Field(default_factory=dict)
-    """Our split -> first and last number of its ids, where only the id tells."""
+    """Split name in Vasari -> first and last id number of the split, where only the id tells."""
     image_folders: Patterns = ("",)
-    """Folders below the source's in which an image may lie; the first that has it counts."""
+    """Folders below the data set's where an image may lie; the first that has it counts."""
     answer_as: AnswerForm = "auto"
     """auto: a letter or an option's text where there are choices, else text. index0, index1: the
     option counted from 0 or 1. boxed: the last \\boxed{} of a solution. first, most: of a list, the
@@ -100,7 +100,7 @@ class Layout(Settings):
     """letters: the options are pictures. in_question: the options follow "Choices:" in the
     question. literal: the list is written as text, ['a', 'b']."""
     keep_other_columns: bool = False
-    """Columns that no field names join the metadata, when they hold text or numbers."""
+    """Whether columns that no field names join the metadata, if they hold text or numbers."""
 
     @field_validator("files")
     @classmethod
@@ -121,7 +121,7 @@ class Layout(Settings):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that this layout may have."""
+        """Names of the splits that this layout may have."""
         named = [split for split in self.files if split != "*"]
         told = [*self.split_values, *self.split_ranges] or (
             ["train", "val", "test"] if "*" in self.files else []
@@ -130,30 +130,30 @@ class Layout(Settings):
 
 
 class SourceSpec(Settings):
-    """A data set: its name, its terms, and the layouts in which it is published."""
+    """Description of a data set: name, licence, and the layouts in which it is published."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
     title: str
     licence: str
-    """As its publisher states it; "none stated" where he does not."""
+    """Licence as the publisher states it, or "none stated"."""
     domain: Literal["math", "science", "chart", "document", "general", "puzzle", "any"] = "any"
     tier: Tier = "mapped"
     test_only: bool = False
     """Published for testing alone: reading it needs `allow_test=True`."""
     about: str = ""
-    """What a reader should know."""
+    """What a user of the data set should know."""
     pickles: str = ""
-    """Where a safe form is, when the native form is a pickle."""
+    """Where to find a safe form of the files, when the native form is a pickle."""
     layouts: tuple[Layout, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that its layouts may have."""
+        """Names of the splits that the data set's layouts may have."""
         return tuple(dict.fromkeys(split for layout in self.layouts for split in layout.splits))
 
     @property
     def tier_note(self) -> str:
-        """The tier in words, as documents and cards show it."""
+        """The tier (how far the layout was tested) in words, for documents and data cards."""
         return TIER_NOTES[self.tier]
 
     @model_validator(mode="before")
@@ -176,7 +176,7 @@ class SourceSpec(Settings):
 
 
 def read_spec(path: Path) -> SourceSpec:
-    """Return the description in a YAML file, a user's or ours.
+    """Return the data set description that a YAML file holds, a user's or one that Vasari ships.
 
     Raises:
         DataError: The file is missing, no YAML, or not a description.
@@ -199,7 +199,7 @@ _shipped = cache(read_spec)
 
 
 def describe_source(name: str) -> SourceSpec:
-    """Return the description of a shipped source, or of the YAML file that `name` is the path of.
+    """Return the data set description `name`: a shipped one, or the YAML file at that path.
 
     Raises:
         ConfigError: No source has this name.

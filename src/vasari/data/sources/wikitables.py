@@ -1,4 +1,4 @@
-"""WikiTableQuestions (arXiv:1508.00305): questions in TSV files, tables in CSV files, drawn."""
+"""Read WikiTableQuestions (arXiv:1508.00305): TSV questions, and CSV tables drawn as images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = ("id", "utterance", "context", "targetValue")
 
 
 def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield one row a question.
+    """Yield one row per question, with its table drawn as an image.
 
     It has `id`, `question`, `answer` (several joined by "; "), `num_answers`, `context` (its table)
     and `image`.
@@ -63,7 +63,7 @@ def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
 
 
 def _table(context: str, folder: Path) -> list[list[str]]:
-    """The cells of a table. Quotes in it are escaped with a backslash.
+    """Return the cells of a CSV table, in which quotes are escaped with a backslash.
 
     Raises:
         DataError: The file is missing, too large, or outside the folder.
@@ -76,7 +76,7 @@ def _table(context: str, folder: Path) -> list[list[str]]:
 
 
 def _unescaped(text: str) -> str:
-    """The data set writes a line break as backslash n, a bar as backslash p, a backslash twice."""
+    """Return a text with the data set's backslash escapes (line break, bar, backslash) undone."""
     out, place = [], 0
     while place < len(text):
         pair = text[place : place + 2]

@@ -14,7 +14,9 @@ from vasari.data.tasks.thinker import Read, Thinker
 
 
 def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    """Return questions such as "7+5" with their answers, in the wording of worked reasoning.
+    """Return `count` sums and differences such as "7+5", each paired with its answer.
+
+    They are worded as in worked reasoning.
 
     Sums reach 99, differences begin at 0.
     """
@@ -43,17 +45,17 @@ _EXTREMES = (
     ("smallest", "smaller"),
     ("most", "more"),
 )
-"""What is asked for, and the word that keeps the best so far."""
+"""Word of the question, and the word with which the reasoning notes the best name so far."""
 _PLACES = ("row A", "row B", "row C", "column X", "column Y", "column Z")
 
 Told = dict[str, int]
 """Name to number, in the order told; no number stands twice."""
 Asked = tuple[str, Callable[[Thinker, Read], object]]
-"""What is asked of a list, and the steps that answer it."""
+"""A question about a list of named numbers, and the function that works it out."""
 
 
 def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    """Return questions about named numbers, "red 5. blue 3. red plus blue", with worked steps.
+    """Return `count` pairs of a question, "red 5. blue 3. red plus blue", and its worked solution.
 
     They need no picture: what is learnt is to find a number by its name, to carry it on, and to
     keep the best so far in mind.
@@ -82,7 +84,7 @@ def _picked(rng: np.random.Generator, told: Told, num: int) -> list[str]:
 
 
 def _ranked(rng: np.random.Generator, told: Told, num: int) -> list[str]:
-    """Pick names, the one with the largest number first."""
+    """Return `num` random names, the name of the largest number first."""
     return sorted(_picked(rng, told, num), key=lambda name: -told[name])
 
 
@@ -192,4 +194,4 @@ _ASKED: tuple[Callable[[np.random.Generator, Told], Asked], ...] = (
     _option,
     _option,
 )
-"""What is asked of a list, each as likely as it stands here."""
+"""Makers of questions about a list; one that stands here twice is twice as likely."""

@@ -34,7 +34,7 @@ _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def check_task_family(family: Family | type[Family], verify: Verify) -> None:
-    """Check that a family does what `Family` says.
+    """Check that a task family does what `Family` demands, on problems of each of its levels.
 
     Args:
         family: As a recipe may name it: a class that is called without arguments, or an object.
@@ -74,7 +74,7 @@ def _require(holds: bool, message: str) -> None:
 
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
-    """Say of an error of ours what could not be done."""
+    """Turn an error of Vasari's within the block into an AssertionError that says what failed."""
     try:
         yield
     except (ConfigError, DataError, TypeError) as error:
@@ -95,7 +95,7 @@ def _sample(family: Family, level: str, seed: int) -> Problem:
 
 
 def _facts(problem: Problem) -> list[object]:
-    """Return what makes a problem, its reasoning included."""
+    """Return the parts of a problem, and its reasoning, by which two problems are compared."""
     thinker = Thinker(np.random.default_rng(0))
     found = problem.think(thinker)
     parts = [
@@ -172,7 +172,7 @@ def _corners(mark: Mark) -> list[Point]:
 
 
 def _check_scenes(problems: Sequence[Problem], where: str) -> None:
-    """Check that equal pictures, and only they, have one key, which decides their split."""
+    """Check that pictures are equal exactly when their scene keys, which decide the split, are."""
     scene_of: dict[str, str] = {}
     key_of: dict[str, str] = {}
     for problem in problems:
@@ -269,7 +269,7 @@ def _check_drawing(scene: Scene, where: str) -> None:
 
 
 def _check_pools(family: Family) -> None:
-    """Check pools as recipes make them: with slips, spoiled prompts, and the held-out style."""
+    """Check pools as recipes make them: deliberate mistakes, spoiled prompts, held-out style."""
     plain = PoolSettings(families=(family.name,), num_prompts=_NUM_PROMPTS, slip_rate=0.3)
     spoiled = replace(plain, wrong_label_share=0.25, guessable_share=0.25, unsolvable_share=0.25)
     unseen = replace(plain, styles=(HELD_OUT_STYLE,))

@@ -1,4 +1,4 @@
-"""Scenes drawn as PNG images: by Pillow, and in the held-out style by matplotlib.
+"""Draw scenes as PNG images: by Pillow, and in the held-out style by matplotlib.
 
 A style changes the paper, the ink, the strokes and the lettering, and never what is to be seen:
 colours keep their names and marks their places. The same scene, style and size give the same bytes
@@ -24,7 +24,7 @@ SUPERSAMPLE = 2
 
 
 def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
-    """Return the scene as a PNG of `size` x `size` pixels.
+    """Draw a scene and return it as a PNG of `size` x `size` pixels.
 
     Args:
         scene: Marks in unit coordinates.
@@ -74,7 +74,7 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @functools.lru_cache(maxsize=8192)
 def _stamp(text: str, pixels: int, bold: int, anchor: str) -> tuple[Image.Image, int, int]:
-    """Return a text as a mask, and where its top left corner lies from the anchor.
+    """Return a text as an image mask, and the offset of its top left corner from the anchor.
 
     Kept, because charts repeat the same few numbers.
     """
@@ -128,7 +128,7 @@ class _Pen:
         return max(1, round(width * self._how.stroke * self._scale))
 
     def _edge(self, mark: Polygon | Disc | Wedge) -> tuple[Colour | None, int]:
-        """Return the outline's colour and width: the mark's own, or the ink edge of the style."""
+        """Return an outline's colour and width: the mark's own, or the ink edge of the style."""
         if mark.outline is not None:
             return mark.outline, self._pixels(mark.width)
         if self._how.edge and mark.fill not in (None, "paper", "ink"):

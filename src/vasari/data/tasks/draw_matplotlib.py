@@ -1,4 +1,4 @@
-"""Scenes drawn with matplotlib: the held-out style."""
+"""Draw scenes with matplotlib, in the held-out style."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ digits."""
 
 
 def render(scene: Scene, *, size: int, colours: Mapping[Colour, Rgb]) -> Image.Image:
-    """Return an RGB image of `size` x `size` pixels, drawn by the Agg canvas with DejaVu Sans.
+    """Return a scene as an RGB image of `size` x `size` pixels, drawn by matplotlib's Agg canvas.
+
+    The font is DejaVu Sans.
 
     Raises:
         DataError: A mark has a colour that `colours` lacks.

@@ -1,4 +1,4 @@
-"""An HTML page that shows what the families generate."""
+"""HTML page that shows problems of the task families."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from vasari.data.tasks.thinker import Thinker
 
 _SIZE = 112
 _SLIP_RATE = 0.3
-"""High enough that most of the slipped solutions shown do slip."""
+"""Chance of a deliberate mistake per step, so high that most solutions shown have one."""
 
 
 def write_gallery(
     path: Path, families: Mapping[str, Family], *, per_level: int = 2, seed: int = 0
 ) -> None:
-    """Write a page with problems of every family and level, drawn in every style.
+    """Write an HTML page with problems of every family and level, drawn in every style.
 
     The same arguments write the same bytes. The page loads nothing from elsewhere.
 

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 def spoil(
     problem: Problem, how: Imperfection, *, family: Family, level: str, rng: np.random.Generator
 ) -> Problem:
-    """Return the problem with one imperfection.
+    """Return the problem made imperfect: wrongly labelled, guessable or unsolvable.
 
     * "wrong_label": the reference answer is another plausible one; the reasoning still leads to the
         right one.
@@ -51,12 +51,12 @@ def spoil(
 
 
 def can_become_guessable(problem: Problem) -> bool:
-    """Whether a problem has a free answer, or is a multiple choice with the answer A or B."""
+    """Whether a problem can be made guessable: a free answer, or a choice with answer A or B."""
     return problem.kind != "choice" or problem.answer in LETTERS[:2]
 
 
 def wrong_answer(problem: Problem, *, family: Family, level: str, rng: np.random.Generator) -> str:
-    """Return a wrong answer of the same kind.
+    """Return a plausible wrong answer to a problem, of the same kind as the right one.
 
     A number close by, another option's letter, the other of yes and no; for other texts the answer
     to another problem of the family, preferably to a question that begins alike.

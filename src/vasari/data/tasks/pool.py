@@ -39,7 +39,7 @@ ten."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
-    """What generated prompts show, whatever their number; recipes extend or nest it."""
+    """Settings of generated prompts, all but their number; recipes extend or nest this class."""
 
     families: tuple[str, ...]
     """Names of families; prompts take turns, so that each family has the same share."""
@@ -89,7 +89,7 @@ class TaskSettings:
 
     @property
     def imperfections(self) -> dict[Imperfection, float]:
-        """Share of prompts by imperfection."""
+        """Share of prompts with each imperfection: wrong label, guessable, unsolvable."""
         return {
             "wrong_label": self.wrong_label_share,
             "guessable": self.guessable_share,
@@ -97,20 +97,20 @@ class TaskSettings:
         }
 
     def pool(self, num_prompts: int, **changes: Any) -> PoolSettings:
-        """Return the settings of a pool of these prompts, with other values for some fields."""
+        """Return these settings as those of a pool of `num_prompts` prompts, after `changes`."""
         shown = {one.name: getattr(self, one.name) for one in fields(TaskSettings)}
         return PoolSettings(**(shown | changes), num_prompts=num_prompts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings(TaskSettings):
-    """What a pool of generated prompts holds."""
+    """Settings of a pool of generated prompts: their content, number and drawing styles."""
 
     num_prompts: PositiveCount
-    """Prompts in the pool."""
+    """Number of prompts in the pool."""
 
     styles: tuple[str, ...] = STYLES
-    """Drawing styles, drawn alike; the held-out style is refused in a train pool."""
+    """Drawing styles, each equally likely; the held-out style is refused in a train pool."""
 
     def __post_init__(self) -> None:
         TaskSettings.__post_init__(self)  # `super()` does not know a class with slots
@@ -128,7 +128,7 @@ def make_pool(
     progress: Callable[[int, int], None] | None = None,
     families: Mapping[str, Family] | None = None,
 ) -> list[Prompt]:
-    """Return a pool of prompts with drawn images, worked solutions and exact answers.
+    """Return a pool of generated prompts with drawn images, worked solutions and answers.
 
     Problems, looks, slips and imperfections come from generators of their own: another slip rate or
     style leaves the problems as they are, and a longer pool begins with the shorter one (when no
@@ -167,18 +167,18 @@ def make_pool(
 
 
 def scene_digest(scene_key: str) -> str:
-    """Return the 64-bit digest of a scene's key, 16 hex digits."""
+    """Return the 64-bit digest of a scene's key (the text of its facts) as 16 hex digits."""
     return hashlib.blake2b(scene_key.encode(), digest_size=8).hexdigest()
 
 
 def split_of(digest: str) -> Split:
-    """Return the split that a scene belongs to, by its digest."""
+    """Return the split ("train", "validation" or "test") that a scene's digest assigns it to."""
     residue = int(digest, 16) % 10
     return next(split for split, residues in _RESIDUES.items() if residue in residues)
 
 
 def check_disjoint(**pools: Sequence[Prompt]) -> None:
-    """Check that no two of the named pools share a scene.
+    """Check that no two of the named pools of prompts share a scene.
 
     Raises:
         DataError: Two pools share one (both prompts are named), or a prompt has no scene digest.
@@ -245,7 +245,7 @@ def _check_families(settings: PoolSettings, families: Mapping[str, Family]) -> N
 
 
 def _level_chances(settings: PoolSettings, family: Family) -> dict[str, float]:
-    """Return the chance of each level of this family."""
+    """Return the chance with which each level of a task family is drawn."""
     weights: Mapping[str, float] = settings.level_weights or dict.fromkeys(family.levels, 1.0)
     if settings.shape == "dynamath":
         weights = dynamath_level_weights()
@@ -259,7 +259,7 @@ def _level_chances(settings: PoolSettings, family: Family) -> dict[str, float]:
 
 
 class _PoolMaker:
-    """Makes the prompts of one pool, one after the other."""
+    """Maker of the prompts of one pool, one after the other."""
 
     def __init__(self, settings: PoolSettings, *, split: Split, seed: int, stream: str) -> None:
         self._settings = settings
@@ -275,7 +275,7 @@ class _PoolMaker:
         self._seen: set[tuple[str, str]] = set()
 
     def plan(self) -> list[Imperfection | None]:
-        """Return the imperfection of each prompt; exact counts in random places."""
+        """Return each prompt's imperfection or None, in exact numbers at random places."""
         num = self._settings.num_prompts
         plan: list[Imperfection | None] = [None] * num
         places = iter(self._spoiler.permutation(num))
@@ -285,7 +285,7 @@ class _PoolMaker:
         return plan
 
     def make(self, number: int, family: Family, spoiling: Imperfection | None) -> Prompt:
-        """Return prompt `number` of the pool."""
+        """Return prompt `number` of the pool, made from a new problem of `family`."""
         level, problem, digest = self._sample(family, spoiling=spoiling)
         true_answer = problem.answer
         if spoiling is not None:

@@ -1,4 +1,4 @@
-"""A generated problem before it is drawn, and what a family of problems must offer."""
+"""A generated problem before it is drawn, and the interface of a family of problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vasari.data.tasks.thinker import Thinker
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A short question about what is to be seen, with its answer, to train a base model."""
+    """A short question about what a picture shows, with its answer, to train a base model."""
 
     question: str
     answer: str
@@ -23,7 +23,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A scene, a question that needs several steps, and a way to solve it."""
+    """A generated problem: a scene, a question that needs several steps, and a way to solve it."""
 
     scene: Scene
     scene_key: str
@@ -46,7 +46,7 @@ class Problem:
 
 
 class Family(Protocol):
-    """A family of problems: makes a problem of a level from a random generator.
+    """Interface of a task family, which makes problems of a given level from a random generator.
 
     `check_task_family` checks one of your own. All that differs from problem to problem comes from
     the generator: no global random state, no order of a set of texts, which differs between two
@@ -59,5 +59,5 @@ class Family(Protocol):
     """Difficulty levels, easiest first: ("1", "2", "3")."""
 
     def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """Return a problem of this level; the same generator state gives the same problem."""
+        """Return a problem of the given level; the same generator state gives the same problem."""
         ...

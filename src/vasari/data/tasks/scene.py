@@ -28,7 +28,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A straight stroke."""
+    """A straight line of a drawing."""
 
     start: Point
     end: Point
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """A closed shape; `fill` None draws the outline only."""
+    """A polygon of a drawing; with `fill` None, only its outline is drawn."""
 
     points: tuple[Point, ...]
     fill: Colour | None = None
@@ -48,7 +48,7 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Disc:
-    """A circle."""
+    """A circle of a drawing; with `fill` None, only its outline is drawn."""
 
     centre: Point
     radius: float
@@ -59,7 +59,7 @@ class Disc:
 
 @dataclass(frozen=True, slots=True)
 class Wedge:
-    """A sector, from angle `start` to `end` in degrees, clockwise from twelve o'clock."""
+    """A sector of a circle, from `start` to `end` in degrees clockwise from twelve o'clock."""
 
     centre: Point
     radius: float
@@ -72,7 +72,7 @@ class Wedge:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line of text; `size` is the cap height's em in units of the image."""
+    """One line of text in a drawing; `size` is the font size as a share of the image's side."""
 
     at: Point
     text: str
@@ -86,7 +86,7 @@ Mark = Line | Polygon | Disc | Wedge | Text
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Marks in drawing order."""
+    """A picture: its marks (lines, shapes and texts) in drawing order."""
 
     marks: tuple[Mark, ...]
 
@@ -101,7 +101,7 @@ def rectangle(
     outline: Colour | None = None,
     width: float = 0.012,
 ) -> Polygon:
-    """Return an axis-aligned rectangle."""
+    """Return an axis-aligned rectangle as a polygon."""
     return Polygon(
         ((left, top), (right, top), (right, bottom), (left, bottom)),
         fill=fill,
@@ -111,6 +111,6 @@ def rectangle(
 
 
 def around(centre: Point, radius: float, degrees: float) -> Point:
-    """Return the point at this distance and angle, clockwise from twelve o'clock."""
+    """Return the point at `radius` from `centre`, at `degrees` clockwise from twelve o'clock."""
     turn = math.radians(degrees)
     return centre[0] + radius * math.sin(turn), centre[1] - radius * math.cos(turn)

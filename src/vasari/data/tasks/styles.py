@@ -22,7 +22,7 @@ HELD_OUT_STYLE = "matplotlib"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How one style draws."""
+    """Settings of one drawing style: its paper, ink, strokes, lettering and colours."""
 
     paper: Rgb = (255, 255, 255)
     ink: Rgb = (20, 20, 20)
@@ -36,7 +36,7 @@ class Style:
     """Width of an ink edge around filled marks that have no outline, in units of the image."""
     saturation: float = 1.0
     repaint: Mapping[Colour, Rgb] = field(default_factory=dict)
-    """Colours that would not stand out on this paper, painted otherwise."""
+    """Other RGB values for the colours that would not stand out on this paper."""
 
 
 _STYLES: dict[str, Style] = {
@@ -68,7 +68,7 @@ _STYLES: dict[str, Style] = {
 
 
 def find_style(name: str) -> Style:
-    """Return the style of that name.
+    """Return the drawing style called `name`.
 
     Raises:
         ConfigError: There is none.
@@ -79,7 +79,7 @@ def find_style(name: str) -> Style:
 
 
 def paint(scene: Scene, style: str) -> dict[Colour, Rgb]:
-    """Return the RGB values of the palette, "ink" and "paper" in this style and this scene.
+    """Return the RGB values of the palette, "ink" and "paper" for one scene in one style.
 
     Hue, saturation and brightness shift by a few per cent, decided by a digest of the scene, so
     that a model cannot know a colour by one value, while every colour keeps its name.
@@ -109,7 +109,7 @@ def _shade(rgb: Rgb, shifts: tuple[int, int, int], saturation: float) -> Rgb:
 
 
 def rgb_of(colour: Colour, colours: Mapping[Colour, Rgb]) -> Rgb:
-    """Return the RGB value of a colour's name.
+    """Return the RGB value that `colours` holds for a colour's name.
 
     Raises:
         DataError: The palette has no such colour.

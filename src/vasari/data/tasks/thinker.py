@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 Read = Callable[[str], int]
-"""Reads the number of a name off the picture and writes it."""
+"""Function that reads the number with a given name off the picture and writes it."""
 
 
 @dataclass(slots=True)
 class Thinker:
-    """Writes reasoning and returns the values it found."""
+    """A simulated solver that writes its reasoning and may make deliberate mistakes (slips)."""
 
     rng: np.random.Generator
     slip_rate: float = 0.0
@@ -30,70 +30,97 @@ class Thinker:
     steps: list[str] = field(default_factory=list)
     """Sentences written so far."""
     reads: list[str] = field(default_factory=list)
-    """The sentences among them that only say what is to be seen."""
+    """Sentences of `steps` that only say what the picture shows."""
     num_slips: int = 0
-    """How many steps went wrong."""
+    """Number of steps that went wrong."""
 
     def say(self, sentence: str) -> None:
-        """Write a sentence that cannot go wrong."""
+        """Append a sentence that cannot go wrong to the reasoning."""
         self.steps.append(sentence)
 
     def read(self, what: str, value: int, *, low: int = 0, high: int = 99) -> int:
-        """Read a number off the picture and write `what value`.
+        """Append "<what> <number>", read off the picture, to the reasoning; return the number read.
 
-        A slip reads a neighbouring value in [low, high].
+        A deliberate mistake reads a neighbouring value in [low, high].
         """
         seen = self._slip_number(value, low=low, high=high)
         self._say_read(f"{what} {seen}")
         return seen
 
     def look(self, what: str, value: str, alternatives: Sequence[str]) -> str:
-        """Read a label off the picture and write `what value`; a slip reads another alternative."""
+        """Append "<what> <label>", read off the picture, to the reasoning; return the label read.
+
+        A deliberate mistake reads another of the alternatives.
+        """
         seen = self.settle(value, alternatives)
         self._say_read(f"{what} {seen}")
         return seen
 
     def look_number(self, what: str, value: int, alternatives: Sequence[int]) -> int:
-        """Read a number as `look` reads a label: a slip reads another of the alternatives."""
+        """Append "<what> <number>", read off the picture, to the reasoning; return the number read.
+
+        A deliberate mistake reads another of the alternatives.
+        """
         return int(self.look(what, str(value), [str(each) for each in alternatives]))
 
     def add(self, left: int, right: int) -> int:
-        """Write `left+right=sum`; a slip is off by one, except in 0+0, which stays 0."""
+        """Append "left+right=sum" to the reasoning and return the sum.
+
+        A deliberate mistake is off by one; 0+0 is always 0.
+        """
         return self._equation(f"{left}+{right}", left + right, certain=left == right == 0)
 
     def subtract(self, left: int, right: int) -> int:
-        """Write `left-right=difference`; a slip is off by one."""
+        """Append "left-right=difference" to the reasoning and return the difference.
+
+        A deliberate mistake is off by one.
+        """
         return self._equation(f"{left}-{right}", left - right)
 
     def difference(self, left: int, right: int) -> int:
-        """Write larger minus smaller; a slip is off by one, except in n-n, which stays 0."""
+        """Append "larger-smaller=difference" to the reasoning and return the difference.
+
+        A deliberate mistake is off by one; the difference of equal numbers is always 0.
+        """
         high, low = max(left, right), min(left, right)
         return self._equation(f"{high}-{low}", high - low, certain=high == low)
 
     def multiply(self, left: int, right: int) -> int:
-        """Write `left*right=product`; a slip is off by one."""
+        """Append "left*right=product" to the reasoning and return the product.
+
+        A deliberate mistake is off by one.
+        """
         return self._equation(f"{left}*{right}", left * right)
 
     def divide(self, left: int, right: int) -> int:
-        """Write `left/right=quotient`, rounded down; this step cannot go wrong."""
+        """Append "left/right=quotient", rounded down, to the reasoning; return the quotient.
+
+        This step cannot go wrong.
+        """
         self.say(f"{left}/{right}={left // right}")
         return left // right
 
     def total(self, values: Sequence[int]) -> int:
-        """Write one addition after the other, and return the sum; 0 of no values."""
+        """Append the step-by-step additions of the values to the reasoning, and return the sum.
+
+        The sum of no values is 0.
+        """
         running = values[0] if values else 0
         for value in values[1:]:
             running = self.add(running, value)
         return running
 
     def choose(self, sentence: str, value: str, alternatives: Sequence[str]) -> str:
-        """Conclude with a label, written `sentence value`; a slip concludes another one."""
+        """Append a conclusion, "<sentence> <label>", to the reasoning, and return the label.
+
+        A deliberate mistake concludes another of the alternatives.
+        """
         found = self.settle(value, alternatives)
         self.say(f"{sentence} {found}")
         return found
 
     def settle(self, value: str, alternatives: Sequence[str]) -> str:
-        """Conclude with a label without writing it; a slip concludes another one.
+        """Return the label `value`, or another label by deliberate mistake; write nothing.
 
         The caller writes what follows from it.
         """
@@ -101,7 +128,7 @@ class Thinker:
         return str(self.rng.choice(others)) if others and self._slips() else value
 
     def best(self, read: Read, names: Sequence[str], *, word: str, largest: bool) -> str:
-        """Return the name of the largest (or smallest) number, the first of equals.
+        """Read numbers one by one; return the name of the largest or smallest, the first on a tie.
 
         "red 5. blue 3. larger red 5. green 7. larger green 7".
 
@@ -124,7 +151,7 @@ class Thinker:
     def subset(
         self, read: Read, names: Sequence[str], *, word: str, fits: Callable[[int], bool]
     ) -> str:
-        """Return the names whose numbers fit, as a set in braces.
+        """Read numbers one by one; return the names of those that pass `fits`: "{blue, red}".
 
         After each number the names found so far are written after `word`, "none" at first.
         """
@@ -136,7 +163,10 @@ class Thinker:
         return braces(found)
 
     def count_above(self, read: Read, names: Sequence[str], *, limit: int) -> int:
-        """Return how many numbers are above the limit, written as "green 9. over 7 1"."""
+        """Read numbers one by one; return how many are above the limit.
+
+        The reasoning says "green 9. over 7 1": one number above 7 so far.
+        """
         count = 0
         for name in names:
             count += self._is_in(read(name) > limit)
@@ -144,7 +174,9 @@ class Thinker:
         return count
 
     def match(self, sought: str, options: Mapping[str, str]) -> str:
-        """Return the letter of the option that says what is sought: "7 A 9 no. 7 B 7 yes".
+        """Compare the options with the text `sought` in order; return the letter of the equal one.
+
+        The reasoning says "7 A 9 no. 7 B 7 yes".
 
         Args:
             sought: The text of one of the options; the first of equals is taken.
@@ -160,7 +192,7 @@ class Thinker:
         return letter
 
     def text(self) -> str:
-        """Return the reasoning as one text: the sentences, joined by ". ", and a full stop."""
+        """Return the reasoning as one text: its sentences joined by ". ", and a full stop."""
         return ". ".join(self.steps) + "."
 
     def _say_read(self, sentence: str) -> None:
@@ -188,5 +220,5 @@ class Thinker:
 
 
 def braces(names: Sequence[str]) -> str:
-    """Return a set as text, sorted: "{blue, red}"."""
+    """Return names as a sorted set in text form: "{blue, red}"."""
     return "{" + ", ".join(sorted(names)) + "}"

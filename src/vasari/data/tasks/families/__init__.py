@@ -1,4 +1,4 @@
-"""Families of generated problems, by name."""
+"""Task families (makers of generated problems), by name."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LEVEL = re.compile(r"[A-Za-z0-9_]+")
 
 
 def find_family(name: str) -> Family:
-    """The family of that name: one of ours, or a user's class (called without arguments) or object.
+    """Return the task family called `name`: one of `FAMILIES`, or a user's class or object.
 
     Raises:
         ConfigError: There is none, its code was not allowed, or what is there is no family.
@@ -56,7 +56,9 @@ def find_family(name: str) -> Family:
 
 
 def as_family(found: Any, *, what: str) -> Family:
-    """The family itself, or the one that a class makes when it is called without arguments.
+    """Check a task family and return it: `found`, or an instance of the class `found`.
+
+    A class is called without arguments.
 
     Args:
         found: A class, or an object.

@@ -17,7 +17,7 @@ from vasari.data.tasks.thinker import Thinker
 
 @dataclass(frozen=True, slots=True)
 class Corner:
-    """A coloured angle at `vertex` between the directions to two other points of the figure."""
+    """A coloured angle of a figure, at point `vertex`, between the lines to two other points."""
 
     colour: str
     vertex: str
@@ -28,7 +28,7 @@ class Corner:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of named points, strokes and angles, with its solution."""
+    """A figure of named points, lines and coloured angles, with its worked solution."""
 
     points: dict[str, Point]
     strokes: tuple[str, ...]
@@ -59,7 +59,7 @@ def _triangle(at_p: float, at_q: float) -> dict[str, Point]:
 
 
 def _read_angle(t: Thinker, corner: Corner) -> int:
-    """Read an angle; a slip reads the next multiple of five."""
+    """Read an angle; a deliberate mistake is off by five degrees."""
     near = (corner.degrees - 5, corner.degrees + 5)
     return t.look_number(corner.colour, corner.degrees, near)
 

@@ -1,4 +1,4 @@
-"""What the families share: levels, random choices, options, and questions about named numbers."""
+"""Parts shared by task families: levels, random picks, options, questions about named numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLOURS = ("red", "blue", "green", "yellow")
 """Colours that are named in questions; far apart in every drawing style."""
 
 CELL = 0.25
-"""Side of a layout cell: 28 of 112 pixels, one image token of the small model."""
+"""Side of a layout cell, as a share of the image: 28 of 112 pixels, one token of a small model."""
 
 CHOICE_SHARE = 0.2
 """Share of questions for a number that become multiple choice."""
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class LeveledFamily:
-    """A family with one function for each of its levels, easiest first."""
+    """A task family with one problem-making function for each level, easiest level first."""
 
     def __init__(
         self, name: str, makers: Mapping[str, Callable[[np.random.Generator], Problem]]
@@ -41,7 +41,7 @@ class LeveledFamily:
         self._makers = makers
 
     def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """Return a problem of this level; the same generator state gives the same problem.
+        """Return a problem of the given level; the same generator state gives the same problem.
 
         Raises:
             ConfigError: The family has no such level.
@@ -55,7 +55,7 @@ class LeveledFamily:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a scene, its reference answer and its solution."""
+    """A question about a scene, with its reference answer and its worked solution."""
 
     text: str
     answer: str
@@ -63,10 +63,10 @@ class Question:
     kind: AnswerKind | None = None
     """None: a number when the answer is written in digits, else a text."""
     facts: tuple[Fact, ...] = ()
-    """What is to be seen beside the facts that every scene of the family has."""
+    """Perception questions beyond those that every scene of the family has."""
 
     def about(self, scene: Scene, scene_key: str, facts: tuple[Fact, ...]) -> Problem:
-        """Return the problem of asking this about a scene."""
+        """Return the problem that asks this question about a scene."""
         return Problem(
             scene=scene,
             scene_key=scene_key,
@@ -80,7 +80,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers that a picture shows under names, and questions that several families ask of them.
+    """Named numbers in a picture, and the questions about them that several task families ask.
 
     A method that returns a question returns None where the question has no good answer.
     """
@@ -88,24 +88,24 @@ class Numbers:
     values: Mapping[str, int]
     """Name to number, in the order in which they are read."""
     low: int
-    """Smallest number that can be misread."""
+    """Smallest value that a number can be misread as."""
     high: int
 
     def read(self, thinker: Thinker, name: str) -> int:
-        """Read one number and write `name number`."""
+        """Append "<name> <number>", read off the picture, to the reasoning; return the number."""
         return thinker.read(name, self.values[name], low=self.low, high=self.high)
 
     def read_all(self, thinker: Thinker, names: Sequence[str]) -> list[int]:
-        """Read the numbers of these names, one after the other."""
+        """Read the numbers with these names one after the other, and return them."""
         return [self.read(thinker, name) for name in names]
 
     def sum_of(self, text: str, names: Sequence[str]) -> Question:
-        """Ask for the sum of these numbers."""
+        """Return a question that asks for the sum of the numbers with these names."""
         answer = sum(self.values[name] for name in names)
         return Question(text, str(answer), lambda t: str(t.total(self.read_all(t, names))))
 
     def minus(self, text: str, one: str, two: str) -> Question | None:
-        """Ask for one number minus another; None where that is negative."""
+        """Return a question for number `one` minus number `two`; None if the result is negative."""
         answer = self.values[one] - self.values[two]
         return self._unless_negative(
             text, answer, lambda t: t.difference(*self.read_all(t, (one, two)))
@@ -114,7 +114,7 @@ class Numbers:
     def sum_minus(
         self, text: str, names: Sequence[str], less: str, *, read_first: bool
     ) -> Question | None:
-        """Ask for the sum of numbers minus one more; None where that is negative.
+        """Return a question that asks for a sum minus one number; None if the result is negative.
 
         Args:
             text: The question.
@@ -132,7 +132,7 @@ class Numbers:
         return self._unless_negative(text, answer, think)
 
     def best(self, text: str, names: Sequence[str], *, word: str, largest: bool) -> Question | None:
-        """Ask for the name of the largest or smallest number; None on a tie.
+        """Return a question for the name of the largest or smallest number; None on a tie.
 
         Args:
             text: The question.
@@ -152,7 +152,7 @@ class Numbers:
         )
 
     def subset(self, text: str, *, word: str, fits: Callable[[int], bool]) -> Question | None:
-        """Ask for the names of all numbers that fit; None where there are none."""
+        """Return a question that asks for the names of all numbers that fit; None if none fits."""
         found = [name for name, value in self.values.items() if fits(value)]
         if not found:
             return None
@@ -166,7 +166,9 @@ class Numbers:
     def spread(
         self, text: str, names: Sequence[str], *, words: tuple[str, str], place: int
     ) -> Question:
-        """Ask for the largest number minus another, both written again after all were read.
+        """Return a question that asks for the largest number minus another one.
+
+        The reasoning writes both numbers again after it has read all.
 
         Args:
             text: The question.
@@ -194,20 +196,20 @@ class Numbers:
 
 
 def sum_of_two(rng: np.random.Generator, numbers: Numbers) -> Question:
-    """Ask for the sum of two of the numbers."""
+    """Return a question for the sum of two of the numbers, picked at random."""
     one, two = shuffled(rng, list(numbers.values), 2)
     return numbers.sum_of(f"What is {one} plus {two}?", (one, two))
 
 
 def difference_of_two(rng: np.random.Generator, numbers: Numbers) -> Question | None:
-    """Ask for the larger minus the smaller of two of the numbers."""
+    """Return a question for the larger minus the smaller of two numbers picked at random."""
     names = shuffled(rng, list(numbers.values), 2)
     one, two = sorted(names, key=lambda name: -numbers.values[name])
     return numbers.minus(f"What is {one} minus {two}?", one, two)
 
 
 def with_question(make: Callable[[], T], ask: Callable[[T], Question | None]) -> tuple[T, Question]:
-    """Make scenes until one has the question that is to be asked; return both."""
+    """Make objects until `ask` has a question about one; return the object and the question."""
     while True:
         made = make()
         question = ask(made)
@@ -216,7 +218,7 @@ def with_question(make: Callable[[], T], ask: Callable[[T], Question | None]) ->
 
 
 def sometimes_with_choices(rng: np.random.Generator, problem: Problem) -> Problem:
-    """Return the problem, one in five that ask for a number with four options."""
+    """Return the problem; one in five problems that ask for a number become multiple choice."""
     if problem.kind == "number" and rng.random() < CHOICE_SHARE:
         return with_choices(rng, problem, near_numbers(rng, int(problem.answer)))
     return problem
@@ -241,9 +243,10 @@ def near_numbers(rng: np.random.Generator, value: int) -> tuple[str, ...]:
 
 
 def with_choices(rng: np.random.Generator, problem: Problem, distractors: Sequence[str]) -> Problem:
-    """Return the same problem with four options, which its reasoning compares with its value.
+    """Return the problem as multiple choice between its answer and up to three distractors.
 
-    "7 A 9 no. 7 B 7 yes" leads to B. A value that is no option gives way to the nearest one.
+    The reasoning compares its value with each option: "7 A 9 no. 7 B 7 yes" leads to B. A value
+    that is no option gives way to the nearest one.
     """
     options = shuffled(rng, (problem.answer, *distractors[:3]))
     inner = problem.think

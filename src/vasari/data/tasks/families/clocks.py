@@ -42,7 +42,7 @@ def _read_hour(thinker: Thinker, minutes: int, what: str = "hour") -> int:
 
 
 def _read_minute(thinker: Thinker, minutes: int, what: str = "minute") -> int:
-    """A slip reads the five-minute mark beside the right one."""
+    """Read the minutes; a deliberate mistake reads the five-minute mark before or after."""
     minute = minutes % 60
     return thinker.look_number(what, minute, ((minute - 5) % 60, (minute + 5) % 60))
 

@@ -75,7 +75,7 @@ PLACES: tuple[tuple[str, int, int], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """Example pairs, the query, and the transformation behind them."""
+    """A grid puzzle: pairs of example grids, the query grid, and the transformation to apply."""
 
     rule: str
     examples: tuple[tuple[Rows, Rows], ...]
@@ -93,7 +93,7 @@ def _fits(rule: str, examples: tuple[tuple[Rows, Rows], ...]) -> bool:
 
 
 def _puzzle(rng: np.random.Generator, level: str) -> Puzzle:
-    """A puzzle whose examples admit one result only, which is not the query itself."""
+    """Return a puzzle whose examples admit one result only, which differs from the query grid."""
     side, num_examples = (3, 2) if level == "3" else (2, 1)
     group = pick(rng, ("move", "swap")) if level == "1" else pick(rng, ("move", "move", "swap"))
     rule = pick(rng, [name for name in LEVEL_RULES[level] if (name in SWAPS) == (group == "swap")])
@@ -156,7 +156,7 @@ def _scene(puzzle: Puzzle) -> Scene:
 
 
 def _near(row: str) -> list[str]:
-    """The readings of a row of colours that are wrong in one cell."""
+    """Return all readings of a row of colours that are wrong in exactly one cell."""
     return [
         row[:i] + letter + row[i + 1 :]
         for i in range(len(row))
@@ -176,7 +176,7 @@ def _think(t: Thinker, puzzle: Puzzle, level: str) -> Rows:
 
 
 def transformed(rule: str, rows: Rows) -> Rows:
-    """The grid after the transformation, computed on an array of colour numbers."""
+    """Return a grid after the transformation `rule`, computed on an array of colour numbers."""
     grid = np.array([["rbgy".index(letter) for letter in row] for row in rows])
     if rule.startswith("swap"):
         one, two = "rbgy".index(rule[5]), "rbgy".index(rule[-1])

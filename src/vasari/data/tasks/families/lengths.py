@@ -20,12 +20,12 @@ FILLS = ("yellow", "cyan", "pink", "orange")
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A figure with dimensions, what is asked of it, and its solution."""
+    """A drawn figure with its dimensions, a question about it, and the worked solution."""
 
     kind: str
     marks: list[Mark]
     numbers: dict[str, int]
-    """What is written in the figure, by where it stands."""
+    """Numbers written in the figure, by their place."""
     question: str
     think: Callable[[Thinker], str]
     answer: str
@@ -202,7 +202,7 @@ def _notched(rng: np.random.Generator) -> Drawn:
 
 
 def root_text(square: int) -> str:
-    """The square root in lowest terms: "5", "sqrt(13)", "3*sqrt(2)"."""
+    """Return the square root of a number in simplest form: "5", "sqrt(13)", "3*sqrt(2)"."""
     factor = max(f for f in range(1, math.isqrt(square) + 1) if square % (f * f) == 0)
     rest = square // factor**2
     if rest == 1:

@@ -34,7 +34,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """Nine pictures, the rule of each attribute that varies, and the options of the last one."""
+    """A 3 x 3 matrix of pictures, the rules it follows, and the options for its last picture."""
 
     cells: tuple[tuple[Cell, ...], ...]
     rules: dict[str, str]

@@ -22,17 +22,17 @@ PAIRS = ((0, 1), (0, 3), (1, 4), (3, 4), (0, 2), (1, 2), (2, 3), (2, 4))
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Five nodes, by their place in `SPOTS`, and the lengths of the edges between them."""
+    """A graph of five nodes, drawn at the points `SPOTS`, with the lengths of its edges."""
 
     names: tuple[str, ...]
     lengths: dict[frozenset[str], int]
 
     def neighbours(self, node: str) -> list[str]:
-        """Nodes that share an edge with this one, sorted."""
+        """Return the names of the nodes that share an edge with `node`, sorted."""
         return sorted(other for other in self.names if frozenset((node, other)) in self.lengths)
 
     def routes(self, start: str, goal: str) -> list[tuple[str, ...]]:
-        """Every way that visits no node twice, shortest in edges first."""
+        """Return all routes between two nodes that visit no node twice, fewest edges first."""
         found: list[tuple[str, ...]] = []
         open_ways: list[tuple[str, ...]] = [(start,)]
         for way in open_ways:
@@ -102,7 +102,7 @@ def _plain(graph: Graph, question: Question) -> Problem:
 
 
 def _see_neighbours(t: Thinker, graph: Graph, node: str) -> list[str]:
-    """Read the neighbours of a node; a slip sees another set."""
+    """Read the neighbours of a node; a deliberate mistake reads one node more or fewer."""
     true = graph.neighbours(node)
     others = [name for name in graph.names if name != node]
     wrong = [" ".join(sorted({*true} ^ {name})) for name in others if {*true} != {name}]

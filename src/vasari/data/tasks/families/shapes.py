@@ -39,14 +39,17 @@ Thing = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the shapes are."""
+    """A grid of coloured shapes: which cell holds which shape."""
 
     things: dict[Place, Thing]
     plain: bool
     """Questions about places ask for any shape, not for a colour or a kind."""
 
     def num(self, wanted: str, line: str | None = None) -> int:
-        """Count the shapes of this colour or kind ("shape": any) in the row or column `line`."""
+        """Count the shapes of one colour or kind in the whole grid, or in one row or column.
+
+        The kind "shape" counts all shapes.
+        """
         return sum(
             (wanted == "shape" or wanted in thing) and (line is None or line in place)
             for place, thing in self.things.items()
@@ -54,7 +57,7 @@ class Grid:
 
     @property
     def totals(self) -> Numbers:
-        """How many shapes each colour has."""
+        """Number of shapes of each colour, by colour."""
         return Numbers({colour: self.num(colour) for colour in COLOURS}, low=0, high=_MOST)
 
 

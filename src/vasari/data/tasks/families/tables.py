@@ -27,32 +27,32 @@ _MAX = 9
 
 
 class Table(Numbers):
-    """The numbers of a table, row by row, under names such as "red X"."""
+    """A table of numbers, row by row, each named after its row and column, as in "red X"."""
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Colours of the rows, from the top."""
+        """Colours that name the rows, from the top."""
         return tuple(dict.fromkeys(name.split()[0] for name in self.values))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Letters of the columns, from the left."""
+        """Letters that name the columns, from the left."""
         return tuple(dict.fromkeys(name.split()[1] for name in self.values))
 
     def cells(self, line: str) -> list[str]:
-        """Names of the cells of the row or the column of this name."""
+        """Return the names of the cells in the row or column called `line`."""
         return [name for name in self.values if line in name.split()]
 
     def numbers(self, line: str) -> list[int]:
-        """The numbers of a row or a column."""
+        """Return the numbers in the row or column called `line`."""
         return [self.values[name] for name in self.cells(line)]
 
     def read_line(self, thinker: Thinker, line: str) -> list[int]:
-        """Read the numbers of a row or a column, one after the other."""
+        """Read the numbers of a row or column one after the other, and return them."""
         return self.read_all(thinker, self.cells(line))
 
     def read_extreme(self, thinker: Thinker, line: str, word: str) -> int:
-        """Read a row or a column, and again its "largest" or "smallest" number."""
+        """Read a row or column, read its "largest" or "smallest" number again, and return it."""
         found = (max if word == "largest" else min)(self.read_line(thinker, line))
         return thinker.read(word, found, low=self.low, high=self.high)
 
