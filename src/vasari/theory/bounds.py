@@ -1,4 +1,4 @@
-"""The variance-progress bound of arXiv:2509.21268, with constants of each prompt and policy.
+"""Variance-progress bound of arXiv:2509.21268, with exact constants for a prompt and policy.
 
 The paper asks for one c_min > 0 with |grad J_x|^2 >= c_min Var[R] for all prompts and parameters
 (assumption 1). There is none: with two answers the ratio is 2 p (1 - p). Here c, the second moment
@@ -21,43 +21,46 @@ from vasari.theory.softmax_policy import SoftmaxPrompt
 @final
 @dataclass(frozen=True, slots=True)
 class LocalConstants:
-    """What ties progress to variance for one prompt at one theta."""
+    """Constants of the variance-progress bound for one prompt at the policy parameters theta."""
 
     variance: float
-    """Var[R]."""
+    """Variance Var[R] of the reward R."""
     squared_gradient: float
-    """|grad J|^2."""
+    """|grad J|^2, the squared norm of the gradient of the mean reward J."""
     second_moment: float
-    """E|g (R - J)|^2, of one rollout with the mean reward as baseline."""
+    """E|g (R - J)|^2 of one rollout, with score g and the mean reward J as baseline."""
     smoothness: float
-    """An L with |Hessian| <= L everywhere."""
+    """L, a bound on the norm of J's Hessian at every theta."""
 
     @property
     def progress(self) -> float:
-        """The local c: |grad J|^2 / Var[R]; 0 where there is no variance.
+        """Squared gradient of the mean reward over the reward's variance; 0 if the variance is 0.
 
-        Assumption 1 asks for one that serves all.
+        It is the local c, |grad J|^2 / Var[R]; assumption 1 asks for one that serves all.
         """
         return self.squared_gradient / self.variance if self.variance > 0 else 0.0
 
     def moment_of_group(self, num_rollouts: int) -> float:
-        """E|G|^2 of the mean of independent rollouts: |grad J|^2 and an n-th of the rest."""
+        """Return the mean squared norm of a gradient estimate averaged over independent rollouts.
+
+        E|G|^2 is |grad J|^2 and, for n rollouts, an n-th of the rest of the second moment.
+        """
         return self.squared_gradient + (self.second_moment - self.squared_gradient) / num_rollouts
 
     def largest_step(self, num_rollouts: int = 1) -> float:
-        """The largest eta for which `guaranteed_gain` is at least c/2 eta Var[R].
+        """Return the largest step size whose guaranteed gain is at least half the first-order gain.
 
-        It is |grad J|^2 / (L E|G|^2).
+        It is |grad J|^2 / (L E|G|^2); half the first-order gain is c/2 eta Var[R].
         """
         curvature = self.smoothness * self.moment_of_group(num_rollouts)
         return self.squared_gradient / curvature if curvature > 0 else math.inf
 
     def guaranteed_gain(self, eta: float, num_rollouts: int = 1) -> float:
-        """A lower bound of the expected gain of one step: eta |grad J|^2 - eta^2 L / 2 E|G|^2.
+        """Return a lower bound on the expected rise of the mean reward by one step of size `eta`.
 
-        Taylor's theorem and the smoothness alone, as in appendix A.2 of arXiv:2509.21268; for eta
-        up to `largest_step` it is at least c/2 eta Var[R] with the local c (the paper, with its
-        c_min: c_min/4 eta Var[R], equation 5).
+        It is eta |grad J|^2 - eta^2 L / 2 E|G|^2, by Taylor's theorem and the smoothness alone, as
+        in appendix A.2 of arXiv:2509.21268; for eta up to `largest_step` it is at least c/2 eta
+        Var[R] with the local c (the paper, with its c_min: c_min/4 eta Var[R], equation 5).
         """
         return eta * self.squared_gradient - 0.5 * eta**2 * self.smoothness * self.moment_of_group(
             num_rollouts
@@ -65,7 +68,7 @@ class LocalConstants:
 
 
 def local_constants(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> LocalConstants:
-    """The exact constants of a prompt (arXiv:2509.21268, assumption 1 and equation 4)."""
+    """Return a prompt's exact constants at `theta` (arXiv:2509.21268, assumption 1, equation 4)."""
     gradient = prompt.gradient(theta)
     return LocalConstants(
         variance=prompt.variance(theta),
@@ -76,14 +79,16 @@ def local_constants(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> LocalC
 
 
 def _second_moment(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseline: float) -> float:
-    """E|g (R - b)|^2, with the reward's noise."""
+    """Return E|g (R - b)|^2 for score g, noisy reward R and baseline b."""
     lengths = (prompt.scores(theta) ** 2).sum(axis=1)
     squares = (prompt.rewards - baseline) ** 2 + prompt.noise_variance
     return float(prompt.probabilities(theta) @ (lengths * squares))
 
 
 def estimator_variance(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseline: float) -> float:
-    """Total variance of the one-rollout estimator g (R - b): E|g (R - b)|^2 - |grad J|^2.
+    """Return the total variance of the gradient estimate from one rollout with a given baseline.
+
+    With score g, reward R and baseline b it is E|g (R - b)|^2 - |grad J|^2.
 
     Equation 4 of arXiv:2509.21268 sets it to Var[R] E|g|^2 at b = E[R], which treats reward and
     score as independent.
@@ -93,7 +98,9 @@ def estimator_variance(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseli
 
 
 def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
-    """The constant baseline of least variance: E[|g|^2 R] / E[|g|^2].
+    """Return the constant baseline that minimises the variance of the gradient estimate.
+
+    With score g and reward R it is E[|g|^2 R] / E[|g|^2].
 
     Proposition 1 of arXiv:2509.21268 names E[R]; setting the derivative of E|g|^2 (R - b)^2 to 0
     gives this one, which does not depend on the answer either. The two agree where all scores are
@@ -105,7 +112,10 @@ def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
 
 
 def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float) -> float:
-    """E[J(theta + eta G)] - J(theta) for G = g (R - J) of one rollout, a sum over answers.
+    """Return the exact expected rise of the mean reward by one step of size `eta` on one rollout.
+
+    With score g, reward R and mean reward J it is E[J(theta + eta G)] - J(theta) for G = g (R - J),
+    a sum over answers.
 
     The left side of equation 5 of arXiv:2509.21268, for rewards without noise.
 
@@ -123,7 +133,9 @@ def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float)
 
 
 def progress_of_two_answers(pass_rate: float) -> float:
-    """|grad J|^2 / Var[R] for two answers with a logit each, one right: 2 p (1 - p).
+    """Return the ratio of squared gradient to reward variance for one right and one wrong answer.
+
+    With a logit for each answer and pass rate p it is 2 p (1 - p).
 
     It vanishes at both ends. So no c_min > 0 serves assumption 1 of arXiv:2509.21268, not for the
     smallest of policies.
@@ -132,7 +144,9 @@ def progress_of_two_answers(pass_rate: float) -> float:
 
 
 def progress_of_many_answers(pass_rate: float, num_right: int, num_wrong: int) -> float:
-    """|grad J|^2 / Var[R] for m right and k wrong answers: p (1 - p) (1/m + 1/k).
+    """Return the ratio of squared gradient to reward variance for many right and wrong answers.
+
+    With pass rate p, m right and k wrong answers it is p (1 - p) (1/m + 1/k).
 
     Each answer has a logit; right ones are equally likely, and wrong ones too. At a pass rate of
     1/2, where the variance is greatest, it still vanishes as right and wrong answers become many.

@@ -1,4 +1,4 @@
-"""Held-out accuracy over all rollouts charged."""
+"""Held-out accuracy of a simulated training run, over the rollouts charged to it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from vasari.core.ledger import Ledger
 @final
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points of one arm's run, in the order of rollouts."""
+    """Measured points of one simulated training run, in the order of rollouts spent (charged)."""
 
     arm: str
     budget: int
     """Charged rollouts after which the run ended; the last step may pass it."""
     ledger: Ledger = field(default_factory=Ledger)
-    """Everything that was charged; its total is the curve's x-axis."""
+    """All rollouts and tokens charged to the run; their total is the curve's x-axis."""
     uncharged: Ledger = field(default_factory=Ledger)
-    """Rollouts that an arm with free refresh had for nothing."""
+    """Rollouts for re-estimating prompts' scores that the run was not charged for."""
     _points: list[tuple[float, ...]] = field(default_factory=list)
 
     def add(self, *, step: int, accuracy: float, noise_share: float, mixed_share: float) -> None:
-        """Add a point at the number of rollouts charged so far."""
+        """Add a point with these values, at the number of rollouts charged so far."""
         charged = self.ledger
         self._points.append(
             (
@@ -45,45 +45,48 @@ class Curve:
 
     @property
     def rollouts(self) -> NDArray[np.float64]:
-        """[points] rollouts charged so far, not falling."""
+        """Array [points] of the rollouts charged up to each point, never falling."""
         return self._column(0)
 
     @property
     def tokens(self) -> NDArray[np.float64]:
-        """[points] tokens charged so far."""
+        """Array [points] of the tokens charged up to each point."""
         return self._column(1)
 
     @property
     def steps(self) -> NDArray[np.float64]:
-        """[points] training steps so far."""
+        """Array [points] of the training steps done up to each point."""
         return self._column(2)
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
-        """[points] expected share of the held-out prompts solved."""
+        """Array [points] of the expected share of held-out prompts solved."""
         return self._column(3)
 
     @property
     def noise_share(self) -> NDArray[np.float64]:
-        """[points] share of noisy prompts in the batches since the last point, nan without one."""
+        """Array [points]: share of noise in the prompts drawn since the last point, nan if none."""
         return self._column(4)
 
     @property
     def mixed_share(self) -> NDArray[np.float64]:
-        """[points] share of groups with both verdicts since the last point, nan without one."""
+        """Array [points]: share of groups with passes and failures since the last point, or nan."""
         return self._column(5)
 
     def accuracy_at(self, rollouts: float) -> float:
-        """Accuracy once so many rollouts are charged, interpolated; the last one beyond the end."""
+        """Return the accuracy when `rollouts` rollouts are charged, interpolated between points.
+
+        Beyond the last point it is the accuracy of the last point.
+        """
         return float(np.interp(rollouts, self.rollouts, self.accuracy))
 
     @property
     def final_accuracy(self) -> float:
-        """Accuracy at the budget."""
+        """Held-out accuracy when the run's budget of rollouts is spent."""
         return self.accuracy_at(self.budget)
 
     def rollouts_to(self, target: float) -> float:
-        """Rollouts charged when the accuracy reaches the target; infinite beyond the budget."""
+        """Return the rollouts charged until accuracy reaches `target`; infinite if over budget."""
         rollouts, accuracy = self.rollouts, self.accuracy
         reached = np.flatnonzero(accuracy >= target)
         if not reached.size:

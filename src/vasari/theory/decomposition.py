@@ -1,4 +1,4 @@
-"""The two levels of reward variance: equation 6 and appendix A.3 of arXiv:2509.21268."""
+"""Reward variance within and between reasonings (arXiv:2509.21268, equation 6, appendix A.3)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vasari.core.errors import DataError
 @final
 @dataclass(frozen=True, slots=True)
 class VarianceParts:
-    """Var[R] of a binary reward, by the reasoning Z that led to it."""
+    """Variance of a binary reward, split into a part within and a part between reasonings."""
 
     total: float
-    """p (1 - p) with p the pass rate over all reasoning: what OVS estimates."""
+    """Variance p (1 - p), with p the pass rate over all reasonings: what OVS estimates."""
     within: float
-    """E[p_Z (1 - p_Z)], given the reasoning ("intra-trajectory")."""
+    """Mean variance given the reasoning Z, E[p_Z (1 - p_Z)] ("intra-trajectory")."""
     between: float
-    """Var[p_Z], of the reasoning ("inter-trajectory")."""
+    """Variance of the pass rate p_Z between reasonings Z, Var[p_Z] ("inter-trajectory")."""
 
 
 def variance_parts(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]) -> VarianceParts:
-    """Total variance and its parts, each from its own definition (equation 6).
+    """Return a binary reward's variance and its parts, each from its own definition (equation 6).
 
     The paper estimates `within` by p (1 - p) of the pass rate. That is `total`: OVS holds both
     parts, and nothing is left that a diversity score would have to add.
@@ -50,10 +50,10 @@ def variance_parts(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]
 @final
 @dataclass(frozen=True, slots=True)
 class DiversityBounds:
-    """What distances of reasonings say of Var[p_Z]."""
+    """Bounds on how much the pass rate varies between reasonings, by their distances."""
 
     diversity: float
-    """E[d^2] over independent pairs: what TDS by edit distance estimates."""
+    """Mean squared distance E[d^2] of independent pairs: what TDS by edit distance estimates."""
     lipschitz: float
     """The least L with |p_z - p_z'| <= L d for all pairs; infinite where reasonings of distance 0
     differ."""
@@ -62,27 +62,34 @@ class DiversityBounds:
 
     @property
     def upper(self) -> float:
-        """Var[p_Z] is at most L^2 / 2 E[d^2]; infinite where L is."""
+        """Upper bound on the variance of pass rates between reasonings, Var[p_Z].
+
+        It is L^2 / 2 E[d^2] with L = `lipschitz`, and infinite where L is.
+        """
         return math.inf if math.isinf(self.lipschitz) else 0.5 * self.lipschitz**2 * self.diversity
 
     @property
     def lower(self) -> float:
-        """Var[p_Z] is at least l^2 / 2 E[d^2].
+        """Lower bound on the variance of pass rates between reasonings, Var[p_Z].
 
-        That is 0, and says nothing, unless different reasonings always differ in p.
+        It is l^2 / 2 E[d^2] with l = `co_lipschitz`: 0, which says nothing, unless different
+        reasonings always differ in p.
         """
         return 0.5 * self.co_lipschitz**2 * self.diversity
 
     @property
     def claimed(self) -> float:
-        """L^2 / 4 E[d^2], the lower bound of Var[p_Z] in appendix A.3, which is none."""
+        """The paper's lower bound on the variance of pass rates (appendix A.3), which is wrong.
+
+        It is L^2 / 4 E[d^2] with L = `lipschitz`.
+        """
         return math.inf if math.isinf(self.lipschitz) else 0.25 * self.lipschitz**2 * self.diversity
 
 
 def diversity_bounds(
     pass_rates: NDArray[np.float64], weights: NDArray[np.float64], distances: NDArray[np.float64]
 ) -> DiversityBounds:
-    """Bounds of Var[p_Z] by the distances of reasonings.
+    """Return bounds on the variance of pass rates between reasonings, from their distances.
 
     Var[p_Z] = E (p_Z - p_Z')^2 / 2 over independent pairs, an identity. So |p_z - p_z'| <= L d
     bounds the variance from above; a bound from below needs |p_z - p_z'| >= l d, that whoever

@@ -1,4 +1,4 @@
-"""Whitening, clipping and the variance-progress bound (arXiv:2509.21268, 4.4 and A.4)."""
+"""Effects of whitening and clipping on policy gradients (arXiv:2509.21268, 4.4 and A.4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def group_factor(
     ddof: int = 0,
     epsilon: float = 0.0,
 ) -> float:
-    """The exact w with E[GRPO's group gradient] = w grad J_x, for 0/1 rewards and no stale policy.
+    """Return the exact factor by which GRPO's expected group gradient scales the true gradient.
+
+    It is w in E[group gradient] = w grad J_x, for 0/1 rewards and no stale policy.
 
     The estimator is the mean over the group of A_i g_i. Given k passes of n, right rollouts have
     mean score grad J / p and wrong ones -grad J / (1 - p), whatever the policy, so its mean is k/n
@@ -64,10 +66,10 @@ def group_factor(
 
 
 def whitened_gain_rate(squared_gradient: float, variance: float) -> float:
-    """First-order gain per eta of a step along the gradient over the true deviation: c sd.
+    """Return the first-order gain per step size, for a gradient divided by the reward's deviation.
 
-    c is the local one. |grad J|^2 / sd = c Var / sd: linear in the standard deviation and not in
-    the variance, so that a step of fixed size prefers high variance less than REINFORCE's. 0 where
+    With the local c it is |grad J|^2 / sd = c sd: linear in the standard deviation and not in the
+    variance, so that a step of fixed size prefers high variance less than REINFORCE's. 0 where
     there is no variance.
     """
     return squared_gradient / math.sqrt(variance) if variance > 0 else 0.0
@@ -80,7 +82,9 @@ def clipped_gradient(
     *,
     clip: float = 0.2,
 ) -> NDArray[np.float64]:
-    """[dims] gradient at theta of E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)].
+    """Return the gradient [dims] of the clipped policy objective at `theta`.
+
+    The objective is E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)].
 
     A is R - J(theta_old). An answer with A > 0 adds nothing once its ratio rho exceeds 1 + clip,
     one with A < 0 once it is below 1 - clip; without these it is grad J(theta). At theta =
@@ -101,7 +105,9 @@ def clipped_gradient(
 
 
 def unclipped_radius(prompt: SoftmaxPrompt, *, clip: float = 0.2) -> float:
-    """How far theta may move from theta_old before any ratio can leave [1 - clip, 1 + clip].
+    """Return how far the parameters may move before any probability ratio can be clipped.
+
+    A ratio is clipped when it leaves [1 - clip, 1 + clip].
 
     |log rho_a| is at most the movement's length times the diameter of the features, and
     log(1 + clip) < -log(1 - clip). Within it the clipped gradient is grad J, and the bound without

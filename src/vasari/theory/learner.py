@@ -14,24 +14,24 @@ from vasari.score import group_advantages
 from vasari.theory.pools import SimulatedPool
 
 GENERAL_SCALE = 0.3
-"""How much of every prompt is general ability."""
+"""Weight of general ability in every prompt."""
 SKILL_SCALE = 1.0
-"""How much is its own skill."""
+"""Weight of the prompt's own skill."""
 RANDOM_SCALE = 0.5
-"""How much is its place in the random directions."""
+"""Weight of the prompt's place in the random directions."""
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 
 @final
 class LinearLearner:
-    """Solves prompt i with probability sigmoid(w . x_i - b_i).
+    """A learner that solves a prompt with probability sigmoid(weights . features - difficulty).
 
-    x is general ability, the prompt's skill, and its place in random directions. One rollout's
-    score is (answer right - probability) x_i, so a group's gradient is `mean_j A_j (right_j - p)
-    x_i` with the advantages A of GRPO (arXiv:2402.03300), reward minus group mean over the
-    population deviation. What a real policy's score holds besides (wording, other tokens) is noise
-    of deviation `score_noise` a rollout and direction, which reaches the gradient through the
-    advantages: a unanimous group has none, and a coin flip is nothing else.
+    The features x are general ability, the prompt's skill, and its place in random directions. One
+    rollout's score is (answer right - probability) x_i, so a group's gradient is `mean_j A_j
+    (right_j - p) x_i` with the advantages A of GRPO (arXiv:2402.03300), reward minus group mean
+    over the population deviation. What a real policy's score holds besides (wording, other tokens)
+    is noise of deviation `score_noise` a rollout and direction, which reaches the gradient through
+    the advantages: a unanimous group has none, and a coin flip is nothing else.
     """
 
     def __init__(self, pool: SimulatedPool, *, learning_rate: float, score_noise: float) -> None:
@@ -45,7 +45,7 @@ class LinearLearner:
         self._num_updates = 0
 
     def solve_rates(self, indices: PromptIndices) -> NDArray[np.float64]:
-        """[indices] probability that an answer is right."""
+        """Return the probability that an answer is right, for each prompt in `indices`."""
         pool, skills = self._pool, self._pool.num_skills
         logits = (
             GENERAL_SCALE * self.weights[0] + SKILL_SCALE * self.weights[1 + pool.skills[indices]]
@@ -58,7 +58,7 @@ class LinearLearner:
         return sigmoid(logits)
 
     def accuracy(self) -> float:
-        """Expected share of the held-out prompts that is solved."""
+        """Return the expected share of held-out prompts that the learner solves."""
         return float(self.solve_rates(self._pool.held_out).mean())
 
     def update(
@@ -70,7 +70,7 @@ class LinearLearner:
         batch: int,
         rng: np.random.Generator,
     ) -> None:
-        """One step of Adam along `gradient`, whose arguments these are."""
+        """Take one step of Adam along a batch's gradient, with the arguments of `gradient`."""
         gradient = self.gradient(indices, right, verdicts, batch=batch, rng=rng)
         self._num_updates += 1
         self._first = _BETAS[0] * self._first + (1.0 - _BETAS[0]) * gradient
@@ -88,7 +88,7 @@ class LinearLearner:
         batch: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """[weights] gradient of the batch, up = better.
+        """Return the policy gradient [weights] of a batch; it points towards higher reward.
 
         Args:
             indices: [groups] the prompts that train.

@@ -38,7 +38,7 @@ _PRIOR_NOISE = 2.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedPoolSettings:
-    """What a simulated pool is made of; the shares of the noisy kinds leave the rest clean."""
+    """Settings of a simulated pool of prompts; prompts in none of the noisy shares are clean."""
 
     num_prompts: PositiveCount = 2000
     """Prompts to train on; each takes 57 bytes and 4 for each random direction."""
@@ -101,7 +101,7 @@ POOLS: dict[str, SimulatedPoolSettings] = {
 @final
 @dataclass(frozen=True, slots=True)
 class SimulatedPool:
-    """Prompts as arrays: `num_prompts` to train on, then the held-out ones."""
+    """A simulated pool of prompts as arrays: training prompts first, then held-out prompts."""
 
     num_prompts: int
     kinds: NDArray[np.int8]
@@ -127,22 +127,22 @@ class SimulatedPool:
 
     @property
     def num_held_out(self) -> int:
-        """Prompts that are never trained on."""
+        """Number of held-out prompts, which are never trained on."""
         return len(self.kinds) - self.num_prompts
 
     @property
     def held_out(self) -> PromptIndices:
-        """Places of the held-out prompts."""
+        """Indices of the held-out prompts."""
         return np.arange(self.num_prompts, len(self.kinds), dtype=np.int64)
 
     @property
     def is_noise(self) -> NDArray[np.bool_]:
-        """[prompts] True where the verdict is not that of the answer."""
+        """Array [prompts], True for noisy prompts, whose verdicts can contradict the answers."""
         noise: NDArray[np.bool_] = self.kinds[: self.num_prompts] != 0
         return noise
 
     def features(self, pass_rates: NDArray[np.float64] | None = None) -> PoolFeatures:
-        """What a sampler may know beforehand: skills as categories, stated difficulty, length.
+        """Return what a sampler may know before any rollout: skills, stated difficulty, length.
 
         An oracle knows the true pass rates as well.
         """
@@ -160,7 +160,7 @@ class SimulatedPool:
 
 
 def make_simulated_pool(settings: SimulatedPoolSettings, *, seed: int) -> SimulatedPool:
-    """The pool of these settings and this seed; the same for every arm of a comparison."""
+    """Return the simulated pool of prompts that the settings and the seed determine."""
     rng = np.random.default_rng([seed, 0])
     num, total = settings.num_prompts, settings.num_prompts + settings.num_held_out
     shares = np.array([getattr(settings, name) for name in _NOISE_SHARES])
@@ -204,7 +204,7 @@ def _rates(kinds: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.floa
 
 
 def pool_settings(name: str, **changes: Any) -> SimulatedPoolSettings:
-    """The settings of a named pool, with some of them changed.
+    """Return the settings of the pool called `name` in `POOLS`, with the settings in `changes`.
 
     Raises:
         ConfigError: The name or a setting is unknown, or a value is out of range.

@@ -1,4 +1,4 @@
-"""Simulated rollouts, whose luck depends on the prompt and how often it came, not on the arm."""
+"""Simulated rollouts, whose luck depends on the prompt and its visits, not on the sampler."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RATES, _SHIFTS = (0.2, 0.5, 0.8), (1.83, 2.41, 6.89)
 
 
 def keyed_uniforms(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Uniform numbers in [0, 1) that the keys alone decide; keys broadcast.
+    """Return uniform numbers in [0, 1) that depend only on the integer keys, which broadcast.
 
     The finaliser of SplitMix64, key by key.
     """
@@ -53,7 +53,7 @@ def keyed_uniforms(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
 @final
 @dataclass(frozen=True, slots=True)
 class SimulatedGroups:
-    """The rollouts of some prompts at one time, as arrays [prompts, rollouts]."""
+    """Simulated rollouts of several prompts, one group per prompt: arrays [prompts, rollouts]."""
 
     indices: PromptIndices
     right: NDArray[np.float64]
@@ -66,18 +66,18 @@ class SimulatedGroups:
 
     @property
     def num_tokens(self) -> int:
-        """Number of tokens of all rollouts."""
+        """Total number of tokens of all rollouts."""
         return sum(len(rollout) for group in self.tokens for rollout in group)
 
     def select(self, kept: NDArray[np.bool_]) -> SimulatedGroups:
-        """The groups where `kept` is True."""
+        """Return only the groups for which `kept` is True."""
         tokens = [self.tokens[place] for place in np.flatnonzero(kept)]
         return SimulatedGroups(
             self.indices[kept], self.right[kept], self.verdicts[kept], self.confidence[kept], tokens
         )
 
     def joined(self, later: SimulatedGroups) -> SimulatedGroups:
-        """The same groups with the rollouts of `later` behind theirs."""
+        """Return the groups with the rollouts of `later` appended, prompt by prompt."""
         return SimulatedGroups(
             self.indices,
             np.concatenate([self.right, later.right], axis=1),
@@ -87,7 +87,7 @@ class SimulatedGroups:
         )
 
     def outcomes(self, purpose: Purpose, step: int) -> list[GroupOutcome]:
-        """The groups as a sampler sees them."""
+        """Return the groups as `GroupOutcome` records, the form that a prompt sampler takes."""
         return [
             GroupOutcome(
                 index=int(index),
@@ -107,7 +107,7 @@ class SimulatedGroups:
 def pass_rates(
     pool: SimulatedPool, indices: PromptIndices, solve_rates: NDArray[np.float64], step: int
 ) -> NDArray[np.float64]:
-    """[indices] probability that a rollout passes, from the probability of a right answer."""
+    """Return each prompt's pass probability, from its probability of a right answer."""
     kinds, rates = pool.kinds[indices], pool.rates[indices]
     drift = rates + DRIFT_SPAN * np.sin(2.0 * math.pi * step / DRIFT_PERIOD + pool.phases[indices])
     by_kind = {
@@ -133,7 +133,7 @@ def roll_out(
     seed: int,
     first: int = 0,
 ) -> SimulatedGroups:
-    """Rollouts of these prompts.
+    """Simulate rollouts of the given prompts, and return them as groups.
 
     The same prompt at its same visit uses the same random numbers in every arm of a comparison, so
     that arms differ by what they choose and not by luck.

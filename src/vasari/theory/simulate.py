@@ -1,4 +1,4 @@
-"""Runs samplers and gates on a simulated learner, with every rollout charged."""
+"""Train a simulated learner with a prompt sampler and a group filter; count every rollout."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHUNK = 2048
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One strategy of a comparison."""
+    """One strategy of a comparison: a prompt sampler and a gate (rule for which groups train)."""
 
     name: str
     sampler: str = "uniform"
@@ -60,11 +60,11 @@ ARMS: dict[str, Arm] = {
         Arm(name="two_stage", gate="two_stage"),
     )
 }
-"""Arms by name; `arm_of` knows the registered samplers with their default settings as well."""
+"""Strategies by name; `arm_of` also knows each registered sampler with its default settings."""
 
 
 def arm_of(name: str) -> Arm:
-    """The arm of that name: one of `ARMS`, or a registered sampler with its default settings.
+    """Return the strategy called `name`: one of `ARMS`, or a sampler with its default settings.
 
     Raises:
         ConfigError: The name is unknown.
@@ -81,21 +81,21 @@ def arm_of(name: str) -> Arm:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationSettings:
-    """How a simulated run goes; the same for every arm of a comparison."""
+    """Settings of a simulated training run, the same for every run of a comparison."""
 
     prompts_per_batch: PositiveCount = 64
     rollouts_per_prompt: Annotated[int, Bounds(least=2)] = 8
     budget: PositiveCount = 102_400
     """Charged rollouts after which a run ends; 200 steps of 64 prompts x 8 rollouts."""
     learning_rate: NotNegative = 0.03
-    """Of Adam."""
+    """Learning rate of Adam."""
     score_noise: NotNegative = 1.0
     """Deviation of the part of a rollout's score that has nothing to do with its answer, in each
     direction."""
     evaluate_every: PositiveCount = 5
     """Steps between points of a curve."""
     max_redraws: Count = 4
-    """How often a gate may draw again within a step."""
+    """How often the gate may have more prompts drawn within a step."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -104,7 +104,9 @@ class SimulationSettings:
 def simulate(
     arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None = None, *, seed: int
 ) -> Curve:
-    """The arm's curve on this pool: held-out accuracy over all rollouts charged, up to the budget.
+    """Simulate a training run and return its curve of held-out accuracy over rollouts charged.
+
+    The curve goes up to the budget of rollouts.
 
     Args:
         arm: The strategy.

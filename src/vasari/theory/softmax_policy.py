@@ -14,10 +14,13 @@ from vasari.core.errors import DataError
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftmaxPrompt:
-    """A prompt, the features of its answers and their rewards: pi(a) ~ exp(theta . features[a])."""
+    """A prompt with a few answers, each with features and a reward, under a softmax policy.
+
+    The policy at the parameters theta is pi(a) ~ exp(theta . features[a]).
+    """
 
     features: NDArray[np.float64]
-    """[answers, dims]; the identity gives every answer a logit of its own."""
+    """[answers, dims] features of each answer; the identity gives every answer its own logit."""
     rewards: NDArray[np.float64]
     """[answers] mean reward of each answer."""
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -41,61 +44,70 @@ class SoftmaxPrompt:
 
     @property
     def noise_variance(self) -> NDArray[np.float64]:
-        """[answers] variance of the reward given the answer."""
+        """Array [answers] of the variance of the reward given the answer."""
         return self.noise if self.noise.size else np.zeros(len(self.rewards))
 
     def probabilities(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[answers] pi(a | x) at the parameters `theta`."""
+        """Return the probability of each answer at the policy parameters `theta`: [answers]."""
         logits = self.features @ theta
         weights = np.exp(logits - logits.max())
         chosen: NDArray[np.float64] = weights / weights.sum()
         return chosen
 
     def value(self, theta: NDArray[np.float64]) -> float:
-        """J_x(theta), the mean reward (arXiv:2509.21268, equation 1)."""
+        """Return the mean reward at the parameters `theta` (arXiv:2509.21268, equation 1)."""
         return float(self.probabilities(theta) @ self.rewards)
 
     def scores(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[answers, dims] g(x, a) = grad log pi(a | x) (arXiv:2509.21268, equation 2).
+        """Return the score (gradient of the log-probability) of each answer: [answers, dims].
 
-        Their mean under pi is 0.
+        It is g(x, a) = grad log pi(a | x) (arXiv:2509.21268, equation 2), of mean 0 under pi.
         """
         scores: NDArray[np.float64] = self.features - self.probabilities(theta) @ self.features
         return scores
 
     def gradient(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[dims] grad J_x(theta) = E[R g] (arXiv:2509.21268, equation 2)."""
+        """Return the gradient [dims] of the mean reward at the parameters `theta`.
+
+        It is grad J_x(theta) = E[R g] (arXiv:2509.21268, equation 2).
+        """
         gradient: NDArray[np.float64] = (self.probabilities(theta) * self.rewards) @ self.scores(
             theta
         )
         return gradient
 
     def fisher(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[dims, dims] Gamma_theta(x) = E[g g^T] (arXiv:2509.21268, appendix A.1)."""
+        """Return the Fisher matrix at `theta`, the mean outer product of scores: [dims, dims].
+
+        It is Gamma_theta(x) = E[g g^T] (arXiv:2509.21268, appendix A.1).
+        """
         scores = self.scores(theta)
         fisher: NDArray[np.float64] = (self.probabilities(theta)[:, None] * scores).T @ scores
         return fisher
 
     def variance(self, theta: NDArray[np.float64]) -> float:
-        """Var[R], of answers and of noise: E Var(R | a) + Var E(R | a)."""
+        """Return the variance of the reward, from the choice of answer and from noise.
+
+        With reward R and answer a it is Var[R] = E Var(R | a) + Var E(R | a).
+        """
         chosen = self.probabilities(theta)
         residual = self.rewards - chosen @ self.rewards
         return float(chosen @ (self.noise_variance + residual**2))
 
     @property
     def span(self) -> float:
-        """Difference of the highest and the lowest mean reward."""
+        """Difference between the highest and the lowest mean reward of an answer."""
         return float(self.rewards.max() - self.rewards.min())
 
     @property
     def diameter(self) -> float:
-        """Greatest distance of two answers' features; no score is longer, whatever theta is."""
+        """Greatest distance between two answers' features, a bound on the norm of every score."""
         apart = self.features[:, None, :] - self.features[None, :, :]
         return float(np.sqrt((apart**2).sum(axis=2).max()))
 
     @property
     def smoothness(self) -> float:
-        """An L with |Hessian of J_x| <= L at every theta.
+        """Upper bound on the norm of the mean reward's Hessian, at every theta.
 
         It is half the span of rewards times the squared diameter. The Hessian is E[(R - J) g g^T],
         so its norm is at most E|R - J| max|g|^2, and a bounded variable is on average no farther
@@ -107,7 +119,7 @@ class SoftmaxPrompt:
     def tabular(
         cls, rewards: NDArray[np.float64] | list[float], noise: NDArray[np.float64] | None = None
     ) -> SoftmaxPrompt:
-        """A prompt whose answers have a logit each."""
+        """Return a prompt whose answers have one logit each."""
         values = np.asarray(rewards, dtype=np.float64)
         return cls(
             features=np.eye(len(values)),

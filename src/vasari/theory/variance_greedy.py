@@ -16,7 +16,9 @@ _KEPT = 0.5
 
 @final
 class VarianceGreedySampler(PromptSampler):
-    """Takes unseen prompts first, then those of highest p (1 - p), p a running mean of pass rates.
+    """Sampler that draws unseen prompts first, then those of highest outcome variance.
+
+    The variance is p (1 - p), with p a running mean of pass rates.
 
     Greedy prioritised replay (arXiv:2601.02648) without its retests. It learns from training groups
     and pays nothing else, and a coin flip, whose variance never ends, never leaves its batches.
@@ -32,7 +34,7 @@ class VarianceGreedySampler(PromptSampler):
         self._rates = np.full(self.num_prompts, np.nan)
 
     def metrics(self) -> Mapping[str, float]:
-        """How much of the pool was seen."""
+        """Return the share of the pool's prompts whose pass rate was measured."""
         return {"sampler/seen_share": float((~np.isnan(self._rates)).mean())}
 
     def _draw(self, num_prompts: int) -> Draw:
