@@ -1,1 +1,1 @@
-"""A simulated learner for large pools, and the paper's theory checked in numbers. NumPy only."""
+"""A simulated learner for large pools, and numerical checks of arXiv:2509.21268's theory (NumPy)."""

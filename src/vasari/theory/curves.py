@@ -65,7 +65,7 @@ class Curve:
 
     @property
     def noise_share(self) -> NDArray[np.float64]:
-        """Array [points]: share of noise in the prompts drawn since the last point, nan if none."""
+        """Array [points]: noisy share of the prompts drawn since the last point, nan if none."""
         return self._column(4)
 
     @property
