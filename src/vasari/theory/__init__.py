@@ -1,1 +1,1 @@
-"""A simulated learner for large pools, and numerical checks of arXiv:2509.21268's theory (NumPy)."""
+"""A simulated learner for large pools, and numerical checks of arXiv:2509.21268's theory."""
