@@ -129,4 +129,11 @@ def test_a_training_is_the_recorded_one(cold_start, tmp_path, sampler, how):
         # What a resumed run sums up at its end is of its own steps.
         names = {name for name in then if not (how == "killed" and name == "train_loss")}
         assert names <= now.keys()
-        assert {name: now[name] for name in names} == {name: then[name] for name in names}
+        # NumPy picks its kernels by processor, so a sampler's own sums may end in other digits.
+        close = {name for name in names if name.startswith("sampler/")}
+        assert {name: now[name] for name in names - close} == {
+            name: then[name] for name in names - close
+        }
+        assert [now[name] for name in sorted(close)] == pytest.approx(
+            [then[name] for name in sorted(close)], rel=1e-12, nan_ok=True
+        )
