@@ -1,4 +1,4 @@
-"""Recipe file -> the stages of a run: what `vasari sft`, `train`, `evaluate`, `quickstart` do."""
+"""Code behind the commands `vasari sft`, `train`, `evaluate` and `quickstart`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vasari.sample import make_sampler
 from vasari.sample.registry import SAMPLERS
 
 ALL = "all"
-"""As the sampler of the quickstart: compare the recipe's sampler with uniform prompts and VAS."""
+"""Sampler name for which the quickstart compares the recipe's sampler with uniform and VAS."""
 
 FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.trl.learning_rate=0.002", "sft.epochs=12")
 """Overrides for a quickstart without the base model, which takes far longer to learn."""
 
 
 def sft(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> Path:
-    """Make the prompts, train the cold start, and return the folder of its weights."""
+    """Make the prompts, train the model by SFT, and return the folder of its weights."""
     recipe = load_recipe(recipe_path, overrides)
     require_training()
     from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
@@ -44,7 +44,7 @@ def train(
     sampler: str | None,
     resume: bool,
 ) -> Path | None:
-    """Run GRPO from the cold start, or from the recipe's model; prompts are made if there are none.
+    """Run GRPO from the SFT weights, or from the recipe's model; make prompts if there are none.
 
     Returns:
         The folder of the best weights; None on all processes but the main one.
@@ -66,7 +66,7 @@ def train(
 
 
 def starting_point(recipe: Recipe, run: RunDir) -> str:
-    """Folder or hub name of the weights from which reinforcement training starts.
+    """Return the folder or hub name of the weights that GRPO starts from.
 
     Raises:
         StateError: The recipe has a cold start that was not trained yet.
@@ -105,7 +105,7 @@ def quickstart(
     overrides: Sequence[str],
     resume: bool,
 ) -> RunDir:
-    """Make prompts, a gallery, a cold start, one GRPO run a sampler and evaluations in one folder.
+    """Run the quickstart in one folder: prompts, gallery, SFT, GRPO per sampler, evaluation.
 
     Raises:
         ConfigError: There is no such sampler.

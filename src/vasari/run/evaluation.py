@@ -1,4 +1,4 @@
-"""Evaluate the models of a run: base, cold start, and each arm's best weights."""
+"""Evaluation of a run's models: base, cold start (SFT), and the best weights of each GRPO run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TEST_SETS = ("test", "test_held_out_style")
 
 
 def models_of(recipe: Recipe, run: RunDir) -> dict[str, str]:
-    """Return the models of a run that exist, in the order base, cold start, arms.
+    """Return paths of a run's existing models by name: base, cold start (SFT), then GRPO runs.
 
-    Of each arm the best weights, `uniform` first.
+    Of each GRPO run the best weights, `uniform` first.
     """
     found: dict[str, str] = {}
     if recipe.model.path is not None:
@@ -38,7 +38,7 @@ def models_of(recipe: Recipe, run: RunDir) -> dict[str, str]:
 def run_evaluation(
     recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]]
 ) -> dict[str, dict[str, Any]]:
-    """Evaluate every model of the run on the test sets; finished models are read, not repeated.
+    """Evaluate every model of the run on the test sets; results of finished models are reused.
 
     Raises:
         StateError: The run holds no model yet.

@@ -1,4 +1,4 @@
-"""A run's folder: opened for one recipe, which is written into it, and filled stage by stage."""
+"""Folder of a run: opened for one recipe, which is stored in it, and filled stage by stage."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAY_CHANGE = {"evaluate", "name"}
 
 
 def open_run(recipe: Recipe, out: Path | None) -> RunDir:
-    """The folder of a run, with its settings written.
+    """Open or create the folder of a run, and write the recipe's settings into it.
 
     Raises:
         StateError: The folder holds a run of other settings, or settings that cannot be read.
@@ -48,7 +48,7 @@ def open_run(recipe: Recipe, out: Path | None) -> RunDir:
 
 
 def open_existing(root: Path) -> RunDir:
-    """The folder of a run that exists.
+    """Open the folder of an existing run.
 
     Raises:
         StateError: There is no run.
@@ -64,7 +64,9 @@ def open_existing(root: Path) -> RunDir:
 
 @contextlib.contextmanager
 def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
-    """Run a stage, and write its facts, its seconds and its peak memory into the folder.
+    """Context manager around a stage of a run; records its results, seconds and peak memory.
+
+    Results are what the stage puts into the dict; all is written into the run's folder.
 
     A stage that a resumed command runs again adds its seconds to what the first attempt took.
     """
@@ -161,9 +163,9 @@ def _facts(recipe: Recipe, resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 class PeakMemory:
-    """The peak memory of this process and its children, sampled twice a second.
+    """Context manager that measures the peak memory of this process and its children, in MiB.
 
-    Pages that they share count for each.
+    It is sampled twice a second; pages that processes share count for each.
     """
 
     def __init__(self) -> None:

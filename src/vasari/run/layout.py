@@ -8,49 +8,49 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """The paths below a run's folder."""
+    """Paths of the files and folders in a run's folder."""
 
     root: Path
 
     @property
     def settings(self) -> Path:
-        """The full resolved recipe, with seeds and versions."""
+        """Path of the file with the full recipe, the seed and package versions."""
         return self.root / "settings.json"
 
     @property
     def prompts(self) -> Path:
-        """Prompt files: `train.parquet`, `validation.parquet`, `test.parquet`, ..."""
+        """Path of the folder with the prompt files `train.parquet`, `validation.parquet`, ..."""
         return self.root / "prompts"
 
     @property
     def cold_start(self) -> Path:
-        """Supervised training: checkpoints, metrics, and the weights in `model`."""
+        """Path of the folder of supervised training: checkpoints, metrics, weights in `model`."""
         return self.root / "cold_start"
 
     def rl(self, arm: str) -> Path:
-        """Reinforcement training with one sampler: checkpoints, metrics, `best` and `last`."""
+        """Path of the folder of GRPO with one sampler: checkpoints, metrics, `best` and `last`."""
         return self.root / "rl" / arm
 
     def groups(self, arm: str) -> Path:
-        """Every group of an arm, one Parquet file a batch."""
+        """Path of the folder with the rollout groups of a GRPO run, one Parquet file per batch."""
         return self.rl(arm) / "groups"
 
     @property
     def evaluation(self) -> Path:
-        """Results by model: `cold_start.json`, ... and their rollouts."""
+        """Path of the folder with the evaluation results and rollouts of each model."""
         return self.root / "evaluation"
 
     @property
     def stages(self) -> Path:
-        """What each finished stage took and gave, a JSON file a stage."""
+        """Path of the folder with a JSON file per finished stage: its results, time and memory."""
         return self.root / "stages"
 
     @property
     def summary(self) -> Path:
-        """The run in numbers."""
+        """Path of the file with the run's summary numbers."""
         return self.root / "summary.json"
 
     @property
     def report(self) -> Path:
-        """The run as a page."""
+        """Path of the run's HTML report."""
         return self.root / "report.html"

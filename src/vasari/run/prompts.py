@@ -1,4 +1,4 @@
-"""Recipe -> prompt files of a run: generated, or read, checked and split."""
+"""Prompt files of a run: generated as the recipe says, or read from files, checked and split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")
 
 
 def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, list[Prompt]]:
-    """The prompts of every split; made once and read again by later commands."""
+    """Return the prompts of each split: made and saved by the first call, read by later calls."""
     if (run.prompts / "train.parquet").exists():
         return {
             split: read_prompts(run.prompts / f"{split}.parquet")
@@ -44,7 +44,7 @@ def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict
 
 
 def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Prompt]]:
-    """Generated splits; no picture of one is in another, whatever the seeds."""
+    """Generate the prompts of every split; no training picture is in a validation or test set."""
     held_out = tasks.pool_of("held_out_style", styles=(HELD_OUT_STYLE,))
     wanted: dict[str, tuple[Split, int, PoolSettings]] = {
         "cold_start": ("train", tasks.num_cold_start, tasks.pool_of("cold_start")),
@@ -79,7 +79,7 @@ def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Pro
 def read_files(
     files: FilePrompts, *, seed: int, folder: Path, tell: Tell
 ) -> dict[str, list[Prompt]]:
-    """Splits read from files, every image checked before anything is trained.
+    """Read the splits from files, hold out missing ones from `train`, and check every image.
 
     Raises:
         ConfigError: There are too few prompts to hold any out.

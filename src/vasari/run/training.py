@@ -1,4 +1,4 @@
-"""Recipe -> trained weights: the cold start, and reinforcement training from it."""
+"""Training stages of a run: the cold start by SFT, and GRPO from its weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vasari.train.sft import train_supervised
 
 
 def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, resume: bool) -> Path:
-    """Train the cold start (or a base) and return the folder of its weights."""
+    """Train the recipe's model by SFT (cold start), and return the folder of its weights."""
     if recipe.sft is None:
         raise ConfigError(
             f"recipe {recipe.name!r} has no `sft` section: there is nothing to train with"
@@ -67,7 +67,7 @@ def run_grpo(
     start: Path | str,
     resume: bool,
 ) -> Path:
-    """Train with the sampler `arm` from the cold start; returns the folder of the best weights."""
+    """Train by GRPO with the sampler `arm`, and return the folder of the best weights."""
     if recipe.grpo is None:
         raise ConfigError(
             f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards"
@@ -110,7 +110,7 @@ def _is_done(run: RunDir, stage_name: str, weights: Path, *, resume: bool) -> bo
 
 
 def open_model(settings: ModelSettings, prompts: Sequence[Prompt], *, seed: int) -> tuple[Any, Any]:
-    """The model and processor to start from; a new model learns its tokenizer from the prompts."""
+    """Return the model and processor to start from; a new tokenizer is trained on the prompts."""
     if settings.path is not None:
         path = resolve_model(settings.path)
         return load_model(path, dtype="float32"), load_processor(

@@ -1,4 +1,4 @@
-"""Keys of older recipes under today's names, so that these recipes and their runs go on."""
+"""Conversion of recipes with old keys, so that old recipes and their runs still work."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = {"sft": ("save_every",), "grpo": ("workers",)}
 def upgrade_recipe(
     content: Mapping[str, Any], *, tell: Callable[[str], object] = logger.info
 ) -> dict[str, Any]:
-    """A recipe's content with today's keys in the place of older ones.
+    """Return a recipe's content with old keys replaced by today's keys.
 
     Args:
         content: What YAML or JSON gave, not yet checked; it is not changed, and nothing that it

@@ -1,4 +1,4 @@
-"""What happens between the steps of a training: log, progress, validation, budgets."""
+"""Trainer callbacks: progress, metric log, validation, score snapshots, budgets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_SNAPSHOTS = 40
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]
-    """Tells how many steps are done, with the last loss or reward as a note."""
+    """Trainer callback that reports the step count, with the last loss or reward as a note."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -41,22 +41,22 @@ class TellProgress(TrainerCallback):  # type: ignore[misc]
         self._total = 1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Remember how many steps there are."""
+        """Store the current step and the total number of steps."""
         self._done, self._total = state.global_step, state.max_steps
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Tell the count after every step."""
+        """Report the number of finished steps."""
         self._done = state.global_step
         self._tell(state.global_step, state.max_steps, self._note)
 
     def scoring(self, done: int, total: int, note: str = "") -> None:
-        """Tell that prompts are being scored between two steps."""
+        """Report progress while prompts are rolled out and scored between two training steps."""
         self._tell(self._done, self._total, f"scoring prompts {done}/{total} {note}".rstrip())
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Remember the numbers to show beside the count."""
+        """Store the last loss, reward and accuracy, to show them next to the step count."""
         shown = [
             (name, (logs or {}).get(name))
             for name in ("loss", "eval_loss", "reward", "validation/accuracy")
@@ -66,7 +66,7 @@ class TellProgress(TrainerCallback):  # type: ignore[misc]
 
 
 class MetricLog(TrainerCallback):  # type: ignore[misc]
-    """Appends every logged metric to a JSONL file.
+    """Trainer callback that appends the logged metrics to a JSONL file.
 
     A resumed run drops the lines after its checkpoint.
     """
@@ -75,7 +75,7 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
         self._path = path
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Remove lines that a crashed attempt wrote after the checkpoint that is resumed."""
+        """Drop the log lines after the resumed checkpoint; a new run starts with an empty file."""
         if not state.is_world_process_zero:
             return
         rows = read_log(self._path) if state.global_step > 0 else []
@@ -84,7 +84,7 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Write one line."""
+        """Append the logged numbers to the file as one JSON line."""
         if not state.is_world_process_zero or not logs:
             return
         numbers = {
@@ -97,7 +97,7 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
 
 
 class Validator(TrainerCallback):  # type: ignore[misc]
-    """Measures validation accuracy every few steps and keeps the best weights in `best`."""
+    """Trainer callback that measures validation accuracy and saves the best weights in `best`."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         processing_class: Any = None,
         **_: Any,
     ) -> None:
-        """Measure the start; on a resumed run, continue the record from the checkpoint."""
+        """Measure the accuracy before the first step; a resumed run reads its earlier results."""
         if state.global_step == 0:
             self._record_path.unlink(missing_ok=True)
             self._measure(state, model, processing_class)
@@ -150,7 +150,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         processing_class: Any = None,
         **_: Any,
     ) -> None:
-        """Measure every few steps and at the end."""
+        """Measure the accuracy every few steps and at the end of training."""
         if (
             state.global_step % self._every == 0
             or state.global_step >= state.max_steps
@@ -202,9 +202,10 @@ class Validator(TrainerCallback):  # type: ignore[misc]
 
 
 class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
-    """Keeps a sampler's scores of all prompts over the training, as in the paper's figure 3.
+    """Trainer callback that saves a sampler's scores of all prompts at several steps.
 
-    After each refresh, or at even distances for a sampler that never refreshes.
+    As in the paper's figure 3: after each refresh, or at even distances for a sampler that never
+    refreshes.
     """
 
     def __init__(self, sampler: PromptSampler, path: Path, *, updates_per_batch: int) -> None:
@@ -216,7 +217,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
         self._every = 1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Read the snapshots that a resumed run took before its checkpoint."""
+        """Load the score snapshots that were saved before the resumed checkpoint."""
         # The sampler counts batches, the trainer updates.
         self._every = max(
             1, self._sampler.refresh_every * self._updates_per_batch or state.max_steps // 10
@@ -228,7 +229,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
                 self._scores = list(old["vps"][kept])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Take a snapshot when one is due and the scores have changed."""
+        """Save a snapshot of the scores if one is due and the scores have changed."""
         if not state.is_world_process_zero or len(self._steps) >= MAX_SNAPSHOTS:
             return
         scores = self._sampler.scores()
@@ -249,23 +250,23 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
 
 
 class StopAtMinutes(TrainerCallback):  # type: ignore[misc]
-    """Ends supervised training cleanly when its wall-clock budget is spent."""
+    """Trainer callback that stops supervised training when its wall-clock budget is spent."""
 
     def __init__(self, minutes: float | None) -> None:
         self._seconds = math.inf if minutes is None else 60 * minutes
         self._started = math.inf
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Start the clock."""
+        """Start measuring the wall-clock time of the training."""
         self._started = time.monotonic()
 
     @property
     def is_spent(self) -> bool:
-        """Whether the minutes are over."""
+        """Whether the wall-clock budget is used up."""
         return time.monotonic() - self._started > self._seconds
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask the trainer to measure the validation loss a last time and stop."""
+        """Stop training once the budget is used up, after a last validation and checkpoint."""
         if self.is_spent:
             control.should_training_stop = True
             control.should_evaluate = True
@@ -273,7 +274,7 @@ class StopAtMinutes(TrainerCallback):  # type: ignore[misc]
 
 
 class StopAtBudget(StopAtMinutes):
-    """Ends GRPO after the batch that spends the last rollout or minute of the settings."""
+    """Trainer callback that stops GRPO after the batch that uses up the rollout or time budget."""
 
     def __init__(self, ledger: Ledger, settings: GrpoSettings) -> None:
         super().__init__(settings.max_minutes)
@@ -281,7 +282,7 @@ class StopAtBudget(StopAtMinutes):
         self._settings = settings
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop between two batches, never between the updates of one."""
+        """Stop training once a budget is used up, but only after the last update on a batch."""
         rollouts, minutes = self._settings.max_rollouts, self._settings.max_minutes
         if (
             rollouts is None and minutes is None
@@ -296,18 +297,18 @@ class StopAtBudget(StopAtMinutes):
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log, none when it is missing; a line that a crash cut off is dropped."""
+    """Return the rows of a JSONL log without lines cut off by a crash; empty if it is missing."""
     rows = read_rows(path) if path.exists() else ()
     return [row.values for row in rows if row.values is not None]
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a log anew; the file holds either the old rows or the new ones."""
+    """Replace the rows of a JSONL log; after a crash it holds all old rows or all new rows."""
     write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def append_to_log(path: Path, row: Mapping[str, Any]) -> None:
-    """Add a row to a log.
+    """Append one row to a JSONL log.
 
     Raises:
         StorageError: The disk refused.

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: they are complete or ignored, and a full disk costs none."""
+"""Checkpoints that survive a crash or a full disk: incomplete checkpoints are ignored."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from vasari.core.files import writing_folder
 from vasari.model.processor import save_processor
 
 MARKER = "COMPLETE"
-"""A checkpoint without this file was cut off while it was written."""
+"""Name of the file that marks a completely written checkpoint."""
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Path]:
-    """The complete checkpoints of a run, oldest first; others are removed unless told not to."""
+    """Return a run's complete checkpoints, oldest first; by default, delete incomplete ones."""
     complete = {}
     for path in folder.glob("checkpoint-*"):
         step = path.name.removeprefix("checkpoint-")
@@ -38,7 +38,7 @@ def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Pa
 
 
 class CompleteCheckpoints:
-    """Mixin for a trainer of TRL that marks a checkpoint once all of it is written."""
+    """Mixin for TRL's trainers that marks a checkpoint once all its files are written."""
 
     args: Any
     accelerator: Any
@@ -57,7 +57,7 @@ class CompleteCheckpoints:
         self.accelerator.wait_for_everyone()
 
     def _save_beside_weights(self, folder: Path) -> None:
-        """Write what a trainer remembers beside its weights; called in the main process."""
+        """Write the trainer's state other than weights; called in the main process only."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
@@ -65,7 +65,7 @@ class CompleteCheckpoints:
 
 
 def mark_complete(folder: str | Path, step: int) -> None:
-    """Write the marker of a complete checkpoint, after all its bytes are on disk."""
+    """Flush a checkpoint's files to disk, then write the file that marks it as complete."""
     path = Path(folder) / f"checkpoint-{step}"
     if not path.is_dir():  # only the main process writes
         return
@@ -78,7 +78,7 @@ def mark_complete(folder: str | Path, step: int) -> None:
 
 @contextlib.contextmanager
 def guard_saving(folder: str | Path) -> Iterator[None]:
-    """Turn errors of a full or read-only disk into one error that names what is still there.
+    """Context manager that turns disk errors into one that names the last complete checkpoint.
 
     Raises:
         StorageError: The disk is full, over quota, or read-only.
@@ -141,7 +141,7 @@ def restore_weights(model: Any, checkpoint: str | Path) -> None:
 
 
 def save_model(model: Any, processor: Any, path: Path) -> None:
-    """Save a model and its processor in a folder, which holds the old ones until all is written.
+    """Save a model and its processor in a folder; old files stay until all new ones are written.
 
     Raises:
         StorageError: The disk is full, over quota, or read-only.

@@ -1,4 +1,4 @@
-"""One batch under a gate: which groups train, and how many prompts are drawn for refused ones."""
+"""A batch filled with the groups that a gate (rule that decides which groups train) admits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vasari.train.groups import ScoredGroup
 
 @final
 class GatedBatch:
-    """Shows groups to a gate until it admits enough for a batch; kept in the main process.
+    """Batch filled with the groups that a gate (rule that decides which groups train) admits.
 
-    A process trains on groups that it rolled out itself, so that no tensor travels. Each has the
-    same number of slots, and all roll out the same number of further prompts, as many as the
-    process lacks that lacks most: on one process that is the number of refused groups, on several
-    some admitted groups are more than their process has slots for, and are dropped. When
-    `max_generations` are spent, refused groups fill the slots that are left, so that the batch
-    keeps its size; their advantages are zero.
+    It is kept in the main process. A process trains on groups that it rolled out itself, so that no
+    tensor travels. Each has the same number of slots, and all roll out the same number of further
+    prompts, as many as the process lacks that lacks most: on one process that is the number of
+    refused groups, on several some admitted groups are more than their process has slots for, and
+    are dropped. When `max_generations` are spent, refused groups fill the slots that are left, so
+    that the batch keeps its size; their advantages are zero.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class GatedBatch:
         self._of_process: list[list[int]] = [[] for _ in range(num_processes)]
         """For each process the groups that it rolled out, as places in `groups`."""
         self.num_generations = 0
-        """How often prompts were rolled out for this batch."""
+        """Number of times that prompts were drawn and rolled out for this batch."""
         self.groups: list[ScoredGroup] = []
         """All groups that the gate has seen, in their order."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """The prompts to roll out next, equally many a process; none when the batch is complete."""
+        """Draw the next prompts to roll out; the draw is empty once the batch is complete."""
         return draw_for_gate(sampler, self._gate, self._lacking, batch=batch)
 
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
     ) -> Sequence[GroupOutcome]:
-        """Ask the gate which of the groups just rolled out train.
+        """Ask the gate which of the newly rolled-out groups train.
 
         Args:
             groups: In the order of the processes that rolled them out.
@@ -83,7 +83,7 @@ class GatedBatch:
         return outcomes
 
     def filled(self) -> list[list[int]]:
-        """For each process, which of the groups that it rolled out are its batch, ascending.
+        """For each process, which of the groups it rolled out form its batch: ascending indices.
 
         Admitted groups come before refused ones, earlier before later ones.
         """
@@ -94,14 +94,14 @@ class GatedBatch:
         return filled
 
     def silent(self) -> list[list[int]]:
-        """For each process, the places of its batch that refused groups fill."""
+        """For each process, the positions in its batch taken by groups that the gate refused."""
         return [
             [place for place, n in enumerate(filled) if not self._admitted[own[n]]]
             for filled, own in zip(self.filled(), self._of_process, strict=True)
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """All groups, each with what its rollouts were spent on: `train` or `discarded`."""
+        """Return all groups, with the purpose `train` or `discarded` set on each."""
         discarded = set(self.discarded())
         return [
             replace(group, purpose="discarded") if place in discarded else group
@@ -109,7 +109,7 @@ class GatedBatch:
         ]
 
     def discarded(self) -> list[int]:
-        """Which groups do not train: refused ones, and admitted ones without a slot."""
+        """Indices of the groups that do not train: refused, or admitted beyond the batch size."""
         train = {p for own in self._of_process for p in self._admitted_of(own)[: self._slots]}
         return [place for place in range(len(self.groups)) if place not in train]
 
@@ -118,7 +118,7 @@ class GatedBatch:
 
 
 def check_sizes(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
-    """Raise if a gate does not fit the batches of a training.
+    """Raise an error if a gate does not fit the group size or the number of processes.
 
     Raises:
         ConfigError: The gate makes groups of another size than the training, or draws again while
@@ -147,7 +147,7 @@ def draw_for_gate(
     fill_to: int | None = None,
     multiple_of: int = 1,
 ) -> Draw:
-    """Draw prompts that the gate wants; fewer where the pool has no more.
+    """Draw up to `num_prompts` prompts, leaving out prompts that the gate holds back for now.
 
     Prompts that are excluded or not wanted are left out and others drawn in their place, by ever
     larger draws: a sampler that ranks would name the same ones again.

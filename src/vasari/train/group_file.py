@@ -1,4 +1,4 @@
-"""Groups on disk: one Parquet file a batch, a row a group."""
+"""Storage of rollout groups: one Parquet file per batch, one row per group."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GROUP_SCHEMA = pa.schema(
     ],
     metadata={"vasari_schema": "2"},
 )
-"""One row a group: what was drawn, why, what came of it. `texts` is null where a cap left them out.
+"""Columns of a group file, one row per group. `texts` is null where texts are not kept.
 
 `reward_terms` maps the name of each reward term to its weighted value of each rollout, nan or null
 where the term does not apply. Schema 1, of 0.1.0, had the columns `accuracy_rewards` and
@@ -46,7 +46,7 @@ where the term does not apply. Schema 1, of 0.1.0, had the columns `accuracy_rew
 """
 
 MAX_STORED_CHARACTERS = 20_000
-"""Longest text of one rollout that is kept."""
+"""Number of characters after which the stored text of a rollout is cut."""
 
 _TERMS_OF_SCHEMA_1 = {"accuracy": "accuracy_rewards", "format": "format_rewards"}
 _RENAMED_SINCE_SCHEMA_1 = {"purpose": "screen", "role": "revisit"}
@@ -54,7 +54,7 @@ _RENAMED_SINCE_SCHEMA_1 = {"purpose": "screen", "role": "revisit"}
 
 
 class GroupLog:
-    """Writes the groups of every batch to a Parquet file; given to a trainer as `record`."""
+    """Callable that writes each batch's groups to a Parquet file, for `LoopOptions.record`."""
 
     def __init__(
         self,
@@ -64,10 +64,10 @@ class GroupLog:
         updates_per_batch: int = 1,
         keep_texts: bool = True,
     ) -> None:
-        """A log in this folder.
+        """Make a log that writes its files into `folder`.
 
         Args:
-            folder: Of the arm; see `RunDir.groups`.
+            folder: Of the training run; see `RunDir.groups`.
             prompt_ids: One id a prompt of the pool.
             updates_per_batch: Optimizer steps a batch, from which the column `step` follows.
             keep_texts: Keep the texts of rollouts.
@@ -78,7 +78,7 @@ class GroupLog:
         self._keep_texts = keep_texts
 
     def __call__(self, groups: Sequence[ScoredGroup], batch: int) -> None:
-        """Write the groups of this batch, or those of the refresh before it."""
+        """Write a file with the groups of a batch, or with its refresh (sampler-only) rollouts."""
         rows = [self._row(group, batch) for group in groups]
         write_groups(
             self.folder, batch, "refresh" if groups[0].purpose == "refresh" else "train", rows
@@ -114,10 +114,10 @@ class GroupLog:
 
 
 def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write the groups of one batch or of the refresh before it, and return the file's path.
+    """Write a file with a batch's groups, or its refresh (sampler-only) rollouts; return its path.
 
     Args:
-        folder: Of the arm; see `RunDir.groups`.
+        folder: Of the training run; see `RunDir.groups`.
         batch: Counted from 0.
         purpose: What the file is named after: `refresh`, or `train` for a batch with all that its
             gate left out.
@@ -136,12 +136,12 @@ def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[
 
 
 def read_groups(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The groups of one training in the order of their batches; an empty table without any.
+    """Return the stored groups of a training run as a table in batch order; empty if none.
 
     Files that 0.1.0 wrote are read too, beside newer ones, and come under today's names.
 
     Args:
-        folder: Of the arm; see `RunDir.groups`.
+        folder: Of the training run; see `RunDir.groups`.
         columns: Those of `GROUP_SCHEMA` to read, in this order; None for all.
 
     Raises:
@@ -211,7 +211,7 @@ def _from_schema_1(table: pa.Table, name: str) -> pa.Array:
 
 
 def drop_groups_from(folder: Path, batch: int) -> int:
-    """Remove the groups of this and later batches, and return how many rollouts they had."""
+    """Delete the stored groups of `batch` and later ones; return how many rollouts they had."""
     repeated = 0
     for file in sorted(folder.glob("*.parquet")):
         if int(file.name[:6]) >= batch:

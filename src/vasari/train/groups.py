@@ -19,12 +19,12 @@ MAX_ANSWER_CHARACTERS = 500
 """Longest final answer of a rollout that a sampler is shown and a file keeps."""
 
 VerifyPrompt = Callable[[Prompt, str], Verdict]
-"""From a prompt and the text of a rollout to its verdict."""
+"""Function that maps a prompt and the text of a rollout to a verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRollout(Rollout):
-    """One rollout with its prompt, verdict and reward; processes can exchange it."""
+    """One rollout with its prompt's index, verdict and reward; can be sent between processes."""
 
     index: int
     """Position of its prompt in the pool."""
@@ -33,14 +33,14 @@ class ScoredRollout(Rollout):
 
     @property
     def answer(self) -> str | None:
-        """The final answer as the verifier read it, shortened; None where it found none."""
+        """Final answer that the verifier found, cut to 500 characters; None if it found none."""
         found = self.verdict.extraction
         return None if found is None else found[:MAX_ANSWER_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredGroup:
-    """The rollouts of one prompt, with why it was drawn and what they were spent on."""
+    """Scored rollouts of one prompt, why it was drawn, and what the rollouts are used for."""
 
     rollouts: Sequence[ScoredRollout]
     role: str
@@ -52,11 +52,11 @@ class ScoredGroup:
 
     @property
     def num_tokens(self) -> int:
-        """Generated tokens."""
+        """Number of generated tokens in all rollouts of the group."""
         return sum(len(rollout.token_ids) for rollout in self.rollouts)
 
     def outcome(self, batch: int) -> GroupOutcome:
-        """The group as samplers and gates see it."""
+        """Convert the group to a `GroupOutcome`, the form that samplers and gates read."""
         rollouts = self.rollouts
         confidence = np.array([rollout.confidence for rollout in rollouts], dtype=np.float64)
         return GroupOutcome(
@@ -72,7 +72,7 @@ class ScoredGroup:
 
 
 def verify_prompt(prompt: Prompt, text: str) -> Verdict:
-    """Whether the final answer in a rollout's text is the prompt's."""
+    """Return the verdict on a rollout: does its final answer match the prompt's reference?"""
     return verify_answer(text, prompt.answer, choices=prompt.choices, kind=prompt.kind)
 
 
@@ -84,7 +84,7 @@ def score_group(
     terms: Sequence[RewardTerm],
     verify: VerifyPrompt = verify_prompt,
 ) -> list[ScoredRollout]:
-    """Score the rollouts of one prompt without TRL: each with its verdict and reward.
+    """Give each rollout of one prompt its verdict and reward, without using TRL.
 
     Args:
         rollouts: Of the one prompt.

@@ -1,4 +1,4 @@
-"""The algorithm: refresh, draw, roll out, score, observe, gate (arXiv:2509.21268, Algorithm 1).
+"""Training loop: score prompts, draw, roll out, filter groups (arXiv:2509.21268, Algorithm 1).
 
 It needs neither torch nor TRL: an `Engine` rolls out and scores, and trains on the groups that it
 is told to keep. `trl_engine.py` is the engine for TRL; the tests have one with a scripted policy.
@@ -23,17 +23,17 @@ from vasari.train.screened_batch import ScreenedBatch, Slot
 T = TypeVar("T")
 
 Record = Callable[[Sequence[ScoredGroup], int], None]
-"""Keeps the groups of a batch, e.g. on disk; the second argument is the number of the batch."""
+"""Function that stores a batch's groups, e.g. on disk; the second argument is the batch number."""
 
 Refresh = Callable[..., list[list[ScoredRollout]]]
-"""Rolls out and scores prompts outside the training batch, in one process.
+"""Function that rolls out and scores prompts outside the training batch, in one process.
 
 `refresh(model, processor, indices, num_rollouts, batch=..., process=...)` returns the scored
 rollouts of each prompt, in the order of `indices`."""
 
 
 class Engine(Protocol):
-    """What the loop needs of a trainer.
+    """Interface through which the training loop uses a trainer.
 
     Each process runs the loop and calls these methods with the same arguments; groups come back in
     every process.
@@ -41,7 +41,7 @@ class Engine(Protocol):
 
     @property
     def num_processes(self) -> int:
-        """Processes that train together."""
+        """Number of processes that train together."""
         ...
 
     def on_main(self, decide: Callable[[], T]) -> T:
@@ -54,18 +54,18 @@ class Engine(Protocol):
     def refresh(
         self, indices: PromptIndices, num_rollouts: int, *, batch: int
     ) -> list[list[ScoredRollout]]:
-        """Roll out and score each prompt `num_rollouts` times, for the sampler alone."""
+        """Roll out and score each prompt `num_rollouts` times, only to inform the sampler."""
         ...
 
     def roll_out(self, indices: PromptIndices, num_screening: int) -> list[list[ScoredRollout]]:
-        """Roll out and score a group of each prompt, in the order of `indices`.
+        """Roll out and score one group of rollouts per prompt, in the order of `indices`.
 
         A group has the size that trains, or `num_screening` rollouts where that is not 0.
         """
         ...
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """Roll out the rest of the screened groups that go on, and return these groups whole.
+        """Generate the missing rollouts of groups that passed screening, and return these groups.
 
         Args:
             slots: For each process the groups that are its batch. The whole groups come back in
@@ -74,7 +74,7 @@ class Engine(Protocol):
         ...
 
     def keep(self, places: Sequence[Sequence[int]]) -> None:
-        """Make the batch to train on of these groups.
+        """Make the training batch from the groups at the given positions.
 
         Args:
             places: For each process positions in the groups that it rolled out since the last call.
@@ -82,7 +82,7 @@ class Engine(Protocol):
         ...
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
-        """Set the advantages of groups that only fill the batch to zero.
+        """Set the advantages of groups that only fill up the batch to zero.
 
         Args:
             places: For each process positions in its batch.
@@ -92,13 +92,13 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopOptions:
-    """Options of `VarianceAwareGRPOTrainer` that a script seldom needs."""
+    """Rarely needed options of `VarianceAwareGRPOTrainer`."""
 
     max_generations: int = 4
     """How often prompts are rolled out for one batch, at most, when the gate asks for others;
     refused groups then fill it."""
     candidates: float = 1.0
-    """Prompts that a gate with screenings screens at once, as a multiple of those a batch lacks."""
+    """Prompts screened at once, as a multiple of those the batch lacks, for a gate that screens."""
     record: Record | None = None
     """Called in the main process with the groups of every batch and its number, e.g. a `GroupLog`
     that keeps them on disk."""
@@ -121,16 +121,16 @@ class LoopOptions:
 
 
 class Loop:
-    """Makes the batches of a training: which prompts are rolled out, and which groups train."""
+    """Training loop that makes each batch: which prompts to roll out, which groups to train on."""
 
     def __init__(self, run: RunState, engine: Engine, options: LoopOptions | None = None) -> None:
-        """A loop that continues from `run`; its sampler, gate, ledger and batch count change."""
+        """Make a loop that continues from `run` and updates its sampler, gate and counts."""
         self.run = run
         self._engine = engine
         self._options = options or LoopOptions()
 
     def next_batch(self, num_prompts: int) -> Mapping[str, float]:
-        """Make the next batch, which the engine then holds, and return its metrics.
+        """Make the next training batch, which is stored in the engine, and return its metrics.
 
         Args:
             num_prompts: Groups of the batch, over all processes.
@@ -197,7 +197,7 @@ class Loop:
         run.sampler.observe(batch.offer(groups, [group.outcome(run.batch) for group in groups]))
 
     def _observe_whole(self, batch: ScreenedBatch, rollouts: Sequence[list[ScoredRollout]]) -> None:
-        """Show the groups that went on to the sampler, whole, and then to the gate.
+        """Show the completed groups to the sampler, and then to the gate.
 
         With them come promising screenings that found no place in the batch.
         """
@@ -224,13 +224,16 @@ class Loop:
 
 
 MEANS = frozenset({"zero_variance_share", "unverifiable_share", "generations", "trained_share"})
-"""Metrics that a log line over several batches averages; of others it has the last value."""
+"""Metrics averaged over the batches of a log line; of other metrics, the last value is logged."""
 
 
 def batch_metrics(
     run: RunState, groups: Sequence[ScoredGroup], *, num_generations: int
 ) -> dict[str, float]:
-    """Shares of silent, unverifiable and trained groups, and metrics of ledger and sampler."""
+    """Return a batch's metrics: shares of groups and rollouts, rollout counts, sampler metrics.
+
+    The shares are of groups with equal rewards, unverifiable rollouts, and groups that train.
+    """
     rewards = [np.array([rollout.reward.total for rollout in group.rollouts]) for group in groups]
     silent = [
         np.nanmax(own, initial=-np.inf) - np.nanmin(own, initial=np.inf) <= 1e-9 for own in rewards

@@ -1,4 +1,4 @@
-"""One command on several processes under torchrun."""
+"""Running one command in several processes with torchrun."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes of this command."""
+    """Whether this process is the main one, and whether several run the command."""
 
     is_main: bool
     many: bool
 
     def main_first(self, work: Callable[[], T]) -> T:
-        """Do the work in the main process first, so that the others find the files it wrote."""
+        """Call `work` in the main process first, then in the other processes; return its result."""
         if not self.is_main:
             torch.distributed.barrier()
         result = work()
@@ -35,7 +35,7 @@ class Processes:
 
 @contextlib.contextmanager
 def start_processes() -> Iterator[Processes]:
-    """Join the other processes when torchrun started this one; alone otherwise."""
+    """Context manager that joins torchrun's process group; does nothing for a single process."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not torch.distributed.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"

@@ -1,4 +1,4 @@
-"""Prompts as TRL reads them: rows of a data set for GRPO, batches for supervised training."""
+"""Prompts in TRL's format: rows of a data set for GRPO, batches for supervised training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vasari.train.settings import SftSettings
 
 
 class PromptDataset(Dataset):  # type: ignore[misc]
-    """A pool of prompts with a row each, which is made, and its images opened, when it is read."""
+    """Data set over a pool of prompts; a row is built, and its images opened, when it is read."""
 
     def __init__(self, prompts: Sequence[Prompt], *, system: str) -> None:
         # The fingerprint names no file of a cache: nothing is cached.
@@ -31,7 +31,7 @@ class PromptDataset(Dataset):  # type: ignore[misc]
         self._system = system
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
-        """Row `key`: `prompt`, `images` (possibly none), and columns for reward functions.
+        """Return row `key`: `prompt`, `images` (possibly none), and columns for reward functions.
 
         These are `vasari_prompt` (the `Prompt`), `prompt_index`, `question`, `answer` and
         `solution` (both the reference answer; TRL's own functions call it so), `category`,
@@ -52,7 +52,7 @@ class PromptDataset(Dataset):  # type: ignore[misc]
 
 
 class ChatCollator:
-    """Turns rows `{"index": i}` into a batch whose labels are the assistant's words alone.
+    """Collator that makes a batch from rows `{"index": i}`, with labels on assistant tokens only.
 
     It can be pickled, so that data loader workers run it.
     """
@@ -73,7 +73,7 @@ class ChatCollator:
         self._seed = seed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """A batch of input_ids, attention_mask, labels, and the tensors of images, if any."""
+        """Return a batch: input_ids, attention_mask, labels, and the tensors of images, if any."""
         conversations = [
             self._conversation(self._prompts[row["index"]], int(row.get("visit", 0)))
             for row in rows

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside the weights: sampler, gate, ledger and batch count."""
+"""State saved in a checkpoint next to the weights: sampler, gate, ledger and batch count."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 SAMPLER_FILE = "vasari_sampler.npz"
 GATE_FILE = "vasari_gate.npz"
 RUN_FILE = "vasari_run.json"
-"""The ledger and the batch count, and whose state the other two files are."""
+"""File with the ledger, the batch count, and the names of the saved sampler and gate."""
 _RUN_FILE_OF_0_1_0 = "vasari_books.json"
 
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """What decides which prompts come next, and what was spent; saved with every checkpoint."""
+    """State of a training run apart from its weights, saved in every checkpoint."""
 
     sampler: PromptSampler
-    """Which prompts."""
+    """Chooses which prompts are rolled out."""
     gate: Gate
-    """Which groups train."""
+    """Decides which groups train."""
     ledger: Ledger = field(default_factory=Ledger)
-    """What rollouts were spent on."""
+    """Counts of rollouts and tokens by purpose."""
     batch: int = 0
-    """Batches that are finished."""
+    """Number of finished batches."""
 
     def save(self, folder: Path) -> None:
-        """Write the state into a checkpoint's folder.
+        """Write the sampler, gate, ledger and batch count into a checkpoint folder.
 
         Raises:
             StateError: A sampler's or a gate's state holds what cannot be saved.
@@ -54,7 +54,7 @@ class RunState:
         write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self._settings()})
 
     def load(self, folder: Path) -> None:
-        """Continue from a checkpoint's folder, and log the settings that have changed since.
+        """Restore the state from a checkpoint folder, and log which settings have changed since.
 
         Raises:
             StateError: It was written with another sampler or gate, over another pool, or without
@@ -105,7 +105,7 @@ def _tell_changes(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any])
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
-    """Batch count and ledger of a checkpoint, `batch` and `ledger`, without its sampler and gate.
+    """Return a checkpoint's batch count (`batch`) and rollout counts (`ledger`).
 
     Raises:
         StateError: There are none, or they have another schema.
@@ -124,7 +124,7 @@ def read_run_file(folder: Path) -> dict[str, Any]:
 
 
 def _gate_state(folder: Path, saved: dict[str, Any], *, ours: dict[str, Any]) -> dict[str, Any]:
-    """The state of the saved gate.
+    """Return the saved state of the gate.
 
     In 0.1.0 only `two_stage` had a file, and it had no header; the others remember nothing.
     """

@@ -1,4 +1,4 @@
-"""One batch under a gate that screens: which prompts get a whole group, and what fills the rest."""
+"""A batch whose prompts get a few rollouts first, and a full group only if these are promising."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vasari.train.groups import ScoredGroup, ScoredRollout
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A group's place in the batch of one process."""
+    """Position in one process's batch, with the index of the group that takes it."""
 
     group: int
-    """Which of the screened prompts has it, in their order."""
+    """Index of the group among all screened groups."""
     commits: bool
-    """Whether its prompt is rolled out further; else its screening fills the place, and does not
-    train."""
+    """Whether its prompt gets its remaining rollouts; otherwise its first rollouts only fill the
+    position, and do not train."""
 
 
 @final
 class ScreenedBatch:
-    """Draws prompts to screen until enough promise variance; kept in the main process.
+    """Batch whose prompts get a few rollouts first (screening), and a full group if promising.
 
-    A screening is rollouts as numbers and text, so that a prompt may go on in another process than
-    the one that screened it: processes share the promising prompts evenly, and none is lost. A
-    prompt is screened once for a batch. When `max_generations` are spent, or the pool is,
-    screenings of other prompts fill the places that are left.
+    It is kept in the main process. A screening is rollouts as numbers and text, so that a prompt
+    may go on in another process than the one that screened it: processes share the promising
+    prompts evenly, and none is lost. A prompt is screened once for a batch. When `max_generations`
+    are spent, or the pool is, screenings of other prompts fill the places that are left.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ScreenedBatch:
         max_generations: int,
         candidates: float = 1.0,
     ) -> None:
-        """An empty batch.
+        """Make an empty batch.
 
         Args:
             gate: Decides which prompts go on.
@@ -61,15 +61,16 @@ class ScreenedBatch:
         self._screened: set[int] = set()
         self._refused: list[int] = []
         self.num_generations = 0
-        """How often prompts were screened for this batch."""
+        """Number of times that prompts were drawn and screened for this batch."""
         self.groups: list[ScoredGroup] = []
         """All groups, in the order in which their prompts were drawn: screenings, or whole groups
         once completed."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """The prompts to screen next, equally many a process; none when screening is over.
+        """Draw the next prompts to screen (roll out a few times); empty once screening is over.
 
-        Where the pool has too few that the gate wants for a batch, others are screened too.
+        Every process gets equally many. Where the pool has too few that the gate wants for a batch,
+        others are screened too.
         """
         lacking = self._num_prompts - sum(self._promising)
         if lacking <= 0 or self.num_generations >= self._max_generations:
@@ -90,7 +91,7 @@ class ScreenedBatch:
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
     ) -> list[GroupOutcome]:
-        """Ask the gate which of the prompts just screened go on.
+        """Ask the gate which prompts get more rollouts after their first few (screening).
 
         Args:
             groups: The screenings, in the order of the draw.
@@ -106,7 +107,7 @@ class ScreenedBatch:
         return [group for group, goes_on in zip(outcomes, more, strict=True) if not goes_on]
 
     def slots(self) -> list[list[Slot]]:
-        """For each process its batch: prompts that go on, then screenings that fill it."""
+        """For each process, its batch: groups to roll out in full, then groups that fill it up."""
         going_on = self.committed()
         others = sorted(
             set(range(len(self.groups))) - set(going_on),
@@ -124,7 +125,7 @@ class ScreenedBatch:
     def complete(
         self, rollouts: Sequence[Sequence[ScoredRollout]], outcomes: Sequence[GroupOutcome]
     ) -> None:
-        """Take the whole groups of the prompts that went on, and ask the gate which train."""
+        """Store the groups that now have all their rollouts, and ask the gate which ones train."""
         admitted = self._gate.admit(outcomes).admitted
         for group, own, trains in zip(self.committed(), rollouts, admitted.tolist(), strict=True):
             self.groups[group] = replace(self.groups[group], rollouts=own)
@@ -132,7 +133,10 @@ class ScreenedBatch:
                 self._refused.append(group)
 
     def silent(self) -> list[list[int]]:
-        """For each process, the places of its batch that hold screenings or refused groups."""
+        """For each process, the positions in its batch of groups that do not train.
+
+        These have only screening rollouts, or the gate refused them.
+        """
         return [
             [
                 place
@@ -143,7 +147,10 @@ class ScreenedBatch:
         ]
 
     def surplus(self) -> list[int]:
-        """Promising screenings without a place, from which only the sampler can still learn."""
+        """Indices of promising groups that do not get their remaining rollouts in this batch.
+
+        Only the sampler learns from them.
+        """
         going_on = set(self.committed())
         return [
             group
@@ -152,7 +159,7 @@ class ScreenedBatch:
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """All groups, each with its purpose: `train`, `screen` alone, or `discarded`."""
+        """Return all groups, with the purpose `train`, `screen` or `discarded` set on each."""
         purposes: list[Purpose] = ["train"] * len(self.groups)
         for place in self.screened_only():
             purposes[place] = "screen"
@@ -161,16 +168,19 @@ class ScreenedBatch:
         return [replace(own, purpose=p) for own, p in zip(self.groups, purposes, strict=True)]
 
     def screened_only(self) -> list[int]:
-        """Which groups are only a screening, those that fill the batch included."""
+        """Indices of groups that have only their first few (screening) rollouts."""
         going_on = set(self.committed())
         return [group for group in range(len(self.groups)) if group not in going_on]
 
     def discarded(self) -> list[int]:
-        """Which whole groups do not train: those with fewer than two verifiable rollouts."""
+        """Indices of completed groups that the gate refused, so that they do not train."""
         return sorted(self._refused)
 
     def committed(self) -> list[int]:
-        """Which prompts go on: the earliest drawn of the promising, equally many a process."""
+        """Indices of the groups to roll out in full: the first promising ones.
+
+        Every process gets equally many.
+        """
         promising = [group for group, goes_on in enumerate(self._promising) if goes_on][
             : self._num_prompts
         ]

@@ -27,7 +27,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LoraSettings(Settings):
-    """Train low-rank adapters instead of all weights."""
+    """Settings for training low-rank adapters (LoRA) instead of all weights."""
 
     rank: Positive = 64
     """Rank of the adapters."""
@@ -40,7 +40,7 @@ class LoraSettings(Settings):
 
 
 class TrainedWeights(Settings):
-    """Which weights both kinds of training change."""
+    """Settings, common to SFT and GRPO, that say which weights are trained."""
 
     freeze_vision: bool = False
     """Leave the vision encoder as it is."""
@@ -49,7 +49,7 @@ class TrainedWeights(Settings):
 
 
 class SftSettings(TrainedWeights):
-    """Supervised training: the cold start, or a base model when the target is facts."""
+    """Settings for supervised training: of the cold start, or of a base model (target `facts`)."""
 
     target: Literal["reasoning", "short", "facts"] = "reasoning"
     """What a prompt teaches: worked reasoning and answer, the bare answer, or short facts about its
@@ -57,9 +57,9 @@ class SftSettings(TrainedWeights):
     epochs: Rate = 5.0  # arXiv:2509.21268, section 6.1; table 5 has 3
     """Passes over the prompts, at most."""
     batch_prompts: Positive = 64
-    """Prompts an optimizer step, over all processes."""
+    """Prompts per optimizer step, over all processes."""
     micro_batch: Positive = 64
-    """Prompts a forward pass of one process."""
+    """Prompts per forward pass of one process."""
     facts_per_image: Positive = 4
     """Facts asked of one image in one visit, for the target `facts`."""
     sums_per_image: Annotated[int, Field(ge=0)] = 0
@@ -81,7 +81,7 @@ class SftSettings(TrainedWeights):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningSettings(ScreeningRule):
-    """The screening of `gate: two_stage`; the default is SPEED's rule."""
+    """Settings of the first rollouts (screening) under `gate: two_stage`; default: SPEED's rule."""
 
     rollouts: Annotated[int, Bounds(least=2)] = 4
     """Rollouts that a drawn prompt gets first; below `rollouts_per_prompt`, whose part they
@@ -91,7 +91,7 @@ class ScreeningSettings(ScreeningRule):
     screened in vain where more go on than are lacking, but in fewer, larger generations."""
 
     def gate_settings(self, rollouts_per_prompt: int) -> dict[str, Any]:
-        """The settings of the gate `two_stage` for groups of this many rollouts."""
+        """Return settings of the gate `two_stage` for groups of `rollouts_per_prompt` rollouts."""
         rule = {field.name: getattr(self, field.name) for field in fields(ScreeningRule)}
         return {"num_screening": self.rollouts, "num_rollouts": rollouts_per_prompt, **rule}
 
@@ -100,11 +100,11 @@ class RewardChoice(Named):
     """One term of the reward: a function by name, its settings, its weight."""
 
     weight: float = 1.0
-    """What its values are multiplied with; not 0."""
+    """Factor of the term's values in the reward; not 0."""
 
 
 class GrpoSettings(TrainedWeights):
-    """Group relative policy optimisation through TRL."""
+    """Settings for GRPO training through TRL."""
 
     algorithm: Algorithm | None = None
     """A published variant by name, whose settings the others change: `grpo`, `dapo`, `dr_grpo`,
@@ -120,7 +120,7 @@ class GrpoSettings(TrainedWeights):
     prompts_per_batch: Positive = 512  # arXiv:2509.21268, section 6.1
     """Prompts drawn at once, over all processes."""
     rollouts_per_prompt: Annotated[int, Field(ge=2)] = 8
-    """Rollouts a group."""
+    """Rollouts per group."""
     gate: Named = Named(name="all")
     """Which groups train; `mixed` refuses those without variance and draws other prompts (DAPO's
     dynamic sampling); `two_stage` gives prompts a few rollouts, and the rest where these promise
@@ -134,14 +134,14 @@ class GrpoSettings(TrainedWeights):
     """Optimizer updates on one batch of rollouts; with 1, no ratio ever leaves 1 and nothing is
     clipped."""
     micro_batch: Positive = 64
-    """Rollouts a forward pass of one process."""
+    """Rollouts per forward pass of one process."""
     rewards: tuple[RewardChoice, ...] = (RewardChoice(name="accuracy"), RewardChoice(name="format"))
     """What a rollout's reward is the sum of (arXiv:2509.21268, appendix C): `accuracy`, `format`,
     `cosine_length`, `repetition`, `soft_overlong`, or the user's own."""
     validate_every: Positive = 20
     """Steps between validations; a multiple of updates_per_batch."""
     validation_rollouts: Positive = 1
-    """Rollouts a validation prompt, at the sampling temperature."""
+    """Rollouts per validation prompt, at the sampling temperature."""
     save_every: Positive = 20
     """Steps between checkpoints; a multiple of updates_per_batch."""
     keep_checkpoints: Annotated[int, Field(ge=2)] = 2
@@ -198,21 +198,21 @@ class GrpoSettings(TrainedWeights):
             )
 
     def make_gate(self) -> Gate:
-        """The gate of these settings, for groups of `rollouts_per_prompt`."""
+        """Build the gate (rule that decides which groups train) from these settings."""
         if self.gate.name != "two_stage":
             return make_gate(self.gate.name, **self.gate.settings)
         screening = self.screening.gate_settings(self.rollouts_per_prompt)
         return make_gate(self.gate.name, **screening)
 
     def make_rewards(self) -> tuple[RewardTerm, ...]:
-        """The terms of the reward."""
+        """Build the reward terms, whose weighted sum is the reward of a rollout."""
         return make_rewards(
             [choice.model_dump() for choice in self.rewards],
             max_tokens=self.trl.max_completion_length,
         )
 
     def decoding(self, num_rollouts: int) -> Decoding:
-        """How rollouts that do not train are drawn: as those that do."""
+        """Return decoding settings for rollouts that do not train, the same as in training."""
         return Decoding(
             num_rollouts=num_rollouts,
             temperature=self.trl.temperature,

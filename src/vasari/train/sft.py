@@ -29,7 +29,7 @@ from vasari.train.trl_config import prepare_weights, sft_config
 
 
 class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
-    """TRL's SFTTrainer whose checkpoints are complete or ignored, and read back whole."""
+    """TRL's `SFTTrainer` with crash-safe checkpoints, whose weights are restored in full."""
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
@@ -49,7 +49,7 @@ def train_supervised(
     resume: bool = False,
     tell: Tell = silent,
 ) -> dict[str, float]:
-    """Train `model` and leave the weights with the best validation loss in `out/model`.
+    """Train `model` by SFT and save the weights with the best validation loss in `out/model`.
 
     Returns:
         `steps`, `validation_loss` (the best), `train_loss`, `seconds`.

@@ -1,4 +1,4 @@
-"""What the user of a trainer names or gives -> sampler, gate, prompt ids and features."""
+"""Conversion of a trainer's arguments to a sampler, a gate, prompt ids and prompt features."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ID_COLUMNS = ("prompt_id", "id")
 def sampler_from(
     choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None
 ) -> PromptSampler:
-    """The sampler over a pool that a user names, configures or made.
+    """Return the sampler that the user gives as a name, as settings or as an object.
 
     Args:
         choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a
@@ -56,10 +56,10 @@ def sampler_from(
 
 
 def gate_from(choice: Any) -> Gate:
-    """The gate that a user gives as a name, a mapping of `name` and settings, or an object.
+    """Return the gate (rule for which groups train) given as a name, a mapping or an object.
 
     Raises:
-        ConfigError: It is none of these.
+        ConfigError: The choice is none of these; a mapping has `name` and settings.
     """
     if isinstance(choice, Gate):
         return choice
@@ -82,7 +82,7 @@ def _named(choice: Any, what: str) -> tuple[str, dict[str, Any]]:
 
 
 def prompt_ids_of(pool: Any) -> Sequence[str] | None:
-    """One stable id for each row: its `prompt_id` or `id`, else a digest of its prompt's text.
+    """Return a stable id per row: its `prompt_id` or `id`, else a digest of its prompt's text.
 
     A column counts where its ids are unique. Rows with the same text are told apart by their order
     among each other. None where the data set has no `prompt`.
@@ -105,7 +105,7 @@ def prompt_ids_of(pool: Any) -> Sequence[str] | None:
 
 
 def features_of(pool: Any) -> PoolFeatures | None:
-    """Features of a data set's prompts that are known before any rollout (`prompt_features`).
+    """Return features of a data set's prompts that are known before any rollout.
 
     The wording of what the user says in `prompt`, and the columns `category`, `difficulty` and
     `choices` where there are such; images are not counted, since that would open them. None where

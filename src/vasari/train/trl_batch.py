@@ -1,4 +1,4 @@
-"""Rollouts of TRL's batches: joined over several generations, or left out of a micro-batch."""
+"""Joining rollouts of several generations into a batch, and dropping some from a micro-batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vasari.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """How a field with a row a rollout is padded when it is joined with a wider one."""
+    """How a field with one row per rollout is padded when batches of unequal width are joined."""
 
     prompt: bool = False
     """It has the prompt's columns, padded on the left."""
@@ -41,7 +41,7 @@ ROLLOUT_FIELDS: Mapping[str, Padding] = {
     "importance_sampling_ratio": Padding(completion=True, fill=1.0),
     "sampling_per_token_logps": Padding(completion=True),
 }
-"""Fields of TRL's batch with one row a rollout."""
+"""Fields of TRL's batch with one row per rollout."""
 
 _IMAGE_FIELDS = (
     "pixel_values",
@@ -59,7 +59,7 @@ _LOSSES = ("grpo", "dr_grpo", "dapo")
 def join_rollouts(
     outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int
 ) -> dict[str, Any]:
-    """Join chosen rollouts of several generations into one batch in the form of TRL's.
+    """Join chosen rollouts of several generations into one batch in TRL's format.
 
     Advantages stay as they were computed, within the generation of their group.
     `num_items_in_batch`, the tokens of the batch over all processes, is left out: the caller counts
@@ -171,7 +171,7 @@ def _images(
 
 
 def why_not_droppable(config: Any) -> str | None:
-    """Why a loss needs rollouts without advantage, apart from a KL term; None where it does not.
+    """Return why the loss needs zero-advantage rollouts (KL term aside), or None if it does not.
 
     Args:
         config: A `GRPOConfig`.
@@ -186,7 +186,7 @@ def why_not_droppable(config: Any) -> str | None:
 
 
 def check_droppable(trainer: Any) -> None:
-    """Raise if leaving out rollouts without advantage would change what a trainer learns.
+    """Raise an error if dropping zero-advantage rollouts would change what a trainer learns.
 
     Raises:
         ConfigError: Its loss has a term of them that is not KL.
@@ -201,7 +201,7 @@ def check_droppable(trainer: Any) -> None:
 def drop_zero_advantage_rollouts(
     inputs: dict[str, Any], *, at_least: int = 1
 ) -> tuple[dict[str, Any], float]:
-    """The rollouts of a micro-batch whose advantage is not zero, and their share of it.
+    """Return a micro-batch without its zero-advantage rollouts, and the share of rollouts kept.
 
     Their loss times the share is the loss of the whole micro-batch when it is a mean over rollouts,
     since the others' terms are zero. A batch whose images cannot be told apart by rollout stays

@@ -1,4 +1,4 @@
-"""Settings of a recipe -> TRL's configuration, and a model with the weights that are to train."""
+"""Conversion of a recipe's settings to TRL's configs, and of a model to its trainable weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vasari.train.trl_settings import TrlSettings
 
 
 def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
-    """TRL's configuration of these settings.
+    """Convert GRPO settings to TRL's `GRPOConfig`.
 
     Raises:
         ConfigError: A batch does not divide over processes, micro-batches and updates, or TRL
@@ -66,7 +66,7 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
 def sft_config(
     settings: SftSettings, out: Path, seed: int, *, num_prompts: int, num_rows: int
 ) -> SFTConfig:
-    """TRL's configuration of these settings, for a training set of these sizes.
+    """Convert SFT settings to TRL's `SFTConfig`, for a training set of the given sizes.
 
     Args:
         settings: Of supervised training.
@@ -107,7 +107,7 @@ def sft_config(
 def _config(
     kind: Any, trl: TrlSettings, *, out: Path, seed: int, num_steps: int, **sizes: Any
 ) -> Any:
-    """TRL's configuration of this class: the recipe's settings and those that Vasari sets."""
+    """Build a TRL config of class `kind` from the recipe's settings and those that Vasari sets."""
     warmup = trl.warmup_steps
     given = trl.model_dump() | {
         # As TRL reads it, but a share of the steps that the recipe plans.
@@ -134,7 +134,7 @@ def _num_processes() -> int:
 
 
 def prepare_weights(model: Any, settings: TrainedWeights) -> Any:
-    """The model with the weights that the settings leave trainable."""
+    """Add LoRA adapters or freeze the vision encoder, as the settings say; return the model."""
     if settings.lora is not None:
         from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds to import, and seldom needed)
 

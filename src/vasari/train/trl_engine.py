@@ -1,4 +1,4 @@
-"""The loop's `Engine` for TRL: rolls out, screens and refreshes through a `GRPOTrainer`."""
+"""The training loop's `Engine` for TRL: rolls out and scores through a `GRPOTrainer`."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ SEEN_BY_THE_MODEL = (
     "mm_token_type_ids",
     "image_position_ids",
 )
-"""Fields of TRL's batch about images, which the model gets beside the tokens."""
+"""Fields of TRL's batch about images, which the model gets together with the tokens."""
 
 
 class TrlEngine:
-    """Rolls out and scores through TRL's methods, so that batches are those of TRL.
+    """The training loop's `Engine` that rolls out and scores through TRL's own methods.
 
     The trainer overrides some of these methods to ask this engine; `GRPOTrainer.method(trainer)`
     is TRL's own.
@@ -61,7 +61,7 @@ class TrlEngine:
 
     @property
     def num_processes(self) -> int:
-        """Processes that train together."""
+        """Number of processes that train together."""
         return int(self._trainer.accelerator.num_processes)
 
     def on_main(self, decide: Callable[[], T]) -> T:
@@ -90,7 +90,7 @@ class TrlEngine:
     # Whole groups: one generation of TRL each.
 
     def roll_out(self, indices: PromptIndices, num_screening: int) -> list[list[ScoredRollout]]:
-        """Roll out and score a group of each prompt, or a screening of `num_screening` rollouts."""
+        """Roll out and score each prompt: a full group, or `num_screening` rollouts if not 0."""
         if num_screening:
             return self._screen(indices, num_screening)
         size = self._trainer.num_generations
@@ -99,7 +99,7 @@ class TrlEngine:
         return _in_groups(self._scored_rollouts(output), size)
 
     def keep(self, places: Sequence[Sequence[int]]) -> None:
-        """Make the batch of the groups that `places` names for this process."""
+        """Make this process's training batch from its groups at the positions in `places`."""
         outputs, self._outputs = self._outputs, []
         if len(outputs) == 1:
             self.batch = outputs[0]
@@ -114,7 +114,7 @@ class TrlEngine:
         self.batch = joined
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
-        """Set the advantages of these groups of the batch to zero."""
+        """Set the advantages of the groups at the given batch positions to zero."""
         size = self._trainer.num_generations
         for place in places[self._trainer.accelerator.process_index]:
             self.batch["advantages"][place * size : (place + 1) * size] = 0.0
@@ -198,7 +198,7 @@ class TrlEngine:
         return [[known.rollout for known in group] for group in screened]
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """Make TRL's batch of the groups that go on, and return them whole.
+        """Generate promising groups' missing rollouts, make TRL's batch, and return these groups.
 
         Screenings that do not go on fill it by repetition, without reward or advantage.
         """
@@ -221,7 +221,7 @@ class TrlEngine:
         return [group for group, goes_on in zip(groups, commits, strict=True) if goes_on]
 
     def generate(self, prompts: list[Any]) -> Any:
-        """What TRL's `_generate` returns, without generating screened rollouts again."""
+        """Generate like TRL's `_generate`, but reuse rollouts that prompts have from screening."""
         trainer, screened = self._trainer, self.rewards.screened
         if screened is None:
             return self._stock_generate(prompts)
@@ -302,7 +302,7 @@ class TrlEngine:
     def refresh(
         self, indices: PromptIndices, num_rollouts: int, *, batch: int
     ) -> list[list[ScoredRollout]]:
-        """Roll out and score each prompt `num_rollouts` times; each process does its share."""
+        """Roll out and score each prompt `num_rollouts` times, divided among the processes."""
         trainer = self._trainer
         rank, world = trainer.accelerator.process_index, self.num_processes
         if self._refresh is not None:
@@ -353,7 +353,7 @@ class TrlEngine:
 
 
 def with_images(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The prompts of these rows with their images in the messages, as TRL generates from them."""
+    """Return the prompts of the rows, with images put into the messages as TRL expects them."""
     images = [
         row.get("images")
         if "images" in row

@@ -21,7 +21,7 @@ from vasari.train.verdicts import Judge
 
 @dataclass(frozen=True, slots=True)
 class ScreenedRollout:
-    """One rollout of a screening, with what TRL's batch of the whole group needs of it."""
+    """One of a prompt's first few rollouts (screening), with data to reuse it in TRL's batch."""
 
     rollout: ScoredRollout
     completion: Any
@@ -33,14 +33,14 @@ class ScreenedRollout:
 
 
 class TrlRewards:
-    """Stands in for a trainer's `_calculate_rewards`, and keeps the scored rollouts for the loop.
+    """Replacement for TRL's `_calculate_rewards` that also stores the scored rollouts.
 
     Each rollout is rewarded once: those of a screening keep their rewards and verdicts.
     """
 
     def __init__(self, trainer: GRPOTrainer, judge: Judge) -> None:
         self.indices: list[int] = []
-        """The prompt of each row that is rewarded next."""
+        """Index of the prompt of each row that is rewarded next."""
         self.screened: Sequence[ScreenedRollout | None] | None = None
         """For each row its screened rollout, None for a new one; None where all are new."""
         self._only_fills: NDArray[np.bool_] | bool = False
@@ -53,7 +53,7 @@ class TrlRewards:
     def beside_screened(
         self, screened: Sequence[ScreenedRollout | None], only_fills: NDArray[np.bool_]
     ) -> Iterator[None]:
-        """Within this context the batch holds screened rollouts beside new ones.
+        """Context manager for scoring a batch that mixes screening (earlier) and new rollouts.
 
         Args:
             screened: For each row its screened rollout, None for a new one.
@@ -67,7 +67,7 @@ class TrlRewards:
             self.screened, self._only_fills = None, False
 
     def take(self) -> tuple[list[ScoredRollout], NDArray[np.float64]]:
-        """The rollouts scored since the last call, and their unweighted rewards.
+        """Return the rollouts scored since the last call, and their unweighted rewards.
 
         Rewards are [rollouts, functions], nan for None.
         """
@@ -77,7 +77,7 @@ class TrlRewards:
     def __call__(
         self, rows: list[dict[str, Any]], prompts: Any, completions: Any, completion_ids: Any
     ) -> torch.Tensor:
-        """Rewards of all processes' rollouts, [rollouts, functions].
+        """Return the rewards of all processes' rollouts, [rollouts, functions].
 
         Those of a rollout that leaves its group's baseline are nan. The scored rollouts of this
         process are kept for `take`.

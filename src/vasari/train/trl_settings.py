@@ -72,7 +72,7 @@ _SET_BY_VASARI = {
 
 
 class TrlSettings(Settings):
-    """Settings passed unchanged to a config class of TRL, under its names.
+    """Base class of settings that are passed unchanged to a config class of TRL.
 
     The fields below are those whose defaults differ from TRL's, or that Vasari reads too. Others
     are looked up in TRL's class when a recipe is parsed: importing it takes seconds, so only a
@@ -152,7 +152,7 @@ def _types_of(config_class: str) -> Mapping[str, Any] | None:
 
 
 class SftTrlSettings(TrlSettings):
-    """Settings of TRL's `SFTConfig`."""
+    """Settings that are passed to TRL's `SFTConfig`."""
 
     config_class: ClassVar[str] = "SFTConfig"
     set_by_vasari: ClassVar[Mapping[str, str]] = {
@@ -177,7 +177,7 @@ class SftTrlSettings(TrlSettings):
     learning_rate: Rate = 1e-5
     """Peak learning rate, after the warm-up."""
     lr_scheduler_type: Schedule = "cosine"
-    """How the learning rate goes on from its peak."""
+    """Schedule of the learning rate after its peak."""
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
     """AdamW's decay of squared gradients."""
     dataloader_num_workers: Annotated[int, Field(ge=0)] = 1
@@ -185,7 +185,7 @@ class SftTrlSettings(TrlSettings):
 
 
 class GrpoTrlSettings(TrlSettings):
-    """Settings of TRL's `GRPOConfig`."""
+    """Settings that are passed to TRL's `GRPOConfig`."""
 
     config_class: ClassVar[str] = "GRPOConfig"
     set_by_vasari: ClassVar[Mapping[str, str]] = {
@@ -220,7 +220,7 @@ class GrpoTrlSettings(TrlSettings):
     learning_rate: Rate = 1e-6
     """Peak learning rate, after the warm-up."""
     lr_scheduler_type: Schedule = "constant_with_warmup"
-    """How the learning rate goes on from its peak; `linear` and `cosine` fall to 0 over `steps`."""
+    """Learning rate after its peak; `linear` and `cosine` fall to 0 over `steps`."""
     beta: NotNegative = 0.01
     """Weight of the k3 KL divergence to the cold start; 0 needs no reference model."""
     use_bias_correction_kl: bool = False
@@ -230,7 +230,7 @@ class GrpoTrlSettings(TrlSettings):
     epsilon_high: Rate | None = 0.2
     """Ratios above 1 + epsilon_high are clipped (DAPO: 0.28); None: epsilon."""
     loss_type: Loss = "grpo"
-    """How token losses are put together."""
+    """How token losses are combined."""
     importance_sampling_level: Literal["token", "sequence"] = "token"
     """Whether ratios are of tokens or, as in GSPO, of whole rollouts."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
@@ -280,21 +280,21 @@ ALGORITHMS: Mapping[Algorithm, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""What each means in a recipe's `grpo`; a setting that the recipe gives itself stands."""
+"""Settings that each variant stands for in a recipe's `grpo`; the recipe's own override them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrlAlgorithm:
-    """A variant of GRPO as arguments."""
+    """Arguments for TRL that make up a published variant of GRPO, e.g. DAPO."""
 
     config: Mapping[str, Any]
-    """Of `GRPOConfig`."""
+    """Arguments of `GRPOConfig`."""
     trainer: Mapping[str, Any]
-    """Of `VarianceAwareGRPOTrainer`."""
+    """Arguments of `VarianceAwareGRPOTrainer`."""
 
 
 def trl_algorithm(name: Algorithm) -> TrlAlgorithm:
-    """The variant of this name as arguments for a script that uses TRL.
+    """Return the arguments of a GRPO variant, e.g. `dapo`, for a script that uses TRL.
 
     `GRPOConfig(**trl_algorithm("dapo").config, ...)` and `VarianceAwareGRPOTrainer(...,
     **trl_algorithm("dapo").trainer)`; rewards, such as DAPO's for overlong rollouts, are the
@@ -312,7 +312,7 @@ def trl_algorithm(name: Algorithm) -> TrlAlgorithm:
 
 
 def with_algorithm(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a recipe's `grpo` with the settings of the algorithm that it names.
+    """Return the content of a recipe's `grpo`, with the settings of its `algorithm` filled in.
 
     Raises:
         ValueError: The content gives another loss or other ratios than the algorithm has.

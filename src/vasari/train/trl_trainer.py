@@ -148,7 +148,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
     # The batch of the loop in place of the data loader's rows.
 
     def get_train_dataloader(self) -> Any:
-        """TRL's data loader over placeholders; rows are read when they are drawn.
+        """Return TRL's data loader over empty placeholder rows; real rows are read when drawn.
 
         So no image is opened for nothing.
         """
@@ -221,7 +221,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
     # State beside the weights, complete or ignored.
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **rest: Any) -> Any:
-        """As TRL's; True resumes from the last checkpoint that was written completely.
+        """Train as TRL does; True resumes from the last checkpoint that was written completely.
 
         Raises:
             StateError: There is none.

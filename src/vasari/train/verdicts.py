@@ -1,4 +1,4 @@
-"""Verdicts of rollouts in TRL: a verifier gives them, or they are read from a reward."""
+"""Verdicts on rollouts in TRL: given by a verifier, or read from a reward function."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ CORRECT_FROM = 0.5
 1."""
 
 VerdictReader = Callable[[Mapping[str, NDArray[np.float64]]], Sequence[float]]
-"""From the rewards of each reward function, by name, [rollouts] each, to 1 (correct), 0 (incorrect)
-or nan (neither)."""
+"""Function from the rewards of each reward function (by name, [rollouts] each) to one number per
+rollout: 1 (correct), 0 (incorrect) or nan (neither)."""
 
 Verify = Callable[[Mapping[str, Any], str], Verdict]
-"""From a row of the data set and the text of a rollout to its verdict."""
+"""Function that maps a row of the data set and the text of a rollout to a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdicts and rewards of some rollouts."""
+    """Verdicts and rewards of several rollouts."""
 
     verdicts: Sequence[Verdict]
     rewards: Sequence[Reward]
 
 
 class Judge:
-    """Decides which rollouts are correct, and which must leave their group's baseline."""
+    """Decides which rollouts are correct, and which to leave out of their group's baseline."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Judge:
         verify: Verify | None = None,
         essential: Sequence[str] = (),
     ) -> None:
-        """A judge for these reward functions.
+        """Make a judge for the given reward functions.
 
         Args:
             functions: Their names; of several with one name, as lambdas have, the later are
@@ -95,7 +95,7 @@ class Judge:
         verified: Sequence[Verdict] | None,
         learnt: NDArray[np.float64] | None = None,
     ) -> Judgement:
-        """Verdicts and rewards of rollouts.
+        """Return the verdict and the weighted reward of each rollout.
 
         Args:
             values: [rollouts, functions] as the functions returned them, unweighted; nan for None.
@@ -116,7 +116,7 @@ class Judge:
     def unscorable(
         self, values: NDArray[np.float64], verified: Sequence[Verdict] | None
     ) -> NDArray[np.bool_]:
-        """Which rollouts leave their group's baseline, [rollouts].
+        """Return whether to leave each rollout out of its group's baseline: bool [rollouts].
 
         All functions returned None, an essential one did, or the verdict is unverifiable.
         """
