@@ -1,1 +1,1 @@
-"""The command line: arguments to one function call, and its results on the terminal."""
+"""The command line: each command turns its arguments into one function call and prints results."""

@@ -33,13 +33,13 @@ _COUNTS = {
     "unverifiable": "unjudged",
     "unanswered": "unanswered",
 }
-"""What is neither right nor wrong, with its heading; one that is 0 everywhere is left out."""
+"""Counts of rollouts and their headings; a count that is 0 everywhere is left out."""
 
 
 def run_benchmarks(
     recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool, dry_run: bool
 ) -> None:
-    """Evaluate a recipe's model on its benchmarks, or print what that would cost.
+    """Evaluate a recipe's model on its benchmarks; with `dry_run`, only print the expected cost.
 
     Raises:
         ConfigError: A setting is wrong, or the folder holds another evaluation.
@@ -70,7 +70,7 @@ def run_benchmarks(
 def run_compare(
     folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None
 ) -> None:
-    """Compare results, and print their table and each pair with the first."""
+    """Compare models on benchmarks: print a table, and each model's difference from the first."""
     found = compare_folders(folders, protocol=protocol, out=out)
     console = Console(highlight=False, markup=False)
     # Markdown as it stands: to be read here, and to be copied.
@@ -82,7 +82,7 @@ def run_compare(
 
 
 def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
-    """Print accuracies by protocol, counts without a verdict, and where the files are."""
+    """Print accuracies by protocol, counts of truncated and undecided rollouts, and file paths."""
     console = Console(highlight=False, markup=False)
     rows = [
         (name, one, protocol, found)
@@ -181,7 +181,7 @@ def _print_plan(plan: BenchmarkPlan) -> None:
 
 
 def _print_cost(reports: Sequence[RunReport]) -> None:
-    """Print what a server was asked and what that cost."""
+    """Print how many answers were bought from a server, and what they cost."""
     if not reports:
         return
     bought, stored = (

@@ -1,4 +1,4 @@
-"""`vasari contamination`: the search, and its table on the terminal."""
+"""`vasari contamination`: search a training set for benchmark prompts, and print a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run_contamination(
     text_only: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Write the report of `report_contamination`, and print its table."""
+    """Search training data for benchmark prompts, write a report to `out` and print its table."""
     with stage("contamination") as tell:
         report = report_contamination(
             training, benchmarks, out=out, text_only=text_only, overwrite=overwrite, tell=tell

@@ -1,4 +1,4 @@
-"""`vasari curate`: runs a recipe or its dry run, and prints what came of it."""
+"""`vasari curate`: run a recipe or its dry run, and print the outcome."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_curate(
     dry: bool = False,
     retry_failed: bool = False,
 ) -> None:
-    """Run a recipe, or forecast what it would ask, and print the outcome."""
+    """Curate data by a recipe and print the outcome; with `dry`, only forecast model requests."""
     recipe = load_curation(path, overrides)
     root = out or Path("runs") / recipe.name
     try:
@@ -76,14 +76,14 @@ def open_engine(
     workers: int | None = None,
     ray_address: str | None = None,
 ) -> AbstractContextManager[Engine]:
-    """A context with the engine that works on the stages without model calls.
+    """Return a context manager with the engine (local or Ray) that runs stages without model calls.
 
     Args:
         name: "local" or "ray".
         recipe: What is curated.
         base: Folder that the recipe's paths are relative to.
         root: Folder of the run.
-        workers: By default 1 on this machine, as many as there are cores with Ray.
+        workers: Number of processes; by default 1 on this machine, and one per core with Ray.
         ray_address: The cluster to join; None starts a Ray on this machine.
 
     Raises:

@@ -48,7 +48,7 @@ def curate(
     ] = False,
     plugin: Plugins = None,
 ) -> None:
-    """Curate raw data sets to sft.parquet and rl.parquet, with a reason for every dropped row.
+    """Curate raw data sets into sft.parquet and rl.parquet, with a reason for every dropped row.
 
     The folder also gets a data card and a funnel of rows kept by each stage. The same command
     continues where it was stopped or killed; a model's answers are never bought twice.
@@ -75,7 +75,7 @@ def curate_diff(
     before: Annotated[Path, typer.Argument(help="Folder of a curation.", show_default=False)],
     after: Annotated[Path, typer.Argument(help="Folder of another.", show_default=False)],
 ) -> None:
-    """Compare two curations: settings, prompts added, removed and changed, reasons of dropped rows.
+    """Compare two curations: settings, prompts added, removed or changed, reasons for dropped rows.
 
     Example: vasari curate-diff runs/before runs/after
     """
@@ -115,7 +115,7 @@ def contamination(
         bool, typer.Option("--overwrite", help="Replace a report in the same folder.")
     ] = False,
 ) -> None:
-    """Find benchmark prompts in a training set by image and text, copied or reworded.
+    """Find benchmark prompts that a training set contains, copied or reworded, by image and text.
 
     Example: vasari contamination rl.parquet --benchmark mathvista.parquet --benchmark
     mathverse.parquet --out leaks
@@ -141,7 +141,7 @@ def gallery(
     ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Draw problems of every task family in every style, with reasoning and facts, on one page.
+    """Write a page of sample problems of every task family in every style, with their reasoning.
 
     Example: vasari gallery --out gallery.html
     One of yours: vasari gallery --family my_package.tasks:Mine --plugin my_package

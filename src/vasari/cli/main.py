@@ -28,7 +28,7 @@ app = typer.Typer(
 
 
 def plugins(plugin: Plugins = None) -> None:
-    """List the names a recipe can use: ours, and those of installed packages (none is imported).
+    """List the names a recipe can use, built in or from installed packages (none is imported).
 
     Example: vasari plugins --plugin my_package
     """
@@ -38,7 +38,7 @@ def plugins(plugin: Plugins = None) -> None:
 
 
 def version() -> None:
-    """Print the version."""
+    """Print the version of Vasari."""
     typer.echo(vasari.__version__)
 
 
@@ -76,7 +76,7 @@ def quiet_libraries() -> None:
 
 
 def main() -> None:
-    """Run the command; an error that a user can act on is one line and exit code 1."""
+    """Run the `vasari` command; errors that a user can act on print one line and exit with 1."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     quiet_libraries()
     try:

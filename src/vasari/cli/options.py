@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vasari.core.plugins import allow_plugins
 
 
 def _allow(packages: list[str] | None) -> list[str] | None:
-    """Allow the packages before a recipe is read."""
+    """Allow recipes to name code of these packages, and return the packages."""
     allow_plugins(packages or [])
     return packages
 

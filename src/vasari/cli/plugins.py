@@ -1,4 +1,4 @@
-"""`vasari plugins`: what a recipe can name, ours and what installed packages offer."""
+"""`vasari plugins`: list the names a recipe can use, built in or from installed packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHERE: Mapping[Kind, str] = {
     "stage": "stages",
     "policy": "policy",
 }
-"""Kind -> the key of a recipe that names one."""
+"""Kind of plugin -> the recipe key under which one is named."""
 
 _TABLES: Mapping[Kind, str] = {
     "sampler": "vasari.sample:SAMPLER_NAMES",
@@ -40,11 +40,11 @@ _TABLES: Mapping[Kind, str] = {
     "stage": "vasari.curate.own_stage:STAGES",
     "policy": "vasari.model.named:POLICIES",
 }
-"""Kind -> `module:attribute` of the table with our names."""
+"""Kind of plugin -> `module:attribute` of the table with the built-in names."""
 
 
 def print_plugins() -> None:
-    """Print each kind with its recipe key, our names and what packages offer; then what is allowed.
+    """Print each kind of plugin with its recipe key and names, then the packages that are allowed.
 
     Two tables on a terminal; elsewhere one line for each name, its columns separated by tabs.
     """
@@ -64,7 +64,7 @@ def print_plugins() -> None:
 
 
 def our_names(kind: Kind) -> tuple[str, ...]:
-    """Our names of this kind; none if they need an extra that is not installed."""
+    """Return the built-in names of a kind of plugin; empty if a package they need is missing."""
     module, _, table = _TABLES[kind].partition(":")
     try:
         return tuple(getattr(importlib.import_module(module), table))
@@ -121,5 +121,5 @@ def _allowed(offer: Offered) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text with its control characters made visible, since they would move a terminal's cursor."""
+    """Return text with control characters made visible, since they would move the cursor."""
     return text if text.isprintable() else ascii(text)

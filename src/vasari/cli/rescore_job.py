@@ -19,7 +19,7 @@ from vasari.evaluate.rescore import RescoreDir, RescoreSettings, read_judge, res
 _MAX_REASONS = 8
 _OWN_PROTOCOL = re.compile(r"[\w.]+:[\w.]+")
 _COUNTS = {"num_unverifiable": "unjudged", "num_no_answer": "no answer", "num_truncated": "cut"}
-"""Counts of the scores and their headings; one that is 0 everywhere is left out."""
+"""Counts of outputs and their headings; a count that is 0 everywhere is left out."""
 
 
 def run_rescore(
@@ -32,7 +32,7 @@ def run_rescore(
     judge: Path | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Score stored outputs, print a summary, and return the folder with the results.
+    """Score stored model outputs, print a summary, and return the folder with the results.
 
     Args:
         files: Stored outputs. A word that names a protocol and no file is one more protocol, so
@@ -40,8 +40,8 @@ def run_rescore(
         protocols: Names, several joined by commas or given one by one; a scorer of the user's is
             `package.module:attribute`.
         out: Folder of the results.
-        benchmark: For rows that name none.
-        workers: Processes.
+        benchmark: Benchmark of rows that name none.
+        workers: Number of processes.
         judge: YAML file of an LLM that is asked about undecided verdicts.
         overwrite: Replace another rescoring.
 
@@ -66,7 +66,7 @@ def run_rescore(
 
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
-    """Print accuracies with intervals, counts, disagreements with reasons, and the folder."""
+    """Print accuracies with intervals, where protocols disagree and why, and the result folder."""
     # Markup off: names of models and benchmarks come from files, and square brackets in them are
     # text.
     console = Console(highlight=False, markup=False)

@@ -16,7 +16,7 @@ from vasari.run.folder import open_existing
 
 
 def report_run(root: Path) -> None:
-    """Write summary and report of a run, and print the main numbers.
+    """Write a run's summary and HTML report again, and print the main numbers.
 
     Raises:
         StateError: The folder holds no run.

@@ -1,4 +1,4 @@
-"""`vasari score`: a summary of prompt scores on the terminal."""
+"""`vasari score`: print a summary of prompt scores."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TITLES = {
 
 
 def print_scores(scores: PromptScores) -> None:
-    """Print counts, the mean and spread of every score, and the path of the written file."""
+    """Print numbers of prompts and rollouts, each score's mean and range, and the file's path."""
     console = Console(highlight=False)
 
     def column(name: str) -> np.ndarray:
-        """The known values of all prompts."""
+        """Return one score of all prompts, without unknown values."""
         values = np.array([row[name] for row in scores.rows], dtype=np.float64)
         return values[~np.isnan(values)]
 

@@ -137,7 +137,7 @@ def rescore(
     ] = False,
     plugin: Plugins = None,
 ) -> None:
-    """Score stored model outputs by a protocol, offline; a killed run continues where it stopped.
+    """Score stored model outputs by one or more protocols; a killed run continues where it stopped.
 
     Reads our own rows (id, benchmark, response, answer, choices, ...), lmms-eval's samples and
     VLMEvalKit's tables.

@@ -1,4 +1,4 @@
-"""Tables of scores on the terminal."""
+"""Make tables of scores for the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table
 
 
 def score_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
-    """Return a table without rows: columns of texts, then columns of numbers."""
+    """Return an empty table with the given text columns, then the given number columns."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column(texts[0], overflow="fold", min_width=10)  # long names are broken
     for heading in texts[1:]:

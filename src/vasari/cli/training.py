@@ -60,7 +60,7 @@ def sft(
     resume: Resume = False,
     plugin: Plugins = None,
 ) -> None:
-    """Train a recipe's cold start: supervised training on worked reasoning.
+    """Train a recipe's cold start by supervised fine-tuning on worked reasoning.
 
     Example: vasari sft recipes/quickstart.yaml --set sft.epochs=2
     """
@@ -80,7 +80,7 @@ def train(
     resume: Resume = False,
     plugin: Plugins = None,
 ) -> None:
-    """Run a recipe's GRPO from its cold start, with prompts chosen by its sampler.
+    """Train a recipe's cold-start model with GRPO, on prompts chosen by the recipe's sampler.
 
     Example: vasari train recipes/quickstart.yaml --sampler uniform --resume
     On several processes: torchrun --nproc_per_node 2 -m vasari train RECIPE --out DIR

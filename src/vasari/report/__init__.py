@@ -1,4 +1,4 @@
-"""The numbers and the page of a run, from its folder."""
+"""Summary numbers and HTML page of a run, made from the files in its folder."""
 
 from vasari.report.page import write_report
 from vasari.report.summary import write_summary

@@ -1,4 +1,4 @@
-"""Learning curves of all arms, over rollouts charged and over steps (the paper's figure 2)."""
+"""Learning curves of all training runs, by rollouts and by steps (the paper's figure 2)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MAX_POINTS = 160
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One metric of the training log and how it is shown."""
+    """A metric of the training log: its key, and the title, note and unit it is shown with."""
 
     key: str
     title: str
     note: str = ""
     """What the number means, shown beside the title."""
     share: bool = False
-    """Shown in percent."""
+    """Whether the values are shares, shown in percent."""
 
 
 VALIDATION = Measure(
@@ -70,7 +70,7 @@ MORE: tuple[Measure, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One arm's values; `x` has a value for each axis."""
+    """Values of one metric in one training run, by rollouts and by steps, ready to draw."""
 
     place: int
     """Position in the legend, which sets colour and dash."""
@@ -82,14 +82,16 @@ class Curve:
     high: NDArray[np.float64] | None = None
 
     def x(self, axis: str) -> NDArray[np.float64]:
-        """Positions on the axis "rollouts" or "steps"."""
+        """Return the curve's horizontal positions: rollouts if `axis` is "rollouts", else steps."""
         return self.rollouts if axis == "rollouts" else self.steps
 
 
 def learning_curves(
     run: Run, order: Sequence[str], terms: Mapping[str, RewardTerms]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Panels of the page: `main`, `terms` and `more`, each with a title, a note and an SVG an axis.
+    """Return the page's panels of curves, in the lists "main", "terms" (of the reward) and "more".
+
+    Each panel has a title, a note and an SVG for each axis.
 
     Panels without a curve are left out.
 
@@ -114,7 +116,7 @@ def learning_curves(
 
 
 def validation_curve(place: int, arm: Arm) -> Curve | None:
-    """Validation accuracy over all rollouts charged before it; None if it was never measured."""
+    """Return the curve of a training run's validation accuracy; None if it was never measured."""
     rows = [row for row in arm.validation if number(row.get("accuracy")) is not None]
     if not rows:
         return None
@@ -130,7 +132,7 @@ def validation_curve(place: int, arm: Arm) -> Curve | None:
 
 
 def metric_curve(place: int, arm: Arm, key: str) -> Curve | None:
-    """A logged metric over all rollouts charged until then; None if it was never logged."""
+    """Return the curve of one logged metric of a training run; None if it was never logged."""
     charged, last = [], np.nan
     for row in arm.metrics:
         last = charged_rollouts(row, default=last)
@@ -149,7 +151,7 @@ def metric_curve(place: int, arm: Arm, key: str) -> Curve | None:
 
 
 def term_panels(order: Sequence[str], terms: Mapping[str, RewardTerms]) -> list[dict[str, Any]]:
-    """A panel for each reward term, with a curve for each arm whose reward has it."""
+    """Return one panel per reward term, with a curve for each training run that uses the term."""
     names = dict.fromkeys(
         name for arm in order if arm in terms for name in list(terms[arm].means)[:MAX_TERMS]
     )
@@ -169,7 +171,7 @@ def term_panels(order: Sequence[str], terms: Mapping[str, RewardTerms]) -> list[
 
 
 def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Curve | None:
-    """A reward term's mean in each batch that has one; None if the arm's reward lacks the term."""
+    """Return the curve of a reward term's batch means in one training run; None without values."""
     values = terms.means.get(name) if terms is not None else None
     if terms is None or values is None or not (known := np.isfinite(values)).any():
         return None
@@ -177,13 +179,13 @@ def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Cu
 
 
 def charged_rollouts(row: Mapping[str, Any], *, default: float) -> float:
-    """Rollouts of all purposes charged up to a logged line; the default if it has no ledger."""
+    """Return the number of rollouts, of all purposes, up to a log line; `default` if not logged."""
     counts = [number(row.get(f"ledger/rollouts/{purpose}")) for purpose in PURPOSES]
     return default if counts[0] is None else float(sum(count or 0 for count in counts))
 
 
 def cold_start_curve(run: Run) -> Markup | None:
-    """Training and validation loss of the cold start over its steps; None if nothing was logged."""
+    """Return an SVG of the cold start's training and validation loss; None if none was logged."""
     curves = [
         (label, [row for row in run.cold_start if number(row.get(key)) is not None], key)
         for label, key in (("training", "loss"), ("validation", "eval_loss"))
@@ -295,13 +297,13 @@ def _thinned(
 
 
 def _smoothed(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A centred moving mean over a tenth of the curve, narrower at its ends."""
+    """Return a centred moving mean over a tenth of the curve, narrower at its ends."""
     half = max(1, len(y) // 20)
     return np.array([y[max(0, i - half) : i + half + 1].mean() for i in range(len(y))])
 
 
 def short_count(value: float) -> str:
-    """A count for an axis: 950, 12k, 1.5M."""
+    """Return a count in short form for an axis label, e.g. 950, 12k or 1.5M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
@@ -316,7 +318,7 @@ def _column(rows: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
 
 
 def _value(row: Mapping[str, Any], key: str) -> float | None:
-    """A logged number; older runs logged metrics of samplers with their prefix twice."""
+    """Return a logged number; older runs logged samplers' metrics with a doubled prefix."""
     found = number(row.get(key))
     return (
         found

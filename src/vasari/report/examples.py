@@ -1,4 +1,4 @@
-"""Single prompts: some before and after training, and those whose label is probably wrong."""
+"""Choose prompts for the page: examples before and after training, and probable wrong labels."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ _TAG = re.compile(r"(</?(?:think|answer)>)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """A prompt whose rollouts agree on an answer that is wrong by its label."""
+    """A prompt with a probably wrong label: its rollouts agree on an answer judged incorrect."""
 
     prompt_id: str
     answer: str
-    """The answer they agree on."""
+    """The answer that the rollouts agree on."""
     share: float
-    """Share of the rollouts that state an answer which give this one."""
+    """Share of rollouts with this answer, among the rollouts that state one."""
     num_visits: int
     num_steady: int
-    """Visits in which this answer had the most votes."""
+    """Visits (groups of rollouts) in which this answer had the most votes."""
     num_rollouts: int
     """Rollouts that state an answer."""
 
@@ -51,7 +51,7 @@ class Suspect:
 def pick_examples(
     run: Run, pool: Sequence[Prompt], *, before: str, after: str | None
 ) -> list[dict[str, Any]]:
-    """Test prompts with their rollouts before and after: most gained, still wrong, lost, others.
+    """Choose test prompts to show with rollouts: most improved, still unsolved, worse, then others.
 
     Within each of these, prompts of families that are not yet shown come first.
     """
@@ -85,7 +85,7 @@ def pick_examples(
 
 
 def probable_wrong_labels(arms: Sequence[Groups]) -> list[Suspect]:
-    """Prompts whose majority answer is steady over visits but judged wrong, the surest first.
+    """Find prompts whose rollouts mostly agree on an answer judged incorrect, the surest first.
 
     A visit is a group of rollouts that state at least one answer; its majority is the answer with
     the most votes, ignoring case and spaces. A prompt is suspect if its most frequent majority
@@ -120,7 +120,7 @@ def probable_wrong_labels(arms: Sequence[Groups]) -> list[Suspect]:
 
 
 def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> list[dict[str, Any]]:
-    """The surest suspects with their prompts, for the page."""
+    """Return what the page shows of the first `MAX_SUSPECTS` prompts with probably wrong labels."""
     return [
         _card(pool.get(s.prompt_id), s.prompt_id)
         | {
@@ -133,7 +133,7 @@ def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> li
 
 
 def planted(prompt: Prompt | None) -> str | None:
-    """The imperfection planted in a generated prompt, e.g. a wrong label; None for a sound one."""
+    """Return the defect planted in a generated prompt, e.g. "wrong_label"; None if it has none."""
     found = prompt.metadata.get("imperfection") if prompt is not None else None
     return shown(found, 40) if found else None
 
@@ -171,7 +171,7 @@ def _spelling(answer: str) -> str:
 
 
 def _take(chosen: dict[str, str], candidates: Sequence[Prompt], reason: str, limit: int) -> None:
-    """Add up to `limit` candidates, new families before families that are there already."""
+    """Add up to `limit` candidates to the chosen prompts, spread over task families."""
     families: Counter[str] = Counter()
     rest = [p for p in candidates if p.id not in chosen]
     for _ in range(limit):
@@ -184,7 +184,7 @@ def _take(chosen: dict[str, str], candidates: Sequence[Prompt], reason: str, lim
 
 
 def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
-    """The parts of a prompt that the page shows; only the id of one that the pool lacks."""
+    """Return the parts of a prompt that the page shows; only the id if the pool lacks the prompt."""
     if prompt is None:
         words = dict.fromkeys(("question", "category", "difficulty"), "")
         lists: dict[str, list[Any]] = {"choices": [], "images": []}
@@ -201,7 +201,7 @@ def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
 
 
 def _with_option(answer: str, prompt: Prompt | None) -> str:
-    """The answer; an option's letter is followed by the option's text."""
+    """Return the answer; an option's letter is followed by the option's text."""
     letter = answer.strip().strip("()").upper()
     choices = prompt.choices if prompt is not None else None
     if choices and len(letter) == 1 and 0 <= (place := ord(letter) - ord("A")) < len(choices):
@@ -210,7 +210,7 @@ def _with_option(answer: str, prompt: Prompt | None) -> str:
 
 
 def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
-    """An image of a prompt as a `data:` URL, decoded and encoded anew, with alternative text."""
+    """Return one image of a prompt, scaled down, as a `data:` URL with alternative text."""
     alt = f"Image {place + 1} of {len(prompt.images)} of prompt {shown(prompt.id, 120)}" + (
         f", {shown(prompt.category, 60)}" if prompt.category else ""
     )
@@ -230,7 +230,7 @@ def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
 
 
 def _said(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The verdicts of a prompt's rollouts with two texts, a correct and a wrong one if possible."""
+    """Return the verdicts of a prompt's rollouts and two texts, a correct and a wrong if possible."""
     if row is None:
         return None
     verdicts, texts = list(row["verdicts"]), list(row["texts"])
@@ -250,7 +250,7 @@ def _mark(verdict: float) -> str:
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:
-    """The text in pieces; True marks a tag of the answer format, e.g. `<think>`."""
+    """Split the text at the tags of the answer format, e.g. `<think>`; True marks a tag."""
     return [
         (bool(_TAG.fullmatch(piece)), piece) for piece in _TAG.split(shown(text, MAX_TEXT)) if piece
     ]

@@ -1,4 +1,4 @@
-"""Figures of the pool: difficulty, moves of scores (the paper's figure 3), prompts drawn."""
+"""Figures of the prompt pool: difficulty, changes of scores (paper's figure 3), prompts drawn."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PASS_RATE_BINS = ("never", "hard", "medium", "easy", "always")
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Numbers of prompts that moved from one bin (row) to another (column) between two times."""
+    """Counts of prompts by score or pass-rate bin at an earlier (row) and a later time (column)."""
 
     title: str
     labels: tuple[str, ...]
@@ -42,7 +42,7 @@ class Transition:
 
     @property
     def rows(self) -> list[tuple[str, list[tuple[int, float]]]]:
-        """Each bin with its counts and their shares of the row."""
+        """For each earlier bin: its label, with its prompts' count and share in each later bin."""
         sums = self.counts.sum(axis=1)
         return [
             (label, [(int(count), float(count / total) if total else 0.0) for count in row])
@@ -51,17 +51,17 @@ class Transition:
 
     @property
     def num_prompts(self) -> int:
-        """Prompts that are in a bin at both times."""
+        """Number of prompts that have a bin at both times."""
         return int(self.counts.sum())
 
     @property
     def stayed(self) -> float:
-        """Share of prompts that stayed in their bin."""
+        """Share of prompts whose bin is the same at both times."""
         return float(np.trace(self.counts) / max(1, self.num_prompts))
 
 
 def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] | None:
-    """A histogram of the pool's first pass rates beside DynaMath's; with distance and prompt count.
+    """Return a histogram of first pass rates with DynaMath's, their distance, and the prompt count.
 
     Groups of k rollouts and DynaMath's ten variants are brought to one number of rollouts by
     drawing without replacement, exactly, so that the bars can be compared.
@@ -114,7 +114,7 @@ def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] 
 
 
 def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
-    """[size + 1] chances of k correct in `size` of `num` rollouts, of which `correct` are right."""
+    """[size + 1] chance of k correct rollouts, k = 0 to `size`, when `size` of `num` are drawn."""
     ways = [math.comb(correct, k) * math.comb(num - correct, size - k) for k in range(size + 1)]
     return np.array(ways, dtype=np.float64) / math.comb(num, size)
 
@@ -122,7 +122,7 @@ def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
 def distinct_snapshots(
     snapshots: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
-    """The snapshots that have a score and differ from the one before them."""
+    """Drop snapshots of prompt scores that are empty or equal to the last one kept."""
     scores = snapshots.get("vps")
     if scores is None:
         return {}
@@ -140,7 +140,7 @@ def distinct_snapshots(
 
 
 def score_histograms(snapshots: Mapping[str, NDArray[np.float64]]) -> Markup | None:
-    """Promotion scores of the pool at several batches, the latest in front; None without scores."""
+    """Draw histograms of prompts' promotion scores at several batches; None without any scores."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None:
         return None
@@ -179,7 +179,7 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]]) -> Markup | N
 
 
 def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Transition]:
-    """Moves of prompts between equal bins of the promotion score, over up to four snapshots."""
+    """Count prompts' moves between promotion-score bins over up to four successive snapshots."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None or len(scores) < 2:
         return []
@@ -198,7 +198,10 @@ def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Tran
 
 
 def refresh_transitions(groups: Groups) -> list[Transition]:
-    """Moves of prompts between bins of the pass rate at the first two refreshes and the last."""
+    """Count prompts' moves between pass-rate bins from one re-measurement of the pool to the next.
+
+    Of more than three pairs of successive refreshes, the first two and the last are shown.
+    """
     batches = np.unique(groups.batch[groups.purpose == "refresh"])
     pairs = list(itertools.pairwise(batches))
     if len(pairs) > 3:
@@ -212,7 +215,7 @@ def refresh_transitions(groups: Groups) -> list[Transition]:
 
 
 def visit_transition(groups: Groups) -> Transition | None:
-    """Moves of prompts between bins of the pass rate from first to last training group, or None.
+    """Count prompts' moves between pass-rate bins from their first to their last training group.
 
     None if no prompt has two training groups with a pass rate.
     """
@@ -234,7 +237,7 @@ def drawn_shares(
     name: str,
     title: str,
 ) -> Markup | None:
-    """Each label's share of the training groups beside its share of the pool; None for one label.
+    """Draw each label's share of the pool and of the training groups; None for less than two.
 
     Args:
         pool: The prompts that were drawn from.
@@ -287,7 +290,7 @@ def drawn_shares(
 
 
 def visits(groups: Groups, num_pool: int) -> dict[str, Any]:
-    """How training spread over the pool: prompts seen, groups, most groups of one prompt."""
+    """Count the training groups, the prompts they cover, and the most groups of any one prompt."""
     counts = np.bincount(groups.index[groups.purpose == "train"], minlength=1)
     return {
         "seen": int((counts > 0).sum()),
@@ -318,14 +321,14 @@ def _rate_bin(rate: float) -> int:
 
 
 def _edges(scores: NDArray[np.float64], num_bins: int) -> NDArray[np.float64]:
-    """Edges of equally wide bins over all known scores; the range is 1 if all scores are equal."""
+    """Return edges of equally wide bins over all known scores; the width is 1 if all are equal."""
     known = scores[np.isfinite(scores)]
     low, high = float(known.min()), float(known.max())
     return np.linspace(low, high if high > low else low + 1.0, num_bins + 1)
 
 
 def _binned(row: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Bin of each score, -1 where it is unknown."""
+    """Return the bin of each score, -1 where the score is unknown."""
     places = np.clip(
         np.searchsorted(edges, np.nan_to_num(row), side="right") - 1, 0, len(edges) - 2
     )

@@ -1,4 +1,4 @@
-"""Read a run's folder, finished or not: missing parts are empty, damaged parts are named."""
+"""Read a run's folder, finished or not; missing files give empty values, damaged ones are noted."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """The logs of reinforcement training with one sampler."""
+    """Logs of one training run (arm): reinforcement training with one sampler."""
 
     name: str
     metrics: list[dict[str, Any]]
@@ -74,7 +74,10 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The small files of a run; functions below read the large ones."""
+    """Contents of a run's small files: settings, stages, logs and evaluation results.
+
+    The functions below read the large files.
+    """
 
     root: Path
     settings: dict[str, Any] = field(default_factory=dict)
@@ -83,23 +86,23 @@ class Run:
     """Logged lines of supervised training."""
     arms: dict[str, Arm] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Results by model: "base", "cold_start", and arms."""
+    """Evaluation results by model: "base", "cold_start", or the name of an arm."""
     problems: list[str] = field(default_factory=list)
-    """What could not be read, one sentence each; readers add to it."""
+    """Sentences on what could not be read; the functions that read files add to it."""
 
     @property
     def place(self) -> RunDir:
-        """The paths of the run's files."""
+        """Paths of the files in the run's folder."""
         return RunDir(self.root)
 
     def add_problem(self, problem: str) -> None:
-        """Add a sentence to the problems, once."""
+        """Add a sentence to `problems` (what could not be read), unless the list already has it."""
         if problem not in self.problems:
             self.problems.append(problem)
 
     @contextmanager
     def reading(self, part: str | Path) -> Iterator[None]:
-        """Turn an error that damaged files raise inside the block into one of the problems.
+        """Context manager that turns errors from reading damaged files into entries of `problems`.
 
         Args:
             part: What is read, for the problem; a path is shown relative to the run's folder.
@@ -112,18 +115,21 @@ class Run:
 
     @property
     def recipe(self) -> Mapping[str, Any]:
-        """The resolved recipe; empty if the settings are missing."""
+        """The run's resolved recipe; empty if the settings file is missing or damaged."""
         found = self.settings.get("recipe")
         return found if isinstance(found, Mapping) else {}
 
     @property
     def arm_names(self) -> list[str]:
-        """Arms that were trained or evaluated, by name."""
+        """Names of the arms (training runs) that were trained or evaluated, sorted."""
         return sorted({*self.arms, *(name for name in self.evaluation if name not in NOT_ARMS)})
 
     @property
     def final_arm(self) -> str | None:
-        """The arm of the recipe's sampler, else the last one by name; None before any arm began."""
+        """Name of the arm (training run) whose model counts as final; None before any arm began.
+
+        The arm of the recipe's sampler if it exists, else the last one by name.
+        """
         named = dig(self.recipe, "sampler", "name")
         names = self.arm_names
         if named in names:
@@ -131,7 +137,7 @@ class Run:
         return names[-1] if names else None
 
     def sampler_settings(self, arm: str | None) -> Any:
-        """The recipe's settings for the sampler of this arm; None if it has none."""
+        """Return the recipe's settings for the sampler of an arm (training run), or None."""
         if arm is None or arm == dig(self.recipe, "sampler", "name"):
             return dig(self.recipe, "sampler", "settings")
         return dig(self.recipe, "sampler", "others", arm)
@@ -139,7 +145,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The groups of one arm, in the order of their batches: one entry a group in each field."""
+    """The stored rollout groups of one training run, by batch: an entry per group in each field."""
 
     batch: NDArray[np.int64]
     index: NDArray[np.int64]
@@ -148,17 +154,17 @@ class Groups:
     purpose: NDArray[np.str_]
     role: NDArray[np.str_]
     verdicts: list[list[float]]
-    """nan for an unverifiable rollout."""
+    """Verdict of each rollout of the group; nan for an unverifiable one."""
     extractions: list[list[str | None]]
     pass_rate: NDArray[np.float64]
-    """Share of correct among verifiable rollouts; nan if none is verifiable."""
+    """Share of correct rollouts among the verifiable ones; nan if none is verifiable."""
 
     def __len__(self) -> int:
         return len(self.prompt_id)
 
 
 def read_run(root: Path) -> Run:
-    """Read the run of a folder, finished or not.
+    """Read the small files of a run's folder, whether the run is finished or not.
 
     Raises:
         DataError: There is no such folder.
@@ -180,7 +186,7 @@ def read_run(root: Path) -> Run:
 
 
 def read_pool(run: Run, name: str) -> list[Prompt]:
-    """The prompts of `RUN/prompts/<name>.parquet`; none if the file is missing or damaged."""
+    """Read the prompts of `RUN/prompts/<name>.parquet`; an empty list if missing or damaged."""
     path = run.place.prompts / f"{name}.parquet"
     if path.is_file():
         with run.reading(path):
@@ -189,7 +195,7 @@ def read_pool(run: Run, name: str) -> list[Prompt]:
 
 
 def read_arm_groups(run: Run, arm: str) -> Groups | None:
-    """The groups of an arm; None if there are none."""
+    """Read the stored rollout groups of one training run (arm); None if there are none."""
     with run.reading(f"the groups of {arm}"):
         table = read_groups(run.place.groups(arm), GROUP_COLUMNS)
         if table.num_rows:
@@ -198,7 +204,10 @@ def read_arm_groups(run: Run, arm: str) -> Groups | None:
 
 
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
-    """The arrays of `scores.npz`: `batch` [k], `vps` [k, prompts]; none if missing or damaged."""
+    """Read a training run's promotion scores over time; empty if `scores.npz` is missing or damaged.
+
+    The arrays are `batch` [snapshots] and `vps` [snapshots, prompts].
+    """
     path = run.place.rl(arm) / "scores.npz"
     arrays: dict[str, NDArray[np.float64]] = {}
     if path.is_file():
@@ -216,7 +225,7 @@ def _snapshots(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def read_rollouts(run: Run, model: str) -> dict[str, dict[str, Any]]:
-    """A model's sampled rollouts of test prompts, `texts` and `verdicts`, by prompt id."""
+    """Read a model's sampled rollouts on test prompts: prompt id to `texts` and `verdicts`."""
     path = run.place.evaluation / f"{model}-rollouts.parquet"
     found: dict[str, dict[str, Any]] = {}
     if path.is_file():
@@ -233,7 +242,7 @@ def read_rollouts(run: Run, model: str) -> dict[str, dict[str, Any]]:
 
 
 def dig(content: Any, *keys: str) -> Any:
-    """The value under these keys, one level each; None if a level is missing or is no object."""
+    """Return the value at a path of keys in nested mappings; None if a key or level is missing."""
     for key in keys:
         if not isinstance(content, Mapping):
             return None
@@ -242,43 +251,46 @@ def dig(content: Any, *keys: str) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """The value if it is a finite number, else None."""
+    """Return the value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
 
 
 def whole(value: Any) -> int | None:
-    """A finite number rounded to a whole one; None for anything else."""
+    """Return the value rounded to an integer if it is a finite number, else None."""
     found = number(value)
     return None if found is None else round(found)
 
 
 def numbers(values: Sequence[Any]) -> list[float]:
-    """Floats, nan for None."""
+    """Convert the values to floats, None to nan."""
     return [math.nan if v is None else float(v) for v in values]
 
 
 def known_sum(values: Iterable[float | None]) -> float | None:
-    """The sum of the values that are known; None if none is."""
+    """Return the sum of the values that are not None; None if all are."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
 def solved_share(verdicts: Sequence[float]) -> float:
-    """Share of correct rollouts; an unverifiable one is not solved, as in an accuracy."""
+    """Return the share of rollouts judged correct; unverifiable ones count as not correct."""
     known = [value for value in verdicts if not math.isnan(value)]
     return sum(known) / len(verdicts) if verdicts else 0.0
 
 
 def shown(text: Any, limit: int = 2_000) -> str:
-    """Text for the page: cut at a limit, control characters and lone surrogates replaced."""
+    """Return a value as text for the page: cut at `limit`, unprintable characters replaced."""
     plain = _UNPRINTABLE.sub("\ufffd", str(text))
     return plain if len(plain) <= limit else plain[: limit - 1] + "\u2026"
 
 
 def interval(value: Any) -> dict[str, Any] | None:
-    """`mean`, `low`, `high`, `n` of a stored score or its "accuracy"; None if it has no mean."""
+    """Return `mean`, `low`, `high` and `n` of a stored score; None if it has no mean.
+
+    A mapping without a mean is read at "accuracy", else at "sampled"; a bare number is a mean.
+    """
     if isinstance(value, Mapping) and "mean" not in value:
         value = value.get("accuracy", value.get("sampled"))
         return interval(value) if isinstance(value, Mapping) or number(value) is not None else None
@@ -307,7 +319,7 @@ def _groups(table: pa.Table) -> Groups:
 
 
 def _stage_of_today(stage: dict[str, Any]) -> dict[str, Any]:
-    """A stage's facts with today's purposes in its counts."""
+    """Rename the purposes of version 0.1.0 in a stage's counts of rollouts and tokens."""
     return stage | {
         unit: {_PURPOSES_OF_0_1_0.get(purpose, purpose): n for purpose, n in stage[unit].items()}
         for unit in ("rollouts", "tokens")
@@ -316,12 +328,12 @@ def _stage_of_today(stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics_of_today(row: dict[str, Any]) -> dict[str, Any]:
-    """A logged line with today's purposes in the names of its counts."""
+    """Rename the purposes of version 0.1.0 in the keys of a logged line."""
     return {_METRICS_OF_0_1_0.get(key, key): value for key, value in row.items()}
 
 
 def _object(run: Run, path: Path) -> dict[str, Any]:
-    """A JSON object; empty if the file is missing or damaged."""
+    """Read a JSON file that holds an object; empty if the file is missing or damaged."""
     if path.is_file():
         with run.reading(path.name):
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -332,7 +344,7 @@ def _object(run: Run, path: Path) -> dict[str, Any]:
 
 
 def _lines(run: Run, path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON-lines file that have a step, in order; damaged lines are left out."""
+    """Read the objects with a step from a JSON-lines file, in order; damaged lines are left out."""
     text = ""
     if path.is_file():
         with run.reading(path.name):

@@ -1,4 +1,4 @@
-"""The page of a run: `RUN/report.html`, self-contained and without scripts."""
+"""Write a run's HTML page, `RUN/report.html`, self-contained and without scripts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _LABELS = (
 
 
 def write_report(root: Path) -> Path:
-    """Write `RUN/report.html` and return its path; an unfinished run gives a page of its parts.
+    """Write a run's HTML page `RUN/report.html` and return its path; the run may be unfinished.
 
     Raises:
         DataError: There is no such run folder.
@@ -76,7 +76,7 @@ def write_report(root: Path) -> Path:
 
 
 def render(run: Run) -> str:
-    """The HTML of the page; the same run gives the same text."""
+    """Return the HTML text of a run's page; the same run gives the same text."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -96,7 +96,7 @@ def render(run: Run) -> str:
 
 
 def _content(run: Run) -> dict[str, Any]:
-    """The values that the template shows."""
+    """Return the values that the page's template shows."""
     terms = read_reward_terms(run)
     found = summarise(run, terms)
     final = found["final_arm"]
@@ -153,7 +153,7 @@ def _content(run: Run) -> dict[str, Any]:
 def _pool_content(
     run: Run, pool: Sequence[Prompt], groups: Sequence[tuple[int, str, Groups]], final: str | None
 ) -> dict[str, Any]:
-    """Scores, draws and labels of the training pool."""
+    """Return the page's values on the training pool: scores, prompts drawn, suspect labels."""
     snapshots = distinct_snapshots(read_snapshots(run, final)) if final else {}
     own = next((found for _, name, found in groups if name == final), None)
     visited = [
@@ -196,7 +196,7 @@ def _drawn(
 
 
 def _decoding(settings: Any) -> str:
-    """A sentence on how rollouts were sampled, to stand beside accuracies; "" if not known."""
+    """Return a sentence on how rollouts were sampled, to show with accuracies; "" if not known."""
     words = (
         ("num_rollouts", "{} rollouts a prompt"),
         ("temperature", "temperature {}"),
@@ -212,7 +212,7 @@ def _decoding(settings: Any) -> str:
 
 
 def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
-    """The parts that this run lacks, or lacks so far, in words."""
+    """Describe in words what the run lacks, or lacks so far."""
     trained = [name for name in run.arms if not run.arms[name].metrics]
     parts = [
         (not run.settings, "settings.json: the recipe, seed and versions"),
@@ -249,7 +249,7 @@ def _percent(value: float, digits: int = 1) -> str:
 
 @_or_dash
 def _points(value: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """Return a difference of shares in percentage points, with its sign."""
     return f"{100 * value:+.1f}".replace("-", "\u2212")
 
 

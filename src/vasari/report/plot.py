@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG with the page's colours, in light and dark mode."""
+"""Draw Matplotlib figures as inline SVG in the page's colours, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERIES: tuple[str, ...] = tuple(f"#0501{place:02d}" for place in range(6))
 """Stand-ins for the colours of arms, in the order of the legend."""
 
 DASHES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--")
-"""Line styles in the same order, so that colour is never the only difference."""
+"""Line styles of arms in the order of the legend, so that colour is never the only difference."""
 
 _VARIABLES = {INK: "ink", QUIET: "quiet", RULE: "rule", CARD: "card"} | {
     code: f"s{place}" for place, code in enumerate(SERIES)
@@ -58,7 +58,10 @@ _STYLE = {
 
 @contextmanager
 def drawing(width: float = 4.0, height: float = 2.5) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes in the page's style; `to_svg` belongs inside the block."""
+    """Context manager that yields an empty figure and its axes in the page's style.
+
+    Call `to_svg` inside the block.
+    """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
@@ -66,7 +69,7 @@ def drawing(width: float = 4.0, height: float = 2.5) -> Iterator[tuple[Figure, A
 
 
 def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
-    """The figure as an `<svg>` element for an HTML page; equal figures give equal text.
+    """Return the figure as an `<svg>` element for an HTML page; equal figures give equal text.
 
     Args:
         figure: Made in `drawing`.
@@ -99,7 +102,7 @@ def to_svg(figure: Figure, *, name: str, alt: str) -> Markup:
 
 
 def _own_ids(text: str, name: str) -> str:
-    """Prefix ids that are referred to with the figure's name, so that a page has each id once.
+    """Prefix the SVG's referenced ids with the figure's name, so that ids are unique on the page.
 
     Other ids are removed.
     """

@@ -1,4 +1,4 @@
-"""The mean of each reward term in each batch, from the stored groups."""
+"""Compute each reward term's mean per batch from the stored rollout groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = ("batch", "step", "purpose", "rewards", "reward_terms")
 
 @dataclass(frozen=True, slots=True)
 class RewardTerms:
-    """The mean of each reward term in the batches of one arm: one entry a batch in each array."""
+    """Mean of each reward term per batch of one training run; arrays have one entry per batch."""
 
     steps: NDArray[np.float64]
     """The first optimizer step that learns from the batch, counted from 1."""
@@ -33,7 +33,7 @@ class RewardTerms:
     where none has."""
 
     def summary(self) -> dict[str, dict[str, float | None]]:
-        """Each term's mean over the `first` tenth of batches, the `last` tenth and all (`mean`)."""
+        """Return each term's mean over the `first` and `last` tenth of batches and all (`mean`)."""
         tenth = max(1, len(self.steps) // 10)
         parts = {"first": slice(None, tenth), "last": slice(-tenth, None), "mean": slice(None)}
         return {
@@ -43,7 +43,10 @@ class RewardTerms:
 
 
 def read_reward_terms(run: Run) -> dict[str, RewardTerms]:
-    """The reward terms of each arm with stored groups; damage is added to the run's problems."""
+    """Read the reward terms' batch means of each arm (training run) with stored groups.
+
+    Damaged files are added to the run's problems.
+    """
     found: dict[str, RewardTerms] = {}
     for arm in run.arms:
         with run.reading(f"the groups of {arm}"):
@@ -58,7 +61,7 @@ def read_reward_terms(run: Run) -> dict[str, RewardTerms]:
 
 
 def reward_terms(table: pa.Table) -> RewardTerms:
-    """The reward terms in a table of stored groups with the columns `COLUMNS`."""
+    """Compute each reward term's batch means from stored groups, a table with columns `COLUMNS`."""
     batches, place = np.unique(
         np.asarray(table["batch"].to_numpy(), dtype=np.int64), return_inverse=True
     )
@@ -75,7 +78,7 @@ def reward_terms(table: pa.Table) -> RewardTerms:
 def _means(
     terms: pa.MapArray, place: NDArray[np.int64], num_batches: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Mean of each term by batch.
+    """Return the mean of each reward term by batch.
 
     Args:
         terms: For each group a map from a term to its value of each rollout.
@@ -98,7 +101,7 @@ def _means(
 
 
 def _lengths(lists: pa.ListArray | pa.ChunkedArray) -> NDArray[np.int64]:
-    """[rows] the entries of each list; 0 for null."""
+    """[rows] number of entries of each list; 0 for null."""
     return np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""The numbers of a run: `RUN/summary.json`. What a run does not have is null, never 0."""
+"""Write a run's numbers to `RUN/summary.json`; a number that the run lacks is null, never 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HELD_OUT = "test_held_out_style"
 
 
 def write_summary(root: Path) -> dict[str, Any]:
-    """Write `RUN/summary.json` and return its content.
+    """Write a run's summary numbers to `RUN/summary.json` and return them.
 
     Raises:
         DataError: There is no such run folder.
@@ -44,7 +44,9 @@ def write_summary(root: Path) -> dict[str, Any]:
 
 
 def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
-    """The numbers of a run; `final` is the arm of the recipe's sampler, or the last arm by name.
+    """Return a run's summary numbers: accuracies, rollouts, tokens, reward terms, time, memory.
+
+    `final` is the arm (training run) of the recipe's sampler, or the last arm by name.
 
     Args:
         run: The run.
@@ -89,7 +91,7 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
 
 
 def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
-    """Rollouts and tokens by purpose in the last logged line that has them; None if not logged."""
+    """Return a training run's last logged rollouts and tokens by purpose; None where not logged."""
     last: Mapping[str, Any] = next(
         (row for row in reversed(arm.metrics) if "ledger/rollouts/train" in row), {}
     )
@@ -100,18 +102,18 @@ def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
 
 
 def mean_of(arm: Arm | None, key: str) -> float | None:
-    """The mean of a metric over the logged lines that have it."""
+    """Return the mean of a metric over the log lines that have it; None if no line does."""
     values = _known(number(row.get(key)) for row in (arm.metrics if arm else []))
     return sum(values) / len(values) if values else None
 
 
 def score(run: Run, model: str | None, *path: str) -> dict[str, Any] | None:
-    """A stored score of a model, e.g. `score(run, "vas", "test", "sampled", "accuracy")`."""
+    """Return a model's stored score at a path such as `"test", "sampled", "accuracy"`, or None."""
     return None if model is None else interval(dig(run.evaluation.get(model, {}), "sets", *path))
 
 
 def paired(run: Run, better: str | None, worse: str | None) -> dict[str, Any] | None:
-    """Sampled test accuracy of one model minus another's, by prompt; None unless both are known."""
+    """Compare two models' sampled test accuracy prompt by prompt; None unless both are known."""
     if better is None or worse is None or better == worse:
         return None
     first, second = read_rollouts(run, better), read_rollouts(run, worse)
@@ -143,7 +145,7 @@ def _blind(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def blind(run: Run, model: str | None) -> dict[str, Any] | None:
-    """Accuracy without the images, beside the best constant answers; None if not measured."""
+    """Return a model's accuracy without images, the best constant answers' accuracy, and the gap."""
     found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
     if not isinstance(found, Mapping):
         return None
@@ -190,7 +192,7 @@ def _sampler(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def _seconds(run: Run, stage: str) -> float | None:
-    """Seconds of a stage; `rl` is the sum over arms."""
+    """Return the seconds that a stage took; `rl` is the sum over arms."""
     return known_sum(
         number(facts.get("seconds"))
         for name, facts in run.stages.items()

@@ -1,4 +1,4 @@
-"""Tables of the page: accuracy by model (the paper's table 3), rollouts spent, settings."""
+"""Tables of a run's page: accuracy by model (the paper's table 3), rollouts spent, settings."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PURPOSE_WORDS: Mapping[str, str] = {
 
 
 def model_name(model: str) -> str:
-    """The name of a model on the page."""
+    """Return the name that the page shows for a model, e.g. "GRPO, VAS" for "vas"."""
     return _NAMES.get(model) or f"GRPO, {shown(model, 40)}"
 
 
 def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
-    """Counts by purpose that are known and not 0: "24 to train, 48 to score prompts"."""
+    """Describe nonzero counts by purpose in words, e.g. "24 to train, 48 to score prompts"."""
     known = {purpose: number(counts.get(purpose)) for purpose in PURPOSES}
     return between.join(
         f"{count:,.0f} {PURPOSE_WORDS[purpose]}" for purpose, count in known.items() if count
@@ -44,12 +44,15 @@ def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
 
 
 def models_of(run: Run, order: Sequence[str]) -> list[str]:
-    """Evaluated models from the first to the last stage."""
+    """Return the evaluated models: base, cold start, then the trained ones in reverse `order`."""
     return [name for name in (*NOT_ARMS, *reversed(order)) if run.evaluation.get(name)]
 
 
 def accuracy_blocks(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Blocks of rows, one column a model: measures, families, levels; empty rows are left out."""
+    """Return the tables of accuracy, with one column per model: by measure, family and level.
+
+    Empty rows and tables are left out.
+    """
     measures: list[tuple[str, Callable[[str], Any]]] = [
         ("Accuracy, sampled", lambda model: score(run, model, "test", "sampled", "accuracy")),
         *(
@@ -82,7 +85,7 @@ def accuracy_blocks(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _blind_label(run: Run, models: Sequence[str]) -> str:
-    """The name of the blind control with what it showed in place of the images."""
+    """Return the label of the blind control, which says what was shown in place of the images."""
     for model in models:
         instead = dig(run.evaluation.get(model, {}), "sets", "test", "blind", "decoding", "images")
         if instead:
@@ -94,7 +97,7 @@ def _blind_label(run: Run, models: Sequence[str]) -> str:
 
 
 def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows beside the accuracies: share in the format, truncated, length, unverifiable rollouts."""
+    """Return table rows on answer format, truncation, length and unverifiable rollouts."""
     kinds = (
         ("Answers in the format", "format", "share"),
         ("Truncated rollouts", "truncated", "share"),
@@ -115,7 +118,7 @@ def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] | None:
-    """Accuracy of each family at each level, before and after; None without either."""
+    """Return each family's accuracy at each level before and after training; None without data."""
     first, last = (
         dig(run.evaluation.get(name or "", {}), "sets", "test", "by_category_difficulty") or {}
         for name in (before, after)
@@ -142,7 +145,7 @@ def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] 
 
 
 def spending(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
-    """For rollouts and tokens, each arm's counts by purpose, scaled to the largest total."""
+    """Return bars of the rollouts and tokens each training run spent by purpose, on one scale."""
     spent = {name: ledger(run.arms[name]) for name in order if name in run.arms}
     found = []
     for unit in ("rollouts", "tokens"):
@@ -168,7 +171,7 @@ def spending(run: Run, order: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def stage_rows(run: Run) -> list[dict[str, Any]]:
-    """Each finished stage with its time, its peak memory and its results."""
+    """Return a table row for each finished stage: its name, time, peak memory and results."""
     first = {"tasks": 0, "sft": 1, "evaluate": 3}
     rows = []
     for name in sorted(run.stages, key=lambda stage: (first.get(stage, 2), stage)):
@@ -198,7 +201,7 @@ def _fact(key: str, value: Any) -> str:
 
 
 def essentials(run: Run) -> list[tuple[str, str]]:
-    """The recipe in a few lines: prompts, model, both trainings, sampler, evaluation, machine."""
+    """Return the recipe's main settings as pairs of label and text, from prompts to machine."""
     recipe, settings = _under_todays_keys(run.recipe), run.settings
     lines = [
         *_prompt_lines(dig(recipe, "prompts", "tasks"), dig(recipe, "prompts", "files")),
@@ -223,7 +226,7 @@ def essentials(run: Run) -> list[tuple[str, str]]:
 
 
 def _under_todays_keys(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A recipe of an older version under today's keys; unchanged if that is not possible."""
+    """Upgrade an older version's recipe to the current keys; unchanged if that is not possible."""
     try:
         return upgrade_recipe(recipe, tell=lambda _: None)
     except ConfigError:
@@ -267,7 +270,7 @@ def _joined(*parts: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value of a settings file in few words; "" for nothing."""
+    """Return a setting's value as short text; "" for None and empty containers."""
     if value is None or value in ({}, []):
         return ""
     if isinstance(value, bool):
@@ -284,7 +287,7 @@ def plain(value: Any) -> str:
 
 
 def _facts(content: Any, *keys: str) -> str:
-    """The named settings, or all, as `name value`; those that are unset or zero are left out."""
+    """Join settings as `name value`, the named ones or all; unset and zero ones are left out."""
     if not isinstance(content, Mapping):
         return ""
     named = {key: content.get(key) for key in keys or content}
@@ -298,7 +301,7 @@ def _facts(content: Any, *keys: str) -> str:
 
 
 def _reward_words(recipe: Mapping[str, Any]) -> str:
-    """The terms of the reward with their weights."""
+    """Describe the reward as its terms with their weights."""
     rewards = dig(recipe, "grpo", "rewards")
     said = []
     for term in rewards if isinstance(rewards, list) else []:
@@ -318,7 +321,7 @@ def _gate_words(grpo: Any) -> str:
 
 
 def _named_words(named: Mapping[str, Any]) -> str:
-    """A name of a recipe with its settings, in brackets."""
+    """Return the name of a recipe's entry with its settings in brackets."""
     settings = _facts(named.get("settings"))
     return f"{plain(named.get('name'))}{f' ({settings})' if settings else ''}"
 
@@ -346,7 +349,7 @@ def _split_rows(run: Run, models: Sequence[str], split: str) -> list[dict[str, A
 
 
 def _ks(run: Run, models: Sequence[str], kind: str) -> list[str]:
-    """Numbers k of rollouts at which some model has pass@k or maj@k; 1 is the accuracy itself."""
+    """Return the numbers k with pass@k or maj@k of some model, without 1, which is the accuracy."""
     found = {
         str(k)
         for model in models
