@@ -34,7 +34,7 @@ BATCH = 64
 
 
 def kind_of_ask(question: str) -> str:
-    """What is asked of a list of named numbers."""
+    """Return the kind of calculation that a question on a list of named numbers asks for."""
     asked = question.rsplit(". ", maxsplit=1)[-1]
     if "A)" in asked:
         return "an option's letter"
@@ -56,7 +56,7 @@ def kind_of_ask(question: str) -> str:
 
 
 def kind(question: str, family: str) -> str:
-    """What kind of question it is, for the table."""
+    """Return the kind of question, under which the table counts it."""
     if "Read:" in question:
         return f"{family}: what the question needs"
     if re.search(r"\d\. ", question):
@@ -67,7 +67,7 @@ def kind(question: str, family: str) -> str:
 def answered(
     model: Any, processor: Any, batch: dict[str, torch.Tensor]
 ) -> Iterator[list[tuple[str, bool]]]:
-    """The questions of each conversation, each with whether the greedy answer is the right one."""
+    """Yield each conversation's questions, with whether the model's greedy answer is right."""
     labels = batch.pop("labels")[:, 1:].numpy()
     with torch.no_grad():
         likely = model(**batch).logits[:, :-1].argmax(-1).numpy()
@@ -86,7 +86,7 @@ def answered(
 
 
 def main() -> None:
-    """Ask, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -19,7 +19,7 @@ from result_files import MACHINE, result_file
 
 
 def row(run: Path) -> str:
-    """One part: its recipe's name, steps, prompts a step, minutes, validation losses."""
+    """Return a table row on one training run: name, steps, prompts a step, minutes, losses."""
     settings = json.loads((run / "settings.json").read_text())
     settings = settings.get("recipe", settings)
     lines: list[dict[str, Any]] = [
@@ -37,7 +37,7 @@ def row(run: Path) -> str:
 
 
 def main() -> None:
-    """Read, print, write."""
+    """Read the runs, print one table and write it to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -29,7 +29,7 @@ from vasari.verify import verify_answer
 
 
 def main() -> None:
-    """Answer, print, write."""
+    """Answer the test prompts with and without pictures, print a table and write it to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -42,7 +42,7 @@ FOLDS = 10
 
 
 def problems(folder: Path, *, images: bool) -> list[Prompt]:
-    """MathVision's problems; with images only those whose picture is there."""
+    """Read MathVision's problems; with `images`, only those whose picture is in the folder."""
     rows = read_source(
         "mathvision", folder, split="testmini" if images else "test", allow_test=True, images=images
     )
@@ -50,7 +50,7 @@ def problems(folder: Path, *, images: bool) -> list[Prompt]:
 
 
 def naive_bayes(texts: Sequence[Sequence[str]], gold: Sequence[str], *, seed: int = 0) -> list[str]:
-    """Categories by multinomial naive Bayes with add-one smoothing, 10-fold cross-validated."""
+    """Predict categories by naive Bayes with add-one smoothing, under 10-fold cross-validation."""
     fold = np.random.default_rng(seed).permutation(len(texts)) % FOLDS
     named = [""] * len(texts)
     for held in range(FOLDS):
@@ -78,7 +78,7 @@ def naive_bayes(texts: Sequence[Sequence[str]], gold: Sequence[str], *, seed: in
 
 
 def row(name: str, found: CategoryAccuracy) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     return (
         f"| {name} | {found.num_prompts:,} | {found.accuracy:.3f} [{found.low:.3f},"
         f" {found.high:.3f}] | {found.macro_recall:.3f} | {found.num_unreadable} |"
@@ -86,7 +86,7 @@ def row(name: str, found: CategoryAccuracy) -> str:
 
 
 def report(given: argparse.Namespace) -> str:
-    """All measurements as Markdown."""
+    """Run all measurements and return them as Markdown."""
     prompts = problems(given.mathvision, images=given.images)[: given.limit]
     gold = [MATHVISION_SUBJECTS.get(prompt.category, prompt.category) for prompt in prompts]
     largest = Counter(gold).most_common(1)[0][0]
@@ -136,7 +136,7 @@ def report(given: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Measure, print the table and write it to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -33,7 +33,7 @@ COPIES = 100  # one row in so many is a copy of an earlier one
 
 
 def make_data(folder: Path, num_rows: int, num_images: int) -> None:
-    """Write the images, the rows that refer to them, and a small benchmark."""
+    """Write the images, the rows that refer to the images, and a small benchmark."""
     rng = np.random.default_rng(0)
     (folder / "data" / "images").mkdir(parents=True)
     for number in range(num_images):
@@ -74,7 +74,7 @@ def make_data(folder: Path, num_rows: int, num_images: int) -> None:
 
 
 def draw_figure(rng: np.random.Generator) -> Image.Image:
-    """A line drawing, 320 x 240."""
+    """Draw a random line figure of 320 x 240 pixels."""
     image = Image.new("RGB", (320, 240), "white")
     draw = ImageDraw.Draw(image)
     points = rng.integers([10, 10], [310, 230], size=(7, 2))
@@ -85,11 +85,11 @@ def draw_figure(rng: np.random.Generator) -> Image.Image:
 
 
 def curate_here(folder: Path) -> None:
-    """Run the recipe in this process and print what each stage took."""
+    """Curate the data in this process and print each stage's time and memory."""
     marks: list[tuple[str, float, float, float]] = []
 
     class Watch:
-        """Notes the time and the memory of each stage."""
+        """Context manager that notes the time and memory of one stage."""
 
         def __init__(self, name: str) -> None:
             self.name = name
@@ -126,12 +126,12 @@ def curate_here(folder: Path) -> None:
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
+    """Return the largest resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
-    """Make the data if it is not there, curate it in a process of its own, print the table."""
+    """Make the data if missing, curate it in a new process, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--images", type=int, default=1_000)

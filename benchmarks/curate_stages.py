@@ -65,7 +65,7 @@ FAULTS = {
 
 @contextlib.contextmanager
 def teacher(data: Path) -> Iterator[str]:
-    """The address of a recorded teacher for all sources."""
+    """Context manager that starts a recorded teacher for all sources and yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -88,7 +88,7 @@ def teacher(data: Path) -> Iterator[str]:
 
 
 def run_stages(name: str, prompts: Sequence[Prompt], model: AskedModel) -> list[str]:
-    """Rows of the table for one source."""
+    """Return table rows of what each stage keeps and refuses from one source."""
     lines = []
     runs = {
         "validity": lambda: validity(prompts, model, ValiditySettings(num_blind=6)),
@@ -118,7 +118,7 @@ def run_stages(name: str, prompts: Sequence[Prompt], model: AskedModel) -> list[
 
 
 def measure_texts(texts: Mapping[str, Sequence[str]]) -> list[str]:
-    """Language and repetition measures of texts that should pass, and of some that should not."""
+    """Return table rows of language and repetition measures for good and bad texts."""
     lines = [
         "",
         (
@@ -158,14 +158,14 @@ def measure_texts(texts: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def answers_of(path: Path) -> list[str]:
-    """The longer answers of a model, from a file of published outputs."""
+    """Read a model's answers of over 200 characters from a file of published outputs."""
     with gzip.open(path, "rt", encoding="utf-8") as rows:
         answers = [json.loads(row).get("response") or "" for row in rows]
     return [answer for answer in answers if len(answer) > 200]
 
 
 def run_small(url: str, name: str, count: int) -> list[str]:
-    """What a small model behind a server makes of generated prompts that it has not seen."""
+    """Return table rows of what stages do with unseen generated prompts and a small model."""
     pool = PoolSettings(families=("bars", "dice", "shapes"), num_prompts=count)
     prompts = make_pool(pool, split="test", seed=77)
     lines = [
@@ -221,30 +221,30 @@ def run_small(url: str, name: str, count: int) -> list[str]:
 
 
 def replies(model: AskedModel) -> Counter[str]:
-    """How many answers of each kind the teacher has given."""
+    """Return how many answers of each kind the teacher has given so far."""
     address = model.settings.base_url.removesuffix("/v1") + "/replies"
     with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310  (our own server)
         return Counter(json.load(answer))
 
 
 def told_by(said: Counter[str]) -> str:
-    """The teacher's own counts."""
+    """Format the teacher's own counts of its answers."""
     return ", ".join(f"{kind} {count}" for kind, count in sorted(said.items()))
 
 
 def reasons(result: StageResult) -> str:
-    """Drops by reason."""
+    """Format the number of dropped prompts by reason."""
     found = Counter(drop.reason for drop in result.dropped)
     return ", ".join(f"{reason} {count}" for reason, count in found.most_common()) or "none"
 
 
 def told(result: StageResult) -> str:
-    """The stage's own counts."""
+    """Format the counts that the stage itself reports."""
     return ", ".join(f"{name} {count}" for name, count in sorted(result.counts.items()))
 
 
 def report(given: argparse.Namespace) -> str:
-    """All measurements as Markdown."""
+    """Run all measurements and return them as Markdown."""
     lines = [
         "# The stages that ask a model, on real images",
         "",

@@ -42,18 +42,18 @@ QUIET = {
 
 
 def make_images(count: int) -> list[bytes]:
-    """Distinct images, by their first bytes a PNG."""
+    """Return `count` distinct byte strings that begin like PNG files."""
     noise = random.Random(0).randbytes(IMAGE_BYTES - 16)
     return [b"\x89PNG\r\n\x1a\n" + n.to_bytes(8, "big") + noise for n in range(count)]
 
 
 def curator_process(python: str, url: str, count: int) -> subprocess.Popen[str]:
-    """This script in a process of that interpreter; its last line holds the figures."""
+    """Start this script with another interpreter; its last output line holds the figures."""
     return subprocess.Popen([python, __file__, url, str(count)], stdout=subprocess.PIPE, text=True)
 
 
 def curator_version(python: str) -> str:
-    """What that interpreter has."""
+    """Return the version of curator that an interpreter has installed."""
     code = (
         "import importlib.metadata; print('bespokelabs-curator',"
         " importlib.metadata.version('bespokelabs-curator'))"
@@ -62,24 +62,24 @@ def curator_version(python: str) -> str:
 
 
 def processor_seconds() -> float:
-    """Of this process and of those it has ended."""
+    """Return the CPU seconds used by this process and its finished child processes."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def make_asker(url: str) -> Any:
-    """Curator's `LLM` for that server."""
+    """Return curator's `LLM` object, set up to ask the server at `url`."""
     from bespokelabs import curator  # noqa: PLC0415  (after the environment is set)
 
     class Asker(curator.LLM):  # type: ignore[misc, unused-ignore]  (not installed beside us)
-        """One question on one image."""
+        """Curator's model object that asks one question on one image."""
 
         def prompt(self, row: dict[str, Any]) -> Any:
-            """What is sent."""
+            """Return the text and image that are sent for a row."""
             return row["text"], curator.types.Image(url=row["image"])
 
         def parse(self, row: dict[str, Any], response: str) -> dict[str, Any]:
-            """What is kept."""
+            """Return the row that is kept of a response."""
             return {"number": row["number"], "response": response}
 
     return Asker(
@@ -97,7 +97,7 @@ def make_asker(url: str) -> Any:
 
 
 def measure(url: str, count: int, folder: Path) -> dict[str, float]:
-    """Requests a second and CPU time a request."""
+    """Return the requests a second and the CPU time a request."""
     rows = []
     for number, image in enumerate(make_images(count)):
         path = folder / f"{number}.png"
@@ -116,7 +116,7 @@ def measure(url: str, count: int, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the client and print the figures."""
     folder = tempfile.mkdtemp()
     litellm = importlib.util.find_spec("litellm")
     if litellm is None or litellm.origin is None:

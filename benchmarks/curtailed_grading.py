@@ -29,7 +29,7 @@ Verdicts = NDArray[np.float64]
 
 
 def dynamath(path: Path) -> Verdicts:
-    """[501, 10] verdicts of one model."""
+    """Read one model's verdicts on DynaMath, an array [501 questions, 10 variants]."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if re.fullmatch(r"Q\d+", row["Question ID"])]
     return np.array(
@@ -38,7 +38,7 @@ def dynamath(path: Path) -> Verdicts:
 
 
 def simulated(prompts: int, num: int, shape: float, seed: int = 0) -> Verdicts:
-    """[prompts, num] verdicts of prompts whose pass rates follow Beta(shape, shape)."""
+    """Simulate verdicts [prompts, num] of prompts whose pass rates follow Beta(shape, shape)."""
     rng = np.random.default_rng(seed)
     return (rng.random((prompts, num)) < rng.beta(shape, shape, size=(prompts, 1))).astype(
         np.float64
@@ -46,7 +46,7 @@ def simulated(prompts: int, num: int, shape: float, seed: int = 0) -> Verdicts:
 
 
 def measure(verdicts: Verdicts, decide: str) -> tuple[float, float, bool]:
-    """Rollouts a prompt, waves a prompt, and whether every decision is that of all rollouts."""
+    """Return rollouts and waves a prompt, and whether all decisions equal those of all rollouts."""
     num = verdicts.shape[1]
     grader = Grader(GradingSettings(num_rollouts=num), decide=decide)
     drawn, waves, same = 0, 0, True
@@ -65,7 +65,7 @@ def measure(verdicts: Verdicts, decide: str) -> tuple[float, float, bool]:
 
 
 def line(label: str, verdicts: Verdicts) -> str:
-    """One row of the table."""
+    """Return one row of the table."""
     num = verdicts.shape[1]
     full = Grader(GradingSettings(num_rollouts=num))
     bins = Counter(
@@ -84,7 +84,7 @@ def line(label: str, verdicts: Verdicts) -> str:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Measure the savings, print the table and write it to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dynamath", type=Path, help="folder with one CSV file a model")
     parser.add_argument("--prompts", type=int, default=4000, help="simulated prompts a row")

@@ -27,7 +27,7 @@ VOCABULARY = 50_000
 
 
 def nltk_diversity(group: Group) -> float:
-    """One minus mean self-BLEU over 1, 2, 3-grams, by NLTK."""
+    """Return one minus the mean self-BLEU over 1-, 2- and 3-grams, computed by NLTK."""
     smooth = SmoothingFunction().method1
     bleu = [
         sentence_bleu(
@@ -44,9 +44,9 @@ def nltk_diversity(group: Group) -> float:
 def make_group(
     rng: np.random.Generator, num_rollouts: int, num_tokens: int, shared: float
 ) -> Group:
-    """Rollouts with Zipf-distributed tokens that follow one draft with probability `shared`.
+    """Make rollouts of Zipf-distributed tokens that copy one draft with probability `shared`.
 
-    The draft is followed in stretches of about 8 tokens.
+    The draft is copied in stretches of 8 tokens.
     """
     draft = rng.zipf(1.2, num_tokens) % VOCABULARY
     group = []
@@ -57,14 +57,14 @@ def make_group(
 
 
 def seconds(function: Callable[[Group], float], groups: list[Group]) -> tuple[float, list[float]]:
-    """CPU time for all groups, and their diversities."""
+    """Return the CPU seconds for all groups, and each group's diversity."""
     start = time.process_time()
     values = [function(group) for group in groups]
     return time.process_time() - start, values
 
 
 def measure(args: argparse.Namespace) -> list[str]:
-    """Rows of the table, one a kind of group."""
+    """Return table rows, one for each kind of group."""
     rows = []
     for label, shared in (("unrelated rollouts", 0.0), ("60% shared stretches", 0.6)):
         rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ def measure(args: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

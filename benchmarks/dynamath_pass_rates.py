@@ -21,7 +21,7 @@ NUM_VARIANTS = 10
 
 
 def count_correct(path: Path) -> list[int]:
-    """How many questions one model got right k times, k = 0 to 10; rows of totals are left out."""
+    """Count one model's questions by the number of variants it got right, 0 to 10."""
     counts = [0] * (NUM_VARIANTS + 1)
     with path.open(encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file):
@@ -35,7 +35,7 @@ def count_correct(path: Path) -> list[int]:
 
 
 def main() -> int:
-    """0 when the counts in the package are those of the data."""
+    """Print the counts of all models; return 0 if they equal those in the package, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with one CSV file a model")
     files = sorted(parser.parse_args().data.glob("*.csv"))
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def mean(counts: list[int] | tuple[int, ...]) -> float:
-    """Mean pass rate of counts by k."""
+    """Return the mean pass rate of questions counted by their number of correct variants."""
     return sum(k * count for k, count in enumerate(counts)) / (NUM_VARIANTS * sum(counts))
 
 

@@ -33,7 +33,7 @@ from vasari.records import ImageRef
 
 
 async def in_ways(ask: Callable[[int], Any], count: int) -> None:
-    """Call for 0, 1, ... from `WAYS` workers."""
+    """Call `ask` with 0 to `count` - 1 from `WAYS` concurrent workers."""
     numbers = iter(range(count))
 
     async def work() -> None:
@@ -44,7 +44,7 @@ async def in_ways(ask: Callable[[int], Any], count: int) -> None:
 
 
 def body_of(image: bytes, number: int) -> dict[str, Any]:
-    """The request as a dictionary, for those who want one."""
+    """Return the request as a dictionary, for clients that take one."""
     url = {"url": "data:image/png;base64," + base64.b64encode(image).decode()}
     content = [
         {"type": "image_url", "image_url": url},
@@ -59,7 +59,7 @@ def body_of(image: bytes, number: int) -> dict[str, Any]:
 
 
 async def run_bare(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
-    """Aiohttp and orjson alone: no store, no limits, no retries."""
+    """Ask with aiohttp and orjson alone: no store, no limits, no retries."""
     texts = [""] * len(images)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=WAYS)) as session:
 
@@ -76,7 +76,7 @@ async def run_bare(url: str, images: list[bytes], spent: Callable[[], Any]) -> l
 
 
 async def run_openai(url: str, images: list[bytes], spent: Callable[[], Any]) -> list[str]:
-    """The openai package, its retries off."""
+    """Ask with the openai package, its retries off."""
     import openai  # noqa: PLC0415  (optional)
 
     texts = [""] * len(images)
@@ -94,7 +94,7 @@ async def run_openai(url: str, images: list[bytes], spent: Callable[[], Any]) ->
 
 
 def our_settings(url: str, *, adaptive: bool) -> EndpointSettings:
-    """All limits on, high enough not to bind."""
+    """Return endpoint settings with all limits on, but too high to bind."""
     return EndpointSettings(
         base_url=url,
         max_concurrency=WAYS,
@@ -110,7 +110,7 @@ def our_settings(url: str, *, adaptive: bool) -> EndpointSettings:
 async def run_ours(
     url: str, images: list[bytes], spent: Callable[[], Any], *, adaptive: bool
 ) -> list[str]:
-    """`vasari.endpoint`: images hashed, answers stored, limits and budget kept."""
+    """Ask with `vasari.endpoint`: images hashed, answers stored, limits and budget kept."""
     sampling = Sampling(max_tokens=512, temperature=1.0)
     texts = [""] * len(images)
     folder = tempfile.mkdtemp()
@@ -135,7 +135,7 @@ async def run_ours(
 async def run_without_pybase64(
     url: str, images: list[bytes], spent: Callable[[], Any]
 ) -> list[str]:
-    """As without pybase64: the standard library's base64, which bare aiohttp has too."""
+    """Ask with `vasari.endpoint` and the standard library's base64, which `run_bare` uses too."""
     vasari.endpoint.images.base64_of = base64.b64encode
     return await run_ours(url, images, spent, adaptive=False)
 

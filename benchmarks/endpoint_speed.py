@@ -61,7 +61,7 @@ QUARTERED = ("openai", "curator")  # slow: a quarter of the requests is enough
 
 
 def run_client(name: str, url: str, count: int) -> None:
-    """Ask in this process and print what it took."""
+    """Run one client in this process and print its request rate and CPU time."""
     images = make_images(count)
     asyncio.run(RUNS[name](url, images[:100], lambda: None))  # imports, and the first connection
     start: list[float] = []
@@ -79,7 +79,7 @@ def run_client(name: str, url: str, count: int) -> None:
 
 
 def run_cached(count: int) -> None:
-    """Read answers from a store and print how fast."""
+    """Write and read a store of answers and print answers a CPU second."""
     folder = tempfile.mkdtemp()
     requests = [
         Request(model="m", messages=(user_message(f"What is {n} + 2?"),), seed=n)
@@ -111,7 +111,7 @@ def run_cached(count: int) -> None:
 
 
 def run_resumable(url: str, folder: str, count: int) -> None:
-    """Ask text requests with a store, and write the answers; may be killed."""
+    """Ask text requests with a store and write the answers; the process may be killed."""
     requests = (
         Request(
             model="m",
@@ -128,14 +128,14 @@ def run_resumable(url: str, folder: str, count: int) -> None:
 
 
 def call(*arguments: object) -> subprocess.Popen[str]:
-    """This script, in another process."""
+    """Start this script in another process with the given arguments."""
     return subprocess.Popen(
         [sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE, text=True
     )
 
 
 def numbers_of(process: subprocess.Popen[str]) -> dict[str, float]:
-    """What the process prints."""
+    """Wait for a process and return the figures on its last output line."""
     out, _ = process.communicate()
     if process.returncode:
         raise SystemExit(process.returncode)
@@ -145,7 +145,7 @@ def numbers_of(process: subprocess.Popen[str]) -> dict[str, float]:
 
 @contextlib.contextmanager
 def a_server() -> Iterator[str]:
-    """A server process, and its address."""
+    """Context manager that starts a server process and yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -166,13 +166,13 @@ def a_server() -> Iterator[str]:
 
 
 def asked_of(url: str) -> int:
-    """How many requests the server has had."""
+    """Return how many requests the server has received."""
     with urllib.request.urlopen(url) as answer:  # noqa: S310  (our own address)
         return int(answer.read())
 
 
 def measure_kills(num_kills: int, count: int) -> list[str]:
-    """Rows on a run that is killed so often and resumed."""
+    """Return a table row on a run that is killed `num_kills` times and resumed."""
     folder = tempfile.mkdtemp()
     chance = random.Random(20)
     moments = sorted(chance.sample(range(50, count - 50), num_kills))
@@ -205,18 +205,18 @@ def measure_kills(num_kills: int, count: int) -> list[str]:
 
 
 def numbers_or_wait(process: subprocess.Popen[str]) -> None:
-    """Until the process has ended well."""
+    """Wait until a process ends; exit if it failed."""
     if process.wait():
         raise SystemExit(f"a client ended with {process.returncode}")
 
 
 def spread(values: list[float], form: str) -> str:
-    """Median (least-most)."""
+    """Format values as their median and range."""
     return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
 
 
 def measure_clients(requests: int, repeats: int, curator: str) -> list[str]:
-    """Rows on the clients, which run in turns."""
+    """Return table rows on the clients, which are run in turns."""
     names = [name for name in RUNS if name != "openai" or importlib.util.find_spec("openai")]
     names += ["curator"] if curator else []
     rates: dict[str, list[float]] = {name: [] for name in names}
@@ -246,7 +246,7 @@ def measure_clients(requests: int, repeats: int, curator: str) -> list[str]:
 
 
 def versions(curator: str) -> str:
-    """What was measured with."""
+    """Return the versions of Vasari, Python and the packages that were measured."""
     names = ("aiohttp", "orjson", "pybase64", "openai")
     found = [
         f"{name} {importlib.metadata.version(name)}"
@@ -258,7 +258,7 @@ def versions(curator: str) -> str:
 
 
 def report(args: argparse.Namespace) -> str:
-    """All measurements as Markdown."""
+    """Run all measurements and return them as Markdown."""
     command = " ".join(
         [
             "python benchmarks/endpoint_speed.py",
@@ -316,7 +316,7 @@ def report(args: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -342,7 +342,7 @@ def main() -> None:
 
 
 def inner(arguments: list[str]) -> None:
-    """One of this script's own processes."""
+    """Do the part of the benchmark that runs in a process of its own."""
     kind, *rest = arguments
     if kind == "--client":
         run_client(rest[0], rest[1], int(rest[2]))

@@ -20,17 +20,17 @@ ANSWER = "Let the side of the square be x. " * 20
 
 
 class FastServer(asyncio.Protocol):
-    """One connection; bodies are counted, not parsed."""
+    """A connection to the server; request bodies are counted, not parsed."""
 
     asked = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Begin."""
+        """Keep the transport and start with an empty buffer."""
         self.transport = transport
         self.pending = bytearray()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and act on what is complete."""
+        """Add the data to the buffer and answer every request that is complete."""
         self.pending += data
         while (end := self.pending.find(b"\r\n\r\n")) >= 0:
             head = bytes(self.pending[:end]).lower()
@@ -73,7 +73,7 @@ class FastServer(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    """Answer until killed."""
+    """Serve on a port of this machine until the process is killed."""
     server = await asyncio.get_running_loop().create_server(FastServer, "127.0.0.1", port)
     await server.serve_forever()
 

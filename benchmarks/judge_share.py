@@ -28,7 +28,7 @@ END_CHARS = 2000
 
 
 def count(path: Path, into: Counter[str]) -> None:
-    """Add one run's outputs to the counts of its benchmark."""
+    """Add the outputs in one file to the counts of their benchmark."""
     rule = scoring_protocol("vasari")
     for output in read_outputs(path):
         if isinstance(output, BadRow):
@@ -45,7 +45,7 @@ def count(path: Path, into: Counter[str]) -> None:
 
 
 def row(name: str, counts: Counter[str]) -> str:
-    """A line of the table."""
+    """Return one row of the table."""
     rules = ", ".join(
         f"{key[3:]} {number:,}" for key, number in counts.most_common() if key.startswith("by ")
     )
@@ -63,7 +63,7 @@ def row(name: str, counts: Counter[str]) -> str:
 
 
 def main() -> None:
-    """Count, print, write."""
+    """Count the outputs, print one table and write it to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -56,7 +56,7 @@ OPENINGS = ("Look at the diagram. ", "Consider the picture. ", "", "Using the dr
 
 
 def load(folder: Path) -> list[Prompt]:
-    """Geometry3K as prompts, images as paths."""
+    """Read Geometry3K's problems as prompts, with images as paths."""
     rows = [
         json.loads(line)
         for line in (folder / "problems.jsonl").read_text(encoding="utf-8").splitlines()
@@ -74,7 +74,7 @@ def load(folder: Path) -> list[Prompt]:
 
 
 def edit_image(ref: ImageRef, rng: random.Random, *, cut: bool) -> ImageRef:
-    """The image resized and recompressed, and cut by 5% at one side or two if asked."""
+    """Return the image resized and recompressed; with `cut`, also cropped by 5%."""
     image = open_image(ref)
     w, h = image.size
     if cut:
@@ -98,13 +98,13 @@ def edit_image(ref: ImageRef, rng: random.Random, *, cut: bool) -> ImageRef:
 
 
 def edit_punctuation(text: str, rng: random.Random) -> str:
-    """Other punctuation between words; decimal points and marks inside words or commands stay."""
+    """Change punctuation between words; decimal points and marks inside words stay."""
     text = re.sub(r"[.,;:!?](?=\s|$)", lambda _: rng.choice(("", ";", " !", ".", ",")), text)
     return re.sub(r" ", lambda _: rng.choice((" ", " ", " ", "  ", ", ")), text)
 
 
 def reword(text: str, rng: random.Random) -> str:
-    """The question in other words: synonyms, turned sentences, another opening; numbers stay."""
+    """Reword a question with synonyms, shuffled sentences and another opening; numbers stay."""
 
     def other(match: re.Match[str]) -> str:
         return rng.choice(SYNONYMS[match.group().lower()])
@@ -116,7 +116,7 @@ def reword(text: str, rng: random.Random) -> str:
 
 
 def other_number(prompt: Prompt, rng: random.Random) -> Prompt:
-    """The same figure and another number, in the question or else in the figure; another answer."""
+    """Return a different prompt on the same figure: another number in its question or figure."""
     digits = list(re.finditer(r"\d+", prompt.question))
     if digits:
         place = rng.choice(digits)
@@ -144,7 +144,7 @@ def other_number(prompt: Prompt, rng: random.Random) -> Prompt:
 
 
 def planted(prompts: list[Prompt], kind: str, rng: random.Random) -> list[Prompt]:
-    """One leak of each prompt."""
+    """Return an edited copy of each prompt, as a leak to be found; `kind` says how it is edited."""
     rows = []
     for prompt in prompts:
         question = (
@@ -164,7 +164,7 @@ def planted(prompts: list[Prompt], kind: str, rng: random.Random) -> list[Prompt
 
 
 def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
-    """Rows of the table of what is found."""
+    """Return table rows on the share of planted leaks found and the precision."""
     rng = random.Random(seed)
     order = rng.sample(prompts, len(prompts))
     tests, clean = order[: len(order) // 2], order[len(order) // 2 :]
@@ -214,7 +214,7 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
 
 
 def _within(prompts: list[Prompt], rng: random.Random) -> list[str]:
-    """Rows for near-duplicates within one pool."""
+    """Return table rows on near-duplicates planted within one pool."""
     own = {drop.id for drop in near_duplicates(prompts, index_images(prompts))}
     base = [prompt for prompt in prompts if prompt.id not in own]
     copies = planted(base, "copy", rng)
@@ -237,7 +237,7 @@ def _within(prompts: list[Prompt], rng: random.Random) -> list[str]:
 
 
 def texts(count: int, seed: int = 0) -> list[Prompt]:
-    """Questions of 40 words, about 257 characters; one in ten is a copy with one word changed."""
+    """Make questions of 40 random words; one in ten copies another with one word changed."""
     rng = random.Random(seed)
     words = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 9))) for _ in range(5000)]
     rows: list[list[str]] = []
@@ -249,7 +249,7 @@ def texts(count: int, seed: int = 0) -> list[Prompt]:
 
 
 def rates(work: Callable[[], object], count: int, repeats: int) -> str:
-    """Things a second of processor time: median (range)."""
+    """Time `work` and format items a CPU second as median and range."""
     found = []
     for _ in range(repeats):
         started = time.process_time()
@@ -259,7 +259,7 @@ def rates(work: Callable[[], object], count: int, repeats: int) -> str:
 
 
 def speeds(num_texts: int, repeats: int) -> list[str]:
-    """Rows of the table of speeds."""
+    """Return the table rows on speed."""
     prompts = texts(num_texts)
     found = len(near_duplicates(prompts, index_images(prompts)))
     ours = rates(lambda: near_duplicates(prompts, index_images(prompts)), num_texts, repeats)
@@ -290,7 +290,7 @@ def speeds(num_texts: int, repeats: int) -> list[str]:
 
 
 def run_datatrove(prompts: list[Prompt]) -> None:
-    """Run datatrove's four MinHash stages in this process, with its defaults, its log off."""
+    """Run datatrove's four MinHash stages in this process, with default settings and no log."""
     from datatrove.data import Document  # noqa: PLC0415
     from datatrove.executor import LocalPipelineExecutor  # noqa: PLC0415
     from datatrove.pipeline import dedup  # noqa: PLC0415
@@ -318,7 +318,7 @@ def run_datatrove(prompts: list[Prompt]) -> None:
 
 
 def main() -> None:
-    """Measure and write the tables."""
+    """Measure, print the tables and write them to a file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--geometry3k", type=Path, help="folder with problems.jsonl and images")
     parser.add_argument("--texts", type=int, default=20_000)

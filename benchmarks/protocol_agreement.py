@@ -33,7 +33,7 @@ STARTS = {
 
 @dataclass
 class Count:
-    """Rows of one benchmark."""
+    """Counts of one benchmark's outputs and of verdicts that agree with the published ones."""
 
     runs: set[str] = field(default_factory=set)
     num_rows: int = 0
@@ -46,13 +46,13 @@ class Count:
 
 
 def read_exceptions(path: Path) -> dict[tuple[str, str, str], str]:
-    """Reasons by benchmark, model and id."""
+    """Read the reasons for known differences: (benchmark, model, id) to reason."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return {(row["benchmark"], row["model"], row["id"]): row["reason"] for row in rows}
 
 
 def count_agreement(folder: Path, exceptions: dict[tuple[str, str, str], str]) -> dict[str, Count]:
-    """Agreement by benchmark over every file of a folder."""
+    """Count agreement with published verdicts over all files of a folder, by benchmark."""
     official = scoring_protocol("official")
     counts: dict[str, Count] = {}
     for path in sorted(folder.glob("*.jsonl*")):
@@ -74,7 +74,7 @@ def count_agreement(folder: Path, exceptions: dict[tuple[str, str, str], str]) -
 
 
 def add(count: Count, row: StoredOutput, outcome: str, rule: str, *, listed: bool) -> None:
-    """Count one row."""
+    """Add one output to the counts of its benchmark."""
     count.runs.add(row.model)
     count.num_rows += 1
     count.num_drawn += rule == "random"
@@ -89,7 +89,7 @@ def add(count: Count, row: StoredOutput, outcome: str, rule: str, *, listed: boo
 
 
 def report(counts: dict[str, Count], exceptions: dict[tuple[str, str, str], str]) -> str:
-    """The result as Markdown."""
+    """Return the agreement by benchmark as Markdown."""
     lines = [
         "# Official protocols against published verdicts",
         "",
@@ -144,7 +144,7 @@ def report(counts: dict[str, Count], exceptions: dict[tuple[str, str, str], str]
 
 
 def main() -> int:
-    """0 when every row is the same or listed, and every listed row that is there differs."""
+    """Return 0 if every difference is listed as known and every listed output still differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data",

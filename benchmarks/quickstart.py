@@ -32,7 +32,7 @@ RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUC
 
 
 def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """The summary of one quickstart; what an earlier call finished is read and not repeated."""
+    """Run one quickstart, or continue an earlier one, and return its summary."""
     out = folder / f"seed{seed}-{sampler}"
     command = [
         sys.executable,
@@ -57,7 +57,7 @@ def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str
 
 
 def prompts_seen(groups: Path) -> int:
-    """How many different prompts an arm trained on."""
+    """Return how many different prompts a training run trained on."""
     return len(
         {
             row["prompt_index"]
@@ -68,12 +68,12 @@ def prompts_seen(groups: Path) -> int:
 
 
 def spell(value: dict[str, float] | None) -> str:
-    """A mean with its interval."""
+    """Format a mean with its interval."""
     return "-" if value is None else f"{value['mean']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
 
 
 def points(difference: dict[str, float] | None) -> str:
-    """A paired difference of accuracies in points, with its interval."""
+    """Format a paired difference of accuracies in percentage points, with its interval."""
     if difference is None:
         return "-"
     mean, low, high = (100 * difference[key] for key in ("mean", "low", "high"))
@@ -81,7 +81,7 @@ def points(difference: dict[str, float] | None) -> str:
 
 
 def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict[str, Any] | None]:
-    """Accuracy of every model, lowest rung first; sampled, or `greedy`."""
+    """Return the accuracy of every model: base, cold start, then each trained one."""
     accuracy = summary[decoding]
     return {
         "base": accuracy.get("base"),
@@ -91,7 +91,7 @@ def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict
 
 
 def table(summaries: dict[int, dict[str, Any]]) -> str:
-    """The answer as Markdown."""
+    """Return the results as a Markdown table."""
     columns = (
         "seed",
         "model",
@@ -142,7 +142,7 @@ def table(summaries: dict[int, dict[str, Any]]) -> str:
 
 
 def compared(summaries: list[dict[str, Any]]) -> list[str]:
-    """Arms that some seed compared with uniform prompts, by name."""
+    """Return the names of samplers that some seed compared with uniform prompts, sorted."""
     found = (summary["difference"]["by_arm_minus_uniform"] for summary in summaries)
     return sorted(
         {arm for differences in found for arm, difference in differences.items() if difference}
@@ -150,7 +150,7 @@ def compared(summaries: list[dict[str, Any]]) -> list[str]:
 
 
 def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
-    """What each arm adds to uniform prompts over all seeds; empty without two seeds with both."""
+    """Return lines on each sampler's mean gain over uniform prompts on at least two seeds."""
     lines = []
     for arm in compared(summaries):
         found = [
@@ -180,7 +180,7 @@ def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -26,7 +26,7 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "own_prompts.yaml"
 
 
 def mix(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with none, one or two images each."""
+    """Return the rows changed to have none, one or two images each."""
     mixed = []
     for place, row in enumerate(rows):
         images = [row["image"]] if place % 10 != 1 else []
@@ -39,14 +39,14 @@ def mix(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def run(command: list[str]) -> float:
-    """Wall seconds of a command that must succeed."""
+    """Run a `vasari` command that must succeed and return its wall-clock seconds."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-m", "vasari", *command], check=True)
     return time.monotonic() - started
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Train and evaluate on the prompts, print the results and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

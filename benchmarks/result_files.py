@@ -1,4 +1,4 @@
-"""Where benchmarks write their results: a file named after question, machine and day."""
+"""Paths of benchmark result files, named after question, machine and day."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def result_file(question: str, folder: Path = RESULTS) -> Path:
-    """The file of today's result in the folder, which is made if it is missing."""
+    """Return the path of today's result file, making its folder if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{question}_{MACHINE}_{datetime.date.today().isoformat()}.md"

@@ -54,7 +54,7 @@ CRITERION = "mean accuracy over the second half of the budget"
 
 
 def cold_start(chosen: argparse.Namespace, recipe: Recipe) -> str:
-    """The model that every cell starts from; trained once when none is named."""
+    """Return the model that every training run starts from; trained once if none is named."""
     if chosen.cold_start:
         return resolve_model(chosen.cold_start)
     folder = chosen.out / "cold_start"
@@ -66,7 +66,7 @@ def cold_start(chosen: argparse.Namespace, recipe: Recipe) -> str:
 
 
 def arms_to_run(chosen: argparse.Namespace) -> dict[str, Arm]:
-    """The arms asked for that this version can run; the others are named.
+    """Return the requested arms (sampler setups) that this version can run; print the rest.
 
     Raises:
         ConfigError: An arm is unknown.
@@ -90,7 +90,7 @@ def arms_to_run(chosen: argparse.Namespace) -> dict[str, Arm]:
 
 
 def given_rates(chosen: argparse.Namespace) -> dict[str, float]:
-    """Learning rates from the command line.
+    """Read learning rates from the command line's ARM=VALUE options.
 
     Raises:
         ConfigError: One is not ARM=VALUE.
@@ -108,7 +108,7 @@ def given_rates(chosen: argparse.Namespace) -> dict[str, float]:
 def plan(
     chosen: argparse.Namespace, recipe: Recipe, arms: Mapping[str, Arm]
 ) -> tuple[list[Cell], dict[str, str]]:
-    """All cells, complete sets of arms first, and where each arm's learning rate comes from."""
+    """Return all cells (training runs) in order, and the source of each arm's learning rate."""
     model = cold_start(chosen, recipe)
     name = "tuning" if chosen.tune else "final"
     sizes = {"num_train": chosen.stock, "num_held_out": max(2, chosen.stock // 4)}
@@ -156,7 +156,7 @@ def plan(
 
 
 def tune(chosen: argparse.Namespace, cells: Sequence[Cell]) -> None:
-    """Choose each arm's learning rate from its finished sweep and write tuned.json.
+    """Choose each arm's learning rate from its finished sweep and write it to tuned.json.
 
     Arms whose sweep is not finished stay as they were.
     """
@@ -199,7 +199,7 @@ def write_up(
     arms: Sequence[str],
     sources: Mapping[str, str],
 ) -> None:
-    """Analyse the finished cells and leave Markdown, JSON and figures."""
+    """Analyse the finished cells (training runs) and write Markdown, JSON and figures."""
     finished = [cell for cell in cells if cell.done()]
     print(completeness(cells))
     if not finished:
@@ -249,7 +249,7 @@ def write_up(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run missing cells, then write up; returns 1 if a cell failed, 2 for impossible settings."""
+    """Run missing training runs and write up; return 1 if one failed, 2 for impossible settings."""
     chosen = options(arguments, description=__doc__ or "")
     try:
         require_training()

@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"vas": {"refresh": "online", "beta": 0.0}
 
 
 def features(num_prompts: int) -> PoolFeatures:
-    """Random categories, difficulties, pass rates, and columns like those of `prompt_features`."""
+    """Make random prompt features: categories, difficulties, pass rates and further columns."""
     rng = np.random.default_rng(1)
     return PoolFeatures(
         categories=rng.integers(NUM_CATEGORIES, size=num_prompts),
@@ -53,7 +53,7 @@ def features(num_prompts: int) -> PoolFeatures:
 
 
 def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
-    """A group of each prompt at varied pass rates, first of a refresh, then of training."""
+    """Make one simulated training group for each prompt, at varied pass rates."""
     rng = np.random.default_rng(step)
     made = []
     for index in dict.fromkeys(indices.tolist()):
@@ -76,7 +76,7 @@ def groups(indices: np.ndarray, step: int) -> list[GroupOutcome]:
 def make(
     name: str, num_prompts: int, given: PoolFeatures, ids: list[str] | None = None
 ) -> PromptSampler:
-    """A sampler of that name."""
+    """Build the sampler named `name` for a pool of `num_prompts`."""
     settings = SETTINGS.get(name, {})
     return make_sampler(
         name, num_prompts=num_prompts, seed=0, features=given, prompt_ids=ids, **settings
@@ -84,14 +84,14 @@ def make(
 
 
 def timed(function: Callable[[], Any]) -> float:
-    """CPU milliseconds of one call."""
+    """Return the CPU milliseconds that one call takes."""
     start = time.process_time()
     function()
     return 1000 * (time.process_time() - start)
 
 
 def draws_and_observations(name: str, num_prompts: int, repeats: int) -> dict[str, list[float]]:
-    """CPU milliseconds of each draw and each observation, less a first one of both."""
+    """Return the CPU milliseconds of each draw and each observation after the first of each."""
     sampler = make(name, num_prompts, features(num_prompts))
     spent: dict[str, list[float]] = {"draw": [], "observe": []}
     for step in range(repeats + 1):
@@ -103,7 +103,7 @@ def draws_and_observations(name: str, num_prompts: int, repeats: int) -> dict[st
 
 
 def state(name: str, num_prompts: int) -> dict[str, float]:
-    """CPU and wall seconds to save and to restore a pool's state with ids, and its size in MB."""
+    """Return CPU and wall seconds to save and restore a sampler's state, and its size in MB."""
     given = features(num_prompts)
     ids = [f"prompt-{n}" for n in range(num_prompts)]
     one, other = make(name, num_prompts, given, ids), make(name, num_prompts, given, ids)
@@ -121,7 +121,7 @@ def state(name: str, num_prompts: int) -> dict[str, float]:
 
 
 def bytes_per_prompt(name: str, num_prompts: int) -> float:
-    """What a sampler without ids holds after a batch, beside the features it was given."""
+    """Return the bytes a prompt that a sampler without ids holds after a batch."""
     given = features(num_prompts)
     tracemalloc.start()
     sampler = make(name, num_prompts, given)
@@ -132,7 +132,7 @@ def bytes_per_prompt(name: str, num_prompts: int) -> float:
 
 
 def measure(args: argparse.Namespace, name: str) -> dict[str, Any]:
-    """All numbers of one sampler."""
+    """Return all measurements of one sampler."""
     return {
         "large": draws_and_observations(name, args.draw_pool, args.repeats),
         "middle": draws_and_observations(name, args.pool, args.repeats),
@@ -142,7 +142,7 @@ def measure(args: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def import_seconds(repeats: int) -> list[float]:
-    """CPU seconds of `import vasari.sample` in a new process, NumPy included."""
+    """Return the CPU seconds of `import vasari.sample` in a new process, NumPy included."""
     code = (
         "import time; start = time.process_time(); import vasari.sample; print(time.process_time()"
         " - start)"
@@ -155,7 +155,7 @@ def import_seconds(repeats: int) -> list[float]:
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Median (range)."""
+    """Format values as their median and range."""
     return (
         f"{statistics.median(values):.{digits}f}"
         f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
@@ -163,7 +163,7 @@ def spread(values: list[float], digits: int = 1) -> str:
 
 
 def row(name: str, found: dict[str, Any]) -> str:
-    """One line of the table."""
+    """Return one line of the table."""
     cells = [
         name,
         spread(found["large"]["draw"]),
@@ -180,7 +180,7 @@ def row(name: str, found: dict[str, Any]) -> str:
 
 
 def report(args: argparse.Namespace, rows: list[str]) -> str:
-    """The page."""
+    """Return the Markdown page of the results."""
     command = f"python benchmarks/sampler_speed.py {' '.join(sys.argv[1:])}".strip()
     large, middle = (f"{size / 1e6:g} million" for size in (args.draw_pool, args.pool))
     lines = [
@@ -218,7 +218,7 @@ def report(args: argparse.Namespace, rows: list[str]) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -41,7 +41,7 @@ NOTES = {
 
 @dataclass(frozen=True, slots=True)
 class CensoredTimes:
-    """Rollouts to a target over seeds, where some seeds never arrived within the budget."""
+    """Summary of rollouts needed to reach a target, where some seeds did not reach it in budget."""
 
     num_seeds: int
     num_reached: int
@@ -53,7 +53,7 @@ class CensoredTimes:
 
 
 def censored_times(times: NDArray[np.float64] | list[float], *, budget: float) -> CensoredTimes:
-    """Summary of rollouts to a target, infinite where a seed did not reach it within the budget.
+    """Summarise rollouts needed to reach a target; infinite for a seed that did not reach it.
 
     Leaving out the seeds that did not arrive would flatter an arm that seldom arrives.
 
@@ -79,7 +79,7 @@ def censored_times(times: NDArray[np.float64] | list[float], *, budget: float) -
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """Mean difference over paired seeds with its bootstrap interval."""
+    """Mean difference over paired seeds, with its bootstrap interval."""
 
     mean: float
     low: float
@@ -94,10 +94,10 @@ def paired_difference(
     num_resamples: int = 10_000,
     seed: int = 0,
 ) -> PairedDifference:
-    """Mean of `values - baseline`, seed by seed, with a percentile bootstrap over the seeds.
+    """Return the mean of `values - baseline` over seeds, with a percentile bootstrap interval.
 
     Raises:
-        DataError: Not one baseline a value, or none.
+        DataError: The numbers of values and baselines differ, or there are none.
     """
     differences = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
     if differences.ndim != 1 or not differences.size or len(values) != len(baseline):
@@ -113,7 +113,7 @@ def paired_difference(
 
 
 def numbers(text: str) -> list[int]:
-    """Whole numbers from "1,2,5-8"."""
+    """Read integers from text such as "1,2,5-8"."""
     found: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -124,7 +124,7 @@ def numbers(text: str) -> list[int]:
 def run(
     name: str, pools: SimulatedPoolSettings, settings: SimulationSettings, seeds: Sequence[int]
 ) -> list[Curve]:
-    """One curve a seed."""
+    """Simulate one sampler on each seed and return one learning curve per seed."""
     return [
         simulate(arm_of(name), make_simulated_pool(pools, seed=seed), settings, seed=seed)
         for seed in seeds
@@ -134,7 +134,7 @@ def run(
 def best_rate(
     name: str, pools: SimulatedPoolSettings, settings: SimulationSettings, rates: Sequence[float]
 ) -> float:
-    """The learning rate with the highest mean final accuracy on the tuning seeds."""
+    """Return the learning rate with the highest mean final accuracy on the tuning seeds."""
     if len(rates) == 1:
         return rates[0]
     means = []
@@ -145,12 +145,12 @@ def best_rate(
 
 
 def share(value: float, budget: int) -> str:
-    """Rollouts as a share of the budget, or that they were not reached."""
+    """Format rollouts as a share of the budget; "> 1" if the target was not reached."""
     return f"{value / budget:.2f}" if math.isfinite(value) else "> 1"
 
 
 def row(name: str, rate: float, curves: list[Curve], uniform: list[Curve]) -> str:
-    """One arm's line of the table."""
+    """Return the table's line on one sampler."""
     budget = curves[0].budget
     finals, theirs = ([curve.final_accuracy for curve in part] for part in (curves, uniform))
     difference = paired_difference(finals, theirs)
@@ -180,7 +180,7 @@ def row(name: str, rate: float, curves: list[Curve], uniform: list[Curve]) -> st
 
 
 def table(pool: str, pools: SimulatedPoolSettings, args: argparse.Namespace) -> list[str]:
-    """The table of one pool."""
+    """Return the results table of one prompt pool."""
     settings = SimulationSettings(budget=args.budget)
     noise = {
         name: value
@@ -214,7 +214,7 @@ def table(pool: str, pools: SimulatedPoolSettings, args: argparse.Namespace) -> 
 
 
 def parsed() -> argparse.Namespace:
-    """The command line, with uniform as the first arm."""
+    """Read the command line; `uniform` becomes the first sampler."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -245,7 +245,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     args = parsed()
     command = f"python benchmarks/simulate.py {' '.join(sys.argv[1:])}".strip()
     settings, size = (

@@ -58,7 +58,7 @@ _MMMU_STATED = re.compile(r"(?:^|[\n:(*{]|\b(?i:is|option)\b)[\s\\(*{]*([A-J])(?
 
 @dataclass
 class Tally:
-    """Counts of one run."""
+    """Counts of one file of published outputs: rows, agreements, and correct answers."""
 
     rows: int = 0
     stated: int = 0
@@ -76,7 +76,7 @@ class Tally:
 
 
 def arguments(row: Row) -> tuple[str, str, list[str] | None, AnswerKind | None]:
-    """The arguments of `verify_answer` for a stored row."""
+    """Return the arguments of `verify_answer` for a stored row."""
     answer = row["answer"]
     if isinstance(answer, list):
         answer = answer[0] if len(answer) == 1 else ", ".join(answer)
@@ -93,7 +93,7 @@ def arguments(row: Row) -> tuple[str, str, list[str] | None, AnswerKind | None]:
 
 
 def states(row: Row) -> bool:
-    """Whether the official extraction is an answer: a letter, an option, or a value if free."""
+    """Whether the official extraction is an answer: a letter, an option, or a free value."""
     text = row.get("official_extraction")
     if row["benchmark"] == "mmmu_pro":
         return text in _MMMU_STATED.findall((row["response"] or "").strip())
@@ -121,13 +121,13 @@ def states(row: Row) -> bool:
 
 
 def read_exceptions(path: Path) -> dict[Key, str]:
-    """Reasons by benchmark, model and id."""
+    """Read the reasons for known differences: (benchmark, model, id) to reason."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return {(row["benchmark"], row["model"], row["id"]): row["reason"] for row in rows}
 
 
 def score(rows: list[Row], sink: Any, exceptions: Container[Key]) -> Tally:
-    """Verify the rows of one run and write what differs to `sink`."""
+    """Verify the rows of one file of outputs and write the disagreements to `sink`."""
     tally = Tally(rows=len(rows))
     start = time.process_time()
     verdicts = [verify_answer(*arguments(row)) for row in rows]
@@ -173,7 +173,7 @@ def _difference(row: Row, verdict: Verdict, stated: bool) -> Row:
 
 
 def table(tallies: dict[str, Tally]) -> list[str]:
-    """Markdown rows, one a run, and one a benchmark with its runs together."""
+    """Return Markdown rows on each file of outputs and on each benchmark in total."""
     lines = []
     for name, tally in tallies.items():
         differ = tally.stated - tally.agree
@@ -194,12 +194,12 @@ def table(tallies: dict[str, Tally]) -> list[str]:
 
 
 def share(part: int, whole: int) -> str:
-    """A percentage, or a dash of nothing."""
+    """Format a share in percent; a dash if the whole is 0."""
     return f"{100 * part / whole:.2f}%" if whole else "-"
 
 
 def merged(tallies: dict[str, Tally]) -> dict[str, Tally]:
-    """Totals by benchmark; MathVista's programs and guesses apart from its prose."""
+    """Sum the counts by benchmark; rows from programs are kept apart from prose."""
     totals: dict[str, Tally] = {}
     for name, tally in tallies.items():
         group = name.partition("__")[0] + (" (programs)" if "_code" in name else "")
@@ -211,7 +211,7 @@ def merged(tallies: dict[str, Tally]) -> dict[str, Tally]:
 
 
 def report(tallies: dict[str, Tally], data: Path) -> str:
-    """Tables by benchmark and by run, as Markdown."""
+    """Return the tables by benchmark and by file of outputs, as Markdown."""
     columns = (
         "rows",
         "an answer stated",
@@ -245,7 +245,7 @@ def report(tallies: dict[str, Tally], data: Path) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -29,7 +29,7 @@ Key = tuple[str, str, str]
 
 
 def stored(folder: Path, wanted: set[Key]) -> dict[Key, dict[str, Any]]:
-    """The stored rows that carry a label."""
+    """Read the stored outputs that a person has labelled."""
     found = {}
     for path in sorted(folder.glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
@@ -42,7 +42,7 @@ def stored(folder: Path, wanted: set[Key]) -> dict[Key, dict[str, Any]]:
 
 
 def main() -> None:
-    """Compare, print, write."""
+    """Compare verdicts with a person's labels, print one table and write it to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 def load(folder: Path, names: tuple[str, ...]) -> list[Row]:
-    """The rows of the named runs."""
+    """Read the stored outputs of the named models."""
     rows = []
     for name in names:
         with gzip.open(folder / f"mathvision__{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -48,20 +48,20 @@ def load(folder: Path, names: tuple[str, ...]) -> list[Row]:
 
 
 def ours(row: Row, text: str) -> bool:
-    """Our verdict."""
+    """Whether `verify_answer` judges the text correct."""
     return (
         verify_answer(text, str(row["answer"]), row["choices"] or None).outcome is Outcome.CORRECT
     )
 
 
 def theirs(row: Row, text: str) -> bool:
-    """Math-Verify's verdict, without its signals so that it costs no more than it must."""
+    """Whether Math-Verify judges the text correct, run without its timeout signals."""
     gold = parse(f"${str(row['answer']).strip('$')}$", parsing_timeout=None)
     return bool(verify(gold, parse(text, parsing_timeout=None), timeout_seconds=None))
 
 
 def seconds(judge: Callable[[Row, str], bool], rows: list[Row], field: str) -> tuple[float, int]:
-    """Processor time for all rows, and how many are right."""
+    """Return the CPU seconds to judge all rows, and how many are judged correct."""
     start = _used()
     right = sum(judge(row, str(row[field] or "")) for row in rows)
     return _used() - start, right
@@ -73,7 +73,7 @@ def _used() -> float:
 
 
 def measure(rows: list[Row], field: str, label: str, repeats: int) -> str:
-    """One row of the table; the two sides alternate."""
+    """Return one table row on the speed of both verifiers, run in turns."""
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     right = {"ours": 0, "theirs": 0}
     for _ in range(repeats):
@@ -93,7 +93,7 @@ def measure(rows: list[Row], field: str, label: str, repeats: int) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -26,7 +26,7 @@ benchmarks:
 
 
 def within_a_tenth(response: str, answer: str) -> bool | None:
-    """Whether the last number of a response is within a tenth of the answer; None if unreadable."""
+    """Whether the last number is within a tenth of the answer; None if the answer is no number."""
     try:
         wanted = float(answer)
     except ValueError:
@@ -36,7 +36,7 @@ def within_a_tenth(response: str, answer: str) -> bool | None:
 
 
 def write_benchmark(folder: Path) -> None:
-    """Write six prompts with a picture each, and the recipe."""
+    """Write six prompts with one picture each, and a recipe."""
     rows = []
     for place, height in enumerate((20, 35, 50, 65, 80, 95)):
         colour = ("red", "blue")[place % 2]

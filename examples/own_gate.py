@@ -15,7 +15,7 @@ from vasari.sample.gate import EQUAL_WITHIN, verifiable_rewards
 
 
 class Rest(Gate):
-    """Trains on groups whose rewards differ; refuses prompts solved twice for `batches` batches."""
+    """A gate that trains on groups with unequal rewards and rests prompts solved twice in a row."""
 
     def __init__(self, batches=10):
         self.batches = batches
@@ -23,12 +23,12 @@ class Rest(Gate):
         self.until = {}  # prompt -> last batch for which it is refused
 
     def wanted(self, indices, batch):
-        """Which of these prompts may be drawn for this batch."""
+        """Return which of these prompts may be drawn for this batch, as booleans."""
         until = np.array([self.until.get(int(index), -1) for index in indices])
         return until < batch
 
     def admit(self, outcomes):
-        """Choose the groups that train, and ask for another prompt for each of the others."""
+        """Choose the groups that train, and ask for a new prompt in place of each refused group."""
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         for place, group in enumerate(outcomes):
             rewards = verifiable_rewards(group)

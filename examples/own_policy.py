@@ -13,7 +13,7 @@ from vasari.records import Prompt, Rollout
 
 
 class Guesser:
-    """Answers with a letter if there are options, else with a whole number up to `largest`."""
+    """A policy that guesses a letter if there are options, else an integer up to `largest`."""
 
     def __init__(self, largest: int = 10) -> None:
         self.largest = largest

@@ -16,14 +16,14 @@ from vasari.score import check_reward, make_rewards, score_rollouts
 
 
 def brevity(text: str, verdict: Verdict, words: int = 100) -> float | None:
-    """Return 1 for an empty correct answer, falling to 0 at `words` words; 0 for a wrong one."""
+    """Return 1 for an empty correct answer, falling to 0 at `words` words; 0 if it is wrong."""
     if math.isnan(verdict.value):
         return None  # unverifiable: leave the rollout out of its group's baseline
     return verdict.value * max(0.0, 1.0 - len(text.split()) / words)
 
 
 def no_guessing(completions, **_):
-    """Return 0 for each completion that says "guess", else 1; TRL's signature."""
+    """Return 0 for each completion that says "guess", else 1; has the signature TRL expects."""
     return [float("guess" not in message["content"].lower()) for (message,) in completions]
 
 

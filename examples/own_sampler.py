@@ -1,4 +1,4 @@
-"""A sampler of your own that draws first the prompts whose last group had mixed verdicts.
+"""A sampler of your own that first draws prompts whose last group had mixed verdicts.
 
     python examples/own_sampler.py
 In a recipe, with this file in the working folder and `--plugin own_sampler`:
@@ -17,7 +17,7 @@ from vasari.score import pass_rate
 
 
 class LastMixed(PromptSampler):
-    """Draws prompts with the highest p(1 - p) of their last group; unseen ones have p = 1/2."""
+    """A sampler that draws prompts with the highest p(1 - p), p being their last pass rate."""
 
     # A checkpoint keeps self._rates; a prompt that is new in the pool starts at 0.5.
     saved_by_prompt: ClassVar = {"rates": 0.5}
@@ -28,7 +28,7 @@ class LastMixed(PromptSampler):
         self._rates = np.full(num_prompts, 0.5)
 
     def metrics(self):
-        """Return the numbers for a line of the log."""
+        """Return the numbers that are logged for a batch."""
         return {"sampler/mean_pass_rate": float(self._rates.mean())}
 
     def _draw(self, num_prompts):

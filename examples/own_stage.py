@@ -1,4 +1,4 @@
-"""A stage of curation of your own: long questions go, and the others know how long they are.
+"""A curation stage of your own: drop long questions and store the length of the others.
 
     python examples/own_stage.py
 In a recipe for `vasari curate`, with this file in the working folder and `--plugin own_stage`:
@@ -14,7 +14,7 @@ from vasari.records import Prompt
 
 
 def short_questions(prompts: Sequence[Prompt], max_words: int = 60) -> list[Prompt | str]:
-    """For each prompt the prompt, perhaps changed, or the reason why it is dropped."""
+    """Return for each prompt the prompt itself, perhaps changed, or why it is dropped."""
     decisions: list[Prompt | str] = []
     for prompt in prompts:
         num_words = len(prompt.question.split())

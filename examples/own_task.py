@@ -16,7 +16,7 @@ RADIUS = {"small": 0.04, "large": 0.1}
 
 
 class Discs:
-    """Asks how many more discs have one size: at most four of each at level 1, eight at level 2."""
+    """A task family: how many more discs have one size, with up to 4 or 8 of each by level."""
 
     name = "discs"
     levels = ("1", "2")

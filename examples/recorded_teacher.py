@@ -48,7 +48,7 @@ _OFFERS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """Shares of the answers with each fault; together at most 1."""
+    """Shares of the teacher's answers that have each fault; together at most 1."""
 
     wrong: float = 0.0
     """Another final answer, with the reasoning of the right one."""
@@ -68,7 +68,7 @@ class Faults:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the teacher."""
+    """An answer of the teacher, with its kind of fault."""
 
     text: str
     kind: str
@@ -79,7 +79,7 @@ class Reply:
 
 @dataclass
 class RecordedTeacher:
-    """Answers requests from recorded solutions; repeated requests get different answers, seeded."""
+    """A teacher that answers requests from recorded solutions, with random faults."""
 
     prompts: Sequence[Prompt]
     faults: Faults = field(default_factory=Faults)
@@ -99,7 +99,7 @@ class RecordedTeacher:
             self._by_text[text] = None if text in self._by_text else prompt
 
     def answer(self, body: dict[str, Any]) -> Reply:
-        """The reply to a chat completion request."""
+        """Return the reply to a chat completion request."""
         system, text, images = read_request(body)
         name = hashlib.sha256(json.dumps([system, text, images]).encode()).hexdigest()
         draw = random.Random(f"{self.seed}:{name}:{self._asked[name]}")
@@ -178,7 +178,7 @@ class RecordedTeacher:
         return Reply(good, "good")
 
     def _rephrased(self, text: str, draw: random.Random) -> Reply:
-        """The question without its options, and the option's text as the answer."""
+        """Reply with the question without its options, and the option's text as the answer."""
         head, _, answer = text.rpartition("\nRight answer: ")
         lines = head.removeprefix("Question: ").split("\n")
         cut = next(
@@ -201,7 +201,7 @@ class RecordedTeacher:
         return Reply(f"<question>{question}</question>\n<answer>{right}</answer>", "good")
 
     def _category(self, text: str, images: tuple[str, ...], draw: random.Random) -> Reply:
-        """The recorded category if it is one of the thirteen, else arithmetic or logic."""
+        """Reply with the recorded category if it is one of thirteen, else arithmetic or logic."""
         prompt = self._known.get((text, images)) or self._by_text.get(text)
         recorded = prompt.category if prompt is not None else ""
         recorded = MATHVISION_SUBJECTS.get(recorded, recorded)
@@ -220,12 +220,12 @@ class RecordedTeacher:
 
 
 def written(thought: str, answer: str) -> str:
-    """Reasoning and answer in the paper's format."""
+    """Return reasoning and answer in the paper's format."""
     return f"<think>{thought}</think><answer>\\boxed{{{answer}}}</answer>"
 
 
 def other_answer(prompt: Prompt, draw: random.Random) -> str:
-    """An answer that is not the reference: another option, another number, or another word."""
+    """Return a wrong answer: another option, another number, or another word."""
     if prompt.choices:
         letters = [
             chr(65 + place)
@@ -241,23 +241,23 @@ def other_answer(prompt: Prompt, draw: random.Random) -> str:
 
 
 def guess(text: str, draw: random.Random) -> str:
-    """One of the letters that a question offers, or a small number."""
+    """Return one of the letters that a question offers, or else a small number."""
     letters = re.findall(r"(?<!\w)([A-J])\) ", text)
     return draw.choice(letters) if letters else str(draw.randrange(10))
 
 
 def plain(text: str) -> str:
-    """A question in the form it is recognised by: no marks of images, single spaces."""
+    """Return a question without image marks and with single spaces, as a key to recognise it."""
     return " ".join(_MARK.sub(" ", text).split())
 
 
 def digest(data: bytes) -> str:
-    """SHA-256 of an encoded image."""
+    """Return the SHA-256 digest of an encoded image."""
     return hashlib.sha256(data).hexdigest()
 
 
 def read_request(body: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    """The system prompt, the text of the last message, and the digests of its images."""
+    """Return a request's system prompt, the text of its last message and its images' digests."""
     messages = body["messages"]
     system = next(
         (text_of(message["content"]) for message in messages if message["role"] == "system"), ""
@@ -274,7 +274,7 @@ def read_request(body: dict[str, Any]) -> tuple[str, str, tuple[str, ...]]:
 
 
 def text_of(content: str | list[dict[str, Any]]) -> str:
-    """The texts of a message, joined."""
+    """Return the texts of a message, joined."""
     return (
         content
         if isinstance(content, str)
@@ -283,7 +283,7 @@ def text_of(content: str | list[dict[str, Any]]) -> str:
 
 
 def completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    """A chat completion of OpenAI's shape; tokens are counted as words."""
+    """Return a chat completion in OpenAI's format; tokens are counted as words."""
     asked, said = len(str(body["messages"])) // 200 + 20, len(reply.text.split()) + 1
     return {
         "id": "recorded",
@@ -301,7 +301,7 @@ def completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
 
 
 def make_app(teacher: RecordedTeacher) -> web.Application:
-    """The teacher as a web application."""
+    """Return a web application that serves the teacher."""
 
     async def complete(request: web.Request) -> web.Response:
         try:
@@ -329,7 +329,7 @@ def make_app(teacher: RecordedTeacher) -> web.Application:
 
 
 def load(sources: Iterable[str], files: Iterable[str], limit: int | None) -> list[Prompt]:
-    """The prompts of sources, given as NAME=FOLDER or NAME=FOLDER:SPLIT, and of prompt files."""
+    """Read the prompts of sources, given as NAME=FOLDER[:SPLIT], and of prompt files."""
     prompts: list[Prompt] = []
     for source in sources:
         name, _, place = source.partition("=")
@@ -342,7 +342,7 @@ def load(sources: Iterable[str], files: Iterable[str], limit: int | None) -> lis
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve the teacher until interrupted."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument(
         "--source",

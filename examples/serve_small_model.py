@@ -1,4 +1,4 @@
-"""A vision-language model of a run behind an OpenAI-compatible server with images, on a CPU.
+"""Serve a run's vision-language model behind an OpenAI-compatible API with images, on a CPU.
 
     python examples/serve_small_model.py RUN/cold_start/model --port 8200
 
@@ -37,12 +37,12 @@ GATHER_SECONDS = 0.01
 
 
 class BadRequestError(Exception):
-    """The request is malformed, or asks for something that this server does not do."""
+    """Error for a request that is malformed or asks for what this server cannot do."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, in the form that a policy takes."""
+    """A request in the form that a policy takes."""
 
     prompt: Prompt
     system: str
@@ -52,14 +52,14 @@ class Asked:
 
 @dataclass
 class Waiting:
-    """A request and the future of its answer."""
+    """A waiting request and the future for its answer."""
 
     asked: Asked
     answer: asyncio.Future[Rollout]
 
 
 class Batcher:
-    """Answers requests of equal system prompt and sampling together, one batch at a time."""
+    """Collects requests and answers those of equal system prompt and sampling in batches."""
 
     def __init__(self, policy: TransformersPolicy) -> None:
         self.policy = policy
@@ -70,14 +70,14 @@ class Batcher:
         self._thread = ThreadPoolExecutor(max_workers=1)
 
     async def ask(self, asked: Asked) -> Rollout:
-        """The rollout for one request."""
+        """Wait for and return the rollout that answers one request."""
         waiting = Waiting(asked, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
         return await waiting.answer
 
     async def run(self) -> None:
-        """Answer until cancelled."""
+        """Answer waiting requests in batches until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
@@ -125,7 +125,7 @@ class Batcher:
 
 
 def read_request(body: dict[str, Any], *, system: str, max_tokens: int) -> Asked:
-    """The prompt, system prompt and decoding of a chat completion request.
+    """Return the prompt, system prompt and decoding of a chat completion request.
 
     Images are marked in the question where the message has them.
 
@@ -187,7 +187,7 @@ def _image(url: str) -> ImageRef:
 def make_app(
     policy: TransformersPolicy, *, name: str, system: str = "", max_tokens: int = 128
 ) -> web.Application:
-    """The model as a web application; `app[BATCHER].batches` has the sizes of its batches."""
+    """Return a web application that serves the model; `app[BATCHER].batches` holds batch sizes."""
     app = web.Application(client_max_size=2**28)
 
     async def batching(app: web.Application) -> Any:
@@ -247,7 +247,7 @@ BATCHER: web.AppKey[Batcher] = web.AppKey("batcher", Batcher)
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve the model until interrupted."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("model", help="a model folder of a run, or a hub name")
     parser.add_argument("--port", type=int, default=8200)

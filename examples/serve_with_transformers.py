@@ -1,4 +1,4 @@
-"""`transformers serve` for a small model of this project, whose processor it does not know.
+"""Run `transformers serve` for a small model of this project, whose processor it lacks.
 
     pip install 'transformers[serving]'
     python examples/serve_with_transformers.py RUN/cold_start/model --port 8200
@@ -22,11 +22,11 @@ from vasari.model.processor import ImageTextProcessor, load_processor
 
 
 class ServedProcessor(ImageTextProcessor):
-    """Our processor, with the loading method that `AutoProcessor` calls."""
+    """The project's processor, with the loading method that `AutoProcessor` calls."""
 
     @classmethod
     def from_pretrained(cls, path: str, **_: Any) -> Any:
-        """The processor saved with a model; settings of a hub are ignored."""
+        """Load the processor saved with a model; settings for the hub are ignored."""
         return load_processor(path)
 
 

@@ -37,7 +37,7 @@ SYSTEM = (
 
 @dataclass
 class ChoiceArguments:
-    """Which prompts are rolled out, and which groups train."""
+    """Command-line options for which prompts are rolled out and which groups train."""
 
     sampler: str = "progress"
     """`progress`, `vas`, `uniform`, ..., or `package.module:attribute`."""
@@ -46,14 +46,14 @@ class ChoiceArguments:
 
 
 def conversation(row: dict[str, Any], index: int) -> dict[str, Any]:
-    """The columns that TRL reads, and an id by which a saved sampler knows the prompt."""
+    """Return the columns that TRL reads, and an id by which a saved sampler knows the prompt."""
     question = row["problem"].replace("<image>", "").strip()
     prompt = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
     return {"prompt": prompt, "answer": str(row["answer"]), "prompt_id": f"{index:06d}"}
 
 
 def load_prompts(name: str, split: str) -> Dataset:
-    """Prompts from the hub or from a folder, as TRL takes them."""
+    """Load prompts from the hub or a folder, in the format TRL takes."""
     rows = load_dataset(name, split=split)
     rows = rows.map(conversation, with_indices=True)
     if "images" in rows.column_names:
@@ -63,7 +63,7 @@ def load_prompts(name: str, split: str) -> Dataset:
 
 
 def accuracy(completions: list[Any], answer: list[str], **_: Any) -> list[float | None]:
-    """1 for a correct answer, 0 for a wrong one, None where the reference cannot be read."""
+    """Return 1 for each correct answer, 0 for a wrong one, None if the reference is unreadable."""
     verdicts = [
         verify_answer(said[0]["content"], key)
         for said, key in zip(completions, answer, strict=True)
@@ -72,7 +72,7 @@ def accuracy(completions: list[Any], answer: list[str], **_: Any) -> list[float 
 
 
 def main() -> None:
-    """Train with the settings of the command line, from the last checkpoint where there is one."""
+    """Train with the command line's settings, from the last checkpoint if there is one."""
     parser = TrlParser((ScriptArguments, GRPOConfig, ModelConfig, ChoiceArguments))
     script, training, model, choice = parser.parse_args_and_config()
     training.model_init_kwargs = {

@@ -1,1 +1,1 @@
-"""The parts of the benchmark `sample_efficiency.py`: cells are trained, read and compared."""
+"""Parts of the benchmark `sample_efficiency.py`: make training runs, read and compare them."""

@@ -1,4 +1,4 @@
-"""The numbers of the study by pool and arm, from finished cells; what is missing stays missing."""
+"""Results of the study by pool and sampler, from finished training runs only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AXES: tuple[Axis, ...] = ("rollouts", "tokens")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolResult:
-    """The arms of one pool, side by side."""
+    """Results on one prompt pool: curves of every arm (sampler setup) and comparisons of arms."""
 
     pool: str
     marks: Mapping[Axis, Floats]
@@ -38,7 +38,7 @@ class PoolResult:
 def analyse(
     pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, num: int = NUM_RESAMPLES
 ) -> PoolResult:
-    """The result of one pool from the curves of its cells, at least one."""
+    """Return the results on one pool from the curves of its training runs (at least one)."""
     by_arm: dict[str, dict[int, Curve]] = {}
     for curve in sorted(curves, key=lambda curve: curve.seed):
         by_arm.setdefault(curve.arm, {})[curve.seed] = curve
@@ -76,7 +76,7 @@ def analyse(
 def _paired(
     arm: Mapping[int, Floats], base: Mapping[int, Floats], marks: Floats, num: int
 ) -> Comparison | None:
-    """Two arms on the seeds that both have; None where there is none."""
+    """Compare two arms on the seeds that both have; None if they share no seed."""
     seeds = sorted(set(arm) & set(base))
     return (
         compare([arm[s] for s in seeds], [base[s] for s in seeds], seeds, marks, num=num)
@@ -86,7 +86,7 @@ def _paired(
 
 
 def share_of_saving(result: PoolResult, arm: str) -> float | None:
-    """Share of the oracle's savings that an arm saves; None if either never reaches uniform."""
+    """Return an arm's saved rollouts over the oracle's; None if either never reaches uniform."""
     found = result.comparisons["rollouts"]
     if arm not in found or "oracle" not in found or found[arm].seeds != found["oracle"].seeds:
         return None
@@ -97,13 +97,13 @@ def share_of_saving(result: PoolResult, arm: str) -> float | None:
 
 
 def trained_on(curves: Mapping[int, Curve], kind: str, *, part: slice) -> float | None:
-    """Mean share of training groups of a kind over a part of the batches, over seeds."""
+    """Return the mean share of training groups of one kind over `part` of the batches."""
     values = [np.mean(own) for c in curves.values() if (own := c.cell["trained_on"][kind][part])]
     return float(np.mean(values)) if values else None
 
 
 def trained_on_over_time(curves: Mapping[int, Curve], kind: str, *, parts: int = 10) -> list[float]:
-    """Mean share of training groups of a kind in each part of the batches, over seeds."""
+    """Return the mean share of training groups of one kind in each of `parts` spans of batches."""
     cut = [
         [float(p.mean()) for p in np.array_split(c.cell["trained_on"][kind], parts) if p.size]
         for c in curves.values()
@@ -112,18 +112,18 @@ def trained_on_over_time(curves: Mapping[int, Curve], kind: str, *, parts: int =
 
 
 def spent_on(curves: Mapping[int, Curve], purpose: str) -> float:
-    """Mean share of all rollouts that went to a purpose, over seeds."""
+    """Return the mean share of all rollouts that were spent on one purpose, over seeds."""
     last = [c.cell["batches"][-1]["rollouts"] for c in curves.values()]
     return float(np.mean([row[purpose] / sum(row.values()) for row in last]))
 
 
 def minutes(curves: Mapping[int, Curve]) -> float:
-    """Median wall minutes of a cell; interruptions may be included."""
+    """Return the median wall-clock minutes of a training run, interruptions included."""
     return float(np.median([c.cell["seconds"] for c in curves.values()])) / 60
 
 
 def log_loss(curves: Mapping[int, Curve]) -> float | None:
-    """Mean log loss of the belief on the next verdicts, in the second half of the batches."""
+    """Return the sampler's mean log loss in predicting verdicts in the second half of batches."""
     found = []
     for curve in curves.values():
         rows = curve.cell["batches"]
@@ -136,7 +136,7 @@ def log_loss(curves: Mapping[int, Curve]) -> float | None:
 
 
 def pool_shape(result: PoolResult) -> dict[str, float] | None:
-    """Spread of the cold start's pass rates on sound prompts, and its distance to DynaMath's."""
+    """Summarise the cold start's pass rates on sound prompts, with their distance to DynaMath's."""
     rates = [
         c.cell["first_pass_rates"]
         for own in result.curves.values()
@@ -155,7 +155,7 @@ def pool_shape(result: PoolResult) -> dict[str, float] | None:
 
 
 def as_json(result: PoolResult) -> dict[str, Any]:
-    """All numbers of a pool, without nan."""
+    """Return all numbers of a pool for JSON, with None in place of nan."""
     arms: dict[str, Any] = {}
     for arm, own in result.curves.items():
         learning_rates = sorted({c.cell["learning_rate"] for c in own.values()})

@@ -1,4 +1,4 @@
-"""The arms of the benchmark: sampler, settings and gate of each."""
+"""The arms (setups that the benchmark compares): sampler, settings and gate of each."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vasari.train.settings import GrpoSettings
 
 
 class Arm(Settings):
-    """One strategy, as it is run."""
+    """Settings of one arm, a setup that the benchmark compares: sampler, gate and variants."""
 
     sampler: str
     """Name of the sampler."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Its settings."""
+    """Settings of the sampler."""
     gate: str = "all"
-    """Which groups train."""
+    """Name of the gate, the rule for which groups train."""
     permuted: bool = False
     """The control: what the sampler draws and learns is moved to other prompts, anew at each
     step."""
@@ -88,7 +88,7 @@ REQUIRED: tuple[str, ...] = (
 
 
 def define(text: str) -> tuple[str, Arm]:
-    """An arm from `NAME=SAMPLER[,key=value...]`; values are YAML.
+    """Make an arm (sampler setup) from `NAME=SAMPLER[,key=value...]`; values are YAML.
 
     Raises:
         ConfigError: The text is not of that form.
@@ -108,7 +108,7 @@ def define(text: str) -> tuple[str, Arm]:
 
 
 def missing_part(arm: Arm) -> str | None:
-    """What this version lacks to run the arm; None when it can be run."""
+    """Return what this version lacks to run the arm; None if it can be run."""
     if arm.gate != "all":
         if "gate" not in GrpoSettings.model_fields:
             return "grpo has no setting `gate`"
@@ -126,7 +126,7 @@ def missing_part(arm: Arm) -> str | None:
 def build_sampler(
     arm: Arm, prompts: Sequence[Prompt], *, seed: int, num_rollouts: int
 ) -> PromptSampler:
-    """The arm's sampler over a pool."""
+    """Build the arm's sampler for the prompts of a pool."""
     ids = [prompt.id for prompt in prompts]
     features = prompt_features(prompts)
     settings = dict(arm.settings)

@@ -1,4 +1,4 @@
-"""One cell: a training on one pool with one arm and one seed, and its curve."""
+"""Run one cell (a training run of one arm on one pool and seed) and write its curve."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "me
 
 
 def run_cell(folder: Path) -> None:
-    """Train the cell whose task lies in `folder`, from its last checkpoint if any; write its curve.
+    """Train the cell described in `folder`, from its last checkpoint if any, and write its curve.
 
     Raises:
-        StateError: Another process is at it.
+        StateError: Another process runs this cell.
     """
     with (folder / "lock").open("w") as lock:
         try:
@@ -108,7 +108,7 @@ def _train_and_write(folder: Path) -> None:
 
 
 def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:
-    """GRPO of the recipe, with the cell's learning rate, gate and budget.
+    """Return the recipe's GRPO settings with the cell's learning rate, gate and budget.
 
     Every batch costs at least its own rollouts, so that no arm can take more steps than uniform
     does; all warm up over the same number of steps.
@@ -146,7 +146,7 @@ def _true_rates(
 
 
 def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
-    """Everything that the analysis reads of a cell."""
+    """Return everything that the analysis reads of a cell (training run)."""
     curve: dict[str, Any] = {
         "schema": 1,
         "pool": task.pool,
@@ -166,7 +166,7 @@ def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
 
 
 def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
-    """Shares of each batch's training groups by imperfection, and of groups without variance."""
+    """Return each batch's share of training groups by imperfection, and of equal rewards."""
     table = read_groups(run / "groups", ["batch", "purpose", "prompt_index", "rewards"]).to_pylist()
     rows = [row for row in table if row["purpose"] == "train"]
     batches = sorted({row["batch"] for row in rows})
@@ -185,7 +185,7 @@ def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
 
 
 def commit() -> str:
-    """The commit of this code, marked if files differ from it; "unknown" outside a repository."""
+    """Return the commit of this code, marked if files differ from it; "unknown" without git."""
     root = Path(__file__).parents[2]
     found = []
     for command in (

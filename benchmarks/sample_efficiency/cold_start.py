@@ -43,7 +43,7 @@ are published."""
 
 
 def form(prompt: Prompt) -> str:
-    """The question without its colours, after its family."""
+    """Return the prompt's family and its question with colours masked."""
     return f"{prompt.category}: {_COLOUR.sub('C', prompt.question)}"
 
 
@@ -53,7 +53,7 @@ def is_short(prompt: Prompt) -> bool:
 
 
 def demonstrations(tasks: TaskPrompts) -> list[Prompt]:
-    """Prompts with worked reasoning, as many of each form, in random order."""
+    """Return prompts with worked reasoning in random order, equally many of each question form."""
     wanted = tasks.num_cold_start // _FORMS_EXPECTED
     found: list[Prompt] = []
     taken: Counter[str] = Counter()
@@ -77,7 +77,7 @@ def demonstrations(tasks: TaskPrompts) -> list[Prompt]:
 
 
 def train_cold_start(recipe: Recipe, folder: Path) -> Path:
-    """The folder of the cold start's weights; trained where it is not yet."""
+    """Return the folder of the cold start's weights, training the model if it is missing."""
     from vasari.run.folder import open_run  # noqa: PLC0415  (torch takes seconds to import)
     from vasari.run.training import run_sft  # noqa: PLC0415
 

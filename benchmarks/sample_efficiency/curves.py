@@ -1,4 +1,4 @@
-"""Curves of accuracy over cost: read, put on common marks, smoothed, compared. NumPy only."""
+"""Read, align, smooth and compare curves of accuracy over cost, with NumPy only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Axis = Literal["rollouts", "tokens"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One cell: the cost of each batch, and correct rollouts of each held-out prompt over time."""
+    """One training run's cost of each batch, and its accuracy on each held-out prompt over time."""
 
     pool: str
     arm: str
@@ -33,7 +33,7 @@ class Curve:
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> Curve:
-        """A curve from the content of `curve.json`.
+        """Make a curve from the content of `curve.json`.
 
         Raises:
             DataError: The batches do not follow each other.
@@ -66,7 +66,7 @@ class Curve:
         )
 
     def at(self, axis: Axis, marks: Floats) -> Floats:
-        """[marks, prompts] share of correct rollouts at each cost; nan beyond the end.
+        """Return the share of correct rollouts [marks, prompts] at each cost; nan beyond the end.
 
         The policy at a mark is that of the last batch paid for by then: what a refresh costs moves
         no weights. Between two measurements shares are interpolated by batch.
@@ -85,7 +85,7 @@ class Curve:
 
 
 def isotonic(values: Floats) -> Floats:
-    """The closest sequence that never falls (pool adjacent violators, equal weights)."""
+    """Return the closest sequence that never falls (pool adjacent violators, equal weights)."""
     means: list[float] = []
     sizes: list[int] = []
     for value in values.tolist():
@@ -99,7 +99,7 @@ def isotonic(values: Floats) -> Floats:
 
 
 def first_crossing(marks: Floats, values: Floats, target: float) -> float:
-    """Cost at which the smoothed curve first reaches the target, interpolated; nan if never."""
+    """Return the cost at which the smoothed curve first reaches the target; nan if never."""
     known = np.isfinite(values)
     smooth, at = isotonic(values[known]), marks[known]
     reached = np.flatnonzero(smooth >= target - 1e-12)
@@ -114,7 +114,7 @@ def first_crossing(marks: Floats, values: Floats, target: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with a 95% interval."""
+    """An estimated number with its 95% interval."""
 
     value: float
     low: float
@@ -122,35 +122,35 @@ class Estimate:
 
     @classmethod
     def of(cls, value: float, resampled: Floats) -> Estimate:
-        """The percentiles of the resampled values around a value."""
+        """Return a value with the 2.5% and 97.5% percentiles of its resampled values."""
         known = resampled[np.isfinite(resampled)]
         low, high = np.quantile(known, [0.025, 0.975]) if known.size else (np.nan, np.nan)
         return cls(float(value), float(low), float(high))
 
     def as_json(self) -> dict[str, float | None]:
-        """Without nan."""
+        """Return the three numbers for JSON, with None in place of nan."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         return {name: number if np.isfinite(number) else None for name, number in numbers.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An arm beside uniform on the seeds that both have."""
+    """Comparison of an arm (sampler setup) with uniform sampling on the seeds that both have."""
 
     seeds: tuple[int, ...]
     final: Estimate
     """Accuracy at the budget; nan where the arm does not get that far."""
     final_difference: Estimate
-    """Minus uniform's, paired."""
+    """`final` minus that of uniform sampling, paired."""
     mean_difference: Estimate
-    """Of the mean over all marks, paired."""
+    """Mean accuracy over all marks minus that of uniform sampling, paired."""
     spent_to_target: Estimate
     """What the seeds' mean curve had spent when it reached uniform's final accuracy; the whole
     budget where it never did."""
     ratio: Estimate
-    """That, over the same of uniform."""
+    """`spent_to_target` over the same of uniform sampling."""
     reached: bool
-    """Whether the mean curve reached it."""
+    """Whether the seeds' mean curve reached uniform's final accuracy."""
     reached_share: float
     """Share of seeds whose own curve reached uniform's final accuracy of the same seed."""
     restricted_mean: float
@@ -166,15 +166,14 @@ def compare(
     *,
     num: int,
 ) -> Comparison:
-    """An arm beside uniform.
+    """Compare an arm (sampler setup) with uniform sampling, with bootstrap intervals.
 
-    Intervals are of a bootstrap that draws seeds and held-out prompts anew, the same ones for both
-    arms.
+    The bootstrap resamples seeds and held-out prompts, the same ones for both arms.
 
     Args:
         arm: [seeds] of [marks, prompts] share of correct rollouts.
         uniform: The same of uniform.
-        seeds: What they are called.
+        seeds: Names of the seeds.
         marks: [marks] of the axis, the first is 0 and the last is the budget.
         num: Resamples.
     """
@@ -216,7 +215,7 @@ def compare(
 
 
 def mean_curve(shares: Sequence[Floats], *, num: int) -> tuple[Floats, Floats, Floats]:
-    """[marks] mean over seeds and prompts, with the 95% bootstrap interval of `compare`."""
+    """Return the mean over seeds and prompts at each mark, with its 95% bootstrap interval."""
     found = np.stack(shares)
     rng = np.random.default_rng(0)
     num_seeds, _, num_prompts = found.shape
@@ -232,7 +231,7 @@ def mean_curve(shares: Sequence[Floats], *, num: int) -> tuple[Floats, Floats, F
 
 
 def _to_target(marks: Floats, values: Floats, uniform: Floats) -> float:
-    """What a curve had spent when it reached uniform's smoothed final accuracy."""
+    """Return the cost at which a curve reaches uniform's smoothed final accuracy; nan if never."""
     return first_crossing(marks, values, float(isotonic(uniform[np.isfinite(uniform)])[-1]))
 
 

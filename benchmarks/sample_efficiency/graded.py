@@ -49,7 +49,7 @@ _SEEDS = {"train": 11, "validation": 12, "test": 13}
 def ungraded_stock(
     tasks: TaskPrompts, split: Split, num_prompts: int, *, tuning: bool
 ) -> list[Prompt]:
-    """Prompts to be graded; those of the tuning and of the final runs are different."""
+    """Make the prompts to be graded; tuning and final runs get different ones."""
     untaught = round(UNTAUGHT_SHARE * num_prompts)
     plain = dataclasses.replace(
         tasks.pool_of("validation"), num_prompts=num_prompts, shape="none", level_weights={}
@@ -82,7 +82,7 @@ def ungraded_stock(
 def grade(
     prompts: Sequence[Prompt], policy: Any, decoding: Decoding, *, seed: int, tell: Tell = silent
 ) -> list[Prompt]:
-    """The prompts, each with its number of solved rollouts."""
+    """Return the prompts, each with the number of rollouts that solved it."""
     from sample_efficiency.watch import count_correct  # noqa: PLC0415
 
     truth = [
@@ -101,7 +101,7 @@ def grade(
 def shaped_draw(
     stock: Sequence[Prompt], num_prompts: int, rng: np.random.Generator
 ) -> list[Prompt]:
-    """Prompts of the stock in DynaMath's proportions of pass rates.
+    """Draw prompts whose pass rates are distributed like those of DynaMath's questions.
 
     A pass rate with too few prompts is filled from the nearest one.
 
@@ -126,7 +126,7 @@ def shaped_draw(
 
 
 def _targets(num_prompts: int) -> NDArray[np.int64]:
-    """The pass rates wanted, in tenths: extremes first, so that a shortage is met in the middle."""
+    """Return the pass rates wanted, in tenths: extremes first, so that the middle may run short."""
     bounds = np.rint(np.cumsum(DYNAMATH_COUNTS) / sum(DYNAMATH_COUNTS) * num_prompts).astype(int)
     targets = np.repeat(np.arange(NUM_ROLLOUTS + 1), np.diff(bounds, prepend=0))
     return targets[np.argsort(-np.abs(targets - NUM_ROLLOUTS / 2), kind="stable")]
@@ -135,7 +135,7 @@ def _targets(num_prompts: int) -> NDArray[np.int64]:
 def make_stock(
     folder: Path, model: str, recipe: Recipe, *, num_train: int, num_held_out: int, tuning: bool
 ) -> Path:
-    """The folder of a model's graded `train.parquet` and `held_out.parquet`, made if missing."""
+    """Return the folder of `train.parquet` and `held_out.parquet`, graded now if missing."""
     # Torch takes seconds to import.
     from vasari.model.transformers_policy import TransformersPolicy  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The command line of the benchmark."""
+"""Command line of the benchmark `sample_efficiency.py`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SMALL = {
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the benchmark's command line."""
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -88,7 +88,7 @@ def _add_files(made: argparse.ArgumentParser) -> None:
 
 
 def options(arguments: Sequence[str] | None, *, description: str) -> argparse.Namespace:
-    """The parsed command line, with the defaults of --small and --tune."""
+    """Return the parsed command line, with the defaults of --small and --tune."""
     command_line = parser(description)
     if command_line.parse_args(arguments).small:
         command_line.set_defaults(**SMALL)

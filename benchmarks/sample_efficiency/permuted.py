@@ -1,4 +1,4 @@
-"""A negative control: a sampler whose observations are of other prompts than it believes."""
+"""A negative control: a sampler whose observations are attributed to the wrong prompts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vasari.sample import PromptSampler
 
 @final
 class PermutedSampler(PromptSampler):
-    """Maps drawn indices through a permutation that is drawn anew after each observation.
+    """A control sampler: a random permutation, new after each observation, swaps drawn prompts.
 
     What is observed goes back to the index that was meant. The inner sampler works as ever, with
     the same spread of scores, but its beliefs are about nothing; if it still gains, the gain does
@@ -40,20 +40,20 @@ class PermutedSampler(PromptSampler):
 
     @property
     def unique(self) -> bool:
-        """As the inner sampler."""
+        """Whether the inner sampler draws no prompt twice in a batch."""
         return self.inner.unique
 
     @property
     def uses_logprobs(self) -> bool:
-        """As the inner sampler."""
+        """Whether the inner sampler uses the rollouts' log-probabilities."""
         return self.inner.uses_logprobs
 
     def due(self, batch: int) -> PromptIndices:
-        """Nothing; the inner sampler is asked, so that it knows the batch."""
+        """Ask the inner sampler, so that it knows the batch; it never asks for extra rollouts."""
         return self.inner.due(batch)
 
     def metrics(self) -> Mapping[str, float]:
-        """The inner sampler's."""
+        """Return the inner sampler's metrics."""
         return self.inner.metrics()
 
     def _draw(self, num_prompts: int) -> Draw:

@@ -31,7 +31,7 @@ _SMOOTHED_BATCHES = 8
 
 
 def draw_pool(result: PoolResult, path: Path) -> None:
-    """Write the figure; all seeds are thin lines, the mean is thick, its interval is shaded."""
+    """Write a pool's figure: thin lines for seeds, a thick one for the mean, a shaded interval."""
     with mpl.rc_context(
         {
             "font.size": 9,

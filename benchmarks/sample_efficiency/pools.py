@@ -1,4 +1,4 @@
-"""The pools of the benchmark: generated prompts with known imperfections and random rewards."""
+"""Prompt pools of the benchmark: generated prompts, known imperfections, random rewards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HELD_OUT_SEED = 7
 def training_pool(
     stock: Sequence[Prompt], pool: str, num_prompts: int, *, seed: int
 ) -> list[Prompt]:
-    """The prompts of a pool, drawn from the graded stock; another seed draws others."""
+    """Draw the prompts of a training pool from the graded stock; each seed draws others."""
     rng = np.random.default_rng([seed, 0])
     shares = POOLS[pool]
     counts = {kind: round(shares.get(kind, 0.0) * num_prompts) for kind in SPOILED_SHARES}
@@ -48,7 +48,7 @@ def training_pool(
 
 
 def flip_coins(prompts: Sequence[Prompt], num: int, *, seed: int) -> list[Prompt]:
-    """The prompts, with `num` of the perfect ones marked as coin flips."""
+    """Return the prompts with `num` flawless ones marked to get random verdicts."""
     perfect = [
         place for place, prompt in enumerate(prompts) if prompt.metadata.get("imperfection") is None
     ]
@@ -62,12 +62,12 @@ def flip_coins(prompts: Sequence[Prompt], num: int, *, seed: int) -> list[Prompt
 
 
 def held_out_prompts(stock: Sequence[Prompt], num: int) -> list[Prompt]:
-    """Clean prompts that measure accuracy, of the same shape: the same for all seeds."""
+    """Draw the clean prompts that measure accuracy, the same ones for all seeds."""
     return shaped_draw(stock, num, np.random.default_rng(_HELD_OUT_SEED))
 
 
 class CoinFlips:
-    """Verifies rollouts, and flips a coin for those of some prompts.
+    """A verifier that gives random verdicts to rollouts of the prompts marked as coin flips.
 
     The coin is a digest of the seed, the prompt's id, the rollouts charged before its batch, and
     its place among the rollouts verified since: a resumed run, which knows all of these, flips the
@@ -76,13 +76,13 @@ class CoinFlips:
 
     def __init__(self, seed: int) -> None:
         self.ledger = Ledger()
-        """The run's, once it has begun."""
+        """Counts of rollouts and tokens; replaced by the run's own ledger."""
         self._seed = seed
         self._spent = -1
         self._place = 0
 
     def __call__(self, prompt: Prompt, text: str) -> Verdict:
-        """The verdict on one rollout, or its coin."""
+        """Return the verdict on one rollout, random for a prompt marked as a coin flip."""
         spent = self.ledger.total_rollouts
         self._place = self._place + 1 if spent == self._spent else 0
         self._spent = spent
@@ -98,6 +98,6 @@ class CoinFlips:
 
 
 def coin(seed: int, prompt_id: str, spent: int, place: int) -> bool:
-    """Heads or tails, the same for the same arguments."""
+    """Return a pseudo-random True or False, always the same for the same arguments."""
     digest = hashlib.blake2b(f"{seed}/{spent}/{place}/{prompt_id}".encode(), digest_size=8).digest()
     return bool(digest[0] & 1)

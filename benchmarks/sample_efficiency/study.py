@@ -1,4 +1,4 @@
-"""What one study runs: its cells, their folders, and which are done."""
+"""The training runs (cells) of one study: their settings, folders, and which are done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAY_DIFFER = {"cold_start", "stock"}
 
 
 class Task(Settings):
-    """All that decides what comes out of a cell; written into its folder as `task.json`."""
+    """Settings that determine a cell's (training run's) result, stored as `task.json`."""
 
     pool: str
     arm: str
@@ -33,7 +33,7 @@ class Task(Settings):
     seed: int
     learning_rate: float
     tuning: bool
-    """Measured on validation prompts instead of test prompts."""
+    """Whether accuracy is measured on validation prompts instead of test prompts."""
     budget: int
     """Rollouts, whatever they are spent on."""
     num_marks: int
@@ -41,14 +41,14 @@ class Task(Settings):
     num_prompts_measured: int
     """Held-out prompts that measure accuracy."""
     num_rollouts_measured: int
-    """Rollouts of each of them."""
+    """Rollouts of each held-out prompt."""
     oracle_every: int
     """Batches between measurements of the oracle's pass rates."""
     oracle_rollouts: int
     """Rollouts of each prompt in such a measurement."""
     cold_start: str
     fingerprint: str
-    """Of the cold start's weights."""
+    """Fingerprint of the cold start's weights."""
     stock: str
     """Folder of the graded prompts."""
     recipe: dict[str, Any]
@@ -57,24 +57,24 @@ class Task(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training and its folder."""
+    """One training run of the study and its folder."""
 
     task: Task
     folder: Path
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Name of the training run for messages: pool, arm and seed."""
         rate = f", lr {self.task.learning_rate:g}" if self.task.tuning else ""
         return f"{self.task.pool} / {self.task.arm} / seed {self.task.seed}{rate}"
 
     @property
     def curve_path(self) -> Path:
-        """Written when the cell is done."""
+        """Path of the result file, which is written when the training run is done."""
         return self.folder / CURVE_FILE
 
     def done(self) -> bool:
-        """Whether there is a result, of these settings.
+        """Whether the folder holds a finished result with the same settings.
 
         Raises:
             StateError: The folder holds a cell of other settings; the first difference is named.
@@ -92,7 +92,7 @@ class Cell:
         return self.curve_path.exists()
 
     def prepare(self) -> None:
-        """Write the task for the process that runs it."""
+        """Write `task.json` for the process that runs the training."""
         write_json(self.folder / "task.json", json.loads(self.task.model_dump_json()))
 
 
@@ -107,7 +107,7 @@ def _difference(old: Any, new: Any, where: str = "") -> str | None:
 
 
 def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
-    """The generated prompts and the training settings of a recipe.
+    """Return the recipe's generated prompts and GRPO settings, both of which it must have.
 
     Raises:
         ConfigError: The recipe lacks one of the two.
@@ -121,7 +121,7 @@ def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
 
 
 def cell_folder(out: Path, task: Task) -> Path:
-    """Where a cell lies."""
+    """Return the folder of a training run."""
     if task.tuning:
         return (
             out / "tuning" / task.pool / task.arm / f"lr{task.learning_rate:g}" / f"seed{task.seed}"
@@ -138,7 +138,7 @@ def learning_rate(
     tuned: Mapping[str, Any],
     fallback: float,
 ) -> tuple[float, str]:
-    """An arm's learning rate and its source: given, tuned (maybe on another pool), or the recipe's.
+    """Return an arm's learning rate and its source: given, tuned, or from the recipe.
 
     What holds for an arm's parent holds for the arm, unless there is something of its own.
     """
@@ -158,12 +158,12 @@ def learning_rate(
 
 
 def read_tuned(path: Path | None) -> dict[str, Any]:
-    """What was tuned; empty when there is no file."""
+    """Read the tuned learning rates; empty if there is no file."""
     return read_json(path) if path is not None and path.exists() else {}
 
 
 def check_fresh(seeds: Sequence[int], tuned: Mapping[str, Any]) -> None:
-    """Refuse final seeds on which learning rates were tuned.
+    """Raise an error if a final seed was used to tune learning rates.
 
     Raises:
         ConfigError: A seed was used for tuning.

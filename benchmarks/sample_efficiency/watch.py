@@ -1,4 +1,4 @@
-"""Measured while a cell trains: accuracy by budget, the ledger by batch, true pass rates."""
+"""Callbacks that measure accuracy, costs and true pass rates while a model trains."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count_correct(
     seed: int,
     tell: Tell = silent,
 ) -> NDArray[np.int64]:
-    """[prompts] correct ones of `decoding.num_rollouts` rollouts of each prompt, not charged."""
+    """Count each prompt's correct rollouts among `decoding.num_rollouts` uncharged ones."""
     groups = TransformersPolicy(model, processor, system=system).generate(
         prompts, decoding, seed=seed, tell=tell
     )
@@ -44,21 +44,21 @@ def count_correct(
 
 
 class BatchRecord(TrainerCallback):  # type: ignore[misc]
-    """Writes the cost of each batch to `batches.jsonl`; a resumed run cuts it at its checkpoint."""
+    """Callback that writes the cost of each batch to `batches.jsonl`."""
 
     def __init__(self, folder: Path, *, sampler: PromptSampler, updates_per_batch: int) -> None:
         self.ledger = Ledger()
-        """The run's own ledger takes its place."""
+        """Counts of rollouts and tokens; replaced by the run's own ledger."""
         self._path = folder / "batches.jsonl"
         self._sampler = sampler
         self._updates = updates_per_batch
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Forget what came after the checkpoint."""
+        """Remove the rows after the checkpoint from which training continues."""
         _trim(self._path, state.global_step // self._updates)
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """After the last update of a batch, write its row."""
+        """Write the batch's row after its last update."""
         if state.global_step % self._updates:
             return
         known = {
@@ -71,7 +71,7 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
 
 
 class Marks(TrainerCallback):  # type: ignore[misc]
-    """Measures accuracy before training, at each mark of the budget, and at the end."""
+    """Callback that measures accuracy before training, at marks of the budget, and at the end."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
         free_refresh: bool,
     ) -> None:
         self.ledger = Ledger()
-        """The run's own ledger takes its place."""
+        """Counts of rollouts and tokens; replaced by the run's own ledger."""
         self._path = folder / "points.jsonl"
         self._prompts = prompts
         self._decoding = decoding
@@ -98,7 +98,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
         self._passed = 0
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **objects: Any) -> None:
-        """Measure the cold start; a resumed run goes on from its rows."""
+        """Measure the cold start; a resumed run keeps its earlier measurements."""
         rows = _trim(self._path, state.global_step // self._updates)
         if rows:
             self._passed = rows[-1]["marks_passed"]
@@ -106,7 +106,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
             self._measure(state, objects)
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """Measure after a batch that passed a mark, and after the last one."""
+        """Measure accuracy after batches that passed a mark of the budget, and after the last."""
         if state.global_step % self._updates:
             return
         spent = self.ledger.total_rollouts - (
@@ -142,7 +142,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
 
 
 class TrueRates(TrainerCallback):  # type: ignore[misc]
-    """Gives the oracle current pass rates every few batches, from uncharged rollouts."""
+    """Callback that gives the oracle sampler true pass rates every few batches, uncharged."""
 
     def __init__(
         self,
@@ -168,12 +168,12 @@ class TrueRates(TrainerCallback):  # type: ignore[misc]
         self._updates = updates_per_batch
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **objects: Any) -> None:
-        """Measure before the first draw; a resumed sampler remembers."""
+        """Measure pass rates before the first draw, unless the run is resumed."""
         if not _trim(self._path, state.global_step // self._updates):
             self._measure(0, objects)
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **objects: Any) -> None:
-        """Measure again every few batches, unless training ends."""
+        """Measure pass rates again every few batches, unless training ends."""
         batch, inside = divmod(state.global_step, self._updates)
         if not inside and batch % self._every == 0 and not control.should_training_stop:
             self._measure(batch, objects)
@@ -197,7 +197,7 @@ class TrueRates(TrainerCallback):  # type: ignore[misc]
 
 
 def _trim(path: Path, batch: int) -> list[dict[str, Any]]:
-    """Cut the file to the rows up to this batch and return them; none when training begins."""
+    """Cut a log file to the rows up to `batch` and return them; none if training begins."""
     rows = [row for row in read_log(path) if row["batch"] <= batch] if batch else []
     write_log(path, rows)
     return rows

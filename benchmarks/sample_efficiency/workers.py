@@ -1,4 +1,4 @@
-"""Cells in processes of their own: one thread and one log each, and a crash costs one cell."""
+"""Run each cell (training run) in a process of its own, with its own log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCRIPT = Path(__file__).parents[1] / "sample_efficiency.py"
 
 
 def run_cells(cells: Sequence[Cell], *, jobs: int) -> list[Cell]:
-    """Run cells in order, `jobs` at a time; returns those that failed, whose logs say why."""
+    """Run cells (training runs) in order, `jobs` at a time, and return those that failed."""
     waiting, running, failed = deque(cells), {}, []
     done, started = 0, time.monotonic()
     signal.signal(

@@ -1,4 +1,4 @@
-"""The numbers of the study as Markdown."""
+"""Write the results of the study as Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vasari.run.upgrade import upgrade_recipe
 
 
 def spell(found: Estimate | None, digits: int = 3, sign: str = "") -> str:
-    """An estimate with its interval."""
+    """Format an estimate with its interval."""
     if found is None or found.value != found.value:
         return "-"
     form = f"{sign}.{digits}f"
@@ -30,12 +30,12 @@ def spell(found: Estimate | None, digits: int = 3, sign: str = "") -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in percent."""
+    """Format a share in percent; a dash for None."""
     return "-" if share is None else f"{100 * share:.0f}%"
 
 
 def completeness(cells: Sequence[Cell]) -> str:
-    """How many cells are done, and which are missing."""
+    """Describe how many cells (training runs) are done and which are missing."""
     missing = [cell.name for cell in cells if not cell.curve_path.exists()]
     if not missing:
         return f"All {len(cells)} cells are done."
@@ -47,7 +47,7 @@ def completeness(cells: Sequence[Cell]) -> str:
 
 
 def pool_section(result: PoolResult, *, arms: Sequence[str], num_seeds: int, figure: str) -> str:
-    """Tables and figure of one pool; an arm with no finished cell says so."""
+    """Return the Markdown section on one pool, with its tables and figure."""
     headings = (
         "arm",
         "seeds",
@@ -135,7 +135,7 @@ def _mechanics(result: PoolResult, arm: str) -> str:
 
 
 def _ours(result: PoolResult, arms: Sequence[str]) -> list[str]:
-    """`progress` beside every other arm; nothing where it was not run."""
+    """Return table rows that compare `progress` with every other arm; empty if it was not run."""
     headings = (f"`{OURS}` beside", "accuracy at budget, minus its", "mean over budget, minus its")
     headings += ("rollouts to its final accuracy / its",)
     rows = [(arm, result.ours[arm]) for arm in arms if arm in result.ours and arm != "uniform"]
@@ -175,7 +175,7 @@ def method(
     rates: Mapping[str, str],
     commits: Sequence[str],
 ) -> str:
-    """How it was measured, from the task of any cell."""
+    """Describe how the study was measured, from the task settings of any cell (training run)."""
     recipe = upgrade_recipe(task["recipe"])
     tasks, grpo = recipe["prompts"]["tasks"], recipe["grpo"]
     per_batch = grpo["prompts_per_batch"] * grpo["rollouts_per_prompt"]

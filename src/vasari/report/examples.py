@@ -184,7 +184,7 @@ def _take(chosen: dict[str, str], candidates: Sequence[Prompt], reason: str, lim
 
 
 def _card(prompt: Prompt | None, prompt_id: str) -> dict[str, Any]:
-    """Return the parts of a prompt that the page shows; only the id if the pool lacks the prompt."""
+    """Return the parts of a prompt that the page shows; only the id if it is not in the pool."""
     if prompt is None:
         words = dict.fromkeys(("question", "category", "difficulty"), "")
         lists: dict[str, list[Any]] = {"choices": [], "images": []}
@@ -230,7 +230,7 @@ def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
 
 
 def _said(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the verdicts of a prompt's rollouts and two texts, a correct and a wrong if possible."""
+    """Return a prompt's verdicts and two of its rollouts' texts, one correct if possible."""
     if row is None:
         return None
     verdicts, texts = list(row["verdicts"]), list(row["texts"])

@@ -204,7 +204,7 @@ def read_arm_groups(run: Run, arm: str) -> Groups | None:
 
 
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
-    """Read a training run's promotion scores over time; empty if `scores.npz` is missing or damaged.
+    """Read a training run's promotion scores over time; empty if `scores.npz` is missing or bad.
 
     The arrays are `batch` [snapshots] and `vps` [snapshots, prompts].
     """

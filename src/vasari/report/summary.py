@@ -145,7 +145,7 @@ def _blind(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def blind(run: Run, model: str | None) -> dict[str, Any] | None:
-    """Return a model's accuracy without images, the best constant answers' accuracy, and the gap."""
+    """Return a model's accuracy without images, that of the best constant answers, and the gap."""
     found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
     if not isinstance(found, Mapping):
         return None
