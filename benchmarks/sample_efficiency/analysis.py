@@ -86,7 +86,7 @@ def _paired(
 
 
 def share_of_saving(result: PoolResult, arm: str) -> float | None:
-    """Return an arm's saved rollouts over the oracle's; None if either never reaches uniform."""
+    """Return an arm's saving of rollouts as a share of the oracle's; None if not comparable."""
     found = result.comparisons["rollouts"]
     if arm not in found or "oracle" not in found or found[arm].seeds != found["oracle"].seeds:
         return None

@@ -51,7 +51,7 @@ class Suspect:
 def pick_examples(
     run: Run, pool: Sequence[Prompt], *, before: str, after: str | None
 ) -> list[dict[str, Any]]:
-    """Choose test prompts to show with rollouts: most improved, still unsolved, worse, then others.
+    """Choose test prompts to show with rollouts: most improved, still unsolved, worsened, others.
 
     Within each of these, prompts of families that are not yet shown come first.
     """

@@ -237,7 +237,7 @@ def drawn_shares(
     name: str,
     title: str,
 ) -> Markup | None:
-    """Draw each label's share of the pool and of the training groups; None for less than two.
+    """Draw each label's share of the pool and training groups; None for fewer than two labels.
 
     Args:
         pool: The prompts that were drawn from.

@@ -201,7 +201,7 @@ def _fact(key: str, value: Any) -> str:
 
 
 def essentials(run: Run) -> list[tuple[str, str]]:
-    """Return the recipe's main settings as pairs of label and text, from prompts to machine."""
+    """Return the run's main settings as pairs of label and text, such as ("Seed", "0")."""
     recipe, settings = _under_todays_keys(run.recipe), run.settings
     lines = [
         *_prompt_lines(dig(recipe, "prompts", "tasks"), dig(recipe, "prompts", "files")),
