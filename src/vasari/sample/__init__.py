@@ -1,4 +1,4 @@
-"""Samplers choose the prompts of a batch, gates the groups that train. NumPy only."""
+"""Samplers, which choose a batch's prompts, and gates, which choose groups to train. NumPy only."""
 
 from vasari.sample.base import PromptSampler
 from vasari.sample.check import check_prompt_sampler

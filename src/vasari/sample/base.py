@@ -1,4 +1,4 @@
-"""The sampler's contract: what draws prompts, learns from groups, and can be saved and resumed."""
+"""Base class of samplers, which draw prompts, learn from groups, and can be saved and resumed."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from vasari.core.records import Draw, GroupOutcome, PromptIndices, Role
 from vasari.sample.pool import Pool, read_array
 
 SCHEMA = 2
-"""Version of `state_dict`; 1 called a batch a step."""
+"""Version number of `state_dict`; version 1 stored the batch number as `step`."""
 
 
 class BatchClock:
-    """Counts the batches of a run.
+    """Counter of a training run's batches.
 
-    The number of the present batch is the one that `due` was last called with; in a loop that never
+    The present batch's number is the one that `due` was last called with; in a loop that never
     calls `due`, every draw begins a batch.
     """
 
     def __init__(self) -> None:
         self.now = 0
-        """The present batch; groups are observed at it."""
+        """Number of the present batch, to which newly observed groups belong."""
         self._num_draws = 0
         self._is_set = False
 
     def set_batch(self, batch: int) -> None:
-        """Note that `due` was called for this batch."""
+        """Set the number of the present batch to the `batch` that the sampler's `due` was given."""
         self.now, self._is_set = int(batch), True
 
     def count_draw(self) -> None:
-        """Note that a batch is about to be drawn."""
+        """Count a draw; if `due` was never called, each draw after the first begins a new batch."""
         if not self._is_set and self._num_draws:
             self.now += 1
         self._num_draws += 1
 
     def batch_of(self, batch: int | None) -> int:
-        """The batch at which a group was rolled out, from its `batch`; None is the present one.
+        """Return the number of a group's batch: `batch`, or the present batch's number if None.
 
         A later batch than the present one becomes the present one.
         """
@@ -51,11 +51,11 @@ class BatchClock:
         return int(batch)
 
     def state(self) -> dict[str, Any]:
-        """The clock's state, as JSON values."""
+        """Return this counter's state as JSON values, to be saved."""
         return {"now": self.now, "num_draws": self._num_draws, "asked": self._is_set}
 
     def restored(self, state: Mapping[str, Any], origin: Any = None) -> BatchClock:  # noqa: ARG002
-        """A clock that goes on from a saved one, whatever the pool is.
+        """Return a counter that continues from a saved state; it does not depend on the pool.
 
         Raises:
             StateError: A saved number of draws below 0.
@@ -69,7 +69,7 @@ class BatchClock:
 
 
 class PromptSampler(ABC):
-    """Decides which prompts are rolled out next.
+    """Base class of samplers, which decide which prompts are rolled out next.
 
     A trainer's loop: roll out what is `due`, `observe` it, `draw` a batch, roll it out, `observe`
     every group before any filter. A subclass says how prompts are drawn (`_draw`), what is learnt
@@ -79,20 +79,20 @@ class PromptSampler(ABC):
     """
 
     name: ClassVar[str] = ""
-    """The sampler's name in saved state; a subclass without one has its module and class for it."""
+    """The sampler's name in saved state; by default a subclass's module and class."""
 
     saved_by_prompt: ClassVar[Mapping[str, float]] = {}
-    """The [prompts] arrays that make up the state, each with its value for a prompt never seen.
-    `x` is the attribute `_x`."""
+    """Names of the saved [prompts] arrays, each with its value for a prompt never seen; `x` stands
+    for the attribute `_x`."""
 
     saved: ClassVar[Sequence[str]] = ()
-    """What else makes up the state: numbers, objects with `state` and `restored`, and arrays of
-    prompts, which are emptied for a changed pool. `x` is the attribute `_x`."""
+    """Names of the other saved attributes: numbers, objects with `state` and `restored`, and arrays
+    of prompts, which are emptied for a changed pool. `x` stands for the attribute `_x`."""
 
     def __init__(
         self, *, num_prompts: int, seed: int, prompt_ids: Iterable[str] | None = None
     ) -> None:
-        """A sampler over a pool of prompts.
+        """Create a sampler over a pool of `num_prompts` prompts.
 
         Args:
             num_prompts: Size of the pool.
@@ -115,12 +115,12 @@ class PromptSampler(ABC):
 
     @property
     def num_prompts(self) -> int:
-        """Size of the pool."""
+        """Number of prompts in the pool."""
         return self._pool.num_prompts
 
     @property
     def made_with(self) -> Any:
-        """The dataclass of settings by which a resumed run is compared, or None.
+        """Settings (a dataclass) that are compared when a run is resumed, or None.
 
         By default that of the attribute `settings`.
         """
@@ -128,12 +128,12 @@ class PromptSampler(ABC):
 
     @property
     def unique(self) -> bool:
-        """Whether a prompt stands at most once in a batch."""
+        """Whether a batch holds each prompt at most once."""
         return True
 
     @property
     def uses_logprobs(self) -> bool:
-        """Whether the sampler learns from the `confidence` of groups.
+        """Whether the sampler learns from token log-probabilities (the `confidence` of groups).
 
         A trainer then computes log-probabilities even where it would not otherwise.
         """
@@ -141,20 +141,20 @@ class PromptSampler(ABC):
 
     @property
     def refresh_every(self) -> int:
-        """Batches between two refreshes, as `due` asks for them; 0 for no refreshes."""
+        """Batches between refreshes (extra rollouts to re-estimate scores); 0 if there are none."""
         return 0
 
     def scores(self) -> NDArray[np.float64] | None:
-        """[prompts] scores by which the next draw picks, higher = drawn more often, or None."""
+        """Return each prompt's score for the next draw, or None: [prompts], higher = drawn more."""
         return None
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts for each prompt that `due` names; 0 for a sampler without refreshes."""
+        """Number of rollouts for each prompt that `due` returns; 0 if `due` never returns any."""
         return 0
 
     def draw(self, num_prompts: int) -> Draw:
-        """The next batch: int64 indices into the pool, each with its role.
+        """Draw the next batch: int64 indices into the pool, each with its role (why it was drawn).
 
         Raises:
             ConfigError: Fewer than 1 prompt asked for, or more than the pool has without
@@ -171,7 +171,7 @@ class PromptSampler(ABC):
         return self._draw(int(num_prompts))
 
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
-        """Learn from groups: every group, before any filter, zero-variance ones too.
+        """Learn from groups; pass every group, those of zero variance too, before any filter.
 
         Raises:
             DataError: A group's prompt is not in the pool; nothing was learnt then.
@@ -185,7 +185,7 @@ class PromptSampler(ABC):
         self._observe(groups)
 
     def due(self, batch: int) -> PromptIndices:
-        """Prompts to roll out before this batch is drawn, beside those that train: int64.
+        """Return the prompts (int64 indices) that need extra rollouts before this batch is drawn.
 
         Args:
             batch: The number of the batch, counted from 0.
@@ -199,10 +199,10 @@ class PromptSampler(ABC):
 
     @abstractmethod
     def metrics(self) -> Mapping[str, float]:
-        """Numbers for a log line, named `sampler/...`."""
+        """Return numbers for a log line, named `sampler/...`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed sampler needs to continue the same stream of batches.
+        """Return the state with which a resumed sampler draws the same batches as this one will.
 
         JSON values and plain arrays, which the sampler does not change later.
         """
@@ -215,7 +215,7 @@ class PromptSampler(ABC):
         }
 
     def load_state_dict(self, state: Mapping[str, Any], *, remap: bool = False) -> None:
-        """Continue the stream of a saved state.
+        """Load a saved state, so that the sampler draws the same batches as the saved one would.
 
         Args:
             state: From `state_dict`; lists may stand for arrays, as after JSON.
@@ -250,14 +250,14 @@ class PromptSampler(ABC):
 
     @abstractmethod
     def _draw(self, num_prompts: int) -> Draw:
-        """The next batch; the size was checked."""
+        """Draw the next batch of `num_prompts` prompts, a number that `draw` has checked."""
 
     @abstractmethod
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
-        """Learn from groups; their indices were checked."""
+        """Learn from groups whose prompt indices `observe` has checked."""
 
     def _state(self) -> dict[str, Any]:
-        """The subclass's own state: JSON values and copies of arrays; by default all `saved`."""
+        """Return the subclass's state: JSON values and array copies, by default all saved names."""
         state = {name: getattr(self, f"_{name}") for name in self._saved_names()}
         if not state:
             raise NotImplementedError(
@@ -272,7 +272,7 @@ class PromptSampler(ABC):
         return state
 
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        """Continue from a saved `_state`, or raise and change nothing.
+        """Load a state that `_state` returned, or raise and change nothing.
 
         Args:
             state: From `_state`.
@@ -283,7 +283,7 @@ class PromptSampler(ABC):
             setattr(self, f"_{name}", value)
 
     def _read(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> dict[str, Any]:
-        """What `_state` saved, checked and in the order of the present pool, by name."""
+        """Return the saved attributes by name, checked and in the order of the present pool."""
         found: dict[str, Any] = {}
         for name in self._saved_names():
             now = getattr(self, f"_{name}")
@@ -309,7 +309,7 @@ class PromptSampler(ABC):
         dtype: Any,
         missing: float,
     ) -> NDArray[Any]:
-        """A saved [prompts] array in the order of the present pool; `missing` for new prompts.
+        """Return a saved [prompts] array in the present pool's order; new prompts get `missing`.
 
         Raises:
             StateError: The array has another length than the pool it was saved for.
@@ -329,7 +329,7 @@ class PromptSampler(ABC):
         return (*self.saved_by_prompt, *self.saved)
 
     def _check_saved(self, found: Mapping[str, Any]) -> None:  # noqa: B027
-        """Raise ValueError for saved values that no history leads to; `found` is from `_read`."""
+        """Raise ValueError if the saved attributes `found` (by name) cannot come from any run."""
 
 
 _NONE = np.zeros(0, dtype=np.int64)
@@ -341,7 +341,7 @@ def draw_of(
     uniform: NDArray[np.int64] = _NONE,
     revisit: NDArray[np.int64] = _NONE,
 ) -> Draw:
-    """A batch of these prompts with their roles, promoted ones first and revisits last."""
+    """Build a batch of promoted, uniform and revisited prompts, in this order, with their roles."""
     roles: list[Role] = ["promoted"] * len(promoted)
     roles += ["uniform"] * len(uniform)
     roles += ["revisit"] * len(revisit)
@@ -349,5 +349,5 @@ def draw_of(
 
 
 def in_batches(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A saved state under today's names: schema 1 called a batch a step."""
+    """Return a saved state with `batch` filled in from `step`, the name that schema 1 used."""
     return {"batch": state["step"], **state} if "step" in state else dict(state)

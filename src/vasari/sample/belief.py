@@ -1,4 +1,4 @@
-"""A belief in the pass rate of every prompt, learnt from all groups and from its own."""
+"""Estimates of every prompt's pass rate, learnt from its own groups and from those of the pool."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 NODES, WEIGHTS = (
     np.asarray(column, dtype=np.float64) for column in np.polynomial.hermite_e.hermegauss(7)
 )
-"""Where to take a function of a standard normal number, and how each value counts (Gauss-Hermite):
-its mean is `f(NODES) @ WEIGHTS`, exact for polynomials up to degree 13."""
+"""Gauss-Hermite nodes and weights: the mean of a function f of a standard normal number is
+`f(NODES) @ WEIGHTS`, exact for polynomials up to degree 13."""
 WEIGHTS /= WEIGHTS.sum()
 
 _MAX_SURPRISE = 4.0
@@ -26,7 +26,7 @@ _NEWTON_STEPS = 3
 
 
 class PassRateBelief:
-    """A belief in each prompt's pass rate: the mean and variance of its logit.
+    """Estimate of each prompt's pass rate: the mean and variance of its log-odds (logit).
 
     logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen]; its variance grows
     while the prompt is not seen.
@@ -53,16 +53,16 @@ class PassRateBelief:
         self._prior_variance, self._drift = prior_variance, drift
         size = 1 + self._num_names + (0 if self._values is None else self._values.shape[1])
         self.theta = np.zeros(size)
-        """What all prompts share: constant, categories, values."""
+        """Coefficients that all prompts share: constant, categories, feature values."""
         self._spread: Floats = np.eye(size)
         self.delta = 0.0
-        """How much the logit rises from one visit that trained to the next."""
+        """How much a prompt's logit rises by being trained on, until its next visit."""
         self.residual = np.zeros(num_prompts, dtype=np.float32)
         self.variance = np.full(num_prompts, prior_variance, dtype=np.float32)
         self.trained = np.zeros(num_prompts, dtype=np.bool_)
 
     def logits(self) -> NDArray[np.float32]:
-        """[prompts] mean of each prompt's logit."""
+        """Return the mean log-odds (logit) of each prompt's pass rate: [prompts]."""
         shared = self.theta.astype(np.float32)
         found: NDArray[np.float32] = (
             self.residual + shared[0] + np.float32(self.delta) * self.trained
@@ -74,12 +74,15 @@ class PassRateBelief:
         return found
 
     def variances(self, age: NDArray[np.int32]) -> NDArray[np.float32]:
-        """[prompts] variance of each logit, given the batches since it was last seen."""
+        """Return the variance of each pass rate's log-odds, unseen for `age` batches: [prompts]."""
         grown = self.variance + np.float32(self._drift) * age
         return np.minimum(grown, np.float32(self._prior_variance), out=grown)
 
     def predicted(self, at: NDArray[np.int64], age: NDArray[np.int32]) -> tuple[Floats, Floats]:
-        """Mean and variance of the logits of these prompts."""
+        """Return mean and variance of the log-odds of the pass rates of prompts `at`.
+
+        Each prompt was last seen `age` batches ago.
+        """
         mean = self._design(at) @ self.theta + self.residual[at] + self.delta * self.trained[at]
         return mean, np.minimum(self.variance[at] + self._drift * age, self._prior_variance)
 
@@ -91,9 +94,9 @@ class PassRateBelief:
         age: NDArray[np.int32],
         trained: NDArray[np.bool_],
     ) -> None:
-        """Update the beliefs in some prompts by their verdicts.
+        """Update the pass-rate estimates of the prompts `at` from their new verdicts.
 
-        `correct[i]` of `num[i]` rollouts of prompt `at[i]` were right; no prompt stands twice.
+        `correct[i]` of `num[i]` rollouts of prompt `at[i]` were right; `at` holds no duplicates.
         """
         mean, variance = self.predicted(at, age)
         rate = sigmoid(mean)
@@ -116,7 +119,7 @@ class PassRateBelief:
         self.trained[at] = trained
 
     def state(self) -> dict[str, Any]:
-        """What the belief shares between prompts, as arrays and numbers."""
+        """Return the coefficients that all prompts share, as arrays and numbers to be saved."""
         return {
             "theta": self.theta.copy(),
             "spread": self._spread.copy(),
@@ -124,7 +127,7 @@ class PassRateBelief:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved `state`.
+        """Load the coefficients that `state` returned.
 
         Raises:
             ValueError: Its arrays have other shapes, as with other features.
@@ -152,13 +155,13 @@ class PassRateBelief:
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Pass rates of these logits, 1 / (1 + exp(-logit)); no logit overflows."""
+    """Return the pass rates of these log-odds, 1 / (1 + exp(-logit)), without overflow."""
     rates: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits))
     return rates
 
 
 def log_likelihood(logits: Floats, correct: Floats, num: Floats) -> Floats:
-    """Finite log probability of `correct` of `num` rollouts, up to the binomial coefficient."""
+    """Return the log probability (finite) of `correct` of `num` rollouts, up to a constant."""
     found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(
         0.0, logits
     )

@@ -71,7 +71,7 @@ def _builder(make: Callable[..., PromptSampler]) -> Callable[..., PromptSampler]
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise AssertionError with this message unless it holds."""
+    """Raise AssertionError with `message` unless `holds` is True."""
     if not holds:
         raise AssertionError(message)
 
@@ -104,7 +104,7 @@ def _batch_size(sampler: PromptSampler) -> int:
 def _groups(
     indices: NDArray[np.int64], *, batch: int, purpose: Any = "train", verdict: float | None = None
 ) -> list[GroupOutcome]:
-    """Groups of 4 rollouts that depend on prompt and batch only; `verdict` makes them unanimous."""
+    """Make groups of 4 rollouts, seeded by prompt and batch; `verdict` makes them unanimous."""
     groups = []
     for index in dict.fromkeys(indices.tolist()):
         rng = np.random.default_rng([index, batch])
@@ -130,7 +130,7 @@ def _groups(
 
 
 def _run(sampler: PromptSampler, *, start: int, num_steps: int) -> list[list[int]]:
-    """Batches of the trainer's loop: due, observe, draw, observe."""
+    """Run the trainer's loop (due, observe, draw, observe) and return the batches drawn."""
     batches = []
     for batch in range(start, start + num_steps):
         sampler.observe(_groups(sampler.due(batch), batch=batch, purpose="refresh"))
@@ -165,7 +165,7 @@ def _check_draws(sampler: PromptSampler, *, unique: bool) -> None:
 
 
 def _check_reports(sampler: PromptSampler) -> None:
-    """Metrics are numbers, scores one a prompt, and asking for them changes no state."""
+    """Check that metrics are numbers, scores are one per prompt, and asking changes no state."""
     before = str(sampler.state_dict())
     wrong = [key for key, value in sampler.metrics().items() if not isinstance(value, int | float)]
     require(not wrong, f"metrics must be numbers: {wrong}")
@@ -183,7 +183,7 @@ def _check_reports(sampler: PromptSampler) -> None:
 
 
 def _check_remap(one: PromptSampler, other: PromptSampler) -> None:
-    """In a pool of the other order, what was learnt of a prompt must follow its id."""
+    """Check that what was learnt of a prompt follows its id into a pool of reversed order."""
     _run(one, start=0, num_steps=7)
     scores = one.scores()
     if one.state_dict()["pool"]["fingerprint"] == other.state_dict()["pool"]["fingerprint"]:
@@ -206,7 +206,9 @@ def _check_reproducible(one: PromptSampler, other: PromptSampler) -> None:
 
 
 def check_resume(one: Any, other: Any, go_on: Callable[[Any], object], *, what: str) -> None:
-    """Check that `other` goes on like `one` from its saved state, from a file and from memory.
+    """Check that `other` decides as `one` does once it has loaded the saved state of `one`.
+
+    The state is loaded from a file, then from memory.
 
     Args:
         one: A sampler or a gate that has a state.

@@ -1,4 +1,4 @@
-"""A checker that every gate must pass, ours or a user's."""
+"""A checker that every gate (rule on which groups train) must pass, ours or a user's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NUM_BATCHES = 12
 
 
 def check_gate(make: Callable[[], Gate]) -> None:
-    """Check that gates made by `make` keep the contract of `Gate`.
+    """Check that gates (rules on which groups train) made by `make` keep the contract of `Gate`.
 
     Args:
         make: Called without arguments, several times; each call gives a gate that knows nothing
@@ -61,7 +61,7 @@ _GROUPS: Mapping[str, Callable[[np.random.Generator, int], NDArray[np.float64]]]
     "unverifiable": lambda _, n: np.full(n, np.nan),
     "one verifiable": lambda _, n: np.where(np.arange(n) == 0, 1.0, np.nan),
 }
-"""Rewards of a group of n rollouts, by kind."""
+"""Functions that make the rewards of a group of n rollouts, by kind of group."""
 
 
 def _group(index: int, kind: str, size: int, *, batch: int) -> GroupOutcome:
@@ -117,7 +117,7 @@ def _check_admission(gate: Gate, outcomes: list[GroupOutcome]) -> Admission:
 
 
 def _run(gate: Gate, size: int, *, start: int = 0) -> list[list[object]]:
-    """Decisions over some batches: which prompts the gate wants, and which groups it admits."""
+    """Run a gate over some batches; return which prompts it wants and which groups it admits."""
     decided = []
     for batch in range(start, start + _NUM_BATCHES):
         indices = np.arange(_NUM_PROMPTS)

@@ -1,4 +1,4 @@
-"""What is known of a pool's prompts before any rollout: categories, descriptions, difficulty."""
+"""Features of prompts known before any rollout: categories, difficulty, statistics of the text."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from vasari.core.records import Prompt
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolFeatures:
-    """Side information about a pool of prompts; every part may be left out."""
+    """Features of a pool's prompts that are known before any rollout; each feature is optional."""
 
     categories: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    """[prompts] number of each prompt's category, or empty: all of one category."""
+    """[prompts] index of each prompt's category in `category_names`; empty: all of one category."""
     category_names: tuple[str, ...] = ()
-    """Name of each number in `categories`."""
+    """Names of the categories."""
     values: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
-    """[prompts, dims] anything that may predict pass rates (lengths, embeddings), each column of
-    mean 0 and deviation 1."""
+    """[prompts, dims] numbers that may predict pass rates (lengths, embeddings), each column of
+    mean 0 and standard deviation 1."""
     difficulty: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     """[prompts] prior difficulty in [0, 1], 1 = hardest, nan where unknown; or empty."""
     pass_rates: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    """[prompts] true pass rates in [0, 1], for the oracle; or empty."""
+    """[prompts] true pass rates in [0, 1], for the sampler "oracle"; or empty."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:
@@ -53,10 +53,10 @@ class PoolFeatures:
                 raise DataError(f"{name} must be in [0, 1]")
 
     def check(self, num_prompts: int) -> None:
-        """Check that the features are of a pool of this size.
+        """Check that every given feature has one row for each of `num_prompts` prompts.
 
         Raises:
-            DataError: A part that is given has not one row a prompt.
+            DataError: A given feature has another number of rows.
         """
         for name in ("categories", "values", "difficulty", "pass_rates"):
             rows = len(getattr(self, name))
@@ -67,9 +67,9 @@ class PoolFeatures:
 def prompt_features(
     prompts: Sequence[Prompt], extra: NDArray[np.float64] | None = None, *, text_dims: int = 32
 ) -> PoolFeatures:
-    """Features of prompts: categories, difficulty by the rank of its label, statistics of texts.
+    """Compute features of prompts: category, difficulty (rank of its label), text statistics.
 
-    Labels are ranked as numbers where all are numbers, else by the alphabet.
+    Difficulty labels are ranked as numbers where all are numbers, else by the alphabet.
 
     The columns of `values` are the standardised logarithms of the question's length in words and of
     the number of numbers in it, the numbers of images and of options, the question's words and
@@ -114,7 +114,7 @@ def prompt_features(
 
 
 def _ordered(levels: Collection[str]) -> list[str]:
-    """Labels from the easiest on: by number where all are numbers, else by the alphabet."""
+    """Sort difficulty labels, easiest first: by number if all are numbers, else by the alphabet."""
     try:
         values = {level: float(level) for level in levels}
     except ValueError:
@@ -136,7 +136,7 @@ def _statistics(prompt: Prompt) -> tuple[float, float, float, float]:
 
 
 def _hashed_words(questions: Sequence[str], num_dims: int) -> NDArray[np.float64]:
-    """[questions, dims] signed counts of words and of pairs of words, each at its hash's place."""
+    """Count words and word pairs, signed, in columns given by their hash: [questions, dims]."""
     counts = np.zeros((len(questions), num_dims))
     for row, question in zip(counts, questions, strict=True):
         words = question.lower().split()

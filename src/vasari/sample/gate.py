@@ -1,4 +1,4 @@
-"""Gates: which groups train, decided after their rollouts."""
+"""Gates: rules that decide, after the rollouts, which groups train."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SCHEMA = 1
 """Version of a gate's `state_dict`."""
 
 EQUAL_WITHIN = 1e-9
-"""Rewards that differ by no more are equal: such a group has no advantages."""
+"""Largest difference of equal rewards; a group of equal rewards has no advantages."""
 
 
 class Gate(ABC):
-    """Decides which groups of a batch train, and whether other prompts replace the refused ones.
+    """Base class of gates: rules on which groups train and whether refused prompts are replaced.
 
     A gate that only looks at groups overrides `admit`. One that remembers prompts overrides
     `_state` and `_restore` too. One that screens, which is to give a drawn prompt a few rollouts
@@ -28,11 +28,11 @@ class Gate(ABC):
     """
 
     name: ClassVar[str] = ""
-    """The gate's name in saved state; a subclass without one has its module and class for it."""
+    """The gate's name in saved state; by default a subclass's module and class."""
 
     @abstractmethod
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, how many prompts to draw in place of others, which screenings go on.
+        """Decide which groups train, which get more rollouts, and how many new prompts to draw.
 
         Rewards are what the learner sees; nan marks an unverifiable rollout. Under a gate that
         screens, a group of fewer than `num_rollouts` is a screening.
@@ -40,7 +40,7 @@ class Gate(ABC):
 
     @property
     def made_with(self) -> Any:
-        """The dataclass of settings by which a resumed run is compared, or None.
+        """Settings (a dataclass) that are compared when a run is resumed, or None.
 
         By default that of the attribute `settings`.
         """
@@ -48,32 +48,32 @@ class Gate(ABC):
 
     @property
     def num_screening(self) -> int:
-        """Rollouts that screen a drawn prompt first; 0 where it gets its whole group at once."""
+        """Number of trial rollouts of a prompt before the rest of its group; 0 for no trial."""
         return 0
 
     @property
     def num_rollouts(self) -> int | None:
-        """Rollouts of a whole group for a gate that must know them, or None."""
+        """Number of rollouts in a whole group, or None for a gate that need not know it."""
         return None
 
     @property
     def redraws(self) -> bool:
-        """Whether the gate may ask for other prompts or more rollouts.
+        """Whether the gate may ask for replacement prompts or for more rollouts of a prompt.
 
         A batch may then take several generations.
         """
         return True
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:  # noqa: ARG002
-        """Which of these prompts may be drawn for this batch, as bools: by default all."""
+        """Return a boolean mask of the prompts that may be drawn for this batch; by default all."""
         return np.ones(len(np.asarray(indices)), dtype=np.bool_)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed gate needs: JSON values and plain arrays, nothing shared."""
+        """Return the state that a resumed gate needs: JSON values and copies of arrays."""
         return {"schema": SCHEMA, "gate": self._full_name, "state": self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved state, of the same pool.
+        """Load a saved state, which must be of the same pool of prompts.
 
         Raises:
             StateError: Another schema or gate, or a damaged state. The gate is unchanged then.
@@ -93,33 +93,33 @@ class Gate(ABC):
         return self.name or f"{type(self).__module__}:{type(self).__qualname__}"
 
     def _state(self) -> dict[str, Any]:
-        """The subclass's own state: JSON values and copies of arrays."""
+        """Return the subclass's state: JSON values and copies of arrays."""
         return {}
 
     def _restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """Continue from a saved `_state`, or raise and change nothing."""
+        """Load a state that `_state` returned, or raise and change nothing."""
 
 
 @final
 class AllGate(Gate):
-    """Admits every group with two verifiable rollouts or more, and asks for no other prompts."""
+    """Gate: every group of two or more verifiable rollouts trains, and no prompt is replaced."""
 
     name: ClassVar[str] = "all"
 
     @property
     def redraws(self) -> bool:
-        """False: it never asks for other prompts or more rollouts."""
+        """False: this gate never asks for replacement prompts or for more rollouts."""
         return False
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train; nothing is drawn in place of the others."""
+        """Admit groups of two or more verifiable rollouts; ask for no new prompts."""
         admitted = [verifiable_rewards(group).size >= 2 for group in outcomes]
         return Admission(np.array(admitted, dtype=np.bool_))
 
 
 @final
 class MixedGate(Gate):
-    """Admits groups whose rewards are not all equal, and asks for as many prompts as it refused.
+    """Gate: groups whose rewards are not all equal train; prompts of other groups are replaced.
 
     Dynamic sampling of DAPO (arXiv:2503.14476). The trainer sets how often it draws again.
     """
@@ -127,13 +127,13 @@ class MixedGate(Gate):
     name: ClassVar[str] = "mixed"
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, and one prompt for each refused group."""
+        """Admit groups of unequal rewards, and ask for one new prompt for each refused group."""
         admitted = np.array([has_variance(group) for group in outcomes], dtype=np.bool_)
         return Admission(admitted, redraw=int((~admitted).sum()))
 
 
 def verifiable_rewards(group: GroupOutcome) -> NDArray[np.float64]:
-    """The rewards of a group's verifiable rollouts."""
+    """Return the rewards of a group's verifiable rollouts."""
     return group.rewards[~np.isnan(group.rewards)]
 
 

@@ -1,4 +1,4 @@
-"""Noise detectors: evidence that the variance of a prompt's verdicts cannot be learnt from."""
+"""Noise detectors: they find prompts whose verdicts vary for reasons that training cannot learn."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from vasari.sample.ranked import Tally
 Floats = NDArray[np.float64]
 
 LEAST = 0.03
-"""Least trust: a verifier that was mended, or a format that was learnt, must be able to
-return."""
+"""Least trust in a prompt, above 0: a prompt must be able to return once its verifier is mended or
+its format is learnt."""
 ENOUGH_COHERENCE = 0.35
-"""Mean signed squared correlation from which a prompt is fully trusted: what hard prompts
-show whose verdicts can be learnt from."""
+"""Least mean coherence (signed squared correlation) of a fully trusted prompt; hard prompts whose
+verdicts can be learnt from reach it."""
 DISTRUSTED = 0.2
-"""A prompt whose trust is no higher counts as distrusted."""
+"""Highest trust at which a prompt counts as distrusted."""
 REFUSED_ONCE = 0.7
-"""Factor for each group in a row whose majority answer was judged wrong: few of its rollouts show a
+"""Factor on trust for each group in a row whose majority answer was judged wrong: few show a
 better answer, and where the label is wrong there is none."""
 _MOST_REFUSALS = 10
 _PRIOR_COHERENCE = 0.45
@@ -46,25 +46,25 @@ ARRAYS: dict[str, tuple[type, float]] = {
     "gain": (np.float32, 0.0),
     "refusals": (np.uint16, 0),
 }
-"""What is kept of each prompt: type, and value before its first group. `pairs` are pairs of
-rollouts with one answer, `torn` those of them with unlike verdicts."""
+"""Arrays kept for the prompts: type, and value before a prompt's first group. `pairs` counts pairs
+of rollouts with one answer, `torn` the pairs among them with unlike verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How far the variance of every prompt can be learnt from, at one moment."""
+    """Trust in every prompt at one moment: how far its verdicts' variance can be learnt from."""
 
     coherence: Floats
-    """[prompts] mean over groups, drawn towards the category's (one group) and that towards the
-    pool's (four)."""
+    """[prompts] mean coherence over groups, shrunk to the category's mean (weight: one group) and
+    this to the pool's (weight: four groups)."""
     by_group: Floats
     """[prompts] in [0.03, 1], the trust by coherence and agreement, without the inert guard."""
     trust: Floats
-    """[prompts] in [0.03, 1], what a prompt's value is multiplied with; includes the guard."""
+    """[prompts] in [0.03, 1], the factor on a prompt's value; includes the inert guard."""
 
 
 class NoiseEvidence:
-    """Evidence that a prompt's variance is noise.
+    """Evidence, for each prompt, that the variance of its verdicts is noise.
 
     It comes from three detectors: whether verdicts follow the policy's confidence (`coherence`),
     whether the verifier contradicts itself or the policy's majority (`agreement`), and whether the
@@ -91,7 +91,7 @@ class NoiseEvidence:
         self._num_categories = num_categories
 
     def trust(self) -> Trust:
-        """How far the variance of every prompt can be learnt from now."""
+        """Return, for every prompt, how far the variance of its verdicts can be learnt from now."""
         mean_coherence = self._mean_coherence()
         by_group = self._by_group(mean_coherence)
         return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence))
@@ -137,7 +137,7 @@ class NoiseEvidence:
     def learn(
         self, groups: Sequence[GroupOutcome], seen: Tally, belief: tuple[Floats, Floats]
     ) -> None:
-        """Learn from groups.
+        """Update the evidence of noise from new groups.
 
         Args:
             groups: With their confidences and answers.
@@ -149,7 +149,7 @@ class NoiseEvidence:
         self._learn_movement(seen, belief)
 
     def _learn_group(self, group: GroupOutcome) -> None:
-        """Learn what one group shows of coherence and agreement."""
+        """Update the coherence and agreement of a prompt from one group."""
         place, kept = group.index, self.kept
         found = coherence(group.verdicts, group.confidence)
         if not math.isnan(found) and kept["coherence_num"][place] < _MOST_COUNTED:
@@ -165,7 +165,7 @@ class NoiseEvidence:
                 kept["refusals"][place] = num_refusals if refused else 0
 
     def _learn_movement(self, seen: Tally, belief: tuple[Floats, Floats]) -> None:
-        """Learn how likely it is that the pass rates move, and how far they rose."""
+        """Update how likely it is that each prompt's pass rate moves, and how far it rose."""
         kept, at, rate = self.kept, seen.prompts, seen.pass_rates
         correct, num = seen.num_correct, seen.num_verifiable
         a, b = self._float("inert_correct", at), self._float("inert_wrong", at)
@@ -181,14 +181,14 @@ class NoiseEvidence:
         kept["num_mixed"][at] = np.minimum(self._float("num_mixed", at) + mixed, _MOST_COUNTED)
 
     def given_up(self, by_group: Floats) -> NDArray[np.int64]:
-        """Prompts whose labels or verifier deserve a look, the most suspect first.
+        """Return prompts whose label or verifier may be wrong, the most suspect first.
 
         Those with three mixed groups or more whose value is cut to a fifth or less, and those whose
         majority answer was refused three times in a row although another answer was once judged
         right.
 
         Args:
-            by_group: `Trust.by_group` of now.
+            by_group: `by_group` of the present `Trust`.
         """
         noisy = (self.kept["num_mixed"] >= _MIXED_BEFORE_GUARD) & (by_group <= DISTRUSTED)
         refused = (self.kept["refusals"] >= _MIXED_BEFORE_GUARD) & (
@@ -199,7 +199,7 @@ class NoiseEvidence:
 
 
 def _log_moving(seen: Tally, mean: Floats, variance: Floats) -> Floats:
-    """Log probability of each count under the belief, up to its binomial coefficient."""
+    """Log probability of each correct count if pass rates move, up to the same constant."""
     logits = mean[:, None] + np.sqrt(variance)[:, None] * NODES
     chances = np.exp(
         log_likelihood(logits, seen.num_correct[:, None], seen.num_verifiable[:, None])
@@ -209,7 +209,7 @@ def _log_moving(seen: Tally, mean: Floats, variance: Floats) -> Floats:
 
 
 def _log_inert(correct: Floats, num: Floats, a: Floats, b: Floats) -> Floats:
-    """The same under a Beta(a, b) belief in a pass rate that never moved."""
+    """Log probability of each correct count at a fixed rate ~ Beta(a, b), up to a constant."""
     return _log_beta(a + correct, b + num - correct) - _log_beta(a, b)
 
 
@@ -252,7 +252,7 @@ def coherence(verdicts: NDArray[np.float64], confidence: NDArray[np.float64] | N
 def judged_two_ways(
     verdicts: NDArray[np.float64], answers: Sequence[str | None]
 ) -> tuple[int, int]:
-    """Pairs of rollouts with the same final answer, and how many of them have unlike verdicts.
+    """Count pairs of rollouts with the same final answer, and how many pairs have unlike verdicts.
 
     A rule that looks at the answer alone never judges so: such a pair shows a flaky verifier or a
     reward by chance.
@@ -275,9 +275,9 @@ def judged_two_ways(
 
 
 def majority_refused(group: GroupOutcome) -> bool | None:
-    """Whether the answer of at least half the rollouts was judged wrong; None without such a one.
+    """Whether a group's majority answer was judged wrong; None if no answer has half the rollouts.
 
-    Where it stays so while other answers are now and then judged right, the label may be wrong.
+    Where it stays wrong while other answers are now and then judged right, the label may be wrong.
     """
     judged = [
         (answer, verdict)

@@ -15,7 +15,7 @@ _EMPTY = np.zeros(0, dtype=np.int64)
 
 
 class PoolPasses:
-    """Draws uniformly without replacement, pass after pass.
+    """Shuffled passes over a pool: uniform draws that visit every prompt once per pass.
 
     `_order` is a permutation whose first `_cursor` entries were visited in this pass. A draw picks
     among the rest and swaps the picks to the front, so a pass is shuffled as it goes and its end
@@ -27,12 +27,12 @@ class PoolPasses:
         self._cursor = 0
         self._postponed = _EMPTY
         self.num_passes = 0
-        """Passes that were completed."""
+        """Number of completed passes."""
 
     def draw(
         self, rng: np.random.Generator, num: int, *, excluded: NDArray[np.int64] = _EMPTY
     ) -> NDArray[np.int64]:
-        """`num` different prompts, none of them in `excluded`; int64 in the order drawn.
+        """Draw `num` different prompts, none of them in `excluded`; int64 indices in draw order.
 
         Prompts that this pass could not visit because they were excluded are postponed: the next
         draws begin with them, once each. The caller sees to it that the pool has `num` prompts
@@ -60,7 +60,7 @@ class PoolPasses:
     def _visit(
         self, rng: np.random.Generator, num: int, taken: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Up to `num` prompts that this pass has not visited, none of `taken`."""
+        """Draw up to `num` prompts that this pass has not visited and that are not in `taken`."""
         num_left = len(self._order) - self._cursor
         places = self._cursor + rng.choice(
             num_left, size=min(num_left, num + len(taken)), replace=False
@@ -77,7 +77,7 @@ class PoolPasses:
         return picks.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
-        """The state of the passes: JSON values and copies of arrays."""
+        """Return the state of the passes, to be saved: JSON values and copies of arrays."""
         return {
             "order": self._order.copy(),
             "cursor": self._cursor,
@@ -88,11 +88,12 @@ class PoolPasses:
     def restored(
         self, state: Mapping[str, Any], origin: NDArray[np.int64] | None = None
     ) -> PoolPasses:
-        """Passes over this pool that continue a saved state; new prompts join the running pass.
+        """Return passes that continue from a saved state; new prompts join the current pass.
 
         Args:
             state: From `state`.
-            origin: As in `PromptSampler._restore`.
+            origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1
+                for a new prompt.
 
         Raises:
             StateError: The saved order is no permutation of the pool.
@@ -125,7 +126,7 @@ class PoolPasses:
 
 
 def read_permutation(state: Mapping[str, Any], length: int | None = None) -> NDArray[np.int64]:
-    """The saved `order` of a pool's prompts.
+    """Return the saved `order` of a pool's prompts, checked to be a permutation.
 
     Raises:
         StateError: It is no permutation, or of another length.

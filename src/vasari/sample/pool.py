@@ -1,4 +1,4 @@
-"""Which prompts a sampler's state belongs to, and how a changed pool differs."""
+"""Identity of a prompt pool: whether a saved state belongs to it, and how another pool differs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUM_EXAMPLES = 3
 
 
 class Pool:
-    """The identity of a pool: its size and, where ids are given, their digests."""
+    """Identity of a pool of prompts: its size and, where prompt ids are given, their digests."""
 
     def __init__(self, num_prompts: int, prompt_ids: Iterable[str] | None) -> None:
         self.num_prompts = num_prompts
@@ -33,7 +33,7 @@ class Pool:
             raise DataError(f"prompt ids must be unique, {twice!r} stands twice")
 
     def state(self) -> dict[str, Any]:
-        """JSON values and, with ids, the uint64 digests."""
+        """Return the pool's identity, to be saved: JSON values and, with ids, uint64 digests."""
         if self._digests is None:
             return {"num_prompts": self.num_prompts, "fingerprint": None}
         return {
@@ -43,7 +43,7 @@ class Pool:
         }
 
     def origin(self, saved: Mapping[str, Any], *, remap: bool) -> NDArray[np.int64] | None:
-        """[prompts] each prompt's index in the saved pool, -1 if new; None for the same pool.
+        """Return each prompt's index in the saved pool, -1 if new: [prompts]; None if pools match.
 
         Raises:
             StateError: The pools differ and `remap` is False, or cannot be compared for want of
@@ -79,7 +79,7 @@ class Pool:
             )
 
     def _difference(self, saved: NDArray[np.uint64], origin: NDArray[np.int64]) -> str:
-        """How this pool differs from the saved one, with the first examples."""
+        """Describe how this pool differs from the saved pool, with the first examples."""
         ids = self._ids or ()
         new = np.flatnonzero(origin < 0)
         kept = origin[origin >= 0]
@@ -106,7 +106,7 @@ class Pool:
 
 
 def _positions(wanted: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where each value stands in `among`, -1 where it does not."""
+    """Return the index in `among` of each value of `wanted`, -1 if it is missing."""
     if not len(among):
         return np.full(len(wanted), -1, dtype=np.int64)
     order = np.argsort(among, kind="stable")
@@ -116,7 +116,7 @@ def _positions(wanted: NDArray[np.uint64], among: NDArray[np.uint64]) -> NDArray
 
 
 def read_array(state: Mapping[str, Any], key: str, *, dtype: Any) -> NDArray[Any]:
-    """A copy of a saved vector, from an array or from a list as JSON leaves it.
+    """Return a copy of the saved vector `state[key]`, which is an array or a list (from JSON).
 
     Raises:
         StateError: It is missing or not a vector of numbers.
@@ -135,7 +135,7 @@ def read_array(state: Mapping[str, Any], key: str, *, dtype: Any) -> NDArray[Any
 
 
 def present_places(origin: NDArray[np.int64], num_saved: int) -> NDArray[np.int64]:
-    """[saved prompts] where each saved prompt stands in the present pool, -1 where it is gone."""
+    """Return each saved prompt's index in the present pool, -1 if it is gone: [saved prompts]."""
     places = np.full(num_saved, -1, dtype=np.int64)
     places[origin[origin >= 0]] = np.flatnonzero(origin >= 0)
     return places

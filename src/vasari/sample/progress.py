@@ -1,4 +1,4 @@
-"""Draws prompts by what their next group is expected to teach; without refreshes."""
+"""The sampler "progress": draws prompts by what their next group is expected to teach."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _NUM_DEVIATIONS = 33
 _LENGTH_MEMORY = 0.7
 _BELIEF_BY_PROMPT = ("residual", "variance", "trained")
 COOLDOWN_PENALTY = 1e9
-"""What the log weight of a cooling prompt is lowered by: it is drawn after all others, and among
-cooling prompts in proportion to its weight."""
+"""Amount by which a prompt's log weight is lowered in its cooldown: it is drawn after all other
+prompts, and among prompts in cooldown in proportion to its weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressSettings:
-    """Settings of "progress"; 0 or False switches a part off."""
+    """Settings of the sampler "progress"; 0 or False switches a field's mechanism off."""
 
     shared: bool = True
-    """Learn what prompts share: categories and feature values."""
+    """Learn pass rates across prompts too, by their categories and feature values."""
     prior_variance: Positive = 6.0
-    """Variance of the logit of an unseen prompt, above 0, or no count could change the belief;
-    staleness returns to it."""
+    """Variance of the pass-rate logit of an unseen prompt, above 0, or no count could change the
+    estimate; a prompt not seen for long returns to it."""
     drift: NotNegative = 0.03
-    """Variance that a batch without rollouts adds."""
+    """Variance that each batch without rollouts of a prompt adds to its logit."""
     optimism: NotNegative = 0.5
-    """Standard deviations of the value that are added for not knowing."""
+    """How many standard deviations of a prompt's uncertain value are added to its mean."""
     coherence: bool = True
     """Distrust verdicts that the policy's confidence does not predict."""
     agreement: bool = True
@@ -65,7 +65,7 @@ class ProgressSettings:
 
 @final
 class ProgressSampler(PromptSampler):
-    """Draws prompts in proportion to what their next group is expected to teach.
+    """Sampler that draws prompts by what their next group of rollouts is expected to teach.
 
     The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)] under the belief about its pass rate
     p (`PassRateBelief`), where V_n is the expected spread of a group's advantages (`group_value`);
@@ -93,7 +93,7 @@ class ProgressSampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or ProgressSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         self._features = features or PoolFeatures()
         self._belief, self._noise = self._blank()
         self._seen_at = np.full(self.num_prompts, -1, dtype=np.int32)
@@ -105,11 +105,11 @@ class ProgressSampler(PromptSampler):
 
     @property
     def uses_logprobs(self) -> bool:
-        """Whether `coherence` is on, which compares verdicts with log-probabilities."""
+        """Whether the setting `coherence` is on, which compares verdicts with log-probabilities."""
         return self.settings.coherence
 
     def scores(self) -> NDArray[np.float64]:
-        """[prompts] value of a group of each prompt now, higher = drawn more often; positive."""
+        """Return the value of each prompt's next group: [prompts], above 0, higher = drawn more."""
         belief, age = self._belief, self._age()
         places = np.rint((np.clip(belief.logits(), -8.0, 8.0) + 8.0) * 16.0).astype(np.int32)
         share = np.sqrt(belief.variances(age) / np.float32(self.settings.prior_variance))
@@ -122,11 +122,11 @@ class ProgressSampler(PromptSampler):
         return found
 
     def given_up(self) -> NDArray[np.int64]:
-        """Prompts whose labels or verifier look wrong, the most suspect first."""
+        """Return the prompts whose label or verifier looks wrong, the most suspect first."""
         return self._noise.given_up(self._noise.trust().by_group)
 
     def metrics(self) -> Mapping[str, float]:
-        """Expected pass rates, how well they predicted the last groups, and what is distrusted."""
+        """Return log metrics: expected pass rate, log loss on new groups, distrusted prompts."""
         seen = self._seen_at >= 0
         trust = self._noise.trust()
         distrusted = trust.trust <= DISTRUSTED
@@ -179,12 +179,12 @@ class ProgressSampler(PromptSampler):
                 self._length[group.index] = new
 
     def _age(self) -> NDArray[np.int32]:
-        """[prompts] batches since each prompt was seen; never seen counts from the start."""
+        """Return the batches since each prompt was seen, or since the start if never: [prompts]."""
         age = np.maximum(self._clock.now - np.maximum(self._seen_at, 0), 0)
         return np.asarray(age, dtype=np.int32)
 
     def _values(self) -> NDArray[np.float32]:
-        """[logits, deviations] value before trust and cost, on a grid of beliefs."""
+        """Return a table of group values before trust and cost, by logit mean and deviation."""
         if self._table is None or self._table[0] != self._num_rollouts:
             deviations = np.linspace(0.0, math.sqrt(self.settings.prior_variance), _NUM_DEVIATIONS)
             logits = _LOGITS[:, None, None] + deviations[:, None] * NODES

@@ -1,4 +1,4 @@
-"""Verdicts counted by prompt, and the prompts of highest score among all or some candidates."""
+"""Counts of verdicts by prompt, and the choice of the prompts of highest score."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from vasari.core.records import GroupOutcome
 from vasari.sample.passes import PoolPasses
 
 EQUAL_DECIMALS = 9
-"""Scores that agree so far are ties: 0.5 - 0.4 and 0.6 - 0.5 differ in the last bit."""
+"""Decimals to which equal scores agree: 0.5 - 0.4 and 0.6 - 0.5 differ in the last bit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Verdicts counted by prompt."""
+    """Counts of correct and of verifiable rollouts, for each prompt of some groups."""
 
     prompts: NDArray[np.int64]
     """[seen] prompts with a verifiable rollout, ascending, each once."""
     num_correct: NDArray[np.float64]
-    """[seen] correct rollouts of each, over all its groups."""
+    """[seen] number of correct rollouts of each prompt, over all its groups."""
     num_verifiable: NDArray[np.float64]
-    """[seen] verifiable rollouts of each, at least 1."""
+    """[seen] number of verifiable rollouts of each prompt, at least 1."""
     trained: NDArray[np.bool_]
-    """[seen] whether one of its groups was rolled out to train on it."""
+    """[seen] whether a group of the prompt was rolled out to train on it."""
 
     @property
     def pass_rates(self) -> NDArray[np.float64]:
-        """[seen] share of correct among verifiable rollouts."""
+        """Pass rate of each prompt in `prompts`: correct over verifiable rollouts, [seen]."""
         return self.num_correct / self.num_verifiable
 
 
 def tally(groups: Sequence[GroupOutcome]) -> Tally:
-    """Correct and verifiable rollouts of each prompt.
+    """Count each prompt's correct rollouts and its verifiable rollouts (those with a verdict).
 
     Groups of one prompt count as one; groups without a verifiable rollout do not count.
     """
@@ -52,7 +52,7 @@ def tally(groups: Sequence[GroupOutcome]) -> Tally:
 
 
 def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Places of the `num` highest scores, best first, equal ones in random order: int64 [num].
+    """Return the indices of the `num` highest scores, best first, ties at random: int64 [num].
 
     Scores that agree to nine decimals are equal. Nothing is sorted: 1.6 million scores take
     milliseconds.
@@ -75,7 +75,7 @@ def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> 
 
 
 def _bound(scores: NDArray[np.float64], num: int) -> float:
-    """A number just below the `num`-th highest score, or equal to it.
+    """Return a number that is at most the `num`-th highest score, and close to it.
 
     It is the `num`-th highest of the maxima of blocks. A partition of the whole takes a quarter of
     a second where most of 1.6 million scores are equal.
@@ -86,11 +86,11 @@ def _bound(scores: NDArray[np.float64], num: int) -> float:
 
 
 class Candidates:
-    """Random sets of prompts, of which a batch takes the best.
+    """Source of random sets of candidate prompts; a batch takes the best prompts of one set.
 
     A set of `factor` times the batch is the next stretch of a shuffled pass over the pool, so every
-    prompt is a candidate once per pass. With `factor` 0, or where the pool is no larger, the whole
-    pool is.
+    prompt is a candidate once per pass. With `factor` 0, or where the pool is no larger, the set is
+    the whole pool.
     """
 
     def __init__(self, num_prompts: int, factor: int) -> None:
@@ -98,20 +98,21 @@ class Candidates:
         self._passes = PoolPasses(num_prompts) if factor else None
 
     def draw(self, rng: np.random.Generator, num: int) -> NDArray[np.int64] | None:
-        """Candidates for a batch of `num`: int64, each once; None stands for the whole pool."""
+        """Draw the candidate prompts for a batch of `num`: int64, no repeats; None = whole pool."""
         wanted = self._factor * num
         if self._passes is None or wanted >= self._num_prompts:
             return None
         return self._passes.draw(rng, wanted)
 
     def state(self) -> dict[str, Any]:
-        """The state of the passes; empty where the whole pool is the candidates."""
+        """Return the state of the shuffled passes, to be saved; empty if `factor` is 0."""
         return {} if self._passes is None else self._passes.state()
 
     def restored(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> Candidates:
-        """Candidates of the same settings that continue a saved state.
+        """Return a copy of this object, same settings, that continues from a saved state.
 
-        `origin` as in `PromptSampler._restore`.
+        `origin` is None for the same pool; else [prompts] each prompt's index in the saved pool, -1
+        for a new prompt.
 
         Raises:
             StateError: The saved order is no permutation of the pool.

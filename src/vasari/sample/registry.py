@@ -1,4 +1,4 @@
-"""Samplers and gates by name."""
+"""Registry of samplers and of gates (rules that decide which groups train), by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from vasari.sample.vas import VAS_PRESETS, VarianceAwareSampler, VarianceAwareSe
 
 @dataclass(frozen=True, slots=True)
 class _Maker:
-    """How a sampler or a gate of one name is made."""
+    """Registry entry of a sampler or gate: how to make it, its settings and its presets."""
 
     make: Any
     settings: Any = None
@@ -44,7 +44,7 @@ class _Maker:
     """Whether `make` has an argument `features`."""
 
     def chosen(self, what: str, preset: str = "default", **changes: Any) -> Any:
-        """The settings of a preset, with some of them changed; None where there are none."""
+        """Return a preset's settings with `changes` applied; None where there are no settings."""
         presets = {"default": self.settings and self.settings(), **self.presets}
         is_known = preset in list(presets)  # a file may hold a list here, which has no hash
         known = [entry.name for entry in dataclasses.fields(self.settings)] if self.settings else []
@@ -61,13 +61,13 @@ class _Maker:
         return self.settings and dataclasses.replace(presets[preset], **changes)
 
     def made(self, what: str, settings: Mapping[str, Any], **given: Any) -> Any:
-        """The sampler or gate, from these settings and from what else is given."""
+        """Make the sampler or gate from its `settings` and from the other arguments `given`."""
         chosen = self.chosen(what, **settings)
         return self.make(**given) if chosen is None else self.make(chosen, **given)
 
 
 def _wrapped(wrapper: Any) -> Any:
-    """Makes a wrapper around the sampler that its settings name."""
+    """Return a function that makes a wrapper around the sampler that the settings name."""
 
     def make(settings: Any, *, seed: int, prompt_ids: Iterable[str] | None, **given: Any) -> Any:
         ids = None if prompt_ids is None else tuple(prompt_ids)
@@ -99,7 +99,7 @@ SAMPLERS: Mapping[str, _Maker] = {
 """Every sampler by the name that a recipe gives it; a user's own is `package.module:attribute`."""
 
 SAMPLER_NAMES: tuple[str, ...] = tuple(SAMPLERS)
-"""Names of our samplers."""
+"""Names of the built-in samplers."""
 
 
 GATES: Mapping[str, _Maker] = {
@@ -110,7 +110,7 @@ GATES: Mapping[str, _Maker] = {
 """Every gate by the name that a recipe gives it; a user's own is `package.module:attribute`."""
 
 GATE_NAMES: tuple[str, ...] = tuple(GATES)
-"""Names of our gates."""
+"""Names of the built-in gates."""
 
 
 def make_sampler(
@@ -122,7 +122,7 @@ def make_sampler(
     features: PoolFeatures | None = None,
     **settings: Any,
 ) -> PromptSampler:
-    """The sampler of that name over a pool of `num_prompts` prompts.
+    """Build the sampler called `name` over a pool of `num_prompts` prompts.
 
     Args:
         name: One of `SAMPLER_NAMES`, or `package.module:attribute` of a class or function of one's
@@ -152,7 +152,7 @@ def make_sampler(
 
 
 def make_gate(name: str, **settings: Any) -> Gate:
-    """The gate of that name.
+    """Build the gate (rule that decides which groups train) called `name`.
 
     Args:
         name: One of `GATE_NAMES`, or `package.module:attribute` of a class or function of one's own
@@ -176,7 +176,7 @@ def _made(
     given: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Any:
-    """The sampler or gate of that name, ours or a user's."""
+    """Build the sampler or gate called `name`, built-in or a user's."""
     what = f"{kind} {name!r}"
     found = resolve(name, ours, kind=kind)
     if isinstance(found, _Maker):
@@ -191,7 +191,7 @@ def _made(
 
 
 def takes_features(name: str) -> bool:
-    """Whether the sampler of that name, ours or a user's, has an argument `features`."""
+    """Whether the sampler called `name`, built-in or a user's, has an argument `features`."""
     found = resolve(name, SAMPLERS, kind="sampler")
     if isinstance(found, _Maker):
         return found.takes_features
@@ -199,7 +199,7 @@ def takes_features(name: str) -> bool:
 
 
 def name_of_settings(settings: Any) -> str:
-    """The name of the sampler whose settings these are.
+    """Return the name of the built-in sampler to which a settings object belongs.
 
     Raises:
         ConfigError: They are no sampler's.
@@ -213,7 +213,7 @@ def name_of_settings(settings: Any) -> str:
 
 
 def vas_settings(preset: str = "default", **changes: Any) -> VarianceAwareSettings:
-    """The settings of a preset of "vas", with some of them changed.
+    """Return the settings of a preset of the sampler "vas", with `changes` applied.
 
     Raises:
         ConfigError: The preset or a setting is unknown, or a value is out of range.

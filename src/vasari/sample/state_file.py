@@ -1,4 +1,4 @@
-"""A sampler's state on disk: one `.npz` with a JSON header, replaced as a whole or not at all."""
+"""A sampler's state on disk: one `.npz` file with a JSON header, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ARRAY = "__array__"
 
 
 def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
-    """Write a state to `path`: to a temporary name beside it, flushed, then renamed.
+    """Write a sampler's state to `path` atomically: to a temporary file, flushed, then renamed.
 
     Raises:
         StateError: The state holds something that is neither JSON nor a plain array.
@@ -37,7 +37,7 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
 
 
 def load_state(path: Path | str) -> dict[str, Any]:
-    """The state saved at `path`. Nothing is unpickled.
+    """Return the sampler's state saved in the file `path`, without unpickling anything.
 
     Raises:
         StateError: There is no file, or it is damaged or none of ours.
@@ -64,7 +64,7 @@ def load_state(path: Path | str) -> dict[str, Any]:
 
 
 def _split(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
-    """The value with each array replaced by its name, and the arrays put aside."""
+    """Return a value with each array replaced by its name; the arrays are added to `arrays`."""
     if isinstance(value, np.ndarray):
         if value.dtype.hasobject:
             raise TypeError(f"{name} is an array of objects")

@@ -12,7 +12,7 @@ from vasari.sample.passes import PoolPasses
 
 @final
 class UniformSampler(PromptSampler):
-    """Draws every prompt once per pass, in an order that is new each pass, and learns nothing."""
+    """Sampler that draws every prompt once per pass, in a new order each pass, learning nothing."""
 
     name: ClassVar[str] = "uniform"
     saved = ("passes",)
@@ -24,7 +24,7 @@ class UniformSampler(PromptSampler):
         self._passes = PoolPasses(self.num_prompts)
 
     def metrics(self) -> Mapping[str, float]:
-        """How many passes over the pool are complete."""
+        """Return the number of completed passes over the pool, for a log line."""
         return {"sampler/passes": float(self._passes.num_passes)}
 
     def _draw(self, num_prompts: int) -> Draw:

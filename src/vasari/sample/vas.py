@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 _NUM_BINS = 10
 
 Refresh = Literal["full", "stale", "online"]
-"""Whose scores are estimated anew, and from what."""
+"""Which prompts' scores are estimated anew, and from which rollouts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceAwareSettings:
-    """Settings of "vas": by default the paper's numbers, and batches without replacement."""
+    """Settings of the sampler "vas"; defaults: the paper's numbers, batches without replacement."""
 
     mix_ratio: Share = 0.5
     """Share of each batch drawn by promotion score, in [0, 1]; the rest is uniform."""
@@ -43,18 +43,18 @@ class VarianceAwareSettings:
     diversity: DiversityMetric = "self_bleu"
     """How trajectory diversity is measured."""
     num_refresh_rollouts: PositiveCount = 32
-    """Rollouts of each prompt that is scored apart from training."""
+    """Rollouts of each prompt in a refresh (rollouts besides training, to re-estimate scores)."""
     refresh: Refresh = "full"
-    """"full": all prompts every `refresh_every` batches, and training groups teach nothing, as in
-    the paper. "stale": the `stale_share` of the pool whose scores are oldest, and every group
-    teaches. "online": no rollouts but training's."""
+    """"full": all prompts are scored anew every `refresh_every` batches, and training groups teach
+    nothing, as in the paper. "stale": only the `stale_share` of the pool whose scores are oldest,
+    and every group teaches. "online": no rollouts but training's."""
     refresh_every: PositiveCount = 35
     """Batches between refreshes; the first comes before batch 0."""
     stale_share: PositiveShare = 0.25
     """Share of the pool that a "stale" refresh scores, in (0, 1]; at batch 0 it scores all."""
     replacement: bool = False
-    """True draws both parts of a batch with replacement, as Algorithm 1 says: a prompt can fill
-    several places."""
+    """True draws the whole batch with replacement, as Algorithm 1 says: a prompt can stand in it
+    several times."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -77,11 +77,12 @@ VAS_PRESETS: dict[str, VarianceAwareSettings] = {
 
 @final
 class VarianceAwareSampler(PromptSampler):
-    """Draws `floor(mix_ratio * B)` prompts in proportion to promotion score, the rest uniformly.
+    """Sampler that draws part of each batch in proportion to promotion score, the rest uniformly.
 
-    Without replacement a prompt stands once in a batch; its promoted part follows successive
-    sampling in proportion to the scores, its uniform part visits every prompt once per pass (one
-    that the same batches promote may lose a visit).
+    The promoted part is `floor(mix_ratio * B)` of B prompts. Without replacement a prompt stands
+    once in a batch; the promoted part follows successive sampling in proportion to the scores, the
+    uniform part visits every prompt once per pass (one that the same batches promote may lose a
+    visit).
 
     A prompt that was never rolled out has the highest score there can be: it is drawn soon, and
     only `online` sampling meets such prompts after the start. One whose rollouts were all
@@ -107,7 +108,7 @@ class VarianceAwareSampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or VarianceAwareSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         size = self.num_prompts
         self._ovs = np.full(size, np.nan)
         self._tds = np.full(size, np.nan)
@@ -123,33 +124,34 @@ class VarianceAwareSampler(PromptSampler):
 
     @property
     def unique(self) -> bool:
-        """Whether a prompt stands at most once in a batch."""
+        """Whether a batch holds each prompt at most once."""
         return not self.settings.replacement
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts for each prompt that `due` names."""
+        """Number of rollouts for each prompt that `due` returns."""
         return self.settings.num_refresh_rollouts
 
     @property
     def observed_groups(self) -> int:
-        """Number of groups that were learnt from."""
+        """Number of groups that this sampler has learnt from."""
         return self._num_observed
 
     @property
     def refresh_every(self) -> int:
-        """Batches between two refreshes; 0 for `online`, which has none."""
+        """Batches between refreshes (rollouts that re-estimate scores); 0 for `online`: none."""
         return 0 if self.settings.refresh == "online" else self.settings.refresh_every
 
     def scores(self) -> NDArray[np.float64]:
-        """[prompts] promotion scores (VPS) that the next draw uses, higher = drawn more often."""
+        """Return the promotion scores of the next draw: [prompts], higher = drawn more often."""
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """Prompts to roll out `num_rollouts_due` times, with purpose `refresh`, before this batch.
+        """Return the prompts to roll out again before this batch, to re-estimate their scores.
 
-        At batch 0 all, then every `refresh_every` batches all (`full`) or those whose scores are
-        oldest (`stale`), less those that were already observed at this batch; for `online` none.
+        Each is rolled out `num_rollouts_due` times, with purpose `refresh`. At batch 0 all prompts,
+        then every `refresh_every` batches all (`full`) or those whose scores are oldest (`stale`),
+        less those that were already observed at this batch; for `online` none.
         """
         self._batch = batch
         settings = self.settings
@@ -163,7 +165,7 @@ class VarianceAwareSampler(PromptSampler):
         return np.sort(order).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean, spread and histogram of the scores, their parts, and the last promoted prompts."""
+        """Return log metrics: mean, spread and histogram of scores, their two terms, and counts."""
         scored = ~np.isnan(self._ovs)
         scores, ovs, tds = self._weighted.weights[scored], self._ovs[scored], self._tds[scored]
         tds = tds[~np.isnan(tds)]
@@ -190,7 +192,7 @@ class VarianceAwareSampler(PromptSampler):
         return float(self._promotion(np.array(MAX_OUTCOME_VARIANCE), np.array(1.0)))
 
     def _promotion(self, ovs: NDArray[np.float64], tds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """VPS; an unknown TDS adds nothing, an unknown OVS leaves it unknown."""
+        """Return promotion scores; unknown diversity adds nothing, unknown variance gives nan."""
         settings = self.settings
         return promotion_score(
             ovs, np.nan_to_num(tds), settings.alpha, settings.beta, settings.normalise
@@ -238,7 +240,7 @@ class VarianceAwareSampler(PromptSampler):
             self._weigh_unverifiable()
 
     def _diversity(self, group: GroupOutcome) -> float:
-        """TDS of a group; nan where it is not needed or not known."""
+        """Return a group's trajectory diversity (TDS); nan where it is not needed or not known."""
         if self.settings.beta == 0 or np.isnan(group.verdicts).all():
             return math.nan
         if len(group.token_ids) < 2:

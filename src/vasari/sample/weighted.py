@@ -1,4 +1,4 @@
-"""Draws in proportion to weights, from pools of millions of prompts."""
+"""Fast random draws in proportion to weights, from pools of millions of prompts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_ROUNDS = 12
 
 
 class WeightedPool:
-    """Weights of a pool's prompts, finite and at least 0, and draws in proportion to them.
+    """Pool of weighted prompts (weights finite, at least 0) for draws in proportion to weight.
 
     Each block of prompts has its sum, and only blocks whose weights change are summed again.
     """
@@ -25,17 +25,17 @@ class WeightedPool:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """[prompts], not a copy: to be read only."""
+        """Weight of each prompt: [prompts], not a copy, so it may only be read."""
         return self._flat[: self._num]
 
     def set(self, indices: NDArray[np.int64], values: NDArray[np.float64] | float) -> None:
-        """Change the weights of some prompts, each named once."""
+        """Set the weights of the prompts `indices`, which holds no duplicates, to `values`."""
         self._flat[indices] = values
         blocks = np.unique(indices // _BLOCK)
         self._sums[blocks] = self._weights[blocks].sum(axis=1)
 
     def draw(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """`num` prompts in proportion to the weights, with replacement; all alike if all are 0."""
+        """Draw `num` prompts in proportion to weight, with replacement; uniformly if all are 0."""
         cumulative = np.cumsum(self._sums)
         total = float(cumulative[-1])
         if total <= 0.0:
@@ -61,10 +61,10 @@ class WeightedPool:
         return within
 
     def draw_unique(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """`num` different prompts, drawn one by one in proportion to the weights of those left.
+        """Draw `num` different prompts, one by one in proportion to weight, without replacement.
 
         The law of Gumbel top-k on log weights. When the positive weights run out, the rest is
-        uniform among those left.
+        uniform among the prompts not drawn.
         """
         picked: list[NDArray[np.int64]] = []
         hidden: list[NDArray[np.float64]] = []
@@ -96,7 +96,7 @@ class WeightedPool:
         return chosen
 
     def _race(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """The first `num` prompts, or all with a weight, of an exponential race.
+        """Draw `num` different prompts by an exponential race, or fewer if fewer have a weight.
 
         It is fast where few weights hold nearly all the mass.
         """
@@ -112,16 +112,16 @@ class WeightedPool:
 def gumbel_top(
     rng: np.random.Generator, log_weights: NDArray[np.float64], num: int
 ) -> NDArray[np.int64]:
-    """`num` different places, drawn one by one in proportion to `exp(log_weights)`: int64.
+    """Draw `num` different indices one by one, in proportion to `exp(log_weights)`: int64.
 
     The `num` largest of `log_weights + Gumbel` follow exactly this law (Gumbel top-k,
-    arXiv:1903.06059). Logarithms keep weights apart whose exponentials would all be 0. Places of
+    arXiv:1903.06059). Logarithms keep weights apart whose exponentials would all be 0. Indices of
     weight 0 (-inf) come last, uniformly.
 
     Args:
         rng: The caller's generator.
-        log_weights: [places], finite or -inf.
-        num: How many, at most the number of places.
+        log_weights: [indices], finite or -inf.
+        num: How many, at most the number of indices.
     """
     running = np.flatnonzero(log_weights > -np.inf)
     keys = log_weights[running] + rng.gumbel(size=len(running))

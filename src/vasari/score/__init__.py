@@ -1,4 +1,4 @@
-"""Verdicts, rewards and tokens -> numbers. NumPy only."""
+"""Rewards, advantages, variances and diversity, from verdicts and tokens. NumPy only."""
 
 from vasari.score.advantage import (
     ADVANTAGE_DENOMINATORS,

@@ -1,4 +1,4 @@
-"""Rewards of groups -> advantages, with the denominator named."""
+"""Advantages from the rewards of groups, and the denominators that trainers use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ subtracts from each reward the mean of the others, which is centring times n / (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvantageDenominator:
-    """What centred rewards are divided by: `std(ddof) + epsilon`, or nothing."""
+    """Settings that turn centred rewards into advantages, e.g. by division by `std + epsilon`."""
 
     scale: AdvantageScale = "std"
     """"none" stops after centring (Dr. GRPO, arXiv:2503.20783); "leave_one_out" has the mean of the
@@ -49,7 +49,7 @@ ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
 def group_advantages(
     rewards: ArrayLike, *, scale: AdvantageScale, ddof: Literal[0, 1] = 0, epsilon: float = 1e-6
 ) -> NDArray[np.float64]:
-    """Center each group's rewards on the group mean, and divide by its deviation where asked.
+    """Compute advantages: rewards less their group's mean, divided by its deviation if asked.
 
     Args:
         rewards: [prompt, rollout]; nan for an unverifiable rollout, which leaves its group's mean

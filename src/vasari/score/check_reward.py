@@ -20,7 +20,7 @@ _TEXTS = (
     "\ud800\u202e\x00",
 )
 _SHOWN = 40
-"""Characters of a text that a message shows."""
+"""Number of characters of a rollout's text that an error message shows."""
 
 _PROMPTS = (
     Prompt(id="text", question="What is 2 + 2?", answer="4", kind="number"),
@@ -39,7 +39,7 @@ _PROMPTS = (
 def check_reward(
     reward: str | Callable[..., Any], *, max_tokens: int = 64, **settings: Any
 ) -> None:
-    """Check that a reward function keeps the contract of rewards.
+    """Check that a reward function gives repeatable, finite values (or None) for any rollout.
 
     It is called on right, wrong and unverifiable rollouts, empty and very long ones, cut ones, of
     prompts with and without images and options. It must give each a finite number or None, the same
@@ -93,7 +93,7 @@ def _values(
 
 
 def _where(term: RewardTerm, rows: Mapping[str, Sequence[Any]]) -> str:
-    """Where a term fails: the first rollout on which it raises, in words."""
+    """Describe the first rollout on which a reward term raises an error."""
     for row, text in enumerate(rows["texts"]):
         own: dict[str, Any] = {name: [values[row]] for name, values in rows.items()}
         try:
@@ -109,7 +109,7 @@ def _where(term: RewardTerm, rows: Mapping[str, Sequence[Any]]) -> str:
 
 
 def _rows(max_tokens: int) -> dict[str, Any]:
-    """The rollouts that a reward is tested on, as `trl_columns` takes them."""
+    """Return the rollouts that a reward is tested on, as keyword arguments of `trl_columns`."""
     rows: dict[str, list[Any]] = {
         name: [] for name in ("prompts", "texts", "token_ids", "verdicts", "truncated")
     }

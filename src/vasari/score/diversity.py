@@ -81,7 +81,7 @@ def _check(rollouts: Sequence[Tokens]) -> None:
 
 
 def _token_ids(rollouts: Sequence[Tokens]) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-    """All tokens of the group as integers, rollout by rollout, and the rollouts' lengths."""
+    """Return a group's tokens as integers, rollout after rollout, and the rollouts' lengths."""
     lengths = np.array([len(rollout) for rollout in rollouts], dtype=np.int64)
     arrays = [_integers(rollout) for rollout in rollouts]
     known = [array for array in arrays if array is not None]
@@ -96,7 +96,7 @@ def _token_ids(rollouts: Sequence[Tokens]) -> tuple[NDArray[np.integer], NDArray
 
 
 def _integers(rollout: Tokens) -> NDArray[np.integer] | None:
-    """The rollout's token ids, uint32 or int64; None for one of words or of other numbers."""
+    """Return a rollout's token ids as uint32 or int64; None if it holds words or other numbers."""
     if isinstance(rollout, list):
         # Python's array takes a list many times as fast as NumPy, which asks what is in it, and
         # unsigned the fastest.
@@ -135,7 +135,7 @@ def _self_bleu_diversity(tokens: NDArray[np.integer], lengths: NDArray[np.int64]
 
 
 def _brevity_penalty(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[rollouts] penalty against the closest length among the others, the shorter of two."""
+    """Return BLEU's brevity penalty against the other rollout of closest length: [rollouts]."""
     span = int(lengths.max(initial=0)) + 1
     closeness = np.abs(lengths[:, None] - lengths[None, :]) * span + lengths[None, :]
     np.fill_diagonal(closeness, span * (span + 1))
@@ -164,7 +164,7 @@ def _edit_diversity(rollouts: Sequence[NDArray[np.int64]]) -> float:
 
 
 def _edit_distance(left: list[int], right: list[int]) -> int:
-    """Insertions, deletions and replacements that turn one sequence into the other.
+    """Count the insertions, deletions and replacements that turn one sequence into the other.
 
     Bit-parallel (Myers 1999, in Hyyrö's form) on Python's long integers: one column of the table is
     one integer.

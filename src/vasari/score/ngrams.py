@@ -1,4 +1,4 @@
-"""The n-grams of a group's rollouts, numbered by hashing; each order is made of the one below.
+"""N-grams of a group's rollouts, numbered by hashing; (n + 1)-grams are built from n-grams.
 
 Sorting every order's n-grams costs most of self-BLEU's time. Here the codes of the n-grams go
 through a table of slots; only the few whose slot belongs to another code are sorted, so the numbers
@@ -19,7 +19,7 @@ _SMALL_TABLE = 2**16  # cells
 
 @dataclass(frozen=True, slots=True)
 class Ngrams:
-    """Occurrences of n-grams of one order, in the order in which they stand in the group."""
+    """All occurrences of a group's n-grams, for one n, in text order, rollout after rollout."""
 
     codes: NDArray[np.int64]
     """[occurrence] equal where the n-grams are equal; any integers for `unigrams`, else below
@@ -36,7 +36,7 @@ class Ngrams:
 
 
 def unigrams(tokens: NDArray[np.integer], lengths: NDArray[np.int64]) -> Ngrams:
-    """All tokens of a group, given rollout by rollout, as n-grams of order 1, not yet numbered."""
+    """Turn a group's tokens, rollout after rollout, into 1-grams whose codes are the tokens."""
     num_rollouts = len(lengths)
     owners = np.repeat(np.arange(num_rollouts, dtype=np.min_scalar_type(num_rollouts)), lengths)
     starts = np.arange(len(tokens), dtype=np.min_scalar_type(-len(tokens) - num_rollouts))
@@ -45,7 +45,10 @@ def unigrams(tokens: NDArray[np.integer], lengths: NDArray[np.int64]) -> Ngrams:
 
 
 def numbered(ngrams: Ngrams) -> Ngrams:
-    """The same n-grams with small codes: below about 4 times their count, not all of them used."""
+    """Return the n-grams with small integer codes, below about 4 times the number of n-grams.
+
+    Equal n-grams have equal codes; not all codes below the bound are used.
+    """
     codes = ngrams.codes.view(np.uint64)
     # 1.5 to 3 slots an occurrence: fewer collide too often, more leave the processor's cache.
     bits = max(1, (len(codes) * 3 // 2).bit_length())
@@ -64,7 +67,10 @@ def numbered(ngrams: Ngrams) -> Ngrams:
 
 
 def shared(ngrams: Ngrams) -> Ngrams:
-    """The `numbered` n-grams that stand in two rollouts or more, with codes 0, 1, 2 and so on."""
+    """Return the n-grams that occur in two or more rollouts, with codes 0, 1, 2 and so on.
+
+    `ngrams` must come from `numbered`.
+    """
     codes, owners = ngrams.codes, ngrams.owners
     # The last one written stays: the last rollout that holds the n-gram, and, written backwards,
     # the first.
@@ -81,14 +87,14 @@ def shared(ngrams: Ngrams) -> Ngrams:
 
 
 def num_distinct(ngrams: Ngrams) -> int:
-    """How many different ones there are among the `numbered` n-grams."""
+    """Count the different n-grams; `ngrams` must come from `numbered`."""
     seen = np.zeros(ngrams.num_codes, dtype=np.bool_)
     seen[ngrams.codes] = True
     return int(np.count_nonzero(seen))
 
 
 def longer(ngrams: Ngrams) -> Ngrams:
-    """N-grams of the next order, each made of two neighbours, not yet numbered."""
+    """Build the (n + 1)-grams from the n-grams, each of two neighbours; codes are not small yet."""
     heads = np.flatnonzero(np.diff(ngrams.starts) == 1)  # the gap keeps them inside a rollout
     # Codes stay below 4 times the tokens of the group, so that their products fit below 2**29
     # tokens.
@@ -99,10 +105,11 @@ def longer(ngrams: Ngrams) -> Ngrams:
 
 
 def clipped_matches(ngrams: Ngrams, num_rollouts: int) -> NDArray[np.int64]:
-    """[rollouts] matches of `shared` n-grams, clipped by their counts in the best other rollout.
+    """Count each rollout's n-grams that match another rollout, clipped as in BLEU: [rollouts].
 
-    That is at most its second largest count over all rollouts: only the rollout with the largest
-    has more than the best of its others, and theirs is the second.
+    `ngrams` must come from `shared`. An n-gram counts at most as often as in the other rollout that
+    has it most often. That is at most its second largest count over all rollouts: only the rollout
+    with the largest has more than the best of its others, and theirs is the second.
     """
     cells = ngrams.codes * num_rollouts
     cells += ngrams.owners
@@ -117,7 +124,7 @@ def clipped_matches(ngrams: Ngrams, num_rollouts: int) -> NDArray[np.int64]:
 
 
 def _clipped_pairs(cells: NDArray[np.int64], num_rollouts: int) -> NDArray[np.int64]:
-    """The same from pairs `n-gram * num_rollouts + rollout`, in place of a table."""
+    """Count clipped matches from pairs `n-gram * num_rollouts + rollout`, without a table."""
     cells.sort()
     starts = np.flatnonzero(np.diff(cells, prepend=-1))
     counts = np.diff(starts, append=len(cells))

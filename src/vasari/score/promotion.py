@@ -1,4 +1,4 @@
-"""The promotion score (VPS): what variance-aware sampling draws in proportion to."""
+"""The promotion score (VPS) of a prompt: variance-aware sampling draws in proportion to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Normalise = Literal["none", "range"]
 to [0, 1]."""
 
 MAX_OUTCOME_VARIANCE = 0.25
-"""p * (1 - p) at p = 1/2."""
+"""Largest outcome variance: p * (1 - p) at pass rate p = 1/2."""
 
 
 def promotion_score(
@@ -25,7 +25,9 @@ def promotion_score(
     beta: float = 0.2,
     normalise: Normalise = "none",
 ) -> NDArray[np.float64]:
-    """The promotion score `alpha * ovs + beta * tds`; higher = drawn more often.
+    """Return promotion scores, `alpha * outcome variance + beta * diversity`; higher = drawn more.
+
+    The formula is `alpha * ovs + beta * tds`.
 
     It has the shape of the inputs, and is nan where one of them is. Mind the scales: OVS lives in
     [0, 1/4] and TDS in [0, 1], so that with `none` the paper's weights 0.8 and 0.2 let both terms
@@ -50,7 +52,7 @@ def promotion_score(
 
 
 def check_weights(alpha: float, beta: float, normalise: str) -> None:
-    """Check the weights of a promotion score.
+    """Check that the weights of a promotion score and `normalise` are valid.
 
     Raises:
         ConfigError: A weight is negative or not finite, or `normalise` is unknown.

@@ -1,4 +1,4 @@
-"""Verdicts -> rewards: how the functions that a reward consists of are called and added up.
+"""Rewards from verdicts: how the functions that make up a reward are called and added up.
 
 A reward is a function. Ours and a user's look at one rollout: they take by keyword any of `prompt`,
 `text`, `token_ids`, `verdict`, `truncated`, and return a number, or None where the rollout must
@@ -35,7 +35,7 @@ class Reward:
     """The reward of one rollout and what it is made of."""
 
     total: float
-    """What the learner sees; nan for a rollout that leaves its group's baseline."""
+    """Reward that the learner sees; nan for a rollout that is left out of its group's baseline."""
     breakdown: Mapping[str, float] = field(default_factory=dict)
     """The weighted terms by name, nan for one that does not apply; the others sum to the total."""
 
@@ -45,18 +45,18 @@ class RewardTerm:
     """One term of a reward: a function and its weight."""
 
     name: str
-    """What logs and files call it."""
+    """Name of the term in logs and files."""
     weight: float
     function: Callable[..., Any]
     is_batched: bool
-    """It has TRL's signature: lists over rollouts in, a list out."""
+    """Whether the function has TRL's signature: lists over rollouts in, a list out."""
 
 
 def as_batched(term: RewardTerm) -> Callable[..., Any]:
-    """The term as a reward function of TRL: lists in, unweighted finite numbers or None out.
+    """Wrap a term as a TRL reward function: lists in, unweighted finite numbers or None out.
 
     A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what
-    it takes of them. One that must be awaited gives one that must be.
+    it takes of them. A function that must be awaited gives one that must be awaited.
 
     Raises:
         ConfigError: When called: a column is lacking that the term needs, or it gave no list of
@@ -87,7 +87,7 @@ def combine(
     verdicts: Sequence[Verdict] | None,
     prompts: Sequence[Prompt] | None = None,
 ) -> list[Reward]:
-    """The rewards of rollouts from the unweighted values of each term.
+    """Combine the unweighted values of reward terms into the reward of each rollout.
 
     Args:
         terms: With their weights.
@@ -138,7 +138,7 @@ def score_rollouts(
     truncated: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Reward]:
-    """The rewards of rollouts, outside TRL.
+    """Compute the reward of each rollout from reward terms, without TRL.
 
     Functions with TRL's signature get what TRL would give them.
 
@@ -175,7 +175,7 @@ def trl_columns(
     truncated: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
-    """The keywords with which TRL would call reward functions for these rollouts.
+    """Return the keyword arguments with which TRL would call reward functions on these rollouts.
 
     Arguments as in `score_rollouts`.
     """
@@ -206,7 +206,7 @@ def trl_columns(
 def values_of(
     terms: Sequence[RewardTerm], given: Mapping[str, Any]
 ) -> dict[str, list[float | None]]:
-    """[rollouts] unweighted values of each term by its name; async functions run concurrently."""
+    """Compute each term's unweighted values [rollouts], by name; async functions run together."""
     waiting = [term for term in terms if is_async(term.function)]
     awaited = iter(_awaited([as_batched(term) for term in waiting], given))
     return {
@@ -215,7 +215,7 @@ def values_of(
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function, or an object's `__call__`, is async; also with settings filled in."""
+    """Whether a function, an object's `__call__`, or a `functools.partial` of either is async."""
     while isinstance(function, functools.partial):
         function = function.func
     call = getattr(function, "__call__", None)  # noqa: B004
@@ -223,7 +223,7 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def text_of(completion: Any) -> str:
-    """The text of a completion as TRL gives it: a string, or messages of which the last counts."""
+    """Return the text of a TRL completion: a string, or the content of the last chat message."""
     if isinstance(completion, str):
         return completion
     content = completion[-1].get("content") if completion else None
@@ -233,7 +233,7 @@ def text_of(completion: Any) -> str:
 
 
 def _called(term: RewardTerm, columns: Mapping[str, Any]) -> Any:
-    """What a term's function returns for these columns."""
+    """Call a term's function on these columns and return what it returns."""
     parameters = inspect.signature(term.function).parameters
     seen = dict(columns) if term.is_batched else _seen(columns)
     # Settings that were filled in stand, also where a column is called like one.
@@ -264,14 +264,14 @@ def _called(term: RewardTerm, columns: Mapping[str, Any]) -> Any:
 
 
 def _seen(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """[rollouts] of each thing that a function of one rollout may take, as far as it is known."""
+    """Return the known inputs of functions of one rollout, each as a list over rollouts."""
     texts = [text_of(completion) for completion in columns["completions"]]
     known = {name: columns[column] for name, column in _COLUMNS.items() if column in columns}
     return {"text": texts, "token_ids": columns["completion_ids"], **known}
 
 
 def needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    """Names of the parameters without a default."""
+    """Return the names of the parameters that have no default value."""
     return [
         name
         for name, one in parameters.items()
@@ -289,7 +289,7 @@ def takes_all(function: Callable[..., Any]) -> bool:
 def _numbers(
     found: Any, term: RewardTerm, num: int, prompts: Sequence[Prompt] | None
 ) -> list[float | None]:
-    """One checked value for each of `num` rollouts."""
+    """Return one checked value for each of `num` rollouts."""
     try:
         values = list(found)
     except TypeError as error:
@@ -330,7 +330,7 @@ def _number(value: Any, term: RewardTerm, prompt: Prompt | None) -> float | None
 
 
 def _awaited(functions: Sequence[Callable[..., Any]], given: Mapping[str, Any]) -> list[Any]:
-    """What async functions return, also where an event loop runs already, as in a notebook."""
+    """Run async functions and return their results, even inside a running event loop (notebook)."""
 
     async def together() -> list[Any]:
         return list(await asyncio.gather(*(function(**given) for function in functions)))

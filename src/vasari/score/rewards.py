@@ -1,4 +1,4 @@
-"""Reward terms by name, ours and a user's."""
+"""Registry of reward terms, built-in and a user's, by name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TRL = {"prompts", "completions", "completion_ids"}
 def make_rewards(
     terms: Sequence[str | Mapping[str, Any]], *, max_tokens: int | None = None
 ) -> tuple[RewardTerm, ...]:
-    """The reward terms that a recipe names.
+    """Build the reward terms that a recipe names.
 
     Args:
         terms: `name`, and where they are not the defaults `weight` (1) and `settings` (none), of
@@ -102,7 +102,7 @@ def with_settings(
     weight: float = 1.0,
     max_tokens: int | None = None,
 ) -> RewardTerm:
-    """The reward term of a class or function, with its settings.
+    """Build a reward term from a class or function and its settings.
 
     A function that takes nothing of a rollout makes the reward function, as TRL's `get_...` do.
 
@@ -138,7 +138,7 @@ def with_settings(
 
 
 def term_of(name: str, function: Any, *, weight: float = 1.0) -> RewardTerm:
-    """The reward term of a function; `mine:brevity` is called `brevity`.
+    """Build a reward term from a function; the name `mine:brevity` becomes `brevity`.
 
     Raises:
         ConfigError: It cannot be called by keyword, needs what no rollout has, or is of one rollout
@@ -179,7 +179,7 @@ def _parameters(what: str, function: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _refuse(what: str, lacking: Sequence[str]) -> None:
-    """Refuse a function with parameters that nothing gives."""
+    """Raise ConfigError if a reward function has parameters for which there is no value."""
     if lacking:
         raise ConfigError(
             f"{what} needs {', '.join(map(repr, lacking))}: give it among the settings; of a"

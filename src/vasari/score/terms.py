@@ -1,4 +1,4 @@
-"""The terms of a reward that ship with us; each is a function of one rollout, by keyword."""
+"""Built-in reward terms; each is a function of one rollout, called by keyword."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BRACE = re.compile(r"\\boxed[ \t]*\{|\\.|[{}]", re.DOTALL)
 
 
 def accuracy(*, verdict: Verdict) -> float | None:
-    """1 for a correct rollout, 0 for an incorrect one, None for one that cannot be verified."""
+    """Return 1 for a correct rollout, 0 for an incorrect one, None for an unverifiable one."""
     return None if math.isnan(verdict.value) else verdict.value
 
 
 def format_reward(*, text: str) -> float:
-    """1 for a rollout that keeps to the format, else 0; see `format_ok`."""
+    """Return 1 for a rollout in the think/answer format that `format_ok` checks, else 0."""
     return 1.0 if format_ok(text) else 0.0
 
 
@@ -61,7 +61,7 @@ def _num_closed_boxes(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CosineLength:
-    """A term that follows half a cosine of a rollout's length (arXiv:2502.03373, equation 1).
+    """Reward term that follows a half cosine of a rollout's length (arXiv:2502.03373, equation 1).
 
     `end + (start - end) * (1 + cos(pi * n / max_tokens)) / 2` for n tokens: `start` at 0 tokens,
     `end` at `max_tokens`, and `exceeded` from there on. By default a right answer gains most when
@@ -75,13 +75,13 @@ class CosineLength:
     wrong_start: float = -0.5
     wrong_end: float = 0.0
     exceeded: float = -0.5
-    """For a rollout of `max_tokens` or more, right or wrong."""
+    """Value for a rollout of `max_tokens` tokens or more, right or wrong."""
 
     def __post_init__(self) -> None:
         check_fields(self, of="cosine_length")
 
     def __call__(self, *, token_ids: Sequence[Hashable], verdict: Verdict) -> float:
-        """The term for a rollout; an unverifiable one counts as wrong."""
+        """Return the term's value for a rollout; an unverifiable rollout counts as wrong."""
         num_tokens = len(token_ids)
         if num_tokens >= self.max_tokens:
             return self.exceeded
@@ -99,15 +99,15 @@ class RepetitionPenalty:
     """
 
     ngram: PositiveCount = 20
-    """Tokens of one n-gram."""
+    """Number of tokens in an n-gram."""
     worst: NotNegative = 1.0
-    """What a rollout loses that only repeats itself."""
+    """Penalty of a rollout that only repeats itself."""
 
     def __post_init__(self) -> None:
         check_fields(self, of="repetition")
 
     def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
-        """The term for a rollout, in [-worst, 0]; 0 for one shorter than an n-gram."""
+        """Return the penalty of a rollout, in [-worst, 0]; 0 if it is shorter than an n-gram."""
         total = len(token_ids) - self.ngram + 1
         if total < 1:
             return 0.0
@@ -126,8 +126,8 @@ class SoftOverlong:
     max_tokens: PositiveCount
     """Tokens at which a rollout is cut off."""
     cache_tokens: PositiveCount | None = None
-    """Tokens before that over which the penalty grows; None: a fifth of `max_tokens`, as in the
-    paper."""
+    """Tokens before `max_tokens` over which the penalty grows; None: a fifth of `max_tokens`, as in
+    the paper."""
 
     def __post_init__(self) -> None:
         check_fields(self, of="soft_overlong")
@@ -139,10 +139,10 @@ class SoftOverlong:
 
     @property
     def cache(self) -> int:
-        """Tokens over which the penalty grows."""
+        """Number of tokens, before `max_tokens`, over which the penalty grows from 0 to 1."""
         return max(1, self.max_tokens // 5) if self.cache_tokens is None else self.cache_tokens
 
     def __call__(self, *, token_ids: Sequence[Hashable]) -> float:
-        """The term for a rollout, in [-1, 0]."""
+        """Return the penalty of a rollout, in [-1, 0]."""
         free = self.max_tokens - self.cache
         return max(-1.0, min(0.0, (free - len(token_ids)) / self.cache))

@@ -1,4 +1,4 @@
-"""What one more group of a prompt is expected to be worth, from its pass rate or a belief in it."""
+"""Expected value of one more group of a prompt, from its pass rate or a Beta distribution of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vasari.core.errors import ConfigError
 
 GroupValue = Literal["std", "var", "mix", "knap"]
-"""What k correct of n rollouts are worth; `group_value_table` has the formulas."""
+"""Name of a formula for the value of a group; `group_value_table` has the formulas."""
 
 GROUP_VALUES: tuple[GroupValue, ...] = get_args(GroupValue)
 
@@ -22,9 +22,9 @@ _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 
 
 def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """[n + 1] value v_n(k) of k correct among n rollouts, 0 to n; higher = better.
+    """Return the value of a group with k correct of n rollouts, for each k from 0 to n: [n + 1].
 
-    Unanimous groups have 0.
+    The value is v_n(k) below; higher = better. Unanimous groups have 0.
 
     Args:
         num_rollouts: n, at least 2.
@@ -50,10 +50,10 @@ def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
 
 
 def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Expected value V_n(p) of a group of n rollouts at pass rate p, in the shape of `pass_rate`.
+    """Return the expected value of a group of n rollouts at pass rate p, in the shape of p.
 
-    `V_n(p) = sum_k C(n, k) p^k (1 - p)^(n - k) v_n(k)`, with v_n from `group_value_table`. Zero at
-    p = 0 and p = 1.
+    The value is `V_n(p) = sum_k C(n, k) p^k (1 - p)^(n - k) v_n(k)`, with v_n from
+    `group_value_table`. It is zero at p = 0 and p = 1.
 
     Args:
         pass_rate: p, in [0, 1]; nan gives nan.
@@ -83,8 +83,9 @@ def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[n
 def expected_group_value(
     alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, kind: str
 ) -> NDArray[np.float64]:
-    """E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to.
+    """Return a group's expected value if the prompt's pass rate is distributed Beta(alpha, beta).
 
+    It is E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to:
     `sum_k BB(k; n, alpha, beta) v_n(k)`, where the Beta-binomial probability is
     `BB = C(n, k) B(alpha + k, beta + n - k) / B(alpha, beta)`. Mind that E[p (1 - p)] = m (1 - m) c
     / (c + 1), with m = alpha / c and c = alpha + beta, is smallest where least is known: the
@@ -123,8 +124,9 @@ def expected_group_value(
 
 
 def mixed_probability(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int) -> NDArray[np.float64]:
-    """Probability that n rollouts are neither all right nor all wrong, for p ~ Beta(alpha, beta).
+    """Return the chance that a group's verdicts differ, for a pass rate ~ Beta(alpha, beta).
 
+    With n rollouts, neither all right nor all wrong:
     `1 - B(alpha + n, beta) / B(alpha, beta) - B(alpha, beta + n) / B(alpha, beta)`.
 
     Args:
@@ -146,7 +148,7 @@ def mixed_probability(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int) -> N
 
 
 def beta_information(alpha: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
-    """Mutual information, in nats, between p ~ Beta(alpha, beta) and the verdict of one rollout.
+    """Mutual information in nats of a pass rate ~ Beta(alpha, beta) and the verdict of one rollout.
 
     `H(m) - [psi(c + 1) - (alpha psi(alpha + 1) + beta psi(beta + 1)) / c]`, with c = alpha + beta,
     m = alpha / c, H the entropy of a coin and psi the digamma function: how much one more rollout
@@ -168,7 +170,7 @@ def beta_information(alpha: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
 
 
 def digamma(x: ArrayLike) -> NDArray[np.float64]:
-    """Digamma function psi(x) for x > 0, to 1e-12 or so; the shape of `x`.
+    """Digamma function psi(x) for x > 0, accurate to about 1e-12; the shape of `x`.
 
     `psi(x) = psi(x + 8) - sum_{i < 8} 1 / (x + i)`, and the asymptotic series from 8 on.
     """

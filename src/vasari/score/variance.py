@@ -24,7 +24,7 @@ def pass_rate(verdicts: ArrayLike) -> float:
 
 
 def outcome_variance(verdicts: ArrayLike) -> float:
-    """Outcome variance (OVS) `p * (1 - p)` of the pass rate, in [0, 1/4].
+    """Outcome variance (OVS) `p * (1 - p)` of a group's pass rate p, in [0, 1/4].
 
     The plug-in estimate of arXiv:2509.21268, section 3. Unverifiable rollouts (nan) do not count;
     nan when no rollout is verifiable.
@@ -41,7 +41,7 @@ def outcome_variance(verdicts: ArrayLike) -> float:
 
 
 def unbiased_outcome_variance(verdicts: ArrayLike) -> float:
-    """Outcome variance without the bias of small groups, `n / (n - 1) * p * (1 - p)`.
+    """Unbiased outcome variance, `n / (n - 1) * p * (1 - p)` for n rollouts of pass rate p.
 
     nan below two verifiable rollouts. It reaches 1/2 for two rollouts, so it does not live in [0,
     1/4] as the plug-in estimate does.

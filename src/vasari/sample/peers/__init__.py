@@ -1,1 +1,1 @@
-"""Samplers and gates of other papers, from their formulas, to compare with."""
+"""Samplers and gates of other papers, written from the papers' formulas, for comparison."""

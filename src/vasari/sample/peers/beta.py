@@ -1,4 +1,4 @@
-"""A Beta belief in the pass rate of each prompt: the family of MoPPS, BOTS and VADE."""
+"""The sampler "beta": Beta distributions of the prompts' pass rates, as in MoPPS, BOTS and VADE."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from vasari.score.value import (
 )
 
 BetaDecay = Literal["observe", "time"]
-"""When evidence is forgotten."""
+"""When old verdicts lose weight: at a prompt's next group, or with every batch."""
 
 BetaDraw = Literal["thompson", "mean"]
-"""Which pass rate stands for a belief."""
+"""Which pass rate is taken from a prompt's Beta distribution: a random draw, or the mean."""
 
 BetaScore = Literal["nearest", "group_value", "information"]
-"""What a batch takes the highest of."""
+"""Score by which a batch takes the highest prompts."""
 
 # Beliefs scored at once: what fits into a processor's cache takes half the time of a whole pool at
 # once.
@@ -39,19 +39,19 @@ _CHUNK = 16384
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetaSettings:
-    """Settings of "beta"; by default those of MoPPS (arXiv:2507.04632) for visual geometry."""
+    """Settings of the sampler "beta"; defaults: MoPPS (arXiv:2507.04632) for visual geometry."""
 
     prior_alpha: Positive = 1.0
     """a0 of the prior Beta(a0, b0), above 0."""
     prior_beta: Positive = 1.0
-    """b0, above 0."""
+    """b0 of the prior Beta(a0, b0), above 0."""
     decay: Share = 0.5
     """Share of the old evidence that is kept, in [0, 1]; 1 forgets nothing, as MoPPS on MATH."""
     decay_on: BetaDecay = "observe"
     """"observe": evidence shrinks when its prompt is seen again (MoPPS), so a prompt that is not
     seen stays as certain as it was. "time": it shrinks with every batch, seen or not."""
     draw: BetaDraw = "thompson"
-    """"thompson": a pass rate drawn from each belief. "mean": the belief's mean."""
+    """"thompson": a pass rate drawn from each prompt's Beta distribution. "mean": its mean."""
     score: BetaScore = "nearest"
     """"nearest": nearest to `target`. "group_value": highest V_n(p), or its expectation under the
     belief where `draw` is "mean". "information": highest mutual information with the next verdict;
@@ -64,8 +64,8 @@ class BetaSettings:
     num_rollouts: Annotated[int, Bounds(least=2)] = 8
     """Rollouts of a group for "group_value", at least 2."""
     candidate_factor: Count = 16
-    """Candidates per place of a batch, from a shuffled pass over the pool; 0: the whole pool. MoPPS
-    takes 16 or 8."""
+    """Candidates for each prompt of a batch, from a shuffled pass over the pool; 0: the whole pool.
+    MoPPS takes 16 or 8."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -86,7 +86,7 @@ BETA_PRESETS: dict[str, BetaSettings] = {
 
 @final
 class BetaSampler(PromptSampler):
-    """Takes the prompts of highest score, by a Beta distribution of each one's pass rate.
+    """Sampler that takes prompts of highest score under Beta distributions of their pass rates.
 
     MoPPS (arXiv:2507.04632): k of n correct turn Beta(a, b) into `a <- decay a + (1 - decay) a0 +
     k` and `b <- decay b + (1 - decay) b0 + n - k`; a batch of B draws p ~ Beta(a, b) for each of 16
@@ -115,7 +115,7 @@ class BetaSampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or BetaSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         size = self.num_prompts
         # Evidence beyond the prior: a - a0 and b - b0, as of `seen_at`.
         self._right = np.zeros(size)
@@ -124,15 +124,15 @@ class BetaSampler(PromptSampler):
         self._candidates = Candidates(size, self.settings.candidate_factor)
 
     def alphas(self) -> NDArray[np.float64]:
-        """[prompts] a of each belief Beta(a, b) at the present batch."""
+        """Return parameter a of the present Beta(a, b) of each prompt's pass rate: [prompts]."""
         return self._belief(None)[0]
 
     def betas(self) -> NDArray[np.float64]:
-        """[prompts] b of each belief Beta(a, b) at the present batch."""
+        """Return parameter b of the present Beta(a, b) of each prompt's pass rate: [prompts]."""
         return self._belief(None)[1]
 
     def metrics(self) -> Mapping[str, float]:
-        """Share of the pool that was seen, its mean pass rate, and rollouts that count for it."""
+        """Return log metrics of seen prompts: share, mean pass rate, mean decayed rollout count."""
         seen = np.flatnonzero(self._seen_at >= 0)
         alpha, beta = self._belief(seen)
         evidence = alpha + beta - self.settings.prior_alpha - self.settings.prior_beta
@@ -147,7 +147,7 @@ class BetaSampler(PromptSampler):
     def _belief(
         self, at: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Parameters a and b of the beliefs in some prompts, or in all."""
+        """Return a and b of the Beta distributions of the prompts `at`, or of all prompts."""
         rows: Any = slice(None) if at is None else at
         right, wrong = self._right[rows], self._wrong[rows]
         if self.settings.decay_on == "time" and self.settings.decay < 1:
@@ -156,7 +156,7 @@ class BetaSampler(PromptSampler):
         return self.settings.prior_alpha + right, self.settings.prior_beta + wrong
 
     def _kept(self, rows: Any) -> NDArray[np.float64]:
-        """Share of the evidence that is left after the batches since it was seen."""
+        """Return the share of each prompt's evidence that is left since the prompt was seen."""
         age = np.maximum(self._clock.now - self._seen_at[rows], 0)
         kept: NDArray[np.float64] = np.power(self.settings.decay, age, dtype=np.float64)
         return kept
@@ -168,7 +168,7 @@ class BetaSampler(PromptSampler):
         return draw_of(promoted=picked if candidates is None else candidates[picked])
 
     def _scores(self, alpha: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The score of each belief; higher = taken first."""
+        """Return the score of each Beta distribution; higher = taken first."""
         settings = self.settings
         rates = (
             self._rng.beta(alpha, beta) if settings.draw == "thompson" else alpha / (alpha + beta)

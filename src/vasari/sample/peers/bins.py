@@ -21,16 +21,16 @@ from vasari.score.advantage import group_advantages
 from vasari.score.value import group_value
 
 BinsRule = Literal["sec", "dump", "thompson"]
-"""How a category's chance is computed; `BinsSampler` has the formulas."""
+"""Rule that gives a category's chance of being drawn; `BinsSampler` has the formulas."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinsSettings:
-    """Settings of "bins"."""
+    """Settings of the sampler "bins", a bandit over categories."""
 
     rule: BinsRule = "sec"
-    """"sec" and "dump" read advantages, "thompson" pass rates."""
+    """Rule for a category's chance: "sec" and "dump" read advantages, "thompson" pass rates."""
     learning_rate: PositiveShare = 0.5
     """SEC's a, in (0, 1]: how far one batch moves a category's Q. Our choice."""
     temperature: Positive = 0.5
@@ -39,7 +39,7 @@ class BinsSettings:
     window: PositiveCount = 300
     """Rollouts of a category over which DUMP averages |A|."""
     decay: PositiveShare = 0.95
-    """What a Beta count of "thompson" keeps at each `observe` that brings verdicts, in (0, 1]."""
+    """Share of the Beta counts that "thompson" keeps at each `observe` with verdicts, in (0, 1]."""
     floor: Share = 0.05
     """Least weight of a category under "thompson", in [0, 1]: none is given up."""
     num_rollouts: Annotated[int, Bounds(least=2)] = 8
@@ -59,12 +59,12 @@ BINS_PRESETS: dict[str, BinsSettings] = {
 """Settings by the name that a recipe gives as `preset`."""
 
 _BY_CATEGORY = ("value", "num_rollouts", "num_recent", "correct", "wrong", "quotas")
-"""The saved [categories] arrays; `x` is the attribute `_x`."""
+"""Names of the saved [categories] arrays; `x` stands for the attribute `_x`."""
 
 
 @final
 class BinsSampler(PromptSampler):
-    """Draws each prompt's category by a bandit, and within a category every prompt once per pass.
+    """Sampler that draws categories by a bandit and, in a category, every prompt once per pass.
 
     Each place of a batch gets its category independently with the chances below; a category that
     has no prompts left for the batch is passed over. |A| is the size of a rollout's advantage, (r -
@@ -99,7 +99,7 @@ class BinsSampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or BinsSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         if features is not None:
             features.check(self.num_prompts)
         if features is not None and len(features.categories):
@@ -123,11 +123,14 @@ class BinsSampler(PromptSampler):
 
     @property
     def category_names(self) -> tuple[str, ...]:
-        """Name of each category."""
+        """Names of the pool's categories."""
         return self._names
 
     def category_scores(self) -> NDArray[np.float64]:
-        """[categories] Q, upper bound, or weight, by the rule; higher = drawn more often."""
+        """Return each category's score under the rule: [categories], higher = drawn more often.
+
+        It is Q for "sec", the upper bound U for "dump", and the weight for "thompson".
+        """
         settings = self.settings
         if settings.rule == "sec":
             return self._value.copy()
@@ -141,7 +144,7 @@ class BinsSampler(PromptSampler):
         return self._weights((1.0 + self._correct) / (2.0 + self._correct + self._wrong))
 
     def metrics(self) -> Mapping[str, float]:
-        """Scores of the categories, how the last batch spread over them, and complete passes."""
+        """Return log metrics: category scores, last batch's spread over categories, full passes."""
         filled = self._passes.sizes > 0
         scores = self.category_scores()[filled]
         share = self._quotas[self._quotas > 0] / max(1, self._quotas.sum())
@@ -163,7 +166,7 @@ class BinsSampler(PromptSampler):
         )
 
     def _chances(self) -> NDArray[np.float64]:
-        """[categories] chance of each for the next place of a batch, not normalised.
+        """Return each category's unnormalised chance to give the next prompt: [categories].
 
         A category without prompts has 0.
         """
@@ -260,7 +263,7 @@ class BinsSampler(PromptSampler):
     def _read_window(
         self, state: Mapping[str, Any], known_as: NDArray[np.int64], num_saved: int
     ) -> NDArray[np.float64]:
-        """[categories, window] the saved advantages of each category; nan for new categories."""
+        """Return each category's saved |advantages|: [categories, window]; nan for new ones."""
         window = self._recent.shape[1]
         flat = read_array(state, "recent", dtype=np.float64)
         if flat.size != window * num_saved:
@@ -271,7 +274,7 @@ class BinsSampler(PromptSampler):
         return np.where((known_as >= 0)[:, None], saved, np.nan)
 
     def _known_as(self, saved: list[str], *, same_pool: bool) -> NDArray[np.int64]:
-        """[categories] the number of each in the saved state, -1 for a new one."""
+        """Return each category's number in the saved state: [categories], -1 for a new one."""
         if not saved or len(set(saved)) != len(saved):
             raise StateError(f"saved categories must be different names, got {saved}")
         if same_pool and tuple(saved) != self._names:
@@ -283,7 +286,7 @@ class BinsSampler(PromptSampler):
 
 
 def _advantage_sizes(groups: Sequence[GroupOutcome]) -> NDArray[np.float64]:
-    """[groups, rollouts] |A| of each rollout, or nan.
+    """Return the absolute advantage |A| of each rollout, or nan: [groups, rollouts].
 
     nan where the rollout is unverifiable or padding, or one of fewer than two verifiable ones.
     """
@@ -298,7 +301,7 @@ def _advantage_sizes(groups: Sequence[GroupOutcome]) -> NDArray[np.float64]:
 def _by_category(
     state: Mapping[str, Any], key: str, known_as: NDArray[np.int64], num_saved: int
 ) -> NDArray[np.float64]:
-    """A saved [categories] array in the order of the present categories; 0 for new ones."""
+    """Return a saved [categories] array in the order of the present categories; 0 for new ones."""
     saved = read_array(state, key, dtype=np.float64)
     if len(saved) != num_saved or not np.isfinite(saved).all() or (saved < 0).any():
         raise StateError(

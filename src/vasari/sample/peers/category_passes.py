@@ -16,19 +16,19 @@ _EMPTY = np.zeros(0, dtype=np.int64)
 
 
 class CategoryPasses:
-    """Draws uniformly without replacement within categories, each with passes of its own."""
+    """Shuffled passes over each category of a pool: a pass visits every prompt of a category."""
 
     def __init__(self, categories: NDArray[np.int64], num_categories: int) -> None:
         self._categories = categories
         self.sizes: NDArray[np.int64] = np.bincount(categories, minlength=num_categories).astype(
             np.int64
         )
-        """[categories] how many prompts each has."""
+        """[categories] number of prompts in each category."""
         self._members = np.split(np.argsort(categories, kind="stable"), np.cumsum(self.sizes)[:-1])
         self._passes = [PoolPasses(int(size)) for size in self.sizes]
 
     def draw(self, rng: np.random.Generator, quotas: NDArray[np.int64]) -> NDArray[np.int64]:
-        """`quotas[c]` different prompts of each category c, one category after the other: int64."""
+        """Draw `quotas[c]` different prompts of each category c, category by category: int64."""
         parts = [
             self._members[c][self._passes[c].draw(rng, int(quotas[c]))]
             for c in np.flatnonzero(quotas)
@@ -37,11 +37,11 @@ class CategoryPasses:
 
     @property
     def num_passes(self) -> NDArray[np.int64]:
-        """[categories] passes that were completed."""
+        """Number of completed passes over each category: [categories]."""
         return np.array([passes.num_passes for passes in self._passes], dtype=np.int64)
 
     def state(self) -> dict[str, Any]:
-        """JSON values and copies of arrays."""
+        """Return the state of the passes, to be saved: JSON values and copies of arrays."""
         # No category postpones a prompt, as its draws exclude none.
         states = [passes.state() for passes in self._passes]
         orders = [
@@ -60,7 +60,7 @@ class CategoryPasses:
         known_as: NDArray[np.int64],
         origin: NDArray[np.int64] | None,
     ) -> CategoryPasses:
-        """Passes over these categories that continue a saved state.
+        """Return passes over the present categories that continue from a saved state.
 
         New prompts join their category's running pass.
 
@@ -68,7 +68,8 @@ class CategoryPasses:
             state: From `state`.
             known_as: [categories] the number that each category had in the saved state, -1 for a
                 new one.
-            origin: As in `PromptSampler._restore`.
+            origin: None for the same pool; else [prompts] each prompt's index in the saved pool, -1
+                for a new prompt.
 
         Raises:
             StateError: The saved order is no permutation of the pool, or of other categories than
@@ -115,7 +116,7 @@ class CategoryPasses:
 def _moved(
     order: NDArray[np.int64], visited: NDArray[np.bool_], origin: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The saved order in the present pool, new prompts last, and whether each was visited."""
+    """Return the saved order as present indices, new prompts last, and whether each was visited."""
     if origin.max(initial=-1) >= len(order):
         raise StateError(f"saved order has {len(order)} entries, fewer than its pool")
     places = present_places(origin, len(order))[order]

@@ -17,7 +17,7 @@ from vasari.sample.pool import read_array
 from vasari.sample.ranked import Candidates, highest, tally
 
 UNSOLVED, PARTIAL, SOLVED = 0, 1, 2
-"""States: all rollouts wrong, some right, all right."""
+"""States of a prompt: all rollouts wrong, some right, all right."""
 
 _NUM_STATES = 3
 _FORGOTTEN = 1e-15
@@ -26,7 +26,7 @@ _FORGOTTEN = 1e-15
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HmmSettings:
-    """Settings of "hmm"; the defaults are those of DPS (arXiv:2603.10887) on visual geometry."""
+    """Settings of the sampler "hmm"; defaults: DPS (arXiv:2603.10887) on visual geometry."""
 
     prior: Positive = 1.0
     """Dirichlet count of every transition before any was seen, above 0."""
@@ -36,7 +36,7 @@ class HmmSettings:
     """How much a prompt's uncertainty (entropy of its state, in nats) adds to its score, at least
     0."""
     candidate_factor: Count = 8
-    """Candidates per place of a batch, from a shuffled pass over the pool; 0: the whole pool."""
+    """Candidates per prompt of a batch, from a shuffled pass over the pool; 0: the whole pool."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -52,7 +52,7 @@ HMM_PRESETS: dict[str, HmmSettings] = {
 
 @final
 class HmmSampler(PromptSampler):
-    """Takes the prompts that are likeliest to be partly solved now (DPS, arXiv:2603.10887).
+    """Sampler that takes the prompts most likely to be partly solved now (DPS, arXiv:2603.10887).
 
     A prompt is unsolved, partly solved or solved, and a group shows its state. With counts A[to,
     from] of transitions, P = A / (sum of A over `to`) and pi = P b, where b is the belief about the
@@ -86,19 +86,19 @@ class HmmSampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or HmmSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         self._known = _KnownPrompts.empty()
         self._candidates = Candidates(self.num_prompts, self.settings.candidate_factor)
 
     def states(self) -> NDArray[np.float64]:
-        """[prompts, 3] probability that each is unsolved, partly solved and solved now."""
+        """Return each prompt's chance of being unsolved, partly solved, solved: [prompts, 3]."""
         self._roll()
         states = np.full((self.num_prompts, _NUM_STATES), 1 / _NUM_STATES)
         states[self._known.prompts] = self._known.predicted(self.settings.prior)
         return states
 
     def metrics(self) -> Mapping[str, float]:
-        """Share of prompts with a belief of their own, and its mean probability of each state."""
+        """Return log metrics: share of prompts tracked, their mean probability of each state."""
         self._roll()
         mean = (
             self._known.predicted(self.settings.prior).mean(axis=0)
@@ -113,7 +113,7 @@ class HmmSampler(PromptSampler):
         }
 
     def _roll(self) -> None:
-        """Bring every older belief up to the batch before the present one."""
+        """Advance every prompt's state probabilities to the batch before the present one."""
         self._known = self._known.rolled(self._clock.now - 1, self.settings)
 
     def _draw(self, num_prompts: int) -> Draw:
@@ -129,7 +129,7 @@ class HmmSampler(PromptSampler):
         return draw_of(promoted=picked if candidates is None else candidates[picked])
 
     def _scores(self, states: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[prompts] the score of each; higher = taken first."""
+        """Return each prompt's score: [prompts], higher = taken first."""
         partial: NDArray[np.float64] = states[:, PARTIAL]
         if not self.settings.entropy_weight:
             return partial
@@ -178,16 +178,16 @@ class HmmSampler(PromptSampler):
 
 @dataclass(frozen=True, slots=True)
 class _KnownPrompts:
-    """The beliefs in all prompts that differ from one never seen."""
+    """State probabilities of the prompts that differ from a prompt never seen."""
 
     prompts: NDArray[np.int64]
-    """[known] ascending."""
+    """[known] indices of these prompts, ascending."""
     excess: NDArray[np.float64]
     """[known, to, from] counts of transitions beyond the prior."""
     before: NDArray[np.float64]
-    """[known, state] belief about the state at batch `at`."""
+    """[known, state] probability of each state at batch `at`."""
     at: NDArray[np.int64]
-    """[known] the batch of `before`."""
+    """[known] the batch to which `before` refers."""
 
     @classmethod
     def empty(cls) -> _KnownPrompts:
@@ -195,11 +195,11 @@ class _KnownPrompts:
         return cls(none, np.zeros((0, _NUM_STATES, _NUM_STATES)), np.zeros((0, _NUM_STATES)), none)
 
     def predicted(self, prior: float) -> NDArray[np.float64]:
-        """[known, state] probability of each state at the batch after `at`."""
+        """Return the probability of each state at the batch after `at`: [known, state]."""
         return _predicted(self.excess, self.before, prior)
 
     def rolled(self, batch: int, settings: HmmSettings) -> _KnownPrompts:
-        """The beliefs at `batch`, without those whose counts are forgotten."""
+        """Return the probabilities at `batch`, without prompts whose counts are forgotten."""
         known = self
         while (behind := known.at < batch).any():
             excess, before, at = known.excess.copy(), known.before.copy(), known.at.copy()
@@ -219,7 +219,7 @@ class _KnownPrompts:
         return self if kept.all() else self.taken(kept)
 
     def taken(self, rows: NDArray[Any]) -> _KnownPrompts:
-        """The beliefs in some of the prompts."""
+        """Return the probabilities of the prompts in `rows` only."""
         return _KnownPrompts(
             self.prompts[rows], self.excess[rows], self.before[rows], self.at[rows]
         )
@@ -231,7 +231,7 @@ class _KnownPrompts:
         batch: int,
         settings: HmmSettings,
     ) -> _KnownPrompts:
-        """The beliefs after groups of these prompts showed these states at `batch`."""
+        """Return the probabilities after groups at `batch` showed these prompts in these states."""
         known = self._joined_by(np.setdiff1d(prompts, self.prompts, assume_unique=True), batch)
         rows = np.searchsorted(known.prompts, prompts)
         again = known.at[rows] >= batch
@@ -249,7 +249,7 @@ class _KnownPrompts:
         return known
 
     def _joined_by(self, fresh: NDArray[np.int64], batch: int) -> _KnownPrompts:
-        """A copy with beliefs in further prompts, which were never seen."""
+        """Return a copy that also holds the prompts `fresh`, which were never seen."""
         prompts = np.concatenate([self.prompts, fresh])
         order = np.argsort(prompts, kind="stable")
         excess = np.concatenate([self.excess, np.zeros((len(fresh), _NUM_STATES, _NUM_STATES))])
@@ -258,7 +258,7 @@ class _KnownPrompts:
         return _KnownPrompts(prompts[order], excess[order], before[order], at[order])
 
     def moved(self, origin: NDArray[np.int64]) -> _KnownPrompts:
-        """The beliefs in a changed pool; `origin` as in `PromptSampler._restore`."""
+        """Return the probabilities for a changed pool; `origin` is prompts' saved index, or -1."""
         rows = np.searchsorted(self.prompts, origin)
         found = (rows < len(self.prompts)) & (origin >= 0)
         found[found] = self.prompts[rows[found]] == origin[found]
@@ -268,7 +268,7 @@ class _KnownPrompts:
         )
 
     def check(self) -> None:
-        """Check saved beliefs.
+        """Check that saved state probabilities are consistent.
 
         Raises:
             ValueError: Lengths that do not fit, prompts out of order, counts below 0, beliefs that
@@ -285,7 +285,7 @@ class _KnownPrompts:
 
 
 def _transitions(excess: NDArray[np.float64], prior: float) -> NDArray[np.float64]:
-    """[prompts, to, from] expected probability of each transition."""
+    """Return the expected probability of each state transition: [prompts, to, from]."""
     counts = prior + excess
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 

@@ -26,36 +26,36 @@ logger = logging.getLogger(__name__)
 _EPSILON = 1e-8  # what the released min-max scaling adds to the range
 
 Accuracy = Literal["verdicts", "rewards"]
-"""What p is the mean of, in p(1 - p)."""
+"""Values of which p, in a prompt's score p(1 - p), is the mean."""
 
 Mmr1Diversity = Literal["self_bleu", "distinct_n"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mmr1Settings:
-    """Settings of "mmr1"; by default those of the released `examples/mmr1.yaml`."""
+    """Settings of the sampler "mmr1"; by default those of the released `examples/mmr1.yaml`."""
 
     mix_ratio: Share = 0.5
-    """Share of each batch drawn by weight; the number of prompts is cut off by `int()`."""
+    """Share of each batch drawn by weight; the number of prompts is rounded down by `int()`."""
     alpha: NotNegative = 1.0
-    """Weight of p(1 - p)."""
+    """Weight of the outcome variance p(1 - p) in a prompt's score."""
     beta: NotNegative = 0.0
-    """Weight of the second metric; the published settings leave it out."""
+    """Weight of `diversity` in a prompt's score; the published settings leave it out."""
     diversity: Mmr1Diversity = "self_bleu"
     """"self_bleu" adds self-BLEU itself, a similarity; "distinct_n" adds distinct 3-grams."""
     accuracy: Accuracy = "verdicts"
     """"rewards" takes p(1 - p) of the mean reward, which must lie in [0, 1]: what the released
     reward function, with its 0.1 for a wrong choice and 0.5 for a partial match, makes of it."""
     momentum: Share = 0.0
-    """Share of the old weights at a refresh. 1, the default in the released code, keeps the first
-    weights for ever."""
+    """Share of the old weights that a refresh keeps. 1, the default in the released code, keeps the
+    first weights for ever."""
     refresh_every: PositiveCount = 4
     """Batches between refreshes; the first comes before batch 0."""
     num_refresh_rollouts: PositiveCount = 8
     """Rollouts of each prompt at a refresh."""
     refresh_batch: PositiveCount = 8192
-    """A released refresh fills its last batch of so many prompts with copies of the last prompt;
-    they are only counted."""
+    """Prompts in a batch of a refresh. The released code fills the last batch with copies of the
+    last prompt; here the copies are only counted."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -63,7 +63,9 @@ class Mmr1Settings:
 
 @final
 class Mmr1Sampler(PromptSampler):
-    """Draws as the released code of arXiv:2509.21268 does; for comparison only, use "vas" to train.
+    """Sampler that draws as the released code of arXiv:2509.21268 does; use "vas" to train.
+
+    It is for comparison only.
 
     With D prompts, batches of B, `W = int(mix_ratio * B)` and `R = B - W`:
 
@@ -109,7 +111,7 @@ class Mmr1Sampler(PromptSampler):
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         _warn_once()
         self.settings = settings or Mmr1Settings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         size = self.num_prompts
         self._order = self._rng.permutation(size)
         self._metric = np.full(size, np.nan)
@@ -131,27 +133,30 @@ class Mmr1Sampler(PromptSampler):
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts of each prompt at a refresh."""
+        """Number of rollouts of each prompt in a refresh, which re-estimates all weights."""
         return self.settings.num_refresh_rollouts
 
     @property
     def refresh_every(self) -> int:
-        """Batches between refreshes."""
+        """Batches between refreshes, each of which re-estimates all weights by rollouts."""
         return self.settings.refresh_every
 
     def scores(self) -> NDArray[np.float64]:
-        """[prompts] weights that the weighted part is drawn by; all 0 before the first refresh."""
+        """Return each prompt's weight in the next draw: [prompts]; all 0 until first estimated."""
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """All prompts every `refresh_every` batches, less those already observed at this batch."""
+        """Return the prompts to roll out for new weights: all, every `refresh_every` batches.
+
+        Prompts that were already observed at this batch are left out.
+        """
         self._now = batch
         if batch % self.settings.refresh_every:
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(self._seen_at != batch).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean weight, share of weights 0, and rollouts that released refreshes spend on copies."""
+        """Return mean weight, share of zero weights, rollouts that the released code wastes."""
         weights = self._weighted.weights
         copies = -self.num_prompts % self.settings.refresh_batch
         return {
@@ -216,7 +221,7 @@ class Mmr1Sampler(PromptSampler):
                 self._metric[group.index] = metric
 
     def _score(self, group: GroupOutcome) -> float:
-        """The combined metric of a group; nan for one without a verifiable rollout."""
+        """Return a group's score from variance and diversity; nan without a verifiable rollout."""
         settings = self.settings
         values = group.verdicts if settings.accuracy == "verdicts" else group.rewards
         values = values[~np.isnan(values)]

@@ -1,4 +1,4 @@
-"""The oracle, for benchmarks: draws by the true pass rates of the prompts."""
+"""The sampler "oracle", for benchmarks: draws by the true pass rates of the prompts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ OracleValue = Literal["variance", GroupValue]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OracleSettings:
-    """Settings of "oracle"."""
+    """Settings of the sampler "oracle"."""
 
     value: OracleValue = "variance"
     """"variance" is p (1 - p); the others are `score.value.group_value` of a group: "std", "var",
     "mix", "knap"."""
     num_rollouts: Annotated[int, Bounds(least=2)] = 8
-    """n of a group's value; "variance" does not depend on it."""
+    """Number of rollouts n in a group's value; "variance" does not depend on it."""
     sharpness: Positive = 1.0
     """eta, above 0: prompts are drawn in proportion to value^eta; towards 0 evenly, large is
     greedy."""
@@ -40,8 +40,9 @@ class OracleSettings:
 
 @final
 class OracleSampler(PromptSampler):
-    """Draws without replacement in proportion to `value(p)^eta` at the prompts' true pass rates p.
+    """Sampler for benchmarks that draws prompts by the value of a group at their true pass rate p.
 
+    Draws are without replacement, in proportion to `value(p)^eta` with eta = `sharpness`.
     The pass rates are given as `features.pass_rates` and change by `update_pass_rates` only, e.g.
     by rollouts that a benchmark does not charge; what the sampler observes teaches it nothing. A
     prompt known to be noise gets pass rate 0: like every prompt of value 0 it is drawn only when
@@ -61,7 +62,7 @@ class OracleSampler(PromptSampler):
         prompt_ids: Iterable[str] | None = None,
         features: PoolFeatures | None = None,
     ) -> None:
-        """A sampler over a pool; arguments as in `PromptSampler`.
+        """Create a sampler over a pool; `features` must hold the true pass rates.
 
         Raises:
             ConfigError: No pass rates. A pool of one prompt, with which recipes are checked, needs
@@ -70,7 +71,7 @@ class OracleSampler(PromptSampler):
         """
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or OracleSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         if features is None or not len(features.pass_rates):
             if self.num_prompts > 1:
                 raise ConfigError(
@@ -83,7 +84,7 @@ class OracleSampler(PromptSampler):
             self.update_pass_rates(features.pass_rates)
 
     def update_pass_rates(self, pass_rates: ArrayLike) -> None:
-        """Set the pass rates to those of the present policy.
+        """Set the true pass rate of every prompt to that of the present policy.
 
         Args:
             pass_rates: [prompts] in [0, 1]; 0 for a prompt that is known to be noise.
@@ -100,13 +101,13 @@ class OracleSampler(PromptSampler):
         self._log_weights = self._logarithms(self.values())
 
     def values(self) -> NDArray[np.float64]:
-        """[prompts] value of each prompt's next group, at least 0."""
+        """Return the value of each prompt's next group: [prompts], at least 0."""
         if self.settings.value == "variance":
             return self._pass_rates * (1.0 - self._pass_rates)
         return group_value(self._pass_rates, self.settings.num_rollouts, self.settings.value)
 
     def metrics(self) -> Mapping[str, float]:
-        """Mean pass rate and value of the pool, and the share of prompts that have any value."""
+        """Return log metrics: mean pass rate, mean value, share of prompts of positive value."""
         values = self.values()
         return {
             "sampler/pass_rate_mean": float(self._pass_rates.mean()),

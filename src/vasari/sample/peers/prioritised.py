@@ -22,16 +22,16 @@ _UNSOLVED, _ACTIVE, _SOLVED = 0, 1, 2
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrioritisedSettings:
-    """Settings of "prioritised" (arXiv:2601.02648); the paper leaves them to the user."""
+    """Settings of the sampler "prioritised" (arXiv:2601.02648); the paper fixes none of them."""
 
     smoothing: PositiveShare = 0.5
     """Weight of the newest group in a prompt's priority, in (0, 1]."""
     retest_every: PositiveCount = 10
-    """Batches from one batch with retests to the next, at least 1; the first retests come that many
+    """Batches between retests of solved and unsolved prompts, at least 1; the first come this many
     batches after batch 0."""
     retest_share: Share = 0.25
-    """Share of such a batch that retests solved and unsolved prompts, half each where there are
-    enough, in [0, 1]."""
+    """Share of a batch with retests that goes to solved and unsolved prompts, half to each kind
+    where there are enough, in [0, 1]."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -39,7 +39,7 @@ class PrioritisedSettings:
 
 @final
 class PrioritisedSampler(PromptSampler):
-    """Takes the prompts of highest priority, and now and then tests solved and unsolved ones again.
+    """Sampler that takes prompts of highest priority, and retests solved and unsolved prompts.
 
     Prioritised replay (arXiv:2601.02648): the priority of a prompt is the moving average of its
     outcome variance, `w <- (1 - smoothing) w + smoothing p (1 - p)` for each group of pass rate p,
@@ -70,7 +70,7 @@ class PrioritisedSampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or PrioritisedSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         size = self.num_prompts
         self._priorities = np.full(size, MAX_OUTCOME_VARIANCE)
         self._places = np.full(size, _ACTIVE, dtype=np.int8)
@@ -78,11 +78,11 @@ class PrioritisedSampler(PromptSampler):
         self._retested_at = 0
 
     def priorities(self) -> NDArray[np.float64]:
-        """[prompts] moving averages of the outcome variance, in [0, 1/4]; 1/4 while unseen."""
+        """Return each prompt's moving average of outcome variance: [prompts], 1/4 while unseen."""
         return self._priorities.copy()
 
     def metrics(self) -> Mapping[str, float]:
-        """Shares of prompts seen, solved and unsolved, and mean priority of those ranked."""
+        """Return log metrics: shares seen, solved and unsolved; mean priority of ranked prompts."""
         ranked = self._priorities[(self._places == _ACTIVE) & (self._seen_at >= 0)]
         return {
             "sampler/seen_share": float((self._seen_at >= 0).mean()),
@@ -107,7 +107,7 @@ class PrioritisedSampler(PromptSampler):
         return draw_of(promoted=first, revisit=np.concatenate([retested, filling]))
 
     def _retests(self, num: int) -> NDArray[np.int64]:
-        """Up to `num` unanimous prompts not seen for longest, half of them unsolved if possible."""
+        """Return up to `num` longest unseen prompts, half unsolved and half solved if possible."""
         unsolved, solved = (np.flatnonzero(self._places == place) for place in (_UNSOLVED, _SOLVED))
         num_unsolved = min(len(unsolved), max(num - num // 2, num - len(solved)))
         num_solved = min(len(solved), num - num_unsolved)

@@ -23,7 +23,7 @@ _NEVER = np.iinfo(np.int32).min // 2
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
-    """Settings of "replay" (Prompt Replay, arXiv:2603.21177).
+    """Settings of the sampler "replay" (Prompt Replay, arXiv:2603.21177).
 
     The share, the cooldown and the reuses are our choice.
     """
@@ -31,9 +31,9 @@ class ReplaySettings:
     replay_share: Share = 0.5
     """Largest share of a batch that is replayed, in [0, 1]; the rest is fresh."""
     lowest_rate: Share = 0.25
-    """Least pass rate that brings a prompt into the buffer, in [0, 1]."""
+    """Least pass rate that brings a prompt into the replay buffer, in [0, 1]."""
     highest_rate: Share = 0.75
-    """Largest pass rate that does."""
+    """Largest pass rate that brings a prompt into the replay buffer, in [0, 1]."""
     cooldown: Count = 5
     """Batches that must lie between a visit of a prompt, fresh or not, and its next replay, at
     least 0."""
@@ -50,7 +50,7 @@ class ReplaySettings:
 
 @final
 class ReplaySampler(PromptSampler):
-    """Fills part of each batch with prompts of middling pass rates, the rest with a shuffled pass.
+    """Sampler that replays prompts of middling pass rate, and draws the rest by shuffled passes.
 
     Prompt Replay (arXiv:2603.21177): a prompt whose last group's pass rate p lies in [0.25, 0.75]
     is in the buffer. Up to `floor(replay_share B)` places go to buffered prompts, nearest to 1/2
@@ -78,7 +78,7 @@ class ReplaySampler(PromptSampler):
     ) -> None:
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or ReplaySettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         size = self.num_prompts
         # Last pass rate of a buffered prompt; nan: not in the buffer.
         self._rates = np.full(size, np.nan)
@@ -88,11 +88,11 @@ class ReplaySampler(PromptSampler):
         self._passes = PoolPasses(size)
 
     def buffered(self) -> NDArray[np.int64]:
-        """Prompts whose last pass rate was middling, cooling down or not, ascending."""
+        """Return the prompts in the replay buffer (last pass rate middling): int64, ascending."""
         return np.flatnonzero(~np.isnan(self._rates)).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Completed passes, prompts in the buffer and ready, and replays of the last batch."""
+        """Return counts: full passes, prompts buffered, prompts ready, last batch's replays."""
         buffered = self.buffered()
         return {
             "sampler/passes": float(self._passes.num_passes),
@@ -102,7 +102,7 @@ class ReplaySampler(PromptSampler):
         }
 
     def _ready(self, prompts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of them have cooled down and have replays left."""
+        """Return a boolean mask of the prompts that have cooled down and have replays left."""
         cooled = self._clock.now - self._drawn_at[prompts].astype(np.int64) > self.settings.cooldown
         return np.asarray(cooled & (self._num_reused[prompts] < self.settings.max_reuse))
 

@@ -22,10 +22,10 @@ _REVIEW: Role = "revisit"
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetainSettings(WrapperSettings):
-    """Settings of "retain" (RECALL, arXiv:2606.03087); the numbers are our choice."""
+    """Settings of the sampler "retain" (RECALL, arXiv:2606.03087); the defaults are our choice."""
 
     share: Share = 0.1
-    """Largest share of a batch that reviews take, in [0, 1]."""
+    """Largest share of a batch that reviews of mastered prompts take, in [0, 1]."""
     repair_window: PositiveCount = 50
     """Batches after which a mastered prompt is to be checked again, at least 1."""
     mastery: PositiveShare = 1.0
@@ -34,8 +34,9 @@ class RetainSettings(WrapperSettings):
 
 @final
 class RetainSampler(SamplerWrapper):
-    """Gives up to `floor(share * B)` places of a batch to mastered prompts not checked for long.
+    """Sampler wrapper that puts mastered prompts not checked for long into part of each batch.
 
+    Up to `floor(share * B)` of a batch's B prompts are replaced by them.
     A prompt is mastered when the pass rate of its last group, of two verifiable rollouts or more,
     is at least `mastery`. It is due for review when its last such group is more than
     `repair_window` batches old; the longest unchecked come first, ties at random, with role
@@ -62,19 +63,19 @@ class RetainSampler(SamplerWrapper):
     ) -> None:
         super().__init__(inner=inner, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or RetainSettings()
-        """What this sampler was made with; the inner sampler is the one that was given."""
+        """Settings that this sampler was made with; the inner sampler is the argument `inner`."""
         self._mastered = np.zeros(self.num_prompts, dtype=np.bool_)
         self._checked_at = np.full(self.num_prompts, -1, dtype=np.int32)
         self._num_reviews = 0
         self._num_relapses = 0
 
     def overdue(self) -> NDArray[np.int64]:
-        """Mastered prompts whose last check is older than the repair window: int64, ascending."""
+        """Return mastered prompts unchecked for over `repair_window` batches: int64, ascending."""
         age = self._batch - self._checked_at
         return np.flatnonzero(self._mastered & (age > self.settings.repair_window)).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """The inner sampler's numbers, and how many prompts are mastered, reviewed and relapsed."""
+        """Return the inner sampler's metrics and counts of mastered, reviewed, relapsed prompts."""
         return {
             **self.inner.metrics(),
             "sampler/mastered": float(self._mastered.sum()),

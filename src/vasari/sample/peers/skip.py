@@ -20,7 +20,7 @@ from vasari.sample.peers.wrapper import SamplerWrapper, WrapperSettings
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkipSettings(WrapperSettings):
-    """Settings of "skip" (GRESO, arXiv:2506.02177)."""
+    """Settings of the sampler "skip" (GRESO, arXiv:2506.02177)."""
 
     start: Share = 0.5
     """First value of rho_easy and rho_hard, in [0, 1]. Our choice."""
@@ -37,9 +37,10 @@ class SkipSettings(WrapperSettings):
 
 @final
 class SkipSampler(SamplerWrapper):
-    """Skips each prompt of the inner sampler with chance `1 - max(rho^z, 0.01)`.
+    """Sampler wrapper that skips at random prompts whose last groups had rewards without variance.
 
-    Another is drawn in its place. z is how many of the prompt's last groups in a row had rewards
+    Each prompt of the inner sampler is skipped with chance `1 - max(rho^z, 0.01)`, and another is
+    drawn in its place. z is how many of the prompt's last groups in a row had rewards
     without variance; rho is `rho_easy` where the last of them was solved, else `rho_hard`. At each
     `observe` of training groups a rho falls by 0.01 where the share of such groups in it exceeds
     its target (25 %: a third easy, two thirds hard), and rises by 0.01 otherwise, within [0, 1]
@@ -69,14 +70,14 @@ class SkipSampler(SamplerWrapper):
     ) -> None:
         super().__init__(inner=inner, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or SkipSettings()
-        """What this sampler was made with; the inner sampler is the one that was given."""
+        """Settings that this sampler was made with; the inner sampler is the argument `inner`."""
         self._visits = np.zeros(self.num_prompts, dtype=np.int32)
         self._easy = np.zeros(self.num_prompts, dtype=np.bool_)
         self._rho_easy = self._rho_hard = float(self.settings.start)
         self._skipped_share = 0.0
 
     def keep_chances(self) -> NDArray[np.float64]:
-        """[prompts] chance that a prompt is kept when the inner sampler draws it."""
+        """Return the chance that a prompt is kept when the inner sampler draws it: [prompts]."""
         return self._chances(np.arange(self.num_prompts))
 
     def _chances(self, indices: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -84,7 +85,7 @@ class SkipSampler(SamplerWrapper):
         return np.maximum(rho ** self._visits[indices], self.settings.least_keep)
 
     def metrics(self) -> Mapping[str, float]:
-        """The inner sampler's numbers, and what was skipped how often."""
+        """Return the inner sampler's metrics, the keep rates rho, and the share skipped."""
         return {
             **self.inner.metrics(),
             "sampler/skip_rho_easy": self._rho_easy,

@@ -1,4 +1,4 @@
-"""Prompts whose difficulty is nearest to a target: AdaRFT, and DOTS without its regressor."""
+"""The sampler "target": draws prompts of a target difficulty (AdaRFT, DOTS without regressor)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from vasari.sample.ranked import EQUAL_DECIMALS
 from vasari.sample.weighted import gumbel_top
 
 TargetRule = Literal["adarft", "dots"]
-"""What is near the target: a label of difficulty ("adarft") or a predicted pass rate ("dots")."""
+"""What is compared with the target: difficulty label ("adarft") or predicted pass rate ("dots")."""
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
-    """Settings of "target"; those of AdaRFT are the authors', with difficulty in [0, 1]."""
+    """Settings of the sampler "target"; AdaRFT's are its authors', with difficulty in [0, 1]."""
 
     rule: TargetRule = "adarft"
     """"adarft" needs `features.difficulty`; "dots" takes it as a first guess."""
@@ -34,7 +34,7 @@ class TargetSettings:
     step_size: Positive = 0.5
     """AdaRFT's eta, above 0: the farthest that T moves in one batch. The authors' 50 of 100."""
     sensitivity: Positive = 2.0
-    """AdaRFT's alpha, above 0."""
+    """AdaRFT's alpha, above 0: how strongly the pass rate of a batch moves T."""
     target_rate: Share = 0.5
     """Target of the pass rate, in [0, 1]: AdaRFT's beta, and the centre of DOTS."""
     temperature: Positive = 0.1
@@ -43,7 +43,7 @@ class TargetSettings:
     """How many rollouts the predicted pass rate counts for beside a prompt's own, above 0
     ("dots")."""
     decay: Share = 0.5
-    """What a prompt's counts keep when it is observed again, in [0, 1] ("dots")."""
+    """Share of a prompt's counts that is kept when it is observed again, in [0, 1] ("dots")."""
     shift_rate: Share = 0.1
     """How fast the predictions follow what is observed, in [0, 1]; 0 leaves them as given
     ("dots")."""
@@ -61,7 +61,7 @@ TARGET_PRESETS: dict[str, TargetSettings] = {
 
 @final
 class TargetSampler(PromptSampler):
-    """Draws the prompts whose difficulty, or whose predicted pass rate, is nearest to a target.
+    """Sampler that draws prompts whose difficulty or predicted pass rate is nearest to a target.
 
     "adarft" (AdaRFT, arXiv:2504.05520): the batch is the prompts of smallest |d_i - T|, and each
     batch moves the target, `T <- clip(T + eta tanh(alpha (R - beta)), 0, 1)`. d_i is
@@ -102,7 +102,7 @@ class TargetSampler(PromptSampler):
         prompt_ids: Iterable[str] | None = None,
         features: PoolFeatures | None = None,
     ) -> None:
-        """A sampler over a pool; arguments as in `PromptSampler`.
+        """Create a sampler over a pool; "adarft" needs the difficulty in `features`.
 
         Raises:
             ConfigError: "adarft" without difficulty. A pool of one prompt, with which recipes are
@@ -111,7 +111,7 @@ class TargetSampler(PromptSampler):
         """
         super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
         self.settings = settings or TargetSettings()
-        """What this sampler was made with."""
+        """Settings that this sampler was made with."""
         self._difficulty = self._known_difficulty(features)
         self._target = float(self.settings.start)
         self._num_drawn = np.zeros(self.num_prompts, dtype=np.int32)
@@ -122,17 +122,17 @@ class TargetSampler(PromptSampler):
 
     @property
     def target(self) -> float:
-        """AdaRFT's present target T, in [0, 1], 1 = hardest."""
+        """AdaRFT's present target difficulty T, in [0, 1], 1 = hardest."""
         return self._target
 
     def predicted_rates(self) -> NDArray[np.float64]:
-        """[prompts] pass rates that "dots" predicts, in [0, 1]."""
+        """Return the pass rate that "dots" predicts for each prompt: [prompts], in [0, 1]."""
         weight = self.settings.prior_weight
         prior = np.clip(1.0 - self._difficulty + self._shift, 0.0, 1.0)
         return np.asarray((weight * prior + self._correct) / (weight + self._verified))
 
     def metrics(self) -> Mapping[str, float]:
-        """The target, the shift of the predictions, and the pass rate of the last batch."""
+        """Return log metrics: target, shift of the predictions, pass rate of the last batch."""
         return {
             "sampler/target": (
                 self._target if self.settings.rule == "adarft" else self.settings.target_rate

@@ -1,4 +1,4 @@
-"""A gate that first screens each prompt with a few rollouts (SPEED, Pilot-Commit)."""
+"""Gate that tries each prompt with a few rollouts before the rest (SPEED, Pilot-Commit)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from vasari.sample.pool import read_array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningRule:
-    """Which screened prompts go on, and which are not screened again for a while or at all."""
+    """Rule on a prompt's first few rollouts: whether it gets a whole group or is left out."""
 
     low: Share = 0.0
-    """Least pass rate of a screening to go on (Pilot-Commit: 0.125); all wrong never goes on."""
+    """Least pass rate of a prompt's first rollouts to get a whole group (Pilot-Commit: 0.125); if
+    all are wrong, it never gets one."""
     high: Share = 1.0
-    """Greatest pass rate of a screening to go on (Pilot-Commit: 0.75); all right never goes on."""
+    """Greatest pass rate of a prompt's first rollouts to get a whole group (Pilot-Commit: 0.75); if
+    all are right, it never gets one."""
     defer_batches: Count = 0
-    """Batches for which a prompt that was too hard is not screened again; 0: whenever it is
-    drawn."""
+    """Batches for which a prompt that was too hard is not screened (tried) again; 0: it is screened
+    whenever it is drawn."""
     evict_after: Count = 0
     """Screenings in a row, all right, after which a prompt is never screened again (Pilot-Commit:
     1); 0: never. Some solved prompts relapse (arXiv:2606.03087), and an evicted one is not
@@ -41,12 +43,12 @@ class ScreeningRule:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoStageSettings(ScreeningRule):
-    """Settings of `TwoStageGate`; the default is SPEED's rule."""
+    """Settings of the gate `TwoStageGate`; defaults: the rule of SPEED (arXiv:2506.09016)."""
 
     num_screening: Annotated[int, Bounds(least=2)] = 4
-    """Rollouts that a drawn prompt gets first."""
+    """Number of rollouts that a drawn prompt gets first."""
     num_rollouts: Annotated[int, Bounds(least=2)] = 8
-    """Rollouts of a group that trains, those of the screening included."""
+    """Number of rollouts in a group that trains, the first `num_screening` included."""
 
     def __post_init__(self) -> None:
         ScreeningRule.__post_init__(self)
@@ -71,7 +73,7 @@ TWO_STAGE_PRESETS: dict[str, TwoStageSettings] = {
 
 @final
 class TwoStageGate(Gate):
-    """Gives a prompt its whole group only if the pass rate of its first rollouts promises variance.
+    """Gate that gives a prompt a whole group only if its first rollouts' pass rate is not extreme.
 
     A group of `num_rollouts` is admitted; one of fewer is a screening. With p the pass rate of its
     verifiable rollouts, the prompt goes on when `low <= p <= high` and neither all are right nor
@@ -103,13 +105,13 @@ class TwoStageGate(Gate):
 
     def __init__(self, settings: TwoStageSettings | None = None) -> None:
         self.settings = settings or TwoStageSettings()
-        """What this gate was made with."""
+        """Settings that this gate was made with."""
         self._batch = 0
         self._solved: dict[int, int] = {}
         self._deferred: dict[int, int] = {}
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:
-        """Which of these prompts to screen at this batch, as bools: not deferred or evicted ones.
+        """Return a boolean mask of the prompts to try now: those neither deferred nor evicted.
 
         Args:
             indices: [prompts] positions in the pool.
@@ -125,27 +127,27 @@ class TwoStageGate(Gate):
 
     @property
     def num_screening(self) -> int:
-        """Rollouts that a drawn prompt gets first."""
+        """Number of rollouts that a drawn prompt gets first."""
         return self.settings.num_screening
 
     @property
     def num_rollouts(self) -> int:
-        """Rollouts of a whole group, those of its screening included."""
+        """Number of rollouts in a whole group, the first `num_screening` included."""
         return self.settings.num_rollouts
 
     @property
     def evicted(self) -> frozenset[int]:
-        """Prompts that are never screened again, by position in the pool."""
+        """Indices of prompts that are never tried again, as their first rollouts were all right."""
         least = self.settings.evict_after
         return frozenset(index for index, count in self._solved.items() if least and count >= least)
 
     @property
     def deferred(self) -> Mapping[int, int]:
-        """The last batch at which each deferred prompt is not screened, by position in the pool."""
+        """Last batch for which each deferred prompt is left out, by the prompt's pool index."""
         return dict(self._deferred)
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Which groups train, which get more rollouts, and one prompt for each refused group."""
+        """Decide which groups train and which get more rollouts; replace each refused prompt."""
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         more = np.zeros(len(outcomes), dtype=np.int64)
         redraw = 0
@@ -159,7 +161,7 @@ class TwoStageGate(Gate):
         return Admission(admitted, redraw=redraw, more=more)
 
     def _promises(self, group: GroupOutcome) -> bool:
-        """Whether a screening goes on; notes whether the prompt is deferred or evicted."""
+        """Whether first rollouts earn a whole group; also records deferral and eviction."""
         verdicts = group.verdicts[~np.isnan(group.verdicts)]
         if verdicts.size < 2:
             return False
@@ -191,7 +193,7 @@ class TwoStageGate(Gate):
 
 
 def _table(state: Mapping[str, Any], key: str, value: str) -> dict[int, int]:
-    """The saved number of each prompt."""
+    """Return a saved table as a dict from prompt index to number."""
     indices, values = (read_array(state, name, dtype=np.int64) for name in (key, value))
     if (
         len(indices) != len(values)

@@ -1,4 +1,4 @@
-"""Samplers that wrap another sampler: what they have in common."""
+"""Base class and settings of samplers that wrap another sampler."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _GIVEN_BY_THE_WRAPPER = ("name", "num_prompts", "seed", "prompt_ids", "features"
 
 
 class SamplerWrapper(PromptSampler):
-    """A sampler that changes the batches of another one, not its refreshes.
+    """Base class of samplers that change the batches of another sampler, the inner sampler.
 
+    The refreshes of the inner sampler stay as they are.
     A subclass says how batches change (`_draw`), and adds what it learns (`_observe`), logs
     (`metrics`) and keeps (`saved_by_prompt` and `saved`). Batches hold no prompt twice, so the
     inner sampler must draw without replacement.
@@ -28,7 +29,7 @@ class SamplerWrapper(PromptSampler):
     def __init__(
         self, *, inner: PromptSampler, seed: int, prompt_ids: Iterable[str] | None = None
     ) -> None:
-        """A wrapper around `inner`, over the same pool.
+        """Create a wrapper around the sampler `inner`, over the same pool.
 
         Args:
             inner: The wrapped sampler; the wrapper alone may draw from it from now on.
@@ -50,30 +51,30 @@ class SamplerWrapper(PromptSampler):
 
     @property
     def uses_logprobs(self) -> bool:
-        """Whether the inner sampler learns from the `confidence` of groups."""
+        """Whether the inner sampler learns from token log-probabilities (groups' `confidence`)."""
         return self.inner.uses_logprobs
 
     @property
     def refresh_every(self) -> int:
-        """Batches between two refreshes of the inner sampler."""
+        """Batches between the inner sampler's refreshes (rollouts that re-estimate scores)."""
         return self.inner.refresh_every
 
     def scores(self) -> NDArray[np.float64] | None:
-        """[prompts] the scores of the inner sampler, or None."""
+        """Return the inner sampler's score of each prompt, [prompts], or None if it has none."""
         return self.inner.scores()
 
     @property
     def num_rollouts_due(self) -> int:
-        """Rollouts for each prompt that the inner sampler's `due` names."""
+        """Number of rollouts for each prompt that the inner sampler's `due` returns."""
         return self.inner.num_rollouts_due
 
     def due(self, batch: int) -> PromptIndices:
-        """Prompts that the inner sampler wants rolled out before this batch."""
+        """Return the prompts for which the inner sampler wants extra rollouts before this batch."""
         self._batch = batch
         return self.inner.due(batch)
 
     def metrics(self) -> Mapping[str, float]:
-        """The inner sampler's numbers; a subclass adds its own."""
+        """Return the inner sampler's metrics; a subclass adds its own."""
         return self.inner.metrics()
 
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
@@ -92,12 +93,12 @@ class SamplerWrapper(PromptSampler):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrapperSettings:
-    """The inner sampler of a wrapper, and its settings."""
+    """Base settings of a sampler wrapper: the inner sampler's name and settings."""
 
     inner: str = "uniform"
     """Name of the sampler whose batches are changed."""
     inner_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Its settings, `preset` included."""
+    """Settings of the inner sampler, `preset` included."""
 
     def __post_init__(self) -> None:
         check_fields(self)
