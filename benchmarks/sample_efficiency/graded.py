@@ -126,7 +126,7 @@ def shaped_draw(
 
 
 def _targets(num_prompts: int) -> NDArray[np.int64]:
-    """Return the pass rates wanted, in tenths: extremes first, so that a lack falls in the middle."""
+    """Return the pass rates wanted, in tenths: extremes first, so that the middle may lack some."""
     bounds = np.rint(np.cumsum(DYNAMATH_COUNTS) / sum(DYNAMATH_COUNTS) * num_prompts).astype(int)
     targets = np.repeat(np.arange(NUM_ROLLOUTS + 1), np.diff(bounds, prepend=0))
     return targets[np.argsort(-np.abs(targets - NUM_ROLLOUTS / 2), kind="stable")]
