@@ -1,4 +1,4 @@
-"""Parts of data curation as plain functions over prompts and arrays.
+"""Building blocks of data curation, as plain functions over prompts and arrays.
 
 Grading, balance over categories, near-duplicates, and leaks of benchmark prompts.
 """

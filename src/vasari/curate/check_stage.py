@@ -1,4 +1,4 @@
-"""A checker that every stage of curation must pass, ours or a user's."""
+"""A test that every curation stage must pass, whether built in or written by a user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vasari.curate.stage import StageResult
 
 
 def check_stage(function: Function, **settings: Any) -> None:
-    """Check a stage of curation: it decides about every prompt alone, and twice alike.
+    """Check that a stage decides about each prompt independently, and the same way every time.
 
     Args:
         function: Called as `function(prompts, **settings)`.
@@ -60,7 +60,7 @@ def _decide(function: Function, prompts: Sequence[Prompt], settings: dict[str, A
 
 
 def _prompts() -> list[Prompt]:
-    """Prompts of many kinds to show a stage.
+    """Sample prompts of many kinds, on which `check_stage` runs a stage.
 
     With no, one and two images, with options, without a solution, long, of other scripts, and with
     nothing but a question and an answer.

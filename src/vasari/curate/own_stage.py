@@ -1,4 +1,4 @@
-"""Stages of the user's own: plain functions over prompts, named in a recipe."""
+"""User-defined curation stages: plain functions over prompts, named in a recipe."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from vasari.curate.stage import (
 )
 
 Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "sft", "rl"]
-"""Where a stage of one's own comes: after a stage of ours; or last of a set, of `rl` before it is
-balanced."""
+"""Where a user-defined stage runs: after the built-in stage of this name; `sft` or `rl`: last of
+the stages for that set, in `rl` before balancing."""
 
 LOCAL: tuple[Place, ...] = ("read", "check", "near_duplicates", "decontaminate")
-"""Places before any model is asked."""
+"""Places that come before any model is asked."""
 
 STAGES: Mapping[str, Any] = {}
-"""Stages of ours that `stages` may place: none, they have keys of their own (`BUILT_IN`)."""
+"""Built-in stages that `stages` may name: none, since each has its own recipe key (`BUILT_IN`)."""
 
 COUNTED: tuple[str, ...] = ("source", RL_PART)
-"""Facts of the metadata by which rows are counted from stage to stage; a stage of one's own leaves
-them as they are."""
+"""Metadata keys by which rows are counted from stage to stage; a user-defined stage must not change
+their values."""
 
 _REASON_CHARS = 80
 
@@ -47,12 +47,13 @@ prompt, a `Prompt` (kept, perhaps changed) or a text (why it is dropped); or a `
 
 
 class OwnStage(Named):
-    """A stage of the user's own, and its place among ours."""
+    """Settings of a user-defined stage: its function, arguments, and the stage it runs after."""
 
     after: Place = "decontaminate"
-    """After which of our stages, or `sft`, `rl`: last of that set."""
+    """The built-in stage it runs after; `sft` or `rl`: last of the stages for that set."""
     model: str | None = None
-    """An entry of `models` that it may ask; it then takes an `AskedModel` as `model`."""
+    """An entry of `models` that the stage may ask; its function then takes an `AskedModel` as
+    `model`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -88,11 +89,11 @@ class OwnStage(Named):
 
     @property
     def title(self) -> str:
-        """The stage's name in files and reports: the last part of its function's name."""
+        """Name of the stage in files and reports: the last part of its function's name."""
         return self.name.rpartition(":")[2].rpartition(".")[2]
 
     def identity(self) -> dict[str, Any]:
-        """What decides its results: its settings, and the files that its name leads to."""
+        """Return what the stage's results depend on: name, settings, and a digest of the code."""
         return {
             "stage": self.name,
             "settings": self.settings,
@@ -101,10 +102,10 @@ class OwnStage(Named):
 
 
 def stage_function(stage: OwnStage) -> Function:
-    """The function of a stage, its settings checked against what it takes.
+    """Return the function that a stage names, after checking that it accepts the stage's settings.
 
     Raises:
-        ConfigError: There is none, it cannot be called, or a setting is unknown or missing.
+        ConfigError: The function is missing or not callable, or a setting is unknown or missing.
     """
     function = resolve(stage.name, STAGES, kind="stage")
     what = f"stage {stage.name!r}"
@@ -124,10 +125,10 @@ def stage_function(stage: OwnStage) -> Function:
 def run_stage(
     stage: OwnStage, prompts: Sequence[Prompt], model: AskedModel | None = None
 ) -> StageResult:
-    """Run a stage of the user's on some prompts, and check what it returns.
+    """Run a user-defined stage on some prompts, and check what it returns.
 
     Raises:
-        StateError: It raised an exception, or returned something else than it may; what was done
+        StateError: The stage raised an exception, or returned what it may not; what was done
             before is kept.
     """
     function = stage_function(stage)
@@ -146,10 +147,10 @@ def run_stage(
 
 
 def decided(returned: Any, prompts: Sequence[Prompt], *, stage: str) -> StageResult:
-    """The return value of a stage as a checked `StageResult`.
+    """Check what a user-defined stage returned, and convert it to a `StageResult`.
 
     Raises:
-        StateError: It lost or made up prompts, changed an id or what rows are counted by, or
+        StateError: The stage lost or made up prompts, changed an id or what rows are counted by, or
             returned something that no row can hold.
     """
     result = _as_result(returned, prompts, stage)
@@ -209,7 +210,7 @@ def _as_result(returned: Any, prompts: Sequence[Prompt], stage: str) -> StageRes
 
 
 def _well_formed(returned: StageResult, stage: str) -> StageResult:
-    """The stage's own `StageResult`, with the types of its fields checked."""
+    """Check the field types of the `StageResult` that a stage returned, and return a copy."""
     kept, dropped, counts = tuple(returned.kept), tuple(returned.dropped), dict(returned.counts)
     texts = [
         text
@@ -234,7 +235,7 @@ def _well_formed(returned: StageResult, stage: str) -> StageResult:
 
 
 def _unfit(after: Prompt, before: Prompt) -> str | None:
-    """Why a changed prompt cannot go on; None when it can."""
+    """Why a prompt that a stage has changed is not acceptable; None if it is."""
     if after.images != before.images:
         return "its images were changed; a stage may change texts and metadata, and drop the prompt"
     texts = {
@@ -276,9 +277,9 @@ def _unfit(after: Prompt, before: Prompt) -> str | None:
 
 
 def _culprit(function: Function, prompts: Sequence[Prompt], settings: Mapping[str, Any]) -> str:
-    """The prompt on which a function raises, found by halving.
+    """Name the prompt on which a function raises, found by halving the list of prompts.
 
-    All of them when it raises on none alone.
+    Names all of them if it raises on none alone.
     """
     found = list(prompts)
     while len(found) > 1:
@@ -305,6 +306,6 @@ def _where(prompts: Sequence[Prompt]) -> str:
 
 
 def _reason(text: str) -> str:
-    """A reason on one short line, in characters that a table can hold."""
+    """Shorten a drop reason to one line, in characters that a table can hold."""
     line = " ".join(text.split()).encode("utf-8", "replace").decode()
     return line if len(line) <= _REASON_CHARS else line[: _REASON_CHARS - 3] + "..."

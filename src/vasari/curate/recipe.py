@@ -1,4 +1,4 @@
-"""A curation as its recipe states it: sources, models, stages, and the sets to make."""
+"""Settings of a curation recipe: data sources, models, stages, and the data sets to make."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from vasari.verify.judge import JudgeSettings
 ExportName = Literal["sharegpt", "trl", "easyr1", "verl"]
 
 PRESETS: tuple[str, ...] = ("paper-sft", "paper-rl")
-"""Names of the parts of recipes that ship with the package."""
+"""Names of the partial recipes that ship with the package."""
 
 
 class SourceEntry(Settings):
-    """Where prompts come from: a data set on disk, or generated ones."""
+    """Settings of one source of prompts: a data set on disk, or generated prompts."""
 
     source: str | None = None
     """A name of `vasari.data.sources.SOURCES`, or the path of a YAML description."""
@@ -45,14 +45,14 @@ class SourceEntry(Settings):
     """Where the data set lies, relative to the recipe; `${NAME}` stands for an environment
     variable."""
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    """What reports call it; by default the source's name, or "tasks"."""
+    """Name of the source in reports; by default that of the data set, or "tasks"."""
     split: str = "train"
     allow_test: bool = False
     """Read a test split, or a set that is published for testing alone."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Stop after this many prompts."""
     domain: str | None = None
-    """In place of the domain that the source's description states."""
+    """Domain of the prompts, in place of the one that the source's description states."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -67,7 +67,7 @@ class SourceEntry(Settings):
 
     @property
     def label(self) -> str:
-        """The name of the source in reports."""
+        """Name of the source in reports."""
         if self.name is not None:
             return self.name
         return (
@@ -78,30 +78,29 @@ class SourceEntry(Settings):
 
 
 class CheckSettings(Settings):
-    """Which prompts pass the checks that need no model."""
+    """Settings of the checks that need no model: which prompts pass."""
 
     licences: list[str] = Field(default_factory=list)
-    """Patterns (`*`, `?`, capitals alike) of licences that are wanted; empty wants all."""
+    """Patterns (`*`, `?`, case ignored) of the licences to keep; empty keeps all."""
     not_licences: list[str] = Field(default_factory=list)
-    """Patterns of licences that are not: `*NC*`, `none stated`."""
+    """Patterns of the licences to drop, e.g. `*NC*`, `none stated`."""
     self_verifying: bool = True
-    """Drop a prompt whose reference, given as an answer, is not judged correct: nothing could ever
-    be."""
+    """Drop a prompt whose reference, given as an answer, is not judged correct: none would be."""
     min_side: Annotated[int, Field(ge=1)] = 16
-    """Pixels that each side of an image has at least."""
+    """Least number of pixels of each side of an image."""
     max_pixels: Annotated[int, Field(ge=1, le=MAX_PIXELS)] = MAX_PIXELS
-    """Pixels of an image at most."""
+    """Most pixels of an image."""
     max_images: Annotated[int, Field(ge=0)] = 8
     max_question_chars: Annotated[int, Field(ge=1)] = 16_384
     max_image_bytes: Annotated[int, Field(ge=1)] = 20_000_000
-    """Bytes of an encoded image at most: servers refuse more."""
+    """Most bytes of an encoded image: servers refuse more."""
 
 
 class ModelEntry(Settings):
-    """A model behind an OpenAI-compatible server."""
+    """Settings of one model behind an OpenAI-compatible server."""
 
     model: str
-    """As the server knows it."""
+    """Name of the model on the server."""
     endpoint: EndpointSettings
     temperature: float | None = None
     top_p: float | None = None
@@ -110,7 +109,7 @@ class ModelEntry(Settings):
     """Further JSON fields as the server takes them."""
 
     def sampling(self) -> Sampling:
-        """The sampling parameters of the model's requests."""
+        """Return the sampling parameters of requests to this model."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -120,78 +119,78 @@ class ModelEntry(Settings):
 
 
 class AskingStage(Settings):
-    """A stage that asks one of the recipe's models."""
+    """Settings of a stage that sends requests to one of the recipe's models."""
 
     model: str
 
 
 class ValidityStage(AskingStage):
-    """Finds prompts that can be answered without their image, or have another answer."""
+    """Settings of the stage that finds prompts with an unneeded image or a doubtful answer."""
 
     settings: ValiditySettings = ValiditySettings()
 
 
 class AnnotateStage(AskingStage):
-    """Has long chains of thought written, and keeps those with the right answer."""
+    """Settings of the stage in which a teacher model writes chains of thought for the SFT set."""
 
     settings: AnnotateSettings = AnnotateSettings()
 
 
 class RephraseStage(AskingStage):
-    """Turns answers into short ones that can be verified."""
+    """Settings of the stage that rewrites prompts to have short, verifiable answers."""
 
     settings: RephraseSettings = RephraseSettings()
 
 
 class CategoriseStage(AskingStage):
-    """Says which category a prompt belongs to."""
+    """Settings of the stage in which a model names each prompt's category."""
 
     settings: CategoriseSettings = CategoriseSettings()
 
 
 class SftRecipe(Settings):
-    """What the supervised set holds."""
+    """Settings for building the SFT data set."""
 
     annotate: AnnotateStage | None = None
     """None keeps the solutions that the sources carry, and drops prompts without one."""
     bins: tuple[Bin, ...] | None = None
-    """Difficulties wanted; None takes all that grading keeps."""
+    """Difficulty bins wanted; None takes all that grading keeps."""
     domains: tuple[str, ...] | None = None
     """Domains wanted; None takes all."""
 
 
 class RlPart(Settings):
-    """One part of the RL set with its own target, e.g. hard mathematics or logic puzzles."""
+    """Settings of one part of the RL data set, e.g. hard mathematics, with its own target size."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     target: Annotated[int, Field(ge=1)]
-    """Prompts wanted."""
+    """Number of prompts wanted."""
     domains: tuple[str, ...] | None = None
-    """Domains wanted; None takes those that no earlier part takes."""
+    """Domains wanted; None takes the domains that no other part names."""
     bins: tuple[Bin, ...] | None = None
-    """Difficulties wanted; None takes all that grading keeps."""
+    """Difficulty bins wanted; None takes all that grading keeps."""
     rephrase: bool = False
-    """Whether its prompts go through `rephrase`."""
+    """Whether the part's prompts go through the stage `rephrase`."""
     categorise: bool = False
-    """Whether its prompts go through `categorise`."""
+    """Whether the part's prompts go through the stage `categorise`."""
     balance_by: Literal["category", "source", "none"] = "category"
-    """What is made as even as the supply allows."""
+    """Groups whose counts are made as equal as the supply allows."""
     categories: tuple[str, ...] | None = None
     """Categories that count, empty ones included; None: the thirteen where a part is categorised,
     else those that occur."""
 
     @property
     def wanted(self) -> tuple[str, ...] | None:
-        """The categories to balance over; None for those that occur."""
+        """The categories to balance over; None to balance over the groups that occur."""
         if self.balance_by != "category":
             return None
         return self.categories or (tuple(CATEGORIES) if self.categorise else None)
 
 
 class RlRecipe(Settings):
-    """The set for RL training, in parts; a prompt goes to the first part that takes it.
+    """Settings for building the RL data set in parts; a prompt goes to the first part it fits.
 
-    A part takes domains and bins.
+    A prompt fits by its domain and its difficulty bin.
     """
 
     parts: Annotated[list[RlPart], Field(min_length=1)]
@@ -214,41 +213,41 @@ class RlRecipe(Settings):
 
 
 class CurationRecipe(Settings):
-    """A whole curation: from sources to a supervised set and a set for RL training."""
+    """Settings of a whole curation, from data sources to an SFT data set and an RL data set."""
 
     name: str
-    """What the run is called."""
+    """Name of the run."""
     seed: int = 0
-    """Seeds generated prompts and the choice among equals."""
+    """Seed for generating prompts, and for choosing among prompts of equal rank."""
     sources: Annotated[list[SourceEntry], Field(min_length=1)]
     """In order of preference: of two copies the first is kept."""
     checks: CheckSettings = CheckSettings()
     duplicates: DuplicateSettings | None = DuplicateSettings()
     """None keeps near-duplicates."""
     decontaminate: LeakSettings | None = LeakSettings()
-    """Benchmarks to keep out; without any the report says that nothing was compared. None says that
-    too."""
+    """Benchmarks to keep out of the sets; with None or an empty list nothing is compared, and the
+    report says so."""
     models: dict[str, ModelEntry] = Field(default_factory=dict)
-    """Who may be asked, by a name of yours."""
+    """Models that stages may ask, by a name of your choice."""
     validity: ValidityStage | None = None
     judge: JudgeSettings | None = None
-    """Who decides the answers of grading and annotation that rules leave undecided (docs/judge.md);
+    """Judge model for answers in grading and annotation that rules leave undecided (docs/judge.md);
     None leaves them as the rules say."""
     grade: GradingSettings | None = None
-    """None grades nothing, and no stage may ask for a bin."""
+    """Settings of grading; None grades nothing, and no stage may ask for a difficulty bin."""
     sft: SftRecipe | None = None
-    """The supervised set; None makes none."""
+    """The SFT data set; None makes none."""
     rl: RlRecipe | None = None
-    """The set for reinforcement training; None makes none."""
+    """The RL data set; None makes none."""
     stages: tuple[OwnStage, ...] = ()
-    """Stages of your own, as `package.module:attribute`, each placed after one of ours."""
+    """User-defined stages, as `package.module:attribute`, each placed after a built-in stage."""
     exports: tuple[ExportName, ...] = ()
-    """Other forms of the two sets, written beside them."""
+    """File formats of other trainers in which the two sets are written as well."""
     shard_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
-    """Rows that are worked on, and lost by a crash, at once; answers of a model are never lost."""
+    """Rows of a shard, the unit of work that a crash can lose; model answers are never lost."""
     responses: str | None = None
-    """A folder of answers that several runs share, relative to the recipe; None keeps them in the
-    run's folder."""
+    """Folder of stored model answers that several runs share, relative to the recipe; None keeps
+    them in the run's folder."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
@@ -298,7 +297,7 @@ class CurationRecipe(Settings):
         return self
 
     def asked(self) -> dict[str, str]:
-        """The stages that ask a model, each with the model's name."""
+        """Return the stages that ask a model: stage name -> the model's name in the recipe."""
         found = {
             "validity": self.validity.model if self.validity else None,
             "grade": self.grade.model if self.grade else None,
@@ -310,21 +309,21 @@ class CurationRecipe(Settings):
         return {stage: name for stage, name in found.items() if name is not None}
 
     def why_not_decontaminated(self) -> str:
-        """Why nothing is compared with benchmarks; empty where something is."""
+        """Return why the data are not compared with any benchmark; empty if they are."""
         if self.decontaminate is None:
             return "the recipe switches it off (decontaminate: null)"
         named = self.decontaminate.benchmarks
         return "" if named else "the recipe names no benchmark (decontaminate.benchmarks)"
 
     def key_variables(self) -> list[str]:
-        """The environment variables that hold keys of the recipe's servers."""
+        """Names of the environment variables that hold the API keys of the recipe's servers."""
         servers = [entry.endpoint for entry in self.models.values()]
         servers += [self.judge.endpoint] if self.judge is not None else []
         return [server.api_key_env for server in servers if server.api_key_env is not None]
 
 
 def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
-    """The checked recipe of a curation, its presets filled in.
+    """Read a curation recipe from a file, fill in its presets, and check it.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
@@ -336,7 +335,7 @@ def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
 
 
 def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """The recipe with its `preset` filled in; what the recipe says itself counts.
+    """Merge the recipe with the presets it names; the recipe's own values take precedence.
 
     Raises:
         ConfigError: There is no such preset.
@@ -355,7 +354,7 @@ def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two mappings merged key by key, the upper one before the lower; lists are replaced."""
+    """Merge two mappings key by key; `above` overrides `below`, and lists are replaced."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)

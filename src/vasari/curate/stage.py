@@ -1,4 +1,4 @@
-"""What a stage of curation gets and returns.
+"""Types that a curation stage receives and returns.
 
 A stage that asks a model is a function `stage(prompts, model, settings) -> StageResult`: it decides
 about every prompt it is given, and the next stage reads the prompts that it keeps.
@@ -18,14 +18,14 @@ if TYPE_CHECKING:  # a server's client takes long to import, and most users of t
     from vasari.endpoint import EndpointSettings, RateLimits, ResponseStore, Sampling
 
 RL_PART = "rl_part"
-"""Key of the metadata that names a prompt's part of the RL set."""
+"""Metadata key that holds the name of a prompt's part of the RL set."""
 
 
 class BuiltIn(NamedTuple):
-    """What a recipe and the reports call one of our stages."""
+    """Names of a built-in stage: its key in recipes and its title in reports."""
 
     key: str
-    """Key of a recipe that sets it."""
+    """Recipe key that configures the stage."""
     title: str
 
 
@@ -42,33 +42,33 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "categorise": BuiltIn("rl.categorise", "categories"),
     "balance": BuiltIn("rl.parts", "balanced"),
 }
-"""Our stages, in their order."""
+"""Built-in stages by name, in the order in which they run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedModel:
-    """A model behind a server, and the store of its answers."""
+    """A model on a server that a stage sends requests to, with the store of its answers."""
 
     settings: EndpointSettings
     store: ResponseStore
-    """An answer that is in the store is not bought again."""
+    """Store of earlier answers; a stored answer is not requested again."""
     model: str
-    """As the server knows it."""
+    """Name of the model on the server."""
     sampling: Sampling
     retry_failed: tuple[str, ...] = ()
     """Reasons (of `vasari.endpoint.FAILURE_REASONS`) whose stored failures are asked again."""
     limits: RateLimits | None = None
-    """What is left of the server's limits a minute; the stages and shards of a run share it."""
+    """What is left of the server's limits per minute; all stages and shards of a run share it."""
     progress: Callable[[int, int], None] | None = None
-    """Called with the prompts done and their total."""
+    """Called with the number of prompts done and their total."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """One prompt that was dropped, with the reason and the prompt that it repeats, if any."""
+    """A dropped prompt: its id, the reason, and the id of the prompt that it repeats, if any."""
 
     index: int
-    """Position of the prompt in the input."""
+    """Position of the prompt in the stage's input."""
     id: str
     """The prompt's id."""
     reason: str
@@ -81,28 +81,28 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """The prompts that a stage keeps, and those that it drops."""
+    """Result of a stage: the prompts it keeps, the prompts it drops, and further counts."""
 
     kept: tuple[Prompt, ...]
-    """In the order in which they were given; a stage may have set their solution, answer, category
-    or metadata."""
+    """Kept prompts, in input order; a stage may have set their solution, answer, category or
+    metadata."""
     dropped: tuple[Dropped, ...]
-    """The others, ascending by `index`, which counts the prompts that this call was given."""
+    """All other prompts, ascending by `index`, their position among the prompts of this call."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What else to tell of the stage, by name."""
+    """Further counts to report for the stage, by name."""
 
 
 Reason = tuple[str, str]
-"""Why a prompt is dropped, and the measured values behind it for a person to read."""
+"""Why a prompt is dropped, and the measured values behind that reason, for a person to read."""
 
 
 def sort_out(
     prompts: Sequence[Prompt], decide: Callable[[int, Prompt], Prompt | Reason]
 ) -> StageResult:
-    """Decide about each prompt in turn, and return what is kept and dropped.
+    """Call `decide` on each prompt, and return the kept and dropped prompts as a `StageResult`.
 
     Args:
-        prompts: What the stage was given.
+        prompts: The stage's input.
         decide: Position and prompt -> the prompt that is kept, or the reason of a drop.
     """
     kept: list[Prompt] = []
@@ -121,14 +121,14 @@ def without(
     dropped: Sequence[Dropped],
     counts: Mapping[str, int] = MappingProxyType({}),
 ) -> StageResult:
-    """The result that keeps all prompts but those that are dropped."""
+    """Build the `StageResult` that drops the given prompts and keeps all other prompts."""
     gone = {drop.index for drop in dropped}
     kept = tuple(prompt for index, prompt in enumerate(prompts) if index not in gone)
     return StageResult(kept=kept, dropped=tuple(dropped), counts=counts)
 
 
 def check_result(result: StageResult, given: int, *, stage: str) -> StageResult:
-    """Return the result if it decides about every prompt that was given.
+    """Return `result` if it keeps or drops every one of the `given` input prompts exactly once.
 
     Raises:
         ConfigError: The stage lost or made up prompts, or named one twice.

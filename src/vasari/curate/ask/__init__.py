@@ -1,1 +1,1 @@
-"""Stages that ask a model: rationales, short answers, categories, validity of prompts."""
+"""Curation stages that ask a model: rationales, short answers, categories, validity."""

@@ -1,4 +1,4 @@
-r"""Long chains of thought by a teacher, kept only where they end in the verified answer.
+r"""Annotation stage: a teacher model writes rationales; those with a verified answer are kept.
 
 arXiv:2509.21268, section 5: a strong model writes the rationale of each prompt, and it is kept when
 its final answer is the reference. Here up to `num_rationales` are drawn a prompt; each is judged by
@@ -65,8 +65,8 @@ REASONS: Final = (
     "wrong_language",
     "repetitive",
 )
-"""Why a rationale is refused, in the order in which it is asked; a later one came nearer to being
-kept."""
+"""Reasons to refuse a rationale, in the order in which they are checked; one refused for a later
+reason came nearer to being kept."""
 
 _LANGUAGE_NAMES: Final[Mapping[LanguageName, str]] = {
     "en": "English",
@@ -81,24 +81,25 @@ _LANGUAGE_NAMES: Final[Mapping[LanguageName, str]] = {
 
 
 class AnnotateSettings(Settings):
-    """What the teacher is asked for, and which of its rationales are kept."""
+    """Settings of annotation: what the teacher model is asked for, which rationales are kept."""
 
     system: str = TEACHER_PROMPT
     """The teacher's instructions; `{language}` stands for the language, other braces are
     doubled."""
     num_rationales: int = Field(default=4, ge=1, le=64)
-    """Rationales a prompt, at most."""
+    """Most rationales drawn per prompt."""
     draw_all: bool = False
-    """Draw all of them, which measures how the answers differ; else none after the first that
-    passes every check."""
+    """Draw all `num_rationales`, which measures how the answers differ; else stop at the first
+    rationale that passes every check."""
     prefer: Literal["first", "shortest", "median", "longest"] = "median"
-    """Which of several that pass is kept, by number of words; of an even number, the shorter of the
-    two in the middle."""
+    """Which of several rationales that pass is kept, by number of words; of an even number, the
+    median is the shorter of the two in the middle."""
     seed: int | None = None
-    """Sent to the server, which may then answer the same again; None for servers that take none."""
+    """Seed sent to the server, which may then repeat its answers; None for servers that take no
+    seed."""
     min_words: int = Field(default=20, ge=1)
     max_words: int = Field(default=8192, ge=1)
-    """Bounds for the thought."""
+    """Bounds on the number of words of the thought."""
     language: LanguageName = "en"
     min_script_share: float = Field(default=0.95, ge=0.0, le=1.0)
     """Least share of letters in the script of the language."""
@@ -121,31 +122,31 @@ class AnnotateSettings(Settings):
         return self
 
     def instructions(self) -> str:
-        """The teacher's instructions for the language."""
+        """Return the teacher model's system prompt with the language filled in."""
         return self.system.format(language=_LANGUAGE_NAMES[self.language])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One rationale, and why it is refused."""
+    """One rationale of the teacher model, its verdict, and the reason if it is refused."""
 
     reason: str
     """One of `REASONS`; empty where it passes."""
     thought: str = ""
-    """Empty where the form is wrong."""
+    """Text of the reasoning; empty if the form is wrong."""
     answer: str | None = None
     """The final answer as the verifier read it; None where the form is wrong or none is stated."""
     decided_by: str = ""
     """The rule that decided on the answer, as in `Verdict`."""
     num_words: int = 0
-    """Words of the thought."""
+    """Number of words of the thought."""
     text_reason: str = ""
-    """What is against the thought, whatever its answer."""
+    """Reason to refuse the thought whatever its answer; empty if there is none."""
     verdict: Verdict | None = None
-    """Of the final answer; None where the form is wrong."""
+    """Verdict on the final answer; None if the form is wrong."""
 
     def with_verdict(self, verdict: Verdict) -> Judged:
-        """The same rationale after another verdict."""
+        """Return a copy of this rationale with another verdict, and its reason updated."""
         reason = _verdict_reason(verdict) or self.text_reason
         return dataclasses.replace(
             self,
@@ -157,7 +158,7 @@ class Judged:
 
 
 Group = list[tuple[Response, Judged]]
-"""What was drawn for a prompt, in the order of the answers' numbers."""
+"""Responses drawn for a prompt, each with its judgement, in the order of their `index`."""
 
 
 def annotate(
@@ -167,7 +168,7 @@ def annotate(
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
-    """Keep the prompts for which the teacher writes a verified rationale, as their solution.
+    """Keep the prompts for which a teacher model writes a verified rationale as their `solution`.
 
     A kept prompt's `solution` is the teacher's thought, and its target for training ends in the
     reference answer. `metadata["annotation"]` holds the teacher, how many rationales were drawn and
@@ -180,9 +181,9 @@ def annotate(
     when the run stopped first.
 
     Args:
-        prompts: With or without a solution; what is there is replaced.
-        model: The teacher.
-        settings: What it is asked for, and what is kept.
+        prompts: With or without a solution, which is replaced.
+        model: The teacher model.
+        settings: What the teacher is asked for, and what is kept.
         appeal: A judge. It is asked about undecided final answers of rationales that nothing else
             is against, where no rationale of the prompt passes by the rules (with `draw_all`: about
             all of them).
@@ -213,7 +214,7 @@ def annotate(
 def _drawn(
     prompts: Sequence[Prompt], model: AskedModel, settings: AnnotateSettings
 ) -> tuple[PromptAnswers, dict[int, Group]]:
-    """The teacher's answers, and what the rules say of each, by position of the prompt."""
+    """Draw the teacher's responses and judge each by rules; both by position of the prompt."""
     judge = once(lambda index, response: judge_response(prompts[index], response, settings))
 
     async def settled(index: int, responses: Sequence[Response]) -> bool:
@@ -235,7 +236,7 @@ def _drawn(
 
 
 def annotate_request(prompt: Prompt, model: AskedModel, settings: AnnotateSettings) -> Request:
-    """The request to the teacher about one prompt.
+    """Build the request that asks the teacher model for a rationale of one prompt.
 
     Raises DataError where an image cannot be sent.
     """
@@ -243,7 +244,7 @@ def annotate_request(prompt: Prompt, model: AskedModel, settings: AnnotateSettin
 
 
 def judge_response(prompt: Prompt, response: Response, settings: AnnotateSettings) -> Judged:
-    """One answer of the teacher, judged by rules alone."""
+    """Judge one response of the teacher model by rules alone, without a judge model."""
     text = response.text
     if response.reasoning and "<think>" not in text.lower():
         # A server that splits the reasoning off; the answer is left as the model wrote it.
@@ -266,7 +267,7 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
 def choose(
     group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]
 ) -> int | None:
-    """Position of the rationale to keep; None when none passes."""
+    """Position in `group` of the rationale to keep; None if every rationale is refused."""
     passing = [place for place, one in enumerate(group) if not one.reason]
     if not passing:
         return None
@@ -280,7 +281,7 @@ def choose(
 
 
 def answer_diversity(answers: Sequence[str]) -> float:
-    """The probability that two answers, drawn with replacement, differ.
+    """Probability that two answers, drawn at random with replacement, differ.
 
     `1 - sum p^2` (Gini-Simpson); 0 when all agree or there are none.
     """
@@ -299,9 +300,9 @@ def _verdict_reason(verdict: Verdict) -> str:
 
 
 def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
-    """Why a thought is refused whatever its answer: one of the last four `REASONS`, or "".
+    """Reason to refuse a thought for its length, language or repetition; empty if there is none.
 
-    The words are those of the thought.
+    `words` are those of the thought. The reason is one of the last four `REASONS`.
     """
     if len(words) < settings.min_words:
         return "too_short"

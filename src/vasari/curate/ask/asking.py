@@ -1,4 +1,4 @@
-"""Prompts as requests to a model, and its answers by prompt.
+"""Sends prompts to a model as requests, and collects its answers by prompt.
 
 The reference answer is no part of a request made here.
 """
@@ -21,25 +21,24 @@ T = TypeVar("T")
 Case = TypeVar("Case")
 
 Appeal = Callable[[Sequence[JudgeItem]], Judged]
-"""Asks the recipe's judge for verdicts that the rules leave undecided."""
+"""Function that asks the recipe's judge model for verdicts that the rules leave undecided."""
 
 Settled = Callable[[int, Sequence[Response]], "bool | Awaitable[bool]"]
-"""Whether the answers so far to the prompt at this position settle it, so that no more are
-drawn."""
+"""Function of a prompt's position and its answers so far: whether no further answer is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptAnswers:
-    """The model's answers to each prompt that it was asked about."""
+    """A model's answers to prompts, and why no request could be made for some prompts."""
 
     answers: Mapping[int, Answers]
-    """By position of the prompt."""
+    """Answers by position of the prompt."""
     unreadable: Mapping[int, str]
     """Why no request could be made, by position: an image is missing, or the question marks more
     images than there are."""
 
     def unanswered(self, index: int, *, failed: str, whole: bool = False) -> Reason | None:
-        """Why a prompt without a single answer is dropped; None when there is an answer.
+        """Reason and detail for dropping a prompt that got no answer; None if it got one.
 
         Args:
             index: Position of the prompt.
@@ -58,14 +57,14 @@ class PromptAnswers:
         return reason, f"{failure.reason}: {failure.detail}"[:500]
 
     def dropped(self, index: int, prompt: Prompt, *, failed: str) -> Dropped | None:
-        """`unanswered` as a dropped prompt, for a stage that returns a `StageResult`."""
+        """The `Dropped` record of a prompt that got no answer; None if it got one."""
         reason = self.unanswered(index, failed=failed)
         if reason is None:
             return None
         return Dropped(index=index, id=prompt.id, reason=reason[0], detail=reason[1])
 
     def stopped(self, index: int) -> bool:
-        """Whether the run stopped before all answers to a prompt were asked for.
+        """Whether the run stopped before it had asked for all answers to a prompt.
 
         The next run asks for the rest.
         """
@@ -75,7 +74,7 @@ class PromptAnswers:
 
 
 def once(judge: Callable[[int, Response], T]) -> Callable[[int, Response], T]:
-    """A function of position and answer that is computed once for each answer, then remembered."""
+    """Wrap `judge` in a cache, so that each response to each prompt is judged only once."""
     known: dict[tuple[int, int], T] = {}
 
     def remembered(index: int, response: Response) -> T:
@@ -92,7 +91,7 @@ def ask_judge(
     appeal: Appeal | None,
     counts: Counter[str],
 ) -> tuple[dict[Case, Verdict], bool]:
-    """The judge's verdict of each case, and whether it was stopped before it had all of them.
+    """Ask a judge model about each case; return its verdicts, and whether it was stopped early.
 
     Args:
         cases: Prompt, the verdict of the rules, and the text that is judged.
@@ -126,7 +125,7 @@ def prompt_request(
     seed: int | None = None,
     with_images: bool = True,
 ) -> Request:
-    """The request that shows a prompt: question, lettered options, images where it marks them.
+    """Build the request that shows a prompt: question, lettered options, images at their marks.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take, or the marks do not
@@ -156,15 +155,15 @@ def ask_prompts(
     num_responses: int = 1,
     settled: Settled | None = None,
 ) -> PromptAnswers:
-    """Ask one request for each prompt, and return the answers from the store or the server.
+    """Get a model's answers to each prompt, from the store if it has them, else from the server.
 
     Args:
         prompts: The stage's prompts.
-        model: Who is asked.
-        make: The request of a prompt; a DataError from it costs that prompt only.
+        model: The model that is asked.
+        make: Builds the request of a prompt; a DataError from it costs that prompt only.
         positions: Which prompts to ask about; all by default.
-        num_responses: Most answers a prompt.
-        settled: Asked after each answer but the last.
+        num_responses: Most answers per prompt.
+        settled: Called after each answer but the last: whether to stop asking about that prompt.
 
     Raises:
         StorageError: The disk refuses to keep answers.

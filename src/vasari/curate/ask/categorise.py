@@ -1,4 +1,4 @@
-"""The category of a prompt by a model, and how often the model names the right one.
+"""Categorisation stage: a model names each prompt's category; measures how often it is right.
 
 Thirteen mathematical categories, those of arXiv:2509.21268.
 """
@@ -46,10 +46,10 @@ CATEGORIES: Final[Mapping[str, str]] = {
     "statistics": "data, charts, tables, averages, empirical frequencies",
     "topology": "knots, links, what stays when a shape is bent or stretched",
 }
-"""The categories, each with what belongs to it."""
+"""Category name -> description of what belongs to the category."""
 
 UNCATEGORISED: Final = "uncategorised"
-"""The category of a prompt for which the model named none of those asked for."""
+"""Category of a prompt for which the model named no category of the list."""
 
 MATHVISION_SUBJECTS: Final[Mapping[str, str]] = {
     "metric geometry - angle": "plane geometry",
@@ -58,8 +58,8 @@ MATHVISION_SUBJECTS: Final[Mapping[str, str]] = {
     "transformation geometry": "plane geometry",
     "analytic geometry": "functions",
 }
-"""Subjects of MathVision (arXiv:2402.14804) that are called otherwise here; the other eleven have
-the same names."""
+"""MathVision subject (arXiv:2402.14804) -> category name, where the two differ; the other eleven
+subjects have the same names."""
 
 CLASSIFIER_PROMPT: Final = (
     "You are shown a problem, with its picture or pictures if it has any. Do not solve it. Say"
@@ -72,12 +72,12 @@ _SPACES = re.compile(r"[\s_]+")
 
 
 class CategoriseSettings(Settings):
-    """The categories, and which prompts a model is asked about."""
+    """Settings of categorisation: the categories, and which prompts a model is asked about."""
 
     system: str = CLASSIFIER_PROMPT
     """The instructions; `{categories}` stands for the list, other braces are doubled."""
     categories: Mapping[str, str] = Field(default_factory=lambda: dict(CATEGORIES), min_length=2)
-    """Name in small letters -> what belongs to it."""
+    """Category name in small letters -> description of what belongs to the category."""
     asked_domains: tuple[str, ...] = ("math", "any", "")
     """Domains (`metadata["domain"]`, "" where there is none) whose prompts are classified; others
     have their domain as their category, since their source says what they are: logic puzzles,
@@ -85,14 +85,14 @@ class CategoriseSettings(Settings):
     with_images: bool = True
     """Show the pictures; a classifier that reads the text alone is cheaper."""
     num_votes: int = Field(default=1, ge=1, le=33)
-    """Answers a prompt; the most frequent category counts, and where two tie none."""
+    """Answers per prompt; the most frequent category counts, and none if two tie."""
     drop_uncategorised: bool = False
-    """Drop them, with reason "uncategorised", instead of keeping them under that name."""
+    """Drop uncategorised prompts, with reason "uncategorised", instead of keeping them."""
     seed: int | None = None
-    """Sent to the server; None for servers that take none."""
+    """Seed sent to the server; None for servers that take none."""
 
     def instructions(self) -> str:
-        """The system prompt, with the list of categories filled in."""
+        """Return the system prompt with the list of categories filled in."""
         return self.system.format(
             categories="\n".join(f"- {name}: {about}" for name, about in self.categories.items())
         )
@@ -100,30 +100,30 @@ class CategoriseSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryAccuracy:
-    """How often a classifier names the category that a data set gives."""
+    """Accuracy of a classifier model against the categories that a data set gives."""
 
     num_prompts: int
-    """Prompts with a known category."""
+    """Number of prompts with a known category."""
     accuracy: float
-    """Share of them that the classifier got right; unreadable replies and failed requests count as
-    wrong."""
+    """Share of those prompts that the classifier got right; unreadable replies and failed requests
+    count as wrong."""
     low: float
     high: float
     """Wilson 95% interval of the accuracy."""
     majority: float
-    """Share of the most frequent category: what naming it always would score."""
+    """Share of the most frequent category: the accuracy of always naming it."""
     macro_recall: float
-    """Mean over the categories of the share found: 1 / categories for any constant answer."""
+    """Mean recall over the categories: 1 / (number of categories) for any constant answer."""
     confusion: Mapping[str, Mapping[str, int]]
     """Gold category -> category named -> prompts, in alphabetical order; pairs that do not occur
     are left out."""
     num_unreadable: int
-    """Of the prompts, those without a readable category."""
+    """Number of prompts without a readable category."""
 
     def table(self) -> str:
-        """The confusion table in Markdown, with a row for each gold category.
+        """Return the confusion table in Markdown, with a row for each gold category.
 
-        Its prompts, the share found, and what it was taken for.
+        Columns: number of prompts, share found, and the categories named instead.
         """
         lines = ["| gold | prompts | found | taken for |", "| --- | --- | --- | --- |"]
         for gold, named in self.confusion.items():
@@ -140,7 +140,7 @@ class CategoryAccuracy:
 def categorise(
     prompts: Sequence[Prompt], model: AskedModel, settings: CategoriseSettings
 ) -> StageResult:
-    """Set each prompt's category; `metadata["source_category"]` keeps the source's word for it.
+    """Set each prompt's category; the source's category moves to `metadata["source_category"]`.
 
     A prompt whose category is not clear (unreadable reply, tie, failed request) is
     "uncategorised" and kept, unless `drop_uncategorised`. Counts: prompts by category as
@@ -167,12 +167,12 @@ def categorise(
 
 
 def is_asked(prompt: Prompt, settings: CategoriseSettings) -> bool:
-    """Whether the model is asked about a prompt; else its domain is its category."""
+    """Whether the model is asked about a prompt; if not, the prompt's domain is its category."""
     return str(prompt.metadata.get("domain") or "") in settings.asked_domains
 
 
 def categorise_request(prompt: Prompt, model: AskedModel, settings: CategoriseSettings) -> Request:
-    """The request to the classifier about one prompt.
+    """Build the request that asks the classifier model for the category of one prompt.
 
     Raises DataError where an image cannot be sent.
     """
@@ -192,7 +192,7 @@ def measure_categories(
     *,
     gold: Mapping[str, str] = MATHVISION_SUBJECTS,
 ) -> CategoryAccuracy:
-    """How well a model categorises prompts whose category is known, such as MathVision's.
+    """Measure a model's accuracy on prompts whose category is known, such as MathVision's.
 
     Args:
         prompts: With their gold category in `category`, in the source's words.
@@ -216,7 +216,7 @@ def measure_categories(
 
 
 def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAccuracy:
-    """The accuracy of named categories against gold ones, prompt by prompt.
+    """Accuracy of the categories that a model named against the gold ones, prompt by prompt.
 
     Raises:
         DataError: No prompt, or unequal numbers.
@@ -247,7 +247,7 @@ def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAcc
 
 
 def read_category(text: str, categories: Sequence[str] | Mapping[str, str]) -> str | None:
-    r"""The one category that a reply names, alone or in `\boxed{}`; None for anything else."""
+    r"""Parse the category that a reply names, bare or in `\boxed{}`; None if it is not listed."""
     try:
         stated = extract_answer(text)
     except LimitExceededError:
@@ -265,7 +265,7 @@ def _named(
     model: AskedModel,
     settings: CategoriseSettings,
 ) -> tuple[dict[int, tuple[str, str]], Counter[str]]:
-    """The category named for each position, or why there is none; and counts."""
+    """Ask for categories: (category, why uncategorised) by position of the prompt, and counts."""
     found = ask_prompts(
         prompts,
         model,

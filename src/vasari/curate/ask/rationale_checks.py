@@ -1,4 +1,4 @@
-"""Rules about the text of a rationale: form, length, language, repetition."""
+"""Rules that check the text of a rationale: form, words, language, repetition."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LanguageName = Literal["en", "latin", "zh", "ja", "ko", "ru", "ar", "any"]
 "any" checks nothing."""
 
 REPEATED_NGRAM = 8
-"""Words of a passage that counts as said again."""
+"""Length in words of the passages (n-grams) in which repetition is counted."""
 
 MIN_WORDS_FOR_LANGUAGE = 20
-"""Fewer words than this say too little of which language they are; their script is still read."""
+"""Least number of words for the check by function words; for shorter texts the script decides."""
 
 # The forms of the most frequent function words of English; a rationale of formulas alone has few,
 # one in German none.
@@ -76,7 +76,7 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['\u2019][^\W_{_UNSPACE
 
 @dataclass(frozen=True, slots=True)
 class Rationale:
-    """A response in the paper's form, without its tags."""
+    """A parsed response: the text of its `<think>` block and of its `<answer>` block."""
 
     thought: str
     """What stands between <think> and </think>, without surrounding space."""
@@ -86,7 +86,7 @@ class Rationale:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The script of a language, and what else marks it."""
+    """What identifies a language: the scripts of its letters and its function words."""
 
     scripts: frozenset[str]
     """First words of the Unicode names of its letters."""
@@ -110,11 +110,11 @@ LANGUAGES: Final[Mapping[LanguageName, Language]] = {
 
 
 def read_rationale(text: str) -> Rationale | None:
-    r"""The thought and answer of `<think>...</think><answer>...\boxed{}...</answer>`, or None.
+    r"""Parse `<think>...</think><answer>...\boxed{}...</answer>`; None if a text has another form.
 
-    Exactly one of each, in this order, nothing outside but white space, neither empty, a box in the
-    answer, and no mark that a chat template or an export format would take for its own (`<image>`,
-    `<|im_end|>`).
+    Exactly one block of each, in this order, nothing outside but white space, neither empty, a box
+    in the answer, and no mark that a chat template or an export format would take for its own
+    (`<image>`, `<|im_end|>`).
     """
     tags = [
         tag.group().lower() for tag in itertools.islice(_TAG.finditer(text), len(_TAGS_OF_FORM) + 1)
@@ -128,21 +128,21 @@ def read_rationale(text: str) -> Rationale | None:
 
 
 def is_cut_off(text: str) -> bool:
-    """Whether a response opens a thought or an answer and ends before it closes it."""
+    """Whether a response ends inside an open `<think>` or `<answer>` block."""
     tags = _TAG.findall(text)
     return bool(tags) and not tags[-1][0]
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, numbers included.
+    """Split a text into its words, numbers included.
 
-    Where a script has no spaces between words, each character is one.
+    In a script without spaces between words, each character is a word.
     """
     return _WORD.findall(unicodedata.normalize("NFKC", text))
 
 
 def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
-    """Share of the passages of `n` words that were said before, in [0, 1]; 0 without a passage.
+    """Share of the n-grams of words that repeat an earlier n-gram, in [0, 1]; 0 without n-grams.
 
     `1 - distinct / all` n-grams, case ignored. A text that goes on saying one sentence comes near
     1.
@@ -157,7 +157,7 @@ def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
 def is_language(
     text: str, language: LanguageName, *, min_script_share: float, min_function_words: float
 ) -> bool:
-    """Whether a text is in a language, as far as its script and its commonest words tell.
+    """Whether a text is in the given language, judged by its script and its function words.
 
     Args:
         text: A rationale.
@@ -187,7 +187,7 @@ def is_language(
 
 
 def _count_letters(text: str, language: Language) -> tuple[int, int, int]:
-    """Counts of letters: of the language's script, of Latin beside another script, of others."""
+    """Count letters: of the language's script, of Latin if that is another script, of others."""
     own = latin = other = 0
     for letter in unicodedata.normalize("NFKC", _LATEX.sub(" ", text)):
         script = _script(letter)
@@ -202,7 +202,7 @@ def _count_letters(text: str, language: Language) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=8192)
 def _script(letter: str) -> str:
-    """The first word of a letter's Unicode name; empty for what is no letter."""
+    """First word of a letter's Unicode name, such as "LATIN"; empty for any other character."""
     return (
         unicodedata.name(letter, "UNNAMED").split(" ")[0].split("-")[0] if letter.isalpha() else ""
     )

@@ -1,4 +1,4 @@
-r"""Rewrites multiple-choice and long answers as short ones that a rule can verify.
+r"""Rephrasing stage: rewrites prompts so that the answer is short and a rule can verify it.
 
 arXiv:2509.21268, section 5: prompts for RL are rephrased so that their answers are short and
 verifiable. Here a rule does it where it can (an option that is a number, an answer in a box) and a
@@ -49,7 +49,7 @@ REFUSALS: Final = (
     "answer_given",
     "question_changed",
 )
-"""Why a rephrased prompt is refused, in the order in which it is asked."""
+"""Reasons to refuse a rephrased prompt, in the order in which they are checked."""
 
 _REPLY = re.compile(
     r"<question>([^<]*(?:<image\d*>[^<]*)*)</question>\s*<answer>([^<]*)</answer>", re.IGNORECASE
@@ -76,43 +76,43 @@ _MARK = re.compile(r"<image\d*>")
 
 
 class RephraseSettings(Settings):
-    """Which prompts are rephrased, what counts as short, and what becomes of refused ones."""
+    """Settings of rephrasing: which prompts, how short an answer, and what to do if it fails."""
 
     system: str = REPHRASE_PROMPT
-    """The instructions."""
+    """System prompt of the rephrasing model."""
     open_choices: bool = True
     """Turn multiple-choice prompts into open ones; else they stay as they are."""
     max_answer_words: int = Field(default=6, ge=1)
     max_answer_chars: int = Field(default=60, ge=1)
-    """Longer answers are rephrased, and so long a new one is refused."""
+    """Longer answers are rephrased, and a new answer that is longer is refused."""
     refused: Literal["drop", "keep"] = "drop"
     """What becomes of a prompt whose rephrasing is refused: it is dropped, or kept as it was."""
     seed: int | None = None
-    """Sent to the server; None for servers that take none."""
+    """Seed sent to the server; None for servers that take none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rephrased:
-    """A question with its short answer, or why it is refused."""
+    """Result of rephrasing a prompt: the new question and short answer, or why it is refused."""
 
     question: str = ""
     answer: str = ""
     refused: str = ""
-    """One of `REFUSALS`; empty where the two are good."""
+    """One of `REFUSALS`; empty if question and answer are accepted."""
     detail: str = ""
 
 
 def rephrase(
     prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSettings
 ) -> StageResult:
-    """Give each prompt a short open answer; drop it, or keep it as it was, where that is refused.
+    """Rewrite prompts to have short open answers; drop, or keep as they were, those that fail.
 
     A rephrased prompt has no `choices`, a `kind` of its own, and in `metadata["rephrased"]` who did
     it ("rule" or the model) and the question, answer and options as they were.
 
     Counts: `short_already`, `by_rule`, `by_model`, and `refused_...` for each reason of `REFUSALS`.
-    Further reasons for a
-    drop: "rephraser_failed" (no answer from the server), "not_asked" (the run stopped first).
+    Further reasons for a drop: "rephraser_failed" (no answer from the server), "not_asked" (the run
+    stopped first).
     """
     by_rule = {
         index: new
@@ -146,7 +146,7 @@ def rephrase(
 
 
 def rephrase_request(prompt: Prompt, model: AskedModel, settings: RephraseSettings) -> Request:
-    """The request about one prompt: question, options and right answer, without images."""
+    """Build the rephrasing request: a prompt's question, options and right answer, no images."""
     lines = [f"Question: {prompt.question}"]
     if prompt.choices:
         lines += [f"{chr(65 + place)}) {text}" for place, text in enumerate(prompt.choices)]
@@ -162,7 +162,7 @@ def rephrase_request(prompt: Prompt, model: AskedModel, settings: RephraseSettin
 
 
 def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | None:
-    """The prompt's short answer where a rule finds it; None where a model has to be asked.
+    """Rephrase a prompt by rules, without a model; None if a model has to be asked.
 
     A short answer stays, a numeric option or a boxed answer becomes one.
     """
@@ -194,9 +194,9 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
 
 
 def right_option(prompt: Prompt) -> str | None:
-    """The text of the right option, or None where it cannot stand alone.
+    """Text of a prompt's right option; None if it cannot serve as an open answer.
 
-    There are no texts, several options are right, or it is about the other options.
+    It cannot if there are no texts, several options are right, or it is about the other options.
     """
     if not prompt.choices:
         return None
@@ -216,7 +216,7 @@ def right_option(prompt: Prompt) -> str | None:
 
 
 def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -> Rephrased:
-    """The question and answer that a model wrote, or why they are refused."""
+    """Parse and check a model's reply: the new question and answer, or why they are refused."""
     if response.truncated:
         return Rephrased(
             refused="truncated", detail=f"the answer ends after {response.limit} tokens"
@@ -231,7 +231,7 @@ def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -
 
 
 def check(prompt: Prompt, question: str, answer: str, settings: RephraseSettings) -> Rephrased:
-    """The new question and answer, or the first reason to refuse them."""
+    """Check a new question and answer: return them, or the first reason to refuse them."""
     if _OPTIONS.search(question) and prompt.choices:
         return Rephrased(
             refused="needs_options",

@@ -1,4 +1,4 @@
-"""Whether a prompt has a verifiable reference, needs its image, and has one right answer.
+"""Validity stage: finds unverifiable references, unneeded images and doubtful answers.
 
 Three checks, each of which can be left out. Benchmarks are full of prompts that a model solves
 without seeing the picture and of wrong keys (`docs/curate_reference.md`); both waste training, the
@@ -34,18 +34,18 @@ BLIND_PROMPT: Final = (
 
 
 class ValiditySettings(Settings):
-    """Which checks are made, and how sure they must be."""
+    """Settings of the validity stage: which checks are made, and their thresholds."""
 
     verify_reference: bool = True
     """Drop prompts whose own reference does not verify as an answer to them; needs no model."""
     num_blind: int = Field(default=8, ge=0, le=64)
-    """Rollouts without the images, at most; 0 leaves this check out. Prompts without images are not
-    asked."""
+    """Most rollouts without the images; 0 leaves this check out. Prompts without images are not
+    checked."""
     max_blind_pass_rate: float = Field(default=0.5, ge=0.0, le=1.0)
     """A prompt whose blind pass rate is above this is answerable without its image."""
     max_guess_probability: float = Field(default=0.05, gt=0.0, le=1.0)
-    """For multiple choice: it must be less likely than this that guessing among the options is
-    right so often."""
+    """For multiple choice: the blind pass rate counts only if the probability that guessing among
+    the options reaches it is below this."""
     num_sighted: int = Field(default=0, ge=0, le=64)
     """Rollouts with the images that look for another answer; 0 leaves this check out."""
     min_agreement: float = Field(default=0.75, gt=0.5, le=1.0)
@@ -54,27 +54,27 @@ class ValiditySettings(Settings):
     drop_contested: bool = False
     """Drop contested prompts; else they are kept with `metadata["contested"]`."""
     system: str = MMR1_SYSTEM_PROMPT
-    """Instructions for the sighted rollouts."""
+    """System prompt of the rollouts with the images."""
     blind_system: str = BLIND_PROMPT
-    """Instructions for the blind ones."""
+    """System prompt of the rollouts without the images."""
     seed: int | None = None
-    """Sent to the server; None for servers that take none."""
+    """Seed sent to the server; None for servers that take none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """Another answer than the reference on which a model's rollouts agree."""
+    """An answer other than the reference on which most of a model's rollouts agree."""
 
     answer: str
     share: float
-    """Of the rollouts, those that give it; cut off and failed ones give none."""
+    """Share of all rollouts that give this answer; cut off and failed rollouts give none."""
     num_rollouts: int
 
 
 def validity(
     prompts: Sequence[Prompt], model: AskedModel, settings: ValiditySettings
 ) -> StageResult:
-    """Keep the prompts that pass the checks.
+    """Keep the prompts that pass the validity checks (reference, need for images, other answers).
 
     Reasons of a drop: "reference_unverifiable", "answerable_blind", "contested".
 
@@ -109,9 +109,9 @@ def validity(
 
 
 def blind_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
-    """The request that shows a prompt without its images.
+    """Build the request for rollouts of a prompt without its images.
 
-    Raises DataError where its image marks do not fit.
+    Raises DataError where the prompt's image marks do not fit.
     """
     return prompt_request(
         prompt, model, system=settings.blind_system, seed=settings.seed, with_images=False
@@ -119,15 +119,15 @@ def blind_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings)
 
 
 def sighted_request(prompt: Prompt, model: AskedModel, settings: ValiditySettings) -> Request:
-    """The request that shows a prompt with its images.
+    """Build the request for rollouts of a prompt with its images.
 
-    Raises DataError where one cannot be sent.
+    Raises DataError where an image cannot be sent.
     """
     return prompt_request(prompt, model, system=settings.system, seed=settings.seed)
 
 
 def unverifiable_reference(prompt: Prompt) -> str:
-    """Why a prompt's reference does not verify as an answer to it; empty when it does."""
+    """Why the verifier does not accept a prompt's own reference answer; empty if it does."""
     verdict = verify_answer(
         f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind
     )
@@ -140,9 +140,9 @@ def unverifiable_reference(prompt: Prompt) -> str:
 
 
 def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> float:
-    """The probability that guessing among the options is right at least this often.
+    """Probability that random guesses among the options are right at least `num_correct` times.
 
-    The upper tail of Binomial(n, 1/options).
+    The upper tail of Binomial(num_rollouts, 1 / num_options).
     """
     chance = 1 / num_options
     return sum(
@@ -154,7 +154,7 @@ def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> 
 def is_answerable_blind(
     verdicts: Sequence[float], num_options: int, settings: ValiditySettings
 ) -> bool:
-    """Whether so many rollouts without the image are right that the image is not needed.
+    """Whether the verdicts of rollouts without the image show that the image is not needed.
 
     Args:
         verdicts: 1 right, 0 wrong (unreadable rollouts included: they did not find the answer).
@@ -173,7 +173,7 @@ def is_answerable_blind(
 def contest(
     answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, settings: ValiditySettings
 ) -> Contest | None:
-    """The answer other than the reference on which enough rollouts agree; None without one.
+    """Find an answer other than the reference on which enough rollouts agree; None without one.
 
     Args:
         answers: What each rollout that was read votes for (`vote_of`), and its verdict.
@@ -195,7 +195,7 @@ def contest(
 
 
 Outcomes = Mapping[int, Reason | dict[str, Any]]
-"""By position: why a prompt is dropped, or what its metadata gets."""
+"""By position of the prompt: why it is dropped, or the entries added to its metadata."""
 
 
 def _blind(
@@ -205,9 +205,9 @@ def _blind(
     settings: ValiditySettings,
     counts: Counter[str],
 ) -> Outcomes:
-    """What rollouts without images say of each prompt that has some.
+    """Find the prompts with images that rollouts without the images solve too often.
 
-    They are drawn until no further one can change the outcome.
+    Rollouts are drawn until no further one can change the outcome.
     """
     wanted = [index for index in wanted if prompts[index].images]
     verdict = once(

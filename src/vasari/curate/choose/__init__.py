@@ -1,1 +1,1 @@
-"""Which prompts are kept for which set: grading by pass rate, domains and bins, balance."""
+"""Chooses the prompts of each set: grading by pass rate, domains, difficulty bins, balance."""

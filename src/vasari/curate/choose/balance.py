@@ -1,4 +1,4 @@
-"""Balance over categories: equal counts as far as the supply allows, shortfall reported."""
+"""Balances a set over categories: equal counts as far as the supply allows."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from vasari.curate.stage import Dropped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """How many prompts each category gives."""
+    """How many prompts to take of each category, and how many are missing."""
 
     counts: Mapping[str, int]
-    """Prompts taken, by category, in the order of the names."""
+    """Prompts to take, by category, in the order of the names."""
     shortfall: Mapping[str, int]
-    """By how many each category misses an equal share (target // categories); only those that
-    do."""
+    """By how many each category misses an equal share (target // categories); only categories that
+    miss it."""
     missing: int
     """Target minus all prompts taken: 0 unless the whole supply is too small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balanced:
-    """The prompts that a balanced set keeps."""
+    """Result of `balance_prompts`: prompts kept, prompts dropped, and counts by category."""
 
     kept: tuple[int, ...]
     """Positions in the input, ascending."""
     dropped: tuple[Dropped, ...]
-    """The others, ascending, each with its reason: "over_quota" or "category_not_wanted"."""
+    """All other prompts, ascending, each with its reason: "over_quota" or "category_not_wanted"."""
     allocation: Allocation
 
 
 def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allocation:
-    """Counts that are equal for all categories, except that none gives more than it has.
+    """Split `target` over the categories as equally as their supply allows.
 
     The counts maximise the least one, then the next least, and so on (max-min fairness):
     `min(supply_c, level)`, with one more for `target - sum` categories that have it. The seed
     decides which, not the order of the mapping.
 
     Args:
-        supply: Prompts there are, by category; 0 for a category that is wanted and empty.
+        supply: Number of prompts available, by category; 0 for a category that is wanted and empty.
         target: Prompts wanted in all.
         seed: Decides which categories give the indivisible remainder.
 
@@ -87,9 +87,9 @@ def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allo
 
 
 class Pool:
-    """Prompts to choose from, held in 20 bytes each.
+    """Pool of prompts from which a balanced set is chosen, held in 20 bytes per prompt.
 
-    A keyed digest of the id, and the category as a number.
+    These are a keyed digest of the id, and the category as a number.
     """
 
     def __init__(self, *, seed: int) -> None:
@@ -102,12 +102,12 @@ class Pool:
         return len(self._codes)
 
     def add(self, id_: str, category: str) -> None:
-        """Add one more prompt."""
+        """Add a prompt to the pool, by its id and its category."""
         self._ranks += _rank(self._seed, "prompt", id_)
         self._codes.append(self._names.setdefault(category, len(self._names)))
 
     def choose(self, target: int, categories: Iterable[str] | None) -> Choice:
-        """Choose the prompts to keep, as `balance_prompts` does.
+        """Choose `target` prompts of the pool, as equally over the categories as it allows.
 
         Raises:
             ConfigError: No category, or a negative target.
@@ -133,7 +133,7 @@ class Pool:
         )
 
     def same_id(self) -> tuple[int, int] | None:
-        """Two positions with one id; None where all ids differ."""
+        """Positions of two prompts in the pool that have the same id; None if all ids differ."""
         low, high = self._numbers()
         order = np.lexsort((low, high))
         same = np.flatnonzero(
@@ -142,7 +142,7 @@ class Pool:
         return (int(order[same[0]]), int(order[same[0] + 1])) if len(same) else None
 
     def _numbers(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """[prompts], [prompts] the lower and the upper half of each digest, as numbers.
+        """The lower and the upper half of each prompt's digest as numbers: [prompts], [prompts].
 
         They sort as the bytes do.
         """
@@ -152,19 +152,19 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The prompts that a pool gives; positions are those in which they were added."""
+    """Which prompts of a `Pool` are kept, in the order in which they were added to it."""
 
     kept: NDArray[np.bool_]
-    """[prompts]"""
+    """[prompts] whether each prompt is kept."""
     allocation: Allocation
     codes: NDArray[np.int32]
-    """[prompts] place of its category in `names`."""
+    """[prompts] index of each prompt's category in `names`."""
     names: tuple[str, ...]
     supply: Mapping[str, int]
-    """Prompts there are of each category that is wanted."""
+    """Number of prompts in the pool of each wanted category."""
 
     def drop(self, position: int, *, index: int, id_: str) -> Dropped:
-        """Why the prompt at a position is not kept."""
+        """Build the record of a prompt that is not kept, with the reason."""
         name = self.names[self.codes[position]]
         if name in self.supply:
             detail = (
@@ -182,7 +182,7 @@ def balance_prompts(
     seed: int = 0,
     categories: Iterable[str] | None = None,
 ) -> Balanced:
-    """Which prompts to keep so that categories are as equal as the supply allows.
+    """Choose `target` prompts so that categories are as equal as the supply allows.
 
     Within a category the prompts with the least keyed digests of their ids are kept: the choice
     depends on seed and ids, not on the order of the rows, and one more prompt in the input

@@ -1,4 +1,4 @@
-"""Bins prompts by the pass rate of a strong model: easy, medium or hard.
+"""Sorts prompts into difficulty bins by the pass rate of a strong model: easy, medium or hard.
 
 Bins as in arXiv:2509.21268, section 5: easy at a pass rate of 0.8 or more, hard at 0.2 or less,
 else medium; easy prompts are dropped. Curtailed sampling: once every way in which the remaining
@@ -28,11 +28,11 @@ the limit)."""
 Bin = Literal["easy", "medium", "hard"]
 
 Decision = Literal["bin", "keep"]
-"""What must be certain before no further rollout is drawn."""
+"""What must be certain before drawing stops: the difficulty bin, or only whether it is kept."""
 
 
 class Difficulty(enum.StrEnum):
-    """The bin of a prompt; UNGRADED where too few rollouts could be verified to say."""
+    """Difficulty bin of a prompt; UNGRADED if too few of its rollouts could be verified."""
 
     EASY = "easy"
     MEDIUM = "medium"
@@ -41,7 +41,7 @@ class Difficulty(enum.StrEnum):
 
 
 class GradingSettings(Settings):
-    """Who answers, how many rollouts a prompt gets at most, and where the bins end."""
+    """Settings of grading: the answering model, rollouts per prompt, limits of difficulty bins."""
 
     model: str | None = None
     """Name of the model of a recipe that answers."""
@@ -49,7 +49,7 @@ class GradingSettings(Settings):
     """JSON lines {"id", "verdicts": [1, 0, null]} of rollouts that were drawn elsewhere, in place
     of a model."""
     num_rollouts: int = Field(default=8, ge=1, le=MAX_ROLLOUTS)
-    """Rollouts of a prompt when none is saved."""
+    """Most rollouts per prompt; fewer are drawn when they settle the bin."""
     easy_from: float = 0.8
     """Least pass rate of an easy prompt."""
     hard_to: float = 0.2
@@ -57,11 +57,11 @@ class GradingSettings(Settings):
     min_verifiable: int = Field(default=1, ge=1)
     """With fewer verifiable rollouts than this a prompt is UNGRADED, and not kept."""
     keep: tuple[Bin, ...] = ("medium", "hard")
-    """Bins that are kept."""
+    """Difficulty bins whose prompts are kept."""
     system: str = "mmr1"
     """System prompt of the answering model: `mmr1`, `small`, `none`, or a text."""
     seed: int | None = None
-    """Sent to the server; None for servers that take none."""
+    """Seed sent to the server; None for servers that take none."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -79,7 +79,7 @@ class GradingSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The rollouts of one prompt so far."""
+    """Counts of one prompt's correct, incorrect and unverifiable rollouts so far."""
 
     num_correct: int = 0
     num_incorrect: int = 0
@@ -87,11 +87,11 @@ class Tally:
 
     @property
     def num_drawn(self) -> int:
-        """All rollouts, unverifiable ones included."""
+        """Number of rollouts drawn, unverifiable ones included."""
         return self.num_correct + self.num_incorrect + self.num_unverifiable
 
     def with_verdict(self, verdict: float) -> Tally:
-        """The tally after one more rollout: 1 correct, 0 incorrect, nan unverifiable.
+        """Return the counts after one more verdict: 1 correct, 0 incorrect, nan unverifiable.
 
         Raises:
             DataError: The verdict is another number.
@@ -108,7 +108,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """What the drawn rollouts say of one prompt."""
+    """Grade of one prompt by the rollouts drawn: difficulty bin, kept or not, and pass rate."""
 
     tally: Tally
     difficulty: Difficulty | None
@@ -123,18 +123,18 @@ class Grade:
     """Lower end of the Wilson 95% interval of that pass rate, as if the number of rollouts had been
     fixed."""
     high: float
-    """Upper end of it."""
+    """Upper end of that interval."""
     least: float
     """Least pass rate that the full number of rollouts could still have shown; nan when none is
     verifiable."""
     most: float
-    """Largest pass rate that it could still have shown."""
+    """Largest pass rate that the full number of rollouts could still have shown."""
 
 
 class Grader:
-    """Bins prompts by their verdicts, and says when no further rollout is needed.
+    """Assigns prompts to difficulty bins by their verdicts, and says how many more to draw.
 
-    It holds no prompt's state, so one serves any number of prompts.
+    It holds no prompt's state, so one grader serves any number of prompts.
 
     Example:
         >>> Grader(GradingSettings(num_rollouts=8)).grade([0, 1, 0, 1, 1, 1, 1, 1]).tally.num_drawn
@@ -142,7 +142,7 @@ class Grader:
     """
 
     def __init__(self, settings: GradingSettings, *, decide: Decision = "bin") -> None:
-        """Set the bins, and whether the bin or the keep-or-drop must be certain.
+        """Set the difficulty bins, and whether the bin or only keep-or-drop must be certain.
 
         Raises:
             ConfigError: `decide` is neither "bin" nor "keep".
@@ -157,7 +157,7 @@ class Grader:
         self._reachable, self._wave = self._tables()
 
     def bin_of(self, num_correct: int, num_incorrect: int) -> Difficulty:
-        """The bin of a finished group."""
+        """Difficulty bin of a prompt with these final counts of correct and incorrect rollouts."""
         verifiable = num_correct + num_incorrect
         if verifiable < self.settings.min_verifiable:
             return Difficulty.UNGRADED
@@ -167,11 +167,11 @@ class Grader:
         return Difficulty.HARD if rate <= self._hard else Difficulty.MEDIUM
 
     def reachable(self, tally: Tally) -> frozenset[Difficulty]:
-        """The bins in which the prompt can still end, whatever the rollouts not yet drawn bring."""
+        """Difficulty bins a prompt can still get, whatever the rollouts not yet drawn bring."""
         return self._reachable[self._key(tally)]
 
     def next_wave(self, tally: Tally) -> int:
-        """Number of rollouts to draw next; 0 when the decision is certain.
+        """Number of rollouts to draw next for a prompt; 0 when the decision is certain.
 
         The fewest after which anything can be decided.
 
@@ -180,7 +180,7 @@ class Grader:
         return self._wave[self._key(tally)]
 
     def grade_of(self, tally: Tally) -> Grade:
-        """The grade by the rollouts drawn so far."""
+        """Grade a prompt by the counts of its rollouts drawn so far."""
         bins = self.reachable(tally)
         keeps = {found in self.settings.keep for found in bins}
         verifiable = tally.num_correct + tally.num_incorrect
@@ -199,7 +199,7 @@ class Grader:
         )
 
     def grade(self, verdicts: Iterable[float]) -> Grade:
-        """Grade one prompt from its verdicts (1, 0, nan), reading no more than are needed.
+        """Grade a prompt from its verdicts (1, 0 or nan), reading no more verdicts than needed.
 
         Raises:
             DataError: The verdicts end before anything is decided.
@@ -263,9 +263,10 @@ class Grader:
 def wilson_interval(
     num_correct: int, num_verifiable: int, z: float = 1.959963984540054
 ) -> tuple[float, float]:
-    """The Wilson (1927) interval of a pass rate, (low, high); (0, 1) when nothing was verifiable.
+    """Wilson (1927) interval (low, high) of a pass rate; (0, 1) if no rollout was verifiable.
 
-    `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`, 95% by default.
+    `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)` with the pass rate p of n verifiable
+    rollouts, 95% by default.
 
     Raises:
         DataError: More correct than verifiable rollouts, or a negative count.

@@ -41,7 +41,7 @@ from vasari.verify.judge import is_undecided
 
 
 def grading_request(prompt: Prompt, model: AskedModel, settings: GradingSettings) -> Request:
-    """The request for a rollout that grades a prompt.
+    """Build the request for rollouts of a prompt, by which the prompt is graded.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take.
@@ -57,7 +57,7 @@ def grade_by_model(
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
-    """Keep the prompts in the wanted bins, by a model's rollouts.
+    """Keep the prompts that a model's rollouts on them put in a wanted difficulty bin.
 
     A kept prompt has its bin as `difficulty` and its counts in `metadata["grade"]`.
 
@@ -132,7 +132,7 @@ def _drawn(
 
 
 def _count(answers: Answers, values: Sequence[float], counts: Counter[str]) -> None:
-    """Count the rollouts of a prompt, whose verdicts are the values."""
+    """Add a prompt's rollouts, whose verdicts are `values`, to the counts of the stage."""
     counts["rollouts"] += len(values)
     counts["rollouts_truncated"] += sum(response.truncated for response in answers.responses)
     counts["rollouts_failed"] += len(answers.failures)
@@ -142,7 +142,7 @@ def _count(answers: Answers, values: Sequence[float], counts: Counter[str]) -> N
 def grade_by_verdicts(
     prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], settings: GradingSettings
 ) -> StageResult:
-    """Keep the prompts in the wanted bins, by verdicts of rollouts drawn elsewhere.
+    """Keep the prompts that given verdicts of their rollouts put in a wanted difficulty bin.
 
     All verdicts of a prompt count.
 
@@ -169,7 +169,7 @@ def grade_by_verdicts(
 
 
 def read_verdicts(path: Path) -> dict[str, tuple[float, ...]]:
-    """Verdicts of rollouts by prompt id, from JSON lines {"id": ..., "verdicts": [1, 0, null]}.
+    """Read verdicts by prompt id from a file of JSON lines {"id": ..., "verdicts": [1, 0, null]}.
 
     Raises:
         DataError: The file is missing, or a line is not of this form; names it.
@@ -209,7 +209,7 @@ def _verdict(prompt: Prompt, response: Response) -> Verdict:
 def _by_grade(
     prompt: Prompt, grade: Grade, settings: GradingSettings, by: str, counts: Counter[str]
 ) -> Prompt | Reason:
-    """The prompt with its bin and grade, or its bin as the reason of a drop."""
+    """Return the prompt with its difficulty bin and grade, or the bin as the reason for a drop."""
     found = Difficulty.UNGRADED if grade.difficulty is None else grade.difficulty
     counts[f"bin_{found}"] += 1
     tally = grade.tally

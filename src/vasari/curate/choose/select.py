@@ -1,4 +1,4 @@
-"""Sorts prompts into the supervised set and the parts of the RL set, which it balances."""
+"""Selects prompts for the SFT set and for the parts of the RL set, and balances those parts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from vasari.model.chat import target_text
 
 
 def domain_of(prompt: Prompt) -> str:
-    """The domain that a prompt's source states, "any" where it states none."""
+    """Domain that a prompt's metadata state; "any" if they state none."""
     return str(prompt.metadata.get("domain") or "any")
 
 
 def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
-    """Keep the prompts that supervised training may use: domain, bin, and a solution.
+    """Keep the prompts of a wanted domain and difficulty bin that have a solution to train on.
 
-    The solution may still be missing where a teacher will write one.
+    The solution may still be missing where a teacher model will write one.
     """
 
     def decide(_: int, prompt: Prompt) -> Prompt | Reason:
@@ -47,10 +47,10 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
 
 
 def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult:
-    """Keep the prompts that a part of the RL set takes, with its name in their metadata.
+    """Write each prompt's part of the RL set into its metadata; drop prompts that fit no part.
 
-    A part without `domains` takes those that no other part names. Of the parts that take a domain,
-    the first whose bins fit has the prompt.
+    A part without `domains` takes the domains that no other part names. Of the parts that take a
+    domain, the first whose difficulty bins fit gets the prompt.
     """
     named = {domain for part in parts for domain in part.domains or ()}
 
@@ -77,7 +77,7 @@ def routed(
     wanted: Callable[[Prompt], bool],
     stage: Callable[[Sequence[Prompt]], StageResult],
 ) -> StageResult:
-    """Apply a stage to the wanted prompts; the others are kept unchanged, in their places."""
+    """Apply a stage to the prompts for which `wanted` is true, and keep all others unchanged."""
     chosen = [index for index, prompt in enumerate(prompts) if wanted(prompt)]
     if not chosen:
         return StageResult(kept=tuple(prompts), dropped=())
@@ -93,18 +93,18 @@ def routed(
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """The prompts that each part keeps, by position in all shards."""
+    """Which prompts each part of the RL set keeps, by position in the whole set (all shards)."""
 
     owners: NDArray[np.int16]
-    """[prompts] the part that each belongs to."""
+    """[prompts] index of the part that each prompt belongs to."""
     places: NDArray[np.int32]
-    """[prompts] position of each in its part's pool."""
+    """[prompts] position of each prompt among the prompts of its part."""
     parts: Sequence[RlPart]
     choices: Sequence[Choice | None]
-    """One a part; None for a part without prompts that names no categories."""
+    """One choice per part; None for a part without prompts that names no categories."""
 
     def within(self, prompts: Sequence[Prompt], first: int) -> list[Dropped]:
-        """The prompts of a shard that no part keeps.
+        """Prompts of a shard that their part of the RL set does not keep, with the reasons.
 
         Args:
             prompts: The shard.
@@ -125,7 +125,7 @@ class Quotas:
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """Counts for the funnel: what each part got, and what it lacks."""
+        """Counts to report per part of the RL set: target, prompts by category, missing prompts."""
         notes: dict[str, int] = {}
         for part, choice in zip(self.parts, self.choices, strict=True):
             notes[f"target of {part.name}"] = part.target
@@ -146,12 +146,12 @@ class Quotas:
 
 
 def choose_for(parts: Sequence[RlPart], shards: Sequence[Path], *, seed: int) -> Quotas:
-    """Choose, for each part, among the prompts that belong to it.
+    """Choose the prompts that each part of the RL set keeps: its target number, balanced.
 
     Args:
-        parts: Of the RL set. With several, a prompt's metadata says whose it is.
-        shards: All prompts, in order.
-        seed: Decides among equals.
+        parts: Parts of the RL set. With several, a prompt's metadata names its part.
+        shards: Files with all prompts, in order.
+        seed: Decides among prompts of equal rank.
     """
     numbers = {part.name: number for number, part in enumerate(parts)}
     pools = [Pool(seed=seed) for _ in parts]

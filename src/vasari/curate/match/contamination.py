@@ -1,4 +1,4 @@
-"""Which prompts of a benchmark are in a training set, to report beside the benchmark's scores."""
+"""Finds which benchmark prompts are in a training set, to report with the benchmark's scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vasari.curate.match.decontaminate import BenchmarkIndex, LeakSettings, Occu
 from vasari.curate.match.image_hash import index_images
 
 RULES: tuple[Rule, ...] = get_args(Rule)
-"""The surest first."""
+"""Rules by which a benchmark prompt is recognised, the surest first."""
 
 MAX_LISTED = 10
 """Training prompts that are listed for one benchmark prompt; all are counted."""
@@ -21,29 +21,30 @@ MAX_LISTED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundItem:
-    """A benchmark prompt that is in the training set."""
+    """A benchmark prompt found in the training set, with the training prompts that repeat it."""
 
     id: str
     rule: Rule
-    """The surest of those that found it."""
+    """The surest rule that found the benchmark prompt."""
     num_training: int
-    """Training prompts that hold it."""
+    """Number of training prompts that repeat it."""
     training: tuple[tuple[str, Rule, str], ...]
-    """(id, rule, measured values) of those, the surest first, at most `MAX_LISTED`."""
+    """(id, rule, measured values) of those training prompts, the surest first; at most
+    `MAX_LISTED`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkContamination:
-    """The prompts of one benchmark that are in the training set."""
+    """Result for one benchmark: which of its prompts are in the training set."""
 
     name: str
     num_prompts: int
     num_unreadable: int
     """Prompts whose image cannot be read: they were not searched for by figure."""
     found: tuple[FoundItem, ...]
-    """In the benchmark's order."""
+    """Prompts found, in the benchmark's order."""
     num_training: int
-    """Different training prompts that hold any of it."""
+    """Number of different training prompts that repeat any prompt of the benchmark."""
 
     @property
     def share(self) -> float:
@@ -52,14 +53,14 @@ class BenchmarkContamination:
 
     @property
     def by_rule(self) -> dict[str, int]:
-        """Number of prompts found by each rule, each counted by the surest."""
+        """Number of benchmark prompts by the surest rule that found each of them."""
         counts = Counter(item.rule for item in self.found)
         return {rule: counts[rule] for rule in RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContaminationReport:
-    """The contamination of one training set by several benchmarks."""
+    """Result of searching one training set for the prompts of several benchmarks."""
 
     num_training: int
     num_training_unreadable: int
@@ -70,7 +71,7 @@ class ContaminationReport:
     first_bad_row: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The whole report as JSON-able content."""
+        """Return the report, without the bad rows, as a dict that can be written as JSON."""
         return {
             "num_training": self.num_training,
             "num_training_unreadable": self.num_training_unreadable,
@@ -78,7 +79,7 @@ class ContaminationReport:
         }
 
     def as_markdown(self) -> str:
-        """The report as a Markdown table with a row for each benchmark."""
+        """Return the report as a Markdown table with a row for each benchmark."""
         head = (
             "benchmark",
             "prompts",
@@ -106,7 +107,7 @@ class ContaminationReport:
 
 @dataclass(slots=True)
 class _Search:
-    """One benchmark, and what has been found of it so far."""
+    """One benchmark, and the matches found so far between it and the training set."""
 
     name: str
     index: BenchmarkIndex
@@ -153,16 +154,16 @@ def contamination(
     num_training: int = 0,
     tell: Tell = silent,
 ) -> ContaminationReport:
-    """Find every benchmark prompt in a training set, by the rules of `BenchmarkIndex`.
+    """Search a training set for every benchmark prompt, copied or reworded.
 
     Memory: that of the benchmarks' indices, and one part of the training set.
 
     Args:
-        parts: The training set, a part at a time.
-        benchmarks: Prompts by name.
+        parts: The training set in successive chunks.
+        benchmarks: Prompts by name of the benchmark.
         settings: When a training prompt counts as a benchmark prompt.
         num_training: How many training prompts there will be, for `tell`; 0 when not known.
-        tell: Told the training prompts searched.
+        tell: Called with the number of training prompts searched, and their total.
     """
     searches = []
     for name, prompts in benchmarks.items():

@@ -1,4 +1,4 @@
-"""Reads training sets and benchmarks for `contamination`, and writes its report."""
+"""Reads training sets and benchmarks from files, and writes the report of their overlap."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _MAX_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class PromptInput:
-    """A prompt file, or a public data set as `SOURCE=FOLDER` or `SOURCE:SPLIT=FOLDER`."""
+    """Input of the search: a prompt file, or a public data set as `SOURCE[:SPLIT]=FOLDER`."""
 
     word: str
-    """As given."""
+    """The argument as it was given."""
     path: Path
     source: str = ""
     """Name of the data set; empty for a prompt file."""
@@ -39,10 +39,10 @@ class PromptInput:
 
     @classmethod
     def parse(cls, word: str) -> PromptInput:
-        """The input that an argument of the command line names.
+        """Parse an argument of the command line that names a prompt file or a public data set.
 
         Raises:
-            ConfigError: It is neither a prompt file nor a known source with its folder.
+            ConfigError: The argument is neither a prompt file nor a known source with its folder.
         """
         source, equals, folder = word.partition("=")
         name, _, split = source.partition(":")
@@ -57,7 +57,7 @@ class PromptInput:
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """Name of the input in the report."""
         if self.source:
             return self.word.partition("=")[0]
         return next(
@@ -68,7 +68,7 @@ class PromptInput:
 
 
 class _Reader:
-    """Reads the prompts of inputs, and counts the rows that hold none."""
+    """Reads the prompts of inputs, and counts the rows that cannot be read."""
 
     def __init__(self, *, images: bool) -> None:
         self._images = images
@@ -76,10 +76,10 @@ class _Reader:
         self.first_bad = ""
 
     def all(self, one: PromptInput) -> list[Prompt]:
-        """All prompts of an input.
+        """Read all prompts of an input.
 
         Raises:
-            DataError: There is none.
+            DataError: The input holds no prompt.
         """
         if not one.source:
             prompts = read_prompts(one.path)
@@ -96,7 +96,7 @@ class _Reader:
         return prompts
 
     def stream(self, one: PromptInput) -> Iterator[Prompt]:
-        """The prompts of a public data set, one at a time."""
+        """Read the prompts of a public data set, one at a time."""
         for row in read_source(
             one.source, one.path, split=one.split, allow_test=True, images=self._images
         ):
@@ -116,15 +116,15 @@ def report_contamination(
     overwrite: bool = False,
     tell: Tell = silent,
 ) -> ContaminationReport:
-    """Search training prompts for benchmark prompts, and write what was found to two files.
+    """Search training prompts for benchmark prompts, and write a JSON and a Markdown report.
 
     Args:
         training: Prompt files or `SOURCE=FOLDER`; together the training set.
-        benchmarks: The same; each is a row of the table.
+        benchmarks: Prompt files or `SOURCE=FOLDER`; each is a row of the table.
         out: Folder of `contamination.json` and `contamination.md`.
         text_only: Read no images; only the rule `text` can find something then.
         overwrite: Replace a report in the same folder.
-        tell: Told the training prompts searched.
+        tell: Called with the number of training prompts searched, and their total.
 
     Raises:
         ConfigError: An input is named wrongly, or the folder holds a report.

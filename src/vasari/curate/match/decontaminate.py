@@ -1,4 +1,4 @@
-"""Finds training prompts that are benchmark prompts, by figure and text, copied or reworded.
+"""Finds training prompts that repeat benchmark prompts, copied or reworded, by figure and text.
 
 A prompt leaks a benchmark prompt when one of three rules holds; each needs the same
 numbers, and no conflict of numeric answers.
@@ -6,9 +6,9 @@ numbers, and no conflict of numeric answers.
 * `copy`: the figures agree (cut by up to 5%, resized, recompressed) and at least 0.8 of the
   benchmark question's words and pairs of words are in the prompt, with the same symbols.
 * `paraphrase`: the figures agree, numbers and symbols are the same, the answers are equal; the
-wording does not matter.
+  wording does not matter.
 * `text`: a question of 8 words or more with 0.8 of its words, where one side has no image to
-compare.
+  compare.
 
 The texts are compared first, so an image is compared only with those of benchmark prompts that have
 the same numbers.
@@ -39,7 +39,7 @@ from vasari.curate.stage import Dropped
 
 
 class BenchmarkEntry(Settings):
-    """A benchmark on this machine, which training prompts must not repeat."""
+    """Settings of one benchmark on disk, whose prompts are kept out of the training sets."""
 
     source: str
     folder: str
@@ -51,17 +51,17 @@ class BenchmarkEntry(Settings):
 
 
 class LeakSettings(Settings):
-    """When a training prompt counts as a benchmark prompt, and of which benchmarks."""
+    """Settings of the search for benchmark prompts in training data: benchmarks and thresholds."""
 
     benchmarks: list[BenchmarkEntry] = Field(default_factory=list)
-    """Those of a recipe; `BenchmarkIndex` is given its prompts."""
+    """Benchmarks that a recipe names; `BenchmarkIndex` does not read them, it is given prompts."""
     max_bits: int = Field(default=CROP_RADIUS, ge=0, le=256)
     """Bits of 256 by which a prompt's image may differ from the nearest of the 25 hashes of a
     benchmark image."""
     min_containment: float = Field(default=0.8, gt=0, le=1)
     """Share of the benchmark question's words and pairs of words that a copy has."""
     min_words: int = Field(default=8, ge=1)
-    """Shorter questions are not compared by words alone."""
+    """Questions of fewer words are not compared by words alone."""
     paraphrases: bool = True
     """Look for other wordings over the same figure."""
 
@@ -72,7 +72,7 @@ Rule = Literal["copy", "paraphrase", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """A training prompt that repeats a benchmark prompt."""
+    """A match: a training prompt that repeats a benchmark prompt, and by which rule."""
 
     prompt: int
     """Position of the training prompt among those that were searched."""
@@ -86,7 +86,7 @@ class Occurrence:
 
     @property
     def detail(self) -> str:
-        """The measured values, for a person to read."""
+        """Measured similarity of the two prompts, as text for a person to read."""
         figure = (
             "no figure compared" if self.bits is None else f"figures {self.bits} of 256 bits apart"
         )
@@ -95,7 +95,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """One benchmark prompt, read."""
+    """One benchmark prompt with its parsed question and normalised answer."""
 
     prompt: Prompt
     text: QuestionText
@@ -105,7 +105,7 @@ class _Reference:
 
 
 class BenchmarkIndex:
-    """Benchmark prompts, indexed so that training prompts can be compared with them.
+    """Index of benchmark prompts that finds the training prompts which repeat one of them.
 
     Memory: about 10 KB a benchmark prompt, and 800 bytes a distinct image: 75 MB for 7,000 prompts.
     """
@@ -133,7 +133,7 @@ class BenchmarkIndex:
             )
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
-        """The training prompts to drop, ascending, each with the first benchmark prompt it repeats.
+        """Training prompts to drop, in order, each with the first benchmark prompt it repeats.
 
         Memory: 8 bytes for each pair of a prompt's image and a hash of a benchmark image with the
         same numbers, one prompt at a time. Give the pool in parts to bound the rest.
@@ -163,7 +163,7 @@ class BenchmarkIndex:
         )
 
     def occurrences(self, prompts: Sequence[Prompt], images: ImageIndex) -> Iterator[Occurrence]:
-        """Every pair of a training prompt and a benchmark prompt that it repeats.
+        """Yield every pair of a training prompt and a benchmark prompt that it repeats.
 
         Args:
             prompts: Training prompts.

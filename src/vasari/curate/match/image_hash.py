@@ -1,4 +1,4 @@
-"""Perceptual hashes of 256 bits: few bits differ where two images look the same.
+"""Perceptual image hashes of 256 bits: few bits differ between images that look the same.
 
 The hash is the DCT hash ("pHash") at four times its usual length: grey, 128 x 128 by area averages,
 64 x 64, the 16 x 16 lowest frequencies of its DCT-II, each compared with their median. 64 bits
@@ -24,7 +24,7 @@ from vasari.curate.stage import Dropped
 from vasari.data.images import open_image, read_image_bytes
 
 Codes = NDArray[np.uint64]
-"""[..., 4] 256 bits each."""
+"""[..., 4] hashes of 256 bits, each as four uint64."""
 
 THUMBNAIL = 128
 """Side of the grey image that is hashed."""
@@ -49,7 +49,7 @@ _PENDING = 256  # thumbnails of 16 KB that wait to be hashed together
 
 
 def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
-    """The image in grey, squeezed to 128 x 128 by area averages: uint8 [128, 128]."""
+    """Convert an image to grey and resize it by area averages: uint8 [128, 128]."""
     return np.asarray(
         image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX), dtype=np.uint8
     )
@@ -65,12 +65,12 @@ def hash_thumbnails(
 def hash_crops(
     thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 64
 ) -> Codes:
-    """25 hashes for each image, whole and cut at the edges by up to 5%: uint64 [images, 25, 4]."""
+    """25 hashes for each image, whole or with edges of up to 5% cut off: uint64 [images, 25, 4]."""
     return _hashes(thumbnails, _AXIS, chunk)
 
 
 def hamming(left: Codes, right: Codes) -> NDArray[np.int64]:
-    """How many of 256 bits differ, broadcast over all axes but the last."""
+    """Number of bits (of 256) that differ between hashes, broadcast over all axes but the last."""
     return np.asarray(np.bitwise_count(left ^ right).sum(axis=-1, dtype=np.int64))
 
 
@@ -101,7 +101,7 @@ def _cosines() -> NDArray[np.float64]:
 
 
 def _area_average(low: float, high: float) -> NDArray[np.float64]:
-    """Averages over 64 equal cells between two shares of the side: [64 nodes, 128 pixels].
+    """Matrix that averages pixels in 64 equal cells between two shares of the side: [64, 128].
 
     Rows sum to 1.
     """
@@ -119,7 +119,7 @@ _AXIS = np.concatenate([_cosines() @ _area_average(low, 1.0 - high) for low, hig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageIndex:
-    """Hashes of distinct images, and which prompt has which.
+    """Hashes of distinct images, and which of those images each prompt has.
 
     Memory: 32 bytes a distinct image (800 with crops), 8 an image of a prompt, 8 a prompt; no
     pixels are kept.
@@ -130,20 +130,20 @@ class ImageIndex:
     starts: NDArray[np.int64]
     """[prompts + 1] where each prompt's images start in `members`."""
     members: NDArray[np.int64]
-    """Rows of `codes`, prompt after prompt, in the order of each prompt's images."""
+    """Indices in `codes`, prompt after prompt, in the order of each prompt's images."""
     dropped: tuple[Dropped, ...]
     """Prompts with an image that cannot be read, reason "image_unreadable"; they have no
     members."""
 
     def of(self, prompt: int) -> NDArray[np.int64]:
-        """Rows of `codes` of one prompt's images."""
+        """Indices of one prompt's images in `codes`."""
         return self.members[self.starts[prompt] : self.starts[prompt + 1]]
 
 
 def index_images(
     prompts: Iterable[Prompt], *, root: Path | None = None, crops: bool = False
 ) -> ImageIndex:
-    """Read, decode and hash the images of prompts, equal bytes once.
+    """Read and hash the images of prompts; images of equal bytes are hashed only once.
 
     An image that cannot be read costs its prompt only.
 

@@ -1,4 +1,4 @@
-"""Finds prompts that pose the same problem twice: figure, text, numbers and answer agree.
+"""Finds near-duplicate prompts: those whose figures, words, numbers and answers agree.
 
 Images alone merge different problems (many questions share one figure) and texts alone as well
 ("Find x."). So two prompts are near-duplicates only if their questions have the same numbers and
@@ -40,19 +40,19 @@ _CHUNK = 4096  # questions read at once: about 20 MB
 
 
 class DuplicateSettings(Settings):
-    """When two prompts count as the same problem."""
+    """Settings of the search for near-duplicates: when two prompts count as the same problem."""
 
     max_bits: int = Field(default=COPY_RADIUS, ge=0, le=256)
     """Bits of 256 by which the hashes of two copies of an image may differ."""
     min_similarity: float = Field(default=0.7, gt=0, le=1)
-    """Least Jaccard similarity of the words; below 0.6 the bands miss more than one pair in
+    """Least Jaccard similarity of the words; below 0.6 the MinHash bands miss more than one pair in
     nine."""
 
 
 def near_duplicates(
     prompts: Sequence[Prompt], images: ImageIndex, settings: DuplicateSettings | None = None
 ) -> tuple[Dropped, ...]:
-    """The prompts to drop, ascending; each collides with an earlier prompt that is kept.
+    """Find the prompts to drop, in order: each nearly equals an earlier prompt that is kept.
 
     Memory beside the prompts: about 150 bytes a prompt, and 32 for each pair that agrees (at most
     16 a prompt).
@@ -88,7 +88,7 @@ def near_duplicates(
 
 
 class _Search:
-    """Compares prompts whose numbers, symbols and answers agree."""
+    """Searches for near-duplicates among prompts whose numbers, symbols and answers agree."""
 
     def __init__(
         self, prompts: Sequence[Prompt], images: ImageIndex, settings: DuplicateSettings
@@ -102,7 +102,7 @@ class _Search:
         words: NDArray[np.uint64],
         bands: NDArray[np.uint32],
     ) -> dict[int, Dropped]:
-        """The prompts of `rows` that are near an earlier one which is kept itself."""
+        """Find the prompts of `rows` that nearly equal an earlier prompt which is itself kept."""
         edges: dict[int, dict[int, Dropped]] = {}
         for band in range(NUM_BANDS):
             for group in _groups(mix(np.stack([facts[rows], bands[rows, band]], axis=1)), rows):
@@ -121,7 +121,7 @@ class _Search:
         words: NDArray[np.uint64],
         known: Mapping[int, Mapping[int, Dropped]],
     ) -> Iterator[tuple[int, Dropped]]:
-        """(earlier, later as dropped) for each pair of a band that agrees, but for known pairs."""
+        """Yield (earlier, later as dropped) for each near-duplicate pair that is not in `known`."""
         texts: dict[int, QuestionText] = {}
         while len(group) > 1:
             pivot, rest = int(group[0]), group[1:]
@@ -141,16 +141,16 @@ class _Search:
             group = rest[~matched]
 
     def similarity(self, pivot: int, other: int, texts: dict[int, QuestionText]) -> float:
-        """Jaccard similarity of the words of two questions, each read once a group."""
+        """Jaccard similarity of two questions' words; `texts` caches the parsed questions."""
         for index in (pivot, other):
             if index not in texts:
                 texts[index] = read_question(self.prompts[index].question)
         return jaccard(texts[pivot], texts[other])
 
     def bits(self, pivot: int, rest: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[rest] the largest distance of two corresponding images, in bits.
+        """Largest distance in bits between corresponding images of `pivot` and of each of `rest`.
 
-        All prompts have as many images as the pivot.
+        Shape [rest]; all prompts have as many images as the pivot.
         """
         worst = np.zeros(len(rest), dtype=np.int64)
         for place, own in enumerate(self.images.of(pivot)):
@@ -159,7 +159,7 @@ class _Search:
         return worst
 
     def dropped(self, earlier: int, later: int, bits: int, similarity: float) -> Dropped:
-        """The later prompt as dropped, with the earlier one it repeats."""
+        """Build the record of the later prompt as dropped, with the earlier prompt it repeats."""
         figure = f"images {bits} of 256 bits apart" if len(self.images.of(later)) else "no images"
         return Dropped(
             index=later,
@@ -204,7 +204,7 @@ def _digest(text: str) -> int:
 
 
 def _image_keys(images: ImageIndex) -> NDArray[np.uint64]:
-    """[prompts] one key for the hashes of a prompt's images, in order."""
+    """One key for the hashes of each prompt's images, in order: [prompts]."""
     keys = np.zeros(len(images.starts) - 1, dtype=np.uint64)
     codes = (
         mix(images.codes)[images.members] if len(images.members) else np.zeros(0, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""The parts of a question that must agree in a duplicate: numbers, symbols, words."""
+"""Parses questions for comparison into their numbers, symbols and words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MEASURED = frozenset({"angle", "arc", "widehat", "overarc"})
 
 @dataclass(frozen=True, slots=True)
 class QuestionText:
-    """The parts of a question that are compared."""
+    """A question parsed for comparison: its words, numbers and symbols."""
 
     words: tuple[str, ...]
     """Words and numbers in small letters, without punctuation."""
@@ -44,12 +44,12 @@ class QuestionText:
 
     @property
     def shingles(self) -> frozenset[tuple[str, ...]]:
-        """The words, and the pairs of neighbouring words."""
+        """Set of the question's words and its pairs of neighbouring words."""
         return frozenset((word,) for word in self.words) | frozenset(itertools.pairwise(self.words))
 
 
 def read_question(text: str) -> QuestionText:
-    """The compared parts of a question.
+    """Parse a question into the words, numbers and symbols by which it is compared.
 
     LaTeX commands are read as words; punctuation and braces are not read.
     """
@@ -93,7 +93,7 @@ def _is_measured(after: str) -> bool:
 
 
 def jaccard(left: QuestionText, right: QuestionText) -> float:
-    """Jaccard similarity of two questions' shingles, in [0, 1]; two empty questions give 1."""
+    """Jaccard similarity of two questions' words and word pairs, in [0, 1]; 1 if both are empty."""
     a, b = left.shingles, right.shingles
     return len(a & b) / len(a | b) if a or b else 1.0
 
@@ -104,7 +104,7 @@ def containment(part: frozenset[tuple[str, ...]], whole: frozenset[tuple[str, ..
 
 
 def answer_key(prompt: Prompt) -> str:
-    """The answer in a form that can be compared.
+    """Normalise a prompt's answer to a text by which two answers can be compared.
 
     A choice letter becomes the text of its option, a number its canonical form.
     """
@@ -122,7 +122,7 @@ def answer_key(prompt: Prompt) -> str:
 
 
 def answers_conflict(left: str, right: str) -> bool:
-    """Whether two answer keys are numbers that differ by more than 1%.
+    """Whether two answers, as given by `answer_key`, are numbers that differ by more than 1%.
 
     Products of numbers, pi and roots are numbers too.
     """
@@ -147,9 +147,9 @@ def _value(key: str) -> float | None:
 
 
 def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uint64]:
-    """Keys that similar texts share, uint64 [texts, 16].
+    """Hash keys of texts, of which similar texts are likely to share one: uint64 [texts, 16].
 
-    Each is made of 4 of 64 MinHashes (Broder 1997) of the shingles.
+    Each key is made of 4 of 64 MinHashes (Broder 1997) of the words and word pairs.
     """
     known: dict[str, int] = {}
     hashes: list[int] = []
@@ -178,7 +178,7 @@ def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uin
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """One 64-bit key for the values along the last axis.
+    """Hash the values along the last axis to one 64-bit key.
 
     FNV-1a over words, with a final shift to spread the high bits.
     """

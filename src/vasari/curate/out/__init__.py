@@ -1,1 +1,1 @@
-"""What a curation leaves beside its sets: exports, card, funnel, the difference between two."""
+"""Writes what accompanies the curated sets (exports, data card, row counts); compares two runs."""

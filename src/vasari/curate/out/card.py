@@ -20,7 +20,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
 
 def set_counts(output: StageFolder) -> dict[str, dict[str, int]]:
-    """Prompts of a set by source, domain, category, difficulty and licence; reads five columns."""
+    """Count the prompts of a set by source, domain, category, difficulty and licence."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
     for path in output.parts:
         table = pq.read_table(path, columns=list(_COLUMNS))
@@ -38,7 +38,7 @@ def make_card(
     funnel: Mapping[str, Any],
     sets: Mapping[str, Mapping[str, Mapping[str, int]]],
 ) -> str:
-    """The card in Markdown, with the header that the Hugging Face hub reads.
+    """Build the data card in Markdown, with the YAML header that the Hugging Face hub reads.
 
     Text from the data is escaped.
     """
@@ -93,7 +93,7 @@ def make_card(
 
 
 def plain(text: str) -> str:
-    """Text on one line, escaped so that Markdown and HTML show it unchanged."""
+    """Put text on one line, escaped so that Markdown and HTML show it unchanged."""
     return (
         _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
         .replace("&", "&amp;")

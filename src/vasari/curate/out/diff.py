@@ -1,4 +1,4 @@
-"""Compares two curations: prompts added, removed and changed, and settings that differ."""
+"""Compares two curation runs: prompts added, removed and changed, and settings that differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetDiff:
-    """How one set differs between two curations."""
+    """How one data set differs between two curation runs: prompts added, removed and changed."""
 
     before: int
     after: int
@@ -29,18 +29,18 @@ class SetDiff:
     removed: tuple[str, ...]
     """Ids that only the first run has, in its order."""
     changed: Mapping[str, int]
-    """Prompts of both whose field differs, by field."""
+    """Number of prompts in both runs whose field differs, by field."""
     removed_because: Mapping[str, int]
-    """Why the second run dropped those that were removed, by stage and reason; "not read" where it
-    never saw them."""
+    """Number of removed prompts by the stage and reason for which the second run dropped them; "not
+    read" where it never saw them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurationDiff:
-    """How two curations differ."""
+    """How two curation runs differ: settings, data sets, and dropped rows by reason."""
 
     settings: Mapping[str, tuple[Any, Any]]
-    """Settings that differ, by their place in the recipe: (first, second); None where one has
+    """Settings that differ, by their path in the recipe: (first, second); None where a run has
     none."""
     sets: Mapping[str, SetDiff]
     reasons: Mapping[str, tuple[int, int]]
@@ -69,9 +69,9 @@ class CurationDiff:
 
 
 def diff_curations(before: Path, after: Path) -> CurationDiff:
-    """What differs between two finished runs.
+    """Compare two finished curation runs, given their folders.
 
-    Memory: about 200 bytes a prompt of both.
+    Memory: about 200 bytes for each prompt of both runs.
 
     Raises:
         StateError: A folder holds no finished run.
@@ -163,7 +163,7 @@ def _manifest(root: Path) -> dict[str, Any]:
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Values by their place: `grade.num_rollouts`, `sources.0.folder`."""
+    """Flatten nested settings to values by path: `grade.num_rollouts`, `sources.0.folder`."""
     if isinstance(value, dict) and value:
         entries = [(f"{place}.{key}" if place else str(key), inner) for key, inner in value.items()]
     elif isinstance(value, list) and value:

@@ -1,4 +1,4 @@
-"""Writes the two sets in the forms that other trainers read.
+"""Writes the SFT and RL sets in the file formats that other trainers read.
 
 * `sharegpt`: LLaMA-Factory's multimodal JSON (`messages`, `images`), pictures as files, and its
 `dataset_info.json`.
@@ -42,10 +42,10 @@ _INFO = "dataset_info.json"
 _ROWS_PER_GROUP = 256
 
 EXPORT_SCHEMA = 1
-"""Part of what an export is known by: a change of a form makes it again."""
+"""Version of the export formats; a new version makes existing exports again."""
 
 MADE_FROM = "made_from.json"
-"""Lies beside an export's files, and is written after them."""
+"""Name of the file that says what an export was made from, written after the export's files."""
 
 Row = dict[str, Any]
 
@@ -57,14 +57,14 @@ def write_exports(
     *,
     content: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
-    """Write the exports of a run and return the hash of each file, by its path below the folder.
+    """Write the exports of a run; return the hash of each file by its path relative to `folder`.
 
     An export that is there already, whole and made from the same content, is left as it is; others
     that an earlier run left are removed.
 
     Args:
-        folder: Of all exports; each has a folder of its own in it.
-        names: Which to write.
+        folder: Folder of all exports; each export has its own folder in it.
+        names: Which exports to write.
         sets: The prompts of each set.
         content: What each set was read from, as hashes. Without it everything is written afresh.
 
@@ -150,7 +150,7 @@ def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
 
 
 def _fingerprint(name: ExportName, content: Mapping[str, Sequence[str]]) -> str:
-    """A digest of all that decides an export's bytes: its form, this version, and its sets."""
+    """Digest of all that an export's bytes depend on: format, version of Vasari, and sets."""
     state = [
         EXPORT_SCHEMA,
         vasari.__version__,
@@ -162,7 +162,7 @@ def _fingerprint(name: ExportName, content: Mapping[str, Sequence[str]]) -> str:
 
 
 def marked_question(prompt: Prompt) -> str:
-    """The question with its options and one `<image>` for each picture.
+    """Return the question with its options and one `<image>` mark for each picture.
 
     A mark stands where the question has it, else in front.
     """
@@ -171,9 +171,9 @@ def marked_question(prompt: Prompt) -> str:
 
 
 def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
-    """A row of LLaMA-Factory's multimodal JSON.
+    """Convert a prompt to a row of LLaMA-Factory's multimodal JSON.
 
-    The RL set has its reference in place of a completion.
+    In the RL set the reference answer stands in place of a completion.
     """
     target = target_text(prompt) if kind == "sft" else f"\\boxed{{{prompt.answer}}}"
     turns = (
@@ -188,9 +188,9 @@ def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
 
 
 def trl_row(prompt: Prompt, kind: str) -> Row:
-    """A conversational row of TRL: parts of text and places of images.
+    """Convert a prompt to a row of TRL's conversational format, with text and image parts.
 
-    The RL set has `solution`, the reference.
+    In the RL set the reference answer is in the column `solution`.
     """
     row: Row = {
         "id": prompt.id,
@@ -207,7 +207,7 @@ def trl_row(prompt: Prompt, kind: str) -> Row:
 
 
 def easyr1_row(prompt: Prompt, _: str) -> Row:
-    """A row as EasyR1 reads it; its template adds the instructions."""
+    """Convert a prompt to a row for EasyR1, whose own template adds the instructions."""
     return {
         "problem": marked_question(prompt),
         "answer": prompt.answer,
@@ -216,7 +216,7 @@ def easyr1_row(prompt: Prompt, _: str) -> Row:
 
 
 def verl_row(prompt: Prompt, kind: str) -> Row:
-    """A row as verl's data set reads it, with the reference as ground truth of a rule."""
+    """Convert a prompt to a row for verl, with the reference answer as a rule's ground truth."""
     turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)))
     return {
         "data_source": str(prompt.metadata.get("source", "")),
@@ -317,7 +317,7 @@ def _digest(data: bytes) -> str:
 
 
 def _image_features(schema: pa.Schema) -> Row:
-    """What `datasets` must know beyond the Arrow types: which columns are images."""
+    """Feature metadata for `datasets` that says which columns are images."""
     return {
         "info": {"features": {field.name: _feature(field.name, field.type) for field in schema}}
     }

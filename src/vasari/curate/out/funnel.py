@@ -1,4 +1,4 @@
-"""Counts of rows by stage, source and reason, as JSON and as a page without scripts."""
+"""Counts the rows of a run by stage, source and drop reason, as JSON and as an HTML page."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SCHEMA = 1
 DEAD_LETTERS = frozenset(
     {"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"}
 )
-"""Reasons of prompts to which no server gave an answer: the dead-letter rows."""
+"""Drop reasons of prompts to which no server gave an answer: the dead-letter rows."""
 
 
 def make_funnel(
     name: str, outputs: Sequence[StageFolder], decontamination: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The counts of a run: for each stage the rows given, kept and dropped, by source.
+    """Collect the row counts of a run: for each stage, rows given, kept and dropped by source.
 
     Raises:
-        StateError: A stage did not account for every row that the one before kept.
+        StateError: A stage did not account for every row that the stage before it kept.
     """
     stages = []
     kept: dict[str, Mapping[str, int]] = {}
@@ -84,7 +84,7 @@ def _accounted(output: StageFolder, before: Mapping[str, int] | None) -> None:
 
 
 def render(funnel: Mapping[str, Any]) -> str:
-    """The page of a funnel.
+    """Render the row counts of a run (its funnel, from `make_funnel`) as an HTML page.
 
     The same funnel gives the same text, and everything from the data is escaped.
     """
@@ -120,7 +120,7 @@ def render(funnel: Mapping[str, Any]) -> str:
 
 
 def drop_reasons(stage: Mapping[str, Any], source: str | None = None) -> list[tuple[str, int]]:
-    """Reasons for which a stage dropped rows, of one source or all, the most frequent first."""
+    """Drop reasons of a stage with their counts, for one source or all, most frequent first."""
     counts: Counter[str] = Counter()
     for name, reasons in stage["dropped"].items():
         if source in (None, name):
@@ -137,7 +137,7 @@ def _sets(funnel: Mapping[str, Any], source: str) -> dict[str, int]:
 
 
 def _steps(funnel: Mapping[str, Any], source: str | None) -> list[dict[str, Any]]:
-    """The bars of a funnel: one list for the stages of both sets, and one for each set."""
+    """Bars of the page: one list for the stages common to both sets, and one for each set."""
     total = max(1, _read(funnel, source))
     found = []
     for branch in ("both", "sft", "rl"):
@@ -162,7 +162,7 @@ def _steps(funnel: Mapping[str, Any], source: str | None) -> list[dict[str, Any]
 
 
 def _reasons(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every reason, the most frequent first, with its counts by source."""
+    """Every drop reason with its counts by source, the most frequent reason first."""
     found: dict[tuple[str, str, str], Counter[str]] = {}
     for stage in funnel["stages"]:
         for source, reasons in stage["dropped"].items():
@@ -185,7 +185,7 @@ def _reasons(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parts(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each part of the RL set wanted and has, by category."""
+    """Target and number of prompts of each part of the RL set, by category."""
     notes: Mapping[str, int] = next(
         (stage["notes"] for stage in funnel["stages"] if stage["name"] == "balance"), {}
     )

@@ -21,20 +21,20 @@ from vasari.model.chat import chat_messages
 from vasari.verify import verify_answer
 
 _REMEMBERED = 100_000
-"""Images whose facts a process remembers between shards: 300 bytes each."""
+"""Number of images whose checks a process remembers between shards, 300 bytes each."""
 
 
 @dataclass
 class Checker:
-    """Checks prompts, and remembers the images that it has seen."""
+    """Checks prompts without a model, and remembers the images that it has checked."""
 
     settings: CheckSettings
     facts: dict[str, ImageFacts] = field(default_factory=dict)
-    """Of the images of the last shard that was checked, by path."""
+    """Digest and hash of each image of the last shard that was checked, by path."""
     _looks: OrderedDict[str, ImageFacts | Reason] = field(default_factory=OrderedDict)
 
     def check(self, prompts: Sequence[Prompt]) -> StageResult:
-        """Keep the prompts that pass; drop the others for the first check that fails."""
+        """Keep the prompts that pass all checks; drop the rest, for the first check each fails."""
         self.facts = {}
         return sort_out(
             prompts,
@@ -93,7 +93,7 @@ class Checker:
         return None
 
     def _look(self, ref: ImageRef, where: str) -> ImageFacts | Reason:
-        """The facts of an image, or why it is refused; equal bytes are decoded once."""
+        """Digest and hash of an image, or why it is refused; equal bytes are decoded once."""
         try:
             data = read_image_bytes(ref, where=where, max_bytes=self.settings.max_image_bytes)
         except ImageError as error:

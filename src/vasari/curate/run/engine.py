@@ -1,4 +1,4 @@
-"""Where the shards of stages without model calls are worked on: one process, or several."""
+"""Engines that process the shards of stages without model calls, in one process or several."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Work = Callable[[int], None]
-"""Finishes the shard with this number; may be sent to another process."""
+"""Function that processes the shard with the given number."""
 
 MakeWork = Callable[[], Work]
-"""Makes the work once in each process: an index is built there, a cache lives there."""
+"""Function that makes the `Work`, called once in each process: an index or a cache stays in that
+process."""
 
 
 class Engine(Protocol):
-    """Works on shards in any order, in any process."""
+    """Interface of an engine that processes shards in any order, in any process."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Work on shards, and give the number of each as it is finished."""
+        """Process the shards, and yield the number of each shard as it is finished."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """Works on shards on this machine."""
+    """Engine that processes shards on this machine, in one process or several."""
 
     workers: int = 1
-    """Processes; 1 works in this one."""
+    """Number of processes; 1 works in the calling process."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Work on shards, and give the number of each in order."""
+        """Process the shards, and yield the number of each finished shard in the given order."""
         if self.workers == 1 or len(numbers) < 2:
             work = make() if numbers else None
             for number in numbers:

@@ -1,4 +1,4 @@
-"""Runs a curation from its recipe to its folder, or forecasts what that would ask."""
+"""Runs a curation recipe into a folder, or forecasts the model requests that it would send."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _CHUNK = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curated:
-    """The results of a run."""
+    """Result of a curation run: its folder, its row counts, and the sizes of its sets."""
 
     root: Path
     funnel: Mapping[str, Any]
@@ -50,15 +50,15 @@ class Curated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a curation would ask, as far as it is known before a model is asked."""
+    """Forecast of a curation's model requests, as far as known before any request is sent."""
 
     num_prompts: int
     """Prompts that the stages without model calls keep."""
     stages: Mapping[str, Forecast]
-    """By stage: at most, as if no stage before it dropped a prompt and no drawing ended early."""
+    """Upper bound for each stage, as if no earlier stage dropped a prompt and no drawing ended
+    early."""
     unknown: Mapping[str, str] = field(default_factory=dict)
-    """Stages of the user's own that ask a model, and its name: what they will ask, only they
-    know."""
+    """User-defined stage that asks a model -> the model's name; its requests cannot be forecast."""
 
 
 def curate(
@@ -70,13 +70,13 @@ def curate(
     show: Show | None = None,
     retry_failed: bool = False,
 ) -> Curated:
-    """Run a recipe, or the rest of a run that was stopped.
+    """Run a curation recipe, or the rest of a run that was stopped.
 
     Args:
-        recipe: What to make.
+        recipe: The curation recipe.
         base: Folder that the recipe's paths are relative to.
         root: Folder of the run.
-        engine: Where stages without model calls work; this process by default.
+        engine: Runs the stages without model calls; in this process by default.
         show: Shows the progress of each stage.
         retry_failed: Ask again what an earlier run got no answer to, where that may pass (a server
             that was down).
@@ -113,7 +113,7 @@ def dry_run(
     engine: Engine | None = None,
     show: Show | None = None,
 ) -> DryRun:
-    """Run the stages without model calls, and forecast the requests of the others.
+    """Run the stages that call no model, and forecast the requests of the stages that do.
 
     Nothing is sent, and no key is needed.
 
@@ -151,7 +151,7 @@ def dry_run(
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """A context that keeps other runs out of a folder.
+    """Context manager that locks a folder, so that no other run works in it.
 
     Raises:
         StateError: Another process works in it.
@@ -176,7 +176,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def decontamination(run: Run) -> dict[str, Any]:
-    """The benchmarks that were compared and the rows removed, or why nothing was compared."""
+    """Benchmarks compared with the data and number of rows removed, or why none was compared."""
     if why := run.recipe.why_not_decontaminated():
         return {"compared": False, "why": why}
     counts = next(output.counts for output in run.outputs if output.name == "decontaminate")
@@ -247,7 +247,7 @@ def _write_all(run: Run, sets: Mapping[str, StageFolder], models: Models) -> Cur
 
 
 def _write_set(path: Path, output: StageFolder, root: Path) -> str | None:
-    """Write a set with its images and return the file's hash; None for an empty set, no file."""
+    """Write a set with its images, and return the file's hash; None, and no file, if empty."""
     before = path.parent / "manifest.json"
     if before.exists() and path.exists():
         written = read_json(before).get("sets", {}).get(path.stem, {})

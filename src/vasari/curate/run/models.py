@@ -18,9 +18,9 @@ from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, judge_all
 
 
 class Models:
-    """The models of a recipe, each with a store of its answers; use as a context.
+    """The models of a recipe, each with a store of its answers; a context manager.
 
-    A store is opened when its model is first asked.
+    A store is opened when its model is first asked, and closed at the end of the context.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Models:
             self._judge.close()
 
     def __call__(self, name: str) -> AskedModel:
-        """The model that the recipe knows by this name."""
+        """Return the model that the recipe lists under `name`."""
         if name not in self._asked:
             entry = self._recipe.models[name]
             store = ResponseStore(self._folder / name)
@@ -61,7 +61,7 @@ class Models:
 
     @property
     def appeal(self) -> Appeal | None:
-        """Asks the recipe's judge about verdicts that the rules leave undecided, if it has one."""
+        """Function that asks the judge model about undecided verdicts; None without a judge."""
         judge = self._recipe.judge
         return None if judge is None else partial(self._ask_judge, judge)
 
@@ -83,7 +83,7 @@ class Models:
         )
 
     def spending(self) -> dict[str, Any]:
-        """Requests, tokens and money that each model has cost in all."""
+        """Total requests, tokens and money that each model has cost, by its name in the recipe."""
         found = {}
         for name, model in self._asked.items():
             used = model.store.usage
@@ -98,7 +98,7 @@ class Models:
         return found
 
     def write_dead_letters(self, path: Path) -> int:
-        """Write a line for each request that failed for good, and return how many there are."""
+        """Write a JSON line for each request that failed for good; return the number of lines."""
         failures = [
             {"asked": name} | failure.summary()
             for name, model in sorted(self._asked.items())

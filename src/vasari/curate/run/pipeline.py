@@ -1,4 +1,4 @@
-"""Runs the stages of a curation one after the other, skipping what is done already."""
+"""Runs the stages of a curation in order, skipping stages and shards that are done already."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from vasari.curate.run.stages import Decide, Stage
 from vasari.curate.stage import check_result
 
 Show = Callable[[str], AbstractContextManager[Tell]]
-"""Shows the progress of the stage with this name."""
+"""Function that shows the progress of the stage with the given name."""
 
 
 @dataclass(kw_only=True)
 class Run:
-    """One run of a recipe in a folder."""
+    """One run of a curation recipe in a folder, with the stages done so far."""
 
     recipe: CurationRecipe
     base: Path
@@ -36,12 +36,12 @@ class Run:
     engine: Engine = field(default_factory=LocalEngine)
     show: Show | None = None
     retry_failed: bool = False
-    """Ask again what failed for good in an earlier run."""
+    """Send again the requests that failed for good in an earlier run."""
     outputs: list[StageFolder] = field(default_factory=list)
     """Stages that are done, in order."""
 
     def read(self) -> None:
-        """Read the sources to shards: the first stage, which the others begin from."""
+        """Read the sources into shards on disk: the first stage, from which all others begin."""
         recipe = self.recipe
         settings = {
             "sources": [
@@ -66,7 +66,7 @@ class Run:
         self.outputs.append(folder)
 
     def do(self, stage: Stage) -> None:
-        """Run a stage on the prompts that the stage before it kept, on the way to the same set.
+        """Run a stage, unless it is done, on what the stage before it kept for the same set.
 
         Raises:
             StateError: The run was stopped (budget, interrupt, a server that is down); the same
@@ -93,14 +93,14 @@ class Run:
         self.outputs.append(folder)
 
     def _spread(self, stage: Stage, folder: StageFolder, parts: Sequence[Path], tell: Tell) -> None:
-        """Finish the shards that are missing, wherever the engine works."""
+        """Process the shards that are not finished yet, in the processes of the engine."""
         numbers = [number for number in range(len(parts)) if not folder.has(number)]
         make = partial(_shard_work, stage, folder, parts, self.root)
         for done, _ in enumerate(self.engine.run(make, numbers), start=1):
             tell(done, len(numbers))
 
     def _work(self, stage: Stage, folder: StageFolder, parts: Sequence[Path], tell: Tell) -> None:
-        """Finish the shards that are missing in this process."""
+        """Process the shards that are not finished yet, in this process."""
         starts, decide = row_starts(parts), None
         for number, first in enumerate(starts[:-1]):
             if not folder.has(number):
@@ -118,7 +118,7 @@ class Run:
 
 
 def _finish(stage: Stage, folder: StageFolder, shard: Shard, decide: Decide, root: Path) -> None:
-    """Decide about a shard and write what is left of it."""
+    """Run a stage on one shard, and write the kept prompts, the dropped rows and the counts."""
     result = check_result(decide(shard), len(shard.prompts), stage=stage.name)
     dropped = sum(drop.reason == "not_asked" for drop in result.dropped)
     waiting = dropped or result.counts.get("not_asked", 0)

@@ -39,7 +39,7 @@ _SUFFIXES = (
 
 
 def data_path(text: str, base: Path) -> Path:
-    """The path that a recipe names, with variables filled in, relative to the recipe's folder.
+    """Resolve a path of a recipe, filling in environment variables, against the recipe's folder.
 
     Raises:
         ConfigError: A variable is not set.
@@ -58,7 +58,7 @@ def data_path(text: str, base: Path) -> Path:
 
 
 def data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
-    """The folders of a recipe's sources and benchmarks."""
+    """Absolute paths of the folders of a recipe's sources and benchmarks."""
     leaks = recipe.decontaminate.benchmarks if recipe.decontaminate is not None else []
     folders = [entry.folder for entry in recipe.sources if entry.folder is not None]
     folders += [entry.folder for entry in leaks]
@@ -67,16 +67,16 @@ def data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
 
 
 def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
-    """The name of a source, or the full path of its YAML description."""
+    """Name of an entry's source, or the absolute path of the YAML file that describes it."""
     name = str(entry.source)
     return str(data_path(name, base).absolute()) if name.endswith((".yaml", ".yml")) else name
 
 
 def folder_state(folder: Path) -> str:
-    """128 bits of the names, sizes and times of all files of a folder; "" if it is missing.
+    """Digest of the paths, sizes and times of all files in a folder; "" if it is missing.
 
-    A file that was rewritten with the same content changes it: what is read again then has the same
-    hash, and nothing after it is done again.
+    128 bits in hex. A file that was rewritten with the same content changes it: what is read again
+    then has the same hash, and nothing after it is done again.
     """
     digest = hashlib.blake2b(digest_size=16)
     for parent, folders, files in os.walk(folder):
@@ -96,7 +96,7 @@ def folder_state(folder: Path) -> str:
 def source_state(
     entry: SourceEntry | BenchmarkEntry, base: Path, *, seed: int = 0
 ) -> dict[str, Any]:
-    """What decides the rows of a source: its settings, its description and its files."""
+    """What the rows of a source depend on: its settings, its description and its files."""
     state: dict[str, Any] = entry.model_dump(mode="json")
     if entry.source is None:
         return state | {"seed": seed}
@@ -106,7 +106,7 @@ def source_state(
 
 
 def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | BadRow]:
-    """The prompts of one entry, and the rows that hold none.
+    """Yield the prompts of one source entry, and the rows that could not be read as prompts.
 
     Raises:
         ConfigError: An unknown source or split, or a test set without `allow_test`.
@@ -148,7 +148,7 @@ def read_entries(
     root: Path,
     shard_rows: int,
 ) -> int:
-    """Read all entries to shards and return how many shards there are.
+    """Read all source entries into shards on disk, and return the number of shards.
 
     Shards that exist are not written again.
     """
@@ -169,14 +169,14 @@ def read_entries(
 
 @dataclasses.dataclass
 class _Shard:
-    """Rows that wait to be written."""
+    """Rows of one shard that wait to be written."""
 
     given: Counter[str] = dataclasses.field(default_factory=Counter)
     kept: list[Prompt] = dataclasses.field(default_factory=list)
     dropped: list[tuple[str, Dropped]] = dataclasses.field(default_factory=list)
 
     def take(self, source: str, row: Prompt | BadRow, taken: set[bytes], root: Path) -> None:
-        """Keep a row with its images as files, or drop it; `taken` are digests of ids so far."""
+        """Keep a row, with its images as files, or drop it; `taken` holds digests of ids so far."""
         self.given[source] += 1
         if isinstance(row, BadRow):
             self._drop(source, row.where, "unreadable_row", row.reason)
@@ -195,7 +195,7 @@ class _Shard:
         self.kept.append(dataclasses.replace(row, images=images))
 
     def write(self, folder: StageFolder, number: int, root: Path) -> None:
-        """Write the rows as a shard of the stage, unless an earlier run did."""
+        """Write the rows as shard `number`, unless an earlier run has written that shard."""
         if not folder.has(number):
             folder.write(
                 number,
@@ -213,7 +213,7 @@ class _Shard:
 
 
 def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
-    """The image as the path of a file; bytes are saved in the run's folder under their hash."""
+    """Replace an image by the path of a file; bytes are saved in the run's folder by their hash."""
     if ref.data is None:
         return ImageRef(path=os.path.abspath(str(ref.path)))  # noqa: PTH100  (a million times)
     data = read_image_bytes(ref, where=f"prompt {prompt_id!r}")
@@ -227,7 +227,7 @@ def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmarks:
-    """The benchmark prompts that are kept out of the training sets."""
+    """Index of the benchmark prompts to keep out of the training sets, and their counts."""
 
     index: BenchmarkIndex
     counts: dict[str, int]
@@ -237,7 +237,7 @@ class Benchmarks:
 
 
 def located(settings: LeakSettings, base: Path) -> LeakSettings:
-    """The settings with full paths.
+    """Return the decontamination settings with absolute paths.
 
     A worker process may have another working folder, and not this one's environment.
     """
@@ -254,7 +254,7 @@ def located(settings: LeakSettings, base: Path) -> LeakSettings:
 
 
 def read_benchmarks(settings: LeakSettings) -> Benchmarks:
-    """The benchmarks of a recipe, read and hashed.
+    """Read the benchmarks of a recipe, and index their texts and image hashes.
 
     Raises:
         ConfigError: An unknown source or split.
@@ -287,7 +287,7 @@ def read_benchmarks(settings: LeakSettings) -> Benchmarks:
 
 
 def _rows(entry: BenchmarkEntry, *, images: bool) -> tuple[list[Prompt], int]:
-    """The prompts of a benchmark, and the number of rows that hold none."""
+    """The prompts of a benchmark, and the number of rows that could not be read."""
     rows = list(
         read_source(
             entry.source,

@@ -1,4 +1,4 @@
-"""The Parquet files of shards: prompts with their images by path and hash.
+"""Reads and writes shards as Parquet files: prompts, with their images by path and hash.
 
 So a shard is text, however large its images are.
 """
@@ -51,7 +51,7 @@ GROUPS: tuple[str, ...] = ("source", "domain", "licence")
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Digest and hash of an image, from the first look at it."""
+    """Digest of an image's encoded bytes, and perceptual hash of its pixels."""
 
     digest: str
     """SHA-256 of the encoded bytes, in hex."""
@@ -61,17 +61,17 @@ class ImageFacts:
 
 @dataclass(slots=True, kw_only=True)
 class Shard:
-    """One shard of prompts that a stage decides about."""
+    """A shard: a block of prompts that a stage processes at once."""
 
     prompts: tuple[Prompt, ...]
     facts: Mapping[str, ImageFacts]
-    """Of their images, by path; a stage that looks at images puts more there."""
+    """Digest and hash of the images, by path; the stage that checks images fills it in."""
     number: int = 0
     progress: Callable[[int, int], None] | None = None
-    """Called with the prompts done and their total."""
+    """Called with the number of prompts done and their total."""
 
     def image_index(self) -> ImageIndex:
-        """The hashes of the images, as the search for leaks takes them."""
+        """Return the image hashes of the shard, in the form that `BenchmarkIndex.leaks` takes."""
         hashes = [
             [self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts
         ]
@@ -88,7 +88,7 @@ class Shard:
 
 
 def read_shard(path: Path, root: Path, *, number: int = 0) -> Shard:
-    """A shard from its file; image paths that were below `root` are below it again."""
+    """Read a shard from its file; relative image paths are resolved against `root`."""
     table = read_table(path)
     facts: dict[str, ImageFacts] = {}
     prompts = []
@@ -106,7 +106,7 @@ def read_shard(path: Path, root: Path, *, number: int = 0) -> Shard:
 def write_rows(
     path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts], root: Path
 ) -> None:
-    """Write a shard; the file is whole or not there.
+    """Write prompts as a shard file; the file appears only when it is complete.
 
     Raises:
         StorageError: The disk refused.
@@ -134,7 +134,7 @@ def write_rows(
 
 
 def row_starts(paths: Sequence[Path]) -> list[int]:
-    """The position of each shard's first row among all rows, and the number of rows."""
+    """Position of each shard's first row among the rows of all shards, then the number of rows."""
     starts = [0]
     for path in paths:
         starts.append(starts[-1] + int(pq.read_metadata(path).num_rows))
@@ -142,7 +142,7 @@ def row_starts(paths: Sequence[Path]) -> list[int]:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file that replaces `path` when it is complete.
+    """Write a table to a Parquet file, which replaces `path` only when it is complete.
 
     Raises:
         StorageError: The disk refused.
@@ -152,7 +152,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 class _ShardedRows(Sequence[Prompt]):
-    """A sequence of the prompts of many shards."""
+    """Sequence of the prompts of many shards."""
 
     _starts: list[int]
     """Where each shard begins, and where the last one ends."""
@@ -181,7 +181,7 @@ class _ShardedRows(Sequence[Prompt]):
 
 
 class PromptRows(_ShardedRows):
-    """The prompts of many shards in order, with one shard in memory at a time."""
+    """Sequence of the prompts of many shards, with one shard in memory at a time."""
 
     def __init__(self, paths: Sequence[Path], root: Path) -> None:
         self._paths, self._root = list(paths), root
@@ -202,7 +202,7 @@ class PromptRows(_ShardedRows):
 
 
 class TextRows(_ShardedRows):
-    """Questions, answers and options of the prompts of many shards, held as columns.
+    """Sequence of the prompts of many shards, with all texts in memory and images as hashes.
 
     Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that
     leads nowhere; `images` has the hashes.
@@ -259,7 +259,7 @@ _SOMEWHERE = ImageRef(path="(in the shard)")
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a shard, or some of its columns.
+    """Read the rows of a shard file, or some of its columns, as an Arrow table.
 
     Raises:
         StateError: The file is damaged, or no shard of this version.

@@ -26,7 +26,7 @@ from vasari.curate.run.rows import ImageFacts, write_rows, write_table
 from vasari.curate.stage import Dropped
 
 STAGE_SCHEMA = 1
-"""Part of every fingerprint: shards of an older form are made again."""
+"""Version of the shard files, part of every fingerprint: shards of an older version are remade."""
 
 _SEEN_SECONDS = 90.0
 """How long a file of another machine may stay unseen: NFS remembers for up to a minute that a name
@@ -43,7 +43,7 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class StageFolder:
-    """The folder of one stage: its shards, what it dropped, and its counts."""
+    """Folder with the output of one stage: its shards, its dropped rows, and its counts."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class StageFolder:
         self.folder = folder
         self.name = name
         self.branch = branch
-        """Which set the stage is on the way to: "both", "sft" or "rl"."""
+        """Set that the stage helps to build: "both", "sft" or "rl"."""
         state = {
             "schema": STAGE_SCHEMA,
             "stage": name,
@@ -72,11 +72,11 @@ class StageFolder:
 
     @property
     def manifest(self) -> Path:
-        """The file with settings, hashes and counts, written when the stage is done."""
+        """Path of the file with settings, hashes and counts, written when the stage is done."""
         return self.folder / "manifest.json"
 
     def open(self, *, retry_failed: bool = False) -> bool:
-        """Whether the stage is done already; else its folder is made ready.
+        """Return whether the stage is done already; if it is not, prepare its folder.
 
         Shards that an earlier run finished stay.
 
@@ -101,11 +101,11 @@ class StageFolder:
         return False
 
     def part(self, number: int) -> Path:
-        """The file of the prompts that a shard keeps."""
+        """Path of the file with the prompts that are kept of shard `number`."""
         return self.folder / f"part-{number:05d}.parquet"
 
     def has(self, number: int) -> bool:
-        """Whether a shard is finished: its counts are written last."""
+        """Whether shard `number` is finished, that is, its counts, written last, are on disk."""
         return self._counts(number).exists()
 
     def write(
@@ -119,13 +119,13 @@ class StageFolder:
         notes: Mapping[str, int],
         root: Path,
     ) -> None:
-        """Write the files of a shard, its counts last.
+        """Write the files of a shard: kept prompts, dropped rows, and last its counts.
 
         Args:
-            number: Which shard.
-            given: Rows that it was given, by source.
-            kept: Prompts that go on.
-            facts: Of their images.
+            number: Number of the shard.
+            given: Number of its rows, by source.
+            kept: Prompts that the stage keeps.
+            facts: Digests and hashes of their images, by path.
             dropped: The other rows, each with its source.
             notes: What else is counted.
             root: Folder of the run.
@@ -196,23 +196,23 @@ class StageFolder:
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
-        """The manifest of the finished stage."""
+        """Content of the finished stage's manifest: settings, hashes and counts."""
         found: Mapping[str, Any] = read_json(self.manifest)
         return found
 
     @cached_property
     def parts(self) -> tuple[Path, ...]:
-        """The shards of the finished stage, in order."""
+        """Paths of the finished stage's shards, in order."""
         return tuple(self.folder / name for name in sorted(self.content["shards"]))
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """Content hashes of the shards, in order."""
+        """Content hashes of the finished stage's shards, in order."""
         return tuple(self.content["shards"][path.name] for path in self.parts)
 
     @property
     def counts(self) -> Mapping[str, Any]:
-        """`given` and `kept` by source, `dropped` by source and reason, `notes` by name."""
+        """Row counts: `given` and `kept` by source, `dropped` by source and reason, and `notes`."""
         found: Mapping[str, Any] = self.content["counts"]
         return found
 
@@ -241,12 +241,12 @@ class StageFolder:
 
 
 def source_of(prompt: Prompt) -> str:
-    """The source that a prompt is counted by."""
+    """Name of the source that a prompt's metadata state; "" if they state none."""
     return str(prompt.metadata.get("source", ""))
 
 
 def dropped_tables(outputs: Iterable[StageFolder]) -> Iterator[pa.Table]:
-    """The tables of dropped rows, one for each shard of each stage."""
+    """Yield the Arrow tables of dropped rows, one for each shard of each stage."""
     for output in outputs:
         for path in output.parts:
             yield pq.read_table(
@@ -255,7 +255,7 @@ def dropped_tables(outputs: Iterable[StageFolder]) -> Iterator[pa.Table]:
 
 
 def file_hash(path: Path) -> str:
-    """128 bits of a file's content, in hex."""
+    """Hash of a file's content: 128 bits (BLAKE2b) in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 

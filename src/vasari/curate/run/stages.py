@@ -1,4 +1,4 @@
-"""The stages of a recipe in their order: what each decides, and what it asks a model."""
+"""Builds the stages of a recipe in order: what each decides, and what it asks a model."""
 
 from __future__ import annotations
 
@@ -37,45 +37,45 @@ from vasari.curate.stage import RL_PART, AskedModel, StageResult, without
 from vasari.endpoint import Request
 
 Decide = Callable[[Shard], StageResult]
-"""What becomes of the prompts of a shard."""
+"""Function that decides which prompts of a shard are kept, and why the others are dropped."""
 
 Work = Callable[[Sequence[Prompt], AskedModel], StageResult]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requests:
-    """What a stage asks a model about each prompt, as far as it is known before the run."""
+    """Requests that a stage sends to a model for its prompts, as far as known before the run."""
 
     label: str
     make: Callable[[Prompt, AskedModel], Request]
-    """A DataError from it: the stage drops the prompt and does not ask."""
+    """Builds the request of a prompt; on a DataError the stage drops the prompt without asking."""
     times: int = 1
-    """Answers to each request, at most."""
+    """Most answers to each request."""
     wanted: Callable[[Sequence[Prompt]], Sequence[Prompt]] = lambda prompts: prompts
-    """The prompts that are asked about."""
+    """Selects the prompts that are asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of a curation."""
+    """One stage of a curation: how it decides about prompts, and what it asks a model."""
 
     name: str
     branch: str = "both"
-    """Which set the stage is on the way to: "both", "sft" or "rl"."""
+    """Set that the stage helps to build: "both", "sft" or "rl"."""
     settings: Mapping[str, Any]
-    """What decides its results; when it has changed, the stage is made again."""
+    """All that the stage's results depend on; when it has changed, the stage runs again."""
     make: Callable[[Sequence[Path]], Decide]
-    """From the shards of the stage before to the decision; called once in each process."""
+    """Builds the decision from the shards of the stage before; called once in each process."""
     spread: bool = False
-    """Whether its shards are worked on wherever the engine works, not in this process."""
+    """Whether the engine processes the shards, perhaps in other processes, and not this process."""
     model: str | None = None
-    """The recipe's name of the model that it asks."""
+    """Name in the recipe of the model that the stage asks."""
     requests: tuple[Requests, ...] | None = ()
-    """What it asks of that model; None where only the stage itself knows."""
+    """Requests to that model; None where only the stage itself knows them."""
 
 
 def local_stages(recipe: CurationRecipe, base: Path) -> list[Stage]:
-    """The stages after reading that make no model calls; they come before all others."""
+    """Build the stages that run first, after the sources are read, and call no model."""
     check = Stage(
         name="check",
         settings=recipe.checks.model_dump(mode="json"),
@@ -98,7 +98,7 @@ def local_stages(recipe: CurationRecipe, base: Path) -> list[Stage]:
 
 
 def later_stages(recipe: CurationRecipe, base: Path, models: Models) -> list[Stage]:
-    """The stages after `local_stages`: validity and grading, then those of each set.
+    """Build the stages after `local_stages`: validity, grading, then the stages of each set.
 
     Raises:
         DataError: The file of verdicts cannot be read.
@@ -210,7 +210,7 @@ def _grade(recipe: CurationRecipe, base: Path, models: Models) -> list[Stage]:
 
 
 def _sft(recipe: CurationRecipe, sft: SftRecipe, models: Models) -> list[Stage]:
-    """The stages of the supervised set: domains and bins, then a verified rationale."""
+    """Build the stages of the SFT set: domains and difficulty bins, then verified rationales."""
     state = sft.model_dump(mode="json", exclude={"annotate"})
     select = Stage(
         name="select",
@@ -240,7 +240,7 @@ def _sft(recipe: CurationRecipe, sft: SftRecipe, models: Models) -> list[Stage]:
 
 
 def _rl(recipe: CurationRecipe, rl: RlRecipe, models: Models) -> list[Stage]:
-    """The stages of the RL set: domains and bins, short answers, categories, targets."""
+    """Build the stages of the RL set: domains and bins, short answers, categories, targets."""
     fields = {"target", "balance_by"}
     select = Stage(
         name="select",
@@ -305,7 +305,7 @@ def _categorise(recipe: CurationRecipe, rl: RlRecipe, models: Models) -> list[St
 
 
 def _in_parts(prompts: Sequence[Prompt], parts: Sequence[RlPart], wanted: set[str]) -> list[Prompt]:
-    """The prompts that some parts would take if grading found every bin."""
+    """Prompts that the RL parts named in `wanted` would take if difficulty did not count."""
     unbinned = [part.model_copy(update={"bins": None}) for part in parts]
     return [
         prompt for prompt in select_rl(prompts, unbinned).kept if prompt.metadata[RL_PART] in wanted
@@ -323,7 +323,7 @@ def _balance(parts: Sequence[RlPart], seed: int, before: Sequence[Path]) -> Deci
 
 
 def _own(recipe: CurationRecipe, place: Place, models: Models | None = None) -> list[Stage]:
-    """The user's own stages at a place, in the recipe's order."""
+    """Build the user-defined stages that the recipe puts at `place`, in the recipe's order."""
     branch = place if place in ("sft", "rl") else "both"
     stages = []
     for own in recipe.stages:
@@ -357,7 +357,7 @@ def _own_without_model(stage: OwnStage, plugins: Sequence[str], _: Sequence[Path
 def _asking(
     models: Models, name: str, work: Work, *, parts: set[str] | None = None
 ) -> Callable[[Sequence[Path]], Decide]:
-    """The decision of a stage that asks a model, of the RL set about the prompts of some parts."""
+    """Build the decision of a stage that asks a model, about all prompts or those of RL parts."""
 
     def decide(shard: Shard) -> StageResult:
         model = dataclasses.replace(models(name), progress=shard.progress)
@@ -373,13 +373,13 @@ def _asking(
 def _state(
     recipe: CurationRecipe, model: str, settings: Settings, *, judged: bool = False
 ) -> dict[str, Any]:
-    """What decides the results of a stage that asks a model, and a judge where there is one."""
+    """What the results of a stage that asks a model, and a judge if there is one, depend on."""
     judge = {"judge": recipe.judge.identity()} if judged and recipe.judge is not None else {}
     return settings.model_dump(mode="json") | judge | _model_state(recipe, model)
 
 
 def _model_state(recipe: CurationRecipe, name: str) -> dict[str, Any]:
-    """What of a model decides its answers: not how fast or for how much it may be asked."""
+    """Settings of a model that its answers depend on: not its rate limits or its prices."""
     entry = recipe.models[name]
     state = entry.model_dump(mode="json", exclude={"endpoint"})
     return {"asked": state | {"base_url": entry.endpoint.base_url}}
