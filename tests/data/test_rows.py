@@ -183,7 +183,10 @@ def test_what_is_no_file_of_rows_is_refused(tmp_path):
 
 def test_a_document_larger_than_the_limit_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "MAX_DOCUMENT_BYTES", 10)
-    for name, content in (("t.json", b'{"a": 1234}'), ("z.json", gzip.compress(b'{"a": 1234}', mtime=0))):
+    for name, content in (
+        ("t.json", b'{"a": 1234}'),
+        ("z.json", gzip.compress(b'{"a": 1234}', mtime=0)),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match="more than 10 bytes, the most for a JSON document"):
             json_document(tmp_path / name)
