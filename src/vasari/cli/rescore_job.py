@@ -14,7 +14,8 @@ from rich.table import Table
 from vasari.cli.tables import score_table
 from vasari.core.progress import stage
 from vasari.evaluate.protocols import PROTOCOLS
-from vasari.evaluate.rescore import RescoreDir, RescoreSettings, read_judge, rescore
+from vasari.evaluate.rescore import rescore
+from vasari.evaluate.rescore_settings import RescoreDir, RescoreSettings, read_judge
 
 _MAX_REASONS = 8
 _OWN_PROTOCOL = re.compile(r"[\w.]+:[\w.]+")

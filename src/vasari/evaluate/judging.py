@@ -12,7 +12,7 @@ from vasari.endpoint import RateLimits, ResponseStore
 from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.protocols.paper import paper_undecided
 from vasari.evaluate.protocols.vasari_rule import as_letter, repair
-from vasari.evaluate.rescore import RescoreDir, RescoreSettings
+from vasari.evaluate.rescore_settings import RescoreDir, RescoreSettings
 from vasari.evaluate.verdicts import as_line, read_verdicts, verdict_file
 from vasari.verify.choices import options_in_question
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all

@@ -23,7 +23,7 @@ from vasari.evaluate.benchmarks.job import (
 )
 from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.collect import Collected
-from vasari.evaluate.rescore import read_judge
+from vasari.evaluate.rescore_settings import read_judge
 from vasari.model.base import Policy
 from vasari.model.named import check_named_policy, find_policy
 from vasari.model.path import fingerprint, require_training, resolve_model

@@ -20,7 +20,8 @@ from vasari.evaluate.collect import Entry, Pass
 from vasari.evaluate.majority import score_majority
 from vasari.evaluate.outputs import OutputKey, output_rows
 from vasari.evaluate.protocols import PROTOCOLS
-from vasari.evaluate.rescore import RescoreSettings, rescore
+from vasari.evaluate.rescore import rescore
+from vasari.evaluate.rescore_settings import RescoreSettings
 from vasari.evaluate.scores import ScoredSet
 from vasari.evaluate.verdicts import read_verdicts, verdict_facts, verdict_file
 
