@@ -20,7 +20,7 @@ class Bounds:
     most: float = math.inf
 
     def hold(self, number: Any) -> bool:
-        """Whether a number lies in the range; nan does not."""
+        """Whether a number lies within these bounds; nan does not."""
         return bool(self.least <= number <= self.most and number > self.above)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ Count = Annotated[int, Bounds(least=0)]
 
 
 def check_fields(settings: Any, *, of: str = "") -> None:
-    """Check that the value of each dataclass field fits its type; called in `__post_init__`.
+    """Check that each field of a dataclass holds a value of its type; used in `__post_init__`.
 
     A `float` is a finite number and an `int` a whole one, each within its `Bounds` and neither a
     `bool`; a `bool` is true or false, a `str` a text, a `Literal` one of its values, and `X | None`

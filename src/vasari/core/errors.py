@@ -24,8 +24,8 @@ class MissingExtraError(VasariError, ImportError):
 
 
 class StateError(VasariError, RuntimeError):
-    """Raised when a run finds unusable state, e.g. a damaged file or state of another pool."""
+    """Raised when a run's saved state is unusable, e.g. damaged or of another prompt pool."""
 
 
 class StorageError(VasariError, OSError):
-    """Raised when the disk is full, read-only or gone; what was saved before stays intact."""
+    """Raised when the disk is full, read-only or gone; files saved before stay intact."""

@@ -10,7 +10,7 @@ from vasari.core.records import PURPOSES, Purpose
 
 
 class Ledger:
-    """Counter of rollouts and tokens by purpose, e.g. training; the x-axis of curves and tables."""
+    """Counter of generated rollouts and tokens, by what they were generated for, e.g. `train`."""
 
     def __init__(self) -> None:
         self._rollouts: dict[str, int] = dict.fromkeys(PURPOSES, 0)
@@ -32,7 +32,7 @@ class Ledger:
         self._tokens[purpose] += tokens
 
     def move(self, source: Purpose, target: Purpose, *, rollouts: int, tokens: int) -> None:
-        """Move counts to another purpose, e.g. `train` to `discarded` if a group will not train.
+        """Move rollouts and tokens from one purpose's count to another's, `train` to `discarded`.
 
         Raises:
             ConfigError: A purpose is unknown, or `source` has fewer rollouts or tokens.
@@ -63,16 +63,16 @@ class Ledger:
         return sum(self._rollouts.values())
 
     def metrics(self) -> dict[str, int]:
-        """Return the counts under keys for the log, e.g. `ledger/rollouts/train`."""
+        """Return the numbers of rollouts and tokens by log key, e.g. `ledger/rollouts/train`."""
         flat = {f"ledger/rollouts/{name}": count for name, count in self._rollouts.items()}
         return flat | {f"ledger/tokens/{name}": count for name, count in self._tokens.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counts as a dict that can be saved as JSON."""
+        """Return the numbers of rollouts and tokens as a dict that can be saved as JSON."""
         return {"schema": 2, "rollouts": dict(self._rollouts), "tokens": dict(self._tokens)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the counts by those of a saved state, so that counting goes on from it.
+        """Load the numbers of rollouts and tokens of a saved state, and count on from them.
 
         Raises:
             StateError: The state has another schema.

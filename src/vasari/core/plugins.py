@@ -29,7 +29,7 @@ _UNTRUSTED: contextvars.ContextVar[bool] = contextvars.ContextVar("_UNTRUSTED", 
 
 
 def resolve(name: str, ours: Mapping[str, Any], *, kind: Kind) -> Any:
-    """Return the entry of `ours` named `name`, or import `name` as `package.module:attribute`.
+    """Return the object `name`: a built-in of `ours`, or imported as `package.module:attribute`.
 
     Raises:
         ConfigError: There is nothing of that name; the message lists what there is. Or the name
@@ -54,7 +54,7 @@ def resolve(name: str, ours: Mapping[str, Any], *, kind: Kind) -> Any:
 
 
 def require_allowed(name: str, ours: Mapping[str, Any], *, kind: Kind) -> str:
-    """Return `name` if it is in `ours` or the user allowed its package; else raise ConfigError.
+    """Return `name` if built in (a key of `ours`) or of an allowed package; else raise ConfigError.
 
     A recipe may come from a stranger, so naming code in it is not enough to run it. Nothing is
     imported here.
@@ -88,7 +88,7 @@ def names_from_a_file() -> Iterator[None]:
 def build(
     make: Callable[..., Any], *, given: Mapping[str, Any], settings: Mapping[str, Any], what: str
 ) -> Any:
-    """Build an object: call `make` with `settings` and the values of `given` that it accepts.
+    """Build an object: call `make` with `settings` and with those values of `given` it accepts.
 
     Raises:
         ConfigError: `make` cannot be called, has no such setting, lacks a required one, or raises
@@ -106,7 +106,7 @@ def build(
 def check_settings(
     make: Any, *, given: Iterable[str], settings: Mapping[str, Any], what: str
 ) -> Mapping[str, inspect.Parameter]:
-    """Check, without calling `make`, that it accepts these settings; return its parameters.
+    """Check that `make` accepts these settings, without calling `make`; return `make`'s parameters.
 
     Args:
         make: A function or class.
@@ -174,7 +174,7 @@ def allowed_plugins() -> tuple[str, ...]:
 
 
 def is_allowed(name: str) -> bool:
-    """Whether the user allowed the package of `package.module:attribute`, or a parent of it."""
+    """Whether the user allowed recipes to run code of the package that `name` is in."""
     module_name = name.partition(":")[0]
     return any(
         module_name == package or module_name.startswith(package + ".")
@@ -201,7 +201,7 @@ class Offered:
 
 
 def offered_plugins() -> list[Offered]:
-    """List the entry points `vasari.sampler`, ... of installed packages, sorted by kind."""
+    """List the plug-ins that installed packages offer by entry points, e.g. `vasari.sampler`."""
     entries = importlib.metadata.entry_points()
     found = [
         # An entry point may have spaces around its colon, and extras in brackets at its end.

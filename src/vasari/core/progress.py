@@ -23,7 +23,7 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class Tell(Protocol):
-    """Callback that shows a stage's progress; `note` is a text shown with it, e.g. the loss."""
+    """Callback that shows how much of a stage of work is done, with a note, e.g. the loss."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` units of work are done."""
@@ -36,7 +36,7 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 @contextmanager
 def stage(name: str) -> Iterator[Tell]:
-    """Context manager that yields a callback to show progress, and prints the time at the end."""
+    """Context manager that yields a callback to show progress, and prints the time on exit."""
     if os.environ.get("RANK", "0") != "0":  # under torchrun only the main process shows progress
         yield silent
         return

@@ -20,10 +20,10 @@ Purpose = Literal["train", "refresh", "screen", "discarded"]
 PURPOSES: tuple[Purpose, ...] = ("train", "refresh", "screen", "discarded")
 
 Role = Literal["promoted", "uniform", "revisit"]
-"""Why a prompt is in a batch."""
+"""Why a prompt is in a batch: by score (promoted), at random (uniform), long unseen (revisit)."""
 
 AnswerKind = Literal["number", "choice", "text", "set", "expression"]
-"""How an answer is compared."""
+"""How an answer is compared with the reference answer."""
 
 PromptIndices = NDArray[np.int64]
 """Positions of prompts in the pool."""
@@ -47,7 +47,7 @@ class Verdict:
     decided_by: str = ""
     """The rule that decided: "exact", "number", "choice", "limit", "no_answer", ..."""
     reason: str = ""
-    """Why it is unverifiable."""
+    """Why the rollout is unverifiable."""
 
     @property
     def value(self) -> float:
@@ -106,7 +106,7 @@ class Rollout:
     confidence: float | None = None
     """Least token log-probability under the policy that wrote it; None when not computed."""
     truncated: bool = False
-    """The token limit ended it."""
+    """Whether the token limit ended the rollout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,12 +193,12 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decision of a gate (rule that decides which groups train) about the groups of a batch."""
+    """Which groups of a batch train, and what to roll out more: the decision of a gate (a rule)."""
 
     admitted: NDArray[np.bool_]
     """[groups] True where the group trains."""
     redraw: int = 0
-    """How many prompts to draw in place of the refused ones."""
+    """Number of new prompts to draw in place of those of refused groups."""
     more: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """[groups] how many rollouts to add to each group before the gate decides again; empty: no
     rollouts for any group."""

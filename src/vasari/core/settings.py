@@ -19,7 +19,7 @@ class Settings(BaseModel):
 
 
 class Named(Settings):
-    """A component that a recipe chooses by name, with settings; a bare name has no settings."""
+    """Name and settings of a component, e.g. a sampler, that a recipe chooses."""
 
     name: str
     """Name of a built-in component, or the user's own as `package.module:attribute`."""
@@ -73,7 +73,7 @@ def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 def parse_settings(
     kind: type[Parsed], content: dict[str, Any], *, where: str, show_values: bool = True
 ) -> Parsed:
-    """Check keys and values against a settings class; return the instance made from them.
+    """Return an instance of the settings class `kind`, made from checked keys and values.
 
     Args:
         kind: The settings class.

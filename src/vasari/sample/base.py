@@ -31,7 +31,7 @@ class BatchClock:
         self._is_set = False
 
     def set_batch(self, batch: int) -> None:
-        """Set the number of the present batch to the `batch` that the sampler's `due` was given."""
+        """Set the present batch's number to `batch`, which the sampler's `due` was given."""
         self.now, self._is_set = int(batch), True
 
     def count_draw(self) -> None:
@@ -55,7 +55,7 @@ class BatchClock:
         return {"now": self.now, "num_draws": self._num_draws, "asked": self._is_set}
 
     def restored(self, state: Mapping[str, Any], origin: Any = None) -> BatchClock:  # noqa: ARG002
-        """Return a counter that continues from a saved state; it does not depend on the pool.
+        """Return a batch counter that continues from a saved state; `origin` is not used.
 
         Raises:
             StateError: A saved number of draws below 0.
@@ -120,7 +120,7 @@ class PromptSampler(ABC):
 
     @property
     def made_with(self) -> Any:
-        """Settings (a dataclass) that are compared when a run is resumed, or None.
+        """Settings (a dataclass) to compare with the saved run's when a run is resumed, or None.
 
         By default that of the attribute `settings`.
         """
@@ -141,16 +141,16 @@ class PromptSampler(ABC):
 
     @property
     def refresh_every(self) -> int:
-        """Batches between refreshes (extra rollouts to re-estimate scores); 0 if there are none."""
+        """Number of batches between refreshes (rollouts that re-estimate scores); 0: never."""
         return 0
 
     def scores(self) -> NDArray[np.float64] | None:
-        """Return each prompt's score for the next draw, or None: [prompts], higher = drawn more."""
+        """Return each prompt's score for the next draw: [prompts], higher = drawn more; or None."""
         return None
 
     @property
     def num_rollouts_due(self) -> int:
-        """Number of rollouts for each prompt that `due` returns; 0 if `due` never returns any."""
+        """Number of extra rollouts of each prompt that `due` returns; 0 if it returns none."""
         return 0
 
     def draw(self, num_prompts: int) -> Draw:
@@ -171,7 +171,7 @@ class PromptSampler(ABC):
         return self._draw(int(num_prompts))
 
     def observe(self, groups: Sequence[GroupOutcome]) -> None:
-        """Learn from groups; pass every group, those of zero variance too, before any filter.
+        """Learn from new groups; pass all groups, unfiltered, also groups of equal rewards.
 
         Raises:
             DataError: A group's prompt is not in the pool; nothing was learnt then.
@@ -185,7 +185,7 @@ class PromptSampler(ABC):
         self._observe(groups)
 
     def due(self, batch: int) -> PromptIndices:
-        """Return the prompts (int64 indices) that need extra rollouts before this batch is drawn.
+        """Return the prompts (int64 indices) that need extra rollouts before `batch` is drawn.
 
         Args:
             batch: The number of the batch, counted from 0.
@@ -199,10 +199,10 @@ class PromptSampler(ABC):
 
     @abstractmethod
     def metrics(self) -> Mapping[str, float]:
-        """Return numbers for a log line, named `sampler/...`."""
+        """Return the sampler's metrics for a log line, named `sampler/...`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state with which a resumed sampler draws the same batches as this one will.
+        """Return the state from which a resumed sampler draws the same batches as this sampler.
 
         JSON values and plain arrays, which the sampler does not change later.
         """
@@ -215,7 +215,7 @@ class PromptSampler(ABC):
         }
 
     def load_state_dict(self, state: Mapping[str, Any], *, remap: bool = False) -> None:
-        """Load a saved state, so that the sampler draws the same batches as the saved one would.
+        """Load a saved state, so that this sampler draws the batches the saved sampler would draw.
 
         Args:
             state: From `state_dict`; lists may stand for arrays, as after JSON.
@@ -341,7 +341,7 @@ def draw_of(
     uniform: NDArray[np.int64] = _NONE,
     revisit: NDArray[np.int64] = _NONE,
 ) -> Draw:
-    """Build a batch of promoted, uniform and revisited prompts, in this order, with their roles."""
+    """Build a batch from prompts drawn by score (promoted), at random, and as long unseen."""
     roles: list[Role] = ["promoted"] * len(promoted)
     roles += ["uniform"] * len(uniform)
     roles += ["revisit"] * len(revisit)
@@ -349,5 +349,5 @@ def draw_of(
 
 
 def in_batches(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a saved state with `batch` filled in from `step`, the name that schema 1 used."""
+    """Return a saved state with the key `batch` filled in from `step`, its name in schema 1."""
     return {"batch": state["step"], **state} if "step" in state else dict(state)

@@ -74,7 +74,7 @@ class PassRateBelief:
         return found
 
     def variances(self, age: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the variance of each pass rate's log-odds, unseen for `age` batches: [prompts]."""
+        """Return variances of pass rates' log-odds, if unseen for `age` batches: [prompts]."""
         grown = self.variance + np.float32(self._drift) * age
         return np.minimum(grown, np.float32(self._prior_variance), out=grown)
 
@@ -119,7 +119,7 @@ class PassRateBelief:
         self.trained[at] = trained
 
     def state(self) -> dict[str, Any]:
-        """Return the coefficients that all prompts share, as arrays and numbers to be saved."""
+        """Return the regression coefficients that all prompts share: arrays and numbers to save."""
         return {
             "theta": self.theta.copy(),
             "spread": self._spread.copy(),
@@ -127,7 +127,7 @@ class PassRateBelief:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the coefficients that `state` returned.
+        """Load the regression coefficients that a call of `state` returned.
 
         Raises:
             ValueError: Its arrays have other shapes, as with other features.
@@ -155,13 +155,13 @@ class PassRateBelief:
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """Return the pass rates of these log-odds, 1 / (1 + exp(-logit)), without overflow."""
+    """Return pass rates from their log-odds, 1 / (1 + exp(-logit)), without overflow."""
     rates: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits))
     return rates
 
 
 def log_likelihood(logits: Floats, correct: Floats, num: Floats) -> Floats:
-    """Return the log probability (finite) of `correct` of `num` rollouts, up to a constant."""
+    """Return the log probability that `correct` of `num` rollouts are correct, up to a constant."""
     found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(
         0.0, logits
     )

@@ -22,7 +22,7 @@ _BATCH = 8
 
 
 def check_prompt_sampler(make: Callable[..., PromptSampler], *, unique: bool = True) -> None:
-    """Check that samplers made by `make` keep the contract of `PromptSampler`.
+    """Check that prompt samplers made by `make` behave as `PromptSampler` requires.
 
     Args:
         make: Called as `make(num_prompts=..., seed=..., prompt_ids=...)`; arguments that it does
@@ -206,7 +206,7 @@ def _check_reproducible(one: PromptSampler, other: PromptSampler) -> None:
 
 
 def check_resume(one: Any, other: Any, go_on: Callable[[Any], object], *, what: str) -> None:
-    """Check that `other` decides as `one` does once it has loaded the saved state of `one`.
+    """Check that `other`, having loaded the saved state of `one`, decides as `one` does.
 
     The state is loaded from a file, then from memory.
 

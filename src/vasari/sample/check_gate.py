@@ -19,7 +19,7 @@ _NUM_BATCHES = 12
 
 
 def check_gate(make: Callable[[], Gate]) -> None:
-    """Check that gates (rules on which groups train) made by `make` keep the contract of `Gate`.
+    """Check that gates (rules on which groups train) made by `make` behave as `Gate` requires.
 
     Args:
         make: Called without arguments, several times; each call gives a gate that knows nothing

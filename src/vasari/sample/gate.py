@@ -40,7 +40,7 @@ class Gate(ABC):
 
     @property
     def made_with(self) -> Any:
-        """Settings (a dataclass) that are compared when a run is resumed, or None.
+        """Settings (a dataclass) to compare with the saved run's when a run is resumed, or None.
 
         By default that of the attribute `settings`.
         """
@@ -65,15 +65,15 @@ class Gate(ABC):
         return True
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:  # noqa: ARG002
-        """Return a boolean mask of the prompts that may be drawn for this batch; by default all."""
+        """Return a boolean mask of the prompts `indices` that may be drawn now; by default all."""
         return np.ones(len(np.asarray(indices)), dtype=np.bool_)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state that a resumed gate needs: JSON values and copies of arrays."""
+        """Return the gate's state for resuming a run: JSON values and copies of arrays."""
         return {"schema": SCHEMA, "gate": self._full_name, "state": self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load a saved state, which must be of the same pool of prompts.
+        """Load the gate's saved state, which must be of the same pool of prompts.
 
         Raises:
             StateError: Another schema or gate, or a damaged state. The gate is unchanged then.
@@ -102,7 +102,7 @@ class Gate(ABC):
 
 @final
 class AllGate(Gate):
-    """Gate: every group of two or more verifiable rollouts trains, and no prompt is replaced."""
+    """Gate that lets every group of two or more verifiable rollouts train; replaces no prompt."""
 
     name: ClassVar[str] = "all"
 
@@ -112,14 +112,14 @@ class AllGate(Gate):
         return False
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Admit groups of two or more verifiable rollouts; ask for no new prompts."""
+        """Let groups of two or more verifiable rollouts train; ask for no new prompts."""
         admitted = [verifiable_rewards(group).size >= 2 for group in outcomes]
         return Admission(np.array(admitted, dtype=np.bool_))
 
 
 @final
 class MixedGate(Gate):
-    """Gate: groups whose rewards are not all equal train; prompts of other groups are replaced.
+    """Gate that lets only groups of unequal rewards train, and replaces the other prompts.
 
     Dynamic sampling of DAPO (arXiv:2503.14476). The trainer sets how often it draws again.
     """
@@ -127,7 +127,7 @@ class MixedGate(Gate):
     name: ClassVar[str] = "mixed"
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Admit groups of unequal rewards, and ask for one new prompt for each refused group."""
+        """Let groups of unequal rewards train; ask for one new prompt for each other group."""
         admitted = np.array([has_variance(group) for group in outcomes], dtype=np.bool_)
         return Admission(admitted, redraw=int((~admitted).sum()))
 

@@ -52,7 +52,7 @@ of rollouts with one answer, `torn` the pairs among them with unlike verdicts.""
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Trust in every prompt at one moment: how far its verdicts' variance can be learnt from."""
+    """Trust in each prompt: how far the variance of its verdicts is signal, not noise."""
 
     coherence: Floats
     """[prompts] mean coherence over groups, shrunk to the category's mean (weight: one group) and
@@ -91,7 +91,7 @@ class NoiseEvidence:
         self._num_categories = num_categories
 
     def trust(self) -> Trust:
-        """Return, for every prompt, how far the variance of its verdicts can be learnt from now."""
+        """Return the present trust in each prompt: how far its verdicts are signal, not noise."""
         mean_coherence = self._mean_coherence()
         by_group = self._by_group(mean_coherence)
         return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence))
@@ -137,7 +137,7 @@ class NoiseEvidence:
     def learn(
         self, groups: Sequence[GroupOutcome], seen: Tally, belief: tuple[Floats, Floats]
     ) -> None:
-        """Update the evidence of noise from new groups.
+        """Update each prompt's evidence that its verdicts are noise, from new groups.
 
         Args:
             groups: With their confidences and answers.
@@ -252,7 +252,7 @@ def coherence(verdicts: NDArray[np.float64], confidence: NDArray[np.float64] | N
 def judged_two_ways(
     verdicts: NDArray[np.float64], answers: Sequence[str | None]
 ) -> tuple[int, int]:
-    """Count pairs of rollouts with the same final answer, and how many pairs have unlike verdicts.
+    """Count pairs of rollouts with the same final answer, and those pairs with unlike verdicts.
 
     A rule that looks at the answer alone never judges so: such a pair shows a flaky verifier or a
     reward by chance.

@@ -27,7 +27,7 @@ class PoolPasses:
         self._cursor = 0
         self._postponed = _EMPTY
         self.num_passes = 0
-        """Number of completed passes."""
+        """Number of completed passes over the pool."""
 
     def draw(
         self, rng: np.random.Generator, num: int, *, excluded: NDArray[np.int64] = _EMPTY
@@ -77,7 +77,7 @@ class PoolPasses:
         return picks.astype(np.int64)
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the passes, to be saved: JSON values and copies of arrays."""
+        """Return the state of the passes over the pool, to be saved: JSON values and arrays."""
         return {
             "order": self._order.copy(),
             "cursor": self._cursor,
@@ -88,7 +88,7 @@ class PoolPasses:
     def restored(
         self, state: Mapping[str, Any], origin: NDArray[np.int64] | None = None
     ) -> PoolPasses:
-        """Return passes that continue from a saved state; new prompts join the current pass.
+        """Return passes over a pool that continue from a saved state; new prompts join this pass.
 
         Args:
             state: From `state`.

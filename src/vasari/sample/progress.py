@@ -105,11 +105,11 @@ class ProgressSampler(PromptSampler):
 
     @property
     def uses_logprobs(self) -> bool:
-        """Whether the setting `coherence` is on, which compares verdicts with log-probabilities."""
+        """Whether token log-probabilities are needed: only if the setting `coherence` is on."""
         return self.settings.coherence
 
     def scores(self) -> NDArray[np.float64]:
-        """Return the value of each prompt's next group: [prompts], above 0, higher = drawn more."""
+        """Return what each prompt's next group is expected to teach: [prompts], above 0."""
         belief, age = self._belief, self._age()
         places = np.rint((np.clip(belief.logits(), -8.0, 8.0) + 8.0) * 16.0).astype(np.int32)
         share = np.sqrt(belief.variances(age) / np.float32(self.settings.prior_variance))
@@ -126,7 +126,7 @@ class ProgressSampler(PromptSampler):
         return self._noise.given_up(self._noise.trust().by_group)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: expected pass rate, log loss on new groups, distrusted prompts."""
+        """Return log metrics: expected pass rate, its log loss, share of prompts held for noisy."""
         seen = self._seen_at >= 0
         trust = self._noise.trust()
         distrusted = trust.trust <= DISTRUSTED

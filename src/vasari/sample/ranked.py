@@ -31,7 +31,7 @@ class Tally:
 
     @property
     def pass_rates(self) -> NDArray[np.float64]:
-        """Pass rate of each prompt in `prompts`: correct over verifiable rollouts, [seen]."""
+        """Pass rate of each prompt in `prompts`: correct over verifiable rollouts."""
         return self.num_correct / self.num_verifiable
 
 
@@ -105,11 +105,11 @@ class Candidates:
         return self._passes.draw(rng, wanted)
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the shuffled passes, to be saved; empty if `factor` is 0."""
+        """Return the state of the shuffled passes over the pool, to be saved; {} if none."""
         return {} if self._passes is None else self._passes.state()
 
     def restored(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> Candidates:
-        """Return a copy of this object, same settings, that continues from a saved state.
+        """Return a copy of this source of candidate prompts that continues from a saved state.
 
         `origin` is None for the same pool; else [prompts] each prompt's index in the saved pool, -1
         for a new prompt.

@@ -44,7 +44,7 @@ class _Maker:
     """Whether `make` has an argument `features`."""
 
     def chosen(self, what: str, preset: str = "default", **changes: Any) -> Any:
-        """Return a preset's settings with `changes` applied; None where there are no settings."""
+        """Return a preset's settings with `changes` applied; None if it takes no settings."""
         presets = {"default": self.settings and self.settings(), **self.presets}
         is_known = preset in list(presets)  # a file may hold a list here, which has no hash
         known = [entry.name for entry in dataclasses.fields(self.settings)] if self.settings else []
@@ -191,7 +191,7 @@ def _made(
 
 
 def takes_features(name: str) -> bool:
-    """Whether the sampler called `name`, built-in or a user's, has an argument `features`."""
+    """Whether the sampler called `name`, built-in or a user's, takes features of prompts."""
     found = resolve(name, SAMPLERS, kind="sampler")
     if isinstance(found, _Maker):
         return found.takes_features

@@ -30,7 +30,7 @@ Refresh = Literal["full", "stale", "online"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceAwareSettings:
-    """Settings of the sampler "vas"; defaults: the paper's numbers, batches without replacement."""
+    """Settings of the sampler "vas"; defaults: the paper's values, batches without replacement."""
 
     mix_ratio: Share = 0.5
     """Share of each batch drawn by promotion score, in [0, 1]; the rest is uniform."""
@@ -129,7 +129,7 @@ class VarianceAwareSampler(PromptSampler):
 
     @property
     def num_rollouts_due(self) -> int:
-        """Number of rollouts for each prompt that `due` returns."""
+        """Number of rollouts of each prompt in a refresh, which re-estimates promotion scores."""
         return self.settings.num_refresh_rollouts
 
     @property
@@ -139,11 +139,11 @@ class VarianceAwareSampler(PromptSampler):
 
     @property
     def refresh_every(self) -> int:
-        """Batches between refreshes (rollouts that re-estimate scores); 0 for `online`: none."""
+        """Number of batches between refreshes (rollouts for new promotion scores); 0: never."""
         return 0 if self.settings.refresh == "online" else self.settings.refresh_every
 
     def scores(self) -> NDArray[np.float64]:
-        """Return the promotion scores of the next draw: [prompts], higher = drawn more often."""
+        """Return each prompt's promotion score: [prompts], higher = drawn more often."""
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
@@ -165,7 +165,7 @@ class VarianceAwareSampler(PromptSampler):
         return np.sort(order).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: mean, spread and histogram of scores, their two terms, and counts."""
+        """Return log metrics: promotion scores (mean, std, histogram), their two terms, counts."""
         scored = ~np.isnan(self._ovs)
         scores, ovs, tds = self._weighted.weights[scored], self._ovs[scored], self._tds[scored]
         tds = tds[~np.isnan(tds)]

@@ -11,7 +11,7 @@ _MAX_ROUNDS = 12
 
 
 class WeightedPool:
-    """Pool of weighted prompts (weights finite, at least 0) for draws in proportion to weight.
+    """Pool of prompts with sampling weights (finite, at least 0), drawn in proportion to weight.
 
     Each block of prompts has its sum, and only blocks whose weights change are summed again.
     """
@@ -25,17 +25,17 @@ class WeightedPool:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Weight of each prompt: [prompts], not a copy, so it may only be read."""
+        """Sampling weight of each prompt: [prompts], not a copy, so it may only be read."""
         return self._flat[: self._num]
 
     def set(self, indices: NDArray[np.int64], values: NDArray[np.float64] | float) -> None:
-        """Set the weights of the prompts `indices`, which holds no duplicates, to `values`."""
+        """Set the sampling weights of the prompts `indices` (no duplicates) to `values`."""
         self._flat[indices] = values
         blocks = np.unique(indices // _BLOCK)
         self._sums[blocks] = self._weights[blocks].sum(axis=1)
 
     def draw(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """Draw `num` prompts in proportion to weight, with replacement; uniformly if all are 0."""
+        """Draw `num` prompts by sampling weight, with replacement; uniformly if all are 0."""
         cumulative = np.cumsum(self._sums)
         total = float(cumulative[-1])
         if total <= 0.0:
@@ -61,7 +61,7 @@ class WeightedPool:
         return within
 
     def draw_unique(self, rng: np.random.Generator, num: int) -> NDArray[np.int64]:
-        """Draw `num` different prompts, one by one in proportion to weight, without replacement.
+        """Draw `num` different prompts, one by one by sampling weight, without replacement.
 
         The law of Gumbel top-k on log weights. When the positive weights run out, the rest is
         uniform among the prompts not drawn.
@@ -112,7 +112,7 @@ class WeightedPool:
 def gumbel_top(
     rng: np.random.Generator, log_weights: NDArray[np.float64], num: int
 ) -> NDArray[np.int64]:
-    """Draw `num` different indices one by one, in proportion to `exp(log_weights)`: int64.
+    """Draw `num` different indices of `log_weights`, in proportion to `exp(log_weights)`: int64.
 
     The `num` largest of `log_weights + Gumbel` follow exactly this law (Gumbel top-k,
     arXiv:1903.06059). Logarithms keep weights apart whose exponentials would all be 0. Indices of

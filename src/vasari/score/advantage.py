@@ -18,7 +18,7 @@ subtracts from each reward the mean of the others, which is centring times n / (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvantageDenominator:
-    """Settings that turn centred rewards into advantages, e.g. by division by `std + epsilon`."""
+    """Settings for turning centred rewards into advantages, e.g. division by `std + epsilon`."""
 
     scale: AdvantageScale = "std"
     """"none" stops after centring (Dr. GRPO, arXiv:2503.20783); "leave_one_out" has the mean of the
@@ -43,13 +43,13 @@ ADVANTAGE_DENOMINATORS: dict[str, AdvantageDenominator] = {
     "rloo": AdvantageDenominator(scale="leave_one_out"),
     "population": AdvantageDenominator(ddof=0, epsilon=1e-6),
 }
-"""Denominators by the name of the trainer that uses them."""
+"""Advantage settings by the name of the trainer that uses them."""
 
 
 def group_advantages(
     rewards: ArrayLike, *, scale: AdvantageScale, ddof: Literal[0, 1] = 0, epsilon: float = 1e-6
 ) -> NDArray[np.float64]:
-    """Compute advantages: rewards less their group's mean, divided by its deviation if asked.
+    """Return advantages: rewards minus their group's mean, divided by the group's std if asked.
 
     Args:
         rewards: [prompt, rollout]; nan for an unverifiable rollout, which leaves its group's mean

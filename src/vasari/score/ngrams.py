@@ -19,7 +19,7 @@ _SMALL_TABLE = 2**16  # cells
 
 @dataclass(frozen=True, slots=True)
 class Ngrams:
-    """All occurrences of a group's n-grams, for one n, in text order, rollout after rollout."""
+    """All n-gram occurrences in one group's rollouts, for one n, in text order."""
 
     codes: NDArray[np.int64]
     """[occurrence] equal where the n-grams are equal; any integers for `unigrams`, else below
@@ -36,7 +36,7 @@ class Ngrams:
 
 
 def unigrams(tokens: NDArray[np.integer], lengths: NDArray[np.int64]) -> Ngrams:
-    """Turn a group's tokens, rollout after rollout, into 1-grams whose codes are the tokens."""
+    """Return the 1-grams of a group's concatenated rollouts, with the token ids as codes."""
     num_rollouts = len(lengths)
     owners = np.repeat(np.arange(num_rollouts, dtype=np.min_scalar_type(num_rollouts)), lengths)
     starts = np.arange(len(tokens), dtype=np.min_scalar_type(-len(tokens) - num_rollouts))
@@ -45,7 +45,7 @@ def unigrams(tokens: NDArray[np.integer], lengths: NDArray[np.int64]) -> Ngrams:
 
 
 def numbered(ngrams: Ngrams) -> Ngrams:
-    """Return the n-grams with small integer codes, below about 4 times the number of n-grams.
+    """Return the same n-grams, recoded as integers below about 4 times the number of n-grams.
 
     Equal n-grams have equal codes; not all codes below the bound are used.
     """
@@ -67,7 +67,7 @@ def numbered(ngrams: Ngrams) -> Ngrams:
 
 
 def shared(ngrams: Ngrams) -> Ngrams:
-    """Return the n-grams that occur in two or more rollouts, with codes 0, 1, 2 and so on.
+    """Return only the n-grams that occur in two or more rollouts, recoded as 0, 1, 2 and so on.
 
     `ngrams` must come from `numbered`.
     """
@@ -94,7 +94,7 @@ def num_distinct(ngrams: Ngrams) -> int:
 
 
 def longer(ngrams: Ngrams) -> Ngrams:
-    """Build the (n + 1)-grams from the n-grams, each of two neighbours; codes are not small yet."""
+    """Return the (n + 1)-grams, built from neighbouring n-grams; `numbered` must come next."""
     heads = np.flatnonzero(np.diff(ngrams.starts) == 1)  # the gap keeps them inside a rollout
     # Codes stay below 4 times the tokens of the group, so that their products fit below 2**29
     # tokens.
@@ -105,7 +105,7 @@ def longer(ngrams: Ngrams) -> Ngrams:
 
 
 def clipped_matches(ngrams: Ngrams, num_rollouts: int) -> NDArray[np.int64]:
-    """Count each rollout's n-grams that match another rollout, clipped as in BLEU: [rollouts].
+    """Count each rollout's n-grams that another rollout has too, clipped as in BLEU: [rollouts].
 
     `ngrams` must come from `shared`. An n-gram counts at most as often as in the other rollout that
     has it most often. That is at most its second largest count over all rollouts: only the rollout

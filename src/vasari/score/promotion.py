@@ -25,7 +25,7 @@ def promotion_score(
     beta: float = 0.2,
     normalise: Normalise = "none",
 ) -> NDArray[np.float64]:
-    """Return promotion scores, `alpha * outcome variance + beta * diversity`; higher = drawn more.
+    """Return the promotion scores of prompts, `alpha * outcome variance + beta * diversity`.
 
     The formula is `alpha * ovs + beta * tds`.
 
@@ -52,7 +52,7 @@ def promotion_score(
 
 
 def check_weights(alpha: float, beta: float, normalise: str) -> None:
-    """Check that the weights of a promotion score and `normalise` are valid.
+    """Check that a promotion score's weights `alpha` and `beta`, and `normalise`, are valid.
 
     Raises:
         ConfigError: A weight is negative or not finite, or `normalise` is unknown.

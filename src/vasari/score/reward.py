@@ -32,7 +32,7 @@ _COLUMNS = {"prompt": "vasari_prompt", "verdict": "verdict", "truncated": "trunc
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """The reward of one rollout and what it is made of."""
+    """Total reward of one rollout, and its weighted reward terms by name."""
 
     total: float
     """Reward that the learner sees; nan for a rollout that is left out of its group's baseline."""
@@ -42,7 +42,7 @@ class Reward:
 
 @dataclass(frozen=True, slots=True)
 class RewardTerm:
-    """One term of a reward: a function and its weight."""
+    """One term of a reward: its name, weight and function."""
 
     name: str
     """Name of the term in logs and files."""
@@ -53,7 +53,7 @@ class RewardTerm:
 
 
 def as_batched(term: RewardTerm) -> Callable[..., Any]:
-    """Wrap a term as a TRL reward function: lists in, unweighted finite numbers or None out.
+    """Wrap a reward term as a TRL reward function: lists in, unweighted numbers or None out.
 
     A function of one rollout finds in the columns `vasari_prompt`, `verdict` and `truncated` what
     it takes of them. A function that must be awaited gives one that must be awaited.
@@ -87,7 +87,7 @@ def combine(
     verdicts: Sequence[Verdict] | None,
     prompts: Sequence[Prompt] | None = None,
 ) -> list[Reward]:
-    """Combine the unweighted values of reward terms into the reward of each rollout.
+    """Return each rollout's reward: the weighted sum of the values of its reward terms.
 
     Args:
         terms: With their weights.
@@ -206,7 +206,10 @@ def trl_columns(
 def values_of(
     terms: Sequence[RewardTerm], given: Mapping[str, Any]
 ) -> dict[str, list[float | None]]:
-    """Compute each term's unweighted values [rollouts], by name; async functions run together."""
+    """Return each reward term's unweighted values, by term name: [rollouts] each.
+
+    Async functions run together.
+    """
     waiting = [term for term in terms if is_async(term.function)]
     awaited = iter(_awaited([as_batched(term) for term in waiting], given))
     return {
@@ -271,7 +274,7 @@ def _seen(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
-    """Return the names of the parameters that have no default value."""
+    """Return the names of a function's parameters that have no default value."""
     return [
         name
         for name, one in parameters.items()
@@ -280,7 +283,7 @@ def needed(parameters: Mapping[str, inspect.Parameter]) -> list[str]:
 
 
 def takes_all(function: Callable[..., Any]) -> bool:
-    """Whether a function takes keywords that it does not name."""
+    """Whether a function takes any keyword argument, having `**kwargs`."""
     return any(
         one.kind is one.VAR_KEYWORD for one in inspect.signature(function).parameters.values()
     )

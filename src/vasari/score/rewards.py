@@ -46,7 +46,7 @@ _TRL = {"prompts", "completions", "completion_ids"}
 def make_rewards(
     terms: Sequence[str | Mapping[str, Any]], *, max_tokens: int | None = None
 ) -> tuple[RewardTerm, ...]:
-    """Build the reward terms that a recipe names.
+    """Build the reward terms (weighted reward functions) that a recipe names.
 
     Args:
         terms: `name`, and where they are not the defaults `weight` (1) and `settings` (none), of
@@ -138,7 +138,7 @@ def with_settings(
 
 
 def term_of(name: str, function: Any, *, weight: float = 1.0) -> RewardTerm:
-    """Build a reward term from a function; the name `mine:brevity` becomes `brevity`.
+    """Build a reward term from a function; a name `mine:brevity` is shortened to `brevity`.
 
     Raises:
         ConfigError: It cannot be called by keyword, needs what no rollout has, or is of one rollout

@@ -93,7 +93,7 @@ class CosineLength:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepetitionPenalty:
-    """A penalty of `worst` times the share of a rollout's n-grams that repeat earlier ones.
+    """Reward term: a penalty, `worst` times the share of n-grams that repeat in the rollout.
 
     The n-gram penalty of arXiv:2502.03373, normalised. Takes linear time.
     """
@@ -117,7 +117,7 @@ class RepetitionPenalty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftOverlong:
-    """A penalty for rollouts near the token limit (DAPO, arXiv:2503.14476, equation 13).
+    """Reward term: a penalty for rollouts near the token limit (DAPO, arXiv:2503.14476, eq. 13).
 
     0 up to `max_tokens - cache_tokens`, then it falls in a line to -1 at `max_tokens`, and stays
     there.

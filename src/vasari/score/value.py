@@ -22,7 +22,7 @@ _DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760)
 
 
 def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Return the value of a group with k correct of n rollouts, for each k from 0 to n: [n + 1].
+    """Return the value for training of a group with k of n rollouts correct, k = 0 to n: [n + 1].
 
     The value is v_n(k) below; higher = better. Unanimous groups have 0.
 
@@ -50,7 +50,7 @@ def group_value_table(num_rollouts: int, kind: str) -> NDArray[np.float64]:
 
 
 def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[np.float64]:
-    """Return the expected value of a group of n rollouts at pass rate p, in the shape of p.
+    """Return the expected training value of a group of n rollouts at pass rate p; shape of p.
 
     The value is `V_n(p) = sum_k C(n, k) p^k (1 - p)^(n - k) v_n(k)`, with v_n from
     `group_value_table`. It is zero at p = 0 and p = 1.
@@ -83,7 +83,7 @@ def group_value(pass_rate: ArrayLike, num_rollouts: int, kind: str) -> NDArray[n
 def expected_group_value(
     alpha: ArrayLike, beta: ArrayLike, num_rollouts: int, kind: str
 ) -> NDArray[np.float64]:
-    """Return a group's expected value if the prompt's pass rate is distributed Beta(alpha, beta).
+    """Return a group's expected training value if the pass rate is distributed Beta(alpha, beta).
 
     It is E[V_n(p)] for p ~ Beta(alpha, beta), in the shape that the parameters broadcast to:
     `sum_k BB(k; n, alpha, beta) v_n(k)`, where the Beta-binomial probability is
@@ -124,7 +124,7 @@ def expected_group_value(
 
 
 def mixed_probability(alpha: ArrayLike, beta: ArrayLike, num_rollouts: int) -> NDArray[np.float64]:
-    """Return the chance that a group's verdicts differ, for a pass rate ~ Beta(alpha, beta).
+    """Return the chance that a group has unlike verdicts, if its pass rate ~ Beta(alpha, beta).
 
     With n rollouts, neither all right nor all wrong:
     `1 - B(alpha + n, beta) / B(alpha, beta) - B(alpha, beta + n) / B(alpha, beta)`.

@@ -132,7 +132,7 @@ class BetaSampler(PromptSampler):
         return self._belief(None)[1]
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics of seen prompts: share, mean pass rate, mean decayed rollout count."""
+        """Return log metrics: share of prompts seen, their mean pass rate and rollout count."""
         seen = np.flatnonzero(self._seen_at >= 0)
         alpha, beta = self._belief(seen)
         evidence = alpha + beta - self.settings.prior_alpha - self.settings.prior_beta

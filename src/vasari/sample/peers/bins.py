@@ -27,7 +27,7 @@ BinsRule = Literal["sec", "dump", "thompson"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinsSettings:
-    """Settings of the sampler "bins", a bandit over categories."""
+    """Settings of the sampler "bins", a bandit over the categories of prompts."""
 
     rule: BinsRule = "sec"
     """Rule for a category's chance: "sec" and "dump" read advantages, "thompson" pass rates."""
@@ -127,7 +127,7 @@ class BinsSampler(PromptSampler):
         return self._names
 
     def category_scores(self) -> NDArray[np.float64]:
-        """Return each category's score under the rule: [categories], higher = drawn more often.
+        """Return each category's score under the bandit: [categories], higher = drawn more often.
 
         It is Q for "sec", the upper bound U for "dump", and the weight for "thompson".
         """
@@ -144,7 +144,7 @@ class BinsSampler(PromptSampler):
         return self._weights((1.0 + self._correct) / (2.0 + self._correct + self._wrong))
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: category scores, last batch's spread over categories, full passes."""
+        """Return log metrics: category scores, category mix of the last batch, passes over pool."""
         filled = self._passes.sizes > 0
         scores = self.category_scores()[filled]
         share = self._quotas[self._quotas > 0] / max(1, self._quotas.sum())

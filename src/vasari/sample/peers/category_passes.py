@@ -16,7 +16,7 @@ _EMPTY = np.zeros(0, dtype=np.int64)
 
 
 class CategoryPasses:
-    """Shuffled passes over each category of a pool: a pass visits every prompt of a category."""
+    """Shuffled passes over each category of a pool: a pass visits each of its prompts once."""
 
     def __init__(self, categories: NDArray[np.int64], num_categories: int) -> None:
         self._categories = categories
@@ -41,7 +41,7 @@ class CategoryPasses:
         return np.array([passes.num_passes for passes in self._passes], dtype=np.int64)
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the passes, to be saved: JSON values and copies of arrays."""
+        """Return the state of the passes over each category, to be saved: copies of arrays."""
         # No category postpones a prompt, as its draws exclude none.
         states = [passes.state() for passes in self._passes]
         orders = [

@@ -98,7 +98,7 @@ class HmmSampler(PromptSampler):
         return states
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: share of prompts tracked, their mean probability of each state."""
+        """Return log metrics: share of prompts tracked; mean chances of unsolved/partial/solved."""
         self._roll()
         mean = (
             self._known.predicted(self.settings.prior).mean(axis=0)
@@ -195,11 +195,11 @@ class _KnownPrompts:
         return cls(none, np.zeros((0, _NUM_STATES, _NUM_STATES)), np.zeros((0, _NUM_STATES)), none)
 
     def predicted(self, prior: float) -> NDArray[np.float64]:
-        """Return the probability of each state at the batch after `at`: [known, state]."""
+        """Return each known prompt's state probabilities one batch after `at`: [known, state]."""
         return _predicted(self.excess, self.before, prior)
 
     def rolled(self, batch: int, settings: HmmSettings) -> _KnownPrompts:
-        """Return the probabilities at `batch`, without prompts whose counts are forgotten."""
+        """Return the state probabilities at `batch`, without prompts whose counts decayed away."""
         known = self
         while (behind := known.at < batch).any():
             excess, before, at = known.excess.copy(), known.before.copy(), known.at.copy()
@@ -219,7 +219,7 @@ class _KnownPrompts:
         return self if kept.all() else self.taken(kept)
 
     def taken(self, rows: NDArray[Any]) -> _KnownPrompts:
-        """Return the probabilities of the prompts in `rows` only."""
+        """Return the state probabilities of the prompts in `rows` only."""
         return _KnownPrompts(
             self.prompts[rows], self.excess[rows], self.before[rows], self.at[rows]
         )
@@ -231,7 +231,7 @@ class _KnownPrompts:
         batch: int,
         settings: HmmSettings,
     ) -> _KnownPrompts:
-        """Return the probabilities after groups at `batch` showed these prompts in these states."""
+        """Return the state probabilities after groups at `batch` showed `prompts` in `states`."""
         known = self._joined_by(np.setdiff1d(prompts, self.prompts, assume_unique=True), batch)
         rows = np.searchsorted(known.prompts, prompts)
         again = known.at[rows] >= batch
@@ -258,7 +258,7 @@ class _KnownPrompts:
         return _KnownPrompts(prompts[order], excess[order], before[order], at[order])
 
     def moved(self, origin: NDArray[np.int64]) -> _KnownPrompts:
-        """Return the probabilities for a changed pool; `origin` is prompts' saved index, or -1."""
+        """Return the state probabilities for a changed pool; `origin`: each saved index, or -1."""
         rows = np.searchsorted(self.prompts, origin)
         found = (rows < len(self.prompts)) & (origin >= 0)
         found[found] = self.prompts[rows[found]] == origin[found]

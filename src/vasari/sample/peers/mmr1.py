@@ -133,22 +133,23 @@ class Mmr1Sampler(PromptSampler):
 
     @property
     def num_rollouts_due(self) -> int:
-        """Number of rollouts of each prompt in a refresh, which re-estimates all weights."""
+        """Number of rollouts of each prompt in a refresh, which re-estimates sampling weights."""
         return self.settings.num_refresh_rollouts
 
     @property
     def refresh_every(self) -> int:
-        """Batches between refreshes, each of which re-estimates all weights by rollouts."""
+        """Number of batches between refreshes, rollouts that re-estimate all sampling weights."""
         return self.settings.refresh_every
 
     def scores(self) -> NDArray[np.float64]:
-        """Return each prompt's weight in the next draw: [prompts]; all 0 until first estimated."""
+        """Return each prompt's sampling weight: [prompts]; all 0 until first estimated."""
         return self._weighted.weights.copy()
 
     def due(self, batch: int) -> PromptIndices:
-        """Return the prompts to roll out for new weights: all, every `refresh_every` batches.
+        """Return the prompts to roll out for new sampling weights: all at a refresh, else none.
 
-        Prompts that were already observed at this batch are left out.
+        A refresh comes every `refresh_every` batches. Prompts that were already observed at this
+        batch are left out.
         """
         self._now = batch
         if batch % self.settings.refresh_every:
@@ -156,7 +157,7 @@ class Mmr1Sampler(PromptSampler):
         return np.flatnonzero(self._seen_at != batch).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return mean weight, share of zero weights, rollouts that the released code wastes."""
+        """Return mean sampling weight, share of zero weights, rollouts the released code wastes."""
         weights = self._weighted.weights
         copies = -self.num_prompts % self.settings.refresh_batch
         return {

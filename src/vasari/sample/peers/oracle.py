@@ -40,7 +40,7 @@ class OracleSettings:
 
 @final
 class OracleSampler(PromptSampler):
-    """Sampler for benchmarks that draws prompts by the value of a group at their true pass rate p.
+    """Sampler for benchmarks that draws prompts by a group's training value at the true pass rate.
 
     Draws are without replacement, in proportion to `value(p)^eta` with eta = `sharpness`.
     The pass rates are given as `features.pass_rates` and change by `update_pass_rates` only, e.g.
@@ -101,13 +101,13 @@ class OracleSampler(PromptSampler):
         self._log_weights = self._logarithms(self.values())
 
     def values(self) -> NDArray[np.float64]:
-        """Return the value of each prompt's next group: [prompts], at least 0."""
+        """Return the training value of each prompt's next group: [prompts], at least 0."""
         if self.settings.value == "variance":
             return self._pass_rates * (1.0 - self._pass_rates)
         return group_value(self._pass_rates, self.settings.num_rollouts, self.settings.value)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: mean pass rate, mean value, share of prompts of positive value."""
+        """Return log metrics: mean pass rate, mean training value, share of values above 0."""
         values = self.values()
         return {
             "sampler/pass_rate_mean": float(self._pass_rates.mean()),

@@ -22,7 +22,7 @@ _UNSOLVED, _ACTIVE, _SOLVED = 0, 1, 2
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrioritisedSettings:
-    """Settings of the sampler "prioritised" (arXiv:2601.02648); the paper fixes none of them."""
+    """Settings of the sampler "prioritised" (arXiv:2601.02648); the paper gives no values."""
 
     smoothing: PositiveShare = 0.5
     """Weight of the newest group in a prompt's priority, in (0, 1]."""
@@ -39,7 +39,7 @@ class PrioritisedSettings:
 
 @final
 class PrioritisedSampler(PromptSampler):
-    """Sampler that takes prompts of highest priority, and retests solved and unsolved prompts.
+    """Sampler that takes prompts of most outcome variance; retests solved and unsolved prompts.
 
     Prioritised replay (arXiv:2601.02648): the priority of a prompt is the moving average of its
     outcome variance, `w <- (1 - smoothing) w + smoothing p (1 - p)` for each group of pass rate p,
@@ -82,7 +82,7 @@ class PrioritisedSampler(PromptSampler):
         return self._priorities.copy()
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: shares seen, solved and unsolved; mean priority of ranked prompts."""
+        """Return log metrics: shares of prompts seen, solved and unsolved; mean priority."""
         ranked = self._priorities[(self._places == _ACTIVE) & (self._seen_at >= 0)]
         return {
             "sampler/seen_share": float((self._seen_at >= 0).mean()),

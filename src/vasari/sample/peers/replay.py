@@ -92,7 +92,7 @@ class ReplaySampler(PromptSampler):
         return np.flatnonzero(~np.isnan(self._rates)).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return counts: full passes, prompts buffered, prompts ready, last batch's replays."""
+        """Return counts: passes over the pool; prompts buffered, ready for replay, and replayed."""
         buffered = self.buffered()
         return {
             "sampler/passes": float(self._passes.num_passes),

@@ -34,7 +34,7 @@ class RetainSettings(WrapperSettings):
 
 @final
 class RetainSampler(SamplerWrapper):
-    """Sampler wrapper that puts mastered prompts not checked for long into part of each batch.
+    """Sampler wrapper that fills part of each batch with mastered prompts not checked for long.
 
     Up to `floor(share * B)` of a batch's B prompts are replaced by them.
     A prompt is mastered when the pass rate of its last group, of two verifiable rollouts or more,

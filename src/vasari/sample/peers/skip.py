@@ -85,7 +85,7 @@ class SkipSampler(SamplerWrapper):
         return np.maximum(rho ** self._visits[indices], self.settings.least_keep)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return the inner sampler's metrics, the keep rates rho, and the share skipped."""
+        """Return the inner sampler's metrics, easy and hard prompts' keep rates, share skipped."""
         return {
             **self.inner.metrics(),
             "sampler/skip_rho_easy": self._rho_easy,

@@ -25,7 +25,7 @@ TargetRule = Literal["adarft", "dots"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSettings:
-    """Settings of the sampler "target"; AdaRFT's are its authors', with difficulty in [0, 1]."""
+    """Settings of the sampler "target"; for AdaRFT its authors' values, difficulty in [0, 1]."""
 
     rule: TargetRule = "adarft"
     """"adarft" needs `features.difficulty`; "dots" takes it as a first guess."""
@@ -132,7 +132,7 @@ class TargetSampler(PromptSampler):
         return np.asarray((weight * prior + self._correct) / (weight + self._verified))
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: target, shift of the predictions, pass rate of the last batch."""
+        """Return log metrics: target, shift of predicted pass rates, last batch's pass rate."""
         return {
             "sampler/target": (
                 self._target if self.settings.rule == "adarft" else self.settings.target_rate

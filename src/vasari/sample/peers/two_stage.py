@@ -43,7 +43,7 @@ class ScreeningRule:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoStageSettings(ScreeningRule):
-    """Settings of the gate `TwoStageGate`; defaults: the rule of SPEED (arXiv:2506.09016)."""
+    """Settings of `TwoStageGate` (few rollouts, then more); defaults: SPEED, arXiv:2506.09016."""
 
     num_screening: Annotated[int, Bounds(least=2)] = 4
     """Number of rollouts that a drawn prompt gets first."""
@@ -111,7 +111,7 @@ class TwoStageGate(Gate):
         self._deferred: dict[int, int] = {}
 
     def wanted(self, indices: ArrayLike, batch: int) -> NDArray[np.bool_]:
-        """Return a boolean mask of the prompts to try now: those neither deferred nor evicted.
+        """Return a boolean mask of the prompts to try now: not put off for a while, not evicted.
 
         Args:
             indices: [prompts] positions in the pool.
@@ -137,17 +137,17 @@ class TwoStageGate(Gate):
 
     @property
     def evicted(self) -> frozenset[int]:
-        """Indices of prompts that are never tried again, as their first rollouts were all right."""
+        """Pool indices of prompts never tried again, as all their first rollouts were correct."""
         least = self.settings.evict_after
         return frozenset(index for index, count in self._solved.items() if least and count >= least)
 
     @property
     def deferred(self) -> Mapping[int, int]:
-        """Last batch for which each deferred prompt is left out, by the prompt's pool index."""
+        """Last batch in which each deferred prompt is not to be drawn, by its index in the pool."""
         return dict(self._deferred)
 
     def admit(self, outcomes: Sequence[GroupOutcome]) -> Admission:
-        """Decide which groups train and which get more rollouts; replace each refused prompt."""
+        """Decide which groups train, which get their remaining rollouts, how many to replace."""
         admitted = np.zeros(len(outcomes), dtype=np.bool_)
         more = np.zeros(len(outcomes), dtype=np.int64)
         redraw = 0

@@ -56,7 +56,7 @@ class SamplerWrapper(PromptSampler):
 
     @property
     def refresh_every(self) -> int:
-        """Batches between the inner sampler's refreshes (rollouts that re-estimate scores)."""
+        """Number of batches between the inner sampler's refreshes (rollouts for new scores)."""
         return self.inner.refresh_every
 
     def scores(self) -> NDArray[np.float64] | None:
@@ -65,7 +65,7 @@ class SamplerWrapper(PromptSampler):
 
     @property
     def num_rollouts_due(self) -> int:
-        """Number of rollouts for each prompt that the inner sampler's `due` returns."""
+        """Number of extra rollouts of each prompt that the inner sampler's `due` returns."""
         return self.inner.num_rollouts_due
 
     def due(self, batch: int) -> PromptIndices:
