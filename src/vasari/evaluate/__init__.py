@@ -1,4 +1,4 @@
-"""Evaluate a policy: rollouts, verdicts by protocols, scores with intervals, comparisons.
+"""Evaluate a policy: rollouts, verdicts by scoring protocols, scores with intervals, comparisons.
 
 `vasari evaluate` on a run's test sets (`run.py`) and on benchmarks (`benchmarks/`), and
 `vasari rescore` (`rescore.py`) share these steps:

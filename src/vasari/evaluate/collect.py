@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # asking a server needs packages that a model in this process
 
 @runtime_checkable
 class AnswersEach(Protocol):
-    """Interface of a policy that delivers answers prompt by prompt, such as `EndpointPolicy`."""
+    """Interface of a policy that hands over answers prompt by prompt, such as `EndpointPolicy`."""
 
     def generate_each(
         self,
@@ -35,13 +35,13 @@ class AnswersEach(Protocol):
         seed: int,
         take: Callable[[Answers], None],
     ) -> RunReport:
-        """Pass each prompt's answers to `take` as they come, and return a summary of the run."""
+        """Call `take` with each prompt's answers as they arrive; return a report on requests."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A prompt to evaluate: the full prompt for scoring, and the version the model is given."""
+    """A prompt to evaluate: the full prompt for scoring, and the version given to the model."""
 
     prompt: Prompt
     """The prompt with its reference answer, for scoring."""
@@ -57,7 +57,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One pass over a set of prompts with one decoding (sampling settings)."""
+    """Rollouts to generate: one set of prompts, answered with one decoding (sampling settings)."""
 
     set_name: str
     name: str
@@ -72,24 +72,24 @@ class Pass:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Decoding settings that are reported with every accuracy; `batch_rollouts` is left out."""
+        """Sampling settings that are reported with every accuracy; `batch_rollouts` is left out."""
         # The batch is how rollouts are computed, not what is measured: it may shrink when memory
         # runs out.
         return self.decoding.model_dump(exclude={"batch_rollouts"})
 
     @property
     def label(self) -> str:
-        """Name of the set and the pass, for progress messages."""
+        """Name of the prompt set and of the decoding (such as `blind`), for progress messages."""
         return self.set_name if self.name == "shown" else f"{self.set_name}, {self.name}"
 
     @property
     def num_rollouts(self) -> int:
-        """Number of rollouts of the whole pass."""
+        """Number of rollouts to generate: prompts of the set times rollouts per prompt."""
         return len(self.entries) * self.decoding.num_rollouts
 
     @property
     def rollouts(self) -> list[OutputKey]:
-        """Keys (set, prompt id, rollout number) of all rollouts of the pass, in order."""
+        """Keys (set, prompt id, rollout number) of all rollouts of the prompt set, in order."""
         return [key for entry in self.entries for key in self.rollouts_of(entry)]
 
     def rollouts_of(self, entry: Entry) -> list[OutputKey]:
@@ -99,7 +99,7 @@ class Pass:
         ]
 
     def lacking(self, place: int, file: OutputFile) -> list[int]:
-        """Return the numbers of the rollouts that `file` lacks for the prompt at index `place`."""
+        """Return which rollouts (by number) of the prompt at index `place` the file still lacks."""
         stored = [file.stored.get(key) for key in self.rollouts_of(self.entries[place])]
         return [
             number
@@ -108,7 +108,7 @@ class Pass:
         ]
 
     def parts(self) -> Iterator[range]:
-        """Yield, batch by batch, the index range of the prompts that are generated together."""
+        """Yield, batch by batch, the index range of the prompts that are answered together."""
         size = max(1, self.rollouts_per_part // self.decoding.num_rollouts)
         for start in range(0, len(self.entries), size):
             yield range(start, min(start + size, len(self.entries)))
@@ -116,7 +116,7 @@ class Pass:
 
 @dataclass(slots=True)
 class Collected:
-    """Record of a generation: failed rollouts and server reports (the outputs are on disk)."""
+    """Record of generating rollouts: failures and server reports (the rollouts are on disk)."""
 
     failures: list[dict[str, Any]] = field(default_factory=list)
     """A row for each rollout without an answer: set, id, pass, rollout, reason, detail."""
@@ -125,12 +125,12 @@ class Collected:
 
     @property
     def lost(self) -> list[dict[str, Any]]:
-        """Rows of the rollouts that failed for good, without those that were never requested."""
+        """One row for each rollout that was requested and failed: set, prompt id, reason, ..."""
         return [row for row in self.failures if row["reason"] != "not_sent"]
 
     @property
     def stopped_by(self) -> str:
-        """Reason why the generation ended early; empty if it ran to its end."""
+        """Reason why generating the rollouts ended early; empty if all were requested."""
         return next((report.stopped_by for report in self.reports if report.stopped_by), "")
 
 
@@ -169,7 +169,7 @@ def plan_passes(
     rollouts_per_part: int,
     keys: Callable[[str, str, Decoding, Sequence[Entry]], Sequence[str]],
 ) -> list[Pass]:
-    """Plan one pass for each decoding and set; the `blind` control covers only prompts with images.
+    """Plan a `Pass` for each decoding and prompt set; `blind` (no images) skips text-only prompts.
 
     Args:
         sets: Prompts by the name of their set.
@@ -207,7 +207,7 @@ def collect(
     timed: bool = False,
     tell: Tell = silent,
 ) -> Collected:
-    """Generate the rollouts that are not on disk yet, and write each batch as it comes.
+    """Generate the planned rollouts that are not on disk yet, and write each batch to disk.
 
     Args:
         policy: Answers prompts; one that has `generate_each` is asked for everything at once,
@@ -254,7 +254,7 @@ class _Writer:
         self._done = done + item.num_rollouts - missing
 
     def lacking(self, place: int) -> list[int]:
-        """Return the numbers of the rollouts still missing for the prompt at index `place`."""
+        """Return which rollouts (by number) the prompt at index `place` still lacks on disk."""
         return self.item.lacking(place, self._file)
 
     def tell(self, ahead: int = 0, note: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Compare models on the same prompts, prompt by prompt."""
+"""Compare models' benchmark results on the same prompts, prompt by prompt."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Rows = dict[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Result of comparing models on the same benchmarks: a score table and paired differences."""
+    """Comparison of models on the same benchmarks: a table of scores, and paired differences."""
 
     table: Table
     """A row for each model."""
@@ -41,7 +41,7 @@ class Comparison:
 def compare_folders(
     folders: Sequence[Path], *, protocol: str | None = None, out: Path | None = None
 ) -> Comparison:
-    """Compare the benchmark results in each folder with the results in the first folder.
+    """Compare each folder's benchmark results with the first folder's; return a `Comparison`.
 
     Args:
         folders: Result folders, at least two.
@@ -66,7 +66,7 @@ def compare_folders(
 def compare_benchmarks(
     a: Path, b: Path, *, protocol: str | None = None, images: PassName = "shown", seed: int = 0
 ) -> dict[str, Any]:
-    """Compare two models' results prompt by prompt, on each set that both were evaluated on.
+    """Return paired accuracy differences of two models on each benchmark set that both answered.
 
     Args:
         a: Result folder of the first model.

@@ -41,7 +41,7 @@ class Disagreements:
     """(outcome of the first, of the second, reason)."""
 
     def add(self, output: StoredOutput, first: Verdict, second: Verdict) -> dict[str, Any] | None:
-        """Count two verdicts on one output; return a row on their difference, or None if equal."""
+        """Count two protocols' verdicts on an output; return a row on how they differ, or None."""
         self.num_compared += 1
         if first.outcome == second.outcome:
             return None
@@ -60,7 +60,7 @@ class Disagreements:
         }
 
     def reason(self, first: Verdict, second: Verdict) -> str:
-        """Return a sentence on why two verdicts differ, from the rules that decided them."""
+        """Return a sentence on why two verdicts on an output differ, by the rules that decided."""
         for rule, sentence in _REASONS.items():
             for who, verdict in ((self.first, first), (self.second, second)):
                 if verdict.decided_by == rule:

@@ -29,7 +29,7 @@ def judge_undecided(
     *,
     tell: Tell,
 ) -> dict[str, Any]:
-    """Ask an LLM judge about undecided outputs, write the verdict files, return counts and costs.
+    """Ask an LLM judge about outputs left undecided by rules; write verdicts, return counts.
 
     Raises:
         ConfigError: The judge's key is not set, or there is a budget and no price.
@@ -66,7 +66,7 @@ def judge_undecided(
 
 
 def judge_item(protocol: str, output: StoredOutput, verdict: Verdict) -> JudgeItem:
-    """Build the `JudgeItem` of a stored output: the judge's input, and the verdict of the rules."""
+    """Return an LLM judge's input on a stored output: texts, and the verdict of the rules."""
     answer = repair("; ".join(output.answers) if len(output.answers) > 1 else output.answer)
     choices = tuple(map(repair, output.choices)) if output.choices else None
     if choices:

@@ -1,4 +1,4 @@
-"""Score of a baseline that always gives the most frequent answer of similar prompts."""
+"""Score of a baseline that answers each prompt with the most frequent answer of similar prompts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Stratum = tuple[str, str, str | None, int]
 
 @dataclass(frozen=True, slots=True)
 class Majority:
-    """Score of the baseline that gives the most frequent answer of similar prompts."""
+    """Accuracy of a baseline that gives each prompt the most frequent answer of similar prompts."""
 
     accuracy: float
     """Share of the prompts that the baseline solves."""
@@ -25,12 +25,12 @@ class Majority:
 
 
 def stratum_of(prompt: Prompt) -> Stratum:
-    """Return a prompt's stratum: its category, difficulty, answer kind and number of options."""
+    """Return what similar prompts share: category, difficulty, answer kind, number of options."""
     return (prompt.category, prompt.difficulty, prompt.kind, len(prompt.choices or ()))
 
 
 def majority_answers(prompts: Iterable[Prompt]) -> dict[Stratum, str]:
-    """Return the most frequent answer in each stratum (category, difficulty, kind, option count).
+    """Return the most frequent answer per category, difficulty, answer kind and number of options.
 
     Of answers that tie, the first in alphabetical order counts.
     """

@@ -1,4 +1,4 @@
-"""Outputs of a policy on disk: JSON lines, appended as they come, ordered at the end."""
+"""Outputs of a policy on disk: JSON lines, appended during generation, ordered at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OutputKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class StoredRollout:
-    """Byte position of a stored rollout in its file, and the facts that decide its reuse."""
+    """Stored rollout: its byte position in the file, a digest of what was asked, and its length."""
 
     asked: str
     """Digest of what the rollout was generated from: an entry of `Pass.keys`."""
@@ -29,7 +29,7 @@ class StoredRollout:
     length: int
 
     def serves(self, asked: str, max_tokens: int) -> bool:
-        """Whether generating `asked` under the limit `max_tokens` would give this same rollout."""
+        """Whether the stored rollout can be reused for digest `asked` and limit `max_tokens`."""
         if self.asked != asked:
             return False
         return self.max_tokens == max_tokens or (
@@ -38,7 +38,7 @@ class StoredRollout:
 
 
 class OutputFile:
-    """A file of model outputs, one JSON line per rollout; a killed process loses no complete line.
+    """File of model outputs, one JSON line per rollout; complete lines survive a killed process.
 
     Raises:
         StateError: A line is no output.
@@ -52,7 +52,7 @@ class OutputFile:
         self.stored = {key: stored for _, key, stored in _scan(path)}
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Append outputs to the file, in one write."""
+        """Append model outputs (dicts, one per rollout) to the file, in one write."""
         lines = [json.dumps(row, ensure_ascii=True) + "\n" for row in rows]
         end = self.path.stat().st_size if self.path.exists() else 0
         append_lines(self.path, lines)
@@ -61,7 +61,7 @@ class OutputFile:
             end += len(line)
 
     def put_in_order(self, keys: Sequence[OutputKey]) -> None:
-        """Rewrite the file in the order of `keys`, then all other outputs, without duplicates.
+        """Rewrite the file: outputs in the order of `keys` first, then all others, no duplicates.
 
         Of several outputs of one rollout the last is kept.
         """
@@ -79,7 +79,7 @@ class OutputFile:
 
 
 def output_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Return an iterator over the rows of an output file; a missing file has no rows.
+    """Return an iterator over the rows (one per rollout) of an output file; none if it is missing.
 
     Raises:
         StateError: A line is no output.

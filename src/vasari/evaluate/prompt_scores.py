@@ -37,7 +37,7 @@ Row = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSettings:
-    """Settings for scoring prompts: diversity metric, weights, and the estimate of variance."""
+    """Settings of prompt scores: diversity metric, weights of variance and diversity, estimator."""
 
     metric: str = "self_bleu"
     """Diversity: one of `DIVERSITY_METRICS`."""
@@ -69,7 +69,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class PromptScores:
-    """Scores of the prompts in a rollout file or run, and the path that they were written to."""
+    """Scores of the prompts in stored rollouts, and the path of the file with these scores."""
 
     path: Path
     rows: list[Row]
@@ -83,7 +83,7 @@ class PromptScores:
 def score_rollouts(
     path: Path, settings: ScoreSettings, *, out: Path | None, arm: str | None, overwrite: bool
 ) -> PromptScores:
-    """Score the prompts in a rollout file or training run, and write one row per prompt.
+    """Score prompts by their stored rollouts (a file or training run); write one row per prompt.
 
     Args:
         path: A file of rollouts, a folder of group files, or a run's folder.
@@ -113,7 +113,7 @@ def score_rollouts(
 
 
 def default_output(path: Path, files: Sequence[Path]) -> Path:
-    """Return an output path next to the input: `rollouts.jsonl` gives `rollouts.scores.jsonl`.
+    """Return the default score file: next to `rollouts.jsonl` it is `rollouts.scores.jsonl`.
 
     A folder `groups` gives `groups.scores.parquet`.
     """
@@ -128,7 +128,7 @@ def default_output(path: Path, files: Sequence[Path]) -> Path:
 def score_groups(
     stored: StoredRollouts, settings: ScoreSettings, *, tell: Tell = silent
 ) -> list[Row]:
-    """Return one row of scores per prompt, in the order in which prompts first appear.
+    """Return one row per prompt: pass rate, outcome variance, diversity, score; in input order.
 
     Without any verdict, rewards are taken for verdicts if all are 0 or 1. Graded rewards have no
     pass rate, and their `ovs` is the variance of the rewards, never p(1 - p).
@@ -203,7 +203,7 @@ def _diversity(group: StoredGroup, settings: ScoreSettings) -> float:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise if the score file cannot be written, before anything is computed.
+    """Raise if the score file at `path` cannot be written, to fail before anything is computed.
 
     Raises:
         ConfigError: It has another suffix, or exists and `overwrite` is False.
@@ -225,7 +225,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def write_scores(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows of scores to a file; nan becomes null in JSON lines and Parquet, empty in CSV.
+    """Write prompt scores to a file; nan becomes null in JSON lines and Parquet, empty in CSV.
 
     Raises:
         StorageError: The disk refused; an older file at `path` is unharmed.

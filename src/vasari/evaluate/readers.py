@@ -1,4 +1,4 @@
-"""Read model outputs from files: our own rows, lmms-eval's samples, VLMEvalKit's tables."""
+"""Read model outputs from files: Vasari's rows, lmms-eval's samples, VLMEvalKit's tables."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BadRow:
 
 
 def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | BadRow]:
-    """Yield the model outputs of a file in order, and a `BadRow` for each row that is no output.
+    """Yield the model outputs of a file in order, and a `BadRow` for each unreadable row.
 
     The layout is told from the file's ending and each row's fields.
 

@@ -1,4 +1,4 @@
-"""Rescore stored outputs: score them in order, store each verdict, then count."""
+"""Rescore stored model outputs: score in order, store each verdict, then count the verdicts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 def rescore(
     settings: RescoreSettings, out: Path, *, overwrite: bool = False, tell: Tell = silent
 ) -> dict[str, Any]:
-    """Score stored outputs, write every verdict and `scores.json`, and return the scores.
+    """Score stored model outputs anew; write every verdict and `scores.json`; return the scores.
 
     A killed rescoring of the same files by the same protocols continues behind the last verdict on
     disk. With a judge the rules come first, then all that they leave undecided is asked; what was

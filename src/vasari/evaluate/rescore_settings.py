@@ -50,7 +50,7 @@ class RescoreSettings:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """Names of protocols whose undecided verdicts go to the judge; empty without a judge."""
+        """Names of protocols whose undecided verdicts go to an LLM judge; empty if no judge."""
         return tuple(
             name
             for name in self.protocols
@@ -59,7 +59,7 @@ class RescoreSettings:
 
 
 class RescoreDir:
-    """Paths of the files in a rescoring's folder; `verdict_file` gives those of final verdicts."""
+    """Paths of the files in a rescoring's result folder, except the files of final verdicts."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -73,13 +73,13 @@ class RescoreDir:
         """Outputs on which two protocols differ, with what each read and why."""
 
     def by_rules(self, settings: RescoreSettings, name: str) -> Path:
-        """Return the path of the verdicts by a protocol's rules, before any LLM judge is asked."""
+        """Return the path of the verdicts that a protocol's rules gave, before any LLM judge."""
         path = verdict_file(self.root, settings.protocols, name)
         return path.with_suffix(".rules.jsonl") if name in settings.judged else path
 
 
 def read_judge(path: str | Path | None, folder: Path = Path()) -> JudgeSettings | None:
-    """Return the judge's settings from the YAML file `folder / path`; None if `path` is None.
+    """Return an LLM judge's settings from the YAML file `folder / path`; None if `path` is None.
 
     Raises:
         ConfigError: The file is missing, or a setting is wrong.

@@ -1,4 +1,4 @@
-"""Rollouts with verdicts on a run's own test sets: one Parquet file per model."""
+"""Rollouts with verdicts on a training run's own test sets: one Parquet file per model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PassRows:
-    """Rollouts with verdicts of one pass over a set of prompts, and the time they took."""
+    """Rollouts with verdicts on one prompt set with one decoding, and the seconds they took."""
 
     rows: list[Row]
     """[prompts] in the order of the prompts."""
@@ -67,7 +67,7 @@ def judged_rollouts(
     fingerprint: str,
     tell: Tell = silent,
 ) -> list[PassRows]:
-    """Return each pass's rollouts with verdicts, and keep them in `out/NAME-rollouts.parquet`.
+    """Return rollouts with verdicts for each `Pass`, and write all to `out/NAME-rollouts.parquet`.
 
     A pass that the file holds is read. Outputs of unfinished passes lie in the folder
     `out/NAME-rollouts-parts`, which is removed once all is done.
@@ -114,7 +114,7 @@ def judged_rollouts(
 
 
 def read_rollouts(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
-    """Return the rows of an evaluation's rollouts file, with all columns or the given ones.
+    """Return the rows of an evaluation's rollouts file, with all columns or only `columns`.
 
     Raises:
         DataError: The file is missing, or is no rollouts file.

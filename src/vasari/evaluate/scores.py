@@ -23,7 +23,7 @@ from vasari.evaluate.votes import vote_of
 
 @dataclass(frozen=True, slots=True)
 class ScoredSet:
-    """Verdicts on the rollouts of a set of prompts, from which its scores are computed."""
+    """Verdicts on the rollouts of a set of prompts, with methods for accuracy, pass@k and maj@k."""
 
     verdicts: Sequence[Sequence[float] | NDArray[np.float64]]
     """[prompts][rollouts], at least one of each: 1 correct, 0 incorrect, nan no verdict: not
@@ -34,7 +34,7 @@ class ScoredSet:
     """[prompts] what is resampled together, and makes intervals have a `standard_error`."""
 
     def accuracy(self) -> dict[str, Any]:
-        """Return the mean share of correct rollouts (avg@k for k rollouts a prompt), and counts."""
+        """Return the accuracy, the mean share of correct rollouts, with interval and counts."""
         found = accuracy(self.verdicts, clusters=self.clusters, seed=self.seed)
         error = self._standard_error(solved_shares(self.verdicts))
         return {
@@ -64,7 +64,7 @@ class ScoredSet:
         }
 
     def by_label(self, labels: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
-        """Return the accuracy over the prompts of each label; a prompt counts for all its labels.
+        """Return the accuracy by label of the prompts; a prompt counts for all of its labels.
 
         Args:
             labels: [prompts] labels of each prompt; an empty label is none.

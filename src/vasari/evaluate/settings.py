@@ -13,7 +13,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class RolloutSettings(Settings):
-    """Settings for drawing rollouts: number per prompt, decoding, the control without images."""
+    """Settings for drawing rollouts: number per prompt, sampling, and a control without images."""
 
     shown_as: ClassVar[str] = "sampled"
     """Name of the pass with images, beside `blind`."""
@@ -40,7 +40,7 @@ class RolloutSettings(Settings):
     """Random seed of the rollouts, of the draw of prompts, and of the intervals."""
 
     def decodings(self) -> dict[str, Decoding]:
-        """Return the decoding (sampling settings) of each evaluation pass by its name."""
+        """Return the sampling settings by name: with images, and `blind` (without images)."""
         shown = Decoding(
             num_rollouts=self.num_rollouts,
             temperature=self.temperature,
@@ -55,7 +55,7 @@ class RolloutSettings(Settings):
         return {self.shown_as: shown, "blind": shown.model_copy(update=blind)}
 
     def reported_ks(self) -> list[int]:
-        """Return the sorted values of k for pass@k and maj@k, none above the number of rollouts."""
+        """Return the values of k for pass@k and maj@k, sorted, at most the rollouts per prompt."""
         return [k for k in sorted(set(self.pass_at)) if k <= self.num_rollouts]
 
 
@@ -70,7 +70,7 @@ class EvaluateSettings(RolloutSettings):
     """Rollouts generated between two saves: a killed evaluation repeats at most this many."""
 
     def decodings(self) -> dict[str, Decoding]:
-        """Return the decoding (sampling settings) of the passes `sampled`, `greedy` and `blind`."""
+        """Return sampling settings by name: `sampled`, `greedy`, and `blind` (without images)."""
         found = super().decodings()
         if not self.greedy:
             return found

@@ -44,7 +44,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Mean accuracy over prompts with its interval, and the number of rollouts with no verdict."""
+    """Mean accuracy over prompts with its interval, and the number of unverifiable rollouts."""
 
     interval: Interval
     """Over all prompts: an unverifiable rollout counts as not solved."""
@@ -61,7 +61,7 @@ def accuracy(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Accuracy:
-    """Return the mean over prompts of each prompt's share of correct rollouts, with its interval.
+    """Return the accuracy (mean over prompts of the share of correct rollouts) with its interval.
 
     Args:
         verdicts: [prompts][rollouts], 1, 0 or nan; nan is not solved, and counted.
@@ -143,7 +143,7 @@ def paired_difference(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Return the mean of `a - b` over prompts, with the interval of a bootstrap over prompt pairs.
+    """Return the mean over prompts of score `a` minus score `b`, with a paired bootstrap interval.
 
     Args:
         a: [prompts] score of the first model on each prompt, such as its share of correct rollouts;
@@ -176,7 +176,7 @@ def improvement_chance(
     num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
 ) -> float:
-    """Return the share of bootstrap resamples of prompts whose mean difference is above 0.
+    """Return the share of bootstrap resamples with a mean difference above 0; 0 counts as half.
 
     A resample with mean 0 counts half, so that two equal models give 0.5.
 
@@ -203,7 +203,7 @@ def improvement_chance(
 def clustered_standard_error(
     values: NDArray[np.float64] | Sequence[float], clusters: Clusters
 ) -> float:
-    """Return the standard error of the mean of `values`, allowing for dependence within clusters.
+    """Return the cluster-robust standard error of the mean of `values` over prompts.
 
     Miller 2024 (arXiv:2411.00640), equation 4: `sqrt(sum_c (sum_{i in c} (s_i - mean))^2) / n`;
     with clusters of one prompt it is the plain standard error with ddof 0.

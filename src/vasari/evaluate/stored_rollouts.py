@@ -1,4 +1,4 @@
-"""Read stored rollouts by prompt, from JSON lines or Parquet with a row per rollout or group."""
+"""Read stored rollouts by prompt, from JSON lines or Parquet (a row per rollout or per group)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class StoredRollouts:
 
 
 def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
-    """Return the rollout files at `path`: the file itself, or all group files of a folder or run.
+    """Return the rollout files at `path`: the file itself, or all in a folder or training run.
 
     Args:
         path: A file of rollouts, a folder of group files, or a run's folder.
@@ -110,7 +110,7 @@ def find_input(path: Path, *, arm: str | None = None) -> list[Path]:
 def read_groups(
     files: list[Path], *, pooled: bool, with_tokens: bool, tell: Tell = silent
 ) -> StoredRollouts:
-    """Read rollout files, and group the rollouts by prompt.
+    """Return the rollouts in `files`, grouped by prompt.
 
     Args:
         files: From `find_input`.
@@ -145,7 +145,7 @@ class _Reader:
         self._words: dict[str, int] = {}
 
     def add(self, row: Mapping[str, Any], where: str) -> None:
-        """Add one row, which holds a single rollout, or a group of rollouts as lists."""
+        """Add a row of a rollout file: a single rollout, or a group of rollouts as lists."""
         given = {
             name: next((row[n] for n in names if row.get(n) is not None), None)
             for name, names in COLUMNS.items()

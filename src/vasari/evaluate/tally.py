@@ -26,14 +26,14 @@ class _Judged(NamedTuple):
 
 
 class Tally:
-    """Counter of one protocol's verdicts, by benchmark and model, and by category within each."""
+    """Counter of one scoring protocol's verdicts, by benchmark, model and prompt category."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str], list[_Judged]] = {}
         self._categories: dict[tuple[str, str], dict[str, dict[str, list[_Judged]]]] = {}
 
     def add(self, output: StoredOutput, verdict: Verdict) -> None:
-        """Count the verdict on one output under its benchmark, its model and its categories."""
+        """Count the verdict on one output under the output's benchmark, model and categories."""
         official = None
         if output.official_correct is not None:
             official = verdict.value == output.official_correct  # nan equals neither
@@ -49,7 +49,7 @@ class Tally:
                 groups.setdefault(value, []).append(judged)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the scores of each benchmark and model, in the order of their first outputs."""
+        """Return accuracy and verdict counts by benchmark and model, in order of first output."""
         return [
             {
                 "benchmark": benchmark,

@@ -26,7 +26,7 @@ Lines = list[list[str]]
 
 
 def verdict_file(folder: Path, protocols: Sequence[str], name: str) -> Path:
-    """Return the path of a protocol's verdicts: `verdicts.jsonl`, or `verdicts.NAME.jsonl`.
+    """Return the file of the verdicts by the protocol `name`, e.g. `verdicts.jsonl` in `folder`.
 
     The first protocol has the file without its name.
     """
@@ -35,7 +35,7 @@ def verdict_file(folder: Path, protocols: Sequence[str], name: str) -> Path:
 
 
 def verdict_facts(verdict: Verdict) -> dict[str, str | None]:
-    """Return the fields of a verdict that are written to files: all but its reason."""
+    """Return the fields of a verdict that files keep: outcome, deciding rule, extracted answer."""
     return {
         "outcome": verdict.outcome.value,
         "decided_by": verdict.decided_by,
@@ -71,7 +71,7 @@ def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
 def score_in_order(
     outputs: Iterable[StoredOutput], protocols: Sequence[str], *, workers: int
 ) -> Iterator[Lines]:
-    """Score outputs in `workers` processes; yield verdict lines chunk by chunk, in their order.
+    """Score outputs in `workers` processes; yield JSON lines of verdicts by chunk, in output order.
 
     An output that takes a worker process down with it is UNVERIFIABLE, `decided_by: crashed`; the
     others are scored again.
@@ -119,7 +119,7 @@ class _Pool:
         self.waiting.append((chunk, self._begin(chunk)))
 
     def first(self) -> Lines:
-        """Return the verdict lines of the chunk that was submitted first, waiting for them."""
+        """Wait for the earliest submitted chunk of outputs; return its verdicts as JSON lines."""
         chunk, future = self.waiting.popleft()
         try:
             return future.result()

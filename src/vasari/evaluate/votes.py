@@ -1,4 +1,4 @@
-"""Give equivalent answers the same spelling, so that they vote together in maj@k."""
+"""Give equivalent answers the same spelling, so that they count as one in maj@k's vote."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Images = Literal["shown", "blank", "removed"]
 
 
 class Decoding(Settings):
-    """Settings for drawing rollouts; they are reported with every accuracy."""
+    """Settings for drawing rollouts: number per prompt, temperature, token limit, images shown."""
 
     num_rollouts: int = 8
     """Rollouts drawn for each prompt."""
@@ -32,7 +32,7 @@ class Decoding(Settings):
 
 
 class Policy(Protocol):
-    """Interface of anything that answers prompts; `check_policy` tests an implementation.
+    """Interface of anything that answers prompts with rollouts; `check_policy` tests a class.
 
     The same seed and prompts give the same rollouts. Where `decoding.images` says so, images are
     taken away or replaced; a policy that cannot do that raises a ConfigError. A prompt under

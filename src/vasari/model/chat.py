@@ -24,7 +24,7 @@ _PLACEHOLDER = re.compile(r"<image>")
 
 
 def user_text(prompt: Prompt) -> str:
-    """Return the question and its lettered options as one text."""
+    """Return a prompt's question and its lettered answer options as one text."""
     if not prompt.choices:
         return prompt.question
     options = " ".join(f"{chr(65 + i)}) {text}" for i, text in enumerate(prompt.choices))
@@ -32,7 +32,7 @@ def user_text(prompt: Prompt) -> str:
 
 
 def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> list[dict[str, Any]]:
-    """Return a prompt as messages for transformers, with one `{"type": "image"}` for each image.
+    """Return a prompt as chat messages for transformers, one `{"type": "image"}` per image.
 
     Images go where the question says `<image>`; without such marks, before the text.
 
@@ -65,7 +65,7 @@ def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> l
 
 
 def target_text(prompt: Prompt, *, short: bool = False) -> str:
-    """Return the training target for SFT: reasoning and answer, or only the answer if `short`.
+    """Return a prompt's SFT target text: reasoning and answer, or only the answer if `short`.
 
     The answer in the target is the one that the worked reasoning reached (`metadata["final"]`),
     which an imperfect teacher may have got wrong; without it, the reference answer.

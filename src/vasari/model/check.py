@@ -19,7 +19,7 @@ _SHORT = 2
 
 
 def check_policy(policy: Policy, *, max_tokens: int = 64, counts_tokens: bool = True) -> None:
-    """Raise AssertionError if a policy breaks the contract of `Policy`; the message says how.
+    """Test a policy on small prompts; raise AssertionError if it breaks a rule of `Policy`.
 
     It draws about a hundred short rollouts of six prompts, without an image, with one and with two.
 

@@ -1,4 +1,4 @@
-"""A policy behind an OpenAI-compatible server that stores every answer.
+"""A policy that asks an OpenAI-compatible server and stores every answer on disk.
 
 No answer is bought twice, and a prompt's reference answer is never sent.
 """
@@ -44,7 +44,7 @@ from vasari.model.scripted import scripted_rollout
 
 
 class EndpointModel(EndpointSettings):
-    """Settings of a model behind an OpenAI-compatible server, as a recipe gives them."""
+    """Settings of a model behind an OpenAI-compatible server, as written in a recipe."""
 
     model: Annotated[str, Field(min_length=1)]
     """Name of the model at the server."""
@@ -68,7 +68,7 @@ Take = Callable[[Answers], None]
 
 
 class EndpointPolicy:
-    """Policy that draws rollouts from a model behind a server, within its limits and budget.
+    """Policy that draws rollouts from a model behind a server, within rate limits and a budget.
 
     A request holds the prompt's question, options and images; answer, solution and metadata are
     not sent.
@@ -121,7 +121,7 @@ class EndpointPolicy:
     def generate_each(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, take: Take
     ) -> RunReport:
-        """Call `take` with the answers to each prompt as they come; return a summary of the run.
+        """Call `take` with each prompt's answers as they arrive; return a report on requests.
 
         A prompt that cannot be sent (a damaged image) is answered by failures; the others go on.
 
@@ -153,7 +153,7 @@ class EndpointPolicy:
         ).report
 
     def forecast(self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int) -> Forecast:
-        """Forecast requests, cost and time of `generate_each`; omits unsendable prompts."""
+        """Estimate requests, cost and time of answering prompts; skips unsendable prompts."""
 
         def requests() -> Iterator[Request]:
             for prompt in prompts:
@@ -171,7 +171,7 @@ class EndpointPolicy:
         )
 
     def request(self, prompt: Prompt, decoding: Decoding, *, seed: int) -> Request:
-        """Build the request that asks the server for rollouts of a prompt.
+        """Return the request that asks the server for rollouts of a prompt.
 
         Raises:
             DataError: Its question marks another number of images than it has.
@@ -223,7 +223,7 @@ class EndpointPolicy:
 def request_messages(
     prompt: Prompt, *, system: str, with_images: bool, image: Callable[[ImageRef], Image]
 ) -> tuple[Message, ...]:
-    """Return a prompt's chat messages for a request; `image` makes the message part of an image.
+    """Return a prompt's chat messages for a server; `image` converts each image to a message part.
 
     Raises:
         DataError: The question marks another number of images than the prompt has.

@@ -1,4 +1,4 @@
-"""Encoding an image once for all the rollouts of its group.
+"""Encoding an image once for all rollouts of a prompt.
 
 A group's rollouts share their images, but a trainer passes the model one copy of the pixels for
 each rollout, and the vision encoder is most of a small model's work. Images do not attend to each
@@ -14,7 +14,7 @@ import torch
 
 
 def reuse_image_features(model: Any) -> None:
-    """Make a Qwen2.5-VL model encode equal images of a batch only once; may be called twice."""
+    """Patch a Qwen2.5-VL model to encode equal images of a batch only once; again has no effect."""
     body = without_adapters(model).model
     visual = body.visual
     if getattr(visual, "encodes_repeats_once", False):
@@ -39,7 +39,7 @@ def reuse_image_features(model: Any) -> None:
 
 
 def without_adapters(model: Any) -> Any:
-    """Return the base model if low-rank adapters are wrapped around it, else the model."""
+    """Return the base model inside a model with low-rank adapters; any other model as it is."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
@@ -54,7 +54,7 @@ def _no_empty_images(
 
 
 def distinct_images(patches: torch.Tensor, grid_thw: torch.Tensor) -> tuple[list[int], list[int]]:
-    """Return the indices of the distinct images, and each image's position in that list.
+    """Return the indices of the distinct images, and for each image its position among them.
 
     Args:
         patches: [patches, pixels] of all images, one after the other.

@@ -15,7 +15,7 @@ from vasari.model.scripted import ScriptedPolicy
 
 
 def constant(*, text: str) -> ScriptedPolicy:
-    """Return a policy that writes this text for every prompt, as a baseline for accuracy."""
+    """Return a policy that answers every prompt with `text`, as a baseline for accuracy."""
     return ScriptedPolicy(lambda _prompt, _rng: text)
 
 
@@ -24,7 +24,7 @@ POLICIES: Mapping[str, Any] = {"constant": constant}
 
 
 def check_named_policy(name: str, settings: Mapping[str, Any]) -> None:
-    """Check that there is a policy `name` and that it takes these settings, without building it.
+    """Raise unless a policy called `name` exists and takes these settings; does not build it.
 
     Raises:
         ConfigError: There is none, its code was not allowed, or a setting is unknown.
@@ -33,7 +33,7 @@ def check_named_policy(name: str, settings: Mapping[str, Any]) -> None:
 
 
 def find_policy(name: str, settings: Mapping[str, Any], *, system: str = "") -> Policy:
-    """Return the policy that a recipe names `name`, built with its settings.
+    """Return the policy called `name` in a recipe, built with `settings`.
 
     Args:
         name: One of `POLICIES`, or a class, a function that makes a policy, or a policy of the

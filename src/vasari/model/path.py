@@ -29,7 +29,7 @@ def resolve_model(path: str) -> str:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a digest of a model folder's weights and settings; a hub name as it is."""
+    """Return a digest of the weights and settings in a model folder; a hub name unchanged."""
     if not folder.is_dir():
         return str(folder)
     digest = hashlib.blake2b(digest_size=16)
@@ -40,7 +40,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def require_training() -> None:
-    """Raise if a training package is missing; else silence the messages of transformers.
+    """Raise if a package for training is missing; else silence the messages of transformers.
 
     Raises:
         MissingExtraError: A package of `vasari[train]` is missing.

@@ -31,7 +31,7 @@ class ImageTextProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
 
 
 def load_processor(path: str, *, max_pixels: int | None = None) -> Any:
-    """Load the processor saved with a model, for left padding and at most `max_pixels` an image.
+    """Load a model's saved processor; pads left, scales images to at most `max_pixels` pixels.
 
     Raises:
         StateError: The folder exists but holds no readable processor.
@@ -63,6 +63,6 @@ def _load_image_text(path: str) -> ImageTextProcessor:
 
 
 def save_processor(processor: Any, path: str | Path) -> None:
-    """Write tokenizer, chat template and image settings to a folder, for `load_processor`."""
+    """Write a processor's tokenizer, chat template and image settings to the folder `path`."""
     processor.tokenizer.save_pretrained(str(path))
     processor.image_processor.save_pretrained(str(path))

@@ -20,7 +20,7 @@ _PIECE = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 class ScriptedPolicy:
-    """Policy that answers by calling a function of the prompt and a random generator.
+    """Policy that answers by calling a Python function with the prompt and a random generator.
 
     Each prompt has its own generator, seeded by the call's seed and the prompt's id, so that a
     rollout does not depend on the prompts beside it. At temperature 0 every rollout of a prompt
@@ -34,7 +34,7 @@ class ScriptedPolicy:
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """Return a group of rollouts per prompt; seed and prompt id fix the random generator."""
+        """Return a group of rollouts for each prompt; seed and prompt id fix the random numbers."""
         groups: list[list[Rollout]] = []
         for prompt in prompts:
             seen = prompt if decoding.images == "shown" else replace(prompt, images=())

@@ -1,4 +1,4 @@
-"""A small untrained Qwen2.5-VL of transformers' own classes, and its tokenizer and processor."""
+"""A small untrained Qwen2.5-VL built from transformers' classes, its tokenizer and processor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedTokenizerFast:
-    """Learn a byte-level BPE tokenizer from texts; other kinds of text take more tokens."""
+    """Return a byte-level BPE tokenizer learned from `texts`; other texts take more tokens."""
     tokenizer = Tokenizer(models.BPE())
     # Letters stay apart from digits and marks, and each digit stands alone, so "15+7=22" reads the
     # same everywhere.
@@ -77,7 +77,7 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedToken
 def small_processor(
     tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings
 ) -> ImageTextProcessor:
-    """Return the processor of a small model; images get at most `image_size` squared pixels."""
+    """Return a processor for a small Qwen2.5-VL; images get at most `image_size` squared pixels."""
     pixels = settings.image_size**2
     images = Qwen2VLImageProcessorPil(
         size={"shortest_edge": min(56 * 56, pixels), "longest_edge": pixels}

@@ -44,7 +44,7 @@ class TransformersPolicy:
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
     ) -> list[list[Rollout]]:
-        """Return a group of rollouts for each prompt; seed, weights and batch size decide them."""
+        """Return a group of rollouts for each prompt; the same seed and batch size repeat them."""
         groups: list[list[Rollout]] = []
         was_training = self.model.training
         self.model.eval()

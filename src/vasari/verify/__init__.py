@@ -1,4 +1,4 @@
-"""Verdicts: the final answer of a response, and whether it is the reference answer."""
+"""Verdicts: the final answer of a response, and whether it equals the reference answer."""
 
 from vasari.verify.cascade import infer_kind, verify_answer
 from vasari.verify.extract import Extraction, extract_answer

@@ -24,7 +24,7 @@ from vasari.verify.limits import (
 
 
 class NotArithmeticError(ValueError):
-    """Raised when a text is not arithmetic that this parser reads."""
+    """Raised when a text is not arithmetic that Vasari's arithmetic parser can read."""
 
 
 Value = Fraction | float
@@ -87,7 +87,7 @@ class _Token:
 
 
 def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
-    """Return the value of a constant expression, or of a formula for `values` of its variables.
+    """Return the value of an arithmetic expression, with its variables set to `values`.
 
     Args:
         text: Normalised text.
@@ -113,7 +113,7 @@ def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
 
 
 def variables(text: str) -> frozenset[str]:
-    """Return the variables in a normalised formula: single letters and Greek letters' names."""
+    """Return the set of variables in a normalised formula: letters, and names of Greek letters."""
     found: set[str] = set()
     for name in _NAME.findall(text):
         bare = name.removeprefix("\\")

@@ -36,7 +36,7 @@ _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 
 
 def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[str]:
-    """Return the capital letters of the options that an answer names; empty if it names none.
+    """Return the capital letters of the options that an answer names; empty if no option is named.
 
     "B", "(B)", "B.", "B) its text", "option B", the text of an option, and a number equal to
     exactly one option's. Several letters are several answers: a set of them is returned, so that
@@ -79,7 +79,7 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
 
 
 def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return a dict from each distinct option text to the letters of its options.
+    """Return a dict from each distinct option text to the letters of the options with that text.
 
     Case is ignored, unless two options differ in nothing else.
     """
@@ -93,7 +93,7 @@ def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> frozenset[str]:
-    """Return the distinct texts of the options with these letters; equal options count once.
+    """Return the distinct texts of the options that `letters` name; equal options count once.
 
     Without options the letters are returned as they are.
     """
@@ -138,7 +138,7 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
 
 
 def letters_of_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
-    """Return the set of letters of the option that a text equals in words or value, if any."""
+    """Return the letters of the options that a text equals, in words or value; empty if none."""
     return _letters_by_words(text, choices) or _letters_by_value(text, choices)
 
 
@@ -226,7 +226,7 @@ def _same(left: Value, right: Value) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def option_words(choices: tuple[str, ...]) -> tuple[str, ...]:
-    """Return each option as plain words, for finding it in a sentence."""
+    """Return each answer option as plain words, for finding the option in a sentence."""
     return tuple(loosen(normalise(choice)) for choice in choices)
 
 

@@ -44,7 +44,7 @@ _MAX_UNWRAP = 8
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """Answer found in a response, and where it was found."""
+    """Final answer found in a response, and where it was found (tag, box or phrase)."""
 
     text: str | None
     """The answer as written; None when the response states none."""
@@ -106,7 +106,7 @@ def _identity(answer: str) -> str:
 
 
 def boxed_answers(text: str) -> list[str]:
-    r"""Return the contents of all outermost closed `\boxed{}`, in order; inner boxes are unwrapped.
+    r"""Return the contents of all outermost closed `\boxed{}` in a text, inner boxes unwrapped.
 
     Raises:
         LimitExceededError: Braces inside a box nest too deep.

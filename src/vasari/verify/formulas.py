@@ -51,7 +51,7 @@ _UNION = re.compile(r"\\cup(?![a-zA-Z])|\u222a")
 
 
 def formulas_equal(found: str, reference: str) -> bool | None:
-    """Whether two normalised formulas are equal; None when it cannot be decided.
+    """Whether two normalised formulas are equal in value; None when that cannot be decided.
 
     Expressions, equations of one equals sign (the sides' differences must be proportional), and
     tuples, lists, intervals and unions of these, item by item and with the same brackets.
@@ -66,7 +66,7 @@ def formulas_equal(found: str, reference: str) -> bool | None:
 
 
 def may_be_formula(found: str, reference: str) -> bool:
-    """Whether all words and LaTeX commands of an answer are mathematical or in the reference."""
+    """Whether an answer may be a formula: its words are mathematical or occur in the reference."""
     if any(unicodedata.category(character).startswith("C") for character in found):
         return False
     known = _COMMANDS | set(_COMMAND.findall(reference))

@@ -59,7 +59,7 @@ _BOMB = re.compile(
 
 
 def check_growth(formula: str) -> None:
-    """Raise if a formula has a power tower, a huge exponent or a huge factorial.
+    """Raise LimitExceededError if a formula has a power tower, a huge exponent or a huge factorial.
 
     Raises:
         LimitExceededError: It does.
@@ -69,7 +69,7 @@ def check_growth(formula: str) -> None:
 
 
 def check_symbolic(formula: str) -> None:
-    """Raise if a formula is too long, too nested or too large for computer algebra.
+    """Raise LimitExceededError if a formula is too long, nested or large for computer algebra.
 
     Raises:
         LimitExceededError: It is.

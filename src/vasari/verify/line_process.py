@@ -1,4 +1,4 @@
-"""Running a module as a process that exchanges JSON lines: code for parent and child."""
+"""Running a Python module as a process that exchanges JSON lines: code for parent and child."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class LineProcess:
-    """A process that answers JSON lines; it starts on first use and again after it has ended.
+    """A child process that answers JSON lines; starts on first use, and again after it has ended.
 
     The module writes one line when it is ready, then answers each line of its standard input with
     one or several. Safe to use from any thread.
@@ -35,7 +35,7 @@ class LineProcess:
         """Number of processes started so far; 1, unless some were killed."""
 
     def exchange(self, talk: Callable[[], T]) -> T | None:
-        """Return the result of `talk`, which sends and receives lines; None if the process died.
+        """Return the result of `talk`, which sends and receives messages; None if the child died.
 
         Other threads wait until it returns.
         """
@@ -49,12 +49,12 @@ class LineProcess:
                 return None
 
     def close(self) -> None:
-        """Kill the process when no exchange is running; the next exchange starts a new process."""
+        """Kill the child process once no exchange is running; the next use starts a new one."""
         with self._lock:
             self.kill()
 
     def start(self) -> bool:
-        """Start the process unless it is running; return whether it runs."""
+        """Start the child process unless it is running; return whether it runs now."""
         if (
             self._process is not None
             and self._owner == os.getpid()
@@ -87,7 +87,7 @@ class LineProcess:
         return True
 
     def send(self, message: dict[str, str]) -> None:
-        """Write one message to the process, as a JSON line.
+        """Write one message to the child process, as a JSON line.
 
         Raises:
             OSError: The process has ended.
@@ -98,7 +98,7 @@ class LineProcess:
         self._process.stdin.flush()
 
     def receive(self, seconds: float) -> dict[str, Any] | None:
-        """Return the next message of the process; None if the time is up or the process died.
+        """Return the child's next message; None if `seconds` have passed or the child died.
 
         When the time is up, the process still runs. Negative seconds count as 0.
         """
@@ -114,11 +114,11 @@ class LineProcess:
         return message
 
     def exit_status(self) -> int | None:
-        """Return the exit status of the process, negative for a signal; None while it runs."""
+        """Return the child's exit status, negative for a signal; None while the child runs."""
         return 0 if self._process is None else self._process.poll()
 
     def processor_seconds(self) -> float:
-        """Return the processor time used so far, in seconds; infinite if unknown or ended."""
+        """Return the CPU seconds that the child process has used; infinite if unknown or ended."""
         if self._process is None:
             return math.inf
         try:
@@ -131,7 +131,7 @@ class LineProcess:
             return math.inf
 
     def kill(self) -> None:
-        """Kill the process; the next `start` starts a new process."""
+        """Kill the child process; the next `start` starts a new one."""
         process, self._process = self._process, None
         if (
             process is None or self._owner != os.getpid()
@@ -167,6 +167,6 @@ def limit_memory() -> None:
 
 
 def say(message: dict[str, Any]) -> None:
-    """Write one message to the parent process, as a JSON line."""
+    """Write one message to the parent process, as a JSON line on standard output."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()

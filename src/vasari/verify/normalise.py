@@ -44,7 +44,7 @@ _WRAPPER_DEPTH = 4
 
 
 def normalise(text: str) -> str:
-    r"""Return a text in a standard spelling, with upper and lower case kept.
+    r"""Return an answer in a standard spelling (one Unicode form, no LaTeX wrappers); keeps case.
 
     Unicode forms are unified (NFKC, minus signs, vulgar fractions, superscripts as `^n`),
     `\text{...}` and its like, `$`, `\( \)`, sizing and spacing commands vanish, `^\circ` becomes
@@ -67,7 +67,7 @@ def normalise(text: str) -> str:
 
 
 def loosen(text: str) -> str:
-    """Return a normalised text as plain words in lower case, for comparing texts.
+    """Return a normalised answer as plain words in lower case, for comparing answers as text.
 
     Lower case, no leading article, no quotes or commas, hyphens between letters as spaces.
     """

@@ -63,7 +63,7 @@ class Number:
 
 
 def parse_number(text: str) -> Number | None:
-    r"""Return the number that a text is, perhaps with a unit or after `x =`, or None.
+    r"""Return the number that a text consists of, a unit or `x =` in front allowed; else None.
 
     Raises:
         LimitExceededError: The number is too large to hold, such as 1e999999999.
@@ -105,7 +105,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def parse_constant(text: str) -> Value | None:
-    """Return the value of a number or of constant arithmetic, exact if rational, or None.
+    """Return the value of a number or constant arithmetic, exact if rational; None for other text.
 
     Raises:
         LimitExceededError: It nests too deep or grows too large.
@@ -127,7 +127,7 @@ def parse_constant(text: str) -> Value | None:
 
 
 def is_value(text: str) -> bool:
-    """Whether a text is a number or constant arithmetic; it may have a unit or be too large."""
+    """Whether a text is a number or constant arithmetic, a unit or too large a value allowed."""
     text = normalise(text)
     try:
         return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None
@@ -164,7 +164,7 @@ def numbers_equal(found: Number, reference: Number) -> bool:
 
 
 def values_equal(found: Value, reference: Number, *, decimal: bool = False) -> bool:
-    """Whether a value equals the reference number, within `DECIMAL_TOLERANCE` for decimals.
+    """Whether a value equals the reference value; decimals may differ by `DECIMAL_TOLERANCE`.
 
     `DECIMAL_TOLERANCE` applies where the reference is a decimal, or the value is (`decimal`) and
     the reference cannot be written as one.

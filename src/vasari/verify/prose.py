@@ -60,7 +60,7 @@ MAX_DIGITS = 40
 
 
 def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
-    """Return the letter of the one option that plain sentences give as the answer, or None.
+    """Return the letter of the option that plain sentences give as the answer, or None.
 
     In this order: "option B ... is correct"; a last line that is a letter; a line of its own that
     spells an option out, with its label or as the last line; a response that opens with a label
@@ -108,7 +108,7 @@ def declines(sentence: str) -> bool:
 
 
 def number_in(sentence: str) -> str | None:
-    """Return the number that one sentence gives; None if it has none or declines to answer.
+    """Return the number that a sentence gives as its answer; None if it gives none or declines.
 
     It is the number after the last "=", else after the first "is" (a condition before the first
     comma, and what goes before "so", do not count), else the only number, the number that opens the

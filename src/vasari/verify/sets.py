@@ -1,4 +1,4 @@
-"""Answers that are sets: equal if they have the same items, in any order and without repeats."""
+"""Answers that are sets: equal if they have the same items in any order, none repeated."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _BRACKETS = (("\\{", "\\}"), ("{", "}"), ("[", "]"), ("(", ")"))
 
 
 class DuplicateItemError(ValueError):
-    """Raised when a set names an item twice."""
+    """Raised when an answer that is a set, such as "{1, 2}", names an item twice."""
 
 
 def parse_set(text: str) -> frozenset[str]:
-    """Return one key per item of "{red, blue}" or "red and blue"; equal items have equal keys.
+    """Return the items of a set such as "{red, blue}", each spelled so that equal items are equal.
 
     Numbers are equal by value ("1/2" and "0.5"), with their unit; everything else by its words. A
     comma always separates, so numbers in a set have no thousands separator.

@@ -1,4 +1,4 @@
-"""Symbolic equality by Math-Verify, in a worker process that is killed when it takes too long."""
+"""Symbolic equality by Math-Verify, in a worker process that is killed when it is too slow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SymbolicWorker(LineProcess):
         self._timeout_seconds = timeout_seconds
 
     def compare(self, response: str, reference: str) -> SymbolicResult:
-        """Compare two normalised LaTeX expressions: "equal", "different", or why it failed."""
+        """Return whether two LaTeX expressions are "equal" or "different", or why that failed."""
         if not is_installed():
             return "missing"
         return self.exchange(lambda: self._ask(response, reference)) or "crashed"
@@ -65,7 +65,7 @@ class SymbolicWorker(LineProcess):
 
 
 def is_installed() -> bool:
-    """Whether Math-Verify can be imported."""
+    """Whether the package Math-Verify is installed and can be imported."""
     return importlib.util.find_spec("math_verify") is not None
 
 

@@ -26,7 +26,7 @@ class _TimeUpError(BaseException):
 
 
 def main() -> None:
-    """Answer requests on standard input, one JSON line each, until it closes."""
+    """Compare the pairs of LaTeX formulas that come as JSON lines, until standard input closes."""
     limit_memory()
     _prepare_clock()
     from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415 - only the worker has this dependency

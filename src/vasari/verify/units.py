@@ -45,14 +45,14 @@ _UNIT_SYNONYMS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A formula and its unit in canonical spelling; the unit is "" if there is none."""
+    """A formula and its unit of measurement in canonical spelling ("" if it has no unit)."""
 
     body: str
     unit: str
 
 
 def canonical_unit(text: str) -> str | None:
-    """Return the canonical spelling of a unit, "" for e.g. "dollars"; None if it is no unit.
+    """Return the canonical spelling of a unit, "" for e.g. "dollars"; None if it is not a unit.
 
     Known short symbols, degrees, and up to four words of three letters or more that carry no
     arithmetic: "21 apples".

@@ -1,4 +1,4 @@
-"""Records of the known benchmarks: source, prompt wordings, clusters of prompts, categories."""
+"""Records of the known benchmarks: data source, prompt wordings, prompt clusters, categories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vasari.evaluate.benchmarks.forms import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """Description of a published or user's benchmark: source, prompt wordings, categories, ..."""
+    """Description of a benchmark, published or a user's: source, prompt wordings, categories."""
 
     name: str
     """Name by which the scoring protocols know the benchmark."""
@@ -166,7 +166,7 @@ PAPER_COLUMNS: tuple[str, ...] = ("mathverse", "mathvista", "mathvision", "logic
 
 
 def find_benchmark(name: str, *, source: str | None = None) -> Benchmark:
-    """Return the benchmark called `name`, or a new record for a user's set with its own `source`.
+    """Return the `Benchmark` called `name`, or a new one for a user's prompts read from `source`.
 
     Raises:
         ConfigError: No benchmark has this name, and no source is given.

@@ -30,7 +30,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True, slots=True)
 class QuestionForm:
-    """One way to put a question to a model: a system prompt, and a function for the user's turn."""
+    """One way to put a question to a model: a system prompt and a function for the user turn."""
 
     text: Callable[[Prompt], str]
     """The user's turn."""
@@ -40,7 +40,7 @@ class QuestionForm:
 
 
 def question_with_options(prompt: Prompt) -> str:
-    """Return the question followed by one line per answer option.
+    """Return a prompt's question followed by one line per answer option.
 
     Options that are pictures, which stand as their letters, are not listed.
     """
@@ -49,7 +49,7 @@ def question_with_options(prompt: Prompt) -> str:
 
 
 def mathvista_query(prompt: Prompt) -> str:
-    """Return MathVista's prompt (arXiv:2310.02255): hint, question with its unit, and options.
+    """Return a question in MathVista's wording (arXiv:2310.02255): hint, question, unit, options.
 
     The hint depends on the type of the answer.
 
@@ -91,15 +91,15 @@ def mathvista_query(prompt: Prompt) -> str:
 
 
 def mathvision_query(prompt: Prompt) -> str:
-    """Return MATH-V's prompt, which asks for a boxed answer, one letter if there are options."""
+    """Return a question in MATH-V's wording, which asks for a boxed option letter or value."""
     options = _options(prompt)
     return f"{_MATHVISION}{prompt.question}\n" + (f"{options}\n" if options else "")
 
 
 def mathverse_query(prompt: Prompt) -> str:
-    """Return MathVerse's prompt without chain of thought: stored as `query_wo`, else built alike.
+    """Return a question in MathVerse's wording without chain of thought.
 
-    MathVerse's leaderboard calls this prompt w/o.
+    Stored as `query_wo`, else built alike. MathVerse's leaderboard calls this prompt w/o.
     """
     return str(
         prompt.metadata.get("query_wo")
@@ -108,9 +108,9 @@ def mathverse_query(prompt: Prompt) -> str:
 
 
 def mathverse_reasoning(prompt: Prompt) -> str:
-    """Return MathVerse's chain-of-thought prompt: stored as `query`, else built alike.
+    """Return a question in MathVerse's chain-of-thought wording.
 
-    MathVerse's CoT-E scores use this prompt.
+    Stored as `query`, else built alike. MathVerse's CoT-E scores use this prompt.
     """
     stored = prompt.metadata.get("query")
     return str(
@@ -124,7 +124,7 @@ def mathverse_reasoning(prompt: Prompt) -> str:
 
 
 def short_answer(prompt: Prompt) -> str:
-    """Return the question and a request for one word or phrase, as harnesses evaluate ChartQA.
+    """Return a question with a request for one word or phrase, as harnesses evaluate ChartQA.
 
     ChartQA itself prescribes no prompt.
     """
@@ -132,7 +132,7 @@ def short_answer(prompt: Prompt) -> str:
 
 
 def mmmu_direct(prompt: Prompt) -> str:
-    """Return MMMU-Pro's direct prompt (arXiv:2409.02813), which asks for the option letter only."""
+    """Return a question in MMMU-Pro's direct wording (arXiv:2409.02813): only the option letter."""
     return (
         f"{prompt.question}\n{_lettered(prompt)}\nAnswer with the option letter from the given"
         " choices directly."
@@ -140,7 +140,7 @@ def mmmu_direct(prompt: Prompt) -> str:
 
 
 def mmmu_reasoning(prompt: Prompt) -> str:
-    """Return MMMU-Pro's chain-of-thought prompt; the response's last line must give the letter."""
+    """Return a question in MMMU-Pro's chain-of-thought wording: the last line gives the letter."""
     return (
         f"{prompt.question}\n{_lettered(prompt)}\nAnswer the preceding multiple choice question."
         " The last line of your response should be of the following format: 'Answer: $LETTER'"
@@ -153,7 +153,7 @@ BARE = QuestionForm(question_with_options, "", "the question alone")
 
 
 def filled_in(template: str) -> Callable[[Prompt], str]:
-    """Return a function that inserts a prompt's question and options into the user's template.
+    """Return a function that inserts a prompt's question and answer options into `template`.
 
     `{question}` and `{options}` are replaced, nothing else is.
 

@@ -45,14 +45,14 @@ class BenchmarkPlan:
 
     @property
     def num_rollouts(self) -> int:
-        """Number of rollouts that the whole evaluation needs."""
+        """Number of rollouts that the whole evaluation needs, those already on disk included."""
         return sum(item.num_rollouts for item in self.passes)
 
 
 def plan_benchmarks(
     settings: BenchmarkSettings, *, folder: Path, tell: Tell = silent
 ) -> BenchmarkPlan:
-    """Read the prompts of all sets and plan what the model is asked, under which decoding.
+    """Read the prompts of all benchmark sets, and plan the rollouts and their sampling settings.
 
     Args:
         settings: Which sets, asked how.
@@ -98,7 +98,7 @@ def plan_benchmarks(
 def open_folder(
     folder: BenchmarkDir, plan: BenchmarkPlan, *, model: dict[str, Any], resume: bool
 ) -> None:
-    """Record the settings in the result folder; refuse one with outputs that may not be reused.
+    """Write the settings to the result folder; raise if it holds outputs that may not be reused.
 
     Args:
         folder: Folder of the results.
@@ -138,7 +138,7 @@ def open_folder(
 def evaluate_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> dict[str, Any]:
-    """Generate the missing rollouts of a plan, score all rollouts, and return the scores.
+    """Generate a benchmark plan's missing rollouts, score all rollouts, and return the scores.
 
     It calls `collect_benchmarks`, then `score_benchmarks`.
     """
@@ -150,7 +150,7 @@ def evaluate_benchmarks(
 def collect_benchmarks(
     policy: Policy, plan: BenchmarkPlan, out: Path, *, name: str, tell: Tell = silent
 ) -> Collected:
-    """Generate the rollouts of a plan that the result folder `out` does not hold yet.
+    """Generate the rollouts of a benchmark plan that the result folder `out` does not hold yet.
 
     They go to `out/outputs.jsonl` and `out/blind/outputs.jsonl`. Rollouts in them are used
     as far as they answer the same questions in the same way; `open_folder` checks that they are of
@@ -185,7 +185,7 @@ def score_benchmarks(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> dict[str, Any]:
-    """Score the rollouts in the result folder `out`; write verdicts, `scores.json` and tables.
+    """Score a benchmark plan's rollouts in folder `out`; write verdicts, `scores.json` and tables.
 
     Args:
         plan: From `plan_benchmarks`.
@@ -238,7 +238,7 @@ def score_benchmarks(
 
 
 def read_scores(out: Path) -> dict[str, Any]:
-    """Return the content of `scores.json` in the result folder `out`.
+    """Return the content of `scores.json` (scores on benchmarks) in the result folder `out`.
 
     Raises:
         StateError: The file is missing or damaged, or is no result on benchmarks.

@@ -24,7 +24,7 @@ _FIELDS = {"category", "difficulty"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedSet:
-    """Prompts read for one benchmark set, with its split, system prompt and unreadable rows."""
+    """Prompts read for one benchmark set, with its split, its system prompt and unreadable rows."""
 
     name: str
     benchmark: Benchmark
@@ -36,12 +36,12 @@ class LoadedSet:
 
     @property
     def published_size(self) -> int | None:
-        """Number of prompts in the split as published; None where it is not known."""
+        """Number of prompts in the benchmark's split as published; None where it is not known."""
         return self.benchmark.sizes.get(self.split)
 
 
 def load_set(name: str, settings: BenchmarkSettings, *, folder: Path) -> LoadedSet:
-    """Read the prompts of the benchmark set called `name` in the settings.
+    """Read the prompts of the benchmark set that the settings name `name`, as a `LoadedSet`.
 
     Args:
         name: Name of the set.
@@ -91,7 +91,7 @@ def _entry(prompt: Prompt, benchmark: Benchmark, form: QuestionForm, split: str)
 
 
 def asked_prompt(prompt: Prompt, form: QuestionForm) -> Prompt:
-    """Return the prompt as the model gets it: the worded question and the images, but no answer."""
+    """Return the prompt as a model gets it: the worded question and the images, but no answer."""
     text = form.text(replace(prompt, answer="", solution=None))
     return Prompt(id=prompt.id, question=text, answer="", images=prompt.images)
 
@@ -112,7 +112,7 @@ def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
 
 
 def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
-    """Return a prompt's labels in a category field, as a tuple of none, one or several."""
+    """Return a prompt's category labels in the field `field`, as a tuple (empty if it has none)."""
     value: Any = getattr(prompt, field) if field in _FIELDS else prompt.metadata.get(field)
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
@@ -121,7 +121,7 @@ def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
 def output_facts(
     prompt: Prompt, benchmark: Benchmark, *, split: str, cluster: str
 ) -> dict[str, Any]:
-    """Return the columns of an output row that describe its prompt; scoring protocols read them."""
+    """Return the columns of an output row that tell scoring protocols about the prompt."""
     facts = prompt.metadata
     row: dict[str, Any] = {
         "benchmark": benchmark.name,
@@ -147,7 +147,7 @@ def output_facts(
 
 
 def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
-    """Return a hex digest of everything that determines a rollout except the model.
+    """Return a hex digest of all that determines a prompt's rollouts, except the model.
 
     That is the text of the turn, the prompt with its images, the system prompt and `facts`.
     """

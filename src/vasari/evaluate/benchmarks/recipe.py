@@ -1,4 +1,4 @@
-"""A recipe that evaluates one model on benchmarks, and the steps that carry it out."""
+"""A recipe that evaluates one model on benchmarks, and the steps that carry out the recipe."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LocalModel(Settings):
 
 
 class BenchmarkRecipe(Settings):
-    """Settings of one evaluation: a model and the benchmarks it is evaluated on."""
+    """Settings of one evaluation: a model, and the benchmarks that the model is evaluated on."""
 
     name: str
     """Name of the folder of the results."""
@@ -82,7 +82,7 @@ class BenchmarkRecipe(Settings):
 
     @property
     def shown_name(self) -> str:
-        """Name of the model as shown in tables."""
+        """Name of the evaluated model as shown in tables."""
         if self.label:
             return self.label
         if self.policy is not None:
@@ -108,12 +108,12 @@ class BenchmarkRecipe(Settings):
 
 
 def is_benchmark_recipe(content: dict[str, Any]) -> bool:
-    """Whether a recipe's content asks for an evaluation on benchmarks."""
+    """Whether a recipe evaluates a model on benchmarks (it has the key `benchmarks`)."""
     return "benchmarks" in content
 
 
 def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> BenchmarkRecipe:
-    """Read and check a recipe file, after applying `key.sub=value` overrides.
+    """Return a benchmark recipe, read from a file and checked, after `key.sub=value` overrides.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
@@ -133,7 +133,7 @@ def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> Benchmar
 
 
 def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
-    """Read the prompts of a recipe's benchmarks, with paths relative to `folder`; plan rollouts.
+    """Read the prompts of a recipe's benchmarks (paths relative to `folder`) and plan the rollouts.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -148,7 +148,7 @@ def plan_recipe(recipe: BenchmarkRecipe, *, folder: Path) -> BenchmarkPlan:
 
 
 def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> list[str]:
-    """Return text lines that estimate the cost of the plan's rollouts, without generating any."""
+    """Return text lines that estimate what a recipe's rollouts cost, without generating any."""
     if recipe.policy is not None:
         return [
             f"{plan.num_rollouts:,} rollouts by policy {recipe.policy.name!r}, whose cost is not"
@@ -171,7 +171,7 @@ def forecast_recipe(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> 
 def collect_recipe(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path, *, resume: bool
 ) -> Collected:
-    """Generate the rollouts of a recipe that the result folder `out` does not hold yet.
+    """Generate the rollouts of a benchmark recipe that the result folder `out` does not hold yet.
 
     Raises:
         ConfigError: The folder holds another evaluation, or outputs and `resume` is False.
@@ -187,7 +187,7 @@ def collect_recipe(
 def score_recipe(
     recipe: BenchmarkRecipe, plan: BenchmarkPlan, collected: Collected, out: Path, *, folder: Path
 ) -> dict[str, Any]:
-    """Score the rollouts in the folder `out` with `score_benchmarks`, and return the scores."""
+    """Score a benchmark recipe's rollouts in the result folder `out`, and return the scores."""
     judge = read_judge(recipe.judge, folder)
     with stage("scoring") as tell:
         return score_benchmarks(

@@ -1,4 +1,4 @@
-"""Score outputs on benchmarks: verdicts by each protocol, accuracies, counts, categories."""
+"""Score outputs on benchmarks: verdicts by scoring protocol, accuracies, counts, categories."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ScoredRollout:
 
 @dataclass(slots=True)
 class ScoredPass:
-    """Scored rollouts of one pass over all sets: with images, or the control without images."""
+    """Scored rollouts of all benchmark sets, asked either with images or without (the control)."""
 
     rollouts: dict[OutputKey, ScoredRollout] = field(default_factory=dict)
     judge: dict[str, Any] | None = None
@@ -64,7 +64,7 @@ class ScoredPass:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Prompts of one pass that are ready to score: each rollout exists, or has failed for good."""
+    """Prompts of a benchmark set whose rollouts all exist or failed for good, with the verdicts."""
 
     item: Pass
     entries: list[Entry]
@@ -73,11 +73,11 @@ class Finished:
 
     @property
     def num_missing(self) -> int:
-        """Number of prompts that were not asked, or that still lack some of their rollouts."""
+        """Number of prompts left out because some of their rollouts are still missing."""
         return len(self.item.entries) - len(self.entries)
 
     def verdicts(self, number: int) -> list[list[Verdict | None]]:
-        """Return the protocol's verdicts, [prompts][rollouts], None where no answer came.
+        """Return one scoring protocol's verdicts, [prompts][rollouts]; None for a failed rollout.
 
         `number` is the index of the protocol.
         """
@@ -87,7 +87,7 @@ class Finished:
         ]
 
     def scored(self, number: int, *, seed: int) -> ScoredSet:
-        """Return the protocol's verdicts with the clusters of the prompts, as a `ScoredSet`.
+        """Return one scoring protocol's verdicts with the prompts' clusters, as a `ScoredSet`.
 
         `number` is the index of the protocol.
         """
@@ -106,7 +106,7 @@ def score_pass(
     judge: JudgeSettings | None = None,
     tell: Tell = silent,
 ) -> ScoredPass:
-    """Score the stored outputs of a pass (`shown` or `blind`), and write its `verdicts*.jsonl`.
+    """Score stored outputs with (`shown`) or without images (`blind`); write `verdicts*.jsonl`.
 
     A killed scoring of the same outputs continues where it was; other outputs are scored anew.
 
@@ -171,7 +171,7 @@ def _verdict_row(output: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
 
 
 def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> Finished:
-    """Return the prompts of a pass that are ready to score, with their scored rollouts.
+    """Return the prompts of a benchmark set that wait for no more rollouts, with scored rollouts.
 
     Args:
         item: The pass.
@@ -188,7 +188,7 @@ def finished(item: Pass, scored: ScoredPass, failed: Collection[OutputKey]) -> F
 
 
 def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
-    """Return the facts of a set for `scores.json`: size, decoding, and scores by every protocol."""
+    """Return a benchmark set's entry in `scores.json`: size, sampling, and scores by protocol."""
     benchmark, num_prompts = loaded.benchmark, len(done.entries)
     facts: dict[str, Any] = {
         "title": benchmark.title,
@@ -218,7 +218,7 @@ def score_set(loaded: LoadedSet, done: Finished, settings: BenchmarkSettings) ->
 
 
 def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
-    """Return the accuracy without images, and that of always giving the most frequent answer.
+    """Return the model's accuracy without images, and that of giving the most frequent answer.
 
     The most frequent answer is that to prompts of the same kind and number of options.
     """
@@ -241,7 +241,7 @@ def score_blind(done: Finished, settings: BenchmarkSettings) -> dict[str, Any]:
 
 
 def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) -> dict[str, Any]:
-    """Return each protocol's unweighted mean accuracy over the sets, as in the paper's table 2."""
+    """Return each protocol's mean accuracy over benchmark sets, as in table 2 of the paper."""
     means: dict[str, Any] = {}
     for name in protocols:
         found = [
@@ -254,7 +254,7 @@ def average_of(sets: Mapping[str, Mapping[str, Any]], protocols: Sequence[str]) 
 
 
 def prompt_rows(done: Finished, protocols: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one row per prompt with its digest, cluster and verdicts, for paired comparisons."""
+    """Return a row per prompt (digest, cluster, verdicts), for paired comparison of models."""
     by_protocol = [done.verdicts(number) for number in range(len(protocols))]
     return [
         {

@@ -22,7 +22,7 @@ SET_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
 class BenchmarkSet(Settings):
-    """Settings of one set of prompts: a benchmark, a subset of one, or the user's own prompts."""
+    """Settings of one set of prompts: a benchmark, part of a benchmark, or a user's own prompts."""
 
     folder: str = "."
     """Folder with the unpacked files of the set, relative to the recipe."""
@@ -54,7 +54,7 @@ class BenchmarkSet(Settings):
 
 
 class BenchmarkSettings(RolloutSettings):
-    """Settings of an evaluation on benchmarks: sets, prompt wording, decoding and scoring."""
+    """Settings of an evaluation on benchmarks: prompt sets, prompt wording, sampling, scoring."""
 
     shown_as: ClassVar[str] = "shown"
 
@@ -99,7 +99,7 @@ class BenchmarkSettings(RolloutSettings):
         return self
 
     def benchmark(self, set_name: str) -> Benchmark:
-        """Return the benchmark of the set `set_name`, with the set's categories if it has any."""
+        """Return the `Benchmark` of the set `set_name`, with the settings' categories if given."""
         chosen = self.sets[set_name]
         found = find_benchmark(chosen.benchmark or set_name, source=chosen.source or chosen.prompts)
         if chosen.categories is None:
@@ -107,7 +107,7 @@ class BenchmarkSettings(RolloutSettings):
         return replace(found, categories=dict(chosen.categories))
 
     def form(self, set_name: str) -> QuestionForm:
-        """Return the wording in which the questions of the set `set_name` are put to the model."""
+        """Return the wording in which the model is asked the questions of the set `set_name`."""
         found = find_form(self.benchmark(set_name).forms, self.prompt, where=f"set {set_name!r}")
         template = self.sets[set_name].template
         if template is None:
@@ -140,13 +140,13 @@ class BenchmarkDir:
         return self.root / f"table{suffix}"
 
     def of_pass(self, name: str) -> Path:
-        """Return the folder of a pass: the root if images are shown, else its subfolder `blind`."""
+        """Return the folder of results with images (`shown`: the root) or without (`blind`)."""
         return self.root if name == "shown" else self.root / "blind"
 
     def outputs(self, name: str) -> Path:
-        """Return the path of a pass's outputs, one line per rollout, for `vasari rescore` too."""
+        """Return the path of the model outputs (one line per rollout), with or without images."""
         return self.of_pass(name) / "outputs.jsonl"
 
     def scoring(self, name: str) -> Path:
-        """Return the path of the folder in which the outputs of a pass are scored."""
+        """Return the folder for scoring the outputs with images (`shown`) or without (`blind`)."""
         return self.of_pass(name) / "scoring"

@@ -1,4 +1,4 @@
-"""Result tables laid out as table 2 of arXiv:2509.21268, in three formats."""
+"""Tables of benchmark results laid out as table 2 of arXiv:2509.21268, in three formats."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Table:
 
 
 def results_table(results: Sequence[Mapping[str, Any]], *, protocol: str | None = None) -> Table:
-    """Build a table with one row per result: accuracies in percent, standard errors, notes.
+    """Build a table with a row per evaluated model: accuracies in percent, standard errors, notes.
 
     Args:
         results: From `evaluate_benchmarks`, a row each.
@@ -115,7 +115,7 @@ def as_html(table: Table) -> str:
 
 
 def as_category_markdown(result: Mapping[str, Any]) -> str:
-    """Return Markdown tables of the accuracy by protocol, one table per set and category.
+    """Return Markdown tables of accuracy by scoring protocol, one per benchmark set and category.
 
     Args:
         result: From `evaluate_benchmarks`.
@@ -154,7 +154,7 @@ def _category_cell(found: Mapping[str, Any]) -> str:
 def write_tables(
     results: Sequence[Mapping[str, Any]], folder: BenchmarkDir, *, protocol: str | None = None
 ) -> None:
-    """Write the results as `table.md`, `table.tex` and `table.html` in the result folder."""
+    """Write a table of benchmark results to a folder: `table.md`, `table.tex`, `table.html`."""
     table = results_table(results, protocol=protocol)
     for suffix, write in ((".md", as_markdown), (".tex", as_latex), (".html", as_html)):
         write_bytes(folder.table(suffix), write(table).encode())

@@ -1,4 +1,4 @@
-"""Scoring protocols by name: each benchmark's own scorer, the paper's, and ours."""
+"""Scoring protocols by name: each benchmark's own scorer, the paper's rules, and Vasari's."""
 
 from vasari.evaluate.protocols.registry import (
     AS_IN_TRAINING,

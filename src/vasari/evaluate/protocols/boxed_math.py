@@ -1,4 +1,4 @@
-r"""The scorer of DeepSeekMath, by which GSM8K and Gaokao cloze runs are scored.
+r"""DeepSeekMath's scorer, which scores answers to GSM8K and Gaokao cloze questions.
 
 From deepseek-ai/DeepSeek-Math, `evaluation/`, MIT.
 
@@ -35,7 +35,7 @@ _MATRIX = re.compile(r"\\begin\{[pb]matrix\}(.*)\\end\{[pb]matrix\}", re.DOTALL)
 
 
 def boxed_contents(text: str) -> list[str]:
-    r"""Return the contents of every `boxed{...}` that has its closing brace.
+    r"""Return the contents of every `boxed{...}` in a text that has its closing brace.
 
     A percent sign behind a box keeps its brace, as in the original.
     """
@@ -66,7 +66,7 @@ def last_answer(response: str) -> str:
 
 
 def split_answers(boxes: Sequence[str]) -> list[str]:
-    """Split boxed answers at semicolons and at commas outside brackets; drop repeated answers.
+    """Split boxed answers at semicolons and commas outside brackets; drop repeated answers.
 
     As the Gaokao cloze rule does.
     """
@@ -84,7 +84,7 @@ def split_answers(boxes: Sequence[str]) -> list[str]:
 
 
 def cloze_is_correct(parts: Sequence[str], answers: Sequence[str]) -> bool:
-    """Whether the last `len(answers)` parts of a response equal the reference answers, in order."""
+    """Whether the last of the answers in a response equal all reference answers, in order."""
     last = parts[-len(answers) :]
     return len(last) == len(answers) and all(
         is_correct(part, answer) for part, answer in zip(last, answers, strict=True)

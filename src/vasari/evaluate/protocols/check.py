@@ -1,4 +1,4 @@
-"""A check that every scoring protocol must pass, ours or a user's."""
+"""A check that every scoring protocol must pass, built in or a user's own."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _TOKEN = re.compile(
 
 
 class FormulaError(ValueError):
-    """Error for a formula without a value, on which the official scorer's `eval` would raise."""
+    """Raised for a formula without a value, where MATH-V's official scorer's `eval` would raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Token:
 
 
 def tokenise(text: str) -> Iterator[Token]:
-    """Yield the tokens of a LaTeX formula one by one; an unknown character raises once reached."""
+    """Yield the tokens of a LaTeX formula one by one; raise at an unknown character."""
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -71,17 +71,17 @@ class Tokens:
         self.ahead: Token | None = next(tokens, None)
 
     def take(self) -> Token:
-        """Return the next token and consume it."""
+        """Return the next LaTeX token and advance past it."""
         if self.ahead is None:
             raise FormulaError("the formula ends too early")
         token, self.ahead = self.ahead, next(self._tokens, None)
         return token
 
     def is_next(self, text: str) -> bool:
-        """Whether the next token's text equals `text`."""
+        """Whether the text of the next LaTeX token is `text`; does not advance."""
         return self.ahead is not None and self.ahead.text == text
 
     def expect(self, text: str) -> None:
-        """Consume the next token, and raise FormulaError if its text is not `text`."""
+        """Advance past the next LaTeX token; raise FormulaError if its text is not `text`."""
         if self.take().text != text:
             raise FormulaError(f"{text!r} is missing")

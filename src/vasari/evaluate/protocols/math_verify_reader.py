@@ -20,7 +20,7 @@ must not depend on the load."""
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Math-Verify says of a response."""
+    """Result of Math-Verify on a response: the answer found, and if it equals the reference."""
 
     state: Literal["equal", "different", "nothing", "limit", "crashed"]
     """"nothing": it reads no answer in the response; "limit": it takes too much time or memory."""
@@ -36,7 +36,7 @@ class MathVerifyReader(LineProcess):
         self._timeout_seconds = timeout_seconds
 
     def read(self, response: str, answer: str) -> Reading:
-        """Return the answer that Math-Verify reads in a response, and if it equals the reference.
+        """Return the answer that Math-Verify reads in a response, and if it equals `answer`.
 
         Raises:
             MissingExtraError: Math-Verify is not installed.

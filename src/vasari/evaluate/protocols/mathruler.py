@@ -41,7 +41,7 @@ _MAX_DEPTH = 16
 
 
 def boxed_answer(text: str) -> str | None:
-    r"""Return the content of the last `\boxed{...}`; None if there is none, or it is not closed."""
+    r"""Return the content of a text's last `\boxed{...}`; None if it is missing or unclosed."""
     start = text.rfind("\\boxed{")
     if start == -1:
         return None
@@ -55,7 +55,7 @@ def boxed_answer(text: str) -> str | None:
 
 
 def is_equal(found: str, answer: str) -> bool:
-    """Whether two answers are equal by MathRuler's rule: by spelling, or part by part as formulas.
+    """Whether two answers are equal by MathRuler's rule: as text, or part by part as formulas.
 
     Raises:
         LimitExceededError: An answer is too long, or a number in it too large.

@@ -58,7 +58,7 @@ def extract_answer(response: str) -> str:
 
 
 def is_correct(extraction: str, answer: str, choices: Sequence[str] | None) -> bool:
-    """Whether an extracted answer equals the reference, or the text of the reference's option.
+    """Whether an extracted answer equals the reference answer or the text of the reference option.
 
     Raises:
         ValueError: There are options, and the reference names none of them.

@@ -25,7 +25,7 @@ _STATED = re.compile(r'The answer is "(.*)"\.')
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The normalised form of an extracted answer, and the rule that normalised it."""
+    """Normalised form of an extracted answer, and the rule that normalised the answer."""
 
     text: str | None
     """Text that is compared with the reference; None for what should be a number and is none."""
@@ -40,7 +40,7 @@ def quick_extraction(
     question_type: str | None,
     answer_type: str | None,
 ) -> str | None:
-    """Return the answer that the official script extracts without an LLM; None if it needs one."""
+    """Return the answer that MathVista's script finds without an LLM; None if it needs an LLM."""
     if not response:
         return ""
     if question_type == "multi_choice" and choices and response in choices:
@@ -64,7 +64,7 @@ def predict(
     answer_type: str | None,
     precision: int | None,
 ) -> Prediction:
-    """Normalise an extracted answer according to the types of the question and the answer."""
+    """Return an extracted answer, normalised by MathVista's rule for the question's type."""
     if question_type == "multi_choice" and choices:
         text = extraction.strip()
         letter = _LETTER.search(text)

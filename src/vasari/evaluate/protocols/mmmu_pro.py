@@ -18,7 +18,7 @@ _MIN_WORDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The option letter that MMMU-Pro's official rule reads, and the rule's step that found it."""
+    """Option letter that MMMU-Pro's official rule reads in a response, and the deciding step."""
 
     letter: str | None
     """None where the official rule draws a letter at random."""
@@ -27,7 +27,7 @@ class Reading:
 
 
 def read_letter(response: str, choices: Sequence[str]) -> Reading:
-    """Return the option letter read from a response, by the first rule that finds a letter.
+    """Return the option letter that MMMU-Pro's rule reads in a response, and the deciding step.
 
     Of several letters found by one rule, the last in the text counts.
     """

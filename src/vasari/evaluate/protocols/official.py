@@ -14,7 +14,7 @@ _LLM = "the official extraction is made by an LLM here; give rows with 'official
 
 
 def official_verdict(output: StoredOutput) -> Verdict:
-    """Return the verdict of the benchmark's own scorer on one output.
+    """Return the verdict on one stored output by the official scorer of the output's benchmark.
 
     Where that scorer starts from an extraction by an LLM (MathVista, LogicVista), the stored
     `extraction` is used, and without one the verdict is UNVERIFIABLE unless the scorer's quick

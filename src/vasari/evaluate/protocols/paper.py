@@ -27,7 +27,10 @@ _SINGLE = re.compile(r"[A-Z](?:, [A-Z])*")
 
 
 def paper_verdict(output: StoredOutput) -> Verdict:
-    """Return the verdict of the paper's rules before any LLM judge; `decided_by` names the step."""
+    """Return the verdict of the paper's rules on a stored output, before any LLM judge is asked.
+
+    `decided_by` names the step that decided.
+    """
     if len(output.response) > MAX_RESPONSE_CHARS:
         return Verdict(
             Outcome.INCORRECT,
@@ -44,7 +47,7 @@ def paper_verdict(output: StoredOutput) -> Verdict:
 
 
 def paper_undecided(output: StoredOutput, verdict: Verdict) -> bool:
-    """Whether an LLM judge may be asked, because the rules read an answer but cannot settle it.
+    """Whether an LLM judge may be asked: the paper's rules read an answer but reached no verdict.
 
     The judge is not asked where no answer is stated or a limit is exceeded, where the answer names
     an option and another one is right, where two plain numbers differ, and where a number is none

@@ -36,7 +36,7 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class NotPlainError(ValueError):
-    """Error for a text that is not a plain arithmetic formula."""
+    """Raised for a text that is not a plain arithmetic formula."""
 
 
 def parse_plain(text: str) -> ast.expr:

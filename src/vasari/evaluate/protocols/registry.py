@@ -18,7 +18,7 @@ from vasari.verify.limits import LimitExceededError
 
 @dataclass(frozen=True, slots=True)
 class ScoringProtocol:
-    """A rule that turns stored outputs into verdicts."""
+    """A named rule that gives each stored model output a verdict (correct or not)."""
 
     name: str
     summary: str
@@ -30,7 +30,7 @@ class ScoringProtocol:
     Vasari stands for."""
 
     def verdict(self, output: StoredOutput) -> Verdict:
-        """Return the verdict on one output: UNVERIFIABLE on an error, INCORRECT beyond a limit.
+        """Return the verdict on a stored output: UNVERIFIABLE on an error, INCORRECT past a limit.
 
         Raises:
             MissingExtraError: The rule needs a package that is not installed.

@@ -1,4 +1,4 @@
-"""A stored model output: the prompt's facts, the response, and official results."""
+"""A stored model output: facts about the prompt, the response, and official results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_LITERAL_CHARS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredOutput:
-    """One model response to one benchmark prompt, with the facts needed to score it."""
+    """One model response to one benchmark prompt, with question, reference answer, options, ..."""
 
     benchmark: str
     """Our name of the benchmark where we know it (`BENCHMARK_NAMES`), else as in the row."""

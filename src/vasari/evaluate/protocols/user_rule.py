@@ -1,4 +1,4 @@
-"""Turn a user's scoring function, from facts of an output to a verdict, into a protocol."""
+"""Turn a user's scoring function (facts of an output -> verdict) into a scoring protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scoring protocol `vasari`: our verifier on the raw response, with each benchmark's fields."""
+"""The scoring protocol `vasari`: Vasari's verifier on raw responses, with benchmark fields."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FOREIGN = (
 
 
 def vasari_verdict(output: StoredOutput) -> Verdict:
-    """Return the verdict of Vasari's verifier on the raw response, ignoring stored extractions.
+    """Return the verdict of Vasari's verifier on an output's raw response, not on a stored extract.
 
     A reference that is an option's text (MathVista) is handed over as its letter, so that an option
     spelled "B" is not taken for the label B. A number that MathVista rounds is right when it rounds
@@ -72,12 +72,12 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
 
 
 def training_verdict(output: StoredOutput) -> Verdict:
-    """Return the verdict of Vasari's verifier with the prompt's own fields, as in training."""
+    """Return the verdict on an output by Vasari's verifier exactly as training uses it."""
     return verify_answer(output.response, output.answer, output.choices, output.kind)
 
 
 def repair(text: str) -> str:
-    r"""Return the text with damaged LaTeX commands repaired, such as `rac` after a form feed."""
+    r"""Return a text with damaged LaTeX commands repaired: form feed and `rac` become `\frac`."""
     return _DAMAGED.sub(lambda match: _REPAIRS[match.group()], text)
 
 

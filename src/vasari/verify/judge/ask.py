@@ -40,7 +40,7 @@ _WORD = re.compile(r"(?<![\\a-zA-Z])[^\W\d_]{3,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeItem:
-    """A response, its reference answer, and the verdict that the rules gave."""
+    """Input of an LLM judge: a response, the reference answer, and the verdict of the rules."""
 
     verdict: Verdict
     """The verdict of the rules."""
@@ -58,7 +58,7 @@ class JudgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Verdicts after the judge was asked, with counts of items and the cost."""
+    """Verdicts after an LLM judge was asked, with counts of judged responses and the cost."""
 
     verdicts: tuple[Verdict, ...]
     """One for each item, in order: the judge's where it was asked, else the rules'."""
@@ -76,7 +76,7 @@ class Judged:
 def judge_verdicts(
     items: Iterable[JudgeItem], settings: JudgeSettings, store: ResponseStore
 ) -> list[Verdict]:
-    """Return one verdict for each item, in order: the judge's if it was asked, else the rules'."""
+    """Return a verdict per response, in order: the LLM judge's if it was asked, else the rules'."""
     return list(judge_all(items, settings, store).verdicts)
 
 
@@ -88,7 +88,7 @@ def judge_all(
     took: Callable[[int], None] | None = None,
     limits: RateLimits | None = None,
 ) -> Judged:
-    """Ask a judge about the items that the rules left undecided; return verdicts and counts.
+    """Ask an LLM judge about responses that the rules left undecided; return verdicts and counts.
 
     A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with
     the reason. An answer that addresses the judge, or is one of its labels, is not sent to it and
@@ -180,7 +180,7 @@ class _Judging:
         return FORMATS[self.settings.format]
 
     def requests(self, items: Iterable[JudgeItem]) -> Iterator[Request]:
-        """Yield the requests to the judge for the undecided items, in their order."""
+        """Yield a request to the LLM judge for each undecided response, in input order."""
         for item in items:
             place = len(self.verdicts)
             self.verdicts.append(item.verdict)
@@ -201,17 +201,17 @@ class _Judging:
             yield request
 
     def read(self, request: Request, response: Response) -> Reading:
-        """Return the verdict in one reply of the judge."""
+        """Return the verdict read from one reply of the LLM judge."""
         if response.truncated:
             return Reading(None, f"its reply was cut at {response.limit or 'some'} tokens")
         return self.format.read(response.text, self.codes[request.key])
 
     def readable(self, request: Request, responses: Sequence[Response]) -> bool:
-        """Whether the last reply can be read, so that no further reply is drawn."""
+        """Whether the judge's last reply is readable, so that no further reply is drawn."""
         return self.read(request, responses[-1]).outcome is not None
 
     def take(self, answers: Answers) -> None:
-        """Replace the rules' verdict on an item by the verdict in the judge's replies."""
+        """Replace the rules' verdict on a response by the verdict in the LLM judge's replies."""
         place = self.places[answers.position]
         self.verdicts[place] = self._verdict(self.verdicts[place], answers)
         self.num_taken += 1

@@ -1,4 +1,4 @@
-"""Prompts for a judge and the parsing of its replies, for any model and for two judge models.
+"""Prompts for an LLM judge and parsing of its replies, for any model and for two judge models.
 
 The wording is ours. Of CompassVerifier and xVerify the labels are kept, which is what their replies
 are read by: A, B, C (correct, incorrect, invalid) and [Correct], [Incorrect].
@@ -102,7 +102,7 @@ Reply with [Correct] or [Incorrect] and nothing else.
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Verdict read from a judge's reply; the outcome is None if the reply cannot be read."""
+    """Verdict read from an LLM judge's reply; the outcome is None if the reply is unreadable."""
 
     outcome: Outcome | None
     """None when the reply cannot be read."""
@@ -112,7 +112,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class JudgeFormat:
-    """Prompt for a judge, and the labels that its replies may consist of."""
+    """Prompt template for an LLM judge, and the verdict behind each label that it may reply."""
 
     name: FormatName
     template: str
@@ -127,12 +127,12 @@ class JudgeFormat:
     def prompt(
         self, *, question: str, answer: str, response: str, code: str, template: str | None = None
     ) -> str:
-        """Return the prompt filled with these texts; braces in the texts stay as they are."""
+        """Return the judge's prompt filled with question, reference, response and secret code."""
         texts = {"question": question, "answer": answer, "response": response, "code": code}
         return _PLACE.sub(lambda match: texts[match.group(1)], template or self.template)
 
     def read(self, reply: str, code: str) -> Reading:
-        """Return the verdict that a reply's label stands for; a reply must be a label only."""
+        """Return the verdict that a judge's reply stands for; the reply must be only a label."""
         if len(reply) > MAX_REPLY_CHARS:
             return Reading(None, f"a reply of {len(reply):,} characters")
         stated = reply.rpartition("</think>")[2].strip(_AROUND)

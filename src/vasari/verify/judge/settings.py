@@ -1,4 +1,4 @@
-"""Settings of a judge: its model, the format of prompt and reply, how much text it is shown."""
+"""Settings of an LLM judge: model, format of prompt and reply, how much text the judge is shown."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ class JudgeSettings(Settings):
         return self
 
     def sampling(self) -> Sampling:
-        """Return the sampling parameters of the judge's replies."""
+        """Return the sampling parameters (temperature, token limit) for the LLM judge's replies."""
         return Sampling(
             temperature=self.temperature, max_tokens=self.max_tokens, extra=dict(self.extra)
         )
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that can change a verdict as JSON (no server, limits, folders)."""
+        """Return the judge settings that can change a verdict, as a dict that JSON can hold."""
         return self.model_dump(mode="json", exclude={"endpoint", "store", "max_tokens"})
 
 
 def load_judge(path: Path) -> JudgeSettings:
-    """Return the judge's settings read from a YAML file and checked.
+    """Return an LLM judge's settings, read from a YAML file and checked.
 
     `store` and `template_file` in it are relative to the file's folder.
 

@@ -1,4 +1,4 @@
-"""Texts shown to a judge: cleaned, cut, and marked with a code, as they may try to steer it."""
+"""Texts shown to an LLM judge: cleaned, cut, marked with a code, since they may try to steer it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ADDRESS = re.compile(
 
 
 def addresses_judge(text: str) -> bool:
-    """Whether a text speaks to its judge or has chat markup, so that it is not sent to the judge.
+    """Whether a text speaks to its LLM judge or has chat markup, so is not sent to the judge.
 
     Not all such texts are found. Those that are missed still stand between lines with the secret
     code, and the reply is read strictly.
@@ -75,7 +75,7 @@ def cut_middle(text: str, most: int) -> str:
 
 
 def cut_start(text: str, most: int) -> str:
-    """Return the last `most` characters of a text, marked where its start was cut off."""
+    """Return the last `most` characters of a text, with a mark where the start was cut off."""
     return text if len(text) <= most else _CUT.lstrip() + text[len(text) - most :]
 
 
@@ -90,7 +90,7 @@ def visible_end(response: str, most: int) -> str:
 
 
 def with_options(question: str, choices: Sequence[str] | None) -> str:
-    """Return a question followed by its options, one per line."""
+    """Return a question followed by its answer options, one per line."""
     if not choices:
         return question
     lines = [f"({letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
@@ -98,7 +98,7 @@ def with_options(question: str, choices: Sequence[str] | None) -> str:
 
 
 def spelled_out(answer: str, choices: Sequence[str] | None) -> str:
-    """Return a reference answer, with the text of the option added if it is an option's letter."""
+    """Return a reference answer; an option letter gets the option's text added, as `(B) red`."""
     letter = answer.strip()
     if not choices or len(letter) != 1 or letter not in LETTERS[: len(choices)]:
         return answer
@@ -106,7 +106,7 @@ def spelled_out(answer: str, choices: Sequence[str] | None) -> str:
 
 
 def secret_code(*texts: str) -> str:
-    """Return eight hex digits, hashed from all texts together, that occur in none of them.
+    """Return a code of eight hex digits, hashed from all `texts`, that occurs in none of the texts.
 
     Whoever wrote one of them would have to know the others, the reference too, to write it down;
     and equal texts get equal codes, so that their request is found in the store.
