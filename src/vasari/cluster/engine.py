@@ -37,7 +37,7 @@ class RayEngine:
     """What each actor must see before it works."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Process shards, and yield the number of each shard once it is finished.
+        """Process the shards `numbers`, and yield the number of each shard once it is finished.
 
         Raises:
             StateError: A worker does not see the folders, or died again and again; what is finished

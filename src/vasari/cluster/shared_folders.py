@@ -25,7 +25,7 @@ _NUM_MARKS = 16
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """A data folder, with names and sizes of some entries by which a worker recognises it."""
+    """A data folder, with names and sizes of entries by which a worker knows the same folder."""
 
     path: Path
     entries: tuple[tuple[str, int | None], ...]
@@ -44,7 +44,7 @@ class SharedFolders:
 
 @contextlib.contextmanager
 def share_folders(root: Path, data: Sequence[Path]) -> Iterator[SharedFolders]:
-    """Context manager that yields the files that workers must find in the run's and data folders.
+    """Context manager that yields what workers must find in the run's folder and data folders.
 
     Data folders that do not exist here are left out.
 

@@ -16,7 +16,7 @@ from vasari.curate.stage import StageResult
 
 
 def check_stage(function: Function, **settings: Any) -> None:
-    """Check that a stage decides about each prompt independently, and the same way every time.
+    """Raise unless a curation stage decides on each prompt independently, and always the same.
 
     Args:
         function: Called as `function(prompts, **settings)`.

@@ -47,7 +47,7 @@ prompt, a `Prompt` (kept, perhaps changed) or a text (why it is dropped); or a `
 
 
 class OwnStage(Named):
-    """Settings of a user-defined stage: its function, arguments, and the stage it runs after."""
+    """Settings of a user-defined stage: its function, arguments, and which stage it follows."""
 
     after: Place = "decontaminate"
     """The built-in stage it runs after; `sft` or `rl`: last of the stages for that set."""
@@ -93,7 +93,7 @@ class OwnStage(Named):
         return self.name.rpartition(":")[2].rpartition(".")[2]
 
     def identity(self) -> dict[str, Any]:
-        """Return what the stage's results depend on: name, settings, and a digest of the code."""
+        """Return what the stage's results depend on: its name, settings, and digest of its code."""
         return {
             "stage": self.name,
             "settings": self.settings,
@@ -102,7 +102,7 @@ class OwnStage(Named):
 
 
 def stage_function(stage: OwnStage) -> Function:
-    """Return the function that a stage names, after checking that it accepts the stage's settings.
+    """Return a user-defined stage's function, after checking that it accepts the settings.
 
     Raises:
         ConfigError: The function is missing or not callable, or a setting is unknown or missing.
@@ -125,7 +125,7 @@ def stage_function(stage: OwnStage) -> Function:
 def run_stage(
     stage: OwnStage, prompts: Sequence[Prompt], model: AskedModel | None = None
 ) -> StageResult:
-    """Run a user-defined stage on some prompts, and check what it returns.
+    """Run a user-defined curation stage on prompts; return its result, after checking it.
 
     Raises:
         StateError: The stage raised an exception, or returned what it may not; what was done

@@ -67,7 +67,7 @@ class SourceEntry(Settings):
 
     @property
     def label(self) -> str:
-        """Name of the source in reports."""
+        """Name of this source of prompts in reports."""
         if self.name is not None:
             return self.name
         return (
@@ -78,7 +78,7 @@ class SourceEntry(Settings):
 
 
 class CheckSettings(Settings):
-    """Settings of the checks that need no model: which prompts pass."""
+    """Settings of the prompt checks without a model: licences, references, images, lengths."""
 
     licences: list[str] = Field(default_factory=list)
     """Patterns (`*`, `?`, case ignored) of the licences to keep; empty keeps all."""
@@ -160,7 +160,7 @@ class SftRecipe(Settings):
 
 
 class RlPart(Settings):
-    """Settings of one part of the RL data set, e.g. hard mathematics, with its own target size."""
+    """Settings of a part of the RL set: a named share, e.g. hard mathematics, of a target size."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     target: Annotated[int, Field(ge=1)]
@@ -181,14 +181,14 @@ class RlPart(Settings):
 
     @property
     def wanted(self) -> tuple[str, ...] | None:
-        """The categories to balance over; None to balance over the groups that occur."""
+        """Categories to balance this part's prompts over; None for the groups that occur."""
         if self.balance_by != "category":
             return None
         return self.categories or (tuple(CATEGORIES) if self.categorise else None)
 
 
 class RlRecipe(Settings):
-    """Settings for building the RL data set in parts; a prompt goes to the first part it fits.
+    """Settings of the RL set's parts (named shares); a prompt goes to the first part it fits.
 
     A prompt fits by its domain and its difficulty bin.
     """
@@ -297,7 +297,7 @@ class CurationRecipe(Settings):
         return self
 
     def asked(self) -> dict[str, str]:
-        """Return the stages that ask a model: stage name -> the model's name in the recipe."""
+        """Return the curation stages that ask a model: stage name -> model's name in the recipe."""
         found = {
             "validity": self.validity.model if self.validity else None,
             "grade": self.grade.model if self.grade else None,
@@ -309,7 +309,7 @@ class CurationRecipe(Settings):
         return {stage: name for stage, name in found.items() if name is not None}
 
     def why_not_decontaminated(self) -> str:
-        """Return why the data are not compared with any benchmark; empty if they are."""
+        """Return why prompts are not compared with benchmark prompts; "" if they are."""
         if self.decontaminate is None:
             return "the recipe switches it off (decontaminate: null)"
         named = self.decontaminate.benchmarks
@@ -335,7 +335,7 @@ def load_curation(path: Path, overrides: Sequence[str] = ()) -> CurationRecipe:
 
 
 def expand_presets(content: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """Merge the recipe with the presets it names; the recipe's own values take precedence.
+    """Merge a recipe with the presets (partial recipes) it names; the recipe's values win.
 
     Raises:
         ConfigError: There is no such preset.

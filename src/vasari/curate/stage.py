@@ -81,7 +81,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """Result of a stage: the prompts it keeps, the prompts it drops, and further counts."""
+    """Result of a curation stage: the prompts it keeps, the prompts it drops, counts to report."""
 
     kept: tuple[Prompt, ...]
     """Kept prompts, in input order; a stage may have set their solution, answer, category or
@@ -128,7 +128,7 @@ def without(
 
 
 def check_result(result: StageResult, given: int, *, stage: str) -> StageResult:
-    """Return `result` if it keeps or drops every one of the `given` input prompts exactly once.
+    """Check that a stage's result keeps or drops each of `given` prompts exactly once; return it.
 
     Raises:
         ConfigError: The stage lost or made up prompts, or named one twice.

@@ -1,4 +1,4 @@
-"""Sending requests within all limits, and storing their answers and failures."""
+"""Sending requests within a server's limits and budget, and storing answers and failures."""
 
 from __future__ import annotations
 
@@ -88,14 +88,14 @@ class Asker:
         """What this run has used, by model."""
 
     def stop(self, why: str) -> None:
-        """Send no further requests; those in flight are waited for and their answers kept."""
+        """Send no further requests; wait for requests in flight and keep their answers."""
         if not self.stopped_by:
             logger.warning("no more requests are sent: %s", why)
             self.stopped_by = why
             self._stopping.set()
 
     async def ask(self, request: Request, index: int) -> Response | Failure:
-        """Return answer number `index` to a request, from the store or the server, or a failure.
+        """Return the `index`-th answer to a request (stored or from the server), or a failure.
 
         Equal requests at one time are sent once. What failed in this run is not sent again in it.
 

@@ -52,7 +52,7 @@ class BatchFiles:
 
 @dataclass(frozen=True, slots=True)
 class BatchResults:
-    """Counts of new answers, failures, known answers and unknown lines in a batch result file."""
+    """Counts of new answers, failures, already stored answers, other lines in a result file."""
 
     answered: int
     failed: Mapping[str, int]
@@ -116,7 +116,7 @@ def write_batch(
 
 
 def read_batch(path: Path, store: ResponseStore, *, model: str) -> BatchResults:
-    """Add the answers in a provider's result or error file to the store; safe to repeat.
+    """Add the answers in a provider's batch result or error file to the store; safe to repeat.
 
     Args:
         path: The provider's output, JSON lines in any order.

@@ -53,7 +53,7 @@ class Answers:
 
     @property
     def response(self) -> Response | None:
-        """The first answer, or None if no answer came."""
+        """The first answer to the request, or None if no answer came."""
         return self.responses[0] if self.responses else None
 
 
@@ -136,7 +136,7 @@ class Client:
         self._asker.stop(why)
 
     def report(self) -> RunReport:
-        """Return a summary of the run so far."""
+        """Return a summary of the run so far: answers, failures, tokens, cost and time."""
         asker, outcomes = self._asker, self._asker.outcomes
         return RunReport(
             answered=outcomes["answered"],
@@ -202,7 +202,7 @@ class Client:
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
     ) -> AsyncGenerator[Answers, None]:
-        """Yield the answers to each request as they come, in any order; `position` is its index.
+        """Yield each request's answers once they came; `position` is its index in `requests`.
 
         Requests are taken from the iterable as there is room, so it may be long and made on the
         way. Memory does not grow with it.

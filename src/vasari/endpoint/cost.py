@@ -33,7 +33,7 @@ _MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counts of requests and tokens that can be added up.
+    """Counts of requests and of their input and output tokens; `+` adds two `Usage`.
 
     `batch` counts are those of provider batch files, which cost less.
     """
@@ -72,7 +72,7 @@ class Usage:
         return Usage(*map(operator.add, _COUNTS(self), _COUNTS(other)))
 
     def to_row(self) -> list[int]:
-        """Return the counts as a list in the order of the fields, without trailing zeros."""
+        """Return the request and token counts as a list in field order, without trailing zeros."""
         row = list(_COUNTS(self))
         while row and row[-1] == 0:
             row.pop()
@@ -103,7 +103,7 @@ class Price(Settings):
     """Share of the normal price that batch files cost: 0.5 where they are half."""
 
     def of(self, usage: Usage) -> Decimal:
-        """Return the exact cost of `usage`, leaving out attempts that brought no answer."""
+        """Return the exact cost of the tokens and requests in `usage` that brought answers."""
         cached = self.input if self.cached_input is None else self.cached_input
         tokens = (
             (usage.input_tokens - usage.cached_input_tokens) * self.input
@@ -121,7 +121,7 @@ class Price(Settings):
 
 
 def price_of(prices: Mapping[str, Price], model: str) -> Price:
-    """Return the price of a model from the price table.
+    """Return the prices of a model's tokens and requests from the price table.
 
     Raises:
         ConfigError: The table does not have it.
@@ -132,7 +132,7 @@ def price_of(prices: Mapping[str, Price], model: str) -> Price:
 
 
 def money_spent(prices: Mapping[str, Price], usage: Mapping[str, Usage]) -> Decimal:
-    """Return the total cost, counting attempts without an answer at their highest possible cost.
+    """Return the cost of all models' usage, unanswered attempts at their highest possible cost.
 
     Models without a price cost nothing.
     """
@@ -187,7 +187,7 @@ class TokenEstimate:
         self._seconds = 0.0
 
     def raw_input_tokens(self, request: Request) -> float:
-        """Estimate a request's input tokens by rule of thumb: bytes, messages and images."""
+        """Estimate a request's input tokens from its numbers of bytes, messages and images."""
         return request.text_bytes / BYTES_A_TOKEN + self._fixed(request, TOKENS_A_MESSAGE)
 
     def most_input_tokens(self, request: Request) -> int:
@@ -196,7 +196,7 @@ class TokenEstimate:
         return max(most, self.input_tokens(request))
 
     def learn(self, request: Request, response: Response) -> None:
-        """Update the estimate by the server's token counts of an answer, if it gives any."""
+        """Update the estimate with the server's token counts for an answer, if it sent any."""
         if response.input_tokens:
             self._guessed += self.raw_input_tokens(request)
             self._counted += response.input_tokens
@@ -207,7 +207,7 @@ class TokenEstimate:
 
     @property
     def input_ratio(self) -> float:
-        """Ratio of the input tokens counted by the server to those estimated by rule of thumb."""
+        """Ratio of input tokens counted by the server to `raw_input_tokens` estimates, so far."""
         return self._counted / self._guessed if self._guessed else 1.0
 
     def input_tokens(self, request: Request) -> int:
@@ -215,12 +215,12 @@ class TokenEstimate:
         return max(1, round(self.raw_input_tokens(request) * self.input_ratio))
 
     def output_tokens(self, limit: int) -> int:
-        """Return the mean output tokens so far, at most `limit`; before any answer, `limit`."""
+        """Return the mean output tokens of past answers, at most `limit`; `limit` without any."""
         return min(limit, -(-self._outputs // self._answers)) if self._answers else limit
 
     @property
     def seconds(self) -> float | None:
-        """Mean time of an answer in seconds; None before the first answer."""
+        """Mean time that the server took for an answer, in seconds; None before any answer."""
         return self._seconds / self._answers if self._answers else None
 
     def _fixed(self, request: Request, tokens_a_message: int) -> int:
@@ -228,5 +228,5 @@ class TokenEstimate:
 
 
 def most_output_tokens(request: Request) -> int:
-    """Return the most output tokens of a request: `max_tokens`, else `UNLIMITED_TOKENS`."""
+    """Return the most output tokens a request allows: `max_tokens`, else `UNLIMITED_TOKENS`."""
     return request.sampling.max_tokens or UNLIMITED_TOKENS

@@ -62,7 +62,7 @@ def media_type(data: bytes, *, where: str = "image") -> str:
 
 
 async def encode_images(images: Iterable[Image]) -> list[bytes]:
-    """Return each image's bytes in base64; files are read in a thread, as a disk may be slow.
+    """Return the bytes of each image in base64; reads files in a thread, as a disk may be slow.
 
     Raises:
         ImageError: An image is missing or has changed since it was hashed.

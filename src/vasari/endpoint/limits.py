@@ -34,7 +34,7 @@ MIN_WINDOW = 8
 
 
 class Bucket:
-    """Token bucket that keeps what is taken in any 60 seconds within a limit per minute.
+    """Rate limiter (token bucket) that keeps the use in any 60 seconds within `per_minute`.
 
     A bucket holds what BURST_SECONDS bring and is filled at the rate `(per_minute - burst) / 60`:
     any 60 seconds take at most the bucket and its inflow, which is `per_minute`. An amount larger
@@ -49,13 +49,13 @@ class Bucket:
         self._at: float | None = None
 
     def take(self, amount: float, *, now: float) -> float:
-        """Take an amount from the bucket; return the seconds to wait before it may be used."""
+        """Take requests or tokens from the bucket; return the seconds to wait before using them."""
         self._fill(now)
         self._level -= amount
         return max(0.0, -self._level / self._rate)
 
     def give_back(self, amount: float, *, now: float) -> None:
-        """Put an unused amount back into the bucket; a negative amount takes more out."""
+        """Put unused requests or tokens back into the bucket; a negative `amount` takes more."""
         self._fill(now)
         self._level = min(self._burst, self._level + amount)
 
@@ -83,7 +83,7 @@ class RateLimits:
 
     @classmethod
     def of(cls, settings: EndpointSettings) -> RateLimits:
-        """Make the rate limits that the settings name, with nothing used yet."""
+        """Make the rate limits of a server from its settings, with nothing used yet."""
         return cls(
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
@@ -91,7 +91,7 @@ class RateLimits:
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether there is a limit on tokens per minute."""
+        """Whether the server has a limit on tokens per minute."""
         return "tokens" in self._buckets
 
     def pause(self) -> float:
@@ -103,7 +103,7 @@ class RateLimits:
         self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def take(self, tokens: int) -> float:
-        """Count one request and its tokens against the limits; return the seconds to wait."""
+        """Count a request and its tokens against the limits; return seconds to wait to send it."""
         now = time.monotonic()
         with self._lock:
             amounts = {"requests": 1, "tokens": tokens}
@@ -111,7 +111,7 @@ class RateLimits:
         return max(waits, default=0.0)
 
     def give_back(self, *, requests: int = 0, tokens: int = 0) -> None:
-        """Free unused requests and tokens again; negative tokens count as used in addition."""
+        """Uncount requests and tokens that were not used; negative tokens count as further use."""
         now = time.monotonic()
         with self._lock:
             amounts = {"requests": requests, "tokens": tokens}
@@ -147,7 +147,7 @@ def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float 
 
 
 def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) -> float:
-    """Return the seconds to wait after failed attempts: doubled after each, half of it random.
+    """Return the seconds to wait before the next attempt: doubled per failure, half random.
 
     Args:
         attempts: Made so far, at least 1.
@@ -160,7 +160,7 @@ def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) 
 
 
 class AdaptiveConcurrency:
-    """Semaphore that allows more requests while the server keeps up, fewer when it is overloaded.
+    """Semaphore for requests: more at a time while the server keeps up, fewer under overload.
 
     Additive increase, multiplicative decrease, as in TCP. A 429 is a sign of load and counts at
     once. Errors and time-outs may have other causes; they count when they are many. A self-hosted
@@ -214,7 +214,7 @@ class AdaptiveConcurrency:
         self._admit()
 
     def succeeded(self, *, sent_at: float, seconds: float, output_tokens: int) -> None:
-        """Raise the limit after an answer, or lower it if answers have become slow."""
+        """Raise the limit on requests in flight after an answer; lower it if answers are slow."""
         if sent_at < self._fell_at:
             return  # it was slow because of what has been corrected since
         self._window.append(seconds / (WORK_OF_A_REQUEST + output_tokens))
@@ -224,7 +224,7 @@ class AdaptiveConcurrency:
         self._judge_window(sent_at + seconds)
 
     def failed(self, *, sent_at: float, now: float, refused: bool) -> None:
-        """Lower the limit after a refusal (429), or after many errors that load may have caused."""
+        """Lower the limit on requests in flight after a refusal (429) or many errors."""
         if sent_at < self._fell_at:
             return
         if refused:

@@ -94,7 +94,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Sampling parameters of a request; all but `max_tokens` must match to reuse an answer."""
+    """Sampling parameters of a request; all but `max_tokens` must match to reuse stored answers."""
 
     temperature: float | None = None
     """None leaves it to the server, as with all these fields."""
@@ -139,7 +139,7 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """Hash that identifies the request in the store: 128 bits of its JSON text, in hex."""
+        """Hash of the request's JSON text, 128 bits in hex, by which the store identifies it."""
         return hashlib.blake2b(
             canonical(self).encode("utf-8", "surrogatepass"), digest_size=16
         ).hexdigest()
@@ -166,7 +166,7 @@ def user_message(text: str, images: Sequence[Image] = ()) -> Message:
 
 
 def canonical(request: Request) -> str:
-    """Return the JSON text that is hashed to `Request.key`: images by hash, no token limit."""
+    """Return a request's JSON text for the hash `Request.key`: images by hash, no token limit."""
     sampling = request.sampling
     return _CANONICAL.encode(
         {
@@ -186,7 +186,7 @@ def canonical(request: Request) -> str:
 
 
 def rollout_seed(seed: int | None, index: int) -> int | None:
-    """Return the seed of answer number `index`: `seed` for number 0, else a 31-bit hash of both."""
+    """Seed of a request's `index`-th answer: `seed` for index 0, else a 31-bit hash of both."""
     return seed if seed is None or index == 0 else hashed_seed(f"{seed}:{index}")
 
 

@@ -92,7 +92,7 @@ class Response:
         return self.finish_reason in _TRUNCATED
 
     def to_row(self) -> dict[str, Any]:
-        """Return the answer as the JSON fields that the store keeps."""
+        """Return the answer as a dict of the JSON fields that the store keeps."""
         return {
             "text": self.text,
             "reasoning": self.reasoning,
@@ -149,12 +149,12 @@ class Failure:
         return cls(reason=reason, detail=str(error), request_id=request_id, index=index)
 
     def summary(self) -> dict[str, Any]:
-        """Return the failure as a row for a table of failures."""
+        """Return the failure as a dict for a table: request id, answer number, reason, details."""
         names = ("index", "reason", "detail", "status", "attempts")
         return {"id": self.request_id} | {name: getattr(self, name) for name in names}
 
     def to_row(self) -> dict[str, Any]:
-        """Return the failure as the JSON fields that the store keeps."""
+        """Return the failure as a dict of the JSON fields that the store keeps."""
         return {
             "failure": self.reason,
             "detail": self.detail,
@@ -192,7 +192,7 @@ class NoAnswerError(Exception):
 
 
 def parse_completion(body: bytes, *, seconds: float = 0.0) -> Response:
-    """Return the first choice of a chat completion in JSON; `seconds` is the time that it took.
+    """Parse a chat completion's JSON body, which took `seconds`, and return its first choice.
 
     Raises:
         NoAnswerError: Malformed JSON, an error in place of an answer, or another shape.

@@ -1,4 +1,4 @@
-"""Store of answers: an append-only log of JSON lines, with an index in memory.
+"""Store of model answers: an append-only log of JSON lines, with an index of them in memory.
 
 It is not written whole like other files, which would cost more with each answer: lines are
 appended, and an unfinished last line is cut off on opening. A line reaches the operating system
@@ -43,7 +43,7 @@ _OFFSET_BITS = 48
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """Numbers of answers and failures in a store, and the damage found on opening it."""
+    """Numbers of answers and failures in a store, and the damage found when it was opened."""
 
     responses: int
     """Answers that can be used."""
@@ -56,7 +56,7 @@ class StoreHealth:
 
 
 class ResponseStore:
-    """Store of answers and failures in a folder, by request hash and number of the answer.
+    """Store of model answers and failures in a folder, by request hash and answer number.
 
     One process writes a shard at a time. Several processes share a folder by writing a `shard`
     each; all of them read all shards as they were on opening.
@@ -103,28 +103,28 @@ class ResponseStore:
 
     @property
     def health(self) -> StoreHealth:
-        """Current numbers of answers and failures, and the damage found on opening."""
+        """Numbers of answers and failures now stored, and the damage found on opening the store."""
         return StoreHealth(len(self._responses), len(self._failures), self._torn, self._damaged)
 
     @property
     def usage(self) -> dict[str, Usage]:
-        """Requests and tokens used for everything in the store, for each requested model."""
+        """Requests and tokens of all answers, failures and lost requests stored, by model."""
         return dict(self._usage)
 
     def get(self, key: str, index: int = 0) -> Response | None:
-        """Return the latest answer number `index` to the request with this hash, or None."""
+        """Return the latest `index`-th answer to the request with hash `key`; None without one."""
         place = self._responses.get(_slot(key, index))
         return None if place is None else Response.from_row(self._read(place))
 
     def get_failure(self, key: str, index: int = 0) -> Failure | None:
-        """Return the failure of answer number `index`, or None if it did not fail last time."""
+        """Return the failure of the latest try for answer `index` to request `key`, or None."""
         place = self._failures.get(_slot(key, index))
         return None if place is None else Failure.from_row(self._read(place))
 
     def look_up(
         self, request: Request, index: int, *, retry_failed: Collection[str] = ()
     ) -> Response | Failure | None:
-        """Return the stored answer or failure number `index`; None if the request must be sent.
+        """Return a request's stored `index`-th answer or its failure; None if it must be sent.
 
         A truncated answer does not count once the limit has been raised. A failure counts, unless
         its reason is in `retry_failed`; one at a raised limit leaves the truncated answer in the
@@ -144,7 +144,7 @@ class ResponseStore:
     def look_up_all(
         self, requests: Iterable[Request], num_responses: int, *, retry_failed: Collection[str] = ()
     ) -> Iterator[tuple[Request, int, Response | Failure | None]]:
-        """Yield request, answer number and stored outcome (or None), each distinct answer once."""
+        """Yield (request, answer number, stored answer or failure or None), without repeats."""
         seen: set[tuple[str, int]] = set()
         for request in requests:
             for index in range(num_responses):
@@ -161,7 +161,7 @@ class ResponseStore:
         request_id: str = "",
         usage: Usage | None = None,
     ) -> None:
-        """Append an answer to the store.
+        """Append an answer to the store, under the hash `key` of its request.
 
         Args:
             key: The request's key.
@@ -182,7 +182,7 @@ class ResponseStore:
     def add_failure(
         self, key: str, failure: Failure, *, model: str, usage: Usage | None = None
     ) -> None:
-        """Append a failure to the store; a truncated answer to the same request is kept.
+        """Append a failure to the store; a truncated answer to the same request stays stored.
 
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
@@ -201,12 +201,12 @@ class ResponseStore:
         self._usage[model] += usage
 
     def failures(self) -> Iterator[Failure]:
-        """Yield the failures of all requests whose last outcome is a failure."""
+        """Yield the stored failures: one for each answer whose last attempt failed."""
         for place in list(self._failures.values()):
             yield Failure.from_row(self._read(place))
 
     def close(self) -> None:
-        """Sync the log to disk and release the folder; may be called twice."""
+        """Sync the log of answers to disk and release the folder; may be called twice."""
         if not self._closed:
             self._closed = True
             try:

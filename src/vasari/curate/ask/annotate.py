@@ -81,7 +81,7 @@ _LANGUAGE_NAMES: Final[Mapping[LanguageName, str]] = {
 
 
 class AnnotateSettings(Settings):
-    """Settings of annotation: what the teacher model is asked for, which rationales are kept."""
+    """Settings of annotation: how a teacher model is asked for rationales, and which are kept."""
 
     system: str = TEACHER_PROMPT
     """The teacher's instructions; `{language}` stands for the language, other braces are
@@ -128,7 +128,7 @@ class AnnotateSettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One rationale of the teacher model, its verdict, and the reason if it is refused."""
+    """A rationale that the teacher model wrote, its verdict, and why it is refused, if it is."""
 
     reason: str
     """One of `REASONS`; empty where it passes."""
@@ -146,7 +146,7 @@ class Judged:
     """Verdict on the final answer; None if the form is wrong."""
 
     def with_verdict(self, verdict: Verdict) -> Judged:
-        """Return a copy of this rationale with another verdict, and its reason updated."""
+        """Return a copy of this rationale with another verdict and its new reason for refusal."""
         reason = _verdict_reason(verdict) or self.text_reason
         return dataclasses.replace(
             self,
@@ -168,7 +168,7 @@ def annotate(
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
-    """Keep the prompts for which a teacher model writes a verified rationale as their `solution`.
+    """Ask a teacher model for rationales; keep prompts with a verified one, as their `solution`.
 
     A kept prompt's `solution` is the teacher's thought, and its target for training ends in the
     reference answer. `metadata["annotation"]` holds the teacher, how many rationales were drawn and
@@ -267,7 +267,7 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
 def choose(
     group: Sequence[Judged], prefer: Literal["first", "shortest", "median", "longest"]
 ) -> int | None:
-    """Position in `group` of the rationale to keep; None if every rationale is refused."""
+    """Position in `group` (a prompt's rationales) of the one to keep; None if all are refused."""
     passing = [place for place, one in enumerate(group) if not one.reason]
     if not passing:
         return None
@@ -281,7 +281,7 @@ def choose(
 
 
 def answer_diversity(answers: Sequence[str]) -> float:
-    """Probability that two answers, drawn at random with replacement, differ.
+    """Probability that two of `answers`, drawn at random with replacement, differ.
 
     `1 - sum p^2` (Gini-Simpson); 0 when all agree or there are none.
     """
@@ -300,7 +300,7 @@ def _verdict_reason(verdict: Verdict) -> str:
 
 
 def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
-    """Reason to refuse a thought for its length, language or repetition; empty if there is none.
+    """Reason to refuse a rationale's reasoning for its length, language or repetition, else "".
 
     `words` are those of the thought. The reason is one of the last four `REASONS`.
     """

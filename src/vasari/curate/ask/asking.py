@@ -38,7 +38,7 @@ class PromptAnswers:
     images than there are."""
 
     def unanswered(self, index: int, *, failed: str, whole: bool = False) -> Reason | None:
-        """Reason and detail for dropping a prompt that got no answer; None if it got one.
+        """Reason and detail for dropping a prompt that the model did not answer; None if it did.
 
         Args:
             index: Position of the prompt.
@@ -57,14 +57,14 @@ class PromptAnswers:
         return reason, f"{failure.reason}: {failure.detail}"[:500]
 
     def dropped(self, index: int, prompt: Prompt, *, failed: str) -> Dropped | None:
-        """The `Dropped` record of a prompt that got no answer; None if it got one."""
+        """The `Dropped` record of a prompt that the model did not answer; None if it did."""
         reason = self.unanswered(index, failed=failed)
         if reason is None:
             return None
         return Dropped(index=index, id=prompt.id, reason=reason[0], detail=reason[1])
 
     def stopped(self, index: int) -> bool:
-        """Whether the run stopped before it had asked for all answers to a prompt.
+        """Whether the run stopped before the model was asked for all answers to a prompt.
 
         The next run asks for the rest.
         """
@@ -91,7 +91,7 @@ def ask_judge(
     appeal: Appeal | None,
     counts: Counter[str],
 ) -> tuple[dict[Case, Verdict], bool]:
-    """Ask a judge model about each case; return its verdicts, and whether it was stopped early.
+    """Return a judge model's verdict on each case (prompt and text), and whether it was stopped.
 
     Args:
         cases: Prompt, the verdict of the rules, and the text that is judged.
@@ -125,7 +125,7 @@ def prompt_request(
     seed: int | None = None,
     with_images: bool = True,
 ) -> Request:
-    """Build the request that shows a prompt: question, lettered options, images at their marks.
+    """Build the request that sends a prompt to a model: question, lettered options, images.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take, or the marks do not

@@ -140,7 +140,7 @@ class CategoryAccuracy:
 def categorise(
     prompts: Sequence[Prompt], model: AskedModel, settings: CategoriseSettings
 ) -> StageResult:
-    """Set each prompt's category; the source's category moves to `metadata["source_category"]`.
+    """Set prompts' categories by a model; move old ones to `metadata["source_category"]`.
 
     A prompt whose category is not clear (unreadable reply, tie, failed request) is
     "uncategorised" and kept, unless `drop_uncategorised`. Counts: prompts by category as
@@ -167,7 +167,7 @@ def categorise(
 
 
 def is_asked(prompt: Prompt, settings: CategoriseSettings) -> bool:
-    """Whether the model is asked about a prompt; if not, the prompt's domain is its category."""
+    """Whether a model is asked for a prompt's category; if not, its domain is its category."""
     return str(prompt.metadata.get("domain") or "") in settings.asked_domains
 
 
@@ -216,7 +216,7 @@ def measure_categories(
 
 
 def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAccuracy:
-    """Accuracy of the categories that a model named against the gold ones, prompt by prompt.
+    """Accuracy of the categories that a model named, compared with each prompt's gold category.
 
     Raises:
         DataError: No prompt, or unequal numbers.
@@ -247,7 +247,7 @@ def compare_categories(gold: Sequence[str], named: Sequence[str]) -> CategoryAcc
 
 
 def read_category(text: str, categories: Sequence[str] | Mapping[str, str]) -> str | None:
-    r"""Parse the category that a reply names, bare or in `\boxed{}`; None if it is not listed."""
+    r"""Parse a reply's category, bare or in `\boxed{}`; None if it is not in `categories`."""
     try:
         stated = extract_answer(text)
     except LimitExceededError:

@@ -142,7 +142,7 @@ def words_of(text: str) -> list[str]:
 
 
 def repeated_share(words: list[str], n: int = REPEATED_NGRAM) -> float:
-    """Share of the n-grams of words that repeat an earlier n-gram, in [0, 1]; 0 without n-grams.
+    """Share of a text's word n-grams that repeat an earlier n-gram, in [0, 1]; 0 without n-grams.
 
     `1 - distinct / all` n-grams, case ignored. A text that goes on saying one sentence comes near
     1.

@@ -76,7 +76,7 @@ _MARK = re.compile(r"<image\d*>")
 
 
 class RephraseSettings(Settings):
-    """Settings of rephrasing: which prompts, how short an answer, and what to do if it fails."""
+    """Settings of rephrasing: which prompts, longest answers, what becomes of a failed prompt."""
 
     system: str = REPHRASE_PROMPT
     """System prompt of the rephrasing model."""
@@ -105,7 +105,7 @@ class Rephrased:
 def rephrase(
     prompts: Sequence[Prompt], model: AskedModel, settings: RephraseSettings
 ) -> StageResult:
-    """Rewrite prompts to have short open answers; drop, or keep as they were, those that fail.
+    """Rewrite prompts to have short open answers; drop or leave unchanged prompts that fail.
 
     A rephrased prompt has no `choices`, a `kind` of its own, and in `metadata["rephrased"]` who did
     it ("rule" or the model) and the question, answer and options as they were.
@@ -194,7 +194,7 @@ def rephrase_by_rule(prompt: Prompt, settings: RephraseSettings) -> Rephrased | 
 
 
 def right_option(prompt: Prompt) -> str | None:
-    """Text of a prompt's right option; None if it cannot serve as an open answer.
+    """Text of a prompt's correct option; None if the text cannot serve as an open answer.
 
     It cannot if there are no texts, several options are right, or it is about the other options.
     """
@@ -231,7 +231,7 @@ def read_reply(prompt: Prompt, response: Response, settings: RephraseSettings) -
 
 
 def check(prompt: Prompt, question: str, answer: str, settings: RephraseSettings) -> Rephrased:
-    """Check a new question and answer: return them, or the first reason to refuse them."""
+    """Check a rephrased question and answer: return both, or the first reason to refuse them."""
     if _OPTIONS.search(question) and prompt.choices:
         return Rephrased(
             refused="needs_options",

@@ -34,7 +34,7 @@ BLIND_PROMPT: Final = (
 
 
 class ValiditySettings(Settings):
-    """Settings of the validity stage: which checks are made, and their thresholds."""
+    """Settings of the validity stage: which checks prompts must pass, and their thresholds."""
 
     verify_reference: bool = True
     """Drop prompts whose own reference does not verify as an answer to them; needs no model."""
@@ -63,7 +63,7 @@ class ValiditySettings(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """An answer other than the reference on which most of a model's rollouts agree."""
+    """A prompt's answer, other than its reference, on which enough of a model's rollouts agree."""
 
     answer: str
     share: float
@@ -140,7 +140,7 @@ def unverifiable_reference(prompt: Prompt) -> str:
 
 
 def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> float:
-    """Probability that random guesses among the options are right at least `num_correct` times.
+    """Probability that of `num_rollouts` random guesses at least `num_correct` are right.
 
     The upper tail of Binomial(num_rollouts, 1 / num_options).
     """
@@ -154,7 +154,7 @@ def guess_probability(num_correct: int, num_rollouts: int, num_options: int) -> 
 def is_answerable_blind(
     verdicts: Sequence[float], num_options: int, settings: ValiditySettings
 ) -> bool:
-    """Whether the verdicts of rollouts without the image show that the image is not needed.
+    """Whether the verdicts of rollouts without a prompt's image show that it needs no image.
 
     Args:
         verdicts: 1 right, 0 wrong (unreadable rollouts included: they did not find the answer).
@@ -173,7 +173,7 @@ def is_answerable_blind(
 def contest(
     answers: Sequence[tuple[str | None, Verdict]], num_rollouts: int, settings: ValiditySettings
 ) -> Contest | None:
-    """Find an answer other than the reference on which enough rollouts agree; None without one.
+    """Answer, other than the reference, on which enough of a prompt's rollouts agree, or None.
 
     Args:
         answers: What each rollout that was read votes for (`vote_of`), and its verdict.

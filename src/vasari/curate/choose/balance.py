@@ -1,4 +1,4 @@
-"""Balances a set over categories: equal counts as far as the supply allows."""
+"""Balances a set of prompts over categories: equal numbers of each, as far as there are enough."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vasari.curate.stage import Dropped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """How many prompts to take of each category, and how many are missing."""
+    """Number of prompts to take of each category, and how many fewer than the target this is."""
 
     counts: Mapping[str, int]
     """Prompts to take, by category, in the order of the names."""
@@ -40,7 +40,7 @@ class Balanced:
 
 
 def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allocation:
-    """Split `target` over the categories as equally as their supply allows.
+    """Split `target` prompts over the categories as equally as their supply of prompts allows.
 
     The counts maximise the least one, then the next least, and so on (max-min fairness):
     `min(supply_c, level)`, with one more for `target - sum` categories that have it. The seed
@@ -87,7 +87,7 @@ def water_fill(supply: Mapping[str, int], target: int, *, seed: int = 0) -> Allo
 
 
 class Pool:
-    """Pool of prompts from which a balanced set is chosen, held in 20 bytes per prompt.
+    """Pool of prompts from which a set balanced over categories is chosen; 20 bytes per prompt.
 
     These are a keyed digest of the id, and the category as a number.
     """
@@ -107,7 +107,7 @@ class Pool:
         self._codes.append(self._names.setdefault(category, len(self._names)))
 
     def choose(self, target: int, categories: Iterable[str] | None) -> Choice:
-        """Choose `target` prompts of the pool, as equally over the categories as it allows.
+        """Choose `target` prompts of the pool, as equal a number per category as it has.
 
         Raises:
             ConfigError: No category, or a negative target.
@@ -133,7 +133,7 @@ class Pool:
         )
 
     def same_id(self) -> tuple[int, int] | None:
-        """Positions of two prompts in the pool that have the same id; None if all ids differ."""
+        """Positions in the pool of two prompts with the same id; None if all ids differ."""
         low, high = self._numbers()
         order = np.lexsort((low, high))
         same = np.flatnonzero(
@@ -152,7 +152,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which prompts of a `Pool` are kept, in the order in which they were added to it."""
+    """For each prompt of a `Pool`, in the pool's order, whether it is kept, and its category."""
 
     kept: NDArray[np.bool_]
     """[prompts] whether each prompt is kept."""
@@ -164,7 +164,7 @@ class Choice:
     """Number of prompts in the pool of each wanted category."""
 
     def drop(self, position: int, *, index: int, id_: str) -> Dropped:
-        """Build the record of a prompt that is not kept, with the reason."""
+        """Build the `Dropped` record of a prompt of the pool that is not kept."""
         name = self.names[self.codes[position]]
         if name in self.supply:
             detail = (
@@ -182,7 +182,7 @@ def balance_prompts(
     seed: int = 0,
     categories: Iterable[str] | None = None,
 ) -> Balanced:
-    """Choose `target` prompts so that categories are as equal as the supply allows.
+    """Choose `target` prompts, with as equal a number of each category as `prompts` allow.
 
     Within a category the prompts with the least keyed digests of their ids are kept: the choice
     depends on seed and ids, not on the order of the rows, and one more prompt in the input

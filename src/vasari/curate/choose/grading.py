@@ -87,11 +87,11 @@ class Tally:
 
     @property
     def num_drawn(self) -> int:
-        """Number of rollouts drawn, unverifiable ones included."""
+        """Number of rollouts of the prompt drawn so far, unverifiable rollouts included."""
         return self.num_correct + self.num_incorrect + self.num_unverifiable
 
     def with_verdict(self, verdict: float) -> Tally:
-        """Return the counts after one more verdict: 1 correct, 0 incorrect, nan unverifiable.
+        """Return the rollout counts after one more verdict: 1 correct, 0 not, nan unverifiable.
 
         Raises:
             DataError: The verdict is another number.
@@ -108,7 +108,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """Grade of one prompt by the rollouts drawn: difficulty bin, kept or not, and pass rate."""
+    """A prompt's difficulty bin, whether it is kept, and its pass rate, from rollouts so far."""
 
     tally: Tally
     difficulty: Difficulty | None
@@ -132,7 +132,7 @@ class Grade:
 
 
 class Grader:
-    """Assigns prompts to difficulty bins by their verdicts, and says how many more to draw.
+    """Assigns prompts to difficulty bins by rollout verdicts; says how many rollouts to draw.
 
     It holds no prompt's state, so one grader serves any number of prompts.
 
@@ -167,11 +167,11 @@ class Grader:
         return Difficulty.HARD if rate <= self._hard else Difficulty.MEDIUM
 
     def reachable(self, tally: Tally) -> frozenset[Difficulty]:
-        """Difficulty bins a prompt can still get, whatever the rollouts not yet drawn bring."""
+        """Difficulty bins that a prompt can still end in, given its rollout counts so far."""
         return self._reachable[self._key(tally)]
 
     def next_wave(self, tally: Tally) -> int:
-        """Number of rollouts to draw next for a prompt; 0 when the decision is certain.
+        """Number of a prompt's rollouts to draw next; 0 when its bin, or keep or drop, is sure.
 
         The fewest after which anything can be decided.
 
@@ -199,7 +199,7 @@ class Grader:
         )
 
     def grade(self, verdicts: Iterable[float]) -> Grade:
-        """Grade a prompt from its verdicts (1, 0 or nan), reading no more verdicts than needed.
+        """Grade a prompt from its rollouts' verdicts (1, 0 or nan), reading only those needed.
 
         Raises:
             DataError: The verdicts end before anything is decided.

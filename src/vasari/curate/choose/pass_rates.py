@@ -41,7 +41,7 @@ from vasari.verify.judge import is_undecided
 
 
 def grading_request(prompt: Prompt, model: AskedModel, settings: GradingSettings) -> Request:
-    """Build the request for rollouts of a prompt, by which the prompt is graded.
+    """Build the request for a prompt's rollouts, whose pass rate decides its difficulty bin.
 
     Raises:
         DataError: An image is missing or of a kind that servers do not take.
@@ -57,7 +57,7 @@ def grade_by_model(
     *,
     appeal: Appeal | None = None,
 ) -> StageResult:
-    """Keep the prompts that a model's rollouts on them put in a wanted difficulty bin.
+    """Draw a model's rollouts of each prompt; keep the prompts in a wanted difficulty bin.
 
     A kept prompt has its bin as `difficulty` and its counts in `metadata["grade"]`.
 
@@ -142,7 +142,7 @@ def _count(answers: Answers, values: Sequence[float], counts: Counter[str]) -> N
 def grade_by_verdicts(
     prompts: Sequence[Prompt], verdicts: Mapping[str, Sequence[float]], settings: GradingSettings
 ) -> StageResult:
-    """Keep the prompts that given verdicts of their rollouts put in a wanted difficulty bin.
+    """Keep the prompts whose given rollout verdicts put them in a wanted difficulty bin.
 
     All verdicts of a prompt count.
 

@@ -1,4 +1,4 @@
-"""Selects prompts for the SFT set and for the parts of the RL set, and balances those parts."""
+"""Selects prompts for the SFT set and for each part (named share) of the RL set, balanced."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
 
 
 def select_rl(prompts: Sequence[Prompt], parts: Sequence[RlPart]) -> StageResult:
-    """Write each prompt's part of the RL set into its metadata; drop prompts that fit no part.
+    """Assign each prompt, in its metadata, to a part (named share) of the RL set, or drop it.
 
     A part without `domains` takes the domains that no other part names. Of the parts that take a
     domain, the first whose difficulty bins fit gets the prompt.
@@ -77,7 +77,7 @@ def routed(
     wanted: Callable[[Prompt], bool],
     stage: Callable[[Sequence[Prompt]], StageResult],
 ) -> StageResult:
-    """Apply a stage to the prompts for which `wanted` is true, and keep all others unchanged."""
+    """Apply a curation stage to prompts where `wanted` is true; keep other prompts unchanged."""
     chosen = [index for index, prompt in enumerate(prompts) if wanted(prompt)]
     if not chosen:
         return StageResult(kept=tuple(prompts), dropped=())
@@ -93,7 +93,7 @@ def routed(
 
 @dataclass(frozen=True, kw_only=True)
 class Quotas:
-    """Which prompts each part of the RL set keeps, by position in the whole set (all shards)."""
+    """Which prompts each part (named share) of the RL set keeps, by position over all shards."""
 
     owners: NDArray[np.int16]
     """[prompts] index of the part that each prompt belongs to."""
@@ -104,7 +104,7 @@ class Quotas:
     """One choice per part; None for a part without prompts that names no categories."""
 
     def within(self, prompts: Sequence[Prompt], first: int) -> list[Dropped]:
-        """Prompts of a shard that their part of the RL set does not keep, with the reasons.
+        """Prompts of a shard that their part (share) of the RL set does not keep, with reasons.
 
         Args:
             prompts: The shard.
@@ -125,7 +125,7 @@ class Quotas:
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """Counts to report per part of the RL set: target, prompts by category, missing prompts."""
+        """For each part (share) of the RL set: prompts wanted, chosen by category, and lacking."""
         notes: dict[str, int] = {}
         for part, choice in zip(self.parts, self.choices, strict=True):
             notes[f"target of {part.name}"] = part.target
@@ -146,7 +146,7 @@ class Quotas:
 
 
 def choose_for(parts: Sequence[RlPart], shards: Sequence[Path], *, seed: int) -> Quotas:
-    """Choose the prompts that each part of the RL set keeps: its target number, balanced.
+    """Choose the target number of prompts for each part (named share) of the RL set, balanced.
 
     Args:
         parts: Parts of the RL set. With several, a prompt's metadata names its part.

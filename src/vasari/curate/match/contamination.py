@@ -48,12 +48,12 @@ class BenchmarkContamination:
 
     @property
     def share(self) -> float:
-        """Share of the benchmark's prompts that were found, in [0, 1]; lower is better."""
+        """Share of the benchmark's prompts found in the training set, in [0, 1]; less is better."""
         return len(self.found) / self.num_prompts if self.num_prompts else 0.0
 
     @property
     def by_rule(self) -> dict[str, int]:
-        """Number of benchmark prompts by the surest rule that found each of them."""
+        """For each search rule, the number of benchmark prompts found by it and no surer rule."""
         counts = Counter(item.rule for item in self.found)
         return {rule: counts[rule] for rule in RULES}
 
@@ -71,7 +71,7 @@ class ContaminationReport:
     first_bad_row: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report, without the bad rows, as a dict that can be written as JSON."""
+        """Return the report as a dict for a JSON file, without the rows that held no prompt."""
         return {
             "num_training": self.num_training,
             "num_training_unreadable": self.num_training_unreadable,
@@ -154,7 +154,7 @@ def contamination(
     num_training: int = 0,
     tell: Tell = silent,
 ) -> ContaminationReport:
-    """Search a training set for every benchmark prompt, copied or reworded.
+    """Return which prompts of each benchmark a training set repeats, copied or reworded.
 
     Memory: that of the benchmarks' indices, and one part of the training set.
 

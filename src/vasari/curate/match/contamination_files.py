@@ -28,7 +28,7 @@ _MAX_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class PromptInput:
-    """Input of the search: a prompt file, or a public data set as `SOURCE[:SPLIT]=FOLDER`."""
+    """Input of the contamination search: a prompt file, or a data set `SOURCE[:SPLIT]=FOLDER`."""
 
     word: str
     """The argument as it was given."""
@@ -39,7 +39,7 @@ class PromptInput:
 
     @classmethod
     def parse(cls, word: str) -> PromptInput:
-        """Parse an argument of the command line that names a prompt file or a public data set.
+        """Parse a command-line argument that names a prompt file or a public data set.
 
         Raises:
             ConfigError: The argument is neither a prompt file nor a known source with its folder.
@@ -57,7 +57,7 @@ class PromptInput:
 
     @property
     def name(self) -> str:
-        """Name of the input in the report."""
+        """Name by which the contamination report lists this prompt file or data set."""
         if self.source:
             return self.word.partition("=")[0]
         return next(
@@ -76,7 +76,7 @@ class _Reader:
         self.first_bad = ""
 
     def all(self, one: PromptInput) -> list[Prompt]:
-        """Read all prompts of an input.
+        """Read all prompts of a prompt file or public data set.
 
         Raises:
             DataError: The input holds no prompt.

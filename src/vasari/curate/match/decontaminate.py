@@ -72,7 +72,7 @@ Rule = Literal["copy", "paraphrase", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Occurrence:
-    """A match: a training prompt that repeats a benchmark prompt, and by which rule."""
+    """A training prompt that repeats a benchmark prompt, and the rule that found this match."""
 
     prompt: int
     """Position of the training prompt among those that were searched."""
@@ -86,7 +86,7 @@ class Occurrence:
 
     @property
     def detail(self) -> str:
-        """Measured similarity of the two prompts, as text for a person to read."""
+        """Measured similarity of the training and the benchmark prompt, as readable text."""
         figure = (
             "no figure compared" if self.bits is None else f"figures {self.bits} of 256 bits apart"
         )
@@ -133,7 +133,7 @@ class BenchmarkIndex:
             )
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
-        """Training prompts to drop, in order, each with the first benchmark prompt it repeats.
+        """Training prompts to drop, in input order, with the first benchmark prompt each repeats.
 
         Memory: 8 bytes for each pair of a prompt's image and a hash of a benchmark image with the
         same numbers, one prompt at a time. Give the pool in parts to bound the rest.
@@ -163,7 +163,7 @@ class BenchmarkIndex:
         )
 
     def occurrences(self, prompts: Sequence[Prompt], images: ImageIndex) -> Iterator[Occurrence]:
-        """Yield every pair of a training prompt and a benchmark prompt that it repeats.
+        """Yield every match between a training prompt and a benchmark prompt that it repeats.
 
         Args:
             prompts: Training prompts.

@@ -58,19 +58,19 @@ def thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 def hash_thumbnails(
     thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 256
 ) -> Codes:
-    """One hash for each image, uint64 [images, 4]; 64 KB of memory for each image of a chunk."""
+    """Perceptual hashes of images, uint64 [images, 4]; 64 KB of memory per image of a chunk."""
     return _hashes(thumbnails, _AXIS[:_FREQUENCIES], chunk)[:, 0]
 
 
 def hash_crops(
     thumbnails: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], *, chunk: int = 64
 ) -> Codes:
-    """25 hashes for each image, whole or with edges of up to 5% cut off: uint64 [images, 25, 4]."""
+    """25 hashes of each image, whole and with edges of up to 5% cut off: uint64 [images, 25, 4]."""
     return _hashes(thumbnails, _AXIS, chunk)
 
 
 def hamming(left: Codes, right: Codes) -> NDArray[np.int64]:
-    """Number of bits (of 256) that differ between hashes, broadcast over all axes but the last."""
+    """Number of bits (of 256) that differ between image hashes, broadcast up to the last axis."""
     return np.asarray(np.bitwise_count(left ^ right).sum(axis=-1, dtype=np.int64))
 
 
@@ -119,7 +119,7 @@ _AXIS = np.concatenate([_cosines() @ _area_average(low, 1.0 - high) for low, hig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageIndex:
-    """Hashes of distinct images, and which of those images each prompt has.
+    """Perceptual hashes of distinct images, and the indices of each prompt's images among them.
 
     Memory: 32 bytes a distinct image (800 with crops), 8 an image of a prompt, 8 a prompt; no
     pixels are kept.
@@ -136,7 +136,7 @@ class ImageIndex:
     members."""
 
     def of(self, prompt: int) -> NDArray[np.int64]:
-        """Indices of one prompt's images in `codes`."""
+        """Indices of one prompt's images in `codes`, the array of image hashes."""
         return self.members[self.starts[prompt] : self.starts[prompt + 1]]
 
 

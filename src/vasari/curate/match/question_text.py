@@ -99,7 +99,7 @@ def jaccard(left: QuestionText, right: QuestionText) -> float:
 
 
 def containment(part: frozenset[tuple[str, ...]], whole: frozenset[tuple[str, ...]]) -> float:
-    """Share of the first question's shingles that the second has, in [0, 1]; 0 without any."""
+    """Share of a question's words and word pairs that another has, in [0, 1]; 0 without any."""
     return len(part & whole) / len(part) if part else 0.0
 
 
@@ -147,7 +147,7 @@ def _value(key: str) -> float | None:
 
 
 def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uint64]:
-    """Hash keys of texts, of which similar texts are likely to share one: uint64 [texts, 16].
+    """16 hash keys of each text; similar texts are likely to share a key: uint64 [texts, 16].
 
     Each key is made of 4 of 64 MinHashes (Broder 1997) of the words and word pairs.
     """
@@ -178,7 +178,7 @@ def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uin
 
 
 def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hash the values along the last axis to one 64-bit key.
+    """Hash each row of values (along the last axis) to one 64-bit key.
 
     FNV-1a over words, with a final shift to spread the high bits.
     """

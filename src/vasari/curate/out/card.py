@@ -20,7 +20,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
 
 def set_counts(output: StageFolder) -> dict[str, dict[str, int]]:
-    """Count the prompts of a set by source, domain, category, difficulty and licence."""
+    """Count a curated set's prompts by source, domain, category, difficulty and licence."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in _COLUMNS}
     for path in output.parts:
         table = pq.read_table(path, columns=list(_COLUMNS))

@@ -57,7 +57,7 @@ def write_exports(
     *,
     content: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
-    """Write the exports of a run; return the hash of each file by its path relative to `folder`.
+    """Write curated sets in other trainers' formats; return file hashes by path in `folder`.
 
     An export that is there already, whole and made from the same content, is left as it is; others
     that an earlier run left are removed.
@@ -216,7 +216,7 @@ def easyr1_row(prompt: Prompt, _: str) -> Row:
 
 
 def verl_row(prompt: Prompt, kind: str) -> Row:
-    """Convert a prompt to a row for verl, with the reference answer as a rule's ground truth."""
+    """Convert a prompt to a row for verl, with its answer as ground truth of the rule reward."""
     turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)))
     return {
         "data_source": str(prompt.metadata.get("source", "")),

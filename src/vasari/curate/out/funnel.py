@@ -25,7 +25,7 @@ DEAD_LETTERS = frozenset(
 def make_funnel(
     name: str, outputs: Sequence[StageFolder], decontamination: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Collect the row counts of a run: for each stage, rows given, kept and dropped by source.
+    """Collect a curation run's row counts: rows given, kept and dropped by stage and source.
 
     Raises:
         StateError: A stage did not account for every row that the stage before it kept.

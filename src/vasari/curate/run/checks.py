@@ -26,7 +26,7 @@ _REMEMBERED = 100_000
 
 @dataclass
 class Checker:
-    """Checks prompts without a model, and remembers the images that it has checked."""
+    """Checks prompts by rules, without a model, and remembers which images it has checked."""
 
     settings: CheckSettings
     facts: dict[str, ImageFacts] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Checker:
     _looks: OrderedDict[str, ImageFacts | Reason] = field(default_factory=OrderedDict)
 
     def check(self, prompts: Sequence[Prompt]) -> StageResult:
-        """Keep the prompts that pass all checks; drop the rest, for the first check each fails."""
+        """Keep the prompts that pass all checks; drop others, with the first check each fails."""
         self.facts = {}
         return sort_out(
             prompts,

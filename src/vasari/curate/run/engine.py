@@ -17,22 +17,22 @@ process."""
 
 
 class Engine(Protocol):
-    """Interface of an engine that processes shards in any order, in any process."""
+    """Interface of an engine, which runs a curation stage over shards, in any order and process."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Process the shards, and yield the number of each shard as it is finished."""
+        """Process the shards `numbers`, and yield the number of each shard as it is finished."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """Engine that processes shards on this machine, in one process or several."""
+    """Engine that runs a curation stage over shards on this machine, in one process or several."""
 
     workers: int = 1
     """Number of processes; 1 works in the calling process."""
 
     def run(self, make: MakeWork, numbers: Sequence[int]) -> Iterator[int]:
-        """Process the shards, and yield the number of each finished shard in the given order."""
+        """Process the shards `numbers`, and yield each finished shard's number, in this order."""
         if self.workers == 1 or len(numbers) < 2:
             work = make() if numbers else None
             for number in numbers:

@@ -40,7 +40,7 @@ _CHUNK = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curated:
-    """Result of a curation run: its folder, its row counts, and the sizes of its sets."""
+    """Result of a curation run: its folder, row counts by stage, and the size of each data set."""
 
     root: Path
     funnel: Mapping[str, Any]
@@ -70,7 +70,7 @@ def curate(
     show: Show | None = None,
     retry_failed: bool = False,
 ) -> Curated:
-    """Run a curation recipe, or the rest of a run that was stopped.
+    """Run a curation recipe, or resume its stopped run; return its folder, counts and set sizes.
 
     Args:
         recipe: The curation recipe.
@@ -113,7 +113,7 @@ def dry_run(
     engine: Engine | None = None,
     show: Show | None = None,
 ) -> DryRun:
-    """Run the stages that call no model, and forecast the requests of the stages that do.
+    """Run the stages that call no model, and forecast the model requests of the other stages.
 
     Nothing is sent, and no key is needed.
 
@@ -151,7 +151,7 @@ def dry_run(
 
 @contextlib.contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Context manager that locks a folder, so that no other run works in it.
+    """Context manager that locks a run's folder, so that no other run works in it.
 
     Raises:
         StateError: Another process works in it.
@@ -176,7 +176,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def decontamination(run: Run) -> dict[str, Any]:
-    """Benchmarks compared with the data and number of rows removed, or why none was compared."""
+    """Benchmarks that prompts were compared with, and number of prompts removed, or why none."""
     if why := run.recipe.why_not_decontaminated():
         return {"compared": False, "why": why}
     counts = next(output.counts for output in run.outputs if output.name == "decontaminate")

@@ -18,7 +18,7 @@ from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, judge_all
 
 
 class Models:
-    """The models of a recipe, each with a store of its answers; a context manager.
+    """Context manager that holds a recipe's models, each with the store of its answers.
 
     A store is opened when its model is first asked, and closed at the end of the context.
     """
@@ -61,7 +61,7 @@ class Models:
 
     @property
     def appeal(self) -> Appeal | None:
-        """Function that asks the judge model about undecided verdicts; None without a judge."""
+        """Function that asks the judge model where rules gave no verdict; None without a judge."""
         judge = self._recipe.judge
         return None if judge is None else partial(self._ask_judge, judge)
 
@@ -98,7 +98,7 @@ class Models:
         return found
 
     def write_dead_letters(self, path: Path) -> int:
-        """Write a JSON line for each request that failed for good; return the number of lines."""
+        """Write a JSON line to `path` per request that failed for good; return their number."""
         failures = [
             {"asked": name} | failure.summary()
             for name, model in sorted(self._asked.items())

@@ -26,7 +26,7 @@ Show = Callable[[str], AbstractContextManager[Tell]]
 
 @dataclass(kw_only=True)
 class Run:
-    """One run of a curation recipe in a folder, with the stages done so far."""
+    """One run of a curation recipe in a folder, with the outputs of the stages done so far."""
 
     recipe: CurationRecipe
     base: Path
@@ -41,7 +41,7 @@ class Run:
     """Stages that are done, in order."""
 
     def read(self) -> None:
-        """Read the sources into shards on disk: the first stage, from which all others begin."""
+        """Read prompts from the recipe's sources into shards on disk, as the first stage."""
         recipe = self.recipe
         settings = {
             "sources": [
@@ -66,7 +66,7 @@ class Run:
         self.outputs.append(folder)
 
     def do(self, stage: Stage) -> None:
-        """Run a stage, unless it is done, on what the stage before it kept for the same set.
+        """Run a stage, unless done, on the prompts kept by the stage before it for the same set.
 
         Raises:
             StateError: The run was stopped (budget, interrupt, a server that is down); the same

@@ -39,7 +39,7 @@ _SUFFIXES = (
 
 
 def data_path(text: str, base: Path) -> Path:
-    """Resolve a path of a recipe, filling in environment variables, against the recipe's folder.
+    """Resolve a recipe's path against the recipe's folder, with environment variables filled in.
 
     Raises:
         ConfigError: A variable is not set.
@@ -67,13 +67,13 @@ def data_folders(recipe: CurationRecipe, base: Path) -> list[Path]:
 
 
 def entry_source(entry: SourceEntry | BenchmarkEntry, base: Path) -> str:
-    """Name of an entry's source, or the absolute path of the YAML file that describes it."""
+    """Name of a recipe entry's data source, or the absolute path of its YAML description."""
     name = str(entry.source)
     return str(data_path(name, base).absolute()) if name.endswith((".yaml", ".yml")) else name
 
 
 def folder_state(folder: Path) -> str:
-    """Digest of the paths, sizes and times of all files in a folder; "" if it is missing.
+    """Digest of paths, sizes and modification times of a folder's files; "" without a folder.
 
     128 bits in hex. A file that was rewritten with the same content changes it: what is read again
     then has the same hash, and nothing after it is done again.
@@ -96,7 +96,7 @@ def folder_state(folder: Path) -> str:
 def source_state(
     entry: SourceEntry | BenchmarkEntry, base: Path, *, seed: int = 0
 ) -> dict[str, Any]:
-    """What the rows of a source depend on: its settings, its description and its files."""
+    """What a data source's prompts depend on: settings, description, and digest of its files."""
     state: dict[str, Any] = entry.model_dump(mode="json")
     if entry.source is None:
         return state | {"seed": seed}
@@ -148,7 +148,7 @@ def read_entries(
     root: Path,
     shard_rows: int,
 ) -> int:
-    """Read all source entries into shards on disk, and return the number of shards.
+    """Read the prompts of a recipe's sources into shards on disk; return the number of shards.
 
     Shards that exist are not written again.
     """
@@ -227,7 +227,7 @@ def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmarks:
-    """Index of the benchmark prompts to keep out of the training sets, and their counts."""
+    """Index of benchmark prompts to keep out of the training sets, and counts of these prompts."""
 
     index: BenchmarkIndex
     counts: dict[str, int]
@@ -237,7 +237,7 @@ class Benchmarks:
 
 
 def located(settings: LeakSettings, base: Path) -> LeakSettings:
-    """Return the decontamination settings with absolute paths.
+    """Return the decontamination settings with absolute paths of benchmarks.
 
     A worker process may have another working folder, and not this one's environment.
     """
@@ -254,7 +254,7 @@ def located(settings: LeakSettings, base: Path) -> LeakSettings:
 
 
 def read_benchmarks(settings: LeakSettings) -> Benchmarks:
-    """Read the benchmarks of a recipe, and index their texts and image hashes.
+    """Read the benchmarks' prompts, and index their texts and image hashes.
 
     Raises:
         ConfigError: An unknown source or split.

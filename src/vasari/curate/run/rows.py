@@ -71,7 +71,7 @@ class Shard:
     """Called with the number of prompts done and their total."""
 
     def image_index(self) -> ImageIndex:
-        """Return the image hashes of the shard, in the form that `BenchmarkIndex.leaks` takes."""
+        """Return the hashes of the shard's images, in the form `BenchmarkIndex.leaks` takes."""
         hashes = [
             [self.facts[str(ref.path)].hash for ref in prompt.images] for prompt in self.prompts
         ]
@@ -88,7 +88,7 @@ class Shard:
 
 
 def read_shard(path: Path, root: Path, *, number: int = 0) -> Shard:
-    """Read a shard from its file; relative image paths are resolved against `root`."""
+    """Read a shard of prompts from its Parquet file; image paths are relative to `root`."""
     table = read_table(path)
     facts: dict[str, ImageFacts] = {}
     prompts = []
@@ -106,7 +106,7 @@ def read_shard(path: Path, root: Path, *, number: int = 0) -> Shard:
 def write_rows(
     path: Path, prompts: Sequence[Prompt], facts: Mapping[str, ImageFacts], root: Path
 ) -> None:
-    """Write prompts as a shard file; the file appears only when it is complete.
+    """Write prompts to a Parquet shard file, which appears only when it is complete.
 
     Raises:
         StorageError: The disk refused.

@@ -43,7 +43,7 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class StageFolder:
-    """Folder with the output of one stage: its shards, its dropped rows, and its counts."""
+    """Folder with the output of one curation stage: shards of kept rows, dropped rows, counts."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class StageFolder:
 
     @property
     def manifest(self) -> Path:
-        """Path of the file with settings, hashes and counts, written when the stage is done."""
+        """Path of the stage's manifest: settings, shard hashes and row counts, written last."""
         return self.folder / "manifest.json"
 
     def open(self, *, retry_failed: bool = False) -> bool:
@@ -101,11 +101,11 @@ class StageFolder:
         return False
 
     def part(self, number: int) -> Path:
-        """Path of the file with the prompts that are kept of shard `number`."""
+        """Path of the file with the prompts of shard `number` that the stage keeps."""
         return self.folder / f"part-{number:05d}.parquet"
 
     def has(self, number: int) -> bool:
-        """Whether shard `number` is finished, that is, its counts, written last, are on disk."""
+        """Whether the stage has finished shard `number`: its row counts, written last, exist."""
         return self._counts(number).exists()
 
     def write(
@@ -119,7 +119,7 @@ class StageFolder:
         notes: Mapping[str, int],
         root: Path,
     ) -> None:
-        """Write the files of a shard: kept prompts, dropped rows, and last its counts.
+        """Write the stage's files for one shard: kept prompts, dropped rows, then row counts.
 
         Args:
             number: Number of the shard.
@@ -157,7 +157,7 @@ class StageFolder:
         write_json(self._counts(number), counts)
 
     def close(self, num_shards: int) -> None:
-        """Write the manifest, which marks the stage as done.
+        """Write the manifest (settings, shard hashes, row counts), which marks the stage as done.
 
         Raises:
             StateError: A shard that another machine says it has finished does not appear here.
@@ -196,23 +196,23 @@ class StageFolder:
 
     @cached_property
     def content(self) -> Mapping[str, Any]:
-        """Content of the finished stage's manifest: settings, hashes and counts."""
+        """Content of the finished stage's manifest: settings, shard hashes and row counts."""
         found: Mapping[str, Any] = read_json(self.manifest)
         return found
 
     @cached_property
     def parts(self) -> tuple[Path, ...]:
-        """Paths of the finished stage's shards, in order."""
+        """Paths of the shard files that the finished stage wrote, in order."""
         return tuple(self.folder / name for name in sorted(self.content["shards"]))
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """Content hashes of the finished stage's shards, in order."""
+        """Content hashes of the shard files that the finished stage wrote, in order."""
         return tuple(self.content["shards"][path.name] for path in self.parts)
 
     @property
     def counts(self) -> Mapping[str, Any]:
-        """Row counts: `given` and `kept` by source, `dropped` by source and reason, and `notes`."""
+        """Row counts of the stage by source: `given`, `kept`, `dropped` by reason; and `notes`."""
         found: Mapping[str, Any] = self.content["counts"]
         return found
 

@@ -57,7 +57,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of a curation: how it decides about prompts, and what it asks a model."""
+    """One curation stage: how it decides which prompts to keep, and its requests to a model."""
 
     name: str
     branch: str = "both"
@@ -98,7 +98,7 @@ def local_stages(recipe: CurationRecipe, base: Path) -> list[Stage]:
 
 
 def later_stages(recipe: CurationRecipe, base: Path, models: Models) -> list[Stage]:
-    """Build the stages after `local_stages`: validity, grading, then the stages of each set.
+    """Build the stages that may ask models: validity, grading, then the SFT and RL sets' stages.
 
     Raises:
         DataError: The file of verdicts cannot be read.
