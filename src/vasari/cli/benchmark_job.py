@@ -82,7 +82,7 @@ def run_compare(
 
 
 def print_scores(scores: Mapping[str, Any], folder: BenchmarkDir) -> None:
-    """Print accuracies by protocol, counts of truncated and undecided rollouts, and file paths."""
+    """Print accuracies by scoring protocol, truncated and undecided rollouts, and file paths."""
     console = Console(highlight=False, markup=False)
     rows = [
         (name, one, protocol, found)

@@ -67,7 +67,7 @@ def run_rescore(
 
 
 def print_scores(scores: Mapping[str, Any], folder: RescoreDir) -> None:
-    """Print accuracies with intervals, where protocols disagree and why, and the result folder."""
+    """Print accuracies with intervals, where scoring protocols disagree and why, and the folder."""
     # Markup off: names of models and benchmarks come from files, and square brackets in them are
     # text.
     console = Console(highlight=False, markup=False)

@@ -89,7 +89,7 @@ class Curve:
 def learning_curves(
     run: Run, order: Sequence[str], terms: Mapping[str, RewardTerms]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the page's panels of curves, in the lists "main", "terms" (of the reward) and "more".
+    """Return panels of learning curves: lists "main", "terms" (of the reward) and "more".
 
     Each panel has a title, a note and an SVG for each axis.
 
@@ -179,7 +179,7 @@ def term_curve(place: int, arm: str, terms: RewardTerms | None, name: str) -> Cu
 
 
 def charged_rollouts(row: Mapping[str, Any], *, default: float) -> float:
-    """Return the number of rollouts, of all purposes, up to a log line; `default` if not logged."""
+    """Return rollouts spent on all purposes up to a training-log row; `default` if not logged."""
     counts = [number(row.get(f"ledger/rollouts/{purpose}")) for purpose in PURPOSES]
     return default if counts[0] is None else float(sum(count or 0 for count in counts))
 

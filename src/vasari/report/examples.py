@@ -120,7 +120,7 @@ def probable_wrong_labels(arms: Sequence[Groups]) -> list[Suspect]:
 
 
 def suspect_cards(suspects: Sequence[Suspect], pool: Mapping[str, Prompt]) -> list[dict[str, Any]]:
-    """Return what the page shows of the first `MAX_SUSPECTS` prompts with probably wrong labels."""
+    """Return page entries for the first `MAX_SUSPECTS` prompts with probably wrong labels."""
     return [
         _card(pool.get(s.prompt_id), s.prompt_id)
         | {
@@ -210,7 +210,7 @@ def _with_option(answer: str, prompt: Prompt | None) -> str:
 
 
 def thumbnail(prompt: Prompt, place: int) -> dict[str, str]:
-    """Return one image of a prompt, scaled down, as a `data:` URL with alternative text."""
+    """Return image number `place` of a prompt, scaled down, as a `data:` URL with alt text."""
     alt = f"Image {place + 1} of {len(prompt.images)} of prompt {shown(prompt.id, 120)}" + (
         f", {shown(prompt.category, 60)}" if prompt.category else ""
     )

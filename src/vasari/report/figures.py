@@ -34,7 +34,7 @@ PASS_RATE_BINS = ("never", "hard", "medium", "easy", "always")
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Counts of prompts by score or pass-rate bin at an earlier (row) and a later time (column)."""
+    """Counts of prompts by score (or pass-rate) bin: earlier bins as rows, later as columns."""
 
     title: str
     labels: tuple[str, ...]
@@ -42,7 +42,7 @@ class Transition:
 
     @property
     def rows(self) -> list[tuple[str, list[tuple[int, float]]]]:
-        """For each earlier bin: its label, with its prompts' count and share in each later bin."""
+        """For each earlier score bin: label, and its prompts' count and share in each later bin."""
         sums = self.counts.sum(axis=1)
         return [
             (label, [(int(count), float(count / total) if total else 0.0) for count in row])
@@ -51,17 +51,17 @@ class Transition:
 
     @property
     def num_prompts(self) -> int:
-        """Number of prompts that have a bin at both times."""
+        """Number of prompts with a score (or pass rate) at the earlier and at the later time."""
         return int(self.counts.sum())
 
     @property
     def stayed(self) -> float:
-        """Share of prompts whose bin is the same at both times."""
+        """Share of prompts in the same score (or pass-rate) bin earlier and later."""
         return float(np.trace(self.counts) / max(1, self.num_prompts))
 
 
 def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] | None:
-    """Return a histogram of first pass rates with DynaMath's, their distance, and the prompt count.
+    """Draw prompts' first pass rates beside DynaMath's; return the SVG, distance, prompt count.
 
     Groups of k rollouts and DynaMath's ten variants are brought to one number of rollouts by
     drawing without replacement, exactly, so that the bars can be compared.
@@ -122,7 +122,7 @@ def _thinned_counts(num: int, correct: int, size: int) -> NDArray[np.float64]:
 def distinct_snapshots(
     snapshots: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
-    """Drop snapshots of prompt scores that are empty or equal to the last one kept."""
+    """Return snapshots of prompt scores, without empty ones and repeats of the last one kept."""
     scores = snapshots.get("vps")
     if scores is None:
         return {}
@@ -179,7 +179,7 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]]) -> Markup | N
 
 
 def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Transition]:
-    """Count prompts' moves between promotion-score bins over up to four successive snapshots."""
+    """Count how many prompts moved between promotion-score bins, over up to four snapshots."""
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None or len(scores) < 2:
         return []
@@ -198,7 +198,7 @@ def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Tran
 
 
 def refresh_transitions(groups: Groups) -> list[Transition]:
-    """Count prompts' moves between pass-rate bins from one re-measurement of the pool to the next.
+    """Count how many prompts moved between pass-rate bins from one re-measurement to the next.
 
     Of more than three pairs of successive refreshes, the first two and the last are shown.
     """
@@ -215,7 +215,7 @@ def refresh_transitions(groups: Groups) -> list[Transition]:
 
 
 def visit_transition(groups: Groups) -> Transition | None:
-    """Count prompts' moves between pass-rate bins from their first to their last training group.
+    """Count how many prompts moved between pass-rate bins, first to last training group.
 
     None if no prompt has two training groups with a pass rate.
     """
@@ -237,7 +237,7 @@ def drawn_shares(
     name: str,
     title: str,
 ) -> Markup | None:
-    """Draw each label's share of the pool and training groups; None for fewer than two labels.
+    """Draw each prompt label's share of the pool and of training groups; None below two labels.
 
     Args:
         pool: The prompts that were drawn from.

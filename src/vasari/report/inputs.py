@@ -145,7 +145,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The stored rollout groups of one training run, by batch: an entry per group in each field."""
+    """Stored rollout groups of one training run, by batch; each field has one entry per group."""
 
     batch: NDArray[np.int64]
     index: NDArray[np.int64]
@@ -287,7 +287,7 @@ def shown(text: Any, limit: int = 2_000) -> str:
 
 
 def interval(value: Any) -> dict[str, Any] | None:
-    """Return `mean`, `low`, `high` and `n` of a stored score; None if it has no mean.
+    """Return `mean`, bounds (`low`, `high`) and `n` of a stored score; None if it has no mean.
 
     A mapping without a mean is read at "accuracy", else at "sampled"; a bare number is a mean.
     """

@@ -91,7 +91,7 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
 
 
 def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
-    """Return a training run's last logged rollouts and tokens by purpose; None where not logged."""
+    """Return the rollouts and tokens a training run spent, by purpose; None where not logged."""
     last: Mapping[str, Any] = next(
         (row for row in reversed(arm.metrics) if "ledger/rollouts/train" in row), {}
     )
@@ -102,7 +102,7 @@ def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
 
 
 def mean_of(arm: Arm | None, key: str) -> float | None:
-    """Return the mean of a metric over the log lines that have it; None if no line does."""
+    """Return a metric's mean over a training run's log; None if it was never logged."""
     values = _known(number(row.get(key)) for row in (arm.metrics if arm else []))
     return sum(values) / len(values) if values else None
 
@@ -113,7 +113,7 @@ def score(run: Run, model: str | None, *path: str) -> dict[str, Any] | None:
 
 
 def paired(run: Run, better: str | None, worse: str | None) -> dict[str, Any] | None:
-    """Compare two models' sampled test accuracy prompt by prompt; None unless both are known."""
+    """Return the paired difference of two models' sampled test accuracy; None if unknown."""
     if better is None or worse is None or better == worse:
         return None
     first, second = read_rollouts(run, better), read_rollouts(run, worse)
@@ -145,7 +145,7 @@ def _blind(run: Run, final: str | None) -> dict[str, Any]:
 
 
 def blind(run: Run, model: str | None) -> dict[str, Any] | None:
-    """Return a model's accuracy without images, that of the best constant answers, and the gap."""
+    """Return a model's accuracy without images, that of constant answers, and the difference."""
     found = dig(run.evaluation.get(model or "", {}), "sets", "test", "blind")
     if not isinstance(found, Mapping):
         return None

@@ -36,7 +36,7 @@ def model_name(model: str) -> str:
 
 
 def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
-    """Describe nonzero counts by purpose in words, e.g. "24 to train, 48 to score prompts"."""
+    """Describe nonzero rollout counts in words, e.g. "24 to train, 48 to score prompts"."""
     known = {purpose: number(counts.get(purpose)) for purpose in PURPOSES}
     return between.join(
         f"{count:,.0f} {PURPOSE_WORDS[purpose]}" for purpose, count in known.items() if count
@@ -44,12 +44,12 @@ def spent_words(counts: Mapping[str, Any], *, between: str = ", ") -> str:
 
 
 def models_of(run: Run, order: Sequence[str]) -> list[str]:
-    """Return the evaluated models: base, cold start, then the trained ones in reverse `order`."""
+    """Return names of the evaluated models: base, cold start, then GRPO runs in reverse `order`."""
     return [name for name in (*NOT_ARMS, *reversed(order)) if run.evaluation.get(name)]
 
 
 def accuracy_blocks(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the tables of accuracy, with one column per model: by measure, family and level.
+    """Return accuracy tables with one column per model: by measure, problem family and level.
 
     Empty rows and tables are left out.
     """
@@ -118,7 +118,7 @@ def side_facts(run: Run, models: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def family_by_level(run: Run, before: str, after: str | None) -> dict[str, Any] | None:
-    """Return each family's accuracy at each level before and after training; None without data."""
+    """Return each problem family's accuracy by level before and after training; None if unknown."""
     first, last = (
         dig(run.evaluation.get(name or "", {}), "sets", "test", "by_category_difficulty") or {}
         for name in (before, after)

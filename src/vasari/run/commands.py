@@ -26,7 +26,7 @@ FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.trl.learning_rate=0.002"
 
 
 def sft(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> Path:
-    """Make the prompts, train the model by SFT, and return the folder of its weights."""
+    """Make a recipe's prompts, train its model by SFT, and return the folder of the weights."""
     recipe = load_recipe(recipe_path, overrides)
     require_training()
     from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
@@ -44,7 +44,7 @@ def train(
     sampler: str | None,
     resume: bool,
 ) -> Path | None:
-    """Run GRPO from the SFT weights, or from the recipe's model; make prompts if there are none.
+    """Train a recipe by GRPO, from its SFT weights or its model; make its prompts if missing.
 
     Returns:
         The folder of the best weights; None on all processes but the main one.

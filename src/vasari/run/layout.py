@@ -28,7 +28,7 @@ class RunDir:
         return self.root / "cold_start"
 
     def rl(self, arm: str) -> Path:
-        """Path of the folder of GRPO with one sampler: checkpoints, metrics, `best` and `last`."""
+        """Path of the folder of one GRPO run: checkpoints, metrics, weights `best` and `last`."""
         return self.root / "rl" / arm
 
     def groups(self, arm: str) -> Path:

@@ -79,7 +79,7 @@ def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Pro
 def read_files(
     files: FilePrompts, *, seed: int, folder: Path, tell: Tell
 ) -> dict[str, list[Prompt]]:
-    """Read the splits from files, hold out missing ones from `train`, and check every image.
+    """Read prompts from files and check images; without a validation or test file, split `train`.
 
     Raises:
         ConfigError: There are too few prompts to hold any out.

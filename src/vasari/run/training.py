@@ -67,7 +67,7 @@ def run_grpo(
     start: Path | str,
     resume: bool,
 ) -> Path:
-    """Train by GRPO with the sampler `arm`, and return the folder of the best weights."""
+    """Train by GRPO with the sampler named `arm`, and return the folder of the best weights."""
     if recipe.grpo is None:
         raise ConfigError(
             f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards"

@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = {"sft": ("save_every",), "grpo": ("workers",)}
 def upgrade_recipe(
     content: Mapping[str, Any], *, tell: Callable[[str], object] = logger.info
 ) -> dict[str, Any]:
-    """Return a recipe's content with old keys replaced by today's keys.
+    """Return a recipe's content with outdated keys replaced by the current ones.
 
     Args:
         content: What YAML or JSON gave, not yet checked; it is not changed, and nothing that it

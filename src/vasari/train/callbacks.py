@@ -32,7 +32,7 @@ MAX_SNAPSHOTS = 40
 
 
 class TellProgress(TrainerCallback):  # type: ignore[misc]
-    """Trainer callback that reports the step count, with the last loss or reward as a note."""
+    """Trainer callback that reports how many steps are done, with the last loss or reward."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -41,11 +41,11 @@ class TellProgress(TrainerCallback):  # type: ignore[misc]
         self._total = 1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Store the current step and the total number of steps."""
+        """Store the current training step and the total number of steps, for progress reports."""
         self._done, self._total = state.global_step, state.max_steps
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Report the number of finished steps."""
+        """Report the number of finished training steps."""
         self._done = state.global_step
         self._tell(state.global_step, state.max_steps, self._note)
 
@@ -75,7 +75,7 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
         self._path = path
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Drop the log lines after the resumed checkpoint; a new run starts with an empty file."""
+        """Drop log lines later than the resumed checkpoint; start an empty log for a new run."""
         if not state.is_world_process_zero:
             return
         rows = read_log(self._path) if state.global_step > 0 else []
@@ -84,7 +84,7 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Append the logged numbers to the file as one JSON line."""
+        """Append the numbers that the trainer logs to the JSONL file, as one line."""
         if not state.is_world_process_zero or not logs:
             return
         numbers = {
@@ -97,7 +97,7 @@ class MetricLog(TrainerCallback):  # type: ignore[misc]
 
 
 class Validator(TrainerCallback):  # type: ignore[misc]
-    """Trainer callback that measures validation accuracy and saves the best weights in `best`."""
+    """Trainer callback that measures validation accuracy and saves the weights that score best."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         processing_class: Any = None,
         **_: Any,
     ) -> None:
-        """Measure the accuracy before the first step; a resumed run reads its earlier results."""
+        """Measure validation accuracy before the first step; on resuming, read earlier results."""
         if state.global_step == 0:
             self._record_path.unlink(missing_ok=True)
             self._measure(state, model, processing_class)
@@ -150,7 +150,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         processing_class: Any = None,
         **_: Any,
     ) -> None:
-        """Measure the accuracy every few steps and at the end of training."""
+        """Measure validation accuracy every few steps and at the end of training."""
         if (
             state.global_step % self._every == 0
             or state.global_step >= state.max_steps
@@ -202,7 +202,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
 
 
 class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
-    """Trainer callback that saves a sampler's scores of all prompts at several steps.
+    """Trainer callback that saves the prompt sampler's scores of all prompts at several steps.
 
     As in the paper's figure 3: after each refresh, or at even distances for a sampler that never
     refreshes.
@@ -217,7 +217,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
         self._every = 1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Load the score snapshots that were saved before the resumed checkpoint."""
+        """Load the snapshots of prompt scores that were saved before the resumed checkpoint."""
         # The sampler counts batches, the trainer updates.
         self._every = max(
             1, self._sampler.refresh_every * self._updates_per_batch or state.max_steps // 10
@@ -229,7 +229,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
                 self._scores = list(old["vps"][kept])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Save a snapshot of the scores if one is due and the scores have changed."""
+        """Save the sampler's scores of all prompts if a snapshot is due and they have changed."""
         if not state.is_world_process_zero or len(self._steps) >= MAX_SNAPSHOTS:
             return
         scores = self._sampler.scores()
@@ -282,7 +282,7 @@ class StopAtBudget(StopAtMinutes):
         self._settings = settings
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop training once a budget is used up, but only after the last update on a batch."""
+        """Stop training once rollouts or time are used up, after the last update on a batch."""
         rollouts, minutes = self._settings.max_rollouts, self._settings.max_minutes
         if (
             rollouts is None and minutes is None
@@ -297,13 +297,13 @@ class StopAtBudget(StopAtMinutes):
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a JSONL log without lines cut off by a crash; empty if it is missing."""
+    """Return the rows of a JSONL log, without lines cut off by a crash; [] if there is no file."""
     rows = read_rows(path) if path.exists() else ()
     return [row.values for row in rows if row.values is not None]
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Replace the rows of a JSONL log; after a crash it holds all old rows or all new rows."""
+    """Overwrite a JSONL log with `rows`; after a crash the file has all old or all new rows."""
     write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 

@@ -38,7 +38,7 @@ def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Pa
 
 
 class CompleteCheckpoints:
-    """Mixin for TRL's trainers that marks a checkpoint once all its files are written."""
+    """Mixin for TRL's trainers that marks a checkpoint as complete once all files are written."""
 
     args: Any
     accelerator: Any
@@ -78,7 +78,7 @@ def mark_complete(folder: str | Path, step: int) -> None:
 
 @contextlib.contextmanager
 def guard_saving(folder: str | Path) -> Iterator[None]:
-    """Context manager that turns disk errors into one that names the last complete checkpoint.
+    """Context manager that turns disk errors into an error naming the last complete checkpoint.
 
     Raises:
         StorageError: The disk is full, over quota, or read-only.

@@ -42,13 +42,13 @@ class GatedBatch:
         """All groups that the gate has seen, in their order."""
 
     def draw(self, sampler: PromptSampler, *, batch: int) -> Draw:
-        """Draw the next prompts to roll out; the draw is empty once the batch is complete."""
+        """Draw the next prompts to roll out for this batch; none once the batch is complete."""
         return draw_for_gate(sampler, self._gate, self._lacking, batch=batch)
 
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
     ) -> Sequence[GroupOutcome]:
-        """Ask the gate which of the newly rolled-out groups train.
+        """Ask the gate which newly rolled-out groups train; return them all for the sampler.
 
         Args:
             groups: In the order of the processes that rolled them out.
@@ -83,7 +83,7 @@ class GatedBatch:
         return outcomes
 
     def filled(self) -> list[list[int]]:
-        """For each process, which of the groups it rolled out form its batch: ascending indices.
+        """Return, for each process, which of the groups that it rolled out form its batch.
 
         Admitted groups come before refused ones, earlier before later ones.
         """
@@ -94,14 +94,14 @@ class GatedBatch:
         return filled
 
     def silent(self) -> list[list[int]]:
-        """For each process, the positions in its batch taken by groups that the gate refused."""
+        """Return, for each process, the batch positions of groups that the gate refused."""
         return [
             [place for place, n in enumerate(filled) if not self._admitted[own[n]]]
             for filled, own in zip(self.filled(), self._of_process, strict=True)
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """Return all groups, with the purpose `train` or `discarded` set on each."""
+        """Return all groups rolled out for this batch, each marked as `train` or `discarded`."""
         discarded = set(self.discarded())
         return [
             replace(group, purpose="discarded") if place in discarded else group
@@ -109,7 +109,7 @@ class GatedBatch:
         ]
 
     def discarded(self) -> list[int]:
-        """Indices of the groups that do not train: refused, or admitted beyond the batch size."""
+        """Indices of groups that do not train: refused by the gate, or beyond the batch size."""
         train = {p for own in self._of_process for p in self._admitted_of(own)[: self._slots]}
         return [place for place in range(len(self.groups)) if place not in train]
 
@@ -118,7 +118,7 @@ class GatedBatch:
 
 
 def check_sizes(gate: Gate, *, num_prompts: int, num_rollouts: int, num_processes: int) -> None:
-    """Raise an error if a gate does not fit the group size or the number of processes.
+    """Raise an error if a gate (picks groups to train) does not fit group size or processes.
 
     Raises:
         ConfigError: The gate makes groups of another size than the training, or draws again while
@@ -147,7 +147,7 @@ def draw_for_gate(
     fill_to: int | None = None,
     multiple_of: int = 1,
 ) -> Draw:
-    """Draw up to `num_prompts` prompts, leaving out prompts that the gate holds back for now.
+    """Draw up to `num_prompts` prompts from the sampler, without those the gate holds back now.
 
     Prompts that are excluded or not wanted are left out and others drawn in their place, by ever
     larger draws: a sampler that ranks would name the same ones again.

@@ -54,7 +54,7 @@ _RENAMED_SINCE_SCHEMA_1 = {"purpose": "screen", "role": "revisit"}
 
 
 class GroupLog:
-    """Callable that writes each batch's groups to a Parquet file, for `LoopOptions.record`."""
+    """Callable for `LoopOptions.record` that writes each batch's rollout groups to Parquet."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class GroupLog:
 
 
 def write_groups(folder: Path, batch: int, purpose: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Write a file with a batch's groups, or its refresh (sampler-only) rollouts; return its path.
+    """Write a batch's rollout groups (or its sampler-only rollouts) to Parquet; return the path.
 
     Args:
         folder: Of the training run; see `RunDir.groups`.
@@ -211,7 +211,7 @@ def _from_schema_1(table: pa.Table, name: str) -> pa.Array:
 
 
 def drop_groups_from(folder: Path, batch: int) -> int:
-    """Delete the stored groups of `batch` and later ones; return how many rollouts they had."""
+    """Delete the stored groups of batches from `batch` on; return how many rollouts they had."""
     repeated = 0
     for file in sorted(folder.glob("*.parquet")):
         if int(file.name[:6]) >= batch:

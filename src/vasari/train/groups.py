@@ -24,10 +24,10 @@ VerifyPrompt = Callable[[Prompt, str], Verdict]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRollout(Rollout):
-    """One rollout with its prompt's index, verdict and reward; can be sent between processes."""
+    """Rollout with its verdict, reward and prompt index; can be sent between processes."""
 
     index: int
-    """Position of its prompt in the pool."""
+    """Position of the rollout's prompt in the pool."""
     verdict: Verdict
     reward: Reward
 
@@ -40,11 +40,11 @@ class ScoredRollout(Rollout):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredGroup:
-    """Scored rollouts of one prompt, why it was drawn, and what the rollouts are used for."""
+    """Scored rollouts of one prompt, with why the prompt was drawn and what they are used for."""
 
     rollouts: Sequence[ScoredRollout]
     role: str
-    """Why its prompt was drawn."""
+    """Why the prompt was drawn, e.g. `promoted` (by its score) or `uniform` (at random)."""
     score: float = math.nan
     """The sampler's score of the prompt when it was drawn; nan when it keeps none."""
     purpose: Purpose = "train"
@@ -56,7 +56,7 @@ class ScoredGroup:
         return sum(len(rollout.token_ids) for rollout in self.rollouts)
 
     def outcome(self, batch: int) -> GroupOutcome:
-        """Convert the group to a `GroupOutcome`, the form that samplers and gates read."""
+        """Return the group as a `GroupOutcome`, the input of prompt samplers and training gates."""
         rollouts = self.rollouts
         confidence = np.array([rollout.confidence for rollout in rollouts], dtype=np.float64)
         return GroupOutcome(
@@ -84,7 +84,7 @@ def score_group(
     terms: Sequence[RewardTerm],
     verify: VerifyPrompt = verify_prompt,
 ) -> list[ScoredRollout]:
-    """Give each rollout of one prompt its verdict and reward, without using TRL.
+    """Return the rollouts of one prompt with verdict and reward each, computed without TRL.
 
     Args:
         rollouts: Of the one prompt.

@@ -33,7 +33,7 @@ rollouts of each prompt, in the order of `indices`."""
 
 
 class Engine(Protocol):
-    """Interface through which the training loop uses a trainer.
+    """Interface of a trainer (generates rollouts, trains on them) that the training loop calls.
 
     Each process runs the loop and calls these methods with the same arguments; groups come back in
     every process.
@@ -54,7 +54,7 @@ class Engine(Protocol):
     def refresh(
         self, indices: PromptIndices, num_rollouts: int, *, batch: int
     ) -> list[list[ScoredRollout]]:
-        """Roll out and score each prompt `num_rollouts` times, only to inform the sampler."""
+        """Roll out and score each prompt `num_rollouts` times for the sampler, not to train."""
         ...
 
     def roll_out(self, indices: PromptIndices, num_screening: int) -> list[list[ScoredRollout]]:
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """Generate the missing rollouts of groups that passed screening, and return these groups.
+        """Roll out in full the groups that passed screening (a few rollouts), and return them.
 
         Args:
             slots: For each process the groups that are its batch. The whole groups come back in
@@ -74,7 +74,7 @@ class Engine(Protocol):
         ...
 
     def keep(self, places: Sequence[Sequence[int]]) -> None:
-        """Make the training batch from the groups at the given positions.
+        """Make the training batch from the rolled-out groups at the positions `places`.
 
         Args:
             places: For each process positions in the groups that it rolled out since the last call.
@@ -82,7 +82,7 @@ class Engine(Protocol):
         ...
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
-        """Set the advantages of groups that only fill up the batch to zero.
+        """Set advantages to zero for groups that only fill up the batch and must not train.
 
         Args:
             places: For each process positions in its batch.
@@ -130,7 +130,7 @@ class Loop:
         self._options = options or LoopOptions()
 
     def next_batch(self, num_prompts: int) -> Mapping[str, float]:
-        """Make the next training batch, which is stored in the engine, and return its metrics.
+        """Make the next training batch, leave it in the trainer (`Engine`), and return its metrics.
 
         Args:
             num_prompts: Groups of the batch, over all processes.
@@ -230,7 +230,7 @@ MEANS = frozenset({"zero_variance_share", "unverifiable_share", "generations", "
 def batch_metrics(
     run: RunState, groups: Sequence[ScoredGroup], *, num_generations: int
 ) -> dict[str, float]:
-    """Return a batch's metrics: shares of groups and rollouts, rollout counts, sampler metrics.
+    """Return metrics of a batch and of its sampler, e.g. the share of groups with equal rewards.
 
     The shares are of groups with equal rewards, unverifiable rollouts, and groups that train.
     """

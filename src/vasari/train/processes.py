@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Whether this process is the main one, and whether several run the command."""
+    """Whether this process is the main one, and whether other processes run the same command."""
 
     is_main: bool
     many: bool

@@ -21,7 +21,7 @@ from vasari.train.settings import SftSettings
 
 
 class PromptDataset(Dataset):  # type: ignore[misc]
-    """Data set over a pool of prompts; a row is built, and its images opened, when it is read."""
+    """Data set of a pool's prompts as rows for TRL; a row's images are opened when it is read."""
 
     def __init__(self, prompts: Sequence[Prompt], *, system: str) -> None:
         # The fingerprint names no file of a cache: nothing is cached.
@@ -52,7 +52,7 @@ class PromptDataset(Dataset):  # type: ignore[misc]
 
 
 class ChatCollator:
-    """Collator that makes a batch from rows `{"index": i}`, with labels on assistant tokens only.
+    """Collator that makes a batch from prompt indices, with labels on assistant tokens only.
 
     It can be pickled, so that data loader workers run it.
     """

@@ -1,4 +1,4 @@
-"""State saved in a checkpoint next to the weights: sampler, gate, ledger and batch count."""
+"""State saved in a checkpoint next to the weights: sampler, gate, rollout and batch counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RUN_FILE_OF_0_1_0 = "vasari_books.json"
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """State of a training run apart from its weights, saved in every checkpoint."""
+    """State of a training run beside its weights: sampler, gate, rollout counts, batch count."""
 
     sampler: PromptSampler
     """Chooses which prompts are rolled out."""
@@ -40,7 +40,7 @@ class RunState:
     """Number of finished batches."""
 
     def save(self, folder: Path) -> None:
-        """Write the sampler, gate, ledger and batch count into a checkpoint folder.
+        """Write the states of sampler and gate, rollout and batch counts to a checkpoint folder.
 
         Raises:
             StateError: A sampler's or a gate's state holds what cannot be saved.
@@ -54,7 +54,7 @@ class RunState:
         write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self._settings()})
 
     def load(self, folder: Path) -> None:
-        """Restore the state from a checkpoint folder, and log which settings have changed since.
+        """Restore sampler, gate and counts from a checkpoint; log which settings changed since.
 
         Raises:
             StateError: It was written with another sampler or gate, over another pool, or without

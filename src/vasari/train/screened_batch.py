@@ -15,7 +15,7 @@ from vasari.train.groups import ScoredGroup, ScoredRollout
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Position in one process's batch, with the index of the group that takes it."""
+    """Position in one process's batch, with the index of the rollout group that fills it."""
 
     group: int
     """Index of the group among all screened groups."""
@@ -91,7 +91,7 @@ class ScreenedBatch:
     def offer(
         self, groups: Sequence[ScoredGroup], outcomes: Sequence[GroupOutcome]
     ) -> list[GroupOutcome]:
-        """Ask the gate which prompts get more rollouts after their first few (screening).
+        """Ask the gate which screened prompts get more rollouts; return the other groups.
 
         Args:
             groups: The screenings, in the order of the draw.
@@ -107,7 +107,7 @@ class ScreenedBatch:
         return [group for group, goes_on in zip(outcomes, more, strict=True) if not goes_on]
 
     def slots(self) -> list[list[Slot]]:
-        """For each process, its batch: groups to roll out in full, then groups that fill it up."""
+        """Return each process's batch: groups to roll out in full, then groups as mere filling."""
         going_on = self.committed()
         others = sorted(
             set(range(len(self.groups))) - set(going_on),
@@ -125,7 +125,7 @@ class ScreenedBatch:
     def complete(
         self, rollouts: Sequence[Sequence[ScoredRollout]], outcomes: Sequence[GroupOutcome]
     ) -> None:
-        """Store the groups that now have all their rollouts, and ask the gate which ones train."""
+        """Store groups that now have all their rollouts, and ask the gate which groups train."""
         admitted = self._gate.admit(outcomes).admitted
         for group, own, trains in zip(self.committed(), rollouts, admitted.tolist(), strict=True):
             self.groups[group] = replace(self.groups[group], rollouts=own)
@@ -133,7 +133,7 @@ class ScreenedBatch:
                 self._refused.append(group)
 
     def silent(self) -> list[list[int]]:
-        """For each process, the positions in its batch of groups that do not train.
+        """Return, for each process, the batch positions of groups that do not train.
 
         These have only screening rollouts, or the gate refused them.
         """
@@ -147,7 +147,7 @@ class ScreenedBatch:
         ]
 
     def surplus(self) -> list[int]:
-        """Indices of promising groups that do not get their remaining rollouts in this batch.
+        """Indices of groups that passed screening but are not rolled out in full in this batch.
 
         Only the sampler learns from them.
         """
@@ -159,7 +159,7 @@ class ScreenedBatch:
         ]
 
     def spent(self) -> list[ScoredGroup]:
-        """Return all groups, with the purpose `train`, `screen` or `discarded` set on each."""
+        """Return all groups of this batch, each marked as `train`, `screen` or `discarded`."""
         purposes: list[Purpose] = ["train"] * len(self.groups)
         for place in self.screened_only():
             purposes[place] = "screen"
@@ -177,7 +177,7 @@ class ScreenedBatch:
         return sorted(self._refused)
 
     def committed(self) -> list[int]:
-        """Indices of the groups to roll out in full: the first promising ones.
+        """Indices of the groups to roll out in full: the first that passed screening.
 
         Every process gets equally many.
         """

@@ -49,7 +49,7 @@ class TrainedWeights(Settings):
 
 
 class SftSettings(TrainedWeights):
-    """Settings for supervised training: of the cold start, or of a base model (target `facts`)."""
+    """Settings for supervised training (SFT) of a cold start, or of the base model before it."""
 
     target: Literal["reasoning", "short", "facts"] = "reasoning"
     """What a prompt teaches: worked reasoning and answer, the bare answer, or short facts about its
@@ -81,7 +81,7 @@ class SftSettings(TrainedWeights):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreeningSettings(ScreeningRule):
-    """Settings of the first rollouts (screening) under `gate: two_stage`; default: SPEED's rule."""
+    """Settings for `gate: two_stage`: a few rollouts first, the rest if promising, as in SPEED."""
 
     rollouts: Annotated[int, Bounds(least=2)] = 4
     """Rollouts that a drawn prompt gets first; below `rollouts_per_prompt`, whose part they
@@ -91,7 +91,7 @@ class ScreeningSettings(ScreeningRule):
     screened in vain where more go on than are lacking, but in fewer, larger generations."""
 
     def gate_settings(self, rollouts_per_prompt: int) -> dict[str, Any]:
-        """Return settings of the gate `two_stage` for groups of `rollouts_per_prompt` rollouts."""
+        """Return settings of the gate `two_stage` (few rollouts first) for the given group size."""
         rule = {field.name: getattr(self, field.name) for field in fields(ScreeningRule)}
         return {"num_screening": self.rollouts, "num_rollouts": rollouts_per_prompt, **rule}
 
@@ -212,7 +212,7 @@ class GrpoSettings(TrainedWeights):
         )
 
     def decoding(self, num_rollouts: int) -> Decoding:
-        """Return decoding settings for rollouts that do not train, the same as in training."""
+        """Return training's decoding settings for `num_rollouts` rollouts that do not train."""
         return Decoding(
             num_rollouts=num_rollouts,
             temperature=self.trl.temperature,

@@ -27,7 +27,7 @@ _ID_COLUMNS = ("prompt_id", "id")
 def sampler_from(
     choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None
 ) -> PromptSampler:
-    """Return the sampler that the user gives as a name, as settings or as an object.
+    """Return the prompt sampler that the user gives as a name, as settings or as an object.
 
     Args:
         choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a
@@ -82,7 +82,7 @@ def _named(choice: Any, what: str) -> tuple[str, dict[str, Any]]:
 
 
 def prompt_ids_of(pool: Any) -> Sequence[str] | None:
-    """Return a stable id per row: its `prompt_id` or `id`, else a digest of its prompt's text.
+    """Return a stable id for each row of a data set: `prompt_id`, `id` or a digest of its prompt.
 
     A column counts where its ids are unique. Rows with the same text are told apart by their order
     among each other. None where the data set has no `prompt`.

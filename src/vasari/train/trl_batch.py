@@ -15,16 +15,16 @@ from vasari.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """How a field with one row per rollout is padded when batches of unequal width are joined."""
+    """Padding of one batch field (a row per rollout) for joining batches of unequal lengths."""
 
     prompt: bool = False
-    """It has the prompt's columns, padded on the left."""
+    """Whether the field has the prompt's columns, padded on the left."""
     completion: bool = False
-    """It has the completion's columns, padded on the right."""
+    """Whether the field has the completion's columns, padded on the right."""
     fill: float | None = 0.0
-    """What is put there; None for the padding token."""
+    """Value of padded entries; None for the padding token."""
     optional: bool = False
-    """TRL leaves it out where no prompt has an image; then it is all `fill`."""
+    """Whether TRL leaves the field out where no prompt has an image; it is then all `fill`."""
 
 
 # Log-probabilities are 0 where the completion is masked, as TRL's are, and ratios of them 1.
@@ -59,7 +59,7 @@ _LOSSES = ("grpo", "dr_grpo", "dapo")
 def join_rollouts(
     outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int
 ) -> dict[str, Any]:
-    """Join chosen rollouts of several generations into one batch in TRL's format.
+    """Join chosen rollouts of several generation outputs of TRL into one batch in TRL's format.
 
     Advantages stay as they were computed, within the generation of their group.
     `num_items_in_batch`, the tokens of the batch over all processes, is left out: the caller counts
@@ -171,7 +171,7 @@ def _images(
 
 
 def why_not_droppable(config: Any) -> str | None:
-    """Return why the loss needs zero-advantage rollouts (KL term aside), or None if it does not.
+    """Return why zero-advantage rollouts must stay in the loss (KL aside); None if they need not.
 
     Args:
         config: A `GRPOConfig`.

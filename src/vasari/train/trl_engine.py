@@ -1,4 +1,4 @@
-"""The training loop's `Engine` for TRL: rolls out and scores through a `GRPOTrainer`."""
+"""Trainer interface (`Engine`) of the training loop for TRL: generates with a `GRPOTrainer`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SEEN_BY_THE_MODEL = (
 
 
 class TrlEngine:
-    """The training loop's `Engine` that rolls out and scores through TRL's own methods.
+    """Trainer interface (`Engine`) of the training loop, implemented with TRL's own methods.
 
     The trainer overrides some of these methods to ask this engine; `GRPOTrainer.method(trainer)`
     is TRL's own.
@@ -114,7 +114,7 @@ class TrlEngine:
         self.batch = joined
 
     def silence(self, places: Sequence[Sequence[int]]) -> None:
-        """Set the advantages of the groups at the given batch positions to zero."""
+        """Set advantages to zero for the groups at the given batch positions: they do not train."""
         size = self._trainer.num_generations
         for place in places[self._trainer.accelerator.process_index]:
             self.batch["advantages"][place * size : (place + 1) * size] = 0.0
@@ -198,7 +198,7 @@ class TrlEngine:
         return [[known.rollout for known in group] for group in screened]
 
     def complete(self, slots: Sequence[Sequence[Slot]]) -> list[list[ScoredRollout]]:
-        """Generate promising groups' missing rollouts, make TRL's batch, and return these groups.
+        """Roll out promising groups in full, make TRL's batch, and return the full groups.
 
         Screenings that do not go on fill it by repetition, without reward or advantage.
         """
@@ -221,7 +221,7 @@ class TrlEngine:
         return [group for group, goes_on in zip(groups, commits, strict=True) if goes_on]
 
     def generate(self, prompts: list[Any]) -> Any:
-        """Generate like TRL's `_generate`, but reuse rollouts that prompts have from screening."""
+        """Generate completions like TRL's `_generate`, but reuse rollouts made while screening."""
         trainer, screened = self._trainer, self.rewards.screened
         if screened is None:
             return self._stock_generate(prompts)
@@ -302,7 +302,7 @@ class TrlEngine:
     def refresh(
         self, indices: PromptIndices, num_rollouts: int, *, batch: int
     ) -> list[list[ScoredRollout]]:
-        """Roll out and score each prompt `num_rollouts` times, divided among the processes."""
+        """Roll out and score each prompt `num_rollouts` times for the sampler, not to train."""
         trainer = self._trainer
         rank, world = trainer.accelerator.process_index, self.num_processes
         if self._refresh is not None:

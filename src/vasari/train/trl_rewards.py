@@ -25,9 +25,9 @@ class ScreenedRollout:
 
     rollout: ScoredRollout
     completion: Any
-    """As TRL's reward functions see it."""
+    """Completion as TRL's reward functions see it: messages or text."""
     logprobs: Sequence[float] | None
-    """Of its tokens under the policy that sampled, where the backend returns them (vLLM)."""
+    """Log-probabilities of the tokens under the sampling policy; None if the backend has none."""
     rewards: Sequence[float]
     """[functions] as TRL's reward functions returned them, unweighted; nan for None."""
 
@@ -53,7 +53,7 @@ class TrlRewards:
     def beside_screened(
         self, screened: Sequence[ScreenedRollout | None], only_fills: NDArray[np.bool_]
     ) -> Iterator[None]:
-        """Context manager for scoring a batch that mixes screening (earlier) and new rollouts.
+        """Context manager for scoring a batch of new rollouts and reused screening rollouts.
 
         Args:
             screened: For each row its screened rollout, None for a new one.
@@ -67,7 +67,7 @@ class TrlRewards:
             self.screened, self._only_fills = None, False
 
     def take(self) -> tuple[list[ScoredRollout], NDArray[np.float64]]:
-        """Return the rollouts scored since the last call, and their unweighted rewards.
+        """Return the rollouts scored since the last call to `take`, and their unweighted rewards.
 
         Rewards are [rollouts, functions], nan for None.
         """

@@ -312,7 +312,7 @@ def trl_algorithm(name: Algorithm) -> TrlAlgorithm:
 
 
 def with_algorithm(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a recipe's `grpo`, with the settings of its `algorithm` filled in.
+    """Return a recipe's `grpo` section with the settings of its named `algorithm` filled in.
 
     Raises:
         ValueError: The content gives another loss or other ratios than the algorithm has.

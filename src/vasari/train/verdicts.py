@@ -39,7 +39,7 @@ class Judgement:
 
 
 class Judge:
-    """Decides which rollouts are correct, and which to leave out of their group's baseline."""
+    """Judge of rollouts: gives verdict and reward, or leaves one out of its group's baseline."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Judge:
     def unscorable(
         self, values: NDArray[np.float64], verified: Sequence[Verdict] | None
     ) -> NDArray[np.bool_]:
-        """Return whether to leave each rollout out of its group's baseline: bool [rollouts].
+        """Return a mask of rollouts to leave out of their group's baseline: bool [rollouts].
 
         All functions returned None, an essential one did, or the verdict is unverifiable.
         """
