@@ -66,7 +66,7 @@ def open_image(
     max_pixels: int = MAX_PIXELS,
     root: Path | None = None,
 ) -> Image.Image:
-    """Decode an image to RGB, turned upright by its EXIF data, with transparency laid on white.
+    """Return an image decoded to RGB: turned upright by EXIF data, transparency put on white.
 
     Args:
         ref: The image.
@@ -154,7 +154,7 @@ def _identify(file: IO[bytes], ref: ImageRef, *, where: str, max_pixels: int) ->
 
 
 def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
-    """Return the path of an existing file; if `root` is given, resolved and inside `root`.
+    """Check that the file at `path` exists, inside `root` if given, and return its path.
 
     Raises:
         ImageError: Nothing is there, it is not a regular file, or it lies outside `root`.

@@ -67,7 +67,7 @@ _SCHEMA = pa.schema(
 
 
 def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
-    """Write prompts and all their images, also images given by path, to one Parquet file.
+    """Write prompts to one Parquet file that holds the bytes of all their images.
 
     `datasets.load_dataset("parquet", data_files=...)` decodes its images. The file appears under
     its name only when it is complete.
@@ -153,7 +153,7 @@ def read_prompts(path: Path, *, limit: int | None = None) -> list[Prompt]:
 def check_images(
     prompts: Sequence[Prompt], *, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Check that every image of the prompts can be decoded.
+    """Check that every image of the prompts can be decoded; raise an `ImageError` otherwise.
 
     Args:
         prompts: Whose images to check.
@@ -192,7 +192,7 @@ def _hf_features() -> dict[str, Any]:
 
 
 def stored_images(prompt: Prompt) -> list[dict[str, Any]]:
-    """Return a prompt's images as Parquet rows store them: encoded `bytes`, file name as `path`.
+    """Return a prompt's images as dicts for a Parquet row: `bytes` (encoded), `path` (file name).
 
     Raises:
         ImageError: An image is missing, is none, or is too large.

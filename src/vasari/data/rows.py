@@ -68,7 +68,7 @@ def read_rows(
     exact: bool = False,
     suffix: str = "",
 ) -> Iterator[StoredRow]:
-    """Yield the rows of a data file one at a time; an unreadable row holds the reason instead.
+    """Yield a data file's rows as `StoredRow` objects; an unreadable row holds the reason instead.
 
     The format goes by the suffix; gzip is recognised by its first bytes. Blank lines are skipped.
 
@@ -119,7 +119,7 @@ def read_rows(
 
 
 def raise_problems(rows: Iterable[StoredRow]) -> Iterator[tuple[StoredRow, dict[str, Any]]]:
-    """Yield each row with its values; raise an error at the first row that cannot be read.
+    """Yield (row, values of the row); raise a `DataError` at the first row that cannot be read.
 
     Raises:
         DataError: A row cannot be read; its place and the problem.

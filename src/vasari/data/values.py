@@ -1,4 +1,4 @@
-"""Convert values of a stored row into parts of a prompt."""
+"""Convert the values of a data file's row into the texts and images of a prompt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGE_MARK = "<image>"
 
 
 def text_value(value: Any, name: str) -> str:
-    """Return a value as text: 3.0 becomes "3", None becomes "".
+    """Return a value of a data file's row as text: 3.0 becomes "3", None becomes "".
 
     Args:
         value: Of a row.
@@ -39,12 +39,12 @@ def text_value(value: Any, name: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be encoded as UTF-8: JSON can hold lone surrogates, which cannot."""
+    """Whether a text can be encoded as UTF-8: False if it has lone surrogates, as JSON can."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def image_value(value: Any, *, where: str, find: Callable[[str], Path]) -> ImageRef:
-    """Return the image that a row's value names or holds, after a check of its file and header.
+    """Return the image that a row's value holds (bytes) or names (path), after checking its header.
 
     Args:
         value: A path, bytes, or an object with `bytes` or `path`, as `datasets` stores images.

@@ -21,7 +21,10 @@ from vasari.theory.softmax_policy import SoftmaxPrompt
 @final
 @dataclass(frozen=True, slots=True)
 class LocalConstants:
-    """Constants of the variance-progress bound for one prompt at the policy parameters theta."""
+    """Constants of a lower bound on a training step's reward gain, for one prompt and policy.
+
+    The bound is the variance-progress bound; theta are the policy's parameters.
+    """
 
     variance: float
     """Variance Var[R] of the reward R."""
@@ -34,21 +37,21 @@ class LocalConstants:
 
     @property
     def progress(self) -> float:
-        """Squared gradient of the mean reward over the reward's variance; 0 if the variance is 0.
+        """Squared gradient norm of the mean reward over the reward's variance; 0 without variance.
 
         It is the local c, |grad J|^2 / Var[R]; assumption 1 asks for one that serves all.
         """
         return self.squared_gradient / self.variance if self.variance > 0 else 0.0
 
     def moment_of_group(self, num_rollouts: int) -> float:
-        """Return the mean squared norm of a gradient estimate averaged over independent rollouts.
+        """Return the expected squared norm of a policy-gradient estimate from several rollouts.
 
         E|G|^2 is |grad J|^2 and, for n rollouts, an n-th of the rest of the second moment.
         """
         return self.squared_gradient + (self.second_moment - self.squared_gradient) / num_rollouts
 
     def largest_step(self, num_rollouts: int = 1) -> float:
-        """Return the largest step size whose guaranteed gain is at least half the first-order gain.
+        """Return the largest step size that guarantees half of the first-order gain in mean reward.
 
         It is |grad J|^2 / (L E|G|^2); half the first-order gain is c/2 eta Var[R].
         """
@@ -56,7 +59,7 @@ class LocalConstants:
         return self.squared_gradient / curvature if curvature > 0 else math.inf
 
     def guaranteed_gain(self, eta: float, num_rollouts: int = 1) -> float:
-        """Return a lower bound on the expected rise of the mean reward by one step of size `eta`.
+        """Return a lower bound on the expected gain in mean reward by a gradient step of `eta`.
 
         It is eta |grad J|^2 - eta^2 L / 2 E|G|^2, by Taylor's theorem and the smoothness alone, as
         in appendix A.2 of arXiv:2509.21268; for eta up to `largest_step` it is at least c/2 eta
@@ -68,7 +71,10 @@ class LocalConstants:
 
 
 def local_constants(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> LocalConstants:
-    """Return a prompt's exact constants at `theta` (arXiv:2509.21268, assumption 1, equation 4)."""
+    """Return the exact constants of the bound on reward gain, for a prompt and parameters `theta`.
+
+    Source: arXiv:2509.21268, assumption 1 and equation 4.
+    """
     gradient = prompt.gradient(theta)
     return LocalConstants(
         variance=prompt.variance(theta),
@@ -86,7 +92,7 @@ def _second_moment(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseline: 
 
 
 def estimator_variance(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseline: float) -> float:
-    """Return the total variance of the gradient estimate from one rollout with a given baseline.
+    """Return the total variance of the policy-gradient estimate from one rollout with `baseline`.
 
     With score g, reward R and baseline b it is E|g (R - b)|^2 - |grad J|^2.
 
@@ -98,7 +104,7 @@ def estimator_variance(prompt: SoftmaxPrompt, theta: NDArray[np.float64], baseli
 
 
 def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
-    """Return the constant baseline that minimises the variance of the gradient estimate.
+    """Return the constant reward baseline that minimises the variance of the policy gradient.
 
     With score g and reward R it is E[|g|^2 R] / E[|g|^2].
 
@@ -112,7 +118,7 @@ def best_baseline(prompt: SoftmaxPrompt, theta: NDArray[np.float64]) -> float:
 
 
 def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float) -> float:
-    """Return the exact expected rise of the mean reward by one step of size `eta` on one rollout.
+    """Return the exact expected gain in mean reward of a one-rollout gradient step of size `eta`.
 
     With score g, reward R and mean reward J it is E[J(theta + eta G)] - J(theta) for G = g (R - J),
     a sum over answers.
@@ -133,7 +139,7 @@ def expected_gain(prompt: SoftmaxPrompt, theta: NDArray[np.float64], eta: float)
 
 
 def progress_of_two_answers(pass_rate: float) -> float:
-    """Return the ratio of squared gradient to reward variance for one right and one wrong answer.
+    """Return squared gradient / reward variance of a prompt with one right and one wrong answer.
 
     With a logit for each answer and pass rate p it is 2 p (1 - p).
 
@@ -144,7 +150,7 @@ def progress_of_two_answers(pass_rate: float) -> float:
 
 
 def progress_of_many_answers(pass_rate: float, num_right: int, num_wrong: int) -> float:
-    """Return the ratio of squared gradient to reward variance for many right and wrong answers.
+    """Return squared gradient / reward variance of a prompt with several right and wrong answers.
 
     With pass rate p, m right and k wrong answers it is p (1 - p) (1/m + 1/k).
 

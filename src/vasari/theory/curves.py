@@ -15,7 +15,7 @@ from vasari.core.ledger import Ledger
 @final
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Measured points of one simulated training run, in the order of rollouts spent (charged)."""
+    """Accuracy and other measurements of a simulated training run, by rollouts spent (charged)."""
 
     arm: str
     budget: int
@@ -27,7 +27,7 @@ class Curve:
     _points: list[tuple[float, ...]] = field(default_factory=list)
 
     def add(self, *, step: int, accuracy: float, noise_share: float, mixed_share: float) -> None:
-        """Add a point with these values, at the number of rollouts charged so far."""
+        """Add a point to the curve: these measurements, after the rollouts charged so far."""
         charged = self.ledger
         self._points.append(
             (
@@ -45,36 +45,39 @@ class Curve:
 
     @property
     def rollouts(self) -> NDArray[np.float64]:
-        """Array [points] of the rollouts charged up to each point, never falling."""
+        """Array [points]: rollouts charged to the run up to each point of the curve."""
         return self._column(0)
 
     @property
     def tokens(self) -> NDArray[np.float64]:
-        """Array [points] of the tokens charged up to each point."""
+        """Array [points]: tokens charged to the run up to each point of the curve."""
         return self._column(1)
 
     @property
     def steps(self) -> NDArray[np.float64]:
-        """Array [points] of the training steps done up to each point."""
+        """Array [points]: training steps that the run did up to each point of the curve."""
         return self._column(2)
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
-        """Array [points] of the expected share of held-out prompts solved."""
+        """Array [points]: expected share of held-out prompts solved, at each point of the curve."""
         return self._column(3)
 
     @property
     def noise_share(self) -> NDArray[np.float64]:
-        """Array [points]: noisy share of the prompts drawn since the last point, nan if none."""
+        """Array [points]: noisy share of the prompts drawn since the point before, or nan."""
         return self._column(4)
 
     @property
     def mixed_share(self) -> NDArray[np.float64]:
-        """Array [points]: share of groups with passes and failures since the last point, or nan."""
+        """Array [points]: share of groups with passes and failures, since the point before.
+
+        It is nan when there are no groups.
+        """
         return self._column(5)
 
     def accuracy_at(self, rollouts: float) -> float:
-        """Return the accuracy when `rollouts` rollouts are charged, interpolated between points.
+        """Return held-out accuracy after `rollouts` charged rollouts, interpolated between points.
 
         Beyond the last point it is the accuracy of the last point.
         """
@@ -86,7 +89,7 @@ class Curve:
         return self.accuracy_at(self.budget)
 
     def rollouts_to(self, target: float) -> float:
-        """Return the rollouts charged until accuracy reaches `target`; infinite if over budget."""
+        """Return how many rollouts it takes to reach accuracy `target`; infinite if over budget."""
         rollouts, accuracy = self.rollouts, self.accuracy
         reached = np.flatnonzero(accuracy >= target)
         if not reached.size:

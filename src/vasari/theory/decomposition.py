@@ -15,7 +15,7 @@ from vasari.core.errors import DataError
 @final
 @dataclass(frozen=True, slots=True)
 class VarianceParts:
-    """Variance of a binary reward, split into a part within and a part between reasonings."""
+    """Variance of a 0/1 reward: in total, within and between reasonings (chains of thought)."""
 
     total: float
     """Variance p (1 - p), with p the pass rate over all reasonings: what OVS estimates."""
@@ -26,7 +26,9 @@ class VarianceParts:
 
 
 def variance_parts(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]) -> VarianceParts:
-    """Return a binary reward's variance and its parts, each from its own definition (equation 6).
+    """Return a 0/1 reward's variance, and its parts within and between reasonings (equation 6).
+
+    Each is computed from its own definition.
 
     The paper estimates `within` by p (1 - p) of the pass rate. That is `total`: OVS holds both
     parts, and nothing is left that a diversity score would have to add.
@@ -50,7 +52,7 @@ def variance_parts(pass_rates: NDArray[np.float64], weights: NDArray[np.float64]
 @final
 @dataclass(frozen=True, slots=True)
 class DiversityBounds:
-    """Bounds on how much the pass rate varies between reasonings, by their distances."""
+    """Bounds on the variance of the pass rate between reasonings, from reasonings' distances."""
 
     diversity: float
     """Mean squared distance E[d^2] of independent pairs: what TDS by edit distance estimates."""
@@ -89,7 +91,7 @@ class DiversityBounds:
 def diversity_bounds(
     pass_rates: NDArray[np.float64], weights: NDArray[np.float64], distances: NDArray[np.float64]
 ) -> DiversityBounds:
-    """Return bounds on the variance of pass rates between reasonings, from their distances.
+    """Return bounds on the variance of pass rates between reasonings, from reasonings' distances.
 
     Var[p_Z] = E (p_Z - p_Z')^2 / 2 over independent pairs, an identity. So |p_z - p_z'| <= L d
     bounds the variance from above; a bound from below needs |p_z - p_z'| >= l d, that whoever

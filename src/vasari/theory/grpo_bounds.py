@@ -20,7 +20,7 @@ def group_factor(
     ddof: int = 0,
     epsilon: float = 0.0,
 ) -> float:
-    """Return the exact factor by which GRPO's expected group gradient scales the true gradient.
+    """Return the exact ratio of GRPO's expected group gradient to the true policy gradient.
 
     It is w in E[group gradient] = w grad J_x, for 0/1 rewards and no stale policy.
 
@@ -66,7 +66,7 @@ def group_factor(
 
 
 def whitened_gain_rate(squared_gradient: float, variance: float) -> float:
-    """Return the first-order gain per step size, for a gradient divided by the reward's deviation.
+    """Return first-order reward gain / step size, for a gradient divided by the reward's deviation.
 
     With the local c it is |grad J|^2 / sd = c sd: linear in the standard deviation and not in the
     variance, so that a step of fixed size prefers high variance less than REINFORCE's. 0 where
@@ -82,7 +82,7 @@ def clipped_gradient(
     *,
     clip: float = 0.2,
 ) -> NDArray[np.float64]:
-    """Return the gradient [dims] of the clipped policy objective at `theta`.
+    """Return the gradient [dims] of PPO's clipped objective at the policy parameters `theta`.
 
     The objective is E_old[min(rho A, clip(rho, 1 - clip, 1 + clip) A)].
 
@@ -105,7 +105,7 @@ def clipped_gradient(
 
 
 def unclipped_radius(prompt: SoftmaxPrompt, *, clip: float = 0.2) -> float:
-    """Return how far the parameters may move before any probability ratio can be clipped.
+    """Return the distance that parameters may move before any probability ratio can be clipped.
 
     A ratio is clipped when it leaves [1 - clip, 1 + clip].
 

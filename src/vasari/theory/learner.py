@@ -45,7 +45,7 @@ class LinearLearner:
         self._num_updates = 0
 
     def solve_rates(self, indices: PromptIndices) -> NDArray[np.float64]:
-        """Return the probability that an answer is right, for each prompt in `indices`."""
+        """Return the learner's probability of a right answer to each prompt in `indices`."""
         pool, skills = self._pool, self._pool.num_skills
         logits = (
             GENERAL_SCALE * self.weights[0] + SKILL_SCALE * self.weights[1 + pool.skills[indices]]
@@ -70,7 +70,10 @@ class LinearLearner:
         batch: int,
         rng: np.random.Generator,
     ) -> None:
-        """Take one step of Adam along a batch's gradient, with the arguments of `gradient`."""
+        """Update the learner's weights by one Adam step along the policy gradient of a batch.
+
+        The arguments are those of `gradient`.
+        """
         gradient = self.gradient(indices, right, verdicts, batch=batch, rng=rng)
         self._num_updates += 1
         self._first = _BETAS[0] * self._first + (1.0 - _BETAS[0]) * gradient
@@ -88,7 +91,7 @@ class LinearLearner:
         batch: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """Return the policy gradient [weights] of a batch; it points towards higher reward.
+        """Return the policy gradient [weights] of a batch of groups, towards higher reward.
 
         Args:
             indices: [groups] the prompts that train.

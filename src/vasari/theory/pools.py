@@ -1,4 +1,4 @@
-"""Simulated pools of prompts, some of whose verdicts are noise."""
+"""Simulated pools of prompts, where the verdicts on some prompts are noise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ _PRIOR_NOISE = 2.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedPoolSettings:
-    """Settings of a simulated pool of prompts; prompts in none of the noisy shares are clean."""
+    """Settings of a simulated pool of prompts: its size, and the share of each kind of noise.
+
+    Prompts in none of the noisy shares are clean.
+    """
 
     num_prompts: PositiveCount = 2000
     """Prompts to train on; each takes 57 bytes and 4 for each random direction."""
@@ -132,17 +135,17 @@ class SimulatedPool:
 
     @property
     def held_out(self) -> PromptIndices:
-        """Indices of the held-out prompts."""
+        """Indices of the held-out prompts in the pool's arrays."""
         return np.arange(self.num_prompts, len(self.kinds), dtype=np.int64)
 
     @property
     def is_noise(self) -> NDArray[np.bool_]:
-        """Array [prompts], True for noisy prompts, whose verdicts can contradict the answers."""
+        """Array [prompts]: True for noisy prompts, whose verdicts can contradict the answers."""
         noise: NDArray[np.bool_] = self.kinds[: self.num_prompts] != 0
         return noise
 
     def features(self, pass_rates: NDArray[np.float64] | None = None) -> PoolFeatures:
-        """Return what a sampler may know before any rollout: skills, stated difficulty, length.
+        """Return prompt features known before any rollout: skill, stated difficulty, length.
 
         An oracle knows the true pass rates as well.
         """
@@ -160,7 +163,7 @@ class SimulatedPool:
 
 
 def make_simulated_pool(settings: SimulatedPoolSettings, *, seed: int) -> SimulatedPool:
-    """Return the simulated pool of prompts that the settings and the seed determine."""
+    """Return a simulated pool of prompts, drawn at random by these settings and this seed."""
     rng = np.random.default_rng([seed, 0])
     num, total = settings.num_prompts, settings.num_prompts + settings.num_held_out
     shares = np.array([getattr(settings, name) for name in _NOISE_SHARES])
@@ -204,7 +207,7 @@ def _rates(kinds: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.floa
 
 
 def pool_settings(name: str, **changes: Any) -> SimulatedPoolSettings:
-    """Return the settings of the pool called `name` in `POOLS`, with the settings in `changes`.
+    """Return the settings of the simulated pool `name` in `POOLS`, updated by `changes`.
 
     Raises:
         ConfigError: The name or a setting is unknown, or a value is out of range.

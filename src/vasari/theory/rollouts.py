@@ -33,7 +33,7 @@ _RATES, _SHIFTS = (0.2, 0.5, 0.8), (1.83, 2.41, 6.89)
 
 
 def keyed_uniforms(*keys: int | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return uniform numbers in [0, 1) that depend only on the integer keys, which broadcast.
+    """Return random numbers, uniform in [0, 1), that the integer keys (broadcast arrays) decide.
 
     The finaliser of SplitMix64, key by key.
     """
@@ -66,18 +66,18 @@ class SimulatedGroups:
 
     @property
     def num_tokens(self) -> int:
-        """Total number of tokens of all rollouts."""
+        """Total number of tokens of all rollouts in these groups."""
         return sum(len(rollout) for group in self.tokens for rollout in group)
 
     def select(self, kept: NDArray[np.bool_]) -> SimulatedGroups:
-        """Return only the groups for which `kept` is True."""
+        """Return a copy with only the groups for which the mask `kept` is True."""
         tokens = [self.tokens[place] for place in np.flatnonzero(kept)]
         return SimulatedGroups(
             self.indices[kept], self.right[kept], self.verdicts[kept], self.confidence[kept], tokens
         )
 
     def joined(self, later: SimulatedGroups) -> SimulatedGroups:
-        """Return the groups with the rollouts of `later` appended, prompt by prompt."""
+        """Return these groups, each with the rollouts of the same prompt in `later` appended."""
         return SimulatedGroups(
             self.indices,
             np.concatenate([self.right, later.right], axis=1),
@@ -107,7 +107,10 @@ class SimulatedGroups:
 def pass_rates(
     pool: SimulatedPool, indices: PromptIndices, solve_rates: NDArray[np.float64], step: int
 ) -> NDArray[np.float64]:
-    """Return each prompt's pass probability, from its probability of a right answer."""
+    """Return each prompt's probability of a passing verdict, noise included.
+
+    It follows from the prompt's kind and its probability of a right answer.
+    """
     kinds, rates = pool.kinds[indices], pool.rates[indices]
     drift = rates + DRIFT_SPAN * np.sin(2.0 * math.pi * step / DRIFT_PERIOD + pool.phases[indices])
     by_kind = {
@@ -133,7 +136,7 @@ def roll_out(
     seed: int,
     first: int = 0,
 ) -> SimulatedGroups:
-    """Simulate rollouts of the given prompts, and return them as groups.
+    """Simulate `num_rollouts` rollouts of each prompt in `indices`; return one group per prompt.
 
     The same prompt at its same visit uses the same random numbers in every arm of a comparison, so
     that arms differ by what they choose and not by luck.

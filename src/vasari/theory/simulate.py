@@ -27,7 +27,7 @@ _CHUNK = 2048
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One strategy of a comparison: a prompt sampler and a gate (rule for which groups train)."""
+    """Training strategy to compare: a prompt sampler and a gate (rule for which groups train)."""
 
     name: str
     sampler: str = "uniform"
@@ -64,7 +64,7 @@ ARMS: dict[str, Arm] = {
 
 
 def arm_of(name: str) -> Arm:
-    """Return the strategy called `name`: one of `ARMS`, or a sampler with its default settings.
+    """Return the training strategy `name`: one of `ARMS`, or a sampler with default settings.
 
     Raises:
         ConfigError: The name is unknown.
@@ -81,7 +81,7 @@ def arm_of(name: str) -> Arm:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationSettings:
-    """Settings of a simulated training run, the same for every run of a comparison."""
+    """Settings of a simulated training run, the same for every strategy that is compared."""
 
     prompts_per_batch: PositiveCount = 64
     rollouts_per_prompt: Annotated[int, Bounds(least=2)] = 8
@@ -93,7 +93,7 @@ class SimulationSettings:
     """Deviation of the part of a rollout's score that has nothing to do with its answer, in each
     direction."""
     evaluate_every: PositiveCount = 5
-    """Steps between points of a curve."""
+    """Training steps between two measured points of the accuracy curve."""
     max_redraws: Count = 4
     """How often the gate may have more prompts drawn within a step."""
 
@@ -104,7 +104,7 @@ class SimulationSettings:
 def simulate(
     arm: Arm, pool: SimulatedPool, settings: SimulationSettings | None = None, *, seed: int
 ) -> Curve:
-    """Simulate a training run and return its curve of held-out accuracy over rollouts charged.
+    """Simulate a training run and return its curve of held-out accuracy over rollouts spent.
 
     The curve goes up to the budget of rollouts.
 

@@ -44,7 +44,7 @@ class SoftmaxPrompt:
 
     @property
     def noise_variance(self) -> NDArray[np.float64]:
-        """Array [answers] of the variance of the reward given the answer."""
+        """Array [answers]: variance of the reward for a given answer; 0 without verifier noise."""
         return self.noise if self.noise.size else np.zeros(len(self.rewards))
 
     def probabilities(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,7 +55,7 @@ class SoftmaxPrompt:
         return chosen
 
     def value(self, theta: NDArray[np.float64]) -> float:
-        """Return the mean reward at the parameters `theta` (arXiv:2509.21268, equation 1)."""
+        """Return the mean reward at policy parameters `theta` (arXiv:2509.21268, equation 1)."""
         return float(self.probabilities(theta) @ self.rewards)
 
     def scores(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -67,7 +67,7 @@ class SoftmaxPrompt:
         return scores
 
     def gradient(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the gradient [dims] of the mean reward at the parameters `theta`.
+        """Return the gradient [dims] of the mean reward at the policy parameters `theta`.
 
         It is grad J_x(theta) = E[R g] (arXiv:2509.21268, equation 2).
         """
@@ -77,7 +77,7 @@ class SoftmaxPrompt:
         return gradient
 
     def fisher(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the Fisher matrix at `theta`, the mean outer product of scores: [dims, dims].
+        """Return the policy's Fisher matrix [dims, dims] at `theta`: mean outer product of scores.
 
         It is Gamma_theta(x) = E[g g^T] (arXiv:2509.21268, appendix A.1).
         """
@@ -86,7 +86,7 @@ class SoftmaxPrompt:
         return fisher
 
     def variance(self, theta: NDArray[np.float64]) -> float:
-        """Return the variance of the reward, from the choice of answer and from noise.
+        """Return the variance of the reward at `theta`, from sampled answers and verifier noise.
 
         With reward R and answer a it is Var[R] = E Var(R | a) + Var E(R | a).
         """
@@ -96,7 +96,7 @@ class SoftmaxPrompt:
 
     @property
     def span(self) -> float:
-        """Difference between the highest and the lowest mean reward of an answer."""
+        """Highest minus lowest mean reward among the prompt's answers."""
         return float(self.rewards.max() - self.rewards.min())
 
     @property
@@ -107,7 +107,7 @@ class SoftmaxPrompt:
 
     @property
     def smoothness(self) -> float:
-        """Upper bound on the norm of the mean reward's Hessian, at every theta.
+        """Upper bound on the norm of the mean reward's Hessian, at all policy parameters.
 
         It is half the span of rewards times the squared diameter. The Hessian is E[(R - J) g g^T],
         so its norm is at most E|R - J| max|g|^2, and a bounded variable is on average no farther
@@ -119,7 +119,7 @@ class SoftmaxPrompt:
     def tabular(
         cls, rewards: NDArray[np.float64] | list[float], noise: NDArray[np.float64] | None = None
     ) -> SoftmaxPrompt:
-        """Return a prompt whose answers have one logit each."""
+        """Return a prompt whose answers have these mean rewards and a free logit each."""
         values = np.asarray(rewards, dtype=np.float64)
         return cls(
             features=np.eye(len(values)),

@@ -16,7 +16,7 @@ _KEPT = 0.5
 
 @final
 class VarianceGreedySampler(PromptSampler):
-    """Sampler that draws unseen prompts first, then those of highest outcome variance.
+    """Prompt sampler that draws unseen prompts first, then prompts of highest outcome variance.
 
     The variance is p (1 - p), with p a running mean of pass rates.
 
@@ -34,7 +34,7 @@ class VarianceGreedySampler(PromptSampler):
         self._rates = np.full(self.num_prompts, np.nan)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return the share of the pool's prompts whose pass rate was measured."""
+        """Return the metric `sampler/seen_share`: share of prompts whose pass rate was measured."""
         return {"sampler/seen_share": float((~np.isnan(self._rates)).mean())}
 
     def _draw(self, num_prompts: int) -> Draw:

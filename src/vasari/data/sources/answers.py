@@ -22,12 +22,12 @@ _BOXED = re.compile(r"\\boxed\s*\{")
 
 
 def plain_text(value: Any, name: str) -> str:
-    """Return a row's value as text (by `text_value`), without the spaces around it."""
+    """Return a value of a row as text (3.0 becomes "3"), without the spaces around it."""
     return text_value(value, name).strip()
 
 
 def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:
-    """Return a row's reference answer: the letter of an option, or a text.
+    """Return the reference answer that a row's value stands for: an option's letter, or a text.
 
     It is a letter where there are choices, unless `form` asks for a text.
 
@@ -79,7 +79,7 @@ def last_boxed(text: str) -> str:
 
 
 def listed(value: Any) -> Any:
-    """Parse a list that is written as Python prints it; return a value that is not text unchanged.
+    """Parse a text such as "['a', 'b']" to a list; return a value that is not text unchanged.
 
     The text is parsed, never evaluated.
 

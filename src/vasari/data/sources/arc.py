@@ -25,7 +25,7 @@ QUESTION = (
 
 
 def arc_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield one row for each test grid of an ARC task, with all grids drawn as one image.
+    """Yield one row per test grid of an ARC task file, with all grids of the task in one image.
 
     It has `id` (task and number of the test), `question`, `answer` (rows), `image`, `kind` and
     `num_examples`.

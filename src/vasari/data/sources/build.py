@@ -27,7 +27,7 @@ _LONE_LETTER = re.compile(r"[A-J]")
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Converter from the rows of a data set, in one of its published layouts, to prompts."""
+    """Converter of a public data set's rows to prompts, by the columns that `layout` names."""
 
     spec: SourceSpec
     layout: Layout

@@ -28,7 +28,7 @@ _NAME = re.compile(r"RAVEN_\d+_(\w+)\.npz")
 
 
 def raven_rows(path: Path, _folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield the one row of a RAVEN archive, which holds a single problem.
+    """Yield the single row of a RAVEN `.npz` file: one problem, its panels drawn as one image.
 
     It has `id`, `question`, `num_choices`, `target` (from 0), `image`, `configuration` (the
     archive's folder) and `split`.

@@ -39,7 +39,7 @@ _LISTED = 12
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row of a data set that cannot become a prompt, and the reason."""
+    """A data set's row that cannot become a prompt: its place in a file, and the reason."""
 
     source: str
     where: str
@@ -63,7 +63,7 @@ def read_source(
     limit: int | None = None,
     images: bool = True,
 ) -> Iterator[Prompt | BadRow]:
-    """Yield the prompts of a data set in file order, and a `BadRow` for each unusable row.
+    """Yield a public data set's prompts in file order, and a `BadRow` for each unusable row.
 
     A prompt's id is `source/native id`; its metadata holds `source`, `native_id`, `split`,
     `licence`, `domain`, `category` and `tier`. Images are found and their headers read here;

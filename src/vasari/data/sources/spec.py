@@ -50,7 +50,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class Fields(Settings):
-    """Columns of a row from which each field of a prompt is read."""
+    """For each field of a prompt, the columns of a data set's row that the field is read from."""
 
     question: Columns
     answer: Columns
@@ -69,7 +69,7 @@ class Fields(Settings):
 
 
 class Layout(Settings):
-    """One form in which a data set is published: its files, their format, columns and splits."""
+    """How a published data set is stored: its files, their format, columns and splits."""
 
     title: str = "files"
     files: dict[str, Patterns]
@@ -121,7 +121,7 @@ class Layout(Settings):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits that this layout may have."""
+        """Names of the splits (such as "train") that a data set in this file layout may have."""
         named = [split for split in self.files if split != "*"]
         told = [*self.split_values, *self.split_ranges] or (
             ["train", "val", "test"] if "*" in self.files else []
@@ -130,7 +130,7 @@ class Layout(Settings):
 
 
 class SourceSpec(Settings):
-    """Description of a data set: name, licence, and the layouts in which it is published."""
+    """Description of a public data set: name, licence, and how its published files are laid out."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]*$")
     title: str
@@ -148,12 +148,12 @@ class SourceSpec(Settings):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits that the data set's layouts may have."""
+        """Names of the splits that the data set may have, in any of its published file layouts."""
         return tuple(dict.fromkeys(split for layout in self.layouts for split in layout.splits))
 
     @property
     def tier_note(self) -> str:
-        """The tier (how far the layout was tested) in words, for documents and data cards."""
+        """How far reading this data set was tested (its `tier`), in words for data cards."""
         return TIER_NOTES[self.tier]
 
     @model_validator(mode="before")
@@ -176,7 +176,7 @@ class SourceSpec(Settings):
 
 
 def read_spec(path: Path) -> SourceSpec:
-    """Return the data set description that a YAML file holds, a user's or one that Vasari ships.
+    """Return the description of a data set (`SourceSpec`) that a YAML file holds.
 
     Raises:
         DataError: The file is missing, no YAML, or not a description.
@@ -199,7 +199,7 @@ _shipped = cache(read_spec)
 
 
 def describe_source(name: str) -> SourceSpec:
-    """Return the data set description `name`: a shipped one, or the YAML file at that path.
+    """Return the description of a data set, found by a shipped name or by the path of a YAML file.
 
     Raises:
         ConfigError: No source has this name.

@@ -18,7 +18,7 @@ _COLUMNS = ("id", "utterance", "context", "targetValue")
 
 
 def wikitable_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRow]:
-    """Yield one row per question, with its table drawn as an image.
+    """Yield one row per question of a TSV file, with the question's table drawn as an image.
 
     It has `id`, `question`, `answer` (several joined by "; "), `num_answers`, `context` (its table)
     and `image`.

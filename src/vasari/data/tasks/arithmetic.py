@@ -14,7 +14,7 @@ from vasari.data.tasks.thinker import Read, Thinker
 
 
 def arithmetic_facts(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    """Return `count` sums and differences such as "7+5", each paired with its answer.
+    """Return `count` random sums and differences such as "7+5", each paired with its answer.
 
     They are worded as in worked reasoning.
 
@@ -55,7 +55,7 @@ Asked = tuple[str, Callable[[Thinker, Read], object]]
 
 
 def named_sums(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    """Return `count` pairs of a question, "red 5. blue 3. red plus blue", and its worked solution.
+    """Return `count` pairs of a question such as "red 5. blue 3. red plus blue" and its solution.
 
     They need no picture: what is learnt is to find a number by its name, to carry it on, and to
     keep the best so far in mind.

@@ -1,4 +1,4 @@
-"""Checks that every task family must pass, ours or a user's."""
+"""Checks that every task family (maker of generated problems) must pass, ours or a user's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def check_task_family(family: Family | type[Family], verify: Verify) -> None:
-    """Check that a task family does what `Family` demands, on problems of each of its levels.
+    """Check that a task family (maker of problems) obeys the interface `Family` at all its levels.
 
     Args:
         family: As a recipe may name it: a class that is called without arguments, or an object.

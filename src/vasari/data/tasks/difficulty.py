@@ -25,7 +25,9 @@ _BINS: NDArray[np.float64] = np.arange(11) / 10
 
 
 def shape_distance(pass_rates: ArrayLike) -> float:
-    """Return the 1-Wasserstein distance, in [0, 1], of a pool's pass rates from DynaMath's.
+    """Return the 1-Wasserstein distance from given pass rates to 14 models' pass rates on DynaMath.
+
+    The distance lies in [0, 1].
 
     It is the area between the two cumulative distributions: the mean distance by which pass rates
     would have to move.
@@ -49,7 +51,7 @@ def shape_distance(pass_rates: ArrayLike) -> float:
 
 
 def dynamath_level_weights() -> dict[str, float]:
-    """Return weights of the levels "1" to "3" that mix easy and hard questions as DynaMath does.
+    """Return the shares of levels "1" (easy) to "3" (hard) among questions of DynaMath.
 
     They are the mass of its pass rates above 0.66, from 0.33 to 0.66, and below 0.33: many easy,
     many hard, few middling. A level only guesses difficulty; what a given model finds hard is

@@ -24,7 +24,7 @@ SUPERSAMPLE = 2
 
 
 def draw(scene: Scene, *, style: str = "plain", size: int = 112) -> bytes:
-    """Draw a scene and return it as a PNG of `size` x `size` pixels.
+    """Draw a scene (lines, shapes and texts) and return a PNG of `size` x `size` pixels.
 
     Args:
         scene: Marks in unit coordinates.

@@ -1,4 +1,4 @@
-"""HTML page that shows problems of the task families."""
+"""HTML page that shows example problems of the task families (makers of problems)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SLIP_RATE = 0.3
 def write_gallery(
     path: Path, families: Mapping[str, Family], *, per_level: int = 2, seed: int = 0
 ) -> None:
-    """Write an HTML page with problems of every family and level, drawn in every style.
+    """Write an HTML page of example problems of each task family and level, in all drawing styles.
 
     The same arguments write the same bytes. The page loads nothing from elsewhere.
 

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 def spoil(
     problem: Problem, how: Imperfection, *, family: Family, level: str, rng: np.random.Generator
 ) -> Problem:
-    """Return the problem made imperfect: wrongly labelled, guessable or unsolvable.
+    """Return the problem made imperfect as `how` says: wrong label, guessable or unsolvable.
 
     * "wrong_label": the reference answer is another plausible one; the reasoning still leads to the
         right one.
@@ -51,7 +51,7 @@ def spoil(
 
 
 def can_become_guessable(problem: Problem) -> bool:
-    """Whether a problem can be made guessable: a free answer, or a choice with answer A or B."""
+    """Whether a problem can become a choice of two options; not if its answer is option C or D."""
     return problem.kind != "choice" or problem.answer in LETTERS[:2]
 
 

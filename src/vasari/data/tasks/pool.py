@@ -39,7 +39,10 @@ ten."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
-    """Settings of generated prompts, all but their number; recipes extend or nest this class."""
+    """Settings of generated prompts, except how many: task families, levels, images, mistakes.
+
+    Recipes extend or nest this class.
+    """
 
     families: tuple[str, ...]
     """Names of families; prompts take turns, so that each family has the same share."""
@@ -53,7 +56,7 @@ class TaskSettings:
     DynaMath (see `difficulty.dynamath_level_weights`) and takes no `level_weights`."""
 
     image_size: Annotated[int, Bounds(least=16, most=4096)] = 112
-    """Pixels a side."""
+    """Width and height of each image, in pixels."""
 
     slip_rate: Share = 0.0
     """Chance that a step of the worked solution goes wrong; the reference answer stays right."""
@@ -89,7 +92,7 @@ class TaskSettings:
 
     @property
     def imperfections(self) -> dict[Imperfection, float]:
-        """Share of prompts with each imperfection: wrong label, guessable, unsolvable."""
+        """Share of the prompts with each imperfection: wrong label, guessable, unsolvable."""
         return {
             "wrong_label": self.wrong_label_share,
             "guessable": self.guessable_share,
@@ -97,7 +100,7 @@ class TaskSettings:
         }
 
     def pool(self, num_prompts: int, **changes: Any) -> PoolSettings:
-        """Return these settings as those of a pool of `num_prompts` prompts, after `changes`."""
+        """Return `PoolSettings` for `num_prompts` prompts: these settings, updated by `changes`."""
         shown = {one.name: getattr(self, one.name) for one in fields(TaskSettings)}
         return PoolSettings(**(shown | changes), num_prompts=num_prompts)
 
@@ -128,7 +131,7 @@ def make_pool(
     progress: Callable[[int, int], None] | None = None,
     families: Mapping[str, Family] | None = None,
 ) -> list[Prompt]:
-    """Return a pool of generated prompts with drawn images, worked solutions and answers.
+    """Return generated prompts of one split, with drawn images, worked solutions and answers.
 
     Problems, looks, slips and imperfections come from generators of their own: another slip rate or
     style leaves the problems as they are, and a longer pool begins with the shorter one (when no
@@ -167,18 +170,18 @@ def make_pool(
 
 
 def scene_digest(scene_key: str) -> str:
-    """Return the 64-bit digest of a scene's key (the text of its facts) as 16 hex digits."""
+    """Return the digest, 16 hex digits, of a scene's key (the text of what the picture shows)."""
     return hashlib.blake2b(scene_key.encode(), digest_size=8).hexdigest()
 
 
 def split_of(digest: str) -> Split:
-    """Return the split ("train", "validation" or "test") that a scene's digest assigns it to."""
+    """Return the split ("train", "validation" or "test") of the scene that has this digest."""
     residue = int(digest, 16) % 10
     return next(split for split, residues in _RESIDUES.items() if residue in residues)
 
 
 def check_disjoint(**pools: Sequence[Prompt]) -> None:
-    """Check that no two of the named pools of prompts share a scene.
+    """Check that no two pools of generated prompts show the same scene (picture).
 
     Raises:
         DataError: Two pools share one (both prompts are named), or a prompt has no scene digest.
@@ -275,7 +278,7 @@ class _PoolMaker:
         self._seen: set[tuple[str, str]] = set()
 
     def plan(self) -> list[Imperfection | None]:
-        """Return each prompt's imperfection or None, in exact numbers at random places."""
+        """Return each prompt's imperfection or None: exact shares of the pool, in random order."""
         num = self._settings.num_prompts
         plan: list[Imperfection | None] = [None] * num
         places = iter(self._spoiler.permutation(num))
@@ -285,7 +288,7 @@ class _PoolMaker:
         return plan
 
     def make(self, number: int, family: Family, spoiling: Imperfection | None) -> Prompt:
-        """Return prompt `number` of the pool, made from a new problem of `family`."""
+        """Return the pool's prompt number `number`, made from a new problem of `family`."""
         level, problem, digest = self._sample(family, spoiling=spoiling)
         true_answer = problem.answer
         if spoiling is not None:

@@ -23,7 +23,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A generated problem: a scene, a question that needs several steps, and a way to solve it."""
+    """A generated problem: a scene to draw, a multi-step question, and code that solves it."""
 
     scene: Scene
     scene_key: str
@@ -59,5 +59,5 @@ class Family(Protocol):
     """Difficulty levels, easiest first: ("1", "2", "3")."""
 
     def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """Return a problem of the given level; the same generator state gives the same problem."""
+        """Return a random problem of difficulty `level`; equal `rng` states give equal problems."""
         ...

@@ -68,7 +68,7 @@ _STYLES: dict[str, Style] = {
 
 
 def find_style(name: str) -> Style:
-    """Return the drawing style called `name`.
+    """Return the settings of the drawing style called `name`, such as "chalk".
 
     Raises:
         ConfigError: There is none.
@@ -79,7 +79,7 @@ def find_style(name: str) -> Style:
 
 
 def paint(scene: Scene, style: str) -> dict[Colour, Rgb]:
-    """Return the RGB values of the palette, "ink" and "paper" for one scene in one style.
+    """Return the RGB value of each colour name ("red", "ink", ...) for one scene in one style.
 
     Hue, saturation and brightness shift by a few per cent, decided by a digest of the scene, so
     that a model cannot know a colour by one value, while every colour keeps its name.

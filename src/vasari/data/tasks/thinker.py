@@ -35,7 +35,7 @@ class Thinker:
     """Number of steps that went wrong."""
 
     def say(self, sentence: str) -> None:
-        """Append a sentence that cannot go wrong to the reasoning."""
+        """Append a sentence to the reasoning as it is, without any deliberate mistake."""
         self.steps.append(sentence)
 
     def read(self, what: str, value: int, *, low: int = 0, high: int = 99) -> int:
@@ -101,7 +101,7 @@ class Thinker:
         return left // right
 
     def total(self, values: Sequence[int]) -> int:
-        """Append the step-by-step additions of the values to the reasoning, and return the sum.
+        """Append the additions of the values, one step each, to the reasoning; return the sum.
 
         The sum of no values is 0.
         """
@@ -120,7 +120,7 @@ class Thinker:
         return found
 
     def settle(self, value: str, alternatives: Sequence[str]) -> str:
-        """Return the label `value`, or another label by deliberate mistake; write nothing.
+        """Return the label `value`, or by deliberate mistake one of `alternatives`; write nothing.
 
         The caller writes what follows from it.
         """
@@ -128,7 +128,9 @@ class Thinker:
         return str(self.rng.choice(others)) if others and self._slips() else value
 
     def best(self, read: Read, names: Sequence[str], *, word: str, largest: bool) -> str:
-        """Read numbers one by one; return the name of the largest or smallest, the first on a tie.
+        """Read the named numbers one by one; return the name of the largest (or smallest) number.
+
+        The first wins a tie.
 
         "red 5. blue 3. larger red 5. green 7. larger green 7".
 
@@ -151,7 +153,9 @@ class Thinker:
     def subset(
         self, read: Read, names: Sequence[str], *, word: str, fits: Callable[[int], bool]
     ) -> str:
-        """Read numbers one by one; return the names of those that pass `fits`: "{blue, red}".
+        """Read the named numbers one by one; return the names of all that pass `fits`, in braces.
+
+        The names are sorted: "{blue, red}".
 
         After each number the names found so far are written after `word`, "none" at first.
         """
@@ -163,7 +167,7 @@ class Thinker:
         return braces(found)
 
     def count_above(self, read: Read, names: Sequence[str], *, limit: int) -> int:
-        """Read numbers one by one; return how many are above the limit.
+        """Read the named numbers one by one; return how many of the numbers are above `limit`.
 
         The reasoning says "green 9. over 7 1": one number above 7 so far.
         """
@@ -174,7 +178,7 @@ class Thinker:
         return count
 
     def match(self, sought: str, options: Mapping[str, str]) -> str:
-        """Compare the options with the text `sought` in order; return the letter of the equal one.
+        """Compare each option with the text `sought`; return the letter of the equal option.
 
         The reasoning says "7 A 9 no. 7 B 7 yes".
 
@@ -220,5 +224,5 @@ class Thinker:
 
 
 def braces(names: Sequence[str]) -> str:
-    """Return names as a sorted set in text form: "{blue, red}"."""
+    """Return the text of a sorted set of names: "{blue, red}"."""
     return "{" + ", ".join(sorted(names)) + "}"

@@ -47,7 +47,7 @@ _LEVEL = re.compile(r"[A-Za-z0-9_]+")
 
 
 def find_family(name: str) -> Family:
-    """Return the task family called `name`: one of `FAMILIES`, or a user's class or object.
+    """Return the task family (maker of problems) `name`, one of `FAMILIES` or a user's own.
 
     Raises:
         ConfigError: There is none, its code was not allowed, or what is there is no family.
@@ -56,7 +56,7 @@ def find_family(name: str) -> Family:
 
 
 def as_family(found: Any, *, what: str) -> Family:
-    """Check a task family and return it: `found`, or an instance of the class `found`.
+    """Check that `found` is a task family and return it; if it is a class, return an instance.
 
     A class is called without arguments.
 

@@ -28,7 +28,7 @@ class Corner:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of named points, lines and coloured angles, with its worked solution."""
+    """A geometry figure of named points, lines and coloured angles, with the solution's steps."""
 
     points: dict[str, Point]
     strokes: tuple[str, ...]

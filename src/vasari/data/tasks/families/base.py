@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 class LeveledFamily:
-    """A task family with one problem-making function for each level, easiest level first."""
+    """Task family (maker of problems) with one problem-making function per difficulty level.
+
+    The easiest level comes first.
+    """
 
     def __init__(
         self, name: str, makers: Mapping[str, Callable[[np.random.Generator], Problem]]
@@ -41,7 +44,7 @@ class LeveledFamily:
         self._makers = makers
 
     def sample(self, rng: np.random.Generator, level: str) -> Problem:
-        """Return a problem of the given level; the same generator state gives the same problem.
+        """Return a random problem of difficulty `level`; equal `rng` states give equal problems.
 
         Raises:
             ConfigError: The family has no such level.
@@ -55,7 +58,7 @@ class LeveledFamily:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a scene, with its reference answer and its worked solution."""
+    """A question about a picture, with its reference answer and its worked solution."""
 
     text: str
     answer: str
@@ -66,7 +69,7 @@ class Question:
     """Perception questions beyond those that every scene of the family has."""
 
     def about(self, scene: Scene, scene_key: str, facts: tuple[Fact, ...]) -> Problem:
-        """Return the problem that asks this question about a scene."""
+        """Return the complete `Problem` that asks this question about the given scene."""
         return Problem(
             scene=scene,
             scene_key=scene_key,
@@ -80,7 +83,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Named numbers in a picture, and the questions about them that several task families ask.
+    """Named numbers shown in a picture, with methods that make questions about these numbers.
 
     A method that returns a question returns None where the question has no good answer.
     """
@@ -96,16 +99,16 @@ class Numbers:
         return thinker.read(name, self.values[name], low=self.low, high=self.high)
 
     def read_all(self, thinker: Thinker, names: Sequence[str]) -> list[int]:
-        """Read the numbers with these names one after the other, and return them."""
+        """Read the numbers called `names` off the picture, one by one, and return the numbers."""
         return [self.read(thinker, name) for name in names]
 
     def sum_of(self, text: str, names: Sequence[str]) -> Question:
-        """Return a question that asks for the sum of the numbers with these names."""
+        """Return a question, worded `text`, that asks for the sum of the numbers called `names`."""
         answer = sum(self.values[name] for name in names)
         return Question(text, str(answer), lambda t: str(t.total(self.read_all(t, names))))
 
     def minus(self, text: str, one: str, two: str) -> Question | None:
-        """Return a question for number `one` minus number `two`; None if the result is negative."""
+        """Return a question for the number named `one` minus number `two`; None if negative."""
         answer = self.values[one] - self.values[two]
         return self._unless_negative(
             text, answer, lambda t: t.difference(*self.read_all(t, (one, two)))
@@ -114,7 +117,7 @@ class Numbers:
     def sum_minus(
         self, text: str, names: Sequence[str], less: str, *, read_first: bool
     ) -> Question | None:
-        """Return a question that asks for a sum minus one number; None if the result is negative.
+        """Return a question for the sum of the numbers `names` minus `less`; None if negative.
 
         Args:
             text: The question.
@@ -132,7 +135,9 @@ class Numbers:
         return self._unless_negative(text, answer, think)
 
     def best(self, text: str, names: Sequence[str], *, word: str, largest: bool) -> Question | None:
-        """Return a question for the name of the largest or smallest number; None on a tie.
+        """Return a question that asks which number is largest (or smallest); None on a tie.
+
+        The answer is the number's name.
 
         Args:
             text: The question.
@@ -152,7 +157,7 @@ class Numbers:
         )
 
     def subset(self, text: str, *, word: str, fits: Callable[[int], bool]) -> Question | None:
-        """Return a question that asks for the names of all numbers that fit; None if none fits."""
+        """Return a question for the names of all numbers that pass `fits`; None if none passes."""
         found = [name for name, value in self.values.items() if fits(value)]
         if not found:
             return None
@@ -166,7 +171,7 @@ class Numbers:
     def spread(
         self, text: str, names: Sequence[str], *, words: tuple[str, str], place: int
     ) -> Question:
-        """Return a question that asks for the largest number minus another one.
+        """Return a question for the largest number minus the smallest, or minus another by rank.
 
         The reasoning writes both numbers again after it has read all.
 
@@ -196,20 +201,20 @@ class Numbers:
 
 
 def sum_of_two(rng: np.random.Generator, numbers: Numbers) -> Question:
-    """Return a question for the sum of two of the numbers, picked at random."""
+    """Return a question for the sum of two of the named numbers, picked at random."""
     one, two = shuffled(rng, list(numbers.values), 2)
     return numbers.sum_of(f"What is {one} plus {two}?", (one, two))
 
 
 def difference_of_two(rng: np.random.Generator, numbers: Numbers) -> Question | None:
-    """Return a question for the larger minus the smaller of two numbers picked at random."""
+    """Return a question for the larger minus the smaller of two named numbers picked at random."""
     names = shuffled(rng, list(numbers.values), 2)
     one, two = sorted(names, key=lambda name: -numbers.values[name])
     return numbers.minus(f"What is {one} minus {two}?", one, two)
 
 
 def with_question(make: Callable[[], T], ask: Callable[[T], Question | None]) -> tuple[T, Question]:
-    """Make objects until `ask` has a question about one; return the object and the question."""
+    """Call `make` until `ask` has a question about the object made; return object and question."""
     while True:
         made = make()
         question = ask(made)
@@ -218,14 +223,14 @@ def with_question(make: Callable[[], T], ask: Callable[[T], Question | None]) ->
 
 
 def sometimes_with_choices(rng: np.random.Generator, problem: Problem) -> Problem:
-    """Return the problem; one in five problems that ask for a number become multiple choice."""
+    """Return the problem, turned into multiple choice with chance 1/5 if it asks for a number."""
     if problem.kind == "number" and rng.random() < CHOICE_SHARE:
         return with_choices(rng, problem, near_numbers(rng, int(problem.answer)))
     return problem
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """Return one of the options, all equally likely."""
+    """Return one of `options`, drawn uniformly at random."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -243,7 +248,7 @@ def near_numbers(rng: np.random.Generator, value: int) -> tuple[str, ...]:
 
 
 def with_choices(rng: np.random.Generator, problem: Problem, distractors: Sequence[str]) -> Problem:
-    """Return the problem as multiple choice between its answer and up to three distractors.
+    """Return the problem as multiple choice: its answer and up to three of the wrong `distractors`.
 
     The reasoning compares its value with each option: "7 A 9 no. 7 B 7 yes" leads to B. A value
     that is no option gives way to the nearest one.

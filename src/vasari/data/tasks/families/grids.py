@@ -176,7 +176,10 @@ def _think(t: Thinker, puzzle: Puzzle, level: str) -> Rows:
 
 
 def transformed(rule: str, rows: Rows) -> Rows:
-    """Return a grid after the transformation `rule`, computed on an array of colour numbers."""
+    """Return the grid `rows` after the transformation that is called `rule`.
+
+    It is computed on an array of colour numbers.
+    """
     grid = np.array([["rbgy".index(letter) for letter in row] for row in rows])
     if rule.startswith("swap"):
         one, two = "rbgy".index(rule[5]), "rbgy".index(rule[-1])

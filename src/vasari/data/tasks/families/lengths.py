@@ -20,7 +20,7 @@ FILLS = ("yellow", "cyan", "pink", "orange")
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A drawn figure with its dimensions, a question about it, and the worked solution."""
+    """A drawn figure with its dimensions, a question about the figure, and the solution's steps."""
 
     kind: str
     marks: list[Mark]

@@ -87,7 +87,7 @@ def _puzzle(rng: np.random.Generator, num_rules: int) -> Puzzle:
 
 
 def describe(cell: Cell, *, sized: bool) -> str:
-    """Return a picture in words: "2 red discs", or "small red disc" where sizes matter."""
+    """Return a matrix cell's picture in words: "2 red discs", or "small red disc" if `sized`."""
     lead = cell["size"] if sized else cell["count"]
     return f"{lead} {cell['colour']} {cell['shape']}" + ("s" if cell["count"] != "1" else "")
 

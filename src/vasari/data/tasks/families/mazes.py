@@ -24,7 +24,7 @@ DOORS: tuple[tuple[Room, Room], ...] = tuple(
 
 
 def walk(room: Room, move: str, walls: Walls) -> Room:
-    """Return the room reached by a move, or the same room if a wall or the border stops it."""
+    """Return the room that `move` leads to from `room`, or `room` if a wall or border stops it."""
     target = room[0] + MOVES[move][0], room[1] + MOVES[move][1]
     return room if target not in ROOMS or frozenset((room, target)) in walls else target
 
@@ -73,7 +73,7 @@ def _moves(
 
 
 def maze(rng: np.random.Generator, *, num_moves: int, num_walls: int) -> Problem:
-    """Return a maze problem with `num_walls` walls, one of which stops one of the moves."""
+    """Return a problem that asks where `num_moves` moves end in a maze; a wall stops one move."""
     letters = dict(zip(ROOMS, shuffled(rng, tuple("ABCDEFGHI")), strict=True))
     rooms = {letter: room for room, letter in letters.items()}
     closed = _closed_doors(rng, num_walls)

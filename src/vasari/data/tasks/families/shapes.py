@@ -46,7 +46,7 @@ class Grid:
     """Questions about places ask for any shape, not for a colour or a kind."""
 
     def num(self, wanted: str, line: str | None = None) -> int:
-        """Count the shapes of one colour or kind in the whole grid, or in one row or column.
+        """Return how many shapes of a colour or kind the grid, or one row or column of it, holds.
 
         The kind "shape" counts all shapes.
         """
@@ -57,7 +57,7 @@ class Grid:
 
     @property
     def totals(self) -> Numbers:
-        """Number of shapes of each colour, by colour."""
+        """Number of shapes of each colour in the grid, as `Numbers` named by colour."""
         return Numbers({colour: self.num(colour) for colour in COLOURS}, low=0, high=_MOST)
 
 

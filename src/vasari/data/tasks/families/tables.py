@@ -27,20 +27,20 @@ _MAX = 9
 
 
 class Table(Numbers):
-    """A table of numbers, row by row, each named after its row and column, as in "red X"."""
+    """A table of numbers; each number is named after its row (a colour) and column, as "red X"."""
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Colours that name the rows, from the top."""
+        """Names of the table's rows, which are colours, from the top."""
         return tuple(dict.fromkeys(name.split()[0] for name in self.values))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Letters that name the columns, from the left."""
+        """Names of the table's columns, which are letters, from the left."""
         return tuple(dict.fromkeys(name.split()[1] for name in self.values))
 
     def cells(self, line: str) -> list[str]:
-        """Return the names of the cells in the row or column called `line`."""
+        """Return the names, such as "red X", of the cells in the row or column called `line`."""
         return [name for name in self.values if line in name.split()]
 
     def numbers(self, line: str) -> list[int]:
@@ -48,11 +48,11 @@ class Table(Numbers):
         return [self.values[name] for name in self.cells(line)]
 
     def read_line(self, thinker: Thinker, line: str) -> list[int]:
-        """Read the numbers of a row or column one after the other, and return them."""
+        """Read the numbers in the row or column `line` one by one, and return the numbers."""
         return self.read_all(thinker, self.cells(line))
 
     def read_extreme(self, thinker: Thinker, line: str, word: str) -> int:
-        """Read a row or column, read its "largest" or "smallest" number again, and return it."""
+        """Read the row or column `line`; return its "largest" or "smallest" number, noted again."""
         found = (max if word == "largest" else min)(self.read_line(thinker, line))
         return thinker.read(word, found, low=self.low, high=self.high)
 
