@@ -202,7 +202,7 @@ class Client:
     async def stream(
         self, requests: Iterable[Request], *, num_responses: int = 1, decided: Decided | None = None
     ) -> AsyncGenerator[Answers, None]:
-        """Yield each request's answers once they came; `position` is its index in `requests`.
+        """Yield each request's answers as soon as they arrive, with the request's position.
 
         Requests are taken from the iterable as there is room, so it may be long and made on the
         way. Memory does not grow with it.

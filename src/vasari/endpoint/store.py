@@ -368,7 +368,7 @@ class _Syncer:
 
 
 def write_dead_letters(store: ResponseStore, path: Path) -> int:
-    """Write the store's failures to a file, one JSON line each; return their number.
+    """Write the failed requests in the store to a file of JSON lines; return their number.
 
     Raises:
         StorageError: The disk refused.

@@ -60,7 +60,7 @@ class Disagreements:
         }
 
     def reason(self, first: Verdict, second: Verdict) -> str:
-        """Return a sentence on why two verdicts on an output differ, by the rules that decided."""
+        """Return a sentence that says why two verdicts on the same output differ."""
         for rule, sentence in _REASONS.items():
             for who, verdict in ((self.first, first), (self.second, second)):
                 if verdict.decided_by == rule:

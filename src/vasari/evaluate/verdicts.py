@@ -26,9 +26,9 @@ Lines = list[list[str]]
 
 
 def verdict_file(folder: Path, protocols: Sequence[str], name: str) -> Path:
-    """Return the file of the verdicts by the protocol `name`, e.g. `verdicts.jsonl` in `folder`.
+    """Return the path of the file in `folder` with the verdicts that protocol `name` gave.
 
-    The first protocol has the file without its name.
+    `verdicts.jsonl` for the first protocol, `verdicts.NAME.jsonl` for the others.
     """
     part = "" if name == protocols[0] else f".{file_name_of(name)}"
     return folder / f"verdicts{part}.jsonl"

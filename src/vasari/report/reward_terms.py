@@ -33,7 +33,7 @@ class RewardTerms:
     where none has."""
 
     def summary(self) -> dict[str, dict[str, float | None]]:
-        """Return each reward term's mean over the `first` and `last` tenth of batches and all."""
+        """Return each reward term's mean over the first tenth, the last tenth and all batches."""
         tenth = max(1, len(self.steps) // 10)
         parts = {"first": slice(None, tenth), "last": slice(-tenth, None), "mean": slice(None)}
         return {

@@ -341,7 +341,7 @@ def draw_of(
     uniform: NDArray[np.int64] = _NONE,
     revisit: NDArray[np.int64] = _NONE,
 ) -> Draw:
-    """Build a batch from prompts drawn by score (promoted), at random, and as long unseen."""
+    """Build a batch of prompts drawn by score, drawn at random, and drawn after a long pause."""
     roles: list[Role] = ["promoted"] * len(promoted)
     roles += ["uniform"] * len(uniform)
     roles += ["revisit"] * len(revisit)

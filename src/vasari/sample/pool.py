@@ -33,7 +33,7 @@ class Pool:
             raise DataError(f"prompt ids must be unique, {twice!r} stands twice")
 
     def state(self) -> dict[str, Any]:
-        """Return the pool's identity, to be saved: JSON values and, with ids, uint64 digests."""
+        """Return what identifies the pool in a checkpoint: its size and its prompts' digests."""
         if self._digests is None:
             return {"num_prompts": self.num_prompts, "fingerprint": None}
         return {

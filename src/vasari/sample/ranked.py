@@ -18,7 +18,7 @@ EQUAL_DECIMALS = 9
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts of correct and of verifiable rollouts, for each prompt of some groups."""
+    """Counts of correct and of verifiable rollouts of each prompt, summed over its groups."""
 
     prompts: NDArray[np.int64]
     """[seen] prompts with a verifiable rollout, ascending, each once."""

@@ -165,7 +165,7 @@ class VarianceAwareSampler(PromptSampler):
         return np.sort(order).astype(np.int64)
 
     def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: promotion scores (mean, std, histogram), their two terms, counts."""
+        """Return training-log metrics: statistics of scores and their terms, and prompts drawn."""
         scored = ~np.isnan(self._ovs)
         scores, ovs, tds = self._weighted.weights[scored], self._ovs[scored], self._tds[scored]
         tds = tds[~np.isnan(tds)]

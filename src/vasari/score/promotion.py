@@ -52,7 +52,7 @@ def promotion_score(
 
 
 def check_weights(alpha: float, beta: float, normalise: str) -> None:
-    """Check that a promotion score's weights `alpha` and `beta`, and `normalise`, are valid.
+    """Raise if `alpha`, `beta` or `normalise`, with which prompts are scored, is invalid.
 
     Raises:
         ConfigError: A weight is negative or not finite, or `normalise` is unknown.

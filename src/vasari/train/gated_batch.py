@@ -94,7 +94,7 @@ class GatedBatch:
         return filled
 
     def silent(self) -> list[list[int]]:
-        """Return, for each process, the batch positions of groups that the gate refused."""
+        """Return, for each process, the batch positions of groups that must not train."""
         return [
             [place for place, n in enumerate(filled) if not self._admitted[own[n]]]
             for filled, own in zip(self.filled(), self._of_process, strict=True)

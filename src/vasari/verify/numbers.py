@@ -127,7 +127,10 @@ def parse_constant(text: str) -> Value | None:
 
 
 def is_value(text: str) -> bool:
-    """Whether a text is a number or constant arithmetic, a unit or too large a value allowed."""
+    """Whether a text is a number or constant arithmetic, with or without a unit.
+
+    True too where its value is too large to compute.
+    """
     text = normalise(text)
     try:
         return parse_number(text) is not None or parse_constant(split_unit(text).body) is not None

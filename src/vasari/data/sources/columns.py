@@ -37,7 +37,7 @@ def is_empty(value: Any) -> bool:
 
 
 def column_value(row: Mapping[str, Any], column: str) -> Any:
-    """Return a row's value for a column such as "turns.0.text" or "{id}.png"; None if missing."""
+    """Return a row's value at a path ("turns.0.text") or template ("{id}.png"); None if missing."""
     if column.startswith("="):
         return column[1:]
     if "{" not in column:

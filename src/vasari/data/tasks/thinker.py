@@ -120,7 +120,7 @@ class Thinker:
         return found
 
     def settle(self, value: str, alternatives: Sequence[str]) -> str:
-        """Return the label `value`, or by deliberate mistake one of `alternatives`; write nothing.
+        """Return the label `value`, or at times one of `alternatives` as a deliberate mistake.
 
         The caller writes what follows from it.
         """

@@ -157,7 +157,7 @@ class Numbers:
         )
 
     def subset(self, text: str, *, word: str, fits: Callable[[int], bool]) -> Question | None:
-        """Return a question for the names of all numbers that pass `fits`; None if none passes."""
+        """Build a question for the names of all items whose number `fits`; None if none does."""
         found = [name for name, value in self.values.items() if fits(value)]
         if not found:
             return None
@@ -171,7 +171,7 @@ class Numbers:
     def spread(
         self, text: str, names: Sequence[str], *, words: tuple[str, str], place: int
     ) -> Question:
-        """Return a question for the largest number minus the smallest, or minus another by rank.
+        """Build a question for the largest number minus the smallest, or minus the one at a rank.
 
         The reasoning writes both numbers again after it has read all.
 
