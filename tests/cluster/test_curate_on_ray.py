@@ -100,6 +100,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_file(write, files_of, 
     assert files_of(tmp_path / "two") == files_of(tmp_path / "one")
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_driver_that_is_killed_takes_its_ray_along_and_the_same_command_goes_on(
     write, files_of, tmp_path

@@ -58,6 +58,7 @@ def waiting_work(folder: Path):
     return make
 
 
+@pytest.mark.heavy
 def test_a_node_that_is_lost_is_worked_around(cluster, tmp_path):
     node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     with joined_ray(root=tmp_path, address=cluster.address) as engine:
@@ -136,6 +137,7 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path):
             pass
 
 
+@pytest.mark.heavy
 def test_a_server_that_is_no_ray_is_refused(tmp_path):
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -89,6 +89,7 @@ def test_a_shard_whose_worker_is_killed_is_begun_again(started, tmp_path):
     assert [len(lines(tmp_path / str(number))) for number in range(8)] == [1, 1, 2, 1, 1, 2, 1, 1]
 
 
+@pytest.mark.heavy
 def test_a_shard_that_kills_every_worker_ends_the_stage(started, tmp_path):
     def make():
         def work(number):

@@ -128,6 +128,7 @@ def test_a_killed_training_goes_on_with_the_same_prompts_and_ends_with_the_same_
     assert resumed["rollouts"] == whole["rollouts"]
 
 
+@pytest.mark.heavy
 def test_a_training_that_is_resumed_at_its_end_takes_no_step_more(run):
     config = {
         "per_device_train_batch_size": 16,

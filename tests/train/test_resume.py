@@ -191,6 +191,7 @@ def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, whole, tmp_path):
     assert _moved(undisturbed)
 
 
+@pytest.mark.heavy
 def test_a_run_killed_at_random_ends_as_the_undisturbed_one(whole, tmp_path):
     recipe, undisturbed = whole("full")
     rng = np.random.default_rng()
@@ -262,6 +263,7 @@ def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
     }
 
 
+@pytest.mark.heavy
 def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe, tmp_path):
     arm, killed = two_processes(write_recipe, tmp_path, "gate", kills=[saving(2)])
     assert_the_same_run(killed, arm)
@@ -281,6 +283,7 @@ def test_two_processes_each_fill_their_share_of_a_batch_and_resume(write_recipe,
     assert {name: count for name, count in ledger(arm)["rollouts"].items() if count} == expected
 
 
+@pytest.mark.heavy
 def test_two_processes_share_what_both_screened_and_resume(write_recipe, tmp_path):
     arm, killed = two_processes(write_recipe, tmp_path, "screening", kills=[updating(2)])
     assert_the_same_run(killed, arm)
