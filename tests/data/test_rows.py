@@ -242,3 +242,18 @@ def test_a_file_damaged_anywhere_gives_rows_and_problems_and_no_other_error(
     path.write_bytes(content)
     for row in read_rows(path, exact=exact):
         assert (row.values is None) == bool(row.problem)
+
+
+@pytest.mark.parametrize("rest", ['\n[{"a": 2}]', " and more"])
+def test_what_follows_a_json_list_is_a_problem_and_not_dropped(tmp_path, rest):
+    path = tmp_path / "t.json"
+    path.write_text(f'[{{"a": 1}}]{rest}')
+    first, last = read_rows(path)
+    assert first.values == {"a": 1}
+    assert "text after the end of the list" in last.problem
+
+
+def test_an_endless_number_in_a_json_list_is_a_problem(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(f'[{{"a": {"9" * 5000}}}]')
+    assert [row.values for row in read_rows(path)] == [None]

@@ -201,3 +201,15 @@ def test_schedules_and_losses_are_those_of_trl():
     assert set(typing.get_args(Schedule)) <= {schedule.value for schedule in SchedulerType}
     source = inspect.getsource(trl.GRPOTrainer._compute_loss)
     assert all(f'"{loss}"' in source for loss in typing.get_args(Loss))
+
+
+def test_the_upper_clip_follows_epsilon_as_in_trl_unless_it_is_given():
+    assert GrpoTrlSettings().epsilon_high == 0.2
+    assert GrpoTrlSettings(epsilon=0.3).epsilon_high == 0.3
+    assert GrpoTrlSettings(epsilon=0.3, epsilon_high=0.4).epsilon_high == 0.4
+
+
+@pytest.mark.parametrize("values", [{"learning_rate": True}, {"max_completion_length": True}])
+def test_true_is_no_number(values):
+    with pytest.raises(ValidationError, match="expected no true or false"):
+        GrpoTrlSettings(**values)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,7 +16,35 @@ from vasari.core.errors import ConfigError
 class Settings(BaseModel):
     """Base class of settings read from a file: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_truth_values(cls, content: Any) -> Any:
+        """Refuse `true` and `false` where a number is meant: pydantic would read 1 and 0."""
+        if isinstance(content, dict):
+            for name, field in cls.model_fields.items():
+                if isinstance(content.get(name), bool) and not _takes_bool(field.annotation):
+                    raise ValueError(f"{name}: expected no true or false, got {content[name]}")
+        return content
+
+
+def _takes_bool(annotation: Any) -> bool:
+    """Whether a bool is among the values that a type allows."""
+    if annotation in (Any, bool, object, None):
+        return True
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return any(isinstance(value, bool) for value in arguments)
+    if get_origin(annotation) is Annotated:
+        return _takes_bool(arguments[0])
+    return annotation not in (int, float) and (
+        not arguments
+        or get_origin(annotation) not in (Union, UnionType)
+        or any(_takes_bool(argument) for argument in arguments if argument is not type(None))
+    )
 
 
 class Named(Settings):

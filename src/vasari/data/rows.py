@@ -266,13 +266,18 @@ def _parquet(path: Path, shown: str, columns: Sequence[str] | None) -> Iterator[
     try:
         with pq.ParquetFile(path) as file:
             total = file.metadata.num_rows
+            counted = sum(
+                file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)
+            )
+            if counted != total:
+                raise ValueError(f"its footer counts {total} rows, its row groups {counted}")
             present = file.schema_arrow.names
             asked = None if columns is None else [name for name in present if name in columns]
             for batch in file.iter_batches(batch_size=_PARQUET_BATCH, columns=asked):
                 for row in batch.to_pylist():
                     number += 1
                     yield StoredRow(
-                        f"{shown}: row {number}", row, number=number, share=number / total
+                        f"{shown}: row {number}", row, number=number, share=number / max(1, total)
                     )
     # pyarrow raises any of these on damaged files, and on dates that Python cannot hold.
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
@@ -342,12 +347,19 @@ def _json_list(file: io.TextIOWrapper, buffer: str, shown: str) -> Iterator[Stor
         problem = "the list does not end"
         if place < len(buffer):
             if buffer[place] == "]":
+                rest = buffer[place + 1 :] + file.read(_CHUNK)
+                if rest.strip():
+                    problem = f"text after the end of the list: {rest.strip()[:40]!r}"
+                    yield StoredRow(
+                        f"{shown}: after row {number}", problem=problem, number=number + 1
+                    )
                 return
             try:
                 entry, after = decoder.raw_decode(buffer, place)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:  # ValueError: an endless number
                 problem = f"not valid JSON: {error}"
-                ended = ended or isinstance(error, RecursionError) or _wrong_not_cut(error, buffer)
+                cut = isinstance(error, json.JSONDecodeError) and not _wrong_not_cut(error, buffer)
+                ended = ended or not cut
             else:
                 # A number or a word at the end of what was read may go on; brackets and quotes
                 # cannot.

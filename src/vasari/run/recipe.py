@@ -139,6 +139,12 @@ class SamplerSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> SamplerSettings:
+        for settings in (self.settings, *self.others.values()):
+            given = {"name", "num_prompts", "seed", "prompt_ids", "features"} & settings.keys()
+            if given:
+                raise ValueError(
+                    f"settings: the run gives {sorted(given)[0]!r} itself; leave it out"
+                )
         with names_from_a_file():
             for name in (self.name, *self.others):
                 make_sampler(name, num_prompts=1, seed=0, **self.of(name))

@@ -95,6 +95,9 @@ def _move_to_trl(section: str, settings: dict[str, Any], tell: Callable[[str], o
         for name in values:
             _refuse_both(section, key, name, trl, under="trl.")
         moved |= values
+    if "epsilon" in moved and not settings.get("algorithm"):
+        # The two ratios were settings of their own.
+        moved.setdefault("epsilon_high", trl.get("epsilon_high", 0.2))
     trl |= moved
     found = ", ".join(f"{section}.{key}" for key in old)
     tell(f"the recipe's {found}, as before 0.2.0, are read as {section}.trl: {_as_yaml(moved)}")

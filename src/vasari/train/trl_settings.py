@@ -80,7 +80,9 @@ class TrlSettings(Settings):
     nothing can be trained.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
     config_class: ClassVar[str]
     """Name of TRL's class."""
     set_by_vasari: ClassVar[Mapping[str, str]]
@@ -115,6 +117,8 @@ class TrlSettings(Settings):
                 problems.append(str(error))
         if problems:
             raise ValueError("; ".join(sorted(problems)))
+        if "epsilon" in checked and "epsilon_high" in cls.model_fields:
+            checked.setdefault("epsilon_high", checked["epsilon"])  # as in TRL
         return checked
 
     @classmethod
@@ -158,6 +162,7 @@ class SftTrlSettings(TrlSettings):
     set_by_vasari: ClassVar[Mapping[str, str]] = {
         "gradient_accumulation_steps": "set `batch_prompts`",
         "save_*": "leave it out: checkpoints are written with every validation",
+        "shuffle_dataset": "leave it out: prompts are shuffled in every epoch",
         **dict.fromkeys(
             (
                 "dataset_*",
@@ -228,7 +233,8 @@ class GrpoTrlSettings(TrlSettings):
     epsilon: Rate = 0.2
     """Ratios below 1 - epsilon are clipped."""
     epsilon_high: Rate | None = 0.2
-    """Ratios above 1 + epsilon_high are clipped (DAPO: 0.28); None: epsilon."""
+    """Ratios above 1 + epsilon_high are clipped (DAPO: 0.28); None, or left out beside `epsilon`:
+    epsilon."""
     loss_type: Loss = "grpo"
     """How token losses are combined."""
     importance_sampling_level: Literal["token", "sequence"] = "token"
