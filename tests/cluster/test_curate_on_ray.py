@@ -83,6 +83,7 @@ def num_done(root: Path) -> int:
     return len(list(root.glob("stages/01-check/counts-*.json")))
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_worker_that_is_killed_in_the_middle_changes_no_file(write, files_of, tmp_path):
     pytest.importorskip("ray")

@@ -195,6 +195,7 @@ def finals(name, pool_name):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_refreshes_that_are_charged_cost_vas_more_than_its_choice_gains():
     assert (finals("vas", "clean") < finals("vas_free", "clean") - 0.02).all()
 
