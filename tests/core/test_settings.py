@@ -10,6 +10,7 @@ from vasari.core.settings import Settings, parse_settings, read_yaml
 class Server(Settings):
     seconds: float = 1.0
     name: str = "server"
+    retry: bool | int = 1
 
 
 def test_each_wrong_key_and_value_is_named_with_what_came():
@@ -54,3 +55,16 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"^judge .*nowhere.yaml: No such file or directory$"):
         read_yaml(tmp_path / "nowhere.yaml", what="judge")
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_no_numbers_but_where_they_are_allowed(value):
+    with pytest.raises(ConfigError, match="seconds: expected no true or false"):
+        parse_settings(Server, {"seconds": value}, where="recipe")
+    assert parse_settings(Server, {"retry": value}, where="recipe").retry is value
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_number_is_finite(value):
+    with pytest.raises(ConfigError, match="seconds: Input should be a finite number"):
+        parse_settings(Server, {"seconds": value}, where="recipe")

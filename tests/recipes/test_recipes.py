@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vasari.core.errors import ConfigError
 from vasari.run.recipe import load_recipe
 from vasari.sample import vas_settings
 
@@ -76,3 +77,9 @@ def test_deepspeed_files_that_recipes_name_exist_and_are_json():
                     ]["stage"]
                     == 3
                 )
+
+
+@pytest.mark.parametrize("name", ["seed", "num_prompts", "prompt_ids", "features"])
+def test_what_the_run_gives_a_sampler_is_no_setting_of_it(name):
+    with pytest.raises(ConfigError, match=f"the run gives '{name}' itself; leave it out"):
+        load_recipe(ROOT / "recipes" / "quickstart_tiny.yaml", [f"sampler.settings.{name}=3"])

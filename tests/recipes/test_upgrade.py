@@ -118,6 +118,7 @@ def test_deferral_counts_batches():
     ("section", "old", "trl"),
     [
         ("grpo", {"clip_low": 0.1, "clip_high": 0.28}, {"epsilon": 0.1, "epsilon_high": 0.28}),
+        ("grpo", {"clip_low": 0.1}, {"epsilon": 0.1, "epsilon_high": 0.2}),
         ("grpo", {"kl_coefficient": 0.5}, {"beta": 0.5}),
         ("grpo", {"loss": "dapo"}, {"loss_type": "dapo", "importance_sampling_level": "token"}),
         ("grpo", {"loss": "gspo"}, {"loss_type": "grpo", "importance_sampling_level": "sequence"}),
@@ -236,3 +237,8 @@ def test_the_recipe_of_an_old_run_loads_and_trains_what_it_trained():
     ]
     assert (recipe.grpo.gate.name, recipe.grpo.screening.defer_batches) == ("two_stage", 1)
     assert recipe.sampler.of("progress") == {"explore": 0.25}
+
+
+def test_an_old_lower_clip_leaves_the_upper_one_of_its_algorithm():
+    grpo = upgrade_recipe({"grpo": {"algorithm": "gspo", "clip_low": 0.1}})["grpo"]
+    assert grpo == {"algorithm": "gspo", "trl": {"epsilon": 0.1}}
