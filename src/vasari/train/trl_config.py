@@ -11,6 +11,7 @@ import torch
 from trl import GRPOConfig, SFTConfig
 
 from vasari.core.errors import ConfigError
+from vasari.train.batches import grpo_batches, sft_steps
 from vasari.train.settings import GrpoSettings, SftSettings, TrainedWeights
 from vasari.train.trl_settings import TrlSettings
 
@@ -22,21 +23,7 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         ConfigError: A batch does not divide over processes, micro-batches and updates, or TRL
             refuses a setting.
     """
-    world = _num_processes()
-    rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
-    per_update = rollouts // settings.updates_per_batch
-    if per_update < world:
-        raise ConfigError(
-            f"an update has {per_update} rollouts, which {world} processes cannot take; use fewer"
-            " processes"
-        )
-    micro = min(settings.micro_batch, per_update // world)
-    if per_update % (micro * world):
-        raise ConfigError(
-            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update}"
-            f" an update, which {world} processes cannot take in micro-batches of {micro}; choose a"
-            f" micro_batch that divides {per_update // world}"
-        )
+    batches = grpo_batches(settings, num_processes=_num_processes())
     return _config(
         GRPOConfig,
         settings.trl,
@@ -44,9 +31,9 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
         seed=seed,
         num_steps=settings.steps,
         max_steps=settings.steps,
-        per_device_train_batch_size=micro,
-        gradient_accumulation_steps=per_update // (micro * world),
-        steps_per_generation=rollouts // (micro * world),
+        per_device_train_batch_size=batches.micro,
+        gradient_accumulation_steps=batches.accumulation,
+        steps_per_generation=batches.forward_passes,
         num_generations=settings.rollouts_per_prompt,
         reward_weights=[term.weight for term in settings.rewards],
         top_k=0,
@@ -79,7 +66,7 @@ def sft_config(
         ConfigError: TRL refuses a setting.
     """
     micro = min(settings.micro_batch, settings.batch_prompts)
-    steps = max(1, math.ceil(num_prompts * settings.epochs / settings.batch_prompts))
+    steps = sft_steps(settings, num_prompts=num_prompts)
     every = min(settings.validate_every, steps)
     return _config(
         SFTConfig,

@@ -1,0 +1,61 @@
+"""Division of a recipe's batches over processes, micro-batches and updates, without torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vasari.core.errors import ConfigError
+from vasari.train.settings import GrpoSettings, SftSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpoBatches:
+    """How the rollouts of a GRPO batch are divided over processes, updates and micro-batches."""
+
+    rollouts: int
+    """Rollouts of one batch, over all processes."""
+    per_update: int
+    """Rollouts of one optimizer update, over all processes."""
+    micro: int
+    """Rollouts of one forward pass of one process."""
+    accumulation: int
+    """Forward passes of one process in one update."""
+
+    @property
+    def forward_passes(self) -> int:
+        """Forward passes of one process over one batch."""
+        return self.accumulation * (self.rollouts // self.per_update)
+
+
+def grpo_batches(settings: GrpoSettings, *, num_processes: int) -> GrpoBatches:
+    """Divide the rollouts of a GRPO batch over processes, updates and micro-batches.
+
+    Raises:
+        ConfigError: They do not divide.
+    """
+    rollouts = settings.prompts_per_batch * settings.rollouts_per_prompt
+    per_update = rollouts // settings.updates_per_batch
+    if per_update < num_processes:
+        raise ConfigError(
+            f"an update has {per_update} rollouts, which {num_processes} processes cannot take; use"
+            " fewer processes"
+        )
+    micro = min(settings.micro_batch, per_update // num_processes)
+    if per_update % (micro * num_processes):
+        raise ConfigError(
+            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update}"
+            f" an update, which {num_processes} processes cannot take in micro-batches of {micro};"
+            f" choose a micro_batch that divides {per_update // num_processes}"
+        )
+    return GrpoBatches(
+        rollouts=rollouts,
+        per_update=per_update,
+        micro=micro,
+        accumulation=per_update // (micro * num_processes),
+    )
+
+
+def sft_steps(settings: SftSettings, *, num_prompts: int) -> int:
+    """Return the optimizer steps of supervised training over so many prompts."""
+    return max(1, math.ceil(num_prompts * settings.epochs / settings.batch_prompts))
