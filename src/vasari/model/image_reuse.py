@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from vasari.model.families import without_adapters
+
 
 def reuse_image_features(model: Any) -> None:
     """Patch a Qwen2.5-VL model to encode equal images of a batch only once; again has no effect."""
@@ -36,11 +38,6 @@ def reuse_image_features(model: Any) -> None:
     visual.forward = forward
     body.register_forward_pre_hook(_no_empty_images, with_kwargs=True)
     visual.encodes_repeats_once = True
-
-
-def without_adapters(model: Any) -> Any:
-    """Return the base model inside a model with low-rank adapters; any other model as it is."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _no_empty_images(

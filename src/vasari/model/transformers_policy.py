@@ -16,7 +16,8 @@ from vasari.core.records import Prompt, Rollout
 from vasari.data.images import open_image
 from vasari.model.base import Decoding, Images
 from vasari.model.chat import chat_messages
-from vasari.model.image_reuse import reuse_image_features, without_adapters
+from vasari.model.families import without_adapters
+from vasari.model.image_reuse import reuse_image_features
 from vasari.model.processor import load_processor
 
 

@@ -16,7 +16,8 @@ from datasets import Dataset, IterableDataset
 from trl import GRPOTrainer
 
 from vasari.core.errors import ConfigError, StateError
-from vasari.model.image_reuse import reuse_image_features, without_adapters
+from vasari.model.families import without_adapters
+from vasari.model.image_reuse import reuse_image_features
 from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
 from vasari.train.gated_batch import check_sizes
