@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vasari.core.errors import ConfigError
 from vasari.run.recipe import load_recipe
@@ -60,26 +61,89 @@ def test_the_papers_recipes_differ_only_in_what_depends_on_size(size):
         recipe["model"].pop("path")
         for part in ("sft", "grpo"):
             recipe[part].pop("micro_batch")
-            recipe[part]["trl"].pop("deepspeed")
+            trl = recipe[part]["trl"]
+            for key in ("deepspeed", "vllm_gpu_memory_utilization", "vllm_tensor_parallel_size"):
+                trl.pop(key, None)
         return recipe
 
     assert common(size) == common("3b")
 
 
-def test_deepspeed_files_that_recipes_name_exist_and_are_json():
+def test_recipes_hold_the_content_of_the_deepspeed_files_they_name():
     for path in RECIPES:
-        recipe = load_recipe(path)
-        for part in (recipe.sft, recipe.grpo):
-            if part is not None and part.trl.deepspeed is not None:
-                assert (
-                    json.loads((ROOT / "recipes" / part.trl.deepspeed).read_text())[
-                        "zero_optimization"
-                    ]["stage"]
-                    == 3
-                )
+        recipe, written = load_recipe(path), yaml.safe_load(path.read_text())
+        for part in ("sft", "grpo"):
+            name = written.get(part, {}).get("trl", {}).get("deepspeed")
+            if name is not None:
+                content = json.loads((ROOT / "recipes" / name).read_text())
+                assert getattr(recipe, part).trl.deepspeed == content
+                assert f"zero{content['zero_optimization']['stage']}.json" == name
 
 
 @pytest.mark.parametrize("name", ["seed", "num_prompts", "prompt_ids", "features"])
 def test_what_the_run_gives_a_sampler_is_no_setting_of_it(name):
     with pytest.raises(ConfigError, match=f"the run gives '{name}' itself; leave it out"):
         load_recipe(ROOT / "recipes" / "quickstart_tiny.yaml", [f"sampler.settings.{name}=3"])
+
+
+SHORT = "name: mine\nprompts: {files: {train: pool.jsonl}}\nmodel: {path: vasari:tiny-base}\n"
+
+
+def written(folder, text):
+    path = folder / "mine.yaml"
+    path.write_text(SHORT + text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides"),
+    [("grpo: {vllm: off}", []), ("grpo: {vllm: colocate}", ["grpo.vllm=off"])],
+    ids=["in the recipe", "on the command line"],
+)
+def test_a_bare_off_turns_vllm_off(tmp_path, text, overrides):
+    assert load_recipe(written(tmp_path, text), overrides).grpo.vllm == "off"
+
+
+def test_vllm_is_not_turned_on_without_saying_how(tmp_path):
+    with pytest.raises(ConfigError, match=r"grpo: vllm: expected no true or false, got True"):
+        load_recipe(written(tmp_path, "grpo: {vllm: on}"))
+
+
+def test_settings_of_vllm_fsdp_and_optimizers_reach_trl_under_its_names(tmp_path):
+    (tmp_path / "fsdp.json").write_text('{"version": 2}')
+    knobs = {
+        "vllm_gpu_memory_utilization": 0.4,
+        "vllm_tensor_parallel_size": 2,
+        "vllm_max_model_length": 8192,
+        "vllm_enable_sleep_mode": True,
+        "optim": "adamw_torch_fused",
+        "fsdp": True,
+    }
+    path = written(
+        tmp_path, json.dumps({"grpo": {"trl": {**knobs, "fsdp_config": "fsdp.json"}}})[1:-1]
+    )
+    trl = load_recipe(path).grpo.trl
+    assert {name: getattr(trl, name) for name in knobs} == knobs
+    assert trl.fsdp_config == {"version": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            None,
+            r"sft\.trl\.deepspeed: cannot read .*zero\.json \(No such file.*relative to the rec",
+        ),
+        ("{", r"sft\.trl\.deepspeed: .*zero\.json is not JSON"),
+        ("[1]", r"sft\.trl\.deepspeed: .*zero\.json holds no object"),
+    ],
+    ids=["missing", "not JSON", "a list"],
+)
+def test_a_deepspeed_file_that_cannot_be_used_is_one_line_when_the_recipe_is_read(
+    tmp_path, content, message
+):
+    if content is not None:
+        (tmp_path / "zero.json").write_text(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_recipe(written(tmp_path, "sft: {trl: {deepspeed: zero.json}}"))
+    assert "\n" not in str(caught.value)

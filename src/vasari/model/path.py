@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -13,8 +14,12 @@ SHIPPED = {"vasari:tiny-base": "tiny_base"}
 """Models inside the package, by their name in a recipe."""
 
 
-def resolve_model(path: str) -> str:
+def resolve_model(path: str, folder: Path | None = None) -> str:
     """Return the folder or Hugging Face hub name that a recipe's `model.path` stands for.
+
+    Args:
+        path: As the recipe has it.
+        folder: What a relative path starts from, the recipe's folder; None: the working folder.
 
     Raises:
         StateError: A `vasari:` name that does not exist, or a path that is no folder.
@@ -23,9 +28,18 @@ def resolve_model(path: str) -> str:
         return str(resources.files("vasari") / "assets" / SHIPPED[path])
     if path.startswith("vasari:"):
         raise StateError(f"model {path!r} does not ship with vasari; there are {sorted(SHIPPED)}")
-    if path.startswith((".", "/", "~")) and not Path(path).expanduser().is_dir():
-        raise StateError(f"model.path {path!r}: there is no such folder")
-    return str(Path(path).expanduser()) if Path(path).expanduser().is_dir() else path
+    given = Path(path).expanduser()
+    found = (folder or Path()) / given
+    if found.is_dir():
+        return str(found)
+    if given.is_dir() and folder is not None:
+        raise StateError(
+            f"model.path {path!r}: paths are relative to the recipe, and {found} is no folder; from"
+            f" there it is {os.path.relpath(given, folder)!r}"
+        )
+    if path.startswith((".", "/", "~")):
+        raise StateError(f"model.path {path!r}: there is no folder {found}")
+    return path
 
 
 def fingerprint(folder: Path) -> str:

@@ -36,10 +36,16 @@ class TransformersPolicy:
 
     @classmethod
     def load(
-        cls, path: str, *, system: str, max_pixels: int | None = None, dtype: str = "auto"
+        cls,
+        path: str,
+        *,
+        system: str,
+        max_pixels: int | None = None,
+        dtype: str = "auto",
+        attn_implementation: str | None = None,
     ) -> TransformersPolicy:
         """Make a policy from a model folder or a Hugging Face hub name."""
-        model = load_model(path, dtype=dtype)
+        model = load_model(path, dtype=dtype, attn_implementation=attn_implementation)
         return cls(model.eval(), load_processor(path, max_pixels=max_pixels), system=system)
 
     def generate(
@@ -121,7 +127,7 @@ class TransformersPolicy:
         return Rollout(text=text, token_ids=tokens.astype(np.int32), truncated=not len(stops))
 
 
-def load_model(path: str, *, dtype: str = "auto") -> Any:
+def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | None = None) -> Any:
     """Load a vision-language model from a folder or a hub name, never with remote code.
 
     Raises:
@@ -129,7 +135,10 @@ def load_model(path: str, *, dtype: str = "auto") -> Any:
     """
     try:
         return AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype, trust_remote_code=False
+            path,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
         raise StateError(f"{path}: no model can be loaded from it: {error}") from error

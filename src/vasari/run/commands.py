@@ -10,11 +10,12 @@ from vasari.core.errors import StateError
 from vasari.core.plugins import names_from_a_file, require_allowed
 from vasari.data.tasks.families import FAMILIES
 from vasari.data.tasks.gallery import write_gallery
-from vasari.model.path import require_training, resolve_model
+from vasari.model.path import resolve_model
 from vasari.run.folder import open_run
 from vasari.run.layout import RunDir
 from vasari.run.prompts import prepare_prompts
 from vasari.run.recipe import Recipe, load_recipe
+from vasari.run.requirements import require_packages
 from vasari.sample import make_sampler
 from vasari.sample.registry import SAMPLERS
 
@@ -28,12 +29,12 @@ FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.trl.learning_rate=0.002"
 def sft(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> Path:
     """Make a recipe's prompts, train its model by SFT, and return the folder of the weights."""
     recipe = load_recipe(recipe_path, overrides)
-    require_training()
+    require_packages(recipe, "sft")
     from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
 
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
-    return run_sft(recipe, run, prompts, resume=resume)
+    return run_sft(recipe, run, prompts, recipe_folder=recipe_path.parent, resume=resume)
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
     """
     recipe = load_recipe(recipe_path, overrides)
     arm = require_allowed(sampler or recipe.sampler.name, SAMPLERS, kind="sampler")
-    require_training()
+    require_packages(recipe, "grpo")
     from vasari.run.training import run_grpo  # noqa: PLC0415
     from vasari.train.processes import start_processes  # noqa: PLC0415
 
@@ -60,12 +61,12 @@ def train(
         prompts = processes.main_first(
             lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
         )
-        start = starting_point(recipe, run)
+        start = starting_point(recipe, run, recipe_folder=recipe_path.parent)
         best = run_grpo(recipe, run, prompts, arm=arm, start=start, resume=resume)
         return best if processes.is_main else None
 
 
-def starting_point(recipe: Recipe, run: RunDir) -> str:
+def starting_point(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> str:
     """Return the folder or hub name of the weights that GRPO starts from.
 
     Raises:
@@ -76,7 +77,7 @@ def starting_point(recipe: Recipe, run: RunDir) -> str:
             raise StateError(
                 "a new model needs supervised training first: give the recipe an `sft` section"
             )
-        return resolve_model(recipe.model.path)
+        return resolve_model(recipe.model.path, recipe_folder)
     model = run.cold_start / "model"
     if not model.exists():
         raise StateError(
@@ -88,11 +89,12 @@ def starting_point(recipe: Recipe, run: RunDir) -> str:
 def evaluate(recipe_path: Path, out: Path | None, overrides: Sequence[str]) -> RunDir:
     """Evaluate every model of a run on its test prompts, and return the run's folder."""
     recipe = load_recipe(recipe_path, overrides)
-    require_training()
+    require_packages(recipe, "evaluate")
     from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
 
     run = open_run(recipe, out)
-    run_evaluation(recipe, run, prepare_prompts(recipe, run, recipe_folder=recipe_path.parent))
+    prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+    run_evaluation(recipe, run, prompts, recipe_folder=recipe_path.parent)
     return run
 
 
@@ -110,13 +112,13 @@ def quickstart(
     Raises:
         ConfigError: There is no such sampler.
     """
-    require_training()
-    from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
-    from vasari.run.training import run_grpo, run_sft  # noqa: PLC0415
-
     name = "quickstart_tiny.yaml" if tiny else "quickstart.yaml"
     path = Path(str(resources.files("vasari") / "assets" / "recipes" / name))
     recipe = load_recipe(path, [*(FROM_SCRATCH if from_scratch else ()), *overrides])
+    require_packages(recipe, "sft", "grpo", "evaluate")
+    from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
+    from vasari.run.training import run_grpo, run_sft  # noqa: PLC0415
+
     own = recipe.sampler.name
     arms = list(dict.fromkeys(["uniform", "vas", own])) if sampler == ALL else [sampler or own]
     with names_from_a_file():
@@ -125,8 +127,9 @@ def quickstart(
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=path.parent)
     write_gallery(run.root / "gallery.html", FAMILIES, per_level=1, seed=recipe.seed)
-    run_sft(recipe, run, prompts, resume=resume)
+    run_sft(recipe, run, prompts, recipe_folder=path.parent, resume=resume)
+    start = starting_point(recipe, run, recipe_folder=path.parent)
     for arm in arms:
-        run_grpo(recipe, run, prompts, arm=arm, start=starting_point(recipe, run), resume=resume)
-    run_evaluation(recipe, run, prompts)
+        run_grpo(recipe, run, prompts, arm=arm, start=start, resume=resume)
+    run_evaluation(recipe, run, prompts, recipe_folder=path.parent)
     return run

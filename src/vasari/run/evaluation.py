@@ -18,14 +18,14 @@ from vasari.run.recipe import Recipe
 TEST_SETS = ("test", "test_held_out_style")
 
 
-def models_of(recipe: Recipe, run: RunDir) -> dict[str, str]:
+def models_of(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, str]:
     """Return paths of a run's existing models by name: base, cold start (SFT), then GRPO runs.
 
     Of each GRPO run the best weights, `uniform` first.
     """
     found: dict[str, str] = {}
     if recipe.model.path is not None:
-        found["base"] = resolve_model(recipe.model.path)
+        found["base"] = resolve_model(recipe.model.path, recipe_folder)
     if (run.cold_start / "model").exists():
         found["cold_start"] = str(run.cold_start / "model")
     arms = sorted(
@@ -36,14 +36,14 @@ def models_of(recipe: Recipe, run: RunDir) -> dict[str, str]:
 
 
 def run_evaluation(
-    recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]]
+    recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, recipe_folder: Path
 ) -> dict[str, dict[str, Any]]:
     """Evaluate every model of the run on the test sets; results of finished models are reused.
 
     Raises:
         StateError: The run holds no model yet.
     """
-    models = models_of(recipe, run)
+    models = models_of(recipe, run, recipe_folder=recipe_folder)
     if not models:
         raise StateError(
             f"{run.root}: holds no model to evaluate; run `vasari sft` or `vasari train` first"
@@ -54,7 +54,10 @@ def run_evaluation(
         for name, path in models.items():
             with stage(f"evaluate {name.replace('_', ' ')}") as tell:
                 policy = TransformersPolicy.load(
-                    path, system=recipe.model.system, max_pixels=recipe.model.max_pixels
+                    path,
+                    system=recipe.model.system,
+                    max_pixels=recipe.model.max_pixels,
+                    attn_implementation=recipe.model.attn_implementation,
                 )
                 results[name] = evaluate_policy(
                     policy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ from vasari.sample import make_sampler
 from vasari.train.settings import GrpoSettings, SftSettings
 
 SplitName = Literal["cold_start", "train", "validation", "test", "held_out_style"]
+Attention = Literal["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"]
+
+_CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")
+"""Settings under `trl` that may name a JSON file, which is read with the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,14 +107,16 @@ class ModelSettings(Settings):
     """Settings of the model that training starts from."""
 
     path: str | None = None
-    """A folder, a hub name, or `vasari:tiny-base` for the base model that ships with the
-    package."""
+    """A folder (relative to the recipe), a hub name, or `vasari:tiny-base` for the base model that
+    ships with the package."""
     new: SmallVlmSettings | None = None
     """Sizes of a small new model to make instead."""
     system_prompt: str = "mmr1"
     """`mmr1` (the paper's format), `small`, `none`, or a text of your own."""
     max_pixels: Annotated[int, Field(ge=784)] | None = None
     """Larger images are scaled down to this many pixels."""
+    attn_implementation: Attention | None = None
+    """How attention is computed, in transformers' words; None: what transformers takes itself."""
 
     @model_validator(mode="after")
     def _check(self) -> ModelSettings:
@@ -190,15 +197,23 @@ class Recipe(Settings):
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe of a YAML file, checked after `key.sub=value` overrides are applied.
 
+    JSON files that `trl` names, e.g. for DeepSpeed, are read too, relative to the recipe: the
+    settings hold their content.
+
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
             names each.
     """
-    return parse_recipe(read_content(path, overrides), where=f"recipe {path}")
+    return parse_recipe(read_content(path, overrides), where=f"recipe {path}", folder=path.parent)
 
 
-def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
+def parse_recipe(content: dict[str, Any], *, where: str, folder: Path | None = None) -> Recipe:
     """Return the checked recipe made from parsed YAML, which may use keys of version 0.1.0.
+
+    Args:
+        content: Keys and values.
+        where: Whose settings they are, for the error message.
+        folder: The recipe's folder, in which JSON files that `trl` names are read; None: none is.
 
     Raises:
         ConfigError: A key is unknown, or a value is out of range; names each.
@@ -207,4 +222,37 @@ def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
         today = upgrade_recipe(content)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
+    if folder is not None:
+        for section in ("sft", "grpo"):
+            settings = today.get(section)
+            trl = settings.get("trl") if isinstance(settings, dict) else None
+            if isinstance(settings, dict) and isinstance(trl, dict):
+                today[section] = settings | {
+                    "trl": _with_configs(trl, folder, f"{where}: {section}")
+                }
     return parse_settings(Recipe, today, where=where)
+
+
+def _with_configs(trl: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Settings for TRL with the content of the JSON files that they name."""
+    return trl | {
+        key: _read_config(folder / trl[key], f"{where}.trl.{key}")
+        for key in _CONFIG_FILES
+        if isinstance(trl.get(key), str)
+    }
+
+
+def _read_config(path: Path, where: str) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{where}: cannot read {path} ({error.strerror or error}); paths are relative to the"
+            " recipe"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: {path} is not JSON: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where}: {path} holds no object")
+    return content

@@ -23,7 +23,14 @@ from vasari.train.run_grpo import GrpoTraining
 from vasari.train.sft import train_supervised
 
 
-def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, resume: bool) -> Path:
+def run_sft(
+    recipe: Recipe,
+    run: RunDir,
+    prompts: dict[str, list[Prompt]],
+    *,
+    recipe_folder: Path,
+    resume: bool,
+) -> Path:
     """Train the recipe's model by SFT (cold start), and return the folder of its weights."""
     if recipe.sft is None:
         raise ConfigError(
@@ -38,7 +45,10 @@ def run_sft(recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, re
     examples = prompts.get("cold_start") or prompts["train"]
     with measured(run, "sft") as facts, stage("cold start") as tell:
         model, processor = open_model(
-            recipe.model, [*examples, *prompts["validation"]], seed=recipe.seed
+            recipe.model,
+            [*examples, *prompts["validation"]],
+            folder=recipe_folder,
+            seed=recipe.seed,
         )
         facts["continued"] = resume
         facts["num_parameters"] = sum(weight.numel() for weight in model.parameters())
@@ -95,6 +105,7 @@ def run_grpo(
             out=run.rl(arm),
             seed=recipe.seed,
             max_pixels=recipe.model.max_pixels,
+            attn_implementation=recipe.model.attn_implementation,
             tell=tell,
         )
         facts.update(training.train(prompts["validation"], resume=resume))
@@ -109,13 +120,17 @@ def _is_done(run: RunDir, stage_name: str, weights: Path, *, resume: bool) -> bo
     return done
 
 
-def open_model(settings: ModelSettings, prompts: Sequence[Prompt], *, seed: int) -> tuple[Any, Any]:
-    """Return the model and processor to start from; a new tokenizer is trained on the prompts."""
+def open_model(
+    settings: ModelSettings, prompts: Sequence[Prompt], *, folder: Path, seed: int
+) -> tuple[Any, Any]:
+    """Return the model and processor to start from; a new tokenizer is trained on the prompts.
+
+    A relative path of a model starts from `folder`.
+    """
     if settings.path is not None:
-        path = resolve_model(settings.path)
-        return load_model(path, dtype="float32"), load_processor(
-            path, max_pixels=settings.max_pixels
-        )
+        path = resolve_model(settings.path, folder)
+        model = load_model(path, dtype="float32", attn_implementation=settings.attn_implementation)
+        return model, load_processor(path, max_pixels=settings.max_pixels)
     assert settings.new is not None  # noqa: S101  (the recipe's check)
     sizes = settings.new
     tokenizer = train_tokenizer(_texts(prompts, settings.system), vocabulary=sizes.vocabulary)

@@ -58,6 +58,8 @@ class GrpoTraining:
     seed: int
     max_pixels: int | None = None
     """Larger images are scaled down to this many pixels."""
+    attn_implementation: str | None = None
+    """How attention is computed, in transformers' words; None: its default."""
     verify: VerifyPrompt = verify_prompt
     """Says which rollouts are correct."""
     tell: Tell = silent
@@ -162,7 +164,12 @@ class GrpoTraining:
         groups = self.out / "groups"
         dtype = "bfloat16" if settings.trl.bf16 else "float32"
         trainer = VarianceAwareGRPOTrainer(
-            model=prepare_weights(load_model(self.model_path, dtype=dtype), settings),
+            model=prepare_weights(
+                load_model(
+                    self.model_path, dtype=dtype, attn_implementation=self.attn_implementation
+                ),
+                settings,
+            ),
             reward_funcs=[as_batched(term) for term in terms],
             args=config,
             train_dataset=PromptDataset(self.prompts, system=self.system),

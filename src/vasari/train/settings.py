@@ -158,6 +158,8 @@ class GrpoSettings(TrainedWeights):
     def _from_an_algorithm(cls, content: Any) -> Any:
         if not isinstance(content, dict):
             return content
+        if content.get("vllm") is False:
+            content = {**content, "vllm": "off"}  # YAML reads a bare `off` as false
         return with_algorithm(content)
 
     @model_validator(mode="after")

@@ -101,7 +101,9 @@ class TrlSettings(Settings):
     report_to: str | list[str] = Field(default_factory=list)
     """Trackers: trackio, wandb, tensorboard."""
     deepspeed: str | dict[str, Any] | None = None
-    """A DeepSpeed configuration or the path of one."""
+    """A DeepSpeed configuration, or the path of its JSON file, relative to the recipe."""
+    fsdp: bool | str | None = None
+    """Shard the weights over processes (FSDP2), as `fsdp_config` says."""
 
     @model_validator(mode="before")
     @classmethod

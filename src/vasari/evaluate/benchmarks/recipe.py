@@ -36,7 +36,8 @@ class LocalModel(Settings):
     """Settings of a model that runs in this process with transformers."""
 
     path: str
-    """A folder (such as `runs/own/rl/vas/best`), a hub name, or `vasari:tiny-base`."""
+    """A folder relative to the recipe (such as `runs/own/rl/vas/best`), a hub name, or
+    `vasari:tiny-base`."""
     max_pixels: Annotated[int, Field(ge=784)] | None = None
     """Larger images are scaled down to this many pixels."""
     dtype: str = "auto"
@@ -118,6 +119,7 @@ def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> Benchmar
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is out of range;
             names each.
+        StateError: Its model's folder does not exist.
         MissingExtraError: It names a server, and the packages for asking one are not installed.
     """
     content = read_content(path, overrides)
@@ -129,6 +131,9 @@ def load_benchmark_recipe(path: Path, overrides: Sequence[str] = ()) -> Benchmar
     recipe = parse_settings(BenchmarkRecipe, content, where=f"recipe {path}")
     if recipe.endpoint is not None:
         recipe.server()
+    if recipe.model is not None and not recipe.model.path.startswith("vasari:"):
+        found = {"path": resolve_model(recipe.model.path, path.parent)}
+        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=found)})
     return recipe
 
 

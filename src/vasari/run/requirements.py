@@ -1,0 +1,75 @@
+"""Check that the packages a recipe's settings need are installed, before anything is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vasari.core.errors import MissingExtraError
+from vasari.model.path import require_training
+from vasari.run.recipe import Recipe
+
+_TRACKERS = {
+    "trackio": "trackio",
+    "wandb": "wandb",
+    "tensorboard": "tensorboard",
+    "mlflow": "mlflow",
+    "swanlab": "swanlab",
+    "comet_ml": "comet_ml",
+    "clearml": "clearml",
+}
+"""Tracker's name in `report_to` -> its package, which is installed under the same name."""
+
+Need = tuple[str, str, str]
+"""Module, setting that needs it, and what `pip install` is given."""
+
+
+def require_packages(recipe: Recipe, *stages: str) -> None:
+    """Raise if a package is missing that these stages of a recipe need.
+
+    Args:
+        recipe: The recipe.
+        stages: Any of `sft`, `grpo`, `evaluate`.
+
+    Raises:
+        MissingExtraError: Names the package, the setting that needs it and the pip command.
+    """
+    require_training()
+    for module, setting, package in _needs(recipe, stages):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(
+                f"{setting} needs the package {module}: pip install '{package}'"
+            )
+
+
+def _needs(recipe: Recipe, stages: Sequence[str]) -> Iterator[Need]:
+    attention = recipe.model.attn_implementation or ""
+    if attention.startswith("flash_attention"):
+        module = "flash_attn_interface" if attention == "flash_attention_3" else "flash_attn"
+        yield module, f"model.attn_implementation: {attention}", "flash-attn"
+    for name in ("sft", "grpo"):
+        section = getattr(recipe, name)
+        if section is None:
+            continue
+        # The weights of such a stage are adapters, for evaluation too.
+        if section.lora is not None:
+            yield "peft", f"{name}.lora", "vasari[train]"
+        if name in stages:
+            yield from _needs_of_trl(name, section.trl)
+    if "grpo" in stages and recipe.grpo is not None and recipe.grpo.vllm != "off":
+        yield "vllm", f"grpo.vllm: {recipe.grpo.vllm}", "vasari[vllm]"
+
+
+def _needs_of_trl(section: str, trl: Any) -> Iterator[Need]:
+    if trl.deepspeed is not None:
+        yield "deepspeed", f"{section}.trl.deepspeed", "vasari[deepspeed]"
+    optimizer = str(getattr(trl, "optim", ""))
+    if "8bit" in optimizer or optimizer.startswith("paged_"):
+        yield "bitsandbytes", f"{section}.trl.optim: {optimizer}", "bitsandbytes"
+    if getattr(trl, "use_liger_kernel", False):
+        yield "liger_kernel", f"{section}.trl.use_liger_kernel", "liger-kernel"
+    trackers = [trl.report_to] if isinstance(trl.report_to, str) else trl.report_to
+    for tracker in trackers:
+        if tracker in _TRACKERS:
+            yield _TRACKERS[tracker], f"{section}.trl.report_to: {tracker}", _TRACKERS[tracker]

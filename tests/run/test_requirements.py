@@ -1,0 +1,59 @@
+"""A package that a recipe's settings need and that is missing is named before anything is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from vasari.core.errors import MissingExtraError
+from vasari.run.recipe import parse_recipe
+from vasari.run.requirements import require_packages
+
+NEEDS = {
+    "deepspeed": ({"grpo": {"trl": {"deepspeed": {}}}}, "vasari[deepspeed]"),
+    "vllm": ({"grpo": {"vllm": "colocate", "trl": {"bf16": True}}}, "vasari[vllm]"),
+    "peft": ({"sft": {"lora": {}}}, "vasari[train]"),
+    "bitsandbytes": ({"grpo": {"trl": {"optim": "adamw_8bit"}}}, "bitsandbytes"),
+    "liger_kernel": ({"sft": {"trl": {"use_liger_kernel": True}}}, "liger-kernel"),
+    "wandb": ({"grpo": {"trl": {"report_to": "wandb"}}}, "wandb"),
+    "flash_attn": ({"model": {"attn_implementation": "flash_attention_2"}}, "flash-attn"),
+    "trl": ({}, "vasari[train]"),
+}
+
+
+def recipe(settings):
+    model = {"path": "vasari:tiny-base", **settings.get("model", {})}
+    prompts = {"files": {"train": "pool.jsonl"}}
+    content = {"name": "mine", "prompts": prompts, **settings, "model": model}
+    return parse_recipe(content, where="recipe")
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Makes a package look as if it were not installed, and all others as if they were."""
+    find = importlib.util.find_spec
+
+    def hide(missing):
+        installed = find("json")
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *_: None if name == missing else installed
+        )
+
+    return hide
+
+
+@pytest.mark.parametrize("package", NEEDS)
+def test_a_missing_package_is_one_line_with_what_to_install(package, without):
+    settings, install = NEEDS[package]
+    checked = recipe(settings)
+    without(package)
+    with pytest.raises(MissingExtraError, match=rf"need.* {package}\b") as caught:
+        require_packages(checked, "sft", "grpo", "evaluate")
+    assert str(caught.value).endswith(f"pip install '{install}'")
+
+
+def test_what_only_another_stage_needs_is_not_asked_for(without):
+    checked = recipe(NEEDS["vllm"][0])
+    without("vllm")
+    require_packages(checked, "sft", "evaluate")
