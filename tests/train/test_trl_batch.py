@@ -12,8 +12,8 @@ PAD = 9
 
 
 def generation(first, *, prompt, completion, images=None):
-    """Rollouts first, first + 1 with these columns; rollout r has tokens r, and images of four
-    patches of value r."""
+    """Rollouts first, first + 1 with these columns; rollout r has tokens r, and a pixel of value r
+    for each of its images."""
     rows = torch.arange(first, first + 2)
     batch = {
         "prompt_ids": rows[:, None].repeat(1, prompt),
@@ -25,16 +25,20 @@ def generation(first, *, prompt, completion, images=None):
         "num_items_in_batch": torch.tensor(2 * completion),
     }
     if images is not None:
-        values = rows.repeat_interleave(torch.tensor(images))
         batch |= {
-            "pixel_values": values.repeat_interleave(4)[:, None].float(),
-            "image_grid_thw": torch.tensor([[1, 2, 2]]).repeat(len(values), 1),
-            "num_images": list(images),
+            "images": [
+                {"pixel_values": torch.full((count,), row)} if count else {}
+                for row, count in zip(rows.tolist(), images, strict=True)
+            ],
             "mm_token_type_ids": torch.cat(
                 [torch.ones(2, prompt), torch.zeros(2, completion)], 1
             ).long(),
         }
     return batch
+
+
+def pixels(batch):
+    return [own["pixel_values"].tolist() if own else [] for own in batch["images"]]
 
 
 def test_prompts_grow_on_the_left_and_completions_on_the_right():
@@ -60,9 +64,7 @@ def test_token_types_grow_on_both_sides_and_are_text_where_there_was_no_image():
     ]
     joined = join_rollouts(outputs, [0, 3, 5], pad_token_id=PAD)
     assert joined["mm_token_type_ids"].tolist() == [[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0]]
-    assert joined["num_images"] == [1, 0, 2]
-    assert joined["pixel_values"][::4, 0].tolist() == [0, 5, 5]
-    assert joined["image_grid_thw"].tolist() == [[1, 2, 2]] * 3
+    assert pixels(joined) == [[0], [], [5, 5]]
 
 
 def test_a_generation_of_which_nothing_is_chosen_widens_nothing():
@@ -72,7 +74,7 @@ def test_a_generation_of_which_nothing_is_chosen_widens_nothing():
     ]
     joined = join_rollouts(outputs, [0, 1], pad_token_id=PAD)
     assert joined["completion_ids"].tolist() == [[0], [1]]
-    assert "pixel_values" not in joined
+    assert "images" not in joined
 
 
 @given(
@@ -87,10 +89,7 @@ def test_every_chosen_rollout_keeps_its_images_in_their_order(images, data):
     counts = [count for own in images for count in own]
     joined = join_rollouts(outputs, rows, pad_token_id=PAD)
     assert joined["advantages"].tolist() == rows
-    assert joined["num_images"] == [counts[row] for row in rows]
-    assert joined["pixel_values"][::4, 0].tolist() == [
-        row for row in rows for _ in range(counts[row])
-    ]
+    assert pixels(joined) == [[row] * counts[row] for row in rows]
 
 
 @pytest.mark.parametrize(

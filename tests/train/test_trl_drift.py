@@ -15,7 +15,8 @@ from vasari.records import Prompt
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 from vasari.train.checkpoints import CompleteCheckpoints
 from vasari.train.group_file import read_groups
-from vasari.train.trl_engine import SEEN_BY_THE_MODEL
+from vasari.train.trl_engine import TOKEN_TYPES
+from vasari.train.trl_images import COUNT_FIELDS, PIXEL_FIELDS
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 
 WRAPPED = {
@@ -30,6 +31,16 @@ WRAPPED = {
         "multimodal_fields",
         "num_generations",
         "has_tool_images",
+    ],
+    "_get_per_token_logps_and_entropies": [
+        "self",
+        "model",
+        "input_ids",
+        "attention_mask",
+        "logits_to_keep",
+        "batch_size",
+        "compute_entropy",
+        "compute_aux_loss",
     ],
     "_compute_loss": ["self", "model", "inputs"],
     "get_train_dataloader": ["self"],
@@ -46,20 +57,10 @@ WRAPPED = {
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
     "_load_optimizer_and_scheduler": ["self", "checkpoint"],
 }
-"""Parameters of TRL's methods, of `_run_epoch` the first ones: it is called by names, and ours
-reads none."""
+"""Parameters of TRL's methods; of `_run_epoch`, of which ours reads none, and of the one that gets
+the images, the first ones."""
 
-CALLED = {
-    "_remove_unused_columns": ["self", "dataset", "description"],
-    "_get_per_token_logps_and_entropies": [
-        "self",
-        "model",
-        "input_ids",
-        "attention_mask",
-        "logits_to_keep",
-        "batch_size",
-    ],
-}
+CALLED = {"_remove_unused_columns": ["self", "dataset", "description"]}
 
 
 def parameters_of(name):
@@ -69,7 +70,8 @@ def parameters_of(name):
 @pytest.mark.parametrize("name", WRAPPED)
 def test_the_wrapped_method_has_the_signature_that_we_wrap(name):
     found = parameters_of(name)
-    assert (found[: len(WRAPPED[name])] if name == "_run_epoch" else found) == WRAPPED[name]
+    only_the_first = name in ("_run_epoch", "_get_per_token_logps_and_entropies")
+    assert (found[: len(WRAPPED[name])] if only_the_first else found) == WRAPPED[name]
 
 
 def test_every_method_that_we_wrap_is_watched():
@@ -88,7 +90,8 @@ def test_the_called_method_has_the_parameters_that_we_give(name):
 
 
 def test_the_images_that_the_model_is_given_are_all_that_trl_knows():
-    assert set(parameters_of("_get_per_token_logps_and_entropies")[8:]) == set(SEEN_BY_THE_MODEL)
+    ours = {*TOKEN_TYPES, *PIXEL_FIELDS, *COUNT_FIELDS}
+    assert set(parameters_of("_get_per_token_logps_and_entropies")[8:]) == ours
 
 
 def test_the_cold_start_wraps_a_method_that_exists():
@@ -152,7 +155,7 @@ def test_the_output_has_the_keys_that_we_read(batch):
         "prompt_mask",
         "old_per_token_logps",
     }
-    images = {"pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids"}
+    images = {"images", "mm_token_type_ids"}
     assert batch.keys() == ours | images | {"num_items_in_batch"}
 
 

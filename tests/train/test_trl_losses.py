@@ -114,6 +114,7 @@ def batch(trainer, first_batch):
     moved since."""
     torch.manual_seed(5)
     batch = dict(first_batch(trainer))
+    batch["pixel_values"] = batch["images"]  # where TRL's own method looks for them
     mask = batch["completion_mask"]
     lengths = torch.randint(1, mask.shape[1] + 1, (len(mask),))
     batch["completion_mask"] = mask * (torch.arange(mask.shape[1]) < lengths[:, None])
@@ -130,8 +131,8 @@ def log_probabilities(trainer, batch):
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
     images = {
-        key: batch.get(key)
-        for key in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
+        "pixel_values": batch["images"],
+        "mm_token_type_ids": batch["mm_token_type_ids"],
     }
     width = batch["completion_ids"].shape[1]
     return trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width, **images)[0]

@@ -171,10 +171,12 @@ def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(
         ids, mask = batch["prompt_ids"][own], batch["prompt_mask"][own].bool()
         assert all(line[keep].tolist() == list(alone) for line, keep in zip(ids, mask, strict=True))
     images = {
-        name: batch[name]
-        for name in ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
+        "pixel_values": batch["images"],
+        "mm_token_type_ids": batch["mm_token_type_ids"],
     }
-    assert batch["num_images"] == [row["prompt_index"] % 3 for row in trained for _ in range(SIZE)]
+    assert [len(own.get("image_grid_thw", ())) for own in batch["images"]] == [
+        row["prompt_index"] % 3 for row in trained for _ in range(SIZE)
+    ]
     with torch.no_grad():
         logps, _, _ = trainer._get_per_token_logps_and_entropies(
             trainer.model,

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
-from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
 from vasari.core.errors import ConfigError
+from vasari.train.trl_images import COUNT_FIELDS, IMAGES, PIXEL_FIELDS, by_rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +43,33 @@ ROLLOUT_FIELDS: Mapping[str, Padding] = {
 }
 """Fields of TRL's batch with one row per rollout."""
 
-_IMAGE_FIELDS = (
-    "pixel_values",
-    "image_grid_thw",
-    "num_images",
-    "image_position_ids",
-    "image_sizes",
-    "num_tiles",
-)
-
 _LOSSES = ("grpo", "dr_grpo", "dapo")
 """Losses that are sums over rollouts with a divisor that is known without them."""
+
+
+def with_images_by_rollout(output: Mapping[str, Any]) -> dict[str, Any]:
+    """Return TRL's batch with its images as one entry a rollout, in the field `images`.
+
+    Raises:
+        ConfigError: Nobody can say which image belongs to which rollout.
+    """
+    images = by_rollout(output)
+    told = (*PIXEL_FIELDS, *COUNT_FIELDS)
+    batch = {name: value for name, value in output.items() if name not in told}
+    return batch if images is None else batch | {IMAGES: images}
 
 
 def join_rollouts(
     outputs: Sequence[dict[str, Any]], rows: Sequence[int], *, pad_token_id: int
 ) -> dict[str, Any]:
-    """Join chosen rollouts of several generation outputs of TRL into one batch in TRL's format.
+    """Join chosen rollouts of several generations into one batch.
 
     Advantages stay as they were computed, within the generation of their group.
     `num_items_in_batch`, the tokens of the batch over all processes, is left out: the caller counts
     them anew.
 
     Args:
-        outputs: What each generation gave.
+        outputs: What each generation gave, with images by rollout.
         rows: The chosen rollouts, ascending, counted through all outputs one after the other.
         pad_token_id: Pads prompts on the left and completions on the right to the longest of the
             joined outputs.
@@ -82,11 +85,9 @@ def join_rollouts(
     joined: dict[str, Any] = {}
     for name in names:
         values = [part.get(name) for part in parts]
-        if name not in ROLLOUT_FIELDS:
+        if name == IMAGES:
             joined[name] = [
-                image
-                for value, part in zip(values, parts, strict=True)
-                for image in _images(value, values, part)
+                image for part in parts for image in part.get(name, [{}] * len(part["prompt_ids"]))
             ]
             continue
         padding = ROLLOUT_FIELDS[name]
@@ -110,12 +111,11 @@ def join_rollouts(
             for value, part in zip(values, parts, strict=True)
         ]
         joined[name] = torch.cat(grown)
-    whole: dict[str, Any] = unsplit_pixel_values_by_grid(joined)
-    return whole
+    return joined
 
 
 def _chosen(outputs: Sequence[dict[str, Any]], rows: Sequence[int]) -> list[dict[str, Any]]:
-    """The chosen rollouts of each generation that has any; images as one entry a rollout."""
+    """The chosen rollouts of each generation that has any."""
     parts = []
     start = 0
     for output in outputs:
@@ -125,12 +125,12 @@ def _chosen(outputs: Sequence[dict[str, Any]], rows: Sequence[int]) -> list[dict
         if not own:
             continue
         part = {}
-        for name, value in split_pixel_values_by_grid(output).items():
+        for name, value in output.items():
             if name == "num_items_in_batch" or value is None:
                 continue
             if name in ROLLOUT_FIELDS:
                 part[name] = value[own]
-            elif name in _IMAGE_FIELDS and isinstance(value, list) and len(value) == size:
+            elif name == IMAGES:
                 part[name] = [value[row] for row in own]
             else:
                 raise ConfigError(
@@ -158,16 +158,6 @@ def _grown(
     left = prompt - own_prompt if padding.prompt else 0
     right = completion - min(own_completion, value.shape[1]) if padding.completion else 0
     return pad(value, (left, right), value=fill) if left or right else value
-
-
-def _images(
-    value: list[Any] | None, others: Sequence[list[Any] | None], part: dict[str, Any]
-) -> list[Any]:
-    """The images of a generation, one entry a rollout; empty entries where it had none."""
-    if value is not None:
-        return value
-    like = next(other[0] for other in others if other)
-    return [like[:0] if isinstance(like, torch.Tensor) else 0] * len(part["completion_ids"])
 
 
 def why_not_droppable(config: Any) -> str | None:
@@ -204,11 +194,10 @@ def drop_zero_advantage_rollouts(
     """Return a micro-batch without its zero-advantage rollouts, and the share of rollouts kept.
 
     Their loss times the share is the loss of the whole micro-batch when it is a mean over rollouts,
-    since the others' terms are zero. A batch whose images cannot be told apart by rollout stays
-    whole.
+    since the others' terms are zero.
 
     Args:
-        inputs: A micro-batch as TRL's `_compute_loss` takes it.
+        inputs: A micro-batch as TRL's `_compute_loss` takes it, with images by rollout.
         at_least: So many rollouts stay, without advantage if need be; never none, so that every
             process takes part in the backward pass.
     """
@@ -218,30 +207,12 @@ def drop_zero_advantage_rollouts(
     # Those with an advantage first, and all in their old order: a sum depends on the order of its
     # terms.
     keep = torch.argsort(~moving, stable=True)[:num_kept].sort().values
-    images = inputs.get("pixel_values") is not None
-    if len(keep) == len(advantages) or (images and inputs.get("image_grid_thw") is None):
+    if len(keep) == len(advantages):
         return inputs, 1.0
     kept = dict(inputs)
     for name in ROLLOUT_FIELDS:
         if isinstance(inputs.get(name), torch.Tensor):
             kept[name] = inputs[name][keep]
-    if inputs.get("num_images") is not None:
-        kept |= _images_of(inputs, keep.tolist())
+    if IMAGES in inputs:
+        kept[IMAGES] = [inputs[IMAGES][row] for row in keep.tolist()]
     return kept, len(keep) / len(advantages)
-
-
-def _images_of(inputs: dict[str, Any], keep: list[int]) -> dict[str, Any]:
-    counts = list(inputs["num_images"])
-    if inputs.get("image_grid_thw") is None:
-        return {"num_images": [counts[row] for row in keep]}
-    first = [sum(counts[:row]) for row in range(len(counts))]
-    images = [image for row in keep for image in range(first[row], first[row] + counts[row])]
-    grid = inputs["image_grid_thw"]
-    if not images:
-        return {"pixel_values": None, "image_grid_thw": None, "num_images": None}
-    patches = torch.split(inputs["pixel_values"], grid.prod(-1).tolist())
-    return {
-        "pixel_values": torch.cat([patches[i] for i in images]),
-        "image_grid_thw": grid[images],
-        "num_images": [counts[row] for row in keep],
-    }

@@ -19,25 +19,15 @@ from vasari.train.groups import ScoredRollout
 from vasari.train.loop import Refresh
 from vasari.train.run_state import RunState
 from vasari.train.screened_batch import Slot
-from vasari.train.trl_batch import join_rollouts
+from vasari.train.trl_batch import join_rollouts, with_images_by_rollout
+from vasari.train.trl_images import IMAGES
 from vasari.train.trl_rewards import ScreenedRollout, TrlRewards
 from vasari.train.verdicts import Judge
 
 T = TypeVar("T")
 
-SEEN_BY_THE_MODEL = (
-    "pixel_values",
-    "image_grid_thw",
-    "num_images",
-    "pixel_attention_mask",
-    "spatial_shapes",
-    "num_tiles",
-    "image_sizes",
-    "token_type_ids",
-    "mm_token_type_ids",
-    "image_position_ids",
-)
-"""Fields of TRL's batch about images, which the model gets together with the tokens."""
+TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
+"""Fields of TRL's batch that say which tokens stand for images, one row a rollout."""
 
 
 class TrlEngine:
@@ -139,8 +129,9 @@ class TrlEngine:
 
     def _stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's batch of these rows, in whole groups."""
-        batch: dict[str, Any] = GRPOTrainer._generate_and_score_completions(self._trainer, rows)
-        return batch
+        return with_images_by_rollout(
+            GRPOTrainer._generate_and_score_completions(self._trainer, rows)
+        )
 
     def _stock_generate(self, prompts: list[Any]) -> Any:
         """TRL's completions of these prompts."""
@@ -182,7 +173,8 @@ class TrlEngine:
                 torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
                 output["completion_ids"].size(1),
                 batch_size=trainer.args.per_device_train_batch_size,
-                **{name: output[name] for name in SEEN_BY_THE_MODEL if name in output},
+                pixel_values=output.get(IMAGES),
+                **{name: output[name] for name in TOKEN_TYPES if name in output},
             )[0]
         return found
 

@@ -8,6 +8,7 @@ TRL's, and their state into TRL's checkpoints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from vasari.train.loop import MEANS, Loop, LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
 from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
-from vasari.train.trl_engine import TrlEngine
+from vasari.train.trl_engine import TOKEN_TYPES, TrlEngine
+from vasari.train.trl_images import IMAGES, by_rollout, model_inputs
 from vasari.train.verdicts import Judge, VerdictReader, Verify
 
 
@@ -197,19 +199,63 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
             inner.model.rope_deltas = None
         return super()._generate_single_turn(*args, **kwargs)
 
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **seen: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        # TRL's method over parts of the batch, with the images of exactly these rollouts.
+        rows = seen.get("pixel_values")
+        images = rows if isinstance(rows, list) else by_rollout(seen)
+        types = {name: seen[name] for name in TOKEN_TYPES if seen.get(name) is not None}
+        inner = without_adapters(self.accelerator.unwrap_model(model))
+        parts = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            own = slice(start, start + (batch_size or len(input_ids)))
+            shown = {} if images is None else model_inputs(images[own], inner)
+            parts.append(
+                super()._get_per_token_logps_and_entropies(
+                    partial(model, **shown),
+                    input_ids[own],
+                    attention_mask[own],
+                    logits_to_keep,
+                    compute_entropy=compute_entropy,
+                    compute_aux_loss=compute_aux_loss,
+                    **{name: value[own] for name, value in types.items()},
+                )
+            )
+        logps, entropies, losses = zip(*parts, strict=True)
+        return (
+            torch.cat(logps),
+            torch.cat(entropies) if compute_entropy else None,
+            torch.stack(losses).mean() if compute_aux_loss else None,
+        )
+
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         if not self._options.drop_zero_advantage or self.beta != 0.0 or not self.model.training:
-            return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
+            return self._stock_loss(model, inputs)
         kept, share = drop_zero_advantage_rollouts(
             inputs, at_least=self._most_with_advantage(inputs)
         )
-        loss = super()._compute_loss(model, kept)
+        loss = self._stock_loss(model, kept)
         # These losses divide by the rollouts that they see; the dropped ones, whose terms are zero,
         # belong to the count.
         by_rollout = self.loss_type in ("grpo", "dr_grpo")
-        return loss * share if by_rollout else loss  # type: ignore[no-any-return]
+        return loss * share if by_rollout else loss
+
+    def _stock_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        if IMAGES in inputs:
+            # TRL hands on what it finds under its own names.
+            inputs = inputs | {"pixel_values": inputs[IMAGES]}
+        return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
 
     def _most_with_advantage(self, inputs: dict[str, Any]) -> int:
         """Rollouts with an advantage in the process that has most of them.
