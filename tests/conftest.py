@@ -1,4 +1,4 @@
-"""A tiny random Qwen2.5-VL on disk, and small pools of prompts with none, one and two images."""
+"""A tiny random Qwen2.5-VL on disk, small models of other families, and small pools of prompts."""
 
 from __future__ import annotations
 
@@ -217,6 +217,23 @@ def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[.
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes the folder of a family's small untrained model, laid out as on the hub."""
+    from stand_ins import STAND_INS, make_stand_in
+
+    made: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        if name not in made:
+            if STAND_INS[name].needs_torchvision:
+                pytest.importorskip("torchvision", reason=f"{name} needs torchvision for images")
+            made[name] = make_stand_in(name, tmp_path_factory.mktemp("family") / name)
+        return made[name]
+
+    return folder
 
 
 @pytest.fixture
