@@ -114,16 +114,33 @@ def test_a_prompt_without_facts_is_refused(collate, mixed_prompts):
         collate(mixed_prompts[:1], target="facts")
 
 
-def test_a_template_that_marks_no_assistant_is_refused(tiny_processor, image_prompts):
-    silent = copy.deepcopy(tiny_processor)
-    template = silent.chat_template.replace("{% generation %}", "").replace(
+def test_a_template_that_marks_no_answers_teaches_the_same(collate, tiny_processor, image_prompts):
+    plain = copy.deepcopy(tiny_processor)
+    template = plain.chat_template.replace("{% generation %}", "").replace(
         "{% endgeneration %}", ""
     )
-    silent.chat_template = silent.tokenizer.chat_template = template
-    with pytest.raises(DataError, match="no assistant tokens to learn from"):
-        ChatCollator(image_prompts, silent, SftSettings(target="short"), system=SYSTEM)(
-            [{"index": 0}]
-        )
+    plain.chat_template = plain.tokenizer.chat_template = template
+    collator = ChatCollator(image_prompts, plain, SftSettings(target="short"), system=SYSTEM)
+    one, other = collator([{"index": 0}]), collate(image_prompts[:1], target="short")
+    assert learnt(one, plain) == learnt(other, tiny_processor)
+
+
+def test_a_prompt_longer_than_the_context_is_named(tiny_processor, image_prompts):
+    collator = ChatCollator(
+        image_prompts, tiny_processor, SftSettings(target="short"), system=SYSTEM, context=20
+    )
+    with pytest.raises(DataError, match=rf"prompt '{image_prompts[0].id}' has \d+ tokens with its"):
+        collator([{"index": 0}])
+
+
+def test_a_text_only_model_refuses_images_and_learns_from_text(tiny_processor, mixed_prompts):
+    tokenizer = tiny_processor.tokenizer
+    collator = ChatCollator(mixed_prompts, tokenizer, SftSettings(target="short"), system=SYSTEM)
+    assert learnt(collator([{"index": 0}]), tiny_processor) == [
+        mixed_prompts[0].answer + "<|im_end|>"
+    ]
+    with pytest.raises(DataError, match="has an image, and the model reads text only"):
+        collator([{"index": 1}])
 
 
 def test_a_missing_image_names_its_prompt(collate, image_prompts):

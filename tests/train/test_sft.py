@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, DataError
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
+from vasari.records import ImageRef
 from vasari.train.callbacks import read_log
 from vasari.train.settings import SftSettings
 from vasari.train.sft import train_supervised
@@ -65,6 +66,36 @@ def test_there_must_be_prompts_to_learn_from_and_to_validate_on(
             out=tmp_path,
             seed=0,
         )
+
+
+def test_a_prompt_without_a_solution_ends_the_command_before_anything_is_trained(
+    train, digit_prompts, tmp_path
+):
+    silent = [dataclasses.replace(digit_prompts[0], id="silent", solution=None)]
+    with pytest.raises(DataError, match="prompt 'silent' has no 'solution' to learn from"):
+        train(tmp_path, validation=silent)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"images": (ImageRef(path="/nowhere/a.png"),)}, "the file '/nowhere/a.png' is missing"),
+        (
+            {"solution": "See <|image_pad|>."},
+            r"the answer holds '<\|image_pad\|>', a special token",
+        ),
+        ({"question": "See <|image_pad|>."}, "cannot be encoded for this model"),
+        ({"solution": "1 + 1 = 2. " * 2000}, "tokens with its answer, and the model reads 4096"),
+    ],
+    ids=["image", "answer", "question", "length"],
+)
+def test_a_prompt_that_cannot_be_learned_from_is_named_in_one_line(
+    train, digit_prompts, tmp_path, change, reason
+):
+    bad = dataclasses.replace(digit_prompts[0], id="bad", **change)
+    with pytest.raises(DataError, match=f"prompt 'bad'.*{reason}") as caught:
+        train(tmp_path, validation=[bad])
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

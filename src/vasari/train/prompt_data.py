@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ import pyarrow as pa
 import torch
 from datasets import Dataset
 from datasets.table import InMemoryTable
+from torch.nn.utils.rnn import pad_sequence
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.data.images import open_image
 from vasari.data.tasks.arithmetic import arithmetic_facts, named_sums
 from vasari.model.chat import chat_messages, target_text
+from vasari.train.answer_tokens import IGNORED, AnswerTokens, Continuation
 from vasari.train.settings import SftSettings
 
 
@@ -52,9 +55,19 @@ class PromptDataset(Dataset):  # type: ignore[misc]
 
 
 class ChatCollator:
-    """Collator that makes a batch from prompt indices, with labels on assistant tokens only.
+    """Collator that makes a batch from prompt indices, with labels on the answers' tokens only.
 
-    It can be pickled, so that data loader workers run it.
+    Prompts are encoded as they are for generation, and answers follow token by token
+    (`answer_tokens.py`). It can be pickled, so that data loader workers run it.
+
+    Args:
+        prompts: What rows of a batch point to.
+        processor: The model's processor, or the tokenizer of a text-only model.
+        settings: Of supervised training.
+        system: The system prompt; none for the target `facts`.
+        seed: Chooses the facts of each visit.
+        stops: Tokens at which generation stops (`stop_tokens`).
+        context: Most tokens that the model reads; None: any number.
     """
 
     def __init__(
@@ -65,39 +78,74 @@ class ChatCollator:
         *,
         system: str,
         seed: int = 0,
+        stops: Sequence[int] = (),
+        context: int | None = None,
     ) -> None:
         self._prompts = prompts
         self._processor = processor
         self._settings = settings
         self._system = "" if settings.target == "facts" else system
         self._seed = seed
+        self._answers = AnswerTokens(processor, stops=stops)
+        self._context = context
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return a batch: input_ids, attention_mask, labels, and the tensors of images, if any."""
+        """Return a batch: input_ids, attention_mask, labels, and the tensors of images, if any.
+
+        Raises:
+            DataError: A prompt has nothing to learn from, or is too long with its answer; names it.
+        """
+        prompts = [self._prompts[row["index"]] for row in rows]
         conversations = [
-            self._conversation(self._prompts[row["index"]], int(row.get("visit", 0)))
-            for row in rows
+            self._conversation(prompt, int(row.get("visit", 0)))
+            for prompt, row in zip(prompts, rows, strict=True)
         ]
-        batch = self._processor.apply_chat_template(
-            conversations,
-            tokenize=True,
-            return_dict=True,
-            # the mask is made token by token, far slower over tensors than over lists
-            return_tensors=None,
-            return_assistant_tokens_mask=True,
-            processor_kwargs={"padding": True, "padding_side": "right"},
+        answers = [
+            self._answered(prompt, conversation)
+            for prompt, conversation in zip(prompts, conversations, strict=True)
+        ]
+        batch = _with_answers(self._encoded(conversations), answers, self._pad)
+        lengths = batch["attention_mask"].sum(1).tolist()
+        for prompt, length in zip(prompts, lengths, strict=True):
+            if self._context is not None and length > self._context:
+                raise DataError(
+                    f"prompt {prompt.id!r} has {length} tokens with its answer, and the model reads"
+                    f" {self._context}; leave it out, or lower model.max_pixels"
+                )
+        return batch
+
+    @property
+    def _pad(self) -> int:
+        tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        return int(
+            tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         )
-        batch.convert_to_tensors("pt")
-        spoken = batch.pop("assistant_masks")
-        labels = batch["input_ids"].clone()
-        labels[spoken == 0] = -100
-        if (labels == -100).all():
-            raise DataError(
-                "no assistant tokens to learn from: the chat template marks none with {%"
-                " generation %}"
+
+    def _answered(self, prompt: Prompt, conversation: Sequence[dict[str, Any]]) -> Continuation:
+        try:
+            return self._answers.after_prompt(conversation)
+        except DataError as error:
+            raise DataError(f"prompt {prompt.id!r}: {error}") from error
+
+    def _encoded(self, conversations: Sequence[Sequence[Mapping[str, Any]]]) -> Any:
+        """The conversations up to their first answer, as generation would continue them."""
+        first = [
+            list(itertools.takewhile(lambda turn: turn["role"] != "assistant", turns))
+            for turns in conversations
+        ]
+        padding = {"padding": True, "padding_side": "right"}
+        how = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}
+        if self._reads_images:
+            return self._processor.apply_chat_template(
+                first, tokenize=True, processor_kwargs=padding, **how
             )
-        batch["labels"] = labels
-        return dict(batch)
+        return self._processor.apply_chat_template(
+            first, padding=True, tokenizer_kwargs={"padding_side": "right"}, **how
+        )
+
+    @property
+    def _reads_images(self) -> bool:
+        return hasattr(self._processor, "image_processor")
 
     def _conversation(self, prompt: Prompt, visit: int) -> list[dict[str, Any]]:
         messages = chat_messages(prompt, system=self._system)
@@ -107,15 +155,16 @@ class ChatCollator:
             slot["image"] = image
         if self._settings.target != "facts":
             short = self._settings.target == "short"
-            return [*messages, _said(target_text(prompt, short=short))]
-        turns: list[dict[str, Any]] = []
-        for question, answer in self._facts(prompt, visit):
-            content = [{"type": "text", "text": question}]
-            turns += [
-                {"role": "user", "content": [*slots, *content] if not turns else content},
-                _said(answer),
-            ]
-        return turns
+            turns = [*messages, _said(target_text(prompt, short=short))]
+        else:
+            turns = []
+            for question, answer in self._facts(prompt, visit):
+                content = [{"type": "text", "text": question}]
+                turns += [
+                    {"role": "user", "content": [*slots, *content] if not turns else content},
+                    _said(answer),
+                ]
+        return turns if self._reads_images else [_of_text(turn, prompt) for turn in turns]
 
     def _facts(self, prompt: Prompt, visit: int) -> list[tuple[str, str]]:
         facts = prompt.metadata.get("facts") or []
@@ -144,3 +193,36 @@ class ChatCollator:
 
 def _said(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def _of_text(message: Mapping[str, Any], prompt: Prompt) -> dict[str, Any]:
+    """A message as templates of text-only models read it."""
+    if any(part["type"] == "image" for part in message["content"]):
+        raise DataError(f"prompt {prompt.id!r} has an image, and the model reads text only")
+    return {**message, "content": "".join(part["text"] for part in message["content"])}
+
+
+def _with_answers(
+    batch: Mapping[str, Any], answers: Sequence[Continuation], pad: int
+) -> dict[str, torch.Tensor]:
+    """Append the answers to the rows of an encoded batch, and add `labels`."""
+    tokens = {"input_ids": pad, "attention_mask": 0, "token_type_ids": 0, "mm_token_type_ids": 0}
+    shown = batch["attention_mask"].bool()
+    prompts = {name: batch[name] for name in tokens if name in batch}
+    prompts["labels"] = torch.full_like(batch["input_ids"], IGNORED)
+    longer = {}
+    for name, column in prompts.items():
+        rows = [
+            torch.cat([row[kept], _column(answer, name).to(row)])
+            for row, kept, answer in zip(column, shown, answers, strict=True)
+        ]
+        fill = tokens.get(name, IGNORED)
+        longer[name] = pad_sequence(rows, batch_first=True, padding_value=fill)
+    return {**batch, **longer}
+
+
+def _column(answer: Continuation, name: str) -> torch.Tensor:
+    ones = torch.ones(len(answer.token_ids), dtype=torch.long)
+    known = {"input_ids": answer.token_ids, "labels": answer.labels, "attention_mask": ones}
+    # Zero is the type of a text's token.
+    return torch.as_tensor(known.get(name, 0 * ones), dtype=torch.long)

@@ -16,7 +16,7 @@ from vasari.core.errors import ConfigError, StateError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt, PromptIndices
 from vasari.model.processor import load_processor
-from vasari.model.transformers_policy import TransformersPolicy, load_model
+from vasari.model.transformers_policy import TransformersPolicy
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
 from vasari.train.callbacks import (
@@ -34,8 +34,9 @@ from vasari.train.prompt_data import PromptDataset
 from vasari.train.run_state import RunState, read_run_file
 from vasari.train.settings import GrpoSettings
 from vasari.train.trl_batch import why_not_droppable
-from vasari.train.trl_config import grpo_config, prepare_weights
+from vasari.train.trl_config import grpo_config
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
+from vasari.train.weights import load_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,13 +163,9 @@ class GrpoTraining:
         config = grpo_config(settings, self.out, self.seed)
         ids = [prompt.id for prompt in self.prompts]
         groups = self.out / "groups"
-        dtype = "bfloat16" if settings.trl.bf16 else "float32"
         trainer = VarianceAwareGRPOTrainer(
-            model=prepare_weights(
-                load_model(
-                    self.model_path, dtype=dtype, attn_implementation=self.attn_implementation
-                ),
-                settings,
+            model=load_weights(
+                self.model_path, settings, attn_implementation=self.attn_implementation
             ),
             reward_funcs=[as_batched(term) for term in terms],
             args=config,

@@ -177,8 +177,6 @@ class GrpoSettings(TrainedWeights):
                     f"{name} must be a multiple of updates_per_batch ({self.updates_per_batch}),"
                     f" got {every}"
                 )
-        if self.vllm != "off" and self.lora is None and not self.trl.bf16:
-            raise ValueError("vllm needs trl.bf16: true, since its weights are kept in bfloat16")
         self._check_screening()
         with names_from_a_file():
             self.make_gate()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from jinja2 import TemplateError
 from transformers import EarlyStoppingCallback, PrinterCallback
 from trl import SFTTrainer
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, DataError, VasariError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
+from vasari.model.chat import target_text
 from vasari.model.image_reuse import reuse_image_features
+from vasari.train.answer_tokens import stop_tokens
 from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
     CompleteCheckpoints,
@@ -25,7 +29,8 @@ from vasari.train.checkpoints import (
 )
 from vasari.train.prompt_data import ChatCollator
 from vasari.train.settings import SftSettings
-from vasari.train.trl_config import prepare_weights, sft_config
+from vasari.train.trl_config import sft_config
+from vasari.train.weights import prepare_weights
 
 
 class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
@@ -56,6 +61,8 @@ def train_supervised(
 
     Raises:
         ConfigError: There are no prompts to learn from, or none to validate on.
+        DataError: A prompt has nothing to learn from, is longer with its answer than the model
+            reads, or has an image that cannot be read; names it.
     """
     if not train or not validation:
         raise ConfigError(
@@ -67,6 +74,16 @@ def train_supervised(
         reuse_image_features(model)
     prompts = [*train, *validation]
     held_out = range(len(train), len(prompts))
+    collator = ChatCollator(
+        prompts,
+        processor,
+        settings,
+        system=system,
+        seed=seed,
+        stops=stop_tokens(model, processor),
+        context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+    )
+    _check_prompts(prompts, collator, settings)
     rows = Dataset.from_dict(_rows(len(train), settings))
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
@@ -74,7 +91,7 @@ def train_supervised(
         train_dataset=rows,
         eval_dataset=Dataset.from_dict({"index": list(held_out), "visit": [0] * len(held_out)}),
         processing_class=processor,
-        data_collator=ChatCollator(prompts, processor, settings, system=system, seed=seed),
+        data_collator=collator,
         callbacks=[
             EarlyStoppingCallback(settings.patience),
             TellProgress(tell),
@@ -85,7 +102,8 @@ def train_supervised(
     trainer.remove_callback(PrinterCallback)
     done = complete_checkpoints(out) if resume else []
     started = time.monotonic()
-    result = trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
+    with _in_one_line():
+        result = trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
     if trainer.accelerator.is_main_process:
         save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "model")
     best = trainer.state.best_metric
@@ -104,3 +122,37 @@ def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
         "index": list(range(num_train)) * passes,
         "visit": [v for v in range(passes) for _ in range(num_train)],
     }
+
+
+def _check_prompts(
+    prompts: Sequence[Prompt], collator: ChatCollator, settings: SftSettings
+) -> None:
+    """Raise for a prompt without a solution, and for what is wrong with the first and the longest.
+
+    Otherwise a worker of the data loader would, after the model was made ready for training.
+    """
+    if settings.target == "reasoning":
+        for prompt in prompts:
+            target_text(prompt)
+    lengths = [len(prompt.question) + len(prompt.solution or "") for prompt in prompts]
+    for index in dict.fromkeys((0, lengths.index(max(lengths)), len(prompts) - 1)):
+        try:
+            collator([{"index": index}])
+        except VasariError:
+            raise
+        except (ValueError, KeyError, TypeError, IndexError, TemplateError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"prompt {prompts[index].id!r} cannot be encoded for this model: {reason}"
+            ) from error
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Context manager that cuts an error of a data loader's worker down to its message."""
+    try:
+        yield
+    except VasariError as error:
+        # A worker sends its traceback as the message.
+        kind, last = type(error), str(error).strip().splitlines()[-1]
+        raise kind(last.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from error

@@ -1,4 +1,4 @@
-"""Conversion of a recipe's settings to TRL's configs, and of a model to its trainable weights."""
+"""Conversion of a recipe's settings to TRL's configs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trl import GRPOConfig, SFTConfig
 
 from vasari.core.errors import ConfigError
 from vasari.train.batches import grpo_batches, sft_steps
-from vasari.train.settings import GrpoSettings, SftSettings, TrainedWeights
+from vasari.train.settings import GrpoSettings, SftSettings
 from vasari.train.trl_settings import TrlSettings
 
 
@@ -118,23 +118,3 @@ def _num_processes() -> int:
     if torch.distributed.is_initialized():
         return int(torch.distributed.get_world_size())
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def prepare_weights(model: Any, settings: TrainedWeights) -> Any:
-    """Add LoRA adapters or freeze the vision encoder, as the settings say; return the model."""
-    if settings.lora is not None:
-        from peft import LoraConfig, get_peft_model  # noqa: PLC0415  (seconds to import, and seldom needed)
-
-        adapters = LoraConfig(
-            r=settings.lora.rank,
-            lora_alpha=settings.lora.alpha,
-            lora_dropout=settings.lora.dropout,
-            target_modules=settings.lora.target_modules,
-            exclude_modules=r".*\bvisual\b.*" if settings.freeze_vision else None,
-            task_type="CAUSAL_LM",
-        )
-        return get_peft_model(model, adapters)
-    if settings.freeze_vision:
-        for weight in model.model.visual.parameters():
-            weight.requires_grad_(False)
-    return model

@@ -95,7 +95,7 @@ class TrlSettings(Settings):
     max_grad_norm: Rate = 1.0
     """Gradients are clipped to this norm."""
     bf16: bool = False
-    """Compute in bfloat16; for GPUs."""
+    """Compute in bfloat16, for GPUs; trained weights stay float32."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass to save memory."""
     report_to: str | list[str] = Field(default_factory=list)
