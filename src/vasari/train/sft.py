@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets import Dataset
 from jinja2 import TemplateError
-from transformers import EarlyStoppingCallback, PrinterCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from trl import SFTTrainer
 
 from vasari.core.errors import ConfigError, DataError, VasariError
@@ -73,31 +73,17 @@ def train_supervised(
     if model.config.model_type == "qwen2_5_vl":
         reuse_image_features(model)
     prompts = [*train, *validation]
-    held_out = range(len(train), len(prompts))
-    collator = ChatCollator(
-        prompts,
-        processor,
-        settings,
-        system=system,
-        seed=seed,
-        stops=stop_tokens(model, processor),
-        context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
-    )
+    collator = _collator(model, processor, prompts, settings, system=system, seed=seed)
     _check_prompts(prompts, collator, settings)
-    rows = Dataset.from_dict(_rows(len(train), settings))
+    rows = _rows(len(train), settings)
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings),
         args=sft_config(settings, out, seed, num_prompts=len(train), num_rows=len(rows)),
         train_dataset=rows,
-        eval_dataset=Dataset.from_dict({"index": list(held_out), "visit": [0] * len(held_out)}),
+        eval_dataset=_dataset(range(len(train), len(prompts))),
         processing_class=processor,
         data_collator=collator,
-        callbacks=[
-            EarlyStoppingCallback(settings.patience),
-            TellProgress(tell),
-            MetricLog(out / "metrics.jsonl"),
-            StopAtMinutes(settings.max_minutes),
-        ],
+        callbacks=_callbacks(settings, out, tell),
     )
     trainer.remove_callback(PrinterCallback)
     done = complete_checkpoints(out) if resume else []
@@ -115,13 +101,44 @@ def train_supervised(
     }
 
 
-def _rows(num_train: int, settings: SftSettings) -> dict[str, list[int]]:
+def _collator(
+    model: Any,
+    processor: Any,
+    prompts: Sequence[Prompt],
+    settings: SftSettings,
+    *,
+    system: str,
+    seed: int,
+) -> ChatCollator:
+    return ChatCollator(
+        prompts,
+        processor,
+        settings,
+        system=system,
+        seed=seed,
+        stops=stop_tokens(model, processor),
+        context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+    )
+
+
+def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
+    return [
+        EarlyStoppingCallback(settings.patience),
+        TellProgress(tell),
+        MetricLog(out / "metrics.jsonl"),
+        StopAtMinutes(settings.max_minutes),
+    ]
+
+
+def _rows(num_train: int, settings: SftSettings) -> Dataset:
     """Rows of the training set: one a prompt, or one for each pass where passes ask other facts."""
     passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
-    return {
-        "index": list(range(num_train)) * passes,
-        "visit": [v for v in range(passes) for _ in range(num_train)],
-    }
+    return _dataset(range(num_train), passes=passes)
+
+
+def _dataset(indices: Sequence[int], *, passes: int = 1) -> Dataset:
+    visits = [visit for visit in range(passes) for _ in indices]
+    return Dataset.from_dict({"index": [*indices] * passes, "visit": visits})
 
 
 def _check_prompts(
