@@ -44,6 +44,7 @@ def version() -> None:
 
 for command in (
     training.quickstart,
+    training.plan,
     training.sft,
     training.train,
     training.evaluate,

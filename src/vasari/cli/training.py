@@ -53,6 +53,31 @@ def quickstart(
     report_run(run.root)
 
 
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs, each with one process.")] = 1,
+    prompts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Size of the pool where its file is not there yet."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    plugin: Plugins = None,
+) -> None:
+    """Say what a recipe's run takes and what in it would fail, before anything is paid for.
+
+    Parameters, steps, rollouts by purpose and what refreshes cost; no weights are loaded. The exit
+    code is 1 if the run would fail.
+
+    Example: vasari plan recipes/mmr1_7b.yaml --gpus 8 --prompts 15000
+    """
+    from vasari.cli.plan_job import run_plan  # noqa: PLC0415
+    from vasari.run.plan.plan import PlanOptions  # noqa: PLC0415
+
+    options = PlanOptions(num_gpus=gpus, num_prompts=prompts)
+    run_plan(recipe, overrides or [], options, as_json=as_json)
+
+
 def sft(
     recipe: RecipePath,
     out: Out = None,

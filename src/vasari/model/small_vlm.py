@@ -87,17 +87,15 @@ def small_processor(
     )
 
 
-def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *, seed: int) -> Any:
-    """Return a randomly initialised Qwen2_5_VLForConditionalGeneration of the given sizes."""
+def small_config(settings: SmallVlmSettings, *, vocabulary: int) -> Qwen2_5_VLConfig:
+    """Return the config of a small Qwen2.5-VL of the given sizes, with so many tokens."""
     head = settings.hidden // settings.heads
     third = head // 2 // 3
-    ids = {
-        name: tokenizer.convert_tokens_to_ids(f"<|{name}|>")
-        for name in ("image_pad", "video_pad", "vision_start", "vision_end")
-    }
-    config = Qwen2_5_VLConfig(
+    # A tokenizer is trained with these first.
+    ids = {token: place for place, token in enumerate(SPECIAL_TOKENS)}
+    return Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": len(tokenizer),
+            "vocab_size": vocabulary,
             "hidden_size": settings.hidden,
             "intermediate_size": settings.feed_forward,
             "num_hidden_layers": settings.layers,
@@ -111,8 +109,8 @@ def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *,
                 "mrope_section": [head // 2 - 2 * third, third, third],
             },
             "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
             "tie_word_embeddings": True,
             "initializer_range": settings.hidden**-0.5 * 0.8,
         },
@@ -126,12 +124,17 @@ def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *,
             "fullatt_block_indexes": list(range(settings.vision_layers)),
             "window_size": 112,
         },
-        image_token_id=ids["image_pad"],
-        video_token_id=ids["video_pad"],
-        vision_start_token_id=ids["vision_start"],
-        vision_end_token_id=ids["vision_end"],
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=True,
     )
+
+
+def small_vlm(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings, *, seed: int) -> Any:
+    """Return a randomly initialised Qwen2_5_VLForConditionalGeneration of the given sizes."""
+    config = small_config(settings, vocabulary=len(tokenizer))
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -85,16 +85,33 @@ def read_files(
         ConfigError: There are too few prompts to hold any out.
         DataError: A file, a prompt or an image is not what it must be; the message names where.
     """
-    named: Mapping[str, str | None] = {
-        "train": files.train,
-        "cold_start": files.cold_start,
-        "validation": files.validation,
-        "test": files.test,
-    }
+    splits = split_files(files, seed=seed, folder=folder)
+    everything = [prompt for prompts in splits.values() for prompt in prompts]
+    check_images(everything, progress=tell)
+    return splits
+
+
+def split_files(
+    files: FilePrompts, *, seed: int, folder: Path, absent: Collection[str] = ()
+) -> dict[str, list[Prompt]]:
+    """Return the prompts of files by split, as `read_files` does, without decoding their images.
+
+    Args:
+        files: The recipe's settings.
+        seed: Of what is held out.
+        folder: What the paths are relative to.
+        absent: Splits whose files are not read, and which nothing stands in for; not `train`.
+
+    Raises:
+        ConfigError: There are too few prompts to hold any out.
+        DataError: A file or a prompt is not what it must be, or an image is none.
+    """
     splits = {
-        name: read_prompts(folder / path, limit=files.limit) for name, path in named.items() if path
+        name: read_prompts(folder / path, limit=files.limit)
+        for name, path in files.named.items()
+        if name not in absent
     }
-    missing = [name for name in ("validation", "test") if name not in splits]
+    missing = [name for name in ("validation", "test") if name not in files.named]
     pool = splits["train"]
     held_out = max(1, round(files.held_out_share * len(pool)))
     if len(pool) <= held_out * len(missing):
@@ -106,6 +123,4 @@ def read_files(
     for place, name in enumerate(missing):
         splits[name] = [pool[i] for i in order[place * held_out : (place + 1) * held_out]]
     splits["train"] = [pool[i] for i in sorted(order[len(missing) * held_out :])]
-    everything = [prompt for prompts in splits.values() for prompt in prompts]
-    check_images(everything, progress=tell)
     return splits

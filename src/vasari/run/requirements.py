@@ -36,9 +36,15 @@ def require_packages(recipe: Recipe, *stages: str) -> None:
         MissingExtraError: Names the package, the setting that needs it and the pip command.
     """
     require_training()
+    for problem in missing_packages(recipe, *stages):
+        raise problem
+
+
+def missing_packages(recipe: Recipe, *stages: str) -> Iterator[MissingExtraError]:
+    """Yield an error for each package that these stages of a recipe need and that is missing."""
     for module, setting, package in _needs(recipe, stages):
         if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(
+            yield MissingExtraError(
                 f"{setting} needs the package {module}: pip install '{package}'"
             )
 

@@ -15,6 +15,7 @@ from vasari.model.chat import target_text
 from vasari.model.processor import load_processor
 from vasari.model.small_vlm import small_processor, small_vlm, train_tokenizer
 from vasari.model.transformers_policy import load_model
+from vasari.run.checks import require_trainable
 from vasari.run.folder import measured
 from vasari.run.layout import RunDir
 from vasari.run.recipe import ModelSettings, Recipe
@@ -40,6 +41,7 @@ def run_sft(
     model_folder = run.cold_start / "model"
     if _is_done(run, "sft", model_folder, resume=resume):
         return model_folder
+    require_trainable(recipe, prompts, "sft")
     if not resume and run.cold_start.exists():
         shutil.rmtree(run.cold_start)
     examples = prompts.get("cold_start") or prompts["train"]
@@ -85,6 +87,7 @@ def run_grpo(
     best = run.rl(arm) / "best"
     if _is_done(run, f"rl-{arm}", best, resume=resume):
         return best
+    require_trainable(recipe, prompts, "grpo")
     pool = prompts["train"]
     sampler = make_sampler(
         arm,

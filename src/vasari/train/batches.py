@@ -56,6 +56,33 @@ def grpo_batches(settings: GrpoSettings, *, num_processes: int) -> GrpoBatches:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftBatches:
+    """How the prompts of a batch of supervised training are divided over processes."""
+
+    micro: int
+    """Prompts of one forward pass of one process."""
+    accumulation: int
+    """Forward passes of one process in one update."""
+
+
+def sft_batches(settings: SftSettings, *, num_processes: int) -> SftBatches:
+    """Divide a batch of supervised training over processes and micro-batches.
+
+    Raises:
+        ConfigError: It does not divide.
+    """
+    own, rest = divmod(settings.batch_prompts, num_processes)
+    micro = min(settings.micro_batch, own)
+    if rest or not own or own % micro:
+        raise ConfigError(
+            f"sft.batch_prompts {settings.batch_prompts} cannot be divided over {num_processes}"
+            f" processes in micro-batches of {micro or settings.micro_batch}; choose batch_prompts"
+            " as a multiple of processes x micro_batch"
+        )
+    return SftBatches(micro=micro, accumulation=own // micro)
+
+
 def sft_steps(settings: SftSettings, *, num_prompts: int) -> int:
     """Return the optimizer steps of supervised training over so many prompts."""
     return max(1, math.ceil(num_prompts * settings.epochs / settings.batch_prompts))

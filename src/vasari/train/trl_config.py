@@ -11,7 +11,7 @@ import torch
 from trl import GRPOConfig, SFTConfig
 
 from vasari.core.errors import ConfigError
-from vasari.train.batches import grpo_batches, sft_steps
+from vasari.train.batches import grpo_batches, sft_batches, sft_steps
 from vasari.train.settings import GrpoSettings, SftSettings
 from vasari.train.trl_settings import TrlSettings
 
@@ -63,9 +63,9 @@ def sft_config(
         num_rows: Rows of the training set, several of a prompt where each pass asks other facts.
 
     Raises:
-        ConfigError: TRL refuses a setting.
+        ConfigError: A batch does not divide over the processes, or TRL refuses a setting.
     """
-    micro = min(settings.micro_batch, settings.batch_prompts)
+    batches = sft_batches(settings, num_processes=_num_processes())
     steps = sft_steps(settings, num_prompts=num_prompts)
     every = min(settings.validate_every, steps)
     return _config(
@@ -75,9 +75,9 @@ def sft_config(
         seed=seed,
         num_steps=steps,
         num_train_epochs=settings.epochs * num_prompts / num_rows,
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=max(1, settings.batch_prompts // (micro * _num_processes())),
+        per_device_train_batch_size=batches.micro,
+        per_device_eval_batch_size=batches.micro,
+        gradient_accumulation_steps=batches.accumulation,
         eval_strategy="steps",
         eval_steps=every,
         save_steps=every,

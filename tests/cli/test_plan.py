@@ -1,0 +1,95 @@
+"""`vasari plan`: the page, its JSON, its exit code, and every recipe that ships."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from vasari.cli.main import app
+
+RECIPES = sorted(
+    path.name
+    for path in (Path(__file__).parents[2] / "recipes").glob("*.yaml")
+    if not path.name.startswith(("curate", "benchmarks"))
+)
+
+
+def plan(*words):
+    return CliRunner().invoke(app, ["plan", *map(str, words)], env={"COLUMNS": "120"})
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A small recipe over generated prompts."""
+    content = {
+        "name": "small",
+        "prompts": {
+            "tasks": {
+                "families": ["bars"],
+                "num_cold_start": 0,
+                "num_train": 40,
+                "num_validation": 4,
+                "num_test": 4,
+                "num_held_out_style": 0,
+            }
+        },
+        "model": {"path": "vasari:tiny-base", "system_prompt": "small"},
+        "grpo": {"steps": 20, "prompts_per_batch": 4, "rollouts_per_prompt": 4, "micro_batch": 4},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_plan_shows_parameters_steps_and_rollouts(recipe):
+    shown = plan(recipe)
+    assert shown.exit_code == 0, shown.output
+    # 10 batches of 4 x 4; 32 rollouts of 40 prompts before the first.
+    for expected in ("1,240,128", "20 in 10 batches", "160", "1,280", "8.00"):
+        assert expected in shown.output
+
+
+def test_json_holds_the_same_numbers(recipe):
+    found = json.loads(plan(recipe, "--json").output)
+    training = found["grpo"]["training"]
+    assert (training["train"]["most"], training["refresh"]["most"]) == (160, 1280)
+    assert found["model"]["total"] == sum(found["model"]["by_part"].values())
+    assert found["problems"] == []
+
+
+def test_what_would_fail_is_named_and_the_exit_code_says_so(recipe):
+    shown = plan(recipe, "--gpus", 3)
+    assert shown.exit_code == 1
+    assert "would fail:" in shown.output
+    assert "3 processes" in shown.output
+
+
+def test_a_model_that_is_not_there_leaves_the_rest_of_the_plan(recipe):
+    shown = plan(recipe, "--set", "model.path=./nowhere")
+    assert shown.exit_code == 1
+    assert "there is no folder" in shown.output
+    assert "20 in 10 batches" in shown.output
+
+
+# Models whose sizes are in the package, so that no network is needed.
+OFFLINE = ("mmr1", "own", "quickstart", "tiny_base.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_shipped_recipe_has_a_plan(monkeypatch, name):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    shown = plan(Path("recipes") / name, "--gpus", 8, "--prompts", 15_000, "--json")
+    found = json.loads(shown.output)
+    if name.startswith(OFFLINE):
+        assert found["model"]["total"] > 0
+    else:
+        # The config is on the hub, or in the folder of a run that is not there.
+        assert found["model"] is None
+        assert any("hf download" in line or "no folder" in line for line in found["problems"])
+    # The prompt files are the user's.
+    has_files = "files" in yaml.safe_load((Path("recipes") / name).read_text())["prompts"]
+    assert bool(found["notes"]) == has_files
+    assert found["grpo"] is None or found["grpo"]["training"]["train"]["most"] > 0
