@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import resource
 import shutil
 
@@ -51,6 +52,14 @@ def test_every_rollout_is_charged_to_what_it_was_spent_on(run):
         own = [row for row in rows if row["purpose"] == purpose]
         assert sum(len(row["rewards"]) for row in own) == facts["rollouts"][purpose]
         assert sum(sum(row["num_tokens"]) for row in own) == facts["tokens"][purpose]
+
+
+@pytest.mark.slow
+def test_a_run_says_how_its_rollouts_were_drawn(run):
+    sampling = run[1]["sampling"]
+    assert (sampling["temperature"], sampling["top_p"], sampling["max_tokens"]) == (1.0, 1.0, 12)
+    assert sampling["never_sampled"]
+    assert json.loads(json.dumps(sampling)) == sampling
 
 
 @pytest.mark.slow

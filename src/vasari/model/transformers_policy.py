@@ -16,9 +16,9 @@ from vasari.core.records import Prompt, Rollout
 from vasari.data.images import open_image
 from vasari.model.base import Decoding, Images
 from vasari.model.chat import chat_messages
-from vasari.model.families import without_adapters
 from vasari.model.image_reuse import reuse_image_features
 from vasari.model.processor import load_processor
+from vasari.model.sampling import nothing_added_by, sampling
 
 
 class TransformersPolicy:
@@ -70,31 +70,12 @@ class TransformersPolicy:
 
     def _generate_chunk(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[Rollout]]:
         inputs = self._encode(prompts, shown=decoding.images).to(self.model.device)
-        # Left over from a batch with images, they would shift the positions of a batch without.
-        without_adapters(self.model).model.rope_deltas = None
-        sampling = (
-            {
-                "do_sample": True,
-                "temperature": decoding.temperature,
-                "top_p": decoding.top_p,
-                "top_k": 0,
-            }
-            if decoding.temperature > 0
-            else {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        )
-        output = self.model.generate(
-            **inputs,
-            **sampling,
-            num_return_sequences=decoding.num_rollouts,
-            max_new_tokens=decoding.max_tokens,
-            # A sampled image token would have no image behind it.
-            suppress_tokens=[self.model.config.image_token_id],
-            return_dict_in_generate=True,
-            output_logits=False,
-            disable_compile=True,
-        )
-        ends = set(_end_tokens(self.model))
-        completions = output.sequences[:, inputs["input_ids"].shape[1] :].cpu().numpy()
+        drawn = sampling(self.model, self.processor.tokenizer, decoding)
+        drawn.num_return_sequences = decoding.num_rollouts
+        with nothing_added_by(self.model):
+            sequences = self.model.generate(**inputs, generation_config=drawn)
+        ends = set(drawn.eos_token_id)
+        completions = sequences[:, inputs["input_ids"].shape[1] :].cpu().numpy()
         rollouts = [self._rollout(row, ends) for row in completions]
         size = decoding.num_rollouts
         return [rollouts[i : i + size] for i in range(0, len(rollouts), size)]
@@ -142,11 +123,6 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
         )
     except (OSError, ValueError, KeyError) as error:
         raise StateError(f"{path}: no model can be loaded from it: {error}") from error
-
-
-def _end_tokens(model: Any) -> list[int]:
-    ends = model.generation_config.eos_token_id
-    return [ends] if isinstance(ends, int) else list(ends or [])
 
 
 def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:

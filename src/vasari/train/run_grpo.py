@@ -16,6 +16,7 @@ from vasari.core.errors import ConfigError, StateError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt, PromptIndices
 from vasari.model.processor import load_processor
+from vasari.model.sampling import never_sampled_ids, sampling, sampling_facts
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
@@ -84,7 +85,8 @@ class GrpoTraining:
 
         Returns:
             `steps`, `batches`, `rollouts` and `tokens` by purpose, `best_step`, `best_validation`,
-            `repeated_rollouts` (generated twice because of a crash), `seconds`.
+            `repeated_rollouts` (generated twice because of a crash), `seconds`, `sampling` (the
+            distribution of the rollouts).
 
         Raises:
             ConfigError: The pool is smaller than a batch, or rollouts do not divide over the
@@ -116,7 +118,9 @@ class GrpoTraining:
             *callbacks,
         ):
             trainer.add_callback(callback)
+        drawn = sampling(trainer.model, trainer._tokenizer, settings.decoding(1))
         return self._run(trainer, checkpoint) | {
+            "sampling": {"vllm": settings.vllm} | sampling_facts(drawn),
             "best_step": validator.best_step,
             "best_validation": validator.best if math.isfinite(validator.best) else None,
         }
@@ -186,6 +190,7 @@ class GrpoTraining:
             ),
         )
         trainer.remove_callback(PrinterCallback)
+        _sample_as_everywhere(trainer)
         return trainer
 
     def refresh(
@@ -215,6 +220,16 @@ class GrpoTraining:
             score(group, index=int(index), prompt=self.prompts[index])
             for index, group in zip(indices, groups, strict=True)
         ]
+
+
+def _sample_as_everywhere(trainer: VarianceAwareGRPOTrainer) -> None:
+    """Let the trainer draw none of the tokens that no other rollout of the run is drawn with."""
+    never = never_sampled_ids(trainer.model, trainer._tokenizer)
+    if not trainer.use_vllm:
+        trainer.generation_config.suppress_tokens = never or None
+    elif trainer.vllm_mode == "colocate":
+        # The least that vLLM takes; a server would get the ids as text.
+        trainer.vllm_generation.generation_kwargs["logit_bias"] = dict.fromkeys(never, -100.0)
 
 
 def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:

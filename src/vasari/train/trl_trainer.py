@@ -19,6 +19,7 @@ from trl import GRPOTrainer
 from vasari.core.errors import ConfigError, StateError
 from vasari.model.families import without_adapters
 from vasari.model.image_reuse import reuse_image_features
+from vasari.model.sampling import nothing_added_by
 from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
 from vasari.train.gated_batch import check_sizes
@@ -193,11 +194,8 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
         return ids, None if images is None else [own or [] for own in images], fields
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        # Left over from a batch with images, they would shift the positions of a batch without.
-        inner = without_adapters(self.accelerator.unwrap_model(self.model))
-        if hasattr(inner, "model") and hasattr(inner.model, "rope_deltas"):
-            inner.model.rope_deltas = None
-        return super()._generate_single_turn(*args, **kwargs)
+        with nothing_added_by(self.accelerator.unwrap_model(self.model)):
+            return super()._generate_single_turn(*args, **kwargs)
 
     def _get_per_token_logps_and_entropies(
         self,
