@@ -1,68 +1,127 @@
-"""Loading and saving processors, among them Qwen2.5-VL's without torchvision."""
+"""Loading and saving of transformers' own processors, with torchvision and without."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoProcessor, AutoTokenizer
-from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers import AutoTokenizer
+from transformers.models.auto.processing_auto import (
+    PROCESSOR_MAPPING_NAMES,
+    processor_class_from_name,
+)
 from transformers.processing_utils import ProcessorMixin
+from transformers.utils import is_torchvision_available
 
-from vasari.core.errors import StateError
-
-
-class ImageTextProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """Qwen2.5-VL processor for images and text only, which works without torchvision."""
-
-    def __init__(
-        self,
-        image_processor: Any = None,
-        tokenizer: Any = None,
-        chat_template: str | None = None,
-        **_: Any,
-    ) -> None:
-        self.image_token = "<|image_pad|>"  # noqa: S105  (a vocabulary entry)
-        self.video_token = "<|video_pad|>"  # noqa: S105
-        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
-        self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
-        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+from vasari.core.errors import ConfigError, MissingExtraError, StateError
+from vasari.model.config import load_config, one_line, read_model_file
+from vasari.model.families import FAMILIES, Family, family_of
+from vasari.model.source_files import read_source_files, write_source_files
+from vasari.model.without_videos import without_videos
 
 
 def load_processor(path: str, *, max_pixels: int | None = None) -> Any:
-    """Load a model's saved processor; pads left, scales images to at most `max_pixels` pixels.
+    """Load the processor that a model was published with; of a text-only model, its tokenizer.
+
+    It is the class that `AutoProcessor` opens. Where torchvision is not installed, it has no video
+    processor and resizes images with Pillow. It pads left.
+
+    Args:
+        path: A model folder, or a name on the Hugging Face hub.
+        max_pixels: Most pixels of an image, in the family's own way; None for the source's limit.
 
     Raises:
-        StateError: The folder exists but holds no readable processor.
+        StateError: No readable processor or chat template is there.
+        MissingExtraError: The processor needs a package that is not installed.
+        ConfigError: The family is not supported, or cannot keep to `max_pixels`.
     """
-    local = Path(path)
+    family, kind = _family_and_class(path)
+    if family.needs_torchvision and not is_torchvision_available():
+        raise MissingExtraError(
+            f"{path}: the image processor of {family.name} needs torchvision: pip install"
+            " torchvision, in the version that goes with your torch"
+        )
     try:
-        if local.is_dir() and (local / "preprocessor_config.json").exists():
-            processor = _load_image_text(path)
-        else:
-            processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise StateError(f"{path}: no processor can be loaded from it: {error}") from error
-    processor.tokenizer.padding_side = "left"
-    processor.tokenizer.truncation_side = "left"
+        processor = kind.from_pretrained(path, trust_remote_code=False)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path}: its processor cannot be loaded: {one_line(error)}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(
+            f"{path}: no processor can be loaded from it: {one_line(error)}"
+        ) from error
+    tokenizer = tokenizer_of(processor)
+    tokenizer.padding_side = tokenizer.truncation_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if not processor.chat_template:
+        raise StateError(
+            f"{path}: the model has no chat template, so that it cannot be prompted: take its"
+            " instruction-tuned version, or put a chat_template.jinja into the folder"
+        )
     if max_pixels is not None:
-        size = dict(processor.image_processor.size)
-        size["longest_edge"] = min(max_pixels, int(size.get("longest_edge", max_pixels)))
-        size["shortest_edge"] = min(int(size.get("shortest_edge", 56 * 56)), size["longest_edge"])
-        processor.image_processor.size = size
+        _limit_pixels(processor, family, max_pixels)
+    # On the tokenizer, since a processor writes out all of its attributes when it is saved.
+    tokenizer.source_files = read_source_files(path)
     return processor
 
 
-def _load_image_text(path: str) -> ImageTextProcessor:
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    image_processor = Qwen2VLImageProcessorPil.from_pretrained(path)
-    return ImageTextProcessor(
-        image_processor=image_processor, tokenizer=tokenizer, chat_template=tokenizer.chat_template
-    )
-
-
 def save_processor(processor: Any, path: str | Path) -> None:
-    """Write a processor's tokenizer, chat template and image settings to the folder `path`."""
-    processor.tokenizer.save_pretrained(str(path))
-    processor.image_processor.save_pretrained(str(path))
+    """Write a processor into a folder: the very files it was loaded from, or its settings.
+
+    The files are those that the source had, so that a limit on pixels is not in them, and the
+    source need not be there any more. A processor that was made in memory, or whose source has
+    links that lead elsewhere, is written by transformers.
+    """
+    tokenizer = tokenizer_of(processor)
+    files = getattr(tokenizer, "source_files", None)
+    if files:
+        write_source_files(files, Path(path))
+        return
+    if processor is not tokenizer:
+        tokenizer._set_processor_class(type(processor).__name__)
+        processor.image_processor.save_pretrained(str(path))
+    tokenizer.save_pretrained(str(path))
+
+
+def tokenizer_of(processor: Any) -> Any:
+    """Return a processor's tokenizer; a tokenizer, the processor of a text-only model, as it is."""
+    return processor.tokenizer if isinstance(processor, ProcessorMixin) else processor
+
+
+def _family_and_class(path: str) -> tuple[Family, Any]:
+    """Family of a model, and the class that its processor is loaded by.
+
+    A folder may hold a processor without a model, whose family follows from the processor's class.
+    """
+    kind = _named_class(path)
+    if kind is None or read_model_file(path, "config.json") is not None:
+        config = load_config(path)
+        family = family_of(config)
+        kind = kind or processor_class_from_name(PROCESSOR_MAPPING_NAMES.get(config.model_type, ""))
+    else:
+        names = {key for key, name in PROCESSOR_MAPPING_NAMES.items() if name == kind.__name__}
+        found = [one for one in FAMILIES if names & set(one.model_types)]
+        if not found:
+            raise ConfigError(f"{path}: {kind.__name__} is the processor of no supported family")
+        family = found[0]
+    if family.layout == "none":
+        return family, AutoTokenizer
+    return family, kind if is_torchvision_available() else without_videos(kind)
+
+
+def _named_class(path: str) -> Any:
+    """Class of transformers that a model's files name for its processor; None if they name none."""
+    for file in ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json"):
+        name = (read_model_file(path, file) or {}).get("processor_class")
+        kind = processor_class_from_name(name) if name else None
+        if kind is not None:
+            return kind
+    return None
+
+
+def _limit_pixels(processor: Any, family: Family, max_pixels: int) -> None:
+    if family.limit_pixels is None:
+        raise ConfigError(f"max_pixels: a model of {family.name} reads no images; leave it out")
+    family.limit_pixels(processor.image_processor, max_pixels)

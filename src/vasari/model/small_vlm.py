@@ -11,11 +11,13 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
 )
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.models.auto.image_processing_auto import get_image_processor_class_from_name
+from transformers.utils import is_torchvision_available
 
-from vasari.model.processor import ImageTextProcessor
 from vasari.model.sizes import SmallVlmSettings
+from vasari.model.without_videos import without_videos
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -74,15 +76,17 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> PreTrainedToken
     return fast
 
 
-def small_processor(
-    tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings
-) -> ImageTextProcessor:
-    """Return a processor for a small Qwen2.5-VL; images get at most `image_size` squared pixels."""
+def small_processor(tokenizer: PreTrainedTokenizerFast, settings: SmallVlmSettings) -> Any:
+    """Return a processor for a small Qwen2.5-VL; images get at most `image_size` squared pixels.
+
+    It is transformers' own class for Qwen2.5-VL, for images and text only.
+    """
     pixels = settings.image_size**2
-    images = Qwen2VLImageProcessorPil(
+    resizing = "" if is_torchvision_available() else "Pil"
+    images = get_image_processor_class_from_name(f"Qwen2VLImageProcessor{resizing}")(
         size={"shortest_edge": min(56 * 56, pixels), "longest_edge": pixels}
     )
-    return ImageTextProcessor(
+    return without_videos(Qwen2_5_VLProcessor)(
         image_processor=images, tokenizer=tokenizer, chat_template=tokenizer.chat_template
     )
 
