@@ -79,10 +79,10 @@ def save_processor(processor: Any, path: str | Path) -> None:
     if files:
         write_source_files(files, Path(path))
         return
+    processor.save_pretrained(str(path))
     if processor is not tokenizer:
-        tokenizer._set_processor_class(type(processor).__name__)
+        # transformers reads the video processor's settings from this file, if it has no other.
         processor.image_processor.save_pretrained(str(path))
-    tokenizer.save_pretrained(str(path))
 
 
 def tokenizer_of(processor: Any) -> Any:
