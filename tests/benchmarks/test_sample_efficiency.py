@@ -180,6 +180,7 @@ def curve_of(out, arm):
     return json.loads((out / "cells" / "noisy" / arm / "seed0" / "curve.json").read_text())
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_both_arms_spend_the_budget(study):
     spent = [
@@ -189,17 +190,20 @@ def test_both_arms_spend_the_budget(study):
     assert spent == [48, 48]
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_accuracy_is_measured_at_every_mark(study):
     assert [point["batch"] for point in curve_of(study, "uniform")["points"]] == [0, 1, 2, 3]
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_arms_of_a_seed_begin_alike(study):
     first = [curve_of(study, arm)["points"][0]["correct"] for arm in ("uniform", "progress")]
     assert first[0] == first[1]
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_the_write_up_has_table_figure_and_numbers(study):
     (text,), (figure,) = (
@@ -212,6 +216,7 @@ def test_the_write_up_has_table_figure_and_numbers(study):
     assert set(numbers["pools"]["noisy"]["arms"]) == {"uniform", "progress"}
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_missing_cell_is_named_and_no_result(study, taught_folder):
     done = run(
@@ -221,6 +226,7 @@ def test_a_missing_cell_is_named_and_no_result(study, taught_folder):
     assert "| uniform | **1 of 2** |" in done.stdout
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_finished_cell_of_other_settings_is_refused(study, taught_folder):
     done = run(study, taught_folder, "--analyse", "--budget", "64")
@@ -228,6 +234,7 @@ def test_a_finished_cell_of_other_settings_is_refused(study, taught_folder):
     assert "holds a cell of other settings (budget was 48, is 64)" in done.stderr
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_cell_that_another_process_runs_is_left_alone(study):
     folder = study / "cells" / "noisy" / "progress" / "seed0"
@@ -239,6 +246,7 @@ def test_a_cell_that_another_process_runs_is_left_alone(study):
     assert "another process runs this cell" in done.stderr
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_killed_cell_goes_on_as_if_nothing_had_been(study, tmp_path):
     folder = tmp_path / "cell"

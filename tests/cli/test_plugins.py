@@ -258,6 +258,7 @@ def test_a_wrong_setting_of_a_policy_is_found_before_any_benchmark_is_read(own):
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_a_training_uses_a_sampler_a_gate_a_reward_and_a_family_of_ones_own(own):
     tasks = {

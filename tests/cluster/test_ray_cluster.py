@@ -90,6 +90,7 @@ def test_a_cluster_that_was_joined_goes_on_afterwards(cluster, tmp_path):
     socket.create_connection((host, int(port)), timeout=10).close()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -185,6 +185,7 @@ def test_a_ray_that_was_there_before_is_left_running(started, tmp_path):
     assert list(started.run(lambda: lambda number: None, [0])) == [0]
 
 
+@pytest.mark.heavy
 def test_two_workers_give_the_files_of_one_process(
     started, write_curation, files_of, tmp_path, monkeypatch
 ):
