@@ -103,14 +103,32 @@ def train(
     ] = None,
     overrides: Overrides = None,
     resume: Resume = False,
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--shrink",
+            help="Try the whole recipe on a CPU: its own classes in small dimensions, few rows.",
+        ),
+    ] = False,
     plugin: Plugins = None,
 ) -> None:
     """Train a recipe's cold-start model with GRPO, on prompts chosen by the recipe's sampler.
+
+    With --shrink, everything in the recipe is run in small: cold start, training that is killed and
+    resumed, evaluation, report. What differs from the recipe is printed.
 
     Example: vasari train recipes/quickstart.yaml --sampler uniform --resume
     On several processes: torchrun --nproc_per_node 2 -m vasari train RECIPE --out DIR
     With code of yours: vasari train my_recipe.yaml --plugin my_package
     """
+    if shrink:
+        from vasari.run.shrink.run import shrink as run_shrunk  # noqa: PLC0415
+
+        if resume:
+            raise ConfigError("--shrink begins anew: leave --resume out")
+        chosen = [f"sampler.name={sampler}"] if sampler else []
+        run_shrunk(recipe, out, [*(overrides or []), *chosen], tell=typer.echo)
+        return
     from vasari.run.commands import train as run_train  # noqa: PLC0415
 
     best = run_train(recipe, out, overrides or [], sampler=sampler, resume=resume)

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from vasari.core.errors import StateError
-from vasari.model.published import PUBLISHED
+from vasari.model.published import published_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ def open_config(path: str) -> Any:
     Raises:
         StateError: There is none, or the hub cannot be reached.
     """
-    if path in PUBLISHED and not Path(path).is_dir():
-        return AutoConfig.for_model("qwen2_5_vl", **PUBLISHED[path].config())
+    if not Path(path).is_dir() and (known := published_config(path)) is not None:
+        return known
     try:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
@@ -51,10 +51,14 @@ def open_config(path: str) -> Any:
 
 def model_without_weights(config: Any) -> Any:
     """Return transformers' own model of a config on torch's meta device: shapes, no memory."""
-    has_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-    kind = AutoModelForImageTextToText if has_images else AutoModelForCausalLM
     with torch.device("meta"):
-        return kind.from_config(config)
+        return model_class(config).from_config(config)
+
+
+def model_class(config: Any) -> Any:
+    """Return the automatic class of transformers for a config: with images, or for text only."""
+    has_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    return AutoModelForImageTextToText if has_images else AutoModelForCausalLM
 
 
 def count_parameters(
