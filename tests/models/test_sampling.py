@@ -125,7 +125,7 @@ def test_a_rollout_ends_at_the_same_tokens_in_training_and_everywhere(family_fol
     trainer = make_trainer(family_folder("qwen2_5_vl"), tmp_path)
     from vasari.model.sampling import sampling
 
-    drawn = sampling(trainer.model, trainer._tokenizer, Decoding())
+    drawn = sampling(trainer.model, trainer.processing_class, Decoding())
     assert drawn.eos_token_id == trainer.generation_config.eos_token_id == trainer.eos_token_ids
 
 

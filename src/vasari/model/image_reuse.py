@@ -16,11 +16,14 @@ from vasari.model.families import without_adapters
 
 
 def reuse_image_features(model: Any) -> None:
-    """Patch a Qwen2.5-VL model to encode equal images of a batch only once; again has no effect."""
-    body = without_adapters(model).model
-    visual = body.visual
-    if getattr(visual, "encodes_repeats_once", False):
+    """Patch a Qwen2.5-VL model to encode equal images of a batch only once.
+
+    Again has no effect, nor has it on other families, whose encoders put out other things.
+    """
+    base = without_adapters(model)
+    if base.config.model_type != "qwen2_5_vl" or hasattr(base.model.visual, "encodes_repeats_once"):
         return
+    visual = base.model.visual
     encode = visual.forward
 
     def forward(hidden_states: torch.Tensor, grid_thw: torch.Tensor, **kwargs: Any) -> Any:
@@ -36,18 +39,7 @@ def reuse_image_features(model: Any) -> None:
         return output
 
     visual.forward = forward
-    body.register_forward_pre_hook(_no_empty_images, with_kwargs=True)
     visual.encodes_repeats_once = True
-
-
-def _no_empty_images(
-    _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Replace zero pixels by None: a part of a batch may have no images."""
-    pixels = kwargs.get("pixel_values")
-    if pixels is not None and len(pixels) == 0:
-        kwargs = kwargs | {"pixel_values": None, "image_grid_thw": None}
-    return args, kwargs
 
 
 def distinct_images(patches: torch.Tensor, grid_thw: torch.Tensor) -> tuple[list[int], list[int]]:

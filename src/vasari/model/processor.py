@@ -10,17 +10,21 @@ from transformers.models.auto.processing_auto import (
     PROCESSOR_MAPPING_NAMES,
     processor_class_from_name,
 )
-from transformers.processing_utils import ProcessorMixin
 from transformers.utils import is_torchvision_available
 
 from vasari.core.errors import ConfigError, MissingExtraError, StateError
 from vasari.model.config import load_config, one_line, read_model_file
 from vasari.model.families import FAMILIES, Family, family_of
 from vasari.model.source_files import read_source_files, write_source_files
+from vasari.model.template import join_parts_for, set_thinking, tokenizer_of
 from vasari.model.without_videos import without_videos
 
+__all__ = ["load_processor", "save_processor", "tokenizer_of"]
 
-def load_processor(path: str, *, max_pixels: int | None = None) -> Any:
+
+def load_processor(
+    path: str, *, max_pixels: int | None = None, thinking: bool | None = None
+) -> Any:
     """Load the processor that a model was published with; of a text-only model, its tokenizer.
 
     It is the class that `AutoProcessor` opens. Where torchvision is not installed, it has no video
@@ -29,11 +33,13 @@ def load_processor(path: str, *, max_pixels: int | None = None) -> Any:
     Args:
         path: A model folder, or a name on the Hugging Face hub.
         max_pixels: Most pixels of an image, in the family's own way; None for the source's limit.
+        thinking: Whether the chat template asks for a reasoning, where it has a switch for that
+            (`enable_thinking`); None for the template's own choice.
 
     Raises:
         StateError: No readable processor or chat template is there.
         MissingExtraError: The processor needs a package that is not installed.
-        ConfigError: The family is not supported, or cannot keep to `max_pixels`.
+        ConfigError: The family is not supported, or cannot keep to `max_pixels` or `thinking`.
     """
     family, kind = _family_and_class(path)
     if family.needs_torchvision and not is_torchvision_available():
@@ -55,11 +61,17 @@ def load_processor(path: str, *, max_pixels: int | None = None) -> Any:
     tokenizer.padding_side = tokenizer.truncation_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if not processor.chat_template:  # a processor's own goes first
+        processor.chat_template = tokenizer.chat_template
     if not processor.chat_template:
         raise StateError(
             f"{path}: the model has no chat template, so that it cannot be prompted: take its"
             " instruction-tuned version, or put a chat_template.jinja into the folder"
         )
+    if isinstance(processor.chat_template, str):
+        join_parts_for(processor)
+    if thinking is not None:
+        set_thinking(processor, thinking=thinking)
     if max_pixels is not None:
         _limit_pixels(processor, family, max_pixels)
     # On the tokenizer, since a processor writes out all of its attributes when it is saved.
@@ -83,11 +95,6 @@ def save_processor(processor: Any, path: str | Path) -> None:
     if processor is not tokenizer:
         # transformers reads the video processor's settings from this file, if it has no other.
         processor.image_processor.save_pretrained(str(path))
-
-
-def tokenizer_of(processor: Any) -> Any:
-    """Return a processor's tokenizer; a tokenizer, the processor of a text-only model, as it is."""
-    return processor.tokenizer if isinstance(processor, ProcessorMixin) else processor
 
 
 def _family_and_class(path: str) -> tuple[Family, Any]:

@@ -7,7 +7,6 @@ rollout would come from another distribution than the one whose log-probabilitie
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,15 +15,18 @@ from transformers import GenerationConfig
 from vasari.core.errors import ConfigError
 from vasari.model.base import Decoding
 from vasari.model.families import family_of, without_adapters
+from vasari.model.prompt_checks import image_tokens
+from vasari.model.template import end_of_turn, tokenizer_of
 
 
-def sampling(model: Any, tokenizer: Any, decoding: Decoding) -> GenerationConfig:
+def sampling(model: Any, processor: Any, decoding: Decoding) -> GenerationConfig:
     """Return transformers' settings for drawing a rollout from softmax(logits / temperature).
 
     Only `top_p` restricts it, and tokens that stand for images are never drawn. To be used within
     `nothing_added_by(model)`.
     """
     drawn = decoding.temperature > 0
+    tokenizer = tokenizer_of(processor)
     return GenerationConfig(
         do_sample=drawn,
         temperature=decoding.temperature if drawn else None,
@@ -32,7 +34,7 @@ def sampling(model: Any, tokenizer: Any, decoding: Decoding) -> GenerationConfig
         top_k=0 if drawn else None,
         max_new_tokens=decoding.max_tokens,
         suppress_tokens=never_sampled_ids(model, tokenizer) or None,
-        eos_token_id=end_ids(model, tokenizer),
+        eos_token_id=end_ids(model, processor),
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         disable_compile=True,
@@ -65,20 +67,21 @@ def never_sampled_ids(model: Any, tokenizer: Any) -> list[int]:
         own = getattr(config, "image_token_id", None)
         return [] if own is None else [own]
     named = [getattr(config, name, None) for name in family.never_sampled]
-    marked = [
-        index
-        for token, index in tokenizer.get_vocab().items()
-        if any(re.fullmatch(pattern, token) for pattern in family.image_markers)
-    ]
+    marked = image_tokens(tokenizer, family).values()
     return sorted({index for index in (*named, *marked) if isinstance(index, int)})
 
 
-def end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Return the ids of the tokens that end a rollout: those of the model, and the tokenizer's."""
+def end_ids(model: Any, processor: Any) -> list[int]:
+    """Return the ids of the tokens that end a rollout, the tokenizer's own first.
+
+    These are the tokenizer's end-of-sequence token, those of the model's generation_config.json,
+    and what the chat template writes after an answer.
+    """
     ends = without_adapters(model).generation_config.eos_token_id
     known = [ends] if isinstance(ends, int) else list(ends or [])
-    own = tokenizer.eos_token_id
-    return known if own is None or own in known else [own, *known]
+    own = tokenizer_of(processor).eos_token_id
+    every = (own, *known, end_of_turn(processor))
+    return list(dict.fromkeys(index for index in every if index is not None))
 
 
 def sampling_facts(settings: GenerationConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A policy that runs a transformers vision-language model in this process."""
+"""A policy that runs a model of transformers in this process."""
 
 from __future__ import annotations
 
@@ -8,31 +8,46 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from vasari.core.errors import StateError
+from vasari.core.errors import MissingExtraError, StateError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt, Rollout
 from vasari.data.images import open_image
 from vasari.model.base import Decoding, Images
 from vasari.model.chat import chat_messages
+from vasari.model.config import load_config, one_line
+from vasari.model.families import family_of, without_adapters
 from vasari.model.image_reuse import reuse_image_features
 from vasari.model.processor import load_processor
+from vasari.model.prompt_checks import PromptChecker
 from vasari.model.sampling import nothing_added_by, sampling
+from vasari.model.template import as_text, opened_tag, tokenizer_of
 
 
 class TransformersPolicy:
-    """Policy that draws rollouts from a transformers vision-language model in this process.
+    """Policy that draws rollouts from a transformers model in this process.
 
+    Where the chat template opens a `<think>` for the model, the texts of rollouts begin with it.
     The global random state is left as it was found.
+
+    Args:
+        model: Vision-language or text-only, also with adapters.
+        processor: From `load_processor`.
+        system: The system prompt; "" for none.
+
+    Raises:
+        ConfigError: The family is not supported, or the chat template takes no system prompt.
     """
 
     def __init__(self, model: Any, processor: Any, *, system: str) -> None:
         self.model = model
         self.processor = processor
         self.system = system
-        if model.config.model_type == "qwen2_5_vl":
-            reuse_image_features(model)
+        self._family = family_of(without_adapters(model).config)
+        self._checker = PromptChecker(processor, self._family)
+        self._opened = opened_tag(processor)
+        reuse_image_features(model)
 
     @classmethod
     def load(
@@ -44,9 +59,11 @@ class TransformersPolicy:
         dtype: str = "auto",
         attn_implementation: str | None = None,
     ) -> TransformersPolicy:
-        """Make a policy from a model folder or a Hugging Face hub name."""
+        """Make a policy from a model folder or a hub name, on the accelerator if there is one."""
+        processor = load_processor(path, max_pixels=max_pixels)
         model = load_model(path, dtype=dtype, attn_implementation=attn_implementation)
-        return cls(model.eval(), load_processor(path, max_pixels=max_pixels), system=system)
+        device = torch.accelerator.current_accelerator(check_available=True)
+        return cls(model.to(device or "cpu").eval(), processor, system=system)
 
     def generate(
         self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
@@ -70,7 +87,7 @@ class TransformersPolicy:
 
     def _generate_chunk(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[Rollout]]:
         inputs = self._encode(prompts, shown=decoding.images).to(self.model.device)
-        drawn = sampling(self.model, self.processor.tokenizer, decoding)
+        drawn = sampling(self.model, self.processor, decoding)
         drawn.num_return_sequences = decoding.num_rollouts
         with nothing_added_by(self.model):
             sequences = self.model.generate(**inputs, generation_config=drawn)
@@ -81,48 +98,58 @@ class TransformersPolicy:
         return [rollouts[i : i + size] for i in range(0, len(rollouts), size)]
 
     def _encode(self, prompts: Sequence[Prompt], *, shown: Images) -> Any:
-        messages = []
-        for prompt in prompts:
-            turns = chat_messages(prompt, system=self.system, with_images=shown != "removed")
-            refs = iter(prompt.images)
-            for part in turns[-1]["content"]:
-                if part["type"] == "image":
-                    image = open_image(next(refs), where=f"prompt {prompt.id!r}")
-                    part["image"] = (
-                        image if shown == "shown" else Image.new("RGB", image.size, "white")
-                    )
-            messages.append(turns)
+        conversations = [self._conversation(prompt, shown=shown) for prompt in prompts]
+        how = {"add_generation_prompt": True, "return_dict": True, "return_tensors": "pt"}
+        padding = {"padding": True, "padding_side": "left"}
+        if self._family.layout == "none":
+            texts = [as_text(turns) for turns in conversations]
+            return self.processor.apply_chat_template(texts, padding=True, **how)
         return self.processor.apply_chat_template(
-            messages,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True, "padding_side": "left"},
+            conversations, tokenize=True, processor_kwargs=padding, **how
         )
+
+    def _conversation(self, prompt: Prompt, *, shown: Images) -> list[dict[str, Any]]:
+        """A prompt's messages, with its images opened."""
+        turns = chat_messages(prompt, system=self.system, with_images=shown != "removed")
+        refs = iter(prompt.images)
+        images = []
+        for part in turns[-1]["content"]:
+            if part["type"] == "image":
+                image = open_image(next(refs), where=f"prompt {prompt.id!r}")
+                images.append(image)
+                part["image"] = image if shown == "shown" else Image.new("RGB", image.size, "white")
+        self._checker.check(prompt, [image.size for image in images])
+        return turns
 
     def _rollout(self, row: np.ndarray[Any, np.dtype[np.int64]], ends: set[int]) -> Rollout:
         stops = np.flatnonzero(np.isin(row, list(ends)))
         tokens = row[: stops[0] + 1] if len(stops) else row
-        text = self.processor.tokenizer.decode(tokens.tolist(), skip_special_tokens=True)
-        return Rollout(text=text, token_ids=tokens.astype(np.int32), truncated=not len(stops))
+        text = tokenizer_of(self.processor).decode(tokens.tolist(), skip_special_tokens=True)
+        return Rollout(
+            text=self._opened + text, token_ids=tokens.astype(np.int32), truncated=not len(stops)
+        )
 
 
 def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | None = None) -> Any:
-    """Load a vision-language model from a folder or a hub name, never with remote code.
+    """Load a model from a folder or a hub name, never with remote code.
+
+    It is transformers' own class: `AutoModelForImageTextToText` for a vision-language family,
+    `AutoModelForCausalLM` for text alone.
 
     Raises:
         StateError: Nothing there can be loaded as a model.
+        ConfigError: The family is not supported.
     """
+    family = family_of(load_config(path))
+    kind = AutoModelForCausalLM if family.layout == "none" else AutoModelForImageTextToText
     try:
-        return AutoModelForImageTextToText.from_pretrained(
-            path,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            trust_remote_code=False,
+        return kind.from_pretrained(
+            path, dtype=dtype, attn_implementation=attn_implementation, trust_remote_code=False
         )
+    except ImportError as error:
+        raise MissingExtraError(f"{path}: the model cannot be loaded: {one_line(error)}") from error
     except (OSError, ValueError, KeyError) as error:
-        raise StateError(f"{path}: no model can be loaded from it: {error}") from error
+        raise StateError(f"{path}: no model can be loaded from it: {one_line(error)}") from error
 
 
 def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:

@@ -165,14 +165,6 @@ class _RewrittenError(Exception):
     """An earlier answer is written in another way once a question follows it."""
 
 
-def stop_tokens(model: Any, processor: Any) -> tuple[int, ...]:
-    """Return the ids of the tokens at which generation stops, the tokenizer's own first."""
-    found = model.generation_config.eos_token_id
-    others = [found] if isinstance(found, int) else list(found or [])
-    own = getattr(processor, "tokenizer", processor).eos_token_id
-    return tuple(dict.fromkeys([*([] if own is None else [own]), *others]))
-
-
 def _training_template(processor: Any) -> str | None:
     try:
         template: str | None = get_training_chat_template(processor)

@@ -66,7 +66,7 @@ class ChatCollator:
         settings: Of supervised training.
         system: The system prompt; none for the target `facts`.
         seed: Chooses the facts of each visit.
-        stops: Tokens at which generation stops (`stop_tokens`).
+        stops: Tokens at which generation stops (`model.sampling.end_ids`).
         context: Most tokens that the model reads; None: any number.
     """
 

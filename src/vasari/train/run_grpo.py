@@ -118,7 +118,7 @@ class GrpoTraining:
             *callbacks,
         ):
             trainer.add_callback(callback)
-        drawn = sampling(trainer.model, trainer._tokenizer, settings.decoding(1))
+        drawn = sampling(trainer.model, trainer.processing_class, settings.decoding(1))
         return self._run(trainer, checkpoint) | {
             "sampling": {"vllm": settings.vllm} | sampling_facts(drawn),
             "best_step": validator.best_step,

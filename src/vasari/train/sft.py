@@ -19,7 +19,7 @@ from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
 from vasari.model.chat import target_text
 from vasari.model.image_reuse import reuse_image_features
-from vasari.train.answer_tokens import stop_tokens
+from vasari.model.sampling import end_ids
 from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
     CompleteCheckpoints,
@@ -116,7 +116,7 @@ def _collator(
         settings,
         system=system,
         seed=seed,
-        stops=stop_tokens(model, processor),
+        stops=end_ids(model, processor),
         context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
     )
 

@@ -34,6 +34,9 @@ IMAGE_FIELDS: Mapping[Layout, tuple[str, ...]] = {
 LimitPixels = Callable[[Any, int], None]
 """Changes an image processor so that an image gets at most so many pixels; else ConfigError."""
 
+AspectRatio = Callable[[Any], float]
+"""Gives the longest side by the shortest of an image that an image processor can handle."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
@@ -64,5 +67,5 @@ class Family:
     counts_images: bool = False
     """Whether the model takes `batch_num_images` [prompts]; without it, images of a prompt with
     several are read as if each were alone."""
-    max_aspect_ratio: float | None = None
-    """Longest side by shortest of an image that the processor takes; None for any."""
+    max_aspect_ratio: AspectRatio | None = None
+    """Longest side by shortest of an image that can be shown; None for any."""

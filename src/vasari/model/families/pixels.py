@@ -1,7 +1,7 @@
-"""Limiting the pixels of an image, for each way in which image processors choose its size.
+"""The size of an image, for each way in which image processors choose it: limits, longest shapes.
 
-Every function takes an image processor of transformers and `max_pixels`, the most pixels that the
-model may get of one image, tiles and an overview counted together. It only ever lowers a limit.
+A `limit_` function takes an image processor of transformers and `max_pixels`, the most pixels that
+the model may get of one image, tiles and an overview counted together. It only ever lowers a limit.
 """
 
 from __future__ import annotations
@@ -118,6 +118,16 @@ def _shrinking(images: Any) -> Any:
         return images.process_image(self, image, **kwargs)
 
     return type(images.__name__, (images,), {"process_image": process_image})
+
+
+def ratio_of_smart_resize(images: Any) -> float:  # noqa: ARG001  (others look at the processor)
+    """Return 200: longer images are refused by the `smart_resize` of transformers."""
+    return 200.0
+
+
+def ratio_of_lfm2(images: Any) -> float:
+    """Return the ratio at which an image one token high has the most tokens of an image."""
+    return float(images.max_image_tokens)
 
 
 def _size(images: Any) -> dict[str, Any]:

@@ -28,8 +28,7 @@ def _qwen(name: str, *model_types: str) -> Family:
         never_sampled=_QWEN_IDS,
         image_markers=_QWEN_MARKERS,
         limit_pixels=pixels.limit_area,
-        # `smart_resize` refuses longer images.
-        max_aspect_ratio=200.0,
+        max_aspect_ratio=pixels.ratio_of_smart_resize,
     )
 
 
@@ -61,7 +60,7 @@ GLM4V = Family(
     ),
     image_markers=(r"<\|((begin|end)_of_)?(image|video)\|>",),
     limit_pixels=pixels.limit_area_of_frames,
-    max_aspect_ratio=200.0,
+    max_aspect_ratio=pixels.ratio_of_smart_resize,
 )
 GEMMA3 = Family(
     name="Gemma 3",
@@ -119,6 +118,7 @@ LFM2_VL = Family(
     never_sampled=("image_token_id",),
     image_markers=(r"<image>", r"<\|(image_start|image_end|img_thumbnail|img_row_\d+_col_\d+)\|>"),
     limit_pixels=pixels.limit_lfm2,
+    max_aspect_ratio=pixels.ratio_of_lfm2,
     needs_torchvision=True,
 )
 
