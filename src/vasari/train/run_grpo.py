@@ -169,7 +169,10 @@ class GrpoTraining:
         groups = self.out / "groups"
         trainer = VarianceAwareGRPOTrainer(
             model=load_weights(
-                self.model_path, settings, attn_implementation=self.attn_implementation
+                self.model_path,
+                settings,
+                seed=self.seed,
+                attn_implementation=self.attn_implementation,
             ),
             reward_funcs=[as_batched(term) for term in terms],
             args=config,

@@ -24,8 +24,6 @@ from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
     CompleteCheckpoints,
     complete_checkpoints,
-    restore_weights,
-    save_model,
 )
 from vasari.train.prompt_data import ChatCollator
 from vasari.train.settings import SftSettings
@@ -36,9 +34,21 @@ from vasari.train.weights import prepare_weights
 class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
     """TRL's `SFTTrainer` with crash-safe checkpoints, whose weights are restored in full."""
 
+    saves_whole_models = True
+
     def _load_best_model(self) -> None:
-        super()._load_best_model()
-        restore_weights(self.accelerator.unwrap_model(self.model), self.state.best_model_checkpoint)
+        if not self._restore(self.state.best_model_checkpoint):
+            super()._load_best_model()
+
+
+class BestOfThisFolder(TrainerCallback):  # type: ignore[misc]
+    """Trainer callback that finds the best checkpoint of a resumed run, also in a moved folder."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Let the state name the best checkpoint where it is now."""
+        best = Path(args.output_dir) / f"checkpoint-{state.best_global_step}"
+        if best.is_dir():
+            state.best_model_checkpoint = str(best)
 
 
 def train_supervised(
@@ -77,7 +87,7 @@ def train_supervised(
     _check_prompts(prompts, collator, settings)
     rows = _rows(len(train), settings)
     trainer = ColdStartTrainer(
-        model=prepare_weights(model, settings),
+        model=prepare_weights(model, settings, seed=seed),
         args=sft_config(settings, out, seed, num_prompts=len(train), num_rows=len(rows)),
         train_dataset=rows,
         eval_dataset=_dataset(range(len(train), len(prompts))),
@@ -90,8 +100,7 @@ def train_supervised(
     started = time.monotonic()
     with _in_one_line():
         result = trainer.train(resume_from_checkpoint=str(done[-1]) if done else None)
-    if trainer.accelerator.is_main_process:
-        save_model(trainer.accelerator.unwrap_model(trainer.model), processor, out / "model")
+    trainer.save_whole(out / "model")
     best = trainer.state.best_metric
     return {
         "steps": float(trainer.state.global_step),
@@ -124,6 +133,7 @@ def _collator(
 def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
     return [
         EarlyStoppingCallback(settings.patience),
+        BestOfThisFolder(),
         TellProgress(tell),
         MetricLog(out / "metrics.jsonl"),
         StopAtMinutes(settings.max_minutes),
