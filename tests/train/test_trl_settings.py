@@ -50,7 +50,7 @@ OTHERS = {
 def config_of(part, settings):
     if part == "grpo":
         return grpo_config(GrpoSettings(trl=settings), Path("out"), 0)
-    return sft_config(SftSettings(trl=settings), Path("out"), 0, num_prompts=640, num_rows=640)
+    return sft_config(SftSettings(trl=settings), Path("out"), 0, num_prompts=640)
 
 
 @pytest.mark.parametrize(

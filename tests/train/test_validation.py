@@ -15,7 +15,9 @@ def at(step, *, main=True):
 @pytest.fixture
 def validator(tmp_path):
     run = RunState(sampler=UniformSampler(num_prompts=2, seed=0), gate=AllGate())
-    return Validator([], Decoding(), run=run, system="", every=2, seed=0, folder=tmp_path)
+    return Validator(
+        [], Decoding(), run=run, system="", every=2, seed=0, folder=tmp_path, save=lambda _: None
+    )
 
 
 def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, tmp_path):

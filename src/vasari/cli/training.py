@@ -88,10 +88,13 @@ def sft(
     """Train a recipe's cold start by supervised fine-tuning on worked reasoning.
 
     Example: vasari sft recipes/quickstart.yaml --set sft.epochs=2
+    On several processes: torchrun --nproc_per_node 2 -m vasari sft RECIPE --out DIR
     """
     from vasari.run.commands import sft as run_sft  # noqa: PLC0415
 
-    typer.echo(f"cold start: {run_sft(recipe, out, overrides or [], resume=resume)}")
+    model = run_sft(recipe, out, overrides or [], resume=resume)
+    if model is not None:
+        typer.echo(f"cold start: {model}")
 
 
 def train(

@@ -26,15 +26,26 @@ FROM_SCRATCH = ("model.path=null", "model.new={}", "sft.trl.learning_rate=0.002"
 """Overrides for a quickstart without the base model, which takes far longer to learn."""
 
 
-def sft(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool) -> Path:
-    """Make a recipe's prompts, train its model by SFT, and return the folder of the weights."""
+def sft(
+    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, resume: bool
+) -> Path | None:
+    """Make a recipe's prompts and train its model by SFT.
+
+    Returns:
+        The folder of the weights; None on all processes but the main one.
+    """
     recipe = load_recipe(recipe_path, overrides)
     require_packages(recipe, "sft")
     from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
+    from vasari.train.processes import start_processes  # noqa: PLC0415
 
-    run = open_run(recipe, out)
-    prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
-    return run_sft(recipe, run, prompts, recipe_folder=recipe_path.parent, resume=resume)
+    with start_processes() as processes:
+        run = processes.main_first(lambda: open_run(recipe, out))
+        prompts = processes.main_first(
+            lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+        )
+        model = run_sft(recipe, run, prompts, recipe_folder=recipe_path.parent, resume=resume)
+        return model if processes.is_main else None
 
 
 def train(

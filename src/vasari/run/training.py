@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from vasari.model import resolve_model
 from vasari.model.chat import target_text
 from vasari.model.processor import load_processor
 from vasari.model.small_vlm import small_processor, small_vlm, train_tokenizer
-from vasari.model.transformers_policy import load_model
 from vasari.run.checks import require_trainable
 from vasari.run.folder import measured
 from vasari.run.layout import RunDir
-from vasari.run.recipe import ModelSettings, Recipe
+from vasari.run.recipe import Recipe
 from vasari.sample import make_sampler, prompt_features
+from vasari.train.processes import current_processes
 from vasari.train.run_grpo import GrpoTraining
 from vasari.train.sft import train_supervised
+from vasari.train.weights import load_weights
 
 
 def run_sft(
@@ -42,15 +44,13 @@ def run_sft(
     if _is_done(run, "sft", model_folder, resume=resume):
         return model_folder
     require_trainable(recipe, prompts, "sft")
-    if not resume and run.cold_start.exists():
-        shutil.rmtree(run.cold_start)
+    if not resume:
+        clear = partial(shutil.rmtree, run.cold_start, ignore_errors=True)
+        current_processes().main_first(clear)
     examples = prompts.get("cold_start") or prompts["train"]
     with measured(run, "sft") as facts, stage("cold start") as tell:
-        model, processor = open_model(
-            recipe.model,
-            [*examples, *prompts["validation"]],
-            folder=recipe_folder,
-            seed=recipe.seed,
+        model, processor = _open_model(
+            recipe, [*examples, *prompts["validation"]], folder=recipe_folder
         )
         facts["continued"] = resume
         facts["num_parameters"] = sum(weight.numel() for weight in model.parameters())
@@ -123,21 +123,22 @@ def _is_done(run: RunDir, stage_name: str, weights: Path, *, resume: bool) -> bo
     return done
 
 
-def open_model(
-    settings: ModelSettings, prompts: Sequence[Prompt], *, folder: Path, seed: int
-) -> tuple[Any, Any]:
-    """Return the model and processor to start from; a new tokenizer is trained on the prompts.
+def _open_model(recipe: Recipe, prompts: Sequence[Prompt], *, folder: Path) -> tuple[Any, Any]:
+    """The model and processor that SFT starts from; a new tokenizer is trained on the prompts.
 
     A relative path of a model starts from `folder`.
     """
+    settings = recipe.model
+    assert recipe.sft is not None  # noqa: S101  (`run_sft` has looked)
     if settings.path is not None:
         path = resolve_model(settings.path, folder)
-        model = load_model(path, dtype="float32", attn_implementation=settings.attn_implementation)
+        attention = settings.attn_implementation
+        model = load_weights(path, recipe.sft, seed=recipe.seed, attn_implementation=attention)
         return model, load_processor(path, max_pixels=settings.max_pixels)
     assert settings.new is not None  # noqa: S101  (the recipe's check)
     sizes = settings.new
     tokenizer = train_tokenizer(_texts(prompts, settings.system), vocabulary=sizes.vocabulary)
-    return small_vlm(tokenizer, sizes, seed=seed), small_processor(tokenizer, sizes)
+    return small_vlm(tokenizer, sizes, seed=recipe.seed), small_processor(tokenizer, sizes)
 
 
 def _texts(prompts: Sequence[Prompt], system: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from vasari.evaluate.statistics import accuracy
 from vasari.model.base import Decoding
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.sample import PromptSampler
-from vasari.train.checkpoints import save_model
 from vasari.train.groups import verify_prompt
 from vasari.train.run_state import RunState
 from vasari.train.settings import GrpoSettings
@@ -109,6 +108,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         every: int,
         seed: int,
         folder: Path,
+        save: Callable[[Path], None],
     ) -> None:
         self.best = -math.inf
         self.best_step = 0
@@ -119,6 +119,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         self._every = every
         self._seed = seed
         self._folder = folder
+        self._save = save
 
     def on_train_begin(
         self,
@@ -175,13 +176,16 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             for p, group in zip(mine, groups, strict=True)
         ]
         everyone: list[list[float]] = gather_object(solved)
+        known = self.best
         if processes.is_main_process:
-            self._record(state, model, processor, everyone)
+            self._record(state, everyone)
         box: list[Any] = [(self.best, self.best_step)]
         broadcast_object_list(box, from_process=0)
         self.best, self.best_step = box[0]
+        if self.best > known:
+            self._save(self._folder / "best")
 
-    def _record(self, state: Any, model: Any, processor: Any, verdicts: list[list[float]]) -> None:
+    def _record(self, state: Any, verdicts: list[list[float]]) -> None:
         interval = accuracy([np.array(v) for v in verdicts], seed=self._seed).interval
         row = {
             "schema": 1,
@@ -198,7 +202,6 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         append_to_log(self._record_path, row)
         if interval.mean > self.best:
             self.best, self.best_step = interval.mean, state.global_step
-            save_model(model, processor, self._folder / "best")
 
 
 class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
@@ -267,7 +270,12 @@ class StopAtMinutes(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Stop training once the budget is used up, after a last validation and checkpoint."""
-        if self.is_spent:
+        if math.isinf(self._seconds):
+            return
+        # The main process keeps the clock.
+        spent: list[Any] = [self.is_spent]
+        broadcast_object_list(spent, from_process=0)
+        if spent[0]:
             control.should_training_stop = True
             control.should_evaluate = True
             control.should_save = True

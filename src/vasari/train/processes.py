@@ -33,15 +33,21 @@ class Processes:
         return result
 
 
+def current_processes() -> Processes:
+    """Return which of torchrun's processes this one is."""
+    many = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return Processes(is_main=int(os.environ.get("RANK", "0")) == 0, many=many)
+
+
 @contextlib.contextmanager
 def start_processes() -> Iterator[Processes]:
     """Context manager that joins torchrun's process group; does nothing for a single process."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not torch.distributed.is_initialized():
+    current = current_processes()
+    if current.many and not torch.distributed.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
     try:
-        yield Processes(is_main=int(os.environ.get("RANK", "0")) == 0, many=world > 1)
+        yield current
     finally:
         if torch.distributed.is_initialized():
             # A trainer that lies about in a cycle holds the group, whose threads then outlive the

@@ -20,6 +20,7 @@ from vasari.data.images import open_image
 from vasari.data.tasks.arithmetic import arithmetic_facts, named_sums
 from vasari.model.chat import chat_messages, target_text
 from vasari.train.answer_tokens import IGNORED, AnswerTokens, Continuation
+from vasari.train.even_batches import FILLER
 from vasari.train.settings import SftSettings
 
 
@@ -105,6 +106,9 @@ class ChatCollator:
             for prompt, conversation in zip(prompts, conversations, strict=True)
         ]
         batch = _with_answers(self._encoded(conversations), answers, self._pad)
+        for place, row in enumerate(rows):
+            if row.get("visit") == FILLER:
+                batch["labels"][place] = IGNORED
         lengths = batch["attention_mask"].sum(1).tolist()
         for prompt, length in zip(prompts, lengths, strict=True):
             if self._context is not None and length > self._context:

@@ -27,7 +27,7 @@ from vasari.train.callbacks import (
     TellProgress,
     Validator,
 )
-from vasari.train.checkpoints import complete_checkpoints, save_model
+from vasari.train.checkpoints import complete_checkpoints
 from vasari.train.group_file import GroupLog, drop_groups_from
 from vasari.train.groups import ScoredRollout, VerifyPrompt, score_group, verify_prompt
 from vasari.train.loop import LoopOptions
@@ -107,7 +107,7 @@ class GrpoTraining:
         run = trainer.loop.run
         if on_start is not None:
             on_start(run)
-        validator = self._validator(validation, run)
+        validator = self._validator(validation, run, save=trainer.save_whole)
         scores, updates = self.out / "scores.npz", settings.updates_per_batch
         for callback in (
             StopAtBudget(run.ledger, settings),
@@ -125,7 +125,9 @@ class GrpoTraining:
             "best_validation": validator.best if math.isfinite(validator.best) else None,
         }
 
-    def _validator(self, prompts: Sequence[Prompt], run: RunState) -> Validator:
+    def _validator(
+        self, prompts: Sequence[Prompt], run: RunState, *, save: Callable[[Path], None]
+    ) -> Validator:
         return Validator(
             prompts,
             self.settings.decoding(self.settings.validation_rollouts),
@@ -134,6 +136,7 @@ class GrpoTraining:
             every=self.settings.validate_every,
             seed=self.seed,
             folder=self.out,
+            save=save,
         )
 
     def _run(self, trainer: VarianceAwareGRPOTrainer, checkpoint: Path | None) -> dict[str, Any]:
@@ -143,9 +146,7 @@ class GrpoTraining:
         trainer.accelerator.wait_for_everyone()
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        if is_main:
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            save_model(model, trainer.processing_class, self.out / "last")
+        trainer.save_whole(self.out / "last")
         run = trainer.loop.run
         return {
             "steps": trainer.state.global_step,
@@ -193,6 +194,7 @@ class GrpoTraining:
             ),
         )
         trainer.remove_callback(PrinterCallback)
+        trainer.saves_whole_models = True
         _sample_as_everywhere(trainer)
         return trainer
 

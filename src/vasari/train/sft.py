@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate import PartialState
 from datasets import Dataset
 from jinja2 import TemplateError
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
@@ -20,11 +22,13 @@ from vasari.core.records import Prompt
 from vasari.model.chat import target_text
 from vasari.model.image_reuse import reuse_image_features
 from vasari.model.sampling import end_ids
+from vasari.train.answer_tokens import IGNORED
 from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
     CompleteCheckpoints,
     complete_checkpoints,
 )
+from vasari.train.even_batches import FILLER, make_even
 from vasari.train.prompt_data import ChatCollator
 from vasari.train.settings import SftSettings
 from vasari.train.trl_config import sft_config
@@ -32,13 +36,52 @@ from vasari.train.weights import prepare_weights
 
 
 class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
-    """TRL's `SFTTrainer` with crash-safe checkpoints, whose weights are restored in full."""
+    """TRL's `SFTTrainer` with crash-safe checkpoints, and the same batches on any processes.
+
+    On several processes, the last row of the data sets is a filler (`even_batches.py`). Losses are
+    means over learned tokens, however these are divided into micro-batches.
+    """
 
     saves_whole_models = True
+    _evaluated: torch.Tensor
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        # The mean over all tokens of an update, in all processes: TRL's loss can do it for every
+        # model, and without this some families take the mean of the means of micro-batches.
+        self.model_accepts_loss_kwargs = True
 
     def _load_best_model(self) -> None:
         if not self._restore(self.state.best_model_checkpoint):
             super()._load_best_model()
+
+    def get_train_dataloader(self) -> Any:
+        """Return TRL's data loader, which gives each row once."""
+        return self._even(super().get_train_dataloader())
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Return TRL's data loader, which gives each row once."""
+        return self._even(super().get_eval_dataloader(eval_dataset))
+
+    def _even(self, loader: Any) -> Any:
+        num_processes = self.accelerator.num_processes
+        return make_even(loader, num_processes=num_processes) if num_processes > 1 else loader
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **rest: Any) -> Any:
+        """Evaluate as TRL does, but weigh every learned token alike."""
+        self._evaluated = torch.zeros(2, dtype=torch.float64)
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **rest)
+        totals = self.accelerator.reduce(self._evaluated.to(self.args.device), reduction="sum")
+        output.metrics[f"{metric_key_prefix}_loss"] = (totals[0] / totals[1]).item()
+        return output
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **rest: Any) -> Any:
+        """Return TRL's loss; of a batch to validate on, also count the tokens."""
+        loss = super().compute_loss(model, inputs, *args, **rest)
+        if not self.model.training:
+            num_tokens = (inputs["labels"][:, 1:] != IGNORED).sum().double()
+            self._evaluated += torch.stack([loss.double() * num_tokens, num_tokens]).cpu()
+        return loss
 
 
 class BestOfThisFolder(TrainerCallback):  # type: ignore[misc]
@@ -85,12 +128,13 @@ def train_supervised(
     prompts = [*train, *validation]
     collator = _collator(model, processor, prompts, settings, system=system, seed=seed)
     _check_prompts(prompts, collator, settings)
-    rows = _rows(len(train), settings)
+    # Each pass asks other facts.
+    passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings, seed=seed),
-        args=sft_config(settings, out, seed, num_prompts=len(train), num_rows=len(rows)),
-        train_dataset=rows,
-        eval_dataset=_dataset(range(len(train), len(prompts))),
+        args=sft_config(settings, out, seed, num_prompts=len(train), passes=passes),
+        train_dataset=_rows(range(len(train)), passes=passes),
+        eval_dataset=_rows(range(len(train), len(prompts))),
         processing_class=processor,
         data_collator=collator,
         callbacks=_callbacks(settings, out, tell),
@@ -140,15 +184,16 @@ def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCall
     ]
 
 
-def _rows(num_train: int, settings: SftSettings) -> Dataset:
-    """Rows of the training set: one a prompt, or one for each pass where passes ask other facts."""
-    passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
-    return _dataset(range(num_train), passes=passes)
-
-
-def _dataset(indices: Sequence[int], *, passes: int = 1) -> Dataset:
+def _rows(indices: Sequence[int], *, passes: int = 1) -> Dataset:
+    """Rows of a data set: one a prompt and pass; on several processes, a filler is the last one."""
     visits = [visit for visit in range(passes) for _ in indices]
-    return Dataset.from_dict({"index": [*indices] * passes, "visit": visits})
+    filler = PartialState().num_processes > 1
+    return Dataset.from_dict(
+        {
+            "index": [*indices] * passes + [indices[0]] * filler,
+            "visit": visits + [FILLER] * filler,
+        }
+    )
 
 
 def _check_prompts(

@@ -51,7 +51,7 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
 
 
 def sft_config(
-    settings: SftSettings, out: Path, seed: int, *, num_prompts: int, num_rows: int
+    settings: SftSettings, out: Path, seed: int, *, num_prompts: int, passes: int = 1
 ) -> SFTConfig:
     """Convert SFT settings to TRL's `SFTConfig`, for a training set of the given sizes.
 
@@ -60,7 +60,7 @@ def sft_config(
         out: Folder of the checkpoints.
         seed: Of the order of prompts.
         num_prompts: Prompts to learn from.
-        num_rows: Rows of the training set, several of a prompt where each pass asks other facts.
+        passes: Rows of a prompt in the training set, several where each pass asks other facts.
 
     Raises:
         ConfigError: A batch does not divide over the processes, or TRL refuses a setting.
@@ -74,7 +74,7 @@ def sft_config(
         out=out,
         seed=seed,
         num_steps=steps,
-        num_train_epochs=settings.epochs * num_prompts / num_rows,
+        num_train_epochs=settings.epochs / passes,
         per_device_train_batch_size=batches.micro,
         per_device_eval_batch_size=batches.micro,
         gradient_accumulation_steps=batches.accumulation,
@@ -108,10 +108,14 @@ def _config(
         "use_cpu": not torch.cuda.is_available(),
     }
     try:
-        return kind(**given, **sizes)
+        config = kind(**given, **sizes)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"TRL refuses the settings under `trl`: {reason}") from error
+    # A process has one GPU: transformers would spread a batch over all that it sees, by threads
+    # (nn.DataParallel), and multiply the batch.
+    config._n_gpu = min(config.n_gpu, 1)
+    return config
 
 
 def _num_processes() -> int:

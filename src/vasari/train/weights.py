@@ -49,7 +49,7 @@ def load_weights(
     return model
 
 
-def prepare_weights(model: Any, settings: TrainedWeights, *, seed: int) -> Any:
+def prepare_weights(model: Any, settings: TrainedWeights, *, seed: int = 0) -> Any:
     """Add a new LoRA adapter or freeze the vision encoder, as the settings say.
 
     Returns:
