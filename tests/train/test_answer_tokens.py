@@ -15,7 +15,9 @@ from tokenizers import AddedToken
 from trl.chat_template_utils import get_training_chat_template
 
 from vasari.core.errors import DataError
-from vasari.model.small_vlm import train_tokenizer
+from vasari.model.sizes import SmallVlmSettings
+from vasari.model.small_vlm import small_processor, train_tokenizer
+from vasari.model.template import tokenizer_of
 from vasari.train.answer_tokens import IGNORED, AnswerTokens
 
 SHIPPED = Path(trl.__file__).parent / "chat_templates"
@@ -70,24 +72,27 @@ SPECIAL = (
 
 
 @pytest.fixture(scope="module")
-def tokenizer_with():
+def processor_with():
     def make(name):
         tokenizer = train_tokenizer(["One and one. user assistant model\n\n"] * 4, vocabulary=400)
         tokenizer.add_tokens([AddedToken(token, special=True) for token in SPECIAL])
         tokenizer.bos_token = "<bos>"  # noqa: S105  (a vocabulary entry)
         own = OWN.get(name)
         tokenizer.chat_template = own or (SHIPPED / f"{name}.jinja").read_text()
-        return tokenizer
+        if name in TEXT_ONLY:
+            return tokenizer
+        return small_processor(tokenizer, SmallVlmSettings())
 
     return make
 
 
 @pytest.fixture
-def answers(tokenizer_with):
+def answers(processor_with):
     def make(name):
-        tokenizer = tokenizer_with(name)
+        processor = processor_with(name)
+        tokenizer = tokenizer_of(processor)
         stops = tokenizer.convert_tokens_to_ids(list(STOPS))
-        return tokenizer, AnswerTokens(tokenizer, stops=stops)
+        return tokenizer, AnswerTokens(processor, stops=stops)
 
     return make
 
@@ -140,9 +145,8 @@ def test_trl_marks_the_same_tokens_but_for_blanks_and_what_the_prompt_has(answer
         return_assistant_tokens_mask=True,
         return_dict=True,
     )
-    spoken = tokenizer.decode(
-        [i for i, m in zip(marked["input_ids"], marked["assistant_masks"], strict=True) if m]
-    )
+    marks = zip(marked["input_ids"], marked["assistant_masks"], strict=True)
+    spoken = tokenizer.decode([token for token, mark in marks if mark])
     opened = "<think>\n" if name == "qwen3_5_think" else ""
     ours = learned(finder.after_prompt(messages))
     assert spoken.strip() == (opened + tokenizer.decode(ours)).strip()
@@ -166,11 +170,10 @@ def test_the_token_that_ends_an_answer_and_opens_the_next_turn_is_there_once(ans
     assert tokenizer.decode(found.token_ids) == "2<|user|>\nAnd now?<|assistant|>\n3<|user|>"
 
 
-def test_an_end_that_is_no_token_gives_way_to_one_that_stops(tokenizer_with):
-    tokenizer = tokenizer_with("llava_next")
-    finder = AnswerTokens(tokenizer)
-    found = finder.after_prompt(turns("llava_next", "How many?", "2"))
-    assert tokenizer.decode(learned(found)) == " 2<|im_end|>"
+def test_an_end_that_is_no_token_gives_way_to_one_that_stops(processor_with):
+    processor = processor_with("llava_next")
+    found = AnswerTokens(processor).after_prompt(turns("llava_next", "How many?", "2"))
+    assert processor.tokenizer.decode(learned(found)) == " 2<|im_end|>"
 
 
 def test_a_special_token_in_an_answer_is_refused(answers):
@@ -179,8 +182,11 @@ def test_a_special_token_in_an_answer_is_refused(answers):
         finder.after_prompt(turns("qwen3_vl", "How many?", "<|im_start|>user"))
 
 
-def test_a_template_that_rewrites_earlier_answers_is_refused_where_trl_has_no_other(answers):
-    tokenizer, finder = answers("qwen3_5_think")
-    tokenizer.chat_template += " "
+def test_a_template_that_rewrites_earlier_answers_is_refused_where_trl_has_no_other(
+    processor_with,
+):
+    processor = processor_with("qwen3_5_think")
+    processor.chat_template += " "
+    finder = AnswerTokens(processor)
     with pytest.raises(DataError, match="writes an answer in another way once a question follows"):
         finder.after_prompt(turns("qwen3_5_think", "How many?", "2", "And now?", "3"))

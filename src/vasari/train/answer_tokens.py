@@ -7,6 +7,7 @@ read and not learned: nobody generates it.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,13 @@ from typing import Any
 from trl.chat_template_utils import get_training_chat_template
 
 from vasari.core.errors import DataError
+from vasari.model.template import opened_tag, tokenizer_of, written
 
 IGNORED = -100
 """Label of a token that is read and not learned."""
 
 _TAGS = re.compile(r"</?think>|</?answer>")
 _THINK = re.compile(r"</?think>")
-_OPENED = re.compile(r"<think>\s*\Z")
 
 Message = dict[str, Any]
 
@@ -51,9 +52,10 @@ class AnswerTokens:
 
     def __init__(self, processor: Any, *, stops: Sequence[int] = ()) -> None:
         self._processor = processor
-        self._tokenizer = getattr(processor, "tokenizer", processor)
+        self._tokenizer = tokenizer_of(processor)
         self._stops = tuple(stops) or (self._tokenizer.eos_token_id,)
         self._special = _special_tokens(self._tokenizer)
+        self._opened = opened_tag(processor)
 
     def after_prompt(self, messages: Sequence[Message]) -> Continuation:
         """Return what follows the messages before the first answer, which are encoded elsewhere.
@@ -67,26 +69,26 @@ class AnswerTokens:
                 not.
         """
         try:
-            return self._after_prompt(messages, None)
+            return self._after_prompt(messages, self._processor)
         except _RewrittenError:
-            template = _training_template(self._processor)
-            return self._after_prompt(messages, template)
+            return self._after_prompt(messages, _for_training(self._processor))
 
-    def _after_prompt(self, messages: Sequence[Message], template: str | None) -> Continuation:
-        found, written = Continuation(), ""
+    def _after_prompt(self, messages: Sequence[Message], processor: Any) -> Continuation:
+        found, so_far = Continuation(), ""
         for place, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
-            prompt = self._written(messages[:place], template, prompt=True)
-            if written:
-                if not prompt.startswith(written):
+            prompt = written(processor, messages[:place], prompt=True)
+            if so_far:
+                if not prompt.startswith(so_far):
                     raise _RewrittenError
-                between = self._tokens_after(written, prompt[len(written) :])
+                between = self._tokens_after(so_far, prompt[len(so_far) :])
                 # Where an answer ends with the token that opens the next turn, it is there already.
                 shared = found.labels[-1] != IGNORED and between[:1] == found.token_ids[-1:]
                 found.add(between[shared:])
-            written = self._written(messages[: place + 1], template)
-            self._add_answer(found, messages[: place + 1], prompt, written, template)
+            so_far = written(processor, messages[: place + 1])
+            answer = so_far[len(prompt) :] if so_far.startswith(prompt) else ""
+            self._add_answer(found, messages[: place + 1], prompt, answer, processor)
         return found
 
     def _add_answer(
@@ -94,51 +96,31 @@ class AnswerTokens:
         found: Continuation,
         messages: Sequence[Message],
         prompt: str,
-        written: str,
-        template: str | None,
+        answer: str,
+        processor: Any,
     ) -> None:
         """Append the tokens of the last message, an answer, up to the end of what is written."""
         target = _text_of(messages[-1])
         self._check(target)
-        answer = written[len(prompt) :] if written.startswith(prompt) else ""
         if not all(part.strip() in answer for part in _THINK.split(target)):
             # The template does not write an answer as it asks for one: it leaves reasoning out, or
             # puts another space in front (LLaVA-OneVision). Its end is kept.
-            opened = _OPENED.search(prompt) is not None
-            kept = target.removeprefix("<think>") if opened else target
-            answer = kept + self._end_of_answers(messages, template)
+            answer = target.removeprefix(self._opened) + _end_of_answers(messages, processor)
         tokens = self._tokens_after(prompt, answer)
         stop = next((place for place, token in enumerate(tokens) if token in self._stops), None)
         if stop is None:
-            answer = answer.removesuffix(self._end_of_answers(messages, template))
-            tokens = [*self._tokens_after(prompt, answer), self._stop_after(messages, template)]
+            answer = answer.removesuffix(_end_of_answers(messages, processor))
+            tokens = [*self._tokens_after(prompt, answer), self._stop_after(messages, processor)]
             stop = len(tokens) - 1
         found.add(tokens, learned=stop + 1)
 
-    def _end_of_answers(self, messages: Sequence[Message], template: str | None) -> str:
-        """What the template writes behind a last answer."""
-        probe, last = "0123456789", messages[-1]
-        content = probe if isinstance(last["content"], str) else [{"type": "text", "text": probe}]
-        written = self._written([*messages[:-1], {**last, "content": content}], template)
-        return written.rpartition(probe)[2]
-
-    def _stop_after(self, messages: Sequence[Message], template: str | None) -> int:
+    def _stop_after(self, messages: Sequence[Message], processor: Any) -> int:
         """The token that stops an answer to which the template writes no end."""
         # GLM stops at the token that opens the next turn.
         asked = next(message for message in messages if message["role"] == "user")
-        answered, more = (
-            self._written(turns, template) for turns in (messages, [*messages, asked])
-        )
+        answered, more = (written(processor, turns) for turns in (messages, [*messages, asked]))
         following = self._tokens(more[len(answered) :])[:1] if more.startswith(answered) else []
         return following[0] if set(following) & set(self._stops) else self._stops[0]
-
-    def _written(
-        self, messages: Sequence[Message], template: str | None, *, prompt: bool = False
-    ) -> str:
-        text: str = self._processor.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=prompt, chat_template=template
-        )
-        return text
 
     def _tokens(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -165,16 +147,28 @@ class _RewrittenError(Exception):
     """An earlier answer is written in another way once a question follows it."""
 
 
-def _training_template(processor: Any) -> str | None:
+def _for_training(processor: Any) -> Any:
+    """The processor with TRL's template for training, which writes all answers alike."""
     try:
-        template: str | None = get_training_chat_template(processor)
-    except ValueError as error:
+        template = get_training_chat_template(processor)
+    except ValueError:
+        template = None
+    if template is None:
         raise DataError(
             "the chat template writes an answer in another way once a question follows it, so"
             " several answers cannot be learned from one conversation; choose the target"
             " `reasoning` or `short`"
-        ) from error
-    return template
+        )
+    changed = copy.copy(processor)
+    changed.chat_template = template
+    return changed
+
+
+def _end_of_answers(messages: Sequence[Message], processor: Any) -> str:
+    """What the template writes behind a last answer."""
+    probe = "0123456789"
+    answer = {**messages[-1], "content": [{"type": "text", "text": probe}]}
+    return written(processor, [*messages[:-1], answer]).rpartition(probe)[2]
 
 
 def _special_tokens(tokenizer: Any) -> frozenset[int]:

@@ -19,6 +19,7 @@ from vasari.core.records import Prompt
 from vasari.data.images import open_image
 from vasari.data.tasks.arithmetic import arithmetic_facts, named_sums
 from vasari.model.chat import chat_messages, target_text
+from vasari.model.template import as_text, tokenizer_of
 from vasari.train.answer_tokens import IGNORED, AnswerTokens, Continuation
 from vasari.train.even_batches import FILLER
 from vasari.train.settings import SftSettings
@@ -84,6 +85,10 @@ class ChatCollator:
     ) -> None:
         self._prompts = prompts
         self._processor = processor
+        tokenizer = tokenizer_of(processor)
+        self._reads_images = tokenizer is not processor
+        own = tokenizer.pad_token_id
+        self._pad = int(tokenizer.eos_token_id if own is None else own)
         self._settings = settings
         self._system = "" if settings.target == "facts" else system
         self._seed = seed
@@ -105,7 +110,7 @@ class ChatCollator:
             self._answered(prompt, conversation)
             for prompt, conversation in zip(prompts, conversations, strict=True)
         ]
-        batch = _with_answers(self._encoded(conversations), answers, self._pad)
+        batch = _with_answers(self._encoded(conversations), answers, pad=self._pad)
         for place, row in enumerate(rows):
             if row.get("visit") == FILLER:
                 batch["labels"][place] = IGNORED
@@ -117,13 +122,6 @@ class ChatCollator:
                     f" {self._context}; leave it out, or lower model.max_pixels"
                 )
         return batch
-
-    @property
-    def _pad(self) -> int:
-        tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        return int(
-            tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        )
 
     def _answered(self, prompt: Prompt, conversation: Sequence[dict[str, Any]]) -> Continuation:
         try:
@@ -144,12 +142,11 @@ class ChatCollator:
                 first, tokenize=True, processor_kwargs=padding, **how
             )
         return self._processor.apply_chat_template(
-            first, padding=True, tokenizer_kwargs={"padding_side": "right"}, **how
+            [as_text(turns) for turns in first],
+            padding=True,
+            tokenizer_kwargs={"padding_side": "right"},
+            **how,
         )
-
-    @property
-    def _reads_images(self) -> bool:
-        return hasattr(self._processor, "image_processor")
 
     def _conversation(self, prompt: Prompt, visit: int) -> list[dict[str, Any]]:
         messages = chat_messages(prompt, system=self._system)
@@ -168,7 +165,7 @@ class ChatCollator:
                     {"role": "user", "content": [*slots, *content] if not turns else content},
                     _said(answer),
                 ]
-        return turns if self._reads_images else [_of_text(turn, prompt) for turn in turns]
+        return turns
 
     def _facts(self, prompt: Prompt, visit: int) -> list[tuple[str, str]]:
         facts = prompt.metadata.get("facts") or []
@@ -199,15 +196,8 @@ def _said(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
-def _of_text(message: Mapping[str, Any], prompt: Prompt) -> dict[str, Any]:
-    """A message as templates of text-only models read it."""
-    if any(part["type"] == "image" for part in message["content"]):
-        raise DataError(f"prompt {prompt.id!r} has an image, and the model reads text only")
-    return {**message, "content": "".join(part["text"] for part in message["content"])}
-
-
 def _with_answers(
-    batch: Mapping[str, Any], answers: Sequence[Continuation], pad: int
+    batch: Mapping[str, Any], answers: Sequence[Continuation], *, pad: int
 ) -> dict[str, torch.Tensor]:
     """Append the answers to the rows of an encoded batch, and add `labels`."""
     tokens = {"input_ids": pad, "attention_mask": 0, "token_type_ids": 0, "mm_token_type_ids": 0}
