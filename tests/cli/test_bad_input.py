@@ -271,7 +271,7 @@ def test_training_before_its_cold_start_is_refused(refused, recipe, pool, tmp_pa
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("/nowhere/model", "model.path '/nowhere/model': there is no such folder"),
+        ("/nowhere/model", "model.path '/nowhere/model': there is no folder /nowhere/model"),
         ("vasari:huge", "model 'vasari:huge' does not ship with vasari"),
     ],
 )

@@ -33,7 +33,7 @@ def of_sft(num_processes=1, *, validation=PROMPTS, cold_start=PROMPTS, **changes
 
 
 def of_grpo(num_processes=1, *, pool=4, **changes):
-    return list(grpo_problems(recipe(**changes), {"train": pool}, num_processes=num_processes))
+    return list(grpo_problems(recipe(**changes), {}, {"train": pool}, num_processes=num_processes))
 
 
 def test_a_sound_recipe_has_no_problems():
@@ -86,4 +86,4 @@ def test_a_pool_smaller_than_a_batch_is_found():
 def test_training_stops_at_the_first_problem_on_the_processes_of_torchrun(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ConfigError, match="3 processes"):
-        require_trainable(recipe(), {"train": PROMPTS}, "grpo")
+        require_trainable(recipe(), {"train": PROMPTS}, "grpo", model=None)

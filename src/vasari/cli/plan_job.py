@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from vasari.run.plan.plan import GrpoPlan, ModelPlan, Plan, PlanOptions, make_plan
 from vasari.run.plan.rollouts import Count
+from vasari.run.plan.tokens import TokenSummary
 from vasari.run.recipe import load_recipe
 
 
@@ -34,6 +35,8 @@ def print_plan(plan: Plan) -> None:
     if plan.model is not None:
         console.print(_model_table(plan.model))
     console.print(_size_table(plan))
+    if plan.tokens:
+        console.print(_token_table(plan.tokens))
     if plan.grpo is not None:
         console.print(_rollout_table(plan.grpo))
     for note in plan.notes:
@@ -71,6 +74,25 @@ def _size_table(plan: Plan) -> Table:
         table.add_row("steps: grpo", f"{training.steps:,} in {training.batches:,} batches")
         if plan.grpo.epochs is not None:
             table.add_row("passes over the pool: grpo", f"{plan.grpo.epochs:.2f}")
+    return table
+
+
+def _token_table(tokens: Mapping[str, TokenSummary]) -> Table:
+    table = _table(
+        "tokens a prompt, counted with the model's processor",
+        *("split", "encoded", "mean", "of images", "median", "90%", "99%", "longest"),
+    )
+    for split, own in tokens.items():
+        margin = f" +- {own.margin:.1f}" if own.margin else ""
+        quantiles = (f"{number:,}" for number in own.quantiles)
+        table.add_row(
+            split,
+            f"{own.num_encoded:,} of {own.num_prompts:,}",
+            f"{own.mean:,.1f}{margin}",
+            f"{own.image_mean:,.1f}",
+            *quantiles,
+            f"{own.longest:,}",
+        )
     return table
 
 

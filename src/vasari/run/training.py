@@ -43,7 +43,9 @@ def run_sft(
     model_folder = run.cold_start / "model"
     if _is_done(run, "sft", model_folder, resume=resume):
         return model_folder
-    require_trainable(recipe, prompts, "sft")
+    path = recipe.model.path
+    model_path = None if path is None else resolve_model(path, recipe_folder)
+    require_trainable(recipe, prompts, "sft", model=model_path)
     if not resume:
         clear = partial(shutil.rmtree, run.cold_start, ignore_errors=True)
         current_processes().main_first(clear)
@@ -87,7 +89,7 @@ def run_grpo(
     best = run.rl(arm) / "best"
     if _is_done(run, f"rl-{arm}", best, resume=resume):
         return best
-    require_trainable(recipe, prompts, "grpo")
+    require_trainable(recipe, prompts, "grpo", model=str(start))
     pool = prompts["train"]
     sampler = make_sampler(
         arm,

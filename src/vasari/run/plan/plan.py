@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vasari.core.errors import VasariError
+from vasari.core.errors import StateError, VasariError
 from vasari.core.plugins import names_from_a_file
 from vasari.model import resolve_model
 from vasari.model.path import require_training
-from vasari.run.checks import grpo_problems, sft_problems
+from vasari.run.checks import grpo_problems, sft_problems, token_counter
 from vasari.run.plan.prompts import PlannedPrompts, planned_prompts
 from vasari.run.plan.rollouts import (
     Count,
@@ -20,10 +20,14 @@ from vasari.run.plan.rollouts import (
     evaluation_rollouts,
     training_rollouts,
 )
+from vasari.run.plan.tokens import TokenSummary, summarise_tokens
 from vasari.run.recipe import Recipe
 from vasari.run.requirements import missing_packages
 from vasari.sample import make_sampler, prompt_features
 from vasari.train.batches import sft_steps
+
+if TYPE_CHECKING:
+    from vasari.model.prompt_tokens import TokenCounter
 
 SCHEMA_VERSION = 1
 
@@ -36,6 +40,8 @@ class PlanOptions:
     """GPUs, each with one process."""
     num_prompts: int | None = None
     """Size of the training pool where its file is not there."""
+    sample: int = 500
+    """Prompts of a split whose tokens are measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +77,8 @@ class Plan:
     num_gpus: int
     prompts: Mapping[str, int]
     """Prompts by split."""
+    tokens: Mapping[str, TokenSummary]
+    """Tokens a prompt by split, of the prompts at hand."""
     model: ModelPlan | None
     sft_steps: int | None
     grpo: GrpoPlan | None
@@ -101,24 +109,59 @@ def make_plan(recipe: Recipe, *, folder: Path, options: PlanOptions) -> Plan:
     problems: list[VasariError] = [*missing_packages(recipe, "sft", "grpo")]
     notes = list(prompts.notes)
     model = None
+    counter = None
     try:
         model = _model_plan(recipe, folder)
+        counter = _counter(recipe, folder, notes)
     except VasariError as error:
         problems.append(error)
     if recipe.sft is not None:
-        problems += sft_problems(recipe, prompts.prompts, num_processes=options.num_gpus)
+        problems += sft_problems(recipe, prompts.prompts, counter, num_processes=options.num_gpus)
     if recipe.grpo is not None:
-        problems += grpo_problems(recipe, prompts.sizes, num_processes=options.num_gpus)
+        problems += grpo_problems(
+            recipe, prompts.prompts, prompts.sizes, counter, num_processes=options.num_gpus
+        )
     return Plan(
         recipe=recipe.name,
         num_gpus=options.num_gpus,
         prompts=dict(prompts.sizes),
+        tokens=_tokens(counter, prompts, sample=options.sample, seed=recipe.seed),
         model=model,
         sft_steps=_sft_steps(recipe, prompts.sizes),
         grpo=_grpo_plan(recipe, prompts, notes),
         problems=tuple(str(problem) for problem in problems),
         notes=tuple(notes),
     )
+
+
+def _counter(recipe: Recipe, folder: Path, notes: list[str]) -> TokenCounter | None:
+    """A counter of tokens with the model's processor; None where the processor is not known."""
+    if recipe.model.path is None:
+        notes.append("a new model's tokenizer is made from the prompts: tokens are not counted")
+        return None
+    path = resolve_model(recipe.model.path, folder)
+    try:
+        return token_counter(path, recipe)
+    except StateError as error:
+        if Path(path).is_dir():
+            raise
+        notes.append(f"tokens are not counted, since the processor is not on this machine: {error}")
+        return None
+
+
+def _tokens(
+    counter: TokenCounter | None, prompts: PlannedPrompts, *, sample: int, seed: int
+) -> dict[str, TokenSummary]:
+    found: dict[str, TokenSummary] = {}
+    if counter is None:
+        return found
+    for split, known in prompts.prompts.items():
+        summary = summarise_tokens(
+            counter, known, size=prompts.sizes[split], sample=sample, seed=seed
+        )
+        if summary is not None:
+            found[split] = summary
+    return found
 
 
 def _model_plan(recipe: Recipe, folder: Path) -> ModelPlan:
