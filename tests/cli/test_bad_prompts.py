@@ -13,10 +13,10 @@ from vasari.cli.main import app
 
 GRPO = {"steps": 2, "prompts_per_batch": 2, "rollouts_per_prompt": 2, "micro_batch": 2}
 FAULTS = {
-    "shape": ({"image": "thin.png"}, ["'p1': 500 x 1"]),
-    "token": ({"question": "What is <|image_pad|>?"}, ["'p1': <|image_pad|>"]),
+    "shape": ({"image": "thin.png"}, ["prompt 'p1'", "500 x 1"]),
+    "token": ({"question": "What is <|image_pad|>?"}, ["prompt 'p1'", "<|image_pad|>"]),
     "length": ({"question": "one two three " * 2000}, ["'p1': ", "the 4,096 that the model"]),
-    "marks": ({"question": "<image> and <image>?"}, ["<image> marks", "'p1'"]),
+    "marks": ({"question": "<image> and <image>?"}, ["prompt 'p1'", "<image>"]),
 }
 
 

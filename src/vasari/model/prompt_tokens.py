@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +9,10 @@ from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.data.images import check_header, open_image
 from vasari.model.chat import chat_messages, user_text
+from vasari.model.config import one_line
 from vasari.model.families import family_of
-from vasari.model.processor import tokenizer_of
-
-Size = tuple[int, int]
-"""Width and height of an image."""
+from vasari.model.prompt_checks import PromptChecker
+from vasari.model.template import as_text, tokenizer_of
 
 _OVERHEAD = 128
 """Tokens that a chat template adds to a prompt, at most: roles, marks, a system prompt of its
@@ -41,23 +37,22 @@ class PromptTokens:
 
 
 class TokenCounter:
-    """Counts the tokens of prompts with a model's processor, images included."""
+    """Counts the tokens of prompts with a model's processor, and checks that it takes them.
+
+    Args:
+        processor: Of `load_processor`.
+        config: Of transformers.
+        system: The system prompt.
+    """
 
     def __init__(self, processor: Any, config: Any, *, system: str) -> None:
-        """Make a counter for a model.
-
-        Args:
-            processor: Of `load_processor`.
-            config: Of transformers.
-            system: The system prompt.
-        """
         self._processor = processor
-        self._tokenizer = tokenizer_of(processor)
         self._config = config
         self._system = system
-        self._family = family_of(config)
-        self._reads_images = self._family.layout != "none"
-        self._most_image_tokens = 0
+        family = family_of(config)
+        self._reads_images = family.layout != "none"
+        self._checker = PromptChecker(processor, family)
+        self._most_of_an_image = 0
 
     def count(self, prompt: Prompt) -> PromptTokens:
         """Return the tokens of a prompt as it is encoded for a rollout.
@@ -68,79 +63,64 @@ class TokenCounter:
             ImageError: An image cannot be read.
         """
         messages = chat_messages(prompt, system=self._system, with_images=self._reads_images)
-        if not self._reads_images:
-            for message in messages:
-                message["content"] = "".join(part["text"] for part in message["content"])
         images = iter(prompt.images)
-        for part in messages[-1]["content"] if self._reads_images else ():
+        for part in messages[-1]["content"]:
             if part["type"] == "image":
                 part["image"] = open_image(next(images), where=f"prompt {prompt.id!r}")
+        turns = messages if self._reads_images else as_text(messages)
         try:
             encoded = self._processor.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=True
+                turns, add_generation_prompt=True, tokenize=True, return_dict=True
             )
         except (ValueError, IndexError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())
-            raise DataError(f"prompt {prompt.id!r} cannot be encoded: {reason}") from error
+            raise DataError(f"prompt {prompt.id!r} cannot be encoded: {one_line(error)}") from error
         ids = encoded["input_ids"]
         ids = ids[0] if ids and isinstance(ids[0], list) else ids
         num_image = sum(token == self._image_id for token in ids) if prompt.images else 0
         if prompt.images:
             # With the text around them, such as the marks of rows and columns.
-            self._most_image_tokens = max(self._most_image_tokens, len(ids) // len(prompt.images))
+            self._most_of_an_image = max(self._most_of_an_image, len(ids) // len(prompt.images))
         return PromptTokens(
             text=len(ids) - num_image, image=num_image, patches=self._patches(encoded)
         )
 
-    def target(self, text: str) -> int:
+    def tokens_of(self, answer: str) -> int:
         """Return the tokens of an answer to learn, with those that end it."""
-        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"]) + 2
+        tokenizer = tokenizer_of(self._processor)
+        return len(tokenizer(answer, add_special_tokens=False)["input_ids"]) + 2
 
-    def at_most(self, prompt: Prompt, sizes: Sequence[Size], *, target: str = "") -> int:
-        """Return a number of tokens that a prompt with its answer does not exceed.
+    def check(self, prompt: Prompt, *, answer: str = "") -> int:
+        """Raise if the model cannot be given a prompt; return the most tokens that it can have.
 
-        A token is at least a byte of text.
+        Of images only the headers are read. A token is at least a byte of text.
 
         Args:
             prompt: The prompt.
-            sizes: Widths and heights of its images, of `image_sizes`.
-            target: The answer to learn; none for a prompt that is rolled out.
-        """
-        num_bytes = sum(len(t.encode()) for t in (user_text(prompt), self._system, target))
-        images = sum(self._image_at_most(prompt, size) for size in sizes)
-        return num_bytes + _OVERHEAD + images
+            answer: What it teaches; none for a prompt that is rolled out.
 
-    def markers(self) -> re.Pattern[str] | None:
-        """Return a pattern of texts that this tokenizer reads as images; None if there are none.
-
-        `<image>` is not among them: in a question it marks the place of an image.
+        Raises:
+            DataError: As `PromptChecker.check`; or the question marks another number of images
+                than the prompt has, or the answer holds a token that stands for an image.
+            ImageError: An image is missing, damaged or too large.
         """
-        found = sorted(
-            (
-                token
-                for token in self._tokenizer.get_vocab()
-                if any(re.fullmatch(marker, token) for marker in self._family.image_markers)
-            ),
-            key=len,
-            reverse=True,
-        )
-        found = [token for token in found if token != "<image>"]  # noqa: S105
-        return re.compile("|".join(map(re.escape, found))) if found else None
+        sizes = [
+            check_header(ref, where=f"prompt {prompt.id!r}, image {place}")
+            for place, ref in enumerate(prompt.images, start=1)
+        ]
+        chat_messages(prompt, system="")
+        self._checker.check(prompt, sizes)
+        if typed := self._checker.image_tokens_in(answer):
+            raise DataError(
+                f"prompt {prompt.id!r}: the answer holds {', '.join(typed)}, which the model takes"
+                " for an image; take it out, or leave the prompt out"
+            )
+        num_bytes = sum(len(t.encode()) for t in (user_text(prompt), self._system, answer))
+        return num_bytes + _OVERHEAD + sum(self._most_tokens(prompt, size) for size in sizes)
 
     @property
     def context(self) -> int | None:
         """Tokens that the model was made for, prompt and rollout together."""
         return getattr(self._config.get_text_config(), "max_position_embeddings", None)
-
-    @property
-    def reads_images(self) -> bool:
-        """Whether the model reads images."""
-        return self._reads_images
-
-    @property
-    def max_aspect_ratio(self) -> float:
-        """Longest side by shortest of an image that the processor takes."""
-        return self._family.max_aspect_ratio or math.inf
 
     @property
     def _image_id(self) -> int:
@@ -149,7 +129,8 @@ class TokenCounter:
                 return int(getattr(self._config, name))
         return -1
 
-    def _image_at_most(self, prompt: Prompt, size: Size) -> int:
+    def _most_tokens(self, prompt: Prompt, size: tuple[int, int]) -> int:
+        """Most tokens of an image of this width and height."""
         width, height = size
         try:
             # What vLLM asks transformers for: no pixel is read.
@@ -157,9 +138,9 @@ class TokenCounter:
             return int(found["num_image_tokens"][0])
         except (AttributeError, NotImplementedError, KeyError, TypeError, ValueError):
             # As many as any image had that was encoded.
-            if not self._most_image_tokens:
+            if not self._most_of_an_image:
                 self.count(prompt)
-            return self._most_image_tokens
+            return self._most_of_an_image
 
     def _patches(self, encoded: Any) -> int:
         if "image_grid_thw" in encoded:
@@ -167,18 +148,6 @@ class TokenCounter:
         if "pixel_values" not in encoded:
             return 0
         return _num_values(encoded["pixel_values"]) // _values_per_patch(self._config.vision_config)
-
-
-def image_sizes(prompt: Prompt) -> list[Size]:
-    """Return width and height of each image of a prompt, from the headers of its files.
-
-    Raises:
-        ImageError: An image is missing, damaged or too large.
-    """
-    return [
-        check_header(ref, where=f"prompt {prompt.id!r}, image {place}")
-        for place, ref in enumerate(prompt.images, start=1)
-    ]
 
 
 def _num_values(values: Any) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from vasari.core.errors import ConfigError, DataError, VasariError
 from vasari.core.records import Prompt
 from vasari.model.chat import target_text
-from vasari.run.prompt_checks import Target, named, prompt_problems
+from vasari.run.pool_checks import Target, named, pool_problems
 from vasari.run.recipe import Recipe
 from vasari.train.batches import grpo_batches, sft_batches
 from vasari.train.settings import SftSettings
@@ -96,7 +96,7 @@ def sft_problems(
         if split in prompts:
             yield from _without_target(settings, split, prompts[split])
             if counter is not None:
-                yield from prompt_problems(
+                yield from pool_problems(
                     counter, split, prompts[split], max_tokens=0, target=targets[settings.target]
                 )
 
@@ -139,7 +139,7 @@ def grpo_problems(
     max_tokens = settings.trl.max_completion_length
     for split in ("train", "validation"):
         if split in prompts:
-            yield from prompt_problems(counter, split, prompts[split], max_tokens=max_tokens)
+            yield from pool_problems(counter, split, prompts[split], max_tokens=max_tokens)
 
 
 def _without_target(

@@ -105,7 +105,8 @@ def _count(
 
 def _largest(counter: TokenCounter, prompts: Sequence[Prompt]) -> list[int]:
     """Places of the prompts that may have the most tokens, by what bytes and images allow."""
-    from vasari.model.prompt_tokens import image_sizes  # noqa: PLC0415  (torch takes seconds)
-
-    limits = np.array([counter.at_most(prompt, image_sizes(prompt)) for prompt in prompts])
+    limits = np.zeros(len(prompts))
+    for place, prompt in enumerate(prompts):
+        with contextlib.suppress(DataError):
+            limits[place] = counter.check(prompt)
     return np.argsort(-limits, kind="stable")[:_LARGEST].tolist()  # type: ignore[no-any-return]

@@ -7,12 +7,11 @@ import pytest
 from PIL import Image
 from stand_ins import SYSTEM, mixed_pool
 
-from vasari.core.errors import ConfigError, DataError, ImageError
 from vasari.model.config import load_config
 from vasari.model.processor import load_processor
 from vasari.model.prompt_tokens import TokenCounter
 from vasari.records import ImageRef, Prompt
-from vasari.run.prompt_checks import prompt_problems
+from vasari.run.pool_checks import pool_problems
 
 
 def picture(width, height):
@@ -32,7 +31,7 @@ def problems(family_folder):
         pool = [*mixed_pool(1), *prompts]
         if family.endswith("text"):
             pool = [PLAIN, *prompts]
-        return list(prompt_problems(counter, "train", pool, max_tokens=max_tokens, target=target))
+        return list(pool_problems(counter, "train", pool, max_tokens=max_tokens, target=target))
 
     return find
 
@@ -42,39 +41,40 @@ def test_sound_prompts_have_no_problems(problems, family):
     assert problems(family=family) == []
 
 
-def test_a_long_thin_image_is_named(problems):
-    thin = dataclasses.replace(PLAIN, id="thin", images=(picture(500, 1),))
-    (problem,) = problems(thin)
-    assert isinstance(problem, ImageError)
-    assert "'thin': 500 x 1" in str(problem)
+FAULTS = {
+    "shape": ({"images": (picture(500, 1),)}, "500 x 1"),
+    "question": ({"question": "What is <|image_pad|>?"}, "<|image_pad|>"),
+    "choices": ({"choices": ("<|video_pad|>", "b")}, "<|video_pad|>"),
+    "solution": ({"solution": "It is <|image_pad|>."}, "<|image_pad|>"),
+    "marks": ({"question": "<image> How many?"}, "<image>"),
+}
 
 
-@pytest.mark.parametrize("where", ["question", "choices", "solution"])
-def test_a_literal_image_token_is_named(problems, where):
-    value = ("<|image_pad|>", "b") if where == "choices" else "What is <|image_pad|>?"
-    literal = dataclasses.replace(PLAIN, id="literal", **{where: value})
-    (problem,) = problems(literal, target=lambda prompt: prompt.solution or "")
-    assert isinstance(problem, DataError)
-    assert "'literal': <|image_pad|>" in str(problem)
-
-
-def test_another_number_of_marks_than_images_is_named(problems):
-    (problem,) = problems(dataclasses.replace(PLAIN, id="marks", question="<image> How many?"))
-    assert isinstance(problem, DataError)
-    assert "'marks'" in str(problem)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_prompt_that_the_model_cannot_be_given_is_named(problems, fault):
+    changes, word = FAULTS[fault]
+    faulty = dataclasses.replace(PLAIN, id="faulty", **changes)
+    (problem,) = problems(faulty, target=lambda prompt: prompt.solution or "")
+    assert "1 of 5 prompts cannot be given to the model: prompt 'faulty'" in str(problem)
+    assert word in str(problem)
 
 
 def test_images_for_a_text_only_model_are_named(problems):
     seen = dataclasses.replace(PLAIN, id="seen", images=(picture(56, 56),))
     (problem,) = problems(seen, family="qwen2_text")
-    assert isinstance(problem, ConfigError)
-    assert "'seen'" in str(problem)
+    assert "prompt 'seen' has an image" in str(problem)
+
+
+def test_many_faults_are_counted_and_three_are_shown(problems):
+    many = [dataclasses.replace(PLAIN, id=f"p{n}", question="<image>?") for n in range(5)]
+    (problem,) = problems(*many)
+    assert "5 of 9 prompts" in str(problem)
+    assert "and 2 more" in str(problem)
 
 
 def test_a_prompt_over_the_context_is_named_with_its_tokens(problems):
     long = dataclasses.replace(PLAIN, id="long", question="one two three " * 12_000)
     (problem,) = problems(long)
-    assert isinstance(problem, DataError)
     assert "'long': " in str(problem)
     assert "1 of 5 prompts" in str(problem)
 
@@ -87,5 +87,5 @@ def test_a_rollout_that_leaves_no_room_for_the_prompt_is_found(problems):
 def test_a_long_worked_solution_counts_with_its_prompt(problems):
     long = dataclasses.replace(PLAIN, id="long", solution="one two three " * 12_000)
     (problem,) = problems(long, max_tokens=0, target=lambda prompt: prompt.solution or "")
-    assert "with its answer" in str(problem)
+    assert "with their answers" in str(problem)
     assert problems(long, max_tokens=0) == []
