@@ -24,6 +24,9 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> 
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
     tokenizer = AutoTokenizer.from_pretrained(str(tiny_folder))
+    # Of a text-only model there is no processor to open.
+    tokenizer.init_kwargs.pop("processor_class")
+    tokenizer._set_processor_class(None)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=32,

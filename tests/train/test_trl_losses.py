@@ -130,12 +130,10 @@ def batch(trainer, first_batch):
 def log_probabilities(trainer, batch):
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
-    images = {
-        "pixel_values": batch["images"],
-        "mm_token_type_ids": batch["mm_token_type_ids"],
-    }
     width = batch["completion_ids"].shape[1]
-    return trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width, **images)[0]
+    return trainer._get_per_token_logps_and_entropies(
+        trainer.model, ids, mask, width, pixel_values=batch["images"]
+    )[0]
 
 
 def unpadded(table, mask):

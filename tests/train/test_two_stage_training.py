@@ -170,10 +170,6 @@ def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(
         alone = trainer._tokenize_prompts([_messages(trainer, row["prompt_index"])])[0][0]
         ids, mask = batch["prompt_ids"][own], batch["prompt_mask"][own].bool()
         assert all(line[keep].tolist() == list(alone) for line, keep in zip(ids, mask, strict=True))
-    images = {
-        "pixel_values": batch["images"],
-        "mm_token_type_ids": batch["mm_token_type_ids"],
-    }
     assert [len(own.get("image_grid_thw", ())) for own in batch["images"]] == [
         row["prompt_index"] % 3 for row in trained for _ in range(SIZE)
     ]
@@ -183,7 +179,7 @@ def test_old_log_probabilities_are_of_the_policy_that_wrote_all_of_the_group(
             torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1),
             torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1),
             batch["completion_ids"].shape[1],
-            **images,
+            pixel_values=batch["images"],
         )
     torch.testing.assert_close(logps, batch["old_per_token_logps"], atol=1e-4, rtol=1e-4)
 

@@ -110,6 +110,9 @@ class LoopOptions:
     drop_zero_advantage: bool = False
     """Leave rollouts without advantage out of the forward and backward pass, where there is no KL
     term. The loss stays; entropy and clip ratios are then those of the rollouts that remain."""
+    opened: str = ""
+    """What the prompt already holds of every rollout, such as `<think>`: verdicts and rewards see
+    it in front of the rollout's own text."""
     encode_images_once: bool = False
     """Let Qwen2.5-VL encode an image once for all rollouts of its prompt in a forward pass."""
 

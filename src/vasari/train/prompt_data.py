@@ -26,14 +26,23 @@ from vasari.train.settings import SftSettings
 
 
 class PromptDataset(Dataset):  # type: ignore[misc]
-    """Data set of a pool's prompts as rows for TRL; a row's images are opened when it is read."""
+    """Data set of a pool's prompts as rows for TRL; a row's images are opened when it is read.
 
-    def __init__(self, prompts: Sequence[Prompt], *, system: str) -> None:
+    Args:
+        prompts: The pool.
+        system: The system prompt.
+        reads_images: Whether the model does; otherwise messages are text.
+    """
+
+    def __init__(
+        self, prompts: Sequence[Prompt], *, system: str, reads_images: bool = True
+    ) -> None:
         # The fingerprint names no file of a cache: nothing is cached.
         table = InMemoryTable(pa.table({"prompt_index": list(range(len(prompts)))}))
         super().__init__(table, fingerprint="vasari")
         self._prompts = prompts
         self._system = system
+        self._reads_images = reads_images
 
     def __getitem__(self, key: Any) -> dict[str, Any]:
         """Return row `key`: `prompt`, `images` (possibly none), and columns for reward functions.
@@ -43,8 +52,11 @@ class PromptDataset(Dataset):  # type: ignore[misc]
         `difficulty`.
         """
         prompt = self._prompts[int(key)]
+        messages = chat_messages(prompt, system=self._system)
+        if not self._reads_images:
+            messages = as_text(messages)
         return {
-            "prompt": chat_messages(prompt, system=self._system),
+            "prompt": messages,
             "images": [open_image(ref, where=f"prompt {prompt.id!r}") for ref in prompt.images],
             "prompt_index": int(key),
             "vasari_prompt": prompt,

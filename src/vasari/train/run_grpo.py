@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, TrainerCallback
+from transformers import GenerationConfig, PrinterCallback, TrainerCallback
+from trl import GRPOTrainer
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt, PromptIndices
 from vasari.model.processor import load_processor
-from vasari.model.sampling import never_sampled_ids, sampling, sampling_facts
+from vasari.model.sampling import sampling, sampling_facts
+from vasari.model.template import opened_tag
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.sample import PromptSampler
 from vasari.score.reward import as_batched
@@ -168,6 +171,11 @@ class GrpoTraining:
         config = grpo_config(settings, self.out, self.seed)
         ids = [prompt.id for prompt in self.prompts]
         groups = self.out / "groups"
+        processor = load_processor(self.model_path, max_pixels=self.max_pixels)
+        # The reference is loaded as the policy is: otherwise TRL asks for the attention of its text
+        # in all of its parts, which those of Gemma 4 refuse.
+        config.model_init_kwargs = {"attn_implementation": self.attn_implementation}
+        logging.getLogger(GRPOTrainer.__module__).addFilter(_is_not_about_the_reference)
         trainer = VarianceAwareGRPOTrainer(
             model=load_weights(
                 self.model_path,
@@ -177,8 +185,12 @@ class GrpoTraining:
             ),
             reward_funcs=[as_batched(term) for term in terms],
             args=config,
-            train_dataset=PromptDataset(self.prompts, system=self.system),
-            processing_class=load_processor(self.model_path, max_pixels=self.max_pixels),
+            train_dataset=PromptDataset(
+                self.prompts,
+                system=self.system,
+                reads_images=hasattr(processor, "image_processor"),
+            ),
+            processing_class=processor,
             sampler=self.sampler,
             gate=settings.make_gate(),
             verify=lambda row, text: self.verify(row["vasari_prompt"], text),
@@ -190,12 +202,13 @@ class GrpoTraining:
                 record=GroupLog(groups, ids, updates_per_batch=settings.updates_per_batch),
                 refresh=self.refresh,
                 drop_zero_advantage=why_not_droppable(config) is None,
+                opened=opened_tag(processor),
                 encode_images_once=True,
             ),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.saves_whole_models = True
-        _sample_as_everywhere(trainer)
+        _sample_like(sampling(trainer.model, processor, settings.decoding(1)), trainer)
         return trainer
 
     def refresh(
@@ -227,14 +240,23 @@ class GrpoTraining:
         ]
 
 
-def _sample_as_everywhere(trainer: VarianceAwareGRPOTrainer) -> None:
-    """Let the trainer draw none of the tokens that no other rollout of the run is drawn with."""
-    never = never_sampled_ids(trainer.model, trainer._tokenizer)
+def _is_not_about_the_reference(record: logging.LogRecord) -> bool:
+    """False for TRL's warning that what the reference is loaded with is not for the policy."""
+    return "`model_init_kwargs` will be ignored" not in record.getMessage()
+
+
+def _sample_like(drawn: GenerationConfig, trainer: VarianceAwareGRPOTrainer) -> None:
+    """Let the trainer leave out and end at the tokens at which all other rollouts of the run do."""
+    trainer.eos_token_ids = drawn.eos_token_id
     if not trainer.use_vllm:
-        trainer.generation_config.suppress_tokens = never or None
-    elif trainer.vllm_mode == "colocate":
+        trainer.generation_config.suppress_tokens = drawn.suppress_tokens
+        trainer.generation_config.eos_token_id = drawn.eos_token_id
+        return
+    options = trainer.vllm_generation.generation_kwargs
+    options["stop_token_ids"] = drawn.eos_token_id
+    if trainer.vllm_mode == "colocate":
         # The least that vLLM takes; a server would get the ids as text.
-        trainer.vllm_generation.generation_kwargs["logit_bias"] = dict.fromkeys(never, -100.0)
+        options["logit_bias"] = dict.fromkeys(drawn.suppress_tokens or (), -100.0)
 
 
 def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:

@@ -87,7 +87,7 @@ def join_rollouts(
         values = [part.get(name) for part in parts]
         if name == IMAGES:
             joined[name] = [
-                image for part in parts for image in part.get(name, [{}] * len(part["prompt_ids"]))
+                own for part in parts for own in part.get(name, [{}] * len(part["prompt_ids"]))
             ]
             continue
         padding = ROLLOUT_FIELDS[name]

@@ -11,23 +11,27 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from trl import GRPOTrainer, prepare_multimodal_messages
+from trl import GRPOTrainer
 
 from vasari.core.errors import StateError
 from vasari.core.records import PromptIndices
 from vasari.train.groups import ScoredRollout
-from vasari.train.loop import Refresh
+from vasari.train.loop import LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.screened_batch import Slot
 from vasari.train.trl_batch import join_rollouts, with_images_by_rollout
-from vasari.train.trl_images import IMAGES
+from vasari.train.trl_images import (
+    IMAGE_COLUMNS,
+    IMAGES,
+    TOKEN_TYPES,
+    Shown,
+    images_of,
+    with_images,
+)
 from vasari.train.trl_rewards import ScreenedRollout, TrlRewards
 from vasari.train.verdicts import Judge
 
 T = TypeVar("T")
-
-TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
-"""Fields of TRL's batch that say which tokens stand for images, one row a rollout."""
 
 
 class TrlEngine:
@@ -38,14 +42,21 @@ class TrlEngine:
     """
 
     def __init__(
-        self, trainer: GRPOTrainer, run: RunState, judge: Judge, *, refresh: Refresh | None
+        self, trainer: GRPOTrainer, run: RunState, judge: Judge, options: LoopOptions
     ) -> None:
         self._trainer = trainer
         self._run = run
-        self._refresh = refresh
+        self._refresh = options.refresh
         self._outputs: list[dict[str, Any]] = []
-        self.rewards = TrlRewards(trainer, judge)
+        self.rewards = TrlRewards(trainer, judge, opened=options.opened)
         self._screenings: list[list[ScreenedRollout]] = []
+        self.shown: list[Shown] | None = None
+        """For each rollout of the batch in the making what the model sees beside its tokens."""
+        self.encodes = (
+            trainer._is_vlm and not trainer.tools and trainer.environment_factories is None
+        )
+        """Whether prompts are encoded here; tools and environments may bring images of their own,
+        and TRL encodes them."""
         self.batch: dict[str, Any] = {}
         """TRL's batch of this process, once the loop has made one."""
 
@@ -84,7 +95,7 @@ class TrlEngine:
         if num_screening:
             return self._screen(indices, num_screening)
         size = self._trainer.num_generations
-        output = self._stock_batch(self._own_rows(indices, size))
+        output = self.stock_batch(self._own_rows(indices, size))
         self._outputs.append(output)
         return _in_groups(self._scored_rollouts(output), size)
 
@@ -127,15 +138,43 @@ class TrlEngine:
         # TRL may write into a row what is of one rollout.
         return [dict(read[index]) for index in indices]
 
-    def _stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """TRL's batch of these rows, in whole groups."""
-        return with_images_by_rollout(
-            GRPOTrainer._generate_and_score_completions(self._trainer, rows)
-        )
+    def stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's batch of these rows, in whole groups, with images by rollout."""
+        trainer = self._trainer
+        if not self.encodes:
+            output = GRPOTrainer._generate_and_score_completions(trainer, rows)
+            return with_images_by_rollout(output)
+        columns = [{name: row[name] for name in IMAGE_COLUMNS if name in row} for row in rows]
+        # TRL is shown no images beside the prompts: it would encode them for each rollout anew.
+        plain = [
+            {name: value for name, value in row.items() if name not in IMAGE_COLUMNS}
+            | {"prompt": prompt}
+            for row, prompt in zip(rows, with_images(rows), strict=True)
+        ]
+        try:
+            with self.rewards.beside_columns(columns):
+                batch = dict(GRPOTrainer._generate_and_score_completions(trainer, plain))
+            if self.shown is not None:
+                batch[IMAGES] = self.shown
+        finally:
+            self.shown = None
+        if trainer.log_multimodal:
+            self._log_images(rows)
+        return batch
+
+    def _log_images(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        images = gather_object([images_of(row) for row in rows])
+        if any(images):
+            self._trainer._logs["images"].extend(images)
 
     def _stock_generate(self, prompts: list[Any]) -> Any:
         """TRL's completions of these prompts."""
-        return GRPOTrainer._generate(self._trainer, prompts)
+        found = GRPOTrainer._generate(self._trainer, prompts)
+        if not self.encodes:
+            return found
+        if self._trainer.rollout_func is not None:
+            self._trainer._tokenize_prompts(prompts)
+        return *found[:6], None, found[7]
 
     def _scored_rollouts(self, output: dict[str, Any]) -> list[ScoredRollout]:
         """The scored rollouts of all processes, in their order, with their confidence."""
@@ -207,7 +246,7 @@ class TrlEngine:
         rows = self._rows([group[0].rollout.index for group, _ in own for _ in range(size)])
         only_fills = np.repeat([not commits for _, commits in own], size)
         with self.rewards.beside_screened(screened, only_fills):
-            self.batch = self._stock_batch(rows)
+            self.batch = self.stock_batch(rows)
         groups = _in_groups(self._scored_rollouts(self.batch), size)
         commits = [slot.commits for process in slots for slot in process]
         return [group for group, goes_on in zip(groups, commits, strict=True) if goes_on]
@@ -228,6 +267,10 @@ class TrlEngine:
         # Prompts are read once more, each once: TRL gave those of the new rollouts only.
         ids, images, _ = trainer._tokenize_prompts(prompts[::size])
         place = {row: position for position, row in enumerate(new)}
+        if self.encodes:
+            images = None
+            if self.shown is not None:
+                self.shown = [own for own in self.shown for _ in range(size)]
 
         def merge(of_new: Sequence[Any] | None, of_known: Callable[[ScreenedRollout], Any]) -> Any:
             """For each row its new value, or that of its screened rollout."""
@@ -266,6 +309,7 @@ class TrlEngine:
                 ):
                     row[name] = value
             self._trainer._calculate_rewards(rows, prompts, completions, ids)
+        self.shown = None
         # Of no batch, and so of no row in TRL's table of completions.
         self._trainer._pending_extra_logs.clear()
         scored, rewards = self.rewards.take()
@@ -342,24 +386,6 @@ class TrlEngine:
                 yield
         finally:
             trainer._metrics, trainer.state.num_input_tokens_seen = metrics, seen
-
-
-def with_images(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the prompts of the rows, with images put into the messages as TRL expects them."""
-    images = [
-        row.get("images")
-        if "images" in row
-        else [row["image"]]
-        if row.get("image") is not None
-        else []
-        for row in rows
-    ]
-    if not any(images):
-        return [row["prompt"] for row in rows]
-    return [
-        prepare_multimodal_messages(row["prompt"], images=own or [])
-        for row, own in zip(rows, images, strict=True)
-    ]
 
 
 def _in_groups(entries: Sequence[T], size: int) -> list[list[T]]:

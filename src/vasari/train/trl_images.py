@@ -2,7 +2,7 @@
 
 TRL keeps the images of a batch as the model's processor lays them out: by patch, tile, image or
 rollout. It finds a rollout's part by comparing sizes, which mistakes one layout for another where
-the numbers happen to agree. Here they are taken apart once, while the layout is known.
+the numbers happen to agree. Here a prompt is encoded by itself, once for all of its rollouts.
 """
 
 from __future__ import annotations
@@ -13,14 +13,19 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
+from trl import prepare_multimodal_messages
 
 from vasari.core.errors import ConfigError
 
 IMAGES = "images"
-"""Field of a batch with one `RolloutImages` for each rollout."""
+"""Field of a batch with one `Shown` for each rollout."""
 
-RolloutImages = dict[str, torch.Tensor]
-"""What the model is given for the images of one rollout, by name; empty without an image."""
+Shown = dict[str, torch.Tensor]
+"""What the model is given for one prompt beside its tokens, by name: the tensors of its images, and
+[tokens] which tokens stand for them."""
+
+TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
+"""Fields of TRL's batch that say which tokens stand for images, one row a rollout."""
 
 PIXEL_FIELDS = (
     "pixel_values",
@@ -36,7 +41,68 @@ COUNT_FIELDS = ("num_images", "num_tiles")
 """Fields of TRL's batch that say how many images, or tiles of images, each rollout has."""
 
 
-def by_rollout(batch: Mapping[str, Any]) -> list[RolloutImages] | None:
+IMAGE_COLUMNS = ("images", "image")
+"""Columns in which TRL looks for a prompt's images, the first that there is."""
+
+
+def with_images(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the prompts of the rows, with images put into the messages as TRL expects them.
+
+    Rows of one prompt get one object.
+    """
+    if not any(images_of(row) for row in rows):
+        return [row["prompt"] for row in rows]
+    made: dict[int, Any] = {}
+    for row in rows:
+        if id(row["prompt"]) not in made:
+            made[id(row["prompt"])] = prepare_multimodal_messages(
+                row["prompt"], images=images_of(row)
+            )
+    return [made[id(row["prompt"])] for row in rows]
+
+
+def images_of(row: Mapping[str, Any]) -> list[Any]:
+    """Return the images of a row of the data set."""
+    if "images" in row:
+        return row["images"] or []
+    return [] if row.get("image") is None else [row["image"]]
+
+
+def images_in(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the images in the messages of a prompt."""
+    return [
+        part["image"]
+        for message in messages
+        if isinstance(message["content"], list)
+        for part in message["content"]
+        if part["type"] == "image"
+    ]
+
+
+def encoded(processor: Any, messages: Sequence[Any], **options: Any) -> tuple[list[int], Shown]:
+    """Return the tokens of one prompt, and what the model is given beside them.
+
+    Args:
+        processor: A vision-language model's.
+        messages: With the images in them.
+        options: Of `apply_chat_template`.
+    """
+    found = processor.apply_chat_template(
+        [messages],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        **options,
+    )
+    ids: list[int] = found["input_ids"][0].tolist()
+    shown = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    for name in ("input_ids", "attention_mask", "batch_num_images"):
+        shown.pop(name, None)
+    return ids, {name: own[0] if name in TOKEN_TYPES else own for name, own in shown.items()}
+
+
+def by_rollout(batch: Mapping[str, Any]) -> list[Shown] | None:
     """Return what the model is given for the images of each rollout; None if there are none.
 
     Args:
@@ -49,7 +115,7 @@ def by_rollout(batch: Mapping[str, Any]) -> list[RolloutImages] | None:
     if batch.get("pixel_values") is None:
         return None
     num_images = list(batch["num_images"])
-    rows: list[RolloutImages] = [{} for _ in num_images]
+    rows: list[Shown] = [{} for _ in num_images]
     for name in PIXEL_FIELDS:
         if batch.get(name) is None:
             continue
@@ -78,7 +144,7 @@ def _sizes(name: str, batch: Mapping[str, Any], num_images: list[int]) -> list[i
     return num_images
 
 
-def model_inputs(rows: Sequence[RolloutImages], model: Any) -> dict[str, torch.Tensor]:
+def model_inputs(rows: Sequence[Shown], model: Any) -> dict[str, torch.Tensor]:
     """Return what the model is given for the images of these rollouts; {} if none has an image.
 
     Args:
@@ -87,13 +153,29 @@ def model_inputs(rows: Sequence[RolloutImages], model: Any) -> dict[str, torch.T
         model: The model without adapters. LLaVA-OneVision treats an image that is alone in its
             prompt otherwise, and TRL does not tell it which are: it is told here.
     """
-    shown = [row for row in rows if row]
-    names = dict.fromkeys(name for row in shown for name in row)
-    inputs = {name: _stacked([row[name] for row in shown]) for name in names}
-    if shown and "batch_num_images" in inspect.signature(model.forward).parameters:
-        counts = [len(row["pixel_values"]) for row in shown]
-        inputs["batch_num_images"] = torch.tensor(counts, device=inputs["pixel_values"].device)
+    pictures = [row for row in rows if "pixel_values" in row]
+    names = dict.fromkeys(name for row in pictures for name in row if name not in TOKEN_TYPES)
+    inputs = {name: _stacked([row[name] for row in pictures]) for name in names}
+    if pictures and "batch_num_images" in inspect.signature(model.forward).parameters:
+        counts = [len(row["pixel_values"]) for row in pictures]
+        inputs["batch_num_images"] = torch.tensor(counts)
     return inputs
+
+
+def token_types(rows: Sequence[Shown], prompt: int, completion: int) -> dict[str, torch.Tensor]:
+    """Return [rollouts, tokens] which tokens stand for images; {} if the model is not told.
+
+    Args:
+        rows: Of rollouts.
+        prompt: Columns of the prompts, which are padded on the left.
+        completion: Columns of the completions, in which no token stands for an image.
+    """
+    types = {}
+    for name in dict.fromkeys(name for row in rows for name in row if name in TOKEN_TYPES):
+        types[name] = torch.zeros(len(rows), prompt + completion, dtype=torch.long)
+        for own, row in zip(types[name], rows, strict=True):
+            own[prompt - len(row[name]) : prompt] = row[name]
+    return types
 
 
 def _stacked(parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -38,7 +38,7 @@ class TrlRewards:
     Each rollout is rewarded once: those of a screening keep their rewards and verdicts.
     """
 
-    def __init__(self, trainer: GRPOTrainer, judge: Judge) -> None:
+    def __init__(self, trainer: GRPOTrainer, judge: Judge, *, opened: str = "") -> None:
         self.indices: list[int] = []
         """Index of the prompt of each row that is rewarded next."""
         self.screened: Sequence[ScreenedRollout | None] | None = None
@@ -46,6 +46,8 @@ class TrlRewards:
         self._only_fills: NDArray[np.bool_] | bool = False
         self._trainer = trainer
         self._judge = judge
+        self._opened = opened
+        self._columns: Sequence[dict[str, Any]] | None = None
         self._scored: list[ScoredRollout] = []
         self._values: NDArray[np.float64] = np.zeros((0, 0))
 
@@ -66,6 +68,19 @@ class TrlRewards:
         finally:
             self.screened, self._only_fills = None, False
 
+    @contextmanager
+    def beside_columns(self, columns: Sequence[dict[str, Any]]) -> Iterator[None]:
+        """Context manager for reward functions that find further columns beside those of the rows.
+
+        Args:
+            columns: For each row its values by column.
+        """
+        self._columns = columns
+        try:
+            yield
+        finally:
+            self._columns = None
+
     def take(self) -> tuple[list[ScoredRollout], NDArray[np.float64]]:
         """Return the rollouts scored since the last call to `take`, and their unweighted rewards.
 
@@ -82,6 +97,10 @@ class TrlRewards:
         Those of a rollout that leaves its group's baseline are nan. The scored rollouts of this
         process are kept for `take`.
         """
+        if self._columns is not None:
+            rows = [row | own for row, own in zip(rows, self._columns, strict=True)]
+        if self._opened:
+            completions = [_after(self._opened, completion) for completion in completions]
         rows = self._with_verdicts(rows, completions, completion_ids)
         if self.screened is None:
             rewards = self._stock_rewards(rows, prompts, completions, completion_ids)
@@ -191,3 +210,11 @@ class TrlRewards:
         """Whether a completion has no end token."""
         ends = {*self._trainer.eos_token_ids, self._trainer._tokenizer.pad_token_id}
         return bool(len(ids)) and ids[-1] not in ends
+
+
+def _after(opened: str, completion: Any) -> Any:
+    """A completion, messages or text, with what the prompt already holds of it in front."""
+    if isinstance(completion, str):
+        return opened + completion
+    first, *others = completion
+    return [{**first, "content": opened + text_of([first])}, *others]

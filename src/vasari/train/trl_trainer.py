@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
-from trl import GRPOTrainer
+from trl import GRPOTrainer, prepare_multimodal_messages
+from trl.data_utils import is_conversational
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.model.families import without_adapters
@@ -27,8 +28,17 @@ from vasari.train.loop import MEANS, Loop, LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
 from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
-from vasari.train.trl_engine import TOKEN_TYPES, TrlEngine
-from vasari.train.trl_images import IMAGES, by_rollout, model_inputs
+from vasari.train.trl_engine import TrlEngine
+from vasari.train.trl_images import (
+    IMAGES,
+    TOKEN_TYPES,
+    Shown,
+    by_rollout,
+    encoded,
+    images_in,
+    model_inputs,
+    token_types,
+)
 from vasari.train.verdicts import Judge, VerdictReader, Verify
 
 
@@ -120,7 +130,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
         self._options = options or LoopOptions()
         names, weights = self.reward_func_names, self.reward_weights.tolist()
         judge = Judge(names, weights, verdict_from, verify, self._options.essential)
-        self._engine = TrlEngine(self, run, judge, refresh=self._options.refresh)
+        self._engine = TrlEngine(self, run, judge, self._options)
         self.loop = Loop(run, self._engine, self._options)
         self._check_batch()
         if self._options.encode_images_once and self.model.config.model_type == "qwen2_5_vl":
@@ -165,7 +175,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if not self.model.training:
-            return super()._generate_and_score_completions(inputs)  # type: ignore[no-any-return]
+            return self._engine.stock_batch(inputs)
         metrics = self.loop.next_batch(
             len(inputs) * self.accelerator.num_processes // self.num_generations
         )
@@ -185,13 +195,35 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
     def _generate(self, prompts: list[Any]) -> Any:
         return self._engine.generate(prompts)
 
-    # Batches that mix prompts with and without images.
+    # Images: encoded once a prompt, and given to the model rollout by rollout.
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
-        # TRL says None for a prompt without images beside others that have some, which no processor
-        # takes.
-        ids, images, fields = super()._tokenize_prompts(prompts)
-        return ids, None if images is None else [own or [] for own in images], fields
+        if not self._engine.encodes or not is_conversational({"prompt": prompts[0]}):
+            ids, images, fields = super()._tokenize_prompts(prompts)
+            # TRL says None for a prompt without images beside others that have some, which no
+            # processor takes.
+            return ids, None if images is None else [own or [] for own in images], fields
+        once: dict[int, tuple[list[int], Shown]] = {}
+        for prompt in prompts:
+            if id(prompt) not in once:
+                once[id(prompt)] = encoded(
+                    self.processing_class,
+                    prepare_multimodal_messages(prompt),
+                    chat_template=self.chat_template,
+                    **self.chat_template_kwargs,
+                )
+        ids, shown = zip(*(once[id(prompt)] for prompt in prompts), strict=True)
+        self._engine.shown = list(shown)
+        types = {
+            name: [own[name].tolist() for own in shown] for name in TOKEN_TYPES if name in shown[0]
+        }
+        images = [images_in(prompt) for prompt in prompts]
+        fields = model_inputs(shown, self._inner(self.model)) | types
+        return list(ids), images if any(images) else None, fields
+
+    def _inner(self, model: Any) -> Any:
+        """The model itself, in whatever the accelerator and adapters have wrapped it."""
+        return without_adapters(self.accelerator.unwrap_model(model))
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         with nothing_added_by(self.accelerator.unwrap_model(self.model)):
@@ -208,15 +240,19 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
         compute_aux_loss: bool = False,
         **seen: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        # TRL's method over parts of the batch, with the images of exactly these rollouts.
+        # TRL's method over parts of the batch, with what belongs to exactly these rollouts.
         rows = seen.get("pixel_values")
-        images = rows if isinstance(rows, list) else by_rollout(seen)
+        if not isinstance(rows, list):
+            rows = self._engine.shown if rows is None else by_rollout(seen)
         types = {name: seen[name] for name in TOKEN_TYPES if seen.get(name) is not None}
-        inner = without_adapters(self.accelerator.unwrap_model(model))
+        prompt = input_ids.size(1) - logits_to_keep
         parts = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             own = slice(start, start + (batch_size or len(input_ids)))
-            shown = {} if images is None else model_inputs(images[own], inner)
+            shown, told = {}, {name: value[own] for name, value in types.items()}
+            if rows is not None:
+                shown = self._prepare_input(model_inputs(rows[own], self._inner(model)))
+                told |= self._prepare_input(token_types(rows[own], prompt, logits_to_keep))
             parts.append(
                 super()._get_per_token_logps_and_entropies(
                     partial(model, **shown),
@@ -225,7 +261,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
                     logits_to_keep,
                     compute_entropy=compute_entropy,
                     compute_aux_loss=compute_aux_loss,
-                    **{name: value[own] for name, value in types.items()},
+                    **told,
                 )
             )
         logps, entropies, losses = zip(*parts, strict=True)
