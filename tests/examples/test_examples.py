@@ -23,6 +23,7 @@ SAYS = {
     "own_reward": "1.294",
     "own_task": "discs",
     "own_policy": "I guess.",
+    "own_family": "LLaVA: flat",
     "own_stage": "long -> too_long",
     "own_benchmark": "own_benchmark:within_a_tenth",
 }

@@ -27,6 +27,7 @@ WHERE: Mapping[Kind, str] = {
     "task": "prompts.tasks.families",
     "protocol": "benchmarks.protocols",
     "stage": "stages",
+    "family": "model.family",
     "policy": "policy",
 }
 """Kind of plugin -> the recipe key under which one is named."""
@@ -38,6 +39,7 @@ _TABLES: Mapping[Kind, str] = {
     "task": "vasari.data.tasks.families:FAMILIES",
     "protocol": "vasari.evaluate.protocols.registry:PROTOCOLS",
     "stage": "vasari.curate.own_stage:STAGES",
+    "family": "vasari.model.families:FAMILY_NAMES",
     "policy": "vasari.model.named:POLICIES",
 }
 """Kind of plugin -> `module:attribute` of the table with the built-in names."""

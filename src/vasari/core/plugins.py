@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from vasari.core.errors import ConfigError, VasariError
 
-Kind = Literal["sampler", "gate", "reward", "task", "protocol", "stage", "policy"]
+Kind = Literal["sampler", "gate", "reward", "task", "protocol", "stage", "family", "policy"]
 """What users can replace with their own code; a recipe names ours by one word."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

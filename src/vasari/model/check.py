@@ -32,7 +32,7 @@ def check_policy(policy: Policy, *, max_tokens: int = 64, counts_tokens: bool = 
     Raises:
         AssertionError: A part of the contract is broken; the message says which.
     """
-    prompts = _prompts("red", "blue")
+    prompts = example_prompts("red", "blue")
     decoding = Decoding(num_rollouts=_NUM_ROLLOUTS, max_tokens=max_tokens, batch_rollouts=4)
     groups = _ask(policy, prompts, decoding, seed=1)
     again = _ask(policy, tuple(prompts), decoding, seed=1)
@@ -184,10 +184,10 @@ def _check_blind(policy: Policy, decoding: Decoding, images: Images) -> None:
     """Check that a blind control does not depend on the images, or is refused."""
     blind = decoding.model_copy(update={"images": images})
     try:
-        one = _ask(policy, _prompts("red", "blue"), blind, seed=1)
+        one = _ask(policy, example_prompts("red", "blue"), blind, seed=1)
     except VasariError:
         return
-    other = _ask(policy, _prompts("green", "yellow"), blind, seed=1)
+    other = _ask(policy, example_prompts("green", "yellow"), blind, seed=1)
     _require(
         _seen(one) == _seen(other),
         f"images: {images} gives other rollouts for other images: take the images away, or raise a"
@@ -204,7 +204,7 @@ def _check_progress(policy: Policy, prompts: Sequence[Prompt], decoding: Decodin
     _require(sound, f"tell takes the number done, rising, and the total; it was called with {told}")
 
 
-def _prompts(first: str, second: str) -> list[Prompt]:
+def example_prompts(first: str, second: str) -> list[Prompt]:
     """Six prompts with none, one and two images of these colours, marked in the question or not."""
 
     def picture(colour: str, width: int) -> ImageRef:

@@ -14,7 +14,7 @@ from transformers.utils import is_torchvision_available
 
 from vasari.core.errors import ConfigError, MissingExtraError, StateError
 from vasari.model.config import load_config, one_line, read_model_file
-from vasari.model.families import FAMILIES, Family, family_of
+from vasari.model.families import Family, family_of, family_of_processor
 from vasari.model.source_files import read_source_files, write_source_files
 from vasari.model.template import join_parts_for, set_thinking, tokenizer_of
 from vasari.model.without_videos import without_videos
@@ -108,11 +108,10 @@ def _family_and_class(path: str) -> tuple[Family, Any]:
         family = family_of(config)
         kind = kind or processor_class_from_name(PROCESSOR_MAPPING_NAMES.get(config.model_type, ""))
     else:
-        names = {key for key, name in PROCESSOR_MAPPING_NAMES.items() if name == kind.__name__}
-        found = [one for one in FAMILIES if names & set(one.model_types)]
-        if not found:
+        found = family_of_processor(kind.__name__)
+        if found is None:
             raise ConfigError(f"{path}: {kind.__name__} is the processor of no supported family")
-        family = found[0]
+        family = found
     if family.layout == "none":
         return family, AutoTokenizer
     return family, kind if is_torchvision_available() else without_videos(kind)

@@ -58,9 +58,10 @@ class TransformersPolicy:
         max_pixels: int | None = None,
         dtype: str = "auto",
         attn_implementation: str | None = None,
+        thinking: bool | None = None,
     ) -> TransformersPolicy:
         """Make a policy from a model folder or a hub name, on the accelerator if there is one."""
-        processor = load_processor(path, max_pixels=max_pixels)
+        processor = load_processor(path, max_pixels=max_pixels, thinking=thinking)
         model = load_model(path, dtype=dtype, attn_implementation=attn_implementation)
         device = torch.accelerator.current_accelerator(check_available=True)
         return cls(model.to(device or "cpu").eval(), processor, system=system)

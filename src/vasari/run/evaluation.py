@@ -57,6 +57,7 @@ def run_evaluation(
                     path,
                     system=recipe.model.system,
                     max_pixels=recipe.model.max_pixels,
+                    thinking=recipe.model.thinking,
                     attn_implementation=recipe.model.attn_implementation,
                 )
                 results[name] = evaluate_policy(

@@ -18,6 +18,7 @@ from vasari.data.tasks.families import find_family
 from vasari.data.tasks.pool import PoolSettings, TaskSettings
 from vasari.evaluate.settings import EvaluateSettings
 from vasari.model.chat import SYSTEM_PROMPTS
+from vasari.model.families import use_family
 from vasari.model.sizes import SmallVlmSettings
 from vasari.run.upgrade import upgrade_recipe
 from vasari.sample import make_sampler
@@ -126,6 +127,10 @@ class ModelSettings(Settings):
     """`mmr1` (the paper's format), `small`, `none`, or a text of your own."""
     max_pixels: Annotated[int, Field(ge=784)] | None = None
     """Larger images are scaled down to this many pixels."""
+    thinking: bool | None = None
+    """Whether the chat template asks for a reasoning (its `enable_thinking`); None: its default."""
+    family: str | None = None
+    """`package.module:attribute` of a `vasari.model.families.Family`, for a family of one's own."""
     attn_implementation: Attention | None = None
     """How attention is computed, in transformers' words; None: what transformers takes itself."""
 
@@ -136,6 +141,9 @@ class ModelSettings(Settings):
                 "give either `path` (a model to start from) or `new` (sizes of a small one), not"
                 " both"
             )
+        if self.family is not None:
+            with names_from_a_file():
+                use_family(self.family)
         return self
 
     @property

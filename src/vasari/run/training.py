@@ -110,6 +110,7 @@ def run_grpo(
             out=run.rl(arm),
             seed=recipe.seed,
             max_pixels=recipe.model.max_pixels,
+            thinking=recipe.model.thinking,
             attn_implementation=recipe.model.attn_implementation,
             tell=tell,
         )
@@ -136,7 +137,9 @@ def _open_model(recipe: Recipe, prompts: Sequence[Prompt], *, folder: Path) -> t
         path = resolve_model(settings.path, folder)
         attention = settings.attn_implementation
         model = load_weights(path, recipe.sft, seed=recipe.seed, attn_implementation=attention)
-        return model, load_processor(path, max_pixels=settings.max_pixels)
+        return model, load_processor(
+            path, max_pixels=settings.max_pixels, thinking=settings.thinking
+        )
     assert settings.new is not None  # noqa: S101  (the recipe's check)
     sizes = settings.new
     tokenizer = train_tokenizer(_texts(prompts, settings.system), vocabulary=sizes.vocabulary)

@@ -63,6 +63,8 @@ class GrpoTraining:
     seed: int
     max_pixels: int | None = None
     """Larger images are scaled down to this many pixels."""
+    thinking: bool | None = None
+    """Whether the chat template asks for a reasoning; None: its default."""
     attn_implementation: str | None = None
     """How attention is computed, in transformers' words; None: its default."""
     verify: VerifyPrompt = verify_prompt
@@ -171,7 +173,9 @@ class GrpoTraining:
         config = grpo_config(settings, self.out, self.seed)
         ids = [prompt.id for prompt in self.prompts]
         groups = self.out / "groups"
-        processor = load_processor(self.model_path, max_pixels=self.max_pixels)
+        processor = load_processor(
+            self.model_path, max_pixels=self.max_pixels, thinking=self.thinking
+        )
         # The reference is loaded as the policy is: otherwise TRL asks for the attention of its text
         # in all of its parts, which those of Gemma 4 refuse.
         config.model_init_kwargs = {"attn_implementation": self.attn_implementation}

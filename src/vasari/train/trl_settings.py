@@ -216,12 +216,12 @@ class GrpoTrlSettings(TrlSettings):
                 "min_p",
                 "repetition_penalty",
                 "generation_kwargs",
-                "chat_template_kwargs",
                 "vllm_structured_outputs_regex",
             ),
             "leave it out: rollouts that train, refresh and validate are drawn alike, with"
             " temperature and top_p",
         ),
+        "chat_template_kwargs": "set `model.thinking`",
     }
 
     learning_rate: Rate = 1e-6

@@ -14,12 +14,14 @@ from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
+from transformers.utils import is_torchvision_available
 from trl import GRPOTrainer, prepare_multimodal_messages
 from trl.data_utils import is_conversational
 
-from vasari.core.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError, StateError, VasariError
 from vasari.model.families import without_adapters
 from vasari.model.image_reuse import reuse_image_features
+from vasari.model.processor import load_processor
 from vasari.model.sampling import nothing_added_by
 from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
@@ -117,7 +119,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
             args,
             train_dataset,
             eval_dataset,
-            processing_class,
+            processing_class or _processor_of(model),
             reward_processing_classes,
             callbacks,
             optimizers,
@@ -351,6 +353,19 @@ def _run_over(
     return RunState(
         sampler=sampler_from(sampler, pool, seed=seed, prompt_ids=ids), gate=gate_from(gate)
     )
+
+
+def _processor_of(model: Any) -> Any:
+    """The processor of a model's name; None where TRL finds it, or says why it does not.
+
+    TRL asks `AutoProcessor`, which opens most processors with torchvision only.
+    """
+    if not isinstance(model, str) or is_torchvision_available():
+        return None
+    try:
+        return load_processor(model)
+    except VasariError:
+        return None
 
 
 def _check_environment(run: RunState) -> None:

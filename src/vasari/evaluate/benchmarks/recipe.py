@@ -25,6 +25,7 @@ from vasari.evaluate.benchmarks.settings import BenchmarkDir, BenchmarkSettings
 from vasari.evaluate.collect import Collected
 from vasari.evaluate.rescore_settings import read_judge
 from vasari.model.base import Policy
+from vasari.model.families import use_family
 from vasari.model.named import check_named_policy, find_policy
 from vasari.model.path import fingerprint, require_training, resolve_model
 
@@ -42,6 +43,18 @@ class LocalModel(Settings):
     """Larger images are scaled down to this many pixels."""
     dtype: str = "auto"
     """`auto`, `bfloat16`, `float32`, ..."""
+    thinking: bool | None = None
+    """Whether the chat template asks for a reasoning (its `enable_thinking`); None: its default."""
+    family: str | None = None
+    """`package.module:attribute` of a `vasari.model.families.Family`, for a family of one's own."""
+
+    @field_validator("family")
+    @classmethod
+    def _exists(cls, family: str | None) -> str | None:
+        if family is not None:
+            with names_from_a_file():
+                use_family(family)
+        return family
 
 
 class BenchmarkRecipe(Settings):
@@ -208,6 +221,7 @@ def _model_facts(recipe: BenchmarkRecipe) -> dict[str, Any]:
             "weights": weights,
             "max_pixels": recipe.model.max_pixels,
             "dtype": recipe.model.dtype,
+            **({} if recipe.model.thinking is None else {"thinking": recipe.model.thinking}),
         }
     if recipe.policy is not None:
         return {"policy": recipe.policy.name, "settings": recipe.policy.settings}
@@ -228,6 +242,7 @@ def _policy(recipe: BenchmarkRecipe, plan: BenchmarkPlan, out: Path) -> Iterator
                 system=plan.system,
                 max_pixels=recipe.model.max_pixels,
                 dtype=recipe.model.dtype,
+                thinking=recipe.model.thinking,
             )
         yield model
     elif recipe.policy is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vasari.core.errors import ConfigError
+from vasari.core.plugins import resolve
 from vasari.model.families import pixels
 from vasari.model.families.base import Family
 
@@ -140,24 +142,61 @@ FAMILIES: tuple[Family, ...] = (
 """Vision-language families; text-only causal models have one of their own, by `model_type`."""
 
 
+FAMILY_NAMES: Mapping[str, Family] = {
+    model_type: family for family in FAMILIES for model_type in family.model_types
+}
+"""Families by the `model_type` in a model's config.json."""
+
+_OWN: dict[str, Family] = {}
+
+
+def use_family(family: str | Family) -> Family:
+    """Let `family_of` give a family of the user's own in this process; return it.
+
+    Args:
+        family: A `Family`, or `package.module:attribute` of one; of ours, a `model_type`.
+
+    Raises:
+        ConfigError: There is none, its code was not allowed, or it is no `Family`.
+    """
+    found = resolve(family, FAMILY_NAMES, kind="family") if isinstance(family, str) else family
+    if not isinstance(found, Family):
+        raise ConfigError(
+            f"family {family!r} is a {type(found).__name__}, not a vasari.model.families.Family"
+        )
+    if found not in FAMILIES:
+        _OWN.update(dict.fromkeys(found.model_types, found))
+    return found
+
+
 def family_of(config: Any) -> Family:
     """Return the family of a model with this transformers configuration.
 
     Raises:
-        ConfigError: It is neither one of `FAMILIES` nor a text-only causal model of transformers.
+        ConfigError: It is none of `FAMILIES`, no user's own (`use_family`), and no text-only causal
+            model of transformers.
     """
     model_type = str(getattr(config, "model_type", ""))
-    for family in FAMILIES:
-        if model_type in family.model_types:
-            return family
+    family = _OWN.get(model_type) or FAMILY_NAMES.get(model_type)
+    if family is not None:
+        return family
     # transformers takes a second to import, and a table of families needs none of it.
     from transformers.models.auto import modeling_auto  # noqa: PLC0415
 
     sees = model_type in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     if model_type in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not sees:
         return Family(name=f"text ({model_type})", model_types=(model_type,), layout="none")
-    known = ", ".join(name for family in FAMILIES for name in family.model_types)
     raise ConfigError(
         f"model_type {model_type!r} is no family of vision-language models that Vasari knows, nor a"
-        f" text-only causal model; it knows {known}"
+        f" text-only causal model; it knows {', '.join(FAMILY_NAMES)}. To train another one, write"
+        " a vasari.model.families.Family and name it: model.family: package.module:attribute"
     )
+
+
+def family_of_processor(name: str) -> Family | None:
+    """Return the first family whose models have the processor class `name` in transformers."""
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # noqa: PLC0415
+
+    known = {**FAMILY_NAMES, **_OWN}
+    types = [key for key, value in PROCESSOR_MAPPING_NAMES.items() if value == name]
+    return next((known[key] for key in types if key in known), None)
