@@ -48,6 +48,7 @@ for command in (
     training.sft,
     training.train,
     training.evaluate,
+    training.export,
     scoring.compare,
     training.report,
     scoring.score,

@@ -53,3 +53,17 @@ def print_summary(summary: Mapping[str, Any], page: Path) -> None:
     if summary["peak_memory_mb"]:
         console.print(f"peak memory: {summary['peak_memory_mb'] / 1024:.1f} GB, children included")
     console.print(f"report: {page}")
+
+
+def print_results(found: Mapping[str, Any]) -> None:
+    """Print one evaluated model's accuracy on each set of prompts, with intervals."""
+    console = Console(highlight=False, markup=False)
+    headings = ("prompts", "decoding", "number", "accuracy", "95% interval")
+    table = Table(*headings, title=f"accuracy of {found['model']}", title_justify="left")
+    for name, one in found["sets"].items():
+        for decoding in ("sampled", "greedy"):
+            value = (one.get(decoding) or {}).get("accuracy")
+            if value:
+                interval = f"{value['low']:.3f} to {value['high']:.3f}"
+                table.add_row(name, decoding, f"{value['n']:,}", f"{value['mean']:.3f}", interval)
+    console.print(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -144,6 +144,15 @@ def evaluate(
     out: Out = None,
     overrides: Overrides = None,
     resume: Resume = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="PATH",
+            help="Evaluate this checkpoint alone: a folder, also of an adapter, or a hub name.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -160,6 +169,7 @@ def evaluate(
     table in the folder.
 
     Example: vasari evaluate recipes/quickstart.yaml --set evaluate.num_rollouts=16
+    A checkpoint: vasari evaluate my_recipe.yaml --out runs/my --model runs/my/rl/vas/checkpoint-40
     Benchmarks: vasari evaluate recipes/benchmarks.yaml --out runs/benchmarks --dry-run
     """
     from vasari.core.settings import read_content  # noqa: PLC0415
@@ -168,16 +178,66 @@ def evaluate(
     if is_benchmark_recipe(read_content(recipe, overrides or [])):
         from vasari.cli.benchmark_job import run_benchmarks  # noqa: PLC0415
 
+        if model is not None:
+            raise ConfigError(
+                f"recipe {recipe}: benchmarks take --set model.path=PATH, not --model"
+            )
         run_benchmarks(recipe, out, overrides or [], resume=resume, dry_run=dry_run)
         return
     if dry_run:
         raise ConfigError(
             f"recipe {recipe}: --dry-run forecasts evaluations on `benchmarks`, and it names none"
         )
-    from vasari.cli.run_report import report_run  # noqa: PLC0415
+    from vasari.cli.run_report import print_results, report_run  # noqa: PLC0415
     from vasari.run.commands import evaluate as run_evaluate  # noqa: PLC0415
+    from vasari.run.commands import evaluate_path  # noqa: PLC0415
+
+    if model is not None:
+        print_results(evaluate_path(recipe, out, overrides or [], model=model))
+        return
 
     report_run(run_evaluate(recipe, out, overrides or []).root)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", help="New folder of the model.", show_default=False)
+    ],
+    arm: Annotated[
+        str | None,
+        typer.Option(
+            help="Sampler whose training is meant, or cold_start. \\[default: the recipe's]",
+            show_default=False,
+        ),
+    ] = None,
+    which: Annotated[
+        Literal["best", "last"], typer.Option(help="Its best weights by validation, or its last.")
+    ] = "best",
+    dtype: Annotated[
+        Literal["bfloat16", "float32"], typer.Option(help="Type of the weights.")
+    ] = "bfloat16",
+    base: Annotated[
+        str | None,
+        typer.Option(help="Hub name of the base model, for the card.", show_default=False),
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--license", help="Licence for the card, e.g. apache-2.0.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write a run's trained weights, processor and model card to a folder, for a hub or vLLM.
+
+    Adapters are merged. The card has the recipe, the data, scores with intervals, and the rollouts
+    spent.
+
+    Example: vasari export runs/my --out my-model --license apache-2.0
+    """
+    from vasari.cli.export_job import export_run  # noqa: PLC0415
+
+    export_run(run, out, arm=arm, which=which, dtype=dtype, base=base, licence=licence)
 
 
 def report(

@@ -101,6 +101,11 @@ def ledger(arm: Arm) -> dict[str, dict[str, int | None]]:
     }
 
 
+def best_is_the_start(run: Run, arm: str | None) -> bool:
+    """Whether no step of a training run (arm) was better than its start in validation."""
+    return bool(dig(run.stages, f"rl-{arm}", "best_step") == 0)
+
+
 def mean_of(arm: Arm | None, key: str) -> float | None:
     """Return a metric's mean over a training run's log; None if it was never logged."""
     values = _known(number(row.get(key)) for row in (arm.metrics if arm else []))

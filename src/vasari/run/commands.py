@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from vasari.core.errors import StateError
 from vasari.core.plugins import names_from_a_file, require_allowed
@@ -107,6 +108,27 @@ def evaluate(recipe_path: Path, out: Path | None, overrides: Sequence[str]) -> R
     prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
     run_evaluation(recipe, run, prompts, recipe_folder=recipe_path.parent)
     return run
+
+
+def evaluate_path(
+    recipe_path: Path, out: Path | None, overrides: Sequence[str], *, model: str
+) -> dict[str, Any]:
+    """Evaluate the checkpoint at a path on a recipe's test prompts, and return its results.
+
+    Args:
+        recipe_path: The recipe.
+        out: Folder of the run.
+        overrides: `key.sub=value` settings.
+        model: A folder, relative to the working folder, or a hub name.
+    """
+    recipe = load_recipe(recipe_path, overrides)
+    require_packages(recipe, "evaluate")
+    from vasari.run.evaluation import evaluate_checkpoint  # noqa: PLC0415
+
+    path = resolve_model(model)
+    run = open_run(recipe, out)
+    prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+    return evaluate_checkpoint(recipe, run, prompts, path)
 
 
 def quickstart(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from vasari.model.transformers_policy import TransformersPolicy
 from vasari.run.folder import measured
 from vasari.run.layout import RunDir
 from vasari.run.recipe import Recipe
+from vasari.train.export import export_weights
 
 TEST_SETS = ("test", "test_held_out_style")
+_UNNAMED = re.compile(r"[^\w.+@=-]+")
 
 
 def models_of(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, str]:
@@ -53,13 +57,7 @@ def run_evaluation(
     with measured(run, "evaluate") as facts:
         for name, path in models.items():
             with stage(f"evaluate {name.replace('_', ' ')}") as tell:
-                policy = TransformersPolicy.load(
-                    path,
-                    system=recipe.model.system,
-                    max_pixels=recipe.model.max_pixels,
-                    thinking=recipe.model.thinking,
-                    attn_implementation=recipe.model.attn_implementation,
-                )
+                policy = _load(path, recipe)
                 results[name] = evaluate_policy(
                     policy,
                     sets,
@@ -72,3 +70,50 @@ def run_evaluation(
                 )
         facts["models"] = list(models)
     return results
+
+
+def evaluate_checkpoint(
+    recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], path: str
+) -> dict[str, Any]:
+    """Evaluate the checkpoint in a folder on a recipe's test sets, beside the run's own models.
+
+    The result is written to `evaluation/others`, under the last two parts of the path.
+
+    Args:
+        recipe: Says how to evaluate.
+        run: Gets the results.
+        prompts: By split.
+        path: Folder of a model, of an adapter with or without its base model, or a hub name.
+
+    Raises:
+        StateError: Nothing there can be loaded as a model.
+    """
+    name = _UNNAMED.sub("-", "-".join(Path(path).resolve().parts[-2:]))
+    sets = {name: prompts[name] for name in TEST_SETS if prompts.get(name)}
+    with stage(f"evaluate {name}") as tell, tempfile.TemporaryDirectory() as whole:
+        source = path
+        if (Path(path) / "adapter_config.json").exists() and not (
+            Path(path) / "config.json"
+        ).exists():
+            export_weights(path, Path(whole), dtype="float32")
+            source = whole
+        return evaluate_policy(
+            _load(source, recipe),
+            sets,
+            recipe.evaluate,
+            name=name,
+            out=run.evaluation / "others",
+            fingerprint=fingerprint(Path(path)),
+            reference=prompts["train"],
+            tell=tell,
+        )
+
+
+def _load(path: str, recipe: Recipe) -> TransformersPolicy:
+    return TransformersPolicy.load(
+        path,
+        system=recipe.model.system,
+        max_pixels=recipe.model.max_pixels,
+        thinking=recipe.model.thinking,
+        attn_implementation=recipe.model.attn_implementation,
+    )

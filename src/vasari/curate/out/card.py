@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow.parquet as pq
 import yaml
 
+from vasari.core.markdown import fenced, plain
 from vasari.curate.out.funnel import drop_reasons
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.shards import StageFolder
 
 _COLUMNS = ("source", "domain", "category", "difficulty", "licence")
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
 
 def set_counts(output: StageFolder) -> dict[str, dict[str, int]]:
@@ -81,7 +80,7 @@ def make_card(
         "",
     ]
     lines += ["## Where the rows went", "", *_funnel_table(funnel), ""]
-    lines += ["## How it was made", "", "```json", *_recipe_lines(recipe), "```", ""]
+    lines += ["## How it was made", "", *fenced(_shown_recipe(recipe), "json"), ""]
     lines += [
         (
             "`funnel.html` shows every source, `dropped.parquet` every dropped row with its reason,"
@@ -90,16 +89,6 @@ def make_card(
         "",
     ]
     return "\n".join(lines)
-
-
-def plain(text: str) -> str:
-    """Put text on one line, escaped so that Markdown and HTML show it unchanged."""
-    return (
-        _MARKUP.sub(r"\\\1", " ".join(str(text).split()))
-        .replace("&", "&amp;")
-        .replace("\\<", "&lt;")
-        .replace("\\>", "&gt;")
-    )
 
 
 def _contamination(facts: Mapping[str, Any]) -> list[str]:
@@ -141,8 +130,8 @@ def _funnel_table(funnel: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _recipe_lines(recipe: CurationRecipe) -> Sequence[str]:
-    """The recipe without this machine's folders and addresses, as lines of JSON."""
+def _shown_recipe(recipe: CurationRecipe) -> str:
+    """The recipe without this machine's folders and addresses, as JSON."""
     content = recipe.model_dump(mode="json", exclude_defaults=True)
     for entry in [
         *content.get("sources", []),
@@ -153,7 +142,7 @@ def _recipe_lines(recipe: CurationRecipe) -> Sequence[str]:
         model.get("endpoint", {}).pop("base_url", None)
     content.get("judge", {}).get("endpoint", {}).pop("base_url", None)
     content.pop("responses", None)
-    return json.dumps(content, indent=1, ensure_ascii=False).replace("```", "` ` `").splitlines()
+    return json.dumps(content, indent=1, ensure_ascii=False)
 
 
 def _size(counts: Mapping[str, Mapping[str, int]]) -> int:
