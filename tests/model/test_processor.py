@@ -1,7 +1,9 @@
 """Processors of every family against those that transformers opens, with and without torchvision."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -179,6 +181,17 @@ def test_a_loaded_processor_pads_on_the_left(name, family_folder):
     assert tokenizer.pad_token is not None
 
 
+@pytest.mark.parametrize("name", IMAGE_FAMILIES)
+def test_a_processor_goes_to_another_process_as_it_is(name, family_folder):
+    most = None if name.startswith("gemma") else BUDGET.get(name, 30_000)
+    processor = load_processor(str(family_folder(name)), max_pixels=most)
+    pickled = pickle.loads(pickle.dumps(processor))  # noqa: S301
+    for other in (pickled, copy.deepcopy(processor)):
+        assert_equal_inputs(encode(other, mixed_pool(1)), encode(processor, mixed_pool(1)))
+        assert type(other) is type(processor)
+        assert tokenizer_of(other).source_files == tokenizer_of(processor).source_files
+
+
 LARGE = Image.fromarray(np.random.default_rng(0).integers(1, 256, (1500, 2000, 3), np.uint8))
 BUDGET = {
     "qwen3_vl": 80_000,
@@ -187,6 +200,7 @@ BUDGET = {
     "idefics3": 6_000,
     "llava_onevision": 10_000,
     "llava_next": 10_000,
+    "lfm2_vl": 10_000,
 }
 """Most pixels of an image in the test below, where it is not 30,000."""
 
@@ -209,7 +223,7 @@ def test_max_pixels_limits_what_the_model_gets_of_an_image(name, family_folder):
         for pixels in (most, None)
     )
     frames = 2 if "image_grid_thw" in limited else 1  # an image counts as two equal frames
-    assert most / 4 < num_pixels(limited) / frames <= most < num_pixels(whole) / frames
+    assert most / 5 < num_pixels(limited) / frames <= most < num_pixels(whole) / frames
     assert limited["input_ids"].shape[1] < whole["input_ids"].shape[1]
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype="float32")
     assert model(**limited).logits.shape[1] == limited["input_ids"].shape[1]

@@ -61,7 +61,9 @@ def token_counter(model: str, recipe: Recipe) -> TokenCounter:
     from vasari.model.processor import load_processor  # noqa: PLC0415
     from vasari.model.prompt_tokens import TokenCounter  # noqa: PLC0415
 
-    processor = load_processor(model, max_pixels=recipe.model.max_pixels)
+    processor = load_processor(
+        model, max_pixels=recipe.model.max_pixels, thinking=recipe.model.thinking
+    )
     return TokenCounter(processor, load_config(model), system=recipe.model.system)
 
 

@@ -99,6 +99,13 @@ def limit_pinpoints(images: Any, max_pixels: int) -> None:
     images.few_pinpoints = few
 
 
+def _shrunk(kind: Any, state: dict[str, Any]) -> Any:
+    """Image processor of the class `_shrinking(kind)`, as it was before it was pickled."""
+    made = object.__new__(_shrinking(kind))
+    made.__dict__.update(state)
+    return made
+
+
 @lru_cache
 def _shrinking(images: Any) -> Any:
     """Image processor class that shrinks an image until one of `few_pinpoints` is the best."""
@@ -117,7 +124,10 @@ def _shrinking(images: Any) -> Any:
             image = image.resize((shape[1], shape[0]), self.resample)
         return images.process_image(self, image, **kwargs)
 
-    return type(images.__name__, (images,), {"process_image": process_image})
+    def reduce(self: Any) -> tuple[Any, ...]:
+        return _shrunk, (images, self.__dict__)
+
+    return type(images.__name__, (images,), {"process_image": process_image, "__reduce__": reduce})
 
 
 def ratio_of_smart_resize(images: Any) -> float:  # noqa: ARG001  (others look at the processor)
