@@ -192,3 +192,22 @@ def test_a_text_model_refuses_a_prompt_with_an_image_unless_it_is_removed(policy
         policy.generate([prompt], GREEDY, seed=0)
     blind = GREEDY.model_copy(update={"images": "removed"})
     assert len(policy.generate([prompt], blind, seed=0)) == 1
+
+
+@pytest.mark.parametrize("policy", ["qwen2_5_vl"], indirect=True)
+def test_adapters_that_add_nothing_change_no_rollout_whatever_the_model_recommends(policy):
+    from peft import LoraConfig, get_peft_model
+
+    prompts, drawing = mixed_pool(1), Decoding(num_rollouts=2, max_tokens=6)
+    policy.model.generation_config.repetition_penalty = 3.0
+    policy.model.generation_config.top_k = 1
+    before = policy.generate(prompts, drawing, seed=3)
+    adapted = get_peft_model(policy.model, LoraConfig(target_modules=["q_proj"]))
+    after = TransformersPolicy(adapted, policy.processor, system=SYSTEM).generate(
+        prompts, drawing, seed=3
+    )
+    assert [[one.text for one in group] for group in before] == [
+        [one.text for one in group] for group in after
+    ]
+    assert any(group[0].text != group[1].text for group in before)
+    assert adapted.generation_config.repetition_penalty == 3.0

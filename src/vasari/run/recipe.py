@@ -126,7 +126,8 @@ class ModelSettings(Settings):
     system_prompt: str = "mmr1"
     """`mmr1` (the paper's format), `small`, `none`, or a text of your own."""
     max_pixels: Annotated[int, Field(ge=784)] | None = None
-    """Larger images are scaled down to this many pixels."""
+    """Most pixels of an image that the model gets, tiles and an overview together; how images are
+    made smaller is the model family's own way. None: the model's own limit."""
     thinking: bool | None = None
     """Whether the chat template asks for a reasoning (its `enable_thinking`); None: its default."""
     family: str | None = None

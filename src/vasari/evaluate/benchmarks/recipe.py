@@ -40,7 +40,7 @@ class LocalModel(Settings):
     """A folder relative to the recipe (such as `runs/own/rl/vas/best`), a hub name, or
     `vasari:tiny-base`."""
     max_pixels: Annotated[int, Field(ge=784)] | None = None
-    """Larger images are scaled down to this many pixels."""
+    """Most pixels of an image that the model gets, as in training recipes."""
     dtype: str = "auto"
     """`auto`, `bfloat16`, `float32`, ..."""
     thinking: bool | None = None
