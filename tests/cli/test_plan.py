@@ -53,7 +53,7 @@ def test_a_plan_shows_parameters_steps_and_rollouts(recipe):
     shown = plan(recipe)
     assert shown.exit_code == 0, shown.output
     # 10 batches of 4 x 4; 32 rollouts of 40 prompts before the first.
-    for expected in ("1,240,128", "20 in 10 batches", "160", "1,280", "8.00"):
+    for expected in ("1,240,128", "20 in 10 batches", "160", "1,280", "8.00", "keys and values"):
         assert expected in shown.output
 
 
@@ -70,6 +70,21 @@ def test_what_would_fail_is_named_and_the_exit_code_says_so(recipe):
     assert shown.exit_code == 1
     assert "would fail:" in shown.output
     assert "3 processes" in shown.output
+
+
+def test_what_does_not_fit_a_gpu_is_named_and_hours_follow_from_a_throughput(recipe):
+    found = json.loads(plan(recipe, "--json", "--gpu-memory", 1, "--tokens-per-second", 100).output)
+    assert found["hours"]["train"] == pytest.approx(160 * 64 / 100 / 3600)
+    assert "updates" not in found["hours"]
+    assert any("grpo: generating takes" in problem for problem in found["problems"])
+    roomy = json.loads(plan(recipe, "--json", "--gpu-memory", 80).output)
+    assert roomy["problems"] == []
+    assert roomy["memory"]["grpo"]["parts"]["weights"] == 4 * 1_240_128
+
+
+def test_a_disk_that_is_too_small_is_named(recipe, monkeypatch):
+    monkeypatch.setattr("vasari.run.plan.make.free_bytes", lambda path: 1000)
+    assert "its disk has 0 GiB left" in plan(recipe).output
 
 
 def test_a_model_that_is_not_there_leaves_the_rest_of_the_plan(recipe):

@@ -11,7 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vasari.run.plan.plan import GrpoPlan, ModelPlan, Plan, PlanOptions, make_plan
+from vasari.run.plan.budget import GrpoPlan
+from vasari.run.plan.make import make_plan
+from vasari.run.plan.memory import GIB, DeviceMemory
+from vasari.run.plan.model import ModelPlan
+from vasari.run.plan.plan import Plan, PlanOptions
 from vasari.run.plan.rollouts import Count
 from vasari.run.plan.tokens import TokenSummary
 from vasari.run.recipe import load_recipe
@@ -30,26 +34,34 @@ def run_plan(path: Path, overrides: Sequence[str], options: PlanOptions, *, as_j
 
 def print_plan(plan: Plan) -> None:
     """Print a plan as tables, then what is not known, then what would fail."""
-    console = Console(highlight=False)
-    console.print(f"plan of {plan.recipe} on {plan.num_gpus} GPU(s): computed, nothing was run")
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    size = f" of {plan.gpu_gib:g} GiB" if plan.gpu_gib else ""
+    console.print(f"plan of {plan.recipe} on {plan.num_gpus} GPU(s){size}: computed, not run")
     if plan.model is not None:
         console.print(_model_table(plan.model))
     console.print(_size_table(plan))
     if plan.tokens:
         console.print(_token_table(plan.tokens))
+    if plan.memory:
+        stages = {f"{name}, {own.division}": own for name, own in plan.memory.items()}
+        console.print(_memory_table("memory of one GPU, GiB: computed", stages))
+    if plan.other_ways:
+        console.print(_memory_table("the same of grpo in other ways", plan.other_ways))
     if plan.grpo is not None:
-        console.print(_rollout_table(plan.grpo))
+        console.print(_rollout_table(plan, plan.grpo))
+    if plan.disk_bytes is not None:
+        console.print(f"disk: up to {plan.disk_bytes / GIB:,.1f} GiB in the run's folder, computed")
     for note in plan.notes:
         console.print(f"note: {note}")
     for problem in plan.problems:
-        console.print(f"[red]would fail:[/red] {problem}")
+        console.print(f"would fail: {problem}", style="red")
 
 
 def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column(headings[0])
+    table.add_column(headings[0], no_wrap=True)
     for heading in headings[1:]:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -67,8 +79,8 @@ def _size_table(plan: Plan) -> Table:
     table = _table("prompts and steps", "", "number")
     for split, number in plan.prompts.items():
         table.add_row(f"prompts: {split}", f"{number:,}")
-    if plan.sft_steps is not None:
-        table.add_row("steps: sft", f"{plan.sft_steps:,}")
+    if plan.sft is not None:
+        table.add_row("steps: sft", f"{plan.sft.steps:,}")
     if plan.grpo is not None:
         training = plan.grpo.training
         table.add_row("steps: grpo", f"{training.steps:,} in {training.batches:,} batches")
@@ -96,18 +108,44 @@ def _token_table(tokens: Mapping[str, TokenSummary]) -> Table:
     return table
 
 
-def _rollout_table(grpo: GrpoPlan) -> Table:
-    training = grpo.training
-    table = _table("rollouts by purpose", "purpose", "rollouts", "for each that trains")
-    rows = {
-        "train": training.train,
-        f"refresh ({len(training.refreshes)} of {training.refresh_cycle:,})": training.refresh,
-        "validation": training.validation,
-        "evaluation": grpo.evaluation,
-    }
-    for purpose, count in rows.items():
-        table.add_row(purpose, _range(count), f"{count.most / training.train.most:.2f}")
+def _memory_table(title: str, memory: Mapping[str, DeviceMemory]) -> Table:
+    """Parts by row, stages or ways by column; some are in use at different times."""
+    table = _table(title, "part", *memory)
+    parts = dict.fromkeys(part for own in memory.values() for part in own.parts)
+    for part in parts:
+        sizes = [own.parts.get(part, 0.0) / GIB for own in memory.values()]
+        if any(size >= 0.005 for size in sizes):
+            table.add_row(part, *(f"{size:,.2f}" for size in sizes))
+    for name in ("update", "generation"):
+        sizes = [getattr(own, name) / GIB for own in memory.values()]
+        table.add_row(f"in use: {name}", *(f"{size:,.1f}" for size in sizes))
     return table
+
+
+def _rollout_table(plan: Plan, grpo: GrpoPlan) -> Table:
+    training = grpo.training
+    table = _table(
+        "rollouts by purpose", "purpose", "rollouts", "a trained one", "million tokens", "hours"
+    )
+    for purpose, count in grpo.rollouts.items():
+        name = purpose
+        if purpose == "refresh" and training.refreshes:
+            name = f"refresh ({len(training.refreshes)} of {training.refresh_cycle:,})"
+        table.add_row(
+            name,
+            _range(count),
+            f"{count.most / training.train.most:.2f}",
+            f"{plan.generated[purpose] / 1e6:,.1f}",
+            _hours(plan, purpose),
+        )
+    for purpose in ("updates", "sft"):
+        if purpose in plan.hours:
+            table.add_row(purpose, "", "", "", _hours(plan, purpose))
+    return table
+
+
+def _hours(plan: Plan, purpose: str) -> str:
+    return f"{plan.hours[purpose]:,.1f}" if purpose in plan.hours else "-"
 
 
 def _range(count: Count) -> str:

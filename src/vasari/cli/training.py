@@ -61,20 +61,53 @@ def plan(
         int | None,
         typer.Option(min=1, help="Size of the pool where its file is not there yet."),
     ] = None,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option(min=1, help="Memory of a GPU in GiB: what does not fit is named."),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=2, help="Prompts of a split whose tokens are counted.")
+    ] = 500,
+    tokens_per_second: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Tokens that one GPU generates a second, for the hours."),
+    ] = None,
+    update_tokens_per_second: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Tokens, prompts included, that one GPU trains on a second."),
+    ] = None,
+    completion_tokens: Annotated[
+        float | None,
+        typer.Option(min=1, help="Tokens of a rollout on average, if not the most it may have."),
+    ] = None,
+    out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     plugin: Plugins = None,
 ) -> None:
     """Say what a recipe's run takes and what in it would fail, before anything is paid for.
 
-    Parameters, steps, rollouts by purpose and what refreshes cost; no weights are loaded. The exit
-    code is 1 if the run would fail.
+    Parameters, tokens a prompt, memory of a GPU by part, rollouts by purpose with what refreshes
+    cost, disk, and hours at a stated throughput. No weights are loaded, nothing is downloaded but a
+    config and a processor. The exit code is 1 if the run would fail. Formulas: docs/scale.md.
 
-    Example: vasari plan recipes/mmr1_7b.yaml --gpus 8 --prompts 15000
+    Example: vasari plan recipes/mmr1_7b.yaml --gpus 8 --gpu-memory 80 --prompts 15000
     """
     from vasari.cli.plan_job import run_plan  # noqa: PLC0415
+    from vasari.run.plan.costs import Throughput  # noqa: PLC0415
     from vasari.run.plan.plan import PlanOptions  # noqa: PLC0415
 
-    options = PlanOptions(num_gpus=gpus, num_prompts=prompts)
+    options = PlanOptions(
+        num_gpus=gpus,
+        gpu_gib=gpu_memory,
+        num_prompts=prompts,
+        sample=sample,
+        throughput=Throughput(
+            generated=tokens_per_second,
+            updated=update_tokens_per_second,
+            completion=completion_tokens,
+        ),
+        out=out,
+    )
     run_plan(recipe, overrides or [], options, as_json=as_json)
 
 

@@ -83,6 +83,12 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def free_bytes(path: Path) -> int:
+    """Return the room left on the disk of a file or folder, which need not exist yet."""
+    place = path.absolute()
+    return shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
+
+
 def append_lines(path: Path, lines: Iterable[str]) -> None:
     """Append lines, each already ending in a newline, to a file in one write.
 

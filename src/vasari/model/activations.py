@@ -5,13 +5,13 @@ Nothing is run: the modules may lie on torch's meta device. docs/scale.md has th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
-from vasari.model.families import family_of, vision_modules
+from vasari.model.families import family_of, vision_modules, without_adapters
 
 Precision = Literal["float32", "autocast", "bfloat16"]
 """Float32 throughout; float32 weights with bfloat16 products (PyTorch's autocast); or weights and
@@ -23,6 +23,10 @@ _NORM = {"float32": 8, "autocast": 8, "bfloat16": 6}
 """Bytes a number that an RMSNorm keeps: its input and the normalised input, computed in float32."""
 _RESIDUAL = {"float32": 4, "autocast": 4, "bfloat16": 2}
 """Bytes of a number of the residual stream."""
+
+
+_ACTIVATED = ("gate_proj", "up_proj", "fc1", "linear_fc1", "w1", "w3")
+"""Ends of the names of products that an activation function follows, or that it multiplies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,66 @@ class KeptBytes:
             return tokens * (self.whole + self.by_length * length)
         share = self.largest_layer / self.whole if self.whole else 0.0
         return tokens * (self.inputs + self.largest_layer + share * self.by_length * length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShapes:
+    """What a model keeps in memory for each token and patch, beside its weights."""
+
+    config: Any
+    """Of transformers."""
+    hidden: int
+    """Width of the language model."""
+    vocabulary: int
+    """Rows of the output head."""
+    largest_layer: int
+    """Weights of the largest layer of the language model."""
+    head_is_frozen: bool
+    """Whether the output head gets no gradient."""
+    vision_is_frozen: bool
+    """Whether nothing before the language model's layers gets a gradient."""
+    language: Mapping[Precision, KeptBytes]
+    """For each token."""
+    vision: Mapping[Precision, KeptBytes]
+    """For each patch."""
+    patch_bytes: int
+    """Bytes of a patch of an image, as the processor gives it."""
+
+    def cache(self, length: int, width: int) -> int:
+        """Return the bytes of keys and values of one sequence of so many tokens."""
+        return cache_bytes(self.config, length=length, width=width)
+
+
+def model_shapes(model: Any) -> ModelShapes:
+    """Return what a model keeps in memory for each token, as its weights are to be trained.
+
+    Args:
+        model: Ready for training, on any device; the meta device will do.
+    """
+    base = without_adapters(model)
+    text = base.config.get_text_config()
+    layers = base.get_decoder().layers
+    vision = vision_modules(base, family_of(base.config)).values()
+    trained = [w for module in vision for w in module.parameters() if w.requires_grad]
+    return ModelShapes(
+        config=base.config,
+        hidden=int(text.hidden_size),
+        vocabulary=int(text.vocab_size),
+        largest_layer=max(sum(w.numel() for w in layer.parameters()) for layer in layers),
+        head_is_frozen=not base.get_output_embeddings().weight.requires_grad,
+        vision_is_frozen=not trained,
+        language={kind: language_kept(base, kind) for kind in get_args(Precision)},
+        vision={kind: vision_kept(base, kind) for kind in get_args(Precision)},
+        patch_bytes=_patch_bytes(getattr(base.config, "vision_config", None)),
+    )
+
+
+def _patch_bytes(vision: Any) -> int:
+    if vision is None:
+        return 0
+    size = vision.patch_size
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    return 4 * 3 * int(height) * int(width) * int(getattr(vision, "temporal_patch_size", 1))
 
 
 def language_kept(model: Any, precision: Precision) -> KeptBytes:
@@ -88,31 +152,43 @@ def _of_layers(layers: list[nn.Module], config: Any, precision: Precision) -> Ke
 
 
 def _of_layer(layer: nn.Module, config: Any, precision: Precision) -> float:
-    """Bytes a token that one layer keeps: inputs of norms and products, and of the attention."""
+    """Bytes a token that one layer keeps: inputs of norms and products, and of the attention.
+
+    A product keeps its input for the gradient of its weight, and none where that is frozen.
+    """
     hidden, heads, key_values = _attention_widths(config)
     width = _WIDTH[precision]
     kept = 0.0
-    inputs: set[tuple[str, int]] = set()
-    gates = 0
-    for name, module in layer.named_modules():
-        kind = type(module).__name__
-        if kind.endswith("RMSNorm") or isinstance(module, nn.LayerNorm):
+    shared: set[tuple[str, int]] = set()
+    for full_name, module in layer.named_modules():
+        name = full_name.removesuffix(".base_layer")  # of an adapted product
+        if isinstance(module, nn.LayerNorm) or type(module).__name__.endswith("RMSNorm"):
             (size,) = module.weight.shape
             if size != hidden:  # a norm of each head
                 size = heads if name.endswith("q_norm") else key_values
-            kept += size * (4 if isinstance(module, nn.LayerNorm) else _NORM[precision])
+            kept += size * _of_norm(module, precision)
         elif isinstance(module, nn.Linear):
-            parent = name.rpartition(".")[0]
-            if precision == "autocast":  # each product makes a bfloat16 copy of its own
+            if not module.weight.requires_grad:
+                pass
+            elif precision == "autocast":  # each product makes a bfloat16 copy of its own
                 kept += width * module.in_features
             else:
-                inputs.add((parent, module.in_features))
-            if name.endswith(("gate_proj", "up_proj", "fc1", "linear_fc1", "w1", "w3")):
-                gates += module.out_features * (2 if "gate" in name or name.endswith("w1") else 1)
-    kept += width * sum(size for _, size in inputs)
+                shared.add((name.partition(".")[0], module.in_features))
+            # What goes into the activation function and comes out, and what it multiplies.
+            if name.endswith(_ACTIVATED):
+                gated = name.endswith(("gate_proj", "w1"))
+                kept += width * module.out_features * (2 if gated else 1)
+    kept += width * sum(size for _, size in shared)
     # Queries, keys and values, and one number in float32 for each head and token.
-    kept += width * (heads + 2 * key_values) + 4 * _num_heads(config)
-    return kept + width * gates
+    return kept + width * (heads + 2 * key_values) + 4 * _num_heads(config)
+
+
+def _of_norm(norm: nn.Module, precision: Precision) -> int:
+    """Bytes a number that a norm keeps: its input, and the normalised input for its weight."""
+    if isinstance(norm, nn.LayerNorm) or not norm.weight.requires_grad:
+        return 4
+    # Gemma multiplies with the weight before it rounds to bfloat16.
+    return _NORM["autocast" if "Gemma" in type(norm).__name__ else precision]
 
 
 def _num_heads(config: Any) -> int:

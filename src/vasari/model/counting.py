@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from vasari.core.errors import StateError
+from vasari.model.config import one_line
+from vasari.model.families import without_adapters
 from vasari.model.published import published_config
 
 
@@ -20,7 +27,8 @@ class ParameterCount:
     """Number of parameters of a model, by part, and of those that are trained."""
 
     by_part: Mapping[str, int]
-    """Parameters of `embeddings`, `language model`, `output head` and `vision`; tied ones once."""
+    """Parameters of `embeddings`, `language model`, `output head`, `vision` and, if there are any,
+    `adapters`; tied ones once."""
     trained: int
     """Parameters that get a gradient."""
 
@@ -38,21 +46,48 @@ def open_config(path: str) -> Any:
     """
     if not Path(path).is_dir() and (known := published_config(path)) is not None:
         return known
+    require_reachable(path, "config.json")
     try:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        if Path(path).is_dir():
-            raise StateError(f"{path}: no config can be read from it: {error}") from error
+        raise StateError(f"{path}: no config can be read from it: {one_line(error)}") from error
+
+
+def require_reachable(path: str, file: str) -> None:
+    """Raise unless a file of a hub name is on this machine, or the hub can be reached.
+
+    transformers would try for minutes. A folder is not looked at.
+
+    Raises:
+        StateError: Neither; says what to do.
+    """
+    if Path(path).is_dir() or isinstance(try_to_load_from_cache(path, file), str):
+        return
+    host = urllib.parse.urlsplit(constants.ENDPOINT).hostname or ""
+    is_open = bool(urllib.request.getproxies())  # only they know
+    if not is_open and not constants.HF_HUB_OFFLINE:
+        with contextlib.suppress(OSError), socket.create_connection((host, 443), timeout=5):
+            is_open = True
+    if not is_open or constants.HF_HUB_OFFLINE:
         raise StateError(
-            f"{path}: its config is neither on this machine nor reachable; run `hf download {path}"
-            " config.json` where there is a network, or set model.path to a folder"
-        ) from error
+            f"{path}: {file} is not on this machine and {host} cannot be reached; where it can, run"
+            f" `hf download {path} --exclude '*.safetensors'`, or set model.path to a folder"
+        )
 
 
-def model_without_weights(config: Any) -> Any:
-    """Return transformers' own model of a config on torch's meta device: shapes, no memory."""
+def model_without_weights(
+    config: Any, prepare: Callable[[Any], Any] | None = None, *, attention: str | None = None
+) -> Any:
+    """Return transformers' own model of a config on torch's meta device: shapes, no memory.
+
+    Args:
+        config: Of transformers.
+        prepare: Adds adapters and freezes weights, as training does; None leaves it as it is.
+        attention: How attention is computed, in transformers' words; None: its default.
+    """
     with torch.device("meta"):
-        return model_class(config).from_config(config)
+        model = model_class(config).from_config(config, attn_implementation=attention)
+        return model if prepare is None else prepare(model)
 
 
 def model_class(config: Any) -> Any:
@@ -61,20 +96,13 @@ def model_class(config: Any) -> Any:
     return AutoModelForImageTextToText if has_images else AutoModelForCausalLM
 
 
-def count_parameters(
-    model: Any, prepare: Callable[[Any], Any] | None = None, *, adapters: str = "lora_"
-) -> ParameterCount:
-    """Count the parameters of a model by part, and those that training changes.
-
-    Args:
-        model: On any device; changed by `prepare`.
-        prepare: Adds adapters and freezes weights, as training does; None trains all.
-        adapters: What the names of added weights contain; they count as part `adapters`.
-    """
+def count_parameters(model: Any) -> ParameterCount:
+    """Count the parameters of a model, by part, and those that training changes."""
+    base = without_adapters(model)
     roots = {
-        "embeddings": model.get_input_embeddings(),
-        "output head": model.get_output_embeddings(),
-        "language model": model.get_decoder(),
+        "embeddings": base.get_input_embeddings(),
+        "output head": base.get_output_embeddings(),
+        "language model": base.get_decoder(),
     }
     part_of = {
         id(weight): part
@@ -82,13 +110,10 @@ def count_parameters(
         if root is not None
         for weight in root.parameters()
     }
-    if prepare is not None:
-        with torch.device("meta") if model.device.type == "meta" else torch.device("cpu"):
-            model = prepare(model)
     counts = dict.fromkeys(("embeddings", "language model", "output head", "vision"), 0)
     trained = 0
     for name, weight in model.named_parameters():
-        part = "adapters" if adapters in name else part_of.get(id(weight), "vision")
+        part = "adapters" if "lora_" in name else part_of.get(id(weight), "vision")
         counts[part] = counts.get(part, 0) + weight.numel()
         trained += weight.numel() * weight.requires_grad
     return ParameterCount(by_part=counts, trained=trained)

@@ -37,7 +37,7 @@ def load_weights(
         ConfigError: `freeze_vision` for a model that sees nothing, or `lora` fits no module.
         StateError: Nothing there can be loaded, or it holds weights that are no numbers.
     """
-    dtype = _type_to_load(settings)
+    dtype = type_to_load(settings)
     if settings.lora is not None and has_adapter(path):
         base = load_base(path, dtype=dtype, attn_implementation=attn_implementation)
         frozen = _frozen(base, settings)
@@ -82,8 +82,8 @@ def _frozen(model: Any, settings: TrainedWeights) -> dict[str, Any]:
     return found
 
 
-def _type_to_load(settings: SftSettings | GrpoSettings) -> str:
-    """The type of a model's weights in memory."""
+def type_to_load(settings: SftSettings | GrpoSettings) -> str:
+    """Return the type of a model's weights in memory: "float32", or "auto" for the published."""
     server = isinstance(settings, GrpoSettings) and settings.vllm != "off"
     if settings.lora is None or not settings.trl.bf16 or server:
         # TRL merges adapters in place to pass weights to vLLM, and takes them out again: in

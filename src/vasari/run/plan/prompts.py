@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vasari.core.progress import silent
-from vasari.core.records import Prompt
+from vasari.core.records import ImageRef, Prompt
 from vasari.data.prompt_file import read_prompts
 from vasari.run.prompts import generate, split_files
 from vasari.run.recipe import FilePrompts, Recipe
@@ -36,10 +36,30 @@ class PlannedPrompts:
     notes: list[str] = field(default_factory=list)
     """What is missing, one line each."""
 
+    def learnt_from(self, recipe: Recipe) -> str:
+        """Return the split that supervised training learns from, which may not be at hand."""
+        files = recipe.prompts.files
+        has_own = bool(files.cold_start) if files is not None else "cold_start" in self.sizes
+        return "cold_start" if has_own else "train"
+
+    @property
+    def stored_bytes(self) -> float:
+        """Bytes of the images of all prompts, which the run's folder holds too."""
+        total = 0.0
+        for split, known in self.prompts.items():
+            some = known[:MAX_GENERATED]
+            size = sum(_num_bytes(ref) for prompt in some for ref in prompt.images)
+            total += size / len(some) * self.sizes[split] if some else 0.0
+        return total
+
     def share_with_images(self, split: str) -> float:
         """Return the share of a split's prompts that have images; 1 where none is at hand."""
         known = self.prompts.get(split, ())
         return sum(bool(prompt.images) for prompt in known) / len(known) if known else 1.0
+
+
+def _num_bytes(ref: ImageRef) -> int:
+    return len(ref.data) if ref.data is not None else Path(str(ref.path)).stat().st_size
 
 
 def planned_prompts(recipe: Recipe, *, folder: Path, assumed: int | None = None) -> PlannedPrompts:

@@ -32,6 +32,8 @@ class TrainingRollouts:
     """Batches of rollouts."""
     prompts_drawn: int
     """Prompts drawn for the batches, each as often as it is drawn."""
+    rollouts_per_prompt: int
+    """Rollouts of a group that trains."""
     train: Count
     """Rollouts of the batches, with those that a gate discards or only screens."""
     refresh: Count
@@ -50,7 +52,11 @@ class TrainingRollouts:
 
 
 def training_rollouts(
-    settings: GrpoSettings, sampler: PromptSampler, *, num_validation: int
+    settings: GrpoSettings,
+    sampler: PromptSampler,
+    *,
+    num_validation: int,
+    scores_prompts: bool = True,
 ) -> TrainingRollouts:
     """Count the rollouts of a GRPO run by asking its sampler which prompts are due, batch by batch.
 
@@ -61,6 +67,7 @@ def training_rollouts(
         settings: Of the run.
         sampler: A fresh one over the pool; it is used up.
         num_validation: Validation prompts.
+        scores_prompts: False leaves refreshes out, since the pool's size is not known.
     """
     batch = _rollouts_of_a_batch(settings)
     budget = math.inf if settings.max_rollouts is None else settings.max_rollouts
@@ -70,7 +77,7 @@ def training_rollouts(
     for number in range(settings.steps // settings.updates_per_batch):
         if train.least + refresh.least >= budget:
             break
-        due = len(sampler.due(number)) * sampler.num_rollouts_due
+        due = len(sampler.due(number)) * sampler.num_rollouts_due * scores_prompts
         if due:
             refreshes.append(number)
             cycle = due
@@ -84,6 +91,7 @@ def training_rollouts(
         steps=steps,
         batches=num_batches,
         prompts_drawn=num_batches * settings.prompts_per_batch,
+        rollouts_per_prompt=settings.rollouts_per_prompt,
         train=train,
         refresh=refresh,
         refreshes=tuple(refreshes),
