@@ -263,6 +263,26 @@ def test_a_family_that_needs_torchvision_says_so(tmp_path):
         load_processor(str(tmp_path))
 
 
+def test_a_text_model_is_given_no_token_types(family_folder, tmp_path):
+    folder = shutil.copytree(family_folder("qwen3_text"), tmp_path / "base")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert "token_type_ids" in AutoProcessor.from_pretrained(str(folder))("a")
+    inputs = encode(load_processor(str(folder)), mixed_pool(1)[:1])
+    assert set(inputs) == {"input_ids", "attention_mask"}
+
+
+def test_a_chat_template_of_the_tokenizer_alone_is_found(family_folder, tmp_path):
+    folder = shutil.copytree(family_folder("qwen2_5_vl"), tmp_path / "base")
+    stock = load_processor(str(folder)).chat_template
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = stock
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "chat_template.json").unlink()
+    assert load_processor(str(folder)).chat_template == stock
+
+
 def test_a_model_without_a_chat_template_is_refused(family_folder, tmp_path):
     folder = shutil.copytree(family_folder("qwen3_text"), tmp_path / "base")
     settings = json.loads((folder / "tokenizer_config.json").read_text())

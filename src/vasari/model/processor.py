@@ -41,28 +41,10 @@ def load_processor(
         MissingExtraError: The processor needs a package that is not installed.
         ConfigError: The family is not supported, or cannot keep to `max_pixels` or `thinking`.
     """
-    family, kind = _family_and_class(path)
-    if family.needs_torchvision and not is_torchvision_available():
-        raise MissingExtraError(
-            f"{path}: the image processor of {family.name} needs torchvision: pip install"
-            " torchvision, in the version that goes with your torch"
-        )
-    try:
-        processor = kind.from_pretrained(path, trust_remote_code=False)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path}: its processor cannot be loaded: {one_line(error)}"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StateError(
-            f"{path}: no processor can be loaded from it: {one_line(error)}"
-        ) from error
-    tokenizer = tokenizer_of(processor)
-    tokenizer.padding_side = tokenizer.truncation_side = "left"
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    family, processor = _open(path)
+    _pad_left(processor)
     if not processor.chat_template:  # a processor's own goes first
-        processor.chat_template = tokenizer.chat_template
+        processor.chat_template = tokenizer_of(processor).chat_template
     if not processor.chat_template:
         raise StateError(
             f"{path}: the model has no chat template, so that it cannot be prompted: take its"
@@ -75,7 +57,7 @@ def load_processor(
     if max_pixels is not None:
         _limit_pixels(processor, family, max_pixels)
     # On the tokenizer, since a processor writes out all of its attributes when it is saved.
-    tokenizer.source_files = read_source_files(path)
+    tokenizer_of(processor).source_files = read_source_files(path)
     return processor
 
 
@@ -95,6 +77,36 @@ def save_processor(processor: Any, path: str | Path) -> None:
     if processor is not tokenizer:
         # transformers reads the video processor's settings from this file, if it has no other.
         processor.image_processor.save_pretrained(str(path))
+
+
+def _open(path: str) -> tuple[Family, Any]:
+    """Family of a model, and its processor as transformers opens it."""
+    family, kind = _family_and_class(path)
+    if family.needs_torchvision and not is_torchvision_available():
+        raise MissingExtraError(
+            f"{path}: the image processor of {family.name} needs torchvision: pip install"
+            " torchvision, in the version that goes with your torch"
+        )
+    try:
+        return family, kind.from_pretrained(path, trust_remote_code=False)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path}: its processor cannot be loaded: {one_line(error)}"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(
+            f"{path}: no processor can be loaded from it: {one_line(error)}"
+        ) from error
+
+
+def _pad_left(processor: Any) -> None:
+    tokenizer = tokenizer_of(processor)
+    tokenizer.padding_side = tokenizer.truncation_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if processor is tokenizer:
+        # Some tokenizers also give token types, which no causal model takes.
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
 
 
 def _family_and_class(path: str) -> tuple[Family, Any]:
