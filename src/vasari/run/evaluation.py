@@ -68,6 +68,7 @@ def run_evaluation(
                     reference=prompts["train"],
                     tell=tell,
                 )
+                del policy  # its weights leave the accelerator before the next model's come
         facts["models"] = list(models)
     return results
 
