@@ -30,7 +30,10 @@ NEVER = {
     "qwen3_vl": _QWEN,
     "qwen3_5": _QWEN,
     "gemma3": ("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
-    "gemma4": ("<|image|>", "<|image>", "<image|>", "<|video|>", "<|audio|>"),
+    "gemma4": (
+        *("<|image|>", "<|image>", "<image|>", "<|video|>"),
+        *("<|audio|>", "<|audio>", "<audio|>"),
+    ),
     "smolvlm2": (*_IDEFICS, "<global-img>"),
     "idefics3": (*_IDEFICS, "<global-img>"),
     "internvl3": ("<img>", "</img>", "<IMG_CONTEXT>", "<video>"),

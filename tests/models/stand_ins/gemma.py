@@ -138,6 +138,7 @@ def _gemma4_config(tokenizer: Any) -> dict[str, Any]:
         "boa_token_id": ids("<|audio>"),
         "boi_token_id": ids("<|image>"),
         "eoa_token_id": ids("<audio|>"),
+        "eoa_token_index": ids("<audio|>"),
         "eoi_token_id": ids("<image|>"),
         "image_token_id": ids("<|image|>"),
         "video_token_id": ids("<|video|>"),

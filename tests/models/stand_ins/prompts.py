@@ -40,7 +40,11 @@ def _pool(turns: int, seed: int, split: Literal["train", "validation"]) -> list[
             first, id=f"{first.id}-pair", images=first.images + second.images
         )
         prompts += [text, small[n], large[n], pair]
-    return prompts
+    # No two questions are the same, so that a prompt is known by its tokens.
+    return [
+        dataclasses.replace(prompt, question=f"Task {place}: {prompt.question}")
+        for place, prompt in enumerate(prompts)
+    ]
 
 
 @functools.cache

@@ -1,0 +1,28 @@
+"""Column "load": tensors of a mixed batch and logits are those of plain transformers."""
+
+from __future__ import annotations
+
+import torch
+
+from checks.lab import Lab, assert_close, assert_equal_tensors
+from vasari.model.processor import load_processor
+from vasari.model.transformers_policy import TransformersPolicy, load_model
+
+
+def check(lab: Lab) -> None:
+    ours = load_model(str(lab.folder), dtype="float32").eval()
+    policy = TransformersPolicy(ours, load_processor(str(lab.folder)), system=lab.plain.system)
+    assert type(ours) is type(lab.plain.model)
+    for prompts in (lab.pool[:4], lab.pool[:1], [lab.pool[0], lab.pool[4]]):
+        batch = policy._encode(prompts, shown="shown")
+        assert_equal_tensors(batch, lab.plain.encode(prompts), f"{len(prompts)} prompts")
+    for prompt in lab.pool[:4]:
+        (found,) = policy._encode([prompt], shown="shown")["input_ids"].tolist()
+        assert found == lab.plain.prompt_ids(prompt), f"prompt {prompt.id}"
+    batch = lab.plain.encode(lab.pool[:4])
+    with torch.no_grad():
+        logits = ours(**batch).logits[:, -1].float()
+    alone = torch.stack([lab.plain.logits(prompt, [])[0] for prompt in lab.pool[:4]])
+    assert_close(logits, alone, "logits of a mixed batch", by=lab.close)
+    kept = load_model(str(lab.folder))
+    assert kept.dtype == torch.bfloat16, f"the published type is bfloat16, loaded {kept.dtype}"

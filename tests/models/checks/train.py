@@ -1,0 +1,54 @@
+"""Column "train": log-probabilities of whole GRPO trainings, and the distribution they sample."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from checks.grpo import (
+    TEMPERATURE,
+    Shape,
+    answers_of,
+    assert_rows_are_plain,
+    grpo_run,
+    recorded_calls,
+    recorded_sampling,
+    suppressed_tokens,
+)
+from checks.lab import Lab
+
+WAYS: dict[str, dict[str, Any]] = {
+    "refused groups and dropped rollouts": {"gate": {"name": "mixed"}, "trl": {"beta": 0.0}},
+    "screened groups, KL and recomputed activations": {
+        "gate": {"name": "two_stage"},
+        "screening": {"rollouts": 2},
+        "steps": 2,
+        "validate_every": 2,
+        "trl": {"beta": 0.05, "gradient_checkpointing": True},
+    },
+}
+
+
+def check(lab: Lab) -> None:
+    for way, settings in WAYS.items():
+        with recorded_calls() as calls, recorded_sampling() as sampling:
+            grpo_run(lab, lab.fresh("train"), **settings).train(lab.held_out)
+        few = sum(len(call.input_ids) < 4 for call in calls)
+        assert few or "dropped" not in way, "no rollout was dropped"
+        assert_rows_are_plain(lab, calls)
+        _check_distribution(sampling, way)
+        suppressed = set(suppressed_tokens(lab, sampling))
+        drawn = suppressed & set(answers_of(calls))
+        names = lab.plain.tokenizer.convert_ids_to_tokens(sorted(drawn))
+        assert not drawn, f"{way}: a rollout has {names}, behind which there is no image"
+
+
+def _check_distribution(sampling: Sequence[Shape], way: str) -> None:
+    """Rollouts that train, refresh and validate are drawn alike, by nothing but the temperature."""
+    shapes = [json.dumps(shape, sort_keys=True) for shape in sampling]
+    assert len(set(shapes)) == 1, f"{way}: rollouts are drawn in {sorted(set(shapes))}"
+    shape = sampling[0]
+    others = set(shape) - {"TemperatureLogitsWarper", "SuppressTokensLogitsProcessor"}
+    assert not others, f"{way}: no setting asks for {others}"
+    assert shape["TemperatureLogitsWarper"]["temperature"] == TEMPERATURE
