@@ -166,3 +166,24 @@ def test_code_that_was_allowed_is_found_by_the_settings_of_a_run(strange, monkey
     change(strange, NAMING["a sampler"])
     open_with(strange)
     assert Path("it_ran").exists()
+
+
+def test_first_and_last_commands_are_kept(tmp_path, monkeypatch):
+    recipe = load_recipe(QUICKSTART, [])
+    kept = []
+    for words in (["vasari", "sft"], ["vasari", "train"], ["vasari", "evaluate"]):
+        monkeypatch.setattr(sys, "argv", words)
+        open_run(recipe, tmp_path)
+        kept.append(json.loads((tmp_path / "settings.json").read_text()))
+    first, _, third = kept
+    assert (third["command"], third["last"]["command"]) == ("vasari sft", "vasari evaluate")
+    assert {key: third[key] for key in ("started", "versions", "machine")} == {
+        key: first[key] for key in ("started", "versions", "machine")
+    }
+    assert "last" not in first
+
+
+def test_only_the_main_process_writes_the_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    open_run(load_recipe(QUICKSTART, []), tmp_path)
+    assert not (tmp_path / "settings.json").exists()

@@ -9,9 +9,11 @@ import typer
 
 from vasari.core.errors import StateError
 from vasari.core.files import write_bytes, writing_folder
+from vasari.core.plugins import names_from_a_file
 from vasari.core.progress import stage
+from vasari.model.families import use_family
 from vasari.model.path import fingerprint, require_training
-from vasari.report.inputs import read_run
+from vasari.report.inputs import dig, read_run
 from vasari.report.model_card import CardFacts, make_model_card
 from vasari.run.folder import open_existing
 from vasari.run.trained_weights import Which, trained_arm, weights_folder
@@ -36,9 +38,13 @@ def export_run(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StateError(f"{out}: is there already; remove it, or choose another --out")
     run = read_run(root)
-    chosen = trained_arm(place, arm, preferred=str((run.recipe.get("sampler") or {}).get("name")))
+    chosen = trained_arm(place, arm, preferred=str(dig(run.recipe, "sampler", "name")))
     source = weights_folder(place, chosen, which)
     require_training()
+    family = dig(run.recipe, "model", "family")
+    if family is not None:
+        with names_from_a_file():
+            use_family(family)
     from vasari.train.export import export_weights  # noqa: PLC0415  (torch takes seconds)
 
     with stage("export"), writing_folder(out) as folder:

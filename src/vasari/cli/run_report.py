@@ -11,6 +11,8 @@ from rich.table import Table
 
 from vasari.core.progress import stage
 from vasari.report import write_report, write_summary
+from vasari.report.inputs import dig
+from vasari.report.summary import few_prompts
 from vasari.report.tables import spent_words
 from vasari.run.folder import open_existing
 
@@ -45,6 +47,14 @@ def print_summary(summary: Mapping[str, Any], page: Path) -> None:
             spent = spent_words(arm.get("rollouts", {}))
             table.add_row(name, f"{value['mean']:.3f}", interval, spent)
     console.print(table)
+    if few := few_prompts(summary):
+        console.print(
+            f"{few} test prompts are few: see the intervals before you believe a difference"
+        )
+    if dig(summary, "by_arm", summary["final_arm"] or "", "best_step") == 0:
+        console.print(
+            f"no step of {summary['final_arm']} was better on the validation prompts than its start"
+        )
     seconds = {name: value for name, value in summary["wall_seconds"].items() if value is not None}
     if seconds:
         console.print(

@@ -260,6 +260,7 @@ def export(
             "--license", help="Licence for the card, e.g. apache-2.0.", show_default=False
         ),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write a run's trained weights, processor and model card to a folder, for a hub or vLLM.
 

@@ -14,11 +14,8 @@ from vasari.core.markdown import fenced, plain
 from vasari.core.records import PURPOSES, Prompt
 from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.report.inputs import Run, dig, interval, read_pool
-from vasari.report.summary import best_is_the_start, ledger, paired, score
+from vasari.report.summary import FEW_PROMPTS, best_is_the_start, ledger, paired, score
 from vasari.report.tables import PURPOSE_WORDS, model_name
-
-FEW_PROMPTS = 100
-"""Test prompts below which a score says little."""
 
 _SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")
 _MOST = 12

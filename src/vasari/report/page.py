@@ -38,7 +38,7 @@ from vasari.report.inputs import (
 )
 from vasari.report.plot import SERIES
 from vasari.report.reward_terms import read_reward_terms
-from vasari.report.summary import summarise
+from vasari.report.summary import best_is_the_start, few_prompts, summarise
 from vasari.report.tables import (
     PURPOSE_WORDS,
     accuracy_blocks,
@@ -116,6 +116,8 @@ def _content(run: Run) -> dict[str, Any]:
         "started": shown(found["started"] or "", 40).replace("T", " ").removesuffix("+00:00"),
         "summary": found,
         "before": before,
+        "stayed": best_is_the_start(run, final),
+        "few": few_prompts(found),
         "final": final,
         "order": order,
         "num_series": len(SERIES),
@@ -214,17 +216,21 @@ def _decoding(settings: Any) -> str:
 def _missing(run: Run, content: Mapping[str, Any]) -> list[str]:
     """Describe in words what the run lacks, or lacks so far."""
     trained = [name for name in run.arms if not run.arms[name].metrics]
+    # A recipe without such a section never makes them.
+    cold, rewarded = (
+        not run.recipe or run.recipe.get(section) is not None for section in ("sft", "grpo")
+    )
     parts = [
         (not run.settings, "settings.json: the recipe, seed and versions"),
         (not run.stages, "stage files: times and memory"),
         (not (run.place.prompts / "train.parquet").is_file(), "the training pool"),
-        (not run.cold_start, "the log of a cold start"),
-        (not run.arms, "reinforcement training"),
+        (cold and not run.cold_start, "the log of a cold start"),
+        (rewarded and not run.arms, "reinforcement training"),
         (bool(trained), f"logged steps of {', '.join(shown(name, 40) for name in trained)}"),
         (bool(run.arms) and not content["has_groups"], "groups of reinforcement training"),
-        ("cold_start" not in run.evaluation, "an evaluation of the cold start"),
+        (cold and "cold_start" not in run.evaluation, "an evaluation of the cold start"),
         (
-            content["final"] is None or content["final"] not in run.evaluation,
+            rewarded and (content["final"] is None or content["final"] not in run.evaluation),
             "an evaluation of the final model",
         ),
         (not content["examples"], "stored rollouts of an evaluation"),

@@ -26,6 +26,9 @@ from vasari.report.reward_terms import RewardTerms, read_reward_terms
 
 SCHEMA = 1
 
+FEW_PROMPTS = 100
+"""Test prompts below which an accuracy says little."""
+
 _STAGES = ("tasks", "sft", "rl", "evaluate")
 HELD_OUT = "test_held_out_style"
 
@@ -106,6 +109,18 @@ def best_is_the_start(run: Run, arm: str | None) -> bool:
     return bool(dig(run.stages, f"rl-{arm}", "best_step") == 0)
 
 
+def few_prompts(found: Mapping[str, Any]) -> int | None:
+    """Return the number of test prompts behind a summary's accuracies if it is small, else None."""
+    accuracy = found["accuracy"]
+    sizes = [
+        value["n"]
+        for value in (accuracy["base"], accuracy["cold_start"], accuracy["final"])
+        if value
+    ]
+    known = [size for size in sizes if size]
+    return min(known) if known and min(known) < FEW_PROMPTS else None
+
+
 def mean_of(arm: Arm | None, key: str) -> float | None:
     """Return a metric's mean over a training run's log; None if it was never logged."""
     values = _known(number(row.get(key)) for row in (arm.metrics if arm else []))
@@ -165,6 +180,7 @@ def blind(run: Run, model: str | None) -> dict[str, Any] | None:
 def _differences(run: Run, final: str | None) -> dict[str, Any]:
     return {
         "final_minus_cold_start": paired(run, final, "cold_start"),
+        "final_minus_base": paired(run, final, "base"),
         "final_minus_uniform": paired(run, final, "uniform"),
         "by_arm_minus_uniform": {
             arm: paired(run, arm, "uniform") for arm in run.arm_names if arm != "uniform"

@@ -220,9 +220,21 @@ def essentials(run: Run) -> list[tuple[str, str]]:
         ("Seed", plain(settings.get("seed", dig(recipe, "seed")))),
         ("Versions", _facts(settings.get("versions"))),
         ("Machine", _facts(settings.get("machine"))),
-        ("Command", plain(settings.get("command"))),
+        ("First command", plain(settings.get("command"))),
+        ("Last command", plain(dig(settings, "last", "command"))),
+        ("", plain(dig(settings, "last", "started"))),
+        *_other_versions(settings),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+def _other_versions(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Versions of the run's last command that differ from those of its first."""
+    first, last = (dig(settings, *keys) for keys in (("versions",), ("last", "versions")))
+    if not isinstance(first, Mapping) or not isinstance(last, Mapping):
+        return []
+    others = {name: value for name, value in last.items() if first.get(name) != value}
+    return [("Versions, last command", _facts(others))] if others else []
 
 
 def _under_todays_keys(recipe: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -36,14 +36,24 @@ _MAY_CHANGE = {"evaluate", "name"}
 def open_run(recipe: Recipe, out: Path | None) -> RunDir:
     """Open or create the folder of a run, and write the recipe's settings into it.
 
+    `settings.json` keeps time, command, versions and machine of the run's first command, and has
+    those of its last command under `last`.
+
     Raises:
         StateError: The folder holds a run of other settings, or settings that cannot be read.
     """
     run = RunDir(out or Path("runs") / recipe.name)
     resolved = recipe.model_dump(mode="json")
+    facts = {"schema": 1, "recipe": resolved, "seed": recipe.seed}
+    now = _now()
     if run.settings.exists():
-        _refuse_other(_of_today(_stored_recipe(run)), resolved, run.root)
-    write_json(run.settings, _facts(recipe, resolved))
+        stored = _stored(run)
+        _refuse_other(_of_today(stored["recipe"]), resolved, run.root)
+        facts |= {key: stored[key] for key in now if key in stored} | {"last": now}
+    else:
+        facts |= now
+    if int(os.environ.get("RANK", "0")) == 0:
+        write_json(run.settings, facts)
     return run
 
 
@@ -94,19 +104,21 @@ def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
         )
 
 
-def _stored_recipe(run: RunDir) -> dict[str, Any]:
+def _stored(run: RunDir) -> dict[str, Any]:
+    """What `settings.json` holds, with a recipe that is an object."""
     try:
-        stored = read_json(run.settings)["recipe"]
+        stored = read_json(run.settings)
+        recipe = stored["recipe"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(
             f"{run.settings}: cannot be read ({type(error).__name__}: {error}); choose another"
             " --out, or put back a copy"
         ) from error
-    if not isinstance(stored, dict):
+    if not isinstance(recipe, dict):
         raise StateError(
             f"{run.settings}: its recipe is no object; choose another --out, or put back a copy"
         )
-    return stored
+    return dict(stored)
 
 
 def _of_today(old: dict[str, Any]) -> dict[str, Any]:
@@ -146,16 +158,14 @@ def _first_difference(key: str, old: Any, new: Any) -> str:
     return f"{key} is {new!r}, was {old!r}"
 
 
-def _facts(recipe: Recipe, resolved: dict[str, Any]) -> dict[str, Any]:
+def _now() -> dict[str, Any]:
+    """Facts on this command: versions, time, words, machine."""
     versions = {"vasari": vasari.__version__, "python": platform.python_version()}
     for package in _VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return {
-        "schema": 1,
-        "recipe": resolved,
         "versions": versions,
-        "seed": recipe.seed,
         "started": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
