@@ -48,3 +48,27 @@ def test_grpo_trains_float32_weights_in_bfloat16(make_trainer, digit_prompts, tm
     trainer = make_trainer(digit_prompts, tmp_path, trl={"bf16": True})
     assert {weight.dtype for weight in trainer.model.parameters()} == {torch.float32}
     assert trainer.accelerator.mixed_precision == "bf16"
+
+
+def test_all_weights_are_trained_from_a_cold_start_with_an_adapter(
+    tiny_folder, digit_prompts, tmp_path
+):
+    # PEFT freezes what it merges into: nothing would move, and no step would say so.
+    lora = SftSettings(
+        epochs=1,
+        batch_prompts=12,
+        lora={"rank": 2},
+        trl={"learning_rate": 1e-3, "warmup_steps": 0, "dataloader_num_workers": 0},
+    )
+    train_supervised(
+        load_weights(str(tiny_folder), lora, seed=0),
+        load_processor(str(tiny_folder)),
+        train=digit_prompts,
+        validation=digit_prompts[:2],
+        settings=lora,
+        system="",
+        out=tmp_path,
+        seed=0,
+    )
+    merged = load_weights(str(tmp_path / "model"), SftSettings(), seed=0)
+    assert all(weight.requires_grad for weight in merged.parameters())

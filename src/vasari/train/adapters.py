@@ -105,7 +105,10 @@ def merge_adapter(path: str, base: Any) -> Any:
 
 def merged(model: Any) -> Any:
     """Return the model with its adapter merged into float32 weights; without one, as it is."""
-    return model.float().merge_and_unload(safe_merge=True) if is_adapted(model) else model
+    if not is_adapted(model):
+        return model
+    # PEFT froze the weights beside the adapter, and leaves them so.
+    return model.float().merge_and_unload(safe_merge=True).requires_grad_(True)
 
 
 def is_adapted(model: Any) -> bool:
