@@ -100,7 +100,8 @@ def _scale(config: Any) -> tuple[Any, ...]:
 
 def merge_adapter(path: str, base: Any) -> Any:
     """Return the base model, in float32, with the adapter in the folder `path` merged into it."""
-    return merged(PeftModel.from_pretrained(base, path))
+    whole = merged(PeftModel.from_pretrained(base, path))
+    return whole.requires_grad_(True)  # PEFT has frozen it
 
 
 def merged(model: Any) -> Any:
