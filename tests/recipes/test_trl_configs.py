@@ -48,8 +48,7 @@ def test_a_recipe_gives_trl_what_it_gave_before(name, monkeypatch):
     if part == "grpo":
         config = grpo_config(settings, Path("OUT"), recipe.seed)
     else:
-        passes = int(settings.epochs) if settings.target == "facts" else 1
-        config = sft_config(settings, Path("OUT"), recipe.seed, num_prompts=1000, passes=passes)
+        config = sft_config(settings, Path("OUT"), recipe.seed, num_prompts=1000)
     # The default of `disable_tqdm` depends on the log level of the process.
     stock = fields(CLASSES[part]("OUT", use_cpu=True, bf16=False, disable_tqdm=False))
     changed = {key: value for key, value in fields(config).items() if value != stock[key]}

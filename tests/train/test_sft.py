@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vasari.core.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
 from vasari.records import ImageRef
 from vasari.train.callbacks import read_log
+from vasari.train.checkpoints import complete_checkpoints
 from vasari.train.settings import SftSettings
 from vasari.train.sft import train_supervised
 
@@ -127,3 +128,44 @@ def test_a_resumed_cold_start_ends_with_the_same_weights(train, tmp_path):
     shutil.rmtree(tmp_path / "cut" / "checkpoint-8")
     train(tmp_path / "cut", resume=True)
     assert equal_weights(weights(tmp_path / "cut" / "model"), weights(tmp_path / "whole" / "model"))
+
+
+@pytest.mark.slow
+def test_a_moved_run_goes_on_and_finds_its_best_weights(train, digit_prompts, tmp_path):
+    # The best weights are those of the first checkpoint.
+    other = [dataclasses.replace(digit_prompts[0], id="other", solution="Which 578 north " * 9)]
+    changes = {"validation": other, "trl": SETTINGS["trl"] | {"learning_rate": 0.05}}
+    changes |= {"validate_every": 4, "patience": 9}
+    train(tmp_path / "whole", **changes)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    shutil.rmtree(tmp_path / "whole")
+    shutil.rmtree(tmp_path / "cut" / "model")
+    shutil.rmtree(tmp_path / "cut" / "checkpoint-8")
+    train(tmp_path / "cut", resume=True, **changes)
+    first = weights(tmp_path / "cut" / "checkpoint-4")
+    assert equal_weights(weights(tmp_path / "cut" / "model"), first)
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_as_impatient_as_it_was(train, digit_prompts, tmp_path):
+    other = [dataclasses.replace(digit_prompts[0], id="other", solution="Which 578 north " * 9)]
+    changes = {"validation": other, "epochs": 12, "patience": 3}
+    changes |= {"trl": SETTINGS["trl"] | {"learning_rate": 0.05}}
+    steps = train(tmp_path, **changes)["steps"]
+    assert steps < 24
+    (last,) = [path for path in tmp_path.glob("checkpoint-*") if path.name != "checkpoint-2"]
+    assert last.name == f"checkpoint-{steps:g}"
+    shutil.rmtree(tmp_path / "model")
+    assert train(tmp_path, resume=True, **changes)["steps"] == steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [1e30, 1e38], ids=["gradient", "weight"])
+def test_weights_that_are_no_numbers_end_the_training_in_one_line(train, tmp_path, rate):
+    changes = {"trl": SETTINGS["trl"] | {"learning_rate": rate, "warmup_steps": 0}}
+    with pytest.raises(StateError, match="is infinite or no number") as caught:
+        train(tmp_path, validate_every=1, **changes)
+    assert "\n" not in str(caught.value)
+    for path in complete_checkpoints(tmp_path):
+        assert all(bool(value.isfinite().all()) for value in weights(path).values())
+    assert not (tmp_path / "model").exists()

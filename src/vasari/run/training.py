@@ -23,6 +23,7 @@ from vasari.sample import make_sampler, prompt_features
 from vasari.train.processes import current_processes
 from vasari.train.run_grpo import GrpoTraining
 from vasari.train.sft import train_supervised
+from vasari.train.trl_config import sft_config
 from vasari.train.weights import load_weights
 
 
@@ -51,11 +52,15 @@ def run_sft(
         current_processes().main_first(clear)
     examples = prompts.get("cold_start") or prompts["train"]
     with measured(run, "sft") as facts, stage("cold start") as tell:
+        # Before the weights are loaded, which DeepSpeed spreads over the processes meanwhile.
+        config = sft_config(recipe.sft, run.cold_start, recipe.seed, num_prompts=len(examples))
         model, processor = _open_model(
             recipe, [*examples, *prompts["validation"]], folder=recipe_folder
         )
         facts["continued"] = resume
-        facts["num_parameters"] = sum(weight.numel() for weight in model.parameters())
+        facts["num_parameters"] = sum(
+            getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters()
+        )
         result = train_supervised(
             model,
             processor,
@@ -66,6 +71,7 @@ def run_sft(
             out=run.cold_start,
             seed=recipe.seed,
             resume=resume,
+            config=config,
             tell=tell,
         )
         facts.update(result)

@@ -18,6 +18,7 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, load_peft_weights, set_peft_model_state_dict
 from safetensors.torch import save_file
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.model.transformers_policy import load_model
@@ -99,7 +100,16 @@ def _scale(config: Any) -> tuple[Any, ...]:
 
 
 def merge_adapter(path: str, base: Any) -> Any:
-    """Return the base model, in float32, with the adapter in the folder `path` merged into it."""
+    """Return the base model, in float32, with the adapter in the folder `path` merged into it.
+
+    Raises:
+        ConfigError: DeepSpeed has spread the base model over processes.
+    """
+    if is_deepspeed_zero3_enabled():
+        raise ConfigError(
+            f"{path}: its adapter cannot be merged under DeepSpeed's stage 3; train it further with"
+            " the same `lora`, use stage 2, or merge it first with vasari export"
+        )
     whole = merged(PeftModel.from_pretrained(base, path))
     return whole.requires_grad_(True)  # PEFT has frozen it
 

@@ -86,3 +86,8 @@ def sft_batches(settings: SftSettings, *, num_processes: int) -> SftBatches:
 def sft_steps(settings: SftSettings, *, num_prompts: int) -> int:
     """Return the optimizer steps of supervised training over so many prompts."""
     return max(1, math.ceil(num_prompts * settings.epochs / settings.batch_prompts))
+
+
+def sft_passes(settings: SftSettings) -> int:
+    """Return how many rows of the training set a prompt has: one for each pass with other facts."""
+    return math.ceil(settings.epochs) if settings.target == "facts" else 1

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from jinja2 import TemplateError
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from vasari.core.errors import ConfigError, DataError, VasariError
 from vasari.core.progress import Tell, silent
@@ -23,6 +23,7 @@ from vasari.model.chat import target_text
 from vasari.model.image_reuse import reuse_image_features
 from vasari.model.sampling import end_ids
 from vasari.train.answer_tokens import IGNORED
+from vasari.train.batches import sft_passes
 from vasari.train.callbacks import MetricLog, StopAtMinutes, TellProgress
 from vasari.train.checkpoints import (
     CompleteCheckpoints,
@@ -55,6 +56,11 @@ class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
         if not self._restore(self.state.best_model_checkpoint):
             super()._load_best_model()
 
+    def _run_epoch(self, **rest: Any) -> None:
+        # A training that is resumed at its end would otherwise take one more step.
+        if not self.control.should_training_stop:
+            super()._run_epoch(**rest)
+
     def get_train_dataloader(self) -> Any:
         """Return TRL's data loader, which gives each row once."""
         return self._even(super().get_train_dataloader())
@@ -84,11 +90,20 @@ class ColdStartTrainer(CompleteCheckpoints, SFTTrainer):  # type: ignore[misc]
         return loss
 
 
-class BestOfThisFolder(TrainerCallback):  # type: ignore[misc]
-    """Trainer callback that finds the best checkpoint of a resumed run, also in a moved folder."""
+class Patience(EarlyStoppingCallback):  # type: ignore[misc]
+    """Trainer callback that stops training where validation does not improve, also when resumed."""
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Let the state name the best checkpoint where it is now."""
+    def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """Go on counting where the resumed checkpoint was; find its best one in a moved folder."""
+        super().on_train_begin(args, state, control, **rest)
+        saved = state.stateful_callbacks.get(type(self).__name__)
+        if state.global_step and isinstance(saved, dict):
+            self.early_stopping_patience_counter = saved["attributes"][
+                "early_stopping_patience_counter"
+            ]
+            control.should_training_stop = (
+                self.early_stopping_patience_counter >= self.early_stopping_patience
+            )
         best = Path(args.output_dir) / f"checkpoint-{state.best_global_step}"
         if best.is_dir():
             state.best_model_checkpoint = str(best)
@@ -105,9 +120,24 @@ def train_supervised(
     out: Path,
     seed: int,
     resume: bool = False,
+    config: SFTConfig | None = None,
     tell: Tell = silent,
 ) -> dict[str, float]:
     """Train `model` by SFT and save the weights with the best validation loss in `out/model`.
+
+    Args:
+        model: With the weights to train (`load_weights`), or as it was loaded.
+        processor: Its processor, or the tokenizer of a text-only model.
+        train: Prompts to learn from.
+        validation: Prompts that choose the best weights.
+        settings: Of the recipe.
+        system: The system prompt.
+        out: Folder for checkpoints, `metrics.jsonl` and `model`.
+        seed: Of the order of prompts, of new adapters and of the facts asked.
+        resume: Continue from the last complete checkpoint in `out`.
+        config: From `sft_config`, made before the model was loaded, as DeepSpeed's stage 3 needs
+            it; None: made here.
+        tell: Called with the progress.
 
     Returns:
         `steps`, `validation_loss` (the best), `train_loss`, `seconds`.
@@ -123,17 +153,14 @@ def train_supervised(
             f" ({len(validation)})"
         )
     out.mkdir(parents=True, exist_ok=True)
-    if model.config.model_type == "qwen2_5_vl":
-        reuse_image_features(model)
+    reuse_image_features(model)
     prompts = [*train, *validation]
     collator = _collator(model, processor, prompts, settings, system=system, seed=seed)
     _check_prompts(prompts, collator, settings)
-    # Each pass asks other facts.
-    passes = math.ceil(settings.epochs) if settings.target == "facts" else 1
     trainer = ColdStartTrainer(
         model=prepare_weights(model, settings, seed=seed),
-        args=sft_config(settings, out, seed, num_prompts=len(train), passes=passes),
-        train_dataset=_rows(range(len(train)), passes=passes),
+        args=config or sft_config(settings, out, seed, num_prompts=len(train)),
+        train_dataset=_rows(range(len(train)), passes=sft_passes(settings)),
         eval_dataset=_rows(range(len(train), len(prompts))),
         processing_class=processor,
         data_collator=collator,
@@ -176,8 +203,7 @@ def _collator(
 
 def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:
     return [
-        EarlyStoppingCallback(settings.patience),
-        BestOfThisFolder(),
+        Patience(settings.patience),
         TellProgress(tell),
         MetricLog(out / "metrics.jsonl"),
         StopAtMinutes(settings.max_minutes),

@@ -11,7 +11,7 @@ import torch
 from trl import GRPOConfig, SFTConfig
 
 from vasari.core.errors import ConfigError
-from vasari.train.batches import grpo_batches, sft_batches, sft_steps
+from vasari.train.batches import grpo_batches, sft_batches, sft_passes, sft_steps
 from vasari.train.settings import GrpoSettings, SftSettings
 from vasari.train.trl_settings import TrlSettings
 
@@ -50,17 +50,14 @@ def grpo_config(settings: GrpoSettings, out: Path, seed: int) -> GRPOConfig:
     )
 
 
-def sft_config(
-    settings: SftSettings, out: Path, seed: int, *, num_prompts: int, passes: int = 1
-) -> SFTConfig:
-    """Convert SFT settings to TRL's `SFTConfig`, for a training set of the given sizes.
+def sft_config(settings: SftSettings, out: Path, seed: int, *, num_prompts: int) -> SFTConfig:
+    """Convert SFT settings to TRL's `SFTConfig`, for a training set of the given size.
 
     Args:
         settings: Of supervised training.
         out: Folder of the checkpoints.
         seed: Of the order of prompts.
         num_prompts: Prompts to learn from.
-        passes: Rows of a prompt in the training set, several where each pass asks other facts.
 
     Raises:
         ConfigError: A batch does not divide over the processes, or TRL refuses a setting.
@@ -74,7 +71,7 @@ def sft_config(
         out=out,
         seed=seed,
         num_steps=steps,
-        num_train_epochs=settings.epochs / passes,
+        num_train_epochs=settings.epochs / sft_passes(settings),
         per_device_train_batch_size=batches.micro,
         per_device_eval_batch_size=batches.micro,
         gradient_accumulation_steps=batches.accumulation,
@@ -105,7 +102,8 @@ def _config(
         "remove_unused_columns": False,
         "disable_tqdm": True,
         "log_level": "error",
-        "use_cpu": not torch.cuda.is_available(),
+        # accelerate would leave DeepSpeed out on a CPU, without a word.
+        "use_cpu": not torch.cuda.is_available() and trl.deepspeed is None,
     }
     try:
         config = kind(**given, **sizes)

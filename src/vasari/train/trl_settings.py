@@ -66,6 +66,13 @@ _SET_BY_VASARI = {
     "label_names": _LEAVE_OUT,
     "model_init_kwargs": "leave it out: `model` says what is loaded",
     "trust_remote_code": "leave it out: a recipe runs no code of others",
+    "accelerator_config": "leave it out: every prompt is read once, in one order",
+    "average_tokens_across_devices": "leave it out: every token counts alike",
+    "enable_jit_checkpoint": "set `save_every` of grpo, or `validate_every` of sft",
+    "restore_callback_states_from_checkpoint": "leave it out: a resumed run goes on as it was",
+    "prediction_loss_only": _LEAVE_OUT,
+    "include_for_metrics": _LEAVE_OUT,
+    "use_cache": _LEAVE_OUT,
     "*hub*": "leave it out: a recipe uploads nothing",
 }
 """Pattern of a field that Vasari sets, or whose change would break a run -> what to do instead."""
@@ -164,7 +171,15 @@ class SftTrlSettings(TrlSettings):
     set_by_vasari: ClassVar[Mapping[str, str]] = {
         "gradient_accumulation_steps": "set `batch_prompts`",
         "save_*": "leave it out: checkpoints are written with every validation",
-        "shuffle_dataset": "leave it out: prompts are shuffled in every epoch",
+        **dict.fromkeys(
+            (
+                "shuffle_dataset",
+                "train_sampling_strategy",
+                "length_column_name",
+                "dataloader_drop_last",
+            ),
+            "leave it out: all prompts are shuffled in every epoch",
+        ),
         **dict.fromkeys(
             (
                 "dataset_*",
