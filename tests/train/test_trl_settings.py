@@ -7,6 +7,7 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trl
@@ -65,7 +66,12 @@ def test_each_declared_setting_arrives_in_the_configuration(part, key):
 
 def test_a_deepspeed_file_arrives_in_the_configuration(monkeypatch):
     kept = {}
-    monkeypatch.setattr("vasari.train.trl_config.GRPOConfig", lambda **given: kept.update(given))
+
+    def config(**given):
+        kept.update(given)
+        return SimpleNamespace(n_gpu=1)
+
+    monkeypatch.setattr("vasari.train.trl_config.GRPOConfig", config)
     config_of("grpo", {"deepspeed": "zero3.json"})
     assert kept["deepspeed"] == "zero3.json"
 
