@@ -59,6 +59,9 @@ def test_the_papers_recipes_differ_only_in_what_depends_on_size(size):
         recipe = load_recipe(ROOT / "recipes" / f"mmr1_{name}.yaml").model_dump()
         recipe.pop("name")
         recipe["model"].pop("path")
+        recipe["model"].pop("dtype")
+        recipe["grpo"].pop("refresh_batch")
+        recipe["evaluate"].pop("batch_rollouts")
         for part in ("sft", "grpo"):
             recipe[part].pop("micro_batch")
             trl = recipe[part]["trl"]

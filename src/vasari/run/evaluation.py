@@ -116,5 +116,6 @@ def _load(path: str, recipe: Recipe) -> TransformersPolicy:
         system=recipe.model.system,
         max_pixels=recipe.model.max_pixels,
         thinking=recipe.model.thinking,
+        dtype=recipe.model.dtype,
         attn_implementation=recipe.model.attn_implementation,
     )

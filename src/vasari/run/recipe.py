@@ -132,6 +132,9 @@ class ModelSettings(Settings):
     """Whether the chat template asks for a reasoning (its `enable_thinking`); None: its default."""
     family: str | None = None
     """`package.module:attribute` of a `vasari.model.families.Family`, for a family of one's own."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Type of the weights in an evaluation; `auto`: as they were saved, float32 after training all
+    weights. What training computes in is `trl.bf16`."""
     attn_implementation: Attention | None = None
     """How attention is computed, in transformers' words; None: what transformers takes itself."""
 

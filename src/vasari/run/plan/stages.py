@@ -151,7 +151,7 @@ def evaluation_memory(recipe: Recipe, model: TrainedModel, lengths: Lengths) -> 
         frozen=model.total,
         trained=0,
         largest_layer=model.shapes.largest_layer,
-        frozen_bytes=4,
+        frozen_bytes=2 if recipe.model.dtype == "bfloat16" else 4,
         optimizer_bytes=0,
         bf16=False,
         checkpointing=True,

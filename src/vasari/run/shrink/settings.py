@@ -108,7 +108,8 @@ def _shrink_grpo(grpo: dict[str, Any]) -> None:
     updates, rollouts = grpo["updates_per_batch"], min(8, grpo["rollouts_per_prompt"])
     prompts = next(count for count in range(4, 4 + updates) if not count * rollouts % updates)
     per_update = prompts * rollouts // updates
-    micro = next(count for count in (8, 4, 2, 1) if not per_update % count)
+    most = min(8, grpo["micro_batch"])
+    micro = next(count for count in range(most, 0, -1) if not per_update % count)
     grpo |= {
         "steps": BATCHES * updates,
         "prompts_per_batch": min(prompts, grpo["prompts_per_batch"]),
