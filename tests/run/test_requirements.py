@@ -13,7 +13,7 @@ from vasari.run.requirements import require_packages
 NEEDS = {
     "deepspeed": ({"grpo": {"trl": {"deepspeed": {}}}}, "vasari[deepspeed]"),
     "vllm": ({"grpo": {"vllm": "colocate", "trl": {"bf16": True}}}, "vasari[vllm]"),
-    "peft": ({"sft": {"lora": {}}}, "vasari[train]"),
+    "peft": ({}, "vasari[train]"),
     "bitsandbytes": ({"grpo": {"trl": {"optim": "adamw_8bit"}}}, "bitsandbytes"),
     "liger_kernel": ({"sft": {"trl": {"use_liger_kernel": True}}}, "liger-kernel"),
     "wandb": ({"grpo": {"trl": {"report_to": "wandb"}}}, "wandb"),
@@ -31,14 +31,16 @@ def recipe(settings):
 
 @pytest.fixture
 def without(monkeypatch):
-    """Makes a package look as if it were not installed, and all others as if they were."""
+    """Makes one of these packages look as if it were not installed, and the others as if they were."""
     find = importlib.util.find_spec
 
     def hide(missing):
-        installed = find("json")
-        monkeypatch.setattr(
-            importlib.util, "find_spec", lambda name, *_: None if name == missing else installed
-        )
+        def found(name, *more):
+            if name == missing:
+                return None
+            return find("json") if name in NEEDS else find(name, *more)
+
+        monkeypatch.setattr(importlib.util, "find_spec", found)
 
     return hide
 

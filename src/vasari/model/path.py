@@ -59,9 +59,8 @@ def require_training() -> None:
     Raises:
         MissingExtraError: A package of `vasari[train]` is missing.
     """
-    missing = [
-        name for name in ("torch", "transformers", "trl") if importlib.util.find_spec(name) is None
-    ]
+    needed = ("torch", "transformers", "trl", "accelerate", "peft", "datasets")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(
             f"training and evaluation need {', '.join(missing)}: pip install 'vasari[train]'"

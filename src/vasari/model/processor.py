@@ -85,7 +85,7 @@ def _open(path: str) -> tuple[Family, Any]:
     if family.needs_torchvision and not is_torchvision_available():
         raise MissingExtraError(
             f"{path}: the image processor of {family.name} needs torchvision: pip install"
-            " torchvision, in the version that goes with your torch"
+            " 'vasari[vision]', with the torchvision that goes with your torch"
         )
     try:
         return family, kind.from_pretrained(path, trust_remote_code=False)

@@ -58,9 +58,6 @@ def _needs(recipe: Recipe, stages: Sequence[str]) -> Iterator[Need]:
         section = getattr(recipe, name)
         if section is None:
             continue
-        # The weights of such a stage are adapters, for evaluation too.
-        if section.lora is not None:
-            yield "peft", f"{name}.lora", "vasari[train]"
         if name in stages:
             yield from _needs_of_trl(name, section.trl)
     if "grpo" in stages and recipe.grpo is not None and recipe.grpo.vllm != "off":
