@@ -220,6 +220,8 @@ def training(request, seeing_folder, tmp_path):
 def pairs():
     for name in STAND_INS:
         for case in CASES:
+            if "vision" in case and name not in IMAGE_FAMILIES:
+                continue
             often = case == "generations joined" or name == "qwen2_5_vl"
             marks = () if often else (pytest.mark.slow, pytest.mark.heavy)
             yield pytest.param((name, case), id=f"{name}-{case.replace(' ', '_')}", marks=marks)

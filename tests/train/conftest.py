@@ -60,6 +60,7 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
             sampler, num_prompts=len(prompts), seed=0, prompt_ids=[p.id for p in prompts], **options
         )
         callbacks = changes.pop("callbacks", ())
+        validation = changes.pop("validation", digit_prompts[:2])
         extra = {name: changes.pop(name) for name in ("tell", "verify") if name in changes}
         training = GrpoTraining(
             model_path=str(taught_folder),
@@ -71,7 +72,7 @@ def run_small(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[...,
             seed=0,
             **extra,
         )
-        return training.train(digit_prompts[:2], resume=resume, callbacks=callbacks)
+        return training.train(validation, resume=resume, callbacks=callbacks)
 
     return run
 

@@ -78,6 +78,13 @@ def test_best_is_the_checkpoint_with_the_best_validation(run, taught_folder):
 
 
 @pytest.mark.slow
+def test_without_validation_the_last_weights_are_the_best(run_small, tmp_path):
+    facts = run_small(tmp_path, validation=[], steps=1)
+    assert equal_weights(weights(tmp_path / "best"), weights(tmp_path / "last"))
+    assert (facts["best_step"], facts["best_validation"]) == (1, None)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["best", "last"])
 def test_what_a_run_leaves_answers_prompts(run, digit_prompts, name):
     from vasari.model.base import Decoding

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,15 @@ def at(step, *, main=True):
 def validator(tmp_path):
     run = RunState(sampler=UniformSampler(num_prompts=2, seed=0), gate=AllGate())
     return Validator(
-        [], Decoding(), run=run, system="", every=2, seed=0, folder=tmp_path, save=lambda _: None
+        [],
+        Decoding(),
+        run=run,
+        system="",
+        every=2,
+        seed=0,
+        folder=tmp_path,
+        whole_model=nullcontext,
+        save=lambda _: None,
     )
 
 

@@ -91,7 +91,8 @@ class TransformersPolicy:
         drawn = sampling(self.model, self.processor, decoding)
         drawn.num_return_sequences = decoding.num_rollouts
         with nothing_added_by(self.model):
-            sequences = self.model.generate(**inputs, generation_config=drawn)
+            # Processes generate unequally often, and none waits for another (`whole_model`).
+            sequences = self.model.generate(**inputs, generation_config=drawn, synced_gpus=False)
         ends = set(drawn.eos_token_id)
         completions = sequences[:, inputs["input_ids"].shape[1] :].cpu().numpy()
         rollouts = [self._rollout(row, ends) for row in completions]

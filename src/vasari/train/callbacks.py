@@ -6,12 +6,13 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, extract_model_from_parallel, gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from transformers import TrainerCallback
 
 from vasari.core.files import append_lines, write_bytes, writing
@@ -108,6 +109,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         every: int,
         seed: int,
         folder: Path,
+        whole_model: Callable[[], AbstractContextManager[Any]],
         save: Callable[[Path], None],
     ) -> None:
         self.best = -math.inf
@@ -119,21 +121,16 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         self._every = every
         self._seed = seed
         self._folder = folder
+        self._whole_model = whole_model
         self._save = save
 
     def on_train_begin(
-        self,
-        args: Any,
-        state: Any,
-        control: Any,
-        model: Any = None,
-        processing_class: Any = None,
-        **_: Any,
+        self, args: Any, state: Any, control: Any, processing_class: Any = None, **_: Any
     ) -> None:
         """Measure validation accuracy before the first step; on resuming, read earlier results."""
         if state.global_step == 0:
             self._record_path.unlink(missing_ok=True)
-            self._measure(state, model, processing_class)
+            self._measure(state, processing_class)
             return
         rows = [row for row in read_log(self._record_path) if row["step"] <= state.global_step]
         if state.is_world_process_zero:
@@ -143,13 +140,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
                 self.best, self.best_step = row["accuracy"], row["step"]
 
     def on_step_end(
-        self,
-        args: Any,
-        state: Any,
-        control: Any,
-        model: Any = None,
-        processing_class: Any = None,
-        **_: Any,
+        self, args: Any, state: Any, control: Any, processing_class: Any = None, **_: Any
     ) -> None:
         """Measure validation accuracy every few steps and at the end of training."""
         if (
@@ -157,20 +148,22 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             or state.global_step >= state.max_steps
             or control.should_training_stop
         ):
-            self._measure(state, model, processing_class)
+            self._measure(state, processing_class)
 
     @property
     def _record_path(self) -> Path:
         return self._folder / "validation.jsonl"
 
-    def _measure(self, state: Any, wrapped: Any, processor: Any) -> None:
+    def _measure(self, state: Any, processor: Any) -> None:
         if not self._prompts:
             return
-        processes, model = PartialState(), extract_model_from_parallel(wrapped)
+        processes = PartialState()
         mine = self._prompts[processes.process_index :: processes.num_processes]
-        policy = TransformersPolicy(model, processor, system=self._system)
         # The same random numbers at every step: changes of accuracy are changes of the policy.
-        groups = policy.generate(mine, self._decoding, seed=self._seed + processes.process_index)
+        seed = self._seed + processes.process_index
+        with self._whole_model() as model:
+            policy = TransformersPolicy(model, processor, system=self._system)
+            groups = policy.generate(mine, self._decoding, seed=seed)
         solved = [
             [verify_prompt(p, r.text).value for r in group]
             for p, group in zip(mine, groups, strict=True)

@@ -41,6 +41,7 @@ from vasari.train.trl_batch import why_not_droppable
 from vasari.train.trl_config import grpo_config
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.weights import load_weights
+from vasari.train.whole_model import whole_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class GrpoTraining:
         """Train on the prompts that the sampler chooses, and return a summary of the training.
 
         Args:
-            validation: Prompts that choose the best weights; may be empty.
+            validation: Prompts that choose the best weights; without any, the last are the best.
             resume: Continue from the last complete checkpoint in `out`.
             callbacks: Called after our own.
             on_start: Called before the first batch with the run's state, which then changes.
@@ -112,7 +113,7 @@ class GrpoTraining:
         run = trainer.loop.run
         if on_start is not None:
             on_start(run)
-        validator = self._validator(validation, run, save=trainer.save_whole)
+        validator = self._validator(validation, trainer)
         scores, updates = self.out / "scores.npz", settings.updates_per_batch
         for callback in (
             StopAtBudget(run.ledger, settings),
@@ -124,24 +125,27 @@ class GrpoTraining:
         ):
             trainer.add_callback(callback)
         drawn = sampling(trainer.model, trainer.processing_class, settings.decoding(1))
-        return self._run(trainer, checkpoint) | {
+        facts = self._run(trainer, checkpoint)
+        measured = math.isfinite(validator.best)
+        if not measured:
+            trainer.save_whole(self.out / "best")
+        return facts | {
             "sampling": {"vllm": settings.vllm} | sampling_facts(drawn),
-            "best_step": validator.best_step,
-            "best_validation": validator.best if math.isfinite(validator.best) else None,
+            "best_step": validator.best_step if measured else facts["steps"],
+            "best_validation": validator.best if measured else None,
         }
 
-    def _validator(
-        self, prompts: Sequence[Prompt], run: RunState, *, save: Callable[[Path], None]
-    ) -> Validator:
+    def _validator(self, prompts: Sequence[Prompt], trainer: VarianceAwareGRPOTrainer) -> Validator:
         return Validator(
             prompts,
             self.settings.decoding(self.settings.validation_rollouts),
-            run=run,
+            run=trainer.loop.run,
             system=self.system,
             every=self.settings.validate_every,
             seed=self.seed,
             folder=self.out,
-            save=save,
+            whole_model=partial(whole_model, trainer),
+            save=trainer.save_whole,
         )
 
     def _run(self, trainer: VarianceAwareGRPOTrainer, checkpoint: Path | None) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from vasari.train.trl_images import (
 )
 from vasari.train.trl_rewards import ScreenedRollout, TrlRewards
 from vasari.train.verdicts import Judge
+from vasari.train.whole_model import whole_model
 
 T = TypeVar("T")
 
@@ -342,11 +343,11 @@ class TrlEngine:
         trainer = self._trainer
         rank, world = trainer.accelerator.process_index, self.num_processes
         if self._refresh is not None:
-            model = trainer.accelerator.unwrap_model(trainer.model)
             share = indices[rank::world]
-            own = self._refresh(
-                model, trainer.processing_class, share, num_rollouts, batch=batch, process=rank
-            )
+            with whole_model(trainer) as model:
+                own = self._refresh(
+                    model, trainer.processing_class, share, num_rollouts, batch=batch, process=rank
+                )
             groups: list[list[ScoredRollout]] = gather_object(own)
             order = {int(index): place for place, index in enumerate(indices)}
             return sorted(groups, key=lambda group: order[group[0].index])

@@ -42,6 +42,7 @@ from vasari.train.trl_images import (
     token_types,
 )
 from vasari.train.verdicts import Judge, VerdictReader, Verify
+from vasari.train.whole_model import unsharded
 
 
 class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignore[misc]
@@ -228,7 +229,8 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
         return without_adapters(self.accelerator.unwrap_model(model))
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        with nothing_added_by(self.accelerator.unwrap_model(self.model)):
+        model = self.accelerator.unwrap_model(self.model)
+        with nothing_added_by(model), unsharded(model, self.accelerator):
             return super()._generate_single_turn(*args, **kwargs)
 
     def _get_per_token_logps_and_entropies(
