@@ -15,6 +15,7 @@ from vasari.records import Prompt
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 from vasari.train.checkpoints import CompleteCheckpoints
 from vasari.train.group_file import read_groups
+from vasari.train.trl_forward import ImagesByRollout
 from vasari.train.trl_images import COUNT_FIELDS, PIXEL_FIELDS, TOKEN_TYPES
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 
@@ -78,7 +79,7 @@ def test_the_wrapped_method_has_the_signature_that_we_wrap(name):
 def test_every_method_that_we_wrap_is_watched():
     own = {
         name
-        for kind in (VarianceAwareGRPOTrainer, CompleteCheckpoints)
+        for kind in (VarianceAwareGRPOTrainer, ImagesByRollout, CompleteCheckpoints)
         for name, value in vars(kind).items()
         if inspect.isfunction(value)
     }

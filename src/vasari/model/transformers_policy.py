@@ -145,13 +145,19 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
     family = family_of(load_config(path))
     kind = AutoModelForCausalLM if family.layout == "none" else AutoModelForImageTextToText
     try:
-        return kind.from_pretrained(
+        model = kind.from_pretrained(
             path, dtype=dtype, attn_implementation=attn_implementation, trust_remote_code=False
         )
     except ImportError as error:
         raise MissingExtraError(f"{path}: the model cannot be loaded: {one_line(error)}") from error
     except (OSError, ValueError, KeyError) as error:
         raise StateError(f"{path}: no model can be loaded from it: {one_line(error)}") from error
+    # Under ZeRO-3 transformers also keeps the renaming rules that fitted no weight, and would save
+    # weights under names that the source never had.
+    model._weight_conversions = [
+        rule for rule in getattr(model, "_weight_conversions", None) or () if rule.was_used()
+    ]
+    return model
 
 
 def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:

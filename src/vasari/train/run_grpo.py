@@ -41,7 +41,7 @@ from vasari.train.trl_batch import why_not_droppable
 from vasari.train.trl_config import grpo_config
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.weights import load_weights
-from vasari.train.whole_model import whole_model
+from vasari.train.whole_model import join_deepspeed, whole_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +175,7 @@ class GrpoTraining:
         settings = self.settings
         terms = settings.make_rewards()
         config = grpo_config(settings, self.out, self.seed)
+        join_deepspeed(config)
         ids = [prompt.id for prompt in self.prompts]
         groups = self.out / "groups"
         processor = load_processor(

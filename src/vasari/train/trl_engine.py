@@ -20,11 +20,11 @@ from vasari.train.loop import LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.screened_batch import Slot
 from vasari.train.trl_batch import join_rollouts, with_images_by_rollout
+from vasari.train.trl_forward import ImagesByRollout
 from vasari.train.trl_images import (
     IMAGE_COLUMNS,
     IMAGES,
     TOKEN_TYPES,
-    Shown,
     images_of,
     with_images,
 )
@@ -43,7 +43,7 @@ class TrlEngine:
     """
 
     def __init__(
-        self, trainer: GRPOTrainer, run: RunState, judge: Judge, options: LoopOptions
+        self, trainer: ImagesByRollout, run: RunState, judge: Judge, options: LoopOptions
     ) -> None:
         self._trainer = trainer
         self._run = run
@@ -51,13 +51,6 @@ class TrlEngine:
         self._outputs: list[dict[str, Any]] = []
         self.rewards = TrlRewards(trainer, judge, opened=options.opened)
         self._screenings: list[list[ScreenedRollout]] = []
-        self.shown: list[Shown] | None = None
-        """For each rollout of the batch in the making what the model sees beside its tokens."""
-        self.encodes = (
-            trainer._is_vlm and not trainer.tools and trainer.environment_factories is None
-        )
-        """Whether prompts are encoded here; tools and environments may bring images of their own,
-        and TRL encodes them."""
         self.batch: dict[str, Any] = {}
         """TRL's batch of this process, once the loop has made one."""
 
@@ -142,7 +135,7 @@ class TrlEngine:
     def stock_batch(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's batch of these rows, in whole groups, with images by rollout."""
         trainer = self._trainer
-        if not self.encodes:
+        if not self._trainer.encodes:
             output = GRPOTrainer._generate_and_score_completions(trainer, rows)
             return with_images_by_rollout(output)
         columns = [{name: row[name] for name in IMAGE_COLUMNS if name in row} for row in rows]
@@ -155,10 +148,10 @@ class TrlEngine:
         try:
             with self.rewards.beside_columns(columns):
                 batch = dict(GRPOTrainer._generate_and_score_completions(trainer, plain))
-            if self.shown is not None:
-                batch[IMAGES] = self.shown
+            if self._trainer.shown is not None:
+                batch[IMAGES] = self._trainer.shown
         finally:
-            self.shown = None
+            self._trainer.shown = None
         if trainer.log_multimodal:
             self._log_images(rows)
         return batch
@@ -171,7 +164,7 @@ class TrlEngine:
     def _stock_generate(self, prompts: list[Any]) -> Any:
         """TRL's completions of these prompts."""
         found = GRPOTrainer._generate(self._trainer, prompts)
-        if not self.encodes:
+        if not self._trainer.encodes:
             return found
         if self._trainer.rollout_func is not None:
             self._trainer._tokenize_prompts(prompts)
@@ -268,10 +261,10 @@ class TrlEngine:
         # Prompts are read once more, each once: TRL gave those of the new rollouts only.
         ids, images, _ = trainer._tokenize_prompts(prompts[::size])
         place = {row: position for position, row in enumerate(new)}
-        if self.encodes:
+        if self._trainer.encodes:
             images = None
-            if self.shown is not None:
-                self.shown = [own for own in self.shown for _ in range(size)]
+            if self._trainer.shown is not None:
+                self._trainer.shown = [own for own in self._trainer.shown for _ in range(size)]
 
         def merge(of_new: Sequence[Any] | None, of_known: Callable[[ScreenedRollout], Any]) -> Any:
             """For each row its new value, or that of its screened rollout."""
@@ -310,7 +303,7 @@ class TrlEngine:
                 ):
                     row[name] = value
             self._trainer._calculate_rewards(rows, prompts, completions, ids)
-        self.shown = None
+        self._trainer.shown = None
         # Of no batch, and so of no row in TRL's table of completions.
         self._trainer._pending_extra_logs.clear()
         scored, rewards = self.rewards.take()

@@ -188,3 +188,23 @@ def _stacked(parts: Sequence[torch.Tensor]) -> torch.Tensor:
         widths = [width for size in reversed(missing) for width in (0, size)]
         padded.append(pad(part, widths) if any(widths) else part)
     return torch.cat(padded)
+
+
+def with_placeholder(
+    ids: torch.Tensor, mask: torch.Tensor, num_columns: int, tokens: Sequence[int], *, pad_id: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return tokens and mask of rollouts with one more, a prompt without a completion.
+
+    Args:
+        ids: [rollouts, prompt and completion].
+        mask: The same, 1 for a token and 0 for padding.
+        num_columns: Columns of the prompts; more are added where the new one is longer.
+        tokens: Of the new prompt.
+        pad_id: Token of padding.
+    """
+    missing = max(0, len(tokens) - num_columns)
+    ids, mask = pad(ids, (missing, 0), value=pad_id), pad(mask, (missing, 0))
+    own = slice(num_columns + missing - len(tokens), num_columns + missing)
+    row, shown = torch.full_like(ids[:1], pad_id), torch.zeros_like(mask[:1])
+    row[0, own], shown[0, own] = torch.as_tensor(tokens).to(ids), 1
+    return torch.cat([ids, row]), torch.cat([mask, shown])

@@ -8,21 +8,16 @@ TRL's, and their state into TRL's checkpoints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, IterableDataset
 from transformers.utils import is_torchvision_available
-from trl import GRPOTrainer, prepare_multimodal_messages
-from trl.data_utils import is_conversational
 
 from vasari.core.errors import ConfigError, StateError, VasariError
-from vasari.model.families import without_adapters
 from vasari.model.image_reuse import reuse_image_features
 from vasari.model.processor import load_processor
-from vasari.model.sampling import nothing_added_by
 from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
 from vasari.train.gated_batch import check_sizes
@@ -31,21 +26,12 @@ from vasari.train.run_state import RunState
 from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
 from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
 from vasari.train.trl_engine import TrlEngine
-from vasari.train.trl_images import (
-    IMAGES,
-    TOKEN_TYPES,
-    Shown,
-    by_rollout,
-    encoded,
-    images_in,
-    model_inputs,
-    token_types,
-)
+from vasari.train.trl_forward import ImagesByRollout
+from vasari.train.trl_images import IMAGES
 from vasari.train.verdicts import Judge, VerdictReader, Verify
-from vasari.train.whole_model import unsharded
 
 
-class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignore[misc]
+class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
     """TRL's `GRPOTrainer` that trains on the prompts a sampler chooses.
 
     Each batch of prompts is drawn just before it is rolled out, and every group is shown to the
@@ -197,83 +183,6 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, GRPOTrainer):  # type: ignor
 
     def _generate(self, prompts: list[Any]) -> Any:
         return self._engine.generate(prompts)
-
-    # Images: encoded once a prompt, and given to the model rollout by rollout.
-
-    def _tokenize_prompts(self, prompts: Any) -> Any:
-        if not self._engine.encodes or not is_conversational({"prompt": prompts[0]}):
-            ids, images, fields = super()._tokenize_prompts(prompts)
-            # TRL says None for a prompt without images beside others that have some, which no
-            # processor takes.
-            return ids, None if images is None else [own or [] for own in images], fields
-        once: dict[int, tuple[list[int], Shown]] = {}
-        for prompt in prompts:
-            if id(prompt) not in once:
-                once[id(prompt)] = encoded(
-                    self.processing_class,
-                    prepare_multimodal_messages(prompt),
-                    chat_template=self.chat_template,
-                    **self.chat_template_kwargs,
-                )
-        ids, shown = zip(*(once[id(prompt)] for prompt in prompts), strict=True)
-        self._engine.shown = list(shown)
-        types = {
-            name: [own[name].tolist() for own in shown] for name in TOKEN_TYPES if name in shown[0]
-        }
-        images = [images_in(prompt) for prompt in prompts]
-        fields = model_inputs(shown, self._inner(self.model)) | types
-        return list(ids), images if any(images) else None, fields
-
-    def _inner(self, model: Any) -> Any:
-        """The model itself, in whatever the accelerator and adapters have wrapped it."""
-        return without_adapters(self.accelerator.unwrap_model(model))
-
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        model = self.accelerator.unwrap_model(self.model)
-        with nothing_added_by(model), unsharded(model, self.accelerator):
-            return super()._generate_single_turn(*args, **kwargs)
-
-    def _get_per_token_logps_and_entropies(
-        self,
-        model: Any,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        logits_to_keep: int,
-        batch_size: int | None = None,
-        compute_entropy: bool = False,
-        compute_aux_loss: bool = False,
-        **seen: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        # TRL's method over parts of the batch, with what belongs to exactly these rollouts.
-        rows = seen.get("pixel_values")
-        if not isinstance(rows, list):
-            rows = self._engine.shown if rows is None else by_rollout(seen)
-        types = {name: seen[name] for name in TOKEN_TYPES if seen.get(name) is not None}
-        prompt = input_ids.size(1) - logits_to_keep
-        parts = []
-        for start in range(0, len(input_ids), batch_size or len(input_ids)):
-            own = slice(start, start + (batch_size or len(input_ids)))
-            shown, told = {}, {name: value[own] for name, value in types.items()}
-            if rows is not None:
-                shown = self._prepare_input(model_inputs(rows[own], self._inner(model)))
-                told |= self._prepare_input(token_types(rows[own], prompt, logits_to_keep))
-            parts.append(
-                super()._get_per_token_logps_and_entropies(
-                    partial(model, **shown),
-                    input_ids[own],
-                    attention_mask[own],
-                    logits_to_keep,
-                    compute_entropy=compute_entropy,
-                    compute_aux_loss=compute_aux_loss,
-                    **told,
-                )
-            )
-        logps, entropies, losses = zip(*parts, strict=True)
-        return (
-            torch.cat(logps),
-            torch.cat(entropies) if compute_entropy else None,
-            torch.stack(losses).mean() if compute_aux_loss else None,
-        )
 
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 

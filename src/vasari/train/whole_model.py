@@ -6,8 +6,23 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import torch.distributed
 from torch.distributed.fsdp import FSDPModule
 from trl.models.utils import unwrap_model_for_generation
+
+
+def join_deepspeed(args: Any) -> None:
+    """Let DeepSpeed use the process group that there is, before a model is loaded in parts.
+
+    It would else count one process.
+
+    Args:
+        args: A TRL config.
+    """
+    if args.deepspeed and torch.distributed.is_initialized():
+        import deepspeed  # type: ignore[import-not-found]  # noqa: PLC0415  (an extra)
+
+        deepspeed.init_distributed(torch.distributed.get_backend(), auto_mpi_discovery=False)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,141 @@
+"""TRL's GRPOTrainer whose generation and forward passes see the images of their own rollouts."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from PIL import Image
+from trl import GRPOTrainer, prepare_multimodal_messages
+from trl.data_utils import is_conversational
+
+from vasari.model.families import without_adapters
+from vasari.model.sampling import nothing_added_by
+from vasari.train.trl_images import (
+    TOKEN_TYPES,
+    Shown,
+    by_rollout,
+    encoded,
+    images_in,
+    model_inputs,
+    token_types,
+    with_placeholder,
+)
+from vasari.train.whole_model import unsharded
+
+
+class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
+    """TRL's `GRPOTrainer` that encodes a prompt once, and gives the model its images by rollout."""
+
+    shown: list[Shown] | None = None
+    """For each rollout of the batch in the making, what the model sees beside its tokens."""
+
+    @property
+    def encodes(self) -> bool:
+        """Whether prompts are encoded here.
+
+        Tools and environments may bring images of their own, and TRL encodes them.
+        """
+        return self._is_vlm and not self.tools and self.environment_factories is None
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        if not self.encodes or not is_conversational({"prompt": prompts[0]}):
+            ids, images, fields = super()._tokenize_prompts(prompts)
+            # TRL says None for a prompt without images beside others that have some, which no
+            # processor takes.
+            return ids, None if images is None else [own or [] for own in images], fields
+        once: dict[int, tuple[list[int], Shown]] = {}
+        for prompt in prompts:
+            if id(prompt) not in once:
+                once[id(prompt)] = encoded(
+                    self.processing_class,
+                    prepare_multimodal_messages(prompt),
+                    chat_template=self.chat_template,
+                    **self.chat_template_kwargs,
+                )
+        ids, shown = zip(*(once[id(prompt)] for prompt in prompts), strict=True)
+        self.shown = list(shown)
+        types = {
+            name: [own[name].tolist() for own in shown] for name in TOKEN_TYPES if name in shown[0]
+        }
+        images = [images_in(prompt) for prompt in prompts]
+        fields = model_inputs(shown, self._inner(self.model)) | types
+        return list(ids), images if any(images) else None, fields
+
+    def _inner(self, model: Any) -> Any:
+        """The model itself, in whatever the accelerator and adapters have wrapped it."""
+        return without_adapters(self.accelerator.unwrap_model(model))
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        model = self.accelerator.unwrap_model(self.model)
+        with nothing_added_by(model), unsharded(model, self.accelerator):
+            return super()._generate_single_turn(*args, **kwargs)
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **seen: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        # TRL's method over parts of the batch, with what belongs to exactly these rollouts.
+        rows = seen.get("pixel_values")
+        if not isinstance(rows, list):
+            rows = self.shown if rows is None else by_rollout(seen)
+        types = {name: seen[name] for name in TOKEN_TYPES if seen.get(name) is not None}
+        parts = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            own = slice(start, start + (batch_size or len(input_ids)))
+            ids, mask, shown = input_ids[own], attention_mask[own], rows and rows[own]
+            num = len(ids)
+            if shown and self._must_see and not any("pixel_values" in row for row in shown):
+                tokens, picture = self._placeholder
+                columns = ids.size(1) - logits_to_keep
+                pad_id = self._tokenizer.pad_token_id
+                ids, mask = with_placeholder(ids, mask, columns, tokens, pad_id=pad_id)
+                shown = [*shown, picture]
+            told = {name: value[own] for name, value in types.items()}
+            pictures: dict[str, Any] = {}
+            if shown:
+                columns = ids.size(1) - logits_to_keep
+                pictures = self._prepare_input(model_inputs(shown, self._inner(model)))
+                told |= self._prepare_input(token_types(shown, columns, logits_to_keep))
+            found = super()._get_per_token_logps_and_entropies(
+                functools.partial(model, **pictures),
+                ids,
+                mask,
+                logits_to_keep,
+                compute_entropy=compute_entropy,
+                compute_aux_loss=compute_aux_loss,
+                **told,
+            )
+            parts.append(
+                (found[0][:num], found[1] if found[1] is None else found[1][:num], found[2])
+            )
+        logps, entropies, losses = zip(*parts, strict=True)
+        return (
+            torch.cat(logps),
+            torch.cat(entropies) if compute_entropy else None,
+            torch.stack(losses).mean() if compute_aux_loss else None,
+        )
+
+    @property
+    def _must_see(self) -> bool:
+        """Whether each forward pass needs an image.
+
+        It does where weights are spread over processes, which all have to ask for those of the
+        vision encoder.
+        """
+        return self.encodes and (self._dist.is_zero3 or self._dist.is_fsdp)
+
+    @functools.cached_property
+    def _placeholder(self) -> tuple[list[int], Shown]:
+        """A prompt with a blank image, for a part of the batch without images."""
+        image = {"type": "image", "image": Image.new("RGB", (64, 64))}
+        content = [image, {"type": "text", "text": "What?"}]
+        return encoded(self.processing_class, [{"role": "user", "content": content}])
