@@ -1,5 +1,6 @@
 """A model that FSDP2 spreads over two processes generates as the whole one does."""
 
+import pytest
 import torch
 import torch.multiprocessing
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -19,7 +20,11 @@ class Accelerator:
 def tokens(model, num_tokens):
     prompt = torch.tensor([[5, 6, 7]])
     return model.generate(
-        input_ids=prompt, max_new_tokens=num_tokens, do_sample=False, eos_token_id=None
+        input_ids=prompt,
+        max_new_tokens=num_tokens,
+        do_sample=False,
+        eos_token_id=None,
+        synced_gpus=False,
     ).tolist()
 
 
@@ -48,6 +53,8 @@ def in_one_process(rank, store, folder, found):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
+@pytest.mark.heavy
 def test_each_process_generates_as_long_as_it_likes_and_then_trains_on(family_folder, tmp_path):
     queue = torch.multiprocessing.get_context("spawn").SimpleQueue()
     torch.multiprocessing.spawn(

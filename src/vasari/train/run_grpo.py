@@ -114,13 +114,12 @@ class GrpoTraining:
         if on_start is not None:
             on_start(run)
         validator = self._validator(validation, trainer)
-        scores, updates = self.out / "scores.npz", settings.updates_per_batch
         for callback in (
             StopAtBudget(run.ledger, settings),
             validator,
             progress,
             MetricLog(self.out / "metrics.jsonl"),
-            ScoreSnapshots(self.sampler, scores, updates_per_batch=updates),
+            self._snapshots(),
             *callbacks,
         ):
             trainer.add_callback(callback)
@@ -147,6 +146,10 @@ class GrpoTraining:
             whole_model=partial(whole_model, trainer),
             save=trainer.save_whole,
         )
+
+    def _snapshots(self) -> ScoreSnapshots:
+        updates = self.settings.updates_per_batch
+        return ScoreSnapshots(self.sampler, self.out / "scores.npz", updates_per_batch=updates)
 
     def _run(self, trainer: VarianceAwareGRPOTrainer, checkpoint: Path | None) -> dict[str, Any]:
         """Let the trainer train to its end and save its last weights."""
