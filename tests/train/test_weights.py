@@ -72,3 +72,13 @@ def test_all_weights_are_trained_from_a_cold_start_with_an_adapter(
     )
     merged = load_weights(str(tmp_path / "model"), SftSettings(), seed=0)
     assert all(weight.requires_grad for weight in merged.parameters())
+
+
+@pytest.mark.parametrize("name", ["gemma4", "llava_next", "qwen3_vl", "smolvlm2"])
+def test_frozen_vision_leaves_the_decoder_and_its_embeddings_alone_to_be_trained(
+    name, family_folder
+):
+    model = load_weights(str(family_folder(name)), SftSettings(freeze_vision=True), seed=0)
+    parts = ("language_model", "text_model", "lm_head")
+    for where, weight in model.named_parameters():
+        assert weight.requires_grad == any(part in where for part in parts), where

@@ -274,7 +274,9 @@ def save_model(
 def _write_model(
     model: Any, processor: Any, folder: Path, *, weights: Mapping[str, Any] | None
 ) -> None:
-    check_finite(model.named_parameters() if weights is None else weights.items(), where=folder)
+    trained = dict(model.named_parameters()) if weights is None else weights
+    buffers = {name for name, _ in model.named_buffers()}  # which may be infinite, as in Gemma 4
+    check_finite(((n, w) for n, w in trained.items() if n not in buffers), where=folder)
     if is_adapted(model):
         base = folder.parent / BASE
         if not base.exists():

@@ -63,13 +63,13 @@ def prepare_weights(model: Any, settings: TrainedWeights, *, seed: int = 0) -> A
     frozen = _frozen(model, settings)
     if settings.lora is not None:
         return add_adapter(model, settings.lora, frozen=frozen, seed=seed)
-    for module in frozen.values():
-        module.requires_grad_(False)
+    for part in frozen.values():
+        part.requires_grad_(False)
     return model
 
 
 def _frozen(model: Any, settings: TrainedWeights) -> dict[str, Any]:
-    """The modules that are not trained, by name: the vision encoder and its projector."""
+    """What is not trained, by name: the vision encoder, its projector, single weights of images."""
     if not settings.freeze_vision:
         return {}
     family = family_of(model.config)
@@ -79,7 +79,7 @@ def _frozen(model: Any, settings: TrainedWeights) -> dict[str, Any]:
             f"freeze_vision: a model of the family {family.name} has no vision encoder; leave it"
             " out"
         )
-    return found
+    return found | {f"model.{name}": getattr(model.model, name) for name in family.vision_weights}
 
 
 def type_to_load(settings: SftSettings | GrpoSettings) -> str:

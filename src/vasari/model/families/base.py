@@ -54,6 +54,8 @@ class Family:
     vision: tuple[str, ...] = ()
     """Modules for what is not text, encoders and projectors, in `model.model` of the base model;
     a checkpoint may lack some."""
+    vision_weights: tuple[str, ...] = ()
+    """Weights in `model.model` that are of images too, and of none of these modules."""
     never_sampled: tuple[str, ...] = ()
     """Names of token ids in the configuration that must not be generated: no image would be behind
     them."""
