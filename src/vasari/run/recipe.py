@@ -27,7 +27,7 @@ from vasari.train.settings import GrpoSettings, SftSettings
 SplitName = Literal["cold_start", "train", "validation", "test", "held_out_style"]
 Attention = Literal["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"]
 
-_CONFIG_FILES = ("deepspeed", "fsdp_config", "accelerator_config")
+_CONFIG_FILES = ("deepspeed", "fsdp_config")
 """Settings under `trl` that may name a JSON file, which is read with the recipe."""
 
 
