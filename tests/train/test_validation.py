@@ -1,3 +1,4 @@
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -35,7 +36,7 @@ def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, t
         path,
         [
             {"step": step, "accuracy": value}
-            for step, value in [(0, 0.1), (2, 0.5), (4, 0.3), (6, 0.9)]
+            for step, value in [(0, 0.1), (2, 0.5), (4, 0.3), (6, 0.4)]
         ],
     )
     with path.open("a") as file:
@@ -43,6 +44,15 @@ def test_a_resumed_record_ends_at_the_checkpoint_and_knows_its_best(validator, t
     validator.on_train_begin(None, at(4), None)
     assert [row["step"] for row in read_log(path)] == [0, 2, 4]
     assert (validator.best, validator.best_step) == (0.5, 2)
+
+
+def test_a_best_that_was_measured_after_the_checkpoint_is_measured_anew(validator, tmp_path):
+    # `best` holds its weights, and those of step 2 are gone: no step before may be called the best.
+    rows = [{"step": 2, "accuracy": 0.5}, {"step": 4, "accuracy": 0.3}]
+    write_log(tmp_path / "validation.jsonl", [*rows, {"step": 6, "accuracy": 0.9}])
+    validator.on_train_begin(None, at(4), None)
+    assert read_log(tmp_path / "validation.jsonl") == rows
+    assert (validator.best, validator.best_step) == (-math.inf, 0)
 
 
 def test_of_equal_accuracies_the_first_is_best(validator, tmp_path):

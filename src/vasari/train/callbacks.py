@@ -132,12 +132,26 @@ class Validator(TrainerCallback):  # type: ignore[misc]
             self._record_path.unlink(missing_ok=True)
             self._measure(state, processing_class)
             return
-        rows = [row for row in read_log(self._record_path) if row["step"] <= state.global_step]
         if state.is_world_process_zero:
-            write_log(self._record_path, rows)
-        for row in rows:
+            self._resume_at(state.global_step)
+        self._share_best()
+
+    def _resume_at(self, step: int) -> None:
+        """Forget what was measured after the checkpoint, and find the best step before it."""
+        rows = read_log(self._record_path)
+        kept = [row for row in rows if row["step"] <= step]
+        write_log(self._record_path, kept)
+        for row in kept:
             if row["accuracy"] > self.best:
                 self.best, self.best_step = row["accuracy"], row["step"]
+        if any(row["accuracy"] > self.best for row in rows):
+            # The folder `best` holds weights of a step that is lost: the next measurement is saved.
+            self.best, self.best_step = -math.inf, 0
+
+    def _share_best(self) -> None:
+        box: list[Any] = [(self.best, self.best_step)]
+        broadcast_object_list(box, from_process=0)
+        self.best, self.best_step = box[0]
 
     def on_step_end(
         self, args: Any, state: Any, control: Any, processing_class: Any = None, **_: Any
@@ -172,9 +186,7 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         known = self.best
         if processes.is_main_process:
             self._record(state, everyone)
-        box: list[Any] = [(self.best, self.best_step)]
-        broadcast_object_list(box, from_process=0)
-        self.best, self.best_step = box[0]
+        self._share_best()
         if self.best > known:
             self._save(self._folder / "best")
 
