@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -23,7 +24,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent.parent / "docs" / "models.md"
-BEGIN, END = "<!-- begin: scripts/check-models -->", "<!-- end: scripts/check-models -->"
+BEGIN, END = "<!-- begin: {} torchvision -->", "<!-- end: {} torchvision -->"
+"""Around the table that the script writes, with torchvision or without."""
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "torchvision")
 Cells = dict[str, dict[str, Any]]
 """Column -> what came out: `state` ("green", "red" or "not run"), `note`, `seconds`."""
@@ -87,9 +89,8 @@ def _in_a_process(family: str, columns: Iterable[str]) -> Cells:
             if line.startswith('{"column"'):
                 cell = json.loads(line)
                 cells[cell.pop("column")] = cell
-                print(
-                    f"{family:16} {list(cells)[-1]:16} {cell['state']:8} {cell['note']}", flush=True
-                )
+                shown = f"{list(cells)[-1]:16} {cell['state']:8} {cell['seconds']:6.1f} s"
+                print(f"{family:16} {shown}  {cell['note']}", flush=True)
     lost = {"state": "red", "note": f"the process ended with {process.returncode}", "seconds": 0.0}
     return {column: cells.get(column, lost) for column in columns}
 
@@ -134,24 +135,21 @@ def table_lines(table: Mapping[str, Cells]) -> list[str]:
 
 def write_table(document: Path, table: Mapping[str, Cells]) -> None:
     """Put the table, its date and its versions between the markers of a document."""
-    text = document.read_text()
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    reasons = sorted(
-        {
-            f"{column}: {cell['note']}"
-            for cells in table.values()
-            for column, cell in cells.items()
-            if cell["state"] == "not run"
-        }
-    )
-    seconds = sum(cell["seconds"] for cells in table.values() for cell in cells.values())
+    from stand_ins import STAND_INS
+
+    has_torchvision = importlib.util.find_spec("torchvision") is not None
+    begin, end = (mark.format("with" if has_torchvision else "without") for mark in (BEGIN, END))
+    head, rest = document.read_text().split(begin)
+    tail = rest.split(end)[1]
+    reasons: dict[str, list[str]] = {}
+    for family, cells in table.items():
+        for reason in dict.fromkeys(c["note"] for c in cells.values() if c["state"] == "not run"):
+            reasons.setdefault(reason, []).append(STAND_INS[family].title)
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    made = f"Made on {today} with {_versions()}, in {seconds / 60:.0f} minutes of one core."
-    notes = [f"Not run: {'; '.join(reasons)}."] if reasons else []
-    document.write_text(
-        "\n".join([head + BEGIN, made, *notes, "", *table_lines(table), END]) + tail
-    )
+    made = f"Made on {today} with {_versions()}."
+    notes = [f"Not run: {', '.join(titles)}, which {why}." for why, titles in reasons.items()]
+    lines = [begin, made, *notes, "", *table_lines(table), "", end]
+    document.write_text(head + "\n".join(lines) + tail)
 
 
 def _versions() -> str:

@@ -16,6 +16,7 @@ from vasari.model.transformers_policy import load_model
 from vasari.records import Prompt
 from vasari.train.settings import SftSettings
 from vasari.train.sft import _collator, train_supervised
+from vasari.train.weights import load_weights
 
 RATE = 1e-6
 
@@ -43,12 +44,13 @@ def run_sft(
     """Train the family's stand-in, and return what `train_supervised` does."""
     path = str(start or lab.folder)
     resume = changes.pop("resume", False)
+    settings = small_sft(**changes)
     return train_supervised(
-        load_model(path, dtype="float32"),
+        load_weights(path, settings, seed=0),
         load_processor(path),
         train=lab.pool[:8] if prompts is None else prompts,
         validation=lab.held_out,
-        settings=small_sft(**changes),
+        settings=settings,
         system=lab.plain.system,
         out=out,
         seed=0,
