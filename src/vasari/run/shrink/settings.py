@@ -13,7 +13,7 @@ from vasari.sample import make_sampler
 BATCHES = 4
 """Batches of reinforcement training: one before it is killed, and a refresh after that."""
 MAX_TOKENS = 32
-"""Longest rollout, in tokens."""
+"""Longest rollout of a small copy, in tokens; a shipped model keeps its own limit."""
 MAX_PIXELS = 50_176
 """Most pixels of an image, where the recipe limits them."""
 
@@ -64,9 +64,9 @@ def shrunk_settings(recipe: Recipe, *, model_path: str | None, files: Mapping[st
     if recipe.grpo is not None:
         content["sampler"]["settings"] |= _less_refreshing(recipe)
         _shrink_grpo(content["grpo"])
-    evaluation = content["evaluate"]
-    evaluation["num_rollouts"] = min(2, evaluation["num_rollouts"])
-    evaluation["max_tokens"] = min(MAX_TOKENS, evaluation["max_tokens"])
+    content["evaluate"]["num_rollouts"] = min(2, recipe.evaluate.num_rollouts)
+    if model_path is not None:
+        _shorten(content)
     return content
 
 
@@ -120,5 +120,10 @@ def _shrink_grpo(grpo: dict[str, Any]) -> None:
         "refresh_batch": min(64, grpo["refresh_batch"]),
         "vllm": "off",
     }
-    trl = grpo["trl"]
-    trl["max_completion_length"] = min(MAX_TOKENS, trl["max_completion_length"])
+
+
+def _shorten(content: dict[str, Any]) -> None:
+    """Limit rollouts to what a model that was taught short answers needs."""
+    trl = (content["grpo"] or {}).get("trl", {"max_completion_length": MAX_TOKENS})
+    for settings, key in ((trl, "max_completion_length"), (content["evaluate"], "max_tokens")):
+        settings[key] = min(MAX_TOKENS, settings[key])
