@@ -25,13 +25,17 @@ PLAIN = Prompt(id="plain", question="How many?", answer="2", solution="One, two.
 
 @pytest.fixture
 def problems(family_folder):
-    def find(*prompts, family="qwen2_5_vl", max_tokens=16, target=None):
+    def find(*prompts, family="qwen2_5_vl", max_tokens=16, context=32_768, target=None):
         folder = str(family_folder(family))
         counter = TokenCounter(load_processor(folder), load_config(folder), system=SYSTEM)
         pool = [*mixed_pool(1), *prompts]
         if family.endswith("text"):
             pool = [PLAIN, *prompts]
-        return list(pool_problems(counter, "train", pool, max_tokens=max_tokens, target=target))
+        return list(
+            pool_problems(
+                counter, "train", pool, max_tokens=max_tokens, context=context, target=target
+            )
+        )
 
     return find
 
@@ -89,3 +93,8 @@ def test_a_long_worked_solution_counts_with_its_prompt(problems):
     (problem,) = problems(long, max_tokens=0, target=lambda prompt: prompt.solution or "")
     assert "with their answers" in str(problem)
     assert problems(long, max_tokens=0) == []
+
+
+def test_a_shorter_limit_than_the_models_counts(problems):
+    assert "than the 40 that the model takes" in str(problems(context=40)[0])
+    assert problems(context=None) == []

@@ -114,11 +114,11 @@ def _memory_table(title: str, memory: Mapping[str, DeviceMemory]) -> Table:
     parts = dict.fromkeys(part for own in memory.values() for part in own.parts)
     for part in parts:
         sizes = [own.parts.get(part, 0.0) / GIB for own in memory.values()]
-        if any(size >= 0.005 for size in sizes):
-            table.add_row(part, *(f"{size:,.2f}" for size in sizes))
+        if any(sizes):
+            table.add_row(part, *map(_number, sizes))
     for name in ("update", "generation"):
         sizes = [getattr(own, name) / GIB for own in memory.values()]
-        table.add_row(f"in use: {name}", *(f"{size:,.1f}" for size in sizes))
+        table.add_row(f"in use: {name}", *map(_number, sizes))
     return table
 
 
@@ -135,7 +135,7 @@ def _rollout_table(plan: Plan, grpo: GrpoPlan) -> Table:
             name,
             _range(count),
             f"{count.most / training.train.most:.2f}",
-            f"{plan.generated[purpose] / 1e6:,.1f}",
+            _number(plan.generated[purpose] / 1e6),
             _hours(plan, purpose),
         )
     for purpose in ("updates", "sft"):
@@ -145,7 +145,12 @@ def _rollout_table(plan: Plan, grpo: GrpoPlan) -> Table:
 
 
 def _hours(plan: Plan, purpose: str) -> str:
-    return f"{plan.hours[purpose]:,.1f}" if purpose in plan.hours else "-"
+    return _number(plan.hours[purpose]) if purpose in plan.hours else "-"
+
+
+def _number(number: float) -> str:
+    """A number with three digits, or as many as it has before the point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _range(count: Count) -> str:

@@ -68,6 +68,12 @@ def plan(
     sample: Annotated[
         int, typer.Option(min=2, help="Prompts of a split whose tokens are counted.")
     ] = 500,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Train a few real steps on this machine, to measure the hours."
+        ),
+    ] = False,
     tokens_per_second: Annotated[
         float | None,
         typer.Option(min=0.001, help="Tokens that one GPU generates a second, for the hours."),
@@ -87,8 +93,9 @@ def plan(
     """Say what a recipe's run takes and what in it would fail, before anything is paid for.
 
     Parameters, tokens a prompt, memory of a GPU by part, rollouts by purpose with what refreshes
-    cost, disk, and hours at a stated throughput. No weights are loaded, nothing is downloaded but a
-    config and a processor. The exit code is 1 if the run would fail. Formulas: docs/scale.md.
+    cost, disk, and hours at a stated or measured throughput. Without --calibrate no weights are
+    loaded, and nothing is downloaded but a config and a processor. The exit code is 1 if the run
+    would fail. Formulas: docs/scale.md.
 
     Example: vasari plan recipes/mmr1_7b.yaml --gpus 8 --gpu-memory 80 --prompts 15000
     """
@@ -101,6 +108,7 @@ def plan(
         gpu_gib=gpu_memory,
         num_prompts=prompts,
         sample=sample,
+        calibrates=calibrate,
         throughput=Throughput(
             generated=tokens_per_second,
             updated=update_tokens_per_second,

@@ -99,7 +99,12 @@ def sft_problems(
             yield from _without_target(settings, split, prompts[split])
             if counter is not None:
                 yield from pool_problems(
-                    counter, split, prompts[split], max_tokens=0, target=targets[settings.target]
+                    counter,
+                    split,
+                    prompts[split],
+                    max_tokens=0,
+                    context=counter.context,
+                    target=targets[settings.target],
                 )
 
 
@@ -139,9 +144,15 @@ def grpo_problems(
     if counter is None:
         return
     max_tokens = settings.trl.max_completion_length
+    limits = [counter.context]
+    if settings.vllm != "off":
+        limits.append(getattr(settings.trl, "vllm_max_model_length", None))
+    context = min((limit for limit in limits if limit is not None), default=None)
     for split in ("train", "validation"):
         if split in prompts:
-            yield from pool_problems(counter, split, prompts[split], max_tokens=max_tokens)
+            yield from pool_problems(
+                counter, split, prompts[split], max_tokens=max_tokens, context=context
+            )
 
 
 def _without_target(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def pool_problems(
     prompts: Sequence[Prompt],
     *,
     max_tokens: int,
+    context: int | None,
     target: Target | None = None,
 ) -> Iterator[DataError]:
     """Yield an error for prompts that the model cannot be given, and one for those too long for it.
@@ -39,12 +41,13 @@ def pool_problems(
         split: Name of the prompts, for the messages.
         prompts: All of them.
         max_tokens: Longest rollout of a prompt; 0 for supervised training.
+        context: Most tokens of a prompt with its rollout or answer; None: any number.
         target: Gives the answer to learn, for supervised training.
 
     Raises:
         ImageError: An image is missing, damaged or too large.
     """
-    room = (counter.context or 0) - max_tokens
+    room = math.inf if context is None else context - max_tokens
     refused: list[str] = []
     limits: list[tuple[int, int]] = []
     for place, prompt in enumerate(prompts):
@@ -54,7 +57,7 @@ def pool_problems(
         except DataError as error:
             refused.append(str(error))
             continue
-        if counter.context and most > room:
+        if most > room:
             limits.append((most, place))
     if refused:
         yield DataError(
@@ -62,27 +65,21 @@ def pool_problems(
             f" {named(refused)}"
         )
     largest = [prompts[place] for _, place in sorted(limits, reverse=True)[:_MAX_ENCODED]]
-    lines = list(_too_long(counter, largest, max_tokens=max_tokens, target=target))
+    lines = []
+    for prompt in largest:
+        tokens = counter.count(prompt).total
+        more = counter.tokens_of(target(prompt)) if target else max_tokens
+        if tokens + more > (context or 0):
+            lines.append(f"{prompt.id!r}: {tokens:,} + {more:,}")
     if lines:
         least = "at least " if len(limits) > _MAX_ENCODED else ""
         what = "their answers" if target else f"a rollout of up to {max_tokens:,}"
         lower = "model.max_pixels" if target else "model.max_pixels or trl.max_completion_length"
         yield DataError(
             f"{split}: {least}{len(lines):,} of {len(prompts):,} prompts have with {what} more"
-            f" tokens than the {counter.context:,} that the model was made for ({named(lines)});"
-            f" shorten them, or lower {lower}"
+            f" tokens than the {context:,} that the model takes ({named(lines)}); shorten them, or"
+            f" lower {lower}"
         )
-
-
-def _too_long(
-    counter: TokenCounter, prompts: Sequence[Prompt], *, max_tokens: int, target: Target | None
-) -> Iterator[str]:
-    """Names and tokens of the prompts that exceed the context."""
-    for prompt in prompts:
-        tokens = counter.count(prompt).total
-        answer = counter.tokens_of(target(prompt)) if target else max_tokens
-        if tokens + answer > (counter.context or 0):
-            yield f"{prompt.id!r}: {tokens:,} + {answer:,}"
 
 
 def named(lines: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ from vasari.run.plan.stages import (
     grpo_memory,
     other_ways,
     sft_memory,
+    vllm_problem,
 )
 from vasari.run.plan.tokens import TokenSummary, summarise_tokens
 from vasari.run.recipe import Recipe
@@ -67,14 +68,16 @@ class _Planner:
 
     def __init__(self, recipe: Recipe, folder: Path, options: PlanOptions) -> None:
         self._recipe = recipe
+        self._folder = folder
         self._options = options
         self._prompts = planned_prompts(recipe, folder=folder, assumed=options.num_prompts)
         self._notes = list(self._prompts.notes)
         self._problems: list[VasariError] = [*missing_packages(recipe, "sft", "grpo")]
         self._model = self._collect(lambda: planned_model(recipe, folder))
-        self._counter = self._collect(lambda: self._token_counter(folder))
+        self._counter = self._collect(self._token_counter)
         self._sft = plan_sft(recipe, self._prompts)
         self._grpo = plan_grpo(recipe, self._prompts, self._notes)
+        self._throughput = options.throughput
 
     def plan(self) -> Plan:
         """Return the plan."""
@@ -83,6 +86,8 @@ class _Planner:
         tokens = self._tokens()
         memory, others = self._collect(lambda: self._memory(tokens)) or ({}, {})
         disk = self._disk()
+        if options.calibrates:
+            self._collect(lambda: self._calibrate(tokens))
         return Plan(
             recipe=recipe.name,
             num_gpus=options.num_gpus,
@@ -96,6 +101,7 @@ class _Planner:
             grpo=self._grpo,
             generated=self._generated(),
             disk_bytes=disk,
+            throughput=self._throughput,
             hours=self._hours(tokens),
             problems=tuple(dict.fromkeys(map(str, self._problems))),
             notes=tuple(self._notes),
@@ -109,7 +115,7 @@ class _Planner:
             self._problems.append(error)
             return None
 
-    def _token_counter(self, folder: Path) -> TokenCounter | None:
+    def _token_counter(self) -> TokenCounter | None:
         """A counter of tokens with the model's processor; None where there is no processor yet."""
         if self._model is None:
             return None
@@ -120,7 +126,7 @@ class _Planner:
             return None
         from vasari.model.counting import require_reachable  # noqa: PLC0415  (torch takes seconds)
 
-        path = resolve_model(self._recipe.model.path, folder)
+        path = resolve_model(self._recipe.model.path, self._folder)
         try:
             require_reachable(path, "tokenizer_config.json")
         except StateError as error:
@@ -140,7 +146,7 @@ class _Planner:
         completion = self._recipe.grpo.trl.max_completion_length
         longest = dict.fromkeys(self._grpo.rollouts, completion)
         longest["evaluation"] = self._recipe.evaluate.max_tokens
-        return generated_tokens(self._grpo.rollouts, longest, self._options.throughput)
+        return generated_tokens(self._grpo.rollouts, longest, self._throughput)
 
     def _disk(self) -> float | None:
         """Room that the run's folder takes, at most; None without a model."""
@@ -173,9 +179,24 @@ class _Planner:
             )
         return total
 
+    def _calibrate(self, tokens: Mapping[str, TokenSummary]) -> None:
+        """Measure the throughput by a few real steps; what the user states goes before it."""
+        recipe, pool = self._recipe, self._prompts.prompts.get("train", [])
+        if recipe.grpo is None or recipe.model.path is None or not pool:
+            self._notes.append("not calibrated: it needs a grpo section, a model and prompts")
+            return
+        from vasari.run.plan.calibrated import calibrated  # noqa: PLC0415  (torch takes seconds)
+
+        path = resolve_model(recipe.model.path, self._folder)
+        mean = tokens["train"].mean if "train" in tokens else 0.0
+        self._throughput, note = calibrated(
+            recipe, path, pool, stated=self._options.throughput, prompt_tokens=mean
+        )
+        self._notes.append(note)
+
     def _hours(self, tokens: Mapping[str, TokenSummary]) -> dict[str, float]:
         """Hours by purpose at the throughputs that are known."""
-        throughput, recipe = self._options.throughput, self._recipe
+        throughput, recipe = self._throughput, self._recipe
         updated: dict[str, float] = {}
         if self._model is None:
             return updated
@@ -257,6 +278,8 @@ class _Planner:
             gpus = Gpus(num=num, memory=gpu, scores_prompts=self._generates_beside())
             grpo = recipe.grpo
             found["grpo"] = grpo_memory(grpo, model.stages["grpo"], lengths, gpus)
+            if problem := vllm_problem(grpo, model.stages["grpo"], lengths, gpus):
+                self._problems.append(problem)
             lengths = self._lengths(tokens, "test")
             found["evaluate"] = evaluation_memory(recipe, model.stages["grpo"], lengths)
             if options.compares:

@@ -30,6 +30,8 @@ class PlanOptions:
     """Prompts of a split whose tokens are measured."""
     throughput: Throughput = field(default_factory=Throughput)
     """Tokens a second, stated or measured."""
+    calibrates: bool = False
+    """Whether a few real steps are trained on this machine, to measure the throughput."""
     out: Path | None = None
     """Folder of the run, whose disk must have room."""
     compares: bool = True
@@ -63,6 +65,8 @@ class Plan:
     """Tokens to generate by purpose: at most, or as stated or measured for a rollout."""
     disk_bytes: float | None
     """Room that the run's folder takes, at most."""
+    throughput: Throughput
+    """Tokens a second of one GPU, stated or measured."""
     hours: Mapping[str, float]
     """Hours by purpose, where a throughput is known."""
     problems: tuple[str, ...]

@@ -144,6 +144,26 @@ def vllm_share(settings: GrpoSettings) -> float:
     return float(getattr(settings.trl, "vllm_gpu_memory_utilization", 0.3))
 
 
+def vllm_problem(
+    settings: GrpoSettings, model: TrainedModel, lengths: Lengths, gpus: Gpus
+) -> ConfigError | None:
+    """Return an error if vLLM's share of a GPU holds neither its weights nor one rollout."""
+    if settings.vllm != "colocate" or gpus.memory is None:
+        return None
+    parallel = int(getattr(settings.trl, "vllm_tensor_parallel_size", 1))
+    longest = lengths.prompt + settings.trl.max_completion_length
+    # vLLM has the merged model in bfloat16.
+    needed = (2 * model.total + model.shapes.cache(longest, 2)) / parallel
+    room = vllm_share(settings) * gpus.memory
+    if needed <= room:
+        return None
+    return ConfigError(
+        f"grpo: vLLM reserves {room / GIB:.0f} GiB of a GPU and needs {needed / GIB:.0f} for its"
+        " weights and one rollout; raise trl.vllm_gpu_memory_utilization or"
+        " trl.vllm_tensor_parallel_size"
+    )
+
+
 def evaluation_memory(recipe: Recipe, model: TrainedModel, lengths: Lengths) -> DeviceMemory:
     """Compute the memory of the one GPU that evaluates; weights are those that were saved."""
     settings = recipe.evaluate
