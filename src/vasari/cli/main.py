@@ -13,7 +13,7 @@ except ImportError:  # the core alone is installed: samplers and scores, no comm
     sys.exit("the vasari command needs a few packages more: pip install 'vasari[train]'")
 
 import vasari
-from vasari.cli import datasets, scoring, training
+from vasari.cli import datasets, planning, scoring, training
 from vasari.cli.options import Plugins
 from vasari.core.errors import VasariError
 from vasari.core.plugins import names_from_a_file
@@ -44,7 +44,7 @@ def version() -> None:
 
 for command in (
     training.quickstart,
-    training.plan,
+    planning.plan,
     training.sft,
     training.train,
     training.evaluate,

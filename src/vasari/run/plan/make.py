@@ -134,10 +134,12 @@ class _Planner:
             return None
         return token_counter(path, self._recipe)
 
-    def _generates_beside(self) -> bool:
-        """Whether transformers generates refreshes or validation."""
-        training = None if self._grpo is None else self._grpo.training
-        return training is not None and bool(training.refreshes or training.validation.most)
+    def _generated_beside(self) -> int:
+        """Rollouts of a prompt that transformers generates in refreshes or validation."""
+        if self._grpo is None or self._recipe.grpo is None:
+            return 0
+        training, validation = self._grpo.training, self._recipe.grpo.validation_rollouts
+        return max(training.rollouts_due, validation if training.validation.most else 0)
 
     def _generated(self) -> dict[str, float]:
         """Tokens to generate, by purpose."""
@@ -275,7 +277,7 @@ class _Planner:
             found["sft"] = sft_memory(recipe.sft, model.stages["sft"], lengths, num_gpus=num)
         if recipe.grpo is not None:
             lengths = self._lengths(tokens, "train", "validation")
-            gpus = Gpus(num=num, memory=gpu, scores_prompts=self._generates_beside())
+            gpus = Gpus(num=num, memory=gpu, beside=self._generated_beside())
             grpo = recipe.grpo
             found["grpo"] = grpo_memory(grpo, model.stages["grpo"], lengths, gpus)
             if problem := vllm_problem(grpo, model.stages["grpo"], lengths, gpus):

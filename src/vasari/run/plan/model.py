@@ -44,17 +44,16 @@ class PlannedModel:
     attention: str | None
     """How attention is computed, in transformers' words."""
 
+    def as_trained(self, settings: SftSettings | GrpoSettings) -> TrainedModel:
+        """Return the model as a stage with other settings would train it."""
+        return _as_trained(self.config, settings, self.attention)
+
     def ways(self, settings: GrpoSettings) -> dict[bool, TrainedModel]:
         """Return the model with all weights trained (False) and with adapters (True)."""
+        adapters = settings.lora or LoraSettings()
         return {
-            has_adapters: _as_trained(
-                self.config,
-                settings.model_copy(
-                    update={"lora": (settings.lora or LoraSettings()) if has_adapters else None}
-                ),
-                self.attention,
-            )
-            for has_adapters in (False, True)
+            has: self.as_trained(settings.model_copy(update={"lora": adapters if has else None}))
+            for has in (False, True)
         }
 
 

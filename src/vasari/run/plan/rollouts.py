@@ -40,6 +40,8 @@ class TrainingRollouts:
     """Rollouts that only re-estimate scores."""
     refreshes: tuple[int, ...]
     """Batches before which prompts are scored."""
+    rollouts_due: int
+    """Rollouts of a prompt in a refresh; 0 without refreshes."""
     refresh_cycle: int
     """Rollouts of the last refresh."""
     validation: Count
@@ -95,6 +97,7 @@ def training_rollouts(
         train=train,
         refresh=refresh,
         refreshes=tuple(refreshes),
+        rollouts_due=sampler.num_rollouts_due if refreshes else 0,
         refresh_cycle=cycle,
         validation=Count(least=measured, most=measured),
     )
