@@ -37,8 +37,8 @@ COMPLETION = 1_000
 PACES = ((1_000, 4_000), (2_500, 8_000), (5_000, 16_000))
 """Tokens a second of one GPU, generated and trained on, for the hours: assumptions."""
 _MICRO = (64, 32, 16, 8, 4, 2, 1)
-_REFRESH = (256, 128, 64, 32)
-"""Micro-batches and refresh batches that are tried; the paper's refreshes have 32 of a prompt."""
+_REFRESH = (256, 128, 64, 32, 16, 8)
+"""Micro-batches and refresh batches that are tried."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def fits_table() -> str:
 def best_fit(recipe: Recipe, model: PlannedModel, lengths: Lengths, way: Way, num_gpus: int) -> str:
     """Return the largest micro-batch that fits and the largest refresh batch beside it.
 
-    Where none fits, what a micro-batch of 1 and rollouts of one prompt at once take.
+    Where none fits, what a micro-batch of 1 and a refresh batch of 8 take.
     """
     changed = changed_settings(recipe, way, num_gpus)
     trained = model.as_trained(changed)
@@ -99,7 +99,7 @@ def best_fit(recipe: Recipe, model: PlannedModel, lengths: Lengths, way: Way, nu
         and memory.peak <= GPU_GIB * GIB
     }
     if not fitting:
-        memory = memory_of(changed, trained, lengths, way, num_gpus, 1, 32)
+        memory = memory_of(changed, trained, lengths, way, num_gpus, 1, 8)
         if memory is None:
             return "-"
         return f"no: {memory.peak / GIB:,.0f} GiB, {memory.update / GIB:,.0f} to update"

@@ -43,6 +43,25 @@ def test_groups_come_in_the_order_of_the_prompts_and_of_the_asked_size(tiny_poli
     assert [len(group) for group in groups] == [3] * len(mixed_prompts)
 
 
+def test_a_prompts_rollouts_are_generated_in_parts_no_larger_than_a_batch(
+    tiny_policy, image_prompts
+):
+    sizes = []
+    generate = tiny_policy.model.generate
+
+    def counted(**inputs):
+        found = generate(**inputs)
+        sizes.append(len(found))
+        return found
+
+    tiny_policy.model.generate = counted
+    decoding = Decoding(num_rollouts=5, max_tokens=6, batch_rollouts=2)
+    groups = tiny_policy.generate(image_prompts[:2], decoding, seed=0)
+    assert sizes == [2, 2, 1] * 2
+    assert [len(group) for group in groups] == [5, 5]
+    assert len({str(rollout.token_ids) for rollout in groups[0]}) > 1
+
+
 def test_greedy_decoding_is_the_argmax_of_the_logits(tiny_policy, image_prompts):
     prompt = image_prompts[0]
     ((rollout,),) = tiny_policy.generate([prompt], GREEDY, seed=0)

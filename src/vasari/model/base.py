@@ -28,7 +28,7 @@ class Decoding(Settings):
     """"blank" and "removed" are blind controls: a white page of the same size in place of each
     image, or no image at all."""
     batch_rollouts: int = 256
-    """Rollouts generated at once."""
+    """Rollouts generated at once; a prompt's are generated in parts where they are more."""
 
 
 class Policy(Protocol):

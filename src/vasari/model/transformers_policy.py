@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,10 @@ class TransformersPolicy:
         try:
             with torch.random.fork_rng(devices=cuda), torch.no_grad():
                 torch.manual_seed(seed)
-                for chunk in _chunks(
-                    prompts, max(1, decoding.batch_rollouts // decoding.num_rollouts)
-                ):
-                    groups += self._generate_chunk(chunk, decoding)
+                size = max(1, decoding.batch_rollouts // decoding.num_rollouts)
+                for chunk in _chunks(prompts, size):
+                    parts = [self._generate_chunk(chunk, part) for part in _parts(decoding)]
+                    groups += [list(chain.from_iterable(own)) for own in zip(*parts, strict=True)]
                     tell(len(groups), len(prompts))
         finally:
             self.model.train(was_training)
@@ -158,6 +159,13 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
         rule for rule in getattr(model, "_weight_conversions", None) or () if rule.was_used()
     ]
     return model
+
+
+def _parts(decoding: Decoding) -> Iterator[Decoding]:
+    """A prompt's rollouts in parts that are generated at once, where they are more than a batch."""
+    for start in range(0, decoding.num_rollouts, decoding.batch_rollouts):
+        size = min(decoding.batch_rollouts, decoding.num_rollouts - start)
+        yield decoding.model_copy(update={"num_rollouts": size})
 
 
 def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:

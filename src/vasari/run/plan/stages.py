@@ -139,8 +139,8 @@ def grpo_memory(
 
 
 def _at_once(batch: int, rollouts: int) -> int:
-    """Rollouts that transformers generates at once: those of whole prompts, at least of one."""
-    return max(1, batch // rollouts) * rollouts if rollouts else 0
+    """Rollouts that transformers generates at once: those of whole prompts, or a part of one's."""
+    return min(batch, max(1, batch // rollouts) * rollouts) if rollouts else 0
 
 
 def vllm_share(settings: GrpoSettings) -> float:
