@@ -219,6 +219,33 @@ def write_recipe(taught_folder: Path, digit_prompts: list[Prompt]) -> Callable[.
     return write
 
 
+SELDOM = (
+    "qwen2_vl",
+    "qwen3_vl",
+    "qwen3_5",
+    "gemma4",
+    "idefics3",
+    "internvl3",
+    "llava_onevision",
+    "llava_next",
+    "glm4v",
+    "lfm2_vl",
+    "qwen2_text",
+    "qwen3_text",
+)
+"""Families that `scripts/check` leaves out; it tries Qwen2.5-VL, Gemma 3 and SmolVLM2, which hold
+images in three ways."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the other families' tests to scripts/check-trainings."""
+    for item in items:
+        if {"model", "models"} & set(item.path.parts) and any(n in item.name for n in SELDOM):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.heavy)
+
+
 @pytest.fixture(scope="session")
 def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Makes the folder of a family's small untrained model, laid out as on the hub."""

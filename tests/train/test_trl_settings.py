@@ -56,7 +56,12 @@ def config_of(part, settings):
 
 @pytest.mark.parametrize(
     ("part", "key"),
-    [(p, key) for p, kind in KINDS.items() for key in kind.model_fields if key != "deepspeed"],
+    [
+        (p, key)
+        for p, kind in KINDS.items()
+        for key in kind.model_fields
+        if key not in ("deepspeed", "fsdp")  # TRL takes them on several processes only
+    ],
 )
 def test_each_declared_setting_arrives_in_the_configuration(part, key):
     assert getattr(KINDS[part](), key) != OTHERS[key]
@@ -64,7 +69,8 @@ def test_each_declared_setting_arrives_in_the_configuration(part, key):
     assert getattr(arrived, "value", arrived) == OTHERS[key]
 
 
-def test_a_deepspeed_file_arrives_in_the_configuration(monkeypatch):
+@pytest.mark.parametrize(("key", "value"), [("deepspeed", "zero3.json"), ("fsdp", True)])
+def test_what_spreads_weights_arrives_in_the_configuration(monkeypatch, key, value):
     kept = {}
 
     def config(**given):
@@ -72,8 +78,8 @@ def test_a_deepspeed_file_arrives_in_the_configuration(monkeypatch):
         return SimpleNamespace(n_gpu=1)
 
     monkeypatch.setattr("vasari.train.trl_config.GRPOConfig", config)
-    config_of("grpo", {"deepspeed": "zero3.json"})
-    assert kept["deepspeed"] == "zero3.json"
+    config_of("grpo", {key: value})
+    assert kept[key] == value
 
 
 @pytest.mark.parametrize(
