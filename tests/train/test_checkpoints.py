@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from vasari.core.errors import StateError, StorageError
 from vasari.model.transformers_policy import TransformersPolicy
+from vasari.train import checkpoints
 from vasari.train.checkpoints import (
     complete_checkpoints,
     guard_saving,
@@ -168,3 +169,11 @@ def test_a_crash_between_the_two_renames_loses_no_model(
     with largest_file(50_000), pytest.raises(StorageError, match="the disk refused"):
         save_model(tiny_model, tiny_processor, best)
     assert weights(best)
+
+
+def test_naming_what_is_left_removes_no_folder_of_a_users_own(tmp_path):
+    own = tmp_path / "checkpoint-5" / "model.safetensors"
+    own.parent.mkdir()
+    own.write_bytes(b"a stock trainer's")
+    assert checkpoints._what_is_left(tmp_path) == "no checkpoint was complete yet"
+    assert own.exists()

@@ -39,11 +39,12 @@ import os
 from types import SimpleNamespace
 from accelerate import Accelerator
 from vasari.train.processes import start_processes
+from vasari.train.loop import LoopOptions
 from vasari.train.trl_engine import TrlEngine
 
 with start_processes():
     accelerator = Accelerator(cpu=True)
-    engine = TrlEngine(SimpleNamespace(accelerator=accelerator), None, None, refresh=None)
+    engine = TrlEngine(SimpleNamespace(accelerator=accelerator), None, None, LoopOptions())
     said = [engine.on_main(lambda: (accelerator.process_index, number)) for number in range(2)]
     try:
         engine.on_main(lambda: [][0])

@@ -189,15 +189,15 @@ def guard_saving(folder: str | Path) -> Iterator[None]:
     except Exception as error:  # safetensors has an exception of its own
         if not _is_disk_error(error):
             raise
-        left = _what_is_left(Path(folder))
+        left = _what_is_left(Path(folder), remove_others=True)  # makes space
         raise StorageError(
             f"{folder}: the disk refused the checkpoint ({error}); {left}. Free some space and"
             " resume."
         ) from error
 
 
-def _what_is_left(folder: Path) -> str:
-    kept = complete_checkpoints(folder)
+def _what_is_left(folder: Path, *, remove_others: bool = False) -> str:
+    kept = complete_checkpoints(folder, remove_others=remove_others)
     if not kept:
         return "no checkpoint was complete yet"
     return f"the last complete checkpoint is {kept[-1].name}"
