@@ -15,6 +15,8 @@ NEEDS = {
     "vllm": ({"grpo": {"vllm": "colocate", "trl": {"bf16": True}}}, "vasari[vllm]"),
     "peft": ({}, "vasari[train]"),
     "bitsandbytes": ({"grpo": {"trl": {"optim": "adamw_8bit"}}}, "bitsandbytes"),
+    "galore_torch": ({"sft": {"trl": {"optim": "galore_adamw_8bit"}}}, "galore-torch"),
+    "torchao": ({"sft": {"trl": {"optim": "adamw_torch_8bit"}}}, "torchao"),
     "liger_kernel": ({"sft": {"trl": {"use_liger_kernel": True}}}, "liger-kernel"),
     "wandb": ({"grpo": {"trl": {"report_to": "wandb"}}}, "wandb"),
     "flash_attn": ({"model": {"attn_implementation": "flash_attention_2"}}, "flash-attn"),

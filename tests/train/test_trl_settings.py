@@ -75,7 +75,10 @@ def test_what_spreads_weights_arrives_in_the_configuration(monkeypatch, key, val
 
     def config(**given):
         kept.update(given)
-        return SimpleNamespace(n_gpu=1)
+        plain = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8, "optim_args": None}
+        return SimpleNamespace(
+            n_gpu=1, optim="adamw_torch", lr_scheduler_kwargs=None, **{**plain, **given}
+        )
 
     monkeypatch.setattr("vasari.train.trl_config.GRPOConfig", config)
     config_of("grpo", {key: value})

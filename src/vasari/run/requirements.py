@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,21 @@ _TRACKERS = {
     "clearml": "clearml",
 }
 """Tracker's name in `report_to` -> its package, which is installed under the same name."""
+
+_OPTIMIZERS = {
+    "adamw_torch_[48]*": ("torchao", "torchao"),
+    "galore_*": ("galore_torch", "galore-torch"),
+    "apollo_*": ("apollo_torch", "apollo-torch"),
+    "*lomo": ("lomo_optim", "lomo-optim"),
+    "grokadamw": ("grokadamw", "grokadamw"),
+    "schedule_free_*": ("schedulefree", "schedulefree"),
+    "stable_adamw": ("optimi", "torch-optimi"),
+    **dict.fromkeys(
+        ("*8bit", "paged_*", "ademamix", "lion_*", "rmsprop_bnb*"),
+        ("bitsandbytes", "bitsandbytes"),
+    ),
+}
+"""Optimizer of transformers (pattern; the first that fits) -> its module, and what pip installs."""
 
 Need = tuple[str, str, str]
 """Module, setting that needs it, and what `pip install` is given."""
@@ -67,9 +83,12 @@ def _needs(recipe: Recipe, stages: Sequence[str]) -> Iterator[Need]:
 def _needs_of_trl(section: str, trl: Any) -> Iterator[Need]:
     if trl.deepspeed is not None:
         yield "deepspeed", f"{section}.trl.deepspeed", "vasari[deepspeed]"
-    optimizer = str(getattr(trl, "optim", ""))
-    if "8bit" in optimizer or optimizer.startswith("paged_"):
-        yield "bitsandbytes", f"{section}.trl.optim: {optimizer}", "bitsandbytes"
+    optimizer = getattr(trl, "optim", "")
+    optimizer = str(getattr(optimizer, "value", optimizer))
+    for pattern, (module, package) in _OPTIMIZERS.items():
+        if fnmatch.fnmatchcase(optimizer, pattern):
+            yield module, f"{section}.trl.optim: {optimizer}", package
+            break
     if getattr(trl, "use_liger_kernel", False):
         yield "liger_kernel", f"{section}.trl.use_liger_kernel", "liger-kernel"
     trackers = [trl.report_to] if isinstance(trl.report_to, str) else trl.report_to

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import Trainer, get_scheduler
 from trl import GRPOConfig, SFTConfig
 
 from vasari.core.errors import ConfigError
+from vasari.model.config import one_line
 from vasari.train.batches import grpo_batches, sft_batches, sft_passes, sft_steps
 from vasari.train.settings import GrpoSettings, SftSettings
 from vasari.train.trl_settings import TrlSettings
@@ -108,12 +110,42 @@ def _config(
     try:
         config = kind(**given, **sizes)
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"TRL refuses the settings under `trl`: {reason}") from error
+        raise ConfigError(f"TRL refuses the settings under `trl`: {one_line(error)}") from error
+    _check_optimizer(config)
     # A process has one GPU: transformers would spread a batch over all that it sees, by threads
     # (nn.DataParallel), and multiply the batch.
     config._n_gpu = min(config.n_gpu, 1)
     return config
+
+
+def _check_optimizer(config: Any) -> None:
+    """Raise for what transformers would refuse when the model is loaded and training begins."""
+    optimizer = getattr(config.optim, "value", config.optim)
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(config)
+    except ImportError:
+        pass  # `require_packages` has named what is missing
+    except (ValueError, TypeError, AttributeError) as error:
+        reason = one_line(error)
+        # Low-rank optimizers ask for a model when all else is right.
+        if not any(words in reason for words in ("pass a", "lease install", "failed to import")):
+            raise ConfigError(
+                f"trl.optim: {optimizer}: transformers cannot make this optimizer: {reason}"
+            ) from error
+    name = getattr(config.lr_scheduler_type, "value", config.lr_scheduler_type)
+    try:
+        get_scheduler(
+            name,
+            torch.optim.SGD([torch.zeros(1)], lr=1.0),
+            num_warmup_steps=1,
+            num_training_steps=10,
+            scheduler_specific_kwargs=config.lr_scheduler_kwargs or {},
+        )
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"trl.lr_scheduler_type: {name} with trl.lr_scheduler_kwargs"
+            f" {config.lr_scheduler_kwargs}: {one_line(error)}"
+        ) from error
 
 
 def _num_processes() -> int:

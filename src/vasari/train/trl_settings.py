@@ -14,12 +14,13 @@ import importlib.metadata
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from vasari.core.errors import ConfigError
 from vasari.core.settings import Settings
+from vasari.train.trl_dormant import dormant_settings
 
 NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -73,6 +74,9 @@ _SET_BY_VASARI = {
     "prediction_loss_only": _LEAVE_OUT,
     "include_for_metrics": _LEAVE_OUT,
     "use_cache": _LEAVE_OUT,
+    "log_on_each_node": _LEAVE_OUT,
+    "activation_checkpointing": "set `gradient_checkpointing`, its other name",
+    "activation_checkpointing_kwargs": "set `gradient_checkpointing_kwargs`, its other name",
     "*hub*": "leave it out: a recipe uploads nothing",
 }
 """Pattern of a field that Vasari sets, or whose change would break a run -> what to do instead."""
@@ -129,6 +133,16 @@ class TrlSettings(Settings):
         if "epsilon" in checked and "epsilon_high" in cls.model_fields:
             checked.setdefault("epsilon_high", checked["epsilon"])  # as in TRL
         return checked
+
+    @model_validator(mode="after")
+    def _refuse_dormant(self) -> Self:
+        """Refuse a setting that nothing would read beside the others."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        given = {**{name: getattr(self, name) for name in defaults}, **(self.model_extra or {})}
+        problems = list(dormant_settings(self.config_class, given, defaults))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @classmethod
     def _checked(cls, key: str, value: Any) -> Any:
@@ -236,7 +250,18 @@ class GrpoTrlSettings(TrlSettings):
             "leave it out: rollouts that train, refresh and validate are drawn alike, with"
             " temperature and top_p",
         ),
+        **dict.fromkeys(
+            ("use_transformers_*", "transformers_continuous_batching_config"),
+            "leave it out: it takes no images, and draws otherwise than refresh and validation;"
+            " set `vllm`",
+        ),
+        "neftune_noise_alpha": "leave it out: rollouts that train would be drawn with the noise,"
+        " others without",
         "chat_template_kwargs": "set `model.thinking`",
+        "label_smoothing_factor": "leave it out: the loss of GRPO has no labels to smooth",
+        "length_column_name": "leave it out: the sampler chooses the order",
+        "include_num_input_tokens_seen": "leave it out: metrics.jsonl counts the tokens",
+        "max_tool_calling_iterations": "leave it out: rollouts call no tools",
     }
 
     learning_rate: Rate = 1e-6

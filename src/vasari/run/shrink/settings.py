@@ -34,6 +34,14 @@ _FOR_GPUS: Mapping[str, Any] = {
 }
 """Setting of TRL -> its value on a CPU, where a run is not worth a tracker either."""
 
+_OF_TRACKERS = (
+    "run_name",
+    "project",
+    "trackio_space_id",
+    "trackio_bucket_id",
+    "trackio_static_space_id",
+)
+
 
 def shrunk_settings(recipe: Recipe, *, model_path: str | None, files: Mapping[str, str]) -> Any:
     """Return the content of a shrunk recipe, for YAML.
@@ -85,9 +93,13 @@ def settings_differences(
 
 def _without_gpus(trl: dict[str, Any]) -> None:
     trl.update({key: value for key, value in _FOR_GPUS.items() if trl.get(key)})
+    unread = ["liger_kernel_config", *_OF_TRACKERS]
     optimizer = str(trl.get("optim", ""))
     if "8bit" in optimizer or optimizer.startswith("paged_"):
         trl["optim"] = "adamw_torch"
+        unread += ["optim_args", "optim_target_modules"]
+    for key in unread:
+        trl.pop(key, None)  # nothing would read it any more, which is an error
 
 
 def _less_refreshing(recipe: Recipe) -> dict[str, int]:
