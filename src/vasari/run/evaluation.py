@@ -13,8 +13,8 @@ from vasari.core.records import Prompt
 from vasari.evaluate.run import evaluate_policy
 from vasari.model.path import fingerprint, resolve_model
 from vasari.model.transformers_policy import TransformersPolicy
-from vasari.run.folder import measured
 from vasari.run.layout import RunDir
+from vasari.run.measured import measured
 from vasari.run.recipe import Recipe
 from vasari.train.export import export_weights
 
@@ -54,7 +54,7 @@ def run_evaluation(
         )
     sets = {name: prompts[name] for name in TEST_SETS if prompts.get(name)}
     results: dict[str, dict[str, Any]] = {}
-    with measured(run, "evaluate") as facts:
+    with measured(run, "evaluate", continued=True) as facts:
         for name, path in models.items():
             with stage(f"evaluate {name.replace('_', ' ')}") as tell:
                 policy = _load(path, recipe)

@@ -9,14 +9,9 @@ import logging
 import os
 import platform
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import psutil
 from pydantic import ValidationError
 
 import vasari
@@ -70,38 +65,6 @@ def open_existing(root: Path) -> RunDir:
             " wrote"
         )
     return run
-
-
-@contextlib.contextmanager
-def measured(run: RunDir, name: str) -> Iterator[dict[str, Any]]:
-    """Context manager around a stage of a run; records its results, seconds and peak memory.
-
-    Results are what the stage puts into the dict; all is written into the run's folder.
-
-    A stage that a resumed command runs again adds its seconds to what the first attempt took.
-    """
-    path = run.stages / f"{name}.json"
-    before = read_json(path) if path.exists() else {}
-    facts: dict[str, Any] = {}
-    started = time.monotonic()
-    with PeakMemory() as memory:
-        yield facts
-    seconds = (
-        time.monotonic()
-        - started
-        + (float(before.get("seconds", 0.0)) if facts.pop("continued", False) else 0.0)
-    )
-    if int(os.environ.get("RANK", "0")) == 0:
-        write_json(
-            path,
-            {
-                "schema": 1,
-                "stage": name,
-                **facts,
-                "seconds": seconds,
-                "peak_memory_mb": memory.peak_mb,
-            },
-        )
 
 
 def _stored(run: RunDir) -> dict[str, Any]:
@@ -170,44 +133,3 @@ def _now() -> dict[str, Any]:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
     }
-
-
-class PeakMemory:
-    """Context manager that measures the peak memory of this process and its children, in MiB.
-
-    It is sampled twice a second; pages that processes share count for each.
-    """
-
-    def __init__(self) -> None:
-        self.peak_mb = 0.0
-        self._process = psutil.Process()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> PeakMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while True:
-            self.peak_mb = max(self.peak_mb, self._resident() / 2**20)
-            if self._stop.wait(0.5):
-                return
-
-    def _resident(self) -> int:
-        total = 0
-        for process in [self._process, *self._process.children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:  # a child that ended just now
-                continue
-        return total

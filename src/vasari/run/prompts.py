@@ -13,8 +13,8 @@ from vasari.core.records import Prompt
 from vasari.data.prompt_file import check_images, read_prompts, write_prompts
 from vasari.data.tasks.pool import PoolSettings, Split, check_disjoint, make_pool
 from vasari.data.tasks.styles import HELD_OUT_STYLE
-from vasari.run.folder import measured
 from vasari.run.layout import RunDir
+from vasari.run.measured import measured
 from vasari.run.recipe import FilePrompts, Recipe, TaskPrompts
 
 SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")

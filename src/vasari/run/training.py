@@ -16,8 +16,8 @@ from vasari.model.chat import target_text
 from vasari.model.processor import load_processor
 from vasari.model.small_vlm import small_processor, small_vlm, train_tokenizer
 from vasari.run.checks import require_trainable
-from vasari.run.folder import measured
 from vasari.run.layout import RunDir
+from vasari.run.measured import measured
 from vasari.run.recipe import Recipe
 from vasari.sample import make_sampler, prompt_features
 from vasari.train.processes import current_processes
@@ -51,13 +51,12 @@ def run_sft(
         clear = partial(shutil.rmtree, run.cold_start, ignore_errors=True)
         current_processes().main_first(clear)
     examples = prompts.get("cold_start") or prompts["train"]
-    with measured(run, "sft") as facts, stage("cold start") as tell:
+    with measured(run, "sft", continued=resume) as facts, stage("cold start") as tell:
         # Before the weights are loaded, which DeepSpeed spreads over the processes meanwhile.
         config = sft_config(recipe.sft, run.cold_start, recipe.seed, num_prompts=len(examples))
         model, processor = _open_model(
             recipe, [*examples, *prompts["validation"]], folder=recipe_folder
         )
-        facts["continued"] = resume
         facts["num_parameters"] = sum(
             getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters()
         )
@@ -105,8 +104,10 @@ def run_grpo(
         features=prompt_features(pool),
         **recipe.sampler.of(arm),
     )
-    with measured(run, f"rl-{arm}") as facts, stage(f"GRPO with {arm}") as tell:
-        facts["continued"] = resume
+    with (
+        measured(run, f"rl-{arm}", continued=resume) as facts,
+        stage(f"GRPO with {arm}") as tell,
+    ):
         training = GrpoTraining(
             model_path=str(start),
             prompts=pool,
