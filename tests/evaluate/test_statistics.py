@@ -144,7 +144,49 @@ def test_a_paired_difference_is_narrower_than_two_separate_intervals():
 @given(scores)
 def test_a_model_differs_from_itself_by_nothing(values):
     found = paired_difference(values, values, num_resamples=20)
-    assert (found.mean, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert found.mean == 0.0
+    assert found.high == -found.low
+
+
+def test_models_that_agree_on_all_prompts_may_differ_on_the_next():
+    # Tango's interval without a discordant pair: z^2 / (n + z^2).
+    found = paired_difference([1.0, 0.0] * 10, [1.0, 0.0] * 10)
+    assert (found.low, found.high) == pytest.approx((-0.161125, 0.161125), abs=1e-6)
+    better = paired_difference([1.0] * 20, [0.0] * 20)
+    assert (better.low, better.high) == pytest.approx((1 - 0.161125, 1.0), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [
+        # With z^2 = 3.841459: from 0 to z^2 / (n + z^2), and from n / (n + z^2) to 1.
+        (0, 20, 0.0, 0.161125),
+        (20, 20, 0.838875, 1.0),
+        (0, 1, 0.0, 0.793451),
+        (500, 500, 0.992376, 1.0),
+    ],
+)
+def test_none_or_all_of_n_prompts_have_wilsons_interval(right, n, low, high):
+    found = accuracy([[1.0] * 4] * right + [[0.0] * 4] * (n - right)).interval
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
+    assert (found.mean, found.n) == (right / n, n)
+
+
+def test_versions_of_one_problem_count_once_where_all_are_solved():
+    clusters = [str(i // 5) for i in range(100)]
+    found = accuracy([[1.0]] * 100, clusters=clusters).interval
+    assert (found.low, found.high, found.n) == (pytest.approx(0.838875, abs=1e-6), 1.0, 20)
+    assert share_interval([True] * 100, clusters)[0] == pytest.approx(0.838875, abs=1e-6)
+
+
+def test_prompts_of_equal_shares_give_no_interval_without_width():
+    found = accuracy([[1.0, 0.0]]).interval
+    assert (found.low, found.high) == pytest.approx((0.054621, 0.945379), abs=1e-6)
+
+
+def test_other_shares_have_the_bootstrap():
+    values = [0.0] * 19 + [1.0]
+    assert accuracy([[v] for v in values]).interval == bootstrap_mean(values)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20))
@@ -250,6 +292,7 @@ def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(right, n):
 def test_outputs_of_one_problem_count_as_one_in_the_interval():
     apart = share_interval([True, False] * 50, range(100))
     together = share_interval([True, False] * 50, [str(i // 10) for i in range(100)])
-    # Every cluster of ten holds five right answers: resampling clusters moves nothing.
-    assert together == (0.5, 0.5)
+    # Every cluster of ten holds five right answers: resampling them moves nothing, and Wilson's
+    # interval for ten has to do.
+    assert together == (pytest.approx(0.237, abs=1e-3), pytest.approx(0.763, abs=1e-3))
     assert apart == (pytest.approx(0.404, abs=1e-3), pytest.approx(0.596, abs=1e-3))

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from vasari.core.records import Prompt
 from vasari.evaluate.statistics import (
     accuracy,
-    bootstrap_mean,
     clustered_standard_error,
     maj_at_k,
     pass_at_k,
+    share_mean,
     solved_shares,
 )
 from vasari.evaluate.votes import vote_of
@@ -80,7 +80,7 @@ class ScoredSet:
         return ScoredSet([self.verdicts[i] for i in places], self.seed, clusters)
 
     def _interval(self, values: NDArray[np.float64]) -> dict[str, float]:
-        found = asdict(bootstrap_mean(values, clusters=self.clusters, seed=self.seed))
+        found = asdict(share_mean(values, clusters=self.clusters, seed=self.seed))
         return found | self._standard_error(values)
 
     def _standard_error(self, values: NDArray[np.float64]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,11 @@ NUM_RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 _CELLS_AT_ONCE = 4_000_000
-_NORMAL_QUANTILE = 1.959963984540054
-"""The 97.5% quantile of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over prompts with its bootstrap interval."""
+    """A mean over prompts with its interval."""
 
     mean: float
     low: float
@@ -74,7 +73,7 @@ def accuracy(
         DataError: No prompts, a prompt without rollouts, or a verdict that is not 0, 1 or nan.
     """
     rows = _rows(verdicts)
-    interval = bootstrap_mean(
+    interval = share_mean(
         solved_shares(rows),
         clusters=clusters,
         confidence=confidence,
@@ -145,6 +144,9 @@ def paired_difference(
 ) -> Interval:
     """Return the mean over prompts of score `a` minus score `b`, with a paired bootstrap interval.
 
+    Where all differences are equal, `z^2 / (n + z^2)` lies to either side of them: Tango's interval
+    (1998) of a paired difference without a discordant pair.
+
     Args:
         a: [prompts] score of the first model on each prompt, such as its share of correct rollouts;
             nan counts as 0.
@@ -164,8 +166,15 @@ def paired_difference(
             f" {second.shape}"
         )
     difference = np.nan_to_num(first) - np.nan_to_num(second)
-    return bootstrap_mean(
+    found = bootstrap_mean(
         difference, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed
+    )
+    if not _is_constant(difference, clusters):
+        return found
+    # Two models that agree on all of n prompts may differ on the next one.
+    _, margin = wilson(0.0, found.n, confidence=confidence)
+    return Interval(
+        found.mean, max(-1.0, found.mean - margin), min(1.0, found.mean + margin), found.n
     )
 
 
@@ -223,19 +232,49 @@ def clustered_standard_error(
 def share_interval(correct: Sequence[bool], clusters: Clusters) -> tuple[float, float]:
     """Return the 95% interval of the share of correct outputs: Wilson's, or a cluster bootstrap.
 
-    Wilson (1927), where every output is a cluster of its own:
-    `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
+    Wilson's where every output is a cluster of its own.
     """
-    n, z = len(correct), _NORMAL_QUANTILE
-    if len(set(clusters)) < n:
-        found = bootstrap_mean(np.array(correct, dtype=np.float64), clusters=clusters)
-        return found.low, found.high
-    p = sum(correct) / n
-    middle = p + z**2 / (2 * n)
-    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    if len(set(clusters)) == len(correct):
+        return wilson(sum(correct) / len(correct), len(correct), confidence=CONFIDENCE)
+    found = share_mean(np.array(correct, dtype=np.float64), clusters=clusters)
+    return found.low, found.high
+
+
+def wilson(share: float, n: int, *, confidence: float) -> tuple[float, float]:
+    """Return Wilson's interval (low, high) of a share of n independent prompts or outputs.
+
+    Wilson (1927): `(p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)`.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = share + z**2 / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
     # Rounding may put an end of it a last digit beside a share of 0 or 1.
-    return min(p, max(0.0, (middle - half) / scale)), max(p, min(1.0, (middle + half) / scale))
+    return min(share, max(0.0, (middle - half) / scale)), max(
+        share, min(1.0, (middle + half) / scale)
+    )
+
+
+def share_mean(
+    values: NDArray[np.float64] | Sequence[float],
+    *,
+    clusters: Clusters | None = None,
+    confidence: float = CONFIDENCE,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean of shares in [0, 1] over prompts: `bootstrap_mean`, or Wilson's interval.
+
+    Wilson's, with the number of clusters for n, where all have the same mean: every resample is
+    the same then, and 20 of 20 prompts solved would say that the 21st is.
+    """
+    found = bootstrap_mean(
+        values, clusters=clusters, confidence=confidence, num_resamples=num_resamples, seed=seed
+    )
+    if not _is_constant(_vector(values), clusters):
+        return found
+    low, high = wilson(min(1.0, max(0.0, found.mean)), found.n, confidence=confidence)
+    return Interval(found.mean, min(low, found.mean), max(high, found.mean), found.n)
 
 
 def bootstrap_mean(
@@ -248,8 +287,8 @@ def bootstrap_mean(
 ) -> Interval:
     """Return the mean of `values` over prompts, with its percentile cluster-bootstrap interval.
 
-    Equal seeds give equal intervals. Constant values give an interval without width: 20 of 20
-    prompts solved says nothing here of the 21st.
+    Equal seeds give equal intervals. Constant values give an interval without width: for shares
+    and differences of shares there are `share_mean` and `paired_difference`.
 
     Raises:
         DataError: No values, a value that is not finite, `clusters` of another length, or settings
@@ -279,6 +318,12 @@ def _vector(values: NDArray[np.float64] | Sequence[float]) -> NDArray[np.float64
     if not np.isfinite(data).all():
         raise DataError("a mean over prompts needs finite values")
     return data
+
+
+def _is_constant(data: NDArray[np.float64], clusters: Clusters | None) -> bool:
+    """Whether all clusters have the same mean, so that resampling them moves nothing."""
+    sums, sizes = _cluster_sums(data, clusters)
+    return bool(np.ptp(sums / sizes) < 1e-12)
 
 
 def _cluster_sums(
