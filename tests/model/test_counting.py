@@ -58,5 +58,5 @@ def test_an_unknown_hub_name_is_refused_with_what_to_do(monkeypatch):
     from vasari.core.errors import StateError
 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(StateError, match=r"hf download no-such/model --exclude"):
+    with pytest.raises(StateError, match=r"run `hf download no-such/model` where"):
         open_config("no-such/model")

@@ -11,6 +11,7 @@ from transformers.utils import cached_file
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json
+from vasari.model.hub import require_reachable
 
 
 def load_config(path: str) -> Any:
@@ -41,6 +42,7 @@ def read_model_file(path: str, name: str) -> dict[str, Any] | None:
     Raises:
         StateError: The file is no JSON object, or the hub refuses or cannot be reached.
     """
+    require_reachable(path, "config.json")
     try:
         place = cached_file(path, name, _raise_exceptions_for_missing_entries=False)
         content = read_json(Path(place)) if place else None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants, try_to_load_from_cache
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from vasari.core.errors import StateError
 from vasari.model.config import one_line
 from vasari.model.families import without_adapters
+from vasari.model.hub import require_reachable
 from vasari.model.published import published_config
 
 
@@ -51,28 +47,6 @@ def open_config(path: str) -> Any:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise StateError(f"{path}: no config can be read from it: {one_line(error)}") from error
-
-
-def require_reachable(path: str, file: str) -> None:
-    """Raise unless a file of a hub name is on this machine, or the hub can be reached.
-
-    transformers would try for minutes. A folder is not looked at.
-
-    Raises:
-        StateError: Neither; says what to do.
-    """
-    if Path(path).is_dir() or isinstance(try_to_load_from_cache(path, file), str):
-        return
-    host = urllib.parse.urlsplit(constants.ENDPOINT).hostname or ""
-    is_open = bool(urllib.request.getproxies())  # only they know
-    if not is_open and not constants.HF_HUB_OFFLINE:
-        with contextlib.suppress(OSError), socket.create_connection((host, 443), timeout=5):
-            is_open = True
-    if not is_open or constants.HF_HUB_OFFLINE:
-        raise StateError(
-            f"{path}: {file} is not on this machine and {host} cannot be reached; where it can, run"
-            f" `hf download {path} --exclude '*.safetensors'`, or set model.path to a folder"
-        )
 
 
 def model_without_weights(

@@ -19,6 +19,16 @@ from vasari.model.source_files import read_source_files, write_source_files
 from vasari.model.template import join_parts_for, set_thinking, tokenizer_of
 from vasari.model.without_videos import without_videos
 
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""Files of which a folder with a tokenizer has one at least."""
+
 __all__ = ["load_processor", "save_processor", "tokenizer_of"]
 
 
@@ -87,6 +97,7 @@ def _open(path: str) -> tuple[Family, Any]:
             f"{path}: the image processor of {family.name} needs torchvision: pip install"
             " 'vasari[vision]', with the torchvision that goes with your torch"
         )
+    _require_files(path, images=family.layout != "none")
     try:
         return family, kind.from_pretrained(path, trust_remote_code=False)
     except ImportError as error:
@@ -97,6 +108,26 @@ def _open(path: str) -> tuple[Family, Any]:
         raise StateError(
             f"{path}: no processor can be loaded from it: {one_line(error)}"
         ) from error
+
+
+def _require_files(path: str, *, images: bool) -> None:
+    """Raise if a folder lacks the files of a tokenizer or, for `images`, of an image processor."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return
+    needed: dict[str, tuple[str, ...]] = {"a tokenizer": _TOKENIZER_FILES}
+    if images:
+        needed["an image processor"] = ("preprocessor_config.json", "processor_config.json")
+    lacking = {
+        part: " or ".join(names)
+        for part, names in needed.items()
+        if not any((folder / name).is_file() for name in names)
+    }
+    if lacking:
+        raise StateError(
+            f"{path}: lacks the files of {' and '.join(lacking)} ({', '.join(lacking.values())});"
+            " copy them from the model that it was trained from"
+        )
 
 
 def _pad_left(processor: Any) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from huggingface_hub import constants, snapshot_download
@@ -18,6 +16,7 @@ from transformers import AutoConfig, GenerationConfig
 from vasari.core.errors import StateError
 from vasari.core.files import read_json, write_json
 from vasari.model.counting import model_class
+from vasari.model.hub import hub_is_reachable
 from vasari.model.processor import load_processor, save_processor
 from vasari.model.published import published_facts
 from vasari.model.published_files import write_published_files
@@ -82,7 +81,7 @@ def _find(source: str, made: Path, texts: Iterable[str]) -> tuple[Path, str]:
             return Path(cached), "the hub's cache"
     except OSError:
         pass  # not in the cache
-    if _is_reachable(constants.ENDPOINT) and not constants.HF_HUB_OFFLINE:
+    if not constants.HF_HUB_OFFLINE and hub_is_reachable():
         try:
             return Path(snapshot_download(source, allow_patterns=_NEEDED)), "the hub"
         except (OSError, HfHubHTTPError) as error:
@@ -99,15 +98,6 @@ def _find(source: str, made: Path, texts: Iterable[str]) -> tuple[Path, str]:
         "shipped facts, since the hub cannot be reached: TRL's copy of the family's template, and a"
         " tokenizer trained on the prompts with the family's special tokens"
     )
-
-
-def _is_reachable(address: str) -> bool:
-    place = urlparse(address)
-    try:
-        with socket.create_connection((place.hostname or "", place.port or 443), timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def _fit_images(folder: Path, config: Any, small: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from vasari.model.base import Decoding, Images
 from vasari.model.chat import chat_messages
 from vasari.model.config import load_config, one_line
 from vasari.model.families import family_of, without_adapters
+from vasari.model.hub import require_weights
 from vasari.model.image_reuse import reuse_image_features
 from vasari.model.processor import load_processor
 from vasari.model.prompt_checks import PromptChecker
@@ -143,7 +145,9 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
         StateError: Nothing there can be loaded as a model.
         ConfigError: The family is not supported.
     """
+    require_weights(path)
     family = family_of(load_config(path))
+    _require_weight_files(Path(path))
     kind = AutoModelForCausalLM if family.layout == "none" else AutoModelForImageTextToText
     try:
         model = kind.from_pretrained(
@@ -159,6 +163,15 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
         rule for rule in getattr(model, "_weight_conversions", None) or () if rule.was_used()
     ]
     return model
+
+
+def _require_weight_files(folder: Path) -> None:
+    """Raise if a model folder has no file of weights."""
+    if folder.is_dir() and not [*folder.glob("*.safetensors"), *folder.glob("*.bin")]:
+        raise StateError(
+            f"{folder}: has a config.json and no weights (model.safetensors, or pytorch_model.bin);"
+            " copy them too, or give the folder that has them"
+        )
 
 
 def _parts(decoding: Decoding) -> Iterator[Decoding]:

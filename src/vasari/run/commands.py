@@ -37,6 +37,7 @@ def sft(
     """
     recipe = load_recipe(recipe_path, overrides)
     require_packages(recipe, "sft")
+    _require_model(recipe, recipe_path.parent)
     from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
     from vasari.train.processes import start_processes  # noqa: PLC0415
 
@@ -65,6 +66,8 @@ def train(
     recipe = load_recipe(recipe_path, overrides)
     arm = require_allowed(sampler or recipe.sampler.name, SAMPLERS, kind="sampler")
     require_packages(recipe, "grpo")
+    if recipe.sft is None:
+        _require_model(recipe, recipe_path.parent)
     from vasari.run.training import run_grpo  # noqa: PLC0415
     from vasari.train.processes import start_processes  # noqa: PLC0415
 
@@ -102,6 +105,7 @@ def evaluate(recipe_path: Path, out: Path | None, overrides: Sequence[str]) -> R
     """Evaluate every model of a run on its test prompts, and return the run's folder."""
     recipe = load_recipe(recipe_path, overrides)
     require_packages(recipe, "evaluate")
+    _require_model(recipe, recipe_path.parent)
     from vasari.run.evaluation import run_evaluation  # noqa: PLC0415
 
     run = open_run(recipe, out)
@@ -125,10 +129,26 @@ def evaluate_path(
     require_packages(recipe, "evaluate")
     from vasari.run.evaluation import evaluate_checkpoint  # noqa: PLC0415
 
-    path = resolve_model(model)
+    path = resolve_model(model, setting="--model")
+    _require_weights(path)
     run = open_run(recipe, out)
     prompts = prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
     return evaluate_checkpoint(recipe, run, prompts, path)
+
+
+def _require_model(recipe: Recipe, recipe_folder: Path) -> None:
+    """Raise if the recipe's model is a name on the hub that this machine can neither find nor get.
+
+    Before prompts are made, and before transformers tries for minutes.
+    """
+    if recipe.model.path is not None:
+        _require_weights(resolve_model(recipe.model.path, recipe_folder))
+
+
+def _require_weights(path: str) -> None:
+    from vasari.model.hub import require_weights  # noqa: PLC0415  (not in the core)
+
+    require_weights(path)
 
 
 def quickstart(

@@ -124,7 +124,7 @@ class _Planner:
                 "a new model's tokenizer is made from the prompts: tokens are not counted"
             )
             return None
-        from vasari.model.counting import require_reachable  # noqa: PLC0415  (torch takes seconds)
+        from vasari.model.hub import require_reachable  # noqa: PLC0415  (not in the core)
 
         path = resolve_model(self._recipe.model.path, self._folder)
         try:

@@ -1,0 +1,39 @@
+"""A model folder that lacks files is refused with what is missing."""
+
+import shutil
+
+import pytest
+
+from vasari.core.errors import StateError
+from vasari.model.processor import load_processor
+from vasari.model.transformers_policy import load_model
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        (("tokenizer.json",), r"lacks the files of a tokenizer \(tokenizer\.json or tokenizer"),
+        (
+            ("preprocessor_config.json", "processor_config.json"),
+            r"lacks the files of an image processor \(preprocessor_config\.json or proc",
+        ),
+    ],
+    ids=["no tokenizer", "no image processor"],
+)
+def test_a_folder_without_files_of_its_processor_is_told_which(
+    tiny_folder, tmp_path, without, message
+):
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    for name in without:
+        (folder / name).unlink(missing_ok=True)
+    with pytest.raises(StateError, match=message + r".*copy them from the model") as caught:
+        load_processor(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_weights_is_told_so(tiny_folder, tmp_path):
+    folder = shutil.copytree(
+        tiny_folder, tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    with pytest.raises(StateError, match=r"no weights \(model\.safetensors"):
+        load_model(str(folder))
