@@ -8,6 +8,7 @@ import json
 import pytest
 import yaml
 
+from vasari.report.card_counts import _counts
 from vasari.report.inputs import read_run
 from vasari.report.model_card import CardFacts, make_model_card, shareable
 from vasari.report.summary import summarise
@@ -116,3 +117,65 @@ def test_the_folder_of_the_run_is_not_in_its_card(run):
     card = make_model_card(run, FACTS)
     assert str(run.root) not in card
     assert json.dumps(str(run.root))[1:-1] not in card
+
+
+@pytest.mark.parametrize(
+    ("shrunk_from", "path", "words"),
+    [
+        ("Qwen/Qwen3.5-4B", "model", "a copy of `Qwen/Qwen3.5-4B` in tiny dimensions"),
+        ("/home/me/model", "model", "a copy of the recipe's model in tiny dimensions"),
+        ("vasari:tiny-base", "vasari:tiny-base", "in small: few prompts and few steps. It shows"),
+    ],
+)
+def test_the_card_of_a_shrunk_run_says_first_that_it_is_a_trial(run, shrunk_from, path, words):
+    run.settings["recipe"] |= {"shrunk_from": shrunk_from, "model": {"path": path}}
+    card = make_model_card(run, FACTS)
+    before_use = card.partition("## Use")[0]
+    assert "> **A trial, not a model to use.** `vasari train --shrink`" in before_use
+    assert words in before_use
+    assert "trial" in header(card)["tags"]
+    assert "/home/me" not in card
+
+
+def test_the_card_of_another_run_is_of_no_trial(run):
+    assert "trial" not in make_model_card(run, FACTS).lower().partition("## how it was made")[0]
+
+
+def test_validation_and_evaluation_are_among_the_rollouts(run):
+    logs = dataclasses.replace(
+        run.arms["vas"], validation=[{"step": 0, "rollouts_validation": 4}] * 3
+    )
+    run.arms["vas"] = logs
+    sampled = {"decoding": {"num_rollouts": 8}, "accuracy": {"mean": 0.5, "n": 16}}
+    run.evaluation.clear()
+    run.evaluation["vas"] = {"sets": {"test": {"sampled": sampled, "greedy": {"accuracy": 1.0}}}}
+    card = make_model_card(run, FACTS)
+    assert "| to choose the best weights by validation | 12 | - |" in card
+    assert "| to evaluate the models in the table of scores | 128 | - |" in card
+
+
+def test_the_code_on_the_card_runs_as_it_stands(run):
+    code = make_model_card(run, FACTS).split("```python\n")[1].split("```")[0]
+    assert 'folder = "."' in code
+    assert "FOLDER" not in code
+
+
+def test_levels_stand_in_their_order_with_their_prompts():
+    levels = ["10"] * 2 + ["2"] * 3 + [""]
+    assert _counts("train", "difficulty", levels) == [
+        "* train: difficulty 2 (3 prompts), 10 (2); 1 prompts without"
+    ]
+
+
+def test_many_pass_rates_are_given_as_their_range():
+    rates = [f"{rate / 100}" for rate in range(101)]
+    assert _counts("train", "difficulty", rates) == [
+        "* train: difficulty 0 to 1, median 0.5 (101 prompts)"
+    ]
+
+
+def test_words_stand_by_their_number_and_the_rest_is_counted():
+    names = [f"family {letter}" for letter in "abcdefghijklmn"] + ["family n"]
+    (line,) = _counts("train", "category", names)
+    assert line.startswith("* train: category family n (2 prompts), family a (1), ")
+    assert line.endswith("and 2 others")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from vasari.core.markdown import fenced, plain
-from vasari.core.records import PURPOSES, Prompt
 from vasari.model.chat import SYSTEM_PROMPTS
-from vasari.report.inputs import Run, dig, interval, read_pool
-from vasari.report.summary import FEW_PROMPTS, best_is_the_start, ledger, paired, score
-from vasari.report.tables import PURPOSE_WORDS, model_name
+from vasari.report.card_counts import data_lines, rollout_lines
+from vasari.report.inputs import Run, dig, interval
+from vasari.report.summary import FEW_PROMPTS, best_is_the_start, paired, score
+from vasari.report.tables import model_name
 
-_SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")
-_MOST = 12
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _ABSOLUTE = re.compile(r"(?:[/~\\]|[A-Za-z]:[/\\])")
 _SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
@@ -58,20 +55,56 @@ def make_model_card(run: Run, facts: CardFacts) -> str:
         **({"base_model": base} if base else {}),
         "library_name": "transformers",
         "pipeline_tag": "image-text-to-text" if facts.sees_images else "text-generation",
-        "tags": ["vasari", "sft" if facts.arm == "cold_start" else "grpo"],
+        "tags": [
+            "vasari",
+            "sft" if facts.arm == "cold_start" else "grpo",
+            *(["trial"] if shrunk_from(run) else []),
+        ],
     }
     lines = ["---", yaml.safe_dump(header, sort_keys=False).rstrip(), "---", "", f"# {title}", ""]
-    lines += [*_what(run, facts, base), ""]
+    lines += [*_trial(run), *_what(run, facts, base), ""]
     lines += ["## Use", "", *_use(run, facts), ""]
     lines += ["## Scores", "", *_scores(run, facts), ""]
-    lines += ["## Data", "", *_data(run), ""]
-    lines += ["## Rollouts", "", *_rollouts(run, facts), ""]
+    lines += ["## Data", "", *data_lines(run), ""]
+    lines += ["## Rollouts", "", *rollout_lines(run, facts.arm), ""]
     lines += ["## How it was made", "", *_recipe(run), ""]
     return "\n".join(lines)
 
 
+def shrunk_from(run: Run) -> str | None:
+    """Return the model of the recipe that `--shrink` made the run's of; None for another run."""
+    named = dig(run.recipe, "shrunk_from")
+    return str(named) if named else None
+
+
+def _trial(run: Run) -> list[str]:
+    named = shrunk_from(run)
+    if named is None:
+        return []
+    what = (
+        "few prompts and few steps"
+        if named == dig(run.recipe, "model", "path")
+        else f"a copy of {_shown_model(named)} in tiny dimensions with random weights, taught the"
+        " form of an answer, then few prompts and few steps"
+    )
+    return [
+        f"> **A trial, not a model to use.** `vasari train --shrink` ran a recipe in small: {what}."
+        " It shows that the recipe runs; its scores say nothing of the model that the recipe"
+        " names.",
+        "",
+    ]
+
+
+def _shown_model(path: str) -> str:
+    """A hub name as code, or words for a folder, whose path is this machine's."""
+    return f"`{path}`" if _hub_name(path) else "the recipe's model"
+
+
 def _what(run: Run, facts: CardFacts, base: str | None) -> list[str]:
     source = f"`{base}`" if base else "A base model whose name is not known"
+    shrunk = shrunk_from(run)
+    if shrunk is not None and shrunk != dig(run.recipe, "model", "path"):
+        source = f"A small random copy of {_shown_model(shrunk)}"
     how = "supervised fine-tuning on worked reasoning"
     if facts.arm != "cold_start":
         sampler = plain(facts.arm)
@@ -97,8 +130,9 @@ def _use(run: Run, facts: CardFacts) -> list[str]:
     kind = "AutoModelForImageTextToText" if facts.sees_images else "AutoModelForCausalLM"
     code = (
         f"from transformers import AutoProcessor, {kind}\n\n"
-        f'model = {kind}.from_pretrained(FOLDER, dtype="auto")\n'
-        "processor = AutoProcessor.from_pretrained(FOLDER)"
+        'folder = "."  # the folder that this card lies in, or its name on the hub\n'
+        f'model = {kind}.from_pretrained(folder, dtype="auto")\n'
+        "processor = AutoProcessor.from_pretrained(folder)"
     )
     named = str(dig(run.recipe, "model", "system_prompt") or "none")
     system = SYSTEM_PROMPTS.get(named, named)
@@ -163,53 +197,6 @@ def _cautions(run: Run, facts: CardFacts, models: Sequence[str]) -> list[str]:
     if sizes and min(sizes) < FEW_PROMPTS:
         lines.append(f"{min(sizes)} test prompts are few: the intervals above are wide.")
     return [text for line in lines for text in ("", f"> {line}")]
-
-
-def _data(run: Run) -> list[str]:
-    rows, details = [], []
-    for split in _SPLITS:
-        prompts = read_pool(run, split)
-        if prompts:
-            images = sum(len(prompt.images) for prompt in prompts)
-            rows.append(f"| {split.replace('_', ' ')} | {len(prompts):,} | {images:,} |")
-        if prompts and split in ("cold_start", "train"):
-            details += _counts(split, "category", (prompt.category for prompt in prompts))
-            details += _counts(split, "difficulty", (prompt.difficulty for prompt in prompts))
-            for key in ("source", "licence"):
-                details += _counts(split, key, _of_metadata(prompts, key))
-    if not rows:
-        return ["The run's prompts are not in its folder."]
-    head = ["| prompts | number | images |", "| --- | ---: | ---: |"]
-    return [*head, *rows, *(["", *details] if details else [])]
-
-
-def _of_metadata(prompts: Iterable[Prompt], key: str) -> Iterable[str]:
-    for prompt in prompts:
-        value = prompt.metadata.get(key)
-        yield value if isinstance(value, str) else ""
-
-
-def _counts(split: str, what: str, values: Iterable[str]) -> list[str]:
-    counts = Counter(values)
-    if set(counts) <= {""}:
-        return []
-    shown = counts.most_common(_MOST)
-    named = ", ".join(f"{plain(value) or '(none)'} {count:,}" for value, count in shown)
-    more = f", and {len(counts) - _MOST} others" if len(counts) > _MOST else ""
-    return [f"* {split.replace('_', ' ')}, by {what}: {named}{more}"]
-
-
-def _rollouts(run: Run, facts: CardFacts) -> list[str]:
-    arm = run.arms.get(facts.arm)
-    if arm is None:
-        return ["No rollouts were spent on these weights."]
-    spent = ledger(arm)
-    lines = ["| spent on | rollouts | tokens |", "| --- | ---: | ---: |"]
-    for purpose in PURPOSES:
-        counts = [spent[unit].get(purpose) for unit in ("rollouts", "tokens")]
-        cells = " | ".join("-" if count is None else f"{count:,}" for count in counts)
-        lines.append(f"| {PURPOSE_WORDS[purpose]} | {cells} |")
-    return lines
 
 
 def _recipe(run: Run) -> list[str]:

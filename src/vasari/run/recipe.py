@@ -204,6 +204,8 @@ class Recipe(Settings):
     """Reinforcement training; None for a recipe that only makes a base or a cold start."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """The evaluation at the end."""
+    shrunk_from: str | None = None
+    """Model of the recipe that `vasari train --shrink` made this one of; it writes it."""
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:

@@ -17,6 +17,7 @@ RECIPES = sorted(
     if not path.stem.startswith(("curate_", "benchmarks"))
 )
 MAY_CHANGE = {
+    "shrunk_from",
     "prompts",
     "model.path",
     "model.max_pixels",

@@ -52,6 +52,7 @@ def shrunk_settings(recipe: Recipe, *, model_path: str | None, files: Mapping[st
         files: Path of each split's prompt file, relative to the shrunk recipe.
     """
     content = recipe.model_dump(mode="json")
+    content["shrunk_from"] = recipe.model.path or "a new model"
     if recipe.prompts.tasks is not None:
         tasks = content["prompts"]["tasks"]
         tasks.update({key: min(tasks[key], most) for key, most in _TASKS.items()})
