@@ -187,3 +187,42 @@ def test_only_the_main_process_writes_the_settings(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     open_run(load_recipe(QUICKSTART, []), tmp_path)
     assert not (tmp_path / "settings.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "processes", "command"),
+    [
+        (
+            ["/x/site-packages/vasari/__main__.py", "sft", "my recipe.yaml", "--set", "a={b: 1}"],
+            {},
+            "vasari sft 'my recipe.yaml' --set 'a={b: 1}'",
+        ),
+        (["/x/bin/vasari", "train", "r.yaml"], {}, "vasari train r.yaml"),
+        (
+            ["/x/vasari/__main__.py", "train", "r.yaml"],
+            {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8"},
+            "torchrun --nproc_per_node 8 -m vasari train r.yaml",
+        ),
+        (
+            ["/x/vasari/__main__.py", "train", "r.yaml"],
+            {"WORLD_SIZE": "32", "LOCAL_WORLD_SIZE": "8"},
+            "torchrun --nnodes 4 --nproc_per_node 8 -m vasari train r.yaml",
+        ),
+    ],
+    ids=["module", "script", "torchrun", "nodes"],
+)
+def test_the_command_is_kept_as_it_can_be_given_again(
+    tmp_path, monkeypatch, words, processes, command
+):
+    monkeypatch.setattr(sys, "argv", words)
+    for key, value in processes.items():
+        monkeypatch.setenv(key, value)
+    open_run(load_recipe(QUICKSTART, []), tmp_path)
+    assert json.loads((tmp_path / "settings.json").read_text())["command"] == command
+
+
+def test_the_page_of_an_old_run_shows_a_command_that_can_be_given_again(old_run):
+    write_report(old_run)
+    page = (old_run / "report.html").read_text()
+    assert "vasari evaluate recipe.yaml" in page
+    assert "__main__.py" not in page

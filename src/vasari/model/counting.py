@@ -88,6 +88,7 @@ def count_parameters(model: Any) -> ParameterCount:
     trained = 0
     for name, weight in model.named_parameters():
         part = "adapters" if "lora_" in name else part_of.get(id(weight), "vision")
-        counts[part] = counts.get(part, 0) + weight.numel()
-        trained += weight.numel() * weight.requires_grad
+        size = getattr(weight, "ds_numel", weight.numel())  # DeepSpeed's stage 3 leaves 0 here
+        counts[part] = counts.get(part, 0) + size
+        trained += size * weight.requires_grad
     return ParameterCount(by_part=counts, trained=trained)

@@ -187,7 +187,7 @@ def stage_rows(run: Run) -> list[dict[str, Any]]:
                 "seconds": number(stage.get("seconds")),
                 "memory": number(stage.get("peak_memory_mb")),
                 "facts": [
-                    (shown(key, 40).replace("_", " "), _fact(key, value))
+                    (shown(key.removeprefix("num_"), 40).replace("_", " "), _fact(key, value))
                     for key, value in list(facts.items())[:12]
                 ],
             }
@@ -220,12 +220,20 @@ def essentials(run: Run) -> list[tuple[str, str]]:
         ("Seed", plain(settings.get("seed", dig(recipe, "seed")))),
         ("Versions", _facts(settings.get("versions"))),
         ("Machine", _facts(settings.get("machine"))),
-        ("First command", plain(settings.get("command"))),
-        ("Last command", plain(dig(settings, "last", "command"))),
+        ("First command", _command(settings.get("command"))),
+        ("Last command", _command(dig(settings, "last", "command"))),
         ("", plain(dig(settings, "last", "started"))),
         *_other_versions(settings),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+def _command(words: Any) -> str:
+    """A command as it can be given again; runs of before have `__main__.py` for `vasari`."""
+    said = plain(words)
+    return (
+        f"vasari {said.removeprefix('__main__.py ')}" if said.startswith("__main__.py ") else said
+    )
 
 
 def _other_versions(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,7 +8,9 @@ import importlib.metadata
 import logging
 import os
 import platform
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,17 @@ def _now() -> dict[str, Any]:
     return {
         "versions": versions,
         "started": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(sys.argv),
         "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
     }
+
+
+def _command(words: Sequence[str]) -> str:
+    """This process's command as it can be given again: `vasari`, or torchrun with its processes."""
+    program = Path(words[0])
+    name = "vasari" if program.name == "__main__.py" else program.name
+    processes, local = (int(os.environ.get(key, "1")) for key in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if name == "vasari" and processes > 1:
+        nodes = ["--nnodes", str(processes // local)] if processes > local else []
+        name = shlex.join(["torchrun", *nodes, "--nproc_per_node", str(local), "-m", "vasari"])
+    return " ".join([name, shlex.join(words[1:])]).strip()

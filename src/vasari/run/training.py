@@ -13,6 +13,7 @@ from vasari.core.progress import stage
 from vasari.core.records import Prompt
 from vasari.model import resolve_model
 from vasari.model.chat import target_text
+from vasari.model.counting import count_parameters
 from vasari.model.processor import load_processor
 from vasari.model.small_vlm import small_processor, small_vlm, train_tokenizer
 from vasari.run.checks import require_trainable
@@ -57,9 +58,7 @@ def run_sft(
         model, processor = _open_model(
             recipe, [*examples, *prompts["validation"]], folder=recipe_folder
         )
-        facts["num_parameters"] = sum(
-            getattr(weight, "ds_numel", weight.numel()) for weight in model.parameters()
-        )
+        facts.update(_parameters(model))
         result = train_supervised(
             model,
             processor,
@@ -123,6 +122,17 @@ def run_grpo(
         )
         facts.update(training.train(prompts["validation"], resume=resume))
     return best
+
+
+def _parameters(model: Any) -> dict[str, int]:
+    """Numbers of the model's own parameters, of its adapters' if it has any, and of the trained."""
+    count = count_parameters(model)
+    adapters = count.by_part.get("adapters", 0)
+    return {
+        "num_parameters": count.total - adapters,
+        **({"num_adapter_parameters": adapters} if adapters else {}),
+        "num_trained_parameters": count.trained,
+    }
 
 
 def _is_done(run: RunDir, stage_name: str, weights: Path, *, resume: bool) -> bool:
