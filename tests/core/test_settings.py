@@ -17,7 +17,8 @@ def test_each_wrong_key_and_value_is_named_with_what_came():
     with pytest.raises(
         ConfigError,
         match=(
-            r"^recipe: seconds: Input should be a valid number.*, got 'soon'; unknown key 'secnds'$"
+            r"^recipe: seconds: Input should be a valid number.*, got 'soon'; unknown key 'secnds';"
+            r" do you mean 'seconds'\?$"
         ),
     ):
         parse_settings(Server, {"seconds": "soon", "secnds": 3}, where="recipe")

@@ -150,3 +150,23 @@ def test_a_deepspeed_file_that_cannot_be_used_is_one_line_when_the_recipe_is_rea
     with pytest.raises(ConfigError, match=message) as caught:
         load_recipe(written(tmp_path, "sft: {trl: {deepspeed: zero.json}}"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("grpo.step=3", "do you mean 'grpo.steps'?"),
+        ("evaluate.num_rolouts=3", "do you mean 'evaluate.num_rollouts'?"),
+        ("grpo.screening.candidate=2", "do you mean 'grpo.screening.candidates'?"),
+        ("grpo.rewards=[{name: accuracy, wieght: 1}]", "do you mean 'grpo.rewards.0.weight'?"),
+        ("model.system=x", "do you mean 'model.system_prompt'?"),
+        ("prompts.tasks.num_trian=3", "do you mean 'prompts.tasks.num_train'?"),
+        ("sft.lora={rnk: 3}", "do you mean 'sft.lora.rank'?"),
+        ("zebra=1", "unknown key 'zebra'; leave it out"),
+    ],
+)
+def test_an_unknown_key_is_told_the_nearest_known_one(override, meant):
+    quickstart = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(quickstart, [override])
+    assert str(caught.value).endswith(meant)

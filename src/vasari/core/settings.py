@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -117,20 +119,54 @@ def parse_settings(
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        rows = "; ".join(_explain(row, show_value=show_values) for row in error.errors())
+        rows = "; ".join(_explain(kind, row, show_value=show_values) for row in error.errors())
         raise ConfigError(f"{where}: {rows}") from error
 
 
-def _explain(error: Any, *, show_value: bool) -> str:
+def _explain(kind: type[Settings], error: Any, *, show_value: bool) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "the whole"
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {place!r}"
+        *parents, key = (str(part) for part in error["loc"])
+        near = difflib.get_close_matches(key, _keys_at(kind, parents), 1)
+        meant = f"; do you mean {'.'.join([*parents, *near])!r}?" if near else "; leave it out"
+        return f"unknown key {place!r}{meant}"
     got = (
         f", got {error.get('input')!r}"
         if show_value and error["type"] not in ("value_error", "missing")
         else ""
     )
     return f"{place}: {error['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _keys_at(kind: type[Settings], parents: Sequence[str]) -> list[str]:
+    """Keys that settings of a class have at a place within them, as a file writes them."""
+    found: list[Any] = [kind]
+    for parent in parents:
+        found = [
+            inner
+            for one in found
+            for name, annotation in _fields_of(one).items()
+            if name == parent
+            for inner in _classes_in(annotation)
+            # A position in a list, and a member of a union, are no keys.
+        ] or found
+    return [name for one in found for name in _fields_of(one)]
+
+
+def _fields_of(kind: Any) -> dict[str, Any]:
+    """Types of the fields of a settings class or dataclass, by their keys in a file."""
+    if issubclass(kind, BaseModel):
+        return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+    return {field.name: None for field in dataclasses.fields(kind)}
+
+
+def _classes_in(annotation: Any) -> list[Any]:
+    """Settings classes and dataclasses that a type is made of."""
+    if isinstance(annotation, type) and (
+        issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)
+    ):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _classes_in(part)]
 
 
 def _override(content: dict[str, Any], override: str) -> None:
