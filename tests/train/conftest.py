@@ -91,7 +91,9 @@ def make_trainer(taught_folder: Path) -> Callable[..., Any]:
         sampler: str | PromptSampler = "uniform",
         **changes: Any,
     ) -> Any:
-        extra = {name: changes.pop(name) for name in ("verify",) if name in changes}
+        extra = {
+            name: changes.pop(name) for name in ("verify", "attn_implementation") if name in changes
+        }
         training = GrpoTraining(
             model_path=str(taught_folder),
             prompts=prompts,
