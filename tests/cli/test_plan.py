@@ -106,3 +106,51 @@ def test_every_shipped_recipe_has_a_plan(monkeypatch, name):
     has_files = "files" in yaml.safe_load((Path("recipes") / name).read_text())["prompts"]
     assert any("is not there" in note for note in found["notes"]) == has_files
     assert found["grpo"] is None or found["grpo"]["training"]["train"]["most"] > 0
+
+
+@pytest.fixture
+def recipe_of_files(recipe, tmp_path):
+    """The small recipe over files that are not there yet."""
+    content = yaml.safe_load(recipe.read_text())
+    content["prompts"] = {"files": {"train": "rl.parquet", "test": "test.parquet"}}
+    recipe.write_text(yaml.safe_dump(content))
+    return recipe
+
+
+def test_rollouts_on_prompts_that_are_not_there_are_not_known(recipe_of_files):
+    shown = plan(recipe_of_files)
+    for purpose in ("refresh", "validation", "evaluation"):
+        (row,) = [line for line in shown.output.splitlines() if line.strip().startswith(purpose)]
+        assert row.split() == [purpose, "not", "known", "-", "-", "-"]
+    found = json.loads(plan(recipe_of_files, "--json").output)
+    training = found["grpo"]["training"]
+    assert (training["refresh"], training["validation"], found["grpo"]["evaluation"]) == (None,) * 3
+    assert set(found["generated"]) == {"train"}
+
+
+def test_a_sampler_that_never_refreshes_takes_none_for_it(recipe_of_files):
+    found = plan(recipe_of_files, "--json", "--set", "sampler.name=progress")
+    assert json.loads(found.output)["grpo"]["training"]["refresh"] == {"least": 0, "most": 0}
+
+
+def test_unknown_hours_name_the_options_that_give_them(recipe):
+    assert "hours are not known without --tokens-per-second and --update-tokens-per-second, or" in (
+        plan(recipe).output
+    )
+    told = plan(recipe, "--tokens-per-second", 100).output
+    assert "hours are not known without --update-tokens-per-second, or --calibrate" in told
+    assert "hours are not" not in (
+        plan(recipe, "--tokens-per-second", 100, "--update-tokens-per-second", 100).output
+    )
+
+
+def test_gpus_over_which_an_update_does_not_divide_are_told_so(recipe):
+    shown = plan(recipe, "--gpus", 3).output
+    # 16 rollouts in 2 updates: no micro-batch divides 8 over 3 processes.
+    assert "8 an update, which do not divide over 3 processes; use 2, or choose" in shown
+    assert "micro_batch" not in shown
+
+
+def test_a_micro_batch_that_does_not_divide_is_told_one_that_does(recipe):
+    shown = plan(recipe, "--set", "grpo.micro_batch=3").output
+    assert "do not divide into micro-batches of 3; set micro_batch to 2, or another" in shown

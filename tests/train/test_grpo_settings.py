@@ -58,14 +58,16 @@ def test_a_batch_is_all_its_rollouts_in_the_asked_number_of_updates(
 def test_a_micro_batch_that_does_not_divide_an_update_is_refused_with_what_would():
     with pytest.raises(
         ConfigError,
-        match=r"48 rollouts a batch in 2 updates are 24 an update.*micro_batch that divides 24",
+        match=r"48 rollouts a batch in 2 updates are 24 an update.*set micro_batch to \d+, or another divisor of 24",
     ):
         grpo_config(grpo(micro_batch=7), OUT, 0)
 
 
 def test_processes_that_cannot_share_an_update_are_named(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "5")
-    with pytest.raises(ConfigError, match="24 an update, which 5 processes cannot take"):
+    with pytest.raises(
+        ConfigError, match="24 an update, which do not divide over 5 processes; use 4, or choose"
+    ):
         grpo_config(grpo(), OUT, 0)
 
 

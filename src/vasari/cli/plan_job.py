@@ -127,8 +127,11 @@ def _rollout_table(plan: Plan, grpo: GrpoPlan) -> Table:
     table = _table(
         "rollouts by purpose", "purpose", "rollouts", "a trained one", "million tokens", "hours"
     )
-    for purpose, count in grpo.rollouts.items():
+    for purpose, count in grpo.by_purpose.items():
         name = purpose
+        if count is None:
+            table.add_row(name, "not known", "-", "-", "-")
+            continue
         if purpose == "refresh" and training.refreshes:
             name = f"refresh ({len(training.refreshes)} of {training.refresh_cycle:,})"
         table.add_row(

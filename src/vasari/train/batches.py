@@ -41,12 +41,24 @@ def grpo_batches(settings: GrpoSettings, *, num_processes: int) -> GrpoBatches:
             f"an update has {per_update} rollouts, which {num_processes} processes cannot take; use"
             " fewer processes"
         )
-    micro = min(settings.micro_batch, per_update // num_processes)
-    if per_update % (micro * num_processes):
+    own, rest = divmod(per_update, num_processes)
+    update = (
+        f"grpo: {rollouts} rollouts a batch in {settings.updates_per_batch} updates are"
+        f" {per_update} an update"
+    )
+    if rest:
+        fits = next(num for num in range(num_processes, 0, -1) if per_update % num == 0)
         raise ConfigError(
-            f"{rollouts} rollouts a batch in {settings.updates_per_batch} updates are {per_update}"
-            f" an update, which {num_processes} processes cannot take in micro-batches of {micro};"
-            f" choose a micro_batch that divides {per_update // num_processes}"
+            f"{update}, which do not divide over {num_processes} processes; use {fits}, or choose"
+            " prompts_per_batch x rollouts_per_prompt as a multiple of processes x"
+            " updates_per_batch"
+        )
+    micro = min(settings.micro_batch, own)
+    if own % micro:
+        fits = next(size for size in range(micro, 0, -1) if own % size == 0)
+        raise ConfigError(
+            f"{update}, {own} of each of {num_processes} processes, which do not divide into"
+            f" micro-batches of {micro}; set micro_batch to {fits}, or another divisor of {own}"
         )
     return GrpoBatches(
         rollouts=rollouts,

@@ -134,3 +134,35 @@ def test_the_division_is_the_one_that_the_recipe_names(trl, name):
 )
 def test_optimizers_differ_in_their_states(name, expected):
     assert optimizer_bytes(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("zero", "gathered", "gradients"),
+    [
+        # 2 bytes of 80 million weights: all of them fit DeepSpeed's defaults.
+        ({}, 160, 20 + 2 * 160),
+        ({"stage3_max_live_parameters": 3e7, "reduce_bucket_size": 2e7}, 2 * 51, 20 + 2 * 40),
+        # A layer of a million is gathered whatever the limit, and what is fetched before its use.
+        (
+            {"stage3_max_live_parameters": 0, "stage3_prefetch_bucket_size": 4_000_000},
+            2 * 5,
+            20 + 2 * 160,
+        ),
+        ({"reduce_bucket_size": 2e7, "overlap_comm": False}, 160, 20 + 40),
+        # transformers: 4,000 x 4,000 gradients, and nine tenths of it to fetch.
+        (
+            {
+                "reduce_bucket_size": "auto",
+                "stage3_prefetch_bucket_size": "auto",
+                "stage3_max_live_parameters": 0,
+            },
+            2 * (1 + 0.9 * 16),
+            20 + 2 * 32,
+        ),
+    ],
+    ids=["defaults", "smaller", "a layer", "one bucket", "auto"],
+)
+def test_buckets_are_those_of_the_deepspeed_file(zero, gathered, gradients):
+    trl = GrpoTrlSettings(deepspeed={"zero_optimization": {"stage": 3} | zero})
+    parts = of(division_of(trl, num_gpus=8, width=4000))
+    assert (parts["gathered weights"], parts["gradients"]) == pytest.approx((gathered, gradients))

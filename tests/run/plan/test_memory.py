@@ -99,6 +99,18 @@ def test_vllm_is_asleep_while_weights_are_updated(model):
     assert first.generation == second.generation > 24 * GIB
 
 
+def test_vllm_that_sleeps_leaves_its_memory_to_what_transformers_generates(model):
+    shapes, gpu = model_shapes(model), 80 * GIB
+    awake = dataclasses.replace(WORK, vllm_share=0.3, generated=10)
+    asleep = dataclasses.replace(awake, vllm_sleeps=True)
+    first, second = (
+        device_memory(shapes, sizes(model), PLAIN, work, gpu_bytes=gpu) for work in (awake, asleep)
+    )
+    assert first.generation - second.generation == pytest.approx(first.parts["keys and values"])
+    assert "vLLM" not in second.updating
+    assert "keys and values" not in second.generating  # vLLM's moment is the fuller one
+
+
 def test_rollouts_of_transformers_need_their_caches_and_divided_weights_whole(model):
     shapes = model_shapes(model)
     work = dataclasses.replace(WORK, generated=10)
@@ -143,3 +155,22 @@ def test_what_does_not_fit_is_named_with_its_largest_part(model):
     error = fitting(memory, 3 * GIB, stage="grpo")
     assert "grpo: generating takes" in str(error)
     assert "keys and values" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "remedy"),
+    [
+        ("grpo", {"generated": 100_000}, "lower grpo.refresh_batch or grpo.trl.max_completion_len"),
+        ("evaluate", {"generated": 100_000}, "lower evaluate.batch_rollouts or evaluate.max_tok"),
+        ("sft", {"sequences": 100_000}, "lower sft.micro_batch, or set sft.trl.gradient_checkp"),
+        # The keys and values are larger, and not in use when the update does not fit.
+        ("grpo", {"sequences": 100_000, "generated": 100}, "lower grpo.micro_batch, or set grpo"),
+    ],
+)
+def test_each_stage_is_told_its_own_settings(model, stage, changes, remedy):
+    work = dataclasses.replace(WORK, **changes)
+    memory = device_memory(model_shapes(model), sizes(model), PLAIN, work, gpu_bytes=None)
+    told = str(fitting(memory, 3 * GIB, stage=stage))
+    assert remedy in told
+    others = {"sft", "grpo", "evaluate"} - {stage}
+    assert not [other for other in others if f"{other}." in told]

@@ -36,18 +36,23 @@ class GrpoPlan:
     training: TrainingRollouts
     epochs: float | None
     """Prompts drawn, as a multiple of the pool; None where its size is not known."""
-    evaluation: Count
-    """Rollouts of all models on the test sets."""
+    evaluation: Count | None
+    """Rollouts of all models on the test sets; None where their size is not known."""
 
     @property
-    def rollouts(self) -> dict[str, Count]:
-        """Rollouts by purpose."""
+    def by_purpose(self) -> dict[str, Count | None]:
+        """Rollouts by purpose; None where they are not known."""
         return {
             "train": self.training.train,
             "refresh": self.training.refresh,
             "validation": self.training.validation,
             "evaluation": self.evaluation,
         }
+
+    @property
+    def rollouts(self) -> dict[str, Count]:
+        """Rollouts of the purposes of which they are known."""
+        return {name: count for name, count in self.by_purpose.items() if count is not None}
 
 
 def plan_sft(recipe: Recipe, prompts: PlannedPrompts) -> SftPlan | None:
@@ -75,7 +80,7 @@ def plan_grpo(recipe: Recipe, prompts: PlannedPrompts, notes: list[str]) -> Grpo
     pool = sizes.get("train")
     if pool is None:
         notes.append(
-            "the size of the pool is not known: refreshes and passes are left out; give --prompts"
+            "the size of the pool is not known, nor what refreshes and passes take; give --prompts"
         )
     at_hand = prompts.prompts.get("train", [])
     features = prompt_features(at_hand) if pool is not None and len(at_hand) == pool else None
@@ -90,8 +95,8 @@ def plan_grpo(recipe: Recipe, prompts: PlannedPrompts, notes: list[str]) -> Grpo
     training = training_rollouts(
         settings,
         sampler,
-        num_validation=sizes.get("validation", 0),
-        scores_prompts=pool is not None,
+        num_validation=None if "validation" in prompts.unknown else sizes.get("validation", 0),
+        knows_pool=pool is not None,
     )
     sets = {
         name: (sizes[name], round(sizes[name] * prompts.share_with_images(name)))
@@ -102,5 +107,7 @@ def plan_grpo(recipe: Recipe, prompts: PlannedPrompts, notes: list[str]) -> Grpo
     return GrpoPlan(
         training=training,
         epochs=None if pool is None else training.prompts_drawn / pool,
-        evaluation=evaluation_rollouts(recipe.evaluate, sets, num_models=num_models),
+        evaluation=None
+        if "test" in prompts.unknown
+        else evaluation_rollouts(recipe.evaluate, sets, num_models=num_models),
     )

@@ -10,9 +10,11 @@ from vasari.train.trl_settings import TrlSettings
 Engine = Literal["torch", "deepspeed", "fsdp"]
 
 _MAX_LIVE = 1_000_000_000
-"""Weights that DeepSpeed's ZeRO-3 gathers at once, at most: `stage3_max_live_parameters`."""
+"""DeepSpeed's default of `stage3_max_live_parameters`."""
+_PREFETCH = 50_000_000
+"""DeepSpeed's default of `stage3_prefetch_bucket_size`."""
 _BUCKET = 500_000_000
-"""Gradients that DeepSpeed reduces at once: `reduce_bucket_size`."""
+"""DeepSpeed's default of `reduce_bucket_size`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,14 @@ class Division:
     """Whether optimizer states lie in the machine's memory."""
     offloads_weights: bool = False
     """Whether weights lie in the machine's memory."""
+    max_live: int = _MAX_LIVE
+    """Weights that ZeRO-3 keeps gathered at once, at most."""
+    prefetch: int = _PREFETCH
+    """Weights that ZeRO-3 gathers before they are needed."""
+    bucket: int = _BUCKET
+    """Gradients that DeepSpeed reduces at once."""
+    num_buckets: int = 2
+    """Buckets of gradients in memory: one is filled while the other is sent."""
 
     @property
     def name(self) -> str:
@@ -42,8 +52,15 @@ class Division:
         return 1
 
 
-def division_of(trl: TrlSettings, *, num_gpus: int) -> Division:
-    """Return the division that a recipe's settings for TRL name."""
+def division_of(trl: TrlSettings, *, num_gpus: int, width: int | None = None) -> Division:
+    """Return the division that a recipe's settings for TRL name.
+
+    Args:
+        trl: The settings.
+        num_gpus: GPUs, each with one process.
+        width: Of the model's hidden states, from which transformers computes buckets that are
+            "auto"; None: DeepSpeed's defaults.
+    """
     if trl.fsdp:
         return Division(engine="fsdp", num_gpus=num_gpus)
     if not isinstance(trl.deepspeed, dict):
@@ -55,7 +72,21 @@ def division_of(trl: TrlSettings, *, num_gpus: int) -> Division:
         stage=int(zero.get("stage", 0)),
         offloads_optimizer=_is_offloaded(zero, "offload_optimizer"),
         offloads_weights=_is_offloaded(zero, "offload_param"),
+        max_live=_size(zero, "stage3_max_live_parameters", _MAX_LIVE, automatic=None),
+        prefetch=_size(
+            zero, "stage3_prefetch_bucket_size", _PREFETCH, automatic=width and int(0.9 * width**2)
+        ),
+        bucket=_size(zero, "reduce_bucket_size", _BUCKET, automatic=width and width**2),
+        num_buckets=1 if zero.get("overlap_comm") is False else 2,
     )
+
+
+def _size(zero: dict[str, Any], name: str, default: int, *, automatic: int | None) -> int:
+    """A number of weights in DeepSpeed's file; `automatic` where transformers fills it in."""
+    given = zero.get(name, default)
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return int(given)
+    return automatic or default
 
 
 def _is_offloaded(zero: dict[str, Any], name: str) -> bool:
@@ -126,9 +157,11 @@ def _with_torch(weights: Weights, division: Division) -> dict[str, float]:
 def _with_deepspeed(weights: Weights, division: Division) -> dict[str, float]:
     width = 2 if weights.bf16 else 4
     whole = division.over(3) == 1
-    gathered = 0 if whole else width * min(weights.total, _MAX_LIVE)
-    # One bucket is filled while the other is sent.
-    buckets = 2 * width * min(weights.trained, _BUCKET) if division.num_gpus > 1 else 0
+    # A layer is gathered whatever the limit, and the next weights beside it.
+    live = max(division.max_live, weights.largest_layer + division.prefetch)
+    gathered = 0 if whole else width * min(weights.total, live)
+    bucket = division.num_buckets * width * min(weights.trained, division.bucket)
+    buckets = bucket if division.num_gpus > 1 else 0
     on_gpu = not division.offloads_optimizer
     master = 4 * weights.trained / division.over(1) if weights.bf16 else 0
     return {

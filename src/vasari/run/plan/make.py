@@ -13,6 +13,7 @@ from vasari.model.path import require_training
 from vasari.run.checks import grpo_problems, sft_problems, token_counter
 from vasari.run.plan.budget import plan_grpo, plan_sft
 from vasari.run.plan.costs import (
+    Throughput,
     checkpoint_bytes,
     generated_tokens,
     group_bytes,
@@ -139,7 +140,9 @@ class _Planner:
         if self._grpo is None or self._recipe.grpo is None:
             return 0
         training, validation = self._grpo.training, self._recipe.grpo.validation_rollouts
-        return max(training.rollouts_due, validation if training.validation.most else 0)
+        # Validation prompts of a number that is not known are likely to be there.
+        measures = training.validation is None or training.validation.most > 0
+        return max(training.rollouts_due, validation if measures else 0)
 
     def _generated(self) -> dict[str, float]:
         """Tokens to generate, by purpose."""
@@ -168,8 +171,9 @@ class _Planner:
             total += (1 if name == "sft" else 2) * model_bytes(weights, division)
         if self._grpo is not None:
             training, tokens = self._grpo.training, self._generated()
-            total += group_bytes(training.train + training.refresh, tokens["train"])
-            total += group_bytes(Count(least=0, most=0), tokens["refresh"])
+            refresh = training.refresh or Count(least=0, most=0)
+            total += group_bytes(training.train + refresh, tokens["train"])
+            total += group_bytes(Count(least=0, most=0), tokens.get("refresh", 0.0))
         free = free_bytes(self._options.out or Path("runs") / recipe.name)
         if total > free:
             self._problems.append(
@@ -215,7 +219,19 @@ class _Planner:
                 prompt=lengths.prompt_mean,
                 completion=min(completion, throughput.completion or completion),
             )
+        if self._grpo is not None or updated:
+            self._note_missing_pace(throughput)
         return hours(self._generated(), updated, throughput, num_gpus=self._options.num_gpus)
+
+    def _note_missing_pace(self, throughput: Throughput) -> None:
+        """Say which options give the hours that are not known."""
+        lacking = {
+            "--tokens-per-second": throughput.generated,
+            "--update-tokens-per-second": throughput.updated,
+        }
+        options = " and ".join(option for option, pace in lacking.items() if pace is None)
+        if options:
+            self._notes.append(f"hours are not known without {options}, or --calibrate")
 
     def _check_prompts(self) -> None:
         recipe, prompts = self._recipe, self._prompts

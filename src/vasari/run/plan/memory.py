@@ -48,6 +48,11 @@ class DeviceMemory:
     """"plain", "ZeRO-3", "FSDP"."""
     parts: Mapping[str, float]
     """Bytes of each part."""
+    updating: Mapping[str, float]
+    """Parts that are in use while weights are updated."""
+    generating: Mapping[str, float]
+    """Parts that are in use while rollouts are generated; none for a training without them."""
+
     update: float
     """Bytes in use while weights are updated."""
     generation: float
@@ -85,14 +90,22 @@ def device_memory(
     images = {"images of the batch": work.batch_patches * shapes.patch_bytes}
     caches = _generation(shapes, weights, division, work)
     vllm = {"vLLM": work.vllm_share * (gpu_bytes or 0.0)}
-    base = sum(state.values()) + sum(images.values()) + _RESERVED
-    asleep = 0.0 if work.vllm_sleeps else vllm["vLLM"]
-    generating = sum(caches.values()) + vllm["vLLM"]
+    always = {**state, **images, "reserved": float(_RESERVED)}
+    # While it sleeps, vLLM leaves its memory to updates, and to what transformers generates.
+    beside = {} if work.vllm_sleeps else vllm
+    moments: list[Mapping[str, float]] = [{**caches, **beside}]
+    if work.vllm_sleeps:
+        moments.append(vllm)
+    generating = max(moments, key=lambda parts: sum(parts.values()))
+    updating = {**always, **update, **beside}
+    generation = {**always, **generating} if sum(generating.values()) else {}
     return DeviceMemory(
         division=division.name,
         parts={**state, **images, **update, **caches, **vllm, "reserved": float(_RESERVED)},
-        update=base + sum(update.values()) + asleep,
-        generation=base + generating if generating else 0.0,
+        updating=updating,
+        generating=generation,
+        update=sum(updating.values()),
+        generation=sum(generation.values()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class PlannedPrompts:
     """Prompts by split: all that files hold, or some of those that the tasks would generate."""
     notes: list[str] = field(default_factory=list)
     """What is missing, one line each."""
+    unknown: Collection[str] = ()
+    """Splits that the run will have and whose size is not known."""
 
     def learnt_from(self, recipe: Recipe) -> str:
         """Return the split that supervised training learns from, which may not be at hand."""
@@ -99,6 +101,7 @@ def _of_files(
             sizes={name: len(prompts) for name, prompts in splits.items()},
             prompts=splits,
             notes=notes,
+            unknown=set(absent),
         )
     prompts = {
         split: read_prompts(folder / path, limit=files.limit)
@@ -109,4 +112,11 @@ def _of_files(
     if assumed is not None:
         sizes["train"] = assumed
         notes.append(f"a pool of {assumed:,} prompts is assumed (--prompts)")
-    return PlannedPrompts(sizes=sizes, prompts=prompts, notes=notes)
+    # What no file is named for is held out of the training file.
+    held_out = {"validation", "test"} - set(files.named)
+    return PlannedPrompts(
+        sizes=sizes,
+        prompts=prompts,
+        notes=notes,
+        unknown=(set(absent) | held_out) - set(sizes),
+    )

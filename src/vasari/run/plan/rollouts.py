@@ -36,20 +36,21 @@ class TrainingRollouts:
     """Rollouts of a group that trains."""
     train: Count
     """Rollouts of the batches, with those that a gate discards or only screens."""
-    refresh: Count
-    """Rollouts that only re-estimate scores."""
+    refresh: Count | None
+    """Rollouts that only re-estimate scores; None where the pool's size is not known."""
     refreshes: tuple[int, ...]
     """Batches before which prompts are scored."""
     rollouts_due: int
     """Rollouts of a prompt in a refresh; 0 without refreshes."""
     refresh_cycle: int
     """Rollouts of the last refresh."""
-    validation: Count
-    """Rollouts on validation prompts."""
+    validation: Count | None
+    """Rollouts on validation prompts; None where their number is not known."""
 
     @property
     def refresh_ratio(self) -> float:
         """Rollouts of all refreshes, for each rollout of the batches (its most)."""
+        assert self.refresh is not None  # noqa: S101  (the caller knows the pool)
         return self.refresh.most / self.train.most
 
 
@@ -57,8 +58,8 @@ def training_rollouts(
     settings: GrpoSettings,
     sampler: PromptSampler,
     *,
-    num_validation: int,
-    scores_prompts: bool = True,
+    num_validation: int | None,
+    knows_pool: bool = True,
 ) -> TrainingRollouts:
     """Count the rollouts of a GRPO run by asking its sampler which prompts are due, batch by batch.
 
@@ -68,8 +69,8 @@ def training_rollouts(
     Args:
         settings: Of the run.
         sampler: A fresh one over the pool; it is used up.
-        num_validation: Validation prompts.
-        scores_prompts: False leaves refreshes out, since the pool's size is not known.
+        num_validation: Validation prompts; None: not known.
+        knows_pool: False where the pool's size is not known, and with it what a refresh takes.
     """
     batch = _rollouts_of_a_batch(settings)
     budget = math.inf if settings.max_rollouts is None else settings.max_rollouts
@@ -79,7 +80,7 @@ def training_rollouts(
     for number in range(settings.steps // settings.updates_per_batch):
         if train.least + refresh.least >= budget:
             break
-        due = len(sampler.due(number)) * sampler.num_rollouts_due * scores_prompts
+        due = len(sampler.due(number)) * sampler.num_rollouts_due
         if due:
             refreshes.append(number)
             cycle = due
@@ -87,19 +88,19 @@ def training_rollouts(
         train += batch
         num_batches += 1
     steps = num_batches * settings.updates_per_batch
-    measured = num_validations(settings, steps=steps) * num_validation
-    measured *= settings.validation_rollouts
+    measured = num_validations(settings, steps=steps) * settings.validation_rollouts
+    measured *= num_validation or 0
     return TrainingRollouts(
         steps=steps,
         batches=num_batches,
         prompts_drawn=num_batches * settings.prompts_per_batch,
         rollouts_per_prompt=settings.rollouts_per_prompt,
         train=train,
-        refresh=refresh,
+        refresh=refresh if knows_pool or not refreshes else None,
         refreshes=tuple(refreshes),
         rollouts_due=sampler.num_rollouts_due if refreshes else 0,
-        refresh_cycle=cycle,
-        validation=Count(least=measured, most=measured),
+        refresh_cycle=cycle if knows_pool else 0,
+        validation=None if num_validation is None else Count(least=measured, most=measured),
     )
 
 

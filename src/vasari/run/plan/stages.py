@@ -95,7 +95,7 @@ def sft_memory(
         scored=lengths.answer,
         batch_patches=batches.micro * batches.accumulation * lengths.patches_mean,
     )
-    chosen = division or division_of(settings.trl, num_gpus=num_gpus)
+    chosen = division or division_of(settings.trl, num_gpus=num_gpus, width=model.shapes.hidden)
     return device_memory(model.shapes, model.weights(settings), chosen, work, gpu_bytes=None)
 
 
@@ -133,7 +133,7 @@ def grpo_memory(
         vllm_share=vllm_share(settings),
         vllm_sleeps=bool(getattr(settings.trl, "vllm_enable_sleep_mode", False)),
     )
-    chosen = division or division_of(settings.trl, num_gpus=gpus.num)
+    chosen = division or division_of(settings.trl, num_gpus=gpus.num, width=model.shapes.hidden)
     weights = model.weights(settings)
     return device_memory(model.shapes, weights, chosen, work, gpu_bytes=gpus.memory)
 
@@ -219,24 +219,48 @@ def other_ways(
     return found
 
 
-_REMEDIES = {
-    "keys and values": "grpo.refresh_batch, evaluate.batch_rollouts or the longest rollout",
-    "images of the batch": "model.max_pixels or grpo.prompts_per_batch",
-    "activations": "micro_batch, or set trl.gradient_checkpointing",
-    "output head": "micro_batch",
-    "vLLM": "trl.vllm_gpu_memory_utilization, or set trl.vllm_enable_sleep_mode",
+_REMEDIES: Mapping[str, Mapping[str, str]] = {
+    "sft": {
+        "images of the batch": "lower model.max_pixels or sft.batch_prompts",
+        "activations": "lower sft.micro_batch, or set sft.trl.gradient_checkpointing",
+        "output head": "lower sft.micro_batch",
+    },
+    "grpo": {
+        "images of the batch": "lower model.max_pixels or grpo.prompts_per_batch",
+        "activations": "lower grpo.micro_batch, or set grpo.trl.gradient_checkpointing",
+        "output head": "lower grpo.micro_batch",
+        "keys and values": "lower grpo.refresh_batch or grpo.trl.max_completion_length",
+        "whole weights to generate": "take GPUs with more memory, or train adapters (grpo.lora)",
+        "vLLM": "lower grpo.trl.vllm_gpu_memory_utilization, or set"
+        " grpo.trl.vllm_enable_sleep_mode",
+    },
+    "evaluate": {
+        "keys and values": "lower evaluate.batch_rollouts or evaluate.max_tokens",
+        "weights": "set model.dtype to bfloat16, or serve the model on several GPUs"
+        " (docs/benchmarks.md)",
+    },
 }
-"""Largest part -> what to lower."""
+"""Stage -> largest part -> what to change."""
 
 
 def fitting(memory: DeviceMemory, gpu_bytes: float, *, stage: str) -> ConfigError | None:
-    """Return an error if the memory of a stage exceeds the GPU's, naming the largest part."""
+    """Return an error if the memory of a stage exceeds the GPU's, naming the largest part.
+
+    Args:
+        memory: Of the stage.
+        gpu_bytes: Of a GPU.
+        stage: `sft`, `grpo` or `evaluate`.
+    """
     if memory.peak <= gpu_bytes:
         return None
-    when = "updating weights" if memory.update >= memory.generation else "generating"
-    part, size = max(memory.parts.items(), key=lambda entry: entry[1])
-    remedy = _REMEDIES.get(part)
-    what = f"lower {remedy}" if remedy else "divide the weights (ZeRO-3) or train adapters (lora)"
+    updates = memory.update >= memory.generation and stage != "evaluate"
+    when, parts = (
+        ("updating weights", memory.updating) if updates else ("generating", memory.generating)
+    )
+    part, size = max(parts.items(), key=lambda entry: entry[1])
+    what = _REMEDIES[stage].get(
+        part, f"divide the weights ({stage}.trl.deepspeed, ZeRO-3) or train adapters ({stage}.lora)"
+    )
     return ConfigError(
         f"{stage}: {when} takes {memory.peak / GIB:.0f} GiB of a GPU that has"
         f" {gpu_bytes / GIB:.0f}, the most for {part} ({size / GIB:.0f} GiB); {what}:"
