@@ -69,7 +69,8 @@ class Lab:
 
     @property
     def _rounds_by_padding(self) -> bool:
-        # transformers' linear attention on a CPU does, in chunks of 64 positions.
+        # transformers' linear attention on a CPU does, in chunks of 64 positions: log-probabilities
+        # were up to 4e-4 apart in float32, and those of the same trainings 9e-13 in float64.
         return "linear_attention" in str(self.plain.config)
 
     def fresh(self, name: str) -> Path:

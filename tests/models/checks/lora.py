@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from checks.answers import answer_ids
+from checks.double import EXACT, doubled, doubled_folder, in_double
 from checks.grpo import assert_rows_are_plain, grpo_run, merged_weights, recorded_calls
 from checks.lab import Lab, assert_close
 from checks.resume import assert_same_weights, saved_weights
@@ -27,6 +28,9 @@ def check(lab: Lab) -> None:
     with recorded_calls() as calls:
         grpo_run(lab, lab.fresh("grpo-lora"), **WAY).train(lab.held_out)
     assert_rows_are_plain(lab, calls)
+    saved = doubled_folder(first / "model", lab.fresh("double-lora"))
+    with in_double():
+        _check_adapters_are_merged(doubled(lab), saved)
 
 
 def check_on_lora(lab: Lab) -> None:
@@ -47,25 +51,42 @@ def check_on_lora(lab: Lab) -> None:
     last = merged_weights(load_model(str(out / "last"), dtype="float32"))
     assert not _is_near(last, start), "nothing was learned after the cold start"
     assert not _is_near(last, published), "the cold start is thrown away"
+    _check_in_double(lab, cold / "model")
+
+
+def _check_in_double(lab: Lab, cold: Path) -> None:
+    """Log-probabilities of a short training from adapters, free of rounding."""
+    cold = doubled_folder(cold, lab.fresh("double-cold"))
+    with in_double():
+        lab = doubled(lab)
+        with recorded_calls() as calls:
+            grpo_run(lab, lab.fresh("lora"), start=cold, **WAY).train([])
+        assert_rows_are_plain(lab, calls, by=EXACT)
 
 
 def _check_adapters_learn(lab: Lab, saved: Path) -> None:
-    """Adapters open, do something, and give the logits of the weights that they are merged into."""
+    """Adapters open, and do something."""
     model = load_model(str(saved), dtype="float32").eval()
     assert hasattr(model, "peft_config"), "no adapters are opened"
-    lab.plain.put(merged_weights(model))
-    base = lab.plain.open(dtype=torch.float32)
     apart = 0.0
     for prompt in lab.pool[:4]:
         answer = answer_ids(lab.plain, prompt)
         with torch.no_grad():
-            adapted, merged, published = (
-                lab.plain.logits(prompt, answer, one) for one in (model, lab.plain.model, base)
-            )
-        assert_close(adapted, merged, f"{prompt.id}: adapters and merged weights", by=1e-5)
+            adapted, published = (lab.plain.logits(prompt, answer, one) for one in (model, None))
         apart = max(apart, (adapted - published).abs().max().item())
     assert apart > 1e-3, "the adapters do nothing"
     assert any("lora_B" in name and w.any() for name, w in saved_weights(saved).items())
+
+
+def _check_adapters_are_merged(lab: Lab, saved: Path) -> None:
+    """Adapters give the logits of the weights that they are merged into."""
+    model = load_model(str(saved), dtype="float32").eval()
+    lab.plain.put(merged_weights(model))
+    for prompt in lab.pool[:4]:
+        answer = answer_ids(lab.plain, prompt)
+        with torch.no_grad():
+            adapted, merged = (lab.plain.logits(prompt, answer, one) for one in (model, None))
+        assert_close(adapted, merged, f"{prompt.id}: adapters and merged weights", by=EXACT)
 
 
 def _is_near(weights: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from checks.double import EXACT, doubled, in_double
 from checks.grpo import (
     TEMPERATURE,
     Shape,
@@ -42,6 +43,17 @@ def check(lab: Lab) -> None:
         drawn = suppressed & set(answers_of(calls))
         names = lab.plain.tokenizer.convert_ids_to_tokens(sorted(drawn))
         assert not drawn, f"{way}: a rollout has {names}, behind which there is no image"
+    for way, settings in WAYS.items():
+        _check_in_double(lab, way, settings)
+
+
+def _check_in_double(lab: Lab, way: str, settings: dict[str, Any]) -> None:
+    """Log-probabilities of the same trainings, free of rounding."""
+    with in_double():
+        lab = doubled(lab)
+        with recorded_calls() as calls:
+            grpo_run(lab, lab.fresh("train"), **settings).train([])
+        assert assert_rows_are_plain(lab, calls, by=EXACT), way
 
 
 def _check_distribution(sampling: Sequence[Shape], way: str) -> None:
