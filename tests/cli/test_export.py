@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vasari.cli.main import app
-from vasari.core.errors import StateError
+from vasari.core.errors import StateError, StorageError
 from vasari.core.files import write_json
 
 
@@ -52,6 +53,29 @@ def test_the_cold_start_is_exported_by_name(run, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license: mit" in card
     assert "GRPO" not in card
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(run, tmp_path, largest_file):
+    with largest_file(20_000), pytest.raises(StorageError, match="could not be written") as caught:
+        export(run, "--out", tmp_path / "out")
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path / 'out'}: could not be written: ")
+    assert said.endswith("free some space there, or write elsewhere")
+    assert "\n" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_may_not_be_written_is_one_line(run, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(StorageError, match=r"closed/out: could not be written: Permission denied"):
+        export(run, "--out", tmp_path / "closed" / "out")
+
+
+def test_a_file_in_the_place_of_the_folder_above_is_one_line(run, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match=r"file/out: could not be written: Not a directory"):
+        export(run, "--out", tmp_path / "file" / "out")
 
 
 @pytest.mark.parametrize(

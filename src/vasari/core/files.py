@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from vasari.core.errors import StorageError
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 @contextmanager
@@ -44,20 +48,48 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
     The caller makes the folder at that path; after an error it is removed. After a crash, `path` or
     `path.old` is whole; the next call brings the latter back.
+
+    Raises:
+        StorageError: The disk refused.
     """
     staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
     if old.exists() and not path.exists():  # a crash between the two renames below
         old.rename(path)
     shutil.rmtree(staging, ignore_errors=True)
     try:
-        yield staging
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
-            path.rename(old)
-        staging.rename(path)
+        with filling_folder(staging, shown=path):
+            yield staging
+            shutil.rmtree(old, ignore_errors=True)
+            if path.exists():
+                path.rename(old)
+            staging.rename(path)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def filling_folder(folder: Path, *, shown: Path) -> Iterator[None]:
+    """Context manager that names the folder where a library's error says that the disk refused.
+
+    Args:
+        folder: That is written into.
+        shown: Its name for the user.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:  # safetensors has an exception of its own
+        if not (is_disk_error(error) or _is_about(error, folder)):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise StorageError(
+            f"{shown}: could not be written: {reason}; free some space there, or write elsewhere"
+        ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -99,6 +131,29 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             file.write("".join(lines).encode())
+
+
+def is_disk_error(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, says that the disk is full or takes nothing."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return True
+        # torch and safetensors report a short write in words of their own.
+        if re.search(
+            r"No space left|os error 28|File too large|os error"
+            r" 27|PytorchStreamWriter|unexpected pos",
+            str(error),
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_about(error: Exception, folder: Path) -> bool:
+    """Whether an error of the system names a file in a folder, or the folder."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str):
+        return False
+    return Path(error.filename).is_relative_to(folder)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import StateError
+from vasari.core.files import filling_folder
 from vasari.core.progress import stage
 from vasari.core.records import Prompt
 from vasari.evaluate.run import evaluate_policy
@@ -96,7 +97,8 @@ def evaluate_checkpoint(
         if (Path(path) / "adapter_config.json").exists() and not (
             Path(path) / "config.json"
         ).exists():
-            export_weights(path, Path(whole), dtype="float32")
+            with filling_folder(Path(whole), shown=Path(whole)):
+                export_weights(path, Path(whole), dtype="float32")
             source = whole
         return evaluate_policy(
             _load(source, recipe),

@@ -7,10 +7,8 @@ What a run saves opens by itself with transformers' `AutoModelForImageTextToText
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +19,7 @@ from transformers import PreTrainedModel
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from vasari.core.errors import StateError, StorageError
-from vasari.core.files import writing_folder
+from vasari.core.files import is_disk_error, writing_folder
 from vasari.model.processor import save_processor
 from vasari.train.adapters import WEIGHTS_FILE as ADAPTER_WEIGHTS
 from vasari.train.adapters import is_adapted, restore_adapter, write_adapter, write_base
@@ -31,8 +29,6 @@ MARKER = "COMPLETE"
 
 BASE = "vasari_base"
 """Folder beside checkpoints with the base model of the adapter that is trained."""
-
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 def complete_checkpoints(folder: Path, *, remove_others: bool = True) -> list[Path]:
@@ -187,7 +183,7 @@ def guard_saving(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # safetensors has an exception of its own
-        if not _is_disk_error(error):
+        if not is_disk_error(error):
             raise
         left = _what_is_left(Path(folder), remove_others=True)  # makes space
         raise StorageError(
@@ -201,21 +197,6 @@ def _what_is_left(folder: Path, *, remove_others: bool = False) -> str:
     if not kept:
         return "no checkpoint was complete yet"
     return f"the last complete checkpoint is {kept[-1].name}"
-
-
-def _is_disk_error(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-            return True
-        # torch and safetensors report a short write in words of their own.
-        if re.search(
-            r"No space left|os error 28|File too large|os error"
-            r" 27|PytorchStreamWriter|unexpected pos",
-            str(error),
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def restore_weights(model: Any, checkpoint: str | Path) -> bool:
