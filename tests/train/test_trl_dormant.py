@@ -13,7 +13,7 @@ from vasari.core.errors import ConfigError
 from vasari.run.recipe import load_recipe
 from vasari.run.shrink.settings import shrunk_settings
 from vasari.train.settings import GrpoSettings, SftSettings
-from vasari.train.trl_config import grpo_config, sft_config
+from vasari.train.trl_config import grpo_config, sft_config, trl_refusals
 from vasari.train.trl_dormant import _READS_ADAM, OPTIMIZER_ARGUMENTS
 
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
@@ -79,6 +79,8 @@ QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
             ],
             "has no effect with vllm_importance_sampling_correction: False",
         ),
+        (["grpo.trl.parallelism_config={cp_size: 2}"], "sequences are not divided"),
+        (["sft.trl.optim=adamw_hf"], "'optim': expected one of adamw_torch, .*, got 'adamw_hf'"),
         # What TRL looks at after rollouts were paid for, or the model was loaded.
         (["grpo.trl.multi_objective_aggregation=sum"], "expected one of sum_then_normalize, norm"),
         (["grpo.trl.vllm_importance_sampling_mode=all"], "expected one of token_truncate"),
@@ -131,6 +133,23 @@ def test_an_optimizer_or_schedule_that_cannot_be_made_is_refused_without_a_model
         grpo_config(GrpoSettings(trl=settings), Path("out"), 0)
     with pytest.raises(ConfigError, match=message):
         sft_config(SftSettings(trl=settings), Path("out"), 0, num_prompts=640)
+
+
+def test_what_trl_refuses_of_a_model_is_one_line(make_trainer, digit_prompts, tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"^grpo\.trl: TRL refuses .*`router_aux_loss_coef` is set"
+    ) as caught:
+        make_trainer(digit_prompts, tmp_path, trl={"router_aux_loss_coef": 0.1})
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_our_own_is_not_called_trls():
+    def fail():
+        with trl_refusals("sft"):
+            raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match=r"^a bug$"):
+        fail()
 
 
 def test_the_table_of_optimizers_has_what_transformers_reads():

@@ -38,7 +38,7 @@ from vasari.train.prompt_data import PromptDataset
 from vasari.train.run_state import RunState, read_run_file
 from vasari.train.settings import GrpoSettings
 from vasari.train.trl_batch import why_not_droppable
-from vasari.train.trl_config import grpo_config
+from vasari.train.trl_config import grpo_config, trl_refusals
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.weights import load_weights
 from vasari.train.whole_model import join_deepspeed, whole_model
@@ -188,36 +188,37 @@ class GrpoTraining:
         # in all of its parts, which those of Gemma 4 refuse.
         config.model_init_kwargs = {"attn_implementation": self.attn_implementation}
         logging.getLogger(GRPOTrainer.__module__).addFilter(_is_not_about_the_reference)
-        trainer = VarianceAwareGRPOTrainer(
-            model=load_weights(
-                self.model_path,
-                settings,
-                seed=self.seed,
-                attn_implementation=self.attn_implementation,
-            ),
-            reward_funcs=[as_batched(term) for term in terms],
-            args=config,
-            train_dataset=PromptDataset(
-                self.prompts,
-                system=self.system,
-                reads_images=hasattr(processor, "image_processor"),
-            ),
-            processing_class=processor,
-            sampler=self.sampler,
-            gate=settings.make_gate(),
-            verify=lambda row, text: self.verify(row["vasari_prompt"], text),
-            prompt_ids=ids,
-            options=LoopOptions(
-                max_generations=settings.max_generations,
-                candidates=settings.screening.candidates,
-                essential=tuple(term.name for term in terms if not term.is_batched),
-                record=GroupLog(groups, ids, updates_per_batch=settings.updates_per_batch),
-                refresh=self.refresh,
-                drop_zero_advantage=why_not_droppable(config) is None,
-                opened=opened_tag(processor),
-                encode_images_once=True,
-            ),
-        )
+        with trl_refusals("grpo"):
+            trainer = VarianceAwareGRPOTrainer(
+                model=load_weights(
+                    self.model_path,
+                    settings,
+                    seed=self.seed,
+                    attn_implementation=self.attn_implementation,
+                ),
+                reward_funcs=[as_batched(term) for term in terms],
+                args=config,
+                train_dataset=PromptDataset(
+                    self.prompts,
+                    system=self.system,
+                    reads_images=hasattr(processor, "image_processor"),
+                ),
+                processing_class=processor,
+                sampler=self.sampler,
+                gate=settings.make_gate(),
+                verify=lambda row, text: self.verify(row["vasari_prompt"], text),
+                prompt_ids=ids,
+                options=LoopOptions(
+                    max_generations=settings.max_generations,
+                    candidates=settings.screening.candidates,
+                    essential=tuple(term.name for term in terms if not term.is_batched),
+                    record=GroupLog(groups, ids, updates_per_batch=settings.updates_per_batch),
+                    refresh=self.refresh,
+                    drop_zero_advantage=why_not_droppable(config) is None,
+                    opened=opened_tag(processor),
+                    encode_images_once=True,
+                ),
+            )
         trainer.remove_callback(PrinterCallback)
         trainer.saves_whole_models = True
         _sample_like(sampling(trainer.model, processor, settings.decoding(1)), trainer)

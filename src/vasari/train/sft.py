@@ -28,7 +28,7 @@ from vasari.train.cold_start_trainer import ColdStartTrainer, Patience
 from vasari.train.even_batches import FILLER
 from vasari.train.prompt_data import ChatCollator
 from vasari.train.settings import SftSettings
-from vasari.train.trl_config import sft_config
+from vasari.train.trl_config import sft_config, trl_refusals
 from vasari.train.weights import prepare_weights
 
 
@@ -80,15 +80,16 @@ def train_supervised(
     prompts = [*train, *validation]
     collator = _collator(model, processor, prompts, settings, system=system, seed=seed)
     _check_prompts(prompts, collator, settings)
-    trainer = ColdStartTrainer(
-        model=prepare_weights(model, settings, seed=seed),
-        args=config or sft_config(settings, out, seed, num_prompts=len(train)),
-        train_dataset=_rows(range(len(train)), passes=sft_passes(settings)),
-        eval_dataset=_rows(range(len(train), len(prompts))),
-        processing_class=processor,
-        data_collator=collator,
-        callbacks=_callbacks(settings, out, tell),
-    )
+    with trl_refusals("sft"):
+        trainer = ColdStartTrainer(
+            model=prepare_weights(model, settings, seed=seed),
+            args=config or sft_config(settings, out, seed, num_prompts=len(train)),
+            train_dataset=_rows(range(len(train)), passes=sft_passes(settings)),
+            eval_dataset=_rows(range(len(train), len(prompts))),
+            processing_class=processor,
+            data_collator=collator,
+            callbacks=_callbacks(settings, out, tell),
+        )
     trainer.remove_callback(PrinterCallback)
     return _train(trainer, complete_checkpoints(out)[-1:] if resume else [], out)
 

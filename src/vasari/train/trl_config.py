@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import torch
 from transformers import Trainer, get_scheduler
 from trl import GRPOConfig, SFTConfig
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, VasariError
 from vasari.model.config import one_line
 from vasari.train.batches import grpo_batches, sft_batches, sft_passes, sft_steps
 from vasari.train.settings import GrpoSettings, SftSettings
@@ -145,6 +148,28 @@ def _check_optimizer(config: Any) -> None:
         raise ConfigError(
             f"trl.lr_scheduler_type: {name} with trl.lr_scheduler_kwargs"
             f" {config.lr_scheduler_kwargs}: {one_line(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def trl_refusals(section: str) -> Iterator[None]:
+    """Context manager that names the recipe's section where TRL refuses a setting with the model.
+
+    An error from elsewhere passes as it is.
+
+    Raises:
+        ConfigError: TRL or transformers has refused.
+    """
+    try:
+        yield
+    except VasariError:
+        raise
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        if not {"trl", "transformers"} & set(Path(last.filename).parts):
+            raise
+        raise ConfigError(
+            f"{section}.trl: TRL refuses the settings with this model: {one_line(error)}"
         ) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import enum
 import fnmatch
 import functools
 import importlib.metadata
@@ -75,6 +76,7 @@ _SET_BY_VASARI = {
     "include_for_metrics": _LEAVE_OUT,
     "use_cache": _LEAVE_OUT,
     "log_on_each_node": _LEAVE_OUT,
+    "parallelism_config": "leave it out: processes share batches, and sequences are not divided",
     "activation_checkpointing": "set `gradient_checkpointing`, its other name",
     "activation_checkpointing_kwargs": "set `gradient_checkpointing_kwargs`, its other name",
     "*hub*": "leave it out: a recipe uploads nothing",
@@ -158,6 +160,12 @@ class TrlSettings(Settings):
             meant = f"; do you mean {near[0]!r}?" if near else "; leave it out"
             version = importlib.metadata.version("trl")
             raise ValueError(f"TRL {version} has no {cls.config_class} setting {key!r}{meant}")
+        for kind in get_args(types[key]):
+            # TRL takes any text here, and looks it up when the training is set up.
+            if isinstance(kind, type) and issubclass(kind, enum.Enum) and isinstance(value, str):
+                names = [str(member.value) for member in kind]
+                if value not in names:
+                    raise ValueError(f"{key!r}: expected one of {', '.join(names)}, got {value!r}")
         any_type = ConfigDict(arbitrary_types_allowed=True)
         try:
             return TypeAdapter(types[key], config=any_type).validate_python(value)
