@@ -58,17 +58,13 @@ class Lab:
         return [prompt for prompt in marked if self.has_images or not prompt.images]
 
     @property
-    def rounding(self) -> float:
-        """How far weights may be apart after a few large steps in another order of sums."""
-        return 2e-3 if self._rounds_by_padding else 1e-5
-
-    @property
     def close(self) -> float:
         """How far log-probabilities of a batch and of a single row may be apart in float32."""
-        return 2e-3 if self._rounds_by_padding else 2e-4
+        return 2e-3 if self.rounds_by_padding else 2e-4
 
     @property
-    def _rounds_by_padding(self) -> bool:
+    def rounds_by_padding(self) -> bool:
+        """Whether float32 rounds so much that a calculation is better compared in float64."""
         # transformers' linear attention on a CPU does, in chunks of 64 positions: log-probabilities
         # were up to 4e-4 apart in float32, and those of the same trainings 9e-13 in float64.
         return "linear_attention" in str(self.plain.config)
