@@ -19,12 +19,14 @@ def written(prompts: list[Any], trainer: Any) -> dict[str, Any]:
     """Rollouts in the place of generated ones: their tokens follow from prompt and place."""
     vocabulary = trainer.accelerator.unwrap_model(trainer.model).config.get_text_config().vocab_size
     ends = trainer.eos_token_ids[0]
+    # Special tokens may stand for images, which no completion has.
+    words = sorted(set(range(vocabulary // 2)) - set(trainer._tokenizer.added_tokens_decoder))
     ids, _, _ = trainer._tokenize_prompts(prompts)
     completions = []
     for place, prompt in enumerate(ids):
         digest = hashlib.blake2b(np.array(prompt).tobytes(), digest_size=8).digest()
         rng = np.random.default_rng([*digest, place % trainer.num_generations])
-        tokens = rng.integers(vocabulary // 2, size=rng.integers(2, 6)).tolist()
+        tokens = rng.choice(words, size=rng.integers(2, 6)).tolist()
         completions.append([*tokens, ends] if place % 2 else tokens)
     return {"prompt_ids": list(ids), "completion_ids": completions, "logprobs": None}
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from stand_ins import IMAGE_FAMILIES
 
 SCRIPT = Path(__file__).with_name("grpo_process.py")
+ON_CPU = SCRIPT.parents[1] / "train" / "spread_on_cpu.py"
 GRPO = {
     "steps": 2,
     "prompts_per_batch": 4,
@@ -34,13 +35,17 @@ GRPO = {
     },
 }
 ZERO3 = {
-    "zero_optimization": {"stage": 3},
+    "zero_optimization": {"stage": 3, "stage3_gather_16bit_weights_on_model_save": True},
     "zero_force_ds_cpu_optimizer": False,
     "zero_allow_untested_optimizer": True,
     "gradient_accumulation_steps": "auto",
     "gradient_clipping": "auto",
     "train_batch_size": "auto",
     "train_micro_batch_size_per_gpu": "auto",
+}
+ENGINES = {
+    "zero3": {"deepspeed": ZERO3},
+    "fsdp": {"fsdp": True, "fsdp_config": {"version": 2, "state_dict_type": "FULL_STATE_DICT"}},
 }
 
 
@@ -52,7 +57,7 @@ def trained(model, out, *, processes, **changes):
     if processes > 1:
         start += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     done = subprocess.run(
-        [*start, str(SCRIPT), json.dumps(told)],
+        [*start, str(ON_CPU), str(SCRIPT), json.dumps(told)],
         capture_output=True,
         text=True,
         timeout=900,
@@ -104,12 +109,14 @@ def test_a_family_learns_on_two_processes_what_it_learns_on_one(name, family_fol
 
 @pytest.mark.slow
 @pytest.mark.heavy
+@pytest.mark.parametrize("engine", ["zero3", "fsdp"])
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "gemma3", "smolvlm2"])
-def test_weights_spread_over_processes_learn_what_whole_ones_learn(name, family_folder, tmp_path):
-    pytest.importorskip("deepspeed", reason="needs the extra deepspeed")
+def test_weights_spread_over_processes_learn_what_whole_ones_learn(
+    name, engine, family_folder, tmp_path
+):
+    if engine == "zero3":
+        pytest.importorskip("deepspeed", reason="needs the extra deepspeed")
     model = family_folder(name)
     one = trained(model, tmp_path / "one", processes=1)
-    zero3 = tmp_path / "zero3.json"
-    zero3.write_text(json.dumps(ZERO3))
-    two = trained(model, tmp_path / "two", processes=2, trl={"deepspeed": str(zero3)})
+    two = trained(model, tmp_path / "two", processes=2, trl=ENGINES[engine])
     assert_same(two, one, load_file(model / "model.safetensors"))

@@ -149,3 +149,27 @@ def test_a_missing_image_names_its_prompt(collate, image_prompts):
         ImageError, match=f"prompt '{lost.id}': the file '/nowhere/a.png' is missing"
     ):
         collate([lost])
+
+
+def test_a_batch_without_images_gets_a_blank_one_where_each_batch_needs_some(
+    mixed_prompts, tiny_processor
+):
+    settings = SftSettings(target="short")
+    plain, shows = (
+        ChatCollator(mixed_prompts, tiny_processor, settings, system=SYSTEM, always_shows=always)
+        for always in (False, True)
+    )
+    texts = [{"index": i} for i, prompt in enumerate(mixed_prompts) if not prompt.images][:2]
+    expected, batch = plain(texts), shows(texts)
+    assert "pixel_values" not in expected
+    assert len(batch["image_grid_thw"]) == 1
+    assert len(batch["input_ids"]) == len(texts) + 1
+    assert (batch["labels"][-1] == -100).all()
+    for name in ("input_ids", "labels", "attention_mask"):
+        for found, row in zip(batch[name], expected[name], strict=False):
+            width = min(len(found), len(row))
+            assert found[:width].tolist() == row[:width].tolist()
+    # One that has images stays as it is.
+    with_images = [{"index": i} for i, prompt in enumerate(mixed_prompts) if prompt.images][:2]
+    assert shows(with_images).keys() == plain(with_images).keys()
+    assert len(shows(with_images)["input_ids"]) == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from PIL import Image
+
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 
@@ -62,6 +64,16 @@ def chat_messages(prompt: Prompt, *, system: str, with_images: bool = True) -> l
     if system:
         messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
     return messages
+
+
+def blank_messages() -> list[dict[str, Any]]:
+    """Return a user's message with a blank image, for a batch that must have one.
+
+    Where weights are spread over processes, each of them has to ask for those of the vision encoder
+    in every forward pass, or the others wait for it for ever.
+    """
+    image = {"type": "image", "image": Image.new("RGB", (64, 64))}
+    return [{"role": "user", "content": [image, {"type": "text", "text": "What?"}]}]
 
 
 def target_text(prompt: Prompt, *, short: bool = False) -> str:

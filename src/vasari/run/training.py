@@ -26,6 +26,7 @@ from vasari.train.run_grpo import GrpoTraining
 from vasari.train.sft import train_supervised
 from vasari.train.trl_config import sft_config
 from vasari.train.weights import load_weights
+from vasari.train.whole_model import join_deepspeed
 
 
 def run_sft(
@@ -55,6 +56,7 @@ def run_sft(
     with measured(run, "sft", continued=resume) as facts, stage("cold start") as tell:
         # Before the weights are loaded, which DeepSpeed spreads over the processes meanwhile.
         config = sft_config(recipe.sft, run.cold_start, recipe.seed, num_prompts=len(examples))
+        join_deepspeed(config)
         model, processor = _open_model(
             recipe, [*examples, *prompts["validation"]], folder=recipe_folder
         )

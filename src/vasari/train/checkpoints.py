@@ -20,6 +20,7 @@ from transformers.integrations import is_deepspeed_zero3_enabled
 
 from vasari.core.errors import StateError, StorageError
 from vasari.core.files import is_disk_error, writing_folder
+from vasari.model.families import without_adapters
 from vasari.model.processor import save_processor
 from vasari.train.adapters import WEIGHTS_FILE as ADAPTER_WEIGHTS
 from vasari.train.adapters import is_adapted, restore_adapter, write_adapter, write_base
@@ -98,8 +99,11 @@ class CompleteCheckpoints:
         """
         if not self.is_fsdp_enabled and not is_deepspeed_zero3_enabled():
             return None
-        weights: dict[str, Any] = self.accelerator.get_state_dict(self.model_wrapped)
-        return weights or {}
+        weights: dict[str, Any] = self.accelerator.get_state_dict(self.model_wrapped) or {}
+        # FSDP gathers a tied weight under each of its names, and a model is saved with the first.
+        tied = getattr(without_adapters(self.model), "all_tied_weights_keys", None) or {}
+        doubles = {name for name, first in tied.items() if any(n.endswith(first) for n in weights)}
+        return {n: w for n, w in weights.items() if not n.endswith(tuple(doubles))}
 
     def save_whole(self, path: Path) -> None:
         """Save the model as it is now in a folder (`save_model`); called in all processes."""

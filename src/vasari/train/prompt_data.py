@@ -18,7 +18,7 @@ from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.data.images import open_image
 from vasari.data.tasks.arithmetic import arithmetic_facts, named_sums
-from vasari.model.chat import chat_messages, target_text
+from vasari.model.chat import blank_messages, chat_messages, target_text
 from vasari.model.template import as_text, tokenizer_of
 from vasari.train.answer_tokens import IGNORED, AnswerTokens, Continuation
 from vasari.train.even_batches import FILLER
@@ -82,6 +82,8 @@ class ChatCollator:
         seed: Chooses the facts of each visit.
         stops: Tokens at which generation stops (`model.sampling.end_ids`).
         context: Most tokens that the model reads; None: any number.
+        always_shows: Whether a batch without images gets one more row, with a blank image, from
+            which nothing is learned (`blank_messages`).
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class ChatCollator:
         seed: int = 0,
         stops: Sequence[int] = (),
         context: int | None = None,
+        always_shows: bool = False,
     ) -> None:
         self._prompts = prompts
         self._processor = processor
@@ -106,6 +109,7 @@ class ChatCollator:
         self._seed = seed
         self._answers = AnswerTokens(processor, stops=stops)
         self._context = context
+        self._always_shows = always_shows and self._reads_images
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Return a batch: input_ids, attention_mask, labels, and the tensors of images, if any.
@@ -122,12 +126,15 @@ class ChatCollator:
             self._answered(prompt, conversation)
             for prompt, conversation in zip(prompts, conversations, strict=True)
         ]
+        if self._always_shows and not any(prompt.images for prompt in prompts):
+            conversations.append(blank_messages())
+            answers.append(Continuation())
         batch = _with_answers(self._encoded(conversations), answers, pad=self._pad)
         for place, row in enumerate(rows):
             if row.get("visit") == FILLER:
                 batch["labels"][place] = IGNORED
         lengths = batch["attention_mask"].sum(1).tolist()
-        for prompt, length in zip(prompts, lengths, strict=True):
+        for prompt, length in zip(prompts, lengths, strict=False):
             if self._context is not None and length > self._context:
                 raise DataError(
                     f"prompt {prompt.id!r} has {length} tokens with its answer, and the model reads"

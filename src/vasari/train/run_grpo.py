@@ -41,7 +41,7 @@ from vasari.train.trl_batch import why_not_droppable
 from vasari.train.trl_config import grpo_config, trl_refusals
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.weights import load_weights
-from vasari.train.whole_model import join_deepspeed, whole_model
+from vasari.train.whole_model import join_deepspeed, prepare_spreading, whole_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +219,7 @@ class GrpoTraining:
                     encode_images_once=True,
                 ),
             )
+        prepare_spreading(trainer)
         trainer.remove_callback(PrinterCallback)
         trainer.saves_whole_models = True
         _sample_like(sampling(trainer.model, processor, settings.decoding(1)), trainer)

@@ -13,6 +13,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from jinja2 import TemplateError
 from transformers import PrinterCallback, TrainerCallback
+from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import SFTConfig
 
 from vasari.core.errors import ConfigError, DataError, VasariError
@@ -30,6 +31,7 @@ from vasari.train.prompt_data import ChatCollator
 from vasari.train.settings import SftSettings
 from vasari.train.trl_config import sft_config, trl_refusals
 from vasari.train.weights import prepare_weights
+from vasari.train.whole_model import prepare_spreading
 
 
 def train_supervised(
@@ -78,18 +80,20 @@ def train_supervised(
     out.mkdir(parents=True, exist_ok=True)
     reuse_image_features(model)
     prompts = [*train, *validation]
+    config = config or sft_config(settings, out, seed, num_prompts=len(train))
     collator = _collator(model, processor, prompts, settings, system=system, seed=seed)
     _check_prompts(prompts, collator, settings)
     with trl_refusals("sft"):
         trainer = ColdStartTrainer(
             model=prepare_weights(model, settings, seed=seed),
-            args=config or sft_config(settings, out, seed, num_prompts=len(train)),
+            args=config,
             train_dataset=_rows(range(len(train)), passes=sft_passes(settings)),
             eval_dataset=_rows(range(len(train), len(prompts))),
             processing_class=processor,
             data_collator=collator,
             callbacks=_callbacks(settings, out, tell),
         )
+    prepare_spreading(trainer)
     trainer.remove_callback(PrinterCallback)
     return _train(trainer, complete_checkpoints(out)[-1:] if resume else [], out)
 
@@ -126,7 +130,14 @@ def _collator(
         seed=seed,
         stops=end_ids(model, processor),
         context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+        always_shows=_must_show(settings, prompts),
     )
+
+
+def _must_show(settings: SftSettings, prompts: Sequence[Prompt]) -> bool:
+    """Whether every batch needs an image: weights are spread, and some prompts have one."""
+    spread = settings.trl.fsdp or is_deepspeed_zero3_enabled()
+    return bool(spread) and any(prompt.images for prompt in prompts)
 
 
 def _callbacks(settings: SftSettings, out: Path, tell: Tell) -> list[TrainerCallback]:

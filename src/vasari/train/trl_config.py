@@ -107,14 +107,20 @@ def _config(
         "remove_unused_columns": False,
         "disable_tqdm": True,
         "log_level": "error",
-        # accelerate would leave DeepSpeed out on a CPU, without a word.
-        "use_cpu": not torch.cuda.is_available() and trl.deepspeed is None,
+        # accelerate would leave DeepSpeed and FSDP out on a CPU, without a word.
+        "use_cpu": not torch.cuda.is_available() and not (trl.deepspeed or trl.fsdp),
     }
     try:
         config = kind(**given, **sizes)
     except ValueError as error:
         raise ConfigError(f"TRL refuses the settings under `trl`: {one_line(error)}") from error
     _check_optimizer(config)
+    if _num_processes() > 1 and config.world_size == 1:
+        raise ConfigError(
+            f"accelerate joins none of the {_num_processes()} processes: DeepSpeed and FSDP need"
+            " accelerators; take `deepspeed` and `fsdp` out of `trl`, or start one process"
+        )
+    _require_gathering(config)
     # A process has one GPU: transformers would spread a batch over all that it sees, by threads
     # (nn.DataParallel), and multiply the batch.
     config._n_gpu = min(config.n_gpu, 1)
@@ -171,6 +177,16 @@ def trl_refusals(section: str) -> Iterator[None]:
         raise ConfigError(
             f"{section}.trl: TRL refuses the settings with this model: {one_line(error)}"
         ) from error
+
+
+def _require_gathering(config: Any) -> None:
+    """Raise for a DeepSpeed configuration under which no weights could be saved at the end."""
+    key = "stage3_gather_16bit_weights_on_model_save"
+    deepspeed = getattr(config, "hf_deepspeed_config", None)
+    if deepspeed and deepspeed.is_zero3() and not deepspeed.get_value(f"zero_optimization.{key}"):
+        raise ConfigError(
+            f"trl.deepspeed: stage 3 without `{key}` saves no weights; set it to true"
+        )
 
 
 def _num_processes() -> int:

@@ -6,10 +6,10 @@ import functools
 from typing import Any
 
 import torch
-from PIL import Image
 from trl import GRPOTrainer, prepare_multimodal_messages
 from trl.data_utils import is_conversational
 
+from vasari.model.chat import blank_messages
 from vasari.model.families import without_adapters
 from vasari.model.sampling import nothing_added_by
 from vasari.train.trl_images import (
@@ -22,7 +22,7 @@ from vasari.train.trl_images import (
     token_types,
     with_placeholder,
 )
-from vasari.train.whole_model import unsharded
+from vasari.train.whole_model import unsharded, whole_head
 
 
 class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
@@ -105,15 +105,16 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
                 columns = ids.size(1) - logits_to_keep
                 pictures = self._prepare_input(model_inputs(shown, self._inner(model)))
                 told |= self._prepare_input(token_types(shown, columns, logits_to_keep))
-            found = super()._get_per_token_logps_and_entropies(
-                functools.partial(model, **pictures),
-                ids,
-                mask,
-                logits_to_keep,
-                compute_entropy=compute_entropy,
-                compute_aux_loss=compute_aux_loss,
-                **told,
-            )
+            with whole_head(self._inner(model)):
+                found = super()._get_per_token_logps_and_entropies(
+                    functools.partial(model, **pictures),
+                    ids,
+                    mask,
+                    logits_to_keep,
+                    compute_entropy=compute_entropy,
+                    compute_aux_loss=compute_aux_loss,
+                    **told,
+                )
             parts.append(
                 (found[0][:num], found[1] if found[1] is None else found[1][:num], found[2])
             )
@@ -126,16 +127,10 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
 
     @property
     def _must_see(self) -> bool:
-        """Whether each forward pass needs an image.
-
-        It does where weights are spread over processes, which all have to ask for those of the
-        vision encoder.
-        """
+        """Whether each forward pass needs an image (`blank_messages`)."""
         return self.encodes and (self._dist.is_zero3 or self._dist.is_fsdp)
 
     @functools.cached_property
     def _placeholder(self) -> tuple[list[int], Shown]:
         """A prompt with a blank image, for a part of the batch without images."""
-        image = {"type": "image", "image": Image.new("RGB", (64, 64))}
-        content = [image, {"type": "text", "text": "What?"}]
-        return encoded(self.processing_class, [{"role": "user", "content": content}])
+        return encoded(self.processing_class, blank_messages())
