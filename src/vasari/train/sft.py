@@ -80,26 +80,25 @@ def train_supervised(
     out.mkdir(parents=True, exist_ok=True)
     reuse_image_features(model)
     prompts = [*train, *validation]
-    config = config or sft_config(settings, out, seed, num_prompts=len(train))
     collator = _collator(model, processor, prompts, settings, system=system, seed=seed)
     _check_prompts(prompts, collator, settings)
     with trl_refusals("sft"):
         trainer = ColdStartTrainer(
             model=prepare_weights(model, settings, seed=seed),
-            args=config,
+            args=config or sft_config(settings, out, seed, num_prompts=len(train)),
             train_dataset=_rows(range(len(train)), passes=sft_passes(settings)),
             eval_dataset=_rows(range(len(train), len(prompts))),
             processing_class=processor,
             data_collator=collator,
             callbacks=_callbacks(settings, out, tell),
         )
-    prepare_spreading(trainer)
     trainer.remove_callback(PrinterCallback)
     return _train(trainer, complete_checkpoints(out)[-1:] if resume else [], out)
 
 
 def _train(trainer: ColdStartTrainer, resumed: Sequence[Path], out: Path) -> dict[str, float]:
     """Train to the end, from a checkpoint if there is one, and save the best weights."""
+    prepare_spreading(trainer)
     started = time.monotonic()
     with _in_one_line():
         result = trainer.train(resume_from_checkpoint=str(resumed[0]) if resumed else None)
