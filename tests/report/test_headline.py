@@ -68,6 +68,16 @@ def test_many_test_prompts_are_not(run):
     assert "are few" not in head(run)
 
 
+def test_a_shrunk_run_is_said_to_be_a_trial(run):
+    assert "A trial" not in head(run)
+    change(
+        run / "settings.json", lambda settings: settings["recipe"].update(shrunk_from="a/<b>model")
+    )
+    said = head(run)
+    assert "A trial by" in said
+    assert "a/&lt;b&gt;model" in said
+
+
 def test_first_and_last_command_are_shown(run):
     def resumed(settings):
         settings |= {"command": "vasari sft r.yaml", "versions": {"trl": "1.16.0"}}

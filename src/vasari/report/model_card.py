@@ -13,7 +13,13 @@ from vasari.core.markdown import fenced, plain
 from vasari.model.chat import SYSTEM_PROMPTS
 from vasari.report.card_counts import data_lines, rollout_lines
 from vasari.report.inputs import Run, dig, interval
-from vasari.report.summary import FEW_PROMPTS, best_is_the_start, paired, score
+from vasari.report.summary import (
+    FEW_PROMPTS,
+    best_is_the_start,
+    paired,
+    score,
+    shrunk_from,
+)
 from vasari.report.tables import model_name
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -69,12 +75,6 @@ def make_model_card(run: Run, facts: CardFacts) -> str:
     lines += ["## Rollouts", "", *rollout_lines(run, facts.arm), ""]
     lines += ["## How it was made", "", *_recipe(run), ""]
     return "\n".join(lines)
-
-
-def shrunk_from(run: Run) -> str | None:
-    """Return the model of the recipe that `--shrink` made the run's of; None for another run."""
-    named = dig(run.recipe, "shrunk_from")
-    return str(named) if named else None
 
 
 def _trial(run: Run) -> list[str]:

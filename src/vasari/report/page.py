@@ -38,7 +38,7 @@ from vasari.report.inputs import (
 )
 from vasari.report.plot import SERIES
 from vasari.report.reward_terms import read_reward_terms
-from vasari.report.summary import best_is_the_start, few_prompts, summarise
+from vasari.report.summary import best_is_the_start, few_prompts, shrunk_from, summarise
 from vasari.report.tables import (
     PURPOSE_WORDS,
     accuracy_blocks,
@@ -118,6 +118,7 @@ def _content(run: Run) -> dict[str, Any]:
         "before": before,
         "stayed": best_is_the_start(run, final),
         "few": few_prompts(found),
+        "trial": shown(shrunk_from(run) or "", 80),
         "final": final,
         "order": order,
         "num_series": len(SERIES),

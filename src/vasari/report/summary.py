@@ -109,6 +109,12 @@ def best_is_the_start(run: Run, arm: str | None) -> bool:
     return bool(dig(run.stages, f"rl-{arm}", "best_step") == 0)
 
 
+def shrunk_from(run: Run) -> str | None:
+    """Return the model of the recipe that `--shrink` made the run's of; None for another run."""
+    named = dig(run.recipe, "shrunk_from")
+    return str(named) if named else None
+
+
 def few_prompts(found: Mapping[str, Any]) -> int | None:
     """Return the number of test prompts behind a summary's accuracies if it is small, else None."""
     accuracy = found["accuracy"]
