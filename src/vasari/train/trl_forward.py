@@ -18,8 +18,10 @@ from vasari.train.trl_images import (
     by_rollout,
     encoded,
     images_in,
+    joined_fields,
     model_inputs,
     token_types,
+    types_of_columns,
     with_placeholder,
 )
 from vasari.train.whole_model import unsharded, whole_head
@@ -41,10 +43,7 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
         if not self.encodes or not is_conversational({"prompt": prompts[0]}):
-            ids, images, fields = super()._tokenize_prompts(prompts)
-            # TRL says None for a prompt without images beside others that have some, which no
-            # processor takes.
-            return ids, None if images is None else [own or [] for own in images], fields
+            return self._tokenized_by_trl(prompts)
         once: dict[int, tuple[list[int], Shown]] = {}
         for prompt in prompts:
             if id(prompt) not in once:
@@ -62,6 +61,19 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         images = [images_in(prompt) for prompt in prompts]
         fields = model_inputs(shown, self._inner(self.model)) | types
         return list(ids), images if any(images) else None, fields
+
+    def _tokenized_by_trl(self, prompts: Any) -> Any:
+        # Of several prompts some processors pad the shorter ones unasked (Gemma 4), and TRL takes
+        # padding for tokens. With environments it encodes one prompt at a time.
+        alone = self._is_vlm and self.environment_factories is None
+        tokenize = super()._tokenize_prompts
+        parts = [tokenize(part) for part in ([[one] for one in prompts] if alone else [prompts])]
+        ids = [own for part in parts for own in part[0]]
+        # TRL says None for a prompt without images beside others that have some, which no processor
+        # takes.
+        images = [own or [] for part in parts for own in part[1] or [None] * len(part[0])]
+        fields = joined_fields([part[2] for part in parts]) if alone else parts[0][2]
+        return ids, images if any(images) else None, fields
 
     def _inner(self, model: Any) -> Any:
         """The model itself, in whatever the accelerator and adapters have wrapped it."""
@@ -87,7 +99,11 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         rows = seen.get("pixel_values")
         if not isinstance(rows, list):
             rows = self.shown if rows is None else by_rollout(seen)
-        types = {name: seen[name] for name in TOKEN_TYPES if seen.get(name) is not None}
+        types = {
+            name: types_of_columns(seen[name], input_ids.size(1))
+            for name in TOKEN_TYPES
+            if seen.get(name) is not None
+        }
         parts = []
         for start in range(0, len(input_ids), batch_size or len(input_ids)):
             own = slice(start, start + (batch_size or len(input_ids)))

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import pad
 from trl import prepare_multimodal_messages
@@ -100,6 +101,32 @@ def encoded(processor: Any, messages: Sequence[Any], **options: Any) -> tuple[li
     for name in ("input_ids", "attention_mask", "batch_num_images"):
         shown.pop(name, None)
     return ids, {name: own[0] if name in TOKEN_TYPES else own for name, own in shown.items()}
+
+
+def joined_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the model is given beside the tokens of several prompts, each encoded alone.
+
+    Args:
+        fields: Of each prompt, as a processor gives them to TRL for a list of one.
+    """
+    joined: dict[str, Any] = {}
+    for name in dict.fromkeys(name for own in fields for name in own):
+        if name in TOKEN_TYPES:
+            joined[name] = [list(row) for own in fields for row in own[name]]
+        else:
+            parts = [torch.as_tensor(np.array(own[name])) for own in fields if name in own]
+            joined[name] = _stacked(parts)
+    return joined
+
+
+def types_of_columns(types: torch.Tensor, num_columns: int) -> torch.Tensor:
+    """Return [rollouts, num_columns] which tokens stand for images, of TRL's for those columns.
+
+    TRL encodes prompts a second time, as text. Where chat template and tokenizer both write a
+    `<bos>` (Gemma 3), that is a token more than the model reads, and all images would stand one
+    place too far. Prompts are padded on the left, so that their last tokens agree.
+    """
+    return types[:, max(0, types.size(1) - num_columns) :]
 
 
 def by_rollout(batch: Mapping[str, Any]) -> list[Shown] | None:
