@@ -70,6 +70,17 @@ def images_swapped_between_rollouts(patch: pytest.MonkeyPatch) -> None:
     _around(patch, trl_forward, "model_inputs", _swap_images)
 
 
+def images_swapped_while_rollouts_are_drawn(patch: pytest.MonkeyPatch) -> None:
+    from trl import GRPOTrainer
+
+    stock = GRPOTrainer._generate_single_turn
+
+    def generate(trainer: Any, ids: Any, images: Any, fields: Any, *rest: Any) -> Any:
+        return stock(trainer, ids, images, _swap_images(dict(fields)), *rest)
+
+    patch.setattr(GRPOTrainer, "_generate_single_turn", generate)
+
+
 def pixels_a_millionth_too_bright(patch: pytest.MonkeyPatch) -> None:
     from vasari.train import trl_forward
 
@@ -180,6 +191,7 @@ FAULTS: tuple[tuple[str, str, Plant, str], ...] = (
     # Less than float32 rounds: only the trainings in float64 tell it.
     ("train", "gemma3", pixels_a_millionth_too_bright, "log-probabilities"),
     ("LoRA on LoRA", "gemma3", image_tokens_one_place_too_far, "log-probabilities"),
+    ("train", "gemma3", images_swapped_while_rollouts_are_drawn, "logits that draw"),
     ("train", "qwen2_5_vl", penalty_left_in, "drawn in|no setting asks"),
     ("train", "qwen3_5", image_tokens_drawn, "are never drawn"),
     ("resume", "qwen3_vl", sampler_forgotten, "of the resumed training are others"),

@@ -151,8 +151,28 @@ def assert_rows_are_plain(lab: Lab, calls: Sequence[Call], *, by: float | None =
     Returns:
         How many rows there were.
     """
-    prompts = {tuple(lab.plain.prompt_ids(prompt)): prompt for prompt in lab.pool}
     count = 0
+    for row in rows_of(lab, calls):
+        with torch.no_grad():
+            expected = lab.plain.logps(row.prompt, row.answer, temperature=TEMPERATURE)
+        assert_close(row.logps, expected, f"{row.place}: log-probabilities", by=by or lab.close)
+        count += 1
+    return count
+
+
+@dataclasses.dataclass
+class Row:
+    """One rollout of a call, without padding."""
+
+    place: str
+    prompt: Prompt
+    answer: list[int]
+    logps: torch.Tensor
+
+
+def rows_of(lab: Lab, calls: Sequence[Call]) -> Iterator[Row]:
+    """Yield the rollouts of each call, while the plain model has the weights of the call."""
+    prompts = {tuple(lab.plain.prompt_ids(prompt)): prompt for prompt in lab.pool}
     for number, call in enumerate(calls):
         lab.plain.put(call.weights)
         shown = call.mask.bool()
@@ -165,12 +185,8 @@ def assert_rows_are_plain(lab: Lab, calls: Sequence[Call], *, by: float | None =
                 " is no prompt of the pool"
             )
             prompt = prompts[tuple(asked)]
-            with torch.no_grad():
-                expected = lab.plain.logps(prompt, answer, temperature=TEMPERATURE)
-            what = f"call {number}, row {row}, prompt {prompt.id}: log-probabilities"
-            assert_close(call.logps[row][kept], expected, what, by=by or lab.close)
-            count += 1
-    return count
+            place = f"call {number}, row {row}, prompt {prompt.id}"
+            yield Row(place, prompt, answer, call.logps[row][kept])
 
 
 def answers_of(calls: Sequence[Call]) -> list[int]:
@@ -197,6 +213,33 @@ def recorded_sampling() -> Iterator[list[Shape]]:
     def prepare(model: Any, *args: Any, **kwargs: Any) -> Any:
         processors = stock(model, *args, **kwargs)
         found.append({type(one).__name__: _settings(one) for one in processors})
+        return processors
+
+    with mock.patch.object(GenerationMixin, "_get_logits_processor", prepare):
+        yield found
+
+
+Drawn = list[tuple[torch.Tensor, torch.Tensor]]
+"""The tokens so far [rollouts, tokens] and the logits of the next [rollouts, vocabulary], for each
+token of a generation."""
+
+
+@contextmanager
+def recorded_logits() -> Iterator[list[Drawn]]:
+    """Collect the logits by which each generation draws, before anything shapes them."""
+    stock = GenerationMixin._get_logits_processor
+    found: list[Drawn] = []
+
+    def prepare(model: Any, *args: Any, **kwargs: Any) -> Any:
+        processors = stock(model, *args, **kwargs)
+        drawn: Drawn = []
+        found.append(drawn)
+
+        def note(ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            drawn.append((ids.clone(), logits.clone()))
+            return logits
+
+        processors.insert(0, note)
         return processors
 
     with mock.patch.object(GenerationMixin, "_get_logits_processor", prepare):

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from checks.double import EXACT, doubled, in_double
 from checks.grpo import (
     TEMPERATURE,
@@ -14,10 +16,11 @@ from checks.grpo import (
     assert_rows_are_plain,
     grpo_run,
     recorded_calls,
+    recorded_logits,
     recorded_sampling,
     suppressed_tokens,
 )
-from checks.lab import Lab
+from checks.lab import Lab, assert_close
 
 WAYS: dict[str, dict[str, Any]] = {
     "refused groups and dropped rollouts": {"gate": {"name": "mixed"}, "trl": {"beta": 0.0}},
@@ -45,6 +48,8 @@ def check(lab: Lab) -> None:
         assert not drawn, f"{way}: a rollout has {names}, behind which there is no image"
     for way, settings in WAYS.items():
         _check_in_double(lab, way, settings)
+    with in_double():
+        _check_draws(doubled(lab))
 
 
 def _check_in_double(lab: Lab, way: str, settings: dict[str, Any]) -> None:
@@ -64,3 +69,36 @@ def _check_distribution(sampling: Sequence[Shape], way: str) -> None:
     others = set(shape) - {"TemperatureLogitsWarper", "SuppressTokensLogitsProcessor"}
     assert not others, f"{way}: no setting asks for {others}"
     assert shape["TemperatureLogitsWarper"]["temperature"] == TEMPERATURE
+
+
+def _check_draws(lab: Lab) -> None:
+    """Rollouts are drawn by the logits that their prompt, images and answer have alone."""
+    with recorded_logits() as generations:
+        grpo_run(
+            lab,
+            lab.fresh("draws"),
+            sampler="uniform",
+            gate={"name": "all"},
+            prompts_per_batch=len(lab.pool),
+            updates_per_batch=1,
+            rollouts_per_prompt=2,
+            steps=1,
+            validate_every=1,
+            save_every=1,
+        ).train([])
+    prompts = [(lab.plain.prompt_ids(prompt), prompt) for prompt in lab.pool]
+    seen = 0
+    for (before, first), *later in generations:
+        for row, ids in enumerate(before.tolist()):
+            prompt = next(own for asked, own in prompts if ids[-len(asked) :] == asked)
+            answer = later[-1][0][row, before.size(1) :].tolist() if later else []
+            # What stands behind the token that stops is padding.
+            length = answer.index(lab.plain.stop) if lab.plain.stop in answer else len(answer)
+            drawn_by = torch.stack(
+                [step[row] for _, step in [(before, first), *later]][: length + 1]
+            )
+            with torch.no_grad():
+                alone = lab.plain.logits(prompt, [*answer[:length], lab.plain.stop])
+            assert_close(drawn_by, alone, f"{prompt.id}: logits that draw", by=EXACT)
+            seen += 1
+    assert seen >= len(lab.pool), "rollouts were drawn otherwise"
