@@ -25,6 +25,7 @@ from vasari.model.image_reuse import reuse_image_features
 from vasari.model.processor import load_processor
 from vasari.model.prompt_checks import PromptChecker
 from vasari.model.sampling import nothing_added_by, sampling
+from vasari.model.shared_prefill import generate_shared
 from vasari.model.template import as_text, opened_tag, tokenizer_of
 
 
@@ -92,10 +93,9 @@ class TransformersPolicy:
     def _generate_chunk(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[Rollout]]:
         inputs = self._encode(prompts, shown=decoding.images).to(self.model.device)
         drawn = sampling(self.model, self.processor, decoding)
-        drawn.num_return_sequences = decoding.num_rollouts
+        sources = torch.arange(len(prompts)).repeat_interleave(decoding.num_rollouts)
         with nothing_added_by(self.model):
-            # Processes generate unequally often, and none waits for another (`whole_model`).
-            sequences = self.model.generate(**inputs, generation_config=drawn, synced_gpus=False)
+            sequences = generate_shared(self.model, inputs, sources, drawn)
         ends = set(drawn.eos_token_id)
         completions = sequences[:, inputs["input_ids"].shape[1] :].cpu().numpy()
         rollouts = [self._rollout(row, ends) for row in completions]

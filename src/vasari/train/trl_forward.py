@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from trl import GRPOTrainer, prepare_multimodal_messages
 from trl.data_utils import is_conversational
+from trl.models.utils import unwrap_model_for_generation
+from trl.trainer.utils import pad
 
 from vasari.model.chat import blank_messages
 from vasari.model.families import without_adapters
 from vasari.model.sampling import nothing_added_by
+from vasari.model.shared_prefill import generate_shared
 from vasari.train.trl_images import (
     TOKEN_TYPES,
     Shown,
@@ -79,10 +83,63 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         """The model itself, in whatever the accelerator and adapters have wrapped it."""
         return without_adapters(self.accelerator.unwrap_model(model))
 
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], images: Any, fields: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         model = self.accelerator.unwrap_model(self.model)
         with nothing_added_by(model), unsharded(model, self.accelerator):
-            return super()._generate_single_turn(*args, **kwargs)
+            if self._shares_prompts:
+                return self._completions(prompt_ids), None
+            return super()._generate_single_turn(prompt_ids, images, fields, *args, **kwargs)
+
+    @property
+    def _shares_prompts(self) -> bool:
+        """Whether transformers generates as usual, and what it reads was encoded here."""
+        is_usual = not (
+            self.use_vllm
+            or self.use_transformers_continuous_batching
+            or self.generation_kwargs
+            or self.args.cache_implementation
+        )
+        return is_usual and (self.shown is not None or not self._is_vlm)
+
+    def _completions(self, prompt_ids: list[list[int]]) -> list[list[int]]:
+        """Tokens of a rollout for each row, up to its end; rows of one prompt read it once."""
+        shown = self.shown or [{} for _ in prompt_ids]
+        keys = [(tuple(ids), id(seen)) for ids, seen in zip(prompt_ids, shown, strict=True)]
+        places = {key: keys.index(key) for key in dict.fromkeys(keys)}
+        order = {key: number for number, key in enumerate(places)}
+        inputs = self._padded([(prompt_ids[place], shown[place]) for place in places.values()])
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                gather_deepspeed3_params=self.args.ds3_gather_for_generation,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+            ) as model,
+            torch.no_grad(),
+            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+        ):
+            sources = torch.tensor([order[key] for key in keys])
+            sequences = generate_shared(model, inputs, sources, self.generation_config)
+        return [
+            _up_to_end(row, self.eos_token_ids)
+            for row in sequences[:, inputs["input_ids"].size(1) :].tolist()
+        ]
+
+    def _padded(self, prompts: Sequence[tuple[list[int], Shown]]) -> dict[str, torch.Tensor]:
+        """What the model reads of distinct prompts, padded on the left."""
+        ids = [torch.tensor(own) for own, _ in prompts]
+        shown = [seen for _, seen in prompts]
+        how = {"padding_side": "left", "pad_to_multiple_of": self.pad_to_multiple_of}
+        padded = pad(ids, padding_value=self._tokenizer.pad_token_id, **how)
+        read = {
+            "input_ids": padded,
+            "attention_mask": pad([torch.ones_like(own) for own in ids], padding_value=0, **how),
+        }
+        read |= model_inputs(shown, self._inner(self.model))
+        read |= token_types(shown, padded.size(1), 0)
+        return dict(self._prepare_input(read))
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -150,3 +207,9 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
     def _placeholder(self) -> tuple[list[int], Shown]:
         """A prompt with a blank image, for a part of the batch without images."""
         return encoded(self.processing_class, blank_messages())
+
+
+def _up_to_end(tokens: list[int], ends: Collection[int]) -> list[int]:
+    """The tokens up to the first that ends a rollout, that one included."""
+    found = [place for place, token in enumerate(tokens) if token in ends]
+    return tokens[: found[0] + 1] if found else tokens

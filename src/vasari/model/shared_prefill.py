@@ -1,0 +1,189 @@
+"""Rollouts that read a prompt once: its keys and values are shared by all of its group.
+
+transformers' `generate` reads each prompt as often as it has rollouts, its images too, and goes on
+with rows that have ended. Here a prompt is read once, rows leave when they end, and the cache grows
+in place. What is drawn is the same: each random number goes to the row that `generate` gives it to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicLayer
+
+PER_ROW = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
+"""What `generate` carries along for each row, beside tokens and cache."""
+
+_LEAVE = 0.75
+"""Ended rows leave once no more than this share of the rows is still being written."""
+
+
+def generate_shared(
+    model: Any, inputs: dict[str, Any], sources: torch.Tensor, generation_config: Any
+) -> torch.Tensor:
+    """Return [rows, tokens] prompts and completions, as `model.generate` does.
+
+    Args:
+        model: Of transformers, also with adapters.
+        inputs: Of the distinct prompts, padded on the left, with their images.
+        sources: [rows] the prompt that each row continues.
+        generation_config: Sampling or greedy, with ends and a padding token; one completion a row.
+    """
+    return model.generate(  # type: ignore[no-any-return]
+        **inputs,
+        generation_config=generation_config,
+        custom_generate=_decode,
+        sources=sources.to(inputs["input_ids"].device),
+        # Processes generate unequally often, and none waits for another.
+        synced_gpus=False,
+    )
+
+
+def _decode(
+    model: Any,
+    input_ids: torch.Tensor,
+    logits_processor: Any,
+    stopping_criteria: Any,
+    generation_config: Any,
+    *,
+    sources: torch.Tensor,
+    synced_gpus: bool = False,  # noqa: ARG001  (`generate` says it)
+    **kwargs: Any,
+) -> torch.Tensor:
+    """Decoding loop for `generate`: one pass over the prompts, then one over the rows a token."""
+    first = model.prepare_inputs_for_generation(input_ids, is_first_iteration=True, **kwargs)
+    outputs = model(**first, return_dict=True)
+    state = _Rows(model, input_ids, kwargs, generation_config)
+    state.after(outputs)
+    logits = outputs.logits[:, -1].float()[sources]
+    del outputs, first
+    state.take(sources)
+    state.make_room()
+    while True:
+        scores = logits_processor(state.input_ids, logits)
+        state.append(_drawn(scores, state.alive, len(sources), generation_config.do_sample))
+        if state.leave(stopping_criteria):
+            return state.sequences
+        step = model.prepare_inputs_for_generation(
+            state.input_ids, next_sequence_length=1, **state.kwargs
+        )
+        outputs = model(**step, return_dict=True)
+        state.after(outputs)
+        logits = outputs.logits[:, -1].float()
+
+
+def _drawn(scores: torch.Tensor, alive: torch.Tensor, num_rows: int, sample: bool) -> torch.Tensor:
+    """The next token of each row that is alive.
+
+    As torch.multinomial draws it, with the noise of all rows, so that a row is given the same
+    random numbers whether others have left or not.
+    """
+    if not sample:
+        return scores.argmax(-1)
+    noise = scores.new_empty(num_rows, scores.size(-1)).exponential_(1)
+    return (scores.softmax(-1) / noise[alive]).argmax(-1)
+
+
+class _Rows:
+    """Rows that are being written, and what the model needs to go on with them."""
+
+    def __init__(self, model: Any, input_ids: torch.Tensor, kwargs: dict[str, Any], how: Any):
+        self._model = model
+        self._pad = int(how._pad_token_tensor)
+        self.input_ids = input_ids
+        self.kwargs = kwargs
+
+    def after(self, outputs: Any) -> None:
+        """Go on to the next token: mask, positions and token types are one longer."""
+        self.kwargs = self._model._update_model_kwargs_for_generation(outputs, self.kwargs)
+        # Later passes read these from the cache.
+        for name in ("pixel_values", "mm_encoder_outputs"):
+            self.kwargs.pop(name, None)
+
+    def take(self, rows: torch.Tensor) -> None:
+        """Go on with the rows at these places, some of them possibly several times."""
+        self.input_ids = self.input_ids[rows]
+        for name in PER_ROW:
+            value = self.kwargs.get(name)
+            if isinstance(value, torch.Tensor):
+                # Positions of images have three or four dimensions of their own in front.
+                self.kwargs[name] = value[:, rows] if value.dim() == 3 else value[rows]
+        self.kwargs["past_key_values"].reorder_cache(rows)
+        deltas = getattr(_inner(self._model), "rope_deltas", None)
+        if isinstance(deltas, torch.Tensor):
+            _inner(self._model).rope_deltas = deltas[rows]
+
+    def make_room(self) -> None:
+        """Begin to write: every row is alive, and its cache will grow in place."""
+        num_rows, self._num_prompt = self.input_ids.shape
+        self.alive = torch.arange(num_rows, device=self.input_ids.device)
+        self._running = torch.ones_like(self.alive, dtype=torch.bool)
+        self._prompts = self.input_ids
+        self._columns: list[torch.Tensor] = []
+        layers = self.kwargs["past_key_values"].layers
+        layers[:] = [_GrowingLayer(own) if type(own) is DynamicLayer else own for own in layers]
+
+    def append(self, tokens: torch.Tensor) -> None:
+        """Write a token in each row."""
+        column = self._prompts.new_full((len(self._prompts),), self._pad)
+        column[self.alive] = torch.where(self._running, tokens, self._pad)
+        self._columns.append(column)
+        self.input_ids = torch.cat([self.input_ids, column[self.alive, None]], dim=1)
+
+    def leave(self, stopping_criteria: Any) -> bool:
+        """Let rows that have ended leave, and return whether all have."""
+        self._running &= ~stopping_criteria(self.input_ids, None)
+        num_running = int(self._running.sum())
+        if 0 < num_running <= _LEAVE * len(self.alive):
+            kept = self._running.nonzero().squeeze(1)
+            self.take(kept)
+            self.alive, self._running = self.alive[kept], self._running[kept]
+        return num_running == 0
+
+    @property
+    def sequences(self) -> torch.Tensor:
+        """[rows, tokens] of all rows, those that have left too."""
+        return torch.cat([self._prompts, torch.stack(self._columns, dim=1)], dim=1)
+
+
+def _inner(model: Any) -> Any:
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return getattr(base, "model", base)
+
+
+class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """transformers' cache of a layer, with room behind it: a new token copies no older one."""
+
+    _room, _least = 0.25, 64
+    """Free space, as a share of what is written, and in tokens."""
+
+    def __init__(self, layer: DynamicLayer) -> None:
+        super().__init__()
+        self.keys, self.values = layer.keys, layer.values
+        self.dtype, self.device = layer.dtype, layer.device
+        self.is_initialized = True
+        self._buffers = (self.keys, self.values)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write keys and values behind those that are there, and return all."""
+        old = self.keys.shape[-2]
+        new = old + key_states.shape[-2]
+        # Rows that leave have made tensors of their own of what the buffers held.
+        is_there = self._buffers[0].data_ptr() == self.keys.data_ptr()
+        if not is_there or self._buffers[0].shape[-2] < new:
+            room = new + max(self._least, int(self._room * new))
+            self._buffers = (_with_room(self.keys, room), _with_room(self.values, room))
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[..., old:new, :] = states
+        self.keys, self.values = (buffer[..., :new, :] for buffer in self._buffers)
+        return self.keys, self.values
+
+
+def _with_room(written: torch.Tensor, length: int) -> torch.Tensor:
+    *sizes, old, width = written.shape
+    buffer = written.new_empty(*sizes, length, width)
+    buffer[..., :old, :] = written
+    return buffer
