@@ -47,6 +47,7 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
         if not self.encodes or not is_conversational({"prompt": prompts[0]}):
+            self.shown = None
             return self._tokenized_by_trl(prompts)
         once: dict[int, tuple[list[int], Shown]] = {}
         for prompt in prompts:
@@ -100,6 +101,7 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
             or self.use_transformers_continuous_batching
             or self.generation_kwargs
             or self.args.cache_implementation
+            or (self._dist.is_zero3 and not self.args.ds3_gather_for_generation)
         )
         return is_usual and (self.shown is not None or not self._is_vlm)
 

@@ -1,0 +1,103 @@
+"""Rollouts that share the reading of their prompt are those of transformers' own `generate`."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from stand_ins import STAND_INS, SYSTEM, mixed_pool  # noqa: E402
+
+from vasari.model.base import Decoding  # noqa: E402
+from vasari.model.sampling import nothing_added_by, sampling  # noqa: E402
+from vasari.model.shared_prefill import generate_shared  # noqa: E402
+from vasari.model.transformers_policy import TransformersPolicy  # noqa: E402
+
+
+def policy_of(folder):
+    return TransformersPolicy.load(str(folder), system=SYSTEM, dtype="float32")
+
+
+def pool_for(name):
+    pool = mixed_pool(1)
+    return pool if STAND_INS[name].has_images else [p for p in pool if not p.images]
+
+
+def settings_of(policy, temperature, *, top_p=1.0, early_ends=False):
+    drawn = sampling(
+        policy.model,
+        policy.processor,
+        Decoding(temperature=temperature, top_p=top_p, max_tokens=24),
+    )
+    if early_ends:
+        # An untrained model ends a rollout once in hundreds of tokens; here one token in eight does.
+        vocabulary = policy.model.config.get_text_config().vocab_size
+        drawn.eos_token_id = [*drawn.eos_token_id, *range(0, vocabulary, 8)]
+    return drawn
+
+
+def both_ways(policy, pool, sources, drawn):
+    """Sequences of `generate`, which is given each prompt as often as it has rollouts, and ours."""
+    sequences, states = [], []
+    for shared in (False, True):
+        torch.manual_seed(5)
+        prompts = pool if shared else [pool[source] for source in sources]
+        inputs = policy._encode(prompts, shown="shown")
+        with torch.no_grad(), nothing_added_by(policy.model):
+            if shared:
+                made = generate_shared(policy.model, inputs, torch.tensor(sources), drawn)
+            else:
+                made = policy.model.generate(**inputs, generation_config=drawn)
+        sequences.append(made)
+        states.append(torch.random.get_rng_state())
+    return sequences, states
+
+
+@pytest.mark.parametrize("early_ends", [False, True], ids=["late-ends", "early-ends"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("name", STAND_INS)
+def test_rollouts_are_those_of_generate_token_by_token(
+    name, temperature, early_ends, family_folder
+):
+    policy, pool = policy_of(family_folder(name)), pool_for(name)
+    drawn = settings_of(policy, temperature, early_ends=early_ends)
+    # Prompts without, with one and with two images, of unequal lengths, unequally often.
+    sources = [place for place in range(len(pool)) for _ in range(2 + place % 2)]
+    (expected, found), states = both_ways(policy, pool, sources, drawn)
+    assert found.tolist() == expected.tolist()
+    # What is drawn next is the same too.
+    assert torch.equal(*states)
+
+
+def test_rows_leave_when_they_end(family_folder):
+    policy = policy_of(family_folder("qwen2_5_vl"))
+    pool = pool_for("qwen2_5_vl")
+    sizes: list[int] = []
+    policy.model.register_forward_pre_hook(
+        lambda _, __, given: sizes.append(len(given["input_ids"])), with_kwargs=True
+    )
+    drawn = settings_of(policy, 1.0, early_ends=True)
+    inputs = policy._encode(pool, shown="shown")
+    torch.manual_seed(5)
+    with torch.no_grad(), nothing_added_by(policy.model):
+        generate_shared(policy.model, inputs, torch.arange(4).repeat_interleave(4), drawn)
+    # Four prompts are read; sixteen rows are written, and fewer and fewer of them.
+    assert sizes[:2] == [4, 16]
+    assert sizes[1:] == sorted(sizes[1:], reverse=True)
+    assert sizes[-1] < 4
+
+
+def test_a_nucleus_is_that_of_generate(family_folder):
+    policy, pool = policy_of(family_folder("qwen2_5_vl")), pool_for("qwen2_5_vl")
+    drawn = settings_of(policy, 0.7, top_p=0.5)
+    (expected, found), _ = both_ways(policy, pool, [0, 0, 1, 2, 3, 3, 3], drawn)
+    assert found.tolist() == expected.tolist()
+
+
+def test_a_cache_that_has_to_grow_gives_the_same_rollouts(family_folder, monkeypatch):
+    policy, pool = policy_of(family_folder("qwen2_5_vl")), pool_for("qwen2_5_vl")
+    monkeypatch.setattr("vasari.model.shared_prefill._GrowingLayer._least", 2)
+    monkeypatch.setattr("vasari.model.shared_prefill._GrowingLayer._room", 0.0)
+    drawn = settings_of(policy, 1.0, early_ends=True)
+    (expected, found), _ = both_ways(policy, pool, [0, 1, 1, 1, 2, 2, 3], drawn)
+    assert found.tolist() == expected.tolist()
