@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from vasari.cli.main import app
 
+USUAL = ("quickstart.yaml", "mmr1_3b.yaml")
 RECIPES = sorted(
     path.name
     for path in (Path(__file__).parents[2] / "recipes").glob("*.yaml")
@@ -95,7 +96,10 @@ def test_a_model_that_is_not_there_leaves_the_rest_of_the_plan(recipe):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in USUAL else [pytest.mark.heavy]) for name in RECIPES],
+)
 def test_every_shipped_recipe_has_a_plan(monkeypatch, name):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     shown = plan(Path("recipes") / name, "--gpus", 8, "--prompts", 15_000, "--json")

@@ -31,6 +31,7 @@ def vasari(folder: Path, *words: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_the_two_sets_of_a_curation_are_trained_on_as_they_are(write_recipe, tmp_path):
     tasks = {"families": ["bars", "tables"], "num_prompts": 16, "image_size": 56}
     curation = {

@@ -207,7 +207,7 @@ def test_seeking_variance_wins_on_a_clean_pool_and_loses_on_a_noisy_one():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pool_name", ["clean", "noisy"])
+@pytest.mark.parametrize("pool_name", ["clean", pytest.param("noisy", marks=pytest.mark.heavy)])
 def test_progress_ends_above_uniform(pool_name):
     assert (finals("progress", pool_name) > finals("uniform", pool_name)).all()
 

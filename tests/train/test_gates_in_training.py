@@ -216,6 +216,7 @@ def test_a_sampler_is_told_of_every_group_in_the_order_in_which_it_drew_them(
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_a_resumed_run_is_the_run_that_was_not_interrupted(whole, run_small, prompts, tmp_path):
     out, facts = whole
     run_small(tmp_path, prompts=prompts, sampler="vas", steps=3, **MIXED)

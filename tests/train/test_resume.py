@@ -178,10 +178,10 @@ def whole(write_recipe, tmp_path_factory):
     ("mode", "kills"),
     [
         ("full", [generating(2), saving(3), updating(5)]),
-        ("stale", [updating(3)]),
-        ("online", [saving(2)]),
-        ("gate", [updating(3)]),
-        ("screening", [saving(2), updating(4)]),
+        pytest.param("stale", [updating(3)], marks=pytest.mark.heavy),
+        pytest.param("online", [saving(2)], marks=pytest.mark.heavy),
+        pytest.param("gate", [updating(3)], marks=pytest.mark.heavy),
+        pytest.param("screening", [saving(2), updating(4)], marks=pytest.mark.heavy),
     ],
 )
 def test_a_killed_run_ends_as_the_undisturbed_one(mode, kills, whole, tmp_path):
@@ -220,6 +220,7 @@ def two_processes(write_recipe, folder, mode, *, kills):
     return folder / "whole" / "rl" / "vas", folder / "killed" / "rl" / "vas"
 
 
+@pytest.mark.heavy
 def test_two_processes_killed_end_as_the_undisturbed_two(pair):
     whole, killed = pair
     assert_the_same_run(killed, whole)

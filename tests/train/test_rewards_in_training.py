@@ -147,7 +147,10 @@ def test_the_log_shows_every_term_without_its_weight(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "algorithm",
+    [pytest.param(a, marks=[pytest.mark.heavy] if a != "dapo" else []) for a in ALGORITHMS],
+)
 def test_a_variant_trains_by_its_name_and_reaches_trl(run_small, algorithm, tmp_path):
     facts = run_small(tmp_path, algorithm=algorithm, steps=2)
     assert facts["steps"] == 2
