@@ -207,13 +207,7 @@ def has_run(folder: Path) -> bool:
     return any(folder.rglob("ran"))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=[] if kind in ("train", "curate") else [pytest.mark.heavy])
-        for kind in KINDS
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(folder, kind):
     command, keys = KINDS[kind]
     cases = [(key, name) for key in keys for name in NAMES]
