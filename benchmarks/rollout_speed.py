@@ -1,0 +1,176 @@
+"""How fast are rollouts that share the reading of their prompt, beside transformers' `generate`?
+
+    python benchmarks/rollout_speed.py [--repeats 9] [--only quickstart,images]
+
+Both draw the same tokens from the same random numbers, in turns, in one process with one thread;
+`generate` is given what TRL gives it: each prompt as often as it has rollouts. Peak memory is that
+of a process which does one of the two once. Prints a table and writes it to `benchmarks/results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+import vasari
+from result_files import MACHINE, RESULTS, result_file
+from vasari.data.tasks.pool import PoolSettings, make_pool
+from vasari.model import resolve_model
+from vasari.model.base import Decoding
+from vasari.model.sampling import nothing_added_by, sampling
+from vasari.model.shared_prefill import generate_shared
+from vasari.model.transformers_policy import TransformersPolicy, load_model
+
+ROLLOUTS = 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """Prompts, and how long their rollouts are."""
+
+    about: str
+    num_prompts: int
+    image_size: int
+    max_tokens: int
+    end_share: float
+    """Share of the vocabulary that ends a rollout, beside the model's own end."""
+
+
+CASES = {
+    "quickstart": Case("a training batch of the quickstart: 48 prompts", 48, 112, 80, 0.0),
+    "images": Case("8 prompts with 256 image tokens each", 8, 448, 128, 0.01),
+}
+
+
+def prepared(case: Case) -> tuple[TransformersPolicy, list[Any], Any]:
+    """The model, its prompts, and how rollouts are drawn."""
+    policy = TransformersPolicy.load(
+        str(resolve_model("vasari:tiny-base", Path())), system="Think, then answer."
+    )
+    pool = make_pool(
+        PoolSettings(
+            families=("bars", "dice", "shapes"),
+            num_prompts=case.num_prompts,
+            image_size=case.image_size,
+        ),
+        split="train",
+        seed=3,
+    )
+    drawn = sampling(policy.model, policy.processor, Decoding(max_tokens=case.max_tokens))
+    size = policy.model.config.get_text_config().vocab_size
+    if case.end_share:
+        drawn.eos_token_id = (
+            np.random.default_rng(0)
+            .permutation(size)[: max(1, int(case.end_share * size))]
+            .tolist()
+        )
+    return policy, pool, drawn
+
+
+def ways(case: Case) -> dict[str, Callable[[], torch.Tensor]]:
+    """Both ways to draw the rollouts, images read and encoded already."""
+    policy, pool, drawn = prepared(case)
+    once = policy._encode(pool, shown="shown")
+    sources = torch.arange(len(pool)).repeat_interleave(ROLLOUTS)
+    often = policy._encode([pool[place] for place in sources], shown="shown")
+
+    stock = load_model(str(resolve_model("vasari:tiny-base", Path())))
+
+    def plain() -> torch.Tensor:
+        return stock.generate(**often, generation_config=drawn)  # type: ignore[no-any-return]
+
+    def shared() -> torch.Tensor:
+        return generate_shared(policy.model, once, sources, drawn)
+
+    def seeded(draw: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        def run() -> torch.Tensor:
+            torch.manual_seed(0)
+            with torch.no_grad(), nothing_added_by(policy.model), nothing_added_by(stock):
+                return draw()[:, once["input_ids"].size(1) :]
+
+        return run
+
+    return {"generate": seeded(plain), "shared": seeded(shared)}
+
+
+def peak(name: str, way: str) -> float:
+    """MiB that a process needs which draws the rollouts one way."""
+    command = [sys.executable, "-W", "ignore", __file__, "--peak", name, way]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def measured(name: str, repeats: int) -> list[str]:
+    """A line of the table for each way."""
+    both = ways(CASES[name])
+    tokens = {way: draw() for way, draw in both.items()}
+    if not torch.equal(*tokens.values()):
+        raise SystemExit(f"{name}: the two ways draw other tokens")
+    seconds: dict[str, list[float]] = {way: [] for way in both}
+    for _ in range(repeats):
+        for way, draw in both.items():
+            started = time.perf_counter()
+            draw()
+            seconds[way].append(time.perf_counter() - started)
+    ratios = np.array(seconds["generate"]) / np.array(seconds["shared"])
+    rng = np.random.default_rng(0)
+    medians = np.median(rng.choice(ratios, (2000, repeats)), axis=1)
+    low, high = np.quantile(medians, [0.025, 0.975])
+    speed = f"{np.median(ratios):.2f} ({low:.2f} to {high:.2f})"
+    lines = []
+    for way in both:
+        faster = "1" if way == "generate" else speed
+        lines.append(
+            f"| {CASES[name].about}, {ROLLOUTS} rollouts each | {way} |"
+            f" {statistics.median(seconds[way]):.2f} | {faster} | {peak(name, way):.0f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--only", default=",".join(CASES))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.peak:
+        ways(CASES[asked.peak[0]])[asked.peak[1]]()
+        # `ru_maxrss` is also that of the process before, which started this one.
+        status = Path("/proc/self/status").read_text()
+        print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
+        return
+    lines = [
+        f"# Rollouts that share their prompt, {MACHINE}",
+        "",
+        f"vasari {vasari.__version__}, torch {torch.__version__}, transformers"
+        f" {transformers.__version__}, Python {platform.python_version()}, one thread; the model"
+        f" of the quickstart. Medians of {asked.repeats} paired repeats; 95% interval of the median"
+        " ratio. Both ways draw the same tokens.",
+        "",
+        "| rollouts | way | s | times as fast | peak MiB of a process |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in asked.only.split(","):
+        lines += measured(name, asked.repeats)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    result_file("rollout_speed", asked.out).write_text(text)
+
+
+if __name__ == "__main__":
+    main()
