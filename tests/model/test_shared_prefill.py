@@ -10,7 +10,7 @@ from stand_ins import STAND_INS, SYSTEM, mixed_pool  # noqa: E402
 
 from vasari.model.base import Decoding  # noqa: E402
 from vasari.model.sampling import nothing_added_by, sampling  # noqa: E402
-from vasari.model.shared_prefill import generate_shared  # noqa: E402
+from vasari.model.shared_prefill import generate_shared, is_shareable  # noqa: E402
 from vasari.model.transformers_policy import TransformersPolicy  # noqa: E402
 
 
@@ -92,6 +92,28 @@ def test_a_nucleus_is_that_of_generate(family_folder):
     drawn = settings_of(policy, 0.7, top_p=0.5)
     (expected, found), _ = both_ways(policy, pool, [0, 0, 1, 2, 3, 3, 3], drawn)
     assert found.tolist() == expected.tolist()
+
+
+def test_a_repetition_penalty_is_that_of_generate(family_folder):
+    policy, pool = policy_of(family_folder("qwen2_5_vl")), pool_for("qwen2_5_vl")
+    drawn = settings_of(policy, 1.0, early_ends=True)
+    drawn.repetition_penalty = 1.3
+    assert is_shareable(drawn)
+    sources = [0, 0, 1, 1, 2, 3, 3, 3]
+    (expected, found), _ = both_ways(policy, pool, sources, drawn)
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_beams", 2), ("no_repeat_ngram_size", 3), ("cache_implementation", "static")],
+    ids=["beams", "ngrams", "static-cache"],
+)
+def test_other_settings_of_generation_are_left_to_generate(name, value, family_folder):
+    drawn = settings_of(policy_of(family_folder("qwen2_5_vl")), 1.0)
+    assert is_shareable(drawn)
+    setattr(drawn, name, value)
+    assert not is_shareable(drawn)
 
 
 def test_a_cache_that_has_to_grow_gives_the_same_rollouts(family_folder, monkeypatch):

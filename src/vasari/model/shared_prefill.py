@@ -15,8 +15,30 @@ from transformers.cache_utils import DynamicLayer
 PER_ROW = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 """What `generate` carries along for each row, beside tokens and cache."""
 
+_KNOWN = {
+    "bos_token_id",
+    "disable_compile",
+    "do_sample",
+    "eos_token_id",
+    "max_new_tokens",
+    "min_p",
+    "pad_token_id",
+    "repetition_penalty",
+    "suppress_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "transformers_version",
+}
+"""Settings of generation under which rows that share a prompt are drawn as others are."""
+
 _LEAVE = 0.75
 """Ended rows leave once no more than this share of the rows is still being written."""
+
+
+def is_shareable(generation_config: Any) -> bool:
+    """Whether `generate_shared` does what these settings of generation say."""
+    return not generation_config.to_diff_dict().keys() - _KNOWN
 
 
 def generate_shared(
@@ -28,7 +50,8 @@ def generate_shared(
         model: Of transformers, also with adapters.
         inputs: Of the distinct prompts, padded on the left, with their images.
         sources: [rows] the prompt that each row continues.
-        generation_config: Sampling or greedy, with ends and a padding token; one completion a row.
+        generation_config: Sampling or greedy, with ends and a padding token, one completion a row;
+            `is_shareable`.
     """
     return model.generate(  # type: ignore[no-any-return]
         **inputs,
@@ -54,7 +77,7 @@ def _decode(
     """Decoding loop for `generate`: one pass over the prompts, then one over the rows a token."""
     first = model.prepare_inputs_for_generation(input_ids, is_first_iteration=True, **kwargs)
     outputs = model(**first, return_dict=True)
-    state = _Rows(model, input_ids, kwargs, generation_config)
+    state = _Rows(model, input_ids, kwargs, logits_processor, generation_config)
     state.after(outputs)
     logits = outputs.logits[:, -1].float()[sources]
     del outputs, first
@@ -88,8 +111,16 @@ def _drawn(scores: torch.Tensor, alive: torch.Tensor, num_rows: int, sample: boo
 class _Rows:
     """Rows that are being written, and what the model needs to go on with them."""
 
-    def __init__(self, model: Any, input_ids: torch.Tensor, kwargs: dict[str, Any], how: Any):
+    def __init__(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        kwargs: dict[str, Any],
+        processors: Any,
+        how: Any,
+    ) -> None:
         self._model = model
+        self._processors = processors
         self._pad = int(how._pad_token_tensor)
         self.input_ids = input_ids
         self.kwargs = kwargs
@@ -110,6 +141,11 @@ class _Rows:
                 # Positions of images have three or four dimensions of their own in front.
                 self.kwargs[name] = value[:, rows] if value.dim() == 3 else value[rows]
         self.kwargs["past_key_values"].reorder_cache(rows)
+        for processor in self._processors:
+            # A repetition penalty knows where each row begins.
+            begins = getattr(processor, "prompt_ignore_length", None)
+            if isinstance(begins, torch.Tensor):
+                processor.prompt_ignore_length = begins.to(rows.device)[rows]
         deltas = getattr(_inner(self._model), "rope_deltas", None)
         if isinstance(deltas, torch.Tensor):
             _inner(self._model).rope_deltas = deltas[rows]

@@ -15,7 +15,7 @@ from trl.trainer.utils import pad
 from vasari.model.chat import blank_messages
 from vasari.model.families import without_adapters
 from vasari.model.sampling import nothing_added_by
-from vasari.model.shared_prefill import generate_shared
+from vasari.model.shared_prefill import generate_shared, is_shareable
 from vasari.train.trl_images import (
     TOKEN_TYPES,
     Shown,
@@ -96,18 +96,17 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
     @property
     def _shares_prompts(self) -> bool:
         """Whether transformers generates as usual, and what it reads was encoded here."""
-        is_usual = not (
+        is_usual = is_shareable(self.generation_config) and not (
             self.use_vllm
             or self.use_transformers_continuous_batching
-            or self.generation_kwargs
-            or self.args.cache_implementation
             or (self._dist.is_zero3 and not self.args.ds3_gather_for_generation)
         )
         return is_usual and (self.shown is not None or not self._is_vlm)
 
     def _completions(self, prompt_ids: list[list[int]]) -> list[list[int]]:
         """Tokens of a rollout for each row, up to its end; rows of one prompt read it once."""
-        shown = self.shown or [{} for _ in prompt_ids]
+        nothing: Shown = {}
+        shown = self.shown or [nothing] * len(prompt_ids)
         keys = [(tuple(ids), id(seen)) for ids, seen in zip(prompt_ids, shown, strict=True)]
         places = {key: keys.index(key) for key in dict.fromkeys(keys)}
         order = {key: number for number, key in enumerate(places)}
