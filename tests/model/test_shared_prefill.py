@@ -7,7 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from stand_ins import STAND_INS, SYSTEM, mixed_pool  # noqa: E402
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig  # noqa: E402
 
+from vasari.core.errors import StateError  # noqa: E402
 from vasari.model.base import Decoding  # noqa: E402
 from vasari.model.sampling import nothing_added_by, sampling  # noqa: E402
 from vasari.model.shared_prefill import generate_shared, is_shareable  # noqa: E402
@@ -114,6 +116,57 @@ def test_other_settings_of_generation_are_left_to_generate(name, value, family_f
     assert is_shareable(drawn)
     setattr(drawn, name, value)
     assert not is_shareable(drawn)
+
+
+SMALL = {
+    "mamba": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 4},
+    "recurrent_gemma": {
+        "num_hidden_layers": 3,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 2,
+        "lru_width": 32,
+        "attention_window_size": 8,
+    },
+    "jamba": {
+        "num_hidden_layers": 4,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "num_experts": 2,
+        "use_mamba_kernels": False,
+    },
+}
+"""Text models with states: in a cache of their own, in their modules, in the usual cache."""
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_models_with_states_draw_what_generate_draws(name):
+    config = AutoConfig.for_model(name, vocab_size=64, **SMALL[name])
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    drawn = GenerationConfig(
+        do_sample=True, top_k=0, max_new_tokens=12, eos_token_id=[1, 2, 3], pad_token_id=0
+    )
+    ids = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12]])
+    sources = torch.tensor([0, 0, 0, 1, 1])
+    torch.manual_seed(5)
+    expected = model.generate(input_ids=ids[sources], generation_config=drawn)
+    torch.manual_seed(5)
+    found = generate_shared(model, {"input_ids": ids}, sources, drawn)
+    assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0], ids=["greedy", "sampled"])
+def test_logits_that_are_no_numbers_end_it_in_one_line(temperature, family_folder):
+    policy = policy_of(family_folder("qwen2_5_vl"))
+    with torch.no_grad():
+        policy.model.model.language_model.layers[0].self_attn.q_proj.weight[0, 0] = torch.nan
+    with pytest.raises(StateError, match=r"qwen2_5_vl: the model's logits are infinite or no num"):
+        policy.generate(pool_for("qwen2_5_vl")[:1], Decoding(temperature=temperature), seed=0)
 
 
 def test_a_cache_that_has_to_grow_gives_the_same_rollouts(family_folder, monkeypatch):

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import Cache, DynamicLayer, LinearAttentionCacheLayerMixin
+
+from vasari.core.errors import StateError
 
 PER_ROW = ("attention_mask", "position_ids", "token_type_ids", "mm_token_type_ids")
 """What `generate` carries along for each row, beside tokens and cache."""
@@ -75,6 +77,11 @@ def _decode(
     **kwargs: Any,
 ) -> torch.Tensor:
     """Decoding loop for `generate`: one pass over the prompts, then one over the rows a token."""
+    if not _keeps_all_in_cache(model, kwargs.get("past_key_values")):
+        own = {name: _of_rows(name, value, sources) for name, value in kwargs.items()}
+        return model._sample(  # type: ignore[no-any-return]
+            input_ids[sources], logits_processor, stopping_criteria, generation_config, **own
+        )
     first = model.prepare_inputs_for_generation(input_ids, is_first_iteration=True, **kwargs)
     outputs = model(**first, return_dict=True)
     state = _Rows(model, input_ids, kwargs, logits_processor, generation_config)
@@ -84,6 +91,7 @@ def _decode(
     state.take(sources)
     state.make_room()
     while True:
+        _check(logits, model)
         scores = logits_processor(state.input_ids, logits)
         state.append(_drawn(scores, state.alive, len(sources), generation_config.do_sample))
         if state.leave(stopping_criteria):
@@ -94,6 +102,35 @@ def _decode(
         outputs = model(**step, return_dict=True)
         state.after(outputs)
         logits = outputs.logits[:, -1].float()
+
+
+def _keeps_all_in_cache(model: Any, cache: Any) -> bool:
+    """Whether rows can go on from copies of the cache.
+
+    Mamba has a cache of its own, and RecurrentGemma keeps states in its modules.
+    """
+    if not isinstance(cache, Cache) or model.config.model_type == "recurrent_gemma":
+        return False
+    linear = any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+    return linear or not model._is_stateful
+
+
+def _check(logits: torch.Tensor, model: Any) -> None:
+    """Raise where no token can be drawn, which an argmax would not tell."""
+    if not torch.isfinite(logits.amax(-1)).all():
+        raise StateError(
+            f"{model.config._name_or_path}: the model's logits are infinite or no numbers: its"
+            " weights are, or overflow in the type that it computes in; take other weights, or"
+            " float32"
+        )
+
+
+def _of_rows(name: str, value: Any, rows: torch.Tensor) -> Any:
+    """What belongs to these rows, of something that `generate` carries along."""
+    if name not in PER_ROW or not isinstance(value, torch.Tensor):
+        return value
+    # Positions of images have three or four dimensions of their own in front.
+    return value[:, rows] if value.dim() == 3 else value[rows]
 
 
 def _drawn(scores: torch.Tensor, alive: torch.Tensor, num_rows: int, sample: bool) -> torch.Tensor:
@@ -135,11 +172,7 @@ class _Rows:
     def take(self, rows: torch.Tensor) -> None:
         """Go on with the rows at these places, some of them possibly several times."""
         self.input_ids = self.input_ids[rows]
-        for name in PER_ROW:
-            value = self.kwargs.get(name)
-            if isinstance(value, torch.Tensor):
-                # Positions of images have three or four dimensions of their own in front.
-                self.kwargs[name] = value[:, rows] if value.dim() == 3 else value[rows]
+        self.kwargs = {name: _of_rows(name, own, rows) for name, own in self.kwargs.items()}
         self.kwargs["past_key_values"].reorder_cache(rows)
         for processor in self._processors:
             # A repetition penalty knows where each row begins.
@@ -158,7 +191,7 @@ class _Rows:
         self._prompts = self.input_ids
         self._columns: list[torch.Tensor] = []
         layers = self.kwargs["past_key_values"].layers
-        layers[:] = [_GrowingLayer(own) if type(own) is DynamicLayer else own for own in layers]
+        layers[:] = [_GrowingLayer(own) if _is_plain(own) else own for own in layers]
 
     def append(self, tokens: torch.Tensor) -> None:
         """Write a token in each row."""
@@ -181,6 +214,11 @@ class _Rows:
     def sequences(self) -> torch.Tensor:
         """[rows, tokens] of all rows, those that have left too."""
         return torch.cat([self._prompts, torch.stack(self._columns, dim=1)], dim=1)
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether a layer of the cache is transformers' usual one, and in use."""
+    return type(layer) is DynamicLayer and layer.is_initialized
 
 
 def _inner(model: Any) -> Any:

@@ -76,8 +76,8 @@ class CompleteCheckpoints:
             self.accelerator.wait_for_everyone()
         try:
             return super().train(resume_from_checkpoint, **rest)  # type: ignore[misc]
-        except RuntimeError:
-            # No token can be drawn from such weights, which is how torch says it.
+        except (RuntimeError, StateError):
+            # No token can be drawn from such weights.
             check_finite(self.model.named_parameters(), where=self.args.output_dir)
             raise
 
