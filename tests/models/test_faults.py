@@ -71,14 +71,14 @@ def images_swapped_between_rollouts(patch: pytest.MonkeyPatch) -> None:
 
 
 def images_swapped_while_rollouts_are_drawn(patch: pytest.MonkeyPatch) -> None:
-    from trl import GRPOTrainer
+    from vasari.train import trl_forward
 
-    stock = GRPOTrainer._generate_single_turn
+    stock = trl_forward.generate_shared
 
-    def generate(trainer: Any, ids: Any, images: Any, fields: Any, *rest: Any) -> Any:
-        return stock(trainer, ids, images, _swap_images(dict(fields)), *rest)
+    def generate(model: Any, inputs: Any, *rest: Any) -> Any:
+        return stock(model, _swap_images(dict(inputs)), *rest)
 
-    patch.setattr(GRPOTrainer, "_generate_single_turn", generate)
+    patch.setattr(trl_forward, "generate_shared", generate)
 
 
 def pixels_a_millionth_too_bright(patch: pytest.MonkeyPatch) -> None:

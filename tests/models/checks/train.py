@@ -88,15 +88,23 @@ def _check_draws(lab: Lab) -> None:
         ).train([])
     prompts = [(lab.plain.prompt_ids(prompt), prompt) for prompt in lab.pool]
     seen = 0
-    for (before, first), *later in generations:
-        for row, ids in enumerate(before.tolist()):
-            prompt = next(own for asked, own in prompts if ids[-len(asked) :] == asked)
-            answer = later[-1][0][row, before.size(1) :].tolist() if later else []
+    for steps in generations:
+        # Rows that have ended may leave: a row is known by its tokens.
+        drawn = {
+            tuple(ids): logits
+            for before, rows in steps
+            for ids, logits in zip(before.tolist(), rows, strict=True)
+        }
+        begun = steps[0][0].size(1)
+        longer = {ids[:-1] for ids in drawn if len(ids) > begun}
+        for ids in drawn.keys() - longer:
+            prompt = next(
+                own for asked, own in prompts if list(ids[begun - len(asked) : begun]) == asked
+            )
+            answer = list(ids[begun:])
             # What stands behind the token that stops is padding.
             length = answer.index(lab.plain.stop) if lab.plain.stop in answer else len(answer)
-            drawn_by = torch.stack(
-                [step[row] for _, step in [(before, first), *later]][: length + 1]
-            )
+            drawn_by = torch.stack([drawn[ids[: begun + n]] for n in range(length + 1)])
             with torch.no_grad():
                 alone = lab.plain.logits(prompt, [*answer[:length], lab.plain.stop])
             assert_close(drawn_by, alone, f"{prompt.id}: logits that draw", by=EXACT)

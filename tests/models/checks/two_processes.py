@@ -19,7 +19,6 @@ from typing import Any
 from unittest import mock
 
 from stand_ins import SYSTEM
-from trl import GRPOTrainer
 
 from checks.double import EXACT, doubled, in_double
 from checks.grpo import grpo_run
@@ -27,6 +26,7 @@ from checks.lab import Lab
 from checks.plain import Plain
 from checks.resume import assert_same_weights
 from checks.sft import run_sft
+from vasari.train.trl_forward import ImagesByRollout
 
 _DESCENT = {"optim": "sgd", "learning_rate": 0.1, "max_grad_norm": 1e3}
 
@@ -84,7 +84,7 @@ def recorded_rollouts(lab: Lab) -> Iterator[None]:
             answers.append(answer(list(row), number))
         return answers, None
 
-    with mock.patch.object(GRPOTrainer, "_generate_single_turn", generate):
+    with mock.patch.object(ImagesByRollout, "_generate_single_turn", generate):
         yield
 
 
