@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from vasari.core.errors import StateError
+from vasari.model.config import load_config
 from vasari.model.processor import load_processor
 from vasari.model.transformers_policy import load_model
 
@@ -37,3 +38,18 @@ def test_a_folder_without_weights_is_told_so(tiny_folder, tmp_path):
     )
     with pytest.raises(StateError, match=r"no weights \(model\.safetensors"):
         load_model(str(folder))
+
+
+def test_a_file_is_no_model(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    file.write_text("name: x")
+    with pytest.raises(StateError, match=r"recipe\.yaml: is a file; give the folder of a model"):
+        load_config(str(file))
+
+
+def test_a_folder_with_models_in_it_names_them(tmp_path, tiny_folder):
+    best = tmp_path / "run" / "rl" / "vas" / "best"
+    best.parent.mkdir(parents=True)
+    best.symlink_to(tiny_folder)
+    with pytest.raises(StateError, match=r"has no config\.json; it has the models .*rl/vas/best$"):
+        load_config(str(tmp_path / "run"))

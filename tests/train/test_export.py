@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -63,6 +64,11 @@ def test_bfloat16_rounds_each_weight(tiny_folder, tmp_path):
     source = load_model(str(tiny_folder), dtype="float32").state_dict()
     for name, weight in opened(tmp_path / "out").state_dict().items():
         assert torch.equal(weight, source[name].to(torch.bfloat16))
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    named = [
+        part["dtype"] for part in config.values() if isinstance(part, dict) and "dtype" in part
+    ]
+    assert {config["dtype"], *named} == {"bfloat16"}
 
 
 def test_an_adapter_is_merged_wherever_the_run_was_moved(adapter_folder, tmp_path):

@@ -23,7 +23,9 @@ def load_config(path: str) -> Any:
     """
     found = read_model_file(path, "config.json")
     if found is None:
-        raise StateError(f"{path}: no model can be loaded from it: it has no config.json")
+        raise StateError(
+            f"{path}: no model can be loaded from it: it has no config.json{_models_below(path)}"
+        )
     model_type = found.get("model_type")
     if model_type not in CONFIG_MAPPING_NAMES:
         raise ConfigError(
@@ -34,6 +36,16 @@ def load_config(path: str) -> Any:
         return AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StateError(f"{path}: config.json cannot be read: {one_line(error)}") from error
+
+
+def _models_below(path: str) -> str:
+    """What to give in the place of a run's folder, whose models lie in folders of their own."""
+    below = sorted(
+        str(file.parent)
+        for pattern in ("*/config.json", "*/*/config.json", "*/*/*/config.json")
+        for file in Path(path).glob(pattern)
+    )
+    return f"; it has the models {', '.join(below[:4])}" if below else ""
 
 
 def read_model_file(path: str, name: str) -> dict[str, Any] | None:

@@ -37,6 +37,8 @@ def require_reachable(path: str, file: str) -> None:
     """
     if Path(path).is_dir():
         return
+    if Path(path).exists():
+        raise StateError(f"{path}: is a file; give the folder of a model, or its name on the hub")
     if not constants.HF_HUB_OFFLINE and not hub_is_reachable():
         constants.HF_HUB_OFFLINE = True
     if not constants.HF_HUB_OFFLINE or isinstance(try_to_load_from_cache(path, file), str):

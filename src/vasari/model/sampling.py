@@ -22,8 +22,8 @@ from vasari.model.template import end_of_turn, tokenizer_of
 def sampling(model: Any, processor: Any, decoding: Decoding) -> GenerationConfig:
     """Return transformers' settings for drawing a rollout from softmax(logits / temperature).
 
-    Only `top_p` restricts it, and tokens that stand for images are never drawn. To be used within
-    `nothing_added_by(model)`.
+    Only `top_p` restricts it, and tokens that stand for images are never drawn. Made outside of
+    `nothing_added_by(model)`, as it asks the model for its ends, and generated with inside.
     """
     drawn = decoding.temperature > 0
     tokenizer = tokenizer_of(processor)

@@ -137,7 +137,11 @@ def load_base(path: str, *, dtype: str, attn_implementation: str | None = None) 
     if not (folder / "config.json").exists():
         name = PeftConfig.from_pretrained(path).base_model_name_or_path
         if not name:
-            raise StateError(f"{path}: has an adapter, and no base model beside it")
+            raise StateError(
+                f"{path}: has an adapter, and no base model beside it; copy all files of the folder"
+                " that it was trained into, or name the base model in its adapter_config.json"
+                " (base_model_name_or_path)"
+            )
         return load_model(name, dtype=dtype, attn_implementation=attn_implementation)
     # transformers adds an adapter that lies in the folder.
     with tempfile.TemporaryDirectory() as alone:

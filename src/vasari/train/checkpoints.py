@@ -162,7 +162,9 @@ def check_finite(weights: Iterable[tuple[str, Any]], *, where: object) -> None:
     """
     for name, weight in weights:
         if not torch.isfinite(weight).all():
-            raise StateError(f"{where}: the weight {name} is infinite or no number")
+            # As it is called in the model's files, without an adapter.
+            own = name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+            raise StateError(f"{where}: the weight {own} is infinite or no number")
 
 
 def mark_complete(folder: str | Path, step: int) -> None:

@@ -48,6 +48,9 @@ def export_weights(source: str, folder: Path, *, dtype: WeightType) -> ExportedW
     model = load_merged(source, dtype="float32" if merged else dtype)
     check_finite(model.named_parameters(), where=source)
     model.to(getattr(torch, dtype))
+    for part in model.config.sub_configs:
+        if getattr(model.config, part, None) is not None:
+            getattr(model.config, part).dtype = dtype
     model.save_pretrained(str(folder), max_shard_size=SHARD_SIZE)
     save_processor(load_processor(_with_processor(source)), folder)
     return ExportedWeights(
