@@ -10,6 +10,7 @@ of a process which does one of the two once. Prints a table and writes it to `be
 from __future__ import annotations
 
 import argparse
+import functools
 import platform
 import statistics
 import subprocess
@@ -75,25 +76,33 @@ def prepared(case: Case) -> tuple[TransformersPolicy, list[Any], Any]:
 
 
 def ways(case: Case) -> dict[str, Callable[[], torch.Tensor]]:
-    """Both ways to draw the rollouts, images read and encoded already."""
+    """Both ways to draw the rollouts; the first call of each reads its prompts' images."""
     policy, pool, drawn = prepared(case)
-    once = policy._encode(pool, shown="shown")
     sources = torch.arange(len(pool)).repeat_interleave(ROLLOUTS)
-    often = policy._encode([pool[place] for place in sources], shown="shown")
 
-    stock = load_model(str(resolve_model("vasari:tiny-base", Path())))
+    @functools.cache
+    def stock() -> Any:
+        return load_model(str(resolve_model("vasari:tiny-base", Path())))
+
+    @functools.cache
+    def read(often: bool) -> Any:
+        prompts = [pool[place] for place in sources] if often else pool
+        return policy._encode(prompts, shown="shown")
 
     def plain() -> torch.Tensor:
-        return stock.generate(**often, generation_config=drawn)  # type: ignore[no-any-return]
+        with nothing_added_by(stock()):
+            return stock().generate(**read(True), generation_config=drawn)  # type: ignore[no-any-return]
 
     def shared() -> torch.Tensor:
-        return generate_shared(policy.model, once, sources, drawn)
+        with nothing_added_by(policy.model):
+            return generate_shared(policy.model, read(False), sources, drawn)
 
     def seeded(draw: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
         def run() -> torch.Tensor:
             torch.manual_seed(0)
-            with torch.no_grad(), nothing_added_by(policy.model), nothing_added_by(stock):
-                return draw()[:, once["input_ids"].size(1) :]
+            with torch.no_grad():
+                sequences = draw()
+            return sequences[:, read(draw is plain)["input_ids"].size(1) :]
 
         return run
 

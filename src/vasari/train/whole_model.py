@@ -102,7 +102,7 @@ def whole_head(model: Any) -> Iterator[None]:
     each process would learn its own rows of them from its own rollouts alone.
     """
     head = model.get_output_embeddings()
-    is_spread = bool(_parts(model)) and isinstance(head, FSDPModule)
+    is_spread = isinstance(head, FSDPModule) and bool(_parts(model))
     if is_spread:
         head.unshard()
     yield
