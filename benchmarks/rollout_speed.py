@@ -30,6 +30,7 @@ from result_files import MACHINE, RESULTS, result_file
 from vasari.data.tasks.pool import PoolSettings, make_pool
 from vasari.model import resolve_model
 from vasari.model.base import Decoding
+from vasari.model.encoded_prompts import padded_inputs
 from vasari.model.sampling import nothing_added_by, sampling
 from vasari.model.shared_prefill import generate_shared
 from vasari.model.transformers_policy import TransformersPolicy, load_model
@@ -87,7 +88,11 @@ def ways(case: Case) -> dict[str, Callable[[], torch.Tensor]]:
     @functools.cache
     def read(often: bool) -> Any:
         prompts = [pool[place] for place in sources] if often else pool
-        return policy._encode(prompts, shown="shown")
+        return padded_inputs(
+            [policy.encode(p) for p in prompts],
+            policy.model,
+            pad_token_id=policy.processor.tokenizer.pad_token_id,
+        )
 
     def plain() -> torch.Tensor:
         with nothing_added_by(stock()):
@@ -95,7 +100,7 @@ def ways(case: Case) -> dict[str, Callable[[], torch.Tensor]]:
 
     def shared() -> torch.Tensor:
         with nothing_added_by(policy.model):
-            return generate_shared(policy.model, read(False), sources, drawn)
+            return generate_shared(policy.model, read(False), sources, drawn).sequences
 
     def seeded(draw: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
         def run() -> torch.Tensor:
@@ -121,7 +126,7 @@ def measured(name: str, repeats: int) -> list[str]:
     both = ways(CASES[name])
     tokens = {way: draw() for way, draw in both.items()}
     policy, pool, _ = prepared(CASES[name])
-    shown = policy._encode(pool[:1], shown="shown")["input_ids"]
+    shown = torch.tensor(policy.encode(pool[0]).ids)
     num_image_tokens = int((shown == policy.processor.image_token_id).sum())
     length = float(
         (tokens["shared"] != policy.processor.tokenizer.pad_token_id).sum(1).float().mean()

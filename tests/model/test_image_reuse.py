@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from stand_ins import inputs_of
 
 from vasari.model.image_reuse import distinct_images, reuse_image_features
 
@@ -43,7 +44,7 @@ def test_equal_pixels_in_another_shape_stay_two():
 def encode(tiny_policy, image_prompts):
     """Features and weight gradients of the encoder for prompts with repeats, with a given model."""
     picks = [image_prompts[i] for i in (0, 0, 1, 0, 2, 1)]
-    inputs = tiny_policy._encode(picks, shown="shown")
+    inputs = inputs_of(tiny_policy, picks, shown="shown")
 
     def run(model):
         model.zero_grad()

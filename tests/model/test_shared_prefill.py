@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from stand_ins import STAND_INS, SYSTEM, mixed_pool  # noqa: E402
+from stand_ins import STAND_INS, SYSTEM, inputs_of, mixed_pool  # noqa: E402
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig  # noqa: E402
 
 from vasari.core.errors import StateError  # noqa: E402
@@ -44,10 +44,10 @@ def both_ways(policy, pool, sources, drawn):
     for shared in (False, True):
         torch.manual_seed(5)
         prompts = pool if shared else [pool[source] for source in sources]
-        inputs = policy._encode(prompts, shown="shown")
+        inputs = inputs_of(policy, prompts)
         with torch.no_grad(), nothing_added_by(policy.model):
             if shared:
-                made = generate_shared(policy.model, inputs, torch.tensor(sources), drawn)
+                made = generate_shared(policy.model, inputs, torch.tensor(sources), drawn).sequences
             else:
                 made = policy.model.generate(**inputs, generation_config=drawn)
         sequences.append(made)
@@ -79,7 +79,7 @@ def test_rows_leave_when_they_end(family_folder):
         lambda _, __, given: sizes.append(len(given["input_ids"])), with_kwargs=True
     )
     drawn = settings_of(policy, 1.0, early_ends=True)
-    inputs = policy._encode(pool, shown="shown")
+    inputs = inputs_of(policy, pool)
     torch.manual_seed(5)
     with torch.no_grad(), nothing_added_by(policy.model):
         generate_shared(policy.model, inputs, torch.arange(4).repeat_interleave(4), drawn)
@@ -156,7 +156,7 @@ def test_models_with_states_draw_what_generate_draws(name):
     torch.manual_seed(5)
     expected = model.generate(input_ids=ids[sources], generation_config=drawn)
     torch.manual_seed(5)
-    found = generate_shared(model, {"input_ids": ids}, sources, drawn)
+    found = generate_shared(model, {"input_ids": ids}, sources, drawn).sequences
     assert found.tolist() == expected.tolist()
 
 

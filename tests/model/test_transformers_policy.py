@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from stand_ins import inputs_of
 
 from vasari.core.errors import ImageError, StateError
 from vasari.model.base import Decoding
@@ -51,7 +52,7 @@ def test_a_prompts_rollouts_are_generated_in_parts_no_larger_than_a_batch(
 
     def counted(**inputs):
         found = generate(**inputs)
-        sizes.append(len(found))
+        sizes.append(len(found.sequences))
         return found
 
     tiny_policy.model.generate = counted
@@ -65,7 +66,7 @@ def test_a_prompts_rollouts_are_generated_in_parts_no_larger_than_a_batch(
 def test_greedy_decoding_is_the_argmax_of_the_logits(tiny_policy, image_prompts):
     prompt = image_prompts[0]
     ((rollout,),) = tiny_policy.generate([prompt], GREEDY, seed=0)
-    inputs = tiny_policy._encode([prompt], shown="shown")
+    inputs = inputs_of(tiny_policy, [prompt], shown="shown")
     ids, expected = inputs["input_ids"], []
     forbidden = tiny_policy.model.config.image_token_id
     for _ in range(GREEDY.max_tokens):
@@ -122,8 +123,8 @@ def test_a_white_page_hides_the_picture_and_keeps_the_form(tiny_policy, image_pr
         tiny_policy.generate([swapped], blind, seed=4)
     )
     assert torch.equal(
-        tiny_policy._encode([prompt], shown="blank")["input_ids"],
-        tiny_policy._encode([prompt], shown="shown")["input_ids"],
+        inputs_of(tiny_policy, [prompt], shown="blank")["input_ids"],
+        inputs_of(tiny_policy, [prompt], shown="shown")["input_ids"],
     )
 
 

@@ -27,9 +27,9 @@ def _around(patch: pytest.MonkeyPatch, owner: Any, name: str, change: Callable[.
 
 
 def images_swapped_when_prompts_are_encoded(patch: pytest.MonkeyPatch) -> None:
-    from vasari.model.transformers_policy import TransformersPolicy
+    from vasari.model import encoded_prompts
 
-    _around(patch, TransformersPolicy, "_encode", _swap_images)
+    _around(patch, encoded_prompts, "model_inputs", _swap_images)
 
 
 def images_swapped_in_a_batch_to_learn(patch: pytest.MonkeyPatch) -> None:
@@ -71,14 +71,9 @@ def images_swapped_between_rollouts(patch: pytest.MonkeyPatch) -> None:
 
 
 def images_swapped_while_rollouts_are_drawn(patch: pytest.MonkeyPatch) -> None:
-    from vasari.train import trl_forward
+    from vasari.model import transformers_tokens
 
-    stock = trl_forward.generate_shared
-
-    def generate(model: Any, inputs: Any, *rest: Any) -> Any:
-        return stock(model, _swap_images(dict(inputs)), *rest)
-
-    patch.setattr(trl_forward, "generate_shared", generate)
+    _around(patch, transformers_tokens, "padded_inputs", _swap_images)
 
 
 def pixels_a_millionth_too_bright(patch: pytest.MonkeyPatch) -> None:
@@ -102,13 +97,13 @@ def image_tokens_one_place_too_far(patch: pytest.MonkeyPatch) -> None:
 
 
 def penalty_left_in(patch: pytest.MonkeyPatch) -> None:
-    from vasari.model import transformers_policy
+    from vasari.model import transformers_tokens
 
     def punish(settings: Any) -> Any:
         settings.repetition_penalty = 1.05
         return settings
 
-    _around(patch, transformers_policy, "sampling", punish)
+    _around(patch, transformers_tokens, "sampling", punish)
 
 
 def image_tokens_drawn(patch: pytest.MonkeyPatch) -> None:

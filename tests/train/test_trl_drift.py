@@ -11,12 +11,13 @@ import torch
 from transformers import Trainer
 from trl import GRPOTrainer, SFTTrainer
 
+from vasari.model.encoded_prompts import TOKEN_TYPES
 from vasari.records import Prompt
 from vasari.score.advantage import ADVANTAGE_DENOMINATORS, group_advantages
 from vasari.train.checkpoints import CompleteCheckpoints
 from vasari.train.group_file import read_groups
 from vasari.train.trl_forward import ImagesByRollout
-from vasari.train.trl_images import COUNT_FIELDS, PIXEL_FIELDS, TOKEN_TYPES
+from vasari.train.trl_images import COUNT_FIELDS, PIXEL_FIELDS
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 
 WRAPPED = {
@@ -156,6 +157,7 @@ def test_the_output_has_the_keys_that_we_read(batch):
         "prompt_ids",
         "prompt_mask",
         "old_per_token_logps",
+        "sampling_per_token_logps",
     }
     assert batch.keys() == ours | {"images", "num_items_in_batch"}
 

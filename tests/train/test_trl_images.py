@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasari.core.errors import ConfigError
+from vasari.model.encoded_prompts import model_inputs
 from vasari.train.trl_batch import with_images_by_rollout
-from vasari.train.trl_images import IMAGES, by_rollout, model_inputs
+from vasari.train.trl_images import IMAGES, by_rollout
 
 COUNTS = st.lists(st.integers(0, 3), min_size=1, max_size=6).filter(any)
 """Images of each rollout."""

@@ -7,6 +7,7 @@ in place. What is drawn is the same: each random number goes to the row that `ge
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -43,10 +44,26 @@ def is_shareable(generation_config: Any) -> bool:
     return not generation_config.to_diff_dict().keys() - _KNOWN
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `generate_shared` has written."""
+
+    sequences: torch.Tensor
+    """[rows, tokens] prompts and completions, as `model.generate` returns them."""
+    log_probs: torch.Tensor | None = None
+    """[rows, tokens of the completion] of each token under softmax(logits / temperature), no token
+    left out, as training computes it; 0 behind the end. None where they were not kept."""
+
+
 def generate_shared(
-    model: Any, inputs: dict[str, Any], sources: torch.Tensor, generation_config: Any
-) -> torch.Tensor:
-    """Return [rows, tokens] prompts and completions, as `model.generate` does.
+    model: Any,
+    inputs: dict[str, Any],
+    sources: torch.Tensor,
+    generation_config: Any,
+    *,
+    keep_log_probs: bool = False,
+) -> Written:
+    """Return prompts and completions of each row, and the log-probabilities of its tokens.
 
     Args:
         model: Of transformers, also with adapters.
@@ -54,15 +71,19 @@ def generate_shared(
         sources: [rows] the prompt that each row continues.
         generation_config: Sampling or greedy, with ends and a padding token, one completion a row;
             `is_shareable`.
+        keep_log_probs: Keep log-probabilities, except of models whose rows cannot share a prompt
+            (Mamba).
     """
-    return model.generate(  # type: ignore[no-any-return]
+    found = model.generate(
         **inputs,
         generation_config=generation_config,
         custom_generate=_decode,
         sources=sources.to(inputs["input_ids"].device),
+        keep_log_probs=keep_log_probs,
         # Processes generate unequally often, and none waits for another.
         synced_gpus=False,
     )
+    return found if isinstance(found, Written) else Written(found)
 
 
 def _decode(
@@ -73,9 +94,10 @@ def _decode(
     generation_config: Any,
     *,
     sources: torch.Tensor,
+    keep_log_probs: bool,
     synced_gpus: bool = False,  # noqa: ARG001  (`generate` says it)
     **kwargs: Any,
-) -> torch.Tensor:
+) -> Written | torch.Tensor:
     """Decoding loop for `generate`: one pass over the prompts, then one over the rows a token."""
     if not _keeps_all_in_cache(model, kwargs.get("past_key_values")):
         own = {name: _of_rows(name, value, sources) for name, value in kwargs.items()}
@@ -90,12 +112,14 @@ def _decode(
     del outputs, first
     state.take(sources)
     state.make_room()
+    temperature = generation_config.temperature if generation_config.do_sample else None
     while True:
         _check(logits, model)
         scores = logits_processor(state.input_ids, logits)
-        state.append(_drawn(scores, state.alive, len(sources), generation_config.do_sample))
+        tokens = _drawn(scores, state.alive, len(sources), generation_config.do_sample)
+        state.append(tokens, _log_probs(logits, tokens, temperature) if keep_log_probs else None)
         if state.leave(stopping_criteria):
-            return state.sequences
+            return state.written
         step = model.prepare_inputs_for_generation(
             state.input_ids, next_sequence_length=1, **state.kwargs
         )
@@ -145,6 +169,14 @@ def _drawn(scores: torch.Tensor, alive: torch.Tensor, num_rows: int, sample: boo
     return (scores.softmax(-1) / noise[alive]).argmax(-1)
 
 
+def _log_probs(
+    logits: torch.Tensor, tokens: torch.Tensor, temperature: float | None
+) -> torch.Tensor:
+    """[rows] log-probability of each token, before any processor has changed the logits."""
+    scaled = logits if temperature in {None, 1.0} else logits / temperature
+    return scaled.gather(1, tokens[:, None]).squeeze(1) - scaled.logsumexp(1)
+
+
 class _Rows:
     """Rows that are being written, and what the model needs to go on with them."""
 
@@ -190,14 +222,19 @@ class _Rows:
         self._running = torch.ones_like(self.alive, dtype=torch.bool)
         self._prompts = self.input_ids
         self._columns: list[torch.Tensor] = []
+        self._log_probs: list[torch.Tensor] = []
         layers = self.kwargs["past_key_values"].layers
         layers[:] = [_GrowingLayer(own) if _is_plain(own) else own for own in layers]
 
-    def append(self, tokens: torch.Tensor) -> None:
-        """Write a token in each row."""
+    def append(self, tokens: torch.Tensor, log_probs: torch.Tensor | None) -> None:
+        """Write a token in each row, with its log-probability where these are kept."""
         column = self._prompts.new_full((len(self._prompts),), self._pad)
         column[self.alive] = torch.where(self._running, tokens, self._pad)
         self._columns.append(column)
+        if log_probs is not None:
+            kept = log_probs.new_zeros(len(self._prompts))
+            kept[self.alive] = log_probs.masked_fill(~self._running, 0.0)
+            self._log_probs.append(kept)
         self.input_ids = torch.cat([self.input_ids, column[self.alive, None]], dim=1)
 
     def leave(self, stopping_criteria: Any) -> bool:
@@ -211,9 +248,12 @@ class _Rows:
         return num_running == 0
 
     @property
-    def sequences(self) -> torch.Tensor:
-        """[rows, tokens] of all rows, those that have left too."""
-        return torch.cat([self._prompts, torch.stack(self._columns, dim=1)], dim=1)
+    def written(self) -> Written:
+        """All rows, those that have left too."""
+        return Written(
+            torch.cat([self._prompts, torch.stack(self._columns, dim=1)], dim=1),
+            torch.stack(self._log_probs, dim=1) if self._log_probs else None,
+        )
 
 
 def _is_plain(layer: Any) -> bool:

@@ -15,19 +15,14 @@ from trl import GRPOTrainer
 
 from vasari.core.errors import StateError
 from vasari.core.records import PromptIndices
+from vasari.model.encoded_prompts import TOKEN_TYPES
 from vasari.train.groups import ScoredRollout
 from vasari.train.loop import LoopOptions
 from vasari.train.run_state import RunState
 from vasari.train.screened_batch import Slot
 from vasari.train.trl_batch import join_rollouts, with_images_by_rollout
 from vasari.train.trl_forward import ImagesByRollout
-from vasari.train.trl_images import (
-    IMAGE_COLUMNS,
-    IMAGES,
-    TOKEN_TYPES,
-    images_of,
-    with_images,
-)
+from vasari.train.trl_images import IMAGE_COLUMNS, IMAGES, images_of, with_images
 from vasari.train.trl_rewards import ScreenedRollout, TrlRewards
 from vasari.train.verdicts import Judge
 from vasari.train.whole_model import whole_model
@@ -151,7 +146,7 @@ class TrlEngine:
             if self._trainer.shown is not None:
                 batch[IMAGES] = self._trainer.shown
         finally:
-            self._trainer.shown = None
+            trainer.shown = trainer.kept = None
         if trainer.log_multimodal:
             self._log_images(rows)
         return batch
@@ -183,9 +178,10 @@ class TrlEngine:
     def _confidence(self, output: dict[str, Any], num_rollouts: int) -> Sequence[float | None]:
         """Least token log-probability of each rollout of this process.
 
-        None where TRL did not compute it and the sampler does not use it.
+        Of those that TRL has computed, or that the rollout was drawn with; None where there are
+        none and the sampler does not use them.
         """
-        logps = output.get("old_per_token_logps")
+        logps = output.get("old_per_token_logps", output.get("sampling_per_token_logps"))
         if logps is None and self._run.sampler.uses_logprobs:
             logps = self._log_probabilities(output)
         if logps is None:

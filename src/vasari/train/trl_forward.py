@@ -3,32 +3,54 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from trl import GRPOTrainer, prepare_multimodal_messages
 from trl.data_utils import is_conversational
 from trl.models.utils import unwrap_model_for_generation
-from trl.trainer.utils import pad
 
 from vasari.model.chat import blank_messages
-from vasari.model.families import without_adapters
-from vasari.model.sampling import nothing_added_by
-from vasari.model.shared_prefill import generate_shared, is_shareable
-from vasari.train.trl_images import (
+from vasari.model.encoded_prompts import (
     TOKEN_TYPES,
+    EncodedPrompt,
     Shown,
-    by_rollout,
     encoded,
-    images_in,
-    joined_fields,
     model_inputs,
     token_types,
+)
+from vasari.model.families import without_adapters
+from vasari.model.sampling import nothing_added_by
+from vasari.model.shared_prefill import is_shareable
+from vasari.model.token_engine import Drawn
+from vasari.model.transformers_tokens import draw_rows
+from vasari.train.trl_images import (
+    by_rollout,
+    images_in,
+    joined_fields,
     types_of_columns,
     with_placeholder,
 )
+from vasari.train.trl_log_probs import Columns, padded
 from vasari.train.whole_model import unsharded, whole_head
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rollouts of a batch, with what the model is given of each."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    shown: Sequence[Shown] | None
+    types: dict[str, torch.Tensor]
+
+    def at(self, places: torch.Tensor) -> _Rows:
+        """The rollouts at these places."""
+        shown = self.shown and [self.shown[place] for place in places.tolist()]
+        types = {name: rows[places] for name, rows in self.types.items()}
+        return _Rows(self.ids[places], self.mask[places], shown, types)
 
 
 class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
@@ -36,6 +58,9 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
 
     shown: list[Shown] | None = None
     """For each rollout of the batch in the making, what the model sees beside its tokens."""
+    kept: Sequence[Sequence[float]] | None = None
+    """For each rollout of the batch in the making, the log-probabilities it was drawn with, where
+    they are exactly those that TRL would compute anew."""
 
     @property
     def encodes(self) -> bool:
@@ -90,8 +115,16 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         model = self.accelerator.unwrap_model(self.model)
         with nothing_added_by(model), unsharded(model, self.accelerator):
             if self._shares_prompts:
-                return self._completions(prompt_ids), None
+                rows = self._draw(prompt_ids)
+                log_probs = [row.log_probs for row in rows]
+                are_kept = all(own is not None for own in log_probs)
+                return [row.token_ids for row in rows], log_probs if are_kept else None
             return super()._generate_single_turn(prompt_ids, images, fields, *args, **kwargs)
+
+    @property
+    def log_probs_are_used(self) -> bool:
+        """Whether somebody asks for the log-probabilities of what is drawn."""
+        return False
 
     @property
     def _shares_prompts(self) -> bool:
@@ -103,14 +136,16 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         )
         return is_usual and (self.shown is not None or not self._is_vlm)
 
-    def _completions(self, prompt_ids: list[list[int]]) -> list[list[int]]:
-        """Tokens of a rollout for each row, up to its end; rows of one prompt read it once."""
+    def _draw(self, prompt_ids: list[list[int]]) -> list[Drawn]:
+        """A rollout for each row; rows of one prompt read it once."""
         nothing: Shown = {}
         shown = self.shown or [nothing] * len(prompt_ids)
         keys = [(tuple(ids), id(seen)) for ids, seen in zip(prompt_ids, shown, strict=True)]
-        places = {key: keys.index(key) for key in dict.fromkeys(keys)}
-        order = {key: number for number, key in enumerate(places)}
-        inputs = self._padded([(prompt_ids[place], shown[place]) for place in places.values()])
+        order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        prompts = {
+            key: EncodedPrompt(ids, seen)
+            for key, ids, seen in zip(keys, prompt_ids, shown, strict=True)
+        }
         with (
             unwrap_model_for_generation(
                 self.model_wrapped,
@@ -118,29 +153,17 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
                 gather_deepspeed3_params=self.args.ds3_gather_for_generation,
                 gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
             ) as model,
-            torch.no_grad(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
         ):
-            sources = torch.tensor([order[key] for key in keys])
-            sequences = generate_shared(model, inputs, sources, self.generation_config)
-        return [
-            _up_to_end(row, self.eos_token_ids)
-            for row in sequences[:, inputs["input_ids"].size(1) :].tolist()
-        ]
-
-    def _padded(self, prompts: Sequence[tuple[list[int], Shown]]) -> dict[str, torch.Tensor]:
-        """What the model reads of distinct prompts, padded on the left."""
-        ids = [torch.tensor(own) for own, _ in prompts]
-        shown = [seen for _, seen in prompts]
-        how = {"padding_side": "left", "pad_to_multiple_of": self.pad_to_multiple_of}
-        padded = pad(ids, padding_value=self._tokenizer.pad_token_id, **how)
-        read = {
-            "input_ids": padded,
-            "attention_mask": pad([torch.ones_like(own) for own in ids], padding_value=0, **how),
-        }
-        read |= model_inputs(shown, self._inner(self.model))
-        read |= token_types(shown, padded.size(1), 0)
-        return dict(self._prepare_input(read))
+            return draw_rows(
+                model,
+                list(prompts.values()),
+                [order[key] for key in keys],
+                self.generation_config,
+                keep_log_probs=self.log_probs_are_used,
+                pad_to_multiple_of=self.pad_to_multiple_of,
+                prepare=self._prepare_input,
+            )
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -153,7 +176,10 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         compute_aux_loss: bool = False,
         **seen: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        # TRL's method over parts of the batch, with what belongs to exactly these rollouts.
+        # TRL asks first for those of the policy that drew the rollouts.
+        kept, self.kept = self.kept, None
+        if kept is not None and model is self.model and not torch.is_grad_enabled():
+            return padded(kept, attention_mask[:, -logits_to_keep:]), None, None
         rows = seen.get("pixel_values")
         if not isinstance(rows, list):
             rows = self.shown if rows is None else by_rollout(seen)
@@ -162,42 +188,54 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
             for name in TOKEN_TYPES
             if seen.get(name) is not None
         }
-        parts = []
-        for start in range(0, len(input_ids), batch_size or len(input_ids)):
-            own = slice(start, start + (batch_size or len(input_ids)))
-            ids, mask, shown = input_ids[own], attention_mask[own], rows and rows[own]
-            num = len(ids)
-            if shown and self._must_see and not any("pixel_values" in row for row in shown):
-                tokens, picture = self._placeholder
-                columns = ids.size(1) - logits_to_keep
-                pad_id = self._tokenizer.pad_token_id
-                ids, mask = with_placeholder(ids, mask, columns, tokens, pad_id=pad_id)
-                shown = [*shown, picture]
-            told = {name: value[own] for name, value in types.items()}
-            pictures: dict[str, Any] = {}
-            if shown:
-                columns = ids.size(1) - logits_to_keep
-                pictures = self._prepare_input(model_inputs(shown, self._inner(model)))
-                told |= self._prepare_input(token_types(shown, columns, logits_to_keep))
-            with whole_head(self._inner(model)):
-                found = super()._get_per_token_logps_and_entropies(
-                    functools.partial(model, **pictures),
-                    ids,
-                    mask,
-                    logits_to_keep,
-                    compute_entropy=compute_entropy,
-                    compute_aux_loss=compute_aux_loss,
-                    **told,
-                )
-            parts.append(
-                (found[0][:num], found[1] if found[1] is None else found[1][:num], found[2])
+        # Rollouts of like length together have fewer columns of padding.
+        order = attention_mask[:, -logits_to_keep:].sum(1).argsort(descending=True, stable=True)
+        size = batch_size or len(order)
+        if size >= len(order):
+            order = torch.arange(len(order))
+        parts = [
+            self._part(
+                model,
+                _Rows(input_ids, attention_mask, rows, types).at(own),
+                logits_to_keep,
+                compute_entropy=compute_entropy,
+                compute_aux_loss=compute_aux_loss,
             )
+            for own in torch.split(order, size)
+        ]
         logps, entropies, losses = zip(*parts, strict=True)
+        back = order.argsort()
         return (
-            torch.cat(logps),
-            torch.cat(entropies) if compute_entropy else None,
+            torch.cat(logps)[back],
+            torch.cat(entropies)[back] if compute_entropy else None,
             torch.stack(losses).mean() if compute_aux_loss else None,
         )
+
+    def _part(
+        self, model: Any, part: _Rows, num_completion: int, **asked: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """TRL's method over a part of the batch, with what belongs to exactly these rollouts."""
+        crop = self.pad_to_multiple_of is None
+        columns = Columns.of(part.mask, num_completion, crop=crop)
+        ids, mask = columns.crop(part.ids), columns.crop(part.mask)
+        num, shown, num_prompt = len(ids), part.shown, ids.size(1) - columns.num_kept
+        if shown and self._must_see and not any("pixel_values" in row for row in shown):
+            tokens, picture = self._placeholder
+            pad_id = self._tokenizer.pad_token_id
+            ids, mask = with_placeholder(ids, mask, num_prompt, tokens, pad_id=pad_id)
+            num_prompt = ids.size(1) - columns.num_kept
+            shown = [*shown, picture]
+        told = {name: columns.crop(value) for name, value in part.types.items()}
+        pictures: dict[str, Any] = {}
+        if shown:
+            pictures = self._prepare_input(model_inputs(shown, self._inner(model)))
+            told |= self._prepare_input(token_types(shown, num_prompt, columns.num_kept))
+        with whole_head(self._inner(model)):
+            logps, entropies, loss = super()._get_per_token_logps_and_entropies(
+                functools.partial(model, **pictures), ids, mask, columns.num_kept, **asked, **told
+            )
+        grown = None if entropies is None else columns.grow(entropies[:num])
+        return columns.grow(logps[:num]), grown, loss
 
     @property
     def _must_see(self) -> bool:
@@ -208,9 +246,3 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
     def _placeholder(self) -> tuple[list[int], Shown]:
         """A prompt with a blank image, for a part of the batch without images."""
         return encoded(self.processing_class, blank_messages())
-
-
-def _up_to_end(tokens: list[int], ends: Collection[int]) -> list[int]:
-    """The tokens up to the first that ends a rollout, that one included."""
-    found = [place for place, token in enumerate(tokens) if token in ends]
-    return tokens[: found[0] + 1] if found else tokens

@@ -7,7 +7,6 @@ the numbers happen to agree. Here a prompt is encoded by itself, once for all of
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,16 +16,10 @@ from torch.nn.functional import pad
 from trl import prepare_multimodal_messages
 
 from vasari.core.errors import ConfigError
+from vasari.model.encoded_prompts import TOKEN_TYPES, Shown, stacked
 
 IMAGES = "images"
 """Field of a batch with one `Shown` for each rollout."""
-
-Shown = dict[str, torch.Tensor]
-"""What the model is given for one prompt beside its tokens, by name: the tensors of its images, and
-[tokens] which tokens stand for them."""
-
-TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
-"""Fields of TRL's batch that say which tokens stand for images, one row a rollout."""
 
 PIXEL_FIELDS = (
     "pixel_values",
@@ -80,29 +73,6 @@ def images_in(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
     ]
 
 
-def encoded(processor: Any, messages: Sequence[Any], **options: Any) -> tuple[list[int], Shown]:
-    """Return the tokens of one prompt, and what the model is given beside them.
-
-    Args:
-        processor: A vision-language model's.
-        messages: With the images in them.
-        options: Of `apply_chat_template`.
-    """
-    found = processor.apply_chat_template(
-        [messages],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        **options,
-    )
-    ids: list[int] = found["input_ids"][0].tolist()
-    shown = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
-    for name in ("input_ids", "attention_mask", "batch_num_images"):
-        shown.pop(name, None)
-    return ids, {name: own[0] if name in TOKEN_TYPES else own for name, own in shown.items()}
-
-
 def joined_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the model is given beside the tokens of several prompts, each encoded alone.
 
@@ -115,7 +85,7 @@ def joined_fields(fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             joined[name] = [list(row) for own in fields for row in own[name]]
         else:
             parts = [torch.as_tensor(np.array(own[name])) for own in fields if name in own]
-            joined[name] = _stacked(parts)
+            joined[name] = stacked(parts)
     return joined
 
 
@@ -169,52 +139,6 @@ def _sizes(name: str, batch: Mapping[str, Any], num_images: list[int]) -> list[i
         # One padded row a rollout, also where it has no image (SmolVLM, Idefics3).
         return [1] * len(num_images)
     return num_images
-
-
-def model_inputs(rows: Sequence[Shown], model: Any) -> dict[str, torch.Tensor]:
-    """Return what the model is given for the images of these rollouts; {} if none has an image.
-
-    Args:
-        rows: Of any rollouts, also of several generations: images that a processor padded to
-            different sizes are padded to the largest.
-        model: The model without adapters. LLaVA-OneVision treats an image that is alone in its
-            prompt otherwise, and TRL does not tell it which are: it is told here.
-    """
-    pictures = [row for row in rows if "pixel_values" in row]
-    names = dict.fromkeys(name for row in pictures for name in row if name not in TOKEN_TYPES)
-    inputs = {name: _stacked([row[name] for row in pictures]) for name in names}
-    if pictures and "batch_num_images" in inspect.signature(model.forward).parameters:
-        counts = [len(row["pixel_values"]) for row in pictures]
-        inputs["batch_num_images"] = torch.tensor(counts)
-    return inputs
-
-
-def token_types(rows: Sequence[Shown], prompt: int, completion: int) -> dict[str, torch.Tensor]:
-    """Return [rollouts, tokens] which tokens stand for images; {} if the model is not told.
-
-    Args:
-        rows: Of rollouts.
-        prompt: Columns of the prompts, which are padded on the left.
-        completion: Columns of the completions, in which no token stands for an image.
-    """
-    types = {}
-    for name in dict.fromkeys(name for row in rows for name in row if name in TOKEN_TYPES):
-        types[name] = torch.zeros(len(rows), prompt + completion, dtype=torch.long)
-        for own, row in zip(types[name], rows, strict=True):
-            own[prompt - len(row[name]) : prompt] = row[name]
-    return types
-
-
-def _stacked(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """One below the other, padded with zeros at the end of every other dimension."""
-    largest = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-    padded = []
-    for part in parts:
-        missing = [size - own for size, own in zip(largest, part.shape[1:], strict=True)]
-        # From the last dimension to the second.
-        widths = [width for size in reversed(missing) for width in (0, size)]
-        padded.append(pad(part, widths) if any(widths) else part)
-    return torch.cat(padded)
 
 
 def with_placeholder(

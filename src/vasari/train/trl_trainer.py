@@ -7,6 +7,7 @@ TRL's, and their state into TRL's checkpoints.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
 from vasari.train.trl_engine import TrlEngine
 from vasari.train.trl_forward import ImagesByRollout
 from vasari.train.trl_images import IMAGES
+from vasari.train.trl_log_probs import are_asked_for, are_exact
 from vasari.train.verdicts import Judge, VerdictReader, Verify
 
 
@@ -182,7 +184,20 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
         return self._engine.rewards(inputs, prompts, completions, completion_ids_list)
 
     def _generate(self, prompts: list[Any]) -> Any:
-        return self._engine.generate(prompts)
+        found = self._engine.generate(prompts)
+        if self.model.training and self._takes_kept and self._shares_prompts:
+            self.kept = found[4]
+        return found
+
+    @functools.cached_property
+    def _takes_kept(self) -> bool:
+        """Whether the log-probabilities that rollouts were drawn with stand for TRL's own."""
+        return are_asked_for(self) and are_exact(self)
+
+    @property
+    def log_probs_are_used(self) -> bool:
+        """Whether somebody asks for the log-probabilities of what is drawn."""
+        return self._takes_kept or self.prompt_sampler.uses_logprobs
 
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 

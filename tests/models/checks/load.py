@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from stand_ins import inputs_of
 
 from checks.lab import Lab, assert_close, assert_equal_tensors
 from vasari.model.processor import load_processor
@@ -14,10 +15,10 @@ def check(lab: Lab) -> None:
     policy = TransformersPolicy(ours, load_processor(str(lab.folder)), system=lab.plain.system)
     assert type(ours) is type(lab.plain.model)
     for prompts in (lab.pool[:4], lab.pool[:1], [lab.pool[0], lab.pool[4]]):
-        batch = policy._encode(prompts, shown="shown")
+        batch = inputs_of(policy, prompts)
         assert_equal_tensors(batch, lab.plain.encode(prompts), f"{len(prompts)} prompts")
     for prompt in lab.pool[:4]:
-        (found,) = policy._encode([prompt], shown="shown")["input_ids"].tolist()
+        (found,) = inputs_of(policy, [prompt])["input_ids"].tolist()
         assert found == lab.plain.prompt_ids(prompt), f"prompt {prompt.id}"
     batch = lab.plain.encode(lab.pool[:4])
     with torch.no_grad():
