@@ -110,6 +110,9 @@ class LoopOptions:
     drop_zero_advantage: bool = False
     """Leave rollouts without advantage out of the forward and backward pass, where there is no KL
     term. The loss stays; entropy and clip ratios are then those of the rollouts that remain."""
+    sort_by_length: bool = False
+    """Put the rollouts of an update that are of like length into one micro-batch. The loss stays,
+    up to rounding; metrics that are a least or a largest of micro-batches do not."""
     opened: str = ""
     """What the prompt already holds of every rollout, such as `<think>`: verdicts and rewards see
     it in front of the rollout's own text."""

@@ -215,6 +215,7 @@ class GrpoTraining:
                     record=GroupLog(groups, ids, updates_per_batch=settings.updates_per_batch),
                     refresh=self.refresh,
                     drop_zero_advantage=why_not_droppable(config) is None,
+                    sort_by_length=why_not_droppable(config) is None,
                     opened=opened_tag(processor),
                     encode_images_once=True,
                 ),

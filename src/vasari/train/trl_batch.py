@@ -169,23 +169,25 @@ def why_not_droppable(config: Any) -> str | None:
     if config.loss_type not in _LOSSES:
         return f"is for the losses {', '.join(_LOSSES)}, and loss_type is {config.loss_type!r}"
     if config.top_entropy_quantile < 1.0:
-        return "leaves out rollouts whose tokens top_entropy_quantile ranks; set one of them off"
+        return "cannot go with top_entropy_quantile, which ranks all tokens; set one of them off"
     if config.entropy_coef != 0.0 or config.use_adaptive_entropy:
-        return "leaves out rollouts that an entropy bonus needs; set one of them off"
+        return "cannot go with an entropy bonus, which is of all rollouts; set one of them off"
     return None
 
 
-def check_droppable(trainer: Any) -> None:
-    """Raise an error if dropping zero-advantage rollouts would change what a trainer learns.
+def check_droppable(trainer: Any, option: str) -> None:
+    """Raise an error if the loss is no sum over rollouts (KL aside), as `option` needs it to be.
 
     Raises:
-        ConfigError: Its loss has a term of them that is not KL.
+        ConfigError: It has a term that is not, or one of rollouts without advantage.
     """
     reason = why_not_droppable(trainer.args)
     if reason is None and trainer.aux_loss_enabled:
-        reason = "leaves out rollouts that a router loss needs; set router_aux_loss_coef to 0"
+        reason = (
+            "cannot go with a router loss, which is of all rollouts; set router_aux_loss_coef to 0"
+        )
     if reason is not None:
-        raise ConfigError(f"drop_zero_advantage {reason}")
+        raise ConfigError(f"{option} {reason}")
 
 
 def drop_zero_advantage_rollouts(

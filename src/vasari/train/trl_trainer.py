@@ -23,6 +23,7 @@ from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
 from vasari.train.gated_batch import check_sizes
 from vasari.train.loop import MEANS, Loop, LoopOptions
+from vasari.train.micro_batches import sorted_by_length
 from vasari.train.run_state import RunState
 from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
 from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
@@ -68,6 +69,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
 
     train_dataset: Any
     loss_type: str
+    _buffered_inputs: Any
 
     def __init__(
         self,
@@ -148,7 +150,9 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
             num_processes=self.accelerator.num_processes,
         )
         if self._options.drop_zero_advantage:
-            check_droppable(self)
+            check_droppable(self, "drop_zero_advantage")
+        if self._options.sort_by_length:
+            check_droppable(self, "sort_by_length")
 
     # The batch of the loop in place of the data loader's rows.
 
@@ -198,6 +202,23 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
     def log_probs_are_used(self) -> bool:
         """Whether somebody asks for the log-probabilities of what is drawn."""
         return self._takes_kept or self.prompt_sampler.uses_logprobs
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        earlier = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        args = self.args
+        if (
+            not self._options.sort_by_length
+            or self._buffered_inputs is earlier
+            or args.steps_per_generation % args.gradient_accumulation_steps
+        ):
+            return inputs
+        self._buffered_inputs = sorted_by_length(
+            self._buffered_inputs,
+            per_update=args.gradient_accumulation_steps,
+            silent_last=self._options.drop_zero_advantage and self.beta == 0.0,
+        )
+        return self._buffered_inputs[self._step % args.steps_per_generation]
 
     # Cost: a group whose advantages are all zero cannot move the weights when there is no KL term.
 
