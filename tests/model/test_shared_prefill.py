@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -21,7 +24,10 @@ def policy_of(folder):
 
 
 def pool_for(name):
+    """Prompts with no, one, one and two images, and with three; or those without alone."""
     pool = mixed_pool(1)
+    images = tuple(image for prompt in pool for image in prompt.images)[:3]
+    pool.append(dataclasses.replace(pool[-1], id="three", question="Which is it?", images=images))
     return pool if STAND_INS[name].has_images else [p for p in pool if not p.images]
 
 
@@ -63,12 +69,38 @@ def test_rollouts_are_those_of_generate_token_by_token(
 ):
     policy, pool = policy_of(family_folder(name)), pool_for(name)
     drawn = settings_of(policy, temperature, early_ends=early_ends)
-    # Prompts without, with one and with two images, of unequal lengths, unequally often.
+    # Prompts with none to three images, of unequal lengths, unequally often.
     sources = [place for place in range(len(pool)) for _ in range(2 + place % 2)]
     (expected, found), states = both_ways(policy, pool, sources, drawn)
     assert found.tolist() == expected.tolist()
     # What is drawn next is the same too.
     assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_tokens_are_drawn_as_often_as_a_plain_forward_pass_says(name, family_folder):
+    """Goodness of fit, by a chi-squared test: prompts side by side against each prompt alone."""
+    policy, pool = policy_of(family_folder(name)), pool_for(name)
+    draws, temperature = 800, 0.7
+    decoding = Decoding(num_rollouts=draws, temperature=temperature, max_tokens=1)
+    groups = policy.generate(pool, decoding.model_copy(update={"batch_rollouts": 10_000}), seed=7)
+    never = sampling(policy.model, policy.processor, decoding).suppress_tokens or []
+    for prompt, group in zip(pool, groups, strict=True):
+        with torch.no_grad(), nothing_added_by(policy.model):
+            logits = policy.model(**inputs_of(policy, [prompt])).logits[0, -1].double()
+        logits[never] = -torch.inf
+        expected = draws * (logits / temperature).softmax(-1).numpy()
+        counts = np.bincount([int(own.token_ids[0]) for own in group], minlength=len(expected))
+        assert not counts[never].any()
+        # Rare tokens together, in classes of at least ten expected draws.
+        order = np.argsort(-expected)
+        classes = (np.cumsum(expected[order]) // 10).astype(int)
+        classes = np.unique(np.minimum(classes, classes[-1] - 1), return_inverse=True)[1]
+        seen, theirs = (np.bincount(classes, own[order]) for own in (counts, expected))
+        assert len(seen) > 4
+        statistic = float(((seen - theirs) ** 2 / theirs).sum())
+        freedom = torch.tensor(float(len(seen) - 1))
+        assert torch.special.gammaincc(freedom / 2, torch.tensor(statistic / 2)) > 1e-4
 
 
 def test_rows_leave_when_they_end(family_folder):
@@ -82,9 +114,9 @@ def test_rows_leave_when_they_end(family_folder):
     inputs = inputs_of(policy, pool)
     torch.manual_seed(5)
     with torch.no_grad(), nothing_added_by(policy.model):
-        generate_shared(policy.model, inputs, torch.arange(4).repeat_interleave(4), drawn)
-    # Four prompts are read; sixteen rows are written, and fewer and fewer of them.
-    assert sizes[:2] == [4, 16]
+        generate_shared(policy.model, inputs, torch.arange(5).repeat_interleave(4), drawn)
+    # Five prompts are read; twenty rows are written, and fewer and fewer of them.
+    assert sizes[:2] == [5, 20]
     assert sizes[1:] == sorted(sizes[1:], reverse=True)
     assert sizes[-1] < 4
 

@@ -1,5 +1,11 @@
 """Training reads a prompt once for all of its rollouts, and draws what TRL draws."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -80,3 +86,26 @@ def test_settings_that_rows_cannot_share_are_left_to_trl(family_folder, tmp_path
     found, sizes = completions(trainer, ImagesByRollout._generate_single_turn, rows)
     assert len(found) == 4
     assert sizes[0] == 4
+
+
+@pytest.mark.slow
+def test_two_processes_draw_what_trl_draws_in_each(family_folder, tmp_path):
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    script = Path(__file__).with_name("shared_process.py")
+    done = subprocess.run(
+        [*start, str(script), str(family_folder("qwen2_5_vl")), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (
+        json.loads((tmp_path / f"rollouts-{process}.json").read_text()) for process in (0, 1)
+    )
+    assert first["ours"] == first["stock"]
+    assert second["ours"] == second["stock"]
+    assert first["ours"] != second["ours"]
+    # One was done long before the other.
+    assert max(map(len, first["ours"])) < max(map(len, second["ours"]))
