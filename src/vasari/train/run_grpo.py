@@ -269,9 +269,8 @@ def _sample_like(drawn: GenerationConfig, trainer: VarianceAwareGRPOTrainer) -> 
         return
     options = trainer.vllm_generation.generation_kwargs
     options["stop_token_ids"] = drawn.eos_token_id
-    if trainer.vllm_mode == "colocate":
-        # The least that vLLM takes; a server would get the ids as text.
-        options["logit_bias"] = dict.fromkeys(drawn.suppress_tokens or (), -100.0)
+    # The least that vLLM takes. A server gets the ids as text, and reads them as numbers.
+    options["logit_bias"] = dict.fromkeys(drawn.suppress_tokens or (), -100.0)
 
 
 def within_budget(settings: GrpoSettings, checkpoint: Path | None) -> GrpoSettings:

@@ -112,6 +112,9 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], images: Any, fields: Any, *args: Any, **kwargs: Any
     ) -> Any:
+        if self.use_vllm:
+            # It takes nothing from the model but weights, and gathers those that are spread itself.
+            return super()._generate_single_turn(prompt_ids, images, fields, *args, **kwargs)
         model = self.accelerator.unwrap_model(self.model)
         with nothing_added_by(model), unsharded(model, self.accelerator):
             if self._shares_prompts:
@@ -129,12 +132,13 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
     @property
     def _shares_prompts(self) -> bool:
         """Whether transformers generates as usual, and what it reads was encoded here."""
-        is_usual = is_shareable(self.generation_config) and not (
+        is_usual = not (
             self.use_vllm
             or self.use_transformers_continuous_batching
             or (self._dist.is_zero3 and not self.args.ds3_gather_for_generation)
         )
-        return is_usual and (self.shown is not None or not self._is_vlm)
+        is_read_here = self.shown is not None or not self._is_vlm
+        return is_usual and is_read_here and is_shareable(self.generation_config)
 
     def _draw(self, prompt_ids: list[list[int]]) -> list[Drawn]:
         """A rollout for each row; rows of one prompt read it once."""

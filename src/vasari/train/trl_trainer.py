@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from datasets import Dataset, IterableDataset
 from transformers.utils import is_torchvision_available
+from trl import prepare_multimodal_messages
 
 from vasari.core.errors import ConfigError, StateError, VasariError
 from vasari.model.image_reuse import reuse_image_features
@@ -32,6 +33,7 @@ from vasari.train.trl_forward import ImagesByRollout
 from vasari.train.trl_images import IMAGES
 from vasari.train.trl_log_probs import are_asked_for, are_exact
 from vasari.train.verdicts import Judge, VerdictReader, Verify
+from vasari.train.vllm_prompts import VllmPrompts
 
 
 class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
@@ -120,6 +122,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
             rollout_func,
             environment_factory,
         )
+        self.vllm_prompts = VllmPrompts(self) if self.use_vllm else None
         self._options = options or LoopOptions()
         names, weights = self.reward_func_names, self.reward_weights.tolist()
         judge = Judge(names, weights, verdict_from, verify, self._options.essential)
@@ -186,6 +189,14 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
         return self._engine.rewards(inputs, prompts, completions, completion_ids_list)
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        ids, images, fields = super()._tokenize_prompts(prompts)
+        if self.vllm_prompts is not None and images is not None:
+            turns = [prepare_multimodal_messages(prompt) for prompt in prompts]
+            options = {"chat_template": self.chat_template, "tools": self.tools or None}
+            self.vllm_prompts.know(turns, ids, options | self.chat_template_kwargs)
+        return ids, images, fields
 
     def _generate(self, prompts: list[Any]) -> Any:
         found = self._engine.generate(prompts)

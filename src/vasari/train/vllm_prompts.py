@@ -1,0 +1,181 @@
+"""Prompts as vLLM reads them, where TRL would hand over prompts as the trained model reads them.
+
+TRL gives a colocated vLLM prompts that already hold all tokens of their images. vLLM writes these
+tokens itself, so that they would stand there twice, and the images at wrong places
+(https://github.com/huggingface/trl/issues/6294). And vLLM opens images with the published limit on
+their size, not with the run's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from vasari.core.errors import ConfigError, StateError
+from vasari.model.template import tokenizer_of
+
+Pictures = list[list[Image.Image] | None]
+"""The images of each prompt; None for a prompt without."""
+
+
+class VllmPrompts:
+    """Stands before TRL's `VLLMGeneration.generate` and hands over what vLLM reads.
+
+    Args:
+        trainer: A `GRPOTrainer` that generates with vLLM.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self._generation = trainer.vllm_generation
+        self._processor = trainer.processing_class
+        self._stock = self._generation.generate
+        self._marked: dict[tuple[int, ...], list[int]] = {}
+        self._generation.generate = self.generate
+
+    def know(
+        self, prompts: Sequence[Any], ids: Sequence[Sequence[int]], options: Mapping[str, Any]
+    ) -> None:
+        """Remember, until prompts are made known again, how these prompts are written.
+
+        Args:
+            prompts: Messages with images in them.
+            ids: Their tokens, as the trained model reads them.
+            options: Of `apply_chat_template`.
+        """
+        once: dict[tuple[int, ...], list[int]] = {}
+        if self._generation.mode != "colocate":
+            return
+        for messages, own in zip(prompts, ids, strict=True):
+            key = tuple(own)
+            if key not in once:
+                once[key] = marked_ids(self._processor, messages, **options)
+        self._marked = once
+
+    def generate(
+        self, prompts: Any, images: Any, num_generations: int, profiler: Any = None
+    ) -> tuple[Any, ...]:
+        """Generate as `VLLMGeneration.generate`, whose arguments and result these are.
+
+        Raises:
+            ConfigError: A prompt and the longest rollout are longer than what vLLM takes, or vLLM
+                cannot be given the images of this conversation.
+            StateError: vLLM read other tokens than the trained model will.
+        """
+        generation = self._generation
+        pictures: Pictures = [
+            [as_shown(image, self._processor) for image in own] if own else None
+            for own in images or [None] * len(prompts)
+        ]
+        self._check_lengths(prompts)
+        is_colocated = generation.mode == "colocate"
+        given = [
+            self._unexpanded(ids) if own and is_colocated else ids
+            for ids, own in zip(prompts, pictures, strict=True)
+        ]
+        found: tuple[Any, ...] = self._stock(
+            given, pictures if any(pictures) else None, num_generations, profiler
+        )
+        if is_colocated:
+            for ids, read in zip(prompts, found[0], strict=True):
+                _require_same(list(ids), list(read))
+        return (list(prompts), *found[1:])
+
+    def _unexpanded(self, ids: Sequence[int]) -> list[int]:
+        """The prompt with one mark an image; of a conversation that goes on, also what follows."""
+        own = tuple(ids)
+        if own in self._marked:
+            return self._marked[own]
+        begun = [known for known in self._marked if own[: len(known)] == known]
+        if not begun:
+            raise ConfigError(
+                "a colocated vLLM cannot be given this prompt's images, as nobody knows how it was"
+                " written; set vllm_mode: server (grpo.vllm: server)"
+            )
+        known = max(begun, key=len)
+        return [*self._marked[known], *own[len(known) :]]
+
+    def _check_lengths(self, prompts: Sequence[Sequence[int]]) -> None:
+        most = self._longest
+        if most is None or not prompts:
+            return
+        longest = max(len(ids) for ids in prompts)
+        if longest + self._generation.max_completion_length > most:
+            raise ConfigError(
+                f"a prompt of {longest} tokens and a rollout of up to"
+                f" {self._generation.max_completion_length} are longer than the {most} tokens that"
+                " vLLM was started with; raise grpo.trl.vllm_max_model_length (of a server:"
+                " --max-model-len), or lower model.max_pixels or grpo.trl.max_completion_length"
+            )
+
+    @property
+    def _longest(self) -> int | None:
+        """Tokens that vLLM takes, prompt and rollout together; None in a process that asks none."""
+        generation = self._generation
+        if generation.mode == "colocate":
+            return int(generation.llm.llm_engine.model_config.max_model_len)
+        if not generation.accelerator.is_main_process:
+            return None
+        if not hasattr(self, "_of_server"):
+            told = generation.vllm_client.get_server_info().get("model_config") or {}
+            self._of_server: int | None = told.get("max_model_len")
+        return self._of_server
+
+
+def marked_ids(processor: Any, messages: Sequence[Any], **options: Any) -> list[int]:
+    """Return a prompt's tokens with the one mark for each image that its chat template writes.
+
+    Args:
+        processor: A vision-language model's.
+        messages: With the images in them.
+        options: Of `apply_chat_template`.
+    """
+    (text,) = processor.apply_chat_template(
+        [messages], add_generation_prompt=True, tokenize=False, **options
+    )
+    tokenizer = tokenizer_of(processor)
+    begin = tokenizer.bos_token
+    # As transformers' processors: what the template has begun is not begun twice.
+    ids: list[int] = tokenizer(
+        text, add_special_tokens=not (begin is not None and text.startswith(begin))
+    )["input_ids"]
+    return ids
+
+
+def as_shown(image: Image.Image, processor: Any) -> Image.Image:
+    """Return an image no larger than the processor shows it.
+
+    Only processors that resize to an area (Qwen-VL, GLM-4V) are followed: theirs are the families
+    whose images may be of any size. vLLM's own processor then leaves the image as it is.
+    """
+    images = processor.image_processor
+    modules = [sys.modules[kind.__module__] for kind in type(images).__mro__]
+    resize = next(filter(None, (getattr(own, "smart_resize", None) for own in modules)), None)
+    most = (getattr(images, "size", None) or {}).get("longest_edge")
+    if resize is None or most is None or not hasattr(images, "merge_size"):
+        return image
+    known = inspect.signature(resize).parameters
+    factor = int(images.patch_size) * int(images.merge_size)
+    size = {"height": image.height, "width": image.width, "factor": factor}
+    frames = int(images.temporal_patch_size)
+    times = {"num_frames": frames, "temporal_factor": frames} if "num_frames" in known else {}
+    least = int((images.size or {}).get("shortest_edge") or 1)
+    shown, free = (
+        resize(**size, **times, min_pixels=least, max_pixels=limit) for limit in (int(most), 2**62)
+    )
+    if shown == free:
+        return image
+    return image.resize((shown[1], shown[0]), images.resample)
+
+
+def _require_same(ids: list[int], read: list[int]) -> None:
+    if ids != read:
+        raise StateError(
+            f"vLLM read a prompt as {len(read)} tokens that the trained model reads as {len(ids)}"
+            " others: what it would say is no rollout of this prompt. Its image processor and"
+            " transformers' differ for this model; leave model.max_pixels out, or set grpo.vllm:"
+            " server or off"
+        )

@@ -1,0 +1,97 @@
+"""GRPO trainings with the double of vLLM: `python vllm_process.py JSON`, also under torchrun.
+
+The double stands first on PYTHONPATH, so that TRL takes it for vLLM. TRL's client refuses to open a
+channel for weights without a CUDA device; that check alone is satisfied here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+SYSTEM = "Think, then answer."
+
+
+def satisfy_the_check_for_cuda() -> None:
+    import torch
+    from trl.generation.vllm_client import VLLMClient
+
+    opened = VLLMClient.init_communicator
+    # Without an index, the client chooses no device.
+    VLLMClient.init_communicator = lambda self, device=0: opened(self, torch.device("cuda"))
+
+
+def main(runs: list[dict[str, Any]]) -> None:
+    satisfy_the_check_for_cuda()
+    from vasari.train.processes import start_processes
+
+    with start_processes():
+        for settings in runs:
+            one_run(settings)
+
+
+def one_run(settings: dict[str, Any]) -> None:
+    """Train as the settings say, and write what happened into `told.json` of the run's folder."""
+    import torch
+    from safetensors.torch import save_file
+
+    from vasari.data.prompt_file import read_prompts
+    from vasari.sample import make_sampler
+    from vasari.train.run_grpo import GrpoTraining
+    from vasari.train.settings import GrpoSettings
+    from vllm import LLM
+
+    LLM.made.clear()
+    prompts = read_prompts(settings["prompts"])
+    sampler = settings.get("sampler", "uniform")
+    options = {"refresh_every": 1, "num_refresh_rollouts": 2} if sampler == "vas" else {}
+    training = GrpoTraining(
+        model_path=settings["model"],
+        prompts=prompts,
+        sampler=make_sampler(
+            sampler,
+            num_prompts=len(prompts),
+            seed=0,
+            prompt_ids=[prompt.id for prompt in prompts],
+            **options,
+        ),
+        settings=GrpoSettings.model_validate(settings["grpo"]),
+        system=SYSTEM,
+        out=Path(settings["out"]),
+        seed=settings.get("seed", 0),
+        max_pixels=settings.get("max_pixels"),
+    )
+    validation = prompts[: settings.get("num_validation", 0)]
+    told: dict[str, Any] = {"error": None}
+    try:
+        told["facts"] = training.train(validation)
+    except Exception as error:  # noqa: BLE001  (told to the test)
+        told["error"] = f"{type(error).__name__}: {error}"
+    rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+    if LLM.made:
+        (llm,) = LLM.made
+        told |= {"options": llm.options, "log": llm.log, "drawn": llm.drawn}
+        told["calls"] = [
+            {
+                "tokens": call["tokens"],
+                "images": [image.size for image in _listed(call["images"])],
+                "params": {k: v for k, v in vars(call["params"]).items() if k != "logit_bias"},
+                "logit_bias": sorted((call["params"].logit_bias or {}).items()),
+            }
+            for call in llm.calls
+        ]
+        save_file(
+            {name: value.contiguous() for name, value in llm.weights().items()},
+            Path(settings["out"]) / f"vllm-{rank}.safetensors",
+        )
+    (Path(settings["out"]) / f"told-{rank}.json").write_text(json.dumps(told, default=str))
+
+
+def _listed(images: Any) -> list[Any]:
+    return [] if images is None else images if isinstance(images, list) else [images]
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
