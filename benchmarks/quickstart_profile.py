@@ -6,7 +6,7 @@
         [--sampler progress]
 
 Trains so many batches from the cold start in RUN with each tree in turn, in a process of its own
-with one thread and the same seed, with a clock around each part. A clock stands still while that
+with one thread and the same seed, with a clock of CPU time around each part. A clock stands still while that
 of a part within runs; refresh and validation are taken as wholes. Prints a table and writes it to
 `benchmarks/results/`.
 """
@@ -48,7 +48,7 @@ WHOLE = ("refresh", "validation")
 
 
 class Clocks:
-    """Seconds by part, each without the parts that run within it."""
+    """CPU seconds by part, each without the parts that run within it."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
@@ -56,7 +56,7 @@ class Clocks:
         self._since = 0.0
 
     def _turn(self) -> None:
-        now = time.perf_counter()
+        now = time.process_time()
         if self._stack:
             self.spent[self._stack[-1]] += now - self._since
         self._since = now
@@ -177,7 +177,7 @@ def table(found: dict[str, list[dict[str, Any]]], batches: int) -> list[str]:
     """Return the lines of a table with seconds a batch and shares, and of what was generated."""
     trees = list(found)
     lines = [
-        "| part | " + " | ".join(f"{tree}, s a batch | share" for tree in trees) + " |",
+        "| part | " + " | ".join(f"{tree}, CPU s a batch | share" for tree in trees) + " |",
         "| --- " * (1 + 2 * len(trees)) + "|",
     ]
     medians = {
@@ -203,7 +203,7 @@ def table(found: dict[str, list[dict[str, Any]]], batches: int) -> list[str]:
             if tokens
         )
         runs = ", ".join(f"{one:.2f}" for one in sums)
-        lines.append(f"{tree}: {runs} s a batch in the single runs; {counts}.")
+        lines.append(f"{tree}: {runs} CPU s a batch in the single runs; {counts}.")
     return lines
 
 
@@ -235,7 +235,7 @@ def main() -> None:
             f"# Where the quickstart's time goes with `{asked.sampler}`, {MACHINE}",
             "",
             f"The first {asked.batches} batches of GRPO, from one cold start; medians of"
-            f" {asked.repeats} runs of each tree, in turns, one thread. Loading the model is left"
+            f" {asked.repeats} runs of each tree, in turns, one thread, other jobs beside. Loading the model is left"
             " out; the validation before the first step and at the last is in.",
             "",
             *table(found, asked.batches),

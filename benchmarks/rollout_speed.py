@@ -141,6 +141,7 @@ def by_trainer(arm: str, case: Case, model: str, drawn: Any) -> Callable[[], lis
             "prompts_per_batch": case.num_prompts,
             "micro_batch": case.num_prompts * ROLLOUTS,
             "updates_per_batch": 1,
+            "rewards": ["accuracy"],
             "rollouts_per_prompt": ROLLOUTS,
             "trl": {"temperature": 1.0, "max_completion_length": case.max_tokens, "beta": 0.0},
         }
@@ -193,9 +194,9 @@ def measured(name: str, model: str, repeats: int) -> list[str]:
     seconds: dict[str, list[float]] = {way: [] for way in every}
     for _ in range(repeats):
         for way, draw in every.items():
-            started = time.perf_counter()
+            started = time.process_time()
             draw()
-            seconds[way].append(time.perf_counter() - started)
+            seconds[way].append(time.process_time() - started)
     lines = []
     for slow, fast in PAIRS:
         speed = median_ratio(np.array(seconds[slow]), np.array(seconds[fast]))
@@ -229,11 +230,11 @@ def main() -> None:
         f"# Rollouts that share their prompt, {MACHINE}",
         "",
         f"vasari {vasari.__version__}, torch {torch.__version__}, transformers"
-        f" {transformers.__version__}, Python {platform.python_version()}, one thread; the model"
+        f" {transformers.__version__}, Python {platform.python_version()}, one thread, other jobs beside; the model"
         f" of the quickstart. Medians of {asked.repeats} paired repeats; 95% interval of the median"
         " ratio. All ways draw the same tokens.",
         "",
-        "| rollouts | way | s | tokens/s | times as fast | peak MiB of a process |",
+        "| rollouts | way | CPU s | tokens/CPU s | times as fast | peak MiB of a process |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for model, whose in ((base, ""), (asked.cold_start, "after a cold start: ")):
