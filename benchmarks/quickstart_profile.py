@@ -6,9 +6,9 @@
         [--sampler progress]
 
 Trains so many batches from the cold start in RUN with each tree in turn, in a process of its own
-with one thread and the same seed, with a clock of CPU time around each part. A clock stands still while that
-of a part within runs; refresh and validation are taken as wholes. Prints a table and writes it to
-`benchmarks/results/`.
+with one thread and the same seed, with a clock of CPU time around each part. A clock stands still
+while that of a part within runs; refresh and validation are taken as wholes. Prints a table and
+writes it to `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -235,8 +235,8 @@ def main() -> None:
             f"# Where the quickstart's time goes with `{asked.sampler}`, {MACHINE}",
             "",
             f"The first {asked.batches} batches of GRPO, from one cold start; medians of"
-            f" {asked.repeats} runs of each tree, in turns, one thread, other jobs beside. Loading the model is left"
-            " out; the validation before the first step and at the last is in.",
+            f" {asked.repeats} runs of each tree, in turns, one thread, other jobs beside. Loading"
+            " the model is left out; the validation before the first step and at the last is in.",
             "",
             *table(found, asked.batches),
             "",
