@@ -231,8 +231,8 @@ def main() -> None:
         "",
         f"vasari {vasari.__version__}, torch {torch.__version__}, transformers"
         f" {transformers.__version__}, Python {platform.python_version()}, one thread, other jobs"
-        f" beside; the model of the quickstart. Medians of {asked.repeats} paired repeats; 95% interval of the median"
-        " ratio. All ways draw the same tokens.",
+        f" beside; the model of the quickstart. Medians of {asked.repeats} paired repeats; 95%"
+        " interval of the median ratio. All ways draw the same tokens.",
         "",
         "| rollouts | way | CPU s | tokens/CPU s | times as fast | peak MiB of a process |",
         "| --- | --- | --- | --- | --- | --- |",
