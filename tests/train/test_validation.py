@@ -21,11 +21,11 @@ def validator(tmp_path):
         [],
         Decoding(),
         run=run,
-        system="",
         every=2,
         seed=0,
         folder=tmp_path,
-        whole_model=nullcontext,
+        share=range,
+        policy=nullcontext,
         save=lambda _: None,
     )
 

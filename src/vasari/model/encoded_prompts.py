@@ -33,6 +33,8 @@ class EncodedPrompt:
     """What the model is given beside them."""
     images: Sequence[Image.Image] = ()
     """Its images as pictures, for an engine that encodes them itself."""
+    messages: Sequence[Any] = ()
+    """The conversation with its images in it, for such an engine."""
 
 
 def encoded(processor: Any, messages: Sequence[Any], **options: Any) -> tuple[list[int], Shown]:

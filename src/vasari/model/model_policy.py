@@ -64,7 +64,7 @@ class ModelPolicy:
         turns, images = self._conversation(prompt, shown=shown)
         if self._family.layout == "none":
             turns = as_text(turns)
-        return EncodedPrompt(*encoded(self.processor, turns), images)
+        return EncodedPrompt(*encoded(self.processor, turns), images, turns)
 
     def _conversation(
         self, prompt: Prompt, *, shown: Images

@@ -21,8 +21,7 @@ from vasari.core.progress import Tell
 from vasari.core.records import Prompt
 from vasari.data.rows import read_rows
 from vasari.evaluate.statistics import accuracy
-from vasari.model.base import Decoding
-from vasari.model.transformers_policy import TransformersPolicy
+from vasari.model.base import Decoding, Policy
 from vasari.sample import PromptSampler
 from vasari.train.groups import verify_prompt
 from vasari.train.run_state import RunState
@@ -105,11 +104,11 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         decoding: Decoding,
         *,
         run: RunState,
-        system: str,
         every: int,
         seed: int,
         folder: Path,
-        whole_model: Callable[[], AbstractContextManager[Any]],
+        share: Callable[[int], Sequence[int]],
+        policy: Callable[[], AbstractContextManager[Policy]],
         save: Callable[[Path], None],
     ) -> None:
         self.best = -math.inf
@@ -117,20 +116,18 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         self._prompts = prompts
         self._decoding = decoding
         self._run = run
-        self._system = system
         self._every = every
         self._seed = seed
         self._folder = folder
-        self._whole_model = whole_model
+        self._share = share
+        self._policy = policy
         self._save = save
 
-    def on_train_begin(
-        self, args: Any, state: Any, control: Any, processing_class: Any = None, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure validation accuracy before the first step; on resuming, read earlier results."""
         if state.global_step == 0:
             self._record_path.unlink(missing_ok=True)
-            self._measure(state, processing_class)
+            self._measure(state)
             return
         if state.is_world_process_zero:
             self._resume_at(state.global_step)
@@ -153,39 +150,40 @@ class Validator(TrainerCallback):  # type: ignore[misc]
         broadcast_object_list(box, from_process=0)
         self.best, self.best_step = box[0]
 
-    def on_step_end(
-        self, args: Any, state: Any, control: Any, processing_class: Any = None, **_: Any
-    ) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure validation accuracy every few steps and at the end of training."""
         if (
             state.global_step % self._every == 0
             or state.global_step >= state.max_steps
             or control.should_training_stop
         ):
-            self._measure(state, processing_class)
+            self._measure(state)
 
     @property
     def _record_path(self) -> Path:
         return self._folder / "validation.jsonl"
 
-    def _measure(self, state: Any, processor: Any) -> None:
+    def _measure(self, state: Any) -> None:
         if not self._prompts:
             return
         processes = PartialState()
-        mine = self._prompts[processes.process_index :: processes.num_processes]
+        places = self._share(len(self._prompts))
+        mine = [self._prompts[place] for place in places]
         # The same random numbers at every step: changes of accuracy are changes of the policy.
         seed = self._seed + processes.process_index
-        with self._whole_model() as model:
-            policy = TransformersPolicy(model, processor, system=self._system)
+        with self._policy() as policy:
             groups = policy.generate(mine, self._decoding, seed=seed)
         solved = [
-            [verify_prompt(p, r.text).value for r in group]
-            for p, group in zip(mine, groups, strict=True)
+            (place, [verify_prompt(prompt, rollout.text).value for rollout in group])
+            for place, prompt, group in zip(places, mine, groups, strict=True)
         ]
-        everyone: list[list[float]] = gather_object(solved)
+        # A prompt that comes twice only makes the processes' shares equal.
+        everyone: dict[int, list[float]] = {}
+        for place, verdicts in gather_object(solved):
+            everyone.setdefault(place, verdicts)
         known = self.best
         if processes.is_main_process:
-            self._record(state, everyone)
+            self._record(state, list(everyone.values()))
         self._share_best()
         if self.best > known:
             self._save(self._folder / "best")

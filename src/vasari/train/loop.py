@@ -28,8 +28,8 @@ Record = Callable[[Sequence[ScoredGroup], int], None]
 Refresh = Callable[..., list[list[ScoredRollout]]]
 """Function that rolls out and scores prompts outside the training batch, in one process.
 
-`refresh(model, processor, indices, num_rollouts, batch=..., process=...)` returns the scored
-rollouts of each prompt, in the order of `indices`."""
+`refresh(trainer, indices, num_rollouts, batch=..., process=...)` returns the scored rollouts of
+each prompt, in the order of `indices`. All processes call it, each with its share."""
 
 
 class Engine(Protocol):

@@ -147,9 +147,9 @@ class GrpoSettings(TrainedWeights):
     keep_checkpoints: Annotated[int, Field(ge=2)] = 2
     """Checkpoints kept beside the best; two, so that a crash while saving loses none."""
     refresh_batch: Positive = 256
-    """Rollouts generated at once while prompts are scored."""
+    """Rollouts that transformers generates at once while prompts are scored and in validation."""
     vllm: Literal["off", "colocate", "server"] = "off"
-    """Who generates: transformers, or vLLM through TRL."""
+    """Who generates all rollouts of the training: transformers, or vLLM through TRL."""
     trl: GrpoTrlSettings = GrpoTrlSettings()
     """Settings of TRL's `GRPOConfig`, under its names."""
 

@@ -24,8 +24,8 @@ from vasari.train.trl_batch import join_rollouts, with_images_by_rollout
 from vasari.train.trl_forward import ImagesByRollout
 from vasari.train.trl_images import IMAGE_COLUMNS, IMAGES, images_of, with_images
 from vasari.train.trl_rewards import ScreenedRollout, TrlRewards
+from vasari.train.trl_vllm import even_share
 from vasari.train.verdicts import Judge
-from vasari.train.whole_model import whole_model
 
 T = TypeVar("T")
 
@@ -330,16 +330,15 @@ class TrlEngine:
     ) -> list[list[ScoredRollout]]:
         """Roll out and score each prompt `num_rollouts` times for the sampler, not to train."""
         trainer = self._trainer
-        rank, world = trainer.accelerator.process_index, self.num_processes
+        rank = trainer.accelerator.process_index
         if self._refresh is not None:
-            share = indices[rank::world]
-            with whole_model(trainer) as model:
-                own = self._refresh(
-                    model, trainer.processing_class, share, num_rollouts, batch=batch, process=rank
-                )
-            groups: list[list[ScoredRollout]] = gather_object(own)
-            order = {int(index): place for place, index in enumerate(indices)}
-            return sorted(groups, key=lambda group: order[group[0].index])
+            share = indices[even_share(trainer, len(indices))]
+            own = self._refresh(trainer, share, num_rollouts, batch=batch, process=rank)
+            found: dict[int, list[ScoredRollout]] = {}
+            for group in gather_object(own):
+                if found.setdefault(group[0].index, group) is not group:
+                    self._discard(group)
+            return [found[int(index)] for index in indices]
         with self._own_random_numbers(trainer.args.seed + 1_000_003 * (batch + 1) + rank):
             return self._refreshed(indices, num_rollouts)
 
@@ -360,9 +359,12 @@ class TrlEngine:
             everyone = _in_groups(gather_object(own), num_rollouts)
             groups += everyone[: len(part)]
             for group in everyone[len(part) :]:
-                tokens = sum(len(rollout.token_ids) for rollout in group)
-                self._run.ledger.charge("discarded", rollouts=len(group), tokens=tokens)
+                self._discard(group)
         return groups
+
+    def _discard(self, group: Sequence[ScoredRollout]) -> None:
+        tokens = sum(len(rollout.token_ids) for rollout in group)
+        self._run.ledger.charge("discarded", rollouts=len(group), tokens=tokens)
 
     @contextmanager
     def _own_random_numbers(self, seed: int) -> Iterator[None]:

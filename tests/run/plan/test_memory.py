@@ -99,18 +99,6 @@ def test_vllm_is_asleep_while_weights_are_updated(model):
     assert first.generation == second.generation > 24 * GIB
 
 
-def test_vllm_that_sleeps_leaves_its_memory_to_what_transformers_generates(model):
-    shapes, gpu = model_shapes(model), 80 * GIB
-    awake = dataclasses.replace(WORK, vllm_share=0.3, generated=10)
-    asleep = dataclasses.replace(awake, vllm_sleeps=True)
-    first, second = (
-        device_memory(shapes, sizes(model), PLAIN, work, gpu_bytes=gpu) for work in (awake, asleep)
-    )
-    assert first.generation - second.generation == pytest.approx(first.parts["keys and values"])
-    assert "vLLM" not in second.updating
-    assert "keys and values" not in second.generating  # vLLM's moment is the fuller one
-
-
 def test_rollouts_of_transformers_need_their_caches_and_divided_weights_whole(model):
     shapes = model_shapes(model)
     work = dataclasses.replace(WORK, generated=10)

@@ -91,13 +91,8 @@ def device_memory(
     caches = _generation(shapes, weights, division, work)
     vllm = {"vLLM": work.vllm_share * (gpu_bytes or 0.0)}
     always = {**state, **images, "reserved": float(_RESERVED)}
-    # While it sleeps, vLLM leaves its memory to updates, and to what transformers generates.
-    beside = {} if work.vllm_sleeps else vllm
-    moments: list[Mapping[str, float]] = [{**caches, **beside}]
-    if work.vllm_sleeps:
-        moments.append(vllm)
-    generating = max(moments, key=lambda parts: sum(parts.values()))
-    updating = {**always, **update, **beside}
+    generating = {**caches, **vllm}
+    updating = {**always, **update, **({} if work.vllm_sleeps else vllm)}
     generation = {**always, **generating} if sum(generating.values()) else {}
     return DeviceMemory(
         division=division.name,
