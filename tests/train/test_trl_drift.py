@@ -44,6 +44,7 @@ WRAPPED = {
         "compute_aux_loss",
     ],
     "_compute_loss": ["self", "model", "inputs"],
+    "_prepare_inputs": ["self", "generation_batch"],
     "get_train_dataloader": ["self"],
     "train": ["self", "resume_from_checkpoint", "trial", "ignore_keys_for_eval"],
     "_run_epoch": [

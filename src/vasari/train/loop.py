@@ -111,8 +111,12 @@ class LoopOptions:
     """Leave rollouts without advantage out of the forward and backward pass, where there is no KL
     term. The loss stays; entropy and clip ratios are then those of the rollouts that remain."""
     sort_by_length: bool = False
-    """Put the rollouts of an update that are of like length into one micro-batch. The loss stays,
-    up to rounding; metrics that are a least or a largest of micro-batches do not."""
+    """Put the rollouts of an update that are of like length into one micro-batch, and give the
+    model no columns of padding. The loss stays, up to rounding; metrics that are a least or a
+    largest of micro-batches do not."""
+    reuse_log_probs: bool = False
+    """Take the log-probabilities that rollouts were drawn with for those that TRL would compute in
+    a second pass, in float32. They are the same up to rounding."""
     opened: str = ""
     """What the prompt already holds of every rollout, such as `<think>`: verdicts and rewards see
     it in front of the rollout's own text."""

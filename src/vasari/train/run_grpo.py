@@ -216,6 +216,7 @@ class GrpoTraining:
                     refresh=self.refresh,
                     drop_zero_advantage=why_not_droppable(config) is None,
                     sort_by_length=why_not_droppable(config) is None,
+                    reuse_log_probs=True,
                     opened=opened_tag(processor),
                     encode_images_once=True,
                 ),

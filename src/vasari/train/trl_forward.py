@@ -125,6 +125,11 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
             return super()._generate_single_turn(prompt_ids, images, fields, *args, **kwargs)
 
     @property
+    def spares_padding(self) -> bool:
+        """Whether columns of padding are left out of forward passes."""
+        return False
+
+    @property
     def log_probs_are_used(self) -> bool:
         """Whether somebody asks for the log-probabilities of what is drawn."""
         return False
@@ -192,11 +197,12 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
             for name in TOKEN_TYPES
             if seen.get(name) is not None
         }
-        # Rollouts of like length together have fewer columns of padding.
-        order = attention_mask[:, -logits_to_keep:].sum(1).argsort(descending=True, stable=True)
-        size = batch_size or len(order)
-        if size >= len(order):
-            order = torch.arange(len(order))
+        size = batch_size or len(input_ids)
+        order = torch.arange(len(input_ids))
+        if self.spares_padding and size < len(order):
+            # Rollouts of like length together have fewer columns of padding.
+            lengths = attention_mask[:, -logits_to_keep:].sum(1)
+            order = lengths.argsort(descending=True, stable=True)
         parts = [
             self._part(
                 model,
@@ -219,7 +225,7 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
         self, model: Any, part: _Rows, num_completion: int, **asked: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         """TRL's method over a part of the batch, with what belongs to exactly these rollouts."""
-        crop = self.pad_to_multiple_of is None
+        crop = self.spares_padding and self.pad_to_multiple_of is None
         columns = Columns.of(part.mask, num_completion, crop=crop)
         ids, mask = columns.crop(part.ids), columns.crop(part.mask)
         num, shown, num_prompt = len(ids), part.shown, ids.size(1) - columns.num_kept

@@ -207,7 +207,12 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
     @functools.cached_property
     def _takes_kept(self) -> bool:
         """Whether the log-probabilities that rollouts were drawn with stand for TRL's own."""
-        return are_asked_for(self) and are_exact(self)
+        return self._options.reuse_log_probs and are_asked_for(self) and are_exact(self)
+
+    @property
+    def spares_padding(self) -> bool:
+        """Whether columns of padding are left out of forward passes."""
+        return self._options.sort_by_length
 
     @property
     def log_probs_are_used(self) -> bool:
