@@ -71,6 +71,32 @@ def serve(
         one.stop()
 
 
+def _run(settings: str, server: Any, *, processes: int, spread: bool) -> None:
+    """Run the trainings in processes that find the double in the place of vLLM."""
+    start = [sys.executable]
+    if processes > 1:
+        start += [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc_per_node={processes}",
+        ]
+    if spread:
+        start += [str(HERE.parent / "train" / "spread_on_cpu.py")]
+    paths = os.pathsep.join([str(STUB), os.environ.get("PYTHONPATH", "")])
+    folder = str(server.folder if server is not None else HERE)
+    done = subprocess.run(
+        [*start, str(HERE / "vllm_process.py"), settings],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+        env=os.environ
+        | {"PYTHONPATH": paths, "VASARI_TEST_WEIGHTS_FOLDER": folder, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
 @pytest.fixture(scope="session")
 def train_with_vllm(
     taught_folder: Path, digit_prompts: list[Prompt], tmp_path_factory: pytest.TempPathFactory
@@ -80,19 +106,20 @@ def train_with_vllm(
     from vasari.data.prompt_file import write_prompts
 
     def train(
-        *runs: dict[str, Any], server: Any = None, processes: int = 1, model: Path = taught_folder
+        *runs: dict[str, Any],
+        server: Any = None,
+        processes: int = 1,
+        spread: bool = False,
+        model: Path = taught_folder,
     ) -> list[dict[str, Any]]:
-        from vasari.data.prompt_file import read_prompts  # noqa: F401
-
         settings = []
         for run in runs:
             out = tmp_path_factory.mktemp("run")
             prompts = run.get("prompts", digit_prompts)
             write_prompts(out / "pool.parquet", prompts)
             changes = run["grpo"]
-            trl = GRPO["trl"] | changes.get("trl", {})
-            if server is not None:
-                trl |= {"vllm_server_base_url": server.url}
+            trl = GRPO["trl"] | ({} if server is None else {"vllm_server_base_url": server.url})
+            trl |= changes.get("trl", {})
             settings.append(
                 {name: value for name, value in run.items() if name not in ("prompts", "grpo")}
                 | {
@@ -103,26 +130,7 @@ def train_with_vllm(
                 }
             )
             (out / "run").mkdir()
-        start = [sys.executable]
-        if processes > 1:
-            start += [
-                "-m",
-                "torch.distributed.run",
-                "--standalone",
-                f"--nproc_per_node={processes}",
-            ]
-        paths = os.pathsep.join([str(STUB), os.environ.get("PYTHONPATH", "")])
-        folder = str(server.folder if server is not None else HERE)
-        done = subprocess.run(
-            [*start, str(HERE / "vllm_process.py"), json.dumps(settings)],
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-            env=os.environ
-            | {"PYTHONPATH": paths, "VASARI_TEST_WEIGHTS_FOLDER": folder, "OMP_NUM_THREADS": "1"},
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
+        _run(json.dumps(settings), server, processes=processes, spread=spread)
         found = []
         for run in settings:
             out = Path(run["out"])

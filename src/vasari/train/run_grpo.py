@@ -40,6 +40,7 @@ from vasari.train.trl_batch import why_not_droppable
 from vasari.train.trl_config import grpo_config, trl_refusals
 from vasari.train.trl_trainer import VarianceAwareGRPOTrainer
 from vasari.train.trl_vllm import even_share, rollout_policy
+from vasari.train.vllm_prompts import require_processed_log_probs, server_refusals
 from vasari.train.weights import load_weights
 from vasari.train.whole_model import join_deepspeed, prepare_spreading
 
@@ -188,7 +189,7 @@ class GrpoTraining:
         # in all of its parts, which those of Gemma 4 refuse.
         config.model_init_kwargs = {"attn_implementation": self.attn_implementation}
         logging.getLogger(GRPOTrainer.__module__).addFilter(_is_not_about_the_reference)
-        with trl_refusals("grpo"):
+        with trl_refusals("grpo"), server_refusals():
             trainer = VarianceAwareGRPOTrainer(
                 model=load_weights(
                     self.model_path,
@@ -221,6 +222,7 @@ class GrpoTraining:
                     encode_images_once=True,
                 ),
             )
+        require_processed_log_probs(trainer)
         prepare_spreading(trainer)
         trainer.remove_callback(PrinterCallback)
         trainer.saves_whole_models = True

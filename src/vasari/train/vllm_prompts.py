@@ -8,14 +8,18 @@ their size, not with the run's.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from vasari.core.errors import ConfigError, StateError
+from vasari.model.config import one_line
 from vasari.model.template import tokenizer_of
 
 Pictures = list[list[Image.Image] | None]
@@ -76,9 +80,10 @@ class VllmPrompts:
             self._unexpanded(ids) if own and is_colocated else ids
             for ids, own in zip(prompts, pictures, strict=True)
         ]
-        found: tuple[Any, ...] = self._stock(
-            given, pictures if any(pictures) else None, num_generations, profiler
-        )
+        with server_refusals():
+            found: tuple[Any, ...] = self._stock(
+                given, pictures if any(pictures) else None, num_generations, profiler
+            )
         if is_colocated:
             for ids, read in zip(prompts, found[0], strict=True):
                 _require_same(list(ids), list(read))
@@ -123,6 +128,47 @@ class VllmPrompts:
             told = generation.vllm_client.get_server_info().get("model_config") or {}
             self._of_server: int | None = told.get("max_model_len")
         return self._of_server
+
+
+@contextlib.contextmanager
+def server_refusals() -> Iterator[None]:
+    """Context manager that names the setting where TRL's client cannot use the vLLM server.
+
+    Raises:
+        ConfigError: It is not there, or was started without what TRL needs.
+    """
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        if Path(last.filename).name != "vllm_client.py":
+            raise
+        raise ConfigError(f"grpo.vllm: server: {one_line(error)}") from error
+
+
+def require_processed_log_probs(trainer: Any) -> None:
+    """Raise if the vLLM server tells log-probabilities of other distributions than it draws from.
+
+    TRL only warns, and corrects for a difference that is none.
+
+    Args:
+        trainer: A `GRPOTrainer`, made.
+    """
+    if not (
+        trainer.use_vllm
+        and trainer.vllm_mode == "server"
+        and trainer.vllm_importance_sampling_correction
+        and trainer.accelerator.is_main_process
+    ):
+        return
+    info = trainer.vllm_generation.vllm_client.get_server_info()
+    mode = info["model_config"]["logprobs_mode"]
+    if mode != "processed_logprobs":
+        raise ConfigError(
+            f"grpo.vllm: server: it runs with --logprobs-mode {mode}, which biases the correction"
+            " for vLLM's own log-probabilities; start it with --logprobs-mode processed_logprobs,"
+            " or set grpo.trl.vllm_importance_sampling_correction: false"
+        )
 
 
 def marked_ids(processor: Any, messages: Sequence[Any], **options: Any) -> list[int]:
