@@ -30,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,17 +183,23 @@ class Batches(TrainerCallback):  # type: ignore[misc]
     """Trainer callback that measures each batch, and prints it as a line of JSON."""
 
     def __init__(self, trainer: Any) -> None:
-        self.generation, self.tokens, self.batch = 0.0, 0, 0
-        draw = trainer._generate_single_turn
+        self.batch, self.tokens = 0, 0
+        self.spent = {"generation": 0.0, "made": 0.0}
+        draw, make = trainer._generate_single_turn, trainer._generate_and_score_completions
 
-        def timed(*given: Any, **named: Any) -> Any:
-            started = now()
-            found = draw(*given, **named)
-            self.generation = now() - started
-            self.tokens = sum(len(own) for own in found[0])
+        def drawn(*given: Any, **named: Any) -> Any:
+            found = self._timed("generation", draw, *given, **named)
+            self.tokens += sum(len(own) for own in found[0])
             return found
 
-        trainer._generate_single_turn = timed
+        trainer._generate_single_turn = drawn
+        trainer._generate_and_score_completions = partial(self._timed, "made", make)
+
+    def _timed(self, name: str, call: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        started = now()
+        found = call(*given, **named)
+        self.spent[name] += now() - started
+        return found
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock."""
@@ -207,8 +214,9 @@ class Batches(TrainerCallback):  # type: ignore[misc]
         row = {
             "batch": self.batch,
             "groups": kind_of(self.batch),
-            "generation": self.generation,
-            "update": (seconds - self.generation) / UPDATES,
+            "generation": self.spent["generation"],
+            "scoring": self.spent["made"] - self.spent["generation"],
+            "update": (seconds - self.spent["made"]) / UPDATES,
             "seconds": seconds,
             "tokens": self.tokens,
             "peak_gib": torch.cuda.max_memory_allocated() / 2**30 if cuda else peak_mib() / 1024,
@@ -220,6 +228,7 @@ class Batches(TrainerCallback):  # type: ignore[misc]
     def _begin(self) -> None:
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+        self.tokens, self.spent = 0, dict.fromkeys(self.spent, 0.0)
         self._started = now()
 
 
@@ -300,7 +309,7 @@ def rows_of(
         own = [one for one in found if one.get("groups") == groups and one["batch"]]
         start = f"| {size} ({parameters / 1e9:.2f}B) | {name} | {groups} |"
         if not own:
-            yield f"{start} nothing measured | | | | | | |"
+            yield f"{start} nothing measured | | | | | | | |"
             continue
         middle = {
             key: statistics.median(one[key] for one in own)
@@ -313,7 +322,8 @@ def rows_of(
         ratio = f"{seconds / beside[groups]:.2f}" if groups in beside else "-"
         tokens = middle["tokens"] / middle["generation"]
         yield (
-            f"{start} {middle['generation']:.2f} | {middle['update']:.2f} | {seconds:.2f} |"
+            f"{start} {middle['generation']:.2f} | {middle['scoring']:.2f} |"
+            f" {middle['update']:.2f} | {seconds:.2f} |"
             f" {ratio} | {ROLLOUTS * scale.prompts / seconds:.1f} | {tokens:,.0f} |"
             f" {middle['peak_gib']:.1f} |"
         )
@@ -368,13 +378,13 @@ def main() -> None:
             f" {ROLLOUTS} rollouts of at most {scale.max_tokens} tokens, images of"
             f" {scale.image_size} x {scale.image_size} pixels, {UPDATES} updates a batch,"
             f" micro-batches of {scale.micro_batch}. Medians over {scale.batches - 1} batches, half"
-            " of each kind; no intervals. The rest of a step is half of what a batch takes beside"
-            " generation: encoding, verdicts, log-probabilities, update. Each trainer in a process"
+            " of each kind; no intervals. Scoring is what else a batch takes before"
+            " its updates: encoding, verdicts, log-probabilities. Each trainer in a process"
             " of its own, one after the other.",
             "",
-            "| size | trainer | groups | generation, s | rest of a step, s | batch, s | beside TRL"
-            " | rollouts/s | tokens/s generated | peak GiB |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| size | trainer | groups | generation, s | scoring, s | update, s a step | batch, s |"
+            " beside TRL | rollouts/s | tokens/s generated | peak GiB |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
             *lines,
         ]
     )
