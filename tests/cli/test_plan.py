@@ -83,6 +83,16 @@ def test_what_does_not_fit_a_gpu_is_named_and_hours_follow_from_a_throughput(rec
     assert roomy["memory"]["grpo"]["parts"]["weights"] == 4 * 1_240_128
 
 
+def test_vllm_takes_its_share_of_the_gpu_and_transformers_keeps_no_caches_beside_it(recipe):
+    grpo = ("--set", "grpo.vllm=colocate", "--set", "grpo.trl.vllm_gpu_memory_utilization=0.4")
+    evaluate = ("--set", "evaluate.vllm=colocate", "--set", "evaluate.batch_rollouts=4096")
+    found = json.loads(plan(recipe, "--json", "--gpu-memory", 10, *grpo, *evaluate).output)
+    for stage, share in (("grpo", 0.4), ("evaluate", 0.9)):
+        generating = found["memory"][stage]["generating"]
+        assert generating["vLLM"] == share * 10 * 2**30
+        assert not generating.get("keys and values")
+
+
 def test_a_disk_that_is_too_small_is_named(recipe, monkeypatch):
     monkeypatch.setattr("vasari.run.plan.make.free_bytes", lambda path: 1000)
     assert "its disk has 0 GiB left" in plan(recipe).output

@@ -57,6 +57,16 @@ def test_a_missing_package_is_one_line_with_what_to_install(package, without):
     assert str(caught.value).endswith(f"pip install '{install}'")
 
 
+def test_vllm_is_asked_for_by_an_evaluation_with_it_alone(without):
+    checked = recipe({"evaluate": {"vllm": "colocate"}})
+    without("vllm")
+    require_packages(checked, "sft", "grpo")
+    with pytest.raises(
+        MissingExtraError, match=r"^evaluate\.vllm: colocate needs the package vllm"
+    ):
+        require_packages(checked, "evaluate")
+
+
 def test_what_only_another_stage_needs_is_not_asked_for(without):
     checked = recipe(NEEDS["vllm"][0])
     without("vllm")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vasari.core.settings import Settings
 from vasari.model.base import Decoding
@@ -68,6 +68,20 @@ class EvaluateSettings(RolloutSettings):
     """Number of prompts evaluated in each set, drawn with `seed`; None: all."""
     rollouts_per_part: Positive = 512
     """Rollouts generated between two saves: a killed evaluation repeats at most this many."""
+    vllm: Literal["off", "colocate"] = "off"
+    """Who generates the rollouts of a run's models: transformers, or vLLM in this process, which
+    then has the GPU's memory."""
+    vllm_gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of the GPU's memory that vLLM takes."""
+    vllm_max_model_length: Positive | None = None
+    """Longest prompt and rollout together under vLLM; None: what the model was made for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_off(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("vllm") is False:
+            return {**content, "vllm": "off"}  # YAML reads a bare `off` as false
+        return content
 
     def decodings(self) -> dict[str, Decoding]:
         """Return sampling settings by name: `sampled`, `greedy`, and `blind` (without images)."""

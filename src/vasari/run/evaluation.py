@@ -12,11 +12,14 @@ from vasari.core.files import filling_folder
 from vasari.core.progress import stage
 from vasari.core.records import Prompt
 from vasari.evaluate.run import evaluate_policy
+from vasari.model.base import Policy
 from vasari.model.path import fingerprint, resolve_model
 from vasari.model.transformers_policy import TransformersPolicy
+from vasari.model.vllm_policy import load_vllm_policy
 from vasari.run.layout import RunDir
 from vasari.run.measured import measured
 from vasari.run.recipe import Recipe
+from vasari.train.adapters import has_adapter
 from vasari.train.export import export_weights
 
 TEST_SETS = ("test", "test_held_out_style")
@@ -65,7 +68,7 @@ def run_evaluation(
                     recipe.evaluate,
                     name=name,
                     out=run.evaluation,
-                    fingerprint=fingerprint(Path(path)),
+                    fingerprint=_fingerprint(path, recipe),
                     reference=prompts["train"],
                     tell=tell,
                 )
@@ -106,18 +109,37 @@ def evaluate_checkpoint(
             recipe.evaluate,
             name=name,
             out=run.evaluation / "others",
-            fingerprint=fingerprint(Path(path)),
+            fingerprint=_fingerprint(path, recipe),
             reference=prompts["train"],
             tell=tell,
         )
 
 
-def _load(path: str, recipe: Recipe) -> TransformersPolicy:
-    return TransformersPolicy.load(
-        path,
-        system=recipe.model.system,
-        max_pixels=recipe.model.max_pixels,
-        thinking=recipe.model.thinking,
-        dtype=recipe.model.dtype,
-        attn_implementation=recipe.model.attn_implementation,
-    )
+def _load(path: str, recipe: Recipe) -> Policy:
+    """A policy with the weights of a folder, by transformers or by vLLM."""
+    settings, model = recipe.evaluate, recipe.model
+    how: dict[str, Any] = {
+        "system": model.system,
+        "max_pixels": model.max_pixels,
+        "thinking": model.thinking,
+        "dtype": model.dtype,
+    }
+    if settings.vllm == "off":
+        return TransformersPolicy.load(path, attn_implementation=model.attn_implementation, **how)
+    with tempfile.TemporaryDirectory() as whole:
+        source = path
+        if has_adapter(path):
+            export_weights(path, Path(whole), dtype="float32")
+            source = whole
+        return load_vllm_policy(
+            source,
+            gpu_memory_utilization=settings.vllm_gpu_memory_utilization,
+            max_model_length=settings.vllm_max_model_length,
+            **how,
+        )
+
+
+def _fingerprint(path: str, recipe: Recipe) -> str:
+    """What tells a model's results from others': its weights, and who generates."""
+    found = fingerprint(Path(path))
+    return found if recipe.evaluate.vllm == "off" else f"{found} vllm"

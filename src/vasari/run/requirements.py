@@ -78,6 +78,8 @@ def _needs(recipe: Recipe, stages: Sequence[str]) -> Iterator[Need]:
             yield from _needs_of_trl(name, section.trl)
     if "grpo" in stages and recipe.grpo is not None and recipe.grpo.vllm != "off":
         yield "vllm", f"grpo.vllm: {recipe.grpo.vllm}", "vasari[vllm]"
+    if "evaluate" in stages and recipe.evaluate.vllm != "off":
+        yield "vllm", f"evaluate.vllm: {recipe.evaluate.vllm}", "vasari[vllm]"
 
 
 def _needs_of_trl(section: str, trl: Any) -> Iterator[Need]:

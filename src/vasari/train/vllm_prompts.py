@@ -9,8 +9,6 @@ their size, not with the run's.
 from __future__ import annotations
 
 import contextlib
-import inspect
-import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,9 +16,9 @@ from typing import Any
 
 from PIL import Image
 
-from vasari.core.errors import ConfigError, StateError
+from vasari.core.errors import ConfigError
 from vasari.model.config import one_line
-from vasari.model.template import tokenizer_of
+from vasari.model.vllm_reading import as_shown, marked_ids, require_same_tokens
 
 Pictures = list[list[Image.Image] | None]
 """The images of each prompt; None for a prompt without."""
@@ -86,7 +84,7 @@ class VllmPrompts:
             )
         if is_colocated:
             for ids, read in zip(prompts, found[0], strict=True):
-                _require_same(list(ids), list(read))
+                require_same_tokens(ids, read)
         return (list(prompts), *found[1:])
 
     def _unexpanded(self, ids: Sequence[int]) -> list[int]:
@@ -168,60 +166,4 @@ def require_processed_log_probs(trainer: Any) -> None:
             f"grpo.vllm: server: it runs with --logprobs-mode {mode}, which biases the correction"
             " for vLLM's own log-probabilities; start it with --logprobs-mode processed_logprobs,"
             " or set grpo.trl.vllm_importance_sampling_correction: false"
-        )
-
-
-def marked_ids(processor: Any, messages: Sequence[Any], **options: Any) -> list[int]:
-    """Return a prompt's tokens with the one mark for each image that its chat template writes.
-
-    Args:
-        processor: A vision-language model's.
-        messages: With the images in them.
-        options: Of `apply_chat_template`.
-    """
-    (text,) = processor.apply_chat_template(
-        [messages], add_generation_prompt=True, tokenize=False, **options
-    )
-    tokenizer = tokenizer_of(processor)
-    begin = tokenizer.bos_token
-    # As transformers' processors: what the template has begun is not begun twice.
-    ids: list[int] = tokenizer(
-        text, add_special_tokens=not (begin is not None and text.startswith(begin))
-    )["input_ids"]
-    return ids
-
-
-def as_shown(image: Image.Image, processor: Any) -> Image.Image:
-    """Return an image no larger than the processor shows it.
-
-    Only processors that resize to an area (Qwen-VL, GLM-4V) are followed: theirs are the families
-    whose images may be of any size. vLLM's own processor then leaves the image as it is.
-    """
-    images = processor.image_processor
-    modules = [sys.modules[kind.__module__] for kind in type(images).__mro__]
-    resize = next(filter(None, (getattr(own, "smart_resize", None) for own in modules)), None)
-    most = (getattr(images, "size", None) or {}).get("longest_edge")
-    if resize is None or most is None or not hasattr(images, "merge_size"):
-        return image
-    known = inspect.signature(resize).parameters
-    factor = int(images.patch_size) * int(images.merge_size)
-    size = {"height": image.height, "width": image.width, "factor": factor}
-    frames = int(images.temporal_patch_size)
-    times = {"num_frames": frames, "temporal_factor": frames} if "num_frames" in known else {}
-    least = int((images.size or {}).get("shortest_edge") or 1)
-    shown, free = (
-        resize(**size, **times, min_pixels=least, max_pixels=limit) for limit in (int(most), 2**62)
-    )
-    if shown == free:
-        return image
-    return image.resize((shown[1], shown[0]), images.resample)
-
-
-def _require_same(ids: list[int], read: list[int]) -> None:
-    if ids != read:
-        raise StateError(
-            f"vLLM read a prompt as {len(read)} tokens that the trained model reads as {len(ids)}"
-            " others: what it would say is no rollout of this prompt. Its image processor and"
-            " transformers' differ for this model; leave model.max_pixels out, or set grpo.vllm:"
-            " server or off"
         )

@@ -73,7 +73,7 @@ class _Planner:
         self._options = options
         self._prompts = planned_prompts(recipe, folder=folder, assumed=options.num_prompts)
         self._notes = list(self._prompts.notes)
-        self._problems: list[VasariError] = [*missing_packages(recipe, "sft", "grpo")]
+        self._problems: list[VasariError] = [*missing_packages(recipe, "sft", "grpo", "evaluate")]
         self._model = self._collect(lambda: planned_model(recipe, folder))
         self._counter = self._collect(self._token_counter)
         self._sft = plan_sft(recipe, self._prompts)
@@ -299,7 +299,7 @@ class _Planner:
             if problem := vllm_problem(grpo, model.stages["grpo"], lengths, gpus):
                 self._problems.append(problem)
             lengths = self._lengths(tokens, "test")
-            found["evaluate"] = evaluation_memory(recipe, model.stages["grpo"], lengths)
+            found["evaluate"] = evaluation_memory(recipe, model.stages["grpo"], lengths, gpu)
             if options.compares:
                 lengths = self._lengths(tokens, "train", "validation")
                 others = other_ways(grpo, model.ways(grpo), lengths, gpus)

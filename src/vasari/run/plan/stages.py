@@ -169,11 +169,17 @@ def vllm_problem(
     )
 
 
-def evaluation_memory(recipe: Recipe, model: TrainedModel, lengths: Lengths) -> DeviceMemory:
-    """Compute the memory of the one GPU that evaluates; weights are those that were saved."""
+def evaluation_memory(
+    recipe: Recipe, model: TrainedModel, lengths: Lengths, gpu_bytes: float | None
+) -> DeviceMemory:
+    """Compute the memory of the one GPU that evaluates; weights are those that were saved.
+
+    With vLLM, they are in the share of the GPU that it takes.
+    """
     settings = recipe.evaluate
+    by_vllm = settings.vllm != "off"
     weights = Weights(
-        frozen=model.total,
+        frozen=0 if by_vllm else model.total,
         trained=0,
         largest_layer=model.shapes.largest_layer,
         frozen_bytes=2 if recipe.model.dtype == "bfloat16" else 4,
@@ -187,10 +193,11 @@ def evaluation_memory(recipe: Recipe, model: TrainedModel, lengths: Lengths) -> 
         length=lengths.prompt + settings.max_tokens,
         patches=0,
         scored=0,
-        generated=_at_once(settings.batch_rollouts, settings.num_rollouts),
+        generated=0 if by_vllm else _at_once(settings.batch_rollouts, settings.num_rollouts),
+        vllm_share=settings.vllm_gpu_memory_utilization if by_vllm else 0.0,
     )
     division = Division(engine="torch", num_gpus=1)
-    return device_memory(model.shapes, weights, division, work, gpu_bytes=None)
+    return device_memory(model.shapes, weights, division, work, gpu_bytes=gpu_bytes)
 
 
 def other_ways(
@@ -237,6 +244,7 @@ _REMEDIES: Mapping[str, Mapping[str, str]] = {
         "keys and values": "lower evaluate.batch_rollouts or evaluate.max_tokens",
         "weights": "set model.dtype to bfloat16, or serve the model on several GPUs"
         " (docs/benchmarks.md)",
+        "vLLM": "lower evaluate.vllm_gpu_memory_utilization",
     },
 }
 """Stage -> largest part -> what to change."""

@@ -73,7 +73,7 @@ def shrunk_settings(recipe: Recipe, *, model_path: str | None, files: Mapping[st
     if recipe.grpo is not None:
         content["sampler"]["settings"] |= _less_refreshing(recipe)
         _shrink_grpo(content["grpo"])
-    content["evaluate"]["num_rollouts"] = min(2, recipe.evaluate.num_rollouts)
+    content["evaluate"] |= {"num_rollouts": min(2, recipe.evaluate.num_rollouts), "vllm": "off"}
     if model_path is not None:
         _shorten(content)
     return content
