@@ -168,8 +168,8 @@ def trained_by(tree: Path, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def commit_of(tree: Path) -> str:
-    """Return the short name of a tree's commit."""
-    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    """Return the short name of the last commit that changed a tree's `src/`."""
+    command = ["git", "-C", str(tree), "log", "-1", "--format=%h", "--", "src"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
