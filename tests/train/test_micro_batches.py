@@ -100,3 +100,34 @@ def test_sorting_changes_no_weight_and_spares_columns(
     assert moved > 1e-3
     assert float((weights[0] - weights[1]).abs().max()) < 1e-4 * moved
     assert columns[0] < columns[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_means_are_those_of_the_whole_update(level, make_trainer, digit_prompts, tmp_path):
+    logged = []
+    for size in (2, 6):
+        trainer = make_trainer(
+            digit_prompts[:3],
+            tmp_path / str(size),
+            micro_batch=size,
+            updates_per_batch=2,
+            steps=4,
+            save_every=2,
+            trl={
+                "loss_type": "grpo",
+                "importance_sampling_level": level,
+                "optim": "sgd",
+                "learning_rate": 0.3,
+                # So narrow that ratios leave it.
+                "epsilon": 1e-3,
+            },
+        )
+        trainer.train()
+        logged.append([row for row in trainer.state.log_history if "entropy" in row])
+    small, whole = logged
+    assert len(small) == len(whole) == 4
+    for name in ("entropy", "clip_ratio/region_mean", "clip_ratio/low_mean"):
+        found, expected = ([row[name] for row in rows] for rows in (small, whole))
+        assert any(expected)
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)

@@ -113,7 +113,7 @@ class LoopOptions:
     sort_by_length: bool = False
     """Put the rollouts of an update that are of like length into one micro-batch, and give the
     model no columns of padding. The loss stays, up to rounding; metrics that are a least or a
-    largest of micro-batches do not."""
+    largest of micro-batches do not, and means become means over an update's tokens."""
     reuse_log_probs: bool = False
     """Take the log-probabilities that rollouts were drawn with for those that TRL would compute in
     a second pass, in float32. They are the same up to rounding."""

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 MicroBatch = dict[str, Any]
+
+MEANS_OF_TOKENS = (
+    "kl",
+    "entropy",
+    "clip_ratio/low_mean",
+    "clip_ratio/high_mean",
+    "clip_ratio/region_mean",
+)
+"""Metrics that TRL takes as a mean over the tokens of a micro-batch."""
+
+SHARES = "shares"
+"""Field of a sorted micro-batch: its tokens and its rollouts, over those of a mean micro-batch."""
 
 
 def sorted_by_length(
@@ -29,11 +41,57 @@ def sorted_by_length(
         order = _order(parts, silent_last=silent_last)
         sizes = [len(part["completion_mask"]) for part in parts]
         whole = {name: _joined([part[name] for part in parts]) for name in parts[0]}
-        for places, part in zip(torch.split(order, sizes), parts, strict=True):
-            found.append(
-                {name: _at(whole[name], places, len(order), part[name]) for name in parts[0]}
-            )
+        update = [
+            {name: _at(whole[name], places, len(order), part[name]) for name in part}
+            for places, part in zip(torch.split(order, sizes), parts, strict=True)
+        ]
+        found += [
+            part | {SHARES: own}
+            for part, own in zip(update, _shares(update, silent_last=silent_last), strict=True)
+        ]
     return found
+
+
+def weight_means(
+    metrics: Mapping[str, list[float]],
+    since: Mapping[str, int],
+    part: MicroBatch,
+    *,
+    by_rollout: bool,
+) -> None:
+    """Weight the means that TRL has logged of a micro-batch, so that their mean is the update's.
+
+    TRL takes a mean of micro-batches, each of which is a mean over tokens; those of short rollouts
+    would count as much as those of long ones.
+
+    Args:
+        metrics: TRL's, changed in place.
+        since: How many values of each there were before.
+        part: The micro-batch.
+        by_rollout: Whether ratios, and so whether they were clipped, are of whole rollouts.
+    """
+    tokens, rollouts = part.get(SHARES, (1.0, 1.0))
+    for name, start in since.items():
+        if name not in metrics:  # TRL makes an empty one of what is only looked at
+            continue
+        share = rollouts if by_rollout and name.startswith("clip_ratio") else tokens
+        metrics[name][start:] = [share * value for value in metrics[name][start:]]
+
+
+def _shares(update: Sequence[MicroBatch], *, silent_last: bool) -> list[tuple[float, float]]:
+    """Tokens and rollouts that go through the model in each micro-batch, over their mean."""
+    counts = []
+    for part in update:
+        lengths = part["completion_mask"].sum(1)
+        seen = (
+            part["advantages"] != 0 if silent_last else torch.ones_like(lengths, dtype=torch.bool)
+        )
+        counts.append([float(lengths[seen].sum()), float(seen.sum())])
+    means = [sum(column) / len(counts) for column in zip(*counts, strict=True)]
+    return [
+        (tokens / means[0] if means[0] else 1.0, rollouts / means[1] if means[1] else 1.0)
+        for tokens, rollouts in counts
+    ]
 
 
 def _order(parts: Sequence[MicroBatch], *, silent_last: bool) -> torch.Tensor:

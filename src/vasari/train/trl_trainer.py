@@ -24,7 +24,7 @@ from vasari.sample import Gate, PromptSampler
 from vasari.train.checkpoints import CompleteCheckpoints, complete_checkpoints
 from vasari.train.gated_batch import check_sizes
 from vasari.train.loop import MEANS, Loop, LoopOptions
-from vasari.train.micro_batches import sorted_by_length
+from vasari.train.micro_batches import MEANS_OF_TOKENS, sorted_by_length, weight_means
 from vasari.train.run_state import RunState
 from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
 from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
@@ -254,7 +254,12 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
         if IMAGES in inputs:
             # TRL hands on what it finds under its own names.
             inputs = inputs | {"pixel_values": inputs[IMAGES]}
-        return super()._compute_loss(model, inputs)  # type: ignore[no-any-return]
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        since = {name: len(metrics.get(name, ())) for name in MEANS_OF_TOKENS}
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        by_rollout = self.importance_sampling_level == "sequence"
+        weight_means(metrics, since, inputs, by_rollout=by_rollout)
+        return loss
 
     def _most_with_advantage(self, inputs: dict[str, Any]) -> int:
         """Rollouts with an advantage in the process that has most of them.
