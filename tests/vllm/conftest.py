@@ -71,7 +71,14 @@ def serve(
         one.stop()
 
 
-def _run(settings: str, server: Any, *, processes: int, spread: bool) -> None:
+def _run(
+    settings: str,
+    server: Any,
+    *,
+    processes: int = 1,
+    spread: bool = False,
+    script: str = "vllm_process.py",
+) -> None:
     """Run the trainings in processes that find the double in the place of vLLM."""
     start = [sys.executable]
     if processes > 1:
@@ -86,7 +93,7 @@ def _run(settings: str, server: Any, *, processes: int, spread: bool) -> None:
     paths = os.pathsep.join([str(STUB), os.environ.get("PYTHONPATH", "")])
     folder = str(server.folder if server is not None else HERE)
     done = subprocess.run(
-        [*start, str(HERE / "vllm_process.py"), settings],
+        [*start, str(HERE / script), settings],
         capture_output=True,
         text=True,
         timeout=900,
@@ -95,6 +102,17 @@ def _run(settings: str, server: Any, *, processes: int, spread: bool) -> None:
         | {"PYTHONPATH": paths, "VASARI_TEST_WEIGHTS_FOLDER": folder, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Callable[..., list[dict[str, Any]]]:
+    """Runs a script with settings in a process that finds the double in the place of vLLM."""
+
+    def run(script: str, settings: list[dict[str, Any]], server: Any) -> list[dict[str, Any]]:
+        _run(json.dumps(settings), server, script=script)
+        return [json.loads(Path(one["told"]).read_text()) for one in settings]
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -238,3 +238,18 @@ def test_two_processes_share_the_rollouts(mode, train_with_vllm, serve, taught_f
         assert len(server.asked("/inference/v1/generate")) == 2 * 4
     else:
         assert [len(rank["calls"]) for rank in told["ranks"]] == [2 * 8, 2 * 8]
+
+
+def test_two_processes_that_share_one_copy_of_the_model_ask_for_the_same(train_with_vllm):
+    trl = {"vllm_tensor_parallel_size": 2, "vllm_enable_sleep_mode": True}
+    grpo = {"vllm": "colocate", "prompts_per_batch": 4, "micro_batch": 2, "trl": trl}
+    run = {"sampler": "vas", "num_validation": 3, "grpo": grpo}
+    (told,) = train_with_vllm(run, processes=2)
+    one, other = told["ranks"]
+    assert (one["error"], other["error"]) == (None, None)
+    assert one["options"]["tensor_parallel_size"] == other["options"]["tensor_parallel_size"] == 2
+    assert one["options"]["seed"] == other["options"]["seed"]
+    assert one["calls"] == other["calls"]
+    # Of two batches, two refreshes and two validations, in which one prompt fills up.
+    assert len(one["calls"]) == 2 * 16 + 2 * 24 + 2 * 4
+    assert ratios(told, "mean") == pytest.approx([1.0, 1.0], abs=0.02)

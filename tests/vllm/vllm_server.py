@@ -156,6 +156,7 @@ class VllmServer:
         if body["init_info"]["world_size"] != 2 or not body["init_info"]["packed"]:
             raise RefusedError(500, "one trainer and one worker, in packed tensors")
         self._joined, self._updating, self._num_updates = True, False, 0
+        self.engine.seed(0)  # for each trainer as if it was just started
         for old in self.folder.glob("update-*.safetensors"):
             old.unlink()
         return {"message": "Weight transfer initialized"}

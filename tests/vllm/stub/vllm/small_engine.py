@@ -6,6 +6,8 @@ vision-language models it knows Qwen2.5-VL.
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,9 +63,25 @@ class SmallEngine:
         self.max_model_len = max_model_len or own
         ends = self.model.generation_config.eos_token_id
         self._ends = set([ends] if isinstance(ends, int) else ends or [])
-        self._stream = torch.Generator().manual_seed(seed)
+        self.seed(seed)
         self.missing: set[str] = set()
         """Weights that were discarded and have not arrived anew."""
+
+    def seed(self, seed: int) -> None:
+        """Begin anew what requests without a seed draw from.
+
+        It does not depend on the order in which different prompts arrive, as a client may send
+        them at once: a prompt's rollouts follow from how often it was asked for.
+        """
+        self._seed = seed
+        self._asked: Counter[tuple[int, ...]] = Counter()
+
+    def _random(self, tokens: list[int]) -> torch.Generator:
+        key = tuple(tokens)
+        self._asked[key] += 1
+        told = repr((self._seed, self._asked[key], key)).encode()
+        digest = hashlib.blake2b(told, digest_size=7).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
 
     def load_weights(self, weights: list[tuple[str, torch.Tensor]]) -> None:
         own = dict(self.model.named_parameters())
@@ -126,7 +144,7 @@ class SmallEngine:
             )
         rows = torch.tensor([tokens] * params.n)
         draws = [
-            self._stream
+            self._random(tokens)
             if params.seed is None
             else torch.Generator().manual_seed(params.seed + index)
             for index in range(params.n)
