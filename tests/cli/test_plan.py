@@ -93,6 +93,13 @@ def test_vllm_takes_its_share_of_the_gpu_and_transformers_keeps_no_caches_beside
         assert not generating.get("keys and values")
 
 
+def test_an_evaluation_that_leaves_vllm_too_little_is_named(recipe):
+    evaluate = ("evaluate.vllm=colocate", "evaluate.vllm_gpu_memory_utilization=0.0001")
+    words = [word for knob in evaluate for word in ("--set", knob)]
+    problems = json.loads(plan(recipe, "--json", "--gpu-memory", 10, *words).output)["problems"]
+    assert any("raise evaluate.vllm_gpu_memory_utilization" in problem for problem in problems)
+
+
 def test_a_disk_that_is_too_small_is_named(recipe, monkeypatch):
     monkeypatch.setattr("vasari.run.plan.make.free_bytes", lambda path: 1000)
     assert "its disk has 0 GiB left" in plan(recipe).output

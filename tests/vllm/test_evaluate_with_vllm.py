@@ -35,10 +35,9 @@ main()
 """
 
 
-def evaluated(recipe, out, *options, name="base"):
-    """Texts of an evaluation by pass and prompt, with what the double was asked."""
+def evaluate(recipe, out, *options):
     out.mkdir(exist_ok=True)
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", COMMAND, out / "told", "evaluate", recipe, "--out", out, *options],
         capture_output=True,
         text=True,
@@ -47,6 +46,11 @@ def evaluated(recipe, out, *options, name="base"):
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join([str(STUB), os.environ.get("PYTHONPATH", "")])},
     )
+
+
+def evaluated(recipe, out, *options, name="base"):
+    """Texts of an evaluation by pass and prompt, with what the double was asked."""
+    done = evaluate(recipe, out, *options)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     rows = pq.read_table(out / "evaluation" / f"{name}-rollouts.parquet").to_pylist()
     texts = {(row["decoding"], row["prompt_id"]): row["texts"] for row in rows}
@@ -104,6 +108,13 @@ def test_the_same_seed_repeats_the_rollouts_and_another_does_not(by_vllm, recipe
     assert again == by_vllm[0]
     assert other != again
     assert greedy(other) == greedy(again)
+
+
+def test_a_prompt_that_is_too_long_for_vllm_is_told_before_anything_is_generated(recipe, tmp_path):
+    done = evaluate(recipe, tmp_path / "out", *VLLM, "--set", "evaluate.vllm_max_model_length=100")
+    assert done.returncode != 0
+    assert "are longer than the 100 tokens that vLLM takes" in " ".join(done.stderr.split())
+    assert json.loads((tmp_path / "out" / "told").read_text())[0]["seeds"] == []
 
 
 def test_results_of_transformers_are_not_taken_for_those_of_vllm(plain, recipe, tmp_path):

@@ -69,6 +69,19 @@ def test_a_text_model_is_asked_by_plain_token_ids(
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_resumed_training_pushes_the_weights_of_its_checkpoint(
+    mode, train_with_vllm, serve, taught_folder
+):
+    server = serve(taught_folder) if mode == "server" else None
+    trl = {"vllm_importance_sampling_mode": "token_truncate", "learning_rate": 0.02}
+    run = {"sampler": "uniform", "resume": {"steps": 4}, "grpo": {"vllm": mode, "trl": trl}}
+    (told,) = train_with_vllm(run, server=server)
+    assert told["error"] is None
+    assert told["facts"]["steps"] == 4
+    assert ratios(told) == pytest.approx([1.0] * 4, abs=0.02)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_weights_spread_over_processes_arrive_whole(mode, train_with_vllm, serve, taught_folder):
     server = serve(taught_folder) if mode == "server" else None
     trl = {

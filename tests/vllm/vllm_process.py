@@ -6,6 +6,7 @@ channel for weights without a CUDA device; that check alone is satisfied here.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -72,11 +73,15 @@ def one_run(settings: dict[str, Any]) -> None:
             told["texts"] = greedy_by_both(training)
         else:
             told["facts"] = training.train(validation)
+        if "resume" in settings:
+            more = GrpoSettings.model_validate(settings["grpo"] | settings["resume"])
+            resumed = dataclasses.replace(training, settings=more)
+            told["facts"] = resumed.train(validation, resume=True)
     except Exception as error:  # noqa: BLE001  (told to the test)
         told["error"] = f"{type(error).__name__}: {error}"
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
     if LLM.made:
-        (llm,) = LLM.made
+        llm = LLM.made[-1]
         told |= {"options": llm.options, "log": llm.log, "drawn": llm.drawn}
         told["calls"] = [
             {

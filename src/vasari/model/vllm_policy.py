@@ -59,7 +59,12 @@ class VllmEngine:
         seed: int,
         answered: Callable[[int], None],
     ) -> list[list[Drawn]]:
-        """Return `decoding.num_rollouts` rollouts for each prompt, in the order of the prompts."""
+        """Return `decoding.num_rollouts` rollouts for each prompt, in the order of the prompts.
+
+        Raises:
+            ConfigError: A prompt and the longest rollout are longer than what vLLM takes.
+            StateError: vLLM reads other tokens of a prompt than the model's processor.
+        """
         groups: list[list[Drawn]] = []
         waiting = iter(prompts)
         while chunk := list(islice(waiting, _PROMPTS_AT_ONCE)):
@@ -73,6 +78,7 @@ class VllmEngine:
     ) -> list[list[Drawn]]:
         from vllm import SamplingParams  # type: ignore[import-not-found]  # noqa: PLC0415  (an extra)
 
+        self._check_lengths(prompts, decoding.max_tokens)
         # vLLM refuses several greedy rollouts of a prompt, which are one and the same.
         times = decoding.num_rollouts if decoding.temperature > 0 else 1
         params = [
@@ -97,6 +103,17 @@ class VllmEngine:
             group = [self._drawn(list(output.token_ids)) for output in answer.outputs]
             groups.append(group * (decoding.num_rollouts // times))
         return groups
+
+    def _check_lengths(self, prompts: Sequence[EncodedPrompt], max_tokens: int) -> None:
+        """Raise for what vLLM would refuse, or cut off without a word."""
+        most = int(self._llm.llm_engine.model_config.max_model_len)
+        longest = max(len(prompt.ids) for prompt in prompts)
+        if longest + max_tokens > most:
+            raise ConfigError(
+                f"a prompt of {longest} tokens and a rollout of up to {max_tokens} are longer than"
+                f" the {most} tokens that vLLM takes; raise evaluate.vllm_max_model_length, or"
+                " lower model.max_pixels or evaluate.max_tokens"
+            )
 
     def _given(self, prompt: EncodedPrompt) -> dict[str, Any]:
         if not prompt.images:

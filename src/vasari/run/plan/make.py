@@ -32,6 +32,7 @@ from vasari.run.plan.stages import (
     Gpus,
     Lengths,
     evaluation_memory,
+    evaluation_vllm_problem,
     fitting,
     grpo_memory,
     other_ways,
@@ -300,6 +301,10 @@ class _Planner:
                 self._problems.append(problem)
             lengths = self._lengths(tokens, "test")
             found["evaluate"] = evaluation_memory(recipe, model.stages["grpo"], lengths, gpu)
+            if problem := evaluation_vllm_problem(
+                recipe.evaluate, model.stages["grpo"], lengths, gpu
+            ):
+                self._problems.append(problem)
             if options.compares:
                 lengths = self._lengths(tokens, "train", "validation")
                 others = other_ways(grpo, model.ways(grpo), lengths, gpus)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vasari.core.errors import ConfigError
+from vasari.evaluate.settings import EvaluateSettings
 from vasari.run.plan.division import Division, Weights, division_of, optimizer_bytes
 from vasari.run.plan.memory import GIB, DeviceMemory, Workload, device_memory
 from vasari.run.recipe import Recipe
@@ -156,9 +157,7 @@ def vllm_problem(
     if settings.vllm != "colocate" or gpus.memory is None:
         return None
     parallel = int(getattr(settings.trl, "vllm_tensor_parallel_size", 1))
-    longest = lengths.prompt + settings.trl.max_completion_length
-    # vLLM has the merged model in bfloat16.
-    needed = (2 * model.total + model.shapes.cache(longest, 2)) / parallel
+    needed = _needed_by_vllm(model, lengths.prompt + settings.trl.max_completion_length) / parallel
     room = vllm_share(settings) * gpus.memory
     if needed <= room:
         return None
@@ -167,6 +166,28 @@ def vllm_problem(
         " weights and one rollout; raise trl.vllm_gpu_memory_utilization or"
         " trl.vllm_tensor_parallel_size"
     )
+
+
+def evaluation_vllm_problem(
+    settings: EvaluateSettings, model: TrainedModel, lengths: Lengths, gpu_bytes: float | None
+) -> ConfigError | None:
+    """Return an error if the vLLM of an evaluation has no room for its weights and one rollout."""
+    if settings.vllm == "off" or gpu_bytes is None:
+        return None
+    needed = _needed_by_vllm(model, lengths.prompt + settings.max_tokens)
+    room = settings.vllm_gpu_memory_utilization * gpu_bytes
+    if needed <= room:
+        return None
+    return ConfigError(
+        f"evaluate: vLLM reserves {room / GIB:.0f} GiB of a GPU and needs {needed / GIB:.0f} for"
+        " its weights and one rollout; raise evaluate.vllm_gpu_memory_utilization, or serve the"
+        " model on several GPUs (docs/benchmarks.md)"
+    )
+
+
+def _needed_by_vllm(model: TrainedModel, longest: int) -> float:
+    """Bytes of the merged model in bfloat16, and of the keys and values of one rollout."""
+    return 2 * model.total + model.shapes.cache(longest, 2)
 
 
 def evaluation_memory(
