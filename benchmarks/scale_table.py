@@ -37,8 +37,7 @@ COMPLETION = 1_000
 PACES = ((1_000, 4_000), (2_500, 8_000), (5_000, 16_000))
 """Tokens a second of one GPU, generated and trained on, for the hours: assumptions."""
 _MICRO = (64, 32, 16, 8, 4, 2, 1)
-_REFRESH = (256, 128, 64, 32, 16, 8)
-"""Micro-batches and refresh batches that are tried."""
+"""Micro-batches that are tried."""
 
 
 @dataclass(frozen=True)
@@ -86,25 +85,22 @@ def fits_table() -> str:
 
 
 def best_fit(recipe: Recipe, model: PlannedModel, lengths: Lengths, way: Way, num_gpus: int) -> str:
-    """Return the largest micro-batch that fits and the largest refresh batch beside it.
-
-    Where none fits, what a micro-batch of 1 and a refresh batch of 8 take.
-    """
+    """Return the largest micro-batch that fits; where none does, what a micro-batch of 1 takes."""
     changed = changed_settings(recipe, way, num_gpus)
     trained = model.as_trained(changed)
     fitting = {
-        (micro, refresh): memory
-        for micro, refresh in itertools.product(_MICRO, _REFRESH)
-        if (memory := memory_of(changed, trained, lengths, way, num_gpus, micro, refresh))
+        micro: memory
+        for micro in _MICRO
+        if (memory := memory_of(changed, trained, lengths, way, num_gpus, micro))
         and memory.peak <= GPU_GIB * GIB
     }
     if not fitting:
-        memory = memory_of(changed, trained, lengths, way, num_gpus, 1, 8)
+        memory = memory_of(changed, trained, lengths, way, num_gpus, 1)
         if memory is None:
             return "-"
         return f"no: {memory.peak / GIB:,.0f} GiB, {memory.update / GIB:,.0f} to update"
-    micro, refresh = max(fitting)
-    return f"{micro}, {refresh}: {fitting[micro, refresh].peak / GIB:.0f} GiB"
+    micro = max(fitting)
+    return f"{micro}: {fitting[micro].peak / GIB:.0f} GiB"
 
 
 def changed_settings(recipe: Recipe, way: Way, num_gpus: int) -> GrpoSettings:
@@ -123,14 +119,13 @@ def memory_of(
     way: Way,
     num_gpus: int,
     micro: int,
-    refresh: int,
 ) -> DeviceMemory | None:
     """Return the memory of one GPU; None where micro-batches do not divide a batch."""
     # vLLM's weights in bfloat16, over up to 8 GPUs if they are large, and 10 GiB for its cache.
     parallel = min(num_gpus, 8) if model.total > 20e9 else 1
     share = min(0.95, (2 * model.total / parallel + 10 * GIB) / (GPU_GIB * GIB))
     trl = settings.trl.model_copy(update={"vllm_gpu_memory_utilization": share})
-    sized = settings.model_copy(update={"micro_batch": micro, "refresh_batch": refresh, "trl": trl})
+    sized = settings.model_copy(update={"micro_batch": micro, "trl": trl})
     division = Division(engine="deepspeed" if way.zero_3 else "torch", stage=3, num_gpus=num_gpus)
     gpus = Gpus(num=num_gpus, memory=GPU_GIB * GIB, beside=32)
     try:

@@ -38,7 +38,6 @@ def main(runs: list[dict[str, Any]]) -> None:
 def one_run(settings: dict[str, Any]) -> None:
     """Train as the settings say, and write what happened into `told.json` of the run's folder."""
     import torch
-    from safetensors.torch import save_file
 
     from vasari.data.prompt_file import read_prompts
     from vasari.sample import make_sampler
@@ -81,22 +80,25 @@ def one_run(settings: dict[str, Any]) -> None:
         told["error"] = f"{type(error).__name__}: {error}"
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
     if LLM.made:
-        llm = LLM.made[-1]
-        told |= {"options": llm.options, "log": llm.log, "drawn": llm.drawn}
-        told["calls"] = [
-            {
-                "tokens": call["tokens"],
-                "images": [image.size for image in _listed(call["images"])],
-                "params": {k: v for k, v in vars(call["params"]).items() if k != "logit_bias"},
-                "logit_bias": sorted((call["params"].logit_bias or {}).items()),
-            }
-            for call in llm.calls
-        ]
-        save_file(
-            {name: value.contiguous() for name, value in llm.weights().items()},
-            Path(settings["out"]) / f"vllm-{rank}.safetensors",
-        )
+        told |= told_by(LLM.made[-1], Path(settings["out"]) / f"vllm-{rank}.safetensors")
     (Path(settings["out"]) / f"told-{rank}.json").write_text(json.dumps(told, default=str))
+
+
+def told_by(llm: Any, weights: Path) -> dict[str, Any]:
+    """What the double was made with and asked for; its weights go into a file."""
+    from safetensors.torch import save_file
+
+    save_file({name: value.contiguous() for name, value in llm.weights().items()}, weights)
+    calls = [
+        {
+            "tokens": call["tokens"],
+            "images": [image.size for image in _listed(call["images"])],
+            "params": {k: v for k, v in vars(call["params"]).items() if k != "logit_bias"},
+            "logit_bias": sorted((call["params"].logit_bias or {}).items()),
+        }
+        for call in llm.calls
+    ]
+    return {"options": llm.options, "log": llm.log, "drawn": llm.drawn, "calls": calls}
 
 
 def greedy_by_both(training: Any) -> list[dict[str, Any]]:

@@ -99,6 +99,17 @@ def test_vllm_is_asleep_while_weights_are_updated(model):
     assert first.generation == second.generation > 24 * GIB
 
 
+def test_adapters_that_zero_3_divides_are_gathered_whole_for_vllm(model):
+    work = dataclasses.replace(WORK, vllm_share=0.3, pushes_whole=True)
+    zero = Division(engine="deepspeed", num_gpus=8, stage=3)
+    plain, divided = (
+        device_memory(model_shapes(model), sizes(model, bf16=True), way, work, gpu_bytes=80 * GIB)
+        for way in (PLAIN, zero)
+    )
+    assert divided.generating["whole weights to push"] == 2 * sizes(model).total
+    assert "whole weights to push" not in plain.generating
+
+
 def test_rollouts_of_transformers_need_their_caches_and_divided_weights_whole(model):
     shapes = model_shapes(model)
     work = dataclasses.replace(WORK, generated=10)

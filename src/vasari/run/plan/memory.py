@@ -38,6 +38,9 @@ class Workload:
     """Share of the GPU that vLLM reserves."""
     vllm_sleeps: bool = False
     """Whether vLLM gives its memory back while weights are updated."""
+    pushes_whole: bool = False
+    """Whether weights that ZeRO-3 divides are gathered all at once for vLLM: TRL merges adapters
+    into whole weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +142,17 @@ def _output_head(shapes: ModelShapes, work: Workload, *, trains_head: bool) -> f
 def _generation(
     shapes: ModelShapes, weights: Weights, division: Division, work: Workload
 ) -> dict[str, float]:
-    """What transformers needs to generate: caches of all rollouts, the weights if divided."""
-    if not work.generated:
-        return {}
+    """What transformers needs to generate: caches of all rollouts, the weights if divided.
+
+    For vLLM, the weights alone if they are divided and pushed at once.
+    """
     width = 2 if division.engine == "deepspeed" and weights.bf16 else 4
     width = 2 if weights.frozen_bytes == 2 else width
     whole = 0 if division.over(3) == 1 else width * weights.total
+    if work.pushes_whole and division.engine == "deepspeed" and whole:
+        return {"whole weights to push": whole}
+    if not work.generated:
+        return {}
     logits = 4 * shapes.vocabulary
     return {
         "keys and values": work.generated * (shapes.cache(work.length, width) + logits),

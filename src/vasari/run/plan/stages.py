@@ -131,6 +131,7 @@ def grpo_memory(
         batch_patches=own * lengths.patches_mean,
         generated=max(at_once, own) if settings.vllm == "off" else 0,
         vllm_share=vllm_share(settings),
+        pushes_whole=settings.vllm != "off" and settings.lora is not None,
         vllm_sleeps=bool(getattr(settings.trl, "vllm_enable_sleep_mode", False)),
     )
     chosen = division or division_of(settings.trl, num_gpus=gpus.num, width=model.shapes.hidden)
@@ -258,6 +259,7 @@ _REMEDIES: Mapping[str, Mapping[str, str]] = {
         "output head": "lower grpo.micro_batch",
         "keys and values": "lower grpo.refresh_batch or grpo.trl.max_completion_length",
         "whole weights to generate": "take GPUs with more memory, or train adapters (grpo.lora)",
+        "whole weights to push": "take GPUs with more memory, or train all weights (no grpo.lora)",
         "vLLM": "lower grpo.trl.vllm_gpu_memory_utilization, or set"
         " grpo.trl.vllm_enable_sleep_mode",
     },
