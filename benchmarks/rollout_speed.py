@@ -243,6 +243,8 @@ def main() -> None:
                 line.replace("| ", f"| {whose}", 1)
                 for line in measured(name, str(model), asked.repeats)
             ]
+    command = f"python benchmarks/rollout_speed.py --repeats {asked.repeats} --only {asked.only}"
+    lines += ["", f"`{command}{' --cold-start FOLDER' if asked.cold_start else ''}`"]
     text = "\n".join(lines) + "\n"
     print(text)
     result_file("rollout_speed", asked.out).write_text(text)
