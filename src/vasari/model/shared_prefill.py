@@ -285,15 +285,19 @@ class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
         """Write keys and values behind those that are there, and return all."""
         old = self.keys.shape[-2]
         new = old + key_states.shape[-2]
-        # Rows that leave have made tensors of their own of what the buffers held.
-        is_there = self._buffers[0].data_ptr() == self.keys.data_ptr()
-        if not is_there or self._buffers[0].shape[-2] < new:
+        if self._buffers[0].shape[-2] < new:
             room = new + max(self._least, int(self._room * new))
             self._buffers = (_with_room(self.keys, room), _with_room(self.values, room))
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[..., old:new, :] = states
         self.keys, self.values = (buffer[..., :new, :] for buffer in self._buffers)
         return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Go on with the rows at these places, with the room that there is."""
+        rows, length = beam_idx.to(self.device), self.keys.shape[-2]
+        self._buffers = tuple(buffer.index_select(0, rows) for buffer in self._buffers)
+        self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
 
 
 def _with_room(written: torch.Tensor, length: int) -> torch.Tensor:
