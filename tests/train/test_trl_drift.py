@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import Trainer
 from trl import GRPOTrainer, SFTTrainer
+from trl.generation.vllm_generation import VLLMGeneration
 
 from vasari.model.encoded_prompts import TOKEN_TYPES
 from vasari.records import Prompt
@@ -86,6 +87,15 @@ def test_every_method_that_we_wrap_is_watched():
         if inspect.isfunction(value)
     }
     assert {name for name in own if hasattr(GRPOTrainer, name)} - {"__init__"} == WRAPPED.keys()
+
+
+def test_the_methods_of_trls_vllm_that_we_wrap_have_the_parameters_that_we_take():
+    found = [
+        list(inspect.signature(method).parameters)
+        for method in (VLLMGeneration.generate, VLLMGeneration._place_features)
+    ]
+    prompts = ["self", "prompts", "images", "num_generations", "profiler"]
+    assert found == [prompts, ["self", "features", "prompt_ids"]]
 
 
 @pytest.mark.parametrize("name", CALLED)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, StateError
 from vasari.model.encoded_prompts import encoded
 from vasari.train.vllm_prompts import VllmPrompts
 
@@ -25,6 +25,10 @@ class Generation:
         self.vllm_client = SimpleNamespace(get_server_info=lambda: info)
         self.read = read
         self.given = None
+
+    def _place_features(self, features, prompt_ids):
+        places = [{"offset": prompt_ids.index(4), "length": prompt_ids.count(4)}]
+        return features and {**features, "mm_placeholders": {"image": places}}
 
     def generate(self, prompts, images, num_generations, profiler=None):
         self.given = prompts, images
@@ -88,6 +92,15 @@ def test_images_of_a_prompt_that_nobody_wrote_are_refused(known, messages):
     images = [part["image"] for part in messages[0]["content"][:1]]
     with pytest.raises(ConfigError, match="nobody knows how it was written; set vllm_mode: server"):
         generation.generate([[9, 9]], [images], 1)
+
+
+def test_a_server_that_gives_an_image_other_tokens_is_refused(known):
+    generation, _ = known(mode="server")
+    told = {"mm_placeholders": {"image": [{"offset": 1, "length": 3}]}}
+    assert generation._place_features(told, [1, 4, 4, 4, 2]) is not None
+    assert generation._place_features(None, [1, 4, 2]) is None
+    with pytest.raises(StateError, match=r"as \[3\] tokens, and the model as \[4\]"):
+        generation._place_features(told, [1, 4, 4, 4, 4, 2])
 
 
 @pytest.mark.parametrize("mode", ["colocate", "server"])

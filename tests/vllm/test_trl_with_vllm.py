@@ -253,3 +253,13 @@ def test_two_processes_that_share_one_copy_of_the_model_ask_for_the_same(train_w
     # Of two batches, two refreshes and two validations, in which one prompt fills up.
     assert len(one["calls"]) == 2 * 16 + 2 * 24 + 2 * 4
     assert ratios(told, "mean") == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_images_that_vllm_reads_otherwise_end_the_run(mode, train_with_vllm, serve, taught_folder):
+    """The model is published with a least size, below which the run's limit lies."""
+    server = serve(taught_folder) if mode == "server" else None
+    run = {"grpo": {"vllm": mode, "steps": 1}, "max_pixels": 28 * 28}
+    (told,) = train_with_vllm(run, server=server)
+    assert told["error"].startswith("StateError: ")
+    assert "leave model.max_pixels out" in told["error"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, StateError
 from vasari.model.config import one_line
 from vasari.model.vllm_reading import as_shown, marked_ids, require_same_tokens
 
@@ -37,6 +37,8 @@ class VllmPrompts:
         self._stock = self._generation.generate
         self._marked: dict[tuple[int, ...], list[int]] = {}
         self._generation.generate = self.generate
+        self._stock_place = self._generation._place_features
+        self._generation._place_features = self._place_features
 
     def know(
         self, prompts: Sequence[Any], ids: Sequence[Sequence[int]], options: Mapping[str, Any]
@@ -100,6 +102,27 @@ class VllmPrompts:
             )
         known = max(begun, key=len)
         return [*self._marked[known], *own[len(known) :]]
+
+    def _place_features(self, features: Any, prompt_ids: list[int]) -> Any:
+        """Place a server's images as TRL does, and compare how many tokens each has.
+
+        Families whose images are cut into tiles mark more tokens than those of the image, and are
+        not compared.
+        """
+        placed = self._stock_place(features, prompt_ids)
+        if placed is None or not hasattr(self._processor.image_processor, "merge_size"):
+            return placed
+        read, own = (
+            [place["length"] for place in told["mm_placeholders"]["image"]]
+            for told in (features, placed)
+        )
+        if read != own:
+            raise StateError(
+                f"the vLLM server reads the images of a prompt as {read} tokens, and the model as"
+                f" {own}: its image processor and transformers' differ for this model; leave"
+                " model.max_pixels out, or set grpo.vllm: off"
+            )
+        return placed
 
     def _check_lengths(self, prompts: Sequence[Sequence[int]]) -> None:
         most = self._longest
