@@ -1,4 +1,4 @@
-"""`vasari evaluate` with vLLM's double in its process, as a user calls it."""
+"""`vasari train` and `vasari evaluate` with vLLM's double in the process, as a user calls them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tell():
             for llm in LLM.made]
     pathlib.Path(place).write_text(json.dumps(told))
 place = sys.argv.pop(1)
-if "evaluate.vllm=colocate" in sys.argv:
+if any(word.endswith(".vllm=colocate") for word in sys.argv):
     tokens.generate_shared = forbidden
 atexit.register(tell)
 from vasari.cli.main import main
@@ -35,10 +35,10 @@ main()
 """
 
 
-def evaluate(recipe, out, *options):
+def call(command, recipe, out, *options):
     out.mkdir(exist_ok=True)
     return subprocess.run(
-        [sys.executable, "-c", COMMAND, out / "told", "evaluate", recipe, "--out", out, *options],
+        [sys.executable, "-c", COMMAND, out / "told", command, recipe, "--out", out, *options],
         capture_output=True,
         text=True,
         timeout=300,
@@ -50,7 +50,7 @@ def evaluate(recipe, out, *options):
 
 def evaluated(recipe, out, *options, name="base"):
     """Texts of an evaluation by pass and prompt, with what the double was asked."""
-    done = evaluate(recipe, out, *options)
+    done = call("evaluate", recipe, out, *options)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     rows = pq.read_table(out / "evaluation" / f"{name}-rollouts.parquet").to_pylist()
     texts = {(row["decoding"], row["prompt_id"]): row["texts"] for row in rows}
@@ -111,7 +111,9 @@ def test_the_same_seed_repeats_the_rollouts_and_another_does_not(by_vllm, recipe
 
 
 def test_a_prompt_that_is_too_long_for_vllm_is_told_before_anything_is_generated(recipe, tmp_path):
-    done = evaluate(recipe, tmp_path / "out", *VLLM, "--set", "evaluate.vllm_max_model_length=100")
+    done = call(
+        "evaluate", recipe, tmp_path / "out", *VLLM, "--set", "evaluate.vllm_max_model_length=100"
+    )
     assert done.returncode != 0
     assert "are longer than the 100 tokens that vLLM takes" in " ".join(done.stderr.split())
     assert json.loads((tmp_path / "out" / "told").read_text())[0]["seeds"] == []
@@ -123,6 +125,19 @@ def test_results_of_transformers_are_not_taken_for_those_of_vllm(plain, recipe, 
     texts, told = evaluated(recipe, out, *VLLM, "--resume")
     assert told[0]["seeds"]
     assert greedy(texts) == greedy(plain[0])
+
+
+def test_a_run_is_trained_and_evaluated_by_vllm_alone(recipe, tmp_path):
+    out = tmp_path / "run"
+    done = call("train", recipe, out, "--set", "grpo.vllm=colocate")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((out / "told").read_text())[0]["seeds"]
+    (best,) = (out / "rl").glob("*/best")
+    texts, told = evaluated(
+        recipe, out, "--set", "grpo.vllm=colocate", *VLLM, name=best.parent.name
+    )
+    assert len(greedy(texts)) == 3
+    assert [one["options"]["model"] for one in told][-1] == str(best)
 
 
 def test_an_adapter_is_merged_for_vllm(recipe, taught_folder, tmp_path):
