@@ -186,7 +186,7 @@ FAULTS: tuple[tuple[str, str, Plant, str], ...] = (
     # Less than float32 rounds: only the trainings in float64 tell it.
     ("train", "gemma3", pixels_a_millionth_too_bright, "log-probabilities"),
     ("LoRA on LoRA", "gemma3", image_tokens_one_place_too_far, "log-probabilities"),
-    ("train", "gemma3", images_swapped_while_rollouts_are_drawn, "logits that draw"),
+    ("train", "gemma3", images_swapped_while_rollouts_are_drawn, "logits that draw|log-prob"),
     ("train", "qwen2_5_vl", penalty_left_in, "drawn in|no setting asks"),
     ("train", "qwen3_5", image_tokens_drawn, "are never drawn"),
     ("resume", "qwen3_vl", sampler_forgotten, "of the resumed training are others"),
