@@ -102,6 +102,11 @@ def test_losses_metrics_and_weights_are_trl_s(text_folder, small, pair, assert_e
     )
 
 
+def test_a_model_with_dropout_draws_as_trl_draws(text_folder, small, pair, assert_equal):
+    lora = LoraConfig(r=2, lora_dropout=0.2, target_modules="all-linear", task_type="CAUSAL_LM")
+    assert_equal(*pair(text_folder, small.text_rows(), peft_config=lora, max_steps=2))
+
+
 def test_a_reward_that_is_awaited_is_awaited(text_folder, small, pair, assert_equal):
     assert_equal(*pair(text_folder, small.text_rows(), rewards=[slow_reward, small.even_sum]))
 

@@ -90,7 +90,6 @@ def test_the_joined_batch_has_the_fields_and_sizes_of_one_generation(trainer, ba
         "prompt_ids",
         "prompt_mask",
         "old_per_token_logps",
-        "sampling_per_token_logps",
     }
     assert batch.keys() == ours | {"images", "num_items_in_batch"}
     assert {len(value) for name, value in batch.items() if name in ours} == {16}

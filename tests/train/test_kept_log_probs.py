@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from stand_ins import STAND_INS
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from vasari.train.trl_log_probs import Columns, padded
+from vasari.model.transformers_policy import load_model
+from vasari.train.trl_log_probs import Columns, has_dropout, ignores_padding, padded
 
 
 def passes(trainer, first_batch):
@@ -125,3 +128,101 @@ def test_a_part_without_completions_keeps_a_column_of_each():
 def test_kept_numbers_are_padded_to_the_batch():
     mask = torch.tensor([[1, 1, 0], [0, 0, 0]])
     assert padded([[-1.0, -2.0], [-3.0]], mask).tolist() == [[-1.0, -2.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+SPREAD = {"micro_batch": 3, "updates_per_batch": 2, "save_every": 2}
+
+
+def test_with_dropout_trl_computes_its_own_and_rollouts_are_drawn_without(
+    make_trainer, first_batch, digit_prompts, tmp_path
+):
+    lora = {"rank": 2, "alpha": 8, "dropout": 0.3}
+    trainer = make_trainer(digit_prompts[:3], tmp_path, lora=lora, **SPREAD)
+    assert has_dropout(trainer.model)
+    drawing = []
+    trainer.model.get_base_model().register_forward_pre_hook(
+        lambda model, _, given: None if "labels" in given else drawing.append(model.training),
+        with_kwargs=True,
+    )
+    batch, counted = passes(trainer, first_batch)
+    assert sum(counted) == 12
+    assert drawing
+    assert not any(drawing)
+    assert trainer.model.training
+    assert "old_per_token_logps" in batch
+
+
+def test_mixed_precision_from_the_environment_is_seen(
+    make_trainer, first_batch, digit_prompts, tmp_path, monkeypatch
+):
+    trainer = make_trainer(digit_prompts[:3], tmp_path, **SPREAD)
+    monkeypatch.setattr(type(trainer.accelerator), "mixed_precision", "bf16")
+    _, counted = passes(trainer, first_batch)
+    assert sum(counted) == 12
+
+
+def test_they_are_of_the_temperature_that_trains(
+    make_trainer, first_batch, digit_prompts, tmp_path
+):
+    trainer = make_trainer(digit_prompts[:3], tmp_path, trl={"temperature": 0.7}, **SPREAD)
+    trainer.generation_config.temperature = 0.3
+    batch, counted = passes(trainer, first_batch)
+    assert counted == []
+    mask = batch["completion_mask"].bool()
+    torch.testing.assert_close(
+        batch["old_per_token_logps"][mask],
+        trainer._engine._log_probabilities(batch)[mask],
+        atol=2e-5,
+        rtol=0,
+    )
+
+
+TEXT_MODELS = {
+    "gpt2": False,
+    "gpt_neo": False,
+    "xglm": False,
+    "qwen2": True,
+    "llama": True,
+    "mistral": True,
+    "gemma3_text": True,
+    "phi3": True,
+}
+
+
+@pytest.mark.parametrize("kind", TEXT_MODELS)
+def test_padding_is_spared_where_positions_are_relative(kind):
+    """Says what a forward pass with three columns of padding more would show."""
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=48,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        **({"attention_types": [[["global"], 2]]} if kind == "gpt_neo" else {}),
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    assert ignores_padding(model) is TEXT_MODELS[kind]
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(5)
+        ids = torch.randint(3, 64, (1, 9))
+        alone = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        longer = torch.cat([torch.zeros(1, 3, dtype=torch.long), ids], 1)
+        mask = torch.cat([torch.zeros(1, 3), torch.ones(1, 9)], 1).long()
+        behind = model(input_ids=longer, attention_mask=mask).logits[:, 3:]
+    is_equal = torch.allclose(alone.log_softmax(-1), behind.log_softmax(-1), atol=1e-3)
+    assert is_equal is TEXT_MODELS[kind]
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_families_of_the_table_have_no_dropout_and_ignore_padding(name, family_folder):
+    model = load_model(str(family_folder(name)))
+    assert not has_dropout(model)
+    assert ignores_padding(model)

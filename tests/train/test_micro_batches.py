@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.train.micro_batches import sorted_by_length
+from vasari.train.micro_batches import sorted_by_length, weight_means
 
 
 def micro_batches(rows, size):
@@ -100,6 +100,28 @@ def test_sorting_changes_no_weight_and_spares_columns(
     assert moved > 1e-3
     assert float((weights[0] - weights[1]).abs().max()) < 1e-4 * moved
     assert columns[0] < columns[1]
+
+
+def test_means_are_weighted_by_the_tokens_of_all_processes():
+    parts = micro_batches([(9, 1.0), (1, 1.0), (4, 1.0), (2, 0.0)], 1)
+    # Another process has three tokens and one rollout in each micro-batch.
+    found = sorted_by_length(
+        parts, per_update=2, silent_last=True, total=lambda counts: counts + torch.tensor([3, 1])
+    )
+    tokens, rollouts = zip(*(part["shares"] for part in found), strict=True)
+    assert tokens == pytest.approx([12 / 8, 4 / 8, 7 / 5, 3 / 5])
+    assert rollouts == pytest.approx([1, 1, 2 / 1.5, 1 / 1.5])
+    metrics = {"entropy": [5.0, 2.0], "kl": [4.0]}
+    weight_means(metrics, {"entropy": 1, "kl": 0, "absent": 0}, found[1], by_rollout=False)
+    assert metrics == {"entropy": [5.0, 1.0], "kl": [2.0]}
+
+
+def test_tokens_of_tools_are_not_counted():
+    (part,) = micro_batches([(9, 1.0)], 1)
+    part["tool_mask"] = torch.tensor([[1] * 3 + [0] * 6])
+    other = micro_batches([(9, 1.0)], 1)[0] | {"tool_mask": torch.ones(1, 9, dtype=torch.long)}
+    found = sorted_by_length([part, other], per_update=2, silent_last=False)
+    assert [own["shares"][0] for own in found] == [0.5, 1.5]
 
 
 @pytest.mark.slow

@@ -168,7 +168,6 @@ def test_the_output_has_the_keys_that_we_read(batch):
         "prompt_ids",
         "prompt_mask",
         "old_per_token_logps",
-        "sampling_per_token_logps",
     }
     assert batch.keys() == ours | {"images", "num_items_in_batch"}
 

@@ -72,7 +72,7 @@ class EvaluateSettings(RolloutSettings):
     """Who generates the rollouts of a run's models: transformers, or vLLM in this process, which
     then has the GPU's memory."""
     vllm_gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of the GPU's memory that vLLM takes."""
+    """Share of the GPU's memory that vLLM takes, where it generates."""
     vllm_max_model_length: Positive | None = None
     """Longest prompt and rollout together under vLLM; None: what the model was made for."""
 

@@ -51,8 +51,8 @@ class Written:
     sequences: torch.Tensor
     """[rows, tokens] prompts and completions, as `model.generate` returns them."""
     log_probs: torch.Tensor | None = None
-    """[rows, tokens of the completion] of each token under softmax(logits / temperature), no token
-    left out, as training computes it; 0 behind the end. None where they were not kept."""
+    """[rows, tokens of the completion] of each token under softmax(logits / `log_probs_at`), no
+    token left out, as training computes it; 0 behind the end. None where they were not kept."""
 
 
 def generate_shared(
@@ -61,7 +61,7 @@ def generate_shared(
     sources: torch.Tensor,
     generation_config: Any,
     *,
-    keep_log_probs: bool = False,
+    log_probs_at: float | None = None,
 ) -> Written:
     """Return prompts and completions of each row, and the log-probabilities of its tokens.
 
@@ -71,15 +71,15 @@ def generate_shared(
         sources: [rows] the prompt that each row continues.
         generation_config: Sampling or greedy, with ends and a padding token, one completion a row;
             `is_shareable`.
-        keep_log_probs: Keep log-probabilities, except of models whose rows cannot share a prompt
-            (Mamba).
+        log_probs_at: Keep log-probabilities at this temperature, except of models whose rows cannot
+            share a prompt (Mamba); None: keep none.
     """
     found = model.generate(
         **inputs,
         generation_config=generation_config,
         custom_generate=_decode,
         sources=sources.to(inputs["input_ids"].device),
-        keep_log_probs=keep_log_probs,
+        log_probs_at=log_probs_at,
         # Processes generate unequally often, and none waits for another.
         synced_gpus=False,
     )
@@ -94,7 +94,7 @@ def _decode(
     generation_config: Any,
     *,
     sources: torch.Tensor,
-    keep_log_probs: bool,
+    log_probs_at: float | None,
     synced_gpus: bool = False,  # noqa: ARG001  (`generate` says it)
     **kwargs: Any,
 ) -> Written | torch.Tensor:
@@ -112,12 +112,12 @@ def _decode(
     del outputs, first
     state.take(sources)
     state.make_room()
-    temperature = generation_config.temperature if generation_config.do_sample else None
     while True:
         _check(logits, model)
         scores = logits_processor(state.input_ids, logits)
         tokens = _drawn(scores, state.alive, len(sources), generation_config.do_sample)
-        state.append(tokens, _log_probs(logits, tokens, temperature) if keep_log_probs else None)
+        kept = None if log_probs_at is None else _log_probs(logits, tokens, log_probs_at)
+        state.append(tokens, kept)
         if state.leave(stopping_criteria):
             return state.written
         step = model.prepare_inputs_for_generation(
@@ -169,11 +169,9 @@ def _drawn(scores: torch.Tensor, alive: torch.Tensor, num_rows: int, sample: boo
     return (scores.softmax(-1) / noise[alive]).argmax(-1)
 
 
-def _log_probs(
-    logits: torch.Tensor, tokens: torch.Tensor, temperature: float | None
-) -> torch.Tensor:
+def _log_probs(logits: torch.Tensor, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
     """[rows] log-probability of each token, before any processor has changed the logits."""
-    scaled = logits if temperature in {None, 1.0} else logits / temperature
+    scaled = logits if temperature == 1.0 else logits / temperature
     return scaled.gather(1, tokens[:, None]).squeeze(1) - scaled.logsumexp(1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
@@ -43,19 +44,14 @@ class TransformersTokens:
     ) -> list[list[Drawn]]:
         """Return `decoding.num_rollouts` rollouts for each prompt, in the order of the prompts."""
         groups: list[list[Drawn]] = []
-        was_training = self.model.training
-        self.model.eval()
         cuda = [self.model.device] if self.model.device.type == "cuda" else []
-        try:
-            with torch.random.fork_rng(devices=cuda):
-                torch.manual_seed(seed)
-                size = max(1, decoding.batch_rollouts // decoding.num_rollouts)
-                for chunk in _chunks(prompts, size):
-                    parts = [self._draw_at_once(chunk, part) for part in _parts(decoding)]
-                    groups += [list(chain.from_iterable(own)) for own in zip(*parts, strict=True)]
-                    answered(len(groups))
-        finally:
-            self.model.train(was_training)
+        with evaluating(self.model), torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(seed)
+            size = max(1, decoding.batch_rollouts // decoding.num_rollouts)
+            for chunk in _chunks(prompts, size):
+                parts = [self._draw_at_once(chunk, part) for part in _parts(decoding)]
+                groups += [list(chain.from_iterable(own)) for own in zip(*parts, strict=True)]
+                answered(len(groups))
         return groups
 
     def _draw_at_once(
@@ -65,10 +61,20 @@ class TransformersTokens:
         size = decoding.num_rollouts
         sources = [place for place in range(len(prompts)) for _ in range(size)]
         with nothing_added_by(self.model):
-            rows = draw_rows(
-                self.model, prompts, sources, drawn, keep_log_probs=self.keep_log_probs
-            )
+            at = (decoding.temperature or 1.0) if self.keep_log_probs else None
+            rows = draw_rows(self.model, prompts, sources, drawn, log_probs_at=at)
         return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Context manager in which a model leaves nothing out by chance (dropout)."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def draw_rows(
@@ -77,7 +83,7 @@ def draw_rows(
     sources: Sequence[int],
     settings: Any,
     *,
-    keep_log_probs: bool = False,
+    log_probs_at: float | None = None,
     pad_to_multiple_of: int | None = None,
     prepare: Callable[[Any], Any] | None = None,
 ) -> list[Drawn]:
@@ -88,7 +94,7 @@ def draw_rows(
         prompts: Each different.
         sources: [rows] places among the prompts.
         settings: transformers' settings of generation; `is_shareable`.
-        keep_log_probs: Keep the log-probabilities of what is drawn.
+        log_probs_at: Keep the log-probabilities of what is drawn, at this temperature.
         pad_to_multiple_of: Prompts are padded to a multiple of so many tokens.
         prepare: Moves what the model reads to where it is; None: to the model's device.
     """
@@ -104,7 +110,7 @@ def draw_rows(
         read = prepare(read)
     with torch.no_grad():
         written = generate_shared(
-            model, read, torch.tensor(sources), settings, keep_log_probs=keep_log_probs
+            model, read, torch.tensor(sources), settings, log_probs_at=log_probs_at
         )
     ends = settings.eos_token_id
     ends = {ends} if isinstance(ends, int) else set(ends or ())

@@ -172,7 +172,8 @@ def load_vllm_policy(
     try:
         llm = LLM(
             model=path,
-            dtype=dtype,
+            # vLLM's own "auto" computes in half precision what is saved in float32.
+            dtype=_saved_dtype(config) if dtype == "auto" else dtype,
             gpu_memory_utilization=gpu_memory_utilization,
             max_model_len=max_model_length,
         )
@@ -185,3 +186,9 @@ def load_vllm_policy(
         ends=end_ids(described, processor),
     )
     return ModelPolicy(engine, processor, family, system=system)
+
+
+def _saved_dtype(config: Any) -> str:
+    """The type that a model's weights are saved in, as vLLM calls it."""
+    found = getattr(config, "dtype", None) or getattr(config.get_text_config(), "dtype", None)
+    return str(found).removeprefix("torch.") if found else "auto"

@@ -145,7 +145,7 @@ def grpo_problems(
         return
     max_tokens = settings.trl.max_completion_length
     limits = [counter.context]
-    if settings.vllm != "off":
+    if settings.vllm == "colocate":
         limits.append(getattr(settings.trl, "vllm_max_model_length", None))
     context = min((limit for limit in limits if limit is not None), default=None)
     for split in ("train", "validation"):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import StateError
 from vasari.core.files import filling_folder
-from vasari.core.progress import stage
-from vasari.core.records import Prompt
+from vasari.core.progress import Tell, silent, stage
+from vasari.core.records import Prompt, Rollout
 from vasari.evaluate.run import evaluate_policy
-from vasari.model.base import Policy
+from vasari.model.base import Decoding, Policy
 from vasari.model.path import fingerprint, resolve_model
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.model.vllm_policy import load_vllm_policy
@@ -61,9 +64,8 @@ def run_evaluation(
     with measured(run, "evaluate", continued=True) as facts:
         for name, path in models.items():
             with stage(f"evaluate {name.replace('_', ' ')}") as tell:
-                policy = _load(path, recipe)
                 results[name] = evaluate_policy(
-                    policy,
+                    _WhenAsked(path, recipe),
                     sets,
                     recipe.evaluate,
                     name=name,
@@ -72,7 +74,7 @@ def run_evaluation(
                     reference=prompts["train"],
                     tell=tell,
                 )
-                del policy  # its weights leave the accelerator before the next model's come
+                gc.collect()  # its weights leave the accelerator before the next model's come
         facts["models"] = list(models)
     return results
 
@@ -113,6 +115,19 @@ def evaluate_checkpoint(
             reference=prompts["train"],
             tell=tell,
         )
+
+
+class _WhenAsked:
+    """Policy that loads its model for the first prompt: a result that is there needs none."""
+
+    def __init__(self, path: str, recipe: Recipe) -> None:
+        self._load = functools.cache(functools.partial(_load, path, recipe))
+
+    def generate(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, seed: int, tell: Tell = silent
+    ) -> list[list[Rollout]]:
+        """Return a group of rollouts for each prompt, in the order of the prompts."""
+        return self._load().generate(prompts, decoding, seed=seed, tell=tell)
 
 
 def _load(path: str, recipe: Recipe) -> Policy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,11 @@ SHARES = "shares"
 
 
 def sorted_by_length(
-    micro_batches: Sequence[MicroBatch], *, per_update: int, silent_last: bool
+    micro_batches: Sequence[MicroBatch],
+    *,
+    per_update: int,
+    silent_last: bool,
+    total: Callable[[torch.Tensor], torch.Tensor] = torch.clone,
 ) -> list[MicroBatch]:
     """Return micro-batches of which each update's are sorted by the length of their rollouts.
 
@@ -34,6 +38,7 @@ def sorted_by_length(
         micro_batches: Of one generation, of equal sizes, in the order of the updates.
         per_update: Micro-batches of an update; divides their number.
         silent_last: Sort rollouts without advantage behind all others: they leave the forward pass.
+        total: Adds up counts over all processes.
     """
     found: list[MicroBatch] = []
     for start in range(0, len(micro_batches), per_update):
@@ -45,10 +50,15 @@ def sorted_by_length(
             {name: _at(whole[name], places, len(order), part[name]) for name in part}
             for places, part in zip(torch.split(order, sizes), parts, strict=True)
         ]
-        found += [
-            part | {SHARES: own}
-            for part, own in zip(update, _shares(update, silent_last=silent_last), strict=True)
-        ]
+        found += update
+    counts = total(_counts(found, silent_last=silent_last))
+    for start in range(0, len(found), per_update):
+        own = counts[start : start + per_update]
+        # An update of which nothing moves has no mean that another would be measured by.
+        mean = own.mean(0).where(own.any(0), torch.ones_like(own[0]))
+        shares = own.where(own.any(0), torch.ones_like(own)) / mean
+        for part, share in zip(found[start:], shares.tolist(), strict=False):
+            part[SHARES] = tuple(share)
     return found
 
 
@@ -78,20 +88,17 @@ def weight_means(
         metrics[name][start:] = [share * value for value in metrics[name][start:]]
 
 
-def _shares(update: Sequence[MicroBatch], *, silent_last: bool) -> list[tuple[float, float]]:
-    """Tokens and rollouts that go through the model in each micro-batch, over their mean."""
+def _counts(update: Sequence[MicroBatch], *, silent_last: bool) -> torch.Tensor:
+    """[micro-batches, 2] tokens and rollouts of each that go through the model."""
     counts = []
     for part in update:
-        lengths = part["completion_mask"].sum(1)
-        seen = (
-            part["advantages"] != 0 if silent_last else torch.ones_like(lengths, dtype=torch.bool)
-        )
-        counts.append([float(lengths[seen].sum()), float(seen.sum())])
-    means = [sum(column) / len(counts) for column in zip(*counts, strict=True)]
-    return [
-        (tokens / means[0] if means[0] else 1.0, rollouts / means[1] if means[1] else 1.0)
-        for tokens, rollouts in counts
-    ]
+        mask = part["completion_mask"]
+        if part.get("tool_mask") is not None:
+            mask = mask * part["tool_mask"]
+        lengths = mask.sum(1)
+        seen = (part["advantages"] != 0) if silent_last else torch.ones_like(lengths).bool()
+        counts.append(torch.stack([lengths[seen].sum(), seen.sum()]))
+    return torch.stack(counts).float()
 
 
 def _order(parts: Sequence[MicroBatch], *, silent_last: bool) -> torch.Tensor:

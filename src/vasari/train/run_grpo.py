@@ -225,7 +225,7 @@ class GrpoTraining:
         require_processed_log_probs(trainer)
         prepare_spreading(trainer)
         trainer.remove_callback(PrinterCallback)
-        trainer.saves_whole_models = True
+        trainer.saves_whole_models = trainer.draws_without_dropout = True
         _sample_like(sampling(trainer.model, processor, settings.decoding(1)), trainer)
         return trainer
 

@@ -38,6 +38,7 @@ ROLLOUT_FIELDS: Mapping[str, Padding] = {
     "ref_per_token_logps": Padding(completion=True),
     "mm_token_type_ids": Padding(prompt=True, completion=True, optional=True),
     "token_type_ids": Padding(prompt=True, completion=True, optional=True),
+    "tool_mask": Padding(completion=True, fill=1.0),
     "importance_sampling_ratio": Padding(completion=True, fill=1.0),
     "sampling_per_token_logps": Padding(completion=True),
 }

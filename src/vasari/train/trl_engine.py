@@ -181,7 +181,11 @@ class TrlEngine:
         Of those that TRL has computed, or that the rollout was drawn with; None where there are
         none and the sampler does not use them.
         """
-        logps = output.get("old_per_token_logps", output.get("sampling_per_token_logps"))
+        drawn_with = None
+        if self._trainer.rollout_func is None and not self._trainer.use_vllm:
+            # Ours, and not for TRL, whose off-policy mask would take them for an engine's.
+            drawn_with = output.pop("sampling_per_token_logps", None)
+        logps = output.get("old_per_token_logps", drawn_with)
         if logps is None and self._run.sampler.uses_logprobs:
             logps = self._log_probabilities(output)
         if logps is None:

@@ -25,7 +25,7 @@ from vasari.model.families import without_adapters
 from vasari.model.sampling import nothing_added_by
 from vasari.model.shared_prefill import is_shareable
 from vasari.model.token_engine import Drawn
-from vasari.model.transformers_tokens import draw_rows
+from vasari.model.transformers_tokens import draw_rows, evaluating
 from vasari.train.trl_images import (
     by_rollout,
     images_in,
@@ -33,7 +33,7 @@ from vasari.train.trl_images import (
     types_of_columns,
     with_placeholder,
 )
-from vasari.train.trl_log_probs import Columns, padded
+from vasari.train.trl_log_probs import Columns, has_dropout, padded
 from vasari.train.whole_model import unsharded, whole_head
 
 
@@ -58,6 +58,8 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
 
     shown: list[Shown] | None = None
     """For each rollout of the batch in the making, what the model sees beside its tokens."""
+    draws_without_dropout: bool = False
+    """Whether a model with dropout draws without it. TRL draws with it, in training mode."""
     kept: Sequence[Sequence[float]] | None = None
     """For each rollout of the batch in the making, the log-probabilities it was drawn with, where
     they are exactly those that TRL would compute anew."""
@@ -143,10 +145,19 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
             or (self._dist.is_zero3 and not self.args.ds3_gather_for_generation)
         )
         is_read_here = self.shown is not None or not self._is_vlm
+        is_usual = is_usual and (self.draws_without_dropout or not self._has_dropout)
         return is_usual and is_read_here and is_shareable(self.generation_config)
 
+    @functools.cached_property
+    def _has_dropout(self) -> bool:
+        return has_dropout(self.model)
+
     def _draw(self, prompt_ids: list[list[int]]) -> list[Drawn]:
-        """A rollout for each row; rows of one prompt read it once."""
+        """A rollout for each row; rows of one prompt read it once.
+
+        Without dropout, as all other rollouts of a run.
+        """
+        at = self.temperature if self.log_probs_are_used else None
         nothing: Shown = {}
         shown = self.shown or [nothing] * len(prompt_ids)
         keys = [(tuple(ids), id(seen)) for ids, seen in zip(prompt_ids, shown, strict=True)]
@@ -163,13 +174,14 @@ class ImagesByRollout(GRPOTrainer):  # type: ignore[misc]
                 gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
             ) as model,
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            evaluating(model),
         ):
             return draw_rows(
                 model,
                 list(prompts.values()),
                 [order[key] for key in keys],
                 self.generation_config,
-                keep_log_probs=self.log_probs_are_used,
+                log_probs_at=at,
                 pad_to_multiple_of=self.pad_to_multiple_of,
                 prepare=self._prepare_input,
             )

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
+from vasari.model.families import without_adapters
+
 
 def are_asked_for(trainer: Any) -> bool:
     """Whether TRL computes log-probabilities of a batch before it trains on it.
@@ -23,14 +25,41 @@ def are_exact(trainer: Any) -> bool:
     """Whether what a rollout was drawn with is what TRL would compute anew, to rounding.
 
     In float32 it is. In shorter types a forward pass over a whole rollout rounds otherwise than
-    one over each token, and ratios would begin away from 1.
+    one over each token, and ratios would begin away from 1; dropout draws anew in each pass.
     """
-    args = trainer.args
     return (
-        not (args.bf16 or args.fp16 or trainer.is_deepspeed_enabled)
+        trainer.accelerator.mixed_precision == "no"
+        and torch.get_float32_matmul_precision() == "highest"
+        and not trainer.is_deepspeed_enabled
         and trainer.rollout_func is None
         and all(own.dtype == torch.float32 for own in trainer.model.parameters())
+        and not has_dropout(trainer.model)
+        and ignores_padding(trainer.model)
     )
+
+
+def has_dropout(model: Any) -> bool:
+    """Whether a forward pass in training mode leaves something out by chance."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout) and module.p > 0:
+            return True
+        # Attention modules keep its share as a number, for a function.
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float) and value > 0:
+                return True
+    return False
+
+
+def ignores_padding(model: Any) -> bool:
+    """Whether columns of padding on the left change nothing of what the model says behind them.
+
+    Rotary positions are relative. Learned ones (GPT-2) are counted from the first column where TRL
+    trains, and so are chunks of attention (Llama 4) and states (RecurrentGemma).
+    """
+    config = without_adapters(model).config.get_text_config()
+    is_rotary = any(getattr(config, name, None) for name in ("rope_parameters", "rope_theta"))
+    is_chunked = getattr(config, "attention_chunk_size", None) is not None
+    return is_rotary and not is_chunked and config.model_type != "recurrent_gemma"
 
 
 def padded(log_probs: Sequence[Sequence[float]], mask: torch.Tensor) -> torch.Tensor:

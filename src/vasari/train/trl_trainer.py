@@ -31,7 +31,7 @@ from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
 from vasari.train.trl_engine import TrlEngine
 from vasari.train.trl_forward import ImagesByRollout
 from vasari.train.trl_images import IMAGES
-from vasari.train.trl_log_probs import are_asked_for, are_exact
+from vasari.train.trl_log_probs import are_asked_for, are_exact, ignores_padding
 from vasari.train.verdicts import Judge, VerdictReader, Verify
 from vasari.train.vllm_prompts import VllmPrompts
 
@@ -212,12 +212,16 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
     @property
     def spares_padding(self) -> bool:
         """Whether columns of padding are left out of forward passes."""
-        return self._options.sort_by_length
+        return self._options.sort_by_length and self._ignores_padding
+
+    @functools.cached_property
+    def _ignores_padding(self) -> bool:
+        return ignores_padding(self.model)
 
     @property
     def log_probs_are_used(self) -> bool:
         """Whether somebody asks for the log-probabilities of what is drawn."""
-        return self._takes_kept or self.prompt_sampler.uses_logprobs
+        return self.model.training and (self._takes_kept or self.prompt_sampler.uses_logprobs)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         earlier = self._buffered_inputs
@@ -233,6 +237,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
             self._buffered_inputs,
             per_update=args.gradient_accumulation_steps,
             silent_last=self._options.drop_zero_advantage and self.beta == 0.0,
+            total=lambda counts: self.accelerator.reduce(counts.to(self.accelerator.device)),
         )
         return self._buffered_inputs[self._step % args.steps_per_generation]
 

@@ -137,6 +137,8 @@ class VllmTokens:
 
     def _drawn(self, tokens: Sequence[int], log_probs: Sequence[Sequence[float | None]]) -> Drawn:
         ended = bool(tokens) and tokens[-1] in self._trainer.eos_token_ids
+        if self._trainer.vllm_generation.top_p < 1.0:
+            return Drawn(tokens, ended=ended)  # vLLM's are those of the nucleus
         # The first is the drawn token's, which is the only one that TRL asks for.
         kept = [own[0] for own in log_probs]
         known = [value for value in kept if value is not None]
