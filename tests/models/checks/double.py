@@ -30,6 +30,8 @@ def in_double() -> Iterator[None]:
     while they are imported would stay.
     """
     stock = torch.get_default_dtype()
+    # torch keeps what it notes of its types at the first use, and would keep ours.
+    torch.storage._dtype_to_storage_type_map()
     torch.set_default_dtype(torch.float64)
     try:
         with (
