@@ -41,6 +41,12 @@ def test_what_stays_is_every_rollout_with_an_advantage_with_its_own_images(advan
     assert (torch.cat(pixels).tolist() if pixels else []) == pytest.approx(expected)
 
 
+def test_what_tools_wrote_is_cut_with_its_rollout():
+    batch = micro_batch([0.0, 1.0, 0.0], [0, 0, 0]) | {"tool_mask": torch.eye(3).long()}
+    kept, _ = drop_zero_advantage_rollouts(batch)
+    assert kept["tool_mask"].tolist() == [[0, 1, 0]]
+
+
 @given(ADVANTAGES)
 def test_silent_rollouts_are_kept_only_as_far_as_they_are_needed(advantages):
     kept, _ = drop_zero_advantage_rollouts(micro_batch(advantages, [0] * len(advantages)))
