@@ -1,7 +1,5 @@
 """Log-probabilities kept from drawing are those that TRL computes in a second pass."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from stand_ins import STAND_INS
@@ -9,7 +7,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from vasari.model.transformers_policy import load_model
 from vasari.train.trl_log_probs import Columns, has_dropout, ignores_padding, padded
-from vasari.train.trl_vllm import VllmTokens
 
 
 def passes(trainer, first_batch):
@@ -132,14 +129,6 @@ def test_a_part_without_completions_keeps_a_column_of_each():
 def test_kept_numbers_are_padded_to_the_batch():
     mask = torch.tensor([[1, 1, 0], [0, 0, 0]])
     assert padded([[-1.0, -2.0], [-3.0]], mask).tolist() == [[-1.0, -2.0, 0.0], [0.0, 0.0, 0.0]]
-
-
-@pytest.mark.parametrize(("top_p", "expected"), [(1.0, [-0.5, -0.1]), (0.9, None)])
-def test_log_probabilities_of_a_nucleus_are_not_taken_for_those_that_train(top_p, expected):
-    generation = SimpleNamespace(top_p=top_p)
-    trainer = SimpleNamespace(eos_token_ids=[7], vllm_generation=generation)
-    drawn = VllmTokens(trainer)._drawn([5, 7], [[-0.5], [-0.1]])
-    assert (drawn.token_ids, drawn.ended, drawn.log_probs) == ([5, 7], True, expected)
 
 
 SPREAD = {"micro_batch": 3, "updates_per_batch": 2, "save_every": 2}

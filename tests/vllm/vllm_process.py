@@ -132,8 +132,7 @@ def greedy_by_both(training: Any) -> list[dict[str, Any]]:
             [[rollout.token_ids.tolist() for rollout in group] for group in groups]
             for groups in drawn
         )
-        kept = [rollout.confidence for group in drawn[0] for rollout in group]
-        found.append({"vllm": vllm, "transformers": transformers, "confidence": kept})
+        found.append({"vllm": vllm, "transformers": transformers})
     return found
 
 

@@ -86,6 +86,5 @@ class ModelPolicy:
         return Rollout(
             text=self._opened + text,
             token_ids=np.array(drawn.token_ids, dtype=np.int32),
-            confidence=min(drawn.log_probs) if drawn.log_probs else None,
             truncated=not drawn.ended,
         )

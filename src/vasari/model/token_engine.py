@@ -23,8 +23,8 @@ class Drawn:
     ended: bool
     """Whether a token that ends rollouts is the last, and not the limit."""
     log_probs: Sequence[float] | None = None
-    """Of each token under softmax(logits / temperature), as training computes it; None where they
-    were not kept."""
+    """Of each token under softmax(logits / temperature), as training computes it and asks for it;
+    None elsewhere."""
 
 
 class TokenEngine(Protocol):

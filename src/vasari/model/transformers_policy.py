@@ -25,7 +25,6 @@ class TransformersPolicy(ModelPolicy):
         model: Vision-language or text-only, also with adapters.
         processor: From `load_processor`.
         system: The system prompt; "" for none.
-        keep_log_probs: Give each rollout its confidence.
 
     Raises:
         ConfigError: The family is not supported, or the chat template takes no system prompt.
@@ -33,11 +32,9 @@ class TransformersPolicy(ModelPolicy):
 
     engine: TransformersTokens
 
-    def __init__(
-        self, model: Any, processor: Any, *, system: str, keep_log_probs: bool = False
-    ) -> None:
+    def __init__(self, model: Any, processor: Any, *, system: str) -> None:
         super().__init__(
-            TransformersTokens(model, processor, keep_log_probs=keep_log_probs),
+            TransformersTokens(model, processor),
             processor,
             family_of(without_adapters(model).config),
             system=system,

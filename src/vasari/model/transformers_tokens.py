@@ -26,12 +26,10 @@ class TransformersTokens:
     Args:
         model: Vision-language or text-only, also with adapters.
         processor: From `load_processor`.
-        keep_log_probs: Keep the log-probabilities of what is drawn.
     """
 
-    def __init__(self, model: Any, processor: Any, *, keep_log_probs: bool = False) -> None:
+    def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
-        self.keep_log_probs = keep_log_probs
         self._processor = processor
 
     def draw(
@@ -61,8 +59,7 @@ class TransformersTokens:
         size = decoding.num_rollouts
         sources = [place for place in range(len(prompts)) for _ in range(size)]
         with nothing_added_by(self.model):
-            at = (decoding.temperature or 1.0) if self.keep_log_probs else None
-            rows = draw_rows(self.model, prompts, sources, drawn, log_probs_at=at)
+            rows = draw_rows(self.model, prompts, sources, drawn)
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 

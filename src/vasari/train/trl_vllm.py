@@ -126,20 +126,14 @@ class VllmTokens:
         )
         rows = [prompt for prompt in prompts for _ in range(times)]
         images = [list(prompt.images) or None for prompt in rows]
-        _, tokens, log_probs, _ = trainer.vllm_generation.generate(
+        _, tokens, *_ = trainer.vllm_generation.generate(
             prompts=[list(prompt.ids) for prompt in rows],
             images=images if any(images) else None,
             num_generations=times,
         )
-        drawn = [self._drawn(*row) for row in zip(tokens, log_probs, strict=True)]
+        drawn = [self._drawn(own) for own in tokens]
         groups = [drawn[start : start + times] for start in range(0, len(drawn), times)]
         return [group * (decoding.num_rollouts // times) for group in groups]
 
-    def _drawn(self, tokens: Sequence[int], log_probs: Sequence[Sequence[float | None]]) -> Drawn:
-        ended = bool(tokens) and tokens[-1] in self._trainer.eos_token_ids
-        if self._trainer.vllm_generation.top_p < 1.0:
-            return Drawn(tokens, ended=ended)  # vLLM's are those of the nucleus
-        # The first is the drawn token's, which is the only one that TRL asks for.
-        kept = [own[0] for own in log_probs]
-        known = [value for value in kept if value is not None]
-        return Drawn(tokens, ended=ended, log_probs=known if len(known) == len(kept) else None)
+    def _drawn(self, tokens: Sequence[int]) -> Drawn:
+        return Drawn(tokens, ended=bool(tokens) and tokens[-1] in self._trainer.eos_token_ids)
