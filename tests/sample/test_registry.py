@@ -21,7 +21,7 @@ def test_a_recipe_can_check_the_settings_of_a_sampler_before_the_pool_is_known(n
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("vasari", {}, r"sampler must be one of uniform, vas, .*got 'vasari'"),
+        ("vasari", {}, r"sampler must be one of uniform, weighted_passes, vas, .*got 'vasari'"),
         ("uniform", {"alpha": 1}, "sampler 'uniform' has no setting 'alpha'; it has: none"),
         (
             "vas",

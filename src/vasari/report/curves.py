@@ -65,6 +65,16 @@ MORE: tuple[Measure, ...] = (
     Measure("loss", "Loss"),
     Measure("unverifiable_share", "Unverifiable share", "rollouts without a verdict", share=True),
     Measure("sampler/promoted_mixed_share", "Promoted prompts of mixed outcome", share=True),
+    Measure(
+        "drawn/effective_prompts", "Effective pool", "prompts that, drawn equally, vary as much"
+    ),
+    Measure("drawn/first_time_share", "Prompts drawn for the first time", share=True),
+    Measure(
+        "sampler/log_loss", "Log loss of the expected pass rates", "nats a rollout, beforehand"
+    ),
+    Measure(
+        "sampler/log_loss_constant", "The same, of one pass rate for all prompts", "nats a rollout"
+    ),
 )
 
 

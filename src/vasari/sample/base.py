@@ -148,6 +148,11 @@ class PromptSampler(ABC):
         """Return each prompt's score for the next draw: [prompts], higher = drawn more; or None."""
         return None
 
+    def scores_of(self, indices: PromptIndices) -> NDArray[np.float64] | None:
+        """Return the scores of the prompts `indices`; None from a sampler that has none."""
+        scores = self.scores()
+        return None if scores is None else scores[indices]
+
     @property
     def num_rollouts_due(self) -> int:
         """Number of extra rollouts of each prompt that `due` returns; 0 if it returns none."""

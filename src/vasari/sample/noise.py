@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,49 +88,55 @@ class NoiseEvidence:
             for name, (dtype, missing) in ARRAYS.items()
         }
         self._categories = categories
-        self._num_categories = num_categories
+        # Sum and number of coherences by category; all prompts are one where there are none.
+        self._by_category = np.zeros((2, max(1, num_categories)))
 
-    def trust(self) -> Trust:
-        """Return the present trust in each prompt: how far its verdicts are signal, not noise."""
-        mean_coherence = self._mean_coherence()
-        by_group = self._by_group(mean_coherence)
-        return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence))
+    def trust(self, at: Any = slice(None)) -> Trust:
+        """Return the present trust in the prompts `at` (default all): are their verdicts signal?"""
+        mean_coherence = self._mean_coherence(at)
+        by_group = self._by_group(mean_coherence, at)
+        return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence, at))
 
-    def _by_group(self, mean_coherence: Floats) -> Floats:
-        found = np.ones(len(self.kept["ratio"]))
+    def restore(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        """Load the arrays that `kept` held when it was saved."""
+        self.kept = dict(kept)
+        for row, name in zip(self._by_category, ("coherence_sum", "coherence_num"), strict=True):
+            row[:] = np.bincount(self._categories, weights=self._float(name), minlength=len(row))
+
+    def _by_group(self, mean_coherence: Floats, at: Any) -> Floats:
+        found = np.ones(len(mean_coherence))
         if self._uses_coherence:
             found *= np.clip(mean_coherence / ENOUGH_COHERENCE, LEAST, 1.0)
         if self._uses_agreement:
-            num_discordant, num_pairs = self._float("torn"), self._float("pairs")
+            num_discordant, num_pairs = self._float("torn", at), self._float("pairs", at)
             found *= np.clip(1.0 - 4.0 * num_discordant / (num_pairs + 4.0), LEAST, 1.0)
-            found *= REFUSED_ONCE ** np.minimum(self._float("refusals"), _MOST_REFUSALS)
+            found *= REFUSED_ONCE ** np.minimum(self._float("refusals", at), _MOST_REFUSALS)
         return np.maximum(found, LEAST)
 
-    def _guarded(self, by_group: Floats, mean_coherence: Floats) -> Floats:
+    def _guarded(self, by_group: Floats, mean_coherence: Floats, at: Any) -> Floats:
         if not self._uses_inert_guard:
             return by_group
-        inert = (self.kept["num_mixed"] >= _MIXED_BEFORE_GUARD) & (self.kept["ratio"] < 0.3)
+        num_mixed, ratio = self.kept["num_mixed"][at], self.kept["ratio"][at]
+        inert = (num_mixed >= _MIXED_BEFORE_GUARD) & (ratio < 0.3)
         if self._uses_coherence:
             # Verdicts that keep following from the rollouts can still be learnt from.
-            known = self.kept["coherence_num"] >= _MIXED_BEFORE_GUARD
+            known = self.kept["coherence_num"][at] >= _MIXED_BEFORE_GUARD
             inert &= ~(known & (mean_coherence >= ENOUGH_COHERENCE))
-        gain = np.clip(0.15 + self._float("gain") / 0.15, 0.05, 1.0)
+        gain = np.clip(0.15 + self._float("gain", at) / 0.15, 0.05, 1.0)
         return np.maximum(np.where(inert, by_group * gain, by_group), LEAST)
 
     def _float(self, name: str, at: Any = slice(None)) -> Floats:
         values: Floats = self.kept[name][at].astype(np.float64)
         return values
 
-    def _mean_coherence(self) -> Floats:
-        sums, nums = self._float("coherence_sum"), self._float("coherence_num")
-        total, count = float(sums.sum()), float(nums.sum())
+    def _mean_coherence(self, at: Any) -> Floats:
+        total, count = self._by_category.sum(axis=1)
         pool = (total + 4.0 * _PRIOR_COHERENCE) / (count + 4.0)
-        if self._num_categories < 2:
-            near: Floats | float = pool
-        else:
-            by_sum = np.bincount(self._categories, weights=sums, minlength=self._num_categories)
-            by_num = np.bincount(self._categories, weights=nums, minlength=self._num_categories)
-            near = ((by_sum + 4.0 * pool) / (by_num + 4.0))[self._categories]
+        near: Floats | float = pool
+        if self._by_category.shape[1] > 1:
+            by_sum, by_num = self._by_category
+            near = ((by_sum + 4.0 * pool) / (by_num + 4.0))[self._categories[at]]
+        sums, nums = self._float("coherence_sum", at), self._float("coherence_num", at)
         found: Floats = (sums + near) / (nums + 1.0)
         return found
 
@@ -155,6 +161,7 @@ class NoiseEvidence:
         if not math.isnan(found) and kept["coherence_num"][place] < _MOST_COUNTED:
             kept["coherence_sum"][place] += np.float32(found)
             kept["coherence_num"][place] += np.uint16(1)
+            self._by_category[:, self._categories[place]] += (found, 1.0)
         if len(group.answers):
             num_pairs, num_discordant = judged_two_ways(group.verdicts, group.answers)
             kept["pairs"][place] += np.float32(num_pairs)

@@ -57,6 +57,17 @@ class PoolPasses:
                 self.num_passes += 1
         return np.concatenate(parts)
 
+    @property
+    def num_left(self) -> int:
+        """Number of prompts that this pass has not visited; 0 at its end."""
+        return len(self._order) - self._cursor
+
+    def give_back(self, num: int) -> None:
+        """Take back the last `num` prompts drawn, all of this pass: it visits them again later."""
+        if num and self._cursor == len(self._order):
+            self.num_passes -= 1
+        self._cursor -= num
+
     def _visit(
         self, rng: np.random.Generator, num: int, taken: NDArray[np.int64]
     ) -> NDArray[np.int64]:

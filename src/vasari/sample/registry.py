@@ -29,6 +29,7 @@ from vasari.sample.peers.two_stage import TWO_STAGE_PRESETS, TwoStageGate, TwoSt
 from vasari.sample.progress import ProgressSampler, ProgressSettings
 from vasari.sample.uniform import UniformSampler
 from vasari.sample.vas import VAS_PRESETS, VarianceAwareSampler, VarianceAwareSettings
+from vasari.sample.weighted_passes import WeightedPassesSampler, WeightedPassesSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def _wrapped(wrapper: Any) -> Any:
 
 SAMPLERS: Mapping[str, _Maker] = {
     "uniform": _Maker(UniformSampler),
+    "weighted_passes": _Maker(WeightedPassesSampler, WeightedPassesSettings, takes_features=True),
     "vas": _Maker(VarianceAwareSampler, VarianceAwareSettings, VAS_PRESETS),
     "mmr1": _Maker(Mmr1Sampler, Mmr1Settings),
     "progress": _Maker(ProgressSampler, ProgressSettings, takes_features=True),

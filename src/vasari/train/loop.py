@@ -193,8 +193,8 @@ class Loop:
         others come whole.
         """
         run = self.run
-        scores = run.sampler.scores()
-        known = np.full(len(draw), np.nan) if scores is None else scores[draw.indices]
+        scores = run.sampler.scores_of(draw.indices)
+        known = np.full(len(draw), np.nan) if scores is None else scores
         groups = [
             ScoredGroup(
                 rollouts=own,
@@ -204,7 +204,9 @@ class Loop:
             )
             for own, role, score in zip(rollouts, draw.roles, known, strict=True)
         ]
-        run.sampler.observe(batch.offer(groups, [group.outcome(run.batch) for group in groups]))
+        outcomes = [group.outcome(run.batch) for group in groups]
+        run.drawn.count(outcomes)
+        run.sampler.observe(batch.offer(groups, outcomes))
 
     def _observe_whole(self, batch: ScreenedBatch, rollouts: Sequence[list[ScoredRollout]]) -> None:
         """Show the completed groups to the sampler, and then to the gate.
@@ -233,7 +235,18 @@ class Loop:
             self._options.record(groups, self.run.batch)
 
 
-MEANS = frozenset({"zero_variance_share", "unverifiable_share", "generations", "trained_share"})
+MEANS = frozenset(
+    {
+        "zero_variance_share",
+        "unverifiable_share",
+        "generations",
+        "trained_share",
+        "drawn/mean_tokens",
+        "drawn/first_time_share",
+        "sampler/log_loss",
+        "sampler/log_loss_constant",
+    }
+)
 """Metrics averaged over the batches of a log line; of other metrics, the last value is logged."""
 
 
@@ -255,6 +268,7 @@ def batch_metrics(
         "generations": num_generations,
         "trained_share": np.mean([group.purpose == "train" for group in groups]),
         **run.ledger.metrics(),
+        **run.drawn.metrics(),
         **run.sampler.metrics(),
     }
     return {name: float(value) for name, value in numbers.items()}

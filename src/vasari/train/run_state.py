@@ -16,6 +16,7 @@ from vasari.core.ledger import Ledger
 from vasari.sample import Gate, PromptSampler
 from vasari.sample.base import in_batches
 from vasari.sample.state_file import load_state, save_state
+from vasari.train.drawn import DrawnPrompts
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class RunState:
     """Counts of rollouts and tokens by purpose."""
     batch: int = 0
     """Number of finished batches."""
+    drawn: DrawnPrompts = field(default_factory=DrawnPrompts)
+    """Counts of how often each prompt was drawn to train."""
 
     def save(self, folder: Path) -> None:
         """Write the states of sampler and gate, rollout and batch counts to a checkpoint folder.
@@ -49,7 +52,11 @@ class RunState:
         sampler, gate = self.sampler.state_dict(), self.gate.state_dict()
         save_state(folder / SAMPLER_FILE, sampler)
         save_state(folder / GATE_FILE, gate)
-        facts = {"batch": self.batch, "ledger": self.ledger.state_dict()}
+        facts = {
+            "batch": self.batch,
+            "ledger": self.ledger.state_dict(),
+            "drawn": self.drawn.state_dict(),
+        }
         names = {"sampler": sampler["sampler"], "gate": gate["gate"]}
         write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self._settings()})
 
@@ -74,6 +81,7 @@ class RunState:
         self.sampler.load_state_dict(load_state(folder / SAMPLER_FILE))
         self.gate.load_state_dict(gate)
         self.ledger.load_state_dict(saved["ledger"])
+        self.drawn.load_state_dict(saved.get("drawn", {}))
         self.batch = int(saved["batch"])
         _tell_changes(folder, saved.get("settings", {}), self._settings())
 
