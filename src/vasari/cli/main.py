@@ -13,7 +13,7 @@ except ImportError:  # the core alone is installed: samplers and scores, no comm
     sys.exit("the vasari command needs a few packages more: pip install 'vasari[train]'")
 
 import vasari
-from vasari.cli import datasets, planning, scoring, training
+from vasari.cli import advice_job, datasets, planning, scoring, training
 from vasari.cli.options import Plugins
 from vasari.core.errors import VasariError
 from vasari.core.plugins import names_from_a_file
@@ -52,6 +52,7 @@ for command in (
     scoring.compare,
     training.report,
     scoring.score,
+    advice_job.advise,
     scoring.rescore,
     datasets.curate,
     datasets.curate_diff,

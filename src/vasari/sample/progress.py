@@ -14,10 +14,12 @@ from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
 from vasari.core.records import Draw, GroupOutcome
 from vasari.sample.base import PromptSampler, draw_of
 from vasari.sample.features import PoolFeatures
-from vasari.sample.prompt_values import PromptValues
+from vasari.sample.prompt_values import At, PromptValues
 from vasari.sample.ranked import highest
 from vasari.sample.weighted import gumbel_top
 
+_MOST_COMPARED = 2**18
+"""Prompts of a larger pool that are valued for a batch, drawn at random."""
 COOLDOWN_PENALTY = 1e9
 """Amount by which a prompt's log weight is lowered in its cooldown: it is drawn after all other
 prompts, and among prompts in cooldown in proportion to its weight."""
@@ -118,9 +120,15 @@ class ProgressSampler(PromptSampler):
         num_explored = math.ceil(self.settings.explore * num_prompts - 1e-9)
         num_promoted = num_prompts - num_explored
         age, unseen = self._values.age(), self._values.seen_at < 0
-        log_weights = self.settings.sharpness * np.log(self._hoped()) + np.log(self._factors())
-        log_weights[~unseen & (age < self.settings.cooldown)] -= COOLDOWN_PENALTY
+        among: At = slice(None)
+        if self.num_prompts > max(_MOST_COMPARED, num_prompts):
+            among = self._rng.choice(self.num_prompts, size=_MOST_COMPARED, replace=False)
+        log_weights = self.settings.sharpness * np.log(self._hoped(among))
+        log_weights += np.log(self._factors(among))
+        resting = ~unseen[among] & (age[among] < self.settings.cooldown)
+        log_weights[resting] -= COOLDOWN_PENALTY
         promoted = gumbel_top(self._rng, log_weights, num_promoted)
+        promoted = promoted if isinstance(among, slice) else among[promoted]
         waited = np.where(unseen, np.inf, age)
         waited[promoted] = -np.inf
         explored = highest(waited, num_explored, self._rng)
@@ -130,17 +138,17 @@ class ProgressSampler(PromptSampler):
     def _observe(self, groups: Sequence[GroupOutcome]) -> None:
         self._values.learn(groups)
 
-    def _hoped(self) -> NDArray[np.float64]:
-        found = self._values.means().astype(np.float64)
+    def _hoped(self, at: At = slice(None)) -> NDArray[np.float64]:
+        found = self._values.means(at).astype(np.float64)
         if self.settings.optimism:
-            found += self.settings.optimism * self._values.deviations()
+            found += self.settings.optimism * self._values.deviations(at)
         return found
 
-    def _factors(self) -> NDArray[np.float64]:
+    def _factors(self, at: At = slice(None)) -> NDArray[np.float64]:
         """Return the factors on a prompt's weight that are not raised to `sharpness`."""
-        found = self._values.noise.trust().trust
+        found = self._values.noise.trust(at).trust
         if self.settings.cost_power:
-            relative = self._values.relative_lengths() ** self.settings.cost_power
+            relative = self._values.relative_lengths()[at] ** self.settings.cost_power
             found /= np.clip(relative, 1 / 3, 3.0)
         return found
 
