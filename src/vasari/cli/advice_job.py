@@ -6,9 +6,12 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from vasari.sample.advice import Advice
 
 
 def advise(
@@ -48,9 +51,6 @@ def advise(
     Example: vasari advise runs/first
     Before training: vasari advise rollouts.jsonl --pool-size 15000 --groups 60000
     """
-    from rich.console import Console  # noqa: PLC0415
-
-    from vasari.cli.tables import score_table  # noqa: PLC0415
     from vasari.run.advise import advise_on  # noqa: PLC0415
 
     found = advise_on(
@@ -61,13 +61,17 @@ def advise(
         num_groups=groups,
     )
     if as_json:
-        values = dataclasses.asdict(found)
-        plain = {
-            key: None if isinstance(value, float) and math.isnan(value) else value
-            for key, value in values.items()
-        }
-        typer.echo(json.dumps(plain, indent=1))
+        typer.echo(_json(found))
         return
+    print_advice(found)
+
+
+def print_advice(found: Advice) -> None:
+    """Print advice as a table, and its reasons below."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from vasari.cli.tables import score_table  # noqa: PLC0415
+
     table = score_table("choosing prompts on this pool", ["what"], ["found"])
     for what, value in (
         ("prompts read", f"{found.num_prompts_seen:,}"),
@@ -85,6 +89,15 @@ def advise(
     Console().print(table)
     for reason in found.reasons:
         typer.echo(reason)
+
+
+def _json(found: Advice) -> str:
+    """The advice as JSON, with null for what is not known."""
+    plain = {
+        key: None if isinstance(value, float) and math.isnan(value) else value
+        for key, value in dataclasses.asdict(found).items()
+    }
+    return json.dumps(plain, indent=1)
 
 
 def _shares(rate: float, never: float, always: float) -> str:
