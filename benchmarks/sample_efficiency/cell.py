@@ -1,4 +1,4 @@
-"""Run one cell (a training run of one arm on one pool and seed) and write its curve."""
+"""Run one cell (a training run of one arm on one pool, cold start and seed); write its curve."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from sample_efficiency.arms import build_sampler
-from sample_efficiency.pools import NOISE, POOLS, CoinFlips, held_out_prompts, training_pool
+from sample_efficiency.graded import GRADE, NUM_ROLLOUTS, WRONG_LABEL
+from sample_efficiency.pools import POOLS, held_out_prompts, pool_size, training_pool
 from sample_efficiency.study import CURVE_FILE, Task, required
 from sample_efficiency.watch import BatchRecord, Marks, TrueRates
-from vasari.core.errors import StateError
+from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_json
 from vasari.data.prompt_file import read_prompts
 from vasari.records import Prompt
@@ -28,9 +29,6 @@ from vasari.train.group_file import read_groups
 from vasari.train.run_grpo import GrpoTraining
 from vasari.train.run_state import RunState
 from vasari.train.settings import GrpoSettings
-
-_RUN_FILES = ("groups", "batches.jsonl", "points.jsonl", "pass_rates.jsonl", "metrics.jsonl")
-"""What is kept of a finished training beside its curve."""
 
 
 def run_cell(folder: Path) -> None:
@@ -52,41 +50,39 @@ def run_cell(folder: Path) -> None:
 def _train_and_write(folder: Path) -> None:
     task = Task.model_validate(read_json(folder / "task.json"))
     recipe = parse_recipe(task.recipe, where=str(folder))
-    tasks, grpo = required(recipe)
-    grpo = cell_settings(task, grpo)
-    prompts = training_pool(
-        read_prompts(Path(task.stock) / "train.parquet"), task.pool, tasks.num_train, seed=task.seed
-    )
-    run = folder / "run"
+    prompts, spent_before = _prompts(task, recipe)
+    grpo = cell_settings(task, required(recipe)[1], spent_before=spent_before)
+    run, kind = folder / "run", POOLS[task.pool]
     sampler = build_sampler(
-        task.definition, prompts, seed=task.seed, num_rollouts=grpo.rollouts_per_prompt
+        task.definition,
+        prompts,
+        seed=task.seed,
+        num_rollouts=grpo.rollouts_per_prompt,
+        features=kind.features,
     )
-    measured = held_out_prompts(
-        read_prompts(Path(task.stock) / "held_out.parquet"), task.num_prompts_measured
-    )
+    stock = read_prompts(Path(task.stock) / "held_out.parquet")
     record = BatchRecord(run, sampler=sampler, updates_per_batch=grpo.updates_per_batch)
     marks = Marks(
         run,
-        measured,
-        grpo.decoding(task.num_rollouts_measured),
+        held_out_prompts(stock, kind.skills, task.num_measured),
+        grpo.decoding(1),
         system=recipe.model.system,
         seed=task.seed,
         every_rollouts=task.budget / task.num_marks,
         updates_per_batch=grpo.updates_per_batch,
         free_refresh=task.definition.free_refresh,
+        spent_before=spent_before,
     )
     watchers: list[Any] = [record, marks]
     if isinstance(sampler, OracleSampler):
         watchers.append(_true_rates(task, run, prompts, sampler, grpo, recipe))
 
-    coins = CoinFlips(task.seed)
-
     def share_ledger(state: RunState) -> None:
-        record.ledger = marks.ledger = coins.ledger = state.ledger
+        record.ledger = marks.ledger = state.ledger
 
     started = time.monotonic()
     training = GrpoTraining(
-        model_path=task.cold_start,
+        model_path=task.model,
         prompts=prompts,
         sampler=sampler,
         settings=grpo,
@@ -94,30 +90,48 @@ def _train_and_write(folder: Path) -> None:
         out=run,
         seed=task.seed,
         max_pixels=recipe.model.max_pixels,
-        verify=coins,
     )
-    facts = training.train([], resume=True, callbacks=watchers, on_start=share_ledger)
-    seconds = time.monotonic() - started
-    write_json(
-        folder / CURVE_FILE,
-        _curve(task, run, prompts) | {"facts": facts, "seconds": seconds, "commit": commit()},
-    )
-    for path in run.iterdir():
-        if path.name not in _RUN_FILES:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    training.train([], resume=True, callbacks=watchers, on_start=share_ledger)
+    facts = {"seconds": round(time.monotonic() - started, 1), "commit": commit()}
+    curve = _curve(task, run, prompts, spent_before=spent_before)
+    write_json(folder / CURVE_FILE, curve | facts)
+    shutil.rmtree(run)
 
 
-def cell_settings(task: Task, grpo: GrpoSettings) -> GrpoSettings:
-    """Return the recipe's GRPO settings with the cell's learning rate, gate and budget.
+def _prompts(task: Task, recipe: Recipe) -> tuple[list[Prompt], int]:
+    """Return the pool, and the rollouts that were spent on choosing it.
+
+    Raises:
+        ConfigError: The static filter leaves no batch, or no budget.
+    """
+    tasks, grpo = required(recipe)
+    kind, per_batch = POOLS[task.pool], grpo.prompts_per_batch * grpo.rollouts_per_prompt
+    num_groups = task.budget // grpo.rollouts_per_prompt
+    size = pool_size(kind, from_recipe=tasks.num_train, num_groups=num_groups)
+    stock = read_prompts(Path(task.stock) / "train.parquet")
+    prompts = training_pool(stock, kind, size, seed=task.seed)
+    if not task.definition.static_filter:
+        return prompts, 0
+    spent = NUM_ROLLOUTS * len(prompts)
+    kept = [prompt for prompt in prompts if 0 < prompt.metadata[GRADE] < NUM_ROLLOUTS]
+    if len(kept) < grpo.prompts_per_batch or task.budget - spent < per_batch:
+        raise ConfigError(
+            f"the static filter spends {spent} of {task.budget} rollouts and leaves {len(kept)}"
+            f" prompts: no batch of {grpo.prompts_per_batch}"
+        )
+    return kept, spent
+
+
+def cell_settings(task: Task, grpo: GrpoSettings, *, spent_before: int = 0) -> GrpoSettings:
+    """Return the recipe's GRPO settings with the cell's gate and what is left of its budget.
 
     Every batch costs at least its own rollouts, so that no arm can take more steps than uniform
     does; all warm up over the same number of steps.
     """
     per_batch = grpo.prompts_per_batch * grpo.rollouts_per_prompt
     changes: dict[str, Any] = {
-        "trl": grpo.trl.model_dump() | {"learning_rate": task.learning_rate},
         "steps": math.ceil(task.budget / per_batch) * grpo.updates_per_batch,
-        "max_rollouts": None if task.definition.free_refresh else task.budget,
+        "max_rollouts": None if task.definition.free_refresh else task.budget - spent_before,
     }
     if task.definition.gate != "all":
         changes["gate"] = task.definition.gate
@@ -135,7 +149,7 @@ def _true_rates(
     return TrueRates(
         run,
         prompts,
-        np.array([prompt.metadata.get("imperfection") in NOISE for prompt in prompts]),
+        np.array([prompt.metadata.get("imperfection") == WRONG_LABEL for prompt in prompts]),
         grpo.decoding(task.oracle_rollouts),
         sampler=sampler,
         system=recipe.model.system,
@@ -145,43 +159,53 @@ def _true_rates(
     )
 
 
-def _curve(task: Task, run: Path, prompts: list[Prompt]) -> dict[str, Any]:
-    """Return everything that the analysis reads of a cell (training run)."""
-    curve: dict[str, Any] = {
-        "schema": 1,
+def _curve(task: Task, run: Path, prompts: list[Prompt], *, spent_before: int) -> dict[str, Any]:
+    """Return everything that the analysis reads of a cell (training run), in little space."""
+    batches = read_log(run / "batches.jsonl")
+    free = ("refresh",) if task.definition.free_refresh else ()
+    charged = [
+        spent_before + sum(n for purpose, n in row["rollouts"].items() if purpose not in free)
+        for row in batches
+    ]
+    return {
+        "schema": 2,
         "pool": task.pool,
         "arm": task.arm,
+        "cold_start": task.cold_start,
         "seed": task.seed,
-        "learning_rate": task.learning_rate,
         "budget": task.budget,
-        "free_refresh": task.definition.free_refresh,
-        "batches": read_log(run / "batches.jsonl"),
+        "spent_before": spent_before,
+        "charged": charged,
+        "rollouts": {purpose: n for purpose, n in batches[-1]["rollouts"].items() if n},
+        "tokens": {purpose: n for purpose, n in batches[-1]["tokens"].items() if n},
+        "sampler": batches[-1]["sampler"],
         "points": read_log(run / "points.jsonl"),
-        "trained_on": _trained_on(run, prompts),
+        "groups": _groups(run, prompts),
     }
-    rates = read_log(run / "pass_rates.jsonl")
-    if rates:
-        curve["first_pass_rates"] = [c / rates[0]["num_rollouts"] for c in rates[0]["correct"]]
-    return curve
 
 
-def _trained_on(run: Path, prompts: list[Prompt]) -> dict[str, list[float]]:
-    """Return each batch's share of training groups by imperfection, and of equal rewards."""
+def _groups(run: Path, prompts: list[Prompt]) -> dict[str, list[int]]:
+    """Return each batch's number of training groups, silent ones, and wrong labels among them.
+
+    `distinct` is the number of different prompts trained on up to the batch.
+    """
     table = read_groups(run / "groups", ["batch", "purpose", "prompt_index", "rewards"]).to_pylist()
-    rows = [row for row in table if row["purpose"] == "train"]
-    batches = sorted({row["batch"] for row in rows})
-    kinds = sorted({kind for shares in POOLS.values() for kind in shares})
-    shares: dict[str, list[float]] = {kind: [] for kind in [*kinds, "zero_variance"]}
-    for batch in batches:
-        own = [row for row in rows if row["batch"] == batch]
-        found = [prompts[row["prompt_index"]].metadata.get("imperfection") for row in own]
-        for kind in kinds:
-            shares[kind].append(found.count(kind) / len(own))
-        silent = [
-            len({reward for reward in row["rewards"] if not math.isnan(reward)}) < 2 for row in own
-        ]
-        shares["zero_variance"].append(float(np.mean(silent)))
-    return shares
+    by_batch: dict[int, list[dict[str, Any]]] = {}
+    for row in table:
+        if row["purpose"] == "train":
+            by_batch.setdefault(row["batch"], []).append(row)
+    counts: dict[str, list[int]] = {"all": [], "silent": [], "wrong_label": [], "distinct": []}
+    seen: set[int] = set()
+    for batch in sorted(by_batch):
+        rows = by_batch[batch]
+        seen |= {row["prompt_index"] for row in rows}
+        rewards = [{r for r in row["rewards"] if not math.isnan(r)} for row in rows]
+        labels = [prompts[row["prompt_index"]].metadata.get("imperfection") for row in rows]
+        counts["all"].append(len(rows))
+        counts["silent"].append(sum(len(own) < 2 for own in rewards))
+        counts["wrong_label"].append(labels.count(WRONG_LABEL))
+        counts["distinct"].append(len(seen))
+    return counts
 
 
 def commit() -> str:

@@ -1,9 +1,9 @@
-"""A stock of prompts graded by the cold start, and pools with realistic pass rates drawn from it.
+"""A stock of prompts graded by a cold start, and draws of realistic pass rates from it.
 
-Which prompts are hard is measured, not guessed: the model that all cells start from rolls every
-prompt of the stock out ten times, verified against the true answer even where the label is wrong,
-and a pool takes as many prompts of each pass rate as real models have among DynaMath's questions
-(`vasari.data.tasks.difficulty`). These rollouts belong to no arm.
+Which prompts are hard is measured, not guessed: the model that cells start from rolls every prompt
+of the stock out ten times, verified against the true answer even where the label is wrong, and a
+pool of many skills takes as many prompts of each pass rate as real models have among DynaMath's
+questions (`vasari.data.tasks.difficulty`). These rollouts belong to no arm.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sample_efficiency.cold_start import is_short
+from sample_efficiency.skills import UNTAUGHT, Skills, is_short
 from sample_efficiency.study import required
 from vasari.core.errors import ConfigError
 from vasari.core.progress import Tell, silent, stage
@@ -33,50 +33,45 @@ answer."""
 
 NUM_ROLLOUTS = len(DYNAMATH_COUNTS) - 1
 
-UNTAUGHT = ("clocks", "gauges", "pies", "tables")
-"""Families that the cold start has never seen: questions that stay unsolved, as a good part of real
-ones do."""
-
 UNTAUGHT_SHARE = 0.2
-"""Of the stock; the other prompts come from the families of the recipe."""
+"""Of a stock of many skills; the other prompts come from the families of the recipe."""
 
-SPOILED_SHARES = {"wrong_label": 0.125, "guessable": 0.125}
-"""Of a training stock: enough to choose from."""
+WRONG_LABEL = "wrong_label"
+"""`imperfection` of a prompt whose reference answer is wrong."""
+
+WRONG_SHARE = 0.125
+"""Of a training stock of many skills: enough to choose from."""
 
 _SEEDS = {"train": 11, "validation": 12, "test": 13}
 
 
 def ungraded_stock(
-    tasks: TaskPrompts, split: Split, num_prompts: int, *, tuning: bool
+    tasks: TaskPrompts, split: Split, num_prompts: int, *, skills: Skills, number: int, pilot: bool
 ) -> list[Prompt]:
-    """Make the prompts to be graded; tuning and final runs get different ones."""
-    untaught = round(UNTAUGHT_SHARE * num_prompts)
+    """Make the prompts to be graded; each cold start, and pilot and final runs, get others."""
+    num_untaught = round(UNTAUGHT_SHARE * num_prompts) if skills == "many" else 0
+    num_wrong = round(WRONG_SHARE * num_prompts) if skills == "many" and split == "train" else 0
     plain = dataclasses.replace(
         tasks.pool_of("validation"), num_prompts=num_prompts, shape="none", level_weights={}
     )
-    stream = "efficiency_tuning" if tuning else "efficiency"
+    stream = "efficiency_tuning" if pilot else "efficiency"
 
     def made(
         kind: str, num: int, families: Sequence[str] = plain.families, **shares: float
     ) -> list[Prompt]:
+        if not num:
+            return []
         # More than is wanted: of most forms only a part is short.
         wanted = dataclasses.replace(plain, families=tuple(families), num_prompts=4 * num, **shares)
-        pool = make_pool(wanted, split=split, seed=_SEEDS[split], stream=f"{stream}_{kind}")
-        found = [prompt for prompt in pool if kind == "guessable" or is_short(prompt)]
-        return found[:num]
+        seed = _SEEDS[split] + 100 * number
+        pool = make_pool(wanted, split=split, seed=seed, stream=f"{stream}_{kind}")
+        return [prompt for prompt in pool if is_short(prompt)][:num]
 
-    counts = {
-        name: round(share * num_prompts)
-        for name, share in SPOILED_SHARES.items()
-        if split == "train"
-    }
-    plain_ones = made("perfect", num_prompts - untaught - sum(counts.values()))
-    spoiled = [
-        prompt
-        for name, num in counts.items()
-        for prompt in made(name, num, **{f"{name}_share": 1.0})
+    return [
+        *made("perfect", num_prompts - num_untaught - num_wrong),
+        *made(WRONG_LABEL, num_wrong, wrong_label_share=1.0),
+        *made("untaught", num_untaught, UNTAUGHT),
     ]
-    return [*plain_ones, *spoiled, *made("untaught", untaught, UNTAUGHT)]
 
 
 def grade(
@@ -89,9 +84,7 @@ def grade(
         dataclasses.replace(prompt, answer=str(prompt.metadata["final"])) for prompt in prompts
     ]
     wanted = decoding.model_copy(update={"num_rollouts": NUM_ROLLOUTS})
-    counts = count_correct(
-        policy.model, policy.processor, truth, wanted, system=policy.system, seed=seed, tell=tell
-    )
+    counts = count_correct(policy, truth, wanted, seed=seed, tell=tell)
     return [
         dataclasses.replace(prompt, metadata={**prompt.metadata, GRADE: int(count)})
         for prompt, count in zip(prompts, counts, strict=True)
@@ -133,7 +126,15 @@ def _targets(num_prompts: int) -> NDArray[np.int64]:
 
 
 def make_stock(
-    folder: Path, model: str, recipe: Recipe, *, num_train: int, num_held_out: int, tuning: bool
+    folder: Path,
+    model: str,
+    recipe: Recipe,
+    *,
+    skills: Skills,
+    number: int,
+    num_train: int,
+    num_held_out: int,
+    pilot: bool,
 ) -> Path:
     """Return the folder of `train.parquet` and `held_out.parquet`, graded now if missing."""
     # Torch takes seconds to import.
@@ -142,7 +143,7 @@ def make_stock(
     tasks, grpo = required(recipe)
     wanted: list[tuple[str, Split, int]] = [
         ("train", "train", num_train),
-        ("held_out", "validation" if tuning else "test", num_held_out),
+        ("held_out", "validation" if pilot else "test", num_held_out),
     ]
     for name, split, num in wanted:
         path = folder / f"{name}.parquet"
@@ -150,13 +151,9 @@ def make_stock(
             continue
         policy = TransformersPolicy.load(model, system=recipe.model.system)
         with stage(f"grading {num} prompts") as tell:
-            prompts = ungraded_stock(tasks, split, num, tuning=tuning)
+            prompts = ungraded_stock(tasks, split, num, skills=skills, number=number, pilot=pilot)
             graded = grade(
-                prompts,
-                policy,
-                grpo.decoding(grpo.validation_rollouts),
-                seed=_SEEDS[split],
-                tell=tell,
+                prompts, policy, grpo.decoding(NUM_ROLLOUTS), seed=_SEEDS[split], tell=tell
             )
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"partial-{path.name}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,7 @@ from vasari.train.settings import GrpoSettings
 CURVE_FILE = "curve.json"
 """A cell that has one is done."""
 
-TUNED_FILE = "tuned.json"
-
-MAY_DIFFER = {"cold_start", "stock"}
+MAY_DIFFER = {"model", "stock"}
 """Where the cold start and the prompts that it graded lie; its fingerprint says which they are."""
 
 
@@ -30,29 +28,41 @@ class Task(Settings):
     pool: str
     arm: str
     definition: Arm
+    cold_start: int
+    """Number of the cold start."""
     seed: int
-    learning_rate: float
-    tuning: bool
-    """Whether accuracy is measured on validation prompts instead of test prompts."""
+    pilot: bool
+    """Whether prompts are those of the pilot, and accuracy is measured on validation prompts."""
     budget: int
     """Rollouts, whatever they are spent on."""
     num_marks: int
     """Measurements of accuracy over the budget, beside the one of the cold start."""
-    num_prompts_measured: int
+    num_measured: int
     """Held-out prompts that measure accuracy."""
-    num_rollouts_measured: int
-    """Rollouts of each held-out prompt."""
+    num_stock: int
+    """Graded prompts that the pool is drawn from."""
     oracle_every: int
     """Batches between measurements of the oracle's pass rates."""
     oracle_rollouts: int
     """Rollouts of each prompt in such a measurement."""
-    cold_start: str
+    model: str
+    """Folder of the cold start."""
     fingerprint: str
     """Fingerprint of the cold start's weights."""
     stock: str
     """Folder of the graded prompts."""
     recipe: dict[str, Any]
     """The resolved recipe: prompts, model and grpo are used."""
+
+    def key(self) -> str:
+        """Return a digest of all settings that determine the result: 16 hex digits."""
+        return key_of(json.loads(self.model_dump_json()))
+
+
+def key_of(task: dict[str, Any]) -> str:
+    """Return the digest of a cell's settings as `task.json` holds them: 16 hex digits."""
+    text = json.dumps({k: v for k, v in task.items() if k not in MAY_DIFFER}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +74,9 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Name of the training run for messages: pool, arm and seed."""
-        rate = f", lr {self.task.learning_rate:g}" if self.task.tuning else ""
-        return f"{self.task.pool} / {self.task.arm} / seed {self.task.seed}{rate}"
+        """Name of the training run for messages: pool, arm, cold start and seed."""
+        task = self.task
+        return f"{task.pool} / {task.arm} / cold start {task.cold_start} / seed {task.seed}"
 
     @property
     def curve_path(self) -> Path:
@@ -122,54 +132,5 @@ def required(recipe: Recipe) -> tuple[TaskPrompts, GrpoSettings]:
 
 def cell_folder(out: Path, task: Task) -> Path:
     """Return the folder of a training run."""
-    if task.tuning:
-        return (
-            out / "tuning" / task.pool / task.arm / f"lr{task.learning_rate:g}" / f"seed{task.seed}"
-        )
-    return out / "cells" / task.pool / task.arm / f"seed{task.seed}"
-
-
-def learning_rate(
-    arm: str,
-    definition: Arm,
-    *,
-    pool: str,
-    given: Mapping[str, float],
-    tuned: Mapping[str, Any],
-    fallback: float,
-) -> tuple[float, str]:
-    """Return an arm's learning rate and its source: given, tuned, or from the recipe.
-
-    What holds for an arm's parent holds for the arm, unless there is something of its own.
-    """
-    by_pool = tuned.get("chosen", {})
-    pools = [pool, *(name for name in by_pool if name != pool)]
-    names = [(arm, "")] + (
-        [(definition.parent, f" for {definition.parent}")] if definition.parent else []
-    )
-    for name, whose in names:
-        if name in given:
-            return given[name], f"given{whose}"
-        for found in pools:
-            if name in by_pool.get(found, {}):
-                where = "" if found == pool else f" on pool {found}"
-                return float(by_pool[found][name]), f"tuned{whose}{where}"
-    return fallback, "recipe, not tuned"
-
-
-def read_tuned(path: Path | None) -> dict[str, Any]:
-    """Read the tuned learning rates; empty if there is no file."""
-    return read_json(path) if path is not None and path.exists() else {}
-
-
-def check_fresh(seeds: Sequence[int], tuned: Mapping[str, Any]) -> None:
-    """Raise an error if a final seed was used to tune learning rates.
-
-    Raises:
-        ConfigError: A seed was used for tuning.
-    """
-    used = sorted(set(seeds) & set(tuned.get("seeds", [])))
-    if used:
-        raise ConfigError(
-            f"seeds {used} were used to tune the learning rates; give others with --seeds"
-        )
+    part = "pilot" if task.pilot else "cells"
+    return out / part / task.pool / task.arm / f"cold{task.cold_start}-seed{task.seed}"

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from vasari.core.ledger import Ledger
 from vasari.core.progress import Tell, silent
 from vasari.model.base import Decoding
+from vasari.model.template import tokenizer_of
 from vasari.model.transformers_policy import TransformersPolicy
 from vasari.records import Prompt
 from vasari.sample import OracleSampler, PromptSampler
@@ -21,26 +22,48 @@ from vasari.train.callbacks import append_to_log, read_log, write_log
 from vasari.verify import verify_answer
 
 
+class Measure:
+    """Counts correct rollouts of the same prompts again and again; prompts are read once."""
+
+    def __init__(self, policy: TransformersPolicy, prompts: Sequence[Prompt]) -> None:
+        self._policy, self._prompts = policy, prompts
+        self._encoded = [policy.encode(prompt) for prompt in prompts]
+
+    def count(self, decoding: Decoding, *, seed: int, tell: Tell = silent) -> NDArray[np.int64]:
+        """Count each prompt's correct rollouts among `decoding.num_rollouts`: [prompts]."""
+        groups = self._policy.engine.draw(
+            self._encoded,
+            decoding,
+            seed=seed,
+            answered=lambda done: tell(done, len(self._prompts)),
+        )
+        read = tokenizer_of(self._policy.processor)
+        counts = [
+            sum(
+                verify_answer(
+                    read.decode(list(drawn.token_ids), skip_special_tokens=True),
+                    prompt.answer,
+                    choices=prompt.choices,
+                    kind=prompt.kind,
+                ).value
+                == 1.0
+                for drawn in group
+            )
+            for prompt, group in zip(self._prompts, groups, strict=True)
+        ]
+        return np.array(counts, dtype=np.int64)
+
+
 def count_correct(
-    model: Any,
-    processor: Any,
+    policy: TransformersPolicy,
     prompts: Sequence[Prompt],
     decoding: Decoding,
     *,
-    system: str,
     seed: int,
     tell: Tell = silent,
 ) -> NDArray[np.int64]:
     """Count each prompt's correct rollouts among `decoding.num_rollouts` uncharged ones."""
-    groups = TransformersPolicy(model, processor, system=system).generate(
-        prompts, decoding, seed=seed, tell=tell
-    )
-    verdicts = [
-        [verify_answer(r.text, p.answer, choices=p.choices, kind=p.kind).value for r in group]
-        for p, group in zip(prompts, groups, strict=True)
-    ]
-    counts: NDArray[np.int64] = np.nansum(np.array(verdicts), axis=1).astype(np.int64)
-    return counts
+    return Measure(policy, prompts).count(decoding, seed=seed, tell=tell)
 
 
 class BatchRecord(TrainerCallback):  # type: ignore[misc]
@@ -62,7 +85,7 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
         if state.global_step % self._updates:
             return
         known = {
-            name: float(value)
+            name: round(float(value), 4)
             for name, value in self._sampler.metrics().items()
             if math.isfinite(value)
         }
@@ -71,7 +94,11 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
 
 
 class Marks(TrainerCallback):  # type: ignore[misc]
-    """Callback that measures accuracy before training, at marks of the budget, and at the end."""
+    """Callback that measures accuracy before training, at marks of the budget, and at the end.
+
+    One greedy and one sampled rollout of each prompt, the latter with the same random numbers each
+    time and in every arm of a run, so that differences of accuracy are differences of policies.
+    """
 
     def __init__(
         self,
@@ -84,18 +111,26 @@ class Marks(TrainerCallback):  # type: ignore[misc]
         every_rollouts: float,
         updates_per_batch: int,
         free_refresh: bool,
+        spent_before: int,
     ) -> None:
         self.ledger = Ledger()
         """Counts of rollouts and tokens; replaced by the run's own ledger."""
         self._path = folder / "points.jsonl"
         self._prompts = prompts
-        self._decoding = decoding
+        self._decodings = {
+            "greedy": decoding.model_copy(
+                update={"num_rollouts": 1, "temperature": 0.0, "top_p": 1.0}
+            ),
+            "sampled": decoding.model_copy(update={"num_rollouts": 1}),
+        }
         self._system = system
         self._seed = seed
         self._every = every_rollouts
         self._updates = updates_per_batch
         self._free_refresh = free_refresh
+        self._spent_before = spent_before
         self._passed = 0
+        self._measure_with: Measure | None = None
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **objects: Any) -> None:
         """Measure the cold start; a resumed run keeps its earlier measurements."""
@@ -109,9 +144,8 @@ class Marks(TrainerCallback):  # type: ignore[misc]
         """Measure accuracy after batches that passed a mark of the budget, and after the last."""
         if state.global_step % self._updates:
             return
-        spent = self.ledger.total_rollouts - (
-            self.ledger.rollouts["refresh"] if self._free_refresh else 0
-        )
+        free = self.ledger.rollouts["refresh"] if self._free_refresh else 0
+        spent = self._spent_before + self.ledger.total_rollouts - free
         passed = int(spent / self._every + 1e-9)
         if (
             passed > self._passed
@@ -122,23 +156,16 @@ class Marks(TrainerCallback):  # type: ignore[misc]
             self._measure(state, objects)
 
     def _measure(self, state: Any, objects: dict[str, Any]) -> None:
-        # The same random numbers each time and in every arm: differences of accuracy are
-        # differences of policies.
-        correct = count_correct(
-            objects["model"],
-            objects["processing_class"],
-            self._prompts,
-            self._decoding,
-            system=self._system,
-            seed=self._seed,
-        )
-        batch = state.global_step // self._updates
-        row = {
-            "batch": batch,
-            "marks_passed": self._passed,
-            "num_rollouts": self._decoding.num_rollouts,
-        }
-        append_to_log(self._path, row | {"correct": correct.tolist()})
+        if self._measure_with is None:
+            policy = TransformersPolicy(
+                objects["model"], objects["processing_class"], system=self._system
+            )
+            self._measure_with = Measure(policy, self._prompts)
+        row = {"batch": state.global_step // self._updates, "marks_passed": self._passed}
+        for name, decoding in self._decodings.items():
+            correct = self._measure_with.count(decoding, seed=self._seed)
+            row[name] = "".join(map(str, correct.tolist()))
+        append_to_log(self._path, row)
 
 
 class TrueRates(TrainerCallback):  # type: ignore[misc]
@@ -180,20 +207,20 @@ class TrueRates(TrainerCallback):  # type: ignore[misc]
 
     def _measure(self, batch: int, objects: dict[str, Any]) -> None:
         places = np.flatnonzero(~self._noise)
+        policy = TransformersPolicy(
+            objects["model"], objects["processing_class"], system=self._system
+        )
         correct = count_correct(
-            objects["model"],
-            objects["processing_class"],
+            policy,
             [self._prompts[int(place)] for place in places],
             self._decoding,
-            system=self._system,
             seed=self._seed + 7919 * (batch + 1),
         )
         rates = np.zeros(len(self._prompts))
         # A prompt that no rollout solved may still be solved now and then.
         rates[places] = (correct + 0.5) / (self._decoding.num_rollouts + 1)
         self._sampler.update_pass_rates(rates)
-        row = {"batch": batch, "num_rollouts": self._decoding.num_rollouts}
-        append_to_log(self._path, row | {"places": places.tolist(), "correct": correct.tolist()})
+        append_to_log(self._path, {"batch": batch})
 
 
 def _trim(path: Path, batch: int) -> list[dict[str, Any]]:
