@@ -1,201 +1,241 @@
-"""Results of the study by pool and sampler, from finished training runs only."""
+"""Results of the study from finished training runs: confirmatory tests, the null, and the rest."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sample_efficiency.curves import Axis, Comparison, Curve, Floats, compare, mean_curve
-from vasari.data.tasks.difficulty import shape_distance
+from sample_efficiency.curves import Curve, Floats, Measure, Run
+from sample_efficiency.design import BASE, NULL, NULL_POOL, OURS, TESTS, Hypothesis
+from sample_efficiency.inference import (
+    ALPHA,
+    Mean,
+    false_claims,
+    hierarchical_interval,
+    holm,
+    mean_of,
+    p_above,
+    sign_flip_p,
+)
+from sample_efficiency.survival import Times, log_rank, restricted_mean, times_to_target
 
-NUM_RESAMPLES = 2000
-OURS = "progress"
+Curves = Mapping[tuple[str, str], Mapping[Run, Curve]]
+"""Finished training runs by pool and arm, then by run."""
 
-AXES: tuple[Axis, ...] = ("rollouts", "tokens")
+TARGET_SHARE = 0.75
+"""Of uniform's mean gain of sampled accuracy: the target whose rollouts are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Differences of accuracy over the budget between two arms, on the runs that both have."""
+
+    runs: tuple[Run, ...]
+    by_prompt: tuple[Floats, ...]
+    """For each run the [prompts] differences; runs of one cold start share their prompts."""
+
+    @property
+    def differences(self) -> Floats:
+        """Return the difference of each run: [runs]."""
+        return np.array([row.mean() for row in self.by_prompt])
+
+    def interval(self) -> tuple[float, float]:
+        """Return the hierarchical bootstrap interval; nan ends where there is no run."""
+        if not self.runs:
+            return math.nan, math.nan
+        return hierarchical_interval(self.by_prompt, [run.cold_start for run in self.runs])
+
+
+def pair(
+    curves: Curves, pool: str, arm: str, base: str, *, measure: Measure, marks: Floats
+) -> Pairs:
+    """Pair two arms of a pool by cold start and seed; what only one has is left out."""
+    ours, theirs = curves.get((pool, arm), {}), curves.get((pool, base), {})
+    runs = tuple(sorted(ours.keys() & theirs.keys()))
+    return Pairs(
+        runs,
+        tuple(
+            ours[run].over_budget(marks, measure) - theirs[run].over_budget(marks, measure)
+            for run in runs
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Result of one test, or of the same analysis of an arm that is known to gain nothing."""
+
+    test: Hypothesis
+    arm: str
+    mean: Mean
+    bootstrap: tuple[float, float]
+    sign_flip_p: float
+    """Two-sided and exact, of a difference of 0."""
+    p: float
+    adjusted: float
+    """By Holm, over all confirmatory tests; for the null arm over its own two tests a kind."""
+    complete: bool
+    """Whether all planned runs are paired; without them nothing is claimed."""
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the null hypothesis is rejected."""
+        return self.complete and self.adjusted <= ALPHA
+
+
+def _results(
+    curves: Curves, tests: Sequence[Hypothesis], arm: str, *, runs: Sequence[Run], marks: Floats
+) -> list[Result]:
+    pairs = {
+        test: pair(curves, test.pool, arm, BASE, measure=test.measure, marks=marks)
+        for test in tests
+    }
+    p_values = {test.name: p_above(pairs[test].differences, test.bound) for test in tests}
+    adjusted = holm(p_values)
+    return [
+        Result(
+            test=test,
+            arm=arm,
+            mean=mean_of(own.differences),
+            bootstrap=own.interval(),
+            sign_flip_p=sign_flip_p(own.differences) if own.runs else math.nan,
+            p=p_values[test.name],
+            adjusted=adjusted[test.name],
+            complete=set(own.runs) == set(runs),
+        )
+        for test, own in pairs.items()
+    ]
+
+
+def confirmatory(curves: Curves, *, runs: Sequence[Run], marks: Floats) -> list[Result]:
+    """Return the results of the pre-registered tests, Holm over all of them."""
+    return _results(curves, TESTS, OURS, runs=runs, marks=marks)
+
+
+def null_arm(curves: Curves, *, runs: Sequence[Run], marks: Floats) -> list[Result]:
+    """Return the same tests of uniform sampling with another seed, beside uniform sampling."""
+    kinds = ("superiority", "non-inferiority")
+    found: list[Result] = []
+    for kind in kinds:
+        tests = [Hypothesis(NULL_POOL, measure, kind) for measure in ("greedy", "sampled")]
+        found += _results(curves, tests, NULL, runs=runs, marks=marks)
+    return found
+
+
+def claims(differences: Mapping[str, Floats]) -> list[str]:
+    """Return the names of the tests that the whole procedure rejects, from paired differences."""
+    bounds = {test.name: test.bound for test in TESTS}
+    adjusted = holm({name: p_above(own, bounds[name]) for name, own in differences.items()})
+    return [name for name, p in adjusted.items() if p <= ALPHA]
+
+
+def false_positive_rate(curves: Curves, *, marks: Floats, num: int = 1000) -> float:
+    """Return how often the procedure claims anything when signs are flipped; nan without pairs."""
+    found = {
+        test: pair(curves, test.pool, OURS, BASE, measure=test.measure, marks=marks).differences
+        for test in TESTS
+    }
+    found = {test: own for test, own in found.items() if own.size > 1}
+    if not found:
+        return math.nan
+    return false_claims(
+        {test.name: own for test, own in found.items()},
+        {test.name: test.bound for test in found},
+        {test.name: test.pool for test in found},
+        claims,
+        num=num,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolResult:
-    """Results on one prompt pool: curves of every arm (sampler setup) and comparisons of arms."""
+class Beside:
+    """One arm beside another on one pool: what is reported and not tested for claims."""
 
     pool: str
-    marks: Mapping[Axis, Floats]
-    """By axis: [marks] of the budget; the budget of tokens is what every cell has spent in the
-    end."""
-    curves: Mapping[str, Mapping[int, Curve]]
-    """Arm -> seed -> curve, of the cells that are done."""
-    means: Mapping[Axis, Mapping[str, tuple[Floats, Floats, Floats]]]
-    """Mean curve of each arm over its seeds, and the ends of its interval."""
-    comparisons: Mapping[Axis, Mapping[str, Comparison]]
-    """Each arm beside uniform, on the seeds that both have."""
-    ours: Mapping[str, Comparison]
-    """`progress` beside each other arm, as the others stand beside uniform, over rollouts."""
+    arm: str
+    base: str
+    over_budget: Mapping[Measure, Mean]
+    """Difference of mean accuracy over the budget."""
+    final: Mapping[Measure, Mean]
+    """Difference of accuracy at the budget."""
+    reached: tuple[int, int]
+    """Runs that reached the target, and runs."""
+    restricted: float
+    """Mean rollouts to the target up to the budget, censored there (area under Kaplan-Meier)."""
+    saved: Mean
+    """Rollouts to the target, censored at the budget, less the other arm's: paired."""
+    log_rank_p: float
+    """Two-sided, stratified by cold start."""
 
 
-def analyse(
-    pool: str, curves: Sequence[Curve], *, budget: int, num_marks: int, num: int = NUM_RESAMPLES
-) -> PoolResult:
-    """Return the results on one pool from the curves of its training runs (at least one)."""
-    by_arm: dict[str, dict[int, Curve]] = {}
-    for curve in sorted(curves, key=lambda curve: curve.seed):
-        by_arm.setdefault(curve.arm, {})[curve.seed] = curve
-    steps = np.arange(num_marks + 1) / num_marks
-    tokens = min(float(curve.spent["tokens"][-1]) for curve in curves)
-    marks: dict[Axis, Floats] = {"rollouts": budget * steps, "tokens": tokens * steps}
-    means: dict[Axis, dict[str, tuple[Floats, Floats, Floats]]] = {}
-    comparisons: dict[Axis, dict[str, Comparison]] = {}
-    ours: dict[str, Comparison] = {}
-    for axis in AXES:
-        found = {
-            arm: {seed: c.at(axis, marks[axis]) for seed, c in own.items()}
-            for arm, own in by_arm.items()
-        }
-        means[axis] = {arm: mean_curve(list(own.values()), num=num) for arm, own in found.items()}
-        beside = {
-            arm: _paired(own, found.get("uniform", {}), marks[axis], num)
-            for arm, own in found.items()
-        }
-        comparisons[axis] = {
-            arm: comparison for arm, comparison in beside.items() if comparison is not None
-        }
-        if axis == "rollouts":
-            beside = {
-                arm: _paired(found.get(OURS, {}), own, marks[axis], num)
-                for arm, own in found.items()
-                if arm != OURS
-            }
-            ours = {arm: comparison for arm, comparison in beside.items() if comparison is not None}
-    return PoolResult(
-        pool=pool, marks=marks, curves=by_arm, means=means, comparisons=comparisons, ours=ours
-    )
-
-
-def _paired(
-    arm: Mapping[int, Floats], base: Mapping[int, Floats], marks: Floats, num: int
-) -> Comparison | None:
-    """Compare two arms on the seeds that both have; None if they share no seed."""
-    seeds = sorted(set(arm) & set(base))
-    return (
-        compare([arm[s] for s in seeds], [base[s] for s in seeds], seeds, marks, num=num)
-        if seeds
-        else None
-    )
-
-
-def share_of_saving(result: PoolResult, arm: str) -> float | None:
-    """Return an arm's saving of rollouts as a share of the oracle's; None if not comparable."""
-    found = result.comparisons["rollouts"]
-    if arm not in found or "oracle" not in found or found[arm].seeds != found["oracle"].seeds:
-        return None
-    if not (found[arm].reached and found["oracle"].reached):
-        return None
-    most = 1.0 - found["oracle"].ratio.value
-    return (1.0 - found[arm].ratio.value) / most if most > 0.01 else None
-
-
-def trained_on(curves: Mapping[int, Curve], kind: str, *, part: slice) -> float | None:
-    """Return the mean share of training groups of one kind over `part` of the batches."""
-    values = [np.mean(own) for c in curves.values() if (own := c.cell["trained_on"][kind][part])]
-    return float(np.mean(values)) if values else None
-
-
-def trained_on_over_time(curves: Mapping[int, Curve], kind: str, *, parts: int = 10) -> list[float]:
-    """Return the mean share of training groups of one kind in each of `parts` spans of batches."""
-    cut = [
-        [float(p.mean()) for p in np.array_split(c.cell["trained_on"][kind], parts) if p.size]
-        for c in curves.values()
-    ]
-    return [float(v) for v in np.mean([row[: min(map(len, cut))] for row in cut], axis=0)]
-
-
-def spent_on(curves: Mapping[int, Curve], purpose: str) -> float:
-    """Return the mean share of all rollouts that were spent on one purpose, over seeds."""
-    last = [c.cell["batches"][-1]["rollouts"] for c in curves.values()]
-    return float(np.mean([row[purpose] / sum(row.values()) for row in last]))
-
-
-def minutes(curves: Mapping[int, Curve]) -> float:
-    """Return the median wall-clock minutes of a training run, interruptions included."""
-    return float(np.median([c.cell["seconds"] for c in curves.values()])) / 60
-
-
-def log_loss(curves: Mapping[int, Curve]) -> float | None:
-    """Return the sampler's mean log loss in predicting verdicts in the second half of batches."""
-    found = []
-    for curve in curves.values():
-        rows = curve.cell["batches"]
-        found += [
-            row["sampler"]["sampler/log_loss"]
-            for row in rows[len(rows) // 2 :]
-            if "sampler/log_loss" in row["sampler"]
+def beside(curves: Curves, pool: str, arm: str, base: str, *, marks: Floats) -> Beside | None:
+    """Compare an arm with another on the runs that both have; None if there are none."""
+    over, final = {}, {}
+    measures: tuple[Measure, ...] = ("greedy", "sampled")
+    for measure in measures:
+        pairs = pair(curves, pool, arm, base, measure=measure, marks=marks)
+        over[measure] = mean_of(pairs.differences)
+        ends = [
+            curves[pool, arm][run].accuracy(marks[-1:], measure)[0]
+            - curves[pool, base][run].accuracy(marks[-1:], measure)[0]
+            for run in pairs.runs
         ]
-    return float(np.mean(found)) if found else None
-
-
-def pool_shape(result: PoolResult) -> dict[str, float] | None:
-    """Summarise the cold start's pass rates on sound prompts, with their distance to DynaMath's."""
-    rates = [
-        c.cell["first_pass_rates"]
-        for own in result.curves.values()
-        for c in own.values()
-        if "first_pass_rates" in c.cell
+        final[measure] = mean_of(ends)
+    if not pairs.runs:
+        return None
+    goals = targets(curves.get((pool, BASE), {}), marks)
+    runs = [run for run in pairs.runs if run.cold_start in goals]
+    ours, theirs = (_times(curves[pool, name], runs, goals, marks) for name in (arm, base))
+    strata = [
+        (n, n) for n in np.unique([run.cold_start for run in runs], return_counts=True)[1].tolist()
     ]
-    if not rates:
-        return None
-    pooled = np.concatenate([np.asarray(r) for r in rates])
-    return {
-        "never": float((pooled == 0).mean()),
-        "always": float((pooled == 1).mean()),
-        "mean": float(pooled.mean()),
-        "distance_to_dynamath": shape_distance(pooled),
-    }
+    return Beside(
+        pool=pool,
+        arm=arm,
+        base=base,
+        over_budget=over,
+        final=final,
+        reached=(int(ours.reached.sum()), len(runs)),
+        restricted=restricted_mean(ours, float(marks[-1])) if runs else math.nan,
+        saved=mean_of(ours.times - theirs.times),
+        log_rank_p=log_rank(ours, theirs, strata) if runs else math.nan,
+    )
 
 
-def as_json(result: PoolResult) -> dict[str, Any]:
-    """Return all numbers of a pool for JSON, with None in place of nan."""
-    arms: dict[str, Any] = {}
-    for arm, own in result.curves.items():
-        learning_rates = sorted({c.cell["learning_rate"] for c in own.values()})
-        arms[arm] = {
-            "seeds": sorted(own),
-            "learning_rates": learning_rates,
-            "minutes": minutes(own),
-            "curves": {axis: _mean_json(result.means[axis][arm]) for axis in AXES},
-            "beside_uniform": {axis: _compared(result.comparisons[axis].get(arm)) for axis in AXES},
-            "progress_beside_it": _compared(result.ours.get(arm)),
-            "share_of_the_oracles_saving": share_of_saving(result, arm),
-            "coin_flips": trained_on(own, "coin_flip", part=slice(None)),
-            "wrong_labels": trained_on(own, "wrong_label", part=slice(None)),
-            "zero_variance": trained_on(own, "zero_variance", part=slice(None)),
-            "over_time": {
-                kind: trained_on_over_time(own, kind)
-                for kind in ("coin_flip", "wrong_label", "zero_variance")
-            },
-            "refresh_share": spent_on(own, "refresh"),
-            "discarded_share": spent_on(own, "discarded"),
-            "log_loss": log_loss(own),
-        }
-    marks = {axis: values.tolist() for axis, values in result.marks.items()}
-    return {"marks": marks, "arms": arms, "pass_rates_of_the_cold_start": pool_shape(result)}
+def targets(uniform: Mapping[Run, Curve], marks: Floats) -> dict[int, float]:
+    """Return each cold start's target: its sampled accuracy and 75% of uniform's mean gain.
+
+    A cold start on which uniform sampling gains nothing has none.
+    """
+    found = {}
+    for cold_start in sorted({run.cold_start for run in uniform}):
+        own = np.stack(
+            [c.accuracy(marks, "sampled") for run, c in uniform.items() if run[0] == cold_start]
+        ).mean(axis=0)
+        if own[-1] > own[0]:
+            found[cold_start] = float(own[0] + TARGET_SHARE * (own[-1] - own[0]))
+    return found
 
 
-def _mean_json(curve: tuple[Floats, Floats, Floats]) -> dict[str, list[float | None]]:
-    numbers = (("mean", curve[0]), ("low", curve[1]), ("high", curve[2]))
-    return {
-        name: [float(v) if np.isfinite(v) else None for v in values] for name, values in numbers
-    }
+def _times(
+    own: Mapping[Run, Curve], runs: Sequence[Run], goals: Mapping[int, float], marks: Floats
+) -> Times:
+    if not runs:
+        return Times(np.zeros(0), np.zeros(0, dtype=np.bool_))
+    curves = [own[run].accuracy(marks, "sampled") for run in runs]
+    return times_to_target(marks, curves, [goals[run.cold_start] for run in runs])
 
 
-def _compared(found: Comparison | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    estimates = ("final", "final_difference", "mean_difference", "spent_to_target", "ratio")
-    return {name: getattr(found, name).as_json() for name in estimates} | {
-        "paired_seeds": list(found.seeds),
-        "reached": found.reached,
-        "reached_share": found.reached_share,
-        "restricted_mean": found.restricted_mean,
-    }
+def share(own: Mapping[Run, Curve], kind: str) -> float:
+    """Return the mean share of training groups that are "silent" or have a "wrong_label"."""
+    counts = [curve.cell["groups"] for curve in own.values()]
+    return float(np.mean([sum(c[kind]) / sum(c["all"]) for c in counts]))
+
+
+def mean_curve(own: Mapping[Run, Curve], measure: Measure, marks: Floats) -> NDArray[np.float64]:
+    """Return the mean accuracy over runs at each mark: [marks]."""
+    return np.stack([c.accuracy(marks, measure) for c in own.values()]).mean(axis=0)

@@ -35,7 +35,7 @@ USED_SEEDS = frozenset({*range(8), 100, 101, 102, 103})
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Hypothesis:
     """One confirmatory test of our sampler against uniform sampling."""
 
     pool: str
@@ -56,10 +56,14 @@ class Test:
 SUPERIORITY_POOLS = ("heterogeneous", "no_features")
 NON_INFERIORITY_POOLS = ("one_skill_once", "one_skill_four")
 
-TESTS: tuple[Test, ...] = (
-    *(Test(pool, measure, "superiority") for pool in SUPERIORITY_POOLS for measure in MEASURES),
+TESTS: tuple[Hypothesis, ...] = (
     *(
-        Test(pool, measure, "non-inferiority")
+        Hypothesis(pool, measure, "superiority")
+        for pool in SUPERIORITY_POOLS
+        for measure in MEASURES
+    ),
+    *(
+        Hypothesis(pool, measure, "non-inferiority")
         for pool in NON_INFERIORITY_POOLS
         for measure in MEASURES
     ),

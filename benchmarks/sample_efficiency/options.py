@@ -52,7 +52,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--define", action="append", default=[], metavar="NAME=SAMPLER[,key=value...]")
     add("--runs", nargs="+", metavar="COLD_START:SEED", help="else those of the design")
     add("--budget", type=int, default=6144, help="rollouts of all purposes, for every arm")
-    add("--marks", type=int, default=8, help="measurements of accuracy over the budget")
+    add("--marks", type=int, default=6, help="measurements of accuracy over the budget")
     add("--stock", type=int, default=1600, help="graded prompts that pools are drawn from")
     add("--held-out", type=int, default=400, help="held-out prompts that measure accuracy")
     add("--oracle-every", type=int, default=8, help="batches between the oracle's measurements")

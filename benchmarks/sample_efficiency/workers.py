@@ -31,12 +31,12 @@ def run_cells(cells: Sequence[Cell], *, jobs: int) -> list[Cell]:
             time.sleep(0.2)
             for process in [process for process in running if process.poll() is not None]:
                 cell, done = running.pop(process), done + 1
-                minutes = (time.monotonic() - started) / 60
-                left = minutes / done * (len(cells) - done)
+                hours = (time.monotonic() - started) / 3600
+                left = hours / done * (len(cells) - done)
                 ok = process.returncode == 0 and cell.curve_path.exists()
                 state = "done" if ok else f"FAILED, see {cell.folder / 'log.txt'}"
                 print(
-                    f"{done}/{len(cells)} {cell.name}: {state}; {minutes:.0f} min, about {left:.0f}"
+                    f"{done}/{len(cells)} {cell.name}: {state}; {hours:.2f} h, about {left:.2f} h"
                     " left",
                     flush=True,
                 )

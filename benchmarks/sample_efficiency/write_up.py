@@ -1,6 +1,227 @@
-def write_pilot(*a):
-    return ""
+"""Write the results of the study, and of its pilot, as Markdown and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import vasari
+from result_files import MACHINE, result_file
+from sample_efficiency.analysis import (
+    Beside,
+    Curves,
+    Result,
+    beside,
+    confirmatory,
+    false_positive_rate,
+    mean_curve,
+    null_arm,
+    pair,
+    share,
+)
+from sample_efficiency.arms import CONFIRMATORY
+from sample_efficiency.curves import MEASURES, Curve, Floats, Run, marks_of
+from sample_efficiency.design import BASE, FINAL_RUNS, MARGIN, NULL, OURS
+from sample_efficiency.inference import ALPHA, Mean, mean_of, supported_margin
+from sample_efficiency.planning import Planned, distinct_cells
+from vasari.core.files import read_json, write_json
 
 
-def write_study(*a):
-    return ""
+def read_curves(planned: Sequence[Planned]) -> Curves:
+    """Return the finished training runs of a plan by pool and arm."""
+    found: dict[tuple[str, str], dict[Run, Curve]] = {}
+    read: dict[Any, Curve] = {}
+    for one in planned:
+        if one.cell.done():
+            path = one.cell.curve_path
+            if path not in read:
+                read[path] = Curve.read(read_json(path))
+            found.setdefault((one.pool, one.arm), {})[one.run] = read[path]
+    return found
+
+
+def points(mean: Mean, digits: int = 1) -> str:
+    """Format a mean difference of accuracy in points, with its t-interval."""
+    if math.isnan(mean.value):
+        return "-"
+    form = f"+.{digits}f"
+    if math.isnan(mean.low):
+        return f"{100 * mean.value:{form}}"
+    return f"{100 * mean.value:{form}} ({100 * mean.low:{form}} to {100 * mean.high:{form}})"
+
+
+def p_value(p: float) -> str:
+    """Format a p-value; a dash for nan."""
+    return "-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def tests_table(results: Sequence[Result]) -> str:
+    """Return the table of confirmatory tests, or of the same tests of the null arm."""
+    headings = ("pool", "measure", "test", "runs", "points, 95% t-interval", "bootstrap")
+    headings += ("sign-flip p", "one-sided p", "Holm p", "claim")
+    rows = []
+    for found in results:
+        low, high = found.bootstrap
+        claim = "yes" if found.claimed else "no" if found.complete else "incomplete"
+        row = [found.test.pool, found.test.measure, found.test.kind, str(found.mean.num)]
+        row += [points(found.mean), f"{100 * low:+.1f} to {100 * high:+.1f}"]
+        row += [p_value(p) for p in (found.sign_flip_p, found.p, found.adjusted)]
+        rows.append([*row, claim])
+    return table(headings, rows)
+
+
+def beside_table(rows: Sequence[Beside]) -> str:
+    """Return the table of secondary comparisons."""
+    headings = ("pool", "arm", "less", "runs", "greedy over budget", "sampled over budget")
+    headings += ("greedy at end", "sampled at end", "reached target", "rollouts to target")
+    headings += ("less the other's", "log-rank p")
+    return table(
+        headings,
+        [
+            [row.pool, row.arm, row.base, str(row.over_budget["greedy"].num)]
+            + [points(row.over_budget[name]) for name in MEASURES]
+            + [points(row.final[name]) for name in MEASURES]
+            + [f"{row.reached[0]} of {row.reached[1]}", _number(row.restricted)]
+            + [
+                f"{_number(row.saved.value)} ({_number(row.saved.low)} to"
+                f" {_number(row.saved.high)})",
+                p_value(row.log_rank_p),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:,.0f}"
+
+
+def arms_table(curves: Curves, marks: Floats) -> str:
+    """Return the table of each arm's curve, groups, tokens and time."""
+    headings = ("pool", "arm", "runs", "greedy at marks", "sampled at marks", "silent groups")
+    headings += ("wrong labels", "prompts trained on", "tokens", "median s a cell")
+    rows = []
+    for (pool, arm), own in curves.items():
+        cells = [curve.cell for curve in own.values()]
+        tokens = float(np.mean([sum(cell["tokens"].values()) for cell in cells]))
+        distinct = float(np.mean([cell["groups"]["distinct"][-1] for cell in cells]))
+        rows.append(
+            [pool, arm, str(len(own))]
+            + [
+                " ".join(f"{100 * value:.1f}" for value in mean_curve(own, name, marks))
+                for name in MEASURES
+            ]
+            + [f"{100 * share(own, kind):.0f}%" for kind in ("silent", "wrong_label")]
+            + [f"{distinct:.0f}", f"{tokens:,.0f}"]
+            + [f"{np.median([cell['seconds'] for cell in cells]):.0f}"]
+        )
+    return table(headings, rows)
+
+
+def completeness(planned: Sequence[Planned]) -> str:
+    """Describe how many cells (training runs) are done, which are missing, and their commits."""
+    cells = distinct_cells(planned)
+    missing = [cell.name for cell in cells if not cell.curve_path.exists()]
+    commits = sorted({read_json(c.curve_path)["commit"] for c in cells if c.curve_path.exists()})
+    text = f"All {len(cells)} cells are done."
+    if missing:
+        named = "; ".join(missing[:6]) + ("; ..." if len(missing) > 6 else "")
+        text = f"**Incomplete: {len(cells) - len(missing)} of {len(cells)} cells.** {named}."
+    if len(commits) > 1:
+        text += " **Not at one commit: nothing below is confirmatory.**"
+    return f"{text} Code: {', '.join(commits) or 'none'}."
+
+
+def secondary(curves: Curves, marks: Floats) -> list[Beside]:
+    """Return each arm beside uniform sampling, and ours beside the other arms, by pool."""
+    found = []
+    for pool, arm in curves:
+        if arm != BASE:
+            found.append(beside(curves, pool, arm, BASE, marks=marks))
+        if arm not in (BASE, NULL, OURS):
+            found.append(beside(curves, pool, OURS, arm, marks=marks))
+    return [one for one in found if one is not None]
+
+
+def write_study(chosen: argparse.Namespace, planned: Sequence[Planned]) -> str:
+    """Analyse the finished cells, write Markdown and JSON, and return the Markdown."""
+    curves, marks = read_curves(planned), marks_of(chosen.budget, chosen.marks)
+    exploring = chosen.command == "explore" or any(one.arm not in CONFIRMATORY for one in planned)
+    sections = [f"# Choosing prompts beside uniform sampling\n\n{completeness(planned)}"]
+    facts: dict[str, Any] = {"schema": 2, "budget": chosen.budget, "marks": marks.tolist()}
+    if not exploring:
+        results = confirmatory(curves, runs=FINAL_RUNS, marks=marks)
+        null = null_arm(curves, runs=FINAL_RUNS, marks=marks)
+        rate = false_positive_rate(curves, marks=marks)
+        sections += [
+            f"## Confirmatory: `{OURS}` less `{BASE}`\n\nFamily-wise {ALPHA} one-sided (Holm over"
+            f" {len(results)} tests); margin {100 * MARGIN:.0f} points; primary: the t-test.\n\n"
+            + tests_table(results),
+            f"## The same of `{NULL}`, which cannot gain\n\n{tests_table(null)}\n\nWith signs"
+            f" flipped at random the whole procedure claims something in {100 * rate:.1f}% of"
+            f" cases.",
+        ]
+        facts["confirmatory"] = [dataclasses.asdict(one) for one in results]
+        facts["null"] = [dataclasses.asdict(one) for one in null]
+        facts["false_positive_rate"] = rate
+    rows = secondary(curves, marks)
+    kind = "Exploratory" if exploring else "Secondary"
+    sections += [f"## {kind}\n\n{beside_table(rows)}", f"## Arms\n\n{arms_table(curves, marks)}"]
+    facts["beside"] = [dataclasses.asdict(one) for one in rows]
+    if chosen.small:
+        sections.insert(0, "**A smoke test: these numbers mean nothing.**")
+    name = "sample_efficiency_explored" if exploring else "sample_efficiency_study"
+    return _written(chosen, name, sections, facts)
+
+
+def write_pilot(chosen: argparse.Namespace, planned: Sequence[Planned]) -> str:
+    """Describe the pilot's variances and times, and what 12 runs can show; return the Markdown."""
+    curves, marks = read_curves(planned), marks_of(chosen.budget, chosen.marks)
+    rows, facts = [], {}
+    for pool in dict.fromkeys(one.pool for one in planned):
+        for name in MEASURES:
+            found = pair(curves, pool, NULL, BASE, measure=name, marks=marks).differences
+            if found.size < 2:
+                continue
+            margin = supported_margin(found, num_runs=len(FINAL_RUNS))
+            last = supported_margin(found, num_runs=len(FINAL_RUNS), alpha=ALPHA / 8)
+            values = [points(mean_of(found)), f"{100 * mean_of(found).deviation:.2f}"]
+            rows.append([pool, name, str(found.size), *values])
+            rows[-1] += [f"{100 * margin:.2f}", f"{100 * last:.2f}"]
+            facts[f"{pool} / {name}"] = {"differences": found.tolist(), "margin": margin}
+    headings = ("pool", "measure", "pairs", f"{NULL} less {BASE}, points", "deviation of pairs")
+    headings += ("margin at 80% power", "at Holm's first step")
+    sections = [
+        f"# Pilot of the study of samplers\n\n{completeness(planned)}",
+        f"## What {len(FINAL_RUNS)} runs can show\n\n{table(headings, rows)}",
+        f"## Arms\n\n{arms_table(curves, marks)}",
+    ]
+    return _written(chosen, "sample_efficiency_pilot", sections, {"schema": 2, "pilot": facts})
+
+
+def _written(
+    chosen: argparse.Namespace, name: str, sections: Sequence[str], facts: dict[str, Any]
+) -> str:
+    target = result_file(name, chosen.results)
+    text = "\n\n".join([*sections, f"vasari {vasari.__version__}, {MACHINE}.\n"])
+    target.write_text(text)
+    write_json(target.with_suffix(".json"), _plain(facts))
+    return f"{text}\nwritten to {target}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value for JSON, with None in place of nan."""
+    text = json.dumps(value, default=lambda found: found.tolist())
+    return json.loads(text, parse_constant=lambda _: None)
