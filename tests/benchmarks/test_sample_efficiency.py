@@ -1,4 +1,4 @@
-"""The benchmark's pools, control and bookkeeping; then all of it once, on the tiny model."""
+"""The benchmark's arms and control; then all of it once, on the tiny model."""
 
 import fcntl
 import json
@@ -13,54 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sample_efficiency.arms import ARMS, REQUIRED, define
+from sample_efficiency.arms import ARMS, CONFIRMATORY, chosen_arms, define
+from sample_efficiency.options import read_run
 from sample_efficiency.permuted import PermutedSampler
-from sample_efficiency.pools import COIN_FLIP, CoinFlips, coin, flip_coins
-from sample_efficiency.study import check_fresh, learning_rate
 from vasari.core.errors import ConfigError
 from vasari.records import GroupOutcome
 from vasari.sample import check_prompt_sampler, make_sampler
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "sample_efficiency.py"
-
-
-def test_half_of_the_coins_fall_heads():
-    heads = sum(coin(3, f"prompt-{n}", 192, n) for n in range(1000))
-    assert 430 < heads < 570  # four and a half standard deviations of 15.8
-
-
-def test_coins_are_flipped_on_perfect_prompts_only(image_prompts):
-    spoiled = flip_coins(image_prompts, 5, seed=0)
-    again = flip_coins(spoiled, 7, seed=1)
-    assert [p.metadata["imperfection"] for p in spoiled].count(COIN_FLIP) == 5
-    assert [p.metadata["imperfection"] for p in again].count(COIN_FLIP) == 12
-
-
-def verdicts(coins, prompts, num=40):
-    return [coins(prompts[place % 2], "<answer>1</answer>").value for place in range(num)]
-
-
-def test_a_resumed_run_flips_the_same_coins(image_prompts):
-    prompts = flip_coins(image_prompts, 12, seed=0)
-    first, resumed = CoinFlips(5), CoinFlips(5)
-    first.ledger.charge("train", rollouts=192, tokens=10)
-    resumed.ledger.load_state_dict(first.ledger.state_dict())
-    assert verdicts(first, prompts) == verdicts(resumed, prompts)
-
-
-def test_the_coins_of_the_next_batch_are_others(image_prompts):
-    prompts = flip_coins(image_prompts, 12, seed=0)
-    coins = CoinFlips(5)
-    before = verdicts(coins, prompts)
-    coins.ledger.charge("train", rollouts=192, tokens=10)
-    assert verdicts(coins, prompts) != before
-
-
-def test_what_is_no_coin_flip_is_verified(image_prompts):
-    verdict = CoinFlips(5)(
-        image_prompts[0], f"<think>x</think><answer>{image_prompts[0].answer}</answer>"
-    )
-    assert verdict.value == 1.0
 
 
 def test_the_control_keeps_the_contract_of_samplers():
@@ -99,17 +59,32 @@ def test_a_sampler_that_asks_for_rollouts_cannot_be_permuted():
         PermutedSampler(make_sampler("vas", num_prompts=30, seed=2), seed=3)
 
 
-def test_the_required_arms_are_known():
-    assert set(REQUIRED) <= set(ARMS)
+def test_the_confirmatory_arms_can_be_run():
+    assert list(chosen_arms(list(CONFIRMATORY))) == list(CONFIRMATORY)
+
+
+def test_an_arm_that_nobody_knows_is_refused():
+    with pytest.raises(ConfigError, match="there is no arm best"):
+        chosen_arms(["best"])
+
+
+def test_a_sampler_that_this_version_lacks_is_named():
+    with pytest.raises(ConfigError, match=r"arm mine: .*; leave it out"):
+        chosen_arms(["uniform"], ["mine=no_such_sampler"])
+
+
+def test_features_make_no_difference_to_uniform():
+    assert not ARMS["uniform"].knows_features
+    assert ARMS["progress"].knows_features
+    assert not ARMS["progress_without_features"].knows_features
 
 
 def test_an_arm_can_be_defined_on_the_command_line():
     name, arm = define("sharp=progress,sharpness=4,shared=false")
-    assert (name, arm.sampler, arm.settings, arm.parent) == (
+    assert (name, arm.sampler, arm.settings) == (
         "sharp",
         "progress",
         {"sharpness": 4, "shared": False},
-        "progress",
     )
 
 
@@ -118,47 +93,16 @@ def test_an_arm_that_cannot_be_read_is_refused():
         define("sharp")
 
 
-@pytest.mark.parametrize(
-    ("given", "tuned", "expected"),
-    [
-        ({"progress-no-cost": 1.0, "progress": 2.0}, {"progress": 3.0}, (1.0, "given")),
-        ({"progress": 2.0}, {"progress-no-cost": 4.0}, (4.0, "tuned")),
-        ({"progress": 2.0}, {"progress": 3.0}, (2.0, "given for progress")),
-        ({}, {"progress": 3.0}, (3.0, "tuned for progress")),
-        ({}, {"uniform": 3.0}, (5.0, "recipe, not tuned")),
-        ({"progress": 2.0}, {"progress-no-cost": 3.0}, (3.0, "tuned")),
-    ],
-)
-def test_a_learning_rate_is_the_arms_own_or_its_parents(given, tuned, expected):
-    name, chosen = "progress-no-cost", {"chosen": {"noisy": tuned}}
-    assert (
-        learning_rate(name, ARMS[name], pool="noisy", given=given, tuned=chosen, fallback=5.0)
-        == expected
-    )
-
-
-def test_a_rate_tuned_on_another_pool_is_taken_and_said():
-    tuned = {"chosen": {"realistic": {"beta": 2.0}, "clean": {"uniform": 3.0}}}
-    found = learning_rate("beta", ARMS["beta"], pool="noisy", given={}, tuned=tuned, fallback=5.0)
-    assert found == (2.0, "tuned on pool realistic")
-
-
-def test_seeds_of_the_tuning_are_refused_for_the_study():
-    with pytest.raises(ConfigError, match=r"seeds \[100\] were used to tune"):
-        check_fresh([0, 100], {"seeds": [100, 101]})
+def test_a_run_is_a_cold_start_and_a_seed():
+    assert read_run("2:205") == (2, 205)
+    with pytest.raises(ConfigError, match="COLD_START:SEED, got '205'"):
+        read_run("205")
 
 
 def command(out, model, *more):
-    return [
-        sys.executable,
-        str(SCRIPT),
-        "--small",
-        "--out",
-        str(out),
-        "--cold-start",
-        str(model),
-        *more,
-    ]
+    words = [sys.executable, str(SCRIPT), *more, "--small", "--out", str(out)]
+    words += ["--model", str(model), "--pools", "heterogeneous", "--runs", "1:200"]
+    return [*words, "--arms", "uniform", "weighted_passes"]
 
 
 def run(out, model, *more):
@@ -169,75 +113,76 @@ def run(out, model, *more):
 
 @pytest.fixture(scope="module")
 def study(taught_folder, tmp_path_factory):
-    """The small study: uniform and progress on the noisy pool, one seed."""
+    """The small study: uniform and ours on one pool, one run."""
     out = tmp_path_factory.mktemp("study")
-    done = run(out, taught_folder)
+    done = run(out, taught_folder, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 
 
+def cell_of(out, arm):
+    return out / "cells" / "heterogeneous" / arm / "cold1-seed200"
+
+
 def curve_of(out, arm):
-    return json.loads((out / "cells" / "noisy" / arm / "seed0" / "curve.json").read_text())
+    return json.loads((cell_of(out, arm) / "curve.json").read_text())
 
 
 @pytest.mark.heavy
 @pytest.mark.slow
 def test_both_arms_spend_the_budget(study):
-    spent = [
-        sum(curve_of(study, arm)["batches"][-1]["rollouts"].values())
-        for arm in ("uniform", "progress")
-    ]
-    assert spent == [48, 48]
+    arms = ("uniform", "weighted_passes")
+    assert [curve_of(study, arm)["charged"] for arm in arms] == [[16, 32, 48]] * 2
 
 
 @pytest.mark.heavy
 @pytest.mark.slow
 def test_accuracy_is_measured_at_every_mark(study):
-    assert [point["batch"] for point in curve_of(study, "uniform")["points"]] == [0, 1, 2, 3]
+    points = curve_of(study, "uniform")["points"]
+    assert [point["batch"] for point in points] == [0, 1, 2, 3]
+    assert {len(point[name]) for point in points for name in ("greedy", "sampled")} == {6}
 
 
 @pytest.mark.heavy
 @pytest.mark.slow
-def test_arms_of_a_seed_begin_alike(study):
-    first = [curve_of(study, arm)["points"][0]["correct"] for arm in ("uniform", "progress")]
-    assert first[0] == first[1]
+def test_arms_of_a_run_begin_alike(study):
+    first, second = (curve_of(study, arm)["points"][0] for arm in ("uniform", "weighted_passes"))
+    assert first == second
 
 
 @pytest.mark.heavy
 @pytest.mark.slow
-def test_the_write_up_has_table_figure_and_numbers(study):
-    (text,), (figure,) = (
-        [*(study / "results").glob(pattern)] for pattern in ("*.md", "*_noisy.svg")
-    )
+def test_the_write_up_has_tables_and_numbers(study):
+    (text,) = (study / "results").glob("*.md")
     numbers = json.loads(text.with_suffix(".json").read_text())
     assert "All 2 cells are done." in text.read_text()
-    assert f"]({figure.name})" in text.read_text()
-    assert numbers["complete"]
-    assert set(numbers["pools"]["noisy"]["arms"]) == {"uniform", "progress"}
-
-
-@pytest.mark.heavy
-@pytest.mark.slow
-def test_a_missing_cell_is_named_and_no_result(study, taught_folder):
-    done = run(
-        study, taught_folder, "--analyse", "--seeds", "0", "1", "--results", str(study / "partial")
-    )
-    assert "Incomplete: 2 of 4 cells are done." in done.stdout
-    assert "| uniform | **1 of 2** |" in done.stdout
+    assert len(numbers["confirmatory"]) == 8
+    assert not any(one["complete"] for one in numbers["confirmatory"])
 
 
 @pytest.mark.heavy
 @pytest.mark.slow
 def test_a_finished_cell_of_other_settings_is_refused(study, taught_folder):
-    done = run(study, taught_folder, "--analyse", "--budget", "64")
+    done = run(study, taught_folder, "analyse", "--budget", "64")
     assert done.returncode == 2
     assert "holds a cell of other settings (budget was 48, is 64)" in done.stderr
 
 
 @pytest.mark.heavy
 @pytest.mark.slow
+def test_packed_cells_are_not_trained_again(study, taught_folder, tmp_path):
+    packed, other = tmp_path / "packed", tmp_path / "other"
+    run(study, taught_folder, "export", "--cells", str(packed))
+    run(other, taught_folder, "import", "--cells", str(packed))
+    shutil.copytree(study / "stock", other / "stock")
+    done = run(other, taught_folder, "run")
+    assert "2 of 2 cells are done" in done.stdout, done.stderr
+
+
+@pytest.mark.heavy
+@pytest.mark.slow
 def test_a_cell_that_another_process_runs_is_left_alone(study):
-    folder = study / "cells" / "noisy" / "progress" / "seed0"
+    folder = cell_of(study, "weighted_passes")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         words = [sys.executable, str(SCRIPT), "--run-cell", str(folder)]
@@ -251,7 +196,7 @@ def test_a_cell_that_another_process_runs_is_left_alone(study):
 def test_a_killed_cell_goes_on_as_if_nothing_had_been(study, tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()
-    shutil.copy(study / "cells" / "noisy" / "progress" / "seed0" / "task.json", folder)
+    shutil.copy(cell_of(study, "weighted_passes") / "task.json", folder)
     words = [sys.executable, str(SCRIPT), "--run-cell", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -264,6 +209,7 @@ def test_a_killed_cell_goes_on_as_if_nothing_had_been(study, tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
     assert not (folder / "curve.json").exists()
     subprocess.run(words, env=environment, check=True, stderr=subprocess.DEVNULL)
-    resumed, whole = json.loads((folder / "curve.json").read_text()), curve_of(study, "progress")
-    same = ("batches", "points", "trained_on")
+    resumed = json.loads((folder / "curve.json").read_text())
+    whole = curve_of(study, "weighted_passes")
+    same = ("charged", "points", "groups")
     assert {name: resumed[name] for name in same} == {name: whole[name] for name in same}

@@ -1,124 +1,198 @@
-"""Curves of accuracy over what was spent, by hand."""
+"""Curves of accuracy over rollouts, their pairing and their archive, by hand."""
+
+import gzip
+import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sample_efficiency.curves import Curve, compare, first_crossing, isotonic
-from vasari.core.errors import DataError
+from sample_efficiency.analysis import beside, claims, confirmatory, pair, targets
+from sample_efficiency.archive import export_cells, import_cells
+from sample_efficiency.curves import Curve, Run, marks_of, trapezoid
+from sample_efficiency.design import FINAL_RUNS, TESTS, USED_SEEDS, check_fresh
+from sample_efficiency.study import key_of
+from vasari.core.errors import ConfigError, DataError, StateError
 
-numbers = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
-
-def cell(rollouts, points, **changes):
-    """A cell of training rollouts and refresh rollouts by batch, and shares of correct rollouts by
-    batch."""
-    batches = [
-        {
-            "batch": place,
-            "rollouts": {"train": train, "refresh": refresh},
-            "tokens": {"train": 10 * train, "refresh": 0},
-        }
-        for place, (train, refresh) in enumerate(rollouts, start=1)
-    ]
-    measured = [
-        {"batch": batch, "num_rollouts": 4, "correct": correct} for batch, correct in points
-    ]
+def cell(charged, points, **changes):
+    """A cell of rollouts charged after each batch, and answers to held-out prompts by batch."""
     return {
-        "pool": "p",
+        "schema": 2,
+        "pool": "heterogeneous",
         "arm": "a",
-        "seed": 0,
-        "free_refresh": False,
-        "batches": batches,
-        "points": measured,
+        "cold_start": 1,
+        "seed": 200,
+        "budget": charged[-1],
+        "spent_before": 0,
+        "charged": charged,
+        "points": [{"batch": at, "greedy": text, "sampled": text} for at, text in points],
     } | changes
 
 
-def test_the_closest_rising_sequence_pools_what_falls():
-    # 3 and 2 fall: their mean is 2.5.
-    np.testing.assert_allclose(isotonic(np.array([1.0, 3.0, 2.0, 4.0])), [1.0, 2.5, 2.5, 4.0])
-
-
-@given(numbers)
-def test_a_smoothed_curve_never_falls_and_keeps_its_mean(values):
-    smooth = isotonic(np.array(values))
-    assert (np.diff(smooth) >= -1e-12).all()
-    assert smooth.mean() == pytest.approx(np.mean(values), abs=1e-9)
-
-
-def test_a_target_between_two_marks_is_crossed_between_them():
-    assert first_crossing(np.arange(4.0), np.array([0.2, 0.4, 0.6, 0.8]), 0.5) == pytest.approx(1.5)
-
-
-def test_a_target_that_is_never_reached_has_no_crossing():
-    assert np.isnan(first_crossing(np.arange(3.0), np.array([0.1, 0.2, 0.3]), 0.4))
-
-
 def test_a_refresh_is_paid_for_and_moves_no_weights():
-    """Batch 1 costs 10 of refresh and 4 of training, batch 2 costs 4: 13 rollouts buy the cold
-    start, 14 one batch."""
-    curve = Curve.read(cell([(4, 10), (8, 10)], [(0, [0, 0]), (2, [4, 2])]))
-    found = curve.at("rollouts", np.array([0.0, 13.0, 14.0, 18.0]))
-    np.testing.assert_allclose(found, [[0, 0], [0, 0], [0.5, 0.25], [1, 0.5]])
+    """Batch 1 costs 14 with its refresh, batch 2 costs 4: 13 rollouts buy the cold start."""
+    curve = Curve.read(cell([14, 18], [(0, "00"), (2, "10")]))
+    found = curve.at(np.array([0.0, 13.0, 14.0, 18.0]), "greedy")
+    np.testing.assert_allclose(found, [[0, 0], [0, 0], [0.5, 0], [1, 0]])
 
 
-def test_a_free_refresh_is_left_out():
-    curve = Curve.read(cell([(4, 10), (8, 10)], [(0, [0]), (2, [4])], free_refresh=True))
-    np.testing.assert_allclose(curve.at("rollouts", np.array([4.0, 8.0])), [[0.5], [1.0]])
-
-
-def test_beyond_its_end_a_curve_says_nothing():
-    curve = Curve.read(cell([(4, 0)], [(0, [0]), (1, [4])]))
-    assert np.isnan(curve.at("rollouts", np.array([5.0]))).all()
-
-
-def test_a_record_with_a_gap_is_refused():
-    broken = cell([(4, 0), (8, 0)], [(0, [0])])
-    broken["batches"].pop(0)
-    with pytest.raises(DataError, match=r"p / a / seed 0: batches are missing"):
-        Curve.read(broken)
-
-
-def curves(values, *, seeds=3, prompts=5):
-    """[seeds] of [marks, prompts], all prompts alike."""
-    return [np.repeat(np.array(values)[:, None], prompts, axis=1) for _ in range(seeds)]
-
-
-def test_an_arm_that_is_twice_as_fast_needs_half_the_rollouts():
-    # Uniform rises by 0.2 a mark to 0.8 at the fourth; the arm is there at the second.
-    marks = np.arange(5.0) * 100
-    found = compare(
-        curves([0, 0.4, 0.8, 0.8, 0.8]), curves([0, 0.2, 0.4, 0.6, 0.8]), [1, 2, 3], marks, num=50
+def test_what_was_spent_beforehand_delays_the_first_batch():
+    curve = Curve.read(cell([14, 18], [(0, "0"), (2, "1")], spent_before=10))
+    np.testing.assert_allclose(
+        curve.accuracy(np.array([0, 9.0, 14, 18]), "sampled"), [0, 0, 0.5, 1]
     )
-    assert (found.spent_to_target.value, found.ratio.value, found.restricted_mean) == pytest.approx(
-        (200, 0.5, 0.5)
+
+
+def test_a_run_that_cannot_pay_for_another_batch_keeps_its_policy():
+    curve = Curve.read(cell([4], [(0, "0"), (1, "1")]))
+    np.testing.assert_allclose(curve.accuracy(np.array([4.0, 6.0]), "greedy"), [1, 1])
+
+
+def test_a_record_without_its_end_is_refused():
+    with pytest.raises(DataError, match=r"measured after batches \[0, 1\] of 2"):
+        Curve.read(cell([4, 8], [(0, "0"), (1, "1")]))
+
+
+def test_a_cell_of_an_earlier_schema_is_refused():
+    with pytest.raises(DataError, match="schema 1, expected 2"):
+        Curve.read(cell([4], [(0, "0"), (1, "1")], schema=1))
+
+
+def test_the_mean_over_the_budget_is_the_trapezoid_s():
+    """0 to 1 in the first half, then 1: (0.5 + 1) / 2."""
+    assert trapezoid(marks_of(8, 2), np.array([0.0, 1.0, 1.0])) == pytest.approx(0.75)
+
+
+def study(shift=0):
+    """Uniform solves 2 of 10 prompts in the end, ours 2 + `shift`, on all pools and runs."""
+    found = {}
+    for pool in ("heterogeneous", "no_features", "one_skill_once", "one_skill_four"):
+        for arm, num in (("uniform", 2), ("weighted_passes", 2 + shift)):
+            found[pool, arm] = {}
+            for run in FINAL_RUNS:
+                more = num + (run.seed % 2 if arm != "uniform" and shift else 0)
+                end = ("1" * more).ljust(10, "0")
+                where = {"pool": pool, "arm": arm, "cold_start": run[0], "seed": run[1]}
+                where["groups"] = {}
+                points = [(0, "0" * 10), (1, end)]
+                found[pool, arm][run] = Curve.read(cell([8], points, **where))
+    return found
+
+
+def test_runs_are_paired_by_cold_start_and_seed():
+    curves = study(shift=1)
+    del curves["heterogeneous", "uniform"][FINAL_RUNS[0]]
+    del curves["heterogeneous", "weighted_passes"][FINAL_RUNS[1]]
+    found = pair(
+        curves,
+        "heterogeneous",
+        "weighted_passes",
+        "uniform",
+        measure="greedy",
+        marks=marks_of(8, 1),
     )
-    assert (found.reached, found.reached_share) == (True, 1.0)
+    assert found.runs == FINAL_RUNS[2:]
+    # One or two prompts of ten more in the end, none at the start: half of that over the budget.
+    expected = [0.05 + 0.05 * (run.seed % 2) for run in found.runs]
+    np.testing.assert_allclose(found.differences, expected)
 
 
-def test_an_arm_that_never_gets_there_is_given_the_whole_budget():
-    marks = np.arange(3.0) * 100
-    found = compare(curves([0, 0.1, 0.2]), curves([0, 0.2, 0.4]), [1, 2, 3], marks, num=50)
-    assert (found.reached, found.spent_to_target.value, found.ratio.value) == (False, 200, 1.0)
+def test_a_gain_everywhere_is_claimed_everywhere():
+    results = confirmatory(study(shift=1), runs=FINAL_RUNS, marks=marks_of(8, 1))
+    assert [one.claimed for one in results] == [True] * 8
 
 
-def test_uniform_beside_itself_differs_by_nothing():
-    rng = np.random.default_rng(0)
-    own = [np.cumsum(rng.random((4, 6)), axis=0) / 4 for _ in range(3)]
-    found = compare(own, own, [1, 2, 3], np.arange(4.0), num=100)
-    assert (
-        found.final_difference.low,
-        found.final_difference.high,
-        found.ratio.low,
-        found.ratio.high,
-    ) == (0, 0, 1, 1)
+def test_no_difference_is_no_gain_and_no_harm():
+    results = confirmatory(study(), runs=FINAL_RUNS, marks=marks_of(8, 1))
+    assert [one.claimed for one in results] == [False] * 4 + [True] * 4
 
 
-def test_an_interval_is_wider_when_seeds_differ():
-    marks, uniform = np.arange(2.0), curves([0, 0.5], seeds=4)
-    alike = compare(curves([0, 0.6], seeds=4), uniform, [1, 2, 3, 4], marks, num=200)
-    apart = [curves([0, end], seeds=1)[0] for end in (0.4, 0.5, 0.7, 0.8)]
-    differing = compare(apart, uniform, [1, 2, 3, 4], marks, num=200)
-    assert alike.final_difference.high - alike.final_difference.low == pytest.approx(0)
-    assert differing.final_difference.high - differing.final_difference.low > 0.1
+def test_nothing_is_claimed_without_all_runs():
+    curves = study(shift=1)
+    del curves["heterogeneous", "uniform"][FINAL_RUNS[0]]
+    results = confirmatory(curves, runs=FINAL_RUNS, marks=marks_of(8, 1))
+    assert [one.claimed for one in results][:4] == [False, False, True, True]
+
+
+def test_the_procedure_claims_by_holm_over_the_tests_given():
+    """Differences of -1 with an error of 0 pass no test; those of +1 pass all."""
+    differences = {
+        test.name: np.full(12, 1.0 if test.measure == "greedy" else -1.0) for test in TESTS
+    }
+    assert claims(differences) == [test.name for test in TESTS if test.measure == "greedy"]
+
+
+def test_the_target_is_three_quarters_of_uniform_s_gain():
+    uniform = study()["heterogeneous", "uniform"]
+    assert targets(uniform, marks_of(8, 1)) == pytest.approx(dict.fromkeys((1, 2, 3, 4), 0.15))
+
+
+def test_a_cold_start_on_which_uniform_gains_nothing_has_no_target():
+    flat = Curve.read(cell([8], [(0, "11"), (1, "10")]))
+    assert targets({Run(1, 200): flat}, marks_of(8, 1)) == {}
+    curves = {("p", "uniform"): {Run(1, 200): flat}, ("p", "a"): {Run(1, 200): flat}}
+    found = beside(curves, "p", "a", "uniform", marks=marks_of(8, 1))
+    assert found.reached == (0, 0)
+
+
+def test_a_faster_arm_saves_rollouts():
+    """Uniform reaches 0.15 at 6 of 8 rollouts; ours, at 0.3 or 0.4 in the end, at 4 or 3."""
+    found = beside(
+        study(shift=1), "heterogeneous", "weighted_passes", "uniform", marks=marks_of(8, 1)
+    )
+    assert found.reached == (12, 12)
+    assert found.restricted == pytest.approx(3.5)
+    assert found.saved.value == pytest.approx(-2.5)
+
+
+def test_final_seeds_are_fresh_and_each_is_used_once():
+    check_fresh(FINAL_RUNS)
+    assert len({run.seed for run in FINAL_RUNS}) == 12
+    with pytest.raises(ConfigError, match=r"seeds \[100\] were used before"):
+        check_fresh([Run(1, 100)])
+    assert 101 in USED_SEEDS
+
+
+def write_cell(out, seed=200, sampled="01", **task):
+    folder = out / "cells" / "p" / "a" / f"cold1-seed{seed}"
+    folder.mkdir(parents=True)
+    where = {"pool": "p", "arm": "a", "cold_start": 1, "seed": seed}
+    settings = where | {"model": "here", "stock": "there", "budget": 8} | task
+    (folder / "task.json").write_text(json.dumps(settings))
+    points = [{"batch": 0, "greedy": "00", "sampled": sampled}]
+    (folder / "curve.json").write_text(json.dumps({"schema": 2, "points": points}))
+    return folder
+
+
+def test_cells_come_back_as_they_were_packed(tmp_path):
+    first, second = write_cell(tmp_path / "a"), write_cell(tmp_path / "a", seed=201)
+    assert "2 new of 2 cells" in export_cells(tmp_path / "a", tmp_path / "packed")
+    assert "2 of 2 cells" in import_cells(tmp_path / "packed", tmp_path / "b")
+    for folder in (first, second):
+        copy = tmp_path / "b" / folder.relative_to(tmp_path / "a")
+        assert json.loads((copy / "curve.json").read_text()) == json.loads(
+            (folder / "curve.json").read_text()
+        )
+        tasks = [json.loads((f / "task.json").read_text()) for f in (copy, folder)]
+        assert key_of(tasks[0]) == key_of(tasks[1])
+    packed = (tmp_path / "packed" / "p.jsonl.gz").read_bytes()
+    assert "0 new of 2 cells" in export_cells(tmp_path / "b", tmp_path / "packed")
+    assert (tmp_path / "packed" / "p.jsonl.gz").read_bytes() == packed
+
+
+def test_another_result_of_the_same_settings_is_refused(tmp_path):
+    write_cell(tmp_path / "a")
+    write_cell(tmp_path / "b", sampled="11")
+    export_cells(tmp_path / "a", tmp_path / "packed")
+    with pytest.raises(StateError, match="holds another result of the cell"):
+        export_cells(tmp_path / "b", tmp_path / "packed")
+
+
+def test_settings_changed_by_hand_are_refused(tmp_path):
+    write_cell(tmp_path / "a")
+    export_cells(tmp_path / "a", tmp_path / "packed")
+    path = tmp_path / "packed" / "p.jsonl.gz"
+    text = gzip.decompress(path.read_bytes()).decode().replace('"budget":8', '"budget":9')
+    path.write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(DataError, match="changed by hand"):
+        import_cells(tmp_path / "packed", tmp_path / "b")
