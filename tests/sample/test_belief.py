@@ -112,8 +112,8 @@ def test_what_is_not_known_of_the_columns_counts_as_uncertainty():
     known = PoolFeatures(values=np.array([[3.0], [0.0], [3.0]]))
     sense = belief(3, known, prior_variance=2.0)
     none = np.zeros(3, dtype=np.int32)
-    # Prior: 2 of the level, 2 of the prompt's own, and 0.5 times the square of the column.
-    assert sense.variances(none) == pytest.approx([4.0 + 4.5, 4.0, 4.0 + 4.5])
+    # Prior: 2 of the level, 2 of the prompt's own, and the square of the column.
+    assert sense.variances(none) == pytest.approx([4.0 + 9.0, 4.0, 4.0 + 9.0])
     for _ in range(40):
         told(sense, 0, 32, 64, trained=False)
     assert sense.variances(none)[2] - sense.variances(none)[1] < 1.0

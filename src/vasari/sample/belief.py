@@ -21,10 +21,12 @@ NODES, WEIGHTS = (
 WEIGHTS /= WEIGHTS.sum()
 
 _LEVEL_VARIANCE = 2.0
-_SHARED_VARIANCE = 0.5
+_SHARED_VARIANCE = 1.0
 """Prior variance of a prompt's logit that categories explain, and again that feature values do,
 however many there are: a hundred columns are no reason to expect a hundredfold difference."""
-_SHARED_DRIFT = 0.002
+_SHARED_DRIFT = 0.01
+"""Variance that each batch adds to the coefficient of the constant; others in proportion to their
+prior variance."""
 _MOST_DRIFT = 1.0
 _DRIFT_MEMORY = 0.95
 _DRIFT_PRIOR = 20.0

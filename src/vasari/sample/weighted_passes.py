@@ -106,6 +106,10 @@ class WeightedPassesSampler(PromptSampler):
         """Return the weights of the prompts `indices`, without those of the rest of the pool."""
         return self._weights(indices, self._best())
 
+    def predicted(self, indices: NDArray[np.int64]) -> tuple[Any, Any]:
+        """Return mean and variance of the log-odds of the pass rates of the prompts `indices`."""
+        return self._values.belief.predicted(indices, self._values.age(indices))
+
     def given_up(self) -> NDArray[np.int64]:
         """Return the prompts whose label or verifier looks wrong, the most suspect first."""
         return self._values.given_up()
