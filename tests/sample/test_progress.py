@@ -253,3 +253,22 @@ def test_a_state_of_a_pool_with_other_features_is_refused():
     state = sampler_of(features=PoolFeatures(values=np.zeros((POOL, 2)))).state_dict()
     with pytest.raises(StateError, match="saved with 3 features"):
         sampler_of().load_state_dict(state)
+
+
+def test_a_state_of_0_1_goes_on():
+    # It had a fixed variance for unseen prompts, and neither the fit of it nor the constant.
+    sampler = fed(sampler_of(), by_third, steps=1)
+    state = sampler.state_dict()
+    old = dict(state["state"])
+    for name in ("log_loss_constant", "constant"):
+        del old[name]
+    old["belief"] = {name: old["belief"][name] for name in ("theta", "spread", "delta")}
+    old["variance"] = np.where(old["seen_at"] < 0, 6.0, old["variance"])
+    resumed = sampler_of()
+    resumed.load_state_dict(state | {"state": old})
+    assert len(set(resumed.draw(POOL).indices.tolist())) == POOL
+    later = {
+        name: fed(own, by_third, steps=4).metrics()
+        for name, own in (("new", sampler), ("old", resumed))
+    }
+    assert later["old"]["sampler/spread"] == pytest.approx(later["new"]["sampler/spread"], rel=0.5)

@@ -187,6 +187,8 @@ class PromptValues:
         )
         for name, missing in BY_PROMPT.items():
             setattr(self, name, carried(name, getattr(self, name).dtype, missing))
+        # States of 0.1 held a fixed variance for unseen prompts.
+        self.belief.variance[self.seen_at < 0] = np.inf
         if not (np.isfinite(self.belief.residual).all() and (self.belief.variance > 0).all()):
             raise ValueError("a saved belief is not finite")
         self.num_rollouts = int(state["num_rollouts"])
