@@ -9,7 +9,7 @@
     python benchmarks/sample_efficiency.py export
     # cells packed at another checkout; arms outside the pre-registered comparison
     python benchmarks/sample_efficiency.py import
-    python benchmarks/sample_efficiency.py explore --arms uniform vas arcus --pools heterogeneous
+    python benchmarks/sample_efficiency.py explore --arms uniform vas beta --pools heterogeneous
 
 GRPO of the small VLM for every pool, arm and run (a cold start and a seed): a cell. A finished cell
 is not repeated and a broken one goes on from its checkpoint; give the same --out. Accuracy on clean
@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from sample_efficiency.archive import export_cells, import_cells
 from sample_efficiency.arms import chosen_arms
 from sample_efficiency.options import options
-from sample_efficiency.planning import Planned, distinct_cells, plan
+from sample_efficiency.planning import Planned, distinct_cells, explored_beside, plan
 from sample_efficiency.workers import run_cells
 from sample_efficiency.write_up import write_pilot, write_study
 from vasari.core.errors import VasariError
@@ -66,8 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         planned = plan(chosen, recipe, arms, train=training)
         if training:
             ok = train(chosen, planned)
-        write = write_pilot if chosen.command == "pilot" else write_study
-        print(write(chosen, planned))
+        if chosen.command == "pilot":
+            print(write_pilot(chosen, planned))
+        else:
+            print(write_study(chosen, planned, explored_beside(chosen, recipe)))
     except VasariError as error:
         print(error, file=sys.stderr)
         return 2

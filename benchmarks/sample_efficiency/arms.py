@@ -68,13 +68,12 @@ EXPLORATORY: Mapping[str, Arm] = {
     "vas_online": Arm(sampler="vas", settings={**_VAS, "refresh": "online"}),
     "vas_free": Arm(sampler="vas", settings=_VAS, free_refresh=True),
     "beta": Arm(sampler="beta"),
-    "arcus": Arm(sampler="arcus"),
     "skip": Arm(sampler="skip"),
     "static_filter": Arm(sampler="uniform", static_filter=True),
     "mixed_gate": Arm(sampler="uniform", gate="mixed"),
     "oracle": Arm(sampler="oracle", settings={"value": "std", "sharpness": 16.0}, oracle=True),
     "progress": Arm(sampler="progress"),
-    "progress_without_features": Arm(sampler="progress", features=False),
+    "weighted_passes_without_features": Arm(sampler="weighted_passes", features=False),
 }
 """Arms outside the pre-registered comparison; what they show is for further studies to confirm."""
 

@@ -80,7 +80,7 @@ def _train_and_write(folder: Path) -> None:
     def share_ledger(state: RunState) -> None:
         record.ledger = marks.ledger = state.ledger
 
-    started = time.monotonic()
+    started, cpu = time.monotonic(), time.process_time()
     training = GrpoTraining(
         model_path=task.model,
         prompts=prompts,
@@ -92,7 +92,11 @@ def _train_and_write(folder: Path) -> None:
         max_pixels=recipe.model.max_pixels,
     )
     training.train([], resume=True, callbacks=watchers, on_start=share_ledger)
-    facts = {"seconds": round(time.monotonic() - started, 1), "commit": commit()}
+    facts = {
+        "seconds": round(time.monotonic() - started, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "commit": commit(),
+    }
     curve = _curve(task, run, prompts, spent_before=spent_before)
     write_json(folder / CURVE_FILE, curve | facts)
     shutil.rmtree(run)

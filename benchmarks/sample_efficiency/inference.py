@@ -154,12 +154,12 @@ def false_claims(
     """Return how often a procedure claims anything when signs are flipped at random, in [0, 1].
 
     Each test's differences less its bound are flipped, so that every null hypothesis holds with
-    equality; tests of one stratum (measures of the same runs) share the flips.
+    equality.
 
     Args:
         differences: [runs] paired differences of each test.
         bounds: 0 for superiority, minus the margin for non-inferiority, by test.
-        strata: What the runs of each test have in common with others': its pool.
+        strata: Tests of one stratum share the flips of their runs.
         procedure: Returns the names of the tests in which it claims something.
         num: Random sets of flips.
     """

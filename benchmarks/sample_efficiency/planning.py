@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sample_efficiency.arms import Arm
+from sample_efficiency.arms import ARMS, EXPLORATORY, Arm
 from sample_efficiency.cold_start import train_cold_start
 from sample_efficiency.curves import Run
-from sample_efficiency.design import NULL, NULL_POOL, check_fresh
+from sample_efficiency.design import BASE, EXPLORATORY_RUNS, NULL, NULL_POOL, check_fresh
 from sample_efficiency.graded import make_stock
 from sample_efficiency.pools import POOLS
 from sample_efficiency.skills import Skills
 from sample_efficiency.study import Cell, Task, cell_folder
 from vasari.core.errors import ConfigError
+from vasari.core.files import read_json
 from vasari.model.path import fingerprint, resolve_model
 from vasari.run.recipe import Recipe
 
@@ -87,6 +88,20 @@ def plan(
     return found
 
 
+def explored_beside(chosen: argparse.Namespace, recipe: Recipe) -> list[Planned]:
+    """Return the finished cells of exploratory arms that a write-up of the study has room for.
+
+    None unless the command is `analyse`; they are of the cold starts that it analyses.
+    """
+    if chosen.command != "analyse":
+        return []
+    starts = {run.cold_start for run in chosen.runs}
+    runs = [run for run in EXPLORATORY_RUNS if run.cold_start in starts]
+    wanted = argparse.Namespace(**{**vars(chosen), "runs": runs})
+    arms = {name: ARMS[name] for name in (BASE, *EXPLORATORY)}
+    return [one for one in plan(wanted, recipe, arms, train=False) if one.cell.done()]
+
+
 def distinct_cells(planned: Sequence[Planned]) -> list[Cell]:
     """Return the cells of a plan, each once, in its order."""
     return list({one.cell.folder: one.cell for one in planned}.values())
@@ -103,7 +118,7 @@ def _start(
     elif train or (folder / "stages" / "sft.json").exists():
         model = str(train_cold_start(recipe, folder, skills=skills, number=number))
     else:
-        raise ConfigError(f"{folder}: there is no cold start yet; use the command `run` first")
+        return _unpacked(chosen.out, skills, number)
     stock = chosen.out / "stock" / f"{'pilot' if chosen.command == 'pilot' else 'final'}-{name}"
     if train:
         make_stock(
@@ -121,3 +136,19 @@ def _start(
         "fingerprint": fingerprint(Path(model)),
         "stock": str(stock.resolve()),
     }
+
+
+def _unpacked(out: Path, skills: Skills, number: int) -> dict[str, str]:
+    """Return what cells unpacked from an archive say of a cold start whose weights are not there.
+
+    Raises:
+        ConfigError: No cell is of this cold start.
+    """
+    for path in sorted((out / "cells").glob("*/*/*/task.json")):
+        task = read_json(path)
+        if POOLS[task["pool"]].skills == skills and task["cold_start"] == number:
+            return {"model": "", "fingerprint": task["fingerprint"], "stock": ""}
+    raise ConfigError(
+        f"{out}: there is neither cold start {skills}-{number} nor a cell of it; use the command"
+        " `run` or `import` first"
+    )
