@@ -79,7 +79,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def tests_table(results: Sequence[Result]) -> str:
+def table_of_tests(results: Sequence[Result]) -> str:
     """Return the table of confirmatory tests or of the null arm's, those without a claim first."""
     headings = ("pool", "measure", "test", "runs", "points, 95% t-interval", "bootstrap")
     headings += ("sign-flip p", "one-sided p", "Holm p", "claim")
@@ -207,8 +207,8 @@ def confirmed(curves: Curves, marks: Floats, facts: dict[str, Any]) -> list[str]
     return [
         f"## Confirmatory: `{OURS}` less `{BASE}`\n\nFamily-wise {ALPHA} one-sided (Holm over"
         f" {len(results)} tests); margin {100 * MARGIN:.0f} points; primary: the t-test.\n\n"
-        f"{verdicts(results)}\n\n{tests_table(results)}",
-        f"## The same of `{NULL}`, which cannot gain\n\n{tests_table(null)}\n\nWith signs"
+        f"{verdicts(results)}\n\n{table_of_tests(results)}",
+        f"## The same of `{NULL}`, which cannot gain\n\n{table_of_tests(null)}\n\nWith signs"
         f" flipped at random the whole procedure claims something in {100 * rate:.1f}% of cases.",
     ]
 

@@ -75,8 +75,8 @@ def test_a_sampler_that_this_version_lacks_is_named():
 
 def test_features_make_no_difference_to_uniform():
     assert not ARMS["uniform"].knows_features
-    assert ARMS["progress"].knows_features
-    assert not ARMS["progress_without_features"].knows_features
+    assert ARMS["weighted_passes"].knows_features
+    assert not ARMS["weighted_passes_without_features"].knows_features
 
 
 def test_an_arm_can_be_defined_on_the_command_line():
@@ -177,6 +177,7 @@ def test_packed_cells_are_not_trained_again(study, taught_folder, tmp_path):
     shutil.copytree(study / "stock", other / "stock")
     done = run(other, taught_folder, "run")
     assert "2 of 2 cells are done" in done.stdout, done.stderr
+    assert len([*packed.glob("*")]) == 1
 
 
 @pytest.mark.heavy

@@ -87,12 +87,12 @@ def test_prompts_are_the_same_with_and_without_features(stock):
 
 
 def test_uniform_passes_the_pools_of_one_skill_once_and_four_times():
-    """6,144 rollouts in groups of eight are 768 groups."""
+    """4,096 rollouts in groups of eight are 512 groups."""
     sizes = [
-        pool_size(POOLS[name], from_recipe=200, num_groups=6144 // 8)
+        pool_size(POOLS[name], from_recipe=128, num_groups=4096 // 8)
         for name in ("heterogeneous", "one_skill_once", "one_skill_four")
     ]
-    assert sizes == [200, 768, 192]
+    assert sizes == [128, 512, 128]
 
 
 def test_an_arm_without_features_is_trained_once_for_both_pools():
