@@ -13,7 +13,7 @@ except ImportError:  # the core alone is installed: samplers and scores, no comm
     sys.exit("the vasari command needs a few packages more: pip install 'vasari[train]'")
 
 import vasari
-from vasari.cli import advice_job, datasets, planning, scoring, training
+from vasari.cli import ablation_job, advice_job, datasets, planning, scoring, training
 from vasari.cli.options import Plugins
 from vasari.core.errors import VasariError
 from vasari.core.plugins import names_from_a_file
@@ -48,6 +48,7 @@ for command in (
     training.sft,
     training.train,
     training.evaluate,
+    ablation_job.ablate,
     training.export,
     scoring.compare,
     training.report,

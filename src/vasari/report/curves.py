@@ -251,7 +251,7 @@ def _picture(
 ) -> Markup:
     with drawing() as (figure, axes):
         for curve in curves:
-            _draw(axes, curve, best.get(curve.name), axis)
+            draw_curve(axes, curve, best.get(curve.name), axis)
         if measure.share:
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}%"))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -264,7 +264,11 @@ def _picture(
         return to_svg(figure, name=name, alt=f"{measure.title} over {over}. {said}.")
 
 
-def _draw(axes: Axes, curve: Curve, best_step: float | None, axis: str) -> None:
+def draw_curve(axes: Axes, curve: Curve, best_step: float | None, axis: str) -> None:
+    """Draw one curve: with its band if it has one, else thinned, a long one smoothed over itself.
+
+    A ring marks `best_step`.
+    """
     colour, dash = SERIES[curve.place % len(SERIES)], DASHES[curve.place % len(DASHES)]
     x, y = curve.x(axis), curve.values
     if curve.low is not None and curve.high is not None:

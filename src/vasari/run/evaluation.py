@@ -47,14 +47,27 @@ def models_of(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, 
 
 
 def run_evaluation(
-    recipe: Recipe, run: RunDir, prompts: dict[str, list[Prompt]], *, recipe_folder: Path
+    recipe: Recipe,
+    run: RunDir,
+    prompts: dict[str, list[Prompt]],
+    *,
+    recipe_folder: Path,
+    only: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Evaluate every model of the run on the test sets; results of finished models are reused.
+    """Evaluate the models of a run on the test sets; results of finished models are reused.
+
+    Args:
+        recipe: Says how to evaluate.
+        run: Has the models and gets the results.
+        prompts: By split.
+        recipe_folder: What the recipe's paths are relative to.
+        only: Names of models, of which those that the run has are evaluated; None: all.
 
     Raises:
         StateError: The run holds no model yet.
     """
     models = models_of(recipe, run, recipe_folder=recipe_folder)
+    models = {name: path for name, path in models.items() if only is None or name in only}
     if not models:
         raise StateError(
             f"{run.root}: holds no model to evaluate; run `vasari sft` or `vasari train` first"

@@ -86,8 +86,19 @@ def run_grpo(
     arm: str,
     start: Path | str,
     resume: bool,
+    sampler: str | None = None,
 ) -> Path:
-    """Train by GRPO with the sampler named `arm`, and return the folder of the best weights."""
+    """Train by GRPO, and return the folder of the best weights.
+
+    Args:
+        recipe: Has the settings.
+        run: Gets logs and weights.
+        prompts: By split.
+        arm: Name of the sampler, and of its folder in the run.
+        start: Folder or hub name of the weights to start from.
+        resume: Whether to keep what is finished and go on from the last checkpoint.
+        sampler: Name of the sampler where it is not the arm's: several of its settings in one run.
+    """
     if recipe.grpo is None:
         raise ConfigError(
             f"recipe {recipe.name!r} has no `grpo` section: there is nothing to train with rewards"
@@ -97,13 +108,13 @@ def run_grpo(
         return best
     require_trainable(recipe, prompts, "grpo", model=str(start))
     pool = prompts["train"]
-    sampler = make_sampler(
-        arm,
+    chosen = make_sampler(
+        sampler or arm,
         num_prompts=len(pool),
         seed=recipe.seed,
         prompt_ids=[prompt.id for prompt in pool],
         features=prompt_features(pool),
-        **recipe.sampler.of(arm),
+        **recipe.sampler.of(sampler or arm),
     )
     with (
         measured(run, f"rl-{arm}", continued=resume) as facts,
@@ -112,7 +123,7 @@ def run_grpo(
         training = GrpoTraining(
             model_path=str(start),
             prompts=pool,
-            sampler=sampler,
+            sampler=chosen,
             settings=recipe.grpo,
             system=recipe.model.system,
             out=run.rl(arm),
