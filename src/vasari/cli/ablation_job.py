@@ -17,7 +17,9 @@ from vasari.core.errors import ConfigError
 
 def ablate(
     recipe: RecipePath,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the ablation.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the ablation.")] = Path(
+        "runs/ablation"
+    ),
     seeds: Annotated[
         str, typer.Option(help="Seeds with commas between; each has a cold start of its own.")
     ] = "0,1,2",

@@ -57,7 +57,8 @@ def training_figure(runs: Sequence[Run]) -> str | None:
             _dress(panel, measure)
         handles = [
             Line2D([], [], color=SERIES[place], linestyle=DASHES[place], label=name)
-            for place, name in enumerate(CURVES.values())
+            for place, (cell, name) in enumerate(CURVES.items())
+            if any(cell in run.arms for run in runs)
         ]
         figure.legend(
             handles=handles, loc="outside lower center", ncols=3, frameon=False, labelcolor=QUIET
