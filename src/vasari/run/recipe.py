@@ -49,9 +49,16 @@ class TaskPrompts(TaskSettings):
     """Side length of an image in pixels."""
     slip_rate: Share = 0.15
     """Chance that a step of a demonstration goes wrong, as with imperfect teachers."""
+    cold_start_levels: tuple[str, ...] = ()
+    """Levels that the cold start is taught, of those that are drawn; empty: all of them. What it is
+    not taught is left to reinforcement training."""
 
     def __post_init__(self) -> None:
         TaskSettings.__post_init__(self)
+        if self.cold_start_levels and self.shape != "none":
+            raise ConfigError(
+                f"shape {self.shape!r} sets the weights of the levels; leave cold_start_levels empty"
+            )
         with names_from_a_file():
             for name in self.families:
                 find_family(name)
@@ -66,6 +73,12 @@ class TaskPrompts(TaskSettings):
             clean |= dict.fromkeys(
                 ("wrong_label_share", "guessable_share", "unsolvable_share"), 0.0
             )
+        if split == "cold_start" and self.cold_start_levels:
+            weights = self.level_weights
+            clean["level_weights"] = {
+                level: weights.get(level, 0.0) if weights else 1.0
+                for level in self.cold_start_levels
+            }
         num_prompts = getattr(self, f"num_{split}")
         return self.pool(max(1, num_prompts), **(clean | changes))
 

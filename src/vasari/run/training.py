@@ -65,7 +65,7 @@ def run_sft(
             model,
             processor,
             train=examples,
-            validation=prompts["validation"],
+            validation=_of_the_same_kinds(prompts["validation"], examples),
             settings=recipe.sft,
             system=recipe.model.system,
             out=run.cold_start,
@@ -135,6 +135,16 @@ def run_grpo(
         )
         facts.update(training.train(prompts["validation"], resume=resume))
     return best
+
+
+def _of_the_same_kinds(prompts: Sequence[Prompt], examples: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts of a category and difficulty that the examples have; all of them if none is.
+
+    The loss on what is not taught says nothing about when to stop.
+    """
+    taught = {(example.category, example.difficulty) for example in examples}
+    same = [prompt for prompt in prompts if (prompt.category, prompt.difficulty) in taught]
+    return same or list(prompts)
 
 
 def _parameters(model: Any) -> dict[str, int]:

@@ -10,6 +10,7 @@ from vasari.core.errors import ConfigError
 from vasari.core.plugins import build, resolve
 from vasari.data.tasks.families.angles import ANGLES
 from vasari.data.tasks.families.bars import BARS
+from vasari.data.tasks.families.chains import CHAINS
 from vasari.data.tasks.families.clocks import CLOCKS
 from vasari.data.tasks.families.dice import DICE
 from vasari.data.tasks.families.gauges import GAUGES
@@ -39,6 +40,7 @@ FAMILIES: Mapping[str, Family] = {
         MATRICES,
         PATHS,
         PIES,
+        CHAINS,
     )
 }
 """Every family by the name that a recipe gives it; a user's own is `package.module:attribute`."""

@@ -79,7 +79,7 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
     ask = pick(rng, _QUESTIONS[level])
     _, question = with_question(lambda: bars, lambda bars: ask(rng, bars))
     problem = question.about(
-        _draw(bars.values),
+        draw_bars(bars.values),
         "bars " + ", ".join(f"{name} {height}" for name, height in bars.values.items()),
         tuple(
             Fact(f"How tall is the {colour} bar?", str(height))
@@ -89,8 +89,8 @@ def _sample(level: str, rng: np.random.Generator) -> Problem:
     return sometimes_with_choices(rng, problem)
 
 
-def _draw(bars: Mapping[str, int]) -> Scene:
-    """Draw bars in columns of a cell each, with a scale at the left.
+def draw_bars(bars: Mapping[str, int]) -> Scene:
+    """Return the scene of bars in columns of a cell each, with a scale at the left.
 
     The scale has numbers where a column is free for them.
     """

@@ -1,0 +1,88 @@
+"""Chains: sums and differences of a growing number of bars, worked out one term at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from vasari.data.tasks.families.base import (
+    COLOURS,
+    LeveledFamily,
+    Numbers,
+    Question,
+    shuffled,
+    with_question,
+)
+from vasari.data.tasks.families.bars import draw_bars
+from vasari.data.tasks.problem import Fact, Problem
+from vasari.data.tasks.thinker import Thinker
+
+MOST_TERMS = 6
+"""Terms of the longest chain: its worked solution stays below 80 tokens of the small model."""
+
+_MAX = 9
+_WORDS = {1: "plus", -1: "minus"}
+
+
+def _chain(rng: np.random.Generator, bars: Numbers, *, num: int, mixed: bool) -> Question | None:
+    """Return a question for a chain of `num` terms; None if a value on the way is negative."""
+    names = _names(rng, list(bars.values), num)
+    signs = [int(sign) for sign in rng.choice((1, -1), size=num - 1)] if mixed else [1] * (num - 1)
+    if mixed and set(signs) != ({1, -1} if num > 2 else {-1}):
+        return None
+    value = bars.values[names[0]]
+    text = names[0]
+    for name, sign in zip(names[1:], signs, strict=True):
+        value += sign * bars.values[name]
+        text += f" {_WORDS[sign]} {name}"
+        if value < 0:
+            return None
+
+    def think(thinker: Thinker) -> str:
+        held = bars.read(thinker, names[0])
+        for name, sign in zip(names[1:], signs, strict=True):
+            term = bars.read(thinker, name)
+            held = thinker.add(held, term) if sign > 0 else thinker.difference(held, term)
+        return str(held)
+
+    return Question(f"What is {text}?", str(value), think)
+
+
+def _names(rng: np.random.Generator, names: Sequence[str], num: int) -> list[str]:
+    """Return `num` names, each at most one more time than another, none twice in a row."""
+    chosen: list[str] = []
+    while len(chosen) < num:
+        turn = shuffled(rng, names)
+        if not chosen or turn[0] != chosen[-1]:
+            chosen += turn
+    return chosen[:num]
+
+
+def _sample(num: int, mixed: bool, rng: np.random.Generator) -> Problem:
+    colours = shuffled(rng, COLOURS, 4)
+    heights = (int(height) for height in rng.permutation(_MAX) + 1)
+    bars = Numbers(dict(zip(colours, heights, strict=False)), low=1, high=_MAX)
+    _, question = with_question(lambda: bars, lambda bars: _chain(rng, bars, num=num, mixed=mixed))
+    return question.about(
+        draw_bars(bars.values),
+        "bars " + ", ".join(f"{name} {height}" for name, height in bars.values.items()),
+        tuple(
+            Fact(f"How tall is the {colour} bar?", str(height))
+            for colour, height in bars.values.items()
+        ),
+    )
+
+
+_LEVELS = {
+    f"{kind}_{num}": partial(_sample, num, kind == "mixed")
+    for num in range(2, MOST_TERMS + 1)
+    for kind in ("plus", "mixed")
+}
+CHAINS = LeveledFamily("chains", _LEVELS)
+"""Four bars, and questions such as "What is red plus blue minus green?".
+
+Level "plus_4" has four terms and only "plus", "mixed_4" both words; two terms are mixed if they
+subtract.
+"""
