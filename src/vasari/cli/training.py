@@ -22,6 +22,10 @@ def quickstart(
             show_default=False,
         ),
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Train with uniform prompts too, and say which did better."),
+    ] = False,
     tiny: Annotated[
         bool,
         typer.Option("--tiny", help="A one-minute run that shows the pipeline, not the method."),
@@ -44,6 +48,7 @@ def quickstart(
     run = run_quickstart(
         out,
         sampler=sampler,
+        compare=compare,
         tiny=tiny,
         from_scratch=from_scratch,
         overrides=overrides or [],

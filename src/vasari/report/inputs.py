@@ -37,7 +37,7 @@ GROUP_COLUMNS = (
     "verdicts",
     "extractions",
 )
-ROLLOUT_COLUMNS = ("prompt_id", "set", "decoding", "texts", "verdicts")
+ROLLOUT_COLUMNS = ("prompt_id", "set", "decoding", "difficulty", "texts", "verdicts")
 
 _PURPOSES_OF_0_1_0 = {"probe": "screen"}
 """Purpose in stage files of 0.1.0 -> its name today; `train.group_file` renames those of groups."""
@@ -224,19 +224,26 @@ def _snapshots(path: Path) -> dict[str, NDArray[np.float64]]:
     return {"batch": batch, "vps": vps}
 
 
-def read_rollouts(run: Run, model: str) -> dict[str, dict[str, Any]]:
-    """Read a model's sampled rollouts on test prompts: prompt id to `texts` and `verdicts`."""
+def read_rollouts(run: Run, model: str, decoding: str = "sampled") -> dict[str, dict[str, Any]]:
+    """Read a model's rollouts on test prompts: prompt id to `difficulty`, `texts`, `verdicts`.
+
+    Args:
+        run: The run.
+        model: "base", "cold_start", or the name of an arm.
+        decoding: "sampled", "greedy" or "blind".
+    """
     path = run.place.evaluation / f"{model}-rollouts.parquet"
     found: dict[str, dict[str, Any]] = {}
     if path.is_file():
         with run.reading(path):
             found = {
                 str(row["prompt_id"]): {
+                    "difficulty": str(row["difficulty"] or ""),
                     "texts": row["texts"] or [],
                     "verdicts": numbers(row["verdicts"] or []),
                 }
                 for row in read_evaluated(path, ROLLOUT_COLUMNS)
-                if row["set"] == "test" and row["decoding"] == "sampled"
+                if row["set"] == "test" and row["decoding"] == decoding
             }
     return found
 

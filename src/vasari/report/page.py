@@ -52,6 +52,7 @@ from vasari.report.tables import (
     spent_words,
     stage_rows,
 )
+from vasari.report.taught import taught_blocks
 
 P = ParamSpec("P")
 
@@ -138,7 +139,7 @@ def _content(run: Run) -> dict[str, Any]:
         if run.recipe
         else "",
         "stages": stage_rows(run),
-        "accuracy_blocks": accuracy_blocks(run, models),
+        "accuracy_blocks": [*taught_blocks(found, models), *accuracy_blocks(run, models)],
         "side_facts": side_facts(run, models),
         "grid": family_by_level(run, before, final),
         "curves": learning_curves(run, order, terms),

@@ -23,6 +23,7 @@ from vasari.report.inputs import (
     whole,
 )
 from vasari.report.reward_terms import RewardTerms, read_reward_terms
+from vasari.report.taught import taught_and_untaught
 
 SCHEMA = 1
 
@@ -80,6 +81,7 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
         "held_out_style": _scores(run, final, HELD_OUT, "sampled", "accuracy"),
         "blind": _blind(run, final),
         "difference": _differences(run, final),
+        **taught_and_untaught(run, final),
         "rollouts": spent["rollouts"],
         "tokens": spent["tokens"],
         "zero_variance_share": mean_of(run.arms.get(final or ""), "zero_variance_share"),

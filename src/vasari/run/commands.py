@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from vasari.core.errors import StateError
+from vasari.core.errors import ConfigError, StateError
 from vasari.core.plugins import names_from_a_file, require_allowed
 from vasari.data.tasks.families import FAMILIES
 from vasari.data.tasks.gallery import write_gallery
@@ -155,6 +155,7 @@ def quickstart(
     out: Path,
     *,
     sampler: str | None,
+    compare: bool,
     tiny: bool,
     from_scratch: bool,
     overrides: Sequence[str],
@@ -162,8 +163,17 @@ def quickstart(
 ) -> RunDir:
     """Run the quickstart in one folder: prompts, gallery, SFT, GRPO per sampler, evaluation.
 
+    Args:
+        out: The folder.
+        sampler: Another sampler than the recipe's, or `ALL`.
+        compare: Train with uniform prompts too, from the same cold start.
+        tiny: Run the recipe of a minute.
+        from_scratch: Do without the base model.
+        overrides: `key.sub=value` settings.
+        resume: Go on with what the folder holds.
+
     Raises:
-        ConfigError: There is no such sampler.
+        ConfigError: There is no such sampler, or uniform is to be compared with itself.
     """
     name = "quickstart_tiny.yaml" if tiny else "quickstart.yaml"
     path = Path(str(resources.files("vasari") / "assets" / "recipes" / name))
@@ -174,6 +184,12 @@ def quickstart(
 
     own = recipe.sampler.name
     arms = list(dict.fromkeys(["uniform", "vas", own])) if sampler == ALL else [sampler or own]
+    if compare and arms == ["uniform"]:
+        raise ConfigError(
+            "--compare trains uniform beside another sampler, got uniform; name one with --sampler"
+        )
+    if compare:
+        arms = list(dict.fromkeys(["uniform", *arms]))
     with names_from_a_file():
         for arm in arms:  # a wrong name is refused before the cold start is paid for
             make_sampler(arm, num_prompts=1, seed=0, **recipe.sampler.of(arm))

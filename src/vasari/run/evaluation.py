@@ -24,6 +24,7 @@ from vasari.run.measured import measured
 from vasari.run.recipe import Recipe
 from vasari.train.adapters import has_adapter
 from vasari.train.export import export_weights
+from vasari.train.processes import computing_with
 
 TEST_SETS = ("test", "test_held_out_style")
 _UNNAMED = re.compile(r"[^\w.+@=-]+")
@@ -74,7 +75,7 @@ def run_evaluation(
         )
     sets = {name: prompts[name] for name in TEST_SETS if prompts.get(name)}
     results: dict[str, dict[str, Any]] = {}
-    with measured(run, "evaluate", continued=True) as facts:
+    with measured(run, "evaluate", continued=True) as facts, computing_with(recipe.threads):
         for name, path in models.items():
             with stage(f"evaluate {name.replace('_', ' ')}") as tell:
                 results[name] = evaluate_policy(
@@ -110,7 +111,11 @@ def evaluate_checkpoint(
     """
     name = _UNNAMED.sub("-", "-".join(Path(path).resolve().parts[-2:]))
     sets = {name: prompts[name] for name in TEST_SETS if prompts.get(name)}
-    with stage(f"evaluate {name}") as tell, tempfile.TemporaryDirectory() as whole:
+    with (
+        stage(f"evaluate {name}") as tell,
+        tempfile.TemporaryDirectory() as whole,
+        computing_with(recipe.threads),
+    ):
         source = path
         if (Path(path) / "adapter_config.json").exists() and not (
             Path(path) / "config.json"

@@ -57,7 +57,8 @@ class TaskPrompts(TaskSettings):
         TaskSettings.__post_init__(self)
         if self.cold_start_levels and self.shape != "none":
             raise ConfigError(
-                f"shape {self.shape!r} sets the weights of the levels; leave cold_start_levels empty"
+                f"shape {self.shape!r} sets the weights of the levels; leave cold_start_levels"
+                " empty"
             )
         with names_from_a_file():
             for name in self.families:
@@ -205,6 +206,9 @@ class Recipe(Settings):
     """What the run is called in its report."""
     seed: int = 0
     """Seeds prompts, weights, training and evaluation."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads that a process computes with on a CPU; the same number gives the same results on a
+    machine with other cores. None: torch's own choice."""
     prompts: PromptSettings
     """Where prompts come from."""
     model: ModelSettings

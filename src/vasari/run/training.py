@@ -21,7 +21,7 @@ from vasari.run.layout import RunDir
 from vasari.run.measured import measured
 from vasari.run.recipe import Recipe
 from vasari.sample import make_sampler, prompt_features
-from vasari.train.processes import current_processes
+from vasari.train.processes import computing_with, current_processes
 from vasari.train.run_grpo import GrpoTraining
 from vasari.train.sft import train_supervised
 from vasari.train.trl_config import sft_config
@@ -53,7 +53,11 @@ def run_sft(
         clear = partial(shutil.rmtree, run.cold_start, ignore_errors=True)
         current_processes().main_first(clear)
     examples = prompts.get("cold_start") or prompts["train"]
-    with measured(run, "sft", continued=resume) as facts, stage("cold start") as tell:
+    with (
+        measured(run, "sft", continued=resume) as facts,
+        stage("cold start") as tell,
+        computing_with(recipe.threads),
+    ):
         # Before the weights are loaded, which DeepSpeed spreads over the processes meanwhile.
         config = sft_config(recipe.sft, run.cold_start, recipe.seed, num_prompts=len(examples))
         join_deepspeed(config)
@@ -119,6 +123,7 @@ def run_grpo(
     with (
         measured(run, f"rl-{arm}", continued=resume) as facts,
         stage(f"GRPO with {arm}") as tell,
+        computing_with(recipe.threads),
     ):
         training = GrpoTraining(
             model_path=str(start),

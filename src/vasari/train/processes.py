@@ -54,3 +54,18 @@ def start_processes() -> Iterator[Processes]:
             # interpreter and abort the process ("terminate called without an active exception").
             gc.collect()
             torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def computing_with(threads: int | None) -> Iterator[None]:
+    """Context manager in which torch computes with so many threads; None leaves torch's own number.
+
+    Sums come out in another order with another number of threads, and so do their last digits.
+    """
+    before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from vasari.data.tasks.families.bars import draw_bars
 from vasari.data.tasks.families.base import (
     COLOURS,
     LeveledFamily,
@@ -15,7 +16,6 @@ from vasari.data.tasks.families.base import (
     shuffled,
     with_question,
 )
-from vasari.data.tasks.families.bars import draw_bars
 from vasari.data.tasks.problem import Fact, Problem
 from vasari.data.tasks.thinker import Thinker
 
@@ -26,12 +26,20 @@ _MAX = 9
 _WORDS = {1: "plus", -1: "minus"}
 
 
-def _chain(rng: np.random.Generator, bars: Numbers, *, num: int, mixed: bool) -> Question | None:
+def _signs(rng: np.random.Generator, kind: str, num: int) -> list[int]:
+    """Return the signs of the terms after the first: of a mixed chain, both."""
+    if kind != "mixed":
+        return [1 if kind == "plus" else -1] * num
+    while True:
+        signs = [int(sign) for sign in rng.choice((1, -1), size=num)]
+        if len(set(signs)) == 2:
+            return signs
+
+
+def _chain(rng: np.random.Generator, bars: Numbers, *, kind: str, num: int) -> Question | None:
     """Return a question for a chain of `num` terms; None if a value on the way is negative."""
     names = _names(rng, list(bars.values), num)
-    signs = [int(sign) for sign in rng.choice((1, -1), size=num - 1)] if mixed else [1] * (num - 1)
-    if mixed and set(signs) != ({1, -1} if num > 2 else {-1}):
-        return None
+    signs = _signs(rng, kind, num - 1)
     value = bars.values[names[0]]
     text = names[0]
     for name, sign in zip(names[1:], signs, strict=True):
@@ -60,29 +68,32 @@ def _names(rng: np.random.Generator, names: Sequence[str], num: int) -> list[str
     return chosen[:num]
 
 
-def _sample(num: int, mixed: bool, rng: np.random.Generator) -> Problem:
+def _sample(kind: str, num: int, rng: np.random.Generator) -> Problem:
     colours = shuffled(rng, COLOURS, 4)
-    heights = (int(height) for height in rng.permutation(_MAX) + 1)
-    bars = Numbers(dict(zip(colours, heights, strict=False)), low=1, high=_MAX)
-    _, question = with_question(lambda: bars, lambda bars: _chain(rng, bars, num=num, mixed=mixed))
+
+    def bars() -> Numbers:
+        heights = (int(height) for height in rng.permutation(_MAX)[: len(colours)] + 1)
+        return Numbers(dict(zip(colours, heights, strict=True)), low=1, high=_MAX)
+
+    shown, question = with_question(bars, lambda bars: _chain(rng, bars, kind=kind, num=num))
     return question.about(
-        draw_bars(bars.values),
-        "bars " + ", ".join(f"{name} {height}" for name, height in bars.values.items()),
+        draw_bars(shown.values),
+        "bars " + ", ".join(f"{name} {height}" for name, height in shown.values.items()),
         tuple(
             Fact(f"How tall is the {colour} bar?", str(height))
-            for colour, height in bars.values.items()
+            for colour, height in shown.values.items()
         ),
     )
 
 
 _LEVELS = {
-    f"{kind}_{num}": partial(_sample, num, kind == "mixed")
+    f"{kind}_{num}": partial(_sample, kind, num)
     for num in range(2, MOST_TERMS + 1)
-    for kind in ("plus", "mixed")
+    for kind in ("plus", "minus", "mixed")
+    if (kind, num) not in {("mixed", 2), ("minus", 5), ("minus", 6)}  # no two signs, few heights
 }
 CHAINS = LeveledFamily("chains", _LEVELS)
 """Four bars, and questions such as "What is red plus blue minus green?".
 
-Level "plus_4" has four terms and only "plus", "mixed_4" both words; two terms are mixed if they
-subtract.
+Level "plus_4" has four terms and only "plus", "minus_4" only "minus", and "mixed_4" both.
 """
