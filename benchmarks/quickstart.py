@@ -1,14 +1,14 @@
-r"""What does the quickstart give, and what do `progress` and VAS add to uniform prompts?
+r"""What does GRPO teach in the quickstart, on levels that its cold start was taught and on others?
 
-    python benchmarks/quickstart.py [--seeds 0 1 2] [--sampler all] [--out
+    python benchmarks/quickstart.py [--seeds 0 1 2 3 4] [--compare] [--out
     runs/benchmark_quickstart]
 
-Runs `vasari quickstart` in a process of its own for each seed, reads its `summary.json`, prints one
-table and writes it to `benchmarks/results/`. What an earlier call finished is not repeated. An old
+Runs `vasari quickstart` in a process of its own for each seed, reads its folder, prints one table
+and writes it to `benchmarks/results/`. What an earlier call finished is not repeated. An old
 processor is imitated by the environment:
 
     ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
-        python benchmarks/quickstart.py --seeds 0 --sampler vas --out runs/old_processor
+        python benchmarks/quickstart.py --seeds 0 --out runs/old_processor
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,54 +26,42 @@ import numpy as np
 
 import vasari
 from result_files import MACHINE, result_file
-from vasari.train.group_file import read_groups
+from vasari.report.inputs import read_rollouts, read_run, solved_share
 
 RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 """Variables that keep torch from newer instructions of the processor."""
+MEASURES = {"greedy": "greedy", "accuracy": "sampled", "pass_at": "pass@k"}
 
 
-def run(seed: int, sampler: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """Run one quickstart, or continue an earlier one, and return its summary."""
-    out = folder / f"seed{seed}-{sampler}"
-    command = [
-        sys.executable,
-        "-m",
-        "vasari",
-        "quickstart",
-        "--out",
-        str(out),
-        "--sampler",
-        sampler,
-        "--resume",
-    ]
+def run(seed: int, folder: Path, overrides: list[str], *, compare: bool) -> dict[str, Any]:
+    """Run one quickstart, or continue an earlier one, and return its summary.
+
+    `start` is added: the shares of test prompts that all rollouts of the cold start solved, and
+    that none solved.
+    """
+    out = folder / f"seed{seed}"
+    command = [sys.executable, "-m", "vasari", "quickstart", "--out", str(out), "--resume"]
+    command += ["--compare"] if compare else []
     subprocess.run(
         [*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True
     )
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
-    return summary | {
-        "prompts_seen": {
-            arm: prompts_seen(out / "rl" / arm / "groups") for arm in summary["by_arm"]
-        }
-    }
+    return summary | {"start": always_and_never(out)}
 
 
-def prompts_seen(groups: Path) -> int:
-    """Return how many different prompts a training run trained on."""
-    return len(
-        {
-            row["prompt_index"]
-            for row in read_groups(groups).to_pylist()
-            if row["purpose"] == "train"
-        }
-    )
+def always_and_never(out: Path) -> tuple[float, float]:
+    """Return the shares of test prompts always and never solved by the cold start's rollouts."""
+    rows = read_rollouts(read_run(out), "cold_start").values()
+    shares = np.array([solved_share(row["verdicts"]) for row in rows])
+    return float((shares == 1).mean()), float((shares == 0).mean())
 
 
-def spell(value: dict[str, float] | None) -> str:
+def spell(value: Mapping[str, float] | None) -> str:
     """Format a mean with its interval."""
     return "-" if value is None else f"{value['mean']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
 
 
-def points(difference: dict[str, float] | None) -> str:
+def points(difference: Mapping[str, float] | None) -> str:
     """Format a paired difference of accuracies in percentage points, with its interval."""
     if difference is None:
         return "-"
@@ -80,102 +69,76 @@ def points(difference: dict[str, float] | None) -> str:
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def rungs(summary: dict[str, Any], decoding: str = "accuracy") -> dict[str, dict[str, Any] | None]:
-    """Return the accuracy of every model: base, cold start, then each trained one."""
-    accuracy = summary[decoding]
-    return {
-        "base": accuracy.get("base"),
-        "cold start": accuracy["cold_start"],
-        **accuracy["by_arm"],
-    }
-
-
-def table(summaries: dict[int, dict[str, Any]]) -> str:
-    """Return the results as a Markdown table."""
-    columns = (
-        "seed",
-        "model",
-        "sampled accuracy (95%)",
-        "greedy",
-        "rollouts train + refresh",
-        "zero-variance groups",
-        "different prompts",
-    )
-    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+def table(summaries: Mapping[int, dict[str, Any]]) -> str:
+    """Return the results as Markdown: scores by seed, costs by seed, means over seeds."""
+    lines = _rows("seed", "levels", "measure", "cold start (95%)", "after GRPO", "gain, points")
     for seed, summary in summaries.items():
-        greedy = {
-            "base": summary["greedy"].get("base"),
-            "cold start": summary["greedy"]["cold_start"],
-            **summary["greedy"]["by_arm"],
-        }
-        for name, value in rungs(summary).items():
-            arm = summary["by_arm"].get(name)
-            cost = f"{arm['rollouts']['train']:,} + {arm['rollouts']['refresh']:,}" if arm else "-"
-            silent = f"{arm['zero_variance_share']:.2f}" if arm else "-"
-            seen = f"{summary['prompts_seen'][name]:,}" if arm else "-"
-            lines.append(
-                f"| {seed} | {name} | {spell(value)} | {spell(greedy.get(name))} | {cost} |"
-                f" {silent} | {seen} |"
-            )
-    arms = compared(list(summaries.values()))
-    headings = ("seed", "final - cold start, points", *(f"{arm} - uniform, points" for arm in arms))
-    headings += (
-        "blind accuracy - majority answer, points",
-        "held-out style",
-        "cold start and all arms, min",
-        "peak memory, MB",
-    )
-    lines += ["", f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
+        for part in ("untaught", "taught"):
+            scores = summary[part]
+            gains, kind = scores["difference"]["final_minus_cold_start"], f"@{scores['k']}"
+            for measure, words in MEASURES.items():
+                lines.append(
+                    f"| {seed} | {part} | {words.replace('@k', kind)} |"
+                    f" {spell(scores[measure]['cold_start'])} | {spell(scores[measure]['final'])} |"
+                    f" {points(gains[measure])} |"
+                )
+    lines += ["", *_rows(*_COSTS)]
     for seed, summary in summaries.items():
         blind = summary["blind"]["final"]
-        cells = [
+        always, never = summary["start"]
+        seconds = (
+            ", ".join(
+                f"{stage} {value:.0f}"
+                for stage, value in summary[kind].items()
+                if value is not None
+            )
+            + f": {sum(value or 0 for value in summary[kind].values()):.0f}"
+            for kind in ("cpu_seconds", "wall_seconds")
+        )
+        cells = (
             str(seed),
-            points(summary["difference"].get("final_minus_cold_start")),
-            *(points(summary["difference"]["by_arm_minus_uniform"].get(arm)) for arm in arms),
             f"{100 * (blind['accuracy']['mean'] - blind['majority']):+.1f}",
-            spell(summary["held_out_style"]["final"]),
-            f"{(summary['wall_seconds']['sft'] + summary['wall_seconds']['rl']) / 60:.0f}",
+            f"{summary['zero_variance_share']:.2f}",
+            f"{always:.2f}, {never:.2f}",
+            f"{summary['rollouts']['train']:,} + {summary['rollouts']['refresh']:,}",
+            points(summary["difference"]["final_minus_uniform"]),
+            *seconds,
             f"{summary['peak_memory_mb']:.0f}",
-        ]
+        )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, *over_seeds(list(summaries.values()))])
+    return "\n".join([*lines, "", *over_seeds(list(summaries.values()))])
 
 
-def compared(summaries: list[dict[str, Any]]) -> list[str]:
-    """Return the names of samplers that some seed compared with uniform prompts, sorted."""
-    found = (summary["difference"]["by_arm_minus_uniform"] for summary in summaries)
-    return sorted(
-        {arm for differences in found for arm, difference in differences.items() if difference}
-    )
+_COSTS = (
+    "seed",
+    "blind accuracy - majority answer, points",
+    "silent groups",
+    "cold start: always, never solved",
+    "rollouts train + refresh",
+    "sampler - uniform, points",
+    "CPU seconds",
+    "wall seconds",
+    "peak memory, MB",
+)
+
+
+def _rows(*headings: str) -> list[str]:
+    return [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
 
 
 def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
-    """Return lines on each sampler's mean gain over uniform prompts on at least two seeds."""
+    """Return a line on each mean gain over the seeds, with the smallest and the largest."""
     lines = []
-    for arm in compared(summaries):
-        found = [
-            d
-            for summary in summaries
-            if (d := summary["difference"]["by_arm_minus_uniform"].get(arm))
-        ]
-        if len(found) < 2:
-            continue
-        means = [100 * difference["mean"] for difference in found]
-        half = (
-            100
-            * 1.96
-            * float(np.sqrt(sum(((d["high"] - d["low"]) / 3.92) ** 2 for d in found)))
-            / len(found)
-        )
-        mean = float(np.mean(means))
-        lines += [
-            "",
-            (
-                f"{arm} - uniform over {len(means)} seeds, with the same rollouts to train on and"
-                f" refreshes on top: {mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f}"
-                f" by the prompts alone; single seeds {min(means):+.1f} to {max(means):+.1f})."
-            ),
-        ]
+    for part in ("untaught", "taught"):
+        for measure, words in MEASURES.items():
+            gains = [
+                100 * summary[part]["difference"]["final_minus_cold_start"][measure]["mean"]
+                for summary in summaries
+            ]
+            lines.append(
+                f"* {part}, {words}: {np.mean(gains):+.1f} points over {len(gains)} seeds"
+                f" ({min(gains):+.1f} to {max(gains):+.1f})"
+            )
     return lines
 
 
@@ -184,36 +147,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--sampler", default="all", choices=["all", "progress", "vas", "uniform"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--compare", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark_quickstart"))
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     summaries = {
-        seed: run(seed, arguments.sampler, arguments.out, arguments.overrides)
+        seed: run(seed, arguments.out, arguments.overrides, compare=arguments.compare)
         for seed in arguments.seeds
     }
     text = table(summaries)
     print(text)
-    versions = next(iter(summaries.values()))["versions"]
-    decoding = next(iter(summaries.values()))["decoding"]
-    command = (
-        f"python benchmarks/quickstart.py --seeds {' '.join(map(str, arguments.seeds))} --sampler"
-        f" {arguments.sampler}"
-    )
+    first = next(iter(summaries.values()))
+    command = f"python benchmarks/quickstart.py --seeds {' '.join(map(str, arguments.seeds))}"
+    command += " --compare" if arguments.compare else ""
     command += "".join(f" --set {override}" for override in arguments.overrides)
     restrictions = [f"{name}={os.environ[name]}" for name in RESTRICTIONS if name in os.environ]
-    command = " ".join([*restrictions, command])
-    kind = ("" if arguments.sampler == "all" else f"_{arguments.sampler}") + (
-        "_old_processor" if restrictions else ""
-    )
+    kind = ("_compare" if arguments.compare else "") + ("_old_processor" if restrictions else "")
     result = result_file(f"quickstart{kind}")
+    versions, decoding = first["versions"], first["decoding"]
     result.write_text(
-        f"# The quickstart, and its samplers beside uniform prompts\n\n{text}\n\nAccuracy:"
-        f" {decoding['num_rollouts']} rollouts a test prompt at temperature"
-        f" {decoding['temperature']}, top-p {decoding['top_p']}; prompts that neither base, cold"
-        " start nor RL saw; intervals by bootstrap over prompts, differences paired. Arms of a"
-        f" seed share the cold start.\n\n`{command}`, vasari {vasari.__version__}, torch"
+        f"# What GRPO teaches in the quickstart\n\n{text}\n\nSampled: {decoding['num_rollouts']}"
+        f" rollouts a test prompt at temperature {decoding['temperature']}. Test prompts were seen"
+        " by neither cold start nor GRPO; intervals by bootstrap over prompts, differences paired."
+        f" Sampler: {first['sampler']['name']}. Taught levels:"
+        f" {', '.join(first['taught']['levels'])}; untaught:"
+        f" {', '.join(first['untaught']['levels'])}.\n\n"
+        f"`{' '.join([*restrictions, command])}`, vasari {vasari.__version__}, torch"
         f" {versions['torch']}, transformers {versions['transformers']}, TRL {versions['trl']},"
         f" {MACHINE}.\n"
     )

@@ -170,3 +170,38 @@ def test_an_unknown_key_is_told_the_nearest_known_one(override, meant):
     with pytest.raises(ConfigError) as caught:
         load_recipe(quickstart, [override])
     assert str(caught.value).endswith(meant)
+
+
+def test_no_clock_ends_a_stage_of_the_quickstart():
+    recipe = load_recipe(ROOT / "recipes" / "quickstart.yaml")
+    assert recipe.sft is not None
+    assert recipe.grpo is not None
+    assert (recipe.sft.max_minutes, recipe.grpo.max_minutes) == (None, None)
+    # Else another machine would sum up in another order.
+    assert recipe.threads is not None
+
+
+def test_the_quickstart_leaves_levels_to_grpo():
+    tasks = load_recipe(ROOT / "recipes" / "quickstart.yaml").prompts.tasks
+    assert tasks is not None
+    taught = tasks.pool_of("cold_start").level_weights
+    for split in ("train", "validation", "test"):
+        assert set(taught) < set(tasks.pool_of(split).level_weights)
+
+
+def test_levels_of_the_cold_start_keep_their_weights():
+    tasks = (
+        "{families: [bars], level_weights: {'1': 3, '2': 1, '3': 2}, cold_start_levels: ['1', '3']}"
+    )
+    quickstart = ROOT / "recipes" / "quickstart_tiny.yaml"
+    recipe = load_recipe(quickstart, [f"prompts.tasks={tasks}"])
+    assert recipe.prompts.tasks is not None
+    assert recipe.prompts.tasks.pool_of("cold_start").level_weights == {"1": 3, "3": 2}
+    assert recipe.prompts.tasks.pool_of("test").level_weights == {"1": 3, "2": 1, "3": 2}
+
+
+def test_levels_of_the_cold_start_and_a_shape_exclude_each_other():
+    with pytest.raises(ConfigError, match="cold_start_levels"):
+        load_recipe(
+            ROOT / "recipes" / "quickstart_tiny.yaml", ["prompts.tasks.cold_start_levels=['1']"]
+        )

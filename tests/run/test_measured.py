@@ -94,3 +94,23 @@ def test_the_other_processes_write_nothing(tmp_path, monkeypatch):
     with measured(RunDir(tmp_path), "sft"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_cpu_seconds_are_those_of_computing_and_not_of_waiting(tmp_path):
+    with measured(RunDir(tmp_path), "sft"):
+        before = time.process_time()
+        while time.process_time() < before + 0.3:
+            pass
+        time.sleep(0.5)
+    found = stage_of(tmp_path, "sft")
+    assert 0.25 < found["cpu_seconds"] < 0.7
+    assert found["seconds"] >= 0.8
+
+
+def test_cpu_seconds_are_unknown_where_an_attempt_did_not_count_them(tmp_path):
+    (tmp_path / "stages").mkdir()
+    old = {"schema": 1, "stage": "sft", "seconds": 60.0, "peak_memory_mb": 9e6}
+    (tmp_path / "stages" / "sft.json").write_text(json.dumps(old))
+    with measured(RunDir(tmp_path), "sft", continued=True):
+        pass
+    assert stage_of(tmp_path, "sft")["cpu_seconds"] is None

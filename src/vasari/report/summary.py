@@ -90,7 +90,8 @@ def summarise(run: Run, terms: Mapping[str, RewardTerms]) -> dict[str, Any]:
             name: _arm_facts(run, arm, charged[name]) | {"reward_terms": _terms(terms.get(name))}
             for name, arm in run.arms.items()
         },
-        "wall_seconds": {stage: _seconds(run, stage) for stage in _STAGES},
+        "wall_seconds": {stage: _seconds(run, stage, "seconds") for stage in _STAGES},
+        "cpu_seconds": {stage: _seconds(run, stage, "cpu_seconds") for stage in _STAGES},
         "peak_memory_mb": _peak_memory(run),
     }
 
@@ -220,10 +221,10 @@ def _sampler(run: Run, final: str | None) -> dict[str, Any]:
     return {"name": final if final is not None else named, "settings": run.sampler_settings(final)}
 
 
-def _seconds(run: Run, stage: str) -> float | None:
-    """Return the seconds that a stage took; `rl` is the sum over arms."""
+def _seconds(run: Run, stage: str, kind: str) -> float | None:
+    """Return the seconds of a kind that a stage took; `rl` is the sum over arms."""
     return known_sum(
-        number(facts.get("seconds"))
+        number(facts.get(kind))
         for name, facts in run.stages.items()
         if name == stage or (stage == "rl" and name.startswith("rl-"))
     )

@@ -179,7 +179,7 @@ def stage_rows(run: Run) -> list[dict[str, Any]]:
         facts = {
             key: value
             for key, value in stage.items()
-            if key not in ("schema", "stage", "seconds", "peak_memory_mb")
+            if key not in ("schema", "stage", "seconds", "cpu_seconds", "peak_memory_mb")
         }
         rows.append(
             {

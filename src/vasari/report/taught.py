@@ -47,7 +47,7 @@ def taught_blocks(found: Mapping[str, Any], models: Sequence[str]) -> list[dict[
         found: The run's summary.
         models: Names of the columns.
     """
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for part in reversed(PARTS):
         if not found[part]:
             continue

@@ -23,8 +23,9 @@ _RECORD_EVERY = 5.0
 
 @contextlib.contextmanager
 def measured(run: RunDir, name: str, *, continued: bool = False) -> Iterator[dict[str, Any]]:
-    """Context manager around a stage of a run; records its results, seconds and peak memory.
+    """Context manager around a stage of a run; records its results, times and peak memory.
 
+    Times are seconds, and `cpu_seconds` of all its threads, which say more on a busy machine.
     Results are what the stage puts into the dict; all is written into the run's folder, with
     `resumed`, how often the stage was begun before. A file in `stages/attempts` is kept up to date
     meanwhile, so that the time of an attempt that is killed counts.
@@ -47,29 +48,39 @@ def measured(run: RunDir, name: str, *, continued: bool = False) -> Iterator[dic
 
 
 class _Attempts:
-    """Seconds and peak memory of each attempt at a stage, kept in the run's folder."""
+    """Seconds, CPU seconds and peak memory of each attempt at a stage, kept in the run's folder."""
 
     def __init__(self, run: RunDir, name: str, *, continued: bool) -> None:
         self.is_recorded = int(os.environ.get("RANK", "0")) == 0
         self._path = run.stages / "attempts" / f"{name}.json"
         self._earlier = _earlier(self._path, run.stages / f"{name}.json") if continued else []
-        self._started = time.monotonic()
+        self._started, self._cpu_before = time.monotonic(), _cpu_seconds()
         self._own: dict[str, float] = {}
         self.record(0.0)
 
     def record(self, peak_mb: float) -> None:
         """Write down how long this attempt has lasted and what memory it took at most, in MiB."""
-        self._own = {"seconds": time.monotonic() - self._started, "peak_memory_mb": peak_mb}
+        self._own = {
+            "seconds": time.monotonic() - self._started,
+            "cpu_seconds": _cpu_seconds() - self._cpu_before,
+            "peak_memory_mb": peak_mb,
+        }
         if self.is_recorded:
             # A full disk is an error of the stage itself, which has more to write.
             with contextlib.suppress(OSError, VasariError):
                 write_json(self._path, {"schema": 1, "attempts": [*self._earlier, self._own]})
 
     def facts(self) -> dict[str, Any]:
-        """Return seconds and peak memory over all attempts, and how many there were before."""
+        """Return seconds and peak memory over all attempts, and how many there were before.
+
+        CPU seconds are None if an attempt of an older version did not count them.
+        """
         attempts: Sequence[dict[str, float]] = [*self._earlier, self._own]
         return {
             "seconds": sum(attempt["seconds"] for attempt in attempts),
+            "cpu_seconds": sum(attempt["cpu_seconds"] for attempt in attempts)
+            if all("cpu_seconds" in attempt for attempt in attempts)
+            else None,
             "peak_memory_mb": max(attempt["peak_memory_mb"] for attempt in attempts),
             "resumed": len(self._earlier),
         }
@@ -85,7 +96,13 @@ def _earlier(path: Path, stage: Path) -> list[dict[str, float]]:
 
 
 def _attempt(found: dict[str, Any]) -> dict[str, float]:
-    return {key: float(found[key]) for key in ("seconds", "peak_memory_mb")}
+    kept = ("seconds", "peak_memory_mb", *(["cpu_seconds"] if found.get("cpu_seconds") else []))
+    return {key: float(found[key]) for key in kept}
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of its children that have ended, in user and in system mode."""
+    return sum(os.times()[:4])
 
 
 class PeakMemory:
