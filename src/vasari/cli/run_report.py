@@ -63,7 +63,9 @@ def print_summary(summary: Mapping[str, Any], page: Path) -> None:
     seconds = {name: value for name, value in summary["wall_seconds"].items() if value is not None}
     if seconds:
         console.print(
-            "time: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+            "time: "
+            + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+            + f"; together {sum(seconds.values()):.0f} s"
         )
     if summary["peak_memory_mb"]:
         console.print(f"peak memory: {summary['peak_memory_mb'] / 1024:.1f} GB, children included")

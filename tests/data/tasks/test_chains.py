@@ -16,33 +16,44 @@ SEED_5 = {
     "minus_2": ("green 3, yellow 9, blue 5, red 4", "blue minus green", "2"),
     "plus_3": ("yellow 1, blue 7, red 2, green 6", "red plus green plus blue", "15"),
     "minus_3": ("blue 7, yellow 2, green 4, red 1", "blue minus green minus red", "2"),
-    "mixed_3": ("blue 7, yellow 1, red 8, green 4", "green plus red minus blue", "5"),
-    "plus_4": ("yellow 5, blue 1, red 2, green 4", "yellow plus red plus green plus blue", "12"),
-    "minus_4": (
-        "yellow 5, blue 9, red 3, green 1",
-        "blue minus green minus red minus yellow",
-        "0",
+    "ordered_3": ("blue 5, yellow 6, red 4, green 7", "yellow plus green minus red", "9"),
+    "mixed_3": ("green 4, blue 9, yellow 8, red 1", "green minus red plus yellow", "11"),
+    "plus_4": ("yellow 4, green 3, red 2, blue 1", "red plus yellow plus green plus blue", "10"),
+    "ordered_4": (
+        "yellow 4, blue 5, red 6, green 7",
+        "green plus blue plus yellow minus red",
+        "10",
     ),
-    "mixed_4": ("yellow 5, green 4, red 3, blue 8", "yellow plus red plus blue minus green", "12"),
+    "mixed_4": ("yellow 2, blue 6, green 4, red 9", "blue minus yellow plus green plus red", "17"),
     "plus_5": (
-        "green 9, red 2, yellow 4, blue 3",
-        "blue plus yellow plus green plus red plus yellow",
-        "22",
+        "red 3, blue 5, green 2, yellow 8",
+        "blue plus green plus yellow plus red plus blue",
+        "23",
+    ),
+    "ordered_5": (
+        "red 6, yellow 3, green 7, blue 1",
+        "green plus red minus yellow minus blue minus yellow",
+        "6",
     ),
     "mixed_5": (
-        "yellow 7, blue 1, red 2, green 3",
-        "blue plus yellow minus red plus green plus red",
-        "11",
+        "red 4, green 6, yellow 2, blue 3",
+        "green plus red minus blue plus yellow minus red",
+        "5",
     ),
     "plus_6": (
-        "green 6, yellow 9, blue 1, red 7",
-        "blue plus green plus yellow plus red plus yellow plus blue",
-        "33",
+        "red 8, green 4, yellow 6, blue 7",
+        "green plus red plus yellow plus blue plus yellow plus blue",
+        "38",
+    ),
+    "ordered_6": (
+        "green 4, red 8, yellow 2, blue 7",
+        "yellow plus red plus blue minus green minus red minus green",
+        "1",
     ),
     "mixed_6": (
-        "blue 9, yellow 5, red 1, green 7",
-        "green plus red plus yellow plus blue minus red plus yellow",
-        "26",
+        "red 9, blue 5, yellow 1, green 3",
+        "red minus yellow plus blue minus green plus blue plus green",
+        "18",
     ),
 }
 
@@ -60,14 +71,14 @@ def test_a_chain_is_worked_out_one_term_at_a_time():
     rng = np.random.default_rng(5)
     drawn = {level: CHAINS.sample(rng, level) for level in CHAINS.levels}
     thinker = Thinker(np.random.default_rng(0))
-    assert drawn["mixed_4"].think(thinker) == "12"
-    assert thinker.text() == "yellow 5. red 3. 5+3=8. blue 8. 8+8=16. green 4. 16-4=12."
+    assert drawn["mixed_4"].think(thinker) == "17"
+    assert thinker.text() == "blue 6. yellow 2. 6-2=4. green 4. 4+4=8. red 9. 8+9=17."
 
 
 @pytest.mark.parametrize("level", CHAINS.levels)
 def test_a_level_says_how_many_terms_there_are_and_which_signs(level):
     kind, num = level.split("_")
-    words = {"plus": {"plus"}, "minus": {"minus"}, "mixed": {"plus", "minus"}}[kind]
+    words = {"plus": {"plus"}, "minus": {"minus"}}.get(kind, {"plus", "minus"})
     rng = np.random.default_rng(0)
     for _ in range(30):
         problem = CHAINS.sample(rng, level)
@@ -75,6 +86,7 @@ def test_a_level_says_how_many_terms_there_are_and_which_signs(level):
         chain = problem.question.removeprefix("What is ").removesuffix("?").split()
         assert len(chain) == 2 * int(num) - 1
         assert set(chain[1::2]) == words
+        assert ("minus plus" in " ".join(chain[1::2])) == (kind == "mixed")
         value = 0
         for sign, name in zip(["plus", *chain[1::2]], chain[::2], strict=True):
             value += int(heights[name]) * (1 if sign == "plus" else -1)

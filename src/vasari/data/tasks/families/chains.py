@@ -27,12 +27,13 @@ _WORDS = {1: "plus", -1: "minus"}
 
 
 def _signs(rng: np.random.Generator, kind: str, num: int) -> list[int]:
-    """Return the signs of the terms after the first: of a mixed chain, both."""
-    if kind != "mixed":
+    """Return the signs of the terms after the first, drawn until they are of a kind."""
+    if kind in ("plus", "minus"):
         return [1 if kind == "plus" else -1] * num
     while True:
         signs = [int(sign) for sign in rng.choice((1, -1), size=num)]
-        if len(set(signs)) == 2:
+        in_order = signs == sorted(signs, reverse=True)
+        if len(set(signs)) == 2 and in_order == (kind == "ordered"):
             return signs
 
 
@@ -86,14 +87,15 @@ def _sample(kind: str, num: int, rng: np.random.Generator) -> Problem:
     )
 
 
+_KINDS = {2: ("plus", "minus"), 3: ("plus", "minus", "ordered", "mixed")}
 _LEVELS = {
     f"{kind}_{num}": partial(_sample, kind, num)
     for num in range(2, MOST_TERMS + 1)
-    for kind in ("plus", "minus", "mixed")
-    if (kind, num) not in {("mixed", 2), ("minus", 5), ("minus", 6)}  # no two signs, few heights
+    for kind in _KINDS.get(num, ("plus", "ordered", "mixed"))
 }
 CHAINS = LeveledFamily("chains", _LEVELS)
 """Four bars, and questions such as "What is red plus blue minus green?".
 
-Level "plus_4" has four terms and only "plus", "minus_4" only "minus", and "mixed_4" both.
+Level "plus_4" has four terms and only "plus", "minus_3" three and only "minus". In "ordered_4"
+every "plus" comes before every "minus", and in "mixed_4" a "plus" comes after a "minus".
 """
