@@ -370,3 +370,10 @@ def test_a_disk_that_fills_up_is_one_line(refused, write_recipe, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "the disk refused the checkpoint" in message
     assert "no checkpoint was complete yet. Free some space and resume." in message
+
+
+def test_uniform_prompts_are_not_compared_with_themselves(refused, tmp_path):
+    message = refused("quickstart", "--out", tmp_path / "run", "--compare", "--sampler", "uniform")
+    assert "--compare" in message
+    assert "uniform" in message
+    assert not (tmp_path / "run").exists()

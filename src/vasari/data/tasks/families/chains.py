@@ -27,13 +27,17 @@ _WORDS = {1: "plus", -1: "minus"}
 
 
 def _signs(rng: np.random.Generator, kind: str, num: int) -> list[int]:
-    """Return the signs of the terms after the first, drawn until they are of a kind."""
-    if kind in ("plus", "minus"):
-        return [1 if kind == "plus" else -1] * num
+    """Return the signs of the terms after the first, as the kind of a chain says."""
+    if kind == "plus":
+        return [1] * num
+    if kind == "minus":
+        return [-1] * num
+    first, last = [-1, *[1] * (num - 1)], [*[1] * (num - 1), -1]
+    if kind != "mixed":
+        return first if kind == "minus_first" else last
     while True:
         signs = [int(sign) for sign in rng.choice((1, -1), size=num)]
-        in_order = signs == sorted(signs, reverse=True)
-        if len(set(signs)) == 2 and in_order == (kind == "ordered"):
+        if len(set(signs)) == 2 and signs not in (first, last):
             return signs
 
 
@@ -53,7 +57,8 @@ def _chain(rng: np.random.Generator, bars: Numbers, *, kind: str, num: int) -> Q
         held = bars.read(thinker, names[0])
         for name, sign in zip(names[1:], signs, strict=True):
             term = bars.read(thinker, name)
-            held = thinker.add(held, term) if sign > 0 else thinker.difference(held, term)
+            word = thinker.settle(_WORDS[sign], tuple(_WORDS.values()))
+            held = thinker.add(held, term) if word == "plus" else thinker.difference(held, term)
         return str(held)
 
     return Question(f"What is {text}?", str(value), think)
@@ -87,15 +92,19 @@ def _sample(kind: str, num: int, rng: np.random.Generator) -> Problem:
     )
 
 
-_KINDS = {2: ("plus", "minus"), 3: ("plus", "minus", "ordered", "mixed")}
+_KINDS = {
+    2: ("plus", "minus"),
+    3: ("plus", "minus", "minus_first", "minus_last"),
+}
 _LEVELS = {
     f"{kind}_{num}": partial(_sample, kind, num)
     for num in range(2, MOST_TERMS + 1)
-    for kind in _KINDS.get(num, ("plus", "ordered", "mixed"))
+    for kind in _KINDS.get(num, ("plus", "minus_first", "minus_last", "mixed"))
 }
 CHAINS = LeveledFamily("chains", _LEVELS)
-"""Four bars, and questions such as "What is red plus blue minus green?".
+"""Four bars, and questions such as "What is red minus blue plus green?".
 
-Level "plus_4" has four terms and only "plus", "minus_3" three and only "minus". In "ordered_4"
-every "plus" comes before every "minus", and in "mixed_4" a "plus" comes after a "minus".
+The number in a level's name is that of terms. "plus_3" has only "plus" and "minus_3" only "minus";
+"minus_first_4" has one "minus", the first sign, "minus_last_4" one that is the last, and "mixed_4"
+both words in any other order.
 """
