@@ -16,44 +16,59 @@ SEED_5 = {
     "minus_2": ("green 3, yellow 9, blue 5, red 4", "blue minus green", "2"),
     "plus_3": ("yellow 1, blue 7, red 2, green 6", "red plus green plus blue", "15"),
     "minus_3": ("blue 7, yellow 2, green 4, red 1", "blue minus green minus red", "2"),
-    "ordered_3": ("blue 5, yellow 6, red 4, green 7", "yellow plus green minus red", "9"),
-    "mixed_3": ("green 4, blue 9, yellow 8, red 1", "green minus red plus yellow", "11"),
-    "plus_4": ("yellow 4, green 3, red 2, blue 1", "red plus yellow plus green plus blue", "10"),
-    "ordered_4": (
-        "yellow 4, blue 5, red 6, green 7",
-        "green plus blue plus yellow minus red",
-        "10",
+    "minus_first_3": ("blue 9, yellow 6, red 3, green 5", "blue minus red plus green", "11"),
+    "minus_last_3": ("blue 2, green 3, yellow 9, red 6", "blue plus red minus green", "5"),
+    "plus_4": ("green 7, red 1, blue 8, yellow 4", "yellow plus blue plus green plus red", "20"),
+    "minus_first_4": (
+        "blue 4, red 1, green 2, yellow 5",
+        "blue minus green plus yellow plus red",
+        "8",
     ),
-    "mixed_4": ("yellow 2, blue 6, green 4, red 9", "blue minus yellow plus green plus red", "17"),
+    "minus_last_4": (
+        "yellow 1, blue 8, red 3, green 9",
+        "red plus blue plus yellow minus green",
+        "3",
+    ),
+    "mixed_4": ("yellow 1, green 5, red 4, blue 2", "red minus yellow plus green minus blue", "6"),
     "plus_5": (
-        "red 3, blue 5, green 2, yellow 8",
-        "blue plus green plus yellow plus red plus blue",
-        "23",
+        "green 8, blue 9, yellow 1, red 5",
+        "blue plus yellow plus green plus red plus yellow",
+        "24",
     ),
-    "ordered_5": (
-        "red 6, yellow 3, green 7, blue 1",
-        "green plus red minus yellow minus blue minus yellow",
-        "6",
+    "minus_first_5": (
+        "red 4, yellow 3, blue 7, green 8",
+        "blue minus red plus yellow plus green plus yellow",
+        "17",
+    ),
+    "minus_last_5": (
+        "red 5, yellow 6, blue 1, green 7",
+        "blue plus green plus red plus yellow minus green",
+        "12",
     ),
     "mixed_5": (
-        "red 4, green 6, yellow 2, blue 3",
-        "green plus red minus blue plus yellow minus red",
-        "5",
+        "blue 2, yellow 1, green 8, red 4",
+        "green minus yellow plus blue minus red minus blue",
+        "3",
     ),
     "plus_6": (
-        "red 8, green 4, yellow 6, blue 7",
-        "green plus red plus yellow plus blue plus yellow plus blue",
-        "38",
+        "green 6, yellow 4, red 2, blue 8",
+        "blue plus green plus red plus yellow plus red plus green",
+        "28",
     ),
-    "ordered_6": (
-        "green 4, red 8, yellow 2, blue 7",
-        "yellow plus red plus blue minus green minus red minus green",
-        "1",
+    "minus_first_6": (
+        "blue 6, green 3, yellow 7, red 1",
+        "yellow minus blue plus green plus red plus green plus blue",
+        "14",
+    ),
+    "minus_last_6": (
+        "red 9, yellow 2, blue 6, green 4",
+        "green plus yellow plus blue plus red plus yellow minus red",
+        "14",
     ),
     "mixed_6": (
-        "red 9, blue 5, yellow 1, green 3",
-        "red minus yellow plus blue minus green plus blue plus green",
-        "18",
+        "red 7, blue 4, green 6, yellow 8",
+        "yellow plus green minus blue plus red minus blue minus yellow",
+        "5",
     ),
 }
 
@@ -71,22 +86,38 @@ def test_a_chain_is_worked_out_one_term_at_a_time():
     rng = np.random.default_rng(5)
     drawn = {level: CHAINS.sample(rng, level) for level in CHAINS.levels}
     thinker = Thinker(np.random.default_rng(0))
-    assert drawn["mixed_4"].think(thinker) == "17"
-    assert thinker.text() == "blue 6. yellow 2. 6-2=4. green 4. 4+4=8. red 9. 8+9=17."
+    assert drawn["minus_first_4"].think(thinker) == "8"
+    assert thinker.text() == "blue 4. green 2. 4-2=2. yellow 5. 2+5=7. red 1. 7+1=8."
+
+
+def test_a_teacher_who_errs_at_times_takes_one_sign_for_the_other():
+    rng = np.random.default_rng(0)
+    texts = []
+    for seed in range(200):
+        thinker = Thinker(np.random.default_rng(seed), slip_rate=0.3)
+        CHAINS.sample(rng, "plus_2").think(thinker)
+        texts.append(thinker.text())
+    wrong = sum("-" in text for text in texts)
+    assert 0.2 < wrong / 200 < 0.4
 
 
 @pytest.mark.parametrize("level", CHAINS.levels)
 def test_a_level_says_how_many_terms_there_are_and_which_signs(level):
-    kind, num = level.split("_")
-    words = {"plus": {"plus"}, "minus": {"minus"}}.get(kind, {"plus", "minus"})
+    kind, num = level.rsplit("_", 1)
     rng = np.random.default_rng(0)
     for _ in range(30):
         problem = CHAINS.sample(rng, level)
         heights = dict(re.findall(r"(\w+) (\d)", problem.scene_key.removeprefix("bars ")))
         chain = problem.question.removeprefix("What is ").removesuffix("?").split()
         assert len(chain) == 2 * int(num) - 1
-        assert set(chain[1::2]) == words
-        assert ("minus plus" in " ".join(chain[1::2])) == (kind == "mixed")
+        signs = " ".join(chain[1::2])
+        found = {
+            "plus": "minus" not in signs,
+            "minus": "plus" not in signs,
+            "minus_first": re.fullmatch("minus( plus)+", signs),
+            "minus_last": re.fullmatch("(plus )+minus", signs),
+        }
+        assert [name for name, holds in found.items() if holds] == [kind] * (kind != "mixed")
         value = 0
         for sign, name in zip(["plus", *chain[1::2]], chain[::2], strict=True):
             value += int(heights[name]) * (1 if sign == "plus" else -1)
