@@ -57,7 +57,7 @@ def taught_blocks(found: Mapping[str, Any], models: Sequence[str]) -> list[dict[
             "greedy": "Accuracy, greedy",
             "pass_at": f"pass@{scores['k']}",
         }
-        rows = []
+        rows: list[dict[str, Any]] = []
         for measure, label in labels.items():
             by_name = scores[measure]["by_arm"] | scores[measure]
             cells = [by_name.get(model) for model in models]
