@@ -52,6 +52,7 @@ def grid(tmp_path):
         "model": "somewhere",
         "base": base,
         "seeds": [0, 1, 2],
+        "which": "last",
         "cells": {"uniform": None, "vas": {}, "vas-mix_ratio-0.2": {}},
         "rows": rows,
     }

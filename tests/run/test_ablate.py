@@ -142,6 +142,7 @@ def test_two_cells_are_trained_once_and_kept(tmp_path):
             [*SMALL, *overrides],
             seeds=[5],
             only=only,
+            which="last",
             resume=resume,
             on_cell=lambda: told.append(write_ablation(out)),
         )
@@ -160,6 +161,9 @@ def test_two_cells_are_trained_once_and_kept(tmp_path):
     }
     assert found["cells"]["uniform"]["rollouts"]["refresh"] == 0
     assert 0 <= found["cells"]["vas"]["accuracy"]["greedy"]["5"] <= 1
+    evaluated = json.loads((out / "seed-5" / "evaluation" / "last" / "vas.json").read_text())
+    score = evaluated["sets"]["test"]["sampled"]["accuracy"]["mean"]
+    assert found["cells"]["vas"]["accuracy"]["sampled"] == {"5": score}
     assert (out / "figure2.svg").exists()
 
     with pytest.raises(StateError, match="pass --resume"):

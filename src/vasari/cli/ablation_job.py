@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -33,6 +33,10 @@ def ablate(
             show_default=False,
         ),
     ] = None,
+    which: Annotated[
+        Literal["best", "last"],
+        typer.Option(help="Evaluate each training's last weights, or its best by validation."),
+    ] = "last",
     overrides: Overrides = None,
     resume: Resume = False,
     dry_run: Annotated[
@@ -68,6 +72,7 @@ def ablate(
         overrides or [],
         seeds=_seeds(seeds),
         only=chosen,
+        which=which,
         resume=resume,
         on_cell=lambda: write_ablation(out),
     )
@@ -99,9 +104,9 @@ def print_costs(
         box=SIMPLE_HEAD,
         padding=(0, 1),
     )
-    table.add_column("cell", no_wrap=True)
+    table.add_column("cell", no_wrap=True, min_width=max(len(cost.name) for cost in costs))
     for heading in (*purposes, "refreshes", "hours", "seeds done"):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
+        table.add_column(heading, justify="right", no_wrap=True, min_width=max(6, len(heading)))
     for cost in costs:
         table.add_row(
             cost.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from vasari.sample.vas import VAS_PRESETS
 COLD_START = "cold_start"
 DECODINGS = ("sampled", "greedy")
 LEVEL = 0.05
+
+_WHICH = {"best": "best by validation accuracy", "last": "last"}
 
 _HEAD = (
     "parameter",
@@ -45,7 +47,7 @@ def write_ablation(out: Path) -> dict[str, Any]:
         raise StateError(f"{out}: holds no ablation ({GRID_FILE} is missing)")
     grid = read_json(out / GRID_FILE)
     runs = {
-        seed: read_run(root)
+        seed: with_evaluation(read_run(root), grid["which"])
         for seed in grid["seeds"]
         if (root := seed_run(out, seed).root).is_dir()
     }
@@ -66,6 +68,15 @@ def write_ablation(out: Path) -> dict[str, Any]:
     write_json(out / "ablation.json", found)
     write_bytes(out / "ablation.md", ablation_page(found).encode())
     return found
+
+
+def with_evaluation(run: Run, which: str) -> Run:
+    """Return the run with the evaluation of its `best` weights, or of its `last`."""
+    found = {}
+    for path in sorted(run.place.evaluation_of(which).glob("*.json")):
+        with run.reading(path):
+            found[path.stem] = dict(read_json(path))
+    return replace(run, evaluation=found)
 
 
 def ablation_numbers(grid: Mapping[str, Any], runs: Mapping[int, Run]) -> dict[str, Any]:
@@ -176,7 +187,7 @@ def _what_differs(found: Mapping[str, Any]) -> str:
         f" test set in the place of five benchmarks), {len(found['seeds'])} seed(s) in the place of"
         f" a single run, T in batches; {base}. Every seed has its own prompts where they are"
         " generated, and one start for all its cells. Intervals are Student's, 95%, over seeds."
-        " Each cell's weights are those of its best validation accuracy."
+        f" Each cell's weights are its {_WHICH[found['which']]}."
         " All cells train equally many steps, so they differ in rollouts; refreshes are charged."
         " The paper's numbers are table 4's, and table 3's for cold start and GRPO"
         " (Qwen2.5-VL-3B); it does not name the model of table 4."

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_json
@@ -34,6 +34,7 @@ def ablate(
     *,
     seeds: Sequence[int],
     only: Sequence[str],
+    which: Literal["best", "last"],
     resume: bool,
     on_cell: Callable[[], object],
 ) -> None:
@@ -48,6 +49,7 @@ def ablate(
         overrides: `key.sub=value` settings.
         seeds: Seeds of prompts, weights, training and samplers.
         only: Rows, as `Grid.chosen` takes them; none: all.
+        which: Weights of each training that are evaluated: its best by validation, or its last.
         resume: Go on with what is in the folder.
         on_cell: Called after each cell is evaluated.
 
@@ -63,7 +65,7 @@ def ablate(
     from vasari.run.evaluation import run_evaluation  # noqa: PLC0415  (torch takes seconds)
     from vasari.run.training import run_grpo, run_sft  # noqa: PLC0415
 
-    _write_grid(out, recipe, grid, seeds, resume=resume)
+    _write_grid(out, recipe, grid, seeds, which=which, resume=resume)
     folder = recipe_path.parent
     for seed in seeds:
         own = recipe.model_copy(update={"seed": seed})
@@ -79,7 +81,7 @@ def ablate(
                 cell, run, prompts, arm=name, sampler=cell.sampler.name, start=start, resume=True
             )
             only_models.append(name)
-            run_evaluation(own, run, prompts, recipe_folder=folder, only=only_models)
+            run_evaluation(own, run, prompts, recipe_folder=folder, only=only_models, which=which)
             only_models = []
             on_cell()
 
@@ -104,7 +106,7 @@ def read_ablation_recipe(
 
 
 def _write_grid(
-    out: Path, recipe: Recipe, grid: Grid, seeds: Sequence[int], *, resume: bool
+    out: Path, recipe: Recipe, grid: Grid, seeds: Sequence[int], *, which: str, resume: bool
 ) -> None:
     """Write the grid into the folder, joined with the one that is there."""
     path = out / GRID_FILE
@@ -135,6 +137,7 @@ def _write_grid(
             "model": recipe.model.path or "a new small model",
             "base": base,
             "seeds": every_seed,
+            "which": which,
             "cells": cells,
             "rows": rows,
         },

@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vasari.core.errors import StateError
 from vasari.core.files import filling_folder
@@ -27,13 +27,16 @@ from vasari.train.export import export_weights
 from vasari.train.processes import computing_with
 
 TEST_SETS = ("test", "test_held_out_style")
+Which = Literal["best", "last"]
 _UNNAMED = re.compile(r"[^\w.+@=-]+")
 
 
-def models_of(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, str]:
+def models_of(
+    recipe: Recipe, run: RunDir, *, recipe_folder: Path, which: Which = "best"
+) -> dict[str, str]:
     """Return paths of a run's existing models by name: base, cold start (SFT), then GRPO runs.
 
-    Of each GRPO run the best weights, `uniform` first.
+    Of each GRPO run its best weights by validation, or its last; `uniform` first.
     """
     found: dict[str, str] = {}
     if recipe.model.path is not None:
@@ -41,7 +44,7 @@ def models_of(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, 
     if (run.cold_start / "model").exists():
         found["cold_start"] = str(run.cold_start / "model")
     arms = sorted(
-        (run.root / "rl").glob("*/best"),
+        (run.root / "rl").glob(f"*/{which}"),
         key=lambda path: (path.parent.name != "uniform", path.parent.name),
     )
     return found | {path.parent.name: str(path) for path in arms}
@@ -54,6 +57,7 @@ def run_evaluation(
     *,
     recipe_folder: Path,
     only: Sequence[str] | None = None,
+    which: Which = "best",
 ) -> dict[str, dict[str, Any]]:
     """Evaluate the models of a run on the test sets; results of finished models are reused.
 
@@ -63,11 +67,12 @@ def run_evaluation(
         prompts: By split.
         recipe_folder: What the recipe's paths are relative to.
         only: Names of models, of which those that the run has are evaluated; None: all.
+        which: Of each GRPO run its best weights by validation, or its last.
 
     Raises:
         StateError: The run holds no model yet.
     """
-    models = models_of(recipe, run, recipe_folder=recipe_folder)
+    models = models_of(recipe, run, recipe_folder=recipe_folder, which=which)
     models = {name: path for name, path in models.items() if only is None or name in only}
     if not models:
         raise StateError(
@@ -83,7 +88,7 @@ def run_evaluation(
                     sets,
                     recipe.evaluate,
                     name=name,
-                    out=run.evaluation,
+                    out=run.evaluation_of(which),
                     fingerprint=_fingerprint(path, recipe),
                     reference=prompts["train"],
                     tell=tell,

@@ -40,6 +40,10 @@ class RunDir:
         """Path of the folder with the evaluation results and rollouts of each model."""
         return self.root / "evaluation"
 
+    def evaluation_of(self, which: str) -> Path:
+        """Path of the folder with the evaluation results of `best` weights, or of the `last`."""
+        return self.evaluation if which == "best" else self.evaluation / which
+
     @property
     def stages(self) -> Path:
         """Path of the folder with a JSON file per finished stage: its results, time and memory."""
