@@ -25,16 +25,16 @@ def test_an_interval_over_three_seeds_worked_by_hand():
     assert found.p == pytest.approx(1 - (363 / 365) ** 0.5)
 
 
-def test_one_seed_has_no_interval():
-    found = seed_mean([0.5])
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.5]])
+def test_one_seed_or_equal_ones_have_no_interval_and_no_test(values):
+    found = seed_mean(values)
     assert (found.mean, found.low, found.high, found.p) == (0.5, None, None, None)
+    assert found.n == len(values)
+
+
+def test_no_seed_is_an_error():
     with pytest.raises(DataError, match="one seed or more"):
         seed_mean([])
-
-
-def test_equal_values_differ_from_0_or_are_it():
-    assert seed_mean([0.0, 0.0]).p == 1.0
-    assert seed_mean([0.1, 0.1]).p == 0.0
 
 
 def test_holm_worked_by_hand():

@@ -15,10 +15,10 @@ class SeedMean:
 
     mean: float
     low: float | None
-    """None for one seed, which says nothing on how far another one would lie."""
+    """None for one seed or equal values, which do not say how far another seed would lie."""
     high: float | None
     p: float | None
-    """Two-sided p-value of Student's test that the mean is 0; None for one seed."""
+    """Two-sided p-value of Student's test that the mean is 0; None where there is no interval."""
     n: int
     """Seeds."""
 
@@ -33,14 +33,11 @@ def seed_mean(values: Sequence[float]) -> SeedMean:
     if not n:
         raise DataError("a mean over seeds needs the value of one seed or more, got none")
     mean = sum(values) / n
-    if n == 1:
-        return SeedMean(mean, None, None, None, 1)
+    if n == 1 or max(values) - min(values) < 1e-12:
+        return SeedMean(mean, None, None, None, n)
     error = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
     margin = t_quantile(0.95, n - 1) * error
-    if error < 1e-12:
-        p = 1.0 if abs(mean) < 1e-12 else 0.0
-    else:
-        p = 1 - t_within(abs(mean) / error, n - 1)
+    p = 1 - t_within(abs(mean) / error, n - 1)
     return SeedMean(mean, mean - margin, mean + margin, p, n)
 
 

@@ -158,10 +158,12 @@ def verdict(found: Mapping[str, Any]) -> str:
     tested = {name: cell["p_holm"] for name, cell in cells.items() if "p_holm" in cell}
     if not tested:
         return (
-            "No cell is tested against uniform prompts yet: a test needs two seeds that have both."
+            "No cell is tested against uniform prompts: a test needs two seeds that have both, and"
+            " differences that are not all equal."
         )
     differ = [name for name, p in tested.items() if p < LEVEL]
-    over = f"over {len(tested)} cells, sampled accuracy, Student's test paired by seed"
+    num = len(cells) - 2
+    over = f"over {len(tested)} of {num} cells, sampled accuracy, Student's test paired by seed"
     if not differ:
         return f"After Holm's correction ({over}) no cell differs from uniform prompts."
     named = ", ".join(
