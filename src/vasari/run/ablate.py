@@ -62,28 +62,41 @@ def ablate(
     require_packages(recipe, *stages)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("an ablation runs in one process: start it without torchrun")
+    _write_grid(out, recipe, grid, seeds, which=which, resume=resume)
+    for seed in seeds:
+        run = open_run(recipe.model_copy(update={"seed": seed}), seed_run(out, seed).root)
+        _run_seed(
+            recipe, grid, run, seed=seed, folder=recipe_path.parent, which=which, on_cell=on_cell
+        )
+
+
+def _run_seed(
+    recipe: Recipe,
+    grid: Grid,
+    run: RunDir,
+    *,
+    seed: int,
+    folder: Path,
+    which: Literal["best", "last"],
+    on_cell: Callable[[], object],
+) -> None:
+    """Train and evaluate the cells of one seed that are not finished."""
     from vasari.run.evaluation import run_evaluation  # noqa: PLC0415  (torch takes seconds)
     from vasari.run.training import run_grpo, run_sft  # noqa: PLC0415
 
-    _write_grid(out, recipe, grid, seeds, which=which, resume=resume)
-    folder = recipe_path.parent
-    for seed in seeds:
-        own = recipe.model_copy(update={"seed": seed})
-        run = open_run(own, seed_run(out, seed).root)
-        prompts = prepare_prompts(own, run, recipe_folder=folder)
-        if own.sft is not None:
-            run_sft(own, run, prompts, recipe_folder=folder, resume=True)
-        start = starting_point(own, run, recipe_folder=folder)
-        only_models = ["base", "cold_start"]
-        for name, settings in grid.cells.items():
-            cell = cell_recipe(recipe, settings, seed=seed)
-            run_grpo(
-                cell, run, prompts, arm=name, sampler=cell.sampler.name, start=start, resume=True
-            )
-            only_models.append(name)
-            run_evaluation(own, run, prompts, recipe_folder=folder, only=only_models, which=which)
-            only_models = []
-            on_cell()
+    own = recipe.model_copy(update={"seed": seed})
+    prompts = prepare_prompts(own, run, recipe_folder=folder)
+    if own.sft is not None:
+        run_sft(own, run, prompts, recipe_folder=folder, resume=True)
+    start = starting_point(own, run, recipe_folder=folder)
+    models = ["base", "cold_start"]  # evaluated with the first cell
+    for name, settings in grid.cells.items():
+        cell = cell_recipe(recipe, settings, seed=seed)
+        run_grpo(cell, run, prompts, arm=name, sampler=cell.sampler.name, start=start, resume=True)
+        models.append(name)
+        run_evaluation(own, run, prompts, recipe_folder=folder, only=models, which=which)
+        models = []
+        on_cell()
 
 
 def read_ablation_recipe(
