@@ -14,6 +14,17 @@ from rich.table import Table
 from vasari.cli.options import Overrides, Plugins, RecipePath, Resume
 from vasari.core.errors import ConfigError
 
+Only = Annotated[
+    str | None,
+    typer.Option(
+        help=(
+            "Rows of the table with commas between: parameters, or one of the paper's values"
+            " as in mix_ratio=0.2. \\[default: all]"
+        ),
+        show_default=False,
+    ),
+]
+
 
 def ablate(
     recipe: RecipePath,
@@ -23,16 +34,7 @@ def ablate(
     seeds: Annotated[
         str, typer.Option(help="Seeds with commas between; each has a cold start of its own.")
     ] = "0,1,2",
-    only: Annotated[
-        str | None,
-        typer.Option(
-            help=(
-                "Rows of the table with commas between: parameters, or one of the paper's values"
-                " as in mix_ratio=0.2. \\[default: all]"
-            ),
-            show_default=False,
-        ),
-    ] = None,
+    only: Only = None,
     which: Annotated[
         Literal["best", "last"],
         typer.Option(help="Evaluate each training's last weights, or its best by validation."),
