@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from vasari.report.ablation import ablation_numbers, ablation_page, verdict
+from vasari.report.ablation import ablation_numbers, ablation_page, spread_of_cells, verdict
 from vasari.report.ablation_figures import mean_curve, score_figure, training_figure
 from vasari.report.curves import MEASURES, VALIDATION
 from vasari.report.inputs import Arm, Run
@@ -109,6 +109,14 @@ def test_the_verdict_names_cells_that_differ_and_says_when_none_does(grid, runs)
     two = {seed: runs[seed] for seed in (0, 1)}  # t = 11, df 1: p = 1 - 2 atan(11) / pi = 0.058
     assert "no cell differs" in verdict(ablation_numbers(grid, two))
     assert "needs two seeds" in verdict(ablation_numbers(grid, {0: runs[0]}))
+
+
+def test_the_spread_that_chance_gives_worked_by_hand():
+    # Seeds 50 and 70, 60 and 60: means 60 and 60. Without cell and seed each value is off by 5, so
+    # the variance is 4 x 25 / 1, and that of a mean over two seeds half of it.
+    assert spread_of_cells([[50, 70], [60, 60]]) == pytest.approx((0.0, 50**0.5))
+    # What a seed adds to all cells alike is no chance.
+    assert spread_of_cells([[50, 70], [52, 72]]) == pytest.approx((2**0.5, 0.0))
 
 
 def logged(*values):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vasari.core.errors import StateError
 from vasari.core.files import read_json, write_bytes, write_json
@@ -197,23 +200,39 @@ def _what_differs(found: Mapping[str, Any]) -> str:
 
 
 def _spread(found: Mapping[str, Any]) -> str:
-    """How far the cells lie apart, beside how far seeds of one cell do."""
-    means, errors = [], []
-    for name, cell in found["cells"].items():
-        values = list(cell["accuracy"]["sampled"].values())
-        if name in (COLD_START, UNIFORM) or not values:
-            continue
-        means.append(100 * statistics.fmean(values))
-        if len(values) > 1:
-            errors.append(100 * statistics.stdev(values) / len(values) ** 0.5)
-    paper = statistics.stdev(_distinct_paper())
-    if len(means) < 2 or not errors:
-        return f"The paper's {len(_distinct_paper())} distinct cells have sd {paper:.2f} points."
+    """How far the cells lie apart, beside how far chance alone would put them."""
+    distinct = _distinct_paper()
+    paper = f"The paper's {len(distinct)} distinct cells have sd {statistics.stdev(distinct):.2f}"
+    seeds = [str(seed) for seed in found["seeds"]]
+    rows = [
+        [100 * cell["accuracy"]["sampled"][seed] for seed in seeds]
+        for name, cell in found["cells"].items()
+        if name not in (COLD_START, UNIFORM) and {*seeds} <= {*cell["accuracy"]["sampled"]}
+    ]
+    if len(rows) < 2 or len(seeds) < 2:
+        return f"{paper} points."
+    apart, chance = spread_of_cells(rows)
     return (
-        f"The means of {len(means)} cells have sd {statistics.stdev(means):.2f} points; the"
-        f" standard error of one of them over seeds is {statistics.fmean(errors):.2f}. The paper's"
-        f" {len(_distinct_paper())} distinct cells have sd {paper:.2f}."
+        f"The means of the {len(rows)} cells that have all seeds have sd {apart:.2f} points; where"
+        f" settings made no difference, chance would give {chance:.2f}. {paper}."
     )
+
+
+def spread_of_cells(values: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the sd of cells' means over seeds, and the sd that chance alone would give them.
+
+    Chance is what is left of each value without its cell's and its seed's mean, as in an analysis
+    of variance without repeats; what a seed adds to all cells alike moves none apart.
+
+    Args:
+        values: [cells][seeds], two of each or more.
+    """
+    table = np.array(values)
+    means = table.mean(axis=1)
+    rest = table - means[:, None] - table.mean(axis=0) + table.mean()
+    num_cells, num_seeds = table.shape
+    variance = float(np.square(rest).sum()) / ((num_cells - 1) * (num_seeds - 1))
+    return float(means.std(ddof=1)), math.sqrt(variance / num_seeds)
 
 
 def _distinct_paper() -> list[float]:
