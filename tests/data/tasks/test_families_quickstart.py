@@ -23,6 +23,8 @@ CASES = [(name, level) for name, family in FAMILIES.items() for level in family.
 every_case = pytest.mark.parametrize(("name", "level"), CASES)
 seeds = st.integers(0, 2**32 - 1)
 
+# Pictures of two families with one key are in one split: a test picture of one trains in neither.
+SAME_PICTURES = {"chains": "bars"}
 WELL_FORMED = {
     "number": r"\d+",
     "choice": r"[A-D]",
@@ -125,7 +127,7 @@ def test_questions_facts_and_answers_are_short(name: str, level: str, seed: int)
 def test_answers_fit_their_kind(name: str, level: str, seed: int) -> None:
     problem = sample(name, level, seed)
     assert re.fullmatch(WELL_FORMED[problem.kind], problem.answer)
-    assert problem.scene_key.startswith(f"{name} ")
+    assert problem.scene_key.startswith(f"{SAME_PICTURES.get(name, name)} ")
     if problem.kind == "number":
         assert 0 <= int(problem.answer) <= (180 if name == "angles" else 99)
     if problem.kind == "choice":

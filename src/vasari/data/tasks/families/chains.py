@@ -106,5 +106,6 @@ CHAINS = LeveledFamily("chains", _LEVELS)
 
 The number in a level's name is that of terms. "plus_3" has only "plus" and "minus_3" only "minus";
 "minus_first_4" has one "minus", the first sign, "minus_last_4" one that is the last, and "mixed_4"
-both words in any other order.
+both words in any other order. The pictures are those of `bars`, with its keys: what is a test
+picture of one family is none that the other trains on.
 """
