@@ -39,8 +39,8 @@ SYSTEM = (
 class ChoiceArguments:
     """Command-line options for which prompts are rolled out and which groups train."""
 
-    sampler: str = "progress"
-    """`progress`, `vas`, `uniform`, ..., or `package.module:attribute`."""
+    sampler: str = "weighted_passes"
+    """`weighted_passes`, `vas`, `uniform`, ..., or `package.module:attribute`."""
     gate: str = "all"
     """`all`, or `mixed`: other prompts in the place of groups without variance (DAPO)."""
 

@@ -22,7 +22,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RECIPE = HERE / "recorded" / "recipe.yaml"
-SAMPLERS = ("uniform", "vas", "progress")
+SAMPLERS = ("uniform", "vas", "weighted_passes")
 STEPS, DIE_AT = 8, 5
 
 RENAMED = {

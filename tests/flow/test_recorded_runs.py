@@ -31,7 +31,7 @@ _spec.loader.exec_module(record_runs)
 
 RECORDED = HERE / "recorded"
 RUNS = [(sampler, how) for sampler in record_runs.SAMPLERS for how in ("one", "two", "killed")]
-QUICK = {("progress", "one")}
+QUICK = {("weighted_passes", "one")}
 """The run of a usual check; the others take minutes."""
 
 if os.environ.get("VASARI_TRAININGS") != "all":

@@ -174,7 +174,7 @@ class SamplerSettings(Settings):
     """Settings of the sampler, which chooses the prompts to roll out."""
 
     name: str = "vas"
-    """`progress`, `vas`, `uniform`, ..., or the user's own as `package.module:attribute`."""
+    """`weighted_passes`, `vas`, `uniform`, ..., or the user's own as `package.module:attribute`."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the sampler `name`, e.g. `preset: paper`, `refresh: stale`."""
     others: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -51,8 +51,9 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
     Args:
         sampler: A name (`vasari.sample.SAMPLER_NAMES`, or `package.module:attribute`), a mapping of
             `name` and settings, a settings object such as `VarianceAwareSettings`, or a
-            `PromptSampler` over as many prompts. One that looks at prompts beforehand (`progress`,
-            `bins`, `target`) reads `prompt`, `category`, `difficulty` and `choices`.
+            `PromptSampler` over as many prompts. One that looks at prompts beforehand
+            (`weighted_passes`, `bins`, `target`) reads `prompt`, `category`, `difficulty` and
+            `choices`.
         gate: A name (`all`, `mixed`, `two_stage`), a mapping of `name` and settings, or a `Gate`.
         verdict_from: The reward function that says what is correct: 0.5 or more is, less is not,
             None is neither. None: the first one. Or a function from the rewards by name ([rollouts]
@@ -90,7 +91,7 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
         rollout_func: Any = None,
         environment_factory: Any = None,
         *,
-        sampler: str | Mapping[str, Any] | PromptSampler | Any = "progress",
+        sampler: str | Mapping[str, Any] | PromptSampler | Any = "weighted_passes",
         gate: str | Mapping[str, Any] | Gate = "all",
         verdict_from: str | VerdictReader | None = None,
         verify: Verify | None = None,
@@ -345,6 +346,6 @@ def _check_environment(run: RunState) -> None:
     if run.sampler.refresh_every or run.gate.num_screening:
         raise ConfigError(
             "with an environment_factory no prompt can be rolled out outside a batch: choose a"
-            " sampler that asks for no refresh (e.g. progress, or vas with refresh='online') and a"
-            " gate that does not screen"
+            " sampler that asks for no refresh (e.g. weighted_passes, or vas with"
+            " refresh='online') and a gate that does not screen"
         )
