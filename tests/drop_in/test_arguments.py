@@ -57,7 +57,10 @@ def test_a_gate_is_a_name_settings_or_an_object(made):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sampler": "best"}, "sampler must be one of uniform, weighted_passes, vas, .*; got 'best'"),
+        (
+            {"sampler": "best"},
+            "sampler must be one of uniform, weighted_passes, vas, .*; got 'best'",
+        ),
         (
             {"sampler": UniformSampler(num_prompts=5, seed=0)},
             "the sampler is over 5 prompts, and the pool has 12",
