@@ -89,6 +89,12 @@ def test_the_summary_is_the_one_that_0_1_0_wrote_under_todays_names(old):
     before, now = of_today(read_json(OLD / "summary.json")), without_terms(write_summary(old))
     for summary in (before, now):
         summary.pop("difference")  # needs the evaluated rollouts, which are not in the repository
+    added = {name: now.pop(name) for name in ("cpu_seconds", "taught", "untaught")}
+    assert added == {
+        "cpu_seconds": dict.fromkeys(("tasks", "sft", "rl", "evaluate")),
+        "taught": None,
+        "untaught": None,
+    }
     assert now == before
 
 
