@@ -163,3 +163,28 @@ def test_new_prompts_of_a_changed_pool_come_once_in_their_first_pass():
 def test_impossible_settings_are_refused(wrong, message):
     with pytest.raises(ConfigError, match=message):
         sampler_of(**wrong)
+
+
+def test_a_resumed_sampler_logs_the_very_numbers():
+    # Sums by category are of all groups in their order: taken anew they would end in other digits.
+    known = PoolFeatures(categories=np.arange(60) % 3, category_names=("a", "b", "c"))
+    one, other = (sampler_of(features=known, coherence=True) for _ in range(2))
+    rng = np.random.default_rng(0)
+    for batch in range(12):
+        for index in one.draw(12).indices:
+            verdicts = rng.permutation([1.0, 0, 1, 0, 0])
+            sure = verdicts + rng.normal(size=5)
+            one.observe(
+                [
+                    GroupOutcome(
+                        index=int(index),
+                        rewards=verdicts,
+                        verdicts=verdicts,
+                        confidence=sure,
+                        batch=batch,
+                    )
+                ]
+            )
+    other.load_state_dict(one.state_dict())
+    assert other.metrics() == one.metrics()
+    assert other.scores().tolist() == one.scores().tolist()

@@ -97,9 +97,31 @@ class NoiseEvidence:
         by_group = self._by_group(mean_coherence, at)
         return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence, at))
 
-    def restore(self, kept: Mapping[str, NDArray[Any]]) -> None:
-        """Load the arrays that `kept` held when it was saved."""
+    @property
+    def by_category(self) -> list[float]:
+        """Sums of coherence by category, then their numbers, to be saved.
+
+        They were summed in the order of the groups; another order would end in other digits.
+        """
+        sums: list[float] = self._by_category.ravel().tolist()
+        return sums
+
+    def restore(
+        self, kept: Mapping[str, NDArray[Any]], by_category: Sequence[float] | None
+    ) -> None:
+        """Load what `kept` and `by_category` held when they were saved.
+
+        Without the second (another pool, or a state of 0.1) its sums are taken anew.
+
+        Raises:
+            ValueError: The second is of other categories.
+        """
         self.kept = dict(kept)
+        if by_category is not None:
+            self._by_category = np.array(by_category, dtype=np.float64).reshape(
+                self._by_category.shape
+            )
+            return
         for row, name in zip(self._by_category, ("coherence_sum", "coherence_num"), strict=True):
             row[:] = np.bincount(self._categories, weights=self._float(name), minlength=len(row))
 

@@ -178,6 +178,7 @@ class ProgressSampler(PromptSampler):
             lambda name, dtype, missing: self._carried(
                 state, name, origin, dtype=dtype, missing=missing
             ),
+            same_pool=origin is None,
         )
         super()._restore(state, origin)
         values.follow(self._clock)

@@ -165,15 +165,17 @@ class PromptValues:
             **by_prompt,
             **{name: getattr(self, name) for name in numbers},
             "constant": self._constant.tolist(),
+            "coherence_by_category": self.noise.by_category,
         }
 
-    def restore(self, state: Mapping[str, Any], carried: Any) -> None:
+    def restore(self, state: Mapping[str, Any], carried: Any, *, same_pool: bool) -> None:
         """Load what `state` returned, or raise and leave these estimates unusable.
 
         Args:
             state: From `state`.
             carried: Returns a saved [prompts] array in the present pool's order, called with its
                 name, type and value for new prompts.
+            same_pool: Whether the state is of this very pool.
 
         Raises:
             ValueError: What was saved cannot come from any run.
@@ -183,7 +185,8 @@ class PromptValues:
         for name, missing in zip(_BELIEF_BY_PROMPT, unseen, strict=True):
             setattr(self.belief, name, carried(name, getattr(self.belief, name).dtype, missing))
         self.noise.restore(
-            {name: carried(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()}
+            {name: carried(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()},
+            state.get("coherence_by_category") if same_pool else None,
         )
         for name, missing in BY_PROMPT.items():
             setattr(self, name, carried(name, getattr(self, name).dtype, missing))

@@ -198,6 +198,7 @@ class WeightedPassesSampler(PromptSampler):
             lambda name, dtype, missing: self._carried(
                 state, name, origin, dtype=dtype, missing=missing
             ),
+            same_pool=origin is None,
         )
         found = self._read(state, origin)
         new = np.isnan(found["credit"])
