@@ -71,6 +71,7 @@ def test_two_processes_log_and_learn_what_trl_s_do(run):
 SAMPLERS = {
     "uniform": {"sampler": "uniform"},
     "progress": {"sampler": "progress"},
+    "weighted passes": {"sampler": "weighted_passes"},
     "vas, refreshed": {"sampler": {"name": "vas", "refresh_every": 2, "num_refresh_rollouts": 2}},
     "two stages": {
         "sampler": "uniform",
@@ -88,7 +89,8 @@ SAMPLERS = {
 
 KILLED = [
     ("uniform", 1),
-    ("progress", 2),
+    ("progress", 1),
+    ("weighted passes", 2),
     ("vas, refreshed", 1),
     ("vas, refreshed", 2),
     ("two stages", 2),
@@ -96,7 +98,7 @@ KILLED = [
 ]
 
 if os.environ.get("VASARI_TRAININGS") != "all":  # scripts/check-trainings
-    KILLED = [("progress", 2)]
+    KILLED = [("weighted passes", 2)]
 
 
 @pytest.mark.parametrize(("name", "processes"), KILLED)
