@@ -56,17 +56,17 @@ class Hypothesis:
 SUPERIORITY_POOLS = ("heterogeneous", "no_features")
 NON_INFERIORITY_POOLS = ("one_skill_once", "one_skill_four")
 
-TESTS: tuple[Hypothesis, ...] = (
-    *(
-        Hypothesis(pool, measure, "superiority")
-        for pool in SUPERIORITY_POOLS
-        for measure in MEASURES
-    ),
-    *(
-        Hypothesis(pool, measure, "non-inferiority")
-        for pool in NON_INFERIORITY_POOLS
-        for measure in MEASURES
-    ),
+
+def _kind(pool: str, measure: Measure) -> Literal["superiority", "non-inferiority"]:
+    """Greedy accuracy hardly moves within the budget, whatever is drawn: it must not fall."""
+    wins = pool in SUPERIORITY_POOLS and measure == "sampled"
+    return "superiority" if wins else "non-inferiority"
+
+
+TESTS: tuple[Hypothesis, ...] = tuple(
+    Hypothesis(pool, measure, _kind(pool, measure))
+    for pool in (*SUPERIORITY_POOLS, *NON_INFERIORITY_POOLS)
+    for measure in MEASURES
 )
 
 
