@@ -47,3 +47,11 @@ def test_advice_is_printed_in_words_and_as_json(rollouts):
 )
 def test_impossible_numbers_are_refused(rollouts, words, message):
     assert message in str(run(rollouts, *words).exception)
+
+
+def test_graded_rewards_are_not_taken_for_verdicts(tmp_path):
+    path = tmp_path / "graded.jsonl"
+    path.write_text('{"prompt_id": "a", "reward": 0.3}\n{"prompt_id": "a", "reward": 0.9}\n')
+    assert "holds graded rewards and no verdicts" in str(run(path).exception)
+    path.write_text('{"prompt_id": "a", "reward": 1}\n{"prompt_id": "a", "reward": 0}\n')
+    assert run(path).exit_code == 0

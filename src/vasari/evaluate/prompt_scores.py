@@ -136,7 +136,7 @@ def score_groups(
     Raises:
         ConfigError: "range" and graded rewards, whose variance is not bounded by 1/4.
     """
-    graded = not stored.has_verdicts and not _are_verdicts(stored)
+    graded = not stored.has_verdicts and not are_verdicts(stored)
     if graded and settings.normalise == "range":
         raise ConfigError(
             "normalise=range needs verdicts: the variance of graded rewards is not bounded by 1/4;"
@@ -153,7 +153,8 @@ def score_groups(
     return rows
 
 
-def _are_verdicts(stored: StoredRollouts) -> bool:
+def are_verdicts(stored: StoredRollouts) -> bool:
+    """Whether all rewards are 0, 1 or nan, and so can stand for verdicts."""
     return all(
         value in (0.0, 1.0) or math.isnan(value)
         for group in stored.groups.values()

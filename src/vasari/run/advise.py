@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, DataError
 from vasari.core.files import read_json
 from vasari.core.records import GroupOutcome
 from vasari.data.prompt_file import read_prompts
+from vasari.evaluate.prompt_scores import are_verdicts
 from vasari.evaluate.stored_rollouts import find_input, read_groups
 from vasari.run.layout import RunDir
 from vasari.sample.advice import Advice, advise
@@ -52,6 +53,11 @@ def advise_on(
             raise ConfigError(f"{name} must be at least {least}, got {value}")
     files = find_input(path, arm=arm)
     stored = read_groups(files, pooled=False, with_tokens=False)
+    if not (stored.has_verdicts or are_verdicts(stored)):
+        raise DataError(
+            f"{path}: holds graded rewards and no verdicts, so no pass rates; add a column `verdict`"
+            " (1, 0 or null)"
+        )
     seen = [
         np.array(group.verdicts if stored.has_verdicts else group.rewards)
         for group in stored.groups.values()
