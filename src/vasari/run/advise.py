@@ -55,8 +55,8 @@ def advise_on(
     stored = read_groups(files, pooled=False, with_tokens=False)
     if not (stored.has_verdicts or are_verdicts(stored)):
         raise DataError(
-            f"{path}: holds graded rewards and no verdicts, so no pass rates; add a column `verdict`"
-            " (1, 0 or null)"
+            f"{path}: holds graded rewards and no verdicts, so no pass rates; add a column"
+            " `verdict` (1, 0 or null)"
         )
     seen = [
         np.array(group.verdicts if stored.has_verdicts else group.rewards)
