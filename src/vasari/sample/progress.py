@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
-from vasari.core.records import Draw, GroupOutcome
-from vasari.sample.base import PromptSampler, draw_of
-from vasari.sample.features import PoolFeatures
-from vasari.sample.prompt_values import At, PromptValues
+from vasari.core.bounds import Count, NotNegative, Share
+from vasari.core.records import Draw
+from vasari.sample.base import draw_of
+from vasari.sample.prompt_values import At
 from vasari.sample.ranked import highest
+from vasari.sample.valuing import ValueSettings, ValuingSampler
 from vasari.sample.weighted import gumbel_top
 
 _MOST_COMPARED = 2**18
@@ -26,25 +25,11 @@ prompts, and among prompts in cooldown in proportion to its weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressSettings:
+class ProgressSettings(ValueSettings):
     """Settings of the sampler "progress"; 0 or False switches a field's mechanism off."""
 
-    shared: bool = True
-    """Learn pass rates across prompts too, by their categories and feature values."""
-    prior_variance: Positive = 2.0
-    """First guess of the variance by which prompts' pass-rate logits differ; it is then fitted to
-    the first groups of prompts. A prompt not seen for long returns to it."""
-    drift: NotNegative = 0.03
-    """Variance that each batch without rollouts of a prompt adds to its logit."""
     optimism: NotNegative = 0.5
     """How many standard deviations of a prompt's uncertain value are added to its mean."""
-    coherence: bool = True
-    """Distrust verdicts that the policy's confidence does not predict."""
-    agreement: bool = True
-    """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose
-    majority answer is refused again and again."""
-    inert_guard: bool = True
-    """Distrust counts that a pass rate which never moves explains better, unless they rise."""
     cost_power: NotNegative = 0.5
     """A prompt's weight is divided by the relative length of its rollouts to this power; 1 counts
     by the token."""
@@ -56,12 +41,9 @@ class ProgressSettings:
     """A prompt returns at the earliest this many batches after it was seen, as long as the pool has
     others."""
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @final
-class ProgressSampler(PromptSampler):
+class ProgressSampler(ValuingSampler):
     """Sampler that draws prompts by what their next group of rollouts is expected to teach.
 
     The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)], relative to V_n(1/2), under the
@@ -78,28 +60,8 @@ class ProgressSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "progress"
-    saved = ("clock", "picked")
-
-    def __init__(
-        self,
-        settings: ProgressSettings | None = None,
-        *,
-        num_prompts: int,
-        seed: int,
-        prompt_ids: Iterable[str] | None = None,
-        features: PoolFeatures | None = None,
-    ) -> None:
-        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
-        self.settings = settings or ProgressSettings()
-        """Settings that this sampler was made with."""
-        self._features = features or PoolFeatures()
-        self._values = self._blank()
-        self._picked = np.zeros(0, dtype=np.int64)
-
-    @property
-    def uses_logprobs(self) -> bool:
-        """Whether token log-probabilities are needed: only if the setting `coherence` is on."""
-        return self.settings.coherence
+    settings_class = ProgressSettings
+    settings: ProgressSettings
 
     def scores(self) -> NDArray[np.float64]:
         """Return what each prompt's next group is expected to teach: [prompts], above 0.
@@ -107,14 +69,6 @@ class ProgressSampler(PromptSampler):
         Value times trust, divided by the relative length to `cost_power`.
         """
         return self._hoped() * self._factors()
-
-    def given_up(self) -> NDArray[np.int64]:
-        """Return the prompts whose label or verifier looks wrong, the most suspect first."""
-        return self._values.given_up()
-
-    def metrics(self) -> Mapping[str, float]:
-        """Return log metrics: expected pass rate, its log loss, share of prompts held for noisy."""
-        return self._values.metrics(self._picked)
 
     def _draw(self, num_prompts: int) -> Draw:
         num_explored = math.ceil(self.settings.explore * num_prompts - 1e-9)
@@ -135,9 +89,6 @@ class ProgressSampler(PromptSampler):
         self._picked = promoted
         return draw_of(promoted=promoted, revisit=explored)
 
-    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
-        self._values.learn(groups)
-
     def _hoped(self, at: At = slice(None)) -> NDArray[np.float64]:
         found = self._values.means(at).astype(np.float64)
         if self.settings.optimism:
@@ -151,35 +102,3 @@ class ProgressSampler(PromptSampler):
             relative = self._values.relative_lengths()[at] ** self.settings.cost_power
             found /= np.clip(relative, 1 / 3, 3.0)
         return found
-
-    def _blank(self) -> PromptValues:
-        settings = self.settings
-        return PromptValues(
-            self.num_prompts,
-            self._features,
-            self._clock,
-            shared=settings.shared,
-            prior_variance=settings.prior_variance,
-            drift=settings.drift,
-            detectors={
-                "coherence": settings.coherence,
-                "agreement": settings.agreement,
-                "inert_guard": settings.inert_guard,
-            },
-        )
-
-    def _state(self) -> dict[str, Any]:
-        return {**self._values.state(), **super()._state()}
-
-    def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        values = self._blank()
-        values.restore(
-            state,
-            lambda name, dtype, missing: self._carried(
-                state, name, origin, dtype=dtype, missing=missing
-            ),
-            same_pool=origin is None,
-        )
-        super()._restore(state, origin)
-        values.follow(self._clock)
-        self._values = values

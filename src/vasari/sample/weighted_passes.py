@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.bounds import Bounds, NotNegative, Positive, check_fields
-from vasari.core.records import Draw, GroupOutcome
-from vasari.sample.base import PromptSampler, draw_of
+from vasari.core.bounds import Bounds, NotNegative
+from vasari.core.records import Draw
+from vasari.sample.base import draw_of
 from vasari.sample.features import PoolFeatures
 from vasari.sample.passes import PoolPasses
-from vasari.sample.prompt_values import PromptValues, mean_of
+from vasari.sample.prompt_values import mean_of
+from vasari.sample.valuing import ValueSettings, ValuingSampler
 
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 _COMPARED = 4096
@@ -24,7 +25,7 @@ _LEAST_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightedPassesSettings:
+class WeightedPassesSettings(ValueSettings):
     """Settings of the sampler "weighted_passes"."""
 
     power: NotNegative = 2.0
@@ -33,27 +34,10 @@ class WeightedPassesSettings:
     least: Annotated[float, Bounds(least=1e-3, most=1.0)] = 0.05
     """Least weight: no prompt comes less often than this share of how often the best one comes; 1
     is uniform sampling."""
-    shared: bool = True
-    """Learn pass rates across prompts too, by their categories and feature values."""
-    prior_variance: Positive = 2.0
-    """First guess of the variance by which prompts' pass-rate logits differ; it is then fitted to
-    the first groups of prompts."""
-    drift: NotNegative = 0.03
-    """Variance that each batch without rollouts of a prompt adds to its logit."""
-    coherence: bool = True
-    """Distrust verdicts that the policy's confidence does not predict."""
-    agreement: bool = True
-    """Distrust a prompt on which one and the same answer was judged both right and wrong, or whose
-    majority answer is refused again and again."""
-    inert_guard: bool = True
-    """Distrust counts that a pass rate which never moves explains better, unless they rise."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @final
-class WeightedPassesSampler(PromptSampler):
+class WeightedPassesSampler(ValuingSampler):
     """Sampler that chooses how often a prompt comes, not when: shuffled passes, thinned by value.
 
     It walks over the pool in shuffled passes. At each pass a prompt earns credit equal to its
@@ -68,6 +52,8 @@ class WeightedPassesSampler(PromptSampler):
     """
 
     name: ClassVar[str] = "weighted_passes"
+    settings_class = WeightedPassesSettings
+    settings: WeightedPassesSettings
     saved_by_prompt: ClassVar[Mapping[str, float]] = {"credit": math.nan}
     saved = ("clock", "passes", "picked", "waiting", "mean_weight")
 
@@ -80,23 +66,15 @@ class WeightedPassesSampler(PromptSampler):
         prompt_ids: Iterable[str] | None = None,
         features: PoolFeatures | None = None,
     ) -> None:
-        super().__init__(num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids)
-        self.settings = settings or WeightedPassesSettings()
-        """Settings that this sampler was made with."""
-        self._features = features
-        self._values = self._blank()
+        super().__init__(
+            settings, num_prompts=num_prompts, seed=seed, prompt_ids=prompt_ids, features=features
+        )
         self._passes = PoolPasses(self.num_prompts)
         # Where each prompt stands between two visits; random, so that prompts of equal weight do
         # not come together.
         self._credit = self._rng.random(self.num_prompts, dtype=np.float32)
-        self._picked = np.zeros(0, dtype=np.int64)
         self._waiting = np.zeros(0, dtype=np.int64)
         self._mean_weight = 1.0
-
-    @property
-    def uses_logprobs(self) -> bool:
-        """Whether token log-probabilities are needed: only if the setting `coherence` is on."""
-        return self.settings.coherence
 
     def scores(self) -> NDArray[np.float64]:
         """Return each prompt's weight, how often it comes beside the best one: [prompts]."""
@@ -106,21 +84,13 @@ class WeightedPassesSampler(PromptSampler):
         """Return the weights of the prompts `indices`, without those of the rest of the pool."""
         return self._weights(indices, self._best())
 
-    def predicted(self, indices: NDArray[np.int64]) -> tuple[Any, Any]:
-        """Return mean and variance of the log-odds of the pass rates of the prompts `indices`."""
-        return self._values.belief.predicted(indices, self._values.age(indices))
-
-    def given_up(self) -> NDArray[np.int64]:
-        """Return the prompts whose label or verifier looks wrong, the most suspect first."""
-        return self._values.given_up()
-
     def metrics(self) -> Mapping[str, float]:
         """Return log metrics: passes over the pool, mean weight, and those of the belief."""
         return {
             "sampler/passes": float(self._passes.num_passes),
             "sampler/weight_mean": self._mean_weight,
             "sampler/weight_in_batch": mean_of(self.scores_of(self._picked)),
-            **self._values.metrics(self._picked),
+            **super().metrics(),
         }
 
     def _draw(self, num_prompts: int) -> Draw:
@@ -151,9 +121,6 @@ class WeightedPassesSampler(PromptSampler):
         self._picked = picked
         return draw_of(promoted=picked)
 
-    def _observe(self, groups: Sequence[GroupOutcome]) -> None:
-        self._values.learn(groups)
-
     def _weights(self, at: NDArray[np.int64], best: float) -> NDArray[np.float64]:
         worth = self._worth(at) / best
         return np.clip(worth**self.settings.power, self.settings.least, 1.0)
@@ -172,38 +139,7 @@ class WeightedPassesSampler(PromptSampler):
         )
         return float(self._worth(at).max()) * (1.0 - 1e-6)
 
-    def _blank(self) -> PromptValues:
-        settings = self.settings
-        return PromptValues(
-            self.num_prompts,
-            self._features,
-            self._clock,
-            shared=settings.shared,
-            prior_variance=settings.prior_variance,
-            drift=settings.drift,
-            detectors={
-                "coherence": settings.coherence,
-                "agreement": settings.agreement,
-                "inert_guard": settings.inert_guard,
-            },
-        )
-
-    def _state(self) -> dict[str, Any]:
-        return {**self._values.state(), **super()._state()}
-
     def _restore(self, state: Mapping[str, Any], origin: NDArray[np.int64] | None) -> None:
-        values = self._blank()
-        values.restore(
-            state,
-            lambda name, dtype, missing: self._carried(
-                state, name, origin, dtype=dtype, missing=missing
-            ),
-            same_pool=origin is None,
-        )
-        found = self._read(state, origin)
-        new = np.isnan(found["credit"])
-        found["credit"][new] = (np.flatnonzero(new) * _GOLDEN % 1.0).astype(np.float32)
-        for name, value in found.items():
-            setattr(self, f"_{name}", value)
-        values.follow(self._clock)
-        self._values = values
+        super()._restore(state, origin)
+        new = np.isnan(self._credit)
+        self._credit[new] = (np.flatnonzero(new) * _GOLDEN % 1.0).astype(np.float32)
