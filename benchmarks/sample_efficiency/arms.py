@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from sample_efficiency.permuted import PermutedSampler
-from sample_efficiency.published import PublishedProgress, published_features
+from sample_efficiency.published import PublishedProgress
 from vasari.core.errors import ConfigError
 from vasari.core.settings import Settings
 from vasari.records import Prompt
@@ -142,9 +142,7 @@ def build_sampler(
     shared["prompt_ids"] = [prompt.id for prompt in prompts]
     sampler: PromptSampler
     if arm.sampler == PUBLISHED:
-        sampler = PublishedProgress(
-            **shared, features=published_features(prompts) if given else None
-        )
+        sampler = PublishedProgress(**shared, features=prompt_features(prompts) if given else None)
     else:
         known, settings = prompt_features(prompts) if given else None, dict(arm.settings)
         if arm.oracle:

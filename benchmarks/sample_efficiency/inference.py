@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vasari.evaluate import seeds
+from vasari.evaluate.seeds import t_quantile, t_within
+
 Floats = NDArray[np.float64]
 
 ALPHA = 0.025
@@ -17,42 +20,12 @@ ALPHA = 0.025
 
 def student_cdf(t: float, df: int) -> float:
     """Return the chance that Student's t with `df` degrees of freedom is at most `t`."""
-    if math.isinf(t):
-        return 1.0 if t > 0 else 0.0
-    half = _incomplete_beta(df / (df + t * t), df / 2, 0.5) / 2
-    return 1.0 - half if t > 0 else half
+    return 0.5 + math.copysign(t_within(abs(t), df), t) / 2
 
 
 def student_quantile(p: float, df: int) -> float:
     """Return the number below which Student's t with `df` degrees of freedom lies with chance p."""
-    low, high = -1e4, 1e4
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_cdf(middle, df) < p else (low, middle)
-    return (low + high) / 2
-
-
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b), by Lentz's continued fraction."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1.0 - _incomplete_beta(1 - x, b, a)
-    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-    front = math.exp(scale + a * math.log(x) + b * math.log1p(-x)) / a
-    c, d = 1.0, 1.0 / (1 - (a + b) * x / (a + 1))
-    fraction = d
-    for m in range(1, 300):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        before = fraction
-        for term in (even, odd):
-            d = 1.0 / (1 + term * d)
-            c = 1 + term / c
-            fraction *= c * d
-        if abs(fraction - before) < 1e-15 * abs(fraction):
-            break
-    return front * fraction
+    return math.copysign(t_quantile(abs(2 * p - 1), df), p - 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +70,7 @@ def p_above(differences: Sequence[float] | Floats, bound: float = 0.0) -> float:
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Return p-values adjusted by Holm's step-down rule (Holm 1979); nan counts as 1."""
     known = {name: 1.0 if math.isnan(p) else p for name, p in p_values.items()}
-    adjusted, least = {}, 0.0
-    for place, name in enumerate(sorted(known, key=lambda name: known[name])):
-        least = max(least, min(1.0, (len(known) - place) * known[name]))
-        adjusted[name] = least
+    adjusted = seeds.holm(known)
     return {name: adjusted[name] for name in p_values}
 
 

@@ -9,15 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.sample import PoolFeatures
+from vasari.sample.belief import sigmoid
 
 Floats = NDArray[np.float64]
-
-NODES, WEIGHTS = (
-    np.asarray(column, dtype=np.float64) for column in np.polynomial.hermite_e.hermegauss(7)
-)
-"""Gauss-Hermite nodes and weights: the mean of a function f of a standard normal number is
-`f(NODES) @ WEIGHTS`, exact for polynomials up to degree 13."""
-WEIGHTS /= WEIGHTS.sum()
 
 _MAX_SURPRISE = 4.0
 _LEAST_INFORMATION = 0.05
@@ -152,17 +146,3 @@ class PassRateBelief:
         weighted = design / noise[:, None]
         self._spread = np.asarray(np.linalg.inv(precision + design.T @ weighted), dtype=np.float64)
         self.theta += self._spread @ (weighted.T @ surprise)
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Return pass rates from their log-odds, 1 / (1 + exp(-logit)), without overflow."""
-    rates: Floats = 0.5 * (1.0 + np.tanh(0.5 * logits))
-    return rates
-
-
-def log_likelihood(logits: Floats, correct: Floats, num: Floats) -> Floats:
-    """Return the log probability that `correct` of `num` rollouts are correct, up to a constant."""
-    found: Floats = -correct * np.logaddexp(0.0, -logits) - (num - correct) * np.logaddexp(
-        0.0, logits
-    )
-    return found

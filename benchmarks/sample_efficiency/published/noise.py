@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sample_efficiency.published.belief import NODES, WEIGHTS, log_likelihood
 from sample_efficiency.published.parts import Tally
 from vasari.records import GroupOutcome
+from vasari.sample.belief import NODES, WEIGHTS, log_likelihood
+from vasari.sample.noise import coherence, judged_two_ways, majority_refused
 
 Floats = NDArray[np.float64]
 
@@ -220,72 +220,3 @@ def _log_beta(a: Floats, b: Floats) -> Floats:
             for x, y in zip(a.tolist(), b.tolist(), strict=True)
         ]
     )
-
-
-def coherence(verdicts: NDArray[np.float64], confidence: NDArray[np.float64] | None) -> float:
-    """Signed squared correlation of verdict and confidence over a group, in [-1, 1], or nan.
-
-    A verdict that follows from what the policy did is predicted by its confidence: easy
-    prompts come near 0.9, hard ones near 0.35, verdicts by coin flip near 0, and a wrong label
-    below 0 (the surest rollouts are judged wrong). Independent verdicts have an expected square of
-    1 / (n - 1), so the sign is what lets chance average out.
-
-    Args:
-        verdicts: [rollouts] 1, 0 or nan.
-        confidence: [rollouts] the least token log-probability of each rollout under the policy that
-            wrote it, or None.
-    """
-    if confidence is None:
-        return math.nan
-    known = ~np.isnan(verdicts) & np.isfinite(confidence)
-    correct, sure = verdicts[known], confidence[known]
-    if correct.size < 3:
-        return math.nan
-    correct, sure = correct - correct.mean(), sure - sure.mean()
-    norm = float((correct @ correct) * (sure @ sure))
-    if norm <= 1e-18:
-        return math.nan
-    product = float(correct @ sure)
-    return product * abs(product) / norm
-
-
-def judged_two_ways(
-    verdicts: NDArray[np.float64], answers: Sequence[str | None]
-) -> tuple[int, int]:
-    """Count pairs of rollouts with the same final answer, and those pairs with unlike verdicts.
-
-    A rule that looks at the answer alone never judges so: such a pair shows a flaky verifier or a
-    reward by chance.
-
-    Args:
-        verdicts: [rollouts] 1, 0 or nan.
-        answers: Final answer of each rollout, None where none was found; empty when answers are not
-            known.
-    """
-    correct: dict[str, list[float]] = {}
-    for verdict, answer in zip(verdicts.tolist(), answers, strict=False):
-        if answer is not None and not math.isnan(verdict):
-            correct.setdefault(answer, []).append(verdict)
-    num_pairs = num_discordant = 0
-    for judged in correct.values():
-        num_right = int(sum(judged))
-        num_pairs += len(judged) * (len(judged) - 1) // 2
-        num_discordant += num_right * (len(judged) - num_right)
-    return num_pairs, num_discordant
-
-
-def majority_refused(group: GroupOutcome) -> bool | None:
-    """Whether a group's majority answer was judged wrong; None if no answer has half the rollouts.
-
-    Where it stays wrong while other answers are now and then judged right, the label may be wrong.
-    """
-    judged = [
-        (answer, verdict)
-        for answer, verdict in zip(group.answers, group.verdicts.tolist(), strict=False)
-        if answer is not None and not math.isnan(verdict)
-    ]
-    counts = Counter(answer for answer, _ in judged)
-    common = max(counts, key=lambda answer: (counts[answer], answer), default="")
-    if not judged or 2 * counts[common] < group.num_rollouts:
-        return None
-    return not any(verdict for answer, verdict in judged if answer == common)

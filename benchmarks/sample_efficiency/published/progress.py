@@ -10,18 +10,16 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from sample_efficiency.published.belief import (
-    NODES,
-    WEIGHTS,
-    PassRateBelief,
-    log_likelihood,
-    sigmoid,
-)
+from sample_efficiency.published.belief import PassRateBelief
 from sample_efficiency.published.noise import ARRAYS, DISTRUSTED, NoiseEvidence
-from sample_efficiency.published.parts import group_value, gumbel_top, highest, tally
+from sample_efficiency.published.parts import tally
 from vasari.core.bounds import Count, NotNegative, Positive, Share, check_fields
 from vasari.records import Draw, GroupOutcome
 from vasari.sample import PoolFeatures, PromptSampler
+from vasari.sample.belief import NODES, WEIGHTS, log_likelihood, sigmoid
+from vasari.sample.ranked import highest
+from vasari.sample.weighted import gumbel_top
+from vasari.score.value import group_value
 
 _LOGITS = np.linspace(-8.0, 8.0, 257)
 _NUM_DEVIATIONS = 33
@@ -192,7 +190,7 @@ class ProgressSampler(PromptSampler):
         if self._table is None or self._table[0] != self._num_rollouts:
             deviations = np.linspace(0.0, math.sqrt(self.settings.prior_variance), _NUM_DEVIATIONS)
             logits = _LOGITS[:, None, None] + deviations[:, None] * NODES
-            worth = group_value(sigmoid(logits), self._num_rollouts)
+            worth = group_value(sigmoid(logits), self._num_rollouts, "std")
             mean = worth @ WEIGHTS
             spread = np.sqrt(np.maximum((worth - mean[..., None]) ** 2 @ WEIGHTS, 0.0))
             table = np.maximum(mean + self.settings.optimism * spread, 1e-6).astype(np.float32)
