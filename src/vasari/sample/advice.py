@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vasari.core.errors import DataError
+from vasari.sample.weighted_passes import WeightedPassesSettings
 from vasari.score.value import group_value
 
 Floats = NDArray[np.float64]
@@ -24,7 +25,7 @@ _LEVELS = np.linspace(-6.0, 6.0, 61)
 _VARIANCES = np.array([0.02, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_POWER, _LEAST = 2.0, 0.05  # of the sampler "weighted_passes"
+_CHOICE = WeightedPassesSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def advise(
     rates = 1.0 / (1.0 + np.exp(-(level + spread * _NODES)))
     mixed = np.asarray(group_value(rates, group_size, "mix"))
     worth = np.asarray(group_value(rates, group_size, "std"))
-    weights = np.maximum((worth / worth.max()) ** _POWER, _LEAST) * _WEIGHTS
+    weights = np.maximum((worth / worth.max()) ** _CHOICE.power, _CHOICE.least) * _WEIGHTS
     uniform, chosen = float(mixed @ _WEIGHTS), float(mixed @ weights / weights.sum())
     most, reachable = math.sqrt(1.0 / uniform), math.sqrt(chosen / uniform)
     sampler, reasons = _decide(reachable, passes, coherence, saved, uniform)
