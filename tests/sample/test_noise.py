@@ -41,18 +41,18 @@ def test_coherence_is_drawn_towards_the_category_and_that_towards_the_pool():
     judged = judged_after(no_evidence(), group(0, [1, 1, 0, 0], sure=[-1, -1, -2, -2]))
     # One group of coherence 1. Pool: (1 + 4 * 0.45) / (1 + 4) = 0.56. Categories: (1 + 4 * 0.56) /
     # 5 = 0.648 and 0.56.
-    assert judged.coherence == pytest.approx([(1 + 0.648) / 2, 0.648, 0.56, 0.56])
+    assert judged.coherence == pytest.approx([(1 + 3 * 0.648) / 4, 0.648, 0.56, 0.56])
 
 
 def test_incoherent_verdicts_cut_the_value_in_proportion_down_to_the_least():
     evidence = no_evidence(num_prompts=2, categories=(0, 0), **OFF | {"coherence": True})
     judged = judged_after(evidence, *[group(0, [1, 1, 0, 0], sure=[-2, -2, -1, -1])] * 2)
     # Two groups of coherence -1. Pool: (-2 + 1.8) / (2 + 4) = -1/30, which is below 0; prompt 0:
-    # (-2 - 1/30) / 3.
-    assert judged.coherence == pytest.approx([-61 / 90, -1 / 30])
+    # (-2 - 3/30) / 5.
+    assert judged.coherence == pytest.approx([-0.42, -1 / 30])
     assert judged.trust == pytest.approx([0.03, 0.03])
     # One group of -1: pool (-1 + 1.8) / 5 = 0.16, of 0.35 that would be enough; prompt 0: (-1 +
-    # 0.16) / 2 < 0.
+    # 3 * 0.16) / 4 < 0.
     assert judged_after(
         no_evidence(2, (0, 0)), group(0, [1, 1, 0, 0], sure=[-2, -2, -1, -1])
     ).trust == pytest.approx([0.03, 0.16 / 0.35])
@@ -72,7 +72,8 @@ def test_an_answer_judged_two_ways_cuts_the_value_by_its_share_of_pairs():
 
 def test_each_refused_majority_in_a_row_takes_three_tenths_of_the_value_and_an_accepted_one_gives_it_back():
     evidence = no_evidence(**OFF | {"agreement": True})
-    refused = group(0, [0, 0, 0, 1], answers=["5", "5", "5", "6"])
+    said, against = ["5", "5", "5", "6"], [-1, -1, -1, -2]
+    refused = group(0, [0, 0, 0, 1], answers=said, sure=against)
     judged = judged_after(
         evidence, refused, refused, group(1, [0, 0, 0, 0], answers=["1", "2", "3", "4"])
     )
@@ -82,6 +83,32 @@ def test_each_refused_majority_in_a_row_takes_three_tenths_of_the_value_and_an_a
     assert judged_after(evidence, group(0, [1, 1, 1, 0], answers=["6", "6", "6", "5"])).trust[
         0
     ] == pytest.approx(1.0)
+
+
+def test_a_refused_majority_is_no_evidence_where_the_right_rollouts_are_the_surer_ones():
+    # Hard prompts have a common wrong answer too. Without confidence nothing tells the two apart.
+    said = ["5", "5", "5", "6"]
+    for sure in ([-2, -2, -2, -1], None):
+        evidence = no_evidence(**OFF | {"agreement": True})
+        judged = judged_after(evidence, *[group(0, [0, 0, 0, 1], answers=said, sure=sure)] * 4)
+        assert judged.trust == pytest.approx([1.0] * 4)
+
+
+def test_a_detector_that_is_off_gives_up_on_no_prompt():
+    evidence = no_evidence(**OFF)
+    doubtful = group(0, [0, 0, 0, 1], answers=["5", "5", "5", "6"], sure=[-1, -1, -1, -2])
+    assert not len(evidence.given_up(judged_after(evidence, *[doubtful] * 4).by_group))
+
+
+def test_a_pass_rate_that_stays_is_no_evidence_by_itself():
+    evidence = no_evidence(1, (0,), **OFF | {"inert_guard": True, "coherence": True})
+    still = [1, 0, 0, 0, 0, 0, 0, 0]
+    assert judged_after(evidence, *[group(0, still)] * 4).trust == pytest.approx([1.0])
+    # With confidences that say nothing of the verdicts, it is.
+    noise = [-1, -2, -1, -2, -1, 0, -1, 0]
+    evidence = no_evidence(1, (0,), **OFF | {"inert_guard": True, "coherence": True})
+    judged = judged_after(evidence, *[group(0, still, sure=noise)] * 30)
+    assert judged.trust[0] < 0.2
 
 
 def test_counts_that_never_move_are_weighed_against_a_rate_that_can():

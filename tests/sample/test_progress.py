@@ -147,12 +147,13 @@ def test_cost_and_trust_are_not_raised_to_the_sharpness():
     sampler = sampler_of(**made)
     sampler.observe([group(0, [1, 0], step=0, tokens=10), group(1, [1, 0], step=0, tokens=40)])
     assert first_share(sampler) == pytest.approx(2 / 3, abs=0.09)
-    sampler = sampler_of(**made)
+    sampler = sampler_of(**made, coherence=False)
+    sure = [-1, -1, -1, -2]
     refused, known = (["5", "5", "5", "6"], ["5", "7", "8", "6"])
     sampler.observe(
         [
-            group(0, [0, 0, 0, 1], step=0, answers=refused),
-            group(1, [0, 0, 0, 1], step=0, answers=known),
+            group(0, [0, 0, 0, 1], step=0, answers=refused, sure=sure),
+            group(1, [0, 0, 0, 1], step=0, answers=known, sure=sure),
         ]
     )
     assert first_share(sampler) == pytest.approx(0.7 / 1.7, abs=0.09)
@@ -215,7 +216,7 @@ def test_the_share_of_exploration_goes_to_the_prompts_not_seen_for_longest():
 def test_groups_without_a_verdict_teach_nothing_but_that_they_were_seen():
     sampler = sampler_of()
     before = sampler.scores()
-    sampler.observe([group(4, [np.nan] * 4, step=0)])
+    sampler.observe([group(4, [np.nan] * 8, step=0)])
     assert sampler.scores() == pytest.approx(before)
 
 
@@ -251,7 +252,7 @@ def test_impossible_settings_are_refused(wrong, message):
 
 def test_a_state_of_a_pool_with_other_features_is_refused():
     state = sampler_of(features=PoolFeatures(values=np.zeros((POOL, 2)))).state_dict()
-    with pytest.raises(StateError, match="saved with 3 features"):
+    with pytest.raises(StateError, match="saved with 2 columns of features"):
         sampler_of().load_state_dict(state)
 
 
@@ -262,7 +263,7 @@ def test_a_state_of_0_1_goes_on():
     old = dict(state["state"])
     for name in ("log_loss_constant", "constant"):
         del old[name]
-    old["belief"] = {name: old["belief"][name] for name in ("theta", "spread", "delta")}
+    old["belief"] = {name: old["belief"][name] for name in ("theta", "spread")} | {"delta": 0.2}
     old["variance"] = np.where(old["seen_at"] < 0, 6.0, old["variance"])
     resumed = sampler_of()
     resumed.load_state_dict(state | {"state": old})

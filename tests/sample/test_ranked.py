@@ -64,27 +64,6 @@ def test_verdicts_are_counted_by_prompt_without_the_unverifiable():
     assert seen.pass_rates.tolist() == [0, 2 / 3]
 
 
-def test_a_prompt_was_trained_on_where_one_of_its_groups_was():
-    seen = tally(
-        [
-            outcome(4, [1, 0]),
-            outcome(7, [1, 0], "refresh"),
-            outcome(9, [0, 1], "screen"),
-            outcome(9, [1, 0]),
-            outcome(7, [0, 1, math.nan]),
-        ]
-    )
-    assert seen.prompts[seen.trained].tolist() == [4, 7, 9]
-    assert not tally([outcome(7, [1, 0], "refresh"), outcome(7, [math.nan])]).trained.any()
-
-
-def test_a_group_of_equal_rewards_trains_nothing():
-    # The verdicts agree in both; only the second has rewards that differ, e.g. by format.
-    silent = GroupOutcome(index=0, rewards=[1, 1, math.nan], verdicts=[1, 1, math.nan])
-    graded = GroupOutcome(index=1, rewards=[1.1, 1, 1], verdicts=[1, 1, 1])
-    assert tally([silent, graded]).trained.tolist() == [False, True]
-
-
 def test_no_groups_count_nothing():
     assert tally([]).prompts.tolist() == []
 

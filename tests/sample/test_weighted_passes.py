@@ -157,7 +157,7 @@ def test_new_prompts_of_a_changed_pool_come_once_in_their_first_pass():
     ("wrong", "message"),
     [
         ({"least": 0.0}, "least must be at least 0.001 and at most 1, got 0"),
-        ({"power": -1}, "power must be at least 0, got -1"),
+        ({"power": -1}, "power must be at least 0 and at most 100, got -1"),
     ],
 )
 def test_impossible_settings_are_refused(wrong, message):
@@ -188,3 +188,32 @@ def test_a_resumed_sampler_logs_the_very_numbers():
     other.load_state_dict(one.state_dict())
     assert other.metrics() == one.metrics()
     assert other.scores().tolist() == one.scores().tolist()
+
+
+def test_in_a_pool_of_thousands_the_few_best_prompts_are_not_forgotten():
+    # A sample of 4,096 holds one of the 20 best of 100,000 now and then.
+    sampler = sampler_of(100_000)
+    for _ in range(3):
+        sampler.observe([group(i, np.zeros(8)) for i in range(20, 2000)])
+        sampler.observe([group(i, [1.0, 0] * 4) for i in range(20)])
+    sampler.draw(64)
+    medians = []
+    for batch in range(30):
+        draw = sampler.draw(64)
+        sampler.observe([group(i, [1.0, 0] * 4 if i < 20 else np.zeros(8)) for i in draw.indices])
+        medians.append(float(np.median(sampler.scores_of(np.arange(5000, 6000)))))
+    steps = np.abs(np.diff(np.log(medians[5:])))
+    assert steps.max() < 0.5
+
+
+def test_the_size_of_training_groups_is_not_taken_from_a_refresh_or_lost_to_doubt():
+    one, other = (told(sampler_of(30, drift=0.0), np.linspace(0, 1, 30)) for _ in range(2))
+    refresh = GroupOutcome(
+        index=0, rewards=np.zeros(128), verdicts=np.zeros(128), purpose="refresh", batch=0
+    )
+    doubtful = group(1, [1.0, *[np.nan] * 31])
+    before = one.scores()[5:]
+    one.observe([refresh, doubtful])
+    # The rest of the pool moves with the shared coefficient alone.
+    assert one.scores()[5:] == pytest.approx(before, abs=0.06)
+    assert one._values.num_rollouts == other._values.num_rollouts == 32

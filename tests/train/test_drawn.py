@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from vasari.core.errors import StateError
 from vasari.records import GroupOutcome
 from vasari.train.drawn import DrawnPrompts
 
@@ -39,3 +40,13 @@ def test_counts_go_on_after_they_were_saved():
     assert one.metrics() == other.metrics()
     other.load_state_dict({})
     assert other.metrics() == {}
+    other.count([group(4, 3)])
+    assert other.metrics()["drawn/first_time_share"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "damaged", [{"prompts": [1], "counts": []}, {"prompts": [1], "counts": [-3]}]
+)
+def test_damaged_counts_are_refused(damaged):
+    with pytest.raises(StateError, match="saved counts of drawn prompts are damaged"):
+        DrawnPrompts().load_state_dict(damaged)

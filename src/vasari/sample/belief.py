@@ -27,10 +27,6 @@ however many there are: a hundred columns are no reason to expect a hundredfold 
 _SHARED_DRIFT = 0.01
 """Variance that each batch adds to the coefficient of the constant; others in proportion to their
 prior variance."""
-_MOST_DRIFT = 1.0
-_DRIFT_MEMORY = 0.95
-_DRIFT_PRIOR = 20.0
-"""Information (variance of verdicts) that the drift of trained prompts starts with, at drift 0."""
 _NEWTON_STEPS = 8
 _CHUNK = 65_536
 
@@ -38,12 +34,12 @@ _CHUNK = 65_536
 class PassRateBelief:
     """Estimate of each prompt's pass rate: the mean and variance of its log-odds (logit).
 
-    logit p_i = theta . phi_i + u_i + delta [i was trained on when last seen], where phi_i holds a
-    constant, the prompt's category and its feature values. theta is learnt from every group (a
-    Kalman step on a Laplace approximation, in information form), so prompts that were not rolled
-    out move with the policy too. u_i is the prompt's own; how far prompts differ, the variance of
-    u_i before a prompt's first group, is fitted to first groups (`SpreadFit`), and a prompt that is
-    not seen returns to it.
+    logit p_i = theta . phi_i + u_i, where phi_i holds a constant, the prompt's category and its
+    feature values. theta is learnt from every group (a Kalman step on a Laplace approximation, in
+    information form), so prompts that were not rolled out move with the policy too. u_i is the
+    prompt's own, 0 on the mean of the prompts seen, or the constant could wander; how far prompts
+    differ, the variance of u_i before a prompt's first group, is fitted to first groups
+    (`SpreadFit`), and a prompt that is not seen returns to it.
     """
 
     def __init__(
@@ -60,6 +56,7 @@ class PassRateBelief:
         )
         self._values = known.values.astype(np.float32) if known.values.size else None
         self._num_names = len(known.category_names) if self._categories is not None else 0
+        self._category_names = known.category_names if self._categories is not None else ()
         self._drift = drift
         num_values = 0 if self._values is None else self._values.shape[1]
         size = 1 + self._num_names + num_values
@@ -71,20 +68,14 @@ class PassRateBelief:
         self._spread: Floats = np.diag(self._prior)
         self.own = SpreadFit(prior_variance)
         """Fit of the variance by which the logits of unseen prompts differ."""
-        self.delta = 0.0
-        """How much a prompt's logit rises by being trained on, until its next visit."""
-        self._drift_sums = np.zeros(2)
         self.residual = np.zeros(num_prompts, dtype=np.float32)
         self.variance = np.full(num_prompts, np.inf, dtype=np.float32)
         """[prompts] variance of u_i when the prompt was last seen; inf: never."""
-        self.trained = np.zeros(num_prompts, dtype=np.bool_)
 
     def logits(self, at: Any = slice(None)) -> NDArray[np.float32]:
         """Return the mean log-odds (logit) of the pass rates of prompts `at`, default all."""
         shared = self.theta.astype(np.float32)
-        found: NDArray[np.float32] = (
-            self.residual[at] + shared[0] + np.float32(self.delta) * self.trained[at]
-        )
+        found: NDArray[np.float32] = self.residual[at] + shared[0]
         if self._categories is not None:
             found += shared[1 : 1 + self._num_names][self._categories[at]]
         if self._values is not None:
@@ -116,17 +107,27 @@ class PassRateBelief:
         correct: Floats,
         num: Floats,
         age: NDArray[np.int32],
-        trained: NDArray[np.bool_],
+        *,
+        num_batches: int = 1,
     ) -> None:
         """Update the pass-rate estimates of the prompts `at` from their new verdicts.
 
-        `correct[i]` of `num[i]` rollouts of prompt `at[i]` were right; `at` holds no duplicates.
-        `trained` says where the group gave a gradient: not where all its rewards were equal.
+        Args:
+            at: The prompts, without duplicates.
+            correct: [groups] right rollouts of each.
+            num: [groups] rollouts of each, at least 1.
+            age: [groups] batches since each was last seen.
+            num_batches: Batches since the last call, which let the policy move.
         """
         mean, variance = self.predicted(at, age)
-        first, returned = np.isinf(self.variance[at]), self.trained[at]
-        self._learn_drift(returned, correct, num, mean, variance)
-        self.own.learn(correct[first], num[first], mean[first], self._shared_variances(at[first]))
+        first = np.isinf(self.variance[at])
+        self.own.learn(
+            correct[first],
+            num[first],
+            mean[first],
+            self._shared_variances(at[first]),
+            num_batches=num_batches,
+        )
         # What the verdicts alone say of each logit, as a normal likelihood around the mode.
         mode = posterior_mode(mean, variance, correct, num)
         rate = sigmoid(mode)
@@ -134,37 +135,49 @@ class PassRateBelief:
         told = mode + (correct - num * rate) / information
         own = np.minimum(self.variance[at] + self._drift * age, self.own.variance)
         own = own.astype(np.float64)
-        self._learn_shared(self._design(at), told - mean, 1.0 / information + own)
+        noise = 1.0 / information + own
+        self._learn_shared(self._design(at), told - mean, noise, num_batches)
         shared = self._design(at) @ self.theta
-        prior = shared + self.residual[at] + self.delta * returned
-        logit = posterior_mode(prior, own, correct, num)
+        logit = posterior_mode(shared + self.residual[at], own, correct, num)
         rate = sigmoid(logit)
         self.residual[at] = logit - shared
         self.variance[at] = 1.0 / (num * rate * (1 - rate) + 1.0 / own)
-        self.trained[at] = trained
+        self._centre()
 
     def state(self) -> dict[str, Any]:
-        """Return what all prompts share (coefficients, drift, spread): arrays and numbers."""
+        """Return what all prompts share (coefficients and spread): arrays and JSON values."""
         return {
             "theta": self.theta.copy(),
             "spread": self._spread.copy(),
-            "delta": self.delta,
-            "drift_sums": self._drift_sums.copy(),
+            "category_names": list(self._category_names),
             "own": self.own.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Load what a call of `state` returned.
+        """Load what a call of `state` returned; coefficients of categories follow their names.
+
+        A category that was not there begins as at the start, and one that is gone is left out.
 
         Raises:
-            ValueError: Its arrays have other shapes, as with other features.
+            ValueError: The saved feature values have other columns than this pool's.
         """
         theta, spread = (np.array(state[name], dtype=np.float64) for name in ("theta", "spread"))
-        if theta.shape != self.theta.shape or spread.shape != self._spread.shape:
-            raise ValueError(f"saved with {theta.size} features, this pool has {self.theta.size}")
-        self.theta, self._spread, self.delta = theta, spread, float(state["delta"])
-        if "own" in state:  # not in states of version 0.2 and earlier
-            self._drift_sums = np.array(state["drift_sums"], dtype=np.float64)
+        names = list(state.get("category_names", self._category_names))
+        num_saved, num_now = (
+            size - 1 - len(own)
+            for size, own in ((theta.size, names), (self.theta.size, self._category_names))
+        )
+        if num_saved != num_now or spread.shape != (theta.size, theta.size):
+            raise ValueError(f"saved with {num_saved} columns of features, this pool has {num_now}")
+        place = {name: 1 + number for number, name in enumerate(names)}
+        kept = [0, *(place.get(name, -1) for name in self._category_names)]
+        kept += range(1 + len(names), theta.size)
+        here = np.flatnonzero(np.array(kept) >= 0)
+        there = np.array(kept)[here]
+        self.theta, self._spread = np.zeros(len(kept)), np.diag(self._prior)
+        self.theta[here] = theta[there]
+        self._spread[np.ix_(here, here)] = spread[np.ix_(there, there)]
+        if "own" in state:  # not in states of 0.1
             self.own = self.own.restored(state["own"])
 
     def _design(self, at: NDArray[np.int64]) -> Floats:
@@ -201,30 +214,25 @@ class PassRateBelief:
             result[part] += 2.0 * np.einsum("ij,ij->i", own, cross[kinds[part]])
         return result
 
-    def _learn_shared(self, design: Floats, surprise: Floats, noise: Floats) -> None:
-        grown = self._spread + _SHARED_DRIFT * np.diag(self._prior / _LEVEL_VARIANCE)
+    def _centre(self) -> None:
+        """Move the mean of the residuals of prompts seen into the constant.
+
+        Predictions of these prompts stay; without it the constant and the residuals wander apart.
+        """
+        seen = np.isfinite(self.variance)
+        shift = float(self.residual[seen].mean(dtype=np.float64))
+        self.theta[0] += shift
+        self.residual[seen] -= np.float32(shift)
+
+    def _learn_shared(
+        self, design: Floats, surprise: Floats, noise: Floats, num_batches: int
+    ) -> None:
+        drift = _SHARED_DRIFT * num_batches
+        grown = self._spread + drift * np.diag(self._prior / _LEVEL_VARIANCE)
         precision: Floats = np.asarray(np.linalg.inv(grown), dtype=np.float64)
         weighted = design / noise[:, None]
         self._spread = np.asarray(np.linalg.inv(precision + design.T @ weighted), dtype=np.float64)
         self.theta += self._spread @ (weighted.T @ surprise)
-
-    def _learn_drift(
-        self, returned: NDArray[np.bool_], correct: Floats, num: Floats, mean: Floats, var: Floats
-    ) -> None:
-        """Update the drift from prompts that were trained on and came back.
-
-        A sum of surprises over a sum of variances: each surprise has mean 0 under a right belief,
-        also at pass rates near 0 and 1, which a mean of ratios has not.
-        """
-        if not returned.any():
-            return
-        rate = expected_rate(mean[returned], var[returned])
-        surprise = float((correct[returned] - num[returned] * rate).sum())
-        self._drift_sums *= _DRIFT_MEMORY
-        information = float((num[returned] * rate * (1.0 - rate)).sum())
-        self._drift_sums += (surprise + self.delta * information, information)
-        found = self._drift_sums[0] / (self._drift_sums[1] + _DRIFT_PRIOR)
-        self.delta = float(np.clip(found, -_MOST_DRIFT, _MOST_DRIFT))
 
 
 def posterior_mode(mean: Floats, variance: Floats, correct: Floats, num: Floats) -> Floats:

@@ -23,13 +23,18 @@ its format is learnt."""
 ENOUGH_COHERENCE = 0.35
 """Least mean coherence (signed squared correlation) of a fully trusted prompt; hard prompts whose
 verdicts can be learnt from reach it."""
+INCOHERENT = 0.15
+"""Mean coherence below which a prompt's pass rate that never moves looks like noise."""
 DISTRUSTED = 0.2
 """Highest trust at which a prompt counts as distrusted."""
 REFUSED_ONCE = 0.7
-"""Factor on trust for each group in a row whose majority answer was judged wrong: few show a
-better answer, and where the label is wrong there is none."""
+"""Factor on trust for each group in a row whose majority answer was judged wrong, unless its right
+rollouts are the surer ones: a hard prompt has a common wrong answer too, but where the label is
+wrong the surest rollouts fail."""
 _MOST_REFUSALS = 10
 _PRIOR_COHERENCE = 0.45
+_PRIOR_GROUPS = 3.0
+"""Groups that the mean coherence of a prompt's category counts for: one group says little."""
 _MIXED_BEFORE_GUARD = 3
 _MOST_COUNTED = np.iinfo(np.uint16).max
 
@@ -55,8 +60,8 @@ class Trust:
     """Trust in each prompt: how far the variance of its verdicts is signal, not noise."""
 
     coherence: Floats
-    """[prompts] mean coherence over groups, shrunk to the category's mean (weight: one group) and
-    this to the pool's (weight: four groups)."""
+    """[prompts] mean coherence over groups, shrunk to the category's mean (weight: three groups)
+    and this to the pool's (weight: four groups)."""
     by_group: Floats
     """[prompts] in [0.03, 1], the trust by coherence and agreement, without the inert guard."""
     trust: Floats
@@ -98,6 +103,11 @@ class NoiseEvidence:
         return Trust(mean_coherence, by_group, self._guarded(by_group, mean_coherence, at))
 
     @property
+    def has_coherence(self) -> bool:
+        """Whether any group came with the policy's confidence."""
+        return bool(self._by_category[1].sum() > 0)
+
+    @property
     def by_category(self) -> list[float]:
         """Sums of coherence by category, then their numbers, to be saved.
 
@@ -132,7 +142,9 @@ class NoiseEvidence:
         if self._uses_agreement:
             num_discordant, num_pairs = self._float("torn", at), self._float("pairs", at)
             found *= np.clip(1.0 - 4.0 * num_discordant / (num_pairs + 4.0), LEAST, 1.0)
-            found *= REFUSED_ONCE ** np.minimum(self._float("refusals", at), _MOST_REFUSALS)
+            refusals = np.minimum(self._float("refusals", at), _MOST_REFUSALS)
+            known = self.kept["coherence_num"][at] > 0
+            found *= np.where(known, REFUSED_ONCE**refusals, 1.0)
         return np.maximum(found, LEAST)
 
     def _guarded(self, by_group: Floats, mean_coherence: Floats, at: Any) -> Floats:
@@ -141,9 +153,10 @@ class NoiseEvidence:
         num_mixed, ratio = self.kept["num_mixed"][at], self.kept["ratio"][at]
         inert = (num_mixed >= _MIXED_BEFORE_GUARD) & (ratio < 0.3)
         if self._uses_coherence:
-            # Verdicts that keep following from the rollouts can still be learnt from.
+            # Verdicts that keep following from the rollouts can still be learnt from, and a pass
+            # rate that stays is no evidence alone: most do, between two visits.
             known = self.kept["coherence_num"][at] >= _MIXED_BEFORE_GUARD
-            inert &= ~(known & (mean_coherence >= ENOUGH_COHERENCE))
+            inert &= known & (mean_coherence < INCOHERENT)
         gain = np.clip(0.15 + self._float("gain", at) / 0.15, 0.05, 1.0)
         return np.maximum(np.where(inert, by_group * gain, by_group), LEAST)
 
@@ -159,7 +172,7 @@ class NoiseEvidence:
             by_sum, by_num = self._by_category
             near = ((by_sum + 4.0 * pool) / (by_num + 4.0))[self._categories[at]]
         sums, nums = self._float("coherence_sum", at), self._float("coherence_num", at)
-        found: Floats = (sums + near) / (nums + 1.0)
+        found: Floats = (sums + _PRIOR_GROUPS * near) / (nums + _PRIOR_GROUPS)
         return found
 
     def learn(
@@ -189,7 +202,7 @@ class NoiseEvidence:
             kept["pairs"][place] += np.float32(num_pairs)
             kept["torn"][place] += np.float32(num_discordant)
             refused = majority_refused(group)
-            if refused is not None:
+            if refused is not None and not (refused and found > 0.0):
                 num_refusals = min(int(kept["refusals"][place]) + 1, _MOST_COUNTED)
                 kept["refusals"][place] = num_refusals if refused else 0
 
@@ -223,6 +236,8 @@ class NoiseEvidence:
         refused = (self.kept["refusals"] >= _MIXED_BEFORE_GUARD) & (
             self.kept["inert_correct"] > 1.0
         )
+        if not self._uses_agreement:
+            refused[:] = False
         places = np.flatnonzero(noisy | refused)
         return places[np.argsort(by_group[places], kind="stable")].astype(np.int64)
 

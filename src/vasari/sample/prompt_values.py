@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vasari.core.records import GroupOutcome
 from vasari.sample.base import BatchClock
-from vasari.sample.belief import NODES, WEIGHTS, PassRateBelief, expected_rate, sigmoid
+from vasari.sample.belief import PassRateBelief, expected_rate, sigmoid
 from vasari.sample.features import PoolFeatures
 from vasari.sample.noise import ARRAYS, DISTRUSTED, NoiseEvidence
 from vasari.sample.ranked import Tally, tally
@@ -22,7 +22,9 @@ _MOST_DEVIATION = 4.0
 _NUM_DEVIATIONS = 33
 _LENGTH_MEMORY = 0.7
 _LEAST_VALUE = 1e-6
-_BELIEF_BY_PROMPT = ("residual", "variance", "trained")
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+_WEIGHTS /= _WEIGHTS.sum()
+_BELIEF_BY_PROMPT: Mapping[str, float] = {"residual": 0.0, "variance": math.inf}
 _CONSTANT_MEMORY = 0.98
 BY_PROMPT: Mapping[str, float] = {"seen_at": -1, "length": math.nan}
 
@@ -33,9 +35,10 @@ At = Any
 class PromptValues:
     """Estimates, for each prompt, of what one more group of rollouts is worth to training.
 
-    The value of a prompt is the expected spread of a group's advantages, E[V_n(p)] / V_n(1/2), in
-    [0, 1], under the belief about its pass rate p (`PassRateBelief`); beside it stand the trust in
-    its verdicts (`NoiseEvidence`) and the length of its rollouts.
+    The value of a prompt is the expected standard deviation of its group's verdicts, which is the
+    size of the policy gradient with GRPO's advantages: E[V_n(p)] / V_n(1/2), in [0, 1], under the
+    belief about its pass rate p (`PassRateBelief`). Beside it stand the trust in its verdicts
+    (`NoiseEvidence`) and the length of its rollouts.
     """
 
     def __init__(
@@ -74,12 +77,13 @@ class PromptValues:
         self.length = np.full(num_prompts, np.nan, dtype=np.float32)
         """[prompts] mean tokens of its rollouts, recent groups more; nan: none seen."""
         self.num_rollouts = 8
-        """Rollouts of a group, as last seen."""
+        """Rollouts of a training group, as last seen."""
         self.log_loss = math.nan
         """Mean log loss in nats a rollout of the last groups, as predicted before they came."""
         self.log_loss_constant = math.nan
         """Likewise of one pass rate for all prompts, the mean of the groups before them."""
         self._constant = np.array([0.5, 1.0])
+        self._learnt_at: int | None = None
         self._table: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def means(self, at: At = slice(None)) -> NDArray[np.float32]:
@@ -117,15 +121,20 @@ class PromptValues:
             return
         seen = tally(groups)
         batches = [self._clock.batch_of(group.batch) for group in groups]
+        sizes = [group.num_rollouts for group in groups if group.purpose == "train"]
+        if sizes:
+            self.num_rollouts = max(2, int(np.median(sizes)))
         if seen.prompts.size:
             age = self.age(seen.prompts)
             before = self.belief.predicted(seen.prompts, age)
             self._score_predictions(seen, expected_rate(*before))
             self.noise.learn(groups, seen, before)
+            now = self._clock.now
+            elapsed = 1 if self._learnt_at is None else max(0, now - self._learnt_at)
+            self._learnt_at = now
             self.belief.learn(
-                seen.prompts, seen.num_correct, seen.num_verifiable, age, seen.trained
+                seen.prompts, seen.num_correct, seen.num_verifiable, age, num_batches=elapsed
             )
-            self.num_rollouts = max(2, int(np.median(seen.num_verifiable)))
         for group, batch in zip(groups, batches, strict=True):
             self.seen_at[group.index] = max(batch, self.seen_at[group.index])
             if group.num_tokens:
@@ -147,10 +156,11 @@ class PromptValues:
             "sampler/log_loss_constant": self.log_loss_constant,
             "sampler/distrusted_share": float(distrusted.mean()),
             "sampler/distrusted_in_batch": mean_of(distrusted[picked]),
-            "sampler/coherence_in_batch": mean_of(trust.coherence[picked]),
+            "sampler/coherence_in_batch": mean_of(trust.coherence[picked])
+            if self.noise.has_coherence
+            else math.nan,
             "sampler/given_up": float(len(self.noise.given_up(trust.by_group))),
             "sampler/batches_since_seen": mean_of(self.age()[seen]),
-            "sampler/drift": self.belief.delta,
             "sampler/spread": self.belief.own.variance,
         }
 
@@ -166,6 +176,7 @@ class PromptValues:
             **{name: getattr(self, name) for name in numbers},
             "constant": self._constant.tolist(),
             "coherence_by_category": self.noise.by_category,
+            "learnt_at": self._learnt_at,
         }
 
     def restore(self, state: Mapping[str, Any], carried: Any, *, same_pool: bool) -> None:
@@ -181,8 +192,7 @@ class PromptValues:
             ValueError: What was saved cannot come from any run.
         """
         self.belief.restore(state["belief"])
-        unseen = (0.0, math.inf, 0)
-        for name, missing in zip(_BELIEF_BY_PROMPT, unseen, strict=True):
+        for name, missing in _BELIEF_BY_PROMPT.items():
             setattr(self.belief, name, carried(name, getattr(self.belief, name).dtype, missing))
         self.noise.restore(
             {name: carried(name, dtype, missing) for name, (dtype, missing) in ARRAYS.items()},
@@ -198,6 +208,8 @@ class PromptValues:
         self.log_loss = float(state["log_loss"])
         self.log_loss_constant = float(state.get("log_loss_constant", math.nan))
         self._constant = np.array(state.get("constant", [0.5, 1.0]), dtype=np.float64)
+        learnt_at = state.get("learnt_at")
+        self._learnt_at = None if learnt_at is None else int(learnt_at)
 
     def _score_predictions(self, seen: Tally, rate: NDArray[np.float64]) -> None:
         """Keep the log loss of predicted pass rates, beside that of one rate for all prompts."""
@@ -221,11 +233,11 @@ class PromptValues:
         """Return mean and deviation of a group's value by mean and deviation of the logit."""
         if self._table is None or self._table[0] != self.num_rollouts:
             deviations = np.linspace(0.0, _MOST_DEVIATION, _NUM_DEVIATIONS)
-            logits = _LOGITS[:, None, None] + deviations[:, None] * NODES
+            logits = _LOGITS[:, None, None] + deviations[:, None] * _NODES
             best = float(group_value(0.5, self.num_rollouts, "std"))
             worth = group_value(sigmoid(logits), self.num_rollouts, "std") / best
-            mean = worth @ WEIGHTS
-            spread = np.sqrt(np.maximum((worth - mean[..., None]) ** 2 @ WEIGHTS, 0.0))
+            mean = worth @ _WEIGHTS
+            spread = np.sqrt(np.maximum((worth - mean[..., None]) ** 2 @ _WEIGHTS, 0.0))
             mean = np.maximum(mean, _LEAST_VALUE)
             self._table = (
                 self.num_rollouts,

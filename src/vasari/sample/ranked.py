@@ -15,8 +15,6 @@ from vasari.sample.passes import PoolPasses
 EQUAL_DECIMALS = 9
 """Decimals to which equal scores agree: 0.5 - 0.4 and 0.6 - 0.5 differ in the last bit."""
 
-_EQUAL_REWARDS = 1e-9
-
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -28,9 +26,6 @@ class Tally:
     """[seen] number of correct rollouts of each prompt, over all its groups."""
     num_verifiable: NDArray[np.float64]
     """[seen] number of verifiable rollouts of each prompt, at least 1."""
-    trained: NDArray[np.bool_]
-    """[seen] whether a group of the prompt was rolled out to train on it and gave a gradient: its
-    rewards were not all equal."""
 
     @property
     def pass_rates(self) -> NDArray[np.float64]:
@@ -46,21 +41,11 @@ def tally(groups: Sequence[GroupOutcome]) -> Tally:
     indices = np.array([group.index for group in groups], dtype=np.int64)
     correct = np.array([np.nansum(group.verdicts) for group in groups], dtype=np.float64)
     verifiable = np.array([(~np.isnan(group.verdicts)).sum() for group in groups], dtype=np.float64)
-    training = np.array(
-        [group.purpose == "train" and not is_silent(group.rewards) for group in groups],
-        dtype=np.float64,
-    )
     prompts, place = np.unique(indices[verifiable > 0], return_inverse=True)
-    sums = np.zeros((3, len(prompts)))
-    for row, values in zip(sums, (correct, verifiable, training), strict=True):
+    sums = np.zeros((2, len(prompts)))
+    for row, values in zip(sums, (correct, verifiable), strict=True):
         np.add.at(row, place, values[verifiable > 0])
-    return Tally(prompts, sums[0], sums[1], sums[2] > 0)
-
-
-def is_silent(rewards: NDArray[np.float64]) -> bool:
-    """Return whether all rewards of a group, without nan, are equal: no advantage, no gradient."""
-    known = rewards[~np.isnan(rewards)]
-    return not known.size or bool(known.max() - known.min() <= _EQUAL_REWARDS)
+    return Tally(prompts, sums[0], sums[1])
 
 
 def highest(scores: NDArray[np.float64], num: int, rng: np.random.Generator) -> NDArray[np.int64]:

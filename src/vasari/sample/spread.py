@@ -36,7 +36,9 @@ class SpreadFit:
         self.variance = float(start)
         """Fitted variance; `start` before the first group."""
 
-    def learn(self, correct: Floats, num: Floats, mean: Floats, known: Any) -> None:
+    def learn(
+        self, correct: Floats, num: Floats, mean: Floats, known: Any, *, num_batches: int = 1
+    ) -> None:
         """Update the fit from first groups.
 
         Args:
@@ -44,6 +46,7 @@ class SpreadFit:
             num: [groups] rollouts.
             mean: [groups] the logit that was predicted.
             known: [groups] variance of the prediction itself.
+            num_batches: Batches since the last call, by which earlier groups fade.
         """
         if not len(correct):
             return
@@ -54,7 +57,7 @@ class SpreadFit:
         exponents -= (all_rollouts - right) * np.logaddexp(0.0, logits)
         top = exponents.max(axis=(1, 2), keepdims=True)
         found = np.log(np.exp(exponents - top) @ _WEIGHTS + 1e-300)
-        self._log_likelihood = _MEMORY * self._log_likelihood + found.sum(axis=0)
+        self._log_likelihood = _MEMORY**num_batches * self._log_likelihood + found.sum(axis=0)
         weights = self._log_likelihood + self._log_prior
         weights = np.exp(weights - weights.max())
         self.variance = float(np.exp(weights @ np.log(GRID) / weights.sum()))

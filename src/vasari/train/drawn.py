@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vasari.core.errors import StateError
 from vasari.core.records import GroupOutcome
 
 
@@ -56,7 +57,14 @@ class DrawnPrompts:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load the counts that `state_dict` returned; an empty mapping begins anew."""
+        """Load the counts that `state_dict` returned; an empty mapping begins anew.
+
+        Raises:
+            StateError: The counts are damaged.
+        """
         prompts, counts = state.get("prompts", []), state.get("counts", [])
+        if len(prompts) != len(counts) or any(count < 1 for count in counts):
+            raise StateError("saved counts of drawn prompts are damaged")
         self._counts = {int(p): int(c) for p, c in zip(prompts, counts, strict=True)}
-        self._last |= {name: float(value) for name, value in state.get("last", {}).items()}
+        last = state.get("last", {})
+        self._last = {name: float(last.get(name, 0.0)) for name in self._last}
