@@ -192,7 +192,7 @@ def report(args: argparse.Namespace, rows: list[str]) -> str:
             " ids, saved and restored: CPU seconds (wall)."
         ),
         (
-            "Groups are observed on that pool too. Bytes a prompt are without ids and features."
+            "Groups are observed on that pool too. Bytes a prompt are without ids, with features."
             " `vas` is online, without"
         ),
         "diversity, which is [measured apart](diversity_speed_x86_64-2cpu_2026-11-23.md).",

@@ -55,3 +55,15 @@ def test_graded_rewards_are_not_taken_for_verdicts(tmp_path):
     assert "holds graded rewards and no verdicts" in str(run(path).exception)
     path.write_text('{"prompt_id": "a", "reward": 1}\n{"prompt_id": "a", "reward": 0}\n')
     assert run(path).exit_code == 0
+
+
+def test_rollouts_of_several_decodings_are_not_mixed(tmp_path):
+    path = tmp_path / "evaluation.jsonl"
+    rows = [
+        {"prompt_id": "a", "set": "test", "decoding": decoding, "verdict": verdict}
+        for decoding in ("sampled", "greedy")
+        for verdict in (1, 0)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    message = "several sets or decodings (test greedy, test sampled); give a file of one"
+    assert message in str(run(path).exception)

@@ -56,10 +56,47 @@ def test_a_run_tells_its_sizes_coherence_and_what_its_wording_is_worth(tmp_path)
     assert told.passes == 2.0
     assert told.coherence == pytest.approx(1.0)
     assert told.saved > 0.2
-    assert math.isnan(advise_on(tmp_path / "told" / "rl" / "uniform" / "groups").saved)
     other = advise_on(made_run(tmp_path / "other", telling=False), num_groups=48)
     assert other.passes == 0.5
     assert other.saved < 0.05
+
+
+def rows_of(batch, purpose, indices, verdicts):
+    return [
+        {
+            "batch": batch,
+            "prompt_index": int(index),
+            "prompt_id": f"p{index}",
+            "purpose": purpose,
+            "rewards": own.tolist(),
+            "verdicts": own.tolist(),
+            "confidence": (own - 2.0).tolist(),
+        }
+        for index, own in zip(indices, verdicts, strict=True)
+    ]
+
+
+def test_the_first_group_of_each_prompt_counts_whatever_it_was_for(tmp_path):
+    # A refresh of 32 rollouts each, a screening of 2, then groups of a policy that solves all: what
+    # is advised on is the start, with training groups of 8.
+    run = made_run(tmp_path, telling=True)
+    folder = run / "rl" / "vas" / "groups"
+    rng = np.random.default_rng(1)
+    rates = np.where(np.arange(NUM) % 2, 0.5, 0.02)
+    refresh = (rng.random((NUM, 32)) < rates[:, None]).astype(float)
+    write_groups(folder, 0, "refresh", rows_of(0, "refresh", np.arange(NUM), refresh))
+    for batch in range(1, 5):
+        at = np.arange(24 * (batch - 1), 24 * batch)
+        rows = rows_of(batch, "screen", at[:4], np.zeros((4, 2)))
+        write_groups(folder, batch, "train", rows + rows_of(batch, "train", at, np.ones((24, 8))))
+    found = advise_on(run, arm="vas")
+    assert found.group_size == 8
+    assert found.pass_rate == pytest.approx(rates.mean(), abs=0.03)
+    expected = np.mean(rates**8 + (1 - rates) ** 8)
+    assert found.silent_share == pytest.approx(expected, abs=0.06)
+    assert not math.isnan(found.saved)
+    # The folder of the arm or of its groups tells the same of its run.
+    assert advise_on(folder) == advise_on(folder.parent) == found
 
 
 def test_an_arm_that_is_not_there_is_refused(tmp_path):

@@ -21,10 +21,49 @@ def logit_normal(num_prompts, level, spread, seed=1):
     return 1 / (1 + np.exp(-logits))
 
 
-@pytest.mark.parametrize(("level", "spread"), [(0.0, 1.0), (1.0, 2.0), (-2.0, 1.4)])
-def test_level_and_spread_of_pass_rates_are_found(level, spread):
-    found = fit_pass_rates(*counts(logit_normal(3000, level, spread), 8))
-    assert found == pytest.approx((level, spread), abs=0.35)
+@pytest.mark.parametrize(
+    ("rates", "num", "size"),
+    [
+        ([0.02] * 200 + [0.98] * 200, 8, 8),
+        ([0.0] * 160 + [0.5] * 240, 32, 8),
+        ([0.0] * 160 + [0.5] * 240, 16, 16),
+        ([0.0] * 100 + [0.6] * 300, 8, 8),
+        (np.random.default_rng(3).beta(0.3, 0.3, 400), 8, 8),
+        (np.random.default_rng(3).beta(0.3, 0.3, 400), 16, 4),
+    ],
+)
+def test_pools_of_any_shape_are_fitted(rates, num, size):
+    # A logit-normal shape gave 0.66 for 0.85, 0.70 for 0.40 and 0.17 for 0.26.
+    rates = np.asarray(rates)
+    expected = np.mean(rates**size + (1 - rates) ** size)
+    found = advise(*counts(rates, num), group_size=size, passes=4)
+    assert found.silent_share == pytest.approx(expected, abs=0.04)
+    assert found.most == pytest.approx(math.sqrt(1 / (1 - expected)), rel=0.12)
+    assert found.spread == pytest.approx(rates.std(), abs=0.03)
+
+
+def test_shares_of_pass_rates_explain_the_counts():
+    # The fit's counts are the pool's: a mixture can do that, whatever it is of.
+    correct, num = counts(logit_normal(3000, 0.5, 2.0), 8)
+    shares = fit_pass_rates(correct, num)
+    assert shares.sum() == pytest.approx(1.0)
+    rates = np.concatenate([[0.0], np.linspace(0.005, 0.995, 199), [1.0]])
+    for k in range(9):
+        expected = math.comb(8, k) * (rates**k * (1 - rates) ** (8 - k)) @ shares
+        assert expected == pytest.approx(np.mean(correct == k), abs=0.005)
+
+
+def test_a_pool_without_a_mixed_group_has_nothing_to_choose():
+    found = advise(*counts([0.0] * 60 + [1.0] * 40, 8), group_size=8, passes=4)
+    assert found.silent_share == pytest.approx(1.0)
+    assert math.isnan(found.most)
+    assert found.sampler == "uniform"
+    assert found.reasons[0].startswith("No group is mixed")
+
+
+def test_larger_groups_than_those_stored_are_an_extrapolation():
+    found = advise(*counts(logit_normal(300, 0, 2), 4), group_size=16, passes=4)
+    assert "an extrapolation" in found.reasons[-1]
 
 
 def test_the_silent_share_is_that_of_the_groups_that_training_will_draw():
@@ -65,9 +104,10 @@ def test_verdicts_that_follow_from_nothing_are_named_first():
 
 def test_prompts_without_a_verdict_do_not_count():
     correct, num = counts(logit_normal(200, 0, 2), 8)
-    more = advise(np.append(correct, 0.0), np.append(num, 0), group_size=8, passes=2)
+    # One rollout says nothing of a group either.
+    more = advise(np.append(correct, [0.0, 1.0]), np.append(num, [0, 1]), group_size=8, passes=2)
     assert more == advise(correct, num, group_size=8, passes=2)
-    with pytest.raises(DataError, match="no prompt has a verifiable rollout"):
+    with pytest.raises(DataError, match="no prompt has two verifiable rollouts or more"):
         advise(np.zeros(3), np.zeros(3), group_size=8, passes=1)
     with pytest.raises(DataError, match="planned passes must be above 0, got 0"):
         advise(correct, num, group_size=8, passes=0)

@@ -198,7 +198,7 @@ def test_in_a_pool_of_thousands_the_few_best_prompts_are_not_forgotten():
         sampler.observe([group(i, [1.0, 0] * 4) for i in range(20)])
     sampler.draw(64)
     medians = []
-    for batch in range(30):
+    for _ in range(30):
         draw = sampler.draw(64)
         sampler.observe([group(i, [1.0, 0] * 4 if i < 20 else np.zeros(8)) for i in draw.indices])
         medians.append(float(np.median(sampler.scores_of(np.arange(5000, 6000)))))

@@ -76,12 +76,12 @@ def print_advice(found: Advice) -> None:
     for what, value in (
         ("prompts read", f"{found.num_prompts_seen:,}"),
         ("pass rate; never, always solved", _shares(found.pass_rate, found.never, found.always)),
-        ("spread of prompts, in logits", f"{found.spread:.1f}"),
+        ("spread of prompts' pass rates", f"{found.spread:.2f}"),
         (f"silent groups of {found.group_size} under uniform", f"{found.silent_share:.0%}"),
         ("passes planned", f"{found.passes:.2g}"),
         ("coherence of mixed groups", _or_unknown(found.coherence)),
         ("log loss that features save", _or_unknown(found.saved)),
-        ("most that choosing could win", f"{found.most:.2f} x uniform's progress"),
+        ("if no group were silent", f"{_or_unknown(found.most)} x uniform's progress"),
         ("with known pass rates", f"{found.reachable:.2f} x"),
         ("sampler to take", found.sampler),
     ):

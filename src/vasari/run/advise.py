@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.files import read_json
@@ -22,6 +23,9 @@ from vasari.sample.noise import coherence
 from vasari.sample.registry import make_sampler
 from vasari.train.group_file import read_groups as read_run_groups
 
+_BATCH = 64
+"""First groups that are predicted together, from those before them."""
+
 
 def advise_on(
     path: Path,
@@ -31,18 +35,19 @@ def advise_on(
     pool_size: int | None = None,
     num_groups: int | None = None,
 ) -> Advice:
-    """Return advice on a pool from a run's groups, or from a file of stored rollouts.
+    """Return advice on a pool from the first groups of a run, or from a file of stored rollouts.
 
     Args:
         path: A run's folder, a folder of group files, or a file of rollouts.
         arm: Which sampler's groups, for a run with several.
-        group_size: Rollouts of a training group; None: the median of those stored.
+        group_size: Rollouts of a training group; None: those of the run's training groups, or the
+            median of those stored.
         pool_size: Prompts of the pool; None: the run's, or those in the file.
         num_groups: Groups that the planned training draws; None: the recipe's, or one pass.
 
     Raises:
         ConfigError: A run has several arms and none was named, or a number is out of range.
-        DataError: The input cannot be read, or holds no verdicts.
+        DataError: The input cannot be read, holds no verdicts, or rollouts of several sets.
     """
     for name, value, least in (
         ("--rollouts-per-prompt", group_size, 2),
@@ -52,77 +57,97 @@ def advise_on(
         if value is not None and value < least:
             raise ConfigError(f"{name} must be at least {least}, got {value}")
     files = find_input(path, arm=arm)
-    stored = read_groups(files, pooled=False, with_tokens=False)
-    if not (stored.has_verdicts or are_verdicts(stored)):
-        raise DataError(
-            f"{path}: holds graded rewards and no verdicts, so no pass rates; add a column"
-            " `verdict` (1, 0 or null)"
-        )
-    seen = [
-        np.array(group.verdicts if stored.has_verdicts else group.rewards)
-        for group in stored.groups.values()
-    ]
-    num = np.array([(~np.isnan(own)).sum() for own in seen], dtype=np.float64)
-    correct = np.array([np.nansum(own) for own in seen], dtype=np.float64)
-    own = _of_run(path, files) if path.is_dir() else {}
+    own: dict[str, Any] = {}
+    if path.is_dir():
+        own = _of_run(files[0].parent)
+        seen: list[NDArray[np.float64]] = own["verdicts"]
+    else:
+        seen = _of_file(path, files)
+    num = np.array([(~np.isnan(one)).sum() for one in seen], dtype=np.float64)
+    correct = np.array([np.nansum(one) for one in seen], dtype=np.float64)
     size = pool_size or own.get("pool_size") or len(seen)
     planned = num_groups or own.get("num_groups") or size
     return advise(
         correct,
         num,
-        group_size=group_size or max(2, int(np.median(num))),
+        group_size=group_size or own.get("group_size") or max(2, int(np.median(num))),
         passes=planned / size,
         coherence=own.get("coherence", math.nan),
         saved=own.get("saved", math.nan),
     )
 
 
-def _of_run(path: Path, files: Sequence[Path]) -> dict[str, Any]:
-    """Return what a run's folder tells beside verdicts: sizes, coherence, worth of features."""
+def _of_file(path: Path, files: list[Path]) -> list[NDArray[np.float64]]:
+    """Return the verdicts of each prompt in a file of rollouts, those of its last batch or step."""
+    stored = read_groups(files, pooled=False, with_tokens=False)
+    if not (stored.has_verdicts or are_verdicts(stored)):
+        raise DataError(
+            f"{path}: holds graded rewards and no verdicts, so no pass rates; add a column"
+            " `verdict` (1, 0 or null)"
+        )
+    kinds = sorted({key[:2] for key in stored.groups})
+    if len(kinds) > 1:
+        shown = ", ".join(" ".join(kind) for kind in kinds)
+        raise DataError(
+            f"{path}: holds rollouts of several sets or decodings ({shown}); give a file of one"
+        )
+    return [
+        np.array(group.verdicts if stored.has_verdicts else group.rewards)
+        for group in stored.groups.values()
+    ]
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    """Return what a training's groups and its run tell: first verdicts, sizes, coherence, features.
+
+    A prompt's first group counts whatever it was for: refused and screened groups are of the pool
+    as much as those that trained.
+    """
     rows = read_run_groups(
-        files[0].parent, ["batch", "purpose", "prompt_index", "rewards", "verdicts", "confidence"]
+        folder, ["batch", "purpose", "prompt_index", "rewards", "verdicts", "confidence"]
     ).to_pylist()
     groups = [_outcome(row) for row in rows]
-    mixed = [coherence(group.verdicts, group.confidence) for group in groups]
-    known = [value for value in mixed if not math.isnan(value)]
-    found: dict[str, Any] = {"coherence": float(np.mean(known)) if known else math.nan}
-    run = RunDir(path)
-    pool = run.prompts / "train.parquet"
-    if run.settings.exists() and pool.exists():
+    first: dict[int, GroupOutcome] = {}
+    for group in groups:
+        first.setdefault(group.index, group)
+    found: dict[str, Any] = {"verdicts": [group.verdicts for group in first.values()]}
+    trained = [group.num_rollouts for group in groups if group.purpose == "train"]
+    if trained:
+        found["group_size"] = max(2, int(np.median(trained)))
+    known = [coherence(group.verdicts, group.confidence) for group in groups]
+    known = [value for value in known if not math.isnan(value)]
+    found["coherence"] = float(np.mean(known)) if known else math.nan
+    run = next((RunDir(at) for at in folder.parents if RunDir(at).settings.exists()), None)
+    if run is not None and (pool := run.prompts / "train.parquet").exists():
         grpo = read_json(run.settings)["recipe"].get("grpo") or {}
         prompts = read_prompts(pool)
         found["pool_size"] = len(prompts)
         if grpo:
             batches = grpo["steps"] // grpo["updates_per_batch"]
             found["num_groups"] = batches * grpo["prompts_per_batch"]
-        found["saved"] = _saved_by_features(groups, len(prompts), prompt_features(prompts))
+            found["group_size"] = grpo.get("rollouts_per_prompt", found.get("group_size"))
+        features = prompt_features(prompts)
+        found["saved"] = _saved_by_features(list(first.values()), len(prompts), features)
     return found
 
 
-def _saved_by_features(groups: Sequence[GroupOutcome], num_prompts: int, features: Any) -> float:
+def _saved_by_features(first: Sequence[GroupOutcome], num_prompts: int, features: Any) -> float:
     """Return the share of a constant's log loss that a belief with features saves.
 
-    Each batch is predicted before it is learnt from, on prompts not seen before; the first quarter
-    of the groups is only learnt from.
+    Each part of the prompts' first groups is predicted before it is learnt from; the first quarter
+    is only learnt from.
     """
     sampler = make_sampler("weighted_passes", num_prompts=num_prompts, seed=0, features=features)
-    met: set[int] = set()
     losses: list[tuple[float, float, int]] = []
-    num_learnt = 0
-    for batch in sorted({group.batch or 0 for group in groups}):
-        new = [g for g in groups if (g.batch or 0) == batch and g.index not in met]
-        if not new:
-            continue
-        met |= {group.index for group in new}
-        sampler.observe(new)
-        metrics = sampler.metrics()
-        num_learnt += len(new)
-        if 4 * num_learnt > len(groups):
+    for start in range(0, len(first), _BATCH):
+        part = first[start : start + _BATCH]
+        sampler.due(start // _BATCH)
+        sampler.observe(part)
+        if 4 * start >= len(first):
+            metrics = sampler.metrics()
             pair = metrics["sampler/log_loss"], metrics["sampler/log_loss_constant"]
-            losses.append((*pair, len(new)))
-    if not losses:
-        return math.nan
-    ours, constant, num = np.array(losses).T
+            losses.append((*pair, len(part)))
+    ours, constant, num = np.array(losses or [(math.nan, math.nan, 1)]).T
     return float(1.0 - (ours @ num) / (constant @ num))
 
 
@@ -134,5 +159,4 @@ def _outcome(row: dict[str, Any]) -> GroupOutcome:
         verdicts=np.array(row["verdicts"], dtype=np.float64),
         confidence=None if np.isnan(confidence).any() else confidence,
         purpose=row["purpose"],
-        batch=row["batch"],
     )

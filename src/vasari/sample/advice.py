@@ -21,11 +21,10 @@ LEARNABLE = 0.2
 TOLD_APART = 0.02
 """Share of a constant's log loss that a prediction must save to count as knowledge."""
 
-_LEVELS = np.linspace(-6.0, 6.0, 61)
-_VARIANCES = np.array([0.02, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_RATES: Floats = np.concatenate([[0.0], np.linspace(0.005, 0.995, 199), [1.0]])
+_ROUNDS = 2000
 _CHOICE = WeightedPassesSettings()
+_NO_GROUP = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class Advice:
     """What choosing prompts could win on a pool, and which sampler to take."""
 
     num_prompts_seen: int
-    """Prompts with a verifiable rollout."""
+    """Prompts with two verifiable rollouts or more."""
     group_size: int
     """Rollouts of a training group that the figures below are for."""
     pass_rate: float
@@ -42,16 +41,14 @@ class Advice:
     """Share of prompts with no right rollout among those given."""
     always: float
     """Share of prompts with no wrong rollout."""
-    level: float
-    """Mean of the logit-normal distribution of pass rates that fits the counts best."""
     spread: float
-    """Its standard deviation, in logits."""
+    """Standard deviation of prompts' pass rates, from the fit: without the luck of few rollouts."""
     silent_share: float
-    """Share of silent groups under uniform sampling, from the fit: what a group of `group_size`
-    rollouts has no advantage in."""
+    """Share of groups of `group_size` rollouts that are silent under uniform sampling, from the
+    fit."""
     most: float
-    """At most so many times the progress of uniform sampling for the same rollouts: if no group
-    were silent. With Adam steps go as the root of the share of groups that are not."""
+    """So many times the progress of uniform sampling for the same rollouts if no group were silent
+    (with Adam, steps go as the root of the share of groups that are not); nan if all are."""
     reachable: float
     """The same for weights like those of "weighted_passes", if every pass rate were known."""
     passes: float
@@ -87,33 +84,44 @@ def advise(
         saved: Share of a constant's log loss that features save on prompts never seen, or nan.
 
     Raises:
-        DataError: No prompt has a verifiable rollout, or `passes` is not above 0.
+        DataError: No prompt has two verifiable rollouts, or `passes` is not above 0.
     """
-    known = num > 0
+    known = num >= 2
     correct, num = correct[known], num[known]
     if not correct.size:
-        raise DataError("no prompt has a verifiable rollout: there is nothing to advise on")
+        raise DataError(
+            "no prompt has two verifiable rollouts or more: there is nothing to advise on"
+        )
     if not passes > 0:
         raise DataError(f"planned passes must be above 0, got {passes:g}")
-    level, spread = fit_pass_rates(correct, num)
-    rates = 1.0 / (1.0 + np.exp(-(level + spread * _NODES)))
-    mixed = np.asarray(group_value(rates, group_size, "mix"))
-    worth = np.asarray(group_value(rates, group_size, "std"))
-    weights = np.maximum((worth / worth.max()) ** _CHOICE.power, _CHOICE.least) * _WEIGHTS
-    uniform, chosen = float(mixed @ _WEIGHTS), float(mixed @ weights / weights.sum())
-    most, reachable = math.sqrt(1.0 / uniform), math.sqrt(chosen / uniform)
+    shares = fit_pass_rates(correct, num)
+    mixed = np.asarray(group_value(_RATES[1:-1], group_size, "mix"))
+    worth = np.asarray(group_value(_RATES[1:-1], group_size, "std"))
+    # Prompts that are always or never solved have no mixed group and the least weight.
+    mixed, worth = (np.concatenate([[0.0], own, [0.0]]) for own in (mixed, worth))
+    best = float(worth[shares > _NO_GROUP].max(initial=_NO_GROUP))
+    relative = np.minimum(worth / best, 1.0)
+    weights = np.maximum(relative**_CHOICE.power, _CHOICE.least) * shares
+    uniform, chosen = float(mixed @ shares), float(mixed @ weights / weights.sum())
+    is_hopeless = uniform < _NO_GROUP * 100
+    reachable = 1.0 if is_hopeless else max(1.0, math.sqrt(chosen / uniform))
     sampler, reasons = _decide(reachable, passes, coherence, saved, uniform)
+    if group_size > float(np.median(num)):
+        reasons.append(
+            f"Most prompts have fewer rollouts than a group of {group_size}: how many groups will"
+            " be silent is an extrapolation."
+        )
+    mean = float(_RATES @ shares)
     return Advice(
         num_prompts_seen=int(correct.size),
         group_size=group_size,
         pass_rate=float((correct / num).mean()),
         never=float((correct == 0).mean()),
         always=float((correct == num).mean()),
-        level=level,
-        spread=spread,
+        spread=math.sqrt(max(0.0, float((_RATES - mean) ** 2 @ shares))),
         silent_share=1.0 - uniform,
-        most=most,
-        reachable=max(1.0, reachable),
+        most=math.nan if is_hopeless else math.sqrt(1.0 / uniform),
+        reachable=reachable,
         passes=passes,
         coherence=coherence,
         saved=saved,
@@ -122,23 +130,28 @@ def advise(
     )
 
 
-def fit_pass_rates(correct: Floats, num: Floats) -> tuple[float, float]:
-    """Return mean and standard deviation of the logits that fit counts best, by a grid.
+def fit_pass_rates(correct: Floats, num: Floats) -> Floats:
+    """Return the share of prompts at each of 201 pass rates from 0 to 1 that fits counts best.
 
-    The likelihood of k of n right is that of a binomial count whose logit is normal.
+    The nonparametric maximum likelihood of a mixture of binomial counts, by the EM algorithm (Laird
+    1978): no shape of the distribution is assumed, so that pools of solved and hopeless prompts are
+    fitted as well as middling ones.
+
+    Args:
+        correct: [prompts] right rollouts.
+        num: [prompts] rollouts, at least 1.
     """
     pairs, times = np.unique(np.stack([correct, num], axis=1), axis=0, return_counts=True)
-    best = (-math.inf, 0.0, 1.0)
     right, wrong = pairs[:, :1], pairs[:, 1:] - pairs[:, :1]
-    for variance in _VARIANCES:
-        logits = _LEVELS[:, None, None] + math.sqrt(variance) * _NODES
-        exponents = -right * np.logaddexp(0.0, -logits) - wrong * np.logaddexp(0.0, logits)
-        top = exponents.max(axis=2, keepdims=True)
-        found = np.log(np.exp(exponents - top) @ _WEIGHTS) + top[..., 0]
-        totals = found @ times
-        place = int(totals.argmax())
-        best = max(best, (float(totals[place]), float(_LEVELS[place]), math.sqrt(variance)))
-    return best[1], best[2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exponents = np.where(right > 0, right * np.log(_RATES), 0.0)
+        exponents += np.where(wrong > 0, wrong * np.log1p(-_RATES), 0.0)
+    likelihood = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    shares: Floats = np.full(len(_RATES), 1.0 / len(_RATES))
+    for _ in range(_ROUNDS):
+        joint = likelihood * shares
+        shares = times @ (joint / joint.sum(axis=1, keepdims=True)) / times.sum()
+    return shares
 
 
 def _decide(
@@ -150,6 +163,12 @@ def _decide(
             f"Verdicts hardly follow the policy's confidence (coherence {coherence:.2f}): look at"
             " labels and verifier before you choose prompts by variance."
         )
+    if uniform < _NO_GROUP * 100:
+        reasons.append(
+            "No group is mixed, so there is nothing to learn from and nothing to choose: look at"
+            " the verifier, or take easier or harder prompts."
+        )
+        return "uniform", reasons
     if reachable < WORTH_IT:
         reasons.append(
             f"{uniform:.0%} of uniform groups are mixed already, or prompts are too alike: even"
