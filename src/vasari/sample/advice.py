@@ -24,7 +24,8 @@ TOLD_APART = 0.02
 _RATES: Floats = np.concatenate([[0.0], np.linspace(0.005, 0.995, 199), [1.0]])
 _ROUNDS = 2000
 _CHOICE = WeightedPassesSettings()
-_NO_GROUP = 1e-6
+_NO_MIXED = 1e-4
+"""Share of mixed groups that counts as none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,15 +96,8 @@ def advise(
     if not passes > 0:
         raise DataError(f"planned passes must be above 0, got {passes:g}")
     shares = fit_pass_rates(correct, num)
-    mixed = np.asarray(group_value(_RATES[1:-1], group_size, "mix"))
-    worth = np.asarray(group_value(_RATES[1:-1], group_size, "std"))
-    # Prompts that are always or never solved have no mixed group and the least weight.
-    mixed, worth = (np.concatenate([[0.0], own, [0.0]]) for own in (mixed, worth))
-    best = float(worth[shares > _NO_GROUP].max(initial=_NO_GROUP))
-    relative = np.minimum(worth / best, 1.0)
-    weights = np.maximum(relative**_CHOICE.power, _CHOICE.least) * shares
-    uniform, chosen = float(mixed @ shares), float(mixed @ weights / weights.sum())
-    is_hopeless = uniform < _NO_GROUP * 100
+    uniform, chosen = _mixed_shares(shares, group_size)
+    is_hopeless = uniform < _NO_MIXED
     reachable = 1.0 if is_hopeless else max(1.0, math.sqrt(chosen / uniform))
     sampler, reasons = _decide(reachable, passes, coherence, saved, uniform)
     if group_size > float(np.median(num)):
@@ -128,6 +122,17 @@ def advise(
         sampler=sampler,
         reasons=tuple(reasons),
     )
+
+
+def _mixed_shares(shares: Floats, group_size: int) -> tuple[float, float]:
+    """Return the share of mixed groups under uniform sampling, and under the sampler's weights."""
+    mixed = np.asarray(group_value(_RATES[1:-1], group_size, "mix"))
+    worth = np.asarray(group_value(_RATES[1:-1], group_size, "std"))
+    # Prompts that are always or never solved have no mixed group and the least weight.
+    mixed, worth = (np.concatenate([[0.0], own, [0.0]]) for own in (mixed, worth))
+    best = float(worth[shares > _NO_MIXED].max(initial=_NO_MIXED))
+    weights = np.maximum(np.minimum(worth / best, 1.0) ** _CHOICE.power, _CHOICE.least) * shares
+    return float(mixed @ shares), float(mixed @ weights / weights.sum())
 
 
 def fit_pass_rates(correct: Floats, num: Floats) -> Floats:
@@ -163,7 +168,7 @@ def _decide(
             f"Verdicts hardly follow the policy's confidence (coherence {coherence:.2f}): look at"
             " labels and verifier before you choose prompts by variance."
         )
-    if uniform < _NO_GROUP * 100:
+    if uniform < _NO_MIXED:
         reasons.append(
             "No group is mixed, so there is nothing to learn from and nothing to choose: look at"
             " the verifier, or take easier or harder prompts."
