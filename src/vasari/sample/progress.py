@@ -49,9 +49,9 @@ class ProgressSampler(ValuingSampler):
     The value of a prompt is E[V_n(p)] + optimism * sd[V_n(p)], relative to V_n(1/2), under the
     belief about its pass rate p (`PromptValues`), where V_n is the expected standard deviation of
     a group's verdicts (`group_value`). All but a share `explore` of a batch is drawn without
-    replacement in proportion to value ** `sharpness` times the trust (`NoiseEvidence`), divided by the relative
-    length to `cost_power`; the rest are the prompts not seen for longest, so that every prompt
-    returns.
+    replacement in proportion to value ** `sharpness` times the trust (`NoiseEvidence`), divided by
+    the relative length to `cost_power`; the rest are the prompts not seen for longest, so that
+    every prompt returns.
 
     After the tracker of BOTS and GPS (arXiv:2510.26374 and 2602.01970: a belief in place of
     refreshes); the noise detectors by coherence and by agreement are ours. Prompts whose variance
