@@ -65,7 +65,7 @@ def _train_and_write(folder: Path) -> None:
     marks = Marks(
         run,
         held_out_prompts(stock, kind.skills, task.num_measured),
-        grpo.decoding(1),
+        grpo.decoding(task.num_sampled),
         system=recipe.model.system,
         seed=task.seed,
         every_rollouts=task.budget / task.num_marks,
@@ -178,6 +178,7 @@ def _curve(task: Task, run: Path, prompts: list[Prompt], *, spent_before: int) -
         "cold_start": task.cold_start,
         "seed": task.seed,
         "budget": task.budget,
+        "num_sampled": task.num_sampled,
         "spent_before": spent_before,
         "charged": charged,
         "rollouts": {purpose: n for purpose, n in batches[-1]["rollouts"].items() if n},

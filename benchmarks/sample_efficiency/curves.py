@@ -38,7 +38,7 @@ class Curve:
     measured: NDArray[np.int64]
     """[points] after how many batches accuracy was measured."""
     correct: Mapping[Measure, Floats]
-    """[points, prompts] 1 where the held-out prompt was solved."""
+    """[points, prompts] share of the rollouts of each held-out prompt that solved it."""
     cell: Mapping[str, Any]
     """The whole `curve.json`."""
 
@@ -68,13 +68,14 @@ class Curve:
             measured=measured,
             correct={
                 name: np.array([[float(c) for c in point[name]] for point in points])
+                / (cell["num_sampled"] if name == "sampled" else 1)
                 for name in MEASURES
             },
             cell=cell,
         )
 
     def at(self, marks: Floats, measure: Measure) -> Floats:
-        """Return whether each prompt is solved [marks, prompts] by the policy at each cost.
+        """Return the share of rollouts that solve each prompt [marks, prompts], at each cost.
 
         The policy at a mark is that of the last batch paid for by then: what a refresh costs moves
         no weights, and a run that cannot pay for another batch keeps its last policy. Between two

@@ -55,6 +55,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--marks", type=int, default=4, help="measurements of accuracy over the budget")
     add("--stock", type=int, default=1600, help="graded prompts that pools are drawn from")
     add("--held-out", type=int, default=400, help="held-out prompts that measure accuracy")
+    add("--sampled", type=int, default=4, help="sampled rollouts of each, beside a greedy one")
     add("--oracle-every", type=int, default=8, help="batches between the oracle's measurements")
     add("--oracle-rollouts", type=int, default=8)
     add("--out", type=Path, default=out, help="folder of cold starts, prompts and cells")

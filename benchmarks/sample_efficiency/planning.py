@@ -60,6 +60,7 @@ def plan(
         "budget": chosen.budget,
         "num_marks": chosen.marks,
         "num_measured": chosen.held_out,
+        "num_sampled": chosen.sampled,
         "num_stock": chosen.stock,
         "oracle_every": chosen.oracle_every,
         "oracle_rollouts": chosen.oracle_rollouts,

@@ -39,6 +39,8 @@ class Task(Settings):
     """Measurements of accuracy over the budget, beside the one of the cold start."""
     num_measured: int
     """Held-out prompts that measure accuracy."""
+    num_sampled: int
+    """Sampled rollouts of each of them at a measurement, beside a greedy one."""
     num_stock: int
     """Graded prompts that the pool is drawn from."""
     oracle_every: int

@@ -96,8 +96,9 @@ class BatchRecord(TrainerCallback):  # type: ignore[misc]
 class Marks(TrainerCallback):  # type: ignore[misc]
     """Callback that measures accuracy before training, at marks of the budget, and at the end.
 
-    One greedy and one sampled rollout of each prompt, the latter with the same random numbers each
-    time and in every arm of a run, so that differences of accuracy are differences of policies.
+    A greedy rollout of each prompt and `decoding.num_rollouts` sampled ones (at most 9), the latter
+    with the same random numbers each time and in every arm of a run, so that differences of
+    accuracy are differences of policies.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Marks(TrainerCallback):  # type: ignore[misc]
             "greedy": decoding.model_copy(
                 update={"num_rollouts": 1, "temperature": 0.0, "top_p": 1.0}
             ),
-            "sampled": decoding.model_copy(update={"num_rollouts": 1}),
+            "sampled": decoding,
         }
         self._system = system
         self._seed = seed

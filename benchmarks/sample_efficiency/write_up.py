@@ -233,9 +233,9 @@ def measured(chosen: argparse.Namespace, planned: Sequence[Planned]) -> str:
         f" {grpo['prompts_per_batch']} x {grpo['rollouts_per_prompt']}"
         f" ({chosen.budget // per_batch} at most), learning rate"
         f" {grpo['trl']['learning_rate']:g} for every arm. Accuracy on {chosen.held_out} held-out"
-        f" prompts, greedy and one sampled rollout each, before training and at {chosen.marks}"
-        " marks; 'over the budget' is the trapezoid rule. Pairs share cold start, prompts and seed."
-        " Single threads; CPU seconds of the training and its measurements."
+        f" prompts, one greedy and {chosen.sampled} sampled rollouts each, before training and at"
+        f" {chosen.marks} marks; 'over the budget' is the trapezoid rule. Pairs share cold start,"
+        " prompts and seed. Single threads; CPU seconds of the training and its measurements."
     )
 
 

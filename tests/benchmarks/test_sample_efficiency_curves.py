@@ -23,6 +23,7 @@ def cell(charged, points, **changes):
         "cold_start": 1,
         "seed": 200,
         "budget": charged[-1],
+        "num_sampled": 1,
         "spent_before": 0,
         "charged": charged,
         "points": [{"batch": at, "greedy": text, "sampled": text} for at, text in points],
@@ -34,6 +35,15 @@ def test_a_refresh_is_paid_for_and_moves_no_weights():
     curve = Curve.read(cell([14, 18], [(0, "00"), (2, "10")]))
     found = curve.at(np.array([0.0, 13.0, 14.0, 18.0]), "greedy")
     np.testing.assert_allclose(found, [[0, 0], [0, 0], [0.5, 0], [1, 0]])
+
+
+def test_sampled_rollouts_of_a_prompt_are_a_share():
+    """Of four sampled rollouts 3 and 1 are right, of one greedy rollout 1 and 0."""
+    own = cell([4], [(0, "00"), (1, "10")], num_sampled=4)
+    own["points"][1]["sampled"] = "31"
+    curve = Curve.read(own)
+    np.testing.assert_allclose(curve.at(np.array([4.0]), "sampled"), [[0.75, 0.25]])
+    np.testing.assert_allclose(curve.at(np.array([4.0]), "greedy"), [[1, 0]])
 
 
 def test_what_was_spent_beforehand_delays_the_first_batch():
