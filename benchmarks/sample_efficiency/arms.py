@@ -68,6 +68,7 @@ EXPLORATORY: Mapping[str, Arm] = {
     "vas_online": Arm(sampler="vas", settings={**_VAS, "refresh": "online"}),
     "vas_free": Arm(sampler="vas", settings=_VAS, free_refresh=True),
     "beta": Arm(sampler="beta"),
+    "arcus": Arm(sampler="arcus"),
     "skip": Arm(sampler="skip"),
     "static_filter": Arm(sampler="uniform", static_filter=True),
     "mixed_gate": Arm(sampler="uniform", gate="mixed"),

@@ -48,6 +48,8 @@ KINDS = {
         "value": "knap",
     },
     "information": {"name": "beta", "draw": "mean", "score": "information", "decay": 1.0},
+    "arcus": {"name": "arcus"},
+    "chosen_at_once": {"name": "arcus", "first_pass": False, "random_walk": 0.0},
     "hmm": {"name": "hmm", "candidate_factor": 2},
     "remembering": {"name": "hmm", "candidate_factor": 0, "decay": 1.0, "entropy_weight": 0.1},
     "replay": {"name": "replay", "cooldown": 1},

@@ -15,6 +15,7 @@ from vasari.core.plugins import build, resolve
 from vasari.sample.base import PromptSampler
 from vasari.sample.features import PoolFeatures
 from vasari.sample.gate import AllGate, Gate, MixedGate
+from vasari.sample.peers.arcus import ArcusSampler, ArcusSettings
 from vasari.sample.peers.beta import BETA_PRESETS, BetaSampler, BetaSettings
 from vasari.sample.peers.bins import BINS_PRESETS, BinsSampler, BinsSettings
 from vasari.sample.peers.hmm import HMM_PRESETS, HmmSampler, HmmSettings
@@ -94,6 +95,7 @@ SAMPLERS: Mapping[str, _Maker] = {
     "skip": _Maker(_wrapped(SkipSampler), SkipSettings, takes_features=True),
     "retain": _Maker(_wrapped(RetainSampler), RetainSettings, takes_features=True),
     "beta": _Maker(BetaSampler, BetaSettings, BETA_PRESETS),
+    "arcus": _Maker(ArcusSampler, ArcusSettings),
     "hmm": _Maker(HmmSampler, HmmSettings, HMM_PRESETS),
     "replay": _Maker(ReplaySampler, ReplaySettings),
     "prioritised": _Maker(PrioritisedSampler, PrioritisedSettings),
