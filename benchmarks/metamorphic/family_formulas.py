@@ -40,7 +40,10 @@ def _polynomial_as(style: str) -> Rule:
 def _fractional(rng: Random, style: str) -> Draft:
     bottom = rng.choice((2, 4, 5))
     top = rng.choice([top for top in range(1, 20) if top % bottom and (top % 2 or bottom == 5)])
-    terms = (Term(Fraction(top, bottom), (("x", rng.choice((1, 2))),)), Term(Fraction(rng.randrange(1, 20))))
+    terms = (
+        Term(Fraction(top, bottom), (("x", rng.choice((1, 2))),)),
+        Term(Fraction(rng.randrange(1, 20))),
+    )
     return Draft(_formula(terms), _formula(terms, style))
 
 

@@ -83,7 +83,9 @@ def _fraction_words(rng: Random) -> Draft:
 
 
 def _repeating(rng: Random) -> Draft:
-    top, bottom = rng.choice([(t, b) for b in (3, 9, 11, 33) for t in range(1, b) if gcd(t, b) == 1])
+    top, bottom = rng.choice(
+        [(t, b) for b in (3, 9, 11, 33) for t in range(1, b) if gcd(t, b) == 1]
+    )
     length = 1 if bottom in (3, 9) else 2
     digits = str(top * (10**length - 1) // bottom).rjust(length, "0")
     value = Real(Fraction(int(digits), 10**length - 1))
@@ -126,7 +128,9 @@ def _mixed_as(style: str) -> Rule:
         whole, top, bottom = _mixed_parts(rng)
         reference = mixed(whole, top, bottom, "frac" if style != "frac" else "plain")
         if style == "improper":
-            return Draft(reference, fraction(whole * bottom + top, bottom, rng.choice(("frac", "slash"))))
+            return Draft(
+                reference, fraction(whole * bottom + top, bottom, rng.choice(("frac", "slash")))
+            )
         if style == "unwritten plus":
             value = Real(whole + Fraction(top, bottom))
             return Draft(reference, tex(rf"{whole} + \frac{{{top}}}{{{bottom}}}", value))
@@ -171,7 +175,9 @@ def _surd_as(style: str) -> Rule:
         if style == "all under the root":
             whole = Fraction(abs(outside.numerator))
             value = Real(sympy.sqrt(whole.numerator**2 * inside))
-            return Draft(surd(whole, inside), tex(rf"\sqrt{{{whole.numerator**2 * inside}}}", value))
+            return Draft(
+                surd(whole, inside), tex(rf"\sqrt{{{whole.numerator**2 * inside}}}", value)
+            )
         if style == "root below":
             value = Real(sympy.Integer(abs(outside.numerator)) / sympy.sqrt(inside))
             text = rf"\frac{{{abs(outside.numerator)}}}{{\sqrt{{{inside}}}}}"
@@ -235,9 +241,13 @@ def _constant_wrong(change: str) -> Rule:
             "without the constant": lambda: Stated(
                 str(number.numerator), Real(Fraction(number.numerator))
             ),
-            "another factor": lambda: times_constant(number + 1 if number > 0 else number - 1, name, style),
+            "another factor": lambda: times_constant(
+                number + 1 if number > 0 else number - 1, name, style
+            ),
             "other sign": lambda: times_constant(-number, name, style),
-            "the other constant": lambda: times_constant(number, "e" if name == "pi" else "pi", style),
+            "the other constant": lambda: times_constant(
+                number, "e" if name == "pi" else "pi", style
+            ),
             "constant squared": lambda: _squared(number.numerator, name),
         }[change]()
         return Draft(times_constant(number, name, "frac"), answer)

@@ -14,7 +14,6 @@ from metamorphic.drafts import Draft, Rule, Stated, said, sentence, tex, wrong
 from metamorphic.family_fractions import lowest_terms, percent
 from metamorphic.family_quantities import money, quantity
 from metamorphic.numerals import decimal, fraction, integer, times_constant
-from metamorphic.units import COUNTED
 from metamorphic.values import Bound, Denied, NoAnswer, Real, Several
 
 
@@ -128,9 +127,7 @@ def _two(patterns: tuple[str, ...]) -> Callable[..., Stated]:
     return make
 
 
-def _range_down(
-    value: Callable[[int], Stated], rng: Random, patterns: tuple[str, ...]
-) -> Stated:
+def _range_down(value: Callable[[int], Stated], rng: Random, patterns: tuple[str, ...]) -> Stated:
     """A range whose upper end is the reference."""
     high, low = value(0), value(-1)
     meaning = Several((low.value, high.value))
@@ -190,13 +187,18 @@ def _step_only(value: Callable[[int], Stated], rng: Random) -> Stated:
     return sentence(written.format(right.text, other.text), other.value)
 
 
-def _of_each(rng: Random) -> Draft:
-    number = rng.randrange(3, 100)
-    things = rng.sample(COUNTED, 2)
-    other = number + rng.randrange(1, 20)
-    written = f"There are {number} {things[0]} and {other} {things[1]} in the picture."
-    meaning = Several((Real(Fraction(number)), Real(Fraction(other))))
-    return Draft(integer(rng.choice((number, other))), sentence(written, meaning))
+def _listed(value: Callable[[int], Stated], rng: Random) -> Stated:
+    """Several possible values in a sentence, none of them chosen."""
+    shown = [value(more) for more in (0, *rng.sample(range(1, 12), 2))]
+    rng.shuffle(shown)
+    written = rng.choice(
+        (
+            "The possible values are {}, {} and {}.",
+            "It could be {}, {} or {}.",
+            "The answer may be {}, {}, or {}.",
+        )
+    ).format(*(stated.text for stated in shown))
+    return sentence(written, Several(tuple(stated.value for stated in shown)))
 
 
 RULES = (
@@ -215,5 +217,5 @@ RULES = (
     _hedge("the prompt's numbers", _echo),
     _hedge("unfinished sentence", _stopped),
     _hedge("a step before another answer", _step_only),
-    wrong("integer", "one of two counts", _of_each),
+    _hedge("possible values", _listed),
 )

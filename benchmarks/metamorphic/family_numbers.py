@@ -215,7 +215,9 @@ def _scientific_wrong(change: str) -> Rule:
 
 
 def _words(rng: Random) -> Draft:
-    number = rng.choice((rng.randrange(2, 100), rng.randrange(21, 1000), rng.randrange(1000, 10**5)))
+    number = rng.choice(
+        (rng.randrange(2, 100), rng.randrange(21, 1000), rng.randrange(1000, 10**5))
+    )
     return Draft(integer(number), in_words(number, hyphen=rng.choice("- ")))
 
 

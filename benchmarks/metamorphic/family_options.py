@@ -126,16 +126,24 @@ def _choice_wrong(change: str) -> Rule:
         a, b = LETTERS[pair[0]], LETTERS[pair[1]]
         ta, tb = question.choices[pair[0]], question.choices[pair[1]]
         answer = {
-            "two options": said(rng.choice((f"{a} or {b}", f"{a} and {b}", f"{a}, {b}", f"either {a} or {b}")), Several(both)),
-            "two texts": said(rng.choice((f"{ta} or {tb}", f"either {ta} or {tb}", f"{ta} and {tb}")), Several(both)),
-            "all options": Stated(rng.choice(lists), Several(tuple(_chosen(n) for n in range(len(letters))))),
+            "two options": said(
+                rng.choice((f"{a} or {b}", f"{a} and {b}", f"{a}, {b}", f"either {a} or {b}")),
+                Several(both),
+            ),
+            "two texts": said(
+                rng.choice((f"{ta} or {tb}", f"either {ta} or {tb}", f"{ta} and {tb}")),
+                Several(both),
+            ),
+            "all options": Stated(
+                rng.choice(lists), Several(tuple(_chosen(n) for n in range(len(letters))))
+            ),
             "letter beyond the options": Stated(rng.choice("FGHJ"), Options(frozenset("-"))),
             "text that is no option": said(question.spare, Options(frozenset("-"))),
             "denied letter": said(f"not {LETTERS[right]}", Denied(_chosen(right))),
-            "denied text": sentence(question.pattern.format(f"not {question.choices[right]}"), Denied(_chosen(right))),
-            "cannot tell": sentence(
-                f"I cannot tell whether the answer is {a} or {b}.", NoAnswer()
+            "denied text": sentence(
+                question.pattern.format(f"not {question.choices[right]}"), Denied(_chosen(right))
             ),
+            "cannot tell": sentence(f"I cannot tell whether the answer is {a} or {b}.", NoAnswer()),
         }[change]
         return question.draft(answer)
 
@@ -249,7 +257,9 @@ def _several_as(style: str) -> Rule:
         reference = Stated(a + b, value_)
         if style == "texts":
             texts = [question.choices[place] for place in places]
-            return Draft(reference, said(f"{a}. {texts[0]}, {b}. {texts[1]}", value_), question.choices)
+            return Draft(
+                reference, said(f"{a}. {texts[0]}, {b}. {texts[1]}", value_), question.choices
+            )
         return Draft(reference, Stated(_SEVERAL[style](a, b), value_), question.choices)
 
     return equal("several options", f"as {style}", draft)

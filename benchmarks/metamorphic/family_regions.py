@@ -33,9 +33,21 @@ def inequality(piece: Piece, style: str = "plain") -> str:
     elif high is None:
         parts = ["x", more_eq if piece.low_in else more, low]
     elif style == "turned":
-        parts = [high, more_eq if piece.high_in else more, "x", more_eq if piece.low_in else more, low]
+        parts = [
+            high,
+            more_eq if piece.high_in else more,
+            "x",
+            more_eq if piece.low_in else more,
+            low,
+        ]
     else:
-        parts = [low, less_eq if piece.low_in else less, "x", less_eq if piece.high_in else less, high]
+        parts = [
+            low,
+            less_eq if piece.low_in else less,
+            "x",
+            less_eq if piece.high_in else less,
+            high,
+        ]
     if style == "turned" and len(parts) == 3:
         turned = {less: more, more: less, less_eq: more_eq, more_eq: less_eq}
         parts = [parts[2], turned[parts[1]], parts[0]]
@@ -59,7 +71,11 @@ def _bounded(rng: Random, *, halves: bool = False) -> Piece:
 
 def _ray(rng: Random) -> Piece:
     end, included = Fraction(rng.randrange(-30, 31)), rng.random() < 0.5
-    return Piece(end, included, None, False) if rng.random() < 0.5 else Piece(None, False, end, included)
+    return (
+        Piece(end, included, None, False)
+        if rng.random() < 0.5
+        else Piece(None, False, end, included)
+    )
 
 
 def _any_piece(rng: Random) -> Piece:
@@ -140,7 +156,9 @@ def _wrong(kind: str, change: str) -> Rule:
         piece = _ray(rng) if change == "other side" else _any_piece(rng)
         while change == "mirrored" and (piece.low or 0) + (piece.high or 0) == 0:
             piece = _any_piece(rng)
-        reference = _interval(piece) if kind == "interval" else tex(inequality(piece), Region((piece,)))
+        reference = (
+            _interval(piece) if kind == "interval" else tex(inequality(piece), Region((piece,)))
+        )
         if change == "an end only":
             ends = [end for end in (piece.low, piece.high) if end is not None]
             return Draft(reference, integer(int(rng.choice(ends))))

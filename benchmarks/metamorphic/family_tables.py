@@ -22,9 +22,7 @@ def _matrix(rows: Rows, style: str = "pmatrix") -> Stated:
 
 def _written(cells: Sequence[Sequence[str]], style: str) -> str:
     close = style == "no spaces"
-    body = ("\\\\" if close else r" \\ ").join(
-        ("&" if close else " & ").join(row) for row in cells
-    )
+    body = ("\\\\" if close else r" \\ ").join(("&" if close else " & ").join(row) for row in cells)
     if style == "lines":
         body = "\n" + " \\\\\n".join(" & ".join(row) for row in cells) + "\n"
     if style == "array":

@@ -46,9 +46,7 @@ def _values(rng: Random) -> tuple[Stated, Stated]:
 
 
 def _letters(rng: Random) -> tuple[Stated, Stated]:
-    right, other = (
-        Stated(letter, Options(frozenset(letter))) for letter in rng.sample("ABCD", 2)
-    )
+    right, other = (Stated(letter, Options(frozenset(letter))) for letter in rng.sample("ABCD", 2))
     return right, other
 
 
@@ -93,9 +91,7 @@ def _corrected(*, right: bool) -> Rule:
     def draft(rng: Random) -> Draft:
         reference, other = _values(rng)
         first, last = (other, reference) if right else (reference, other)
-        boxes = [
-            stated.text.replace("$", r"\$").replace("%", r"\%") for stated in (first, last)
-        ]
+        boxes = [stated.text.replace("$", r"\$").replace("%", r"\%") for stated in (first, last)]
         text = rng.choice(
             (
                 "I get $\\boxed{{{}}}$. {} The final answer is $\\boxed{{{}}}$.",

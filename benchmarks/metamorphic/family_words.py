@@ -132,9 +132,7 @@ def _word_wrong(kind: str, change: str) -> Rule:
             "denied": said(f"not {right}", Denied(Word(right))),
             "denied in a sentence": sentence(f"It is not {right}.", Denied(Word(right))),
             "not this but that": said(f"not {right} but {other}", Word(other)),
-            "undecided": sentence(
-                f"I cannot tell whether it is {first} or {second}.", NoAnswer()
-            ),
+            "undecided": sentence(f"I cannot tell whether it is {first} or {second}.", NoAnswer()),
         }[change]
         return Draft(said(right, Word(right)), answer)
 

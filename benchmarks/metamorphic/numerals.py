@@ -210,9 +210,7 @@ CONSTANTS: dict[str, Callable[[str, str, int], str]] = {
         rf"\frac{{{top or 1}}}{{{bottom}}}{name}" if bottom > 1 else f"{top}{name}"
     ),
     "slash": lambda top, name, bottom: f"{top}{name}" + (f"/{bottom}" if bottom > 1 else ""),
-    "cdot": lambda top, name, bottom: _fractional(
-        rf"{top} \cdot {name}" if top else name, bottom
-    ),
+    "cdot": lambda top, name, bottom: _fractional(rf"{top} \cdot {name}" if top else name, bottom),
     "letter": lambda top, name, bottom: (
         f"{top}{'π' if name != 'e' else 'e'}" + (f"/{bottom}" if bottom > 1 else "")
     ),

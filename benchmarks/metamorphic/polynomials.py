@@ -91,9 +91,7 @@ def coefficient(rng: Random, largest: int = 12) -> Fraction:
 def polynomial(rng: Random, num_terms: int | None = None) -> Terms:
     """Return two to four terms in x of falling degree, the first not negative."""
     degrees = sorted(rng.sample(range(5), num_terms or rng.choice((2, 3, 3, 4))), reverse=True)
-    terms = tuple(
-        Term(coefficient(rng), (("x", degree),) if degree else ()) for degree in degrees
-    )
+    terms = tuple(Term(coefficient(rng), (("x", degree),) if degree else ()) for degree in degrees)
     return (Term(abs(terms[0].factor), terms[0].powers), *terms[1:])
 
 

@@ -24,6 +24,7 @@ _WORK = (
     "The figure shows everything that we need.",
     "By the rules for such figures, we can go step by step.",
 )
+_WORDS = re.compile(r"[a-zA-Z\u4e00-\u9fff]{2}")
 _AFTER = (
     "This follows from the figure.",
     "It agrees with what the picture shows.",
@@ -57,12 +58,16 @@ def in_prose(stated: Stated) -> str:
 
 def in_box(stated: Stated, rng: Random) -> str:
     r"""Return the answer for a box, words sometimes in `\text{}`."""
+    return _in_math(stated, words_as_they_are=rng.random() < 0.6)
+
+
+def _in_math(stated: Stated, *, words_as_they_are: bool) -> str:
     if stated.tex:
         return stated.text
     text = stated.text.replace("$", r"\$").replace("%", r"\%")
-    if re.search(r"[a-zA-Z\u4e00-\u9fff]{2}", text) and "^" not in text and rng.random() < 0.4:
-        return rf"\text{{{text}}}"
-    return text
+    if words_as_they_are or "^" in text or not _WORDS.search(text):
+        return text
+    return rf"\text{{{text}}}"
 
 
 def _prose(pattern: str) -> Callable[[Stated, str, Random], str]:
@@ -71,6 +76,13 @@ def _prose(pattern: str) -> Callable[[Stated, str, Random], str]:
 
 def _math(pattern: str) -> Callable[[Stated, str, Random], str]:
     return lambda stated, thought, rng: _filled(pattern, in_box(stated, rng), thought, rng)
+
+
+def _formula(pattern: str) -> Callable[[Stated, str, Random], str]:
+    """Math without a box, where models write words in `\\text{}`."""
+    return lambda stated, thought, rng: _filled(
+        pattern, _in_math(stated, words_as_they_are=False), thought, rng
+    )
 
 
 def _filled(pattern: str, text: str, thought: str, rng: Random) -> str:
@@ -95,7 +107,9 @@ def _as_fenced_json(stated: Stated, _: str, _rng: Random) -> str:
 
 
 def _words_in_box(stated: Stated, _: str, rng: Random) -> str:
-    return rf"@\boxed{{\text{{The answer is }} {in_box(stated, rng)}}}".replace("@", rng.choice(("", "So: ")))
+    return rf"@\boxed{{\text{{The answer is }} {in_box(stated, rng)}}}".replace(
+        "@", rng.choice(("", "So: "))
+    )
 
 
 def _thoughts(name: str, opening: str, closing: str) -> tuple[Wrapper, ...]:
@@ -124,7 +138,9 @@ _BOXES = (
 )
 _BLOCKS = (
     Wrapper("answer block", _prose("<answer>@A</answer>")),
-    Wrapper("thought and answer block", _prose("<think>@THOUGHT</think><answer>@A</answer>"), "", True),
+    Wrapper(
+        "thought and answer block", _prose("<think>@THOUGHT</think><answer>@A</answer>"), "", True
+    ),
     Wrapper(
         "thought and answer block on lines",
         _prose("<think>\n@THOUGHT\n</think>\n<answer>\n@A\n</answer>"),
@@ -170,9 +186,9 @@ _SENTENCES = (
     Wrapper("four hashes", _prose("@WORK\n#### @A")),
     Wrapper("label in LaTeX", _prose("@WORK\n\n\\textbf{Final answer:} @A"), "en"),
     Wrapper("Minerva", _prose("Final Answer: The final answer is @A. I hope it is correct."), "en"),
-    Wrapper("display math", _math("The answer is\n\\[\n@A\n\\]"), "en"),
-    Wrapper("inline parentheses", _math(r"@WORK The answer is \(@A\)."), "en"),
-    Wrapper("dollars", _math("Therefore, the answer is $@A$."), "en"),
+    Wrapper("display math", _formula("The answer is\n\\[\n@A\n\\]"), "en"),
+    Wrapper("inline parentheses", _formula(r"@WORK The answer is \(@A\)."), "en"),
+    Wrapper("dollars", _formula("Therefore, the answer is $@A$."), "en"),
     Wrapper("steps", _steps, "en"),
     Wrapper("bare", _prose("@A")),
     Wrapper("JSON", _as_json, plain=True),
@@ -230,7 +246,9 @@ def fitting(draft: Draft) -> list[Wrapper]:
     if draft.raw:
         return [_RAW]
     stated = draft.answer
-    return [wrapper for wrapper in WRAPPERS if _fits(wrapper, stated, needs_thought=bool(draft.thought))]
+    return [
+        wrapper for wrapper in WRAPPERS if _fits(wrapper, stated, needs_thought=bool(draft.thought))
+    ]
 
 
 def _fits(wrapper: Wrapper, stated: Stated, *, needs_thought: bool) -> bool:
