@@ -121,6 +121,7 @@ class _Examples:
         row = {
             "kind": pair.kind,
             "rule": pair.rule,
+            "variant": pair.variant,
             "wrapper": pair.wrapper,
             "reference": pair.reference,
             "response": pair.response,

@@ -1,8 +1,9 @@
 """Parts of the benchmark `metamorphic.py`: pairs of references and answers, certified equal or not.
 
-`values.py` has the meanings and `drafts.py` a text with its meaning; `numerals.py`, `polynomials.py`
-and the `family_*.py` files make both from the same parts, so that no text is parsed; `oracle.py`
-confirms every label; `wrappers.py` has the ways to state an answer; `pairs.py` draws pairs.
+`values.py` has the meanings and `drafts.py` a text with its meaning; `numerals.py`,
+`polynomials.py` and the `family_*.py` files make both from the same parts: no text is parsed;
+`oracle.py` confirms every label; `wrappers.py` has the ways to state an answer; `pairs.py` draws
+pairs.
 
 Careful graders may differ on the following, so no pair has them:
 
@@ -12,8 +13,8 @@ Careful graders may differ on the following, so no pair has them:
   dollar signs for the code of one currency, cents for a fraction of a dollar
 * rounded for exact and exact for rounded values, decimals for multiples of pi, "about 5"
 * fractions and ratios not in lowest terms, 3/4 for 3:4
-* factored for expanded polynomials and the reverse, the right side alone for y = 2x + 1 or f(x) = ...,
-  another name of the function or the variable
+* factored for expanded polynomials and the reverse, the right side alone for y = 2x + 1, another
+  name of the function or the variable
 * "at least 5" and "at most 5" for 5, both a letter and the text of another option, letters in
   lower case, two boxes that contradict each other without a word of correction, an empty box after
   a stated answer, "B or D" for BD

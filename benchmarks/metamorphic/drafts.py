@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
@@ -37,6 +37,8 @@ class Draft:
     """What the thought before the answer says; only wrappers with a thought may be used then."""
     raw: bool = False
     """The answer's text is the whole response."""
+    variant: str = ""
+    """Which of a rule's ways made it, where it has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,17 @@ def equal(kind: str, name: str, make: Callable[[Random], Draft]) -> Rule:
 def wrong(kind: str, name: str, make: Callable[[Random], Draft]) -> Rule:
     """Return a rule whose answers differ from their references."""
     return Rule(kind, name, False, make)
+
+
+def one_of(name: str, rules: Iterable[Rule]) -> Rule:
+    """Return a rule that takes one of several ways for each pair, all of one kind and label."""
+    ways = tuple(rules)
+
+    def draft(rng: Random) -> Draft:
+        way = rng.choice(ways)
+        return replace(way.make(rng), variant=way.name)
+
+    return Rule(ways[0].kind, name, ways[0].right, draft)
 
 
 def tex(text: str, value: Value) -> Stated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from random import Random
 
-from metamorphic.drafts import Draft, Language, Rule, Stated, equal, sentence, wrong
+from metamorphic.drafts import Draft, Language, Rule, Stated, equal, one_of, sentence, wrong
 from metamorphic.numerals import decimal_text
 from metamorphic.units import UNITS
 from metamorphic.values import (
@@ -79,7 +79,7 @@ def _measured_wrong(rng: Random, change: str) -> Draft:
         shown = str(more.numerator) if more.denominator == 1 else str(float(more))
         text_ = f"所以{what}是{shown}{word}。"
         return Draft(reference, sentence(text_, Quantity(more, unit), _ZH))
-    written, meaning = {
+    changes: dict[str, tuple[str, Value]] = {
         "more than": (f"{what}大于{text}{word}。", Bound(">", value)),
         "less than": (f"{what}小于{text}{word}。", Bound("<", value)),
         "denied": (f"{what}不是{text}{word}。", Denied(value)),
@@ -87,7 +87,8 @@ def _measured_wrong(rng: Random, change: str) -> Draft:
             f"{what}是{text}{word}或{int(number) + 3}{word}。",
             Several((value, Quantity(Fraction(int(number) + 3), unit))),
         ),
-    }[change]
+    }
+    written, meaning = changes[change]
     return Draft(reference, sentence(written, meaning, _ZH))
 
 
@@ -111,6 +112,10 @@ _TOPICS = (
 )
 
 
+_CHOOSE = ("选{}。", "应该选 {}。", "故选{}。", "本题选 {}。")
+_ANSWERS = ("答案是{}。", "答案为 {}。", "正确答案是 {}。")
+
+
 def _option(rng: Random, style: str, *, right: bool) -> Draft:
     texts, pattern = rng.choice(_TOPICS)
     *chosen, spare = rng.sample(texts, 5)
@@ -121,8 +126,8 @@ def _option(rng: Random, style: str, *, right: bool) -> Draft:
     both = Several((_option_value(first), _option_value(second)))
     answer = {
         "letter": lambda: _zh(letter, value),
-        "choose": lambda: sentence(rng.choice((f"选{letter}。", f"应该选 {letter}。", f"故选{letter}。", f"本题选 {letter}。")), value, _ZH),
-        "the answer is": lambda: sentence(rng.choice((f"答案是{letter}。", f"答案为 {letter}。", f"正确答案是 {letter}。")), value, _ZH),
+        "choose": lambda: sentence(rng.choice(_CHOOSE).format(letter), value, _ZH),
+        "the answer is": lambda: sentence(rng.choice(_ANSWERS).format(letter), value, _ZH),
         "option": lambda: _zh(f"选项{letter}", value),
         "letter and text": lambda: _zh(f"{letter}. {text}", value),
         "letter, mark and text": lambda: _zh(f"{letter}、{text}", value),
@@ -131,12 +136,16 @@ def _option(rng: Random, style: str, *, right: bool) -> Draft:
         "one or the other": lambda: sentence(
             f"答案是{_LETTERS[first]}或{_LETTERS[second]}。", both, _ZH
         ),
-        "denied": lambda: sentence(f"答案不是{_LETTERS[place]}。", Denied(_option_value(place)), _ZH),
+        "denied": lambda: sentence(
+            f"答案不是{_LETTERS[place]}。", Denied(_option_value(place)), _ZH
+        ),
         "text that is no option": lambda: sentence(
             pattern.format(spare), Options(frozenset("-")), _ZH
         ),
-        "undecided": lambda: sentence("无法确定答案是" + f"{_LETTERS[first]}还是{_LETTERS[second]}。", NoAnswer(), _ZH),
-    }[style]()  # fmt: skip
+        "undecided": lambda: sentence(
+            f"无法确定答案是{_LETTERS[first]}还是{_LETTERS[second]}。", NoAnswer(), _ZH
+        ),
+    }[style]()
     return Draft(Stated(_LETTERS[place], _option_value(place)), answer, tuple(chosen))
 
 
@@ -178,32 +187,44 @@ def _truth_rule(style: str, *, right: bool) -> Rule:
     return make("Chinese yes or no", name, lambda rng: _truth(rng, style, right=right))
 
 
-_OPTION_STYLES = (
-    "letter", "choose", "the answer is", "option", "letter and text", "letter, mark and text",
-    "text", "text in a sentence",
-)  # fmt: skip
 _OPTION_CHANGES = ("one or the other", "denied", "text that is no option", "undecided")
 
 RULES = (
-    *(
-        _measured_rule(style, right=True)
-        for style in (
-            "with a space", "in LaTeX", "in a sentence", "equals in a sentence",
-            "for an English unit", "for a bare number",
-        )
+    one_of("spellings", (_measured_rule(s, right=True) for s in ("with a space", "in LaTeX"))),
+    one_of(
+        "in a sentence",
+        (_measured_rule(s, right=True) for s in ("in a sentence", "equals in a sentence")),
     ),
-    *(
-        _measured_rule(style, right=False)
-        for style in (
-            "another unit", "another number", "more than", "less than", "denied", "one or the other",
-        )
+    _measured_rule("for an English unit", right=True),
+    _measured_rule("for a bare number", right=True),
+    _measured_rule("another unit", right=False),
+    _measured_rule("another number", right=False),
+    one_of("bound", (_measured_rule(s, right=False) for s in ("more than", "less than"))),
+    one_of(
+        "denied or two", (_measured_rule(s, right=False) for s in ("denied", "one or the other"))
     ),
     equal("Chinese number", "counted in a sentence", lambda rng: _counted(rng, right=True)),
     wrong("Chinese number", "another count", lambda rng: _counted(rng, right=False)),
-    *(_option_rule(style, right=True) for style in _OPTION_STYLES),
-    *(
-        _option_rule(style, right=False)
-        for style in ("choose", "the answer is", "text", "text in a sentence", *_OPTION_CHANGES)
+    one_of("letter", (_option_rule(style, right=True) for style in ("letter", "option"))),
+    one_of(
+        "letter in a sentence", (_option_rule(s, right=True) for s in ("choose", "the answer is"))
     ),
-    *(_truth_rule(style, right=right) for style in ("the word", "in a sentence") for right in (True, False)),
-)  # fmt: skip
+    one_of(
+        "letter and text",
+        (_option_rule(s, right=True) for s in ("letter and text", "letter, mark and text")),
+    ),
+    one_of("text", (_option_rule(style, right=True) for style in ("text", "text in a sentence"))),
+    one_of(
+        "another option",
+        (
+            _option_rule(style, right=False)
+            for style in ("choose", "the answer is", "text", "text in a sentence")
+        ),
+    ),
+    *(_option_rule(change, right=False) for change in _OPTION_CHANGES),
+    *(
+        _truth_rule(style, right=right)
+        for style in ("the word", "in a sentence")
+        for right in (True, False)
+    ),
+)

@@ -8,7 +8,7 @@ from random import Random
 
 import sympy
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, sentence, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, sentence, tex, wrong
 from metamorphic.numerals import exact_text, integer, shortest_decimal
 from metamorphic.values import Assigned, Bag, Row, Value
 
@@ -45,6 +45,7 @@ def _each_x(numbers: Numbers, joint: str) -> str:
     return joint.join(f"x = {text}" for text in _texts(numbers))
 
 
+_TEXT_AND = r"\text{ and }"
 _BAGS: dict[str, Callable[[Numbers], Stated]] = {
     "braces": lambda n: tex(rf"\{{{_joined(n)}\}}", Bag(n)),
     "sized braces": lambda n: tex(rf"\left\{{{_joined(n)}\right\}}", Bag(n)),
@@ -58,7 +59,7 @@ _BAGS: dict[str, Callable[[Numbers], Stated]] = {
     "numbered x": lambda n: tex(
         ", ".join(f"x_{place} = {text}" for place, text in enumerate(_texts(n), 1)), Bag(n)
     ),
-    "\\text{ and }": lambda n: tex(r" \text{ and } ".join(_texts(n)), Bag(n)),
+    _TEXT_AND: lambda n: tex(r" \text{ and } ".join(_texts(n)), Bag(n)),
 }
 _TWO_BOXES = "The solutions are \\boxed{{{}}} and \\boxed{{{}}}."
 
@@ -265,42 +266,57 @@ def _assigned_wrong(change: str) -> Rule:
 
 
 RULES = (
-    *(
-        _bag_as("set", "braces", style)
-        for style in ("other order", "sized braces", "commas", "and", "x in braces")
+    one_of(
+        "spellings",
+        (
+            _bag_as("set", "braces", style)
+            for style in ("sized braces", "commas", "and", "x in braces")
+        ),
     ),
-    *(_bag_wrong("set", "braces", change) for change in _BAG_CHANGES),
-    *(
-        _bag_as("list", "commas", style)
-        for style in (
-            "other order", "no spaces", "and", "or", "each x =", "x = ... or x = ...", "numbered x",
-            "\\text{ and }", "braces",
-        )
+    _bag_as("set", "braces", "other order"),
+    one_of("one more or less", (_bag_wrong("set", "braces", c) for c in _BAG_CHANGES[:2])),
+    one_of("one another", (_bag_wrong("set", "braces", c) for c in _BAG_CHANGES[2:])),
+    _bag_as("list", "commas", "other order"),
+    one_of("spellings", (_bag_as("list", "commas", s) for s in ("no spaces", "braces"))),
+    one_of("joined by words", (_bag_as("list", "commas", s) for s in ("and", "or", _TEXT_AND))),
+    one_of(
+        "each x =",
+        (
+            _bag_as("list", "commas", style)
+            for style in ("each x =", "x = ... or x = ...", "numbered x")
+        ),
     ),
     equal("list", "two boxes", _two_boxes),
-    *(_bag_wrong("list", "commas", change) for change in (*_BAG_CHANGES, "their sum")),
+    one_of("one more or less", (_bag_wrong("list", "commas", c) for c in _BAG_CHANGES[:2])),
+    one_of("one another", (_bag_wrong("list", "commas", c) for c in _BAG_CHANGES[2:4])),
+    one_of(
+        "a number", (_bag_wrong("list", "commas", c) for c in ("a number for all", "their sum"))
+    ),
     wrong("integer", "one of two solutions", _one_of_several),
-    *(
-        _pm_as(style)
-        for style in (
-            "two values", "two values, falling", "and", "x = plus-minus", "x = each", "braces",
-            "for two values",
-        )
+    one_of(
+        "two values",
+        (
+            _pm_as(style)
+            for style in ("two values", "two values, falling", "and", "x = each", "braces")
+        ),
     ),
-    *(_pm_wrong(change) for change in ("one value", "another size", "another middle")),
-    *(
-        _point_as(style)
-        for style in (
-            "sized", "no spaces", "thin spaces", "big", "spaced", "decimals", "in a sentence",
-        )
+    one_of("plus-minus", (_pm_as(style) for style in ("x = plus-minus", "for two values"))),
+    _pm_wrong("one value"),
+    one_of("other values", (_pm_wrong(c) for c in ("another size", "another middle"))),
+    one_of(
+        "spellings",
+        (_point_as(s) for s in ("sized", "no spaces", "thin spaces", "big", "spaced", "decimals")),
     ),
-    *(
-        _point_wrong(change)
-        for change in ("swapped", "another sign", "one more", "one less", "one another", "a coordinate only")
+    _point_as("in a sentence"),
+    _point_wrong("swapped"),
+    one_of("another coordinate", (_point_wrong(c) for c in ("another sign", "one another"))),
+    one_of(
+        "more or fewer", (_point_wrong(c) for c in ("one more", "one less", "a coordinate only"))
     ),
-    *(_assigned_as(style) for style in ("other order", "and", "spaces", "wide", "no spaces")),
+    one_of("spellings", (_assigned_as(s) for s in ("and", "spaces", "wide", "no spaces"))),
+    _assigned_as("other order"),
     *(
         _assigned_wrong(change)
         for change in ("values swapped", "one variable only", "first another", "last another")
     ),
-)  # fmt: skip
+)

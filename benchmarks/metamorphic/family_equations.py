@@ -7,9 +7,9 @@ from random import Random
 
 import sympy
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, tex, wrong
 from metamorphic.numerals import integer
-from metamorphic.polynomials import Term, Terms, X, Y, coefficient, scaled, text, value
+from metamorphic.polynomials import Term, Terms, X, Y, coefficient, text, value
 from metamorphic.values import Equation, Formula
 
 _ZERO: Terms = (Term(Fraction(0)),)
@@ -74,12 +74,6 @@ def _line_as(form: str) -> Rule:
     return equal("line", form, draft)
 
 
-_LINE_FORMS = (
-    "constant on the right", "multiplied", "sides swapped", "terms swapped", "no spaces",
-    "general for slope form", "slope for general form",
-)  # fmt: skip
-
-
 def _fractional_slope(rng: Random) -> Draft:
     bottom = rng.choice((2, 4, 5))
     top = rng.choice([top for top in range(1, 20) if top % bottom and (top % 2 or bottom == 5)])
@@ -122,11 +116,9 @@ def _slope_wrong(change: str, rng: Random) -> Draft:
     return Draft(_slope_form(slope, start), _slope_form(*other))
 
 
-_LINE_CHANGES = (
-    "another sign", "sign of the constant", "coefficients swapped", "another constant",
-    "left side only", "a number", "slope form: another slope", "slope form: another intercept",
-    "slope form: sign of the slope", "slope form: numbers swapped", "slope form: a number",
-)  # fmt: skip
+_LINE_SIGNS = ("another sign", "sign of the constant", "slope form: sign of the slope")
+_LINE_NUMBERS = ("another constant", "slope form: another slope", "slope form: another intercept")
+_LINE_SWAPS = ("coefficients swapped", "slope form: numbers swapped")
 
 
 def _circle(centre: tuple[int, int], square: int, form: str = "centre") -> Stated:
@@ -213,15 +205,31 @@ def _ellipse(m: int, n: int) -> Stated:
 
 
 RULES = (
-    *(_line_as(form) for form in _LINE_FORMS),
-    equal("line", "slope as decimal or under the bar", _fractional_slope),
-    *(_line_wrong(change) for change in _LINE_CHANGES),
-    *(_circle_as(form) for form in _CIRCLE_FORMS),
-    *(
-        _circle_wrong(change)
-        for change in (
-            "centre mirrored", "centre swapped", "another radius", "another centre", "radius only",
-            "axes of an ellipse swapped",
-        )
+    one_of("layout", (_line_as(f) for f in ("sides swapped", "terms swapped", "no spaces"))),
+    one_of(
+        "another form",
+        (
+            _line_as(f)
+            for f in (
+                "constant on the right",
+                "general for slope form",
+                "slope for general form",
+            )
+        ),
     ),
-)  # fmt: skip
+    _line_as("multiplied"),
+    equal("line", "slope as decimal or under the bar", _fractional_slope),
+    one_of("another sign", (_line_wrong(c) for c in _LINE_SIGNS)),
+    one_of("another number", (_line_wrong(c) for c in _LINE_NUMBERS)),
+    one_of("numbers swapped", (_line_wrong(c) for c in _LINE_SWAPS)),
+    one_of("a number for the line", (_line_wrong(c) for c in ("a number", "slope form: a number"))),
+    _line_wrong("left side only"),
+    one_of("expanded", (_circle_as(f) for f in _CIRCLE_FORMS if f.startswith("expanded"))),
+    one_of("layout", (_circle_as(f) for f in _CIRCLE_FORMS if not f.startswith("expanded"))),
+    one_of(
+        "another centre",
+        (_circle_wrong(c) for c in ("centre mirrored", "centre swapped", "another centre")),
+    ),
+    one_of("radius", (_circle_wrong(c) for c in ("another radius", "radius only"))),
+    _circle_wrong("axes of an ellipse swapped"),
+)

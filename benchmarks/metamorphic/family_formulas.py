@@ -7,7 +7,7 @@ from random import Random
 
 import sympy
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, tex, wrong
 from metamorphic.numerals import integer
 from metamorphic.polynomials import (
     STYLES,
@@ -191,21 +191,39 @@ def _function_wrong(change: str) -> Rule:
 
 
 RULES = (
-    *(_polynomial_as(style) for style in (*STYLES, "another order")),
-    equal("polynomial", "decimal coefficient", lambda rng: _fractional(rng, "decimal")),
-    equal("polynomial", "fraction around the term", lambda rng: _fractional(rng, "fraction around")),
-    *(_polynomial_wrong(change) for change in _CHANGES),
-    wrong("polynomial", "its constant only", _constant_only),
-    *(_monomial_right(style) for style in ("another order", "cdot", "star", "braces")),
-    *(
-        _monomial_wrong(change)
-        for change in (
-            "number only", "formula for a number", "a letter less", "another power", "another factor",
-        )
+    one_of("spellings", (_polynomial_as(style) for style in STYLES)),
+    _polynomial_as("another order"),
+    one_of(
+        "coefficients",
+        (
+            equal("polynomial", "decimal coefficient", lambda rng: _fractional(rng, "decimal")),
+            equal("polynomial", "fraction around", lambda rng: _fractional(rng, "fraction around")),
+        ),
     ),
-    *(_brackets_as(style) for style in ("cdot", "times", "sized", "other order")),
-    wrong("product", "brackets with other signs", lambda rng: _brackets_wrong(rng, mirrored=True)),
-    wrong("product", "brackets with another root", lambda rng: _brackets_wrong(rng, mirrored=False)),
-    *(_function_as(style) for style in ("another order", "no spaces", "braces", "superscript", "cdot")),
-    *(_function_wrong(change) for change in (*_CHANGES, "a number")),
-)  # fmt: skip
+    one_of("another term", (_polynomial_wrong(change) for change in _CHANGES[:3])),
+    one_of(
+        "a term less or more, a number",
+        (
+            *(_polynomial_wrong(change) for change in _CHANGES[3:]),
+            wrong("polynomial", "its constant only", _constant_only),
+        ),
+    ),
+    one_of("spellings", (_monomial_right(s) for s in ("another order", "cdot", "star", "braces"))),
+    one_of("a number", (_monomial_wrong(c) for c in ("number only", "formula for a number"))),
+    one_of(
+        "another product",
+        (_monomial_wrong(c) for c in ("a letter less", "another power", "another factor")),
+    ),
+    one_of("brackets", (_brackets_as(s) for s in ("cdot", "times", "sized", "other order"))),
+    one_of(
+        "other brackets",
+        (
+            wrong("product", "other signs", lambda rng: _brackets_wrong(rng, mirrored=True)),
+            wrong("product", "another root", lambda rng: _brackets_wrong(rng, mirrored=False)),
+        ),
+    ),
+    one_of("spellings", (_function_as(s) for s in ("no spaces", "braces", "superscript", "cdot"))),
+    _function_as("another order"),
+    one_of("another function", (_function_wrong(change) for change in _CHANGES)),
+    _function_wrong("a number"),
+)

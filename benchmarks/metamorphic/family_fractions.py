@@ -9,7 +9,7 @@ from random import Random
 
 import sympy
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, tex, wrong
 from metamorphic.numerals import (
     CONSTANTS,
     FRACTIONS,
@@ -310,51 +310,62 @@ def _percent_wrong(change: str) -> Rule:
 
 
 RULES = (
-    *(_fraction_as(style) for style in FRACTIONS),
+    one_of("LaTeX spellings", (_fraction_as(style) for style in FRACTIONS if "slash" not in style)),
+    one_of("with a slash", (_fraction_as(style) for style in ("slash", "spaced slash"))),
     equal("fraction", "decimal for fraction and back", _as_decimal),
-    equal("fraction", "sign inside", _sign_inside),
-    equal("fraction", "without braces", _braceless),
-    equal("fraction", "one character", _vulgar),
-    equal("fraction", "in words", _fraction_words),
+    one_of(
+        "sign inside, no braces",
+        (
+            equal("fraction", "sign inside", _sign_inside),
+            equal("fraction", "without braces", _braceless),
+        ),
+    ),
+    one_of(
+        "one character, words",
+        (
+            equal("fraction", "one character", _vulgar),
+            equal("fraction", "in words", _fraction_words),
+        ),
+    ),
     equal("fraction", "repeating decimal", _repeating),
     equal("fraction", "x =", _fraction_by_x),
-    *(
-        _fraction_wrong(change)
-        for change in (
-            "upside down", "another numerator", "another denominator", "other sign", "numerator only",
-        )
+    one_of("upside down, other sign", (_fraction_wrong(c) for c in ("upside down", "other sign"))),
+    one_of(
+        "another part",
+        (
+            _fraction_wrong(c)
+            for c in ("another numerator", "another denominator", "numerator only")
+        ),
     ),
-    *(_mixed_as(style) for style in (*MIXED, "improper", "unwritten plus")),
-    *(
-        _mixed_wrong(change)
-        for change in (
-            "product", "whole part only", "fraction only", "another whole part", "digits run together",
-        )
+    one_of("spellings", (_mixed_as(style) for style in MIXED)),
+    one_of("as a fraction or sum", (_mixed_as(style) for style in ("improper", "unwritten plus"))),
+    one_of("misread", (_mixed_wrong(c) for c in ("product", "digits run together"))),
+    one_of(
+        "another part",
+        (_mixed_wrong(c) for c in ("whole part only", "fraction only", "another whole part")),
     ),
-    *(
-        _surd_as(style)
-        for style in (*SURDS, "root sign", "all under the root", "root below")
-        if style != "sqrt"
-    ),
+    one_of("spellings", (_surd_as(style) for style in (*SURDS, "root sign") if style != "sqrt")),
+    one_of("another form", (_surd_as(style) for style in ("all under the root", "root below"))),
     equal("root", "sum in another order", lambda rng: _sum_with_root(rng, right=True)),
     wrong("root", "conjugate", lambda rng: _sum_with_root(rng, right=False)),
-    *(
-        _surd_wrong(change)
-        for change in (
-            "another radicand", "another factor", "other sign", "without the root", "root only",
-        )
+    one_of(
+        "another number",
+        (_surd_wrong(c) for c in ("another radicand", "another factor", "other sign")),
     ),
-    *(_constant_as(style) for style in CONSTANTS),
-    *(
-        _constant_wrong(change)
-        for change in (
-            "without the constant", "another factor", "other sign", "the other constant",
-            "constant squared",
-        )
+    one_of("a part only", (_surd_wrong(c) for c in ("without the root", "root only"))),
+    one_of("spellings", (_constant_as(style) for style in CONSTANTS)),
+    one_of("another factor", (_constant_wrong(c) for c in ("another factor", "other sign"))),
+    one_of(
+        "another constant",
+        (
+            _constant_wrong(c)
+            for c in ("without the constant", "the other constant", "constant squared")
+        ),
     ),
-    *(_percent_as(style) for style in (*_PERCENT, "trailing zeros")),
-    *(
-        _percent_wrong(change)
-        for change in ("what is left of 100", "point moved", "one more or less", "other sign")
+    one_of("spellings", (_percent_as(style) for style in (*_PERCENT, "trailing zeros"))),
+    one_of(
+        "another number",
+        (_percent_wrong(c) for c in ("point moved", "one more or less", "other sign")),
     ),
-)  # fmt: skip
+    _percent_wrong("what is left of 100"),
+)

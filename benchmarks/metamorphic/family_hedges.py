@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, Stated, said, sentence, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, one_of, said, sentence, tex, wrong
 from metamorphic.family_fractions import lowest_terms, percent
 from metamorphic.family_quantities import money, quantity
 from metamorphic.numerals import decimal, fraction, integer, times_constant
@@ -202,16 +202,29 @@ def _listed(value: Callable[[int], Stated], rng: Random) -> Stated:
 
 
 RULES = (
-    _hedge("more than", _bound(">", _MORE, whole=False)),
-    _hedge("less than", _bound("<", _LESS, whole=False)),
-    _hedge("more than, in a sentence", _bound(">", _MORE_SENTENCES, whole=True)),
-    _hedge("less than, in a sentence", _bound("<", _LESS_SENTENCES, whole=True)),
-    _hedge("denied", _denied(_NOT, whole=False)),
-    _hedge("denied in a sentence", _denied(_NOT_SENTENCES, whole=True)),
+    *(
+        one_of(
+            name,
+            (
+                _hedge("in words", _bound(relation, words, whole=False)),
+                _hedge("in a sentence", _bound(relation, sentences, whole=True)),
+            ),
+        )
+        for name, relation, words, sentences in (
+            ("more than", ">", _MORE, _MORE_SENTENCES),
+            ("less than", "<", _LESS, _LESS_SENTENCES),
+        )
+    ),
+    one_of(
+        "denied",
+        (
+            _hedge("in words", _denied(_NOT, whole=False)),
+            _hedge("in a sentence", _denied(_NOT_SENTENCES, whole=True)),
+        ),
+    ),
     _hedge("one or another", _two(_OR)),
     _hedge("range in words", _two(_RANGE)),
-    _signed((">", "<")),
-    _signed((r"\neq", r"\ne")),
+    one_of("another relation before it", (_signed((">", "<")), _signed((r"\neq", r"\ne")))),
     wrong("integer", "range with a dash", _dash),
     wrong("range", "another range", _other_range),
     _hedge("the prompt's numbers", _echo),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, sentence, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, sentence, tex, wrong
 from metamorphic.numerals import (
     SCIENTIFIC,
     decimal,
@@ -153,12 +153,17 @@ def _other_decimal(change: str) -> Rule:
     return wrong("decimal", change, draft)
 
 
-def _grouped_as(style: str, right: bool = True) -> Rule:
-    separator = {
-        "comma": ",", "braced comma": "{,}", "thin space": r"\,", "no-break space": "\u202f",
-        "comma and bang": r",\!",
-    }  # fmt: skip
+_EXPONENTS = ("another exponent", "sign of the exponent")
+_SEPARATORS = {
+    "comma": ",",
+    "braced comma": "{,}",
+    "thin space": r"\,",
+    "no-break space": "\u202f",
+    "comma and bang": r",\!",
+}
 
+
+def _grouped_as(style: str, right: bool = True) -> Rule:
     def draft(rng: Random) -> Draft:
         number = rng.randrange(1000, 10 ** rng.choice((5, 6, 8)))
         if style == "no comma":
@@ -166,7 +171,7 @@ def _grouped_as(style: str, right: bool = True) -> Rule:
         if not right:
             other = changed_digit(number, rng)
             return Draft(grouped(number, rng.choice((",", "{,}"))), grouped(other, ","))
-        return Draft(integer(number), grouped(number, separator[style]))
+        return Draft(integer(number), grouped(number, _SEPARATORS[style]))
 
     return Rule("grouped number", style, right, draft)
 
@@ -250,44 +255,49 @@ def _words_multiplied(rng: Random) -> Draft:
 
 
 RULES = (
-    *(
-        _integer_as(make)
-        for make in ("same digits", "decimal zeros", "x =", "math fonts", "chain of equalities")
+    *(_integer_as(make) for make in ("decimal zeros", "x =", "chain of equalities")),
+    one_of(
+        "spellings",
+        (
+            _integer_as("same digits"),
+            _integer_as("math fonts"),
+            equal("integer", "plus sign", _plus_sign),
+            equal("integer", "minus character", _minus_character),
+        ),
     ),
-    equal("integer", "plus sign", _plus_sign),
-    equal("integer", "minus character", _minus_character),
     equal("integer", "counted in a sentence", _counted_sentence),
-    *(
-        _other_integer(change)
-        for change in ("other sign", "one more or less", "another digit", "a digit more", "ten times")
+    _other_integer("other sign"),
+    _other_integer("one more or less"),
+    one_of(
+        "other digits",
+        (_other_integer(change) for change in ("another digit", "a digit more", "ten times")),
     ),
     wrong("integer", "neighbour of a large number", _large_neighbour),
-    equal("decimal", "trailing zeros", _trailing_zeros),
-    equal("decimal", "no leading zero", _no_leading_zero),
+    one_of(
+        "zeros",
+        (
+            equal("decimal", "trailing zeros", _trailing_zeros),
+            equal("decimal", "no leading zero", _no_leading_zero),
+        ),
+    ),
     equal("decimal", "decimal comma", _decimal_comma),
     equal("decimal", "x =", _decimal_by_x),
-    *(
-        _other_decimal(change)
-        for change in ("point moved", "another digit", "point lost", "other sign", "whole part only")
+    one_of("point moved or lost", (_other_decimal(c) for c in ("point moved", "point lost"))),
+    one_of(
+        "another number",
+        (_other_decimal(c) for c in ("another digit", "other sign", "whole part only")),
     ),
-    *(
-        _grouped_as(style)
-        for style in (
-            "comma", "braced comma", "thin space", "no-break space", "comma and bang", "no comma",
-        )
-    ),
+    one_of("separators", (_grouped_as(style) for style in _SEPARATORS)),
+    _grouped_as("no comma"),
     _grouped_as("another digit", right=False),
     wrong("grouped number", "a group lost", _group_lost),
-    *(_scientific_as(style) for style in (*SCIENTIFIC, "digits")),
-    *(
-        _scientific_wrong(change)
-        for change in (
-            "another exponent", "sign of the exponent", "another mantissa", "mantissa only",
-        )
-    ),
+    one_of("spellings", (_scientific_as(style) for style in SCIENTIFIC)),
+    _scientific_as("digits"),
+    one_of("another exponent", (_scientific_wrong(c) for c in _EXPONENTS)),
+    one_of("mantissa", (_scientific_wrong(c) for c in ("another mantissa", "mantissa only"))),
     equal("number words", "words for digits", _words),
     equal("number words", "words in a sentence", _words_in_a_sentence),
     wrong("number words", "another number", _words_other),
     wrong("number words", "first or last word only", _words_cut),
     wrong("number words", "times a hundred, thousand, million", _words_multiplied),
-)  # fmt: skip
+)

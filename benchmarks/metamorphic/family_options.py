@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, said, sentence, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, said, sentence, tex, wrong
 from metamorphic.oracle import OracleError, same_formula
 from metamorphic.polynomials import Term, shuffled, text, value
 from metamorphic.values import Denied, NoAnswer, Options, Several, Value
@@ -172,7 +172,9 @@ def _line_options(rng: Random) -> tuple[list[tuple[Term, ...]], int]:
         if len(set(sides)) == len(sides):
             break
     chosen = rng.sample(sides, 4)
-    terms = [(Term(Fraction(m), (("x", 1),)), Term(Fraction(n))) for m, n in chosen]
+    terms: list[tuple[Term, ...]] = [
+        (Term(Fraction(m), (("x", 1),)), Term(Fraction(n))) for m, n in chosen
+    ]
     return terms, rng.randrange(4)
 
 
@@ -286,23 +288,48 @@ def _several_wrong(change: str) -> Rule:
 
 
 RULES = (
-    *(_choice_as(style) for style in _SPELLINGS),
+    one_of("letter", (_choice_as(style) for style in _SPELLINGS if "text" not in style)),
+    one_of("letter and text", (_choice_as(s) for s in _SPELLINGS if "text" in s and "letter" in s)),
+    one_of("text", (_choice_as(style) for style in ("text", "capitalised text"))),
     equal("choice", "sentence with the letter", lambda rng: _choice_sentence(rng, right=True)),
     equal("choice", "sentence with the text", lambda rng: _option_sentence(rng, right=True)),
-    wrong("choice", "sentence with another letter", lambda rng: _choice_sentence(rng, right=False)),
-    wrong("choice", "sentence with another text", lambda rng: _option_sentence(rng, right=False)),
-    *(_other_choice(style) for style in ("letter", "in parentheses", "letter and text", "text")),
-    *(_choice_wrong(change) for change in _CHOICE_CHANGES),
-    *(_formula_choice(change, True) for change in _ONE_FORMULA),
-    *(_formula_choice(change, False) for change in ("its text", "terms swapped", "no option")),
-    *(_number_choice(change, True) for change in ("its number", "letter and number", "decimal")),
-    *(
-        _number_choice(change, False)
-        for change in ("its number", "no option", "in a sentence, no option")
+    one_of(
+        "another option",
+        (_other_choice(s) for s in ("letter", "in parentheses", "letter and text", "text")),
     ),
-    *(_several_as(style) for style in (*_SEVERAL, "texts")),
-    *(
-        _several_wrong(change)
-        for change in ("one less", "one more", "one another", "two others", "all")
+    one_of(
+        "another option in a sentence",
+        (
+            wrong("choice", "letter", lambda rng: _choice_sentence(rng, right=False)),
+            wrong("choice", "text", lambda rng: _option_sentence(rng, right=False)),
+        ),
     ),
-)  # fmt: skip
+    one_of("two options", (_choice_wrong(c) for c in ("two options", "two texts"))),
+    _choice_wrong("all options"),
+    one_of(
+        "no option",
+        (_choice_wrong(c) for c in ("letter beyond the options", "text that is no option")),
+    ),
+    one_of("denied", (_choice_wrong(c) for c in ("denied letter", "denied text"))),
+    _choice_wrong("cannot tell"),
+    one_of("spellings", (_formula_choice(c, True) for c in ("its text", "no spaces"))),
+    one_of(
+        "another spelling",
+        (_formula_choice(c, True) for c in ("terms swapped", "product sign", "letter and text")),
+    ),
+    one_of("another option", (_formula_choice(c, False) for c in ("its text", "terms swapped"))),
+    _formula_choice("no option", False),
+    one_of(
+        "spellings",
+        (_number_choice(c, True) for c in ("its number", "letter and number", "decimal")),
+    ),
+    _number_choice("its number", False),
+    one_of(
+        "no option",
+        (_number_choice(c, False) for c in ("no option", "in a sentence, no option")),
+    ),
+    one_of("spellings", (_several_as(style) for style in _SEVERAL)),
+    _several_as("texts"),
+    one_of("one more or less", (_several_wrong(c) for c in ("one less", "one more", "all"))),
+    one_of("another", (_several_wrong(c) for c in ("one another", "two others"))),
+)

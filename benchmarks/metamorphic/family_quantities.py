@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import gcd
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, said, sentence, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, said, sentence, tex, wrong
 from metamorphic.numerals import decimal_text, integer
 from metamorphic.units import CURRENCIES, UNITS
 from metamorphic.values import Clock, Day, Money, Quantity, Ratio, Real
@@ -205,9 +205,10 @@ def _clock_wrong(change: str) -> Rule:
     return wrong("time", change, draft)
 
 
-_MONTHS = (
+_MONTH_NAMES = (
     "January February March April May June July August September October November December"
-).split()
+)
+_MONTHS = _MONTH_NAMES.split()
 
 
 def _day(date: datetime.date, style: str) -> Stated:
@@ -296,35 +297,53 @@ def _ratio_part_only(rng: Random) -> Draft:
 
 
 RULES = (
-    *(
-        _money_as(style)
-        for style in ("sign", "escaped", "words", "sign behind", "grouped", "for a bare number")
+    one_of(
+        "spellings",
+        (_money_as(style) for style in ("sign", "escaped", "words", "sign behind", "grouped")),
     ),
-    *(
-        _money_wrong(change)
-        for change in ("another currency", "another amount", "cents", "a hundred times")
-    ),
+    _money_as("for a bare number"),
+    _money_wrong("another currency"),
+    _money_wrong("cents"),
+    one_of("another amount", (_money_wrong(c) for c in ("another amount", "a hundred times"))),
     *(
         _unit_as(style)
         for style in (
-            "another spelling", "in LaTeX", "for a bare number", "without a space", "in a sentence",
+            "another spelling",
+            "in LaTeX",
+            "for a bare number",
+            "without a space",
+            "in a sentence",
         )
     ),
     *(
         _unit_wrong(change)
         for change in (
-            "another size of unit", "another power", "another dimension", "another number",
+            "another size of unit",
+            "another power",
+            "another dimension",
+            "another number",
         )
     ),
-    *(_angle_as(spelling) for spelling in _DEGREES),
+    one_of("spellings", (_angle_as(spelling) for spelling in _DEGREES)),
     wrong("angle", "another angle", _angle_wrong),
-    *(_clock_as(style) for style in ("p.m.", "PM", "pm", "P.M.", "PM, close", "pm, close")),
-    *(
-        _clock_wrong(change) for change in ("other half of the day", "another hour", "other minutes")
+    one_of(
+        "spellings",
+        (_clock_as(style) for style in ("p.m.", "PM", "pm", "P.M.", "PM, close", "pm, close")),
     ),
-    *(_day_as(style) for style in _DAYS),
-    *(_day_wrong(change) for change in ("another day", "another month", "another year")),
-    *(_ratio_as(style) for style in ("close", "spaced", "words", "tex")),
-    *(_ratio_wrong(change) for change in ("other order", "another part", "a part more")),
-    wrong("ratio", "one part only", _ratio_part_only),
-)  # fmt: skip
+    _clock_wrong("other half of the day"),
+    one_of("another time", (_clock_wrong(c) for c in ("another hour", "other minutes"))),
+    one_of("spellings", (_day_as(style) for style in _DAYS)),
+    one_of(
+        "another date", (_day_wrong(c) for c in ("another day", "another month", "another year"))
+    ),
+    one_of("spellings", (_ratio_as(style) for style in ("close", "spaced", "words", "tex"))),
+    _ratio_wrong("other order"),
+    one_of(
+        "other parts",
+        (
+            _ratio_wrong("another part"),
+            _ratio_wrong("a part more"),
+            wrong("ratio", "one part only", _ratio_part_only),
+        ),
+    ),
+)

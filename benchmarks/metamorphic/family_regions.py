@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, tex, wrong
 from metamorphic.numerals import exact_text, integer, shortest_decimal
 from metamorphic.values import Piece, Region
 
@@ -227,31 +227,43 @@ def _union_wrong(change: str) -> Rule:
 
 
 RULES = (
+    one_of(
+        "spellings",
+        (_interval_as(s) for s in ("sized brackets", "no spaces", "x in", "decimal ends")),
+    ),
+    one_of(
+        "as inequality",
+        (
+            _interval_as(style)
+            for style in (
+                "inequality",
+                "inequality, leq",
+                "inequality turned",
+                "inequality in characters",
+            )
+        ),
+    ),
+    one_of("set-builder", (_interval_as(s) for s in ("set-builder", "set-builder with a colon"))),
+    one_of("spellings", (_inequality_as(s) for s in ("leq", "turned", "characters", "no spaces"))),
+    one_of("as interval", (_inequality_as(s) for s in ("interval", "both ends open or closed"))),
     *(
-        _interval_as(style)
-        for style in (
-            "sized brackets", "no spaces", "x in", "inequality", "inequality, leq",
-            "inequality turned", "inequality in characters", "set-builder",
-            "set-builder with a colon", "decimal ends",
+        rule
+        for kind in ("interval", "inequality")
+        for rule in (
+            _wrong(kind, "open for closed"),
+            one_of("another end", (_wrong(kind, c) for c in ("another end", "an end only"))),
+            one_of("other side", (_wrong(kind, c) for c in ("other side", "mirrored"))),
         )
     ),
-    *(
-        _inequality_as(style)
-        for style in (
-            "interval", "leq", "turned", "characters", "no spaces", "both ends open or closed",
-        )
+    one_of(
+        "spellings",
+        (_union_as(s) for s in ("no spaces", "sized brackets", "x in", "character")),
     ),
-    *(_wrong(kind, change) for kind in ("interval", "inequality") for change in _CHANGES),
-    *(
-        _union_as(style)
-        for style in (
-            "other order", "no spaces", "sized brackets", "inequalities", "x in", "character",
-        )
+    _union_as("other order"),
+    _union_as("inequalities"),
+    one_of("ends", (_union_wrong(c) for c in ("open for closed", "another end"))),
+    one_of(
+        "other parts",
+        (_union_wrong(c) for c in ("one part only", "gap for the outside", "everything")),
     ),
-    *(
-        _union_wrong(change)
-        for change in (
-            "one part only", "gap for the outside", "open for closed", "another end", "everything",
-        )
-    ),
-)  # fmt: skip
+)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, Stated, equal, said, tex, wrong
+from metamorphic.drafts import Draft, Rule, Stated, equal, one_of, said, tex, wrong
 from metamorphic.numerals import exact_text, integer, shortest_decimal
 from metamorphic.values import Grid, InBase
 
@@ -128,21 +128,26 @@ def _based_wrong(change: str) -> Rule:
 _STYLES = ("bmatrix", "array", "array in parentheses", "no spaces", "lines", "decimals")
 
 RULES = (
-    *(_matrix_as("matrix", style) for style in _STYLES),
     *(
-        _matrix_wrong("matrix", change)
-        for change in (
-            "transposed", "rows swapped", "another entry", "another sign", "a row more", "a row less",
+        rule
+        for kind in ("matrix", "vector")
+        for rule in (
+            one_of("another environment", (_matrix_as(kind, style) for style in _STYLES[:3])),
+            one_of("spellings", (_matrix_as(kind, style) for style in _STYLES[3:])),
+            _matrix_wrong(kind, "rows swapped"),
+            one_of(
+                "another entry", (_matrix_wrong(kind, c) for c in ("another entry", "another sign"))
+            ),
+            one_of(
+                "more or fewer rows", (_matrix_wrong(kind, c) for c in ("a row more", "a row less"))
+            ),
         )
     ),
-    *(_matrix_as("vector", style) for style in _STYLES),
-    *(
-        _matrix_wrong("vector", change)
-        for change in ("rows swapped", "another entry", "another sign", "a row more", "a row less")
+    _matrix_wrong("matrix", "transposed"),
+    one_of("spellings", (_based_as(style) for style in ("braces", "text", "parentheses"))),
+    one_of("in words", (_based_as(style) for style in ("in words", "in brackets"))),
+    _based_wrong("same digits, another base"),
+    one_of(
+        "another number", (_based_wrong(c) for c in ("another number", "another decimal number"))
     ),
-    *(_based_as(style) for style in ("braces", "text", "in words", "in brackets", "parentheses")),
-    *(
-        _based_wrong(change)
-        for change in ("same digits, another base", "another number", "another decimal number")
-    ),
-)  # fmt: skip
+)

@@ -75,12 +75,11 @@ def _unstated(kind: str, name: str) -> Rule:
         thought = _about(reference, rng)
         opening, closing = rng.choice(TAGS)
         space = rng.choice(("", "\n"))
+        closed = f"{opening}{space}{thought}{space}{closing}"
         text = {
             "thought left open": f"{opening}{space}{thought}",
-            "thought, then no answer": f"{opening}{space}{thought}{space}{closing}\n\n{rng.choice(_REFUSALS)}",
-            "thought, then an empty block": (
-                f"{opening}{space}{thought}{space}{closing}\n<answer>{space}</answer>"
-            ),
+            "thought, then no answer": f"{closed}\n\n{rng.choice(_REFUSALS)}",
+            "thought, then an empty block": f"{closed}\n<answer>{space}</answer>",
         }[name]
         return Draft(reference, Stated(text, NoAnswer()), choices, raw=True)
 

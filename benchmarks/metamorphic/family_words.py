@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
-from metamorphic.drafts import Draft, Rule, equal, said, sentence, wrong
+from metamorphic.drafts import Draft, Rule, equal, one_of, said, sentence, wrong
 from metamorphic.values import Denied, NoAnswer, Several, Word
 
 _REASONS = (
@@ -73,8 +74,8 @@ _NAMES = {
     "Who painted it?": ("Vincent van Gogh", "Frida Kahlo", "Claude Monet", "Georgia O'Keeffe",
                         "Rembrandt", "Paul Klee"),
     "Which day is it?": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"),
-    "Which country is marked?": ("Brazil", "Canada", "Kenya", "Japan", "South Africa", "New Zealand",
-                                 "Costa Rica"),
+    "Which country is marked?": ("Brazil", "Canada", "Kenya", "Japan", "South Africa",
+                                 "New Zealand", "Costa Rica"),
 }  # fmt: skip
 _PHRASES = {
     "What is next to the house?": ("red car", "blue bicycle", "old oak tree", "wooden bench",
@@ -89,7 +90,7 @@ _AROUND = (
 )  # fmt: skip
 
 
-def _pair(rng: Random, table: dict[str, tuple[str, ...]]) -> tuple[str, str]:
+def _pair(rng: Random, table: Mapping[str, tuple[str, ...]]) -> tuple[str, str]:
     right, other = rng.sample(table[rng.choice(list(table))], 2)
     return right, other
 
@@ -145,31 +146,36 @@ _CHANGES = (
 )  # fmt: skip
 
 RULES = (
+    one_of("the word", (_yes_as(style) for style in ("the word", "small", "capitals"))),
+    one_of("with a reason", (_yes_as(s) for s in ("word and reason", "word, full stop, reason"))),
+    _yes_as("answer and reason"),
+    _yes_wrong("the other word"),
+    one_of(
+        "the other with a reason",
+        (_yes_wrong(c) for c in ("the other with a reason", "the other in a sentence")),
+    ),
+    one_of("both or undecided", (_yes_wrong(c) for c in ("both", "undecided"))),
+    one_of(
+        "spellings",
+        (_word_as("name", s) for s in ("the words", "small letters", "capitals", "in quotes")),
+    ),
+    _word_as("name", "in a sentence"),
+    one_of(
+        "spellings",
+        (
+            _word_as("phrase", style)
+            for style in ("the words", "first capital", "with the article", "in quotes")
+        ),
+    ),
+    _word_as("phrase", "in a sentence with the article"),
     *(
-        _yes_as(style)
-        for style in (
-            "the word", "small", "capitals", "word and reason", "word, full stop, reason",
-            "answer and reason",
+        rule
+        for kind in ("name", "phrase")
+        for rule in (
+            one_of("another", (_word_wrong(kind, change) for change in _CHANGES[:2])),
+            one_of("two", (_word_wrong(kind, change) for change in _CHANGES[2:4])),
+            one_of("denied", (_word_wrong(kind, change) for change in _CHANGES[4:7])),
+            _word_wrong(kind, "undecided"),
         )
     ),
-    *(
-        _yes_wrong(change)
-        for change in (
-            "the other word", "the other with a reason", "the other in a sentence", "both",
-            "undecided",
-        )
-    ),
-    *(
-        _word_as("name", style)
-        for style in ("the words", "small letters", "capitals", "in quotes", "in a sentence")
-    ),
-    *(_word_wrong("name", change) for change in _CHANGES),
-    *(
-        _word_as("phrase", style)
-        for style in (
-            "the words", "first capital", "with the article", "in quotes",
-            "in a sentence with the article",
-        )
-    ),
-    *(_word_wrong("phrase", change) for change in _CHANGES),
-)  # fmt: skip
+)

@@ -11,11 +11,12 @@ import sympy
 from metamorphic.drafts import Stated, said, tex
 from metamorphic.values import Exact, Real
 
-_ONES = (
+_BELOW_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
     " sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TIMES_TEN = "- - twenty thirty forty fifty sixty seventy eighty ninety"
+_ONES, _TENS = _BELOW_TWENTY.split(), _TIMES_TEN.split()
 _PARTS = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 6: "sixth", 7: "seventh", 8: "eighth"}
 _VULGAR = {
     (1, 2): "½", (1, 3): "⅓", (2, 3): "⅔", (1, 4): "¼", (3, 4): "¾", (1, 5): "⅕", (2, 5): "⅖",

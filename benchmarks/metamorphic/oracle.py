@@ -13,6 +13,7 @@ from typing import cast
 
 import sympy
 
+from metamorphic.regions import normal_form, same_members
 from metamorphic.units import UNITS
 from metamorphic.values import (
     Assigned,
@@ -35,7 +36,6 @@ from metamorphic.values import (
     Several,
     Value,
 )
-from metamorphic.regions import normal_form, same_members
 
 _DIGITS = 60
 _POINTS = ((2, 3, 5), (-7, 11, 4), (13, -2, 9), (-3, -5, 8), (17, 6, -11))
@@ -85,6 +85,7 @@ def _magnitude(value: Value) -> Exact | None:
 
 
 def _same(answer: Value, reference: Value) -> bool:
+    """Whether two values of one type are the same; each kind of formula has its own rule."""
     match answer, reference:
         case (Real(exact=left), Real(exact=right)):
             return same_number(left, right)
@@ -96,8 +97,17 @@ def _same(answer: Value, reference: Value) -> bool:
             return answer.name == reference.name and same_formula(answer.body, reference.body)
         case (Equation(), Equation()):
             return same_equation(answer, reference)
+        case (InBase(), InBase()):
+            return _same_digits(answer, reference)
         case (Region(), Region()):
             return _same_region(answer, reference)
+        case _:
+            return _same_collection(answer, reference)
+
+
+def _same_collection(answer: Value, reference: Value) -> bool:
+    """Whether two values of one type, made of numbers or of nothing but names, are the same."""
+    match answer, reference:
         case (Row(items=left), Row(items=right)):
             return _same_rows(left, right)
         case (Bag(items=left), Bag(items=right)):
@@ -109,8 +119,6 @@ def _same(answer: Value, reference: Value) -> bool:
             return ours.keys() == theirs.keys() and all(
                 same_number(ours[name], theirs[name]) for name in ours
             )
-        case (InBase(), InBase()):
-            return _same_digits(answer, reference)
         case _:
             return answer == reference
 

@@ -20,6 +20,7 @@ class Pair:
 
     kind: str
     rule: str
+    variant: str
     wrapper: str
     reference: str
     response: str
@@ -58,6 +59,7 @@ def _pair(rule: Rule, rng: Random) -> Pair:
     return Pair(
         rule.kind,
         rule.name,
+        draft.variant,
         wrapper.name,
         draft.reference.text,
         response,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from metamorphic.values import Piece, Region
 
@@ -38,7 +39,7 @@ def same_members(left: Region, right: Region) -> bool:
             if end is not None
         }
     ) or [Fraction(0)]
-    between = [(low + high) / 2 for low, high in zip(ends, ends[1:], strict=False)]
+    between = [(low + high) / 2 for low, high in pairwise(ends)]
     samples = [*ends, *between, ends[0] - 1, ends[-1] + 1]
     return all(contains(left, number) == contains(right, number) for number in samples)
 

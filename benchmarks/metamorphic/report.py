@@ -83,9 +83,9 @@ def _peer(run: Run) -> list[str]:
         "## Math-Verify beside ours",
         "",
         (
-            f"Both on the same random sample of {number:,} of the pairs. Math-Verify has its default"
-            " limits; its exceptions and timeouts count as incorrect. It is no reader of words,"
-            " names and dates: see the kinds."
+            f"Both on the same random sample of {number:,} of the pairs. Math-Verify has its"
+            " default limits; its exceptions and timeouts count as incorrect. It is no reader of"
+            " words, names and dates: see the kinds."
         ),
         "",
         *_header("verifier"),
@@ -124,7 +124,7 @@ def _rules(tally: Tally) -> Iterable[str]:
     worst = sorted(tally.by_rule.items(), key=lambda item: (-item[1].mistakes, item[0]))
     shown = [
         f"| {kind} | {_escaped(rule)} | {names[right]} | {count.wrong + count.equal} |"
-        f" {count.paid} | {count.refused} | {count.unverifiable} |"
+        f" {count.paid} | {count.refused} | {count.unverifiable} | {_mostly(count)} |"
         for (kind, rule, right), count in worst
         if count.mistakes
     ]
@@ -138,14 +138,21 @@ def _rules(tally: Tally) -> Iterable[str]:
             ' answer, "wrong" rules spoil it.'
         ),
         "",
-        "| kind | rule | makes | pairs | false positives | false negatives | unverifiable |",
-        "| --- " * 7 + "|",
+        "| kind | rule | makes | pairs | false positives | false negatives | unverifiable | most"
+        " mistakes in |",
+        "| --- " * 8 + "|",
         *shown,
         "",
         "Rules without a mistake:",
         "",
         *(f"* {kind}: {', '.join(rules)}" for kind, rules in sorted(clean.items())),
     ]
+
+
+def _mostly(count: Count) -> str:
+    """The two variants with the most mistakes, of a rule with several."""
+    worst = [(name, number) for name, number in count.variants.most_common(2) if name and number]
+    return ", ".join(f"{_escaped(name)} ({number})" for name, number in worst)
 
 
 def _escaped(rule: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,8 +26,12 @@ class Count:
     unverifiable: int = 0
     """Of the refused, those with the verdict "unverifiable"."""
 
+    variants: Counter[str] = field(default_factory=Counter)
+    """Mistakes by the variant of the rule."""
+
     def add(self, pair: Pair, graded: Graded) -> None:
         """Count a pair and its verdict."""
+        self.variants[pair.variant] += (graded == "correct") != pair.right
         if pair.right:
             self.equal += 1
             self.refused += graded != "correct"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import sympy
 
-Exact = Fraction | sympy.Expr
+Exact: TypeAlias = Fraction | sympy.Expr
 """A rational number, or an exact formula of computer algebra for what is not rational."""
 
 

@@ -79,7 +79,7 @@ def _math(pattern: str) -> Callable[[Stated, str, Random], str]:
 
 
 def _formula(pattern: str) -> Callable[[Stated, str, Random], str]:
-    """Math without a box, where models write words in `\\text{}`."""
+    r"""Math without a box, where models write words in `\text{}`."""
     return lambda stated, thought, rng: _filled(
         pattern, _in_math(stated, words_as_they_are=False), thought, rng
     )
@@ -93,8 +93,8 @@ def _filled(pattern: str, text: str, thought: str, rng: Random) -> str:
 def _steps(stated: Stated, _: str, rng: Random) -> str:
     a, b = rng.randrange(2, 30), rng.randrange(2, 30)
     return (
-        f"**Step 1:** {rng.choice(_WORK)}\n**Step 2:** As a check of the scale, {a} + {b} = {a + b}."
-        f"\n**Step 3:** We put it together.\n\nAnswer: {in_prose(stated)}"
+        f"**Step 1:** {rng.choice(_WORK)}\n**Step 2:** As a check of the scale,"
+        f" {a} + {b} = {a + b}.\n**Step 3:** We put it together.\n\nAnswer: {in_prose(stated)}"
     )
 
 
@@ -118,6 +118,12 @@ def _thoughts(name: str, opening: str, closing: str) -> tuple[Wrapper, ...]:
         Wrapper(f"{name}, then a sentence", _prose(head + "\n\nThe answer is @A."), "en", True),
         Wrapper(f"{name}, then a box", _math(head + "\n\n$\\boxed{@A}$"), thought=True),
     )
+
+
+def _sentence(
+    name: str, pattern: str, *, language: Literal["", "en"] = "", thought: bool = False
+) -> Wrapper:
+    return Wrapper(name, _prose(pattern), language, thought, sentences=True, values=False)
 
 
 _BOXES = (
@@ -206,26 +212,22 @@ _LANGUAGES = (
     Wrapper("Spanish, box", _math(r"Por lo tanto, la respuesta es $\boxed{@A}$."), "other"),
 )
 _WHOLE_SENTENCES = (
-    Wrapper("sentence", _prose("@A"), sentences=True, values=False),
-    Wrapper("sentence after work", _prose("@WORK\n\n@A"), "en", sentences=True, values=False),
-    Wrapper("sentence in the answer block", _prose("<answer>@A</answer>"), "", False, True, False),
-    Wrapper(
-        "thought, then the sentence", _prose("<think>@THOUGHT</think>\n\n@A"), "", True, True, False
-    ),
-    Wrapper(
+    _sentence("sentence", "@A"),
+    _sentence("sentence after work", "@WORK\n\n@A", language="en"),
+    _sentence("sentence after a heading", "@WORK\n\n### Answer\n\n@A", language="en"),
+    _sentence("sentence in the answer block", "<answer>@A</answer>"),
+    _sentence("thought, then the sentence", "<think>@THOUGHT</think>\n\n@A", thought=True),
+    _sentence(
         "thought, then the sentence in the block",
-        _prose("<think>@THOUGHT</think><answer>@A</answer>"), "", True, True, False,
+        "<think>@THOUGHT</think><answer>@A</answer>",
+        thought=True,
     ),
-    Wrapper(
-        "thinking, then the sentence", _prose("<thinking>@THOUGHT</thinking>\n@A"), "", True, True, False
+    _sentence("thinking, then the sentence", "<thinking>@THOUGHT</thinking>\n@A", thought=True),
+    _sentence("[THINK], then the sentence", "[THINK]@THOUGHT[/THINK]@A", thought=True),
+    _sentence(
+        "reasoning, then the sentence", "<reasoning>@THOUGHT</reasoning>\n\n@A", thought=True
     ),
-    Wrapper("[THINK], then the sentence", _prose("[THINK]@THOUGHT[/THINK]@A"), "", True, True, False),
-    Wrapper(
-        "reasoning, then the sentence",
-        _prose("<reasoning>@THOUGHT</reasoning>\n\n@A"), "", True, True, False,
-    ),
-    Wrapper("sentence after a heading", _prose("@WORK\n\n### Answer\n\n@A"), "en", False, True, False),
-)  # fmt: skip
+)
 _RAW = Wrapper("as it is", _prose("@A"))
 
 WRAPPERS = (
