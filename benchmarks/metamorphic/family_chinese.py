@@ -153,7 +153,14 @@ def _option_value(place: int) -> Options:
     return Options(frozenset(_LETTERS[place]))
 
 
-_TRUTHS = {"正确": "错误", "错误": "正确", "是": "否", "否": "是"}
+_TRUTHS = {
+    "正确": "错误",
+    "错误": "正确",
+    "是": "否",
+    "否": "是",
+    "对": "错",
+    "错": "对",
+}
 _SUBJECTS = ("这个说法", "题中的结论", "这个判断", "图中的标注", "上面的推理")
 
 

@@ -21,6 +21,14 @@ _THOUGHTS = (
     "First idea: {}. I will look again.",
     "Counting gives {}. Therefore the final answer is {}.",
 )
+_BEGINNINGS = (
+    "",
+    "Okay. ",
+    "I look at the picture. ",
+    "The user wants one answer. ",
+    "Let us go step by step. ",
+    "First I read what is marked. ",
+)
 _REFUSALS = (
     "I cannot determine it.", "Sorry, no result.", "I am not able to answer this.",
     "There is not enough information to answer.",
@@ -36,7 +44,7 @@ def _about(stated: Stated, rng: Random) -> str:
     text = stated.text
     if "boxed" in pattern:
         text = text.replace("$", r"\$").replace("%", r"\%")
-    return pattern.replace("{}", "{0}").format(text)
+    return rng.choice(_BEGINNINGS) + pattern.replace("{}", "{0}").format(text)
 
 
 def _values(rng: Random) -> tuple[Stated, Stated]:

@@ -23,6 +23,12 @@ _WORK = (
     "We need to find what is asked and check it against the figure.",
     "The figure shows everything that we need.",
     "By the rules for such figures, we can go step by step.",
+    "The user asks about the picture, so I look at each part of it.",
+    "Okay, this needs a careful look at the labels.",
+    "To solve this, we use what is marked and what follows from it.",
+    "There are a few parts here; I take them in turn.",
+    "It helps to name what is known first and what is wanted next.",
+    "I have to be careful with the small marks near the edge.",
 )
 _WORDS = re.compile(r"[a-zA-Z\u4e00-\u9fff]{2}")
 _AFTER = (
