@@ -99,7 +99,8 @@ def _graded(rules: Sequence[Rule], per_rule: int, args: argparse.Namespace) -> R
         per_rule=per_rule,
         num_wrappers=len(WRAPPERS),
         seconds=seconds,
-        command=f"python benchmarks/metamorphic.py --seed {args.seed} --pairs {args.pairs}",
+        command=f"python benchmarks/metamorphic.py --seed {args.seed} --pairs {args.pairs}"
+        f" --peer {args.peer}",
         versions=f"vasari {vasari.__version__}{label}, Math-Verify {version},"
         f" Python {platform.python_version()}, {MACHINE}",
     )

@@ -31,8 +31,8 @@ def peer_version() -> str | None:
 def grade_with_peer(pair: Pair) -> Graded:
     """Return Math-Verify's verdict with its defaults; an exception or a timeout is "incorrect".
 
-    It is told which letters there are where the reference is one, and reads LaTeX references
-    between dollar signs, as its documentation asks.
+    It is told which letters there are where the reference is one, and is given references that
+    are math between dollar signs, as its documentation asks.
     """
     from math_verify import (  # noqa: PLC0415 - an extra
         ExprExtractionConfig,
@@ -47,7 +47,8 @@ def grade_with_peer(pair: Pair) -> Graded:
     if pair.choices:
         letters = tuple("ABCDEFGHIJ"[: len(pair.choices)])
         targets = [StringExtractionConfig(strings=letters), *targets]
-    reference = f"${pair.reference}$" if "\\" in pair.reference else pair.reference
+    math = pair.formula and not pair.choices
+    reference = f"${pair.reference}$" if math else pair.reference
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

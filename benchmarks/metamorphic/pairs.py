@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -26,6 +27,8 @@ class Pair:
     response: str
     choices: tuple[str, ...] | None
     right: bool
+    formula: bool = False
+    """Whether the reference is math, which Math-Verify wants between dollar signs."""
 
 
 def pairs_of(rule: Rule, count: int, seed: int) -> Iterator[Pair]:
@@ -65,6 +68,7 @@ def _pair(rule: Rule, rng: Random) -> Pair:
         response,
         draft.choices,
         rule.right,
+        formula=draft.reference.tex or not re.search(r"[^\W\d_]{2}|[$€£₹]", draft.reference.text),
     )
 
 
