@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import cast
 
 import sympy
 
@@ -246,4 +245,4 @@ def check(answer: Value, reference: Value, *, right: bool) -> None:
     """
     if answers(answer, reference) is not right:
         label = "equal" if right else "wrong"
-        raise OracleError(f"not {label}: {cast(object, answer)} for {cast(object, reference)}")
+        raise OracleError(f"not {label}: {answer} for {reference}")
