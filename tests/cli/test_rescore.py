@@ -187,13 +187,15 @@ def test_another_rescoring_in_the_folder_is_refused(run, tmp_path):
     ("words", "message"),
     [
         (["--protocol", "offical"], "protocol must be one of"), (["--protocol", "official,official"], "each once"),
-        (["missing.jsonl"], "cannot be read"), (["a.xlsx"], "spreadsheets and pickles are not read"),
+        (["missing.jsonl"], "cannot be read"), (["a.xlsx"], "a.xlsx: cannot be read as a spreadsheet"),
+            (["a.pkl"], "pickles and spreadsheets other than .xlsx are not read"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "a.jsonl", [RIGHT])
     write(tmp_path / "a.xlsx", [RIGHT])
+    write(tmp_path / "a.pkl", [RIGHT])
     assert message in run("a.jsonl", *words, "--out", "out", code=1)
 
 

@@ -104,7 +104,7 @@ def test_a_problem_costs_one_row_or_the_rest_of_the_file(
 
 
 def test_an_exact_table_reports_surplus_and_missing_cells_and_badly_closed_quotes(found):
-    table = 'a\tb\n1\n1\t2\t3\n"x"y\t2\n1\t2\n"open\t2\n'
+    table = 'a\tb\n1\n1\t2\t3\n"x"y\t2\t3\n1\t2\n"open\t2\t3\n'
     assert found("t.tsv", table, exact=True) == [
         (2, "1 cells under 2 column names"),
         (3, "3 cells under 2 column names"),

@@ -102,7 +102,7 @@ def rescore(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Stored outputs: .jsonl, .tsv or .json, each also as .gz.",
+            help="Stored outputs: .jsonl, .json, .tsv or .csv, or those as .gz, .xlsx, .parquet.",
             metavar="FILE...",
             show_default=False,
         ),
@@ -139,8 +139,8 @@ def rescore(
 ) -> None:
     """Score stored model outputs by one or more protocols; a killed run continues where it stopped.
 
-    Reads our own rows (id, benchmark, response, answer, choices, ...), lmms-eval's samples and
-    VLMEvalKit's tables.
+    Reads our own rows (id, benchmark, response, answer, choices, ...), the samples of lmms-eval and
+    lm-eval, and VLMEvalKit's tables.
 
     Example: vasari rescore outputs.jsonl.gz --protocol official vasari --out scores
     With a judge: vasari rescore outputs.jsonl --protocol paper --judge judge.yaml --out scores

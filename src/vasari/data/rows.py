@@ -6,6 +6,7 @@ to exhaust memory. A problem costs as little as it can: a row, at worst the rest
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from vasari.core.errors import DataError, MissingExtraError
+from vasari.data.delimited import read_records
 
 JSON_LINES: tuple[str, ...] = (".jsonl", ".json-lines", ".jsonl.gz", ".json-lines.gz")
 """Suffixes of files with one JSON object a line."""
@@ -85,7 +87,7 @@ def read_rows(
         rows_at: Dotted place of the rows in a JSON document; empty for the document itself.
         columns: Columns of a Parquet file to read, as far as it has them; None for all.
         exact: A row of a table with more or fewer cells than names, or with text after a closing
-            quote, is a problem.
+            quote, is a problem, and so are two columns of one name.
         suffix: The format to read, whatever the file is called; empty goes by its name.
 
     Raises:
@@ -207,25 +209,24 @@ def _kind(value: Any) -> str:
 
 def _table(file: IO[bytes], shown: str, delimiter: str, *, exact: bool) -> Iterator[StoredRow]:
     csv.field_size_limit(MAX_LINE_BYTES)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(_text_lines(text), delimiter=delimiter, strict=exact)
+    start = file.read(2)
+    file.seek(0)
+    # Excel's "Unicode text" is UTF-16.
+    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    text = io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="")
     names: list[str] | None = None
-    while True:
-        number = reader.line_num + 1
-        where = f"{shown}:{number}"
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield StoredRow(where, None, f"not a row of a table: {error}", number)
+    for record in read_records(_text_lines(text), delimiter, exact=exact):
+        where, number, cells = f"{shown}:{record.number}", record.number, record.cells
+        if cells is None:
+            yield StoredRow(where, None, record.problem, number)
             if names is None:
                 return
-            continue
-        if not "".join(cells).strip() and len(cells) <= 1:
-            continue  # a blank line
-        if names is None:
-            names = cells
+        elif names is None:
+            names = [name.strip() for name in cells] if exact else list(cells)
+            twice = next((name for name in names if name and names.count(name) > 1), "")
+            if exact and twice:
+                yield StoredRow(where, None, f"two columns are called {twice!r}", number)
+                return
         elif not _is_unicode(cells):
             yield StoredRow(where, None, "not valid UTF-8", number)
         elif exact and len(cells) != len(names):

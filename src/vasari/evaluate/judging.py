@@ -68,6 +68,8 @@ def judge_undecided(
 def judge_item(protocol: str, output: StoredOutput, verdict: Verdict) -> JudgeItem:
     """Return an LLM judge's input on a stored output: texts, and the verdict of the rules."""
     answer = repair("; ".join(output.answers) if len(output.answers) > 1 else output.answer)
+    if len(output.alternatives) > 1:
+        answer = repair(" or ".join(output.alternatives))
     choices = tuple(map(repair, output.choices)) if output.choices else None
     if choices:
         answer = as_letter(answer, choices, by_text=output.question_type == "multi_choice")

@@ -5,23 +5,23 @@ from __future__ import annotations
 import contextlib
 import gzip
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from vasari.core.errors import DataError
 from vasari.data.rows import SUFFIXES, StoredRow, read_rows
+from vasari.data.spreadsheet import SPREADSHEETS, read_spreadsheet
+from vasari.evaluate.layouts import as_row, from_cells
+from vasari.evaluate.protocols.cell_values import is_blank
 from vasari.evaluate.protocols.stored_output import BENCHMARK_NAMES, StoredOutput, read_row
+from vasari.evaluate.table_json import unfolded
 
-_OPTION_COLUMNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _AMBIGUOUS = ("mathv", "cmath")
 """Names of benchmarks that begin or end other words."""
 
-_IDENTITIES = ("pid", "id", "question_id", "qid", "sample_index")
-_SPREADSHEETS = (".xlsx", ".xls", ".pkl")
-_TABLES = (".tsv", ".csv")
+_TABLES = (".tsv", ".csv", *SPREADSHEETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,15 @@ def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | 
 
     * JSON lines, `.gz` or not: our rows (`read_row`) or lmms-eval's samples (`doc`, `resps`). Files
       with any other ending are read as these.
-    * `.tsv`, `.csv`: VLMEvalKit's tables (`index`, `prediction`), its options in columns A, B, ...
-      or in `choices`.
-    * `.json`: a list of such rows, VLMEvalKit's table by columns, or rows by their id.
+    * `.tsv`, `.csv`, `.xlsx` (the first sheet): VLMEvalKit's tables (`index`, `prediction`), its
+      options in columns A, B, ... or in `choices`; or our fields as columns.
+    * `.json`: a list of such rows, a table by columns or in another layout of pandas, or rows by
+      their id.
     * `.parquet`: such rows.
 
-    Spreadsheets (`.xlsx`) are not read: VLMEvalKit's tool saves them as `.tsv`.
+    The same rows are the same outputs whatever the format. A row whose `response` or `prediction`
+    is there but blank, NaN or a word for nothing is an output without an answer. A row without an
+    id is called by its place, "row 3".
 
     Args:
         path: The file.
@@ -54,35 +57,52 @@ def read_outputs(path: Path, *, benchmark: str = "") -> Iterator[StoredOutput | 
             (`samples_mathvista_...`, `M_MathVista_MINI`).
 
     Raises:
-        DataError: The file cannot be read, or is a spreadsheet.
+        DataError: The file cannot be read, or is of a format that is not read.
+        MissingExtraError: A spreadsheet, and openpyxl is not installed.
     """
+    path = Path(path)
     name = path.name.lower().removesuffix(".gz")
-    if name.endswith(_SPREADSHEETS):
-        raise DataError(f"{path}: spreadsheets and pickles are not read; save it as .tsv or .jsonl")
+    is_table = name.endswith(_TABLES)
     known = benchmark or _benchmark_of(path)
     model = path.name.removesuffix(".gz").rsplit(".", 1)[0]
-    rows = read_rows(path, suffix="" if name.endswith(SUFFIXES) else ".jsonl", exact=True)
-    for row in _unfolded(rows) if name.endswith(".json") else rows:
+    for place, row in enumerate(_stored_rows(path, name), start=1):
+        if row.values is not None and is_table and all(map(is_blank, row.values.values())):
+            continue  # a row that a spreadsheet left empty
         try:
             if row.values is None:
                 raise DataError(row.problem)
-            values = row.values
-            if name.endswith(_TABLES):
-                values = {key: cell for key, cell in values.items() if cell not in ("", "nan")}
-            yield _as_output(values, benchmark=known, model=model)
+            values = from_cells(row.values) if is_table else row.values
+            made = {"model": model, **as_row(values, benchmark=known)}
+            if is_blank(made.get("id")):
+                made["id"] = f"row {place}"
+            yield read_row(made, benchmark=known)
         except DataError as error:
             yield BadRow(str(path), row.number, str(error)[:300])
+
+
+def _stored_rows(path: Path, name: str) -> Iterator[StoredRow]:
+    if name.endswith((".xls", ".xlsb", ".pkl", ".pickle")):
+        raise DataError(
+            f"{path}: pickles and spreadsheets other than .xlsx are not read; save it as .xlsx,"
+            " .tsv or .jsonl"
+        )
+    if name.endswith(SPREADSHEETS):
+        return read_spreadsheet(path)
+    rows = read_rows(path, suffix="" if name.endswith(SUFFIXES) else ".jsonl", exact=True)
+    return unfolded(rows) if name.endswith(".json") else rows
 
 
 def count_lines(path: Path) -> int:
     """Return the number of lines in a plain or gzipped file, an estimate of its number of rows.
 
-    Lines after damage are not counted.
+    Lines after damage are not counted, and those of spreadsheets and Parquet files say nothing: 0.
 
     Raises:
         DataError: The file is not there or may not be read.
     """
     count = 0
+    if path.name.lower().endswith((*SPREADSHEETS, ".parquet")) and path.is_file():
+        return 0
     try:
         with path.open("rb") as raw, contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
@@ -94,37 +114,6 @@ def count_lines(path: Path) -> int:
     return count
 
 
-def _unfolded(rows: Iterator[StoredRow]) -> Iterator[StoredRow]:
-    """Yield the rows of a JSON document that maps ids to rows, or columns to cells."""
-    first = next(rows, None)
-    if first is None:
-        return
-    if first.values is None or "_key" not in first.values:
-        yield from chain([first], rows)
-        return
-    named = {row.values["_key"]: row.values["_value"] for row in chain([first], rows) if row.values}
-    if not all(isinstance(value, dict) for value in named.values()):
-        found = [named]
-    elif {"index", "prediction"} <= named.keys():
-        found = [
-            {name: column.get(key) for name, column in named.items()} for key in named["index"]
-        ]
-    else:
-        found = [{"id": key, **row} for key, row in named.items()]
-    for number, values in enumerate(found, start=1):
-        yield StoredRow("", values, number=number)
-
-
-def _as_output(row: Mapping[str, Any], *, benchmark: str, model: str) -> StoredOutput:
-    if "resps" in row or "filtered_resps" in row:
-        row = _from_lmms_eval(row)
-    elif "prediction" in row and "response" not in row:
-        row = _from_vlmevalkit(row)
-    elif "extraction" in row and "official_extraction" not in row:  # MathVista's own results.
-        row = {**row, "id": row.get("id", row.get("pid")), "official_extraction": row["extraction"]}
-    return read_row({"model": model, **row}, benchmark=benchmark)
-
-
 def _benchmark_of(path: Path) -> str:
     """Return the benchmark that a file's name mentions, the longest name first."""
     plain = "".join(character for character in path.name.lower() if character.isalnum())
@@ -132,35 +121,3 @@ def _benchmark_of(path: Path) -> str:
         if name not in _AMBIGUOUS and name in plain:
             return BENCHMARK_NAMES[name]
     return ""
-
-
-def _from_lmms_eval(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert an lmms-eval sample: the question's fields are in `doc`, the text in `resps`."""
-    document = row.get("doc")
-    document = dict(document) if isinstance(document, Mapping) else {}
-    response = row.get("filtered_resps") if row.get("resps") is None else row["resps"]
-    while isinstance(response, list) and response:
-        response = response[0]
-    if not isinstance(response, str):
-        raise DataError("'resps' holds no text")
-    identities = [document[name] for name in _IDENTITIES if document.get(name)]
-    answer = document.get("answer", row.get("target"))
-    return {
-        **document,
-        "id": identities[0] if identities else row.get("doc_id"),
-        "answer": row.get("target") if answer in (None, "") else answer,
-        "choices": document.get("choices", document.get("options")),
-        "response": response,
-    }
-
-
-def _from_vlmevalkit(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a row of VLMEvalKit: `index` is the id, `prediction` the response."""
-    options = [str(row[letter]) for letter in _OPTION_COLUMNS if row.get(letter) not in (None, "")]
-    choices = row.get("choices", row.get("options"))
-    return {
-        **row,
-        "id": row.get("id", row.get("index")),
-        "choices": choices if choices not in (None, "", "[]", []) else options or None,
-        "response": row.get("prediction"),
-    }

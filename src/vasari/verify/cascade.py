@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import get_args
 
-from vasari.core.errors import ConfigError
 from vasari.core.records import AnswerKind, Outcome, Verdict
+from vasari.verify.arguments import check_arguments
 from vasari.verify.arithmetic import Value
 from vasari.verify.choices import LETTERS, named_letters, option_groups, option_texts
 from vasari.verify.extract import Extraction, boxed_answers, extract_answer
@@ -99,9 +98,10 @@ def verify_answer(
 
     Raises:
         ConfigError: `kind` is unknown.
+        DataError: The response, the answer or an option is no text, such as the NaN of an empty
+            cell.
     """
-    if kind is not None and kind not in get_args(AnswerKind):
-        raise ConfigError(f"kind must be one of {get_args(AnswerKind)} or None, got {kind!r}")
+    check_arguments(response, answer, choices, kind)
     try:
         reference = _read_reference(answer, tuple(choices) if choices else None, kind)
     except (_ReferenceError, LimitExceededError) as error:

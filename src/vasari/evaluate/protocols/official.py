@@ -34,9 +34,12 @@ def official_verdict(output: StoredOutput) -> Verdict:
             f"response is longer than {MAX_RESPONSE_CHARS} characters",
         )
     try:
-        return rule(output)
+        verdict = rule(output)
     except LimitExceededError as error:
         return Verdict(Outcome.INCORRECT, None, "limit", str(error))
+    if verdict.outcome is Outcome.INCORRECT and not (output.response.strip() or output.extraction):
+        return Verdict(Outcome.INCORRECT, None, "no_answer")
+    return verdict
 
 
 def _mathvista(output: StoredOutput) -> Verdict:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vasari.core.errors import ConfigError
+from vasari.core.errors import ConfigError, DataError
 from vasari.core.plugins import code_digest, names_from_a_file, resolve
 from vasari.core.records import Outcome, Verdict
 from vasari.evaluate.protocols.official import official_verdict
@@ -32,9 +32,28 @@ class ScoringProtocol:
     def verdict(self, output: StoredOutput) -> Verdict:
         """Return the verdict on a stored output: UNVERIFIABLE on an error, INCORRECT past a limit.
 
+        Of several `alternatives` any one is right: the verdict is that on the first alternative
+        that is found correct, else on the first that can be read.
+
         Raises:
+            DataError: The output is no `StoredOutput`.
             MissingExtraError: The rule needs a package that is not installed.
         """
+        if not isinstance(output, StoredOutput):
+            raise DataError(
+                f"a verdict is on a StoredOutput, which read_row makes of a row, got"
+                f" {type(output).__name__}"
+            )
+        found = self._verdict(output)
+        for answer in output.alternatives:
+            if found.outcome is Outcome.CORRECT:
+                break
+            verdict = self._verdict(replace(output, answer=answer))
+            if verdict.outcome is Outcome.CORRECT or found.outcome is Outcome.UNVERIFIABLE:
+                found = verdict
+        return found
+
+    def _verdict(self, output: StoredOutput) -> Verdict:
         try:
             return self.rule(output)
         except LimitExceededError as error:

@@ -9,6 +9,13 @@ from typing import Any, get_args
 
 from vasari.core.errors import DataError
 from vasari.core.records import AnswerKind
+from vasari.evaluate.protocols.cell_values import (
+    is_blank,
+    is_failed,
+    is_missing,
+    is_number,
+    number_text,
+)
 
 LABEL_FIELDS = (
     "category", "subject", "skill", "capability", "level", "task", "source", "context", "grade",
@@ -37,11 +44,13 @@ class StoredOutput:
     """Our name of the benchmark where we know it (`BENCHMARK_NAMES`), else as in the row."""
     id: str
     response: str
-    """What the model wrote; empty when it wrote nothing."""
+    """What the model wrote; empty when it wrote nothing or the call failed."""
     answer: str
     """The reference answer; the first if there are several."""
     answers: tuple[str, ...] = ()
     """All references of a question with several blanks; empty for one."""
+    alternatives: tuple[str, ...] = ()
+    """References of which any one is right, `answer` among them; empty for one."""
     model: str = ""
     question: str = ""
     choices: tuple[str, ...] | None = None
@@ -66,11 +75,23 @@ class StoredOutput:
     """The row's `metadata`, as it is: whatever a scorer of one's own needs to know, such as a
     tolerance."""
 
+    def __post_init__(self) -> None:
+        for name in ("benchmark", "id", "response", "answer", "model", "question"):
+            if not isinstance(getattr(self, name), str):
+                raise DataError(f"{name!r} must be text, got {_shown(getattr(self, name))}")
+        for name in ("answers", "alternatives", "choices"):
+            value = getattr(self, name)
+            if name == "choices" and value is None:
+                continue
+            if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+                raise DataError(f"{name!r} must be a tuple of texts, got {_shown(value)}")
+
 
 def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
     """Convert a JSON row with the fields of `StoredOutput` to a `StoredOutput`.
 
-    `extraction` is called `official_extraction` in the row.
+    `extraction` is called `official_extraction` in the row. A response that a failed call left
+    (null, NaN, "nan", "None", "[]", blank; `cell_values.is_failed`) is read as an empty one.
 
     Args:
         row: One JSON object.
@@ -79,38 +100,50 @@ def read_row(row: Mapping[str, Any], *, benchmark: str = "") -> StoredOutput:
     Raises:
         DataError: A needed field is missing or of another type; the message says which.
     """
-    answers = _answers(row.get("answer"))
-    metadata = row.get("metadata")
-    facts = {**metadata, **row} if isinstance(metadata, Mapping) else row
-    labels = {
-        name: str(facts[name])
-        for name in LABEL_FIELDS
-        if isinstance(facts.get(name), str | int) and facts[name] != ""
-    }
+    if not isinstance(row, Mapping):
+        raise DataError(f"a row must be a mapping of fields, got {_shown(row)}")
+    answer_type = _text(row, "answer_type") or None
+    answers = _answers(row.get("answer"), decimals=answer_type == "float")
     identity = _text(row, "id", needed=True)
+    name = benchmark_name(_text(row, "benchmark") or benchmark)
+    choices = read_choices(row.get("choices", row.get("options")))
+    alternatives = row.get("alternatives")
+    metadata = row.get("metadata")
     return StoredOutput(
-        benchmark=benchmark_name(_text(row, "benchmark") or benchmark),
+        benchmark=name,
         id=identity,
-        response=_text(row, "response"),
+        response=_response(row, (*answers, *(choices or ()))),
         answer=answers[0],
         answers=answers if isinstance(row.get("answer"), list) else (),
+        alternatives=() if is_missing(alternatives) else _answers(alternatives),
         model=_text(row, "model"),
         question=_text(row, "question"),
-        choices=read_choices(row.get("choices", row.get("options"))),
+        choices=choices,
         unit=_text(row, "unit") or None,
         precision=_whole(row.get("precision")),
         kind=row["kind"] if row.get("kind") in get_args(AnswerKind) else None,
         question_type=_text(row, "question_type") or None,
-        answer_type=_text(row, "answer_type") or None,
+        answer_type=answer_type,
         extraction=_extraction(row.get("official_extraction")),
         official_correct=(
             row["official_correct"] if isinstance(row.get("official_correct"), bool) else None
         ),
         truncated=row.get("truncated") is True or row.get("finish_reason") == "length",
         cluster=_text(row, "cluster") or _text(row, "problem_index") or identity,
-        labels=labels,
+        labels=_labels(row),
         metadata=dict(metadata) if isinstance(metadata, Mapping) else {},
     )
+
+
+def _labels(row: Mapping[str, Any]) -> dict[str, str]:
+    metadata = row.get("metadata")
+    facts = {**metadata, **row} if isinstance(metadata, Mapping) else row
+    found = {name: facts.get(name) for name in LABEL_FIELDS}
+    return {
+        name: value if isinstance(value, str) else number_text(value)
+        for name, value in found.items()
+        if not is_blank(value) and (isinstance(value, str) or is_number(value))
+    }
 
 
 def benchmark_name(name: str) -> str:
@@ -131,12 +164,12 @@ def read_choices(value: Any) -> tuple[str, ...] | None:
     Raises:
         DataError: The value is neither.
     """
-    if value is None or value in ("", []):
+    if is_blank(value) or (isinstance(value, str) and is_failed(value)):
         return None
     if isinstance(value, str):
         value = read_literal(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(item if isinstance(item, str) else str(item) for item in value) or None
+        return tuple(number_text(item) if is_number(item) else str(item) for item in value) or None
     raise DataError(f"'choices' must be a list of texts, got {str(value)[:60]!r}")
 
 
@@ -155,41 +188,62 @@ def read_literal(text: str) -> Any:
 
 def _text(row: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
     value = row.get(name)
-    if value is None:
-        if needed or (name == "response" and name not in row):
+    if is_missing(value):
+        if needed:
             raise DataError(f"no {name!r}")
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float):
-        return str(value)
-    if (
-        name == "response"
-    ):  # A failed call left its error as an object: official scorers read nothing in it.
+    if is_number(value):
+        return number_text(value)
+    raise DataError(f"{name!r} must be text, got {_shown(value)}")
+
+
+def _response(row: Mapping[str, Any], references: Sequence[str]) -> str:
+    """Return what the model wrote; "" if it wrote nothing or the call failed."""
+    if "response" not in row:
+        raise DataError("no 'response'")
+    value = row["response"]
+    if isinstance(value, Mapping):  # A failed call left its error as an object.
         return ""
-    raise DataError(f"{name!r} must be text, got {type(value).__name__}")
+    if isinstance(value, list | tuple):
+        if all(map(is_blank, value)):
+            return ""
+        raise DataError(
+            f"'response' must be text, got a list of {len(value)}: give each response a row of its"
+            " own"
+        )
+    text = _text(row, "response")
+    return "" if is_failed(text, references) else text
 
 
-def _answers(value: Any) -> tuple[str, ...]:
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(item, str | int | float) for item in value)
+def _answers(value: Any, *, decimals: bool = False) -> tuple[str, ...]:
+    if value is None:
+        raise DataError("no 'answer'")
+    if is_missing(value):
+        raise DataError("no 'answer': it is NaN, which stands for a missing value")
+    listed = value if isinstance(value, list | tuple) else [value]
+    if not listed or not all(
+        isinstance(item, str) or (is_number(item) and not is_missing(item)) for item in listed
     ):
-        return tuple(str(item) for item in value)
-    if isinstance(value, str | int | float):
-        return (str(value),)
-    raise DataError(
-        "no 'answer'"
-        if value is None
-        else f"'answer' must be text or a list of texts, got {str(value)[:60]!r}"
+        raise DataError(f"'answer' must be text or a list of texts, got {str(value)[:60]!r}")
+    return tuple(
+        item if isinstance(item, str) else number_text(item, decimals=decimals) for item in listed
     )
+
+
+def _shown(value: Any) -> str:
+    if is_missing(value):
+        return "None" if value is None else "NaN, which stands for a missing value"
+    return f"{type(value).__name__} {str(value)[:40]!r}"
 
 
 def _extraction(value: Any) -> str | tuple[str, ...] | None:
     if isinstance(value, list):
         return tuple(str(item) for item in value)
-    return value if value is None or isinstance(value, str) else str(value)
+    if is_missing(value):
+        return None
+    return number_text(value) if is_number(value) else str(value)
 
 
 def _whole(value: Any) -> int | None:
