@@ -32,8 +32,14 @@ MAX_ROWS = 1_048_576
 MAX_ROW_ELEMENTS, MAX_ROW_CHARS = 100_000, 64 * 2**20
 """XML elements and characters of one row or one shared text, or of a whole smaller part."""
 
-MAX_SHARED_TEXTS = 8 * 2**20
+MAX_SHARED_TEXTS = 2 * 2**20
 """Texts of a workbook that cells refer to."""
+
+MAX_COLUMNS = 4_096
+"""Column names of a sheet."""
+
+MAX_TOKEN_BYTES = 8 * 2**20
+"""Bytes of one tag or comment: a parser goes over an unfinished one again and again."""
 
 _CHUNK = 2**20
 # How writers spell the control characters that XML forbids, such as a carriage return.
@@ -105,8 +111,12 @@ def read_spreadsheet(path: Path, *, shown: str = "") -> Iterator[StoredRow]:
 def _rows(rows: Iterator[Sequence[Any]], shown: str) -> Iterator[StoredRow]:
     names: list[str] | None = None
     for number, cells in enumerate(rows, start=1):
-        values = [_cell(cell) for cell in cells]
-        if all(value in (None, "") for value in values):
+        width = len(cells) if names is None else len(names)
+        if names is None and width > MAX_COLUMNS:
+            raise DataError(f"{shown}: more than {MAX_COLUMNS:,} columns")
+        values = [_cell(cell) for cell in cells[:width]]
+        beyond = _has_text(cells[width:])
+        if not beyond and not _has_text(values):
             continue
         if names is None:
             names = ["" if value is None else str(value).strip() for value in values]
@@ -115,7 +125,6 @@ def _rows(rows: Iterator[Sequence[Any]], shown: str) -> Iterator[StoredRow]:
                 raise DataError(f"{shown}: two columns are called {twice!r}")
             continue
         where = f"{shown}: row {number}"
-        beyond = [value for value in values[len(names) :] if value not in (None, "")]
         if beyond:
             yield StoredRow(where, problem="a cell has no column name", number=number)
             continue
@@ -124,6 +133,11 @@ def _rows(rows: Iterator[Sequence[Any]], shown: str) -> Iterator[StoredRow]:
         if any(isinstance(value, str) and len(value) >= MAX_CELL_CHARS for value in values):
             row["truncated"] = True
         yield StoredRow(where, row, number=number)
+
+
+def _has_text(cells: Sequence[Any]) -> bool:
+    # Counting is quick: one stray cell in the last column makes a row of 16,384 cells.
+    return cells.count(None) < len(cells) and any(cell not in (None, "") for cell in cells)
 
 
 def _cell(value: Any) -> Any:
@@ -187,5 +201,9 @@ def _check_part(archive: ZipFile, part: ZipInfo) -> None:
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = document_type
     with archive.open(part) as source:
+        taken = 0
         while chunk := source.read(_CHUNK):
             parser.Parse(chunk, False)
+            taken += len(chunk)
+            if taken - parser.CurrentByteIndex > MAX_TOKEN_BYTES:
+                raise _TooLargeError(f"a tag has more than {MAX_TOKEN_BYTES:,} bytes")

@@ -25,6 +25,7 @@ _FROM_METRICS = (
     "choices", "options", "precision", "question_type", "answer_type", "unit", "question",
     "metadata", "answer",
 )  # fmt: skip
+_NO_EXTRACTION = ("official_extraction", "[]")
 _NO_OPTIONS = ("logicvista",)
 """Benchmarks whose options are in the image only."""
 _BLANK_REFERENCES = ("logicvista",)
@@ -61,6 +62,9 @@ def as_row(row: Mapping[str, Any], *, benchmark: str = "") -> dict[str, Any]:
         made["id"] = _first_of((*_IDENTITIES, "index", "doc_id"), made)
     if made.keys() & {"answer", "target"}:
         made |= _reference(made, known, blanks=ours)
+    response = made.get("response")
+    if made.get("answer_type") == "integer" and isinstance(response, str):
+        made["response"] = whole_text(response)
     return made
 
 
@@ -77,7 +81,7 @@ def from_cells(row: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(cell, str):
             if name in ("official_correct", "truncated") and cell.lower() in ("true", "false"):
                 cell = cell.lower() == "true"
-            elif name in ("metadata", "alternatives"):
+            elif name in ("metadata", "alternatives") or (name, cell) == _NO_EXTRACTION:
                 cell = read_literal(cell)
             elif name in ("index", "cluster", "problem_index", *_IDENTITIES, *LABEL_FIELDS):
                 cell = whole_text(cell)
@@ -167,7 +171,10 @@ def _from_lmms_eval(row: Mapping[str, Any], benchmark: str) -> dict[str, Any]:
         "id": _first_of((*_IDENTITIES, "doc_id"), *places),
         "answer": _first_of(("answer", "target"), document, row, *metrics),
     }
-    for name in ("model", "benchmark", "official_correct"):
+    if benchmark == "mathvista":
+        made["official_extraction"] = _first("extraction", *metrics)
+        made["official_correct"] = _first("true_false", *metrics)
+    for name in ("model", "benchmark"):
         if name in row:
             made.setdefault(name, row[name])
     prompt = row.get("input")

@@ -11,6 +11,8 @@ from vasari.data.rows import StoredRow
 _COLUMNS = frozenset(("prediction", "response", "resps", "answer", "target"))
 """Names by which columns are told from ids."""
 
+_IDS = frozenset(("id", "index", "pid", "question_id"))
+
 
 def unfolded(rows: Iterator[StoredRow]) -> Iterator[StoredRow]:
     """Yield the rows of a JSON document, whichever way it was written.
@@ -47,7 +49,7 @@ def _rows_of(named: Mapping[str, Any]) -> list[dict[str, Any]]:
         if named.keys() & _COLUMNS:
             keys = dict.fromkeys(key for column in named.values() for key in column)
             return [{name: column.get(key) for name, column in named.items()} for key in keys]
-        return [{"id": key, **row} for key, row in named.items()]
+        return [row if row.keys() & _IDS else {"id": key, **row} for key, row in named.items()]
     if named.keys() & _COLUMNS and all(isinstance(column, list) for column in named.values()):
         length = max(len(column) for column in named.values())
         return [
