@@ -173,37 +173,45 @@ def _check_size(file: Any) -> None:
 
 
 def _check_part(archive: ZipFile, part: ZipInfo) -> None:
-    counts = {"rows": 0, "texts": 0, "elements": 0, "characters": 0}
-
-    def element(name: str, attributes: dict[str, str]) -> None:
-        tag = name.rpartition(":")[2]
-        counts["elements"] += 1
-        if tag in ("row", "si"):
-            counts["rows" if tag == "row" else "texts"] += 1
-            counts["elements"] = counts["characters"] = 0
-            if tag == "row" and float(attributes.get("r", 0)) > MAX_ROWS:
-                raise _TooLargeError(f"a row's number is above {MAX_ROWS:,}")
-        if counts["rows"] > MAX_ROWS or counts["texts"] > MAX_SHARED_TEXTS:
-            raise _TooLargeError(f"it has more than {MAX_ROWS:,} rows or too many texts")
-        if counts["elements"] > MAX_ROW_ELEMENTS:
-            raise _TooLargeError(f"a row has more than {MAX_ROW_ELEMENTS:,} elements")
-
-    def text(data: str) -> None:
-        counts["characters"] += len(data)
-        if counts["characters"] > MAX_ROW_CHARS:
-            raise _TooLargeError(f"a row has more than {MAX_ROW_CHARS:,} characters")
-
-    def document_type(*_: Any) -> None:
-        raise _TooLargeError("it declares a document type")
-
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = element
-    parser.CharacterDataHandler = text
-    parser.StartDoctypeDeclHandler = document_type
+    meter, parser, taken = _Meter(), expat.ParserCreate(), 0
+    parser.StartElementHandler = meter.element
+    parser.CharacterDataHandler = meter.text
+    parser.StartDoctypeDeclHandler = meter.document_type
     with archive.open(part) as source:
-        taken = 0
         while chunk := source.read(_CHUNK):
             parser.Parse(chunk, False)
             taken += len(chunk)
             if taken - parser.CurrentByteIndex > MAX_TOKEN_BYTES:
                 raise _TooLargeError(f"a tag has more than {MAX_TOKEN_BYTES:,} bytes")
+
+
+class _Meter:
+    """Counts what a part of a workbook holds as it is parsed, and raises `_TooLargeError`."""
+
+    def __init__(self) -> None:
+        self._rows = self._texts = self._elements = self._characters = 0
+
+    def element(self, name: str, attributes: dict[str, str]) -> None:
+        self._elements += 1
+        tag = name.rpartition(":")[2]
+        if tag in ("row", "si"):
+            self._elements = self._characters = 0
+            self._rows += tag == "row"
+            self._texts += tag == "si"
+        if tag == "row" and float(attributes.get("r", 0)) > MAX_ROWS:
+            raise _TooLargeError(f"a row's number is above {MAX_ROWS:,}")
+        if self._rows > MAX_ROWS or self._texts > MAX_SHARED_TEXTS:
+            raise _TooLargeError(
+                f"it has more than {MAX_ROWS:,} rows or {MAX_SHARED_TEXTS:,} texts"
+            )
+        if self._elements > MAX_ROW_ELEMENTS:
+            raise _TooLargeError(f"a row has more than {MAX_ROW_ELEMENTS:,} elements")
+
+    def text(self, data: str) -> None:
+        self._characters += len(data)
+        if self._characters > MAX_ROW_CHARS:
+            raise _TooLargeError(f"a row has more than {MAX_ROW_CHARS:,} characters")
+
+    def document_type(self, *_: Any) -> None:
+        # Entities, which may unfold to anything, are declared there; no writer does.
+        raise _TooLargeError("it declares a document type")

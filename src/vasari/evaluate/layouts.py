@@ -169,8 +169,10 @@ def _from_lmms_eval(row: Mapping[str, Any], benchmark: str) -> dict[str, Any]:
         "response": _generated(row),
         "choices": _choices(*places),
         "id": _first_of((*_IDENTITIES, "doc_id"), *places),
-        "answer": _first_of(("answer", "target"), document, row, *metrics),
+        "answer": _first_of(("answer", "target"), document, row),
     }
+    if made["answer"] is None:
+        made["answer"] = _first("answer", *metrics)
     if benchmark == "mathvista":
         made["official_extraction"] = _first("extraction", *metrics)
         made["official_correct"] = _first("true_false", *metrics)
