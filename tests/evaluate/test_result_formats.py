@@ -228,6 +228,7 @@ def test_several_references_in_a_table_of_predictions_are_any_of(written):
     assert outcomes == ["correct", "correct", "incorrect"]
 
 
+@pytest.mark.filterwarnings("ignore:Cell contents too long")
 def test_a_very_long_response_is_read_or_marked_as_cut(written):
     long = "step " * 40_000 + "\\boxed{5}"
     frame = pd.DataFrame({"index": [1, 2], "answer": ["5", "5"], "prediction": [long, "5"]})

@@ -62,9 +62,8 @@ def as_row(row: Mapping[str, Any], *, benchmark: str = "") -> dict[str, Any]:
         made["id"] = _first_of((*_IDENTITIES, "index", "doc_id"), made)
     if made.keys() & {"answer", "target"}:
         made |= _reference(made, known, blanks=ours)
-    response = made.get("response")
-    if made.get("answer_type") == "integer" and isinstance(response, str):
-        made["response"] = whole_text(response)
+    if isinstance(made.get("response"), str):
+        made["response"] = _as_whole(made["response"], made)
     return made
 
 
@@ -116,7 +115,7 @@ def _reference(row: Mapping[str, Any], benchmark: str, *, blanks: bool) -> dict[
 def _as_whole(answer: str, row: Mapping[str, Any]) -> str:
     """Return the answer "5.0" of a table as "5" where the question asks for a whole number."""
     whole = whole_text(answer)
-    if row.get("answer_type") == "integer":
+    if row.get("answer_type") == "integer" or whole == answer:
         return whole
     options = read_choices(row.get("choices")) or ()
     return whole if whole in options and answer not in options else answer
@@ -262,11 +261,17 @@ def _choices(*places: Mapping[str, Any]) -> Any:
 
 
 def _option_columns(row: Mapping[str, Any]) -> Sequence[Any] | None:
-    """Return the options in columns A, B, ...; a blank one between others keeps its place."""
+    """Return the options in columns A, B, ...; a blank one between others keeps its place.
+
+    "5.0" is 5, which pandas writes so where another row has no such option.
+    """
     cells = [row.get(letter) for letter in _OPTION_COLUMNS]
     while cells and (is_blank(cells[-1]) or cells[-1] == "nan"):
         cells.pop()
-    return ["" if is_blank(cell) else cell for cell in cells] or None
+    return [
+        "" if is_blank(cell) else whole_text(cell) if isinstance(cell, str) else cell
+        for cell in cells
+    ] or None
 
 
 def _options_in_lines(prompt: str) -> list[str] | None:

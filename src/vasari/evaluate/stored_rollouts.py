@@ -15,6 +15,7 @@ from vasari.core.errors import ConfigError, DataError
 from vasari.core.progress import Tell, silent
 from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.data.rows import JSON_LINES, raise_problems, read_rows
+from vasari.evaluate.protocols.cell_values import is_missing
 from vasari.verify import verify_answer
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -193,7 +194,7 @@ class _Reader:
         if columns["verdict"] is not None:
             self.found.has_verdicts = True
             return [_verdict(value, where) for value in columns["verdict"]]
-        if given["answer"] is None or columns["text"] is None:
+        if is_missing(given["answer"]) or columns["text"] is None:
             return [math.nan] * size
         self.found.has_verdicts = True
         choices, kind = given["choices"], given["kind"] or None
