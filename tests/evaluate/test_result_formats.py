@@ -263,6 +263,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows)
 def test_the_same_rows_give_the_same_verdicts_in_every_format(tmp_path_factory, table):
