@@ -32,8 +32,9 @@ import vasari
 from result_files import MACHINE, RESULTS, result_file
 from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify import verify_answer
-from vasari.verify.choices import LETTERS, named_letters, options_in_question
+from vasari.verify.choices import LETTERS, named_letters
 from vasari.verify.numbers import parse_constant
+from vasari.verify.questions import options_in_question
 
 REMARKS = (
     "Agreement counts rows whose official extraction states an answer. The last column but one"

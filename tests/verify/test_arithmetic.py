@@ -47,7 +47,7 @@ def test_an_expression_has_its_closed_form(text, value):
     ("text", "message"),
     [
         ("1/2pi", "two readings"), (r"2\frac{1}{3}\pi", "two readings"), (r"5\frac{7}{3}", "two readings"),
-        ("log(8)", "unknown name"), ("(1) 20", "unexpected '20'"), ("1/0", "division by zero"), ("0^-1", "division by zero"),
+        ("log(8)", "a logarithm without a base"), ("(1) 20", "unexpected '20'"), ("1/0", "division by zero"), ("0^-1", "division by zero"),
         ("sqrt(-1)", "negative"),
         ("(-8)^(1/3)", "negative"), ("asin(2)", "not defined"), ("(1", "not closed"), ("1+", "ends too early"), ("", "empty"),
         ("x+1", "unknown name"), ("1;2", "cannot read"), ("1.5!", "whole number"), (r"\sin^{-1}(1)", "power of a function"),

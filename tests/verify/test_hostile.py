@@ -77,3 +77,14 @@ def test_eight_threads_give_the_verdicts_of_one():
     for thread in threads:
         thread.join(300)
     assert [found[n] for n in range(8)] == [expected[n::8] for n in range(8)]
+
+
+@pytest.mark.parametrize("character", ["a", "_", "1,", "a+", "A ", "^", "\\frac", "=", "x=", "一"])
+def test_a_repeated_character_takes_no_exponential_time(character):
+    """Twice as many characters may take four times as long, not a thousand times."""
+    for wrapped in (r"\boxed{%s! = 5}", "So it is %s! = 5", "The answer is %s."):
+        for reference, choices in (("5", None), ("B", ["red", "blue"]), ("x+1", None)):
+            started = time.process_time()
+            for number in (20, 28, 36, 44):
+                verify_answer(wrapped % (character * number), reference, choices)
+            assert time.process_time() - started < 20.0

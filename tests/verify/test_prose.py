@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.verify import verify_answer
-from vasari.verify.choices import options_in_question
-from vasari.verify.prose import number_in, stated_number, stated_option
+from vasari.verify import extract, verify_answer
+from vasari.verify.prose import stated_option
+from vasari.verify.prose_numbers import number_in, stated_number
+from vasari.verify.questions import options_in_question
 
 COLOURS = ("red", "dark blue", "blue", "green")
 words = st.sampled_from(
@@ -25,9 +26,9 @@ fillers = st.lists(words, min_size=1, max_size=12).map(" ".join)
         ("So 3 + 4 = 7 apples.", "7"),
         ("There are 3 cars.", "3"),
         ("If x is 3, then y is 7.", "7"),
-        ("Since AB = 8, the side is 12 cm.", "12"),
+        ("Since AB = 8, the side is 12 cm.", "12 cm"),
         ("14 guests went more than 2 times.", "14"),
-        ("In 2019 the wage was $1,234.50.", "1,234.50"),
+        ("In 2019 the wage was $1,234.50.", "$1,234.50"),
         ("The limit of f is 4, which is 2 more than before.", "4"),
         ("There are twelve eggs.", "12"),
         ("It grew by 5%.", "5%"),
@@ -140,3 +141,29 @@ def test_only_percent_beside_the_answer_makes_percent_the_unit():
         "<think>in percent</think><answer>\\boxed{5\\%}</answer>",
     ]
     assert [verify_answer(text, "5").value for text in said] == [0.0, 1.0, 0.0]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            words,
+            st.sampled_from(
+                [
+                    "The answer is 5.",
+                    "Answer: B",
+                    "####",
+                    "答案是3",
+                    "\n",
+                    "### Answer",
+                    "the answer",
+                    "Options",
+                ]
+            ),
+        ),
+        max_size=20,
+    )
+)
+def test_phrases_are_found_from_the_end_as_from_the_start(pieces):
+    text = " ".join(pieces)
+    wanted = [match.span() for match in reversed(list(extract._PHRASE.finditer(text)))]
+    assert [match.span() for match in extract._phrases_from_the_end(text)] == wanted

@@ -13,7 +13,15 @@ except ImportError:  # the core alone is installed: samplers and scores, no comm
     sys.exit("the vasari command needs a few packages more: pip install 'vasari[train]'")
 
 import vasari
-from vasari.cli import ablation_job, advice_job, datasets, planning, scoring, training
+from vasari.cli import (
+    ablation_job,
+    advice_job,
+    datasets,
+    planning,
+    scoring,
+    training,
+    verify_job,
+)
 from vasari.cli.options import Plugins
 from vasari.core.errors import VasariError
 from vasari.core.plugins import names_from_a_file
@@ -54,6 +62,7 @@ for command in (
     training.report,
     scoring.score,
     advice_job.advise,
+    verify_job.verify,
     scoring.rescore,
     datasets.curate,
     datasets.curate_diff,

@@ -14,8 +14,8 @@ from vasari.evaluate.protocols.paper import paper_undecided
 from vasari.evaluate.protocols.vasari_rule import as_letter, repair
 from vasari.evaluate.rescore_settings import RescoreDir, RescoreSettings
 from vasari.evaluate.verdicts import as_line, read_verdicts, verdict_file
-from vasari.verify.choices import options_in_question
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all
+from vasari.verify.questions import options_in_question
 
 Outputs = Callable[[], Iterator[StoredOutput]]
 """Function that reads the stored outputs anew, from the first on."""

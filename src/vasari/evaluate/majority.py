@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vasari.core.records import Outcome, Prompt
-from vasari.verify import verify_answer
+from vasari.verify import verify
 
 Stratum = tuple[str, str, str | None, int]
 """Category, difficulty, kind and number of options of a prompt."""
@@ -60,7 +60,5 @@ def score_majority(prompts: Sequence[Prompt], reference: Sequence[Prompt]) -> Ma
 
 
 def _solves(guess: str, prompt: Prompt) -> bool:
-    verdict = verify_answer(
-        f"<answer>\\boxed{{{guess}}}</answer>", prompt.answer, prompt.choices, prompt.kind
-    )
+    verdict = verify(f"<answer>\\boxed{{{guess}}}</answer>", prompt)
     return verdict.outcome is Outcome.CORRECT

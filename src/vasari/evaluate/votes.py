@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from vasari.core.records import Prompt
 from vasari.verify import infer_kind
+from vasari.verify.answer import Answer
 from vasari.verify.choices import named_letters
+from vasari.verify.compare import item_key
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.normalise import compact, loosen, normalise
 from vasari.verify.numbers import parse_number
-from vasari.verify.sets import DuplicateItemError, parse_set
 
 
 def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
@@ -36,6 +37,7 @@ def vote_of(extraction: str | None, prompt: Prompt) -> str | None:
 
 def _set_vote(text: str) -> str:
     try:
-        return ", ".join(sorted(parse_set(text)))
-    except (DuplicateItemError, LimitExceededError):
+        read = Answer(text)
+        return ", ".join(sorted(item_key(item) for item in read.items or (read,)))
+    except LimitExceededError:
         return loosen(text)

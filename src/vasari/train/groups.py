@@ -13,7 +13,7 @@ import numpy as np
 
 from vasari.core.records import GroupOutcome, Prompt, Purpose, Rollout, Verdict
 from vasari.score.reward import Reward, RewardTerm, score_rollouts
-from vasari.verify import verify_answer
+from vasari.verify import verify as verify_text
 
 MAX_ANSWER_CHARACTERS = 500
 """Longest final answer of a rollout that a sampler is shown and a file keeps."""
@@ -73,7 +73,7 @@ class ScoredGroup:
 
 def verify_prompt(prompt: Prompt, text: str) -> Verdict:
     """Return the verdict on a rollout: does its final answer match the prompt's reference?"""
-    return verify_answer(text, prompt.answer, choices=prompt.choices, kind=prompt.kind)
+    return verify_text(text, prompt)
 
 
 def score_group(

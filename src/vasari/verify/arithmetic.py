@@ -1,98 +1,80 @@
 r"""Parser of constant arithmetic, without eval or sympy, bounded in length, depth and size.
 
-Reads `+ - * / ^ **`, `\frac \sqrt \cdot \times \div`, implicit products such as `2\sqrt{21}` or
-`9pi`, `pi`, `e`, factorials, degrees, and the functions in `_FUNCTIONS`. What has two common
-readings (`1/2x`, `2\frac13\pi`, `log`) is not read; symbolic comparison may decide it.
+Reads `+ - * / ^ **`, `\frac \sqrt \binom \cdot \times \div`, implicit products such as
+`2\sqrt{21}` or `9pi`, `pi`, `e`, factorials, degrees, logarithms with a base, variables with
+subscripts and primes, and the functions of `reals`. What has two common readings (`1/2x`,
+`2\frac13\pi`, `\log 5`) is not read; symbolic comparison may decide it.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeVar
 
 from vasari.verify.limits import (
     MAX_ARITHMETIC_CHARS,
-    MAX_BITS,
-    MAX_EXPONENT,
     MAX_NESTING,
     LimitExceededError,
 )
+from vasari.verify.powers import (
+    NotArithmeticError,
+    Value,
+    binomial,
+    checked,
+    exact_logarithm,
+    factorial,
+    power,
+    root,
+)
+from vasari.verify.reals import FLOATS, FUNCTION_NAMES, Reals
 
-
-class NotArithmeticError(ValueError):
-    """Raised when a text is not arithmetic that Vasari's arithmetic parser can read."""
-
-
-Value = Fraction | float
-"""Value of an expression: exact where every step was rational, else a float."""
-
-_Real = TypeVar("_Real", Fraction, float, Fraction | float)
-
+_SUFFIX = r"(?:_(?:[A-Za-z0-9]|\{[^{}]{1,20}\}))?'{0,3}"
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?P<name>\\?[a-zA-Z]+|[π√])|(?P<op>\*\*|[-+*/^(){}\[\]!°\u00d7·÷∙]))"
+    rf"\s*(?:(?P<number>[0-9]+(?:\.[0-9]+)?(?!_)|\.[0-9]+)|(?P<name>\\?[a-zA-Z]+{_SUFFIX}|[π√])"
+    rf"|(?P<op>\*\*|[-+*/^(){{}}\[\]!°\u00d7·÷∙]))"
 )
 _SYNONYMS = {
     "**": "^", "\u00d7": "*", "·": "*", "∙": "*", "÷": "/",
     "cdot": "*", "times": "*", "div": "/", "π": "pi", "√": "sqrt",
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "circ": "°", "{": "(", "}": ")",
 }  # fmt: skip
-_CONSTANTS: dict[str, Value] = {"pi": math.pi, "e": math.e}
-_FUNCTIONS: dict[str, Callable[[float], float]] = {
-    "sin": math.sin, "cos": math.cos, "tan": math.tan,
-    "asin": math.asin, "acos": math.acos, "atan": math.atan,
-    "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x),
-    "cot": lambda x: 1 / math.tan(x), "ln": math.log, "exp": math.exp,
-}  # fmt: skip
-_NAMES = sorted(
-    {*_CONSTANTS, *_FUNCTIONS, "sqrt", "frac", "arcsin", "arccos", "arctan"}, key=len, reverse=True
+_CONSTANTS = ("pi", "e")
+_LOGARITHMS = ("log", "lg")
+_NAMES = frozenset(
+    {*_CONSTANTS, *FUNCTION_NAMES, *_LOGARITHMS, "sqrt", "frac", "binom", "arcsin", "arccos"}
+    | {"arctan"}
 )
 _GREEK_NAMES = (
     "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi"
     " omega"
 )
 _GREEK = frozenset(_GREEK_NAMES.split())
-_SHORT_WORDS = frozenset(
-    [
-        "lg",
-        "or",
-        "if",
-        "is",
-        "no",
-        "to",
-        "of",
-        "in",
-        "at",
-        "on",
-        "by",
-        "as",
-        "an",
-        "be",
-        "do",
-        "it",
-        "we",
-    ]
-)
-_NAME = re.compile(r"\\?[a-zA-Z]+")
-_MAX_FACTORIAL = 100
+_SHORT = "lg or if is no to of in at on by as an be do it we"
+_SHORT_WORDS = frozenset(_SHORT.split())
+_TEN = Fraction(10)
+_NAME = re.compile(rf"(\\?[a-zA-Z]+)({_SUFFIX})")
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
     text: str
+    suffix: str = ""
+    """Subscript and primes of a name."""
 
 
-def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
+def evaluate(
+    text: str, values: Mapping[str, float] | None = None, *, reals: Reals = FLOATS
+) -> Value:
     """Return the value of an arithmetic expression, with its variables set to `values`.
 
     Args:
         text: Normalised text.
         values: Value of each variable, a single letter or a Greek letter's name; None reads
             constants only.
+        reals: How real numbers are computed; `reals.precise()` has 60 digits.
 
     Raises:
         NotArithmeticError: It is something else, is undefined (division by zero), or has more than
@@ -101,41 +83,57 @@ def evaluate(text: str, values: Mapping[str, float] | None = None) -> Value:
     """
     if len(text) > MAX_ARITHMETIC_CHARS:
         raise NotArithmeticError(f"longer than {MAX_ARITHMETIC_CHARS} characters")
-    parser = _Parser(_tokens(text, known=values or {}), values or {})
+    tokens = _tokens(text, known=values or {})
+    parser = _Parser(list(tokens), values or {}, reals)
     try:
         value = parser.sum(0)
         parser.expect_end()
-        return _checked(value)
+        if parser.any_base:
+            _check_any_base(value, _Parser(list(tokens), values or {}, reals, any_base=Fraction(3)))
+        return checked(value)
     except (ZeroDivisionError, OverflowError) as error:
         if isinstance(error, OverflowError):
             raise LimitExceededError("a number grows beyond what a float holds") from error
         raise NotArithmeticError("division by zero") from error
 
 
+def _check_any_base(value: Value, other: _Parser) -> None:
+    r"""Raise if a value depends on the base that a `\log` does not name."""
+    again = other.sum(0)
+    if abs(float(value) - float(again)) > 1e-9 * max(1.0, abs(float(value))):
+        raise NotArithmeticError("a logarithm without a base")
+
+
 def variables(text: str) -> frozenset[str]:
     """Return the set of variables in a normalised formula: letters, and names of Greek letters."""
     found: set[str] = set()
-    for name in _NAME.findall(text):
+    for match in _NAME.finditer(text):
+        name, suffix = match.groups()
         bare = name.removeprefix("\\")
-        if bare in _NAMES or _SYNONYMS.get(bare, bare) in _NAMES or bare in _SYNONYMS:
+        known = bare in _NAMES or bare in _SYNONYMS
+        if known and (not suffix or bare in _LOGARITHMS):
             continue
-        found.update(_letters_of(name) or ())
+        found.update(_letters_of(name, suffix) or ())
     return frozenset(found)
 
 
-def _letters_of(name: str) -> list[str] | None:
+def _letters_of(name: str, suffix: str = "") -> list[str] | None:
     """The variables that a name is a product of; None for words and commands.
 
-    A name is one Greek letter, or one or two Latin letters.
+    A name is one Greek letter, or one to three Latin letters, the last with its subscript and
+    primes.
     """
     bare = name.removeprefix("\\")
+    suffix = suffix.replace("{", "").replace("}", "")
     if bare in _GREEK:
-        return [bare]
-    return (
-        list(name)
-        if len(name) <= 2 and name not in _SHORT_WORDS and not name.startswith("\\")
-        else None
-    )
+        return [bare + suffix]
+    if len(name) > 3 or name in _SHORT_WORDS or name.startswith("\\"):
+        return None
+    if len(name) == 3 and len(set(name)) < 3:
+        return None
+    if len(name) == 2 and name[0] == "d" and name[1] in "xyzturv":
+        return [name + suffix]  # A differential: \frac{dy}{dx} is no y/x.
+    return [*name[:-1], name[-1] + suffix]
 
 
 def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
@@ -149,7 +147,9 @@ def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
         position = match.end()
         kind = match.lastgroup or ""
         if kind == "name":
-            tokens.extend(_name_tokens(match.group("name"), known))
+            named = _NAME.fullmatch(match.group("name"))
+            name, suffix = named.groups() if named else (match.group("name"), "")
+            tokens.extend(_name_tokens(name, suffix, known))
         else:
             found = match.group(kind)
             tokens.append(_Token(kind, _SYNONYMS.get(found, found)))
@@ -158,14 +158,14 @@ def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
     return tokens
 
 
-def _name_tokens(name: str, known: Mapping[str, float]) -> list[_Token]:
+def _name_tokens(name: str, suffix: str, known: Mapping[str, float]) -> list[_Token]:
     bare = name.removeprefix("\\")
     bare = _SYNONYMS.get(bare, bare)
-    if bare in "*/°":
+    if bare in "*/°" and not suffix:
         return [_Token("op", bare)]
-    if bare in _NAMES:
-        return [_Token("name", _SYNONYMS.get(bare, bare))]
-    letters = _letters_of(name)
+    if bare in _NAMES and (not suffix or bare in _LOGARITHMS):
+        return [_Token("name", _SYNONYMS.get(bare, bare), suffix)]
+    letters = _letters_of(name, suffix)
     if (
         not known
         or letters is None
@@ -178,9 +178,20 @@ def _name_tokens(name: str, known: Mapping[str, float]) -> list[_Token]:
 class _Parser:
     """Recursive descent, with every bracket, power and function counted against `MAX_NESTING`."""
 
-    def __init__(self, tokens: list[_Token], values: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        tokens: list[_Token],
+        values: Mapping[str, float],
+        reals: Reals,
+        *,
+        any_base: Fraction = _TEN,
+    ) -> None:
+        self.any_base = False
+        """Whether a logarithm without a base was read."""
+        self._any_base = any_base
         self._tokens = tokens
         self._values = values
+        self._reals = reals
         self._next = 0
 
     def expect_end(self) -> None:
@@ -191,8 +202,8 @@ class _Parser:
         value = self._product(depth)
         while (sign := self._peek()) in ("+", "-"):
             self._next += 1
-            right = self._product(depth)
-            value = _checked(value + right if sign == "+" else value - right)
+            value, right = self._reals.alike(value, self._product(depth))
+            value = checked(value + right if sign == "+" else value - right)
         return value
 
     def _product(self, depth: int) -> Value:
@@ -202,13 +213,14 @@ class _Parser:
             sign = self._peek()
             if sign in ("*", "/"):
                 self._next += 1
-                right = self._signed(depth)
-                value = _checked(value * right if sign == "*" else value / right)
+                value, right = self._reals.alike(value, self._signed(depth))
+                value = checked(value * right if sign == "*" else value / right)
                 divided = sign == "/"
             elif self._starts_factor():
                 if divided:
                     raise NotArithmeticError("a product after a division has two readings")
-                value = _checked(value * self._power(depth))
+                value, right = self._reals.alike(value, self._power(depth))
+                value = checked(value * right)
             else:
                 return value
 
@@ -239,13 +251,13 @@ class _Parser:
             negative ^= sign == "-"
             self._next += 1
         exponent = self._power(depth + 1)
-        return _power(base, -exponent if negative else exponent)
+        return power(base, -exponent if negative else exponent, self._reals)
 
     def _postfix(self, depth: int) -> Value:
         value = self._primary(depth)
         while (mark := self._peek()) in ("!", "°"):
             self._next += 1
-            value = _factorial(value) if mark == "!" else float(value) * math.pi / 180
+            value = factorial(value) if mark == "!" else self._reals.of_degrees(value)
         return value
 
     def _primary(self, depth: int) -> Value:
@@ -256,7 +268,7 @@ class _Parser:
         if token.kind == "number":
             return self._number(token, depth)
         if token.kind == "name":
-            return self._named(token.text, depth)
+            return self._named(token, depth)
         if token.text != "(":
             raise NotArithmeticError(f"unexpected {token.text!r}")
         value = self.sum(depth + 1)
@@ -266,7 +278,7 @@ class _Parser:
         return value
 
     def _number(self, token: _Token, depth: int) -> Value:
-        value = _checked(Fraction(token.text))
+        value = checked(Fraction(token.text))
         if self._peek() != "frac":
             return value
         # A mixed number, if nothing follows that would make it a product as well.
@@ -281,25 +293,55 @@ class _Parser:
             raise NotArithmeticError("a number before a fraction has two readings")
         return value + part
 
-    def _named(self, name: str, depth: int) -> Value:
+    def _named(self, token: _Token, depth: int) -> Value:
+        name = token.text
         if name in _CONSTANTS:
-            return _CONSTANTS[name]
+            return self._reals.constants[name]
         if name in self._values:
             return self._values[name]
         if name == "frac":
             return self._fraction(depth)
+        if name == "binom":
+            return binomial(self._argument(depth), self._argument(depth))
         if name == "sqrt":
             return self._root(depth)
+        if name in _LOGARITHMS:
+            return self._logarithm(token, depth)
         exponent = self._function_exponent()
         bracketed = self._peek() == "("
-        argument = self._postfix(depth + 1)
+        argument = self._postfix(depth + 1) if bracketed else self._power(depth + 1)
         if not bracketed and self._starts_factor():
             raise NotArithmeticError(f"{name} needs brackets here")
         try:
-            value = _FUNCTIONS[name](float(argument))
+            value = self._reals.call(name, argument)
         except ValueError as error:
             raise NotArithmeticError(f"{name} is not defined there") from error
-        return value if exponent is None else _checked(math.pow(value, exponent))
+        return value if exponent is None else checked(value**exponent)
+
+    def _logarithm(self, token: _Token, depth: int) -> Value:
+        r"""A logarithm to a base; without one only of a power of ten, else it has two readings."""
+        base: Value = Fraction(10)
+        written = token.suffix.strip("_{}")
+        if written:
+            if written in _CONSTANTS or written in self._values:
+                base = self._reals.constants.get(written) or self._values[written]
+            elif written.isdigit():
+                base = Fraction(written)
+            else:
+                raise NotArithmeticError(f"a logarithm to the base {written!r}")
+        bracketed = self._peek() == "("
+        argument = self._postfix(depth + 1)
+        if not bracketed and self._starts_factor():
+            raise NotArithmeticError("a logarithm needs brackets here")
+        exact = exact_logarithm(argument, base)
+        if exact is not None:
+            return exact
+        if argument <= 0 or base <= 0 or base == 1:
+            raise NotArithmeticError("a logarithm that is not defined there")
+        if not written and token.text != "lg":
+            self.any_base = True
+            base = self._any_base
+        return self._reals.call("ln", argument) / self._reals.call("ln", base)
 
     def _function_exponent(self) -> int | None:
         r"""The exponent of a function, 2 in `\sin^2 x`; -1 may mean the inverse and is not read."""
@@ -320,7 +362,9 @@ class _Parser:
         return int(digit)
 
     def _fraction(self, depth: int) -> Value:
-        return _checked(self._argument(depth) / self._argument(depth))
+        top, bottom = self._reals.alike(self._argument(depth), self._argument(depth))
+        value: Value = checked(top / bottom)
+        return value
 
     def _argument(self, depth: int) -> Value:
         r"""An argument of `\frac` or `\sqrt`: a group, or one digit as in `\frac12`."""
@@ -344,57 +388,8 @@ class _Parser:
             ):
                 raise NotArithmeticError("the degree of a root must be a whole number")
             self._next += 1
-            return _root(self._primary(depth + 1), degree.numerator)
-        return _root(self._primary(depth + 1), 2)
+            return root(self._primary(depth + 1), degree.numerator, self._reals)
+        return root(self._primary(depth + 1), 2, self._reals)
 
     def _peek(self) -> str:
         return self._tokens[self._next].text if self._next < len(self._tokens) else ""
-
-
-def _checked(value: _Real) -> _Real:
-    if isinstance(value, Fraction):
-        if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
-            raise LimitExceededError(f"a number has more than {MAX_BITS} bits")
-        return value
-    if not math.isfinite(value):
-        raise LimitExceededError("a number grows beyond what a float holds")
-    return value
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
-        raise LimitExceededError(f"an exponent is larger than {MAX_EXPONENT}")
-    if isinstance(exponent, Fraction) and exponent.denominator == 1 and isinstance(base, Fraction):
-        bits = max(base.numerator.bit_length(), base.denominator.bit_length()) * abs(
-            exponent.numerator
-        )
-        if bits > MAX_BITS and abs(base) != 1:
-            raise LimitExceededError(f"a power has more than {MAX_BITS} bits")
-        return base**exponent.numerator
-    if base < 0 and not (isinstance(exponent, Fraction) and exponent.denominator == 1):
-        raise NotArithmeticError("a root of a negative number")
-    if base == 0 and exponent < 0:
-        raise NotArithmeticError("division by zero")
-    if exponent == Fraction(1, 2):
-        return _root(base, 2)
-    return _checked(math.pow(base, exponent))
-
-
-def _root(value: Value, degree: int) -> Value:
-    if value < 0:
-        raise NotArithmeticError("a root of a negative number")
-    if degree != 2:
-        return _checked(math.pow(value, 1 / degree))
-    if isinstance(value, Fraction):
-        top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
-        if top * top == value.numerator and bottom * bottom == value.denominator:
-            return Fraction(top, bottom)
-    return math.sqrt(value)
-
-
-def _factorial(value: Value) -> Value:
-    if not isinstance(value, Fraction) or value.denominator != 1 or value < 0:
-        raise NotArithmeticError("a factorial of something else than a whole number")
-    if value > _MAX_FACTORIAL:
-        raise LimitExceededError(f"a factorial of a number above {_MAX_FACTORIAL}")
-    return _checked(Fraction(math.factorial(value.numerator)))

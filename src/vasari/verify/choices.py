@@ -8,30 +8,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vasari.verify.arithmetic import Value
+from vasari.verify.answer import Answer
+from vasari.verify.arithmetic import variables
+from vasari.verify.formulas import formulas_equal
 from vasari.verify.limits import LimitExceededError
+from vasari.verify.lists import split_items
 from vasari.verify.normalise import compact, loosen, normalise
-from vasari.verify.numbers import parse_constant, parse_number
-from vasari.verify.units import split_unit
+from vasari.verify.powers import Value
+from vasari.verify.regions import regions_equal
+from vasari.verify.signs import with_signs
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _LETTER = r"[A-Za-z]"
 _BARE = re.compile(
-    rf"(?:(?:the\s)?(?:correct\s)?(?:option|choice|answer)\s?(?:is\s?)?:?\s?)?[(\[{{]?\s?({_LETTER})\s?[)\]}}]?[.:,)]*",
+    rf"(?:(?:the\s)?(?:correct\s)?(?:option|choice|answer)\s?(?:is\s?)?:?\s?|(?:应该?)?(?:选项?"
+    rf"|答案)(?:是|为)?\s?[:：]?\s?)?[(\[{{]?\s?({_LETTER})\s?[)\]}}]?[.:,)]*(?:#{(2,)})?(?:选项)?",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    rf"(?:(?:option|choice)\s)?(?:[(\[]({_LETTER})[)\]]|({_LETTER})\s?[.:)])\s?[-:.]?\s?(?P<rest>\S.*)",
+    rf"(?:(?:option|choice)\s)?(?:[(\[]({_LETTER})[)\]]"
+    rf"|({_LETTER})\s?[.:)、])\s?[-:.]?\s?(?P<rest>\S.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _LABEL = re.compile(rf"[(\[]({_LETTER})[)\]]|(?<![^\W_])({_LETTER})(?=[.:)](?:\s|\Z))")
 _SEVERAL = re.compile(
-    rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:,|;|/|&|\s|(?:,\s?)?\band\b|\bor\b)\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+",
+    rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:(?:,\s?)?\b(?:and|or)\b|,|;|/|&|\s)"
+    rf"\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[,;\n]|[.:](?=\s|\Z)")
 _MAX_LISTED = 64
+_MAX_KEPT = 256
+_MAX_FORMULA = 120
+_FORMULA = re.compile(r"[-=^+<>≤≥\\/_]|[0-9][a-z]")
+_LABEL_BEHIND = re.compile(r"(\S.*?)\s?[(\[]([A-Za-z])[)\]]", re.DOTALL)
+_LABEL_BEFORE = re.compile(r"([A-Za-z])\s?\((\S.*)\)", re.DOTALL)
+_SUBSCRIPT = re.compile(r"_\{?([0-9]+)\}?")
+_HEDGES = re.compile(r"\b(?:either|both|maybe|perhaps|possibly)\s|\\(?=[{}])", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?<!\S)\d{1,2}[.)]\s+(?=[A-Z](?![A-Za-z]))")
+_CAPITAL = re.compile(r"(?<![A-Za-z0-9])([A-Z])(?![A-Za-z0-9'])")
+_JOINED = re.compile(r"[A-Z]{2,10}")
+_BULLET = re.compile(r"\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)?")
+_ORDINAL = re.compile(r"(?:the )?(?:option|choice|answer)\s?(?:number\s?)?#?([1-9])", re.IGNORECASE)
+_NONE_OF_ALL = re.compile(r"none(?: of (?:the above|these|them|the options|the given options))?")
 _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 
 
@@ -43,6 +63,19 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
     listing all is wrong for a single one. Options with the same text are one option: all their
     letters are returned for the text (`option_texts`).
     """
+    options = tuple(choices) if choices else None
+    return _named(text, options) if len(text) <= _MAX_KEPT else _find_named(text, options)
+
+
+@functools.lru_cache(maxsize=16384)
+def _named(text: str, choices: tuple[str, ...] | None) -> frozenset[str]:
+    """The same for a short text, kept: an answer is asked when it is read and when compared."""
+    return _find_named(text, choices)
+
+
+def _find_named(text: str, choices: tuple[str, ...] | None) -> frozenset[str]:
+    if "\n" in text and (listed := _letters_of_lines(text, choices)):
+        return listed
     text = normalise(text)
     if choices and len(text) > 1 and text in choices and not _SINGLE.fullmatch(text):
         return letters_of_text(text, choices)
@@ -50,14 +83,39 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
         letter = bare.group(1).upper()
         outside = bool(choices) and letter not in LETTERS[: len(choices or ())]
         return (letters_of_text(text, choices) if outside else frozenset()) or frozenset(letter)
-    if by_words := _letters_by_words(text, choices):
-        return by_words
-    if choices and (labelled := _LABELLED.fullmatch(text)) and _agrees(labelled, choices):
+    return (
+        _letters_by_words(text, choices)
+        or _label_and_text(text, choices)
+        # After the label: "H. 22.6/48" has the value of another option when H is read as a unit or
+        # a name.
+        or _letters_by_value(text, choices)
+        or _letters_by_formula(text, choices)
+        or _several_or_labelled(text, choices)
+    )
+
+
+def _label_and_text(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """The letter of "B. a birch" or "a birch (B)", if that is the option's text."""
+    if not choices:
+        return frozenset()
+    if behind := _LABEL_BEHIND.fullmatch(text):
+        letter = behind.group(2).upper()
+        if letter in letters_of_text(behind.group(1), choices):
+            return frozenset(letter)
+    if before := _LABEL_BEFORE.fullmatch(text):
+        letter = before.group(1).upper()
+        if letter in letters_of_text(before.group(2), choices):
+            return frozenset(letter)
+    if (labelled := _LABELLED.fullmatch(text)) and _agrees(labelled, choices):
         return frozenset((labelled.group(1) or labelled.group(2)).upper())
-    # After the label: "H. 22.6/48" has the value of another option when H is read as a unit or a
-    # name.
-    if by_value := _letters_by_value(text, choices):
-        return by_value
+    return frozenset()
+
+
+def _several_or_labelled(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """The letters of a row of letters or of labelled options, of "option 2", or of a label."""
+    if choices and (all_labelled := _letters_of_labels(text, choices)):
+        return all_labelled
+    text = _HEDGES.sub("", _NUMBERED.sub("", text)).strip("{} ")
     several = (
         frozenset(letter.upper() for letter in _SINGLE.findall(text))
         if _SEVERAL.fullmatch(text)
@@ -67,15 +125,36 @@ def named_letters(text: str, choices: Sequence[str] | None = None) -> frozenset[
         return several
     if labelled := _LABELLED.fullmatch(text):
         return _labelled(labelled, choices)
+    if choices and (ordinal := _ORDINAL.fullmatch(text)):
+        place = int(ordinal.group(1))
+        return frozenset(LETTERS[place - 1]) if place <= len(choices) else frozenset()
     letter, _, rest = text.partition(" ")
-    rest = rest.strip("()[] ")
-    if (
-        len(letter) == 1
-        and letter.upper() in LETTERS
-        and letter.upper() in letters_of_text(rest, choices)
-    ):
+    named = letters_of_text(rest.strip("()[] "), choices)
+    if len(letter) == 1 and letter.upper() in LETTERS and letter.upper() in named:
         return frozenset(letter.upper())
     return several
+
+
+def joined_letters(text: str, choices: Sequence[str]) -> frozenset[str]:
+    """Return the options of "BD" (several right options), unless that is the text of one."""
+    text = normalise(text)
+    if not _JOINED.fullmatch(text) or len(set(text)) < len(text):
+        return frozenset()
+    if any(normalise(choice).casefold() == text.casefold() for choice in choices):
+        return frozenset()
+    return frozenset(text) if set(text) <= set(LETTERS[: len(choices)]) else frozenset()
+
+
+def all_letters(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """Return the letters of all options that a sentence names, where several are asked for.
+
+    Empty where it denies something.
+    """
+    if not choices or re.search(r"\b(?:not|or|neither)\b|n't\b|不|或", text):
+        return frozenset()
+    inside = LETTERS[: len(choices)]
+    letters = frozenset(letter for letter in _CAPITAL.findall(normalise(text)) if letter in inside)
+    return letters or _letters_of_labels(normalise(text), choices)
 
 
 def option_groups(choices: Sequence[str]) -> dict[str, frozenset[str]]:
@@ -99,12 +178,44 @@ def option_texts(letters: frozenset[str], choices: Sequence[str] | None) -> froz
     """
     if not choices:
         return letters
-    groups = option_groups(choices)
+    groups = _read_options(tuple(choices)).groups
     # A letter outside the options is kept as itself.
     return frozenset(
         next((text for text, group in groups.items() if letter in group), f"outside {letter}")
         for letter in letters
     )
+
+
+def _letters_of_lines(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """The letters of all lines of a list of options; empty if a line names none."""
+    bare = text.strip().strip("$").strip()
+    if bare.startswith("\\text{") and bare.endswith("}"):
+        bare = bare[len("\\text{") : -1]
+    lines = [line for line in bare.splitlines() if line.strip()]
+    if not 2 <= len(lines) <= len(LETTERS):
+        return frozenset()
+    named = [named_letters(_BULLET.sub("", line, count=1), choices) for line in lines]
+    return frozenset().union(*named) if all(named) else frozenset()
+
+
+def _letters_of_labels(text: str, choices: Sequence[str]) -> frozenset[str]:
+    """The letters of "B. a pine, D. an elm", where every item is a label and its option's text."""
+    items = split_items(text)
+    if not 2 <= len(items) <= len(LETTERS):
+        return frozenset()
+    found: set[str] = set()
+    for item in items:
+        match = _LABELLED.fullmatch(item)
+        bare = re.fullmatch(r"\(?([A-Z])[.)]?", item)
+        if match is not None and _agrees(match, choices):
+            found.add((match.group(1) or match.group(2)).upper())
+        elif bare is not None:
+            found.add(bare.group(1))
+        elif len(named := letters_of_text(item, choices)) == 1:
+            found |= named
+        else:
+            return frozenset()
+    return frozenset(found)
 
 
 def _agrees(match: re.Match[str], choices: Sequence[str]) -> bool:
@@ -151,7 +262,8 @@ def _letters_by_words(text: str, choices: Sequence[str] | None) -> frozenset[str
         options.groups.get(key)
         or options.groups.get(key.casefold())
         or options.loose.get(_words(text) or "-")
-        or frozenset()
+        or options.loose.get(_words(_SUBSCRIPT.sub(r"\1", text)) or "-")
+        or (options.none_of_all if _NONE_OF_ALL.fullmatch(_words(text)) else frozenset())
     )
 
 
@@ -172,6 +284,40 @@ def _letters_by_value(text: str, choices: Sequence[str] | None) -> frozenset[str
     return equal[0] if len(equal) == 1 else frozenset()
 
 
+def _letters_by_formula(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """The letters of the one option whose formula equals the text's, in any spelling."""
+    if not choices or not text or len(text) > _MAX_FORMULA or not _FORMULA.search(text):
+        return frozenset()
+    options = _read_options(tuple(choices))
+    spelled = compact(with_signs(normalise(text)))
+    same = [group for group, formula in options.formulas if compact(with_signs(formula)) == spelled]
+    if len(same) == 1:
+        return same[0]
+    region = Answer(text).interval
+    if region is not None:
+        alike = [
+            group
+            for group, formula in options.formulas
+            if (other := Answer(formula).interval) is not None and regions_equal(region, other)
+        ]
+        return alike[0] if len(alike) == 1 else frozenset()
+    found = normalise(text)
+    names = variables(found)
+    if not names:
+        return frozenset()  # Constants are compared by value.
+    try:
+        equal = [
+            group
+            for group, formula in options.formulas
+            if _FORMULA.search(formula)
+            and variables(formula) == names
+            and formulas_equal(found, formula)
+        ]
+    except LimitExceededError:
+        return frozenset()
+    return equal[0] if len(equal) == 1 else frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class _Options:
     """Parsed options."""
@@ -179,6 +325,10 @@ class _Options:
     groups: dict[str, frozenset[str]]
     loose: dict[str, frozenset[str]]
     """Letters by words without punctuation, where that distinguishes the options."""
+    formulas: tuple[tuple[frozenset[str], str], ...]
+    """Letters and normalised text of each distinct option."""
+    none_of_all: frozenset[str]
+    """The letter of "none of the above", if that is an option."""
     values: tuple[tuple[frozenset[str], Value | None, str], ...]
     """Letters, value and unit of each distinct option; the value is None for an option that is no
     constant."""
@@ -196,7 +346,10 @@ def _read_options(choices: tuple[str, ...]) -> _Options:
     values = tuple(
         (group, *_value(choices[LETTERS.index(min(group))])) for group in groups.values()
     )
-    return _Options(groups, loose, values)
+    firsts = [(group, choices[LETTERS.index(min(group))]) for group in groups.values()]
+    formulas = tuple((group, normalise(text)) for group, text in firsts)
+    none = [group for group, text in firsts if _NONE_OF_ALL.fullmatch(_words(text))]
+    return _Options(groups, loose, formulas, none[0] if len(none) == 1 else frozenset(), values)
 
 
 def _words(text: str) -> str:
@@ -207,13 +360,11 @@ def _words(text: str) -> str:
 
 def _value(text: str) -> tuple[Value | None, str]:
     """The value of a constant and its unit; 5% has the value 5, since options give the scale."""
-    text = normalise(text)
+    read = Answer(text)
     try:
-        number = parse_number(text)
-        if number is not None:
-            return number.value * (100 if number.percent else 1), number.unit
-        measured = split_unit(text)
-        return parse_constant(measured.body), measured.unit
+        if read.number is not None:
+            return read.number.value * (100 if read.number.percent else 1), read.unit
+        return read.constant, read.unit
     except LimitExceededError:
         return None, ""
 
@@ -231,24 +382,3 @@ def option_words(choices: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _PLAIN = re.compile(r"(?=.*[^\W\d_]{2})[\w\s.,;:'\"!?&()-]+", re.DOTALL)
-_OPTION_MARK = re.compile(r"\(([A-J])\)")
-
-
-def options_in_question(question: str) -> tuple[str, ...] | None:
-    """Return the option texts that a question lists as "(A) ... (B) ..."; None if it lists none."""
-    marks: list[re.Match[str]] = []
-    for mark in _OPTION_MARK.finditer(question):
-        letter = mark.group(1)
-        if letter == "A":
-            marks = [mark]
-        elif marks and letter == LETTERS[len(marks)]:
-            marks.append(mark)
-    if len(marks) < 2:
-        return None
-    ends = [mark.start() for mark in marks[1:]] + [len(question)]
-    texts = tuple(
-        question[mark.end() : end].strip(" ,;.\n") for mark, end in zip(marks, ends, strict=True)
-    )
-    if any(not text for text in texts):
-        return None
-    return texts

@@ -13,8 +13,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from vasari.verify.arithmetic import NotArithmeticError, evaluate, variables
+from vasari.verify.arithmetic import evaluate, variables
 from vasari.verify.limits import MAX_SET_ITEMS, LimitExceededError
+from vasari.verify.powers import NotArithmeticError
 
 NUM_POINTS = 6
 """Points at which formulas are compared."""

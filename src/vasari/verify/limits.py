@@ -54,7 +54,8 @@ _DIGITS = re.compile(rf"[0-9]{{{MAX_SYMBOLIC_DIGITS + 1}}}")
 # A number to the power of a power, an exponent of five digits, a factorial of a factorial or of
 # four digits.
 _BOMB = re.compile(
-    r"[0-9]\s?\^\s?\{?\s?[0-9]+\s?\}?\s?\^|\^\s?\{?\s?[0-9]{5}|(?:[0-9]{4}|[0-9]\}|\)|!)\s?!|[0-9]\s?[eE]\s?\+?[0-9]{4}"
+    r"[0-9]\s?\^\s?\{?\s?[0-9]+\s?\}?\s?\^|\^\s?\{?\s?[0-9]{5}|(?:[0-9]{4}|[0-9]\}|\)|!)\s?!"
+    r"|[0-9]\s?[eE]\s?\+?[0-9]{4}"
 )
 
 

@@ -2,48 +2,87 @@ r"""Numbers in answers, parsed exactly: `1,234`, `2 1/2`, `\frac{3}{4}`, `1.2e3`
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vasari.verify.arithmetic import NotArithmeticError, Value, evaluate
+from vasari.verify.arithmetic import evaluate
 from vasari.verify.limits import MAX_ARITHMETIC_CHARS, MAX_EXPONENT, LimitExceededError
-from vasari.verify.normalise import normalise
+from vasari.verify.normalise import DOLLAR, normalise
+from vasari.verify.powers import NotArithmeticError, Value
 from vasari.verify.units import canonical_unit, split_unit
-
-DECIMAL_TOLERANCE = Fraction(1, 10**6)
-"""Relative tolerance where the reference is written as a decimal, or cannot be (1/3: 0.333 is wrong
-and 0.33333333 right); every other reference must be met exactly."""
+from vasari.verify.words import CARDINAL, CHINESE_LARGE, SCALES, part_of, words_value
 
 _MAX_NUMBER_CHARS = 256
-_UNSIGNED = r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+_UNSIGNED = (
+    r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?"
+    r"|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?|[0-9]{1,3}(?:[ '][0-9]{3})+(?:\.[0-9]+)?"
+    r"|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}"
+    r"|[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
+)
 _FRACTION = (
     r"[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{\s?[-+]?[0-9]+\s?\}\s?\{\s?[0-9]+\s?\}|[0-9]\s?[0-9])"
 )
+_CURRENCY = (
+    rf"(?:(?:US|A|C|HK|R|NT|S)?{DOLLAR}|[€£¥₹₩₽฿₫₺₦₿]"
+    r"|(?:Rs\.?|USD|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|CHF|RM|kr\.?|Nu\.?)(?![a-zA-Z]))"
+)
 _NUMBER = re.compile(
-    rf"(?P<sign>[-+]?)\s?[€£¥]?\s?"
-    rf"(?:(?P<whole>[0-9]+)\s?(?P<mixed>(?<=\s)[0-9]+\s?/\s?[0-9]+|\\frac\s?(?:\{{[0-9]+\}}\s?\{{[0-9]+\}}|[0-9]\s?[0-9]))"
+    rf"(?P<sign>[-+]?)\s?(?P<currency>{_CURRENCY})?\s?(?P<inner>(?<=[^-+\s])-)?"
+    rf"(?:(?P<whole>[0-9]+)\s?(?:and\s)?(?P<mixed>(?<=\s)[0-9]+\s?/\s?[0-9]+"
+    rf"|\\frac\s?(?:\{{[0-9]+\}}\s?\{{[0-9]+\}}|[0-9]\s?[0-9]))"
     rf"|(?P<fraction>{_FRACTION})"
-    rf"|(?P<plain>{_UNSIGNED})"
+    r"|(?P<before>[0-9]*)\.(?P<between>[0-9]*)\s?(?:\\(?:overline|bar"
+    r"|dot)\s?\{?\s?(?P<repeated>[0-9]+)\s?\}?|\((?P<again>[0-9]+)\))"
+    rf"|(?P<plain>{_UNSIGNED})(?P<on>\s?(?:…|\.\.\.|\\[lc]?dots))?"
     rf"(?:[eE](?P<exponent>[-+]?[0-9]+)"
-    rf"|\s?(?:\*|\u00d7|\\times|\\cdot)\s?10\s?\^\s?(?:\{{\s?(?P<braced>[-+]?[0-9]+)\s?\}}|(?P<power>[-+]?[0-9]+)))?)"
+    rf"|\s?(?:\*|\u00d7|x|\\times|\\cdot|·)\s?10\s?\^\s?(?:\{{\s?(?P<braced>[-+]?[0-9]+)\s?\}}"
+    rf"|(?P<power>[-+]?[0-9]+)))?)"
     rf"(?P<unit>.*)",
     re.DOTALL,
 )
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_ASSIGNED = re.compile(
-    r"(?:[a-zA-Z∠△\\].*)?(?:(?<![<>!:])=|≈|\\approx(?![a-zA-Z]))(?P<value>[^=≈]*)\Z", re.DOTALL
+_WORD_NUMBER = re.compile(
+    rf"(?P<number>(?:(?:minus|negative)\s)?(?:{CARDINAL}|an?\s(?:dozen|hundred|thousand"
+    rf"|million))(?:\s(?:and\s)?(?:a\s)?[a-z-]*(?:half|halves|thirds?|quarters?|[a-z]+ths?))?)"
+    r"(?:\s(?P<unit>.*))?",
+    re.DOTALL | re.IGNORECASE,
 )
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_ABOUT = re.compile(
+    r"(?:(?:in|at|on|by|is|are|was|approximately|approx\.?|about|around|roughly|nearly|exactly"
+    r"|only|just|almost"
+    r"|precisely|a total of|in total)(?![a-z])\s?"
+    r"|(?:约为?|大约|一?共有?)\s?|[~≈∼≃]\s?|\\approx\s?)+",
+    re.IGNORECASE,
+)
+_MINUS = re.compile(r"(?:minus|negative|负)\s?(?=[0-9.\\])", re.IGNORECASE)
+_WHOLE_AND_PART = re.compile(r"([0-9]{1,9}) and (an? [a-z]+|[a-z]+[- ][a-z]+)", re.IGNORECASE)
+_RESTATED = re.compile(r"(?P<first>.*[^\s(])\s?\((?P<again>[^()]{1,60})\)", re.DOTALL)
+_CODE = re.compile(r"[0-9][0-9:./]*(?:-[0-9][0-9:./]*)+|[0-9]{4}/[0-9]{2}")
+_ABSOLUTE = re.compile(r"\|([^|]{1,200})\||\\l(floor|ceil)(.{1,200})\\r(?:floor|ceil)")
 _RATIO = re.compile(r"([^:]{1,100}):([^:]{1,100})")
 _TIME = re.compile(r"\d{1,2}:[0-5]\d")
-_MAX_SIDES = 8
-_SCALES = {
-    "hundred": 10**2,
-    "thousand": 10**3,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-    "dozen": 12,
+_DEGREES_AND_MINUTES = re.compile(r"(-?)(\d+)°\s?(\d{1,2})'(?:\s?(\d{1,2}(?:\.\d+)?)(?:''|\"))?")
+_TWO_UNITS = re.compile(
+    r"(\d+)\s?(hours?|hrs?|h|minutes?|mins?|min|feet|foot|ft)\s?(?:and\s"
+    r"|,\s)?(\d+(?:\.\d+)?)\s?(minutes?|mins?|min|m|seconds?|secs?|s|inches|inch|in)"
+)
+_RANGE = re.compile(
+    r"(?P<low>[0-9]+(?:\.[0-9]+)?)(?P<first>%|\s?[a-zA-Z]+)?(?:-|\s-\s|\s?to\s"
+    r"|\s?~\s?)(?P<high>[0-9]+(?:\.[0-9]+)?)(?P<unit>%|\s?[a-zA-Z]+)?"
+)
+_PERCENT_NAMES = frozenset(
+    ["%", "percent", "per cent", "pct", "percentage points", "percentage point", "个百分点"]
+)
+_SCALE_NAMES = {
+    "tens": 10,
+    "hundreds": 100,
+    "thousands": 1000,
+    "millions": 10**6,
+    "dozens": 12,
+    "lakh": 10**5,
+    "crore": 10**7,
 }
 
 
@@ -62,39 +101,40 @@ class Number:
     """Significant digits of a plain decimal or integer, leading zeros not counted."""
 
 
-def parse_number(text: str) -> Number | None:
-    r"""Return the number that a text consists of, a unit or `x =` in front allowed; else None.
+def parse_number(text: str, *, decimal_comma: bool = True) -> Number | None:
+    r"""Return the number that a text consists of, a unit or a currency allowed; else None.
+
+    Figures, mixed numbers, fractions, repeating decimals, scientific notation, number words, and
+    measures of two units ("5 hours 30 minutes"). With `decimal_comma`, a comma that cannot group
+    thousands is one.
 
     Raises:
         LimitExceededError: The number is too large to hold, such as 1e999999999.
     """
-    text = _after_equals(normalise(text))
-    if "=" in text:
-        text = _last_of_equal(text)
+    text = normalise(text)
     if not text or len(text) > _MAX_NUMBER_CHARS:
         return None
+    text = _ABOUT.sub("", text, count=1) if _ABOUT.match(text) else text
+    text = _MINUS.sub("-", text, count=1)
+    if decimal_comma:
+        text = _decimal_comma(text)
+    return _figures(text) or _compound(text) or _in_words(text) or _restated(text)
+
+
+def _figures(text: str) -> Number | None:
     match = _NUMBER.fullmatch(text)
     if match is None:
         return None
-    unit = match.group("unit").strip()
-    scale, percent = 1, False
-    if unit.casefold() in ("%", "percent", "per cent"):
-        unit, percent = "", True
-    elif unit:
-        word, _, rest = unit.partition(" ")
-        if word in _SCALES:
-            scale, unit = _SCALES[word], rest
-        canonical = canonical_unit(unit) if unit else ""
-        if canonical is None:
-            return None
-        unit = canonical
-    value = _value(match)
-    if value is None:
+    named = _unit_of(match.group("unit"), match.group("currency") or "")
+    value = _value(match) if named is not None else None
+    if named is None or value is None:
         return None
-    if match.group("sign") == "-":
+    scale, percent, unit = named
+    if (match.group("sign") == "-") != bool(match.group("inner")):
         value = -value
-    plain = (match.group("plain") or "").replace(",", "")
-    decimals = len(plain.partition(".")[2]) if "." in plain and scale == 1 else None
+    plain = _ungrouped(match.group("plain") or "")
+    exact = scale != 1 or (match.group("on") and _going_on(plain) is not None)
+    decimals = len(plain.partition(".")[2]) if "." in plain and not exact else None
     return Number(
         value * scale / (100 if percent else 1),
         percent,
@@ -102,6 +142,136 @@ def parse_number(text: str) -> Number | None:
         decimals,
         len(plain.replace(".", "").lstrip("0")),
     )
+
+
+def _decimal_comma(text: str) -> str:
+    """A text whose only comma cannot group thousands, with a point in its place."""
+    if text.count(",") != 1:
+        return text
+    match = re.match(r"[-+]?\s?[^\d\s,]{0,4}\s?(?:\d{1,3}(?:[ ']\d{3})+|\d+)(,)(\d+)(?!\d)", text)
+    if match is None or (len(match.group(2)) == 3 and re.match(r"\D*[1-9]\d{0,2},", text)):
+        return text
+    return text[: match.start(1)] + "." + text[match.end(1) :]
+
+
+def _ungrouped(plain: str) -> str:
+    """A plain number without signs between thousands, with a point for the decimals."""
+    if re.fullmatch(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,}", plain):
+        plain = plain.replace(".", "").replace(",", ".")
+    return plain.replace(",", "").replace(" ", "").replace("'", "")
+
+
+def _unit_of(text: str, currency: str) -> tuple[Fraction, bool, str] | None:
+    """Scale, whether it is percent, and the unit of what stands behind a number; None for others.
+
+    "million dollars" is (10^6, no, the dollar).
+    """
+    spaced = text[:1] in (" ", "-", "")
+    text = text.strip().removeprefix("-").strip()
+    scale, percent = Fraction(1), False
+    for _ in range(3):
+        word, _, rest = text.partition(" ")
+        folded = word.casefold()
+        if bottom := part_of(folded) if folded not in {"second", "seconds"} else None:
+            scale, text = scale / bottom, rest.removeprefix("of a ").removeprefix("of an ")
+        elif folded in SCALES or folded in _SCALE_NAMES:
+            scale, text = scale * (SCALES.get(folded) or _SCALE_NAMES[folded]), rest
+        elif word[:1] in CHINESE_LARGE:
+            scale, text = scale * CHINESE_LARGE[word[:1]], text[1:].strip()
+        elif word == "‰" or (folded == "per" and rest.casefold() in ("mille", "mil", "thousand")):
+            scale, text = scale / 1000, ""
+    if text.casefold() in _PERCENT_NAMES:
+        text, percent = "", True
+    unit = canonical_unit(text, spaced=spaced) if text else ""
+    if currency:
+        name = currency.removesuffix(".")
+        name = name.removeprefix("US")
+        money = (canonical_unit(name.casefold()) or name) if name.isalpha() else name
+        unit = money if unit in ("", money) else None
+    return None if unit is None else (scale, percent, unit)
+
+
+def _compound(text: str) -> Number | None:
+    """A measure of two units: 5 hours 30 minutes, 5 ft 6 in, 50° 30'."""
+    if angle := _DEGREES_AND_MINUTES.fullmatch(text):
+        sign, degrees, minutes, seconds = angle.groups()
+        value = Fraction(degrees) + Fraction(minutes) / 60 + Fraction(seconds or 0) / 3600
+        return Number(-value if sign else value, unit="°")
+    match = _TWO_UNITS.fullmatch(text.casefold())
+    if match is None:
+        return None
+    large, small = canonical_unit(match.group(2)), canonical_unit(match.group(4))
+    sizes = {("h", "min"): 60, ("h", "m"): 60, ("min", "s"): 60, ("ft", "in"): 12}
+    size = sizes.get((large or "", small or ""))
+    if size is None or Fraction(match.group(3)) >= size:
+        return None
+    return Number(Fraction(match.group(1)) + Fraction(match.group(3)) / size, unit=large or "")
+
+
+def _in_words(text: str) -> Number | None:
+    if mixed := _WHOLE_AND_PART.fullmatch(text):
+        part = words_value(mixed.group(2))
+        if part is not None and 0 < part < 1:
+            return Number(Fraction(mixed.group(1)) + part)
+    if text[:1].isdigit() or len(text) > 120:
+        return None
+    value = words_value(text)
+    if value is not None:
+        return Number(value)
+    if not text.isascii():
+        match = re.fullmatch(r"(负?[零〇一二两三四五六七八九十百千万亿]+)(\D*)", text)
+        chinese = words_value(match.group(1)) if match else None
+        unit = canonical_unit(match.group(2)) if match else None
+        return Number(chinese, unit=unit) if chinese is not None and unit is not None else None
+    found = _WORD_NUMBER.fullmatch(text)
+    value = words_value(found.group("number")) if found else None
+    named = _unit_of(" " + (found.group("unit") or ""), "") if found else None
+    if value is None or named is None:
+        return None
+    scale, percent, unit = named
+    return Number(value * scale / (100 if percent else 1), percent, unit)
+
+
+def _restated(text: str) -> Number | None:
+    """The number of "5 (five)" or "5 (cm)", where the bracket says nothing else."""
+    match = _RESTATED.fullmatch(text)
+    if match is None:
+        return None
+    first, again = parse_number(match.group("first")), match.group("again")
+    if first is None:
+        return None
+    second = parse_number(again)
+    if second is not None:
+        return first if second.value == first.value else None
+    unit = canonical_unit(again)
+    return first if unit is not None and not first.unit and unit else None
+
+
+def parse_range(text: str) -> tuple[Fraction, Fraction] | None:
+    """Return the ends of a range such as "1985-1990" or "30 to 39 years"; None for other text.
+
+    It is no subtraction: both ends are plain, and the second is larger.
+    """
+    match = _RANGE.fullmatch(normalise(text))
+    if match is None:
+        return None
+    first = (match.group("first") or "").strip()
+    if first and (first != (match.group("unit") or "").strip() or not _is_unit(first)):
+        return None
+    low, high = Fraction(match.group("low")), Fraction(match.group("high"))
+    if low >= 1000 and 0 <= high < 100 and re.fullmatch(r"\d{4}-\d{2}", match.group()):
+        high += low // 100 * 100  # The years 1990-91.
+    return (low, high) if low < high else None
+
+
+def _is_unit(text: str) -> bool:
+    return text == "%" or canonical_unit(text) is not None
+
+
+def parse_code(text: str) -> str | None:
+    """Return a text such as "6-0", "1-2-3" or "8:00-9:00" that may be no subtraction, else None."""
+    text = text.strip()
+    return text if _CODE.fullmatch(text) else None
 
 
 def parse_constant(text: str) -> Value | None:
@@ -113,9 +283,16 @@ def parse_constant(text: str) -> Value | None:
     number = parse_number(text)
     if number is not None:
         return number.value
-    text = _last_of_equal(_after_equals(normalise(text)))
+    text = normalise(text)
+    if parse_range(text) is not None:
+        return None
     ratio = _RATIO.fullmatch(text)
     try:
+        if around := _ABSOLUTE.fullmatch(text):
+            inside = evaluate(around.group(1) or around.group(3))
+            if around.group(1):
+                return -inside if inside < 0 else inside
+            return Fraction(math.floor(inside) if around.group(2) == "floor" else math.ceil(inside))
         if ratio is None:
             return evaluate(text)
         if _TIME.fullmatch(text):
@@ -138,77 +315,41 @@ def is_value(text: str) -> bool:
         return True
 
 
-def _last_of_equal(text: str) -> str:
-    """The last side of "24*24 = 576" if the sides are equal constants, else the text as it is."""
-    sides = text.split("=")
-    if not 2 <= len(sides) <= _MAX_SIDES or len(text) > MAX_ARITHMETIC_CHARS:
-        return text
-    try:
-        values = [evaluate(side) for side in sides]
-    except NotArithmeticError:
-        return text
-    same = all(
-        abs(float(value) - float(values[-1])) <= 1e-9 * max(1.0, abs(float(values[-1])))
-        for value in values
-    )
-    return sides[-1].strip() if same else text
-
-
-def numbers_equal(found: Number, reference: Number) -> bool:
-    """Whether an answer's number equals the reference number and their units do not differ.
-
-    A percentage is its hundredth: 5% equals 0.05 and not 5. A unit in only one of the two is
-    ignored, two different units are a difference (nothing is converted). Values must be equal, but
-    for `DECIMAL_TOLERANCE`.
-    """
-    if found.unit and reference.unit and found.unit != reference.unit:
-        return False
-    return values_equal(found.value, reference, decimal=found.decimals is not None)
-
-
-def values_equal(found: Value, reference: Number, *, decimal: bool = False) -> bool:
-    """Whether a value equals the reference value; decimals may differ by `DECIMAL_TOLERANCE`.
-
-    `DECIMAL_TOLERANCE` applies where the reference is a decimal, or the value is (`decimal`) and
-    the reference cannot be written as one.
-    """
-    if isinstance(found, float):
-        return abs(found - float(reference.value)) <= 1e-9 * abs(float(reference.value))
-    tolerance = (
-        DECIMAL_TOLERANCE
-        if reference.decimals is not None or (decimal and not _terminates(reference.value))
-        else 0
-    )
-    return abs(found - reference.value) <= tolerance * abs(reference.value)
-
-
-def _terminates(value: Fraction) -> bool:
-    """Whether a finite decimal can write the value."""
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    return rest == 1
-
-
-def _after_equals(text: str) -> str:
-    match = _ASSIGNED.match(text) if len(text) <= MAX_ARITHMETIC_CHARS else None
-    return match.group("value").strip() if match else text
-
-
 def _value(match: re.Match[str]) -> Fraction | None:
     if match.group("whole"):
         part = _fraction(match.group("mixed"))
         return Fraction(match.group("whole")) + part if part is not None and 0 < part < 1 else None
     if match.group("fraction"):
         return _fraction(match.group("fraction"))
-    value = Fraction(match.group("plain").replace(",", ""))
+    repeated = match.group("repeated") or match.group("again")
+    if repeated:
+        return _repeating(match.group("before"), match.group("between"), repeated)
+    plain = _ungrouped(match.group("plain"))
+    if match.group("on") and (endless := _going_on(plain)) is not None:
+        return endless
+    value = Fraction(plain)
     exponent = match.group("exponent") or match.group("braced") or match.group("power")
     if exponent is None:
         return value
     if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
         raise LimitExceededError(f"an exponent is larger than {MAX_EXPONENT}")
     return value * Fraction(10) ** int(exponent)
+
+
+def _repeating(before: str, between: str, repeated: str) -> Fraction | None:
+    if len(before) + len(between) + len(repeated) > MAX_ARITHMETIC_CHARS // 4:
+        return None
+    start = Fraction(int(before + between or "0"), 10 ** len(between))
+    return start + Fraction(int(repeated), (10 ** len(repeated) - 1) * 10 ** len(between))
+
+
+def _going_on(plain: str) -> Fraction | None:
+    """The value of 0.333... or 0.1666...: the last digit repeats, if it stands three times."""
+    whole, point, decimals = plain.partition(".")
+    if not point or len(decimals) < 3 or len(set(decimals[-3:])) != 1:
+        return None
+    kept = decimals.rstrip(decimals[-1])
+    return _repeating(whole, kept, decimals[-1])
 
 
 def _fraction(text: str) -> Fraction | None:

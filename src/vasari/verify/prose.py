@@ -1,31 +1,28 @@
-"""Reading answers from plain sentences: the option that a conclusion names, or its number.
+"""Reading from plain sentences which option a response gives as its answer.
 
 Used only where no box, answer block or "the answer is" gives an answer. A sentence that declines to
-answer has none, nor has one that names several options or no number.
+answer has none, nor has one that names several options.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from vasari.verify.choices import LETTERS, letters_of_text, named_letters, option_words
 from vasari.verify.normalise import loosen, normalise
+from vasari.verify.prose_numbers import number_in
 from vasari.verify.prose_patterns import (
-    ANSWERS,
+    AND_ANOTHER,
     BECAUSE,
+    BOLD,
     BREAK,
     CLAUSE_END,
-    CONCLUDES,
-    CONDITION,
-    COPULA,
-    DATES,
     DECLINES,
-    EQUATED,
-    JOINT,
+    DOUBTS,
     LABEL_AT_START,
+    LABEL_IN_LINE,
     LABELLED_LINE,
-    LABELS,
     LAST_LINE,
     LETTER_AT_END,
     LETTER_NAMED,
@@ -33,30 +30,20 @@ from vasari.verify.prose_patterns import (
     LIST_LINE,
     MARKED,
     NEGATED,
+    NEGATES,
     NOT,
-    NUMBER_WORDS,
-    NUMERAL,
     REJECTS,
-    RESULT,
-    SO,
     SPOKEN,
     SPOKEN_AT_END,
     THING_NAMED,
-    YEAR,
     YES_NO,
 )
+from vasari.verify.sentences import MAX_TAIL_CHARS, declines, likely_sentences
 
-MAX_TAIL_CHARS = 2_000
-"""Characters at each end of a response that are read as sentences."""
-
-MAX_LOOSE_NUMERALS = 4
-"""Most numbers in a sentence from which one is chosen; a sentence with more is a list."""
+_OPERATOR = re.compile(r"[-+*/^=]\s?[\w(\\]")
 
 MIN_SPELLED_WORDS = 4
 """Words, numbers and signs of an option that a last line may spell out without its label."""
-
-MAX_DIGITS = 40
-"""Characters of a number that is read in prose."""
 
 
 def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
@@ -84,115 +71,13 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
         return opened or None
     if plain != tail:
         head, tail = plain[:MAX_TAIL_CHARS], plain
-    for sentence in _likely_sentences(head, tail):
+    for sentence in likely_sentences(head, tail):
         letter = _named_in(sentence, choices)
         if letter:
             return letter
         if DECLINES.search(sentence):
             return None
     return _denial(head, choices)
-
-
-def stated_number(text: str) -> str | None:
-    """Return the number that plain sentences give as the answer, such as "12" or "5%", or None."""
-    for sentence in _likely_sentences(text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]):
-        found = number_in(sentence)
-        if found is not None or DECLINES.search(sentence):
-            return found
-    return None
-
-
-def declines(sentence: str) -> bool:
-    """Whether a sentence says that no answer can be given."""
-    return bool(DECLINES.search(sentence))
-
-
-def number_in(sentence: str) -> str | None:
-    """Return the number that a sentence gives as its answer; None if it gives none or declines.
-
-    It is the number after the last "=", else after the first "is" (a condition before the first
-    comma, and what goes before "so", do not count), else the only number, the number that opens the
-    sentence, or the last that is no year and no figure's number.
-    """
-    if DECLINES.search(sentence):
-        return None
-    for start in _clause_starts(sentence):
-        numerals = [
-            numeral
-            for numeral in NUMERAL.finditer(sentence, start)
-            if len(numeral.group()) <= MAX_DIGITS
-        ]
-        if numerals:
-            main = _main(sentence, numerals)
-            return None if main is None else _digits(main)
-    return None
-
-
-def _clause_starts(sentence: str) -> list[int]:
-    """Where the main clause may begin, best first."""
-    results = [match.end() for match in RESULT.finditer(sentence)]
-    condition = CONDITION.match(sentence)
-    return [*results[-1:], condition.end() if condition else 0]
-
-
-def _main(sentence: str, numerals: list[re.Match[str]]) -> re.Match[str] | None:
-    given = [
-        numeral
-        for numeral in numerals
-        if COPULA.search(sentence[max(0, numeral.start() - 60) : numeral.start()])
-    ]
-    equated = [
-        numeral
-        for numeral in given
-        if EQUATED.search(sentence[max(0, numeral.start() - 60) : numeral.start()])
-    ]
-    if given:
-        return given[-1] if equated else given[0]
-    if len(numerals) > 1 and JOINT.fullmatch(sentence[numerals[0].end() : numerals[1].start()]):
-        return None
-    if len(numerals) > MAX_LOOSE_NUMERALS:
-        return None
-    if len(numerals) == 1 or not sentence[: numerals[0].start()].strip(" *\"'("):
-        return numerals[0]
-    loose = [numeral for numeral in numerals if not _named_by(sentence, numeral)]
-    return (loose or numerals)[-1]
-
-
-def _named_by(sentence: str, numeral: re.Match[str]) -> bool:
-    """Whether a numeral is a year, or names a figure, a step or the like."""
-    before = sentence[max(0, numeral.start() - 20) : numeral.start()]
-    text = numeral.group().strip()
-    return bool(LABELS.search(before)) or bool(YEAR.fullmatch(text) and DATES.search(before))
-
-
-def _digits(numeral: re.Match[str]) -> str:
-    if numeral.group("word"):
-        return NUMBER_WORDS[numeral.group("word").casefold()]
-    return re.sub(r"[\s$€£¥]", "", numeral.group("digits")).replace("\u2212", "-")
-
-
-def _likely_sentences(head: str, tail: str) -> Iterator[str]:
-    """The sentences that may hold the answer, likeliest first, each once.
-
-    The last that concludes ("therefore"), the last, the last that says "answer", the last that
-    begins with "so", the first.
-    """
-    sentences = [
-        sentence for sentence in BREAK.split(tail) if sentence and re.search(r"\w", sentence)
-    ]
-    if not sentences:
-        return
-    concluding = [sentence for sentence in sentences if CONCLUDES.match(sentence)]
-    opening = next(
-        (sentence for sentence in BREAK.split(head) if sentence and re.search(r"\w", sentence)), ""
-    )
-    weak = [sentence for sentence in sentences if SO.match(sentence)]
-    seen: set[str] = set()
-    answering = [sentence for sentence in sentences if ANSWERS.search(sentence)]
-    for sentence in (*concluding[-1:], sentences[-1], *answering[-1:], *weak[-1:], opening):
-        if sentence and sentence not in seen:
-            seen.add(sentence)
-            yield sentence
 
 
 def _without_lists(text: str, choices: Sequence[str] | None) -> str:
@@ -203,15 +88,21 @@ def _without_lists(text: str, choices: Sequence[str] | None) -> str:
     lines = text.splitlines()
     bare = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in lines]
     options = [letters_of_text(line, choices) if line and choices else frozenset() for line in bare]
+    crowded = [len(set(LABEL_IN_LINE.findall(line))) > 2 for line in lines]
+    if any(crowded):
+        kept = [place for place, full in enumerate(crowded) if not full]
+        lines, bare = [lines[place] for place in kept], [bare[place] for place in kept]
+        options = [options[place] for place in kept]
+        text = "\n".join(lines)
     listing = len({letters for letters in options if letters}) > 1
     labelled = [bool(LIST_LINE.match(line)) for line in lines]
     listed = sum(labelled) > 1
     if not listing and not listed:
         return text
-    kept = zip(lines, options, labelled, strict=True)
+    rows = zip(lines, options, labelled, strict=True)
     return "\n".join(
         line
-        for line, letters, label in kept
+        for line, letters, label in rows
         if not (listing and letters) and not (listed and label)
     )
 
@@ -293,14 +184,20 @@ def _denial(head: str, choices: Sequence[str] | None) -> str | None:
 
 
 def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
+    if DOUBTS.search(sentence):
+        return None
     direct = named_letters(sentence, choices)
     if len(direct) == 1 and (not choices or direct <= set(LETTERS[: len(choices)])):
         return min(direct)
-    named = {match.group(1) or match.group(2) for match in LETTER_NAMED.finditer(sentence)}
+    named = {
+        letter
+        for match in LETTER_NAMED.finditer(sentence)
+        for letter in _with_others(sentence, match)
+    }
     at_end = LETTER_AT_END.search(sentence) or (
         THING_NAMED.search(sentence) if _are_letters(choices) else None
     )
-    if at_end:
+    if at_end and not _is_denied(sentence, at_end.start()):
         named.add(at_end.group(1))
     if choices:
         named &= set(LETTERS[: len(choices)])
@@ -321,6 +218,24 @@ def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
         if len(by_word) == 1
         else _option_mentioned(sentence, choices, declined=declined)
     )
+
+
+def _with_others(sentence: str, match: re.Match[str]) -> list[str]:
+    """The letter that a match names and those that are joined to it; none if it is denied."""
+    if _is_denied(sentence, match.start()):
+        return []
+    letters, end = [match.group(1) or match.group(2)], match.end()
+    while (more := AND_ANOTHER.match(sentence, end)) is not None:
+        letters.append(more.group(1))
+        end = more.end()
+    return letters
+
+
+def _is_denied(sentence: str, place: int) -> bool:
+    """Whether a sentence denies what stands at a place: "I would not choose B"."""
+    before = sentence[max(0, place - 60) : place]
+    before = re.split(r"\bbut\b|而是|,\s*so\b|;", before)[-1]
+    return bool(NEGATES.search(before))
 
 
 def _are_letters(choices: Sequence[str] | None) -> bool:
@@ -355,7 +270,12 @@ def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
     text = _plain(clause)
     found = []
     for letter, option in sorted(options, key=lambda pair: -len(pair[1])):
+        if not option.isascii() and option in text:
+            # Chinese has no spaces between words.
+            text = text.replace(option, f" {option} ")
         place = text.find(f" {option} ")
+        if place >= 0 and _OPERATOR.match(text, place + len(option) + 2):
+            continue  # "2x" in "2x + 1".
         if place >= 0:
             if not NOT.search(text[max(0, place - 30) : place + 1]):
                 found.append(letter)
@@ -364,4 +284,4 @@ def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
 
 
 def _plain(sentence: str) -> str:
-    return f" {loosen(normalise(sentence))} "
+    return f" {loosen(normalise(BOLD.sub(' ', sentence)))} "

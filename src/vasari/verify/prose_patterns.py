@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-BREAK = re.compile(r"(?<=[.!?])[\"')*]{0,3}\s+|(?<=[。;])|\s*\n+\s*")
+from vasari.verify.words import CARDINAL
+
+BREAK = re.compile(r"(?<=[.!?])(?<!\d!)[\"')*]{0,3}\s+|(?<=[。;])|\s*\n+\s*")
 """Space between two sentences."""
 
 CONCLUDES = re.compile(
@@ -36,7 +38,20 @@ REJECTS = re.compile(
 )
 """Words of a sentence that rules an option out."""
 
-NOT = re.compile(r"\b(?:not|nor|never|neither|except|isn t|doesn t)\s(?:\w+\s){0,4}\Z")
+NOT = re.compile(
+    r"(?:\b(?:not|nor|never|neither|except|rather than|instead of)|[a-z]n'?t)"
+    r"\s(?:\w+\s){0,4}\Z"
+    r"|\b(?:no|without)\s\Z|(?:不是|并非|没有|绝非|并不是|不属于|不)\s?\Z"
+)
+NEGATES = re.compile(
+    r"(?:\b(?:not|never|doubt|cannot|rather than|instead of|incorrect|wrong)\b|[a-z]n't\b|不|非)"
+    r"(?:\W*[\w']+){0,3}?\W*\Z",
+    re.IGNORECASE,
+)
+"""Words before an option that deny it."""
+AND_ANOTHER = re.compile(
+    r"[)\].]?\s*(?:,|/|&|,?\s*\b(?:or|and|maybe|perhaps|或|和))\s*(?:maybe|perhaps|possibly|even|option)?\s*[(\[]?([A-Z])(?![A-Za-z0-9'])"
+)
 NEGATED = re.compile(
     r"\b(?:is|are|was|were|does|do|did|has|have|will|would|can)"
     r" not\b|\b(?:is|are|was|were|does|do|did|has|have)n't\b",
@@ -44,22 +59,25 @@ NEGATED = re.compile(
 )
 
 LETTER_NAMED = re.compile(
-    r"\b(?i:options?|choices?|letters?|answers?|select|choose|pick|get|选项?)\s*(?:is\s|are\s|letter\s)?"
-    r"[\"'(\[*]{0,3}([A-Z])(?![A-Za-z0-9'])"
+    r"(?:\b(?i:options?|choices?|letters?|answers?|select|choose|pick|get)|(?<!不)(?<!错误)(?<!不应)(?<!不能)(?<!不要)(?<!不可)选项?择?)\s*(?:为|是)?(?:is\s"
+    r"|are\s|letter\s)?"
+    r"[:：]?\s*[\"'(\[*]{0,3}([A-Z])(?![A-Za-z0-9'#♯♭+^])"
     r"|(?<![A-Za-z0-9])[(\[]([A-Z])[)\]]",
 )
 LETTER_AT_END = re.compile(
-    r"\b(?:is|be|are|by|was|get)\s[\"'(\[*]{0,3}([A-Z])[\"')\]*]{0,3}(?:[.!]?\s*\Z|,\s(?!(?:and\s|or\s)?[A-Z]\b))"
+    r"\b(?:is|be|are|by|was|get|[iI]t's|with|choose|pick|select"
+    r"|say)\s[\"'(\[*]{0,3}([A-Z])[\"')\]*]{0,3}(?:[.!]?\s*\Z|,\s(?!(?:and\s|or\s)?[A-Z]\b))"
 )
 THING_NAMED = re.compile(
-    r"\b(?:(?:is|be|to)\s|\A\W*)(?:the\s)?(?i:image|figure|set|ball|box|picture|diagram|shape|piece|graph|object|pattern|cube)\s"
+    r"\b(?:(?:is|be|to)\s|\A\W*)(?:the\s)?(?i:image|figure|set|ball|box|picture|diagram|shape"
+    r"|piece|graph|object|pattern|cube)\s"
     r"([A-Z])\b"
 )
 SPOKEN_AT_END = re.compile(r"\b(?:is|are|be)\s\W{0,4}(yes|no|true|false)\W*\Z", re.IGNORECASE)
 LABEL_AT_START = re.compile(
     r"\W*?(?:\d{1,2}[.)]\s*)?(?:(?:option|choice|选项?)\s?)?\W{0,3}?"
     r"(?:[(\[]\s?([A-Za-z])\s?[)\]]|([A-Z])(?:\s?[.:)](?=[\s\"'*]|\Z)|\s[-\u2013](?=\s))|"
-    r"([A-Z])(?=,?\s+[(\[]|,\s(?!(?:and\s)?[A-Z]\b))|([A-Z])(?=\W{0,3}(?:\n|\Z)))",
+    r"([A-Z])(?=,?\s+[(\[]|,\s(?!(?:and\s)?[A-Z]\b))|([A-Z])(?=[^\w#♯♭+^]{0,3}(?:\n|\Z)))",
 )
 LIST_HEADING = re.compile(
     r"\W*(?:the )?(?:answer )?(?:choices|options)(?: are| given)?\W*", re.IGNORECASE
@@ -68,9 +86,10 @@ LABELLED_LINE = re.compile(r"[(\[]?([A-Z])[)\]]?[.:)]?\*{0,2}[.:]?\s+(\S.*)", re
 MARKED = re.compile(
     r"\b(?:option|choice|answer)?\s?[(\[]?\b([A-Z])\b[)\]]?[^.\n]{0,120}?\s(?:is|would be|must"
     r" be)\s(?:therefore\s|thus\s)?"
-    r"(?:the\s)?(?:most\s)?(?:correct|right|best|only|appropriate)\s?(?:\w+\s)?(?:answer|option|choice|one)?\b"
+    r"(?:the\s)?(?:most\s)?(?:correct|right|best|only|appropriate)\s?(?:\w+\s)?(?:answer|option"
+    r"|choice|one)?\b"
     r"|(?:^|[.\n]\s*)[\"'(\[]?([A-Z])[\"')\]]? is the answer\b"
-    r"|选项\s?([A-Z])\s?(?:是)?(?:正确|对)",
+    r"|(?:选项\s?)?([A-Z])\s?(?:选项)?(?:是)?(?:正确|对)",
 )
 """Words that call an option correct."""
 
@@ -80,37 +99,31 @@ SPOKEN = frozenset({"yes", "no", "true", "false"})
 LIST_LINE = re.compile(r"^\W{0,3}[(\[]?[A-Z]{1,2}[)\].:]\s.*$", re.MULTILINE)
 LAST_LINE = re.compile(r"\n\s*[\"'(\[*]{0,3}([A-Z])[\"')\]*]{0,3}[.!]?\s*\Z")
 
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-    " sixteen seventeen eighteen nineteen twenty"
-)
-NUMBER_WORDS = {word: str(value) for value, word in enumerate(_WORDS.split())} | {
-    "thirty": "30",
-    "forty": "40",
-    "fifty": "50",
-}
 _DIGITS = (
-    r"[-+\u2212]?\s?[$€£¥]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"[-+\u2212]?\s?[$¤€£¥₹]?\s?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:\s?/\s?\d+(?![\d/]))?(?:\s?%)?"
 )
 # No numeral: what is joined to letters ("A-847"), a piece of a formula, and the ends of a range or
 # ratio ("6 to 8", "1:2").
 NUMERAL = re.compile(
-    r"(?<![\w.,/])(?<![A-Za-z][-\u2010\u2011(])(?<!\d\sto\s)(?<!\d[-\u2013:])(?<!\d\s[\u2013:]\s)(?<![\^*+{√])(?<![*+\u00d7]\s)"
-    rf"(?:(?P<digits>{_DIGITS})(?!\d)|(?P<word>{'|'.join(NUMBER_WORDS)})\b)"
-    r"(?!\s?[/:\u2013]\s?\d|-\d|\sto\s\d|\.\d|\s?[\^*+\u00d7√π(]|\s?\\(?:sqrt|frac|pi|cdot|times))",
+    r"(?<![A-Za-z0-9_.,/])(?<![A-Za-z][-\u2010\u2011(])(?<!\d\sto\s)(?<!\d[-\u2013:])(?<!\d\s[\u2013:]\s)(?<![\^*+{√])(?<![*+\u00d7]\s)"
+    rf"(?:(?P<digits>{_DIGITS})(?!\d)|(?P<word>{CARDINAL})\b(?!-))"
+    r"(?!\s?[/:\u2013]\s?\d|!\s?[A-Za-z0-9]|-\d|\sto\s(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)\b)|\.\d|(?:\s?[\^*+\u00d7√π_]|\()|\s?\\(?:sqrt|frac|pi|cdot"
+    r"|times))",
     re.IGNORECASE,
 )
 COPULA = re.compile(
-    r"(?:=|≈|\\approx|\\text\{|[:\uff1a是为]|\b(?:is|are|was|were|be|equals?|has|have|had|gives?|gets?|spends?|costs?|needs?|"
+    r"(?:=|≈|\\approx|\\text\{|[:\uff1a是为有得共约]|等于|\b(?:is|are|was|were|be|equals?|has|have|had"
+    r"|profit of|gives?|gets?|spends?|costs?|needs?|"
     r"makes?|made|takes?|took|contains?|shows?|left|remains?|leaves|"
     r"(?:equal|up|amounts?|comes?) to|"
     r"(?:total|sum|value|height|length|width|age|area|volume|perimeter) of)\b)"
-    r"[\s$\\(\[{*\"']*(?:(?:therefore|thus|then|approximately|about|around|roughly|only|exactly|also|equal"
-    r" to|at least|"
+    r"[\s$¤\\(\[{*\"']*(?:(?:therefore|thus|then|approximately|about|around|roughly|only|exactly"
+    r"|also|equal"
+    r" to|"
     r"a total of|in total|estimated to be|likely|just|still|now|currently|given by|a|an|the"
     r" number|between)\b"
-    r"[\s$\\(\[{*\"']*)*\Z",
+    r"[\s$¤\\(\[{*\"']*)*\Z",
     re.IGNORECASE,
 )
 """The words before the number that a sentence gives."""
@@ -128,10 +141,81 @@ BECAUSE = re.compile(
     r"|,\s(?:which|who)\s",
     re.IGNORECASE,
 )
-JOINT = re.compile(r"\s*(?:,|&|,?\s*and|,?\s*or)\s*", re.IGNORECASE)
+JOINT = re.compile(
+    r"(?:\s?[^\d\s,]{1,12}(?=\s*,?\s*or\b)|[^\d\s,]{0,12})\s*(?:,|&|,?\s*\band|,?\s*\bor"
+    r"|,?\s*\bbut|或者?|和|、|与)\s*(?:maybe|perhaps|possibly|even|also|it"
+    r" (?:may|might|could) be)?\s*",
+    re.IGNORECASE,
+)
+BOUND = re.compile(
+    r"(?:\b(?:at least|at most|(?:more|less|greater|fewer|larger|smaller|higher|lower|longer"
+    r"|shorter|older|younger) than(?: or equal to)?|over|under|above|below|up to|no (?:more|less"
+    r"|fewer) than|not(?: equal(?: to)?| even)?|never|hardly|barely|unlikely to be|different from"
+    r"|exceeds?|between|but|except(?: for)?|without|unlike|other than|half of|(?:third|quarter"
+    r"|fourth|fifth|tenth) of|twice|thrice|double|triple|times|(?:square|cube) root of|root of"
+    r"|multiple of|divisible by|factor of|power of|closer to|than to|to say the answer is)"
+    r"|[a-z]n't|至少有?|至多有?|最多有?|最少有?|没有(?:达到)?|不到|不足|超过|少于|大于|小于|不是|不等于"
+    r"|[<>≤≥≠]|\\(?:ne|neq|le|leq|ge|geq|lt|gt)(?![a-zA-Z]))"
+    r"\s?(?:a |an |the |be )?[\s$¤\\(\[{*\"']*\Z",
+    re.IGNORECASE,
+)
+"""Words before a number that make it a bound, or deny it."""
+BOLD = re.compile(r"(?<![\d)])\*\*|\*\*(?![\d(])")
+"""Markdown's stars, and not a power of Python's."""
+FIRST_WORD = re.compile(r"\s?(?!(?:and|or|but)\b)([^\W\d_]+|%|°)")
+MINUS_BEFORE = re.compile(r"\b(?:minus|negative)\s\Z", re.IGNORECASE)
+LEFT_SIDE = re.compile(r"((?:[^\s,;:=+*/^-]+\s?[-+*/^]\s?)*[^\s,;:=+*/^-]+)\s?=\s*\Z")
+LABEL_IN_LINE = re.compile(r"(?:(?<=\s)|(?<=\()|\A)([A-Z])[.)]\s")
+MORE_THAN = re.compile(r"(?:more|less|fewer) than|times", re.IGNORECASE)
+OF_THE_ANSWER = re.compile(
+    r"\b(?:answer|it|value|result|number|x)\s(?:is|was|=)\s?\W*\Z", re.IGNORECASE
+)
+VERB = re.compile(r"\b(?:is|are|was|were|remain|remains|fit|equals?)\b|是|为")
+UNFINISHED = re.compile(
+    r"\b(?:to|the|a|an|and|or|of|is|are|gives|which|that|then|so|we|by|with|in|for|need|get|add"
+    r"|next)[:,]?\s*\Z",
+    re.IGNORECASE,
+)
+"""The end of a text that breaks off."""
+FORMULA_STARTS = re.compile(
+    r"\b(?:is|are|was|at|be|becomes?|equals?|gives?|get|in"
+    r"|by)\b[\s:$]{0,3}(?=[\s$\\(\[{<0-9a-zA-Z-])|:\s"
+)
+FORMULA_SIGNS = re.compile(
+    r"[(\[{=<>≤≥π√^]|\\(?:le|ge|in|cup|begin|pm|frac|sqrt|pi)|\d\s?(?:,|\band\b|\bor\b)\s?\d"
+)
+WORDS = re.compile(r"(?<![\\a-zA-Z{])(?!(?:sqrt|sin|cos|tan|log|exp|pi|or|and)\b)[a-zA-Z]{3,}")
+CHANGED = re.compile(
+    r"\s?(?:[a-z]+\s)?(?:or (?:more|fewer|less|so|above|below|over|under)"
+    r"|and (?:up|above|over|below)"
+    r"|more than|less than|fewer than|more(?=\W*\Z)|squared|cubed|plus|minus|times"
+    r"|divided by|is wrong"
+    r"|is incorrect|is not|isn't|if|unless|is a factor|percent of|out of"
+    r"|remainder|以上|以下|左右|倍)",
+    re.IGNORECASE,
+)
+"""Words behind a number that make it another, a bound, or no answer."""
+REASON = re.compile(r"(?<=\d)[^\d.]{0,30}?,?\s(?:because|since|as there|as it)\b", re.IGNORECASE)
+DOUBTS = re.compile(
+    r"\bdoubt|\b(?:incorrect|wrong|false) to\b|\bunlikely\b|\bsome say\b|\bnobody knows\b",
+    re.IGNORECASE,
+)
+CORRECTED = re.compile(
+    r"[.!?,;]\s+(?:actually|wait|no,|sorry|correction|scratch that"
+    r"|i mean|oops|hold on|now it is)\b[,:.]?\s*(?:no,?\s*)?",
+    re.IGNORECASE,
+)
+"""Where a text takes back what it said."""
+NOT_BUT = re.compile(r"\Anot\s.{1,40}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
+DENIED_BEHIND = re.compile(
+    r"(?:,|，|;)\s*(?:and\s|而)?(?:not|不是)\s?.*\Z", re.IGNORECASE | re.DOTALL
+)
+"""What a statement denies at its end: "Paris, not London"."""
+BRACKETED = re.compile(r"\s?\([^()]*\d[^()]*\)")
 YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 DATES = re.compile(r"\b(?:in|of|since|from|year|until|during|after|before|by)\s\Z", re.IGNORECASE)
 LABELS = re.compile(
-    r"\b(?:figure|step|object|table|question|image|bar|group|number|option|subject|set|part|problem|no\.?)\s\Z",
+    r"\b(?:figure|step|object|table|question|image|bar|group|number|option|subject|set|part"
+    r"|problem|no\.?)\s\Z",
     re.IGNORECASE,
 )

@@ -211,7 +211,7 @@ def test_a_judge_is_asked_about_what_the_rules_leave_undecided(
         if body["model"] == "judge":
             return "[Correct]"
         return (
-            "\\boxed{a dozen}"
+            "\\boxed{a baker's handful}"
             if "How many?" in scripted_server.text_of(body)
             else solve(body, scripted_server.text_of)
         )

@@ -15,7 +15,7 @@ pytest.importorskip("aiohttp")
 from vasari.records import Outcome, Verdict
 from vasari.verify.judge import JudgeItem, JudgeSettings
 
-SYNONYMS = {"feline": "cat", "a dozen": "12", "kitty": "cat"}
+SYNONYMS = {"feline": "cat", "a handful": "12", "kitty": "cat"}
 
 
 def parts(prompt: str) -> dict[str, str]:

@@ -25,7 +25,7 @@ def judge(settings, tmp_path):
 
 def test_the_judge_decides_what_the_rules_left_open(judge, item):
     judged = judge(
-        [item("feline", "cat"), item("dog", "cat"), item("a dozen", "12", rule="number")]
+        [item("feline", "cat"), item("dog", "cat"), item("a handful", "12", rule="number")]
     )
     assert [(verdict.outcome, verdict.decided_by) for verdict in judged.verdicts] == [
         (Outcome.CORRECT, "judge"), (Outcome.INCORRECT, "judge"), (Outcome.CORRECT, "judge"),

@@ -173,7 +173,7 @@ def row(**changes):
         ("9", "nearest_option", ["7", "8"], "B", False),
         ("C and D", "letter", None, "C, D", True),
         ("8", "math_verify", None, "7", False),
-        ("seven", "math_verify", None, "7", True),
+        ("septem", "math_verify", None, "7", True),
         ("x+1", "math_verify", None, "1+x", True),
         (None, "no_answer", None, "7", False),
         ("9^9^9", "limit", None, "7", False),

@@ -40,7 +40,7 @@ from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Request, Response
 from vasari.evaluate.votes import vote_of
 from vasari.score import trajectory_diversity
-from vasari.verify import verify_answer
+from vasari.verify import verify
 from vasari.verify.judge import is_undecided
 
 # The form is that of arXiv:2509.21268, appendix D; the wording is ours.
@@ -254,9 +254,7 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
     rationale = read_rationale(text)
     if rationale is None:
         return Judged(reason="truncated" if is_cut_off(text) else "off_format")
-    verdict = verify_answer(
-        f"<answer>{rationale.answer}</answer>", prompt.answer, prompt.choices, prompt.kind
-    )
+    verdict = verify(f"<answer>{rationale.answer}</answer>", prompt)
     words = words_of(rationale.thought)
     found = text_reason(rationale.thought, words, settings)
     return Judged(

@@ -24,7 +24,7 @@ from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Request, Response
 from vasari.evaluate.votes import vote_of
 from vasari.model.chat import MMR1_SYSTEM_PROMPT
-from vasari.verify import verify_answer
+from vasari.verify import verify
 
 BLIND_PROMPT: Final = (
     "A problem is given without the picture that belongs to it. Answer it all the same: reason from"
@@ -128,9 +128,7 @@ def sighted_request(prompt: Prompt, model: AskedModel, settings: ValiditySetting
 
 def unverifiable_reference(prompt: Prompt) -> str:
     """Why the verifier does not accept a prompt's own reference answer; empty if it does."""
-    verdict = verify_answer(
-        f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind
-    )
+    verdict = verify(f"\\boxed{{{prompt.answer}}}", prompt)
     if verdict.outcome is Outcome.CORRECT:
         return ""
     return (
@@ -301,4 +299,4 @@ def _sighted(
 
 
 def _verdict(prompt: Prompt, response: Response) -> Verdict:
-    return verify_answer(response.text, prompt.answer, prompt.choices, prompt.kind)
+    return verify(response.text, prompt)

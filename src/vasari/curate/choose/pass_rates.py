@@ -36,7 +36,7 @@ from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.data.rows import raise_problems, read_rows
 from vasari.endpoint import Answers, Request, Response
 from vasari.model.chat import SYSTEM_PROMPTS
-from vasari.verify import verify_answer
+from vasari.verify import verify
 from vasari.verify.judge import is_undecided
 
 
@@ -203,7 +203,7 @@ def _tally(values: Sequence[float] | Any) -> Tally:
 
 
 def _verdict(prompt: Prompt, response: Response) -> Verdict:
-    return verify_answer(response.text, prompt.answer, prompt.choices, prompt.kind)
+    return verify(response.text, prompt)
 
 
 def _by_grade(

@@ -18,7 +18,7 @@ from vasari.curate.run.rows import ImageFacts
 from vasari.curate.stage import Reason, StageResult, sort_out
 from vasari.data.images import open_image, read_image_bytes
 from vasari.model.chat import chat_messages
-from vasari.verify import verify_answer
+from vasari.verify import verify
 
 _REMEMBERED = 100_000
 """Number of images whose checks a process remembers between shards, 300 bytes each."""
@@ -70,9 +70,7 @@ class Checker:
     def _reference(self, prompt: Prompt) -> Reason | None:
         if not self.settings.self_verifying:
             return None
-        verdict = verify_answer(
-            f"\\boxed{{{prompt.answer}}}", prompt.answer, prompt.choices, prompt.kind
-        )
+        verdict = verify(f"\\boxed{{{prompt.answer}}}", prompt)
         if verdict.outcome is Outcome.CORRECT:
             return None
         why = (

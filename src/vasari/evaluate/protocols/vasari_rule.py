@@ -9,8 +9,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.evaluate.protocols.boxed_math import boxed_contents, split_answers
 from vasari.evaluate.protocols.stored_output import StoredOutput
-from vasari.verify import verify_answer
-from vasari.verify.choices import options_in_question
+from vasari.verify import verify, verify_answer
+from vasari.verify.questions import options_in_question
 
 # A backslash and a letter that somebody's JSON or Python took for a control character: \frac,
 # \times, \right, \bar.
@@ -73,7 +73,7 @@ def vasari_verdict(output: StoredOutput) -> Verdict:
 
 def training_verdict(output: StoredOutput) -> Verdict:
     """Return the verdict on an output by Vasari's verifier exactly as training uses it."""
-    return verify_answer(output.response, output.answer, output.choices, output.kind)
+    return verify(output.response, output)
 
 
 def repair(text: str) -> str:
