@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     outputs."""
     (tmp_path / "my_scorers.py").write_text(SCORER)
     rows = [
-        {"id": str(n), "benchmark": "own", "response": f"It is {n % 3}.", "answer": "1"}
+        {"id": str(n), "benchmark": "own", "response": f"It is not {n % 3}.", "answer": "1"}
         for n in range(200)
     ]
     (tmp_path / "outputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
