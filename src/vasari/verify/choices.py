@@ -13,7 +13,7 @@ from vasari.verify.arithmetic import variables
 from vasari.verify.formulas import formulas_equal
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.lists import split_items
-from vasari.verify.normalise import compact, loosen, normalise
+from vasari.verify.normalise import DOLLAR, compact, loosen, normalise
 from vasari.verify.powers import Value
 from vasari.verify.regions import regions_equal
 from vasari.verify.signs import with_signs
@@ -261,6 +261,8 @@ def _letters_by_words(text: str, choices: Sequence[str] | None) -> frozenset[str
     return (
         options.groups.get(key)
         or options.groups.get(key.casefold())
+        # "45k" names "$45k" where no other option does, and the other way round.
+        or options.groups.get(DOLLAR + key if key[:1].isdigit() else key.removeprefix(DOLLAR))
         or options.loose.get(_words(text) or "-")
         or options.loose.get(_words(_SUBSCRIPT.sub(r"\1", text)) or "-")
         or (options.none_of_all if _NONE_OF_ALL.fullmatch(_words(text)) else frozenset())

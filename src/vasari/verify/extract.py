@@ -245,7 +245,9 @@ def _held_in_json(text: str) -> str | None:
 
 def _listed_options(rest: str) -> str | None:
     """The lines of a list of options that begins here, if there are several; else None."""
-    lines = [line for line in rest[:_MAX_JSON_CHARS].splitlines() if line.strip()]
+    # A list may be in a formula.
+    rest = rest[:_MAX_JSON_CHARS].removeprefix("\\[").removeprefix("$$")
+    lines = [line for line in rest.splitlines() if line.strip()]
     if lines and len(set(_INLINE_LABEL.findall(lines[0]))) > 2:
         return lines[0]
     listed = list(itertools.takewhile(_LISTED_LINE.fullmatch, lines))

@@ -12,7 +12,8 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _TIME_IN_TEXT = re.compile(
-    r"(?<![\d:])\d{1,2}:[0-5]\d(?::[0-5]\d)?(?:\s?[ap]\.?\s?m\b\.?)?|(?<![\d:])\d{1,2}\s?[ap]\.?\s?m\b\.?",
+    r"(?<![\d:])\d{1,2}:[0-5]\d(?::[0-5]\d)?(?![:.]?\d)(?:\s?[ap]\.?\s?m\b\.?)?"
+    r"|(?<![\d:])\d{1,2}\s?[ap]\.?\s?m\b\.?",
     re.IGNORECASE,
 )
 _MONTHS = [

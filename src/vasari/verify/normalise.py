@@ -69,6 +69,7 @@ _SPACE = re.compile(r"\s+")
 _EMOJI = re.compile("[\U0001f000-\U0001faff\ufe0f\u2728\u2b50\u2b55]+")
 _COMMAND_BEFORE = re.compile(r"\\[a-zA-Z]{1,12}\Z")
 _EDGE = " \t\n*`"
+_CLOSING_MARKS = re.compile(r"#{2,}\Z")  # "B###"; one alone is a name: C#.
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)")
 _WORD_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _BETWEEN_LETTERS = re.compile(r"(?<=[^\W\d_]{2})'(?=[^\W\d_])")
@@ -196,7 +197,7 @@ def compact(text: str) -> str:
 def _strip_edges(text: str) -> str:
     while True:
         before = text
-        text = text.strip(_EDGE).rstrip(".,;:。")
+        text = _CLOSING_MARKS.sub("", text.strip(_EDGE).rstrip(".,;:。"))
         if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
             text = text[1:-1]
         if text == before:
