@@ -29,7 +29,7 @@ def peer_version() -> str | None:
 
 
 def grade_with_peer(pair: Pair) -> Graded:
-    """Return Math-Verify's verdict with its defaults; an exception or a timeout is "incorrect".
+    """Return Math-Verify's verdict with its defaults; an exception is "unverifiable".
 
     It is told which letters there are where the reference is one, and is given references that
     are math between dollar signs, as its documentation asks.
@@ -55,5 +55,5 @@ def grade_with_peer(pair: Pair) -> Graded:
             expected = parse(reference, targets)
             found = parse(pair.response, targets)
             return "correct" if verify(expected, found) else "incorrect"
-    except Exception:  # noqa: BLE001 - whatever it raises, an answer it cannot read is refused
-        return "incorrect"
+    except Exception:  # noqa: BLE001 - its failures are counted apart, whatever it raises
+        return "unverifiable"

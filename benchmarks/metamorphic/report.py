@@ -84,7 +84,7 @@ def _peer(run: Run) -> list[str]:
         "",
         (
             f"Both on the same random sample of {number:,} of the pairs. Math-Verify has its"
-            " default limits; its exceptions and timeouts count as incorrect. It is no reader of"
+            " default limits; its exceptions count as unverifiable. It is no reader of"
             " words, names and dates: see the kinds."
         ),
         "",
