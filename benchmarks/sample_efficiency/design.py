@@ -55,6 +55,7 @@ class Hypothesis:
 
 SUPERIORITY_POOLS = ("heterogeneous", "no_features")
 NON_INFERIORITY_POOLS = ("one_skill_once", "one_skill_four")
+STUDY_POOLS = (*SUPERIORITY_POOLS, *NON_INFERIORITY_POOLS)
 
 
 def _kind(pool: str, measure: Measure) -> Literal["superiority", "non-inferiority"]:
@@ -64,9 +65,7 @@ def _kind(pool: str, measure: Measure) -> Literal["superiority", "non-inferiorit
 
 
 TESTS: tuple[Hypothesis, ...] = tuple(
-    Hypothesis(pool, measure, _kind(pool, measure))
-    for pool in (*SUPERIORITY_POOLS, *NON_INFERIORITY_POOLS)
-    for measure in MEASURES
+    Hypothesis(pool, measure, _kind(pool, measure)) for pool in STUDY_POOLS for measure in MEASURES
 )
 
 

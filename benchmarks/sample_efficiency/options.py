@@ -8,7 +8,15 @@ from pathlib import Path
 
 from sample_efficiency.arms import ARMS, CONFIRMATORY, EXPLORATORY
 from sample_efficiency.curves import Run
-from sample_efficiency.design import BASE, EXPLORATORY_RUNS, FINAL_RUNS, NULL, PILOT_RUNS
+from sample_efficiency.design import (
+    BASE,
+    EXPLORATORY_RUNS,
+    FINAL_RUNS,
+    NULL,
+    OURS,
+    PILOT_RUNS,
+    STUDY_POOLS,
+)
 from sample_efficiency.pools import POOLS
 from vasari.core.errors import ConfigError
 
@@ -47,7 +55,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     add, out = made.add_argument, Path("runs/sample_efficiency")
     add("command", choices=COMMANDS, nargs="?", default="run")
-    add("--pools", nargs="+", default=list(POOLS), choices=list(POOLS))
+    add("--pools", nargs="+", default=list(STUDY_POOLS), choices=list(POOLS))
     add("--arms", nargs="+", metavar="ARM", help=f"of {', '.join(ARMS)}")
     add("--define", action="append", default=[], metavar="NAME=SAMPLER[,key=value...]")
     add("--runs", nargs="+", metavar="COLD_START:SEED", help="else those of the design")
@@ -91,7 +99,9 @@ def options(arguments: Sequence[str] | None, *, description: str) -> argparse.Na
         : 2 if chosen.small else None
     ]
     if chosen.arms is None:
-        arms = [BASE, NULL] if pilot else [BASE, *EXPLORATORY] if explore else list(CONFIRMATORY)
+        arms = (
+            [BASE, NULL] if pilot else [BASE, OURS, *EXPLORATORY] if explore else list(CONFIRMATORY)
+        )
         chosen.arms = arms
     return chosen
 

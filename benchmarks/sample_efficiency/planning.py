@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from sample_efficiency.arms import ARMS, EXPLORATORY, Arm
 from sample_efficiency.cold_start import train_cold_start
 from sample_efficiency.curves import Run
-from sample_efficiency.design import BASE, EXPLORATORY_RUNS, NULL, NULL_POOL, check_fresh
+from sample_efficiency.design import BASE, EXPLORATORY_RUNS, NULL, NULL_POOL, OURS, check_fresh
 from sample_efficiency.graded import make_stock
 from sample_efficiency.pools import POOLS
 from sample_efficiency.skills import Skills
@@ -40,8 +41,8 @@ def trained_in(pool: str, arm: Arm) -> str:
     kind = POOLS[pool]
     if kind.features or arm.knows_features:
         return pool
-    alike = [n for n, k in POOLS.items() if k.features and k.skills == kind.skills]
-    return next((n for n in alike if POOLS[n].passes == kind.passes), pool)
+    alike = dataclasses.replace(kind, features=True)
+    return next((name for name, other in POOLS.items() if other == alike), pool)
 
 
 def plan(
@@ -99,7 +100,7 @@ def explored_beside(chosen: argparse.Namespace, recipe: Recipe) -> list[Planned]
     starts = {run.cold_start for run in chosen.runs}
     runs = [run for run in EXPLORATORY_RUNS if run.cold_start in starts]
     wanted = argparse.Namespace(**{**vars(chosen), "runs": runs})
-    arms = {name: ARMS[name] for name in (BASE, *EXPLORATORY)}
+    arms = {name: ARMS[name] for name in (BASE, OURS, *EXPLORATORY)}
     return [one for one in plan(wanted, recipe, arms, train=False) if one.cell.done()]
 
 

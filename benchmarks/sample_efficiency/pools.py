@@ -36,8 +36,10 @@ POOLS: Mapping[str, PoolKind] = {
     "no_features": PoolKind(skills="many", wrong_labels=0.1, features=False),
     "one_skill_once": PoolKind(skills="one", passes=1),
     "one_skill_four": PoolKind(skills="one", passes=4),
+    "right_labels": PoolKind(skills="many"),
+    "more_wrong_labels": PoolKind(skills="many", wrong_labels=0.3),
 }
-"""Every pool by name."""
+"""Every pool by name; the last two are exploratory: `heterogeneous` with other shares of noise."""
 
 
 def pool_size(kind: PoolKind, *, from_recipe: int, num_groups: int) -> int:

@@ -37,6 +37,7 @@ from sample_efficiency.design import (
     NULL,
     NULL_POOL,
     OURS,
+    STUDY_POOLS,
     SUPERIORITY_POOLS,
     TESTS,
 )
@@ -183,7 +184,7 @@ def secondary(curves: Curves, marks: Floats) -> list[Beside]:
 def verdicts(results: Sequence[Result]) -> str:
     """Return what the confirmatory tests claim of each pool and of the sampler, as a list."""
     met = {}
-    for pool in (*SUPERIORITY_POOLS, *NON_INFERIORITY_POOLS):
+    for pool in STUDY_POOLS:
         own = [found for found in results if found.test.pool == pool]
         met[pool] = bool(own) and all(found.claimed for found in own)
     win = all(met[pool] for pool in (NULL_POOL, *NON_INFERIORITY_POOLS))
