@@ -15,7 +15,6 @@ from vasari.core.plugins import code_digest, names_from_a_file, resolve
 from vasari.core.records import AnswerKind, Prompt
 from vasari.core.settings import Named
 from vasari.curate.stage import (
-    BUILT_IN,
     RL_PART,
     AskedModel,
     Dropped,
@@ -29,11 +28,8 @@ Place = Literal["read", "check", "near_duplicates", "decontaminate", "grade", "s
 """Where a user-defined stage runs: after the built-in stage of this name; `sft` or `rl`: last of
 the stages for that set, in `rl` before balancing."""
 
-LOCAL: tuple[Place, ...] = ("read", "check", "near_duplicates", "decontaminate")
-"""Places that come before any model is asked."""
-
 STAGES: Mapping[str, Any] = {}
-"""Built-in stages that `stages` may name: none, since each has its own recipe key (`BUILT_IN`)."""
+"""Built-in stages that `stages` may name: none, since each has its own recipe key."""
 
 COUNTED: tuple[str, ...] = ("source", RL_PART)
 """Metadata keys by which rows are counted from stage to stage; a user-defined stage must not change
@@ -57,17 +53,19 @@ class OwnStage(Named):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        # The stages import this module: a user-defined stage becomes one of them.
+        from vasari.curate.run.stages import LOCAL, built_in  # noqa: PLC0415
+
         if ":" not in self.name:
-            ours = (
-                f"{self.name} is one of ours, set by {BUILT_IN[self.name].key}"
-                if self.name in BUILT_IN
-                else "ours have other keys"
+            ours = built_in(self.name)
+            told = (
+                f"{self.name} is one of ours, set by {ours.key}" if ours else "ours have other keys"
             )
             raise ValueError(
                 f"a stage of your own is named as package.module:function, got {self.name!r}"
-                f" ({ours})"
+                f" ({told})"
             )
-        if self.title in BUILT_IN:
+        if built_in(self.title) is not None:
             raise ValueError(
                 f"stage {self.name!r} is called like our stage {self.title!r}; rename the function"
             )

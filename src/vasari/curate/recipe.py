@@ -298,14 +298,10 @@ class CurationRecipe(Settings):
 
     def asked(self) -> dict[str, str]:
         """Return the curation stages that ask a model: stage name -> model's name in the recipe."""
-        found = {
-            "validity": self.validity.model if self.validity else None,
-            "grade": self.grade.model if self.grade else None,
-            "sft.annotate": self.sft.annotate.model if self.sft and self.sft.annotate else None,
-            "rl.rephrase": self.rl.rephrase.model if self.rl and self.rl.rephrase else None,
-            "rl.categorise": self.rl.categorise.model if self.rl and self.rl.categorise else None,
-        }
-        found |= {stage.name: stage.model for stage in self.stages}
+        # The stages are built from this module's settings.
+        from vasari.curate.run.stages import stages_of  # noqa: PLC0415
+
+        found = {stage.key: stage.model(self) for stage in stages_of(self)}
         return {stage: name for stage, name in found.items() if name is not None}
 
     def why_not_decontaminated(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vasari.core.errors import ConfigError
 from vasari.core.records import Prompt
@@ -21,28 +21,9 @@ RL_PART = "rl_part"
 """Metadata key that holds the name of a prompt's part of the RL set."""
 
 
-class BuiltIn(NamedTuple):
-    """Names of a built-in stage: its key in recipes and its title in reports."""
-
-    key: str
-    """Recipe key that configures the stage."""
-    title: str
-
-
-BUILT_IN: Mapping[str, BuiltIn] = {
-    "read": BuiltIn("sources", "read"),
-    "check": BuiltIn("checks", "checked"),
-    "near_duplicates": BuiltIn("duplicates", "near-duplicates"),
-    "decontaminate": BuiltIn("decontaminate", "benchmark leaks"),
-    "validity": BuiltIn("validity", "valid"),
-    "grade": BuiltIn("grade", "graded"),
-    "select": BuiltIn("sft, rl.parts", "chosen"),
-    "annotate": BuiltIn("sft.annotate", "verified rationale"),
-    "rephrase": BuiltIn("rl.rephrase", "short answers"),
-    "categorise": BuiltIn("rl.categorise", "categories"),
-    "balance": BuiltIn("rl.parts", "balanced"),
-}
-"""Built-in stages by name, in the order in which they run."""
+FAILED = "_failed"
+"""Ending of the drop reasons and counts of stages that ask a model which say that no server gave an
+answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

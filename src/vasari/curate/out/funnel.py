@@ -12,14 +12,9 @@ from markupsafe import Markup
 
 from vasari.core.errors import StateError
 from vasari.curate.run.shards import StageFolder
-from vasari.curate.stage import BUILT_IN
+from vasari.curate.stage import FAILED
 
 SCHEMA = 1
-
-DEAD_LETTERS = frozenset(
-    {"grader_failed", "teacher_failed", "rephraser_failed", "classifier_failed"}
-)
-"""Drop reasons of prompts to which no server gave an answer: the dead-letter rows."""
 
 
 def make_funnel(
@@ -41,9 +36,8 @@ def make_funnel(
             {
                 "name": output.name,
                 "branch": output.branch,
-                "title": BUILT_IN[output.name].title
-                if output.name in BUILT_IN
-                else output.name.replace("_", " "),
+                "title": output.title,
+                "asks": output.asks,
                 **{key: counts[key] for key in ("given", "kept", "dropped", "notes")},
             }
         )
@@ -54,7 +48,7 @@ def make_funnel(
         for stage in stages
         for reasons in stage["dropped"].values()
         for reason, count in reasons.items()
-        if reason in DEAD_LETTERS
+        if _is_dead(stage, reason)
     )
     return {
         "schema": SCHEMA,
@@ -163,25 +157,29 @@ def _steps(funnel: Mapping[str, Any], source: str | None) -> list[dict[str, Any]
 
 def _reasons(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every drop reason with its counts by source, the most frequent reason first."""
-    found: dict[tuple[str, str, str], Counter[str]] = {}
+    found: dict[tuple[str, str, str, bool], Counter[str]] = {}
     for stage in funnel["stages"]:
         for source, reasons in stage["dropped"].items():
             for reason, count in reasons.items():
-                found.setdefault((stage["branch"], stage["title"], reason), Counter())[source] += (
-                    count
-                )
+                key = stage["branch"], stage["title"], reason, _is_dead(stage, reason)
+                found.setdefault(key, Counter())[source] += count
     rows = [
         {
             "branch": branch,
             "stage": stage,
             "reason": reason,
-            "dead": reason in DEAD_LETTERS,
+            "dead": dead,
             "total": sum(counts.values()),
             "by_source": [counts.get(source, 0) for source in funnel["sources"]],
         }
-        for (branch, stage, reason), counts in found.items()
+        for (branch, stage, reason, dead), counts in found.items()
     ]
     return sorted(rows, key=lambda row: (-row["total"], row["reason"]))
+
+
+def _is_dead(stage: Mapping[str, Any], reason: str) -> bool:
+    """Whether prompts dropped for a reason are those to which no server gave an answer."""
+    return bool(stage["asks"]) and reason.endswith(FAILED)
 
 
 def _parts(funnel: Mapping[str, Any]) -> list[dict[str, Any]]:

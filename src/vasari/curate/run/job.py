@@ -26,7 +26,7 @@ from vasari.curate.run.models import Models
 from vasari.curate.run.pipeline import Run, Show
 from vasari.curate.run.rows import PromptRows
 from vasari.curate.run.shards import DROPPED_SCHEMA, StageFolder, dropped_tables, file_hash
-from vasari.curate.run.stages import Requests, later_stages, local_stages
+from vasari.curate.run.stage_type import Requests, Stage
 from vasari.curate.stage import AskedModel
 from vasari.data.prompt_file import write_prompts
 from vasari.endpoint import Forecast, Request, forecast
@@ -94,12 +94,12 @@ def curate(
             base=base,
             root=root,
             engine=engine or LocalEngine(),
+            models=models,
             show=show,
             retry_failed=retry_failed,
         )
-        run.read()
-        for stage in local_stages(recipe, base) + later_stages(recipe, base, models):
-            run.do(stage)
+        for planned in run.plan:
+            run.do(planned)
         sets = {output.branch: output for output in run.outputs if output.branch != "both"}
         _remove_stale(run)
         return _write_all(run, sets, models)
@@ -128,25 +128,41 @@ def dry_run(
     """
     root = root.resolve()
     with locked(root), Models(recipe, base=base, root=root) as models:
-        run = Run(recipe=recipe, base=base, root=root, engine=engine or LocalEngine(), show=show)
-        run.read()
-        for stage in local_stages(recipe, base):
-            run.do(stage)
-        prompts = PromptRows(run.outputs[-1].parts, root)
-        found = {}
-        unknown = {}
-        for stage in later_stages(recipe, base, models):
-            if stage.requests is None:
-                unknown[stage.name] = str(stage.model)
-            for requests in stage.requests or ():
-                model = models(str(stage.model))
-                found[requests.label] = forecast(
-                    model.settings,
-                    model.store,
-                    _all_requests(prompts, requests, model),
-                    num_responses=requests.times,
-                )
-        return DryRun(num_prompts=run.outputs[-1].num_kept, stages=found, unknown=unknown)
+        run = Run(
+            recipe=recipe,
+            base=base,
+            root=root,
+            engine=engine or LocalEngine(),
+            models=models,
+            show=show,
+        )
+        found: dict[str, Forecast] = {}
+        unknown: dict[str, str] = {}
+        for planned in run.plan:
+            if not run.do_without_asking(planned):
+                _forecast_stage(run, planned.stage, found, unknown)
+        num_prompts = next(one for one in reversed(run.outputs) if one.branch == "both").num_kept
+        return DryRun(num_prompts=num_prompts, stages=found, unknown=unknown)
+
+
+def _forecast_stage(
+    run: Run, stage: Stage, found: dict[str, Forecast], unknown: dict[str, str]
+) -> None:
+    """Add the forecast of a stage's requests to `found`; to `unknown` where only it knows them."""
+    name, before = stage.model(run.recipe), run.before(stage)
+    if name is None or before is None:
+        return
+    if stage.requests is None:
+        unknown[stage.name] = name
+        return
+    model, prompts = run.models(name), PromptRows(before.parts, run.root)
+    for requests in stage.requests(stage.part(run.recipe), run.recipe):
+        found[requests.label] = forecast(
+            model.settings,
+            model.store,
+            _all_requests(prompts, requests, model),
+            num_responses=requests.times,
+        )
 
 
 @contextlib.contextmanager

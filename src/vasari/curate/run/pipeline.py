@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from vasari.core.errors import StateError
 from vasari.core.progress import Tell, silent
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine, Work
-from vasari.curate.run.reading import read_entries, source_state
+from vasari.curate.run.models import Models
+from vasari.curate.run.reading import read_entries
 from vasari.curate.run.rows import Shard, read_shard, row_starts
 from vasari.curate.run.shards import StageFolder, source_of
-from vasari.curate.run.stages import Decide, Stage
+from vasari.curate.run.stage_type import Decide, Given, Stage
+from vasari.curate.run.stages import stages_of
 from vasari.curate.stage import check_result
 
 Show = Callable[[str], AbstractContextManager[Tell]]
 """Function that shows the progress of the stage with the given name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A stage of a run: what its results depend on, and the folder that it fills."""
+
+    stage: Stage
+    folder: Path
+    settings: Mapping[str, Any]
 
 
 @dataclass(kw_only=True)
@@ -33,69 +45,100 @@ class Run:
     """Folder that the recipe's paths are relative to."""
     root: Path
     """Folder of the run."""
+    models: Models
     engine: Engine = field(default_factory=LocalEngine)
     show: Show | None = None
     retry_failed: bool = False
     """Send again the requests that failed for good in an earlier run."""
     outputs: list[StageFolder] = field(default_factory=list)
     """Stages that are done, in order."""
+    skipped: set[str] = field(default_factory=set)
+    """Sets whose later stages have no input, since a dry run left out a stage before them."""
 
-    def read(self) -> None:
-        """Read prompts from the recipe's sources into shards on disk, as the first stage."""
-        recipe = self.recipe
-        settings = {
-            "sources": [
-                source_state(entry, self.base, seed=recipe.seed) for entry in recipe.sources
-            ],
-            "shard_rows": recipe.shard_rows,
-        }
-        folder = StageFolder(
-            self.root / "stages" / "00-read", name="read", branch="both", settings=settings
+    @cached_property
+    def given(self) -> Given:
+        """What the stages' decisions are made from."""
+        return Given(recipe=self.recipe, base=self.base, models=self.models)
+
+    @cached_property
+    def plan(self) -> Sequence[Planned]:
+        """The stages of the recipe with their settings: reading these finds what is missing."""
+        return [
+            Planned(
+                stage=stage,
+                folder=self.root / "stages" / _folder_name(stage, number),
+                settings=stage.settings(stage.part(self.recipe), self.given),
+            )
+            for number, stage in enumerate(stages_of(self.recipe))
+        ]
+
+    def before(self, stage: Stage) -> StageFolder | None:
+        """Output of the last stage done for the same set; None if the stage is the first."""
+        own = (one for one in reversed(self.outputs) if one.branch in (stage.branch, "both"))
+        return next(own, None)
+
+    def output(self, planned: Planned) -> StageFolder:
+        """The folder of a stage's output, for the input that the stage before has left."""
+        stage, before = planned.stage, self.before(planned.stage)
+        return StageFolder(
+            planned.folder,
+            name=stage.name,
+            title=stage.title,
+            asks=stage.model(self.recipe) is not None,
+            branch=stage.branch,
+            settings=planned.settings,
+            inputs=before.hashes if before is not None else (),
         )
-        if not folder.open():
-            with self._watch(folder):
-                num_shards = read_entries(
-                    folder,
-                    recipe.sources,
-                    self.base,
-                    seed=recipe.seed,
-                    root=self.root,
-                    shard_rows=recipe.shard_rows,
-                )
-            folder.close(num_shards)
-        self.outputs.append(folder)
 
-    def do(self, stage: Stage) -> None:
+    def do(self, planned: Planned) -> None:
         """Run a stage, unless done, on the prompts kept by the stage before it for the same set.
 
         Raises:
             StateError: The run was stopped (budget, interrupt, a server that is down); the same
                 command goes on.
         """
-        before = next(
-            output for output in reversed(self.outputs) if output.branch in (stage.branch, "both")
-        )
-        name = stage.name if stage.branch == "both" else f"{stage.branch}-{stage.name}"
-        folder = StageFolder(
-            self.root / "stages" / f"{len(self.outputs):02d}-{name}",
-            name=stage.name,
-            branch=stage.branch,
-            settings=stage.settings,
-            inputs=before.hashes,
-        )
+        stage, before, folder = planned.stage, self.before(planned.stage), self.output(planned)
         if not folder.open(retry_failed=self.retry_failed and not stage.spread):
             with self._watch(folder) as tell:
-                if stage.spread:
-                    self._spread(stage, folder, before.parts, tell)
+                if before is None:
+                    num_shards = self._read(folder)
                 else:
-                    self._work(stage, folder, before.parts, tell)
-            folder.close(len(before.parts))
+                    num_shards = len(before.parts)
+                    work = self._spread if stage.spread else self._work
+                    work(stage, folder, before.parts, tell)
+            folder.close(num_shards)
         self.outputs.append(folder)
+
+    def do_without_asking(self, planned: Planned) -> bool:
+        """Run a stage that is done already, or asks no model and has its input; whether it ran."""
+        stage = planned.stage
+        known = not self.skipped & {stage.branch, "both"}
+        asks = stage.model(self.recipe) is not None
+        if known and (not asks or self.output(planned).is_done):
+            self.do(planned)
+            return True
+        self.skipped.add(stage.branch)
+        return False
+
+    def _read(self, folder: StageFolder) -> int:
+        """Read prompts from the recipe's sources into shards on disk; return their number."""
+        return read_entries(
+            folder,
+            self.recipe.sources,
+            self.base,
+            seed=self.recipe.seed,
+            root=self.root,
+            shard_rows=self.recipe.shard_rows,
+        )
 
     def _spread(self, stage: Stage, folder: StageFolder, parts: Sequence[Path], tell: Tell) -> None:
         """Process the shards that are not finished yet, in the processes of the engine."""
         numbers = [number for number in range(len(parts)) if not folder.has(number)]
-        make = partial(_shard_work, stage, folder, parts, self.root)
+        # Bound here, since a stage itself cannot go to another process.
+        assert stage.make is not None  # noqa: S101  (only reading has none)
+        given = self.given.for_workers()
+        decision = partial(stage.make, stage.part(given.recipe), given, parts)
+        make = partial(_shard_work, stage.name, decision, folder, parts, self.root)
         for done, _ in enumerate(self.engine.run(make, numbers), start=1):
             tell(done, len(numbers))
 
@@ -104,10 +147,10 @@ class Run:
         starts, decide = row_starts(parts), None
         for number, first in enumerate(starts[:-1]):
             if not folder.has(number):
-                decide = decide or stage.make(parts)
+                decide = decide or stage.decision(self.given, parts)
                 shard = read_shard(parts[number], self.root, number=number)
                 shard.progress = partial(_onward, tell, first, starts[-1])
-                _finish(stage, folder, shard, decide, self.root)
+                _finish(stage.name, folder, shard, decide, self.root)
             tell(starts[number + 1], starts[-1])
 
     def _watch(self, folder: StageFolder) -> AbstractContextManager[Tell]:
@@ -117,14 +160,14 @@ class Run:
         return self.show(name.replace("_", " "))
 
 
-def _finish(stage: Stage, folder: StageFolder, shard: Shard, decide: Decide, root: Path) -> None:
+def _finish(name: str, folder: StageFolder, shard: Shard, decide: Decide, root: Path) -> None:
     """Run a stage on one shard, and write the kept prompts, the dropped rows and the counts."""
-    result = check_result(decide(shard), len(shard.prompts), stage=stage.name)
+    result = check_result(decide(shard), len(shard.prompts), stage=name)
     dropped = sum(drop.reason == "not_asked" for drop in result.dropped)
     waiting = dropped or result.counts.get("not_asked", 0)
-    if waiting and stage.model is not None:
+    if waiting and folder.asks:
         raise StateError(
-            f"stage {stage.name!r} was stopped before it had asked about {waiting} prompts"
+            f"stage {name!r} was stopped before it had asked about {waiting} prompts"
             " (interrupt, budget, or a server that is down); every answer so far is kept, and the"
             " same command goes on"
         )
@@ -143,11 +186,21 @@ def _onward(tell: Tell, first: int, total: int, done: int, _: int) -> None:
     tell(first + done, total)
 
 
-def _shard_work(stage: Stage, folder: StageFolder, parts: Sequence[Path], root: Path) -> Work:
-    decide = stage.make(parts)
+def _shard_work(
+    name: str,
+    decision: Callable[[], Decide],
+    folder: StageFolder,
+    parts: Sequence[Path],
+    root: Path,
+) -> Work:
+    decide = decision()
 
     def work(number: int) -> None:
-        shard = read_shard(parts[number], root, number=number)
-        _finish(stage, folder, shard, decide, root)
+        _finish(name, folder, read_shard(parts[number], root, number=number), decide, root)
 
     return work
+
+
+def _folder_name(stage: Stage, number: int) -> str:
+    name = stage.name if stage.branch == "both" else f"{stage.branch}-{stage.name}"
+    return f"{number:02d}-{name}"

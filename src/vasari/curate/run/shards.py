@@ -23,7 +23,7 @@ from vasari.core.errors import StateError
 from vasari.core.files import read_json, write_json
 from vasari.core.records import Prompt
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
-from vasari.curate.stage import Dropped
+from vasari.curate.stage import FAILED, Dropped
 
 STAGE_SCHEMA = 1
 """Version of the shard files, part of every fingerprint: shards of an older version are remade."""
@@ -53,9 +53,15 @@ class StageFolder:
         branch: str,
         settings: Mapping[str, Any],
         inputs: Sequence[str] = (),
+        title: str = "",
+        asks: bool = False,
     ) -> None:
         self.folder = folder
         self.name = name
+        self.title = title or name.replace("_", " ")
+        """Title in reports."""
+        self.asks = asks
+        """Whether the stage asks a model."""
         self.branch = branch
         """Set that the stage helps to build: "both", "sft" or "rl"."""
         state = {
@@ -75,6 +81,13 @@ class StageFolder:
         """Path of the stage's manifest: settings, shard hashes and row counts, written last."""
         return self.folder / "manifest.json"
 
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier run has finished the stage, with these settings and inputs."""
+        return self.manifest.exists() and bool(
+            read_json(self.manifest).get("fingerprint") == self.fingerprint
+        )
+
     def open(self, *, retry_failed: bool = False) -> bool:
         """Return whether the stage is done already; if it is not, prepare its folder.
 
@@ -84,12 +97,8 @@ class StageFolder:
             retry_failed: Begin anew where requests failed for good: the answers are kept, so only
                 those are asked again.
         """
-        if self.manifest.exists():
-            finished = read_json(self.manifest)
-            if finished.get("fingerprint") == self.fingerprint and not (
-                retry_failed and _num_failed(finished["counts"])
-            ):
-                return True
+        if self.is_done and not (retry_failed and _num_failed(read_json(self.manifest)["counts"])):
+            return True
         begun = self.folder / "begun.json"
         if not (
             begun.exists()
@@ -266,6 +275,6 @@ def _num_failed(counts: Mapping[str, Any]) -> int:
         n
         for reasons in counts["dropped"].values()
         for name, n in reasons.items()
-        if name.endswith("_failed")
+        if name.endswith(FAILED)
     )
-    return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith("_failed")))
+    return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith(FAILED)))
