@@ -155,7 +155,7 @@ def test_usual_column_names_are_understood(row, tmp_path):
     assert read_prompts(lines(tmp_path / "p.jsonl", row)) == [expected]
 
 
-def test_other_plain_columns_join_the_metadata(tmp_path):
+def test_other_plain_columns_and_the_metadata_are_columns_of_the_prompt(tmp_path):
     row = {
         "id": "a",
         "question": "q",
@@ -165,7 +165,7 @@ def test_other_plain_columns_join_the_metadata(tmp_path):
         "deep": {"x": 1},
         "metadata": {"k": "v"},
     }
-    assert read_prompts(lines(tmp_path / "p.jsonl", row))[0].metadata == {
+    assert read_prompts(lines(tmp_path / "p.jsonl", row))[0].columns == {
         "source": "S",
         "year": 2020,
         "k": "v",

@@ -25,6 +25,11 @@ Role = Literal["promoted", "uniform", "revisit"]
 AnswerKind = Literal["number", "choice", "text", "set", "expression"]
 """How an answer is compared with the reference answer."""
 
+COLUMNS = "columns"
+"""Key of a prompt's metadata that holds what its file says in columns of its own, by their names.
+
+Every other key is set by Vasari, so no column of a file can stand for one of them."""
+
 PromptIndices = NDArray[np.int64]
 """Positions of prompts in the pool."""
 
@@ -93,7 +98,19 @@ class Prompt:
     solution: str | None = None
     """Worked reasoning that ends in the answer, for supervised training; without tags."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """JSON-able facts: drawing style, imperfection, source, licence."""
+    """JSON-able facts: drawing style, imperfection, source, licence; `COLUMNS` has the file's."""
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """What the prompt's file says of it in columns of its own, by their names."""
+        found = self.metadata.get(COLUMNS)
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """The file's columns and, for names that it lacks, Vasari's own metadata."""
+        own = {name: value for name, value in self.metadata.items() if name != COLUMNS}
+        return {**own, **self.columns}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 
 from vasari.core.errors import ConfigError, DataError, ImageError
 from vasari.core.files import writing
+from vasari.core.records import COLUMNS as COLUMNS_KEY
 from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import open_image, read_image_bytes, resolve_path
 from vasari.data.rows import JSON_LINES, raise_problems, read_rows
-from vasari.data.values import image_value, text_value
+from vasari.data.values import image_value, is_json, text_value
 
 SCHEMA_VERSION = 1
 
@@ -110,10 +111,11 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
 def read_prompts(path: Path, *, limit: int | None = None) -> list[Prompt]:
     """Return the prompts of a Parquet or JSON-lines file, in file order.
 
-    Columns go by the names in `COLUMNS`; other columns that hold text, numbers or truth values join
-    `metadata`. Numbers become text (3.0 becomes "3"). A prompt without an id gets a digest of its
-    question, answer and images. Each image's header is read, so that a missing or foreign file is
-    found here and not hours later; `check_images` decodes them whole.
+    Fields go by the names in `COLUMNS`. What else the file says, in other columns that hold text,
+    numbers or truth values and in `metadata`, is `Prompt.columns`; of a file that `write_prompts`
+    wrote, `metadata` is restored as it was. Numbers become text (3.0 becomes "3"). A prompt without
+    an id gets a digest of its question, answer and images. Each image's header is read, so that a
+    missing or foreign file is found here and not hours later; `check_images` decodes them whole.
 
     Args:
         path: Ends in one of `SUFFIXES`.
@@ -131,12 +133,11 @@ def read_prompts(path: Path, *, limit: int | None = None) -> list[Prompt]:
         raise ConfigError(f"limit must be at least 1, got {limit}")
     if not path.name.endswith(SUFFIXES):
         raise DataError(f"{path}: the suffix must be one of {', '.join(SUFFIXES)}")
-    if path.suffix == ".parquet":
-        _check_schema(path)
+    own = path.suffix == ".parquet" and _is_own(path)
     prompts: list[Prompt] = []
     seen: dict[str, str] = {}
     for row, values in raise_problems(read_rows(path)):
-        prompt = _to_prompt(values, where=row.where, root=path.parent)
+        prompt = _to_prompt(values, where=row.where, root=path.parent, own=own)
         if prompt.id in seen:
             raise DataError(
                 f"{row.where}: the id {prompt.id!r} was already used at {seen[prompt.id]}"
@@ -219,22 +220,27 @@ def _to_row(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _check_schema(path: Path) -> None:
-    """Raise for a Parquet file of another schema version; ignore files that are not Parquet."""
+def _is_own(path: Path) -> bool:
+    """Whether `write_prompts` wrote a Parquet file; False for files that are not Parquet.
+
+    Raises:
+        DataError: It did, with another schema version.
+    """
     try:
         own = (pq.read_schema(path).metadata or {}).get(b"vasari")
         version = json.loads(own).get("schema") if own else SCHEMA_VERSION
     except (pa.ArrowException, OSError):
-        return
+        return False
     except (ValueError, AttributeError):
         version = own
     if version != SCHEMA_VERSION:
         raise DataError(
             f"{path}: the file has prompt schema {version!r}; this version reads {SCHEMA_VERSION}"
         )
+    return bool(own)
 
 
-def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
+def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> Prompt:
     given = {name: _first(row, names) for name, names in COLUMNS.items()}
     label = where if given["id"] is None else f"{where}: prompt {str(given['id'])!r}"
     texts = {
@@ -267,7 +273,7 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path) -> Prompt:
         category=texts["category"],
         difficulty=texts["difficulty"],
         solution=texts["solution"] or None,
-        metadata=_metadata(row, given["metadata"], label),
+        metadata=_metadata(row, given["metadata"], label, own=own),
     )
 
 
@@ -294,7 +300,7 @@ def _choices(value: Any, where: str) -> tuple[str, ...] | None:
     return tuple(text_value(option, f"{where}: 'choices'") for option in value)
 
 
-def _metadata(row: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
+def _metadata(row: Mapping[str, Any], value: Any, where: str, *, own: bool) -> dict[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -303,12 +309,19 @@ def _metadata(row: Mapping[str, Any], value: Any, where: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
         raise DataError(f"{where}: 'metadata' must be an object, got {type(value).__name__}")
     others = {name: v for name, v in row.items() if name not in _KNOWN}
-    facts = {
+    columns = {
         name: v
         for name, v in others.items()
         if isinstance(v, (str, int)) or (isinstance(v, float) and math.isfinite(v))
     }
-    return facts | (value or {})
+    stated = value or {}
+    if not own:
+        stated = {name: v for name, v in stated.items() if is_json(v)}
+        return {COLUMNS_KEY: columns | stated} if columns or stated else {}
+    if columns:  # somebody has added them to a file that we wrote
+        before = stated.get(COLUMNS_KEY)
+        stated = stated | {COLUMNS_KEY: columns | (before if isinstance(before, dict) else {})}
+    return stated
 
 
 def _image(value: Any, *, where: str, root: Path) -> ImageRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -41,6 +42,15 @@ def text_value(value: Any, name: str) -> str:
 def is_unicode(text: str) -> bool:
     """Whether a text can be encoded as UTF-8: False if it has lone surrogates, as JSON can."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value can be stored as JSON text: no bytes, dates, nan or lone surrogates in it."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def image_value(value: Any, *, where: str, find: Callable[[str], Path]) -> ImageRef:

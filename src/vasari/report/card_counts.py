@@ -40,7 +40,8 @@ def data_lines(run: Run) -> list[str]:
 
 def _of_metadata(prompts: Iterable[Prompt], key: str) -> Iterable[str]:
     for prompt in prompts:
-        value = prompt.metadata.get(key)
+        # Ours first: a source that curation read has a licence by rule.
+        value = prompt.metadata.get(key) or prompt.columns.get(key)
         yield value if isinstance(value, str) else ""
 
 

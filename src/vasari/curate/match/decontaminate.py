@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt
@@ -44,10 +44,21 @@ class BenchmarkEntry(Settings):
     source: str
     folder: str
     """Relative to the recipe; `${NAME}` stands for an environment variable."""
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the benchmark in reports; by default that of the data set, and with its folder's
+    where two have it."""
     split: str = "test"
     limit: int | None = Field(default=None, ge=1)
     images: bool = True
     """False compares texts alone, where the benchmark's images are not here."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_count(cls, name: str | None) -> str | None:
+        # Reports count the rows that could not be read, or not whole, under such names.
+        if name is not None and name.endswith(("_unread", "_text_only")):
+            raise ValueError("a name may not end in _unread or _text_only")
+        return name
 
 
 class LeakSettings(Settings):

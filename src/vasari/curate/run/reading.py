@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 from collections import Counter
@@ -117,7 +118,7 @@ def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | B
     rows: Iterable[Prompt | BadRow]
     if entry.tasks is not None:
         made = make_pool(entry.tasks, split="train", seed=seed, stream="curate")
-        rows = made[: entry.limit]
+        rows = [_named(prompt, entry.name) for prompt in made[: entry.limit]]
         facts = {
             "domain": "any",
             "licence": "Apache-2.0 (generated)",
@@ -131,12 +132,18 @@ def entry_rows(entry: SourceEntry, base: Path, seed: int) -> Iterator[Prompt | B
             split=entry.split,
             allow_test=entry.allow_test,
             limit=entry.limit,
+            called=entry.label,
         )
     for row in rows:
         if isinstance(row, BadRow):
-            yield dataclasses.replace(row, source=entry.label)
+            yield row
         else:
             yield dataclasses.replace(row, metadata={**facts, **row.metadata, **own})
+
+
+def _named(prompt: Prompt, source: str | None) -> Prompt:
+    """Return a generated prompt with its source's name, if it was given one, in the id."""
+    return prompt if source is None else dataclasses.replace(prompt, id=f"{source}/{prompt.id}")
 
 
 def read_entries(
@@ -253,6 +260,20 @@ def located(settings: LeakSettings, base: Path) -> LeakSettings:
     return settings.model_copy(update={"benchmarks": entries})
 
 
+def benchmark_labels(settings: LeakSettings) -> list[str]:
+    """Names of the benchmarks in reports and in the ids of their prompts, no two of them equal."""
+    own = [entry.name or describe_source(entry.source).name for entry in settings.benchmarks]
+    labels: list[str] = []
+    for name, entry in zip(own, settings.benchmarks, strict=True):
+        folder = Path(entry.folder).name
+        others = itertools.count(2)
+        label = name if own.count(name) == 1 else f"{name} ({folder})"
+        while label in labels:
+            label = f"{name} ({folder}, {next(others)})"
+        labels.append(label)
+    return labels
+
+
 def read_benchmarks(settings: LeakSettings) -> Benchmarks:
     """Read the benchmarks' prompts, and index their texts and image hashes.
 
@@ -263,14 +284,13 @@ def read_benchmarks(settings: LeakSettings) -> Benchmarks:
     """
     prompts: list[Prompt] = []
     counts: Counter[str] = Counter()
-    for entry in settings.benchmarks:
-        own, unread = _rows(entry, images=entry.images)
-        label = describe_source(entry.source).name
+    for entry, label in zip(settings.benchmarks, benchmark_labels(settings), strict=True):
+        own, unread = _rows(entry, label, images=entry.images)
         if unread and entry.images:
             # An image that is missing takes its question along; without images it can still be
             # compared.
             seen = {prompt.id for prompt in own}
-            texts, unread = _rows(entry, images=False)
+            texts, unread = _rows(entry, label, images=False)
             more = [prompt for prompt in texts if prompt.id not in seen]
             counts[f"benchmark_{label}_text_only"] += len(more)
             own += more
@@ -286,7 +306,7 @@ def read_benchmarks(settings: LeakSettings) -> Benchmarks:
     return Benchmarks(index=index, counts={name: count for name, count in counts.items() if count})
 
 
-def _rows(entry: BenchmarkEntry, *, images: bool) -> tuple[list[Prompt], int]:
+def _rows(entry: BenchmarkEntry, label: str, *, images: bool) -> tuple[list[Prompt], int]:
     """The prompts of a benchmark, and the number of rows that could not be read."""
     rows = list(
         read_source(
@@ -296,6 +316,7 @@ def _rows(entry: BenchmarkEntry, *, images: bool) -> tuple[list[Prompt], int]:
             allow_test=True,
             limit=entry.limit,
             images=images,
+            called=label,
         )
     )
     return [row for row in rows if not isinstance(row, BadRow)], sum(

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from typing import Any, get_args
 
 from vasari.core.errors import DataError, ImageError
-from vasari.core.records import AnswerKind, ImageRef, Prompt
+from vasari.core.records import COLUMNS, AnswerKind, ImageRef, Prompt
 from vasari.data.images import resolve_path
 from vasari.data.sources.answers import listed, plain_text, reference_answer, split_choices
 from vasari.data.sources.columns import column_value, first_value, is_empty
@@ -34,6 +34,13 @@ class Builder:
     folder: Path
     images: bool = True
     """Whether to look up image files; False keeps only their names, in the metadata."""
+    called: str = ""
+    """Name of the source in ids and metadata; that of its description when empty."""
+
+    @property
+    def name(self) -> str:
+        """Name of the source in ids and metadata."""
+        return self.called or self.spec.name
 
     def prompt(self, row: Mapping[str, Any], *, split: str) -> Prompt:
         """Return the prompt made from one row of the data set.
@@ -54,18 +61,15 @@ class Builder:
             raise DataError(
                 f"the question marks {question.count(IMAGE_MARK)} images, the row has {len(refs)}"
             )
-        facts = self._facts(row)
+        columns = self._own_columns(row)
+        metadata: dict[str, Any] = {COLUMNS: columns} if columns else {}
         if names and not self.images:
-            facts["image_names"] = names
+            metadata["image_names"] = names
         if choices and isinstance(value, str) and value.strip() != answer:
-            facts["native_answer"] = value.strip()
-        provenance = self._provenance(row, split, facts)
-        # What a file says of itself stays beside what we say of the file.
-        facts = {
-            f"native_{name}" if name in provenance else name: value for name, value in facts.items()
-        }
+            metadata["native_answer"] = value.strip()
+        provenance = self._provenance(row, split, columns)
         return Prompt(
-            id=f"{self.spec.name}/{provenance['native_id']}",
+            id=f"{self.name}/{provenance['native_id']}",
             question=question,
             answer=answer,
             images=refs,
@@ -74,7 +78,7 @@ class Builder:
             category=provenance["category"],
             difficulty=plain_text(first_value(row, fields.difficulty), "the difficulty"),
             solution=plain_text(_joined(first_value(row, fields.solution)), "the solution") or None,
-            metadata=facts | provenance,
+            metadata=metadata | provenance,
         )
 
     def _wanted(self, row: Mapping[str, Any], field: str) -> Any:
@@ -88,15 +92,15 @@ class Builder:
         return value
 
     def _provenance(
-        self, row: Mapping[str, Any], split: str, facts: dict[str, Any]
+        self, row: Mapping[str, Any], split: str, columns: Mapping[str, Any]
     ) -> dict[str, str]:
-        """Return a prompt's provenance (source, id, split, ...); moves a licence out of `facts`."""
+        """Return a prompt's provenance (source, id, split, ...); the row may state its licence."""
         fields = self.layout.fields
         native_id = first_value(row, fields.id)
         category = plain_text(_joined(first_value(row, fields.category)), "the category")
-        stated = facts.pop("licence", None) or facts.pop("license", None)
+        stated = columns.get("licence") or columns.get("license")
         return {
-            "source": self.spec.name,
+            "source": self.name,
             "native_id": plain_text(
                 f"{row['_file']}#{row['_row']}" if native_id is None else native_id, "the id"
             ),
@@ -175,8 +179,8 @@ class Builder:
                 error = error or found
         raise error or ImageError(f"{where}: the layout names no image folder")
 
-    def _facts(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the metadata that the description keeps of a row, as far as JSON can store it."""
+    def _own_columns(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that the description keeps of a row, as far as JSON can store them."""
         facts: dict[str, Any] = {}
         if self.layout.keep_other_columns:
             named = {column for group in _columns(self.layout) for column in group}
@@ -235,7 +239,11 @@ def _own_metadata(value: Any) -> dict[str, Any]:
         value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    # Of a prompt that Vasari wrote, which has its file's columns there.
+    columns = value.get(COLUMNS)
+    return {**value, **columns} if isinstance(columns, dict) else value
 
 
 def _plain(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -62,11 +63,14 @@ def read_source(
     allow_test: bool = False,
     limit: int | None = None,
     images: bool = True,
+    called: str = "",
 ) -> Iterator[Prompt | BadRow]:
     """Yield a public data set's prompts in file order, and a `BadRow` for each unusable row.
 
-    A prompt's id is `source/native id`; its metadata holds `source`, `native_id`, `split`,
-    `licence`, `domain`, `category` and `tier`. Images are found and their headers read here;
+    A prompt's id is `source/native id`, and where another row has used it, with the row's file and
+    number behind it; a row that repeats one to the letter is bad. Its metadata holds `source`,
+    `native_id`, `split`, `licence`, `domain`, `category` and `tier`, and under `columns` what the
+    data set itself says. Images are found and their headers read here;
     nothing is decoded.
 
     Args:
@@ -78,6 +82,8 @@ def read_source(
         limit: Stop after this many prompts.
         images: False leaves images out and keeps their names in `image_names`: for checks of text
             alone.
+        called: Name of the source in ids and metadata, so that two folders that one source reads
+            can be told apart; `name` when empty.
 
     Raises:
         ConfigError: Unknown source or split, a test set without `allow_test`, a limit below 1.
@@ -104,7 +110,7 @@ def read_source(
             f"{folder}: no files of the split {asked!r} of {spec.title}; expected"
             f" {_patterns(layout, asked)}; here: {here}"
         )
-    return _read(Builder(spec, layout, folder, images), mine, asked, limit)
+    return _read(Builder(spec, layout, folder, images, called), mine, asked, limit)
 
 
 def _checked_split(spec: SourceSpec, split: str, *, allow_test: bool) -> str:
@@ -124,8 +130,8 @@ def _checked_split(spec: SourceSpec, split: str, *, allow_test: bool) -> str:
 def _read(
     builder: Builder, files: list[_File], split: str, limit: int | None
 ) -> Iterator[Prompt | BadRow]:
-    name, layout = builder.spec.name, builder.layout
-    seen: set[bytes] = set()
+    name, layout = builder.name, builder.layout
+    seen: dict[bytes, bytes] = {}
     others: set[str] = set()
     made = rows = 0
     for file in files:
@@ -170,20 +176,33 @@ def _items(file: _File, builder: Builder) -> Iterator[StoredRow]:
 
 
 def _prompt_or_bad(
-    builder: Builder, row: dict[str, Any], where: str, split: str, seen: set[bytes]
+    builder: Builder, row: dict[str, Any], where: str, split: str, seen: dict[bytes, bytes]
 ) -> Prompt | BadRow:
     try:
         prompt = builder.prompt(row, split=split)
     except DataError as error:
-        return BadRow(builder.spec.name, where, str(error))
+        return BadRow(builder.name, where, str(error))
     # Digests, not ids: a set of millions has to fit.
-    digest = hashlib.blake2b(prompt.id.encode(), digest_size=8).digest()
-    if digest in seen:
-        return BadRow(
-            builder.spec.name, where, f"the id {prompt.metadata['native_id']!r} was already used"
-        )
-    seen.add(digest)
-    return prompt
+    digest, content = _short(prompt.id), _content(prompt)
+    if seen.setdefault(digest, content) is content:
+        return prompt
+    native = prompt.metadata["native_id"]
+    # Two files that each count from 0 have different rows of one id.
+    other = f"{prompt.id}@{row['_file']}#{row['_row']}"
+    if seen[digest] == content or _short(other) in seen:
+        return BadRow(builder.name, where, f"the id {native!r} was already used, by the same row")
+    seen[_short(other)] = content
+    return dataclasses.replace(prompt, id=other)
+
+
+def _short(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+
+def _content(prompt: Prompt) -> bytes:
+    """Return a digest of what a prompt asks, by which a row that stands twice is known."""
+    images = [ref.path if ref.data is None else _short(ref.data.hex()) for ref in prompt.images]
+    return _short(repr((prompt.question, prompt.answer, prompt.choices, images)))
 
 
 def _entries(

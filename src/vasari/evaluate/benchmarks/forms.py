@@ -56,7 +56,7 @@ def mathvista_query(prompt: Prompt) -> str:
     A `query` in the row is used as it is, else the same text is built: MathVista's repository keeps
     queries apart from questions.
     """
-    facts = prompt.metadata
+    facts = prompt.stated
     if facts.get("query"):
         return str(facts["query"])
     if prompt.choices:
@@ -102,7 +102,7 @@ def mathverse_query(prompt: Prompt) -> str:
     Stored as `query_wo`, else built alike. MathVerse's leaderboard calls this prompt w/o.
     """
     return str(
-        prompt.metadata.get("query_wo")
+        prompt.stated.get("query_wo")
         or _mathverse(prompt, "directly answer the question and provide", "")
     )
 
@@ -112,7 +112,7 @@ def mathverse_reasoning(prompt: Prompt) -> str:
 
     Stored as `query`, else built alike. MathVerse's CoT-E scores use this prompt.
     """
-    stored = prompt.metadata.get("query")
+    stored = prompt.stated.get("query")
     return str(
         stored
         or _mathverse(
@@ -195,7 +195,7 @@ def _mathverse(prompt: Prompt, task: str, end: str) -> str:
         if letters
         else "the final value, e.g., 1, 2.5, 300"
     )
-    if prompt.metadata.get("problem_version") == "Vision Only":
+    if prompt.stated.get("problem_version") == "Vision Only":
         return f"According to the question shown in the image, please {task} {wanted}{end}."
     options = "\n".join(
         f"{letter}:{text}" for letter, text in zip(_LETTERS, prompt.choices or (), strict=False)

@@ -102,7 +102,7 @@ def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
     A prompt without images is a cluster of its own.
     """
     if benchmark.cluster != "image":
-        return str(prompt.metadata.get(benchmark.cluster) or prompt.id)
+        return str(prompt.stated.get(benchmark.cluster) or prompt.id)
     if not prompt.images:
         return prompt.id
     digest = hashlib.blake2b(digest_size=8)
@@ -113,7 +113,7 @@ def cluster_of(prompt: Prompt, benchmark: Benchmark) -> str:
 
 def labels_of(prompt: Prompt, field: str) -> tuple[str, ...]:
     """Return a prompt's category labels in the field `field`, as a tuple (empty if it has none)."""
-    value: Any = getattr(prompt, field) if field in _FIELDS else prompt.metadata.get(field)
+    value: Any = getattr(prompt, field) if field in _FIELDS else prompt.stated.get(field)
     values = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(str(item) for item in values if item not in (None, "")))
 
@@ -122,7 +122,7 @@ def output_facts(
     prompt: Prompt, benchmark: Benchmark, *, split: str, cluster: str
 ) -> dict[str, Any]:
     """Return the columns of an output row that tell scoring protocols about the prompt."""
-    facts = prompt.metadata
+    facts = prompt.stated
     row: dict[str, Any] = {
         "benchmark": benchmark.name,
         "split": split,
@@ -131,7 +131,7 @@ def output_facts(
         "choices": list(prompt.choices) if prompt.choices else None,
         # The reference as published, which MathVista compares by its text; the prompt's own is the
         # option's letter.
-        "answer": str(facts.get("native_answer") or prompt.answer),
+        "answer": str(prompt.metadata.get("native_answer") or prompt.answer),
     }
     row |= {
         name: facts[name]
@@ -157,7 +157,7 @@ def question_key(entry: Entry, *, system: str, facts: Mapping[str, Any]) -> str:
 
 def _check_categories(name: str, chosen: BenchmarkSet, prompts: Sequence[Prompt]) -> None:
     """Raise if a category names a field that no prompt has: its table would be missing."""
-    known = _FIELDS.union(*(prompt.metadata for prompt in prompts))
+    known = _FIELDS.union(*(prompt.stated for prompt in prompts))
     unknown = [field for field in (chosen.categories or {}).values() if field not in known]
     if unknown:
         listed = ", ".join(sorted(known))
@@ -180,8 +180,8 @@ def _found(
 
 def _is_kept(prompt: Prompt, only: Mapping[str, Sequence[str]]) -> bool:
     for field, values in only.items():
-        if field not in _FIELDS and field not in prompt.metadata:
-            known = ", ".join(sorted(_FIELDS | set(prompt.metadata)))
+        if field not in _FIELDS and field not in prompt.stated:
+            known = ", ".join(sorted(_FIELDS | set(prompt.stated)))
             raise ConfigError(
                 f"only: prompt {prompt.id!r} has no field {field!r}; there are {known}"
             )
