@@ -107,7 +107,7 @@ def test_a_conversation_gives_its_first_question_with_the_images_that_this_marks
         }
     )
     (prompt,) = read_source("sharegpt", folder)
-    assert (prompt.question, prompt.answer, prompt.metadata["num_turns"]) == (
+    assert (prompt.question, prompt.answer, prompt.columns["num_turns"]) == (
         "<image>Who?",
         "Kane.",
         2,
@@ -122,7 +122,7 @@ def test_parts_of_a_message_keep_their_order(plant):
     (prompt,) = read_source(
         "sharegpt", plant({"chats.jsonl": [{"messages": said}], "data/1.png": "PICTURE"})
     )
-    assert (prompt.question, prompt.answer, len(prompt.images), prompt.metadata["system"]) == (
+    assert (prompt.question, prompt.answer, len(prompt.images), prompt.columns["system"]) == (
         "<image>Who?",
         "Kane.",
         1,

@@ -45,7 +45,7 @@ def test_a_prompt_says_where_it_comes_from(plant):
     assert prompt.id == "arc_agi/ab/0"
     assert dict(prompt.metadata) == {
         "source": "arc_agi", "native_id": "ab/0", "split": "train", "licence": "Apache-2.0", "domain": "puzzle",
-        "category": "grid rule", "tier": "verified", "num_examples": 1,
+        "category": "grid rule", "tier": "verified", "columns": {"num_examples": 1},
     }  # fmt: skip
     assert (prompt.answer, prompt.kind) == ("[[3, 4]]", "text")
 
